@@ -1,0 +1,36 @@
+"""Which image classifier is better on Fashion-MNIST, by how much, and how sure are you?
+
+>>> import fittingroom
+>>> fittingroom.compare("fashion-mnist", ["logistic", "swift"])  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fittingroom.bench.compare import compare
+    from fittingroom.data.dataset import Dataset
+    from fittingroom.data.sources import load_dataset
+    from fittingroom.models.catalog import make_classifier
+
+__all__ = ["Dataset", "compare", "load_dataset", "make_classifier"]
+
+# Imported when first asked for: scikit-learn and torch take seconds that `--help` shouldn't.
+_HOMES = {
+    "Dataset": "fittingroom.data.dataset",
+    "compare": "fittingroom.bench.compare",
+    "load_dataset": "fittingroom.data.sources",
+    "make_classifier": "fittingroom.models.catalog",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'fittingroom' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

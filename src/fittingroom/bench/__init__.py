@@ -1,0 +1,1 @@
+"""Bench: many runs, side by side."""

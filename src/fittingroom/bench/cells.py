@@ -1,0 +1,69 @@
+"""The cells of a leaderboard as text, the same in a terminal and in a notebook."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fittingroom.bench.leaderboard import Row, Scores
+
+COLUMNS = (
+    "rank",
+    "model",
+    "test accuracy",
+    "95% interval",
+    "sd",
+    "macro F1",
+    "log loss",
+    "validation",
+    "fit",
+    "us/image",
+    "engine",
+    "can't be told apart from",
+)
+NUMBERS = frozenset(
+    {"rank", "test accuracy", "sd", "macro F1", "log loss", "validation", "fit", "us/image"}
+)
+
+
+def cells(row: Row) -> list[str]:
+    """One row, a text for each of `COLUMNS`."""
+    if row.test is None and row.validation is None:
+        return ["-", row.model, row.status, row.reason or "", *[""] * 8]
+    score = row.test
+    return [
+        str(row.rank or "-"),
+        row.model,
+        f"{score.accuracy:.4f}" if score else "not read",
+        f"{score.ci95[0]:.4f}-{score.ci95[1]:.4f}" if score else "",
+        _sd(score, row.deterministic),
+        f"{score.macro_f1:.4f}" if score else "",
+        f"{score.log_loss:.3f}" if score else "",
+        f"{row.validation.accuracy:.4f}" if row.validation else "",
+        duration(row.fit_seconds),
+        f"{row.predict_us_per_image:.0f}" if row.predict_us_per_image is not None else "",
+        " ".join(filter(None, [row.engine, row.precision])),
+        ", ".join(row.indistinguishable_from),
+    ]
+
+
+def _sd(score: Scores | None, deterministic: bool) -> str:
+    if score is None:
+        return ""
+    if score.accuracy_sd is None:
+        return "fixed" if deterministic else "?"
+    return f"{score.accuracy_sd:.4f}"
+
+
+def duration(seconds: float | None) -> str:
+    """`4 s`, `2 min 05 s` or `1 h 10 min`."""
+    if seconds is None:
+        return ""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes == 0:
+        return f"{rest} s"
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"

@@ -1,0 +1,83 @@
+"""What a comparison was asked, and what became of each entry: `comparison.json`."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from typing import Literal
+
+from fittingroom.errors import StoreError
+from fittingroom.runs.run import Asked
+from fittingroom.runs.store import Store
+
+Status = Literal["ok", "failed", "timeout", "out-of-memory", "nan", "interrupted"]
+
+FILE = "comparison.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One line of the plan: a model, the key of its runs, and the seeds it is fitted with."""
+
+    label: str
+    model: str
+    key: str
+    seeds: tuple[int, ...]
+    deterministic: bool
+    trained_on: int | None
+    status: Status = "interrupted"  # until its last seed is saved
+    reason: str | None = "not finished; the same command goes on from here"
+
+    @classmethod
+    def of(
+        cls,
+        asked: Asked,
+        *,
+        label: str,
+        seeds: tuple[int, ...],
+        deterministic: bool,
+        trained_on: int | None,
+    ) -> Entry:
+        return cls(
+            label=label,
+            model=asked.model,
+            key=asked.key,
+            seeds=seeds,
+            deterministic=deterministic,
+            trained_on=trained_on,
+        )
+
+    def ended(self, status: Status, reason: str | None = None) -> Entry:
+        return dataclasses.replace(self, status=status, reason=reason)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """The entries of one `compare`, in the order they were asked for."""
+
+    entries: tuple[Entry, ...]
+    command: str | None = None
+    schema_version: int = 1
+
+    def save(self, store: Store) -> None:
+        store.write_text(FILE, json.dumps(dataclasses.asdict(self), indent=2) + "\n")
+
+    @classmethod
+    def load(cls, store: Store) -> Comparison | None:
+        """The last comparison in `store`, or None where runs were only fitted one by one.
+
+        Raises
+        ------
+        StoreError
+            When the file is damaged.
+        """
+        path = store.folder / FILE
+        try:
+            fields = json.loads(path.read_text("utf8"))
+            entries = tuple(Entry(**{**e, "seeds": tuple(e["seeds"])}) for e in fields["entries"])
+            return cls(entries=entries, command=fields["command"])
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise StoreError(f"{path} can't be read ({error}); run compare again.") from error

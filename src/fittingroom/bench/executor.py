@@ -1,0 +1,209 @@
+"""Fit in a child process that has limits and dies with its parent.
+
+The parent writes one job a line to the child's standard input and reads one event a line from its
+standard output. The pipe is also the life line: at end of file the child leaves at once, so no fit
+outlives the comparison that asked for it, however that ended.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from typing import IO, Any
+
+import psutil
+
+from fittingroom.bench.comparison import Status
+
+_POLL_SECONDS = 0.2
+# Large tensors are otherwise mapped and faulted in anew at every training step (glibc).
+_KEEP_MEMORY = {
+    "MALLOC_MMAP_THRESHOLD_": "4294967296",
+    "MALLOC_TRIM_THRESHOLD_": "4294967296",
+    "MALLOC_TOP_PAD_": "268435456",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One run to be fitted, in words that a child process can read."""
+
+    dataset: str  # a path or a name for `load_dataset`
+    sha256: str  # what that must turn out to be
+    store: str
+    model: str
+    seed: int
+    full: bool
+    reads_test: bool = True
+    overrides: dict[str, Any] = field(default_factory=dict)
+    keep_model: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """Wall seconds of one fit with its predictions; bytes resident in the child's process tree."""
+
+    seconds: float | None = None
+    memory: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How a job ended."""
+
+    status: Status
+    reason: str | None = None
+
+
+class Worker:
+    """A child process that fits one job after the other; use it as a context manager."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._process: subprocess.Popen[str] | None = None
+        self._events: queue.Queue[dict[str, Any] | None] = queue.Queue()
+        self._stderr: IO[bytes] | None = None
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def run(self, job: Job, on_epoch: Callable[[dict[str, Any]], None]) -> Outcome:
+        """Fit one job; `on_epoch` gets each epoch's event. Returns how it ended, never raises."""
+        try:
+            self._send(job)
+            for event in self._until_done():
+                if event["event"] == "epoch":
+                    on_epoch(event)
+                elif event["event"] == "done":
+                    return Outcome(status="ok")
+                elif event["event"] == "failed":
+                    return Outcome(status=event["status"], reason=event["reason"])
+            return self._crashed()
+        except _LimitError as limit:
+            self.stop()
+            return limit.outcome
+
+    def stop(self) -> None:
+        """End the child and all it started."""
+        if self._process is None:
+            return
+        for process in _tree(self._process.pid):
+            try:
+                process.kill()
+            except psutil.NoSuchProcess:
+                continue
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout, self._stderr):
+            try:
+                if pipe is not None:
+                    pipe.close()
+            except BrokenPipeError:  # a job it never read
+                continue
+        self._process = None
+
+    def _send(self, job: Job) -> None:
+        if self._process is None:
+            self._start()
+        assert self._process is not None
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(json.dumps(asdict(job)) + "\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:  # dead already: the reader's end of file will say so
+            return
+
+    def _start(self) -> None:
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 (closed in stop)
+        self._events = queue.Queue()
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "fittingroom.bench.worker", str(os.getpid())],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._stderr,
+            text=True,
+            env={**_KEEP_MEMORY, **os.environ},
+        )
+        assert self._process.stdout is not None
+        reader = threading.Thread(
+            target=_read, args=(self._process.stdout, self._events), daemon=True
+        )
+        reader.start()
+
+    def _until_done(self) -> Iterator[dict[str, Any]]:
+        """Events until the child ends; raises when a limit is passed."""
+        deadline = None
+        if self._limits.seconds is not None:
+            deadline = time.monotonic() + self._limits.seconds
+        while True:
+            try:
+                event = self._events.get(timeout=_POLL_SECONDS)
+            except queue.Empty:
+                pass
+            else:
+                if event is None:
+                    return
+                yield event
+            if deadline is not None and time.monotonic() > deadline:
+                raise _LimitError("timeout", f"took longer than {self._limits.seconds:g} s")
+            self._check_memory()
+
+    def _check_memory(self) -> None:
+        if self._limits.memory is None or self._process is None:
+            return
+        used = sum(_resident(process) for process in _tree(self._process.pid))
+        if used > self._limits.memory:
+            limit = f"{self._limits.memory / 2**20:,.0f} MiB"
+            raise _LimitError("out-of-memory", f"needed more than {limit} of memory")
+
+    def _crashed(self) -> Outcome:
+        assert self._process is not None
+        assert self._stderr is not None
+        code = self._process.wait()
+        self._stderr.seek(0)
+        lines = self._stderr.read().decode(errors="replace").strip().splitlines()
+        self.stop()
+        if code == -9:
+            reason = "was killed by the system, probably for want of memory"
+            return Outcome(status="out-of-memory", reason=reason)
+        how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
+        return Outcome(
+            status="failed", reason=": ".join([f"the fitting process {how}", *lines[-1:]])
+        )
+
+
+class _LimitError(Exception):
+    def __init__(self, status: Status, reason: str) -> None:
+        super().__init__(reason)
+        self.outcome = Outcome(status=status, reason=reason)
+
+
+def _read(stdout: IO[str], events: queue.Queue[dict[str, Any] | None]) -> None:
+    for line in stdout:
+        events.put(json.loads(line))
+    events.put(None)
+
+
+def _tree(pid: int) -> list[psutil.Process]:
+    try:
+        process = psutil.Process(pid)
+        return [process, *process.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _resident(process: psutil.Process) -> int:
+    try:
+        return int(process.memory_info().rss)
+    except psutil.NoSuchProcess:
+        return 0

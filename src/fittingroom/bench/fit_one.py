@@ -1,0 +1,83 @@
+"""Fit one model of the catalogue once: the whole of `fittingroom fit`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fittingroom.bench.executor import Job, Limits, Worker
+from fittingroom.bench.progress import OnProgress, Progress
+from fittingroom.data.sources import load_dataset
+from fittingroom.errors import StoreError, TrainingError
+from fittingroom.models.catalog import MODELS, make_classifier
+from fittingroom.runs.fit import asked_of
+from fittingroom.runs.run import Run, label
+from fittingroom.runs.store import open_store
+
+
+def fit_one(
+    dataset: str | Path,
+    model: str,
+    *,
+    overrides: Mapping[str, Any],
+    seed: int = 0,
+    full: bool = False,
+    reads_test: bool = True,
+    runs: Path | str = "runs",
+    on_progress: OnProgress,
+) -> Run:
+    """The run that was asked for: the saved one, or a new one from a child process.
+
+    Raises
+    ------
+    UnknownNameError, UsageError
+        When the model or a parameter doesn't exist.
+    DataError, StoreError
+        When the data can't be loaded or the runs folder can't be written.
+    TrainingError
+        When the fit fails; the message says why.
+    """
+    loaded = load_dataset(dataset)
+    assert loaded.location is not None  # it was loaded from somewhere
+    classifier = make_classifier(model, dataset=loaded, random_state=seed, **overrides)
+    row = MODELS[model]
+    seed = 0 if row.deterministic else seed
+    asked = asked_of(classifier, model, loaded, full=full, reads_test=reads_test, seed=seed)
+    store = open_store(runs, loaded)
+    name = label(model, overrides)
+
+    def tell(kind: Any, done: int, detail: Mapping[str, Any]) -> None:
+        expected = None if overrides else row.expected_seconds()
+        on_progress(
+            Progress(
+                kind=kind,
+                model=name,
+                seed=seed,
+                done=done,
+                total=1,
+                expected=expected,
+                detail=detail,
+            )
+        )
+
+    if store.find(asked) is None:
+        job = Job(
+            dataset=str(loaded.location.resolve()),
+            sha256=loaded.sha256,
+            store=str(store.folder.resolve()),
+            model=model,
+            seed=seed,
+            full=full,
+            reads_test=reads_test,
+            overrides=dict(overrides),
+        )
+        tell("started", 0, {})
+        with Worker(Limits()) as worker:
+            outcome = worker.run(job, lambda event: tell("epoch", 0, event))
+        if outcome.status != "ok":
+            raise TrainingError(f"{name} was not fitted: {outcome.reason}")
+    tell("saved", 1, {})
+    if (run := store.find(asked)) is None:
+        raise StoreError(f"the run of {name} is not in {store.folder}; was it deleted meanwhile?")
+    return run

@@ -1,0 +1,333 @@
+"""The leaderboard: a table computed from saved runs, and from nothing else."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+import numpy as np
+
+from fittingroom.bench.cells import COLUMNS, cells
+from fittingroom.bench.comparison import Comparison, Entry, Status
+from fittingroom.evaluation.confusion import ConfusionMatrix, confusion_matrix, mean_confusion
+from fittingroom.evaluation.intervals import accuracy_interval
+from fittingroom.evaluation.metrics import METRICS
+from fittingroom.evaluation.significance import Ranking, rank_models
+from fittingroom.runs.run import Asked, Part, Run
+from fittingroom.runs.store import Store
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scores:
+    """Means over seeds; the interval is for the accuracy."""
+
+    accuracy: float
+    accuracy_sd: float | None
+    ci95: tuple[float, float]
+    macro_f1: float
+    log_loss: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One model. A model that failed is a row that says so; its figures are None."""
+
+    model: str
+    rank: int | None = None
+    indistinguishable_from: tuple[str, ...] = ()
+    seeds: int = 0
+    deterministic: bool = False
+    trained_on: int | None = None
+    test: Scores | None = None
+    validation: Scores | None = None
+    fit_seconds: float | None = None
+    predict_us_per_image: float | None = None
+    parameters: int | None = None
+    engine: str | None = None
+    precision: str | None = None
+    status: Status = "ok"
+    reason: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    """Accuracy of `a` minus accuracy of `b` on the test images, and what the tests say of it."""
+
+    a: str
+    b: str
+    difference: float
+    ci95: tuple[float, float]
+    p: float
+    p_holm: float
+    only_a_right: float
+    only_b_right: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Leaderboard:
+    """The answer to "which is better, by how much, and how sure are you?".
+
+    Rows stand by rank, then by mean accuracy; rows without a rank come last.
+    """
+
+    dataset_name: str
+    dataset_title: str
+    dataset_sha256: str
+    class_names: tuple[str, ...]
+    n_test: int
+    test_reads: int
+    rows: tuple[Row, ...]
+    pairs: tuple[Pair, ...]
+    notes: tuple[str, ...]
+    command: str | None
+    confusions: Mapping[str, ConfusionMatrix]
+    environment: Mapping[str, str]
+
+    @property
+    def complete(self) -> bool:
+        """Whether every row has its figures."""
+        return all(row.status == "ok" for row in self.rows)
+
+    def to_dict(self) -> dict[str, Any]:
+        """`leaderboard.json`."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "dataset": {"name": self.dataset_name, "sha256": self.dataset_sha256},
+            "test_reads": self.test_reads,
+            "rows": [dataclasses.asdict(row) for row in self.rows],
+            "pairs": [dataclasses.asdict(pair) for pair in self.pairs],
+            "notes": list(self.notes),
+        }
+
+    def to_json(self) -> str:
+        return json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n"
+
+    @property
+    def title(self) -> str:
+        """What was compared, on how many images, how often."""
+        seeds = sorted({row.seeds for row in self.rows if row.test and not row.deterministic})
+        fits = f", {'/'.join(map(str, seeds))} seed{'s' * (seeds != [1])}" if seeds else ""
+        reads = f"saved runs that read the test split: {self.test_reads}"
+        return f"{self.dataset_title}: {self.n_test:,} test images{fits}; {reads}"
+
+    def _repr_html_(self) -> str:
+        lines = [COLUMNS, *(cells(row) for row in self.rows)]
+        head, *body = ("".join(f"<td>{escape(cell)}</td>" for cell in line) for line in lines)
+        notes = "".join(f"<p>{escape(note)}</p>" for note in self.notes)
+        head = head.replace("td>", "th>")
+        rows = "".join(f"<tr>{row}</tr>" for row in body)
+        caption = f"<caption>{escape(self.title)}</caption>"
+        return f"<table>{caption}<thead><tr>{head}</tr></thead>{rows}</table>{notes}"
+
+
+def leaderboard(store: Store) -> Leaderboard:
+    """The table of the store's last comparison and of everything that was added to it.
+
+    Without a comparison it holds every saved run.
+
+    Raises
+    ------
+    StoreError
+        When a file of the store is damaged.
+    """
+    comparison = Comparison.load(store)
+    saved = store.runs()
+    if comparison is None:
+        entries = _entries_of(saved)
+    else:
+        added = [run for run in saved if run.record.family == "added"]
+        entries = [*comparison.entries, *_entries_of(added)]
+    groups = {entry.label: (entry, _runs_of(store, entry)) for entry in entries}
+    finished = {
+        label: [run for run in runs if run is not None]
+        for label, (entry, runs) in groups.items()
+        if entry.status == "ok" and all(runs)
+    }
+    tested = {label: [run.test for run in runs] for label, runs in finished.items()}
+    parts = {label: [p for p in found if p is not None] for label, found in tested.items()}
+    parts = {label: found for label, found in parts.items() if found}
+    ranking = _ranking(groups, parts)
+
+    rows = [_row(entry, finished.get(entry.label), ranking) for entry, _ in groups.values()]
+    order = {label: position for position, label in enumerate(ranking.order)}
+    rows.sort(key=lambda row: order.get(row.model, len(order)))
+    runs = [run for found in finished.values() for run in found]
+    return Leaderboard(
+        dataset_name=store.card.name,
+        dataset_title=store.card.title,
+        dataset_sha256=store.card.sha256,
+        class_names=store.card.class_names,
+        n_test=store.card.test_images,
+        test_reads=sum(run.record.asked.reads_test for run in saved),
+        rows=tuple(rows),
+        pairs=_pairs(ranking),
+        notes=tuple(_notes(rows, finished, parts)),
+        command=comparison.command if comparison else None,
+        confusions={
+            label: mean_confusion(
+                [
+                    confusion_matrix(p.probabilities, p.labels, len(store.card.class_names))
+                    for p in found
+                ]
+            )
+            for label, found in parts.items()
+        },
+        environment={k: str(v) for k, v in (runs[0].record.environment if runs else {}).items()},
+    )
+
+
+def _entries_of(runs: Sequence[Run]) -> list[Entry]:
+    """One entry for all seeds of what was asked the same, each under a name of its own."""
+    groups: dict[tuple[str, str], list[Run]] = {}
+    for run in runs:
+        groups.setdefault((run.record.asked.model, run.record.asked.key), []).append(run)
+    labels = [group[0].record.label for group in groups.values()]
+    entries = []
+    for (_, key), group in groups.items():
+        record = group[0].record
+        label = record.label
+        if labels.count(label) > 1:
+            label = f"{label} ({_kind(record.asked)}, {key[:4]})"
+        entry = Entry.of(
+            record.asked,
+            label=label,
+            seeds=tuple(run.record.asked.seed for run in group),
+            deterministic=record.deterministic,
+            trained_on=record.trained_on,
+        )
+        entries.append(entry.ended("ok"))
+    return entries
+
+
+def _kind(asked: Asked) -> str:
+    return "full" if asked.full else "tested" if asked.reads_test else "no test"
+
+
+def _runs_of(store: Store, entry: Entry) -> list[Run | None]:
+    return [store.get(entry.model, entry.key, seed) for seed in entry.seeds]
+
+
+def _ranking(
+    groups: Mapping[str, tuple[Entry, Sequence[Run | None]]], parts: Mapping[str, Sequence[Part]]
+) -> Ranking:
+    return rank_models(
+        list(parts),
+        [np.stack([part.correct for part in found]) for found in parts.values()],
+        [groups[label][0].deterministic for label in parts],
+    )
+
+
+def _row(entry: Entry, runs: Sequence[Run] | None, ranking: Ranking) -> Row:
+    if runs is None:
+        status, reason = entry.status, entry.reason
+        if status == "ok":  # its runs were deleted since
+            status, reason = "interrupted", "a run of it is missing; compare again to fit it"
+        return Row(
+            model=entry.label,
+            seeds=len(entry.seeds),
+            deterministic=entry.deterministic,
+            trained_on=entry.trained_on,
+            status=status,
+            reason=reason,
+        )
+    records = [run.record for run in runs]
+    test = _scores([run.test for run in runs], entry.deterministic)
+    return Row(
+        model=entry.label,
+        rank=ranking.ranks.get(entry.label),
+        indistinguishable_from=ranking.indistinguishable_from.get(entry.label, ()),
+        seeds=len(entry.seeds),
+        deterministic=entry.deterministic,
+        trained_on=records[0].trained_on,
+        test=test,
+        validation=_scores([run.validation for run in runs], entry.deterministic),
+        fit_seconds=_mean([r.fit_seconds for r in records]),
+        predict_us_per_image=_mean([r.predict_us_per_image for r in records]),
+        parameters=records[0].parameters,
+        engine=_joined([r.engine for r in records]),
+        precision=_joined([r.precision for r in records]),
+        reason=None if test else "the test split was not read",
+    )
+
+
+def _scores(parts: Sequence[Part | None], deterministic: bool) -> Scores | None:
+    known = [part for part in parts if part is not None]
+    if not known:
+        return None
+    estimate = accuracy_interval(np.stack([part.correct for part in known]), deterministic)
+    means = {
+        name: float(np.mean([metric(part.probabilities, part.labels) for part in known]))
+        for name, metric in METRICS.items()
+        if name != "accuracy"
+    }
+    return Scores(
+        accuracy=estimate.mean,
+        accuracy_sd=estimate.sd,
+        ci95=estimate.interval.bounds,
+        macro_f1=means["macro_f1"],
+        log_loss=means["log_loss"],
+    )
+
+
+def _pairs(ranking: Ranking) -> tuple[Pair, ...]:
+    return tuple(
+        Pair(
+            a=pair.a,
+            b=pair.b,
+            difference=pair.paired.difference,
+            ci95=pair.paired.interval.bounds,
+            p=pair.paired.p,
+            p_holm=pair.p_holm,
+            only_a_right=pair.paired.only_a_right,
+            only_b_right=pair.paired.only_b_right,
+        )
+        for pair in ranking.pairs
+    )
+
+
+def _notes(
+    rows: Sequence[Row], finished: Mapping[str, Sequence[Run]], parts: Mapping[str, Sequence[Part]]
+) -> list[str]:
+    """What a reader must know before trusting a comparison of these rows."""
+    notes = []
+    single = [r.model for r in rows if r.test and r.seeds == 1 and not r.deterministic]
+    if single:
+        notes.append(f"One seed tells nothing about a re-run: {', '.join(single)}.")
+    certain = [label for label, found in parts.items() if _gives_labels_only(found[0])]
+    if certain:
+        notes.append(
+            f"Labels without probabilities, so log loss means little: {', '.join(certain)}."
+        )
+    if len({row.trained_on for row in rows if row.test and row.trained_on}) > 1:
+        notes.append("The rows were trained on different numbers of images.")
+    runs = [run for found in finished.values() for run in found if run.record.family != "added"]
+    precisions = {run.record.precision for run in runs} - {None}
+    if len(precisions) > 1:
+        notes.append(f"The networks were trained in different precisions: {_joined(precisions)}.")
+    engines = {run.record.engine for run in runs if run.record.family == "classical"}
+    if len(engines) > 1:
+        notes.append(f"The classical models were fitted by different engines: {_joined(engines)}.")
+    for name in sorted({name for run in runs for name in run.record.environment}):
+        values = {str(run.record.environment.get(name)) for run in runs}
+        if len(values) > 1:
+            notes.append(f"The runs were made with different {name}: {_joined(values)}.")
+    return notes
+
+
+def _gives_labels_only(part: Part) -> bool:
+    return bool(np.isin(part.probabilities, (0.0, 1.0)).all())
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None
+
+
+def _joined(values: Any) -> str | None:
+    return ", ".join(sorted({value for value in values if value is not None})) or None

@@ -1,0 +1,106 @@
+"""The child's side of the executor: `python -m fittingroom.bench.worker PID-OF-PARENT`."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import queue
+import signal
+import sys
+import threading
+from typing import IO, Any
+
+
+def main() -> None:
+    """Read jobs from standard input, fit each, write events to what was standard output."""
+    die_with(int(sys.argv[1]))
+    # Ctrl-C reaches the whole foreground group; the parent decides what happens then.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    events = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf8")
+    os.dup2(2, 1)  # whatever a library prints must not look like an event
+    jobs: queue.Queue[dict[str, Any]] = queue.Queue()
+    threading.Thread(target=_listen, args=(jobs,), daemon=True).start()
+    datasets: dict[str, Any] = {}
+    while True:
+        _work(jobs.get(), datasets, events)
+
+
+def die_with(parent: int) -> None:
+    """Ask Linux to kill this process when its parent dies.
+
+    End of file on standard input does the same everywhere, but not while a long native call keeps
+    the interpreter's lock.
+    """
+    if sys.platform == "linux":
+        pr_set_pdeathsig = 1
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
+    if os.name == "posix" and os.getppid() != parent:  # it died before the request
+        os._exit(1)
+
+
+def _listen(jobs: queue.Queue[dict[str, Any]]) -> None:
+    for line in sys.stdin:
+        jobs.put(json.loads(line))
+    os._exit(0)
+
+
+def _work(job: dict[str, Any], datasets: dict[str, Any], events: IO[str]) -> None:
+    from fittingroom.errors import FittingroomError, NotFiniteError
+
+    try:
+        _fit(job, datasets, events)
+        event: dict[str, Any] = {"event": "done"}
+    except NotFiniteError as error:
+        event = {"event": "failed", "status": "nan", "reason": str(error)}
+    except MemoryError as error:
+        event = {"event": "failed", "status": "out-of-memory", "reason": f"out of memory: {error}"}
+    except FittingroomError as error:
+        event = {"event": "failed", "status": "failed", "reason": str(error)}
+    except Exception as error:  # a row of the table must say what became of every model
+        event = {"event": "failed", "status": "failed", "reason": one_line(error)}
+    events.write(json.dumps(event) + "\n")
+
+
+def _fit(job: dict[str, Any], datasets: dict[str, Any], events: IO[str]) -> None:
+    from dataclasses import asdict
+
+    from fittingroom.data.sources import load_dataset
+    from fittingroom.errors import DataError
+    from fittingroom.runs.fit import fit_catalogue_model
+    from fittingroom.runs.store import find_store
+    from fittingroom.training.loop import Epoch
+
+    where = job["dataset"]
+    if where not in datasets:
+        datasets[where] = load_dataset(where)
+    dataset = datasets[where]
+    if dataset.sha256 != job["sha256"]:
+        raise DataError(f"{where} changed while the comparison ran; start it again.")
+
+    def on_epoch(epoch: Epoch, epochs: int) -> None:
+        events.write(json.dumps({"event": "epoch", "epochs": epochs, **asdict(epoch)}) + "\n")
+
+    fit_catalogue_model(
+        find_store(job["store"]),
+        dataset,
+        job["model"],
+        overrides=job["overrides"],
+        seed=job["seed"],
+        full=job["full"],
+        reads_test=job["reads_test"],
+        keep_model=job["keep_model"],
+        on_epoch=on_epoch,
+    )
+
+
+def one_line(error: BaseException) -> str:
+    """The kind of an unexpected error and the first line of what it says."""
+    lines = str(error).strip().splitlines()
+    return ": ".join([type(error).__name__, *lines[:1]])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,36 @@
+"""`fittingroom add`: somebody's saved test probabilities on the leaderboard."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fittingroom.cli.options import RUNS, DatasetOption, JsonOption, RunsOption
+
+
+def command(
+    name: Annotated[str, typer.Argument(help="The name in the table.")],
+    predictions: Annotated[
+        Path,
+        typer.Argument(
+            help="An .npz file with `probabilities` (images, classes) or `labels` (images,), "
+            "in the order of the official test split."
+        ),
+    ],
+    dataset: DatasetOption = "fashion-mnist",
+    runs: RunsOption = RUNS,
+    as_json: JsonOption = False,
+) -> None:
+    """Put predictions that were made elsewhere beside the saved runs, with all the tests."""
+    from fittingroom.bench.leaderboard import leaderboard
+    from fittingroom.cli.show import show_leaderboard
+    from fittingroom.data.sources import load_dataset
+    from fittingroom.runs.added import add_predictions
+    from fittingroom.runs.store import open_store
+
+    loaded = load_dataset(dataset)
+    store = open_store(runs, loaded)
+    add_predictions(store, loaded, name, predictions)
+    show_leaderboard(leaderboard(store), store, as_json=as_json)

@@ -1,0 +1,91 @@
+"""`fittingroom compare`: fit what is missing, rank, write the table and the report."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from fittingroom.cli.options import (
+    RUNS,
+    DatasetOption,
+    FullOption,
+    JsonOption,
+    RunsOption,
+    parse_duration,
+    parse_size,
+)
+from fittingroom.errors import UsageError
+
+
+def command(
+    models: Annotated[
+        str | None, typer.Option("--models", "-m", help="Names of models, separated by commas.")
+    ] = None,
+    suite: Annotated[
+        str | None, typer.Option(help="quick (the default), published or all.")
+    ] = None,
+    dataset: DatasetOption = "fashion-mnist",
+    seeds: Annotated[
+        int, typer.Option(help="Fits of each model; a deterministic one is fitted once.")
+    ] = 3,
+    full: FullOption = False,
+    runs: RunsOption = RUNS,
+    time_limit: Annotated[str, typer.Option(help="For one fit: 90s, 10m, 1.5h or none.")] = "10m",
+    memory_limit: Annotated[str, typer.Option(help="For one fit: 500M, 8G or none.")] = "8G",
+    keep_models: Annotated[
+        str,
+        typer.Option(help="Saved models that stay: all, none, or the best seed of each model."),
+    ] = "best",
+    as_json: JsonOption = False,
+) -> None:
+    """Compare models: which is better, by how much, and how sure?"""
+    names = _names(models, suite)
+    limit, memory = parse_duration(time_limit), parse_size(memory_limit)
+    if keep_models not in ("all", "best", "none"):
+        raise UsageError(f"--keep-models is all, best or none, not {keep_models!r}.")
+    if seeds < 1:
+        raise UsageError(f"--seeds is {seeds}; at least 1 is needed.")
+
+    from fittingroom.bench.compare import compare, entrants_of
+    from fittingroom.cli.progress import ProgressDisplay
+    from fittingroom.cli.show import show_leaderboard, show_plan
+    from fittingroom.data.sources import load_dataset
+    from fittingroom.runs.store import open_store
+
+    entrants = entrants_of(names)
+    loaded = load_dataset(dataset)
+    plan = {e.name: (1 if e.deterministic else seeds, e.seconds) for e in entrants}
+    show_plan(loaded, plan, limit)
+    with ProgressDisplay(plan) as progress:
+        board = compare(
+            loaded,
+            names,
+            seeds=seeds,
+            full=full,
+            runs=runs,
+            time_limit=limit,
+            memory_limit=memory,
+            keep_models=keep_models,  # type: ignore[arg-type]
+            command=_command(),
+            on_progress=progress,
+        )
+    show_leaderboard(board, open_store(runs, loaded), as_json=as_json)
+    if not board.complete:
+        raise typer.Exit(1)
+
+
+def _names(models: str | None, suite: str | None) -> list[str] | str:
+    if models is None:
+        return suite or "quick"
+    if suite is not None:
+        raise UsageError("give --models or --suite, not both.")
+    return [name.strip() for name in models.split(",") if name.strip()]
+
+
+def _command() -> str:
+    """How to do it again: what was typed, without the path of the program."""
+    import shlex
+
+    return shlex.join(["fittingroom", *sys.argv[1:]])

@@ -1,0 +1,50 @@
+"""`fittingroom fit`: one model, one seed, one saved run."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from fittingroom.cli.options import (
+    RUNS,
+    DatasetOption,
+    FullOption,
+    JsonOption,
+    RunsOption,
+    parse_settings,
+)
+
+
+def command(
+    model: Annotated[str, typer.Argument(help="A name that `fittingroom models` lists.")],
+    dataset: DatasetOption = "fashion-mnist",
+    seed: Annotated[int, typer.Option(help="Seed of the fit.", min=0)] = 0,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Replace a parameter; repeatable."),
+    ] = None,
+    full: FullOption = False,
+    no_test: Annotated[
+        bool, typer.Option("--no-test", help="Leave the test split unread.")
+    ] = False,
+    runs: RunsOption = RUNS,
+    as_json: JsonOption = False,
+) -> None:
+    """Fit one model once and save the run."""
+    from fittingroom.bench.fit_one import fit_one
+    from fittingroom.cli.progress import ProgressDisplay
+    from fittingroom.cli.show import say, summary_of_run
+
+    with ProgressDisplay() as progress:
+        run = fit_one(
+            dataset,
+            model,
+            overrides=parse_settings(settings or []),
+            seed=seed,
+            full=full,
+            reads_test=not no_test,
+            runs=runs,
+            on_progress=progress,
+        )
+    say(run.record.to_json().rstrip() if as_json else summary_of_run(run))

@@ -1,0 +1,60 @@
+"""The command line. Every command is a file beside this one and a row in `COMMANDS`."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+
+import typer
+
+from fittingroom.cli import add, compare, data, fit, models, report
+from fittingroom.errors import FittingroomError
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    "data": data.command,
+    "models": models.command,
+    "fit": fit.command,
+    "compare": compare.command,
+    "report": report.command,
+    "add": add.command,
+}
+
+app = typer.Typer(
+    name="fittingroom",
+    help="Which image classifier is better on Fashion-MNIST, by how much, and how sure are you?",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for name, command in COMMANDS.items():
+    app.command(name)(command)
+
+
+@app.callback(invoke_without_command=True)
+def options(version: bool = typer.Option(False, "--version", help="Print the version.")) -> None:
+    if version:
+        from importlib.metadata import version as version_of
+
+        print(version_of("fittingroom"))  # noqa: T201
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command; a user's mistake is one sentence on stderr and an exit code."""
+    if os.name == "posix":
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `fittingroom models | head` is no error
+    try:
+        app()
+    except FittingroomError as error:
+        print(f"fittingroom: {error}", file=sys.stderr)  # noqa: T201
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,43 @@
+"""`fittingroom models`: the catalogue."""
+
+from __future__ import annotations
+
+import json
+
+from fittingroom.cli.options import JsonOption
+
+
+def command(as_json: JsonOption = False) -> None:
+    """List the models: what each is, what it re-creates, how long a fit takes."""
+    from fittingroom.bench.cells import duration
+    from fittingroom.cli.show import say, table
+    from fittingroom.models.catalog import MODELS
+
+    if as_json:
+        models = [
+            {
+                "model": row.name,
+                "family": row.family,
+                "about": row.about,
+                "source": row.source,
+                "parameters": row.parameters,
+                "expected_seconds": row.expected_seconds(),
+                "deterministic": row.deterministic,
+            }
+            for row in MODELS.values()
+        ]
+        return say(json.dumps({"schema_version": 1, "models": models}, indent=2))
+    columns = ("model", "family", "parameters", "source", "fit", "about")
+    rows = [
+        (
+            row.name,
+            row.family,
+            f"{row.parameters:,}" if row.parameters else "",
+            row.source or "",
+            duration(row.expected_seconds()),
+            row.about,
+        )
+        for row in MODELS.values()
+    ]
+    say(table(columns, rows, right={"parameters", "fit"}))
+    return None

@@ -1,0 +1,72 @@
+"""Options that several commands share, and how their values are written."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from fittingroom.errors import UsageError
+
+DatasetOption = Annotated[
+    str,
+    typer.Option(
+        "--dataset", "-d", help="A name (fashion-mnist, mnist) or a folder.", show_default=True
+    ),
+]
+RunsOption = Annotated[
+    Path, typer.Option("--runs", help="The folder of saved runs.", show_default=True)
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
+FullOption = Annotated[
+    bool, typer.Option("--full", help="Train on the validation part too (all 60,000 images).")
+]
+
+RUNS = Path("runs")
+
+_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
+_BYTES = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
+
+
+def parse_duration(text: str) -> float | None:
+    """Seconds of `90`, `90s`, `10m` or `1.5h`; None for `none`."""
+    return _parse(text, _SECONDS, "duration", "90s, 10m or 1.5h")
+
+
+def parse_size(text: str) -> int | None:
+    """Bytes of `500M` or `8G` (powers of 1024); None for `none`."""
+    size = _parse(text, _BYTES, "size", "500M or 8G")
+    return None if size is None else int(size)
+
+
+def parse_settings(settings: list[str]) -> dict[str, Any]:
+    """`["epochs=3", "pooling=true"]` as `{"epochs": 3, "pooling": True}`."""
+    parsed = {}
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        if not equals or not name:
+            raise UsageError(f"--set takes NAME=VALUE, not {setting!r}.")
+        parsed[name.strip()] = _value(value.strip())
+    return parsed
+
+
+def _value(text: str) -> Any:
+    words = {"true": True, "false": False, "none": None}
+    if text.lower() in words:
+        return words[text.lower()]
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+def _parse(text: str, units: dict[str, int], what: str, examples: str) -> float | None:
+    if text.lower() == "none":
+        return None
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]?)(?:i?b)?", text.strip().lower())
+    if match is None or match[2] not in units or float(match[1]) == 0:
+        raise UsageError(f"{text!r} is not a {what}; write {examples}, or none.")
+    return float(match[1]) * units[match[2]]

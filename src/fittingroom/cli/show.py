@@ -1,0 +1,102 @@
+"""What the commands print: data on stdout, messages on stderr."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fittingroom.bench.cells import COLUMNS, NUMBERS, cells, duration
+
+if TYPE_CHECKING:
+    from fittingroom.bench.leaderboard import Leaderboard
+    from fittingroom.data.dataset import Dataset
+    from fittingroom.runs.run import Run
+    from fittingroom.runs.store import Store
+
+
+def say(text: str) -> None:
+    """Data, on stdout."""
+    print(text)  # noqa: T201
+
+
+def note(text: str) -> None:
+    """A message, on stderr."""
+    print(text, file=sys.stderr)  # noqa: T201
+
+
+def table(
+    columns: Sequence[str], rows: Iterable[Sequence[str]], right: Collection[str] = ()
+) -> str:
+    """Columns as wide as their longest cell; nothing is cut or wrapped."""
+    lines = [tuple(columns), *rows]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if column in right else cell.ljust(width)
+            for column, cell, width in zip(columns, line, widths, strict=True)
+        ).rstrip()
+        for line in lines
+    )
+
+
+def show_plan(
+    dataset: Dataset, plan: Mapping[str, tuple[int, float | None]], limit: float | None
+) -> None:
+    """Before anything is fitted: the data, the runs, the time it should take."""
+    too_long = [
+        n for n, (_, s) in plan.items() if limit is not None and s is not None and s > limit
+    ]
+    seconds = sum(r * (s or 0) for name, (r, s) in plan.items() if name not in too_long)
+    runs = sum(r for name, (r, _) in plan.items() if name not in too_long)
+    note(f"{dataset.name} from {dataset.source}")
+    note(f"{len(plan)} models, {runs} runs, about {duration(seconds)} where none is saved yet")
+    if too_long:
+        note(f"left out for --time-limit {duration(limit)}: {', '.join(too_long)}")
+
+
+def show_leaderboard(board: Leaderboard, store: Store, *, as_json: bool) -> None:
+    """Write `leaderboard.json` and `report.html`, print the table, say where they are."""
+    from fittingroom.reporting.report import summary, write_report
+
+    json_file = store.write_text("leaderboard.json", board.to_json())
+    html_file = write_report(board, store.folder / "report.html")
+    if as_json:
+        say(board.to_json().rstrip())
+    else:
+        say(leaderboard_text(board))
+        say("")
+        say(summary(board))
+        for text in board.notes:
+            say(f"Note: {text}")
+    note(f"\n{_short(json_file)}\n{_short(html_file)}")
+
+
+def leaderboard_text(board: Leaderboard) -> str:
+    """The table of a terminal."""
+    rows = [cells(row) for row in board.rows]
+    return f"{board.title}\n\n{table(list(COLUMNS), rows, NUMBERS)}"
+
+
+def summary_of_run(run: Run) -> str:
+    """One run in a few lines."""
+    record = run.record
+    lines = [f"{record.label}, seed {record.asked.seed}, {record.trained_on:,} training images"]
+    for name, part in (("validation", run.validation), ("test", run.test)):
+        if part is not None:
+            lines.append(f"{name} accuracy {part.correct.mean():.4f} ({len(part.labels):,} images)")
+    if record.kept_epoch is not None:
+        lines.append(f"kept epoch {record.kept_epoch}")
+    speed = f"fitted in {duration(record.fit_seconds)}"
+    if record.predict_us_per_image is not None:
+        speed += f", {record.predict_us_per_image:.0f} us an image to predict"
+    engine = " ".join(filter(None, [record.engine, record.precision]))
+    return "\n".join([*lines, f"{speed}; {engine}", str(_short(run.folder))])
+
+
+def _short(path: Path) -> Path:
+    """Relative to the working folder where it lies below it."""
+    path = path.resolve()
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path

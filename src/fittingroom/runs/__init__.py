@@ -1,0 +1,1 @@
+"""Runs: one classifier fitted once, and what it left on disk."""

@@ -1,0 +1,311 @@
+"""Fit one classifier once, predict once, and save what it left."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import hashlib
+import inspect
+import io
+import math
+import sys
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+import numpy as np
+import psutil
+from sklearn.base import BaseEstimator
+from torch import nn
+
+from fittingroom.bundles.bundle import save_model
+from fittingroom.data.dataset import Dataset
+from fittingroom.data.splits import validation_split
+from fittingroom.errors import NotFiniteError
+from fittingroom.models.catalog import MODELS, make_classifier
+from fittingroom.models.network import NetworkClassifier
+from fittingroom.runs.run import Asked, Part, Run, RunRecord, environment
+from fittingroom.runs.store import Store
+from fittingroom.training.loop import Epoch
+from fittingroom.training.recipe import Recipe
+
+OnEpoch = Callable[[Epoch, int], None]
+
+
+def fit_catalogue_model(
+    store: Store,
+    dataset: Dataset,
+    model: str,
+    *,
+    overrides: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    full: bool = False,
+    reads_test: bool = True,
+    keep_model: bool = True,
+    on_epoch: OnEpoch | None = None,
+) -> Run:
+    """The run of a catalogue model: the saved one if the store holds it, else a new one.
+
+    Parameters
+    ----------
+    store
+        Where the run goes.
+    dataset
+        What the model is fitted on.
+    model
+        A name of the catalogue.
+    overrides
+        Parameters that replace the catalogue's.
+    seed
+        Seed of the fit; a deterministic model is always fitted with 0.
+    full
+        Fit on the whole training split. A network that chooses its epoch then takes the epoch that
+        its twin, fitted without the validation part, chose; the twin does not read the test split.
+    reads_test
+        Whether the run predicts the test split.
+    keep_model
+        Whether the fitted model is saved.
+    on_epoch
+        Called after each epoch of a network, with the number of epochs there will be at most.
+
+    Raises
+    ------
+    UnknownNameError
+        When the catalogue has no such model.
+    TrainingError, StoreError
+        When the fit fails or the run can't be written.
+    """
+    overrides = dict(overrides or {})
+    classifier = make_classifier(model, dataset=dataset, random_state=seed, **overrides)
+    if MODELS[model].deterministic:
+        seed = 0
+    asked = asked_of(classifier, model, dataset, full=full, reads_test=reads_test, seed=seed)
+    if (saved := store.find(asked)) is not None:
+        return saved
+    epoch = None
+    if full and isinstance(classifier, NetworkClassifier) and classifier.recipe.needs_validation:
+        twin = dataclasses.replace(asked, full=False)
+        found = store.find(twin) or store.find(dataclasses.replace(twin, reads_test=False))
+        epoch = (
+            found
+            or fit_catalogue_model(
+                store,
+                dataset,
+                model,
+                overrides=overrides,
+                seed=seed,
+                reads_test=False,
+                keep_model=False,
+                on_epoch=on_epoch,
+            )
+        ).record.kept_epoch
+    return fit_run(
+        store,
+        dataset,
+        classifier,
+        asked,
+        family=MODELS[model].family,
+        deterministic=MODELS[model].deterministic,
+        overrides=overrides,
+        twin_epoch=epoch,
+        keep_model=keep_model,
+        on_epoch=on_epoch,
+    )
+
+
+def fit_run(
+    store: Store,
+    dataset: Dataset,
+    classifier: BaseEstimator,
+    asked: Asked,
+    *,
+    family: Literal["classical", "network", "own"],
+    deterministic: bool,
+    overrides: Mapping[str, Any] | None = None,
+    twin_epoch: int | None = None,
+    keep_model: bool = True,
+    on_epoch: OnEpoch | None = None,
+) -> Run:
+    """Fit `classifier` as `asked` says, predict validation and test once each, save the run."""
+    split = validation_split(dataset.train.labels)
+    index = np.arange(len(dataset.train)) if asked.full else split.train
+    images, labels = _flat(dataset.train.images[index]), dataset.train.labels[index]
+
+    options: dict[str, Any] = {}
+    if isinstance(classifier, NetworkClassifier):
+        options["on_epoch"] = on_epoch
+        if asked.full:
+            classifier.set_params(recipe=_without_choices(classifier.recipe, twin_epoch))
+        else:
+            chosen = split.choose
+            options["validation"] = (
+                _flat(dataset.train.images[chosen]),
+                dataset.train.labels[chosen],
+            )
+    start = time.perf_counter()
+    classifier.fit(images, labels, **options)
+    fit_seconds = time.perf_counter() - start
+
+    validation = test = None
+    seconds_per_image = math.nan
+    if not asked.full:
+        held_out = split.validation
+        part = dataset.train.images[held_out], dataset.train.labels[held_out]
+        validation, seconds_per_image = _predict(classifier, *part, held_out, dataset.n_classes)
+    if asked.reads_test:
+        everything = np.arange(len(dataset.test))
+        part = dataset.test.images, dataset.test.labels
+        test, seconds_per_image = _predict(classifier, *part, everything, dataset.n_classes)
+
+    record = RunRecord(
+        asked=asked,
+        overrides=dict(overrides or {}),
+        family=family,
+        deterministic=deterministic,
+        trained_on=len(index),
+        engine=getattr(classifier, "engine_", None) or _engine(classifier),
+        precision=getattr(classifier, "precision_", None),
+        device=getattr(classifier, "device_", None),
+        kept_epoch=getattr(classifier, "kept_epoch_", None),
+        fit_seconds=fit_seconds,
+        predict_us_per_image=None if math.isnan(seconds_per_image) else 1e6 * seconds_per_image,
+        parameters=getattr(classifier, "n_parameters_", None),
+        peak_memory_bytes=peak_memory(),
+        environment=environment(),
+    )
+    return store.save(
+        record,
+        validation=validation,
+        test=test,
+        history=history_csv(getattr(classifier, "history_", None)),
+        model=(lambda folder: save_model(classifier, folder)) if keep_model else None,
+    )
+
+
+def asked_of(
+    classifier: BaseEstimator,
+    model: str,
+    dataset: Dataset,
+    *,
+    full: bool,
+    reads_test: bool,
+    seed: int,
+) -> Asked:
+    """What a run of `classifier` would be asked; its key tells whether a saved run is the same."""
+    parameters = {k: v for k, v in classifier.get_params(deep=False).items() if k != "random_state"}
+    return Asked(
+        dataset=dataset.sha256,
+        model=model,
+        parameters=plain({"class": _class_name(type(classifier)), **parameters}),
+        full=full,
+        reads_test=reads_test,
+        seed=seed,
+    )
+
+
+def plain(value: Any) -> Any:
+    """`value` as JSON that is equal exactly when the values are.
+
+    Arrays and weights are hashed, estimators give their class and parameters, and a class that is
+    not part of an installed library brings the hash of its source, since its code may change.
+    """
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else repr(value)
+    if isinstance(value, np.generic):
+        return plain(value.item())
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return plain(dataclasses.asdict(value))
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(v) for v in value]
+    if isinstance(value, np.ndarray):
+        return f"array {value.shape} {value.dtype} {_digest(np.ascontiguousarray(value).data)}"
+    if isinstance(value, nn.Module):
+        weights = {
+            k: plain(v.detach().cpu().float().numpy()) for k, v in value.state_dict().items()
+        }
+        classes = sorted({_class_name(type(m)) for m in value.modules()})
+        return {"module": repr(value), "classes": classes, "weights": weights}
+    if isinstance(value, BaseEstimator):
+        return {"class": _class_name(type(value)), **plain(value.get_params(deep=False))}
+    if isinstance(value, type) or callable(value):
+        return _class_name(value)
+    return repr(value)
+
+
+def history_csv(history: list[Epoch] | None) -> str | None:
+    """`history.csv`: a line an epoch; what was not measured is empty."""
+    if not history:
+        return None
+    text = io.StringIO()
+    fields = [field.name for field in dataclasses.fields(Epoch)]
+    writer = csv.DictWriter(text, fields, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(dataclasses.asdict(epoch) for epoch in history)
+    return text.getvalue()
+
+
+def peak_memory() -> int:
+    """The largest resident size of this process so far, in bytes."""
+    if sys.platform == "win32":
+        return int(psutil.Process().memory_info().peak_wset)
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(peak) if sys.platform == "darwin" else 1024 * int(peak)
+
+
+def _without_choices(recipe: Recipe, epoch: int | None) -> Recipe:
+    """The recipe up to the epoch that a twin chose, or to its own end where nothing is chosen."""
+    if epoch is None:
+        return recipe
+    return dataclasses.replace(recipe, stop_at=epoch, keep="last", patience=None, restore=False)
+
+
+def _predict(
+    classifier: BaseEstimator,
+    images: np.ndarray,
+    labels: np.ndarray,
+    index: np.ndarray,
+    n_classes: int,
+) -> tuple[Part, float]:
+    """Probabilities of all classes, and the seconds an image took."""
+    start = time.perf_counter()
+    flat = _flat(images)
+    if hasattr(classifier, "predict_proba"):
+        given = classifier.predict_proba(flat)
+    else:  # a classifier that gives labels alone is taken to be certain of them
+        given = classifier.predict(flat)[:, None] == classifier.classes_
+    seconds = (time.perf_counter() - start) / len(images)
+    probabilities = np.zeros((len(images), n_classes), np.float32)
+    probabilities[:, np.asarray(classifier.classes_)] = given
+    if not np.isfinite(probabilities).all():
+        raise NotFiniteError("the fitted model predicts probabilities that are not finite.")
+    return Part(index, probabilities, labels), seconds
+
+
+def _flat(images: np.ndarray) -> np.ndarray:
+    return images.reshape(len(images), -1)  # (n, height * width) uint8
+
+
+def _engine(classifier: BaseEstimator) -> str:
+    package = type(classifier).__module__.split(".")[0]
+    return {"sklearn": "scikit-learn", "sklearnex": "scikit-learn-intelex"}.get(package, package)
+
+
+def _class_name(thing: Any) -> str:
+    """Module and name; the hash of its source too where that may change between two runs."""
+    name = f"{thing.__module__}.{getattr(thing, '__qualname__', repr(thing))}"
+    if thing.__module__.split(".")[0] in ("sklearn", "sklearnex", "torch", "fittingroom"):
+        return name
+    try:
+        return f"{name} {_digest(inspect.getsource(thing).encode())}"
+    except (OSError, TypeError):
+        return name
+
+
+def _digest(data: Any) -> str:
+    return hashlib.sha256(data).hexdigest()[:16]

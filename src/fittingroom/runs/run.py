@@ -1,0 +1,192 @@
+"""`Run`: one classifier fitted once, as plain files that any program can read."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import psutil
+
+from fittingroom.errors import StoreError
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """Everything that was asked of a run. Two runs that were asked the same share one key.
+
+    What was merely resolved (precision, engine, threads, versions) is not here: it is recorded in
+    :class:`RunRecord`, and a table that mixes different values says so.
+    """
+
+    dataset: str  # content hash
+    model: str
+    parameters: Mapping[str, Any]
+    full: bool  # fitted on the whole training split, validation part included
+    reads_test: bool
+    seed: int
+
+    @property
+    def key(self) -> str:
+        """Twelve hex digits over everything but the seed, which stands beside it in the name."""
+        asked = {k: v for k, v in dataclasses.asdict(self).items() if k != "seed"}
+        text = json.dumps(asked, sort_keys=True, allow_nan=False)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    @property
+    def folder_name(self) -> str:
+        return f"{self.key}-s{self.seed}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRecord:
+    """`run.json`. Times are wall time; the peak is the fitting process's resident size."""
+
+    asked: Asked
+    overrides: Mapping[str, Any]  # what differs from the catalogue's row
+    family: Literal["classical", "network", "own", "added"]
+    deterministic: bool  # the seed changes nothing, so one fit stands for all seeds
+    trained_on: int | None  # images
+    engine: str | None = None
+    precision: str | None = None
+    device: str | None = None
+    kept_epoch: int | None = None
+    fit_seconds: float | None = None
+    predict_us_per_image: float | None = None
+    parameters: int | None = None
+    model_bytes: int | None = None
+    peak_memory_bytes: int | None = None
+    environment: Mapping[str, str | int]
+    schema_version: int = SCHEMA_VERSION
+
+    @property
+    def label(self) -> str:
+        """The name in a table: the model, and what was set otherwise than in the catalogue."""
+        return label(self.asked.model, self.overrides)
+
+    def to_json(self) -> str:
+        return (
+            json.dumps(dataclasses.asdict(self), indent=2, sort_keys=True, allow_nan=False) + "\n"
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> RunRecord:
+        fields = json.loads(text)
+        if fields.get("schema_version") != SCHEMA_VERSION:
+            raise ValueError(f"schema_version is {fields.get('schema_version')!r}")
+        return cls(**{**fields, "asked": Asked(**fields["asked"])})
+
+
+def label(model: str, overrides: Mapping[str, Any]) -> str:
+    """`cnn-32`, or `cnn-32[epochs=3]`."""
+    settings = ",".join(f"{name}={value}" for name, value in sorted(overrides.items()))
+    return f"{model}[{settings}]" if settings else model
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """What a run predicted for one part of the data.
+
+    `index` (n,) int64 are positions in the split the images come from, `probabilities`
+    (n, classes) float32, `labels` (n,) int64 the truth, so that a table needs no data set.
+    """
+
+    index: np.ndarray
+    probabilities: np.ndarray
+    labels: np.ndarray
+
+    @cached_property
+    def correct(self) -> np.ndarray:
+        """Which images were right, (n,) bool."""
+        right: np.ndarray = self.probabilities.argmax(axis=1) == self.labels
+        return right
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One saved run: its folder and its record; the predictions are read when asked for."""
+
+    folder: Path
+    record: RunRecord
+
+    @cached_property
+    def test(self) -> Part | None:
+        """The official test split, or None where the run left it unread."""
+        return self._part("test")
+
+    @cached_property
+    def validation(self) -> Part | None:
+        """The validation part, or None where the run was fitted on it."""
+        return self._part("validation")
+
+    def _part(self, name: str) -> Part | None:
+        path = self.folder / "predictions.npz"
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                if f"{name}_probabilities" not in arrays:
+                    return None
+                return Part(*(arrays[f"{name}_{f.name}"] for f in dataclasses.fields(Part)))
+        except (OSError, ValueError, KeyError, EOFError) as error:
+            raise _unreadable(path, error) from error
+
+
+def read_run(folder: Path) -> Run:
+    """The run in `folder`.
+
+    Raises
+    ------
+    StoreError
+        When `run.json` is missing, damaged or of another format.
+    """
+    path = folder / "run.json"
+    try:
+        return Run(folder, RunRecord.from_json(path.read_text("utf8")))
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> StoreError:
+    return StoreError(f"{path} can't be read ({error}); remove its folder to fit it again.")
+
+
+def environment() -> dict[str, str | int]:
+    """Where a run was made: versions, processor, cores and threads."""
+    import torch
+
+    versions = {}
+    for name in ("fittingroom", "numpy", "scipy", "scikit-learn", "scikit-learn-intelex", "torch"):
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            versions[name] = "absent"
+    return {
+        **versions,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "processor": processor(),
+        "cores": psutil.cpu_count() or 1,
+        "threads": torch.get_num_threads(),
+        "omp_num_threads": os.environ.get("OMP_NUM_THREADS", ""),
+    }
+
+
+def processor() -> str:
+    """The processor's own name where the system tells it."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text("utf8").splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()

@@ -1,0 +1,286 @@
+"""Saved runs on disk: `<root>/<data set>-<8 of its hash>/<model>/<key>-s<seed>/`.
+
+A run is written in a temporary folder and renamed into place. The rename is the commit: whatever
+kills the process, a run is either wholly there or not there at all.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import psutil
+
+from fittingroom.data.catalog import DATASETS
+from fittingroom.data.dataset import Dataset
+from fittingroom.errors import StoreError, UsageError
+from fittingroom.runs.run import Asked, Part, Run, RunRecord, read_run
+
+_PARTIAL = re.compile(r"^\.partial-(\d+)-[0-9a-f]+$")
+_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$")
+
+
+@dataclass(frozen=True)
+class DatasetCard:
+    """What a table must know of a data set, saved beside the runs: they need no data to be read."""
+
+    name: str
+    title: str
+    sha256: str
+    class_names: tuple[str, ...]
+    test_images: int
+    schema_version: int = 1
+
+
+@dataclass(frozen=True)
+class Store:
+    """The runs of one data set.
+
+    Parameters
+    ----------
+    folder
+        The data set's folder below the root, as :func:`open_store` and :func:`find_store` give it.
+    card
+        The data set that the runs belong to.
+    """
+
+    folder: Path
+    card: DatasetCard
+
+    def find(self, asked: Asked) -> Run | None:
+        """The saved run that was asked exactly this, if there is one."""
+        folder = self.folder / asked.model / asked.folder_name
+        return read_run(folder) if folder.exists() else None
+
+    def get(self, model: str, key: str, seed: int) -> Run | None:
+        folder = self.folder / model / f"{key}-s{seed}"
+        return read_run(folder) if folder.exists() else None
+
+    def runs(self) -> list[Run]:
+        """Every saved run, by model, key and seed."""
+        files = self.folder.glob("*/*-s*/run.json")
+        runs = [read_run(file.parent) for file in files if not file.parent.name.startswith(".")]
+        return sorted(
+            runs, key=lambda r: (r.record.asked.model, r.record.asked.key, r.record.asked.seed)
+        )
+
+    def test_reads(self) -> int:
+        """How many saved runs have looked at the test split: each one is a read of it."""
+        return sum(run.record.asked.reads_test for run in self.runs())
+
+    def save(
+        self,
+        record: RunRecord,
+        *,
+        validation: Part | None,
+        test: Part | None,
+        history: str | None = None,
+        model: Callable[[Path], None] | None = None,
+    ) -> Run:
+        """Write a run aside and rename it into place.
+
+        Parameters
+        ----------
+        record
+            Saved as `run.json`; its `model_bytes` is filled in here.
+        validation, test
+            Saved as `predictions.npz`.
+        history
+            The text of `history.csv`.
+        model
+            Called with the folder `model/` to fill.
+
+        Raises
+        ------
+        StoreError
+            When the folder can't be written.
+        """
+        final = self.folder / record.asked.model / record.asked.folder_name
+        with _writing(final.parent), self._partial() as folder:
+            if model is not None:
+                (folder / "model").mkdir()
+                model(folder / "model")
+                record = _with_size(record, folder / "model")
+            if history is not None:
+                (folder / "history.csv").write_text(history, "utf8")
+            np.savez_compressed(folder / "predictions.npz", **_arrays(validation, test))  # type: ignore[arg-type]
+            (folder / "run.json").write_text(record.to_json(), "utf8")
+            _flush(folder)
+            final.parent.mkdir(exist_ok=True)
+            try:
+                folder.rename(final)
+            except OSError:
+                # Another process finished the same run meanwhile: then its result stands.
+                if not final.exists():
+                    raise
+        return read_run(final)
+
+    def drop_model(self, run: Run) -> None:
+        """Delete a run's saved model, and nothing else of it."""
+        model = run.folder / "model"
+        if model.exists():
+            with _writing(model):
+                # Renamed first, so that a kill leaves no half model under the run's name.
+                model.rename(trash := _partial_name(self.folder))
+                shutil.rmtree(trash)
+
+    def write_text(self, name: str, text: str) -> Path:
+        """Write `name` in the data set's folder, whole or not at all."""
+        return write_text(self.folder / name, text)
+
+    def sweep(self) -> None:
+        """Remove what killed processes left half written."""
+        for path in self.folder.glob(".partial-*"):
+            match = _PARTIAL.match(path.name)
+            if match and not psutil.pid_exists(int(match[1])):
+                if path.is_dir():
+                    shutil.rmtree(path, ignore_errors=True)
+                else:
+                    path.unlink(missing_ok=True)
+
+    @contextmanager
+    def _partial(self) -> Iterator[Path]:
+        folder = _partial_name(self.folder)
+        folder.mkdir(parents=True)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def open_store(root: Path | str, dataset: Dataset) -> Store:
+    """The store of `dataset` below `root`, made if need be.
+
+    Raises
+    ------
+    StoreError
+        When the folder can't be made or written.
+    """
+    card = DatasetCard(
+        name=dataset.name,
+        title=DATASETS[dataset.name].title if dataset.name in DATASETS else dataset.name,
+        sha256=dataset.sha256,
+        class_names=dataset.class_names,
+        test_images=len(dataset.test),
+    )
+    folder = Path(root) / f"{dataset.slug}-{dataset.sha256[:8]}"
+    with _writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        if not (folder / "dataset.json").exists():
+            write_text(folder / "dataset.json", json.dumps(asdict(card), indent=2) + "\n")
+        if not os.access(folder, os.W_OK):
+            raise PermissionError(13, "permission denied")
+    store = Store(folder, card)
+    store.sweep()
+    return store
+
+
+def find_store(path: Path | str) -> Store:
+    """The store at `path`: a data set's folder, or a root that holds exactly one.
+
+    Raises
+    ------
+    StoreError
+        When there is none, more than one, or its `dataset.json` is damaged.
+    """
+    path = Path(path)
+    folders = [path] if (path / "dataset.json").exists() else _store_folders(path)
+    if not folders:
+        raise StoreError(f"no saved runs in {path}; `fittingroom compare` or `fit` makes some.")
+    if len(folders) > 1:
+        names = ", ".join(str(folder) for folder in folders)
+        raise StoreError(f"{path} holds runs of several data sets; name one of {names}.")
+    file = folders[0] / "dataset.json"
+    try:
+        fields = json.loads(file.read_text("utf8"))
+        card = DatasetCard(**{**fields, "class_names": tuple(fields["class_names"])})
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise StoreError(f"{file} can't be read ({error}).") from error
+    return Store(folders[0], card)
+
+
+def check_model_name(name: str) -> str:
+    """`name`, if it can be a folder's name.
+
+    Raises
+    ------
+    UsageError
+        When it holds anything but letters, digits, `.`, `_`, `+` and `-`, or starts with a sign.
+    """
+    if not _NAME.match(name):
+        raise UsageError(
+            f"a model can't be named {name!r}; use up to 64 letters, digits and . _ + -, "
+            "a letter or digit first."
+        )
+    return name
+
+
+def write_text(path: Path, text: str) -> Path:
+    """Write `text` to `path` aside, then rename it into place."""
+    partial = _partial_name(path.parent)
+    with _writing(path):
+        try:
+            with partial.open("w", encoding="utf8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+    return path
+
+
+def _partial_name(folder: Path) -> Path:
+    return folder / f".partial-{os.getpid()}-{secrets.token_hex(4)}"
+
+
+def _place(run: Run) -> tuple[str, str, int]:
+    asked = run.record.asked
+    return asked.model, asked.key, asked.seed
+
+
+def _store_folders(root: Path) -> list[Path]:
+    return sorted(file.parent for file in root.glob("*/dataset.json"))
+
+
+def _arrays(validation: Part | None, test: Part | None) -> dict[str, np.ndarray]:
+    parts = {"validation": validation, "test": test}
+    return {
+        f"{name}_{field}": array
+        for name, part in parts.items()
+        if part is not None
+        for field, array in vars(part).items()
+        if field in ("index", "probabilities", "labels")
+    }
+
+
+def _with_size(record: RunRecord, folder: Path) -> RunRecord:
+    size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    return RunRecord(**{**vars(record), "model_bytes": size})
+
+
+def _flush(folder: Path) -> None:
+    """Bring every file of a run to the disk before its name appears."""
+    for file in folder.rglob("*"):
+        if file.is_file():
+            with file.open("rb") as opened:
+                os.fsync(opened.fileno())
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Say in one sentence what could not be written, and why."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(
+            f"{path} can't be written: {(error.strerror or str(error)).lower()}."
+        ) from error

@@ -1,0 +1,198 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fittingroom.bench.comparison import Comparison, Entry
+from fittingroom.bench.leaderboard import leaderboard
+from fittingroom.data.dataset import Dataset
+from fittingroom.errors import StoreError
+from fittingroom.runs.run import Asked, Part, RunRecord
+from fittingroom.runs.store import Store, open_store
+
+ROW_KEYS = {
+    *("model", "rank", "indistinguishable_from", "seeds", "trained_on", "test", "validation"),
+    *("fit_seconds", "predict_us_per_image", "parameters", "engine", "precision"),
+    *("status", "reason"),
+}
+PAIR_KEYS = {"a", "b", "difference", "ci95", "p", "p_holm", "only_a_right", "only_b_right"}
+
+
+@pytest.fixture
+def store(tmp_path: Path, small: Dataset) -> Store:
+    return open_store(tmp_path, small)
+
+
+def entry(store: Store, model: str, seeds: int, *, fixed: bool = False) -> Entry:
+    asked = Asked(
+        dataset=store.card.sha256, model=model, parameters={}, full=False, reads_test=True, seed=0
+    )
+    return Entry.of(
+        asked, label=model, seeds=tuple(range(seeds)), deterministic=fixed, trained_on=1800
+    )
+
+
+def save(store: Store, small: Dataset, entry: Entry, wrong: float, **changes: object) -> Entry:
+    """Runs that have a share `wrong` of the test images wrong, each seed other ones."""
+    labels = small.test.labels
+    for seed in entry.seeds:
+        random = np.random.default_rng([seed, len(entry.model)])
+        predicted = labels.copy()
+        missed = random.permutation(len(labels))[: round(wrong * len(labels))]
+        predicted[missed] = (predicted[missed] + 1) % 10
+        probabilities = np.full((len(labels), 10), 0.02, np.float32)
+        probabilities[np.arange(len(labels)), predicted] = 0.82
+        record = RunRecord(
+            asked=Asked(
+                dataset=store.card.sha256,
+                model=entry.model,
+                parameters={},
+                full=False,
+                reads_test=True,
+                seed=seed,
+            ),
+            overrides={},
+            family="classical",
+            deterministic=entry.deterministic,
+            trained_on=1800,
+            fit_seconds=1.0 + seed,
+            predict_us_per_image=3.0,
+            environment={"torch": "2.13.0"},
+        )
+        part = Part(np.arange(len(labels)), probabilities, labels)
+        store.save(dataclasses.replace(record, **changes), validation=part, test=part)  # type: ignore[arg-type]
+    return entry.ended("ok")
+
+
+def test_the_table_is_computed_from_saved_runs(store: Store, small: Dataset) -> None:
+    good = save(store, small, entry(store, "good", 3), 0.05)
+    near = save(store, small, entry(store, "near-good", 1, fixed=True), 0.055)
+    bad = save(store, small, entry(store, "bad", 3), 0.3)
+    Comparison(entries=(bad, near, good), command="fittingroom compare").save(store)
+    board = leaderboard(store)
+
+    assert [row.model for row in board.rows] == ["good", "near-good", "bad"]
+    assert [row.rank for row in board.rows] == [1, 1, 3]
+    first = board.rows[0]
+    assert first.indistinguishable_from == ("near-good",)
+    assert first.test is not None
+    assert first.test.accuracy == pytest.approx(0.95)
+    assert first.test.accuracy_sd == 0.0
+    assert first.test.log_loss == pytest.approx(
+        -(0.95 * np.log(0.82) + 0.05 * np.log(0.02)), rel=1e-5
+    )
+    assert first.fit_seconds == 2.0
+    assert board.rows[1].seeds == 1
+    assert board.test_reads == 7
+    assert len(board.pairs) == 3
+    assert board.confusions["good"].counts.sum() == len(small.test)
+    assert board.complete
+
+
+def test_the_json_has_the_promised_shape(store: Store, small: Dataset) -> None:
+    entries = [
+        save(store, small, entry(store, "a", 2), 0.1),
+        save(store, small, entry(store, "bb", 2), 0.2),
+        entry(store, "ccc", 2).ended("timeout", "took longer than 5 s"),
+    ]
+    Comparison(entries=tuple(entries)).save(store)
+    text = leaderboard(store).to_json()
+    board = json.loads(text)
+    assert "NaN" not in text
+    assert board["schema_version"] == 1
+    assert board["dataset"] == {"name": small.name, "sha256": small.sha256}
+    for row in board["rows"]:
+        assert set(row) >= ROW_KEYS
+    assert set(board["rows"][0]["test"]) == {
+        *("accuracy", "accuracy_sd", "ci95", "macro_f1", "log_loss")
+    }
+    assert set(board["pairs"][0]) == PAIR_KEYS
+    failed = board["rows"][-1]
+    assert (failed["model"], failed["status"], failed["test"], failed["rank"]) == (
+        *("ccc", "timeout", None, None),
+    )
+
+
+def test_images_are_never_counted_once_per_seed(store: Store, small: Dataset) -> None:
+    save(store, small, entry(store, "one", 1), 0.1)
+    save(store, small, entry(store, "five5", 5), 0.1)
+    widths = {}
+    for row in leaderboard(store).rows:
+        assert row.test is not None
+        widths[row.model] = row.test.ci95[1] - row.test.ci95[0]
+    assert widths["five5"] > widths["one"] / np.sqrt(5)
+
+
+def test_one_seed_is_said_to_tell_nothing_about_a_re_run(store: Store, small: Dataset) -> None:
+    save(store, small, entry(store, "single", 1), 0.1)
+    save(store, small, entry(store, "fixed", 1, fixed=True), 0.2)
+    (note,) = leaderboard(store).notes
+    assert "One seed tells nothing about a re-run: single." in note
+
+
+def test_mixed_circumstances_are_said(store: Store, small: Dataset) -> None:
+    save(store, small, entry(store, "a", 2), 0.1, precision="bfloat16")
+    save(
+        *(store, small, entry(store, "bb", 2), 0.2),
+        precision="float32",
+        environment={"torch": "2.12.0"},
+    )
+    notes = " ".join(leaderboard(store).notes)
+    assert "different precisions: bfloat16, float32" in notes
+    assert "different torch: 2.12.0, 2.13.0" in notes
+
+
+def test_a_missing_run_is_a_row_that_says_so(store: Store, small: Dataset) -> None:
+    whole = save(store, small, entry(store, "whole", 2), 0.1)
+    lost = save(store, small, entry(store, "lost", 2), 0.1)
+    Comparison(entries=(whole, lost)).save(store)
+    run = store.get("lost", lost.key, 1)
+    assert run is not None
+    for file in run.folder.iterdir():
+        file.unlink()
+    run.folder.rmdir()
+    rows = {row.model: row for row in leaderboard(store).rows}
+    assert rows["lost"].status == "interrupted"
+    assert rows["lost"].test is None
+    assert rows["whole"].status == "ok"
+
+
+def test_what_was_added_joins_every_table(store: Store, small: Dataset) -> None:
+    ours = save(store, small, entry(store, "ours", 1), 0.1)
+    save(store, small, entry(store, "fitted-once", 1), 0.1)
+    save(store, small, entry(store, "theirs", 1, fixed=True), 0.2, family="added")
+    Comparison(entries=(ours,)).save(store)
+    assert {row.model for row in leaderboard(store).rows} == {"ours", "theirs"}
+
+
+def test_runs_of_one_name_are_told_apart(store: Store, small: Dataset) -> None:
+    save(store, small, entry(store, "a", 1), 0.1)
+    other = Asked(
+        *(),
+        dataset=small.sha256,
+        model="a",
+        parameters={"epochs": 3},
+        full=True,
+        reads_test=True,
+        seed=0,
+    )
+    save(store, small, entry(store, "a", 1), 0.2, asked=other)
+    names = sorted(row.model for row in leaderboard(store).rows)
+    assert len(set(names)) == 2
+    assert "(full, " in names[0]
+
+
+def test_an_empty_store_gives_an_empty_table(store: Store) -> None:
+    board = leaderboard(store)
+    assert board.rows == ()
+    assert json.loads(board.to_json())["rows"] == []
+
+
+def test_a_damaged_comparison_is_refused(store: Store) -> None:
+    (store.folder / "comparison.json").write_text("{")
+    with pytest.raises(StoreError, match=r"comparison\.json can't be read"):
+        leaderboard(store)

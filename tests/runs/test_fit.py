@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression, Perceptron
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MinMaxScaler
+from torch import nn
+
+from fittingroom.data.dataset import Dataset
+from fittingroom.data.splits import validation_split
+from fittingroom.errors import NotFiniteError, UnknownNameError
+from fittingroom.runs.fit import asked_of, fit_catalogue_model, fit_run, plain
+from fittingroom.runs.store import Store, open_store
+
+
+@pytest.fixture
+def store(tmp_path: Path, small: Dataset) -> Store:
+    return open_store(tmp_path, small)
+
+
+def test_a_run_holds_all_that_a_table_needs(store: Store, small: Dataset) -> None:
+    epochs = []
+    run = fit_catalogue_model(
+        store,
+        small,
+        "mlp-256-256",
+        overrides={"epochs": 3},
+        seed=5,
+        on_epoch=lambda epoch, total: epochs.append((epoch.epoch, total)),
+    )
+    assert epochs == [(1, 3), (2, 3), (3, 3)]
+    split = validation_split(small.train.labels)
+    assert run.validation is not None
+    assert run.test is not None
+    np.testing.assert_array_equal(run.validation.index, split.validation)
+    np.testing.assert_array_equal(run.validation.labels, small.train.labels[split.validation])
+    np.testing.assert_array_equal(run.test.labels, small.test.labels)
+    for part in (run.validation, run.test):
+        assert part.probabilities.dtype == np.float32
+        np.testing.assert_allclose(part.probabilities.sum(axis=1), 1, atol=1e-5)
+    record = run.record
+    assert record.label == "mlp-256-256[epochs=3]"
+    assert record.asked.seed == 5
+    assert record.trained_on == len(split.train)
+    assert record.parameters == 269_322
+    assert record.kept_epoch in (1, 2, 3)
+    assert record.precision in ("float32", "bfloat16")
+    assert record.fit_seconds is not None
+    assert record.fit_seconds > 0
+    assert record.model_bytes is not None
+    assert record.model_bytes > 4 * 269_322
+    assert record.peak_memory_bytes is not None
+    assert record.peak_memory_bytes > 50e6
+    header, *lines = (run.folder / "history.csv").read_text().splitlines()
+    assert header == (
+        "epoch,learning_rate,train_loss,train_accuracy,validation_loss,validation_accuracy,seconds"
+    )
+    assert len(lines) == 3
+    assert json.loads((run.folder / "run.json").read_text())["asked"]["parameters"]["recipe"]
+
+
+def test_a_saved_run_is_not_fitted_again(store: Store, small: Dataset) -> None:
+    first = fit_catalogue_model(store, small, "knn", seed=3)
+    assert first.record.asked.seed == 0  # no seed changes k-NN
+    written = (first.folder / "run.json").stat().st_mtime_ns
+    again = fit_catalogue_model(store, small, "knn", seed=4)
+    assert again.folder == first.folder
+    assert (again.folder / "run.json").stat().st_mtime_ns == written
+
+
+def test_test_images_stay_unread_where_that_was_asked(store: Store, small: Dataset) -> None:
+    run = fit_catalogue_model(store, small, "knn", reads_test=False)
+    assert run.test is None
+    assert run.validation is not None
+    with np.load(run.folder / "predictions.npz") as arrays:
+        assert not [name for name in arrays if name.startswith("test")]
+
+
+def test_test_labels_change_nothing_that_is_chosen(store: Store, small: Dataset) -> None:
+    shuffled = np.random.default_rng(0).permutation(small.test.labels)
+    other = Dataset.from_arrays(
+        small.train.images, small.train.labels, small.test.images, shuffled, name="shuffled"
+    )
+    overrides = {"epochs": 4}
+    run = fit_catalogue_model(store, small, "mlp-256-256", overrides=overrides)
+    blind = fit_catalogue_model(
+        open_store(store.folder / "other", other), other, "mlp-256-256", overrides=overrides
+    )
+    assert run.record.kept_epoch == blind.record.kept_epoch
+    assert run.test is not None
+    assert blind.test is not None
+    np.testing.assert_array_equal(run.test.probabilities, blind.test.probabilities)
+
+
+def test_full_takes_the_epoch_of_its_twin(store: Store, small: Dataset) -> None:
+    overrides = {"epochs": 6, "learning_rate": 0.05}
+    full = fit_catalogue_model(store, small, "mlp-256-256", overrides=overrides, full=True)
+    assert full.record.trained_on == len(small.train)
+    assert full.validation is None
+    (twin,) = [run for run in store.runs() if not run.record.asked.full]
+    assert not twin.record.asked.reads_test
+    assert full.record.kept_epoch == twin.record.kept_epoch
+    history = (full.folder / "history.csv").read_text().splitlines()
+    assert len(history) == 1 + (twin.record.kept_epoch or 0)
+
+
+def test_own_estimators_may_give_labels_alone(store: Store, small: Dataset) -> None:
+    own = make_pipeline(MinMaxScaler(), Perceptron(max_iter=20, tol=None))
+    asked = asked_of(own, "mine", small, full=False, reads_test=True, seed=0)
+    run = fit_run(store, small, own, asked, family="own", deterministic=True, keep_model=False)
+    assert run.test is not None
+    assert set(np.unique(run.test.probabilities)) == {0.0, 1.0}
+    assert run.test.correct.mean() > 0.6
+
+
+def test_probabilities_that_are_not_finite_are_no_result(store: Store, small: Dataset) -> None:
+    class Broken(LogisticRegression):
+        def fit(self, X: np.ndarray, y: np.ndarray) -> Broken:
+            self.classes_ = np.unique(y)
+            return self
+
+        def predict_proba(self, X: np.ndarray) -> np.ndarray:
+            return np.full((len(X), len(self.classes_)), np.nan)
+
+    asked = asked_of(Broken(), "broken", small, full=False, reads_test=True, seed=0)
+    with pytest.raises(NotFiniteError, match="not finite"):
+        fit_run(store, small, Broken(), asked, family="own", deterministic=True)
+    assert store.runs() == []
+
+
+def test_unknown_models_are_refused(store: Store, small: Dataset) -> None:
+    with pytest.raises(UnknownNameError, match="did you mean svm-rbf"):
+        fit_catalogue_model(store, small, "svm-rfb")
+
+
+def test_plain_tells_apart_what_differs() -> None:
+    linear, other = nn.Linear(2, 2), nn.Linear(2, 2)
+    assert plain(linear) == plain(linear)
+    assert plain(linear) != plain(other)  # other weights
+    assert plain(np.zeros(3)) != plain(np.ones(3))
+    assert plain(LogisticRegression(C=1)) != plain(LogisticRegression(C=2))
+    assert json.loads(json.dumps(plain({"a": (1, None, float("nan")), 3: np.float32(0.5)}))) == {
+        "a": [1, None, "nan"],
+        "3": 0.5,
+    }

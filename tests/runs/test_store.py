@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fittingroom.data.dataset import Dataset
+from fittingroom.errors import StoreError, UsageError
+from fittingroom.runs.run import Asked, Part, RunRecord
+from fittingroom.runs.store import Store, check_model_name, find_store, open_store, write_text
+
+
+def record(store: Store, model: str = "knn", seed: int = 0) -> RunRecord:
+    asked = Asked(
+        dataset=store.card.sha256,
+        model=model,
+        parameters={},
+        full=False,
+        reads_test=True,
+        seed=seed,
+    )
+    return RunRecord(
+        asked=asked,
+        overrides={},
+        family="classical",
+        deterministic=False,
+        trained_on=1,
+        environment={},
+    )
+
+
+def part(dataset: Dataset) -> Part:
+    labels = dataset.test.labels
+    return Part(np.arange(len(labels)), np.eye(10, dtype=np.float32)[labels], labels)
+
+
+def test_a_run_is_found_again_as_it_was(tmp_path: Path, small: Dataset) -> None:
+    store = open_store(tmp_path, small)
+    assert store.find(record(store).asked) is None
+
+    def model(folder: Path) -> None:
+        (folder / "weights").write_bytes(bytes(1000))
+
+    store.save(record(store), validation=None, test=part(small), history="epoch\n1\n", model=model)
+    run = open_store(tmp_path, small).find(record(store).asked)
+    assert run is not None
+    assert run.folder.parent.parent.name == f"{small.slug}-{small.sha256[:8]}"
+    assert run.record.model_bytes == 1000
+    assert run.validation is None
+    assert run.test is not None
+    assert run.test.correct.all()
+    assert run.test.probabilities.dtype == np.float32
+    assert (run.folder / "history.csv").read_text() == "epoch\n1\n"
+
+
+def test_a_failure_while_writing_leaves_nothing_behind(tmp_path: Path, small: Dataset) -> None:
+    store = open_store(tmp_path, small)
+    before = sorted(store.folder.rglob("*"))
+
+    def full_disk(folder: Path) -> None:
+        (folder / "weights").write_bytes(bytes(1000))
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(StoreError, match="no space left on device"):
+        store.save(record(store), validation=None, test=part(small), model=full_disk)
+    assert sorted(store.folder.rglob("*")) == before
+
+
+def test_the_first_of_two_equal_runs_stands(tmp_path: Path, small: Dataset) -> None:
+    store = open_store(tmp_path, small)
+    first = store.save(record(store), validation=None, test=part(small), history="first")
+    second = store.save(record(store), validation=None, test=part(small), history="second")
+    assert (second.folder / "history.csv").read_text() == "first"
+    assert first.folder == second.folder
+
+
+def test_what_dead_processes_left_is_swept_and_the_living_are_spared(
+    tmp_path: Path, small: Dataset
+) -> None:
+    store = open_store(tmp_path, small)
+    dead = store.folder / ".partial-999999999-abcd"
+    alive = store.folder / f".partial-{os.getpid()}-abcd"
+    for folder in (dead, alive):
+        folder.mkdir()
+        (folder / "run.json").write_text("{")
+    open_store(tmp_path, small)
+    assert not dead.exists()
+    assert alive.exists()
+    assert store.runs() == []
+
+
+def test_a_dropped_model_takes_nothing_else_along(tmp_path: Path, small: Dataset) -> None:
+    store = open_store(tmp_path, small)
+    run = store.save(
+        record(store),
+        validation=None,
+        test=part(small),
+        model=lambda folder: write_text(folder / "weights", "w") and None,
+    )
+    store.drop_model(run)
+    store.drop_model(run)  # nothing left to drop is no error
+    assert sorted(file.name for file in run.folder.iterdir()) == ["predictions.npz", "run.json"]
+
+
+def test_a_store_is_found_by_its_folder_or_its_root(tmp_path: Path, small: Dataset) -> None:
+    store = open_store(tmp_path / "runs", small)
+    assert find_store(tmp_path / "runs") == store
+    assert find_store(store.folder) == store
+
+
+def test_a_folder_without_runs_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="no saved runs"):
+        find_store(tmp_path)
+    with pytest.raises(StoreError, match="no saved runs"):
+        find_store(tmp_path / "absent")
+
+
+def test_several_data_sets_must_be_told_apart(tmp_path: Path, small: Dataset) -> None:
+    open_store(tmp_path, small)
+    other = Dataset.from_arrays(
+        small.train.images, small.train.labels, small.test.images, small.test.labels, name="other"
+    )
+    open_store(tmp_path, other)
+    with pytest.raises(StoreError, match="several data sets"):
+        find_store(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["../x", "", ".hidden", "a/b", "a b", "x" * 65, "-x", "a\nb"])
+def test_names_that_are_no_folder_names_are_refused(name: str) -> None:
+    with pytest.raises(UsageError, match="can't be named"):
+        check_model_name(name)
+
+
+def test_text_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "leaderboard.json"
+    write_text(path, "old")
+    with pytest.raises(UnicodeEncodeError):
+        write_text(path, "new \udcff")
+    assert path.read_text() == "old"
+    assert [file.name for file in tmp_path.iterdir()] == ["leaderboard.json"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_read_only_folder_is_refused_in_one_sentence(tmp_path: Path, small: Dataset) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(StoreError, match="can't be written: permission denied"):
+        open_store(tmp_path / "runs", small)
+
+
+def test_a_file_where_the_folder_should_be_is_refused(tmp_path: Path, small: Dataset) -> None:
+    (tmp_path / "runs").write_text("in the way")
+    with pytest.raises(StoreError, match="can't be written"):
+        open_store(tmp_path / "runs", small)

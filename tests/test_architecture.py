@@ -1,0 +1,125 @@
+"""The house as docs/architecture.md draws it: who may import whom, and what nobody may use."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SOURCE = ROOT / "src" / "fittingroom"
+FILES = sorted(SOURCE.rglob("*.py"))
+
+# A room may import the rooms of lower levels, and itself.
+LEVELS = [
+    {"errors"},
+    {"data", "nets", "evaluation"},
+    {"training"},
+    {"models"},
+    {"bundles"},
+    {"runs"},
+    {"bench"},
+    {"reporting"},
+    {"cli"},
+]
+LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
+
+# What a room may use besides the standard library and `errors`.
+ALONE = {"nets": {"torch"}, "evaluation": {"numpy", "scipy"}}
+
+# A file that we load must never run code.
+FORBIDDEN_MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
+FORBIDDEN_CALLS = {"eval", "exec"}
+
+
+def room_of(path: Path) -> str:
+    inside = path.relative_to(SOURCE)
+    return inside.stem if len(inside.parts) == 1 else inside.parts[0]
+
+
+def imported(tree: ast.AST) -> list[str]:
+    names = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            names += [f"{node.module}.{alias.name}" for alias in node.names]
+    return names
+
+
+def type_checking_only(tree: ast.AST) -> set[str]:
+    """Names imported for annotations alone."""
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING":
+            names |= set(imported(ast.Module(node.body, [])))
+    return names
+
+
+def wrong_imports(room: str, names: list[str]) -> list[str]:
+    wrong = []
+    for name in names:
+        package, _, rest = name.partition(".")
+        if package == "fittingroom":
+            other = rest.split(".")[0]
+            if other != room and LEVEL[other] >= LEVEL[room]:
+                wrong.append(name)
+        elif room in ALONE and package not in ALONE[room] | set(STDLIB):
+            wrong.append(name)
+    return wrong
+
+
+STDLIB = __import__("sys").stdlib_module_names
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(SOURCE)))
+def test_imports_run_one_way(path: Path) -> None:
+    room = room_of(path)
+    if room == "__init__":
+        return  # the public face looks everywhere
+    assert room in LEVEL, f"{path} is in a room that the house doesn't have"
+    assert wrong_imports(room, imported(ast.parse(path.read_text("utf8")))) == []
+
+
+def test_the_rule_can_fail() -> None:
+    assert wrong_imports("data", ["fittingroom.bench.compare.compare"])
+    assert wrong_imports("evaluation", ["fittingroom.data.dataset.Dataset"])
+    assert wrong_imports("nets", ["sklearn.svm.SVC"])
+    assert not wrong_imports("bench", ["fittingroom.runs.run.Run", "json", "sklearn.base.clone"])
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(SOURCE)))
+def test_no_file_can_run_code_when_loaded(path: Path) -> None:
+    tree = ast.parse(path.read_text("utf8"))
+    assert not {name.split(".")[0] for name in imported(tree)} & FORBIDDEN_MODULES
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            called = ast.unparse(node.func)
+            assert called not in FORBIDDEN_CALLS
+            assert called != "torch.load"
+            for keyword in node.keywords:
+                if keyword.arg == "allow_pickle":
+                    assert ast.unparse(keyword.value) == "False"
+
+
+def test_tests_mirror_the_source() -> None:
+    known = {str(p.relative_to(SOURCE).with_suffix("")) for p in FILES}
+    for path in sorted((ROOT / "tests").glob("*/test_*.py")):
+        name = f"{path.parent.name}/{path.stem.removeprefix('test_')}"
+        assert name in known, f"{path} tests a file that doesn't exist"
+
+
+def test_no_room_is_a_store_room() -> None:
+    names = {part for path in FILES for part in path.relative_to(SOURCE).with_suffix("").parts}
+    assert not names & {"utils", "common", "helpers", "misc", "util"}
+
+
+def test_annotations_are_the_only_hidden_imports() -> None:
+    """`TYPE_CHECKING` must not hide an import that would run the wrong way."""
+    for path in FILES:
+        room = room_of(path)
+        if room != "__init__":
+            hidden = type_checking_only(ast.parse(path.read_text("utf8")))
+            assert wrong_imports(room, sorted(hidden)) == []
