@@ -1,0 +1,102 @@
+"""Fit the whole catalogue once on all of Fashion-MNIST and hold it against what is expected.
+
+    python benchmarks/catalogue.py --out benchmarks/results/catalogue.json
+
+About an hour on two laptop cores with bfloat16 matrix instructions. Runs that are saved already are
+used as they are. Seed 0, trained on 54,000 images; a network far outside its window is a mistake in
+its re-creation until shown otherwise.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import record
+
+from fittingroom.bench.fit_one import fit_one
+from fittingroom.cli.progress import ProgressDisplay
+
+
+@dataclass(frozen=True)
+class Case:
+    """A model, and the official test accuracy that it must reach: from `low` to `high`."""
+
+    model: str
+    low: float
+    high: float = 1.0
+    overrides: dict[str, Any] = field(default_factory=dict)
+    full: bool = False
+
+
+CASES = (
+    Case("logistic", 0.836),
+    Case("linear-svm", 0.832, 0.845),
+    Case("svm-rbf", 0.895),
+    Case("knn", 0.849, 0.857),
+    Case("knn", 0.8551, 0.8557, full=True),
+    Case("random-forest", 0.868, 0.882),
+    Case("hist-gradient-boosting", 0.885),
+    Case("hog-svm", 0.91),
+    Case("mlp-10-10", 0.835, 0.865),
+    Case("mlp-532", 0.865, 0.890),
+    Case("mlp-256-256", 0.880, 0.902),
+    Case("mlp-256-256-onehot", 0.880, 0.902),
+    Case("cnn-6-16-120", 0.893, 0.917),
+    Case("cnn-16-16-100", 0.893, 0.917),
+    Case("cnn-32-64-64", 0.875, 0.905),
+    Case("cnn-64x4", 0.893, 0.915),
+    Case("cnn-32", 0.886, 0.908),
+    Case("cnn-32-64", 0.890, 0.913),
+    Case("cnn-64-128-64", 0.893, 0.915),
+    Case("cnn-16-32-64-128", 0.88, 0.925, overrides={"epochs": 10}),
+    Case("swift", 0.935),
+)
+
+
+def fit(case: Case, runs: Path | str) -> dict[str, Any]:
+    """Fit one case and return its figures."""
+    with ProgressDisplay() as progress:
+        run = fit_one(
+            "fashion-mnist",
+            case.model,
+            overrides=case.overrides,
+            full=case.full,
+            runs=runs,
+            on_progress=progress,
+        )
+    assert run.test is not None
+    accuracy = float(run.test.correct.mean())
+    return {
+        "model": run.record.label,
+        "trained_on": run.record.trained_on,
+        "test_accuracy": accuracy,
+        "window": [case.low, case.high],
+        "inside": case.low <= accuracy <= case.high,
+        "kept_epoch": run.record.kept_epoch,
+        "fit_seconds": run.record.fit_seconds,
+        "predict_us_per_image": run.record.predict_us_per_image,
+        "engine": run.record.engine,
+        "precision": run.record.precision,
+        "peak_memory_bytes": run.record.peak_memory_bytes,
+        "model_bytes": run.record.model_bytes,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--runs", type=Path, default=Path("runs"))
+    parser.add_argument("--out", type=Path, required=True)
+    options = parser.parse_args()
+    rows = [fit(case, options.runs) for case in CASES]
+    for row in rows:
+        low, high = row["window"]
+        verdict = "inside" if row["inside"] else "OUTSIDE"
+        print(f"{row['model']:30} {row['test_accuracy']:.4f}  {low:.4f}-{high:.4f}  {verdict}")
+    record.write(options.out, {"seeds": 1, "rows": rows})
+
+
+if __name__ == "__main__":
+    main()

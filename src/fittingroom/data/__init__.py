@@ -1,0 +1,7 @@
+"""Data sets: found or fetched, checked, read."""
+
+from fittingroom.data.catalog import DATASETS
+from fittingroom.data.dataset import Dataset, Split
+from fittingroom.data.sources import load_dataset
+
+__all__ = ["DATASETS", "Dataset", "Split", "load_dataset"]

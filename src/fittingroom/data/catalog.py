@@ -1,0 +1,98 @@
+"""The data sets that have a name: one row each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from fittingroom.data.idx import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS
+
+DIGITS = tuple("0123456789")
+
+
+@dataclass(frozen=True)
+class DatasetRow:
+    """What is known of a named data set.
+
+    Attributes
+    ----------
+    sha256 : hash of each of the four **decompressed** files, since mirrors compress differently
+    mirrors : addresses that hold the four files under their usual names with `.gz`, one host each
+    keras, torchvision : the folder's name in those libraries' caches, None where they keep no IDX
+    debian : the Debian package that installs the files, None if there is none
+    """
+
+    name: str
+    title: str
+    class_names: tuple[str, ...]
+    mirror_keeps_class: bool
+    sha256: Mapping[str, str]
+    mirrors: tuple[str, ...]
+    licence: str
+    citation: str
+    keras: str | None = None
+    torchvision: str | None = None
+    debian: str | None = None
+
+
+DATASETS: dict[str, DatasetRow] = {
+    "fashion-mnist": DatasetRow(
+        name="fashion-mnist",
+        title="Fashion-MNIST: 28×28 grey images of ten kinds of garments",
+        class_names=(
+            "T-shirt/top",
+            "Trouser",
+            "Pullover",
+            "Dress",
+            "Coat",
+            "Sandal",
+            "Shirt",
+            "Sneaker",
+            "Bag",
+            "Ankle boot",
+        ),
+        mirror_keeps_class=True,
+        sha256={
+            TRAIN_IMAGES: "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+            TRAIN_LABELS: "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+            TEST_IMAGES: "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+            TEST_LABELS: "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+        },
+        mirrors=(
+            "https://storage.googleapis.com/tensorflow/tf-keras-datasets/",
+            "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
+        ),
+        licence="MIT",
+        citation="Xiao, Rasul, Vollgraf: Fashion-MNIST: a Novel Image Dataset for Benchmarking "
+        "Machine Learning Algorithms, 2017, arXiv:1708.07747",
+        keras="fashion-mnist",
+        torchvision="FashionMNIST",
+        debian="dataset-fashion-mnist",
+    ),
+    "mnist": DatasetRow(
+        name="mnist",
+        title="MNIST: 28×28 grey images of handwritten digits",
+        class_names=DIGITS,
+        mirror_keeps_class=False,
+        sha256={
+            TRAIN_IMAGES: "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+            TRAIN_LABELS: "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+            TEST_IMAGES: "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+            TEST_LABELS: "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+        },
+        mirrors=(
+            "https://storage.googleapis.com/cvdf-datasets/mnist/",
+            "https://ossci-datasets.s3.amazonaws.com/mnist/",
+            "https://raw.githubusercontent.com/fgnt/mnist/master/",
+        ),
+        licence="CC BY-SA 3.0",
+        citation="LeCun, Bottou, Bengio, Haffner: Gradient-Based Learning Applied to Document "
+        "Recognition, Proceedings of the IEEE 86(11), 1998",
+        torchvision="MNIST",
+    ),
+}
+
+
+def row_with(sha256: Mapping[str, str]) -> DatasetRow | None:
+    """The row whose four decompressed files have these hashes, if any."""
+    return next((row for row in DATASETS.values() if row.sha256 == sha256), None)

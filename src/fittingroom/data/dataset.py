@@ -1,0 +1,253 @@
+"""The noun `Dataset`: uint8 images, integer labels, class names, an official split, a hash."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fittingroom.data import idx
+from fittingroom.errors import DataError, InputError
+
+LABELS_FILE = "labels.txt"  # one class name a line, in the order of the labels
+CARD_FILE = "dataset.json"  # what IDX files can't say: the name, and whether mirroring is harmless
+MOST_CLASSES = 256  # a label is one byte in an IDX file
+
+_Scalar = TypeVar("_Scalar", bound=np.generic)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Split:
+    """Images and their labels, both read-only.
+
+    Attributes
+    ----------
+    images : uint8 (n, height, width)
+    labels : int64 (n,), positions in the data set's class names
+    """
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        images, labels = self.images, self.labels
+        if images.dtype != np.uint8 or images.ndim != 3 or 0 in images.shape:
+            raise InputError(
+                f"images must be a uint8 array (n, height, width) that is not empty, "
+                f"not {images.dtype} {images.shape}."
+            )
+        if labels.dtype != np.int64 or labels.shape != images.shape[:1]:
+            raise InputError(
+                f"labels must be an int64 array with one label for each of the "
+                f"{len(images)} images, not {labels.dtype} {labels.shape}."
+            )
+        object.__setattr__(self, "images", _read_only(images))
+        object.__setattr__(self, "labels", _read_only(labels))
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __repr__(self) -> str:
+        n, height, width = self.images.shape
+        return f"Split({n} images of {height}×{width})"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Dataset:
+    """Images to classify, with an official training and test split.
+
+    Attributes
+    ----------
+    name : the catalogue's name, or the folder's
+    class_names : one for each label, in the labels' order
+    mirror_keeps_class : whether an image flipped left to right still shows its class
+    sha256 : hash of both splits' shapes, images and labels and of the class names, so the same
+        for every copy of the same data, compressed or not (see `content_sha256`)
+    source : where it was found, in words
+    location : a folder that `load_dataset` reads it from again, None for arrays
+    """
+
+    name: str
+    train: Split
+    test: Split
+    class_names: tuple[str, ...]
+    mirror_keeps_class: bool
+    sha256: str
+    source: str
+    location: Path | None = None
+
+    def __post_init__(self) -> None:
+        check_class_names(self.class_names)
+        if self.train.images.shape[1:] != self.test.images.shape[1:]:
+            raise InputError(
+                f"training images of {self.train.images.shape[1:]} pixels can't go with "
+                f"test images of {self.test.images.shape[1:]}; make them the same size."
+            )
+        for part, split in (("training", self.train), ("test", self.test)):
+            lowest, highest = int(split.labels.min()), int(split.labels.max())
+            if lowest < 0 or highest >= self.n_classes:
+                wrong = lowest if lowest < 0 else highest
+                raise InputError(
+                    f"the {part} label {wrong} is outside the {self.n_classes} classes, "
+                    f"whose labels are 0 to {self.n_classes - 1}."
+                )
+
+    @classmethod
+    def from_arrays(
+        cls,
+        train_images: ArrayLike,
+        train_labels: ArrayLike,
+        test_images: ArrayLike,
+        test_labels: ArrayLike,
+        *,
+        class_names: Sequence[str] | None = None,
+        name: str = "arrays",
+        mirror_keeps_class: bool = False,
+    ) -> Dataset:
+        """A data set from arrays, which are copied.
+
+        Parameters
+        ----------
+        train_images, test_images : integers 0..255, (n, height, width)
+        train_labels, test_labels : integers from 0, (n,)
+        class_names : one for each label; "0", "1", ... up to the highest label if absent
+        mirror_keeps_class : whether training may flip images left to right
+
+        Raises
+        ------
+        InputError
+            Not integers, a pixel outside 0..255, shapes that don't fit, a label outside the
+            classes, or class names that a file can't hold.
+        """
+        train = Split(_pixels(train_images), _label_array(train_labels))
+        test = Split(_pixels(test_images), _label_array(test_labels))
+        if class_names is None:
+            highest = int(max(train.labels.max(), test.labels.max()))
+            names = tuple(str(label) for label in range(min(highest, MOST_CLASSES) + 1))
+        else:
+            names = tuple(class_names)
+        return cls(
+            name=name,
+            train=train,
+            test=test,
+            class_names=names,
+            mirror_keeps_class=mirror_keeps_class,
+            sha256=content_sha256(train, test, names),
+            source="arrays in memory",
+        )
+
+    @property
+    def n_classes(self) -> int:
+        return len(self.class_names)
+
+    @property
+    def image_shape(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        _, height, width = self.train.images.shape
+        return height, width
+
+    @property
+    def slug(self) -> str:
+        """The name, made safe for a folder's name."""
+        slug = re.sub(r"[^a-z0-9]+", "-", self.name.lower()).strip("-")
+        return slug[:60].rstrip("-") or "dataset"
+
+    def write_idx(self, folder: Path) -> None:
+        """Write four IDX files, `labels.txt` and `dataset.json`, as `load_dataset` reads them.
+
+        Raises
+        ------
+        DataError
+            The folder can't be written.
+        """
+        arrays = self.idx_arrays()
+        card = {
+            "schema_version": 1,
+            "name": self.name,
+            "mirror_keeps_class": self.mirror_keeps_class,
+        }
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            for name, array in arrays.items():
+                (folder / f"{name}.gz").unlink(missing_ok=True)
+                idx.write_idx(folder / name, array)
+            labels = "".join(f"{name}\n" for name in self.class_names)
+            (folder / LABELS_FILE).write_text(labels, encoding="utf-8")
+            (folder / CARD_FILE).write_text(json.dumps(card) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise DataError(f"{folder} can't be written: {error.strerror or error}.") from error
+
+    def idx_arrays(self) -> dict[str, NDArray[np.uint8]]:
+        """The four arrays under the names of their IDX files, labels as bytes."""
+        return {
+            idx.TRAIN_IMAGES: self.train.images,
+            idx.TRAIN_LABELS: self.train.labels.astype(np.uint8),
+            idx.TEST_IMAGES: self.test.images,
+            idx.TEST_LABELS: self.test.labels.astype(np.uint8),
+        }
+
+    def __repr__(self) -> str:
+        height, width = self.image_shape
+        return (
+            f"Dataset({self.name!r}, {len(self.train)} training and {len(self.test)} test images "
+            f"of {height}×{width}, {self.n_classes} classes, sha256 {self.sha256[:8]}…)"
+        )
+
+
+def content_sha256(train: Split, test: Split, class_names: Sequence[str]) -> str:
+    """SHA-256 over each split's shape, images and labels (int64, little-endian), then the names."""
+    digest = hashlib.sha256()
+    for split in (train, test):
+        digest.update(json.dumps(split.images.shape).encode())
+        digest.update(np.ascontiguousarray(split.images).data)
+        digest.update(np.ascontiguousarray(split.labels, dtype="<i8").data)
+    digest.update(json.dumps(list(class_names)).encode())
+    return digest.hexdigest()
+
+
+def check_class_names(names: Sequence[str]) -> None:
+    """Refuse, by an `InputError`, names that `labels.txt` or a table can't hold."""
+    if not 2 <= len(names) <= MOST_CLASSES:
+        raise InputError(f"a data set needs 2 to {MOST_CLASSES} classes, not {len(names)}.")
+    for name in names:
+        if not isinstance(name, str) or not name.isprintable() or name != name.strip() or not name:
+            raise InputError(
+                f"{name!r} can't be a class name; use printable text without spaces at its ends."
+            )
+    twice = sorted({name for name in names if list(names).count(name) > 1})
+    if twice:
+        raise InputError(f"the class name {twice[0]!r} occurs twice; make the names distinct.")
+
+
+def _read_only(array: NDArray[_Scalar]) -> NDArray[_Scalar]:
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def _pixels(values: ArrayLike) -> NDArray[np.uint8]:
+    array = _integers(values, "images", "multiply pixels in 0..1 by 255 and round them")
+    if array.dtype != np.uint8 and array.size and not (array.min() >= 0 and array.max() <= 255):
+        raise InputError(
+            f"images hold values from {array.min()} to {array.max()}; pixels go from 0 to 255."
+        )
+    return np.array(array, dtype=np.uint8, order="C")
+
+
+def _label_array(values: ArrayLike) -> NDArray[np.int64]:
+    array = _integers(values, "labels", "number the classes from 0 and give their class_names")
+    return np.array(array, dtype=np.int64, order="C")
+
+
+def _integers(values: ArrayLike, what: str, remedy: str) -> NDArray[Any]:
+    array = np.asarray(values)
+    if array.dtype.kind not in "iu":
+        raise InputError(f"{what} must be integers, not {array.dtype}; {remedy}.")
+    return array

@@ -1,0 +1,99 @@
+"""What `fittingroom data` shows: counts, pixel statistics, hashes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fittingroom.data import idx
+from fittingroom.data.catalog import row_with
+from fittingroom.data.dataset import Dataset, Split
+
+
+@dataclass(frozen=True)
+class SplitDescription:
+    """One split: how many images, of each class too, and its pixels' statistics (0..255)."""
+
+    images: int
+    counts: Mapping[str, int]  # by class name, in the labels' order
+    pixel_min: int
+    pixel_max: int
+    pixel_mean: float
+    pixel_sd: float
+
+
+@dataclass(frozen=True)
+class DatasetDescription:
+    """A data set in figures.
+
+    Attributes
+    ----------
+    shape : height and width in pixels
+    sha256 : the content hash, see `Dataset`
+    files : the SHA-256 of the four decompressed IDX files that the catalogue knows this data by,
+        None for data that isn't in the catalogue
+    """
+
+    name: str
+    title: str
+    shape: tuple[int, int]
+    class_names: tuple[str, ...]
+    mirror_keeps_class: bool
+    train: SplitDescription
+    test: SplitDescription
+    sha256: str
+    files: Mapping[str, str] | None
+    source: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain lists, dicts, strings and numbers, with a `schema_version`."""
+        plain = asdict(self)
+        plain["shape"] = list(self.shape)
+        plain["class_names"] = list(self.class_names)
+        return {"schema_version": 1, **plain}
+
+
+def describe(dataset: Dataset) -> DatasetDescription:
+    """Count and measure `dataset`; whether the catalogue knows it is told by its content."""
+    row = row_with({name: idx.array_sha256(a) for name, a in dataset.idx_arrays().items()})
+    return DatasetDescription(
+        name=dataset.name,
+        title=row.title if row else dataset.name,
+        shape=dataset.image_shape,
+        class_names=dataset.class_names,
+        mirror_keeps_class=dataset.mirror_keeps_class,
+        train=_describe_split(dataset.train, dataset.class_names),
+        test=_describe_split(dataset.test, dataset.class_names),
+        sha256=dataset.sha256,
+        files=dict(row.sha256) if row else None,
+        source=dataset.source,
+    )
+
+
+def _describe_split(split: Split, class_names: tuple[str, ...]) -> SplitDescription:
+    counts = np.bincount(split.labels, minlength=len(class_names))
+    histogram = _pixel_histogram(split.images)
+    values = np.arange(256)
+    present = values[histogram > 0]
+    mean = float(histogram @ values / histogram.sum())
+    variance = float(histogram @ (values - mean) ** 2 / histogram.sum())
+    return SplitDescription(
+        images=len(split),
+        counts=dict(zip(class_names, counts.tolist(), strict=True)),
+        pixel_min=int(present[0]),
+        pixel_max=int(present[-1]),
+        pixel_mean=mean,
+        pixel_sd=variance**0.5,
+    )
+
+
+def _pixel_histogram(images: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """How often each of the 256 values occurs."""
+    histogram = np.zeros(256, dtype=np.int64)
+    for batch in np.array_split(images, max(1, len(images) // 1000)):  # bincount widens to int64
+        histogram += np.bincount(batch.ravel(), minlength=256)
+    return histogram

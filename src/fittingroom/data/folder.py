@@ -1,0 +1,111 @@
+"""A data set as a folder of pictures: `train/CLASS/*.png` and `test/CLASS/*.png`."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fittingroom.errors import DataError
+
+SPLITS = ("train", "test")
+_LITTER = frozenset({"thumbs.db", "desktop.ini"})  # left by file managers, beside dot files
+
+Pictures = tuple[NDArray[np.uint8], NDArray[np.int64]]
+
+
+def is_image_folder(folder: Path) -> bool:
+    """Whether `folder` has the two sub-folders `train` and `test`."""
+    return all(os.path.isdir(folder / split) for split in SPLITS)
+
+
+def read_image_folder(folder: Path) -> tuple[Pictures, Pictures, tuple[str, ...]]:
+    """Read every picture under `train` and `test`; the class names are the sorted folder names.
+
+    Pictures may have any size, the same for all. Colour becomes grey by the weights of ITU-R 601
+    (0.299 R + 0.587 G + 0.114 B), transparency is dropped, a camera's rotation mark is obeyed.
+
+    Returns
+    -------
+    train : uint8 images (n, height, width), int64 labels (n,)
+    test : the same
+    class_names : in the labels' order
+
+    Raises
+    ------
+    DataError
+        The two splits differ in classes, a class is empty, a file is no picture of at most 8 bits
+        per channel, or two pictures differ in size.
+    """
+    class_names = _class_names(folder / "train")
+    for odd in sorted(set(class_names) ^ set(_class_names(folder / "test"))):
+        has, lacks = SPLITS if odd in class_names else SPLITS[::-1]
+        raise DataError(f"{folder / has} has a class folder {odd!r}, but {folder / lacks} has not.")
+    paths = {split: _picture_paths(folder / split, class_names) for split in SPLITS}
+    first = paths["train"][0][0]
+    size = _read_picture(first).shape
+    train, test = (_read_split(paths[split], first, size) for split in SPLITS)
+    return train, test, class_names
+
+
+def _visible(folder: Path) -> list[Path]:
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError as error:
+        raise DataError(f"{folder} can't be read: {error.strerror or error}.") from error
+    return [p for p in entries if not p.name.startswith(".") and p.name.lower() not in _LITTER]
+
+
+def _class_names(split: Path) -> tuple[str, ...]:
+    entries = _visible(split)
+    for entry in entries:
+        if not entry.is_dir():
+            raise DataError(f"{entry} is no class folder; {split} may hold folders only.")
+    if not entries:
+        raise DataError(f"{split} holds no class folder.")
+    return tuple(entry.name for entry in entries)
+
+
+def _picture_paths(split: Path, class_names: tuple[str, ...]) -> list[tuple[Path, int]]:
+    paths = []
+    for label, name in enumerate(class_names):
+        members = _visible(split / name)
+        if not members:
+            raise DataError(f"{split / name} holds no picture.")
+        paths += [(path, label) for path in members]
+    return paths
+
+
+def _read_split(paths: list[tuple[Path, int]], first: Path, size: tuple[int, ...]) -> Pictures:
+    images = np.empty((len(paths), *size), dtype=np.uint8)
+    for position, (path, _) in enumerate(paths):
+        picture = _read_picture(path)
+        if picture.shape != size:
+            raise DataError(
+                f"{path} is {picture.shape[1]}×{picture.shape[0]} pixels wide and high, but "
+                f"{first} is {size[1]}×{size[0]}; make all pictures the same size."
+            )
+        images[position] = picture
+    return images, np.array([label for _, label in paths], dtype=np.int64)
+
+
+def _read_picture(path: Path) -> NDArray[np.uint8]:
+    """One picture in grey, uint8 (height, width)."""
+    from PIL import Image, ImageOps  # slow to import, and only pictures need it
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path) as picture:
+                if picture.mode.startswith(("I", "F")):
+                    raise DataError(f"{path} has more than 8 bits a pixel; convert it to 8 bits.")
+                upright = ImageOps.exif_transpose(picture)
+                return np.asarray(upright.convert("L"), dtype=np.uint8)
+    except DataError:
+        raise
+    except Exception as error:  # a damaged picture makes Pillow raise nearly anything
+        raise DataError(f"{path} can't be read as a picture: {error}.") from error

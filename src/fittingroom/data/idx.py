@@ -1,0 +1,253 @@
+"""The IDX files of MNIST and its kin: read strictly, written plainly.
+
+An IDX file is a big-endian header (a magic number, then one 32-bit integer per dimension) followed
+by the bytes. Format: LeCun, Cortes, Burges, "The MNIST database of handwritten digits".
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import struct
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fittingroom.errors import DataError
+
+TRAIN_IMAGES = "train-images-idx3-ubyte"
+TRAIN_LABELS = "train-labels-idx1-ubyte"
+TEST_IMAGES = "t10k-images-idx3-ubyte"
+TEST_LABELS = "t10k-labels-idx1-ubyte"
+DIMENSIONS = {TRAIN_IMAGES: 3, TRAIN_LABELS: 1, TEST_IMAGES: 3, TEST_LABELS: 1}
+FILES = tuple(DIMENSIONS)
+
+_CHUNK = 1 << 16
+_LARGEST = 1 << 36  # 64 GiB: no header may promise more
+# A bomb is told by its ratio: 8 MiB that come out of less than a two-hundredth. Fashion-MNIST
+# shrinks 1.8 to 1, MNIST 4.8 to 1, deflate's limit is 1,032 to 1.
+_BOMB_WINDOW = 8 << 20
+_BOMB_RATIO = 200
+
+Bytes = NDArray[np.uint8]
+Read = Callable[[int], bytes]
+
+
+@dataclass(frozen=True, eq=False)
+class IdxFolder:
+    """The four files of one data set, read.
+
+    Attributes
+    ----------
+    paths : where each file lies, by its name in `FILES`
+    arrays : uint8 images (n, height, width) and uint8 labels (n,), by the same names
+    """
+
+    paths: Mapping[str, Path]
+    arrays: Mapping[str, Bytes]
+
+    def sha256(self) -> dict[str, str]:
+        """The hash of each decompressed file, by its name."""
+        return {name: array_sha256(array) for name, array in self.arrays.items()}
+
+
+def find_files(folder: Path) -> dict[str, Path]:
+    """Those of the four files that `folder` holds, plain before `.gz`, by their name in `FILES`."""
+    found = {}
+    for name in FILES:
+        for path in (folder / name, folder / f"{name}.gz"):
+            if os.path.isfile(path):  # says no, where Path.is_file() may raise
+                found[name] = path
+                break
+    return found
+
+
+def read_folder(folder: Path) -> IdxFolder:
+    """Read the four IDX files of `folder`, each `.gz` or not.
+
+    Raises
+    ------
+    DataError
+        A file is missing or malformed, images and labels differ in number, or the images of the
+        two splits differ in size.
+    """
+    paths = find_files(folder)
+    missing = [name for name in FILES if name not in paths]
+    if missing:
+        raise DataError(f"{folder} lacks {' and '.join(missing)} (each may also end in .gz).")
+    arrays = {name: read_idx(paths[name], DIMENSIONS[name]) for name in FILES}
+    for images, labels in ((TRAIN_IMAGES, TRAIN_LABELS), (TEST_IMAGES, TEST_LABELS)):
+        if len(arrays[images]) != len(arrays[labels]):
+            raise DataError(
+                f"{paths[images]} holds {len(arrays[images])} images, "
+                f"but {paths[labels]} holds {len(arrays[labels])} labels."
+            )
+    if arrays[TRAIN_IMAGES].shape[1:] != arrays[TEST_IMAGES].shape[1:]:
+        sizes = ["×".join(map(str, arrays[n].shape[1:])) for n in (TRAIN_IMAGES, TEST_IMAGES)]
+        raise DataError(
+            f"{paths[TRAIN_IMAGES]} holds images of {sizes[0]} pixels, "
+            f"but {paths[TEST_IMAGES]} of {sizes[1]}."
+        )
+    return IdxFolder(paths, arrays)
+
+
+def read_idx(path: Path, dimensions: int) -> Bytes:
+    """Read one IDX file of unsigned bytes, decompressed on the way if its name ends in `.gz`.
+
+    The length is exactly what the header promises, and a gzip stream is read to its end, so that
+    its checksum has been verified. At most one byte beyond the promise is ever decompressed.
+
+    Returns
+    -------
+    uint8 array with `dimensions` axes, read-only
+
+    Raises
+    ------
+    DataError
+        One sentence that names the file and what is wrong with it.
+    """
+    with _opened(path) as read:
+        shape = _read_shape(path, _take(read, 4 + 4 * dimensions), dimensions)
+        promised = prod(shape)
+        payload = _take(read, promised)
+        if len(payload) < promised:
+            raise DataError(
+                f"{path} is truncated: its header promises {promised} bytes of data, "
+                f"it holds {len(payload)}."
+            )
+        if read(1):
+            raise DataError(f"{path} has trailing bytes after the {promised} its header promises.")
+    array = np.frombuffer(payload, dtype=np.uint8).reshape(shape)
+    array.flags.writeable = False
+    return array
+
+
+def write_idx(path: Path, array: Bytes) -> None:
+    """Write uint8 images (n, height, width) or labels (n,) as an uncompressed IDX file."""
+    with path.open("wb") as file:
+        file.write(_header(array))
+        file.write(np.ascontiguousarray(array).data)
+
+
+def array_sha256(array: Bytes) -> str:
+    """The SHA-256 of the decompressed IDX file that holds `array`."""
+    digest = hashlib.sha256(_header(array))
+    digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+def file_sha256(path: Path, limit: int) -> str:
+    """The SHA-256 of a file's decompressed bytes, whatever they are.
+
+    Raises
+    ------
+    DataError
+        The file can't be read or decompressed, or holds more than `limit` bytes.
+    """
+    digest, total = hashlib.sha256(), 0
+    with _opened(path) as read:
+        while chunk := read(_CHUNK):
+            total += len(chunk)
+            if total > limit:
+                raise DataError(f"{path} holds more than {limit} bytes.")
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _header(array: Bytes) -> bytes:
+    return struct.pack(f">{1 + array.ndim}I", 0x0800 + array.ndim, *array.shape)
+
+
+def _read_shape(path: Path, header: bytearray, dimensions: int) -> tuple[int, ...]:
+    if not header:
+        raise DataError(f"{path} is empty.")
+    magic, expected = header[:4].hex(), f"{0x0800 + dimensions:08x}"
+    if magic != expected:
+        raise DataError(f"{path} is no IDX file: it begins with {magic} instead of {expected}.")
+    if len(header) < 4 + 4 * dimensions:
+        raise DataError(f"{path} is truncated: its header ends after {len(header)} bytes.")
+    shape = struct.unpack(f">{dimensions}I", header[4:])
+    sizes = " × ".join(map(str, shape))
+    if 0 in shape:
+        raise DataError(f"{path} holds nothing: its header says {sizes}.")
+    if prod(shape) > _LARGEST:
+        raise DataError(f"{path} can't be true: its header promises {sizes} = {prod(shape)} bytes.")
+    return shape
+
+
+def _take(read: Read, size: int) -> bytearray:
+    """`size` bytes, or fewer where the file ends. Grows with what comes, not with the promise."""
+    taken = bytearray()
+    while len(taken) < size and (chunk := read(min(size - len(taken), _CHUNK))):
+        taken += chunk
+    return taken
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Read]:
+    """A function that reads decompressed bytes; what goes wrong becomes a `DataError`."""
+    try:
+        with path.open("rb") as file:
+            yield _GzipStream(path, file).read if path.suffix == ".gz" else file.read
+    except zlib.error as error:
+        raise DataError(f"{path} is a damaged gzip file ({error}).") from error
+    except OSError as error:
+        raise DataError(f"{path} can't be read: {error.strerror or error}.") from error
+
+
+class _GzipStream:
+    """Decompresses exactly as much as is asked for, which the gzip module's buffers don't."""
+
+    def __init__(self, path: Path, file: BinaryIO) -> None:
+        self._path = path
+        self._file = file
+        self._member = zlib.decompressobj(wbits=31)  # 31: a gzip header, and its CRC is checked
+        self._pending = file.read(_CHUNK)  # compressed, not yet taken
+        self._ended = not self._pending
+        self._window_in = self._window_out = 0
+
+    def read(self, size: int) -> bytes:
+        """At most `size` bytes; none only after the last member's checksum was found right."""
+        while not self._ended:
+            if self._member.eof:
+                self._next_member()
+                continue
+            if not self._pending:
+                self._pending = self._file.read(_CHUNK)
+                if not self._pending:
+                    raise DataError(f"{self._path} is truncated: its gzip stream has no end.")
+            before = len(self._pending)
+            out = self._member.decompress(self._pending, size)
+            self._pending = self._member.unconsumed_tail or self._member.unused_data
+            self._watch(before - len(self._pending), len(out))
+            if out:
+                return out
+        return b""
+
+    def _next_member(self) -> None:
+        self._pending = self._pending or self._file.read(_CHUNK)
+        if not self._pending:
+            self._ended = True
+        elif self._pending[0] != 0x1F:
+            raise DataError(f"{self._path} has trailing bytes after its gzip stream.")
+        else:
+            self._member = zlib.decompressobj(wbits=31)
+
+    def _watch(self, taken: int, given: int) -> None:
+        self._window_in += taken
+        self._window_out += given
+        if self._window_out < _BOMB_WINDOW:
+            return
+        if self._window_in * _BOMB_RATIO < self._window_out:
+            raise DataError(
+                f"{self._path} is a gzip bomb: {self._window_in} compressed bytes "
+                f"become {self._window_out}; decompress it yourself if you trust it."
+            )
+        self._window_in = self._window_out = 0

@@ -1,0 +1,332 @@
+"""Where data sets come from: `load_dataset`."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock
+from platformdirs import user_cache_path
+
+from fittingroom.data import idx
+from fittingroom.data.catalog import DATASETS, DIGITS, DatasetRow, row_with
+from fittingroom.data.dataset import (
+    CARD_FILE,
+    LABELS_FILE,
+    Dataset,
+    Split,
+    check_class_names,
+    content_sha256,
+)
+from fittingroom.data.download import (
+    DEBIAN_DATASETS,
+    LARGEST_FILE,
+    fetch_by_apt,
+    fetch_by_https,
+    remove_leftovers,
+)
+from fittingroom.data.folder import is_image_folder, read_image_folder
+from fittingroom.errors import DataError, InputError, UnknownNameError
+
+DATA_VARIABLE = "FITTINGROOM_DATA"
+_SMALL_FILE = 1 << 16  # bytes; no honest labels.txt or dataset.json is longer
+
+logger = logging.getLogger("fittingroom.data")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Folders where the four files of a data set may lie already.
+
+    Attributes
+    ----------
+    title : in words
+    folders : where to look for a row's files
+    ours : whether the user or this package put files there, so that other content than the
+        catalogue's is an error; what another library left is passed over with a warning
+    """
+
+    title: str
+    folders: Callable[[DatasetRow], Sequence[Path]]
+    ours: bool
+
+
+@dataclass(frozen=True)
+class SearchPath:
+    """How a named data set is found: the first place that holds it, else the first fetcher.
+
+    Attributes
+    ----------
+    places : looked at in this order
+    fetchers : tried in this order; each puts the missing files into a folder or raises `DataError`
+    target : the folder that they fill
+    """
+
+    places: tuple[Place, ...]
+    fetchers: tuple[Callable[[DatasetRow, Path], None], ...]
+    target: Callable[[DatasetRow], Path]
+
+
+def load_dataset(name_or_path: str | Path, *, search: SearchPath | None = None) -> Dataset:
+    """Find, check and read a data set.
+
+    Parameters
+    ----------
+    name_or_path : a name of the catalogue, or a folder: with the four IDX files (`.gz` or not,
+        and perhaps a `labels.txt`), or with class-named folders of pictures under `train` and
+        `test`. A catalogue name is always the named data set; write `./mnist` for a folder that
+        happens to be called so.
+    search : where a named data set may come from; `SEARCH_PATH` if absent
+
+    Raises
+    ------
+    UnknownNameError
+        Neither a name of the catalogue nor a path.
+    DataError
+        Found nowhere, or malformed, or not what its name promises.
+    """
+    text = str(name_or_path)
+    if isinstance(name_or_path, str) and text in DATASETS:
+        return find_dataset(DATASETS[text], search or SEARCH_PATH)
+    folder = _expanded(text)
+    separators = (os.sep, os.altsep or os.sep)
+    is_path = isinstance(name_or_path, Path) or any(s in text for s in separators)
+    if not text or not (is_path or os.path.exists(folder)):
+        raise UnknownNameError("data set", text, DATASETS)
+    return _load_folder(folder)
+
+
+def find_dataset(row: DatasetRow, search: SearchPath) -> Dataset:
+    """The data set of a row, from where `search` says, fetched if it lies nowhere yet."""
+    for place in search.places:
+        for folder in place.folders(row):
+            if len(idx.find_files(folder)) < len(idx.FILES):
+                continue
+            try:
+                return _load_named(row, folder, place.title)
+            except DataError as error:
+                if place.ours:
+                    raise
+                logger.warning("passing over %s: %s", place.title, error)
+    return _load_named(row, _fetch(row, search), "fetched")
+
+
+def _expanded(path: str) -> Path:
+    """With the home folder for `~`; unlike `Path.expanduser`, never an error."""
+    return Path(os.path.expanduser(path))
+
+
+def _data_folders(row: DatasetRow) -> Sequence[Path]:
+    folder = _data_folder()
+    return [folder / row.name, folder] if folder else []
+
+
+def _data_folder() -> Path | None:
+    value = os.environ.get(DATA_VARIABLE, "")
+    folder = _expanded(value)
+    if value and not os.path.isdir(folder):
+        raise DataError(f"{DATA_VARIABLE} is {value!r}, which is no folder; make it, or unset it.")
+    return folder if value else None
+
+
+def _cache_folder(row: DatasetRow) -> Path:
+    return user_cache_path("fittingroom", appauthor=False) / row.name
+
+
+def _keras_folders(row: DatasetRow) -> Sequence[Path]:
+    homes = [os.environ.get("KERAS_HOME", ""), "~/.keras"]
+    return [_expanded(home) / "datasets" / row.keras for home in homes if home and row.keras]
+
+
+def _torchvision_folders(row: DatasetRow) -> Sequence[Path]:
+    return [Path("data") / row.torchvision / "raw"] if row.torchvision else []
+
+
+def _debian_folders(row: DatasetRow) -> Sequence[Path]:
+    return [Path("/") / DEBIAN_DATASETS / row.name] if row.debian else []
+
+
+def _target_folder(row: DatasetRow) -> Path:
+    """Under FITTINGROOM_DATA where that may be written, else the cache folder."""
+    folder = _data_folder()
+    return folder / row.name if folder and os.access(folder, os.W_OK) else _cache_folder(row)
+
+
+SEARCH_PATH = SearchPath(
+    places=(
+        Place(f"the folder {DATA_VARIABLE}", _data_folders, ours=True),
+        Place("the cache folder", lambda row: [_cache_folder(row)], ours=True),
+        Place("Keras's copy", _keras_folders, ours=False),
+        Place("torchvision's copy", _torchvision_folders, ours=False),
+        Place("Debian's copy", _debian_folders, ours=False),
+    ),
+    fetchers=(fetch_by_https, fetch_by_apt),
+    target=_target_folder,
+)
+
+
+def _fetch(row: DatasetRow, search: SearchPath) -> Path:
+    """Fill the target folder, one process at a time: the others wait and find it filled."""
+    folder, reasons = search.target(row), []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / ".lock"):
+            remove_leftovers(folder)
+            if len(idx.find_files(folder)) == len(idx.FILES):
+                return folder
+            for fetch in search.fetchers:
+                try:
+                    fetch(row, folder)
+                    return folder
+                except DataError as error:
+                    reasons.append(str(error).rstrip("."))
+    except OSError as error:
+        raise DataError(
+            f"{row.name} can't be stored in {folder} ({error.strerror or error}); "
+            f"set {DATA_VARIABLE} to a folder that has room and may be written."
+        ) from error
+    raise DataError(
+        f"{row.name} is in none of the known places and can't be fetched: "
+        f"{'; '.join(reasons) or 'no way is left'}; "
+        f"put its four files in a folder and set {DATA_VARIABLE} to that folder."
+    )
+
+
+def _load_named(row: DatasetRow, folder: Path, source: str) -> Dataset:
+    folder = folder.resolve()
+    try:
+        read = idx.read_folder(folder)
+        intact = read.sha256() == row.sha256
+    except DataError:
+        intact = False
+    if not intact:
+        raise DataError(_what_is_wrong(row, folder))
+    return _from_row(row, read, f"{source}, {folder}", folder)
+
+
+def _what_is_wrong(row: DatasetRow, folder: Path) -> str:
+    """One sentence on the first file that isn't the catalogue's, with both hashes."""
+    for name, path in idx.find_files(folder).items():
+        try:
+            found = idx.file_sha256(path, LARGEST_FILE)
+        except DataError as error:
+            found = ""
+            reason = str(error).rstrip(".")
+        else:
+            reason = f"{path} has the SHA-256 {found}"
+        if found != row.sha256[name]:
+            return (
+                f"{reason}, but {name} of {row.name} has {row.sha256[name]}; "
+                f"remove the file, or give the folder's path to use it for what it is."
+            )
+    return f"{folder} changed while it was read; try again."
+
+
+def _load_folder(folder: Path) -> Dataset:
+    """A data set from a path, whatever form it has."""
+    if not os.path.isdir(folder):
+        state = "is a file" if os.path.exists(folder) else "doesn't exist"
+        raise DataError(
+            f"{folder} {state}; a data set is a folder or one of {', '.join(DATASETS)}."
+        )
+    folder = folder.resolve()
+    if idx.find_files(folder):
+        read = idx.read_folder(folder)
+        row = row_with(read.sha256())
+        return _from_row(row, read, str(folder), folder) if row else _from_idx(read, folder)
+    if is_image_folder(folder):
+        (train, test, names) = read_image_folder(folder)
+        _require_class_names(names, folder)
+        return _dataset(folder.name, Split(*train), Split(*test), names, False, str(folder), folder)
+    raise DataError(
+        f"{folder} holds no data set: neither the IDX files {', '.join(idx.FILES)} "
+        f"nor the folders train and test with one folder of pictures for each class."
+    )
+
+
+def _from_row(row: DatasetRow, read: idx.IdxFolder, source: str, folder: Path) -> Dataset:
+    train, test = _splits(read)
+    mirror = row.mirror_keeps_class
+    return _dataset(row.name, train, test, row.class_names, mirror, source, folder)
+
+
+def _from_idx(read: idx.IdxFolder, folder: Path) -> Dataset:
+    """IDX files that the catalogue doesn't know; `labels.txt` and `dataset.json` tell the rest."""
+    labels_file = folder / LABELS_FILE
+    names = DIGITS
+    if labels_file.exists():
+        names = tuple(line.strip() for line in _read_small(labels_file).strip().splitlines())
+        _require_class_names(names, labels_file)
+    for file in (idx.TRAIN_LABELS, idx.TEST_LABELS):
+        highest = int(read.arrays[file].max())
+        if highest >= len(names):
+            raise DataError(
+                f"{read.paths[file]} has the label {highest}, but there are {len(names)} classes, "
+                f"0 to {len(names) - 1}; name every class in {labels_file}, one a line."
+            )
+    name, mirror = _read_card(folder)
+    return _dataset(name, *_splits(read), names, mirror, str(folder), folder)
+
+
+def _splits(read: idx.IdxFolder) -> tuple[Split, Split]:
+    train, test = (
+        Split(read.arrays[images], read.arrays[labels].astype(np.int64))
+        for images, labels in (
+            (idx.TRAIN_IMAGES, idx.TRAIN_LABELS),
+            (idx.TEST_IMAGES, idx.TEST_LABELS),
+        )
+    )
+    return train, test
+
+
+def _dataset(
+    name: str,
+    train: Split,
+    test: Split,
+    class_names: tuple[str, ...],
+    mirror_keeps_class: bool,
+    source: str,
+    location: Path,
+) -> Dataset:
+    sha256 = content_sha256(train, test, class_names)
+    return Dataset(name, train, test, class_names, mirror_keeps_class, sha256, source, location)
+
+
+def _read_card(folder: Path) -> tuple[str, bool]:
+    """Name and `mirror_keeps_class` from `dataset.json`, else the folder's name and False."""
+    path = folder / CARD_FILE
+    if not path.exists():
+        return folder.name or "dataset", False
+    try:
+        card = json.loads(_read_small(path))
+        name, mirror = card["name"], card["mirror_keeps_class"]
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise DataError(f"{path} is no description of a data set: {error!r}.") from error
+    if not isinstance(name, str) or not isinstance(mirror, bool) or card.get("schema_version") != 1:
+        raise DataError(f"{path} must hold schema_version 1, a name and mirror_keeps_class.")
+    return name, mirror
+
+
+def _read_small(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            content = file.read(_SMALL_FILE + 1)
+        if len(content) > _SMALL_FILE:
+            raise DataError(f"{path} is longer than {_SMALL_FILE} bytes.")
+        return content.decode("utf-8-sig")
+    except OSError as error:
+        raise DataError(f"{path} can't be read: {error.strerror or error}.") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is no UTF-8 text: {error.reason}.") from error
+
+
+def _require_class_names(names: tuple[str, ...], where: Path) -> None:
+    try:
+        check_class_names(names)
+    except InputError as error:
+        raise DataError(f"{where}: {error}") from error

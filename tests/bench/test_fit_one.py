@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fittingroom.bench.fit_one import fit_one
+from fittingroom.bench.progress import Progress
+from fittingroom.errors import TrainingError, UnknownNameError
+
+ROOT = Path(__file__).parents[2]
+SMALL = ROOT / "tests" / "data" / "fashion-mnist-small"
+
+sys.path.insert(0, str(ROOT / "benchmarks"))
+catalogue: Any = importlib.import_module("catalogue")
+
+
+def test_a_saved_run_is_found(tmp_path: Path) -> None:
+    steps: list[Progress] = []
+    options: dict[str, Any] = {"overrides": {}, "runs": tmp_path, "on_progress": steps.append}
+    first = fit_one(SMALL, "knn", **options)
+    again = fit_one(SMALL, "knn", **options)
+    assert again.folder == first.folder
+    assert [step.kind for step in steps] == ["started", "saved", "saved"]
+
+
+def test_a_failure_leaves_no_run(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"runs": tmp_path, "on_progress": lambda _: None}
+    with pytest.raises(TrainingError, match="was not fitted"):
+        fit_one(SMALL, "mlp-256-256", overrides={"learning_rate": 1e30}, **options)
+    with pytest.raises(UnknownNameError):
+        fit_one(SMALL, "mlp-256-255", overrides={}, **options)
+    assert not list(tmp_path.glob("*/*/*/run.json"))
+
+
+@pytest.fixture(scope="session")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the whole catalogue is fitted: FITTINGROOM_SLOW_RUNS goes on from saved runs."""
+    return Path(os.environ.get("FITTINGROOM_SLOW_RUNS") or tmp_path_factory.mktemp("catalogue"))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize(
+    "case", catalogue.CASES, ids=lambda case: case.model + ("-full" if case.full else "")
+)
+def test_the_whole_catalogue_at_full_size(case: Any, runs: Path) -> None:
+    figures = catalogue.fit(case, runs)
+    assert figures["inside"], figures
+
+
+def test_every_model_has_a_window() -> None:
+    from fittingroom.models.catalog import MODELS
+
+    assert {case.model for case in catalogue.CASES} == set(MODELS)

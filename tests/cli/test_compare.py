@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+Cli = Callable[..., subprocess.CompletedProcess[str]]
+SMALL = Path(__file__).parents[1] / "data" / "fashion-mnist-small"
+ARGUMENTS = ("compare", "--models", "knn,mlp-256-256", "--seeds", "2", "--dataset", str(SMALL))
+
+
+def test_one_command_from_data_to_leaderboard(run_cli: Cli, tmp_path: Path) -> None:
+    result = run_cli(*ARGUMENTS)
+    assert result.returncode == 0, result.stderr
+    header = result.stdout.splitlines()[2]
+    assert header.split()[:4] == ["rank", "model", "test", "accuracy"]
+    for model in ("knn", "mlp-256-256"):
+        assert model in result.stdout
+    assert "[1/3] knn seed 0: fitting" in result.stderr
+    (board,) = tmp_path.glob("runs/*/leaderboard.json")
+    (report,) = tmp_path.glob("runs/*/report.html")
+    for path in (board, report):
+        assert str(path.relative_to(tmp_path)) in result.stderr
+    assert "is the hardest class" in report.read_text()
+
+    as_json = run_cli(*ARGUMENTS, "--json")
+    assert json.loads(as_json.stdout) == json.loads(board.read_text())
+    assert "already saved" in as_json.stderr
+
+    # `report` gives the same again from the saved runs alone.
+    texts = board.read_bytes(), report.read_bytes()
+    board.unlink()
+    report.unlink()
+    again = run_cli("report", "runs")
+    assert again.returncode == 0, again.stderr
+    assert again.stdout == result.stdout
+    assert (board.read_bytes(), report.read_bytes()) == texts
+
+
+def test_a_model_over_its_limit_is_a_row_and_exit_code_1(run_cli: Cli) -> None:
+    result = run_cli(
+        *("compare", "--models", "cnn-64x4,knn", "--seeds", "1", "--dataset", str(SMALL)),
+        *("--memory-limit", "200M", "--time-limit", "none", "--json"),
+    )
+    assert result.returncode == 1
+    rows = {row["model"]: row for row in json.loads(result.stdout)["rows"]}
+    assert rows["cnn-64x4"]["status"] == "out-of-memory"
+    assert "200 MiB" in rows["cnn-64x4"]["reason"]
+    assert "Traceback" not in result.stderr
+
+
+def test_predictions_made_elsewhere_join_the_table(run_cli: Cli, tmp_path: Path) -> None:
+    first = run_cli("compare", "--models", "knn", "--dataset", str(SMALL))
+    assert first.returncode == 0, first.stderr
+    np.savez(tmp_path / "theirs.npz", probabilities=np.full((1000, 10), 0.1))
+    result = run_cli("add", "theirs", "theirs.npz", "--dataset", str(SMALL), "--json")
+    assert result.returncode == 0, result.stderr
+    board = json.loads(result.stdout)
+    assert [row["model"] for row in board["rows"]] == ["knn", "theirs"]
+    assert board["rows"][1]["rank"] == 2
+    assert board["test_reads"] == 2

@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+Cli = Callable[..., subprocess.CompletedProcess[str]]
+SMALL = Path(__file__).parents[1] / "data" / "fashion-mnist-small"
+
+
+def test_fit_saves_a_run_and_says_where(run_cli: Cli, tmp_path: Path) -> None:
+    arguments = ("fit", "mlp-256-256", "--dataset", str(SMALL), "--set", "epochs=2", "--seed", "7")
+    result = run_cli(*arguments)
+    assert result.returncode == 0, result.stderr
+    assert "mlp-256-256[epochs=2], seed 7, 1,800 training images" in result.stdout
+    folder = tmp_path / result.stdout.splitlines()[-1]
+    assert (folder / "model" / "weights.safetensors").exists()
+    record = json.loads(run_cli(*arguments, "--json").stdout)
+    assert record == json.loads((folder / "run.json").read_text())
+
+
+def test_no_test_leaves_the_test_split_unread(run_cli: Cli) -> None:
+    result = run_cli("fit", "knn", "--dataset", str(SMALL), "--no-test")
+    assert result.returncode == 0, result.stderr
+    assert "validation accuracy" in result.stdout
+    assert "test accuracy" not in result.stdout
+    board = json.loads(run_cli("report", "runs", "--json").stdout)
+    assert board["test_reads"] == 0
+    assert board["rows"][0]["test"] is None
+    assert board["rows"][0]["validation"]["accuracy"] > 0.7
+
+
+def test_a_fit_that_fails_is_one_sentence(run_cli: Cli) -> None:
+    settings = ("--set", "learning_rate=1e30", "--set", "epochs=2")
+    result = run_cli("fit", "mlp-256-256", "--dataset", str(SMALL), *settings)
+    assert result.returncode == 1
+    assert "was not fitted" in result.stderr
+    assert "epoch" in result.stderr.splitlines()[-1]
+    assert "Traceback" not in result.stderr

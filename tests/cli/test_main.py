@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Cli = Callable[..., subprocess.CompletedProcess[str]]
+SMALL = Path(__file__).parents[1] / "data" / "fashion-mnist-small"
+
+
+def one_sentence(result: subprocess.CompletedProcess[str]) -> str:
+    """What a refusal says; it must be a single line without a traceback."""
+    assert result.stdout == ""
+    lines = result.stderr.strip().splitlines()
+    assert "Traceback" not in result.stderr
+    assert len(lines) == 1, result.stderr
+    return lines[0]
+
+
+def test_help_answers_at_once(run_cli: Cli) -> None:
+    start = time.monotonic()
+    result = run_cli("--help")
+    assert time.monotonic() - start < 2
+    assert result.returncode == 0
+    for command in ("data", "models", "fit", "compare", "report", "add"):
+        assert command in result.stdout
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, fittingroom.cli.main;"
+        "sys.exit(str({'torch', 'sklearn', 'matplotlib', 'scipy'} & set(sys.modules) or ''))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["fit", "swfit"], 2, "unknown model 'swfit'; did you mean swift?"),
+        (["compare", "--models", "knn,svm-rfb"], 2, "did you mean svm-rbf"),
+        (["compare", "--suite", "quik"], 2, "did you mean quick?"),
+        (["compare", "--seeds", "0"], 2, "--seeds is 0; at least 1 is needed."),
+        (["compare", "--models", "../x"], 2, "unknown model '../x'"),
+        (["compare", "--models", ","], 2, "name at least one"),
+        (["compare", "--models", "knn", "--suite", "quick"], 2, "not both"),
+        (["compare", "--time-limit", "soon"], 2, "'soon' is not a duration"),
+        (["compare", "--memory-limit", "8X"], 2, "'8X' is not a size"),
+        (["compare", "--keep-models", "some"], 2, "all, best or none"),
+        (["compare", "--dataset", "fashion-minst"], 2, "did you mean fashion-mnist?"),
+        (["data", "fashion-minst"], 2, "did you mean fashion-mnist?"),
+        (["data", "./absent"], 1, "doesn't exist"),
+        (["fit", "knn", "--set", "epochs"], 2, "--set takes NAME=VALUE"),
+        (["report", "absent"], 1, "no saved runs in absent"),
+        (["add", "../x", "p.npz", "--dataset", str(SMALL)], 2, "can't be named '../x'"),
+        (["add", "x", "absent.npz", "--dataset", str(SMALL)], 1, "absent.npz does not exist"),
+    ],
+)
+def test_mistakes_get_one_sentence(
+    run_cli: Cli, arguments: list[str], code: int, message: str
+) -> None:
+    result = run_cli(*arguments)
+    assert message in one_sentence(result)
+    assert result.returncode == code
+
+
+def test_a_wrong_parameter_is_named(run_cli: Cli) -> None:
+    result = run_cli("fit", "knn", "--dataset", str(SMALL), "--set", "epochs=3")
+    assert result.returncode == 2
+    assert "epochs" in one_sentence(result)
+
+
+@pytest.mark.parametrize("arguments", [["comapre"], ["compare", "--sedes", "3"], ["fit"]])
+def test_wrong_usage_is_exit_code_2(run_cli: Cli, arguments: list[str]) -> None:
+    result = run_cli(*arguments)
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert "Traceback" not in result.stderr
+
+
+def test_a_truncated_file_is_refused(run_cli: Cli, tmp_path: Path) -> None:
+    folder = tmp_path / "cut"
+    shutil.copytree(SMALL, folder)
+    images = folder / "train-images-idx3-ubyte.gz"
+    images.write_bytes(images.read_bytes()[:-1000])
+    result = run_cli("compare", "--dataset", str(folder))
+    assert "train-images-idx3-ubyte.gz" in one_sentence(result)
+    assert result.returncode == 1
+
+
+def test_a_file_in_the_way_of_the_runs_is_refused(run_cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "runs").write_text("in the way")
+    result = run_cli("fit", "knn", "--dataset", str(SMALL))
+    assert "can't be written" in one_sentence(result)
+    assert result.returncode == 1
+    assert (tmp_path / "runs").read_text() == "in the way"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX limits")
+def test_a_disk_without_room_loses_nothing(run_cli: Cli, tmp_path: Path) -> None:
+    """A limit on the size of files stands for a full disk: both fail while writing."""
+    import resource
+
+    first = run_cli("compare", "--models", "knn", "--dataset", str(SMALL))
+    assert first.returncode == 0, first.stderr
+    (board,) = tmp_path.glob("runs/*/leaderboard.json")
+    before = board.read_text()
+
+    def limited() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+
+    arguments = ["compare", "--models", "knn,logistic", "--dataset", str(SMALL), "--json"]
+    result = run_cli(*arguments, preexec_fn=limited)
+    assert "Traceback" not in result.stderr
+    assert result.returncode == 1
+    assert json.loads(before)["rows"][0]["status"] == "ok"
+    again = run_cli("compare", "--models", "knn", "--dataset", str(SMALL))
+    assert "already saved" in again.stderr
+    assert board.read_text() == before
+
+
+def test_a_closed_pipe_is_no_error() -> None:
+    command = f"{sys.executable} -m fittingroom.cli.main models | head -1; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    assert done.stdout.startswith("model")
+
+
+def test_version(run_cli: Cli) -> None:
+    assert run_cli("--version").stdout.strip().count(".") == 2
+
+
+def test_no_colour_and_no_control_characters_away_from_a_terminal(run_cli: Cli) -> None:
+    result = run_cli("compare", "--models", "knn", "--dataset", str(SMALL), env={"NO_COLOR": "1"})
+    assert "\x1b" not in result.stdout + result.stderr
+    assert os.linesep in result.stderr

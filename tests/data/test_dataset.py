@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+
+import numpy as np
+import pytest
+
+from fittingroom.data import Dataset, load_dataset
+from fittingroom.data.dataset import Split, content_sha256
+from fittingroom.errors import DataError, FittingroomError, InputError
+
+RANDOM = np.random.RandomState(0)
+TRAIN = RANDOM.randint(0, 256, (30, 6, 5)).astype(np.uint8)
+TEST = RANDOM.randint(0, 256, (9, 6, 5)).astype(np.uint8)
+TRAIN_LABELS = np.arange(30) % 3
+TEST_LABELS = np.arange(9) % 3
+
+
+def make(**changes: object) -> Dataset:
+    arrays = {
+        "train_images": TRAIN,
+        "train_labels": TRAIN_LABELS,
+        "test_images": TEST,
+        "test_labels": TEST_LABELS,
+    }
+    return Dataset.from_arrays(**{**arrays, **changes})
+
+
+def test_from_arrays():
+    dataset = make()
+    assert dataset.name == "arrays"
+    assert dataset.class_names == ("0", "1", "2")
+    assert dataset.n_classes == 3
+    assert dataset.image_shape == (6, 5)
+    assert (len(dataset.train), len(dataset.test)) == (30, 9)
+    assert dataset.train.labels.dtype == np.int64
+    assert dataset.location is None
+    assert not dataset.mirror_keeps_class
+    assert "30 training and 9 test images of 6×5" in repr(dataset)
+    np.testing.assert_array_equal(dataset.test.images, TEST)
+
+
+def test_arrays_are_copied_and_read_only():
+    images = TRAIN.copy()
+    dataset = make(train_images=images)
+    images[:] = 0
+    np.testing.assert_array_equal(dataset.train.images, TRAIN)
+    with pytest.raises(ValueError, match="read-only"):
+        dataset.train.images[0] = 0
+    with pytest.raises(ValueError, match="read-only"):
+        dataset.test.labels[0] = 0
+    assert images.flags.writeable
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        dataset.name = "other"
+
+
+def test_lists_and_wider_integers_are_taken():
+    assert make(train_images=TRAIN.astype(np.int32)).sha256 == make().sha256
+    assert make(train_labels=TRAIN_LABELS.astype(np.uint8).tolist()).sha256 == make().sha256
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"train_images": TRAIN / 255}, "must be integers, not float64; multiply pixels in 0..1"),
+        ({"train_images": TRAIN.astype(int) + 1}, "values from 1 to 256; pixels go from 0 to 255"),
+        ({"train_images": TRAIN.reshape(30, -1)}, r"must be a uint8 array \(n, height, width\)"),
+        ({"train_images": TRAIN[:0], "train_labels": TRAIN_LABELS[:0]}, "that is not empty"),
+        ({"train_labels": TRAIN_LABELS[:-1]}, "one label for each of the 30 images"),
+        ({"train_labels": np.array(["a", "b", "c"] * 10)}, "must be integers"),
+        ({"train_labels": TRAIN_LABELS - 1}, "training label -1 is outside the 3 classes|2 to 256"),
+        ({"class_names": ["a", "b"]}, "training label 2 is outside the 2 classes"),
+        ({"test_labels": TEST_LABELS + 1, "class_names": list("abc")}, "test label 3 is outside"),
+        ({"test_images": TEST[:, :5]}, "make them the same size"),
+        ({"class_names": ["a", "b", "a"]}, "'a' occurs twice"),
+        ({"class_names": ["a", "b", "c\n"]}, "can't be a class name"),
+        ({"class_names": ["a", "b", ""]}, "can't be a class name"),
+        ({"class_names": ["a", "b", " c"]}, "can't be a class name"),
+        ({"train_labels": TRAIN_LABELS * 0, "test_labels": TEST_LABELS * 0}, "needs 2 to 256"),
+        ({"train_labels": TRAIN_LABELS * 1000}, "needs 2 to 256 classes"),
+    ],
+)
+def test_refuses_what_makes_no_data_set(changes, complaint):
+    with pytest.raises(InputError, match=complaint):
+        make(**changes)
+
+
+def test_the_hash_is_of_shapes_images_labels_and_names():
+    digest = hashlib.sha256()
+    for images, labels in ((TRAIN, TRAIN_LABELS), (TEST, TEST_LABELS)):
+        digest.update(json.dumps(list(images.shape)).encode())
+        digest.update(images.tobytes())
+        digest.update(labels.astype("<i8").tobytes())
+    digest.update(b'["0", "1", "2"]')
+    assert make().sha256 == digest.hexdigest()
+
+
+def test_the_hash_changes_with_anything_that_matters_and_nothing_else():
+    pixel = TEST.copy()
+    pixel[-1, -1, -1] ^= 1
+    label = TEST_LABELS.copy()
+    label[0] = 1
+    turned = {"train_images": TRAIN.reshape(30, 5, 6), "test_images": TEST.reshape(9, 5, 6)}
+    changes = [
+        {},
+        {"test_images": pixel},
+        {"test_labels": label},
+        {"class_names": ["a", "b", "c"]},
+        turned,
+    ]
+    assert len({make(**change).sha256 for change in changes}) == len(changes)
+    assert make(name="other", mirror_keeps_class=True).sha256 == make().sha256
+    assert make(train_images=np.asfortranarray(TRAIN)).sha256 == make().sha256
+
+
+def test_the_hash_of_views_that_are_not_contiguous():
+    strided = Split(np.repeat(TRAIN, 2, axis=0)[::2], np.repeat(TRAIN_LABELS, 2)[::2])
+    test = Split(TEST, TEST_LABELS)
+    assert content_sha256(strided, test, ("0", "1", "2")) == make().sha256
+
+
+@pytest.mark.parametrize(
+    ("name", "slug"),
+    [
+        ("fashion-mnist", "fashion-mnist"),
+        ("My Photos (2)", "my-photos-2"),
+        ("../x", "x"),
+        ("..", "dataset"),
+        ("Привет", "dataset"),
+        ("a" * 200, "a" * 60),
+    ],
+)
+def test_slug(name, slug):
+    assert make(name=name).slug == slug
+
+
+def test_written_arrays_come_back_the_same(tmp_path):
+    dataset = make(class_names=["été", "T-shirt/top", "c d"], name="My x", mirror_keeps_class=True)
+    dataset.write_idx(tmp_path / "new" / "folder")
+    back = load_dataset(tmp_path / "new" / "folder")
+    assert back.sha256 == dataset.sha256
+    assert back.class_names == dataset.class_names
+    assert back.name == "My x"
+    assert back.mirror_keeps_class
+    assert back.location == tmp_path / "new" / "folder"
+
+
+def test_writing_over_another_data_set_replaces_it(small, tmp_path):
+    load_dataset(small).write_idx(tmp_path)
+    (tmp_path / "train-images-idx3-ubyte.gz").write_bytes(b"left over")
+    make().write_idx(tmp_path)
+    assert load_dataset(tmp_path).sha256 == make().sha256
+
+
+def test_a_folder_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match="can't be written: Not a directory"):
+        make().write_idx(tmp_path / "file" / "below")
+
+
+def test_its_errors_are_those_a_user_meets():
+    with pytest.raises(FittingroomError):
+        make(class_names=["only"])
+    with pytest.raises(ValueError, match="classes"):
+        make(class_names=["only"])

@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fittingroom.data import load_dataset
+from fittingroom.errors import DataError
+
+
+def save(path: Path, pixels: np.ndarray, **options: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path, **options)
+
+
+@pytest.fixture(scope="module")
+def pictures(small, tmp_path_factory) -> Path:
+    """Real garments as PNG files: ten of each of three classes to train, four to test."""
+    folder = tmp_path_factory.mktemp("garments")
+    dataset = load_dataset(small)
+    for split, count in (("train", 10), ("test", 4)):
+        part = getattr(dataset, split)
+        for label in (0, 1, 9):
+            name = dataset.class_names[label].replace("/", "-")
+            for position in np.flatnonzero(part.labels == label)[:count]:
+                save(folder / split / name / f"{position:05}.png", part.images[position])
+    return folder
+
+
+@pytest.fixture
+def copy(pictures, tmp_path) -> Path:
+    return Path(shutil.copytree(pictures, tmp_path / "mine"))
+
+
+def test_reads_real_pictures_as_they_are(pictures, small):
+    dataset, source = load_dataset(pictures), load_dataset(small)
+    assert dataset.class_names == ("Ankle boot", "T-shirt-top", "Trouser")
+    assert dataset.name == pictures.name
+    assert dataset.image_shape == (28, 28)
+    assert not dataset.mirror_keeps_class
+    assert np.bincount(dataset.train.labels).tolist() == [10, 10, 10]
+    assert np.bincount(dataset.test.labels).tolist() == [4, 4, 4]
+    boots = source.test.images[source.test.labels == 9][:4]
+    np.testing.assert_array_equal(dataset.test.images[dataset.test.labels == 0], boots)
+
+
+def test_the_same_as_arrays_and_as_idx(pictures, tmp_path):
+    dataset = load_dataset(pictures)
+    dataset.write_idx(tmp_path)
+    assert load_dataset(tmp_path).sha256 == dataset.sha256
+    assert load_dataset(dataset.location).sha256 == dataset.sha256
+
+
+def test_colour_becomes_grey_and_litter_is_ignored(copy):
+    before = load_dataset(copy)
+    (copy / "train" / ".DS_Store").write_bytes(b"x")
+    (copy / "train" / "Trouser" / "Thumbs.db").write_bytes(b"x")
+    for path in sorted((copy / "train" / "Trouser").glob("*.png")):
+        grey = np.asarray(Image.open(path))
+        save(path, np.stack([grey] * 3 + [np.full_like(grey, 255)], axis=-1))
+    assert load_dataset(copy).sha256 == before.sha256
+
+
+def test_grey_follows_itu_r_601(tmp_path):
+    colours = np.zeros((2, 3, 3), np.uint8)
+    colours[:, 0, 0] = colours[:, 1, 1] = colours[:, 2, 2] = 200
+    for split in ("train", "test"):
+        for name in "ab":
+            save(tmp_path / split / name / "0.png", colours)
+    dataset = load_dataset(tmp_path)
+    assert dataset.image_shape == (2, 3)
+    np.testing.assert_allclose(
+        dataset.train.images[0, 0], [0.299 * 200, 0.587 * 200, 0.114 * 200], atol=1
+    )
+
+
+def test_a_camera_that_was_turned(tmp_path):
+    marks = Image.Exif()
+    marks[0x0112] = 6  # turn by a quarter to see it upright
+    for split in ("train", "test"):
+        save(tmp_path / split / "a" / "0.png", np.zeros((4, 7), np.uint8))
+        save(tmp_path / split / "b" / "0.png", np.zeros((7, 4), np.uint8), exif=marks)
+    assert load_dataset(tmp_path).image_shape == (4, 7)
+
+
+def spoil_size(folder: Path) -> None:
+    save(folder / "test" / "Trouser" / "zz.png", np.zeros((28, 30), np.uint8))
+
+
+def spoil_class(folder: Path) -> None:
+    shutil.rmtree(folder / "test" / "Trouser")
+
+
+def spoil_other_class(folder: Path) -> None:
+    shutil.rmtree(folder / "train" / "Trouser")
+
+
+def spoil_empty_class(folder: Path) -> None:
+    for split in ("train", "test"):
+        (folder / split / "Hat").mkdir()
+
+
+def spoil_text(folder: Path) -> None:
+    (folder / "train" / "Trouser" / "readme.txt").write_text("hello")
+
+
+def spoil_loose_file(folder: Path) -> None:
+    (folder / "train" / "loose.png").write_bytes(b"")
+
+
+def spoil_truncated(folder: Path) -> None:
+    path = next((folder / "train" / "Trouser").iterdir())
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def spoil_depth(folder: Path) -> None:
+    save(folder / "train" / "Trouser" / "zz.png", np.zeros((28, 28), np.uint16))
+
+
+def spoil_all(folder: Path) -> None:
+    for path in (folder / "train").iterdir():
+        shutil.rmtree(path)
+
+
+def spoil_one_class_left(folder: Path) -> None:
+    for split in ("train", "test"):
+        shutil.rmtree(folder / split / "Trouser")
+        shutil.rmtree(folder / split / "Ankle boot")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "complaint"),
+    [
+        (spoil_size, r"zz.png is 30×28 pixels wide and high, but .*\.png is 28×28"),
+        (spoil_class, "train has a class folder 'Trouser', but .*test has not"),
+        (spoil_other_class, "test has a class folder 'Trouser', but .*train has not"),
+        (spoil_empty_class, "Hat holds no picture"),
+        (spoil_text, "readme.txt can't be read as a picture"),
+        (spoil_loose_file, "loose.png is no class folder"),
+        (spoil_truncated, "can't be read as a picture"),
+        (spoil_depth, "zz.png has more than 8 bits a pixel"),
+        (spoil_all, "train holds no class folder"),
+        (spoil_one_class_left, "needs 2 to 256 classes, not 1"),
+    ],
+)
+def test_refuses_in_one_sentence(copy, spoil, complaint):
+    spoil(copy)
+    with pytest.raises(DataError, match=complaint) as refused:
+        load_dataset(copy)
+    assert str(copy) in str(refused.value)
+
+
+def test_a_picture_with_too_many_pixels_is_refused(copy, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 500)  # 28 × 28 is more, but not twice as many
+    with pytest.raises(DataError, match=r"can't be read as a picture.*decompression bomb"):
+        load_dataset(copy)
+
+
+def test_mutated_pictures_never_crash(copy):
+    random = np.random.RandomState(1)
+    path = sorted((copy / "train" / "Trouser").iterdir())[0]
+    whole = path.read_bytes()
+    refused = 0
+    for _ in range(300):
+        mutant = bytearray(whole)
+        for position in random.randint(0, len(whole), 3):
+            mutant[position] = random.randint(256)
+        path.write_bytes(mutant[: random.randint(1, len(whole) + 1)])
+        complaint = complaint_about(copy)
+        refused += bool(complaint)
+        assert not complaint or path.name in complaint
+    assert refused > 200
+
+
+def complaint_about(folder: Path) -> str:
+    try:
+        load_dataset(folder)
+    except DataError as error:
+        return str(error)
+    return ""

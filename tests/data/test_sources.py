@@ -1,0 +1,380 @@
+from __future__ import annotations
+
+import gzip
+import logging
+import os
+import shutil
+import struct
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from fittingroom.data import DATASETS, idx, load_dataset, sources
+from fittingroom.data.catalog import DatasetRow
+from fittingroom.data.sources import SEARCH_PATH, Place, SearchPath, find_dataset
+from fittingroom.errors import DataError, UnknownNameError, UsageError
+
+IMAGES, LABELS = idx.TRAIN_IMAGES, idx.TRAIN_LABELS
+
+
+@pytest.fixture(autouse=True)
+def lonely(tmp_path_factory, monkeypatch) -> Path:
+    """A home, a cache and a working folder with nothing in them."""
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home / ".cache"))
+    for name in ("FITTINGROOM_DATA", "KERAS_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(home)
+    return home
+
+
+@pytest.fixture
+def copy(small, tmp_path) -> Path:
+    return Path(shutil.copytree(small, tmp_path / "mine"))
+
+
+def only(folder: Path, *, ours: bool = True) -> SearchPath:
+    target = folder.parent / "target"
+    return SearchPath((Place("here", lambda _: [folder], ours),), (), lambda _: target)
+
+
+OFFLINE = replace(SEARCH_PATH, fetchers=())
+
+
+# By name
+
+
+def test_the_first_place_that_holds_the_files_wins(small, row, lonely, monkeypatch):
+    monkeypatch.setenv("FITTINGROOM_DATA", str(lonely / "data"))
+    monkeypatch.setenv("KERAS_HOME", str(lonely / "keras-home"))
+    (lonely / "data").mkdir()
+    in_order = [
+        ("FITTINGROOM_DATA", lonely / "data" / "fashion-mnist"),
+        ("FITTINGROOM_DATA", lonely / "data"),
+        ("cache", lonely / ".cache" / "fittingroom" / "fashion-mnist"),
+        ("Keras", lonely / "keras-home" / "datasets" / "fashion-mnist"),
+        ("Keras", lonely / ".keras" / "datasets" / "fashion-mnist"),
+        ("torchvision", lonely / "data" / "FashionMNIST" / "raw"),
+    ]
+    for _, folder in in_order:
+        shutil.copytree(small, folder, dirs_exist_ok=True)
+    for title, folder in in_order:
+        found = find_dataset(row, OFFLINE)
+        assert found.location == folder
+        assert title in found.source
+        assert str(folder) in found.source
+        assert found.name == "fashion-mnist"
+        for file in folder.glob("*.gz"):
+            file.unlink()
+    with pytest.raises(DataError, match="in none of the known places"):
+        find_dataset(row, OFFLINE)
+
+
+def test_every_place_is_asked_for_every_row(lonely):
+    expected = {
+        "fashion-mnist": {
+            lonely / ".cache" / "fittingroom" / "fashion-mnist",
+            lonely / ".keras" / "datasets" / "fashion-mnist",
+            Path("data/FashionMNIST/raw"),
+            Path("/usr/share/datasets/fashion-mnist"),
+        },
+        "mnist": {lonely / ".cache" / "fittingroom" / "mnist", Path("data/MNIST/raw")},
+    }
+    for name, folders in expected.items():
+        row = DATASETS[name]
+        assert {f for place in SEARCH_PATH.places for f in place.folders(row)} == folders
+    assert [fetch.__name__ for fetch in SEARCH_PATH.fetchers] == ["fetch_by_https", "fetch_by_apt"]
+
+
+def test_downloads_go_where_the_variable_says(lonely, row, monkeypatch):
+    assert SEARCH_PATH.target(row) == lonely / ".cache" / "fittingroom" / "fashion-mnist"
+    monkeypatch.setenv("FITTINGROOM_DATA", str(lonely))
+    assert SEARCH_PATH.target(row) == lonely / "fashion-mnist"
+    monkeypatch.setattr(os, "access", lambda *_: False)  # root may write anywhere
+    assert SEARCH_PATH.target(row) == lonely / ".cache" / "fittingroom" / "fashion-mnist"
+
+
+def test_the_variable_names_no_folder(row, monkeypatch):
+    monkeypatch.setenv("FITTINGROOM_DATA", "/no/such/folder")
+    with pytest.raises(
+        DataError, match="FITTINGROOM_DATA is '/no/such/folder', which is no folder"
+    ):
+        find_dataset(row, OFFLINE)
+
+
+@pytest.mark.parametrize("ours", [True, False])
+def test_another_content_is_refused_with_both_hashes(copy, row, ours, caplog):
+    labels = idx.read_idx(copy / f"{LABELS}.gz", 1).copy()
+    labels[0] = 9 - labels[0]
+    (copy / f"{LABELS}.gz").unlink()
+    idx.write_idx(copy / LABELS, labels)
+    with pytest.raises(DataError) as refused:
+        find_dataset(row, only(copy, ours=ours))
+    told = str(refused.value) if ours else caplog.text
+    for part in (idx.array_sha256(labels), row.sha256[LABELS], str(copy / LABELS), "fashion-mnist"):
+        assert part in told
+    if not ours:
+        assert "in none of the known places" in str(refused.value)
+
+
+def test_a_text_file_in_the_place_of_data_has_a_hash_too(copy, row):
+    (copy / IMAGES).write_text("<!DOCTYPE html>")
+    with pytest.raises(DataError) as refused:
+        find_dataset(row, only(copy))
+    assert idx.file_sha256(copy / IMAGES, 100) in str(refused.value)
+    assert row.sha256[IMAGES] in str(refused.value)
+
+
+def test_a_truncated_file_is_named(copy, row):
+    path = copy / f"{IMAGES}.gz"
+    path.write_bytes(path.read_bytes()[:-1000])
+    with pytest.raises(
+        DataError, match=r"train-images-idx3-ubyte.gz is truncated.*remove the file"
+    ):
+        find_dataset(row, only(copy))
+
+
+def test_a_damaged_copy_of_another_library_does_not_stand_in_the_way(copy, small, row, caplog):
+    (copy / f"{IMAGES}.gz").write_bytes(b"half a download")
+    places = (
+        Place("Keras's copy", lambda _: [copy], ours=False),
+        Place("torchvision's copy", lambda _: [small], ours=False),
+    )
+    assert find_dataset(row, SearchPath(places, (), lambda _: copy)).location == small
+    assert [r.levelno for r in caplog.records] == [logging.WARNING]
+    assert "passing over Keras's copy" in caplog.text
+
+
+def test_an_incomplete_folder_is_no_hit(copy, row):
+    (copy / f"{LABELS}.gz").unlink()
+    with pytest.raises(DataError, match="can't be fetched: no way is left"):
+        find_dataset(row, only(copy))
+
+
+def test_every_reason_is_told_in_one_sentence(row, tmp_path):
+    def fail(reason: str) -> Callable[[DatasetRow, Path], None]:
+        def fetch(*_: object) -> None:
+            raise DataError(reason)
+
+        return fetch
+
+    search = SearchPath(
+        (), (fail("the wire is cut."), fail("the shop is shut.")), lambda _: tmp_path
+    )
+    with pytest.raises(DataError, match="fetched: the wire is cut; the shop is shut; put its four"):
+        find_dataset(row, search)
+
+
+def test_a_target_that_cannot_be_written(row, tmp_path):
+    (tmp_path / "file").touch()
+    search = SearchPath((), (), lambda _: tmp_path / "file" / "below")
+    with pytest.raises(
+        DataError, match=r"can't be stored in .*below \(Not a directory\); set FITT"
+    ):
+        find_dataset(row, search)
+
+
+def test_unknown_names():
+    with pytest.raises(
+        UnknownNameError, match="unknown data set 'fashion-mnst'; did you mean fash"
+    ):
+        load_dataset("fashion-mnst")
+    with pytest.raises(UsageError, match="known: fashion-mnist, mnist"):
+        load_dataset("zzzz")
+    with pytest.raises(UsageError):
+        load_dataset("")
+
+
+def test_a_name_is_the_named_data_set_whatever_the_working_folder_holds(small, lonely):
+    shutil.copytree(small, lonely / "mnist")
+    search = replace(OFFLINE, places=())
+    with pytest.raises(DataError, match="mnist is in none of the known places"):
+        load_dataset("mnist", search=search)
+    assert load_dataset("./mnist").n_classes == 10
+    assert load_dataset(Path("mnist")).name == "mnist"
+
+
+# By path
+
+
+def test_a_folder_of_idx_files(small):
+    dataset = load_dataset(small)
+    assert dataset.name == "fashion-mnist-small"
+    assert dataset.class_names == DATASETS["fashion-mnist"].class_names  # from labels.txt
+    assert not dataset.mirror_keeps_class
+    assert dataset.location == small
+    assert (len(dataset.train), len(dataset.test)) == (2000, 1000)
+    assert load_dataset(str(small)).sha256 == dataset.sha256
+
+
+def test_compressed_or_not_is_the_same_data(small, tmp_path):
+    for name in idx.FILES:
+        (tmp_path / name).write_bytes(gzip.decompress((small / f"{name}.gz").read_bytes()))
+    shutil.copy(small / "labels.txt", tmp_path)
+    assert load_dataset(tmp_path).sha256 == load_dataset(small).sha256
+
+
+def test_a_folder_in_the_working_folder_needs_no_separator(small, lonely):
+    shutil.copytree(small, lonely / "garments")
+    assert load_dataset("garments").name == "garments"
+    assert load_dataset("~/garments").location == lonely / "garments"
+
+
+def test_a_copy_of_a_named_data_set_is_that_data_set(small, row, copy, monkeypatch):
+    monkeypatch.setitem(DATASETS, "fashion-mnist", row)
+    (copy / "labels.txt").unlink()
+    by_path, by_name = load_dataset(copy), find_dataset(row, only(small))
+    assert by_path.mirror_keeps_class
+    assert by_path.class_names == row.class_names
+    assert (by_path.name, by_path.sha256) == (by_name.name, by_name.sha256)
+
+
+def test_without_labels_txt_the_classes_are_the_digits(copy):
+    (copy / "labels.txt").unlink()
+    assert load_dataset(copy).class_names == tuple("0123456789")
+
+
+def rewrite(folder: Path, name: str, array: np.ndarray) -> None:
+    (folder / f"{name}.gz").unlink()
+    idx.write_idx(folder / name, array)
+
+
+@pytest.mark.parametrize("with_names", [True, False])
+def test_a_label_outside_the_classes(copy, with_names):
+    labels = idx.read_idx(copy / f"{LABELS}.gz", 1).copy()
+    labels[77] = 10
+    rewrite(copy, LABELS, labels)
+    if not with_names:
+        (copy / "labels.txt").unlink()
+    with pytest.raises(
+        DataError, match=r"train-labels-idx1-ubyte has the label 10, .* 0 to 9; name"
+    ):
+        load_dataset(copy)
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (b"a\nb\n", "has the label 9, but there are 2 classes"),
+        (b"", "labels.txt: a data set needs 2 to 256 classes"),
+        (b"a\n" * 10, "labels.txt: the class name 'a' occurs twice"),
+        (b"a\n\nb\n", "labels.txt: '' can't be a class name"),
+        (b"\xff\xfe\x00", "labels.txt is no UTF-8 text"),
+        (b"x" * 70000, "labels.txt is longer than 65536 bytes"),
+    ],
+)
+def test_a_labels_file_that_makes_no_sense(copy, content, complaint):
+    (copy / "labels.txt").write_bytes(content)
+    with pytest.raises(DataError, match=complaint) as refused:
+        load_dataset(copy)
+    assert str(copy) in str(refused.value)
+
+
+def test_a_labels_file_from_another_system(copy, small):
+    names = (small / "labels.txt").read_text().split("\n")
+    (copy / "labels.txt").write_bytes(b"\xef\xbb\xbf" + "\r\n".join(names).encode() + b"\r\n")
+    assert load_dataset(copy).sha256 == load_dataset(small).sha256
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "[1]",
+        "null",
+        "{}",
+        '{"name": 3, "mirror_keeps_class": true, "schema_version": 1}',
+        '{"name": "x", "mirror_keeps_class": 1, "schema_version": 1}',
+        '{"name": "x", "mirror_keeps_class": true, "schema_version": 2}',
+        "[" * 60000,
+    ],
+)
+def test_a_card_that_makes_no_sense(copy, content):
+    (copy / "dataset.json").write_text(content)
+    with pytest.raises(DataError, match=r"dataset.json (is no description|must hold)"):
+        load_dataset(copy)
+
+
+def test_paths_that_hold_no_data_set(small, tmp_path):
+    for path, complaint in (
+        (
+            tmp_path / "absent",
+            "absent doesn't exist; a data set is a folder or one of fashion-mnist",
+        ),
+        (small / "labels.txt", "labels.txt is a file; a data set is a folder"),
+        (tmp_path, "holds no data set: neither the IDX files .* nor the folders train and test"),
+        ("~nobody-by-that-name/x", "doesn't exist"),
+        ("x/" + "y" * 5000, "doesn't exist"),
+        ("a/\0", "doesn't exist"),
+    ):
+        with pytest.raises(DataError, match=complaint):
+            load_dataset(path)
+
+
+def test_a_folder_with_a_file_missing(copy):
+    (copy / f"{IMAGES}.gz").unlink()
+    with pytest.raises(DataError, match=f"mine lacks {IMAGES}"):
+        load_dataset(copy)
+
+
+# Thousands of changes to a named data set: only the very same content is taken.
+
+
+@settings(
+    max_examples=400,
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(
+    name=st.sampled_from(idx.FILES),
+    position=st.one_of(st.integers(0, 20), st.integers(0)),
+    value=st.integers(1, 255),
+    how=st.sampled_from(["xor", "cut", "insert"]),
+)
+def test_nothing_but_the_very_content_passes_for_a_name(tmp_path, name, position, value, how):
+    images = np.arange(80, dtype=np.uint8).reshape(20, 2, 2)
+    labels = np.arange(20, dtype=np.uint8) % 10
+    arrays = {file: images if n == 3 else labels for file, n in idx.DIMENSIONS.items()}
+    folder = tmp_path / "tiny"
+    if not folder.exists():
+        folder.mkdir()
+        for file, array in arrays.items():
+            idx.write_idx(folder / file, array)
+    row = replace(DATASETS["mnist"], sha256={f: idx.array_sha256(a) for f, a in arrays.items()})
+    assert find_dataset(row, only(folder)).name == "mnist"
+
+    whole = (folder / name).read_bytes()
+    content = bytearray(whole)
+    position %= len(content)
+    if how == "xor":
+        content[position] ^= value
+    elif how == "cut":
+        del content[position:]
+    else:
+        content.insert(position, value)
+    (folder / name).write_bytes(content)
+    with pytest.raises(DataError, match=row.sha256[name]):
+        find_dataset(row, only(folder))
+    (folder / name).write_bytes(whole)
+
+
+def test_a_bomb_under_a_known_name_is_refused(copy, row):
+    (copy / f"{IMAGES}.gz").write_bytes(
+        gzip.compress(struct.pack(">4I", 0x803, 2000, 28, 28) + bytes(60 << 20), 6)
+    )
+    with pytest.raises(DataError, match="is a gzip bomb") as refused:
+        find_dataset(row, only(copy))
+    assert row.sha256[IMAGES] in str(refused.value)
+
+
+def test_the_logger_is_quiet_when_all_is_well(small, row, capfd):
+    find_dataset(row, only(small))
+    assert capfd.readouterr() == ("", "")
+    assert sources.logger.name == "fittingroom.data"

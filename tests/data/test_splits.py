@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fittingroom.data import load_dataset
+from fittingroom.data.splits import validation_split
+from fittingroom.errors import DataError
+
+BALANCED = np.random.RandomState(3).permutation(np.repeat(np.arange(10), 6000))
+MNIST_COUNTS = [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
+
+
+def counts(labels: np.ndarray, part: np.ndarray) -> list[int]:
+    return np.bincount(labels[part], minlength=labels.max() + 1).tolist()
+
+
+def test_sixty_thousand_balanced_labels():
+    split = validation_split(BALANCED)
+    assert counts(BALANCED, split.train) == [5400] * 10
+    assert counts(BALANCED, split.choose) == [300] * 10
+    assert counts(BALANCED, split.calibrate) == [300] * 10
+    assert len(split.validation) == 6000
+
+
+def test_unbalanced_labels_still_give_exactly_a_tenth():
+    labels = np.repeat(np.arange(10), MNIST_COUNTS)
+    split = validation_split(labels)
+    assert (len(split.train), len(split.choose), len(split.calibrate)) == (54000, 3000, 3000)
+    shares = np.array(counts(labels, split.validation)) / MNIST_COUNTS
+    np.testing.assert_allclose(shares, 0.1, atol=1 / 5000)
+    halves = np.subtract(counts(labels, split.choose), counts(labels, split.calibrate))
+    assert np.abs(halves).max() <= 1
+
+
+def test_the_draw_is_fixed_forever():
+    split = validation_split(BALANCED)
+    digest = hashlib.sha256()
+    for part in (split.train, split.choose, split.calibrate):
+        digest.update(part.astype("<i8").tobytes())
+    assert digest.hexdigest() == (
+        "0f25c7e85dd7b2b8f572424356045a3726e0988335ed4e40b2bcc2e346a0d7cd"
+    )
+    np.random.seed(1)
+    assert np.array_equal(validation_split(BALANCED.astype(np.uint8)).choose, split.choose)
+
+
+def test_the_draw_is_no_simple_pattern():
+    choose = validation_split(BALANCED).choose
+    assert 29000 < choose.mean() < 31000
+    assert len(np.unique(np.diff(choose))) > 50
+
+
+def test_the_small_real_set(small):
+    labels = load_dataset(small).train.labels
+    split = validation_split(labels)
+    assert counts(labels, split.choose) == counts(labels, split.calibrate) == [10] * 10
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(10, 90), min_size=2, max_size=12), st.randoms(use_true_random=False))
+def test_every_image_is_in_one_part_and_every_class_in_each(sizes, random):
+    labels = np.repeat(np.arange(len(sizes)), sizes)
+    labels = labels[random.sample(range(len(labels)), len(labels))]
+    split = validation_split(labels)
+    together = np.concatenate([split.train, split.choose, split.calibrate])
+    assert np.array_equal(np.sort(together), np.arange(len(labels)))
+    for part in (split.train, split.choose, split.calibrate):
+        assert part.dtype == np.int64
+        assert np.all(np.diff(part) > 0)
+        assert min(counts(labels, part)) >= 1
+    held_back = np.array(counts(labels, split.validation))
+    assert np.all(np.abs(held_back - np.maximum(np.array(sizes) / 10, 2)) <= 1)
+    assert np.array_equal(
+        split.validation, np.sort(np.concatenate([split.choose, split.calibrate]))
+    )
+
+
+def test_a_class_that_is_too_small():
+    labels = np.repeat([0, 1, 2], [50, 9, 50])
+    with pytest.raises(DataError, match=r"class 1 has 9 training images, .* at least 10"):
+        validation_split(labels)
+
+
+def test_labels_need_not_be_consecutive():
+    split = validation_split(np.repeat([3, 7], [40, 60]))
+    assert len(split.validation) == 10

@@ -1,0 +1,108 @@
+"""The documentation, held against what it documents."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SMALL = ROOT / "tests" / "data" / "fashion-mnist-small"
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def blocks(path: Path, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", path.read_text("utf8"), re.DOTALL)
+
+
+def run(folder: Path, *command: str) -> str:
+    done = subprocess.run(
+        command, cwd=folder, env=dict(os.environ), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_examples_for_own_models_run(tmp_path: Path) -> None:
+    page = ROOT / "docs" / "own-models.md"
+    fit_here, fit_elsewhere = blocks(page, "python")
+    (add,) = blocks(page, "sh")
+    for code in (fit_here, fit_elsewhere):
+        assert len(code.strip().splitlines()) <= 16
+        printed = run(tmp_path, sys.executable, "-c", code.replace("fashion-mnist", str(SMALL)))
+        assert code is fit_elsewhere or len(printed.splitlines()) == 3
+    command = add.replace("fashion-mnist", str(SMALL)).split()[1:]
+    table = run(tmp_path, sys.executable, "-m", "fittingroom.cli.main", *command)
+    assert "naive-bayes" in table
+    assert "pca-qda" in table
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+?)\)", page.read_text("utf8")):
+        if not target.startswith("https://"):
+            assert (page.parent / target).exists(), target
+
+
+def test_every_dependency_is_explained() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf8"))["project"]
+    names = {re.split(r"[<>=;\s]", text)[0] for text in project["dependencies"]}
+    decision = (ROOT / "docs" / "decisions" / "0001-dependencies.md").read_text("utf8")
+    assert {name for name in names if name not in decision} == set()
+
+
+def test_every_dependency_is_pinned() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf8"))["project"]
+    wanted = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+    names = {re.split(r"[<>=;\s]", text)[0].lower() for text in wanted}
+    pins = (ROOT / "constraints.txt").read_text("utf8").splitlines()
+    assert "torch==2.13.0" in pins
+    assert all("==" in pin for pin in pins)
+    assert names <= {pin.split("==")[0].lower() for pin in pins}
+
+
+def test_the_commands_and_options_that_are_shown_exist() -> None:
+    from fittingroom.cli.main import COMMANDS
+
+    for page in PAGES:
+        for line in re.findall(r"fittingroom ([a-z]+)((?: [^\n`|]*)?)", page.read_text("utf8")):
+            command, rest = line
+            if command not in COMMANDS:
+                continue
+            shown = run(ROOT, sys.executable, "-m", "fittingroom.cli.main", command, "--help")
+            for option in re.findall(r"--[a-z-]+", rest):
+                assert option in shown, f"{page.name}: {command} {option}"
+
+
+def test_every_model_of_the_catalogue_is_documented() -> None:
+    from fittingroom.models.catalog import MODELS
+
+    models = (ROOT / "docs" / "models.md").read_text("utf8")
+    published = (ROOT / "docs" / "published.md").read_text("utf8")
+    for name, row in MODELS.items():
+        assert f"`{name}`" in models
+        if row.source:
+            assert row.source in published
+
+
+def test_the_project_speaks_of_itself_alone() -> None:
+    listed = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split("\n")
+    hosts = [
+        "pypi" + ".org",
+        "files.python" + "hosted.org",
+        "deb.debian" + ".org",
+        "npm" + "js.org",
+    ]
+    for name in filter(None, listed):
+        path = ROOT / name
+        if path.suffix in (".gz", ".png") or not path.exists():
+            continue
+        text = path.read_text("utf8", errors="ignore")
+        assert not [host for host in hosts if host in text], name
