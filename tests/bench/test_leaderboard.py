@@ -11,7 +11,8 @@ from fittingroom.bench.comparison import Comparison, Entry
 from fittingroom.bench.leaderboard import leaderboard
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import StoreError
-from fittingroom.runs.run import Asked, Part, RunRecord
+from fittingroom.runs.asked import Asked
+from fittingroom.runs.run import Part, RunRecord
 from fittingroom.runs.store import Store, open_store
 
 ROW_KEYS = {

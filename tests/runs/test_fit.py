@@ -8,12 +8,12 @@ import pytest
 from sklearn.linear_model import LogisticRegression, Perceptron
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
-from torch import nn
 
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.splits import validation_split
 from fittingroom.errors import NotFiniteError, UnknownNameError
-from fittingroom.runs.fit import asked_of, fit_catalogue_model, fit_run, plain
+from fittingroom.runs.asked import asked_of
+from fittingroom.runs.fit import fit_catalogue_model, fit_run
 from fittingroom.runs.store import Store, open_store
 
 
@@ -135,15 +135,3 @@ def test_probabilities_that_are_not_finite_are_no_result(store: Store, small: Da
 def test_unknown_models_are_refused(store: Store, small: Dataset) -> None:
     with pytest.raises(UnknownNameError, match="did you mean svm-rbf"):
         fit_catalogue_model(store, small, "svm-rfb")
-
-
-def test_plain_tells_apart_what_differs() -> None:
-    linear, other = nn.Linear(2, 2), nn.Linear(2, 2)
-    assert plain(linear) == plain(linear)
-    assert plain(linear) != plain(other)  # other weights
-    assert plain(np.zeros(3)) != plain(np.ones(3))
-    assert plain(LogisticRegression(C=1)) != plain(LogisticRegression(C=2))
-    assert json.loads(json.dumps(plain({"a": (1, None, float("nan")), 3: np.float32(0.5)}))) == {
-        "a": [1, None, "nan"],
-        "3": 0.5,
-    }

@@ -1,13 +1,13 @@
 from __future__ import annotations
 
-import dataclasses
 import json
 from pathlib import Path
 
 import pytest
 
 from fittingroom.errors import StoreError
-from fittingroom.runs.run import Asked, RunRecord, environment, label, read_run
+from fittingroom.runs.asked import Asked
+from fittingroom.runs.run import RunRecord, environment, label, read_run
 
 ASKED = Asked(
     dataset="ab" * 32, model="knn", parameters={"k": 5}, full=False, reads_test=True, seed=1
@@ -20,32 +20,6 @@ RECORD = RunRecord(
     trained_on=54_000,
     environment={"python": "3.11"},
 )
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"dataset": "cd" * 32},
-        {"model": "swift"},
-        {"parameters": {"k": 6}},
-        {"full": True},
-        {"reads_test": False},
-    ],
-)
-def test_the_key_covers_everything_that_was_asked(change: dict[str, object]) -> None:
-    assert dataclasses.replace(ASKED, **change).key != ASKED.key
-
-
-def test_seeds_share_a_key_and_stand_in_the_name() -> None:
-    other = dataclasses.replace(ASKED, seed=2)
-    assert other.key == ASKED.key
-    assert other.folder_name == f"{ASKED.key}-s2"
-
-
-def test_the_key_is_the_same_in_every_process_and_for_every_order() -> None:
-    reordered = dataclasses.replace(ASKED, parameters={"b": 1, "a": 2})
-    assert reordered.key == dataclasses.replace(ASKED, parameters={"a": 2, "b": 1}).key
-    assert ASKED.key == "6183190c9f0d"
 
 
 def test_a_record_survives_its_file(tmp_path: Path) -> None:

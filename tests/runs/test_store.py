@@ -8,7 +8,8 @@ import pytest
 
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import StoreError, UsageError
-from fittingroom.runs.run import Asked, Part, RunRecord
+from fittingroom.runs.asked import Asked
+from fittingroom.runs.run import Part, RunRecord
 from fittingroom.runs.store import Store, check_model_name, find_store, open_store, write_text
 
 

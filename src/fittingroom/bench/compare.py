@@ -23,8 +23,9 @@ from fittingroom.data.splits import validation_split
 from fittingroom.errors import FittingroomError, NotFiniteError, UnknownNameError, UsageError
 from fittingroom.models.catalog import MODELS, SUITES, make_classifier
 from fittingroom.models.network import NetworkClassifier
-from fittingroom.runs.fit import asked_of, fit_run
-from fittingroom.runs.run import Asked, Run
+from fittingroom.runs.asked import Asked, asked_of
+from fittingroom.runs.fit import fit_run
+from fittingroom.runs.run import Run
 from fittingroom.runs.store import Store, check_model_name, open_store
 
 KeepModels = Literal["all", "best", "none"]

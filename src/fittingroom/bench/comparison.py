@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from fittingroom.errors import StoreError
-from fittingroom.runs.run import Asked
+from fittingroom.runs.asked import Asked
 from fittingroom.runs.store import Store
 
 Status = Literal["ok", "failed", "timeout", "out-of-memory", "nan", "interrupted"]

@@ -11,7 +11,7 @@ from fittingroom.bench.progress import OnProgress, Progress
 from fittingroom.data.sources import load_dataset
 from fittingroom.errors import StoreError, TrainingError
 from fittingroom.models.catalog import MODELS, make_classifier
-from fittingroom.runs.fit import asked_of
+from fittingroom.runs.asked import asked_of
 from fittingroom.runs.run import Run, label
 from fittingroom.runs.store import open_store
 

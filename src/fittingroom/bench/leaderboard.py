@@ -17,7 +17,8 @@ from fittingroom.evaluation.confusion import ConfusionMatrix, confusion_matrix, 
 from fittingroom.evaluation.intervals import accuracy_interval
 from fittingroom.evaluation.metrics import METRICS
 from fittingroom.evaluation.significance import Ranking, rank_models
-from fittingroom.runs.run import Asked, Part, Run
+from fittingroom.runs.asked import Asked
+from fittingroom.runs.run import Part, Run
 from fittingroom.runs.store import Store
 
 SCHEMA_VERSION = 1

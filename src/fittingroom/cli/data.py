@@ -50,7 +50,7 @@ def text(description: DatasetDescription) -> str:
         [
             f"{description.title}: grey images of {height} x {width} pixels, "
             f"{len(description.class_names)} classes; mirroring {mirrored} the class",
-            f"found in {description.source}",
+            f"found: {description.source}",
             f"sha256 {description.sha256}",
             "",
             table(["", *splits], rows, right=set(splits)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -47,6 +48,9 @@ def main() -> None:
     """Run the command; a user's mistake is one sentence on stderr and an exit code."""
     if os.name == "posix":
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `fittingroom models | head` is no error
+    # What the library has to say while it works: where data come from, what it passes over.
+    logging.basicConfig(stream=sys.stderr, format="%(message)s", level=logging.WARNING)
+    logging.getLogger("fittingroom").setLevel(logging.INFO)
     try:
         app()
     except FittingroomError as error:

@@ -38,7 +38,7 @@ class DatasetRow:
 DATASETS: dict[str, DatasetRow] = {
     "fashion-mnist": DatasetRow(
         name="fashion-mnist",
-        title="Fashion-MNIST: 28×28 grey images of ten kinds of garments",
+        title="Fashion-MNIST",
         class_names=(
             "T-shirt/top",
             "Trouser",
@@ -71,7 +71,7 @@ DATASETS: dict[str, DatasetRow] = {
     ),
     "mnist": DatasetRow(
         name="mnist",
-        title="MNIST: 28×28 grey images of handwritten digits",
+        title="MNIST",
         class_names=DIGITS,
         mirror_keeps_class=False,
         sha256={

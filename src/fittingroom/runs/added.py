@@ -8,8 +8,8 @@ import numpy as np
 
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import InputError, UsageError
-from fittingroom.runs.fit import plain
-from fittingroom.runs.run import Asked, Part, Run, RunRecord, environment
+from fittingroom.runs.asked import Asked, plain
+from fittingroom.runs.run import Part, Run, RunRecord, environment
 from fittingroom.runs.store import Store, check_model_name
 
 

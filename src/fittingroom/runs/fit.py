@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import hashlib
-import inspect
 import io
-import math
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -16,15 +13,15 @@ from typing import Any, Literal
 import numpy as np
 import psutil
 from sklearn.base import BaseEstimator
-from torch import nn
 
 from fittingroom.bundles.bundle import save_model
-from fittingroom.data.dataset import Dataset
+from fittingroom.data.dataset import Dataset, Split
 from fittingroom.data.splits import validation_split
 from fittingroom.errors import NotFiniteError
 from fittingroom.models.catalog import MODELS, make_classifier
 from fittingroom.models.network import NetworkClassifier
-from fittingroom.runs.run import Asked, Part, Run, RunRecord, environment
+from fittingroom.runs.asked import Asked, asked_of
+from fittingroom.runs.run import Part, Run, RunRecord, environment
 from fittingroom.runs.store import Store
 from fittingroom.training.loop import Epoch
 from fittingroom.training.recipe import Recipe
@@ -83,7 +80,7 @@ def fit_catalogue_model(
     if (saved := store.find(asked)) is not None:
         return saved
     epoch = None
-    if full and isinstance(classifier, NetworkClassifier) and classifier.recipe.needs_validation:
+    if full and _chooses(classifier):
         twin = dataclasses.replace(asked, full=False)
         found = store.find(twin) or store.find(dataclasses.replace(twin, reads_test=False))
         epoch = (
@@ -129,33 +126,25 @@ def fit_run(
     """Fit `classifier` as `asked` says, predict validation and test once each, save the run."""
     split = validation_split(dataset.train.labels)
     index = np.arange(len(dataset.train)) if asked.full else split.train
-    images, labels = _flat(dataset.train.images[index]), dataset.train.labels[index]
-
     options: dict[str, Any] = {}
     if isinstance(classifier, NetworkClassifier):
         options["on_epoch"] = on_epoch
-        if asked.full:
-            classifier.set_params(recipe=_without_choices(classifier.recipe, twin_epoch))
-        else:
-            chosen = split.choose
-            options["validation"] = (
-                _flat(dataset.train.images[chosen]),
-                dataset.train.labels[chosen],
-            )
+        if twin_epoch is not None:
+            classifier.set_params(recipe=_until(classifier.recipe, twin_epoch))
+        if not asked.full:
+            options["validation"] = _taken(dataset.train, split.choose)
     start = time.perf_counter()
-    classifier.fit(images, labels, **options)
+    classifier.fit(*_taken(dataset.train, index), **options)
     fit_seconds = time.perf_counter() - start
 
-    validation = test = None
-    seconds_per_image = math.nan
+    validation = test = seconds_per_image = None
     if not asked.full:
-        held_out = split.validation
-        part = dataset.train.images[held_out], dataset.train.labels[held_out]
-        validation, seconds_per_image = _predict(classifier, *part, held_out, dataset.n_classes)
+        validation, seconds_per_image = _predict(
+            classifier, dataset.train, split.validation, dataset.n_classes
+        )
     if asked.reads_test:
         everything = np.arange(len(dataset.test))
-        part = dataset.test.images, dataset.test.labels
-        test, seconds_per_image = _predict(classifier, *part, everything, dataset.n_classes)
+        test, seconds_per_image = _predict(classifier, dataset.test, everything, dataset.n_classes)
 
     record = RunRecord(
         asked=asked,
@@ -168,7 +157,7 @@ def fit_run(
         device=getattr(classifier, "device_", None),
         kept_epoch=getattr(classifier, "kept_epoch_", None),
         fit_seconds=fit_seconds,
-        predict_us_per_image=None if math.isnan(seconds_per_image) else 1e6 * seconds_per_image,
+        predict_us_per_image=None if seconds_per_image is None else 1e6 * seconds_per_image,
         parameters=getattr(classifier, "n_parameters_", None),
         peak_memory_bytes=peak_memory(),
         environment=environment(),
@@ -180,60 +169,6 @@ def fit_run(
         history=history_csv(getattr(classifier, "history_", None)),
         model=(lambda folder: save_model(classifier, folder)) if keep_model else None,
     )
-
-
-def asked_of(
-    classifier: BaseEstimator,
-    model: str,
-    dataset: Dataset,
-    *,
-    full: bool,
-    reads_test: bool,
-    seed: int,
-) -> Asked:
-    """What a run of `classifier` would be asked; its key tells whether a saved run is the same."""
-    parameters = {k: v for k, v in classifier.get_params(deep=False).items() if k != "random_state"}
-    return Asked(
-        dataset=dataset.sha256,
-        model=model,
-        parameters=plain({"class": _class_name(type(classifier)), **parameters}),
-        full=full,
-        reads_test=reads_test,
-        seed=seed,
-    )
-
-
-def plain(value: Any) -> Any:
-    """`value` as JSON that is equal exactly when the values are.
-
-    Arrays and weights are hashed, estimators give their class and parameters, and a class that is
-    not part of an installed library brings the hash of its source, since its code may change.
-    """
-    if value is None or isinstance(value, bool | int | str):
-        return value
-    if isinstance(value, float):
-        return value if math.isfinite(value) else repr(value)
-    if isinstance(value, np.generic):
-        return plain(value.item())
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return plain(dataclasses.asdict(value))
-    if isinstance(value, Mapping):
-        return {str(k): plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(v) for v in value]
-    if isinstance(value, np.ndarray):
-        return f"array {value.shape} {value.dtype} {_digest(np.ascontiguousarray(value).data)}"
-    if isinstance(value, nn.Module):
-        weights = {
-            k: plain(v.detach().cpu().float().numpy()) for k, v in value.state_dict().items()
-        }
-        classes = sorted({_class_name(type(m)) for m in value.modules()})
-        return {"module": repr(value), "classes": classes, "weights": weights}
-    if isinstance(value, BaseEstimator):
-        return {"class": _class_name(type(value)), **plain(value.get_params(deep=False))}
-    if isinstance(value, type) or callable(value):
-        return _class_name(value)
-    return repr(value)
 
 
 def history_csv(history: list[Epoch] | None) -> str | None:
@@ -258,27 +193,35 @@ def peak_memory() -> int:
     return int(peak) if sys.platform == "darwin" else 1024 * int(peak)
 
 
-def _without_choices(recipe: Recipe, epoch: int | None) -> Recipe:
-    """The recipe up to the epoch that a twin chose, or to its own end where nothing is chosen."""
-    if epoch is None:
-        return recipe
-    return dataclasses.replace(recipe, stop_at=epoch, keep="last", patience=None, restore=False)
+def _chooses(classifier: BaseEstimator) -> bool:
+    """Whether the fit looks at validation images to choose something."""
+    if not isinstance(classifier, NetworkClassifier):
+        return False
+    return (classifier.recipe or Recipe()).needs_validation
+
+
+def _until(recipe: Recipe | None, epoch: int) -> Recipe:
+    """The recipe up to the epoch that a twin chose, with nothing left to choose."""
+    return dataclasses.replace(
+        recipe or Recipe(), stop_at=epoch, keep="last", patience=None, restore=False
+    )
+
+
+def _taken(split: Split, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Flat images (n, height * width) uint8 and labels (n,) of some positions of a split."""
+    return split.images[index].reshape(len(index), -1), split.labels[index]
 
 
 def _predict(
-    classifier: BaseEstimator,
-    images: np.ndarray,
-    labels: np.ndarray,
-    index: np.ndarray,
-    n_classes: int,
+    classifier: BaseEstimator, split: Split, index: np.ndarray, n_classes: int
 ) -> tuple[Part, float]:
     """Probabilities of all classes, and the seconds an image took."""
+    images, labels = _taken(split, index)
     start = time.perf_counter()
-    flat = _flat(images)
     if hasattr(classifier, "predict_proba"):
-        given = classifier.predict_proba(flat)
+        given = classifier.predict_proba(images)
     else:  # a classifier that gives labels alone is taken to be certain of them
-        given = classifier.predict(flat)[:, None] == classifier.classes_
+        given = classifier.predict(images)[:, None] == classifier.classes_
     seconds = (time.perf_counter() - start) / len(images)
     probabilities = np.zeros((len(images), n_classes), np.float32)
     probabilities[:, np.asarray(classifier.classes_)] = given
@@ -287,25 +230,6 @@ def _predict(
     return Part(index, probabilities, labels), seconds
 
 
-def _flat(images: np.ndarray) -> np.ndarray:
-    return images.reshape(len(images), -1)  # (n, height * width) uint8
-
-
 def _engine(classifier: BaseEstimator) -> str:
     package = type(classifier).__module__.split(".")[0]
     return {"sklearn": "scikit-learn", "sklearnex": "scikit-learn-intelex"}.get(package, package)
-
-
-def _class_name(thing: Any) -> str:
-    """Module and name; the hash of its source too where that may change between two runs."""
-    name = f"{thing.__module__}.{getattr(thing, '__qualname__', repr(thing))}"
-    if thing.__module__.split(".")[0] in ("sklearn", "sklearnex", "torch", "fittingroom"):
-        return name
-    try:
-        return f"{name} {_digest(inspect.getsource(thing).encode())}"
-    except (OSError, TypeError):
-        return name
-
-
-def _digest(data: Any) -> str:
-    return hashlib.sha256(data).hexdigest()[:16]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import os
 import platform
@@ -18,35 +17,9 @@ import numpy as np
 import psutil
 
 from fittingroom.errors import StoreError
+from fittingroom.runs.asked import Asked
 
 SCHEMA_VERSION = 1
-
-
-@dataclass(frozen=True, kw_only=True)
-class Asked:
-    """Everything that was asked of a run. Two runs that were asked the same share one key.
-
-    What was merely resolved (precision, engine, threads, versions) is not here: it is recorded in
-    :class:`RunRecord`, and a table that mixes different values says so.
-    """
-
-    dataset: str  # content hash
-    model: str
-    parameters: Mapping[str, Any]
-    full: bool  # fitted on the whole training split, validation part included
-    reads_test: bool
-    seed: int
-
-    @property
-    def key(self) -> str:
-        """Twelve hex digits over everything but the seed, which stands beside it in the name."""
-        asked = {k: v for k, v in dataclasses.asdict(self).items() if k != "seed"}
-        text = json.dumps(asked, sort_keys=True, allow_nan=False)
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-    @property
-    def folder_name(self) -> str:
-        return f"{self.key}-s{self.seed}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,7 +22,8 @@ import psutil
 from fittingroom.data.catalog import DATASETS
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import StoreError, UsageError
-from fittingroom.runs.run import Asked, Part, Run, RunRecord, read_run
+from fittingroom.runs.asked import Asked
+from fittingroom.runs.run import Part, Run, RunRecord, read_run
 
 _PARTIAL = re.compile(r"^\.partial-(\d+)-[0-9a-f]+$")
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$")

@@ -1,0 +1,114 @@
+"""What was asked of a run, and the key that two runs share exactly if they were asked the same."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import inspect
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from torch import nn
+
+from fittingroom.data.dataset import Dataset
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """Everything that was asked of a run. Two runs that were asked the same share one key.
+
+    What was merely resolved (precision, engine, threads, versions) is not here: it is recorded in
+    :class:`RunRecord`, and a table that mixes different values says so.
+    """
+
+    dataset: str  # content hash
+    model: str
+    parameters: Mapping[str, Any]
+    full: bool  # fitted on the whole training split, validation part included
+    reads_test: bool
+    seed: int
+
+    @property
+    def key(self) -> str:
+        """Twelve hex digits over everything but the seed, which stands beside it in the name."""
+        asked = {k: v for k, v in dataclasses.asdict(self).items() if k != "seed"}
+        text = json.dumps(asked, sort_keys=True, allow_nan=False)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    @property
+    def folder_name(self) -> str:
+        return f"{self.key}-s{self.seed}"
+
+
+def asked_of(
+    classifier: BaseEstimator,
+    model: str,
+    dataset: Dataset,
+    *,
+    full: bool,
+    reads_test: bool,
+    seed: int,
+) -> Asked:
+    """What a run of `classifier` would be asked; its key tells whether a saved run is the same."""
+    parameters = {k: v for k, v in classifier.get_params(deep=False).items() if k != "random_state"}
+    return Asked(
+        dataset=dataset.sha256,
+        model=model,
+        parameters=plain({"class": _class_name(type(classifier)), **parameters}),
+        full=full,
+        reads_test=reads_test,
+        seed=seed,
+    )
+
+
+def plain(value: Any) -> Any:
+    """`value` as JSON that is equal exactly when the values are.
+
+    Arrays and weights are hashed, estimators give their class and parameters, and a class that is
+    not part of an installed library brings the hash of its source, since its code may change.
+    """
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else repr(value)
+    if isinstance(value, np.generic):
+        return plain(value.item())
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return plain(dataclasses.asdict(value))
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(v) for v in value]
+    if isinstance(value, np.ndarray):
+        return f"array {value.shape} {value.dtype} {_digest(np.ascontiguousarray(value).data)}"
+    if isinstance(value, nn.Module):
+        weights = {
+            k: plain(v.detach().cpu().float().numpy()) for k, v in value.state_dict().items()
+        }
+        classes = sorted({_class_name(type(m)) for m in value.modules()})
+        return {"module": repr(value), "classes": classes, "weights": weights}
+    if isinstance(value, BaseEstimator):
+        return {"class": _class_name(type(value)), **plain(value.get_params(deep=False))}
+    if isinstance(value, type) or callable(value):
+        return _class_name(value)
+    return repr(value)
+
+
+def _class_name(thing: Any) -> str:
+    """Module and name; the hash of its source too where that may change between two runs."""
+    name = f"{thing.__module__}.{getattr(thing, '__qualname__', repr(thing))}"
+    if thing.__module__.split(".")[0] in ("sklearn", "sklearnex", "torch", "fittingroom"):
+        return name
+    try:
+        return f"{name} {_digest(inspect.getsource(thing).encode())}"
+    except (OSError, TypeError):
+        return name
+
+
+def _digest(data: Any) -> str:
+    return hashlib.sha256(data).hexdigest()[:16]

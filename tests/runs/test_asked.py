@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+from torch import nn
+
+from fittingroom.runs.asked import Asked, plain
+
+ASKED = Asked(
+    dataset="ab" * 32, model="knn", parameters={"k": 5}, full=False, reads_test=True, seed=1
+)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"dataset": "cd" * 32},
+        {"model": "swift"},
+        {"parameters": {"k": 6}},
+        {"full": True},
+        {"reads_test": False},
+    ],
+)
+def test_the_key_covers_everything_that_was_asked(change: dict[str, object]) -> None:
+    assert dataclasses.replace(ASKED, **change).key != ASKED.key
+
+
+def test_seeds_share_a_key_and_stand_in_the_name() -> None:
+    other = dataclasses.replace(ASKED, seed=2)
+    assert other.key == ASKED.key
+    assert other.folder_name == f"{ASKED.key}-s2"
+
+
+def test_the_key_is_the_same_in_every_process_and_for_every_order() -> None:
+    reordered = dataclasses.replace(ASKED, parameters={"b": 1, "a": 2})
+    assert reordered.key == dataclasses.replace(ASKED, parameters={"a": 2, "b": 1}).key
+    assert ASKED.key == "6183190c9f0d"
+
+
+def test_plain_tells_apart_what_differs() -> None:
+    linear, other = nn.Linear(2, 2), nn.Linear(2, 2)
+    assert plain(linear) == plain(linear)
+    assert plain(linear) != plain(other)  # other weights
+    assert plain(np.zeros(3)) != plain(np.ones(3))
+    assert plain(LogisticRegression(C=1)) != plain(LogisticRegression(C=2))
+    assert json.loads(json.dumps(plain({"a": (1, None, float("nan")), 3: np.float32(0.5)}))) == {
+        "a": [1, None, "nan"],
+        "3": 0.5,
+    }
