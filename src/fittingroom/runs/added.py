@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -66,7 +67,7 @@ def add_predictions(store: Store, dataset: Dataset, name: str, path: Path | str)
 
 def _read(path: Path, n_images: int, n_classes: int) -> np.ndarray:
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             name = next((n for n in ("probabilities", "labels") if n in arrays), None)
             if name is None:
                 raise InputError(
@@ -76,9 +77,9 @@ def _read(path: Path, n_images: int, n_classes: int) -> np.ndarray:
             array = arrays[name]
     except FileNotFoundError:
         raise InputError(f"{path} does not exist.") from None
-    except (OSError, ValueError, EOFError, AttributeError, TypeError) as error:
-        if isinstance(error, InputError):
-            raise
+    except InputError:
+        raise
+    except (OSError, ValueError, EOFError, AttributeError, TypeError, BadZipFile) as error:
         raise InputError(f"{path} is not a NumPy .npz file of plain arrays.") from error
     if name == "labels":
         return _certain(path, array, n_images, n_classes)

@@ -12,6 +12,7 @@ from functools import cached_property
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
+from zipfile import BadZipFile
 
 import numpy as np
 import psutil
@@ -106,11 +107,11 @@ class Run:
     def _part(self, name: str) -> Part | None:
         path = self.folder / "predictions.npz"
         try:
-            with np.load(path, allow_pickle=False) as arrays:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 if f"{name}_probabilities" not in arrays:
                     return None
                 return Part(*(arrays[f"{name}_{f.name}"] for f in dataclasses.fields(Part)))
-        except (OSError, ValueError, KeyError, EOFError) as error:
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
             raise _unreadable(path, error) from error
 
 

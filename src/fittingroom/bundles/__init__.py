@@ -1,0 +1,1 @@
+"""Bundles: saved classifiers that hold data, never code."""

@@ -1,0 +1,154 @@
+"""Which classes are taken for which."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fittingroom.errors import InputError
+
+
+@dataclass(frozen=True)
+class TakenFor:
+    """A wrong class: its index, how many images went there, their share of the true class."""
+
+    index: int
+    count: float
+    share: float
+
+
+@dataclass(frozen=True)
+class HardestClass:
+    """The class with the lowest recall and where its wrong images went, most common first."""
+
+    index: int
+    recall: float
+    taken_for: tuple[TakenFor, ...]
+
+    def to_dict(self) -> dict[str, object]:
+        return {
+            "index": self.index,
+            "recall": self.recall,
+            "taken_for": [
+                {"index": wrong.index, "count": wrong.count, "share": wrong.share}
+                for wrong in self.taken_for
+            ],
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class ConfusionMatrix:
+    """Counts (c, c): a row is a true class, a column a predicted one.
+
+    Whole numbers for one set of predictions; means over seeds may have a fraction.
+    `recall`, `precision` and `f1` are (c,) with NaN where a class gives no answer: no image of
+    it (recall), no prediction of it (precision), neither (F1).
+    """
+
+    counts: NDArray[np.int64] | NDArray[np.float64]
+
+    @property
+    def recall(self) -> NDArray[np.float64]:
+        return _share(np.diag(self.counts), self.counts.sum(axis=1))
+
+    @property
+    def precision(self) -> NDArray[np.float64]:
+        return _share(np.diag(self.counts), self.counts.sum(axis=0))
+
+    @property
+    def f1(self) -> NDArray[np.float64]:
+        # 2TP / (2TP + FP + FN): defined as soon as the class occurs on either side.
+        occurrences = self.counts.sum(axis=0) + self.counts.sum(axis=1)
+        return _share(2 * np.diag(self.counts), occurrences)
+
+    def hardest(self) -> HardestClass:
+        """The class with the lowest recall; of equal ones the first."""
+        index = int(np.nanargmin(self.recall))
+        row = self.counts[index]
+        total = float(row.sum())
+        # A stable sort keeps equal counts in the order of the classes.
+        wrong = [int(j) for j in np.argsort(-row, kind="stable") if j != index and row[j] > 0]
+        return HardestClass(
+            index=index,
+            recall=float(row[index]) / total,
+            taken_for=tuple(TakenFor(j, float(row[j]), float(row[j]) / total) for j in wrong),
+        )
+
+    def hardest_sentence(self, class_names: Sequence[str], at_most: int = 3) -> str:
+        """`hardest` in words: "Shirt is the hardest class: 61% right; taken for Pullover 9%."
+
+        At most `at_most` wrong classes are named. Shares have one decimal where the class is
+        nearly always right, so that its few mistakes are not rounded away.
+        """
+        if len(class_names) != len(self.counts):
+            raise InputError(
+                f"{len(class_names)} class names for a matrix of {len(self.counts)} classes; "
+                "give one name a class."
+            )
+        hardest = self.hardest()
+        if not hardest.taken_for:
+            return "No class is hardest: every image is right."
+        digits = 0 if hardest.recall < 0.9 else 1
+        wrong = ", ".join(
+            f"{class_names[taken.index]} {taken.share:.{digits}%}"
+            for taken in hardest.taken_for[:at_most]
+        )
+        name = class_names[hardest.index]
+        return f"{name} is the hardest class: {hardest.recall:.{digits}%} right; taken for {wrong}."
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain lists; a figure that is not defined is None, never NaN."""
+        return {
+            "counts": self.counts.tolist(),
+            "recall": _numbers(self.recall),
+            "precision": _numbers(self.precision),
+            "f1": _numbers(self.f1),
+        }
+
+
+def confusion_matrix(
+    predictions: NDArray[np.integer] | NDArray[np.floating],
+    labels: NDArray[np.integer],
+    n_classes: int,
+) -> ConfusionMatrix:
+    """Count (true, predicted) pairs.
+
+    `predictions` are class indices (n,) or probabilities (n, n_classes), whose largest counts;
+    `labels` are (n,). Raises InputError where shapes or class indices don't fit.
+    """
+    predicted = predictions.argmax(axis=1) if predictions.ndim == 2 else predictions
+    if predicted.shape != labels.shape or labels.ndim != 1 or len(labels) == 0:
+        raise InputError(
+            f"{predictions.shape} predictions don't fit {labels.shape} labels; "
+            "give one of each for every image."
+        )
+    lowest = min(predicted.min(), labels.min())
+    highest = max(predicted.max(), labels.max())
+    if lowest < 0 or highest >= n_classes:
+        raise InputError(
+            f"class {lowest if lowest < 0 else highest} is not among the {n_classes} classes; "
+            "class indices run from 0."
+        )
+    cells = labels.astype(np.int64) * n_classes + predicted.astype(np.int64)
+    counts = np.bincount(cells, minlength=n_classes**2).reshape(n_classes, n_classes)
+    return ConfusionMatrix(counts.astype(np.int64))
+
+
+def mean_confusion(matrices: Sequence[ConfusionMatrix]) -> ConfusionMatrix:
+    """The mean of several seeds' matrices, so that its cells still sum to the number of images."""
+    if not matrices:
+        raise InputError("no confusion matrix to average; give at least one.")
+    return ConfusionMatrix(np.mean([matrix.counts for matrix in matrices], axis=0))
+
+
+def _share(part: NDArray[np.number], whole: NDArray[np.number]) -> NDArray[np.float64]:
+    shares = np.full(len(whole), np.nan)
+    np.divide(part, whole, out=shares, where=whole > 0)
+    return shares
+
+
+def _numbers(values: NDArray[np.float64]) -> list[float | None]:
+    return [None if np.isnan(value) else float(value) for value in values]

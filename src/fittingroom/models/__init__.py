@@ -1,0 +1,1 @@
+"""Classifiers: scikit-learn estimators that take pixels in 0..255."""

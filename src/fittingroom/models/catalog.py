@@ -1,0 +1,274 @@
+"""The catalogue: every classifier by name, one row each."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from sklearn.base import BaseEstimator
+
+from fittingroom.errors import UnknownNameError
+from fittingroom.models import classical, published
+from fittingroom.models.engine import intel_twins
+
+if TYPE_CHECKING:
+    from fittingroom.data.dataset import Dataset
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelRow:
+    """One classifier of the catalogue.
+
+    Attributes
+    ----------
+    build : makes the unfitted classifier; its keyword arguments are the row's parameters
+    about : what it is, in one line
+    source : the published experiment that it re-creates
+    seconds : expected time to fit 54,000 images of 28×28 on two laptop cores
+    stock_seconds : the same without scikit-learn-intelex; None where that changes nothing
+    deterministic : two fits with different seeds are equal
+    parameters : numbers in a network for 28×28 images of ten classes
+    """
+
+    name: str
+    family: Literal["classical", "network"]
+    build: Callable[..., BaseEstimator]
+    about: str
+    source: str | None = None
+    seconds: float
+    stock_seconds: float | None = None
+    deterministic: bool = False
+    parameters: int | None = None
+
+    def expected_seconds(self) -> float:
+        """Expected time to fit on this installation."""
+        if self.stock_seconds is None or intel_twins():
+            return self.seconds
+        return self.stock_seconds
+
+
+def make_classifier(
+    name: str,
+    *,
+    dataset: Dataset | None = None,
+    random_state: int | None = 0,
+    **parameters: Any,
+) -> BaseEstimator:
+    """An unfitted classifier of the catalogue.
+
+    Parameters
+    ----------
+    name : a key of ``MODELS``
+    dataset : tells the images' shape, and whether a mirrored image keeps its class
+    random_state : seed, for classifiers that draw lots
+    parameters : replace those of the row's builder; for a network, also fields of its recipe
+
+    Raises
+    ------
+    UnknownNameError : no such classifier, or it has no such parameter
+    """
+    if name not in MODELS:
+        raise UnknownNameError("model", name, MODELS)
+    build = MODELS[name].build
+    known = inspect.signature(build).parameters
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in known.values())  # then the builder checks
+    for parameter in parameters:
+        if not takes_any and parameter not in known:
+            raise UnknownNameError(f"parameter of {name}", parameter, known)
+    given: dict[str, Any] = {"random_state": random_state}
+    if dataset is not None:
+        given["image_shape"] = dataset.image_shape
+        given["mirror_keeps_class"] = dataset.mirror_keeps_class
+    given = {key: value for key, value in given.items() if takes_any or key in known}
+    return build(**{**given, **parameters})
+
+
+MODELS: dict[str, ModelRow] = {
+    "logistic": ModelRow(
+        name="logistic",
+        family="classical",
+        build=classical.logistic,
+        about="multinomial logistic regression, converged",
+        seconds=10,
+        stock_seconds=25,
+        deterministic=True,
+    ),
+    "linear-svm": ModelRow(
+        name="linear-svm",
+        family="classical",
+        build=classical.linear_svm,
+        about="linear SVM, one class against the rest, primal",
+        source="S2-SVM",
+        seconds=150,
+        deterministic=True,
+    ),
+    "svm-rbf": ModelRow(
+        name="svm-rbf",
+        family="classical",
+        build=classical.svm_rbf,
+        about="SVM with a Gaussian kernel, C 10",
+        seconds=40,
+        stock_seconds=300,
+        deterministic=True,
+    ),
+    "knn": ModelRow(
+        name="knn",
+        family="classical",
+        build=classical.knn,
+        about="5 nearest neighbours",
+        source="S2-KNN",
+        seconds=10,
+        stock_seconds=20,
+        deterministic=True,
+    ),
+    "random-forest": ModelRow(
+        name="random-forest",
+        family="classical",
+        build=classical.random_forest,
+        about="random forest, 100 trees",
+        source="S2-RF",
+        seconds=15,
+        stock_seconds=35,
+    ),
+    "hist-gradient-boosting": ModelRow(
+        name="hist-gradient-boosting",
+        family="classical",
+        build=classical.hist_gradient_boosting,
+        about="gradient-boosted trees on binned pixels",
+        seconds=200,
+    ),
+    "hog-svm": ModelRow(
+        name="hog-svm",
+        family="classical",
+        build=classical.hog_svm,
+        about="histograms of oriented gradients, then an SVM with a Gaussian kernel",
+        seconds=60,
+        stock_seconds=300,
+        deterministic=True,
+    ),
+    "mlp-10-10": ModelRow(
+        name="mlp-10-10",
+        family="network",
+        build=published.mlp_10_10,
+        about="two hidden layers of 10, 100 epochs",
+        source="S1-MLP",
+        seconds=90,
+        parameters=8_070,
+    ),
+    "mlp-532": ModelRow(
+        name="mlp-532",
+        family="network",
+        build=published.mlp_532,
+        about="one hidden layer of 532, plain SGD",
+        source="S2-ANN1",
+        seconds=50,
+        parameters=422_950,
+    ),
+    "mlp-256-256": ModelRow(
+        name="mlp-256-256",
+        family="network",
+        build=published.mlp_256_256,
+        about="two hidden layers of 256, SGD with momentum",
+        source="S0-ANN-sparse",
+        seconds=15,
+        parameters=269_322,
+    ),
+    "mlp-256-256-onehot": ModelRow(
+        name="mlp-256-256-onehot",
+        family="network",
+        build=published.mlp_256_256_onehot,
+        about="two hidden layers of 256, one-hot labels, plain SGD, 100 epochs",
+        source="S0-ANN-onehot",
+        seconds=80,
+        parameters=269_322,
+    ),
+    "cnn-6-16-120": ModelRow(
+        name="cnn-6-16-120",
+        family="network",
+        build=published.cnn_6_16_120,
+        about="LeNet's widths on images resized to 32×32",
+        source="S0-CNN-OLD",
+        seconds=180,
+        parameters=180_554,
+    ),
+    "cnn-16-16-100": ModelRow(
+        name="cnn-16-16-100",
+        family="network",
+        build=published.cnn_16_16_100,
+        about="three convolutions, two dense layers",
+        source="S0-CNN",
+        seconds=180,
+        parameters=126_310,
+    ),
+    "cnn-32-64-64": ModelRow(
+        name="cnn-32-64-64",
+        family="network",
+        build=published.cnn_32_64_64,
+        about="three convolutions, each pooled",
+        source="S2-CNN1",
+        seconds=90,
+        parameters=60_554,
+    ),
+    "cnn-64x4": ModelRow(
+        name="cnn-64x4",
+        family="network",
+        build=published.cnn_64x4,
+        about="four convolutions of 64",
+        source="S2-CNN2",
+        seconds=180,
+        parameters=119_065,
+    ),
+    "cnn-32": ModelRow(
+        name="cnn-32",
+        family="network",
+        build=published.cnn_32,
+        about="one convolution, two dense layers",
+        source="S3-CNN1",
+        seconds=40,
+        parameters=693_962,
+    ),
+    "cnn-32-64": ModelRow(
+        name="cnn-32-64",
+        family="network",
+        build=published.cnn_32_64,
+        about="two convolutions, four dense layers, dropout",
+        source="S3-CNN2",
+        seconds=90,
+        parameters=159_882,
+    ),
+    "cnn-64-128-64": ModelRow(
+        name="cnn-64-128-64",
+        family="network",
+        build=published.cnn_64_128_64,
+        about="three convolutions, five dense layers, dropout",
+        source="S3-CNN3",
+        seconds=480,
+        parameters=289_610,
+    ),
+    "cnn-16-32-64-128": ModelRow(
+        name="cnn-16-32-64-128",
+        family="network",
+        build=published.cnn_16_32_64_128,
+        about="four convolutions without pooling, batch norm, augmentation",
+        source="S4-CNN",
+        seconds=36000,
+        parameters=6_663_402,
+    ),
+}
+
+#: What `compare --suite` takes.
+SUITES: dict[str, tuple[str, ...]] = {
+    "quick": (
+        "logistic",
+        "knn",
+        "random-forest",
+        "svm-rbf",
+        "mlp-256-256",
+        "cnn-32",
+        "swift",
+    ),
+    "published": tuple(name for name, row in MODELS.items() if row.source is not None),
+    "all": tuple(MODELS),
+}

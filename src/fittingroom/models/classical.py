@@ -1,0 +1,109 @@
+"""Builders of the classical models; the catalogue's rows give them their names.
+
+Settings that nobody published were chosen on the `choose` half of the validation part;
+`docs/log.md` has what else was tried.
+"""
+
+from __future__ import annotations
+
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.svm import SVC, LinearSVC
+
+from fittingroom.models.calibrated_svm import CalibratedSVM
+from fittingroom.models.engine import Engine
+from fittingroom.models.hog import HogFeatures
+from fittingroom.models.pixel_classifier import PixelClassifier
+
+
+def logistic(
+    *, C: float = 0.1, tol: float = 1e-4, max_iter: int = 5000, engine: Engine = "auto"
+) -> PixelClassifier:
+    """Multinomial logistic regression, run until it has converged.
+
+    Centring halves the iterations of lbfgs and changes nothing else, since the intercepts are free.
+    """
+    estimator = LogisticRegression(C=C, tol=tol, max_iter=max_iter)
+    return PixelClassifier(estimator, centre=True, engine=engine)
+
+
+def linear_svm(*, C: float = 1.0, tol: float = 1e-4, max_iter: int = 1000) -> CalibratedSVM:
+    """One linear SVM a class against the rest, squared hinge loss, solved in the primal."""
+    return CalibratedSVM(LinearSVC(dual=False, C=C, tol=tol, max_iter=max_iter))
+
+
+def svm_rbf(
+    *, C: float = 10.0, gamma: float | str = "scale", engine: Engine = "auto"
+) -> CalibratedSVM:
+    """One SVM with a Gaussian kernel for each pair of classes."""
+    return CalibratedSVM(_svc(C, gamma), engine=engine)
+
+
+def knn(
+    *, n_neighbors: int = 5, weights: str = "uniform", engine: Engine = "auto"
+) -> PixelClassifier:
+    """The classes of the nearest training images, by Euclidean distance.
+
+    Not scaled: squared distances of whole numbers are whole, so equal distances stay equal.
+    """
+    estimator = KNeighborsClassifier(n_neighbors, weights=weights, algorithm="brute")
+    return PixelClassifier(estimator, scale=1.0, engine=engine)
+
+
+def random_forest(
+    *,
+    n_estimators: int = 100,
+    max_depth: int | None = None,
+    random_state: int | None = 0,
+    engine: Engine = "auto",
+) -> PixelClassifier:
+    """Trees on resampled images that look at 28 random pixels a split; trees need no scaling."""
+    estimator = RandomForestClassifier(
+        n_estimators, max_depth=max_depth, random_state=random_state, n_jobs=-1
+    )
+    return PixelClassifier(estimator, scale=1.0, engine=engine)
+
+
+def hist_gradient_boosting(
+    *,
+    max_iter: int = 100,
+    learning_rate: float = 0.2,
+    max_leaf_nodes: int = 31,
+    max_features: float = 0.1,
+    random_state: int | None = 0,
+) -> PixelClassifier:
+    """Boosted trees on binned pixels, each split among a random tenth of them.
+
+    Boosting goes on to its last round: stopping early would hold back images of its own.
+    """
+    estimator = HistGradientBoostingClassifier(
+        max_iter=max_iter,
+        learning_rate=learning_rate,
+        max_leaf_nodes=max_leaf_nodes,
+        max_features=max_features,
+        early_stopping=False,
+        random_state=random_state,
+    )
+    return PixelClassifier(estimator, scale=1.0)
+
+
+def hog_svm(
+    *,
+    C: float = 10.0,
+    gamma: float | str = "scale",
+    orientations: int = 9,
+    cell: int = 4,
+    block: int = 7,
+    image_shape: tuple[int, int] | None = None,
+    engine: Engine = "auto",
+) -> CalibratedSVM:
+    """Histograms of oriented gradients, then an SVM with a Gaussian kernel."""
+    features = HogFeatures(
+        orientations=orientations, cell=cell, block=block, image_shape=image_shape
+    )
+    return CalibratedSVM(_svc(C, gamma), features=features, engine=engine)
+
+
+def _svc(C: float, gamma: float | str) -> SVC:
+    return SVC(C=C, gamma=gamma, cache_size=500)  # MB of kernel rows

@@ -1,0 +1,83 @@
+"""Histograms of oriented gradients: what shapes an image has, where."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from skimage.feature import hog
+from sklearn.base import BaseEstimator, TransformerMixin
+
+from fittingroom.errors import InputError
+from fittingroom.models.pixels import SMALLEST_IMAGE
+
+
+class HogFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """HOG descriptor of each image, by scikit-image (Dalal and Triggs, CVPR 2005).
+
+    Parameters
+    ----------
+    orientations : bins of the gradient's direction
+    cell : side of a cell, in pixels; each cell gives one histogram
+    block : side of a block, in cells; contrast is evened out over a block. No larger than the
+        image allows, so a large number means one block, the whole image
+    block_norm : a norm of :func:`skimage.feature.hog`
+    image_shape : (height, width); without it images are square
+
+    Rows of fewer than 49 numbers are no images and stay as they are.
+    """
+
+    def __init__(
+        self,
+        *,
+        orientations: int = 9,
+        cell: int = 4,
+        block: int = 7,
+        block_norm: str = "L2-Hys",
+        image_shape: tuple[int, int] | None = None,
+    ) -> None:
+        self.orientations = orientations
+        self.cell = cell
+        self.block = block
+        self.block_norm = block_norm
+        self.image_shape = image_shape
+
+    def fit(self, X: NDArray[Any], y: Any = None) -> HogFeatures:
+        """Find the images' shape; nothing is learned from their content."""
+        self.n_features_in_ = X.shape[1]
+        self.shape_ = self._shape(X.shape[1])
+        return self
+
+    def transform(self, X: NDArray[Any]) -> NDArray[np.float32]:
+        """Descriptors (n, features) of images (n, height*width)."""
+        if self.shape_ is None:
+            return X.astype(np.float32)
+        height, width = (side // self.cell for side in self.shape_)  # in cells
+        options = {
+            "orientations": self.orientations,
+            "pixels_per_cell": (self.cell, self.cell),
+            "cells_per_block": (min(self.block, height), min(self.block, width)),
+            "block_norm": self.block_norm,
+        }
+        images = X.reshape(-1, *self.shape_)
+        return np.stack([hog(image, **options).astype(np.float32) for image in images])
+
+    def _shape(self, pixels: int) -> tuple[int, int] | None:
+        if pixels < SMALLEST_IMAGE:
+            return None
+        side = math.isqrt(pixels)
+        shape = self.image_shape or (side, side)
+        if math.prod(shape) != pixels:
+            wanted = f"{shape[0]}×{shape[1]}" if self.image_shape else "square"
+            raise InputError(
+                f"rows of {pixels} pixels are no {wanted} images; "
+                "say image_shape=(height, width) as it is."
+            )
+        if min(shape) < self.cell:
+            raise InputError(
+                f"images of {shape[0]}×{shape[1]} pixels are smaller than a cell of {self.cell}; "
+                "take a smaller cell."
+            )
+        return shape

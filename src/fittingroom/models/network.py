@@ -1,0 +1,238 @@
+"""A network as a scikit-learn classifier."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, Self
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor, nn
+
+from fittingroom.data.splits import validation_split
+from fittingroom.errors import InputError, UnknownNameError, UsageError
+from fittingroom.models.pixels import check_pixels, check_pixels_and_labels
+from fittingroom.nets.cnn import CNN, NormalizedCNN
+from fittingroom.nets.mlp import MLP
+from fittingroom.nets.swift import Swift
+from fittingroom.training.loop import Epoch, predict, train
+from fittingroom.training.recipe import Recipe
+
+#: Networks by name; a saved classifier is built again from its name and options.
+NETS: dict[str, Callable[..., nn.Module]] = {
+    "mlp": MLP,
+    "cnn": CNN,
+    "normalized-cnn": NormalizedCNN,
+    "swift": Swift,
+}
+
+
+class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """A scikit-learn classifier that trains a network by a recipe.
+
+    Parameters
+    ----------
+    net : name of a network (a key of ``NETS``), or an nn.Module of your own that takes float32
+        (batch, 1, height, width) in 0..1 and gives logits (batch, classes); it is copied, never
+        changed, and starts with the weights it has
+    recipe : how it is trained
+    net_options : keyword arguments of the named network
+    image_shape : (height, width); None takes it from images (n, height, width), or assumes a
+        square
+    mirror_keeps_class : whether augmentation may mirror images
+    random_state : seed of the first weights, order, augmentation and dropout
+
+    Attributes
+    ----------
+    classes_ : labels (n_classes,), sorted
+    n_features_in_ : height · width
+    image_shape_ : (height, width)
+    net_ : the trained module, float32, on the CPU
+    n_parameters_ : numbers in the network, running figures of batch norm included
+    history_ : an ``Epoch`` for every epoch trained
+    kept_epoch_ : the epoch whose weights were kept, 1-based
+    precision_, device_ : what the recipe's ``"auto"`` came to
+    """
+
+    def __init__(
+        self,
+        net: str | nn.Module = "mlp",
+        *,
+        recipe: Recipe | None = None,
+        net_options: Mapping[str, Any] | None = None,
+        image_shape: tuple[int, int] | None = None,
+        mirror_keeps_class: bool = False,
+        random_state: int | np.random.RandomState | None = 0,
+    ) -> None:
+        self.net = net
+        self.recipe = recipe
+        self.net_options = net_options
+        self.image_shape = image_shape
+        self.mirror_keeps_class = mirror_keeps_class
+        self.random_state = random_state
+
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        *,
+        validation: tuple[Any, Any] | None = None,
+        on_epoch: Callable[[Epoch, int], None] | None = None,
+    ) -> Self:
+        """Train the network.
+
+        Parameters
+        ----------
+        X : array (n, height*width) or (n, height, width), pixels in 0..255
+        y : labels (n,)
+        validation : images and labels to measure after every epoch and, where the recipe says
+            so, to choose the epoch by. Where the recipe needs them and there are none, a
+            stratified tenth of X is held out of the training.
+        on_epoch : called after every epoch with its figures and the number of epochs planned
+
+        Raises
+        ------
+        InputError : images or labels that it can't take
+        UnknownNameError : no network has that name
+        NotFiniteError : the loss became NaN or infinite
+        """
+        shape = X.shape[1:] if isinstance(X, np.ndarray) and X.ndim == 3 else None
+        X, y = check_pixels_and_labels(self, X, y)
+        self.classes_, codes = np.unique(y, return_inverse=True)
+        self.image_shape_ = self._resolve_image_shape(shape)
+        images, labels = self._images(X), torch.from_numpy(codes.astype(np.int64))
+        recipe = self.recipe if self.recipe is not None else Recipe()
+        held_out: tuple[Tensor, Tensor] | None = None
+        if validation is not None:
+            held_out = self._validation(*validation)
+        elif recipe.needs_validation:
+            split = validation_split(codes)
+            held_out = images[split.validation], labels[split.validation]
+            images, labels = images[split.train], labels[split.train]
+
+        seed = self._seed()
+        self.net_ = self._build(seed)
+        result = train(
+            self.net_,
+            images,
+            labels,
+            recipe,
+            validation=held_out,
+            seed=seed,
+            mirror_keeps_class=self.mirror_keeps_class,
+            on_epoch=on_epoch,
+        )
+        self.n_parameters_ = count_parameters(self.net_)
+        self.history_ = list(result.history)
+        self.kept_epoch_ = result.kept_epoch
+        self.precision_ = result.precision
+        self.device_ = result.device
+        return self
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Probabilities (n, n_classes), computed in float32; columns as in ``classes_``."""
+        check_is_fitted(self, "net_")
+        X = check_pixels(self, X, reset=False)
+        return predict(self.net_, self._images(X)).numpy()
+
+    def predict(self, X: Any) -> np.ndarray:
+        """The most probable label of each image (n,)."""
+        probabilities = self.predict_proba(X)
+        labels: np.ndarray = self.classes_[probabilities.argmax(axis=1)]
+        return labels
+
+    def _resolve_image_shape(self, seen: tuple[int, ...] | None) -> tuple[int, int]:
+        """From the parameter, else from the images' own shape, else a square."""
+        features = self.n_features_in_
+        if self.image_shape is not None:
+            height, width = self.image_shape
+        elif seen is not None:
+            height, width = seen
+        elif (side := math.isqrt(features)) ** 2 == features:
+            height, width = side, side
+        elif self.net == "mlp":
+            height, width = 1, features  # a dense layer doesn't mind
+        else:
+            raise InputError(
+                f"rows of {features} numbers are no square images; pass image_shape=(height, "
+                "width) or an array (n, height, width)."
+            )
+        if height * width != features:
+            raise InputError(
+                f"image_shape {height}×{width} makes {height * width} pixels, but the rows have "
+                f"{features}; give the shape that the images have."
+            )
+        return int(height), int(width)
+
+    def _images(self, X: np.ndarray) -> Tensor:
+        """(n, features) to a tensor (n, height, width): bytes where they hold every value."""
+        if X.dtype.kind in "iu" and X.min() >= 0 and X.max() <= 255:
+            X = X.astype(np.uint8, copy=False)
+        else:
+            X = X.astype(np.float32, copy=False)
+        if not X.flags.writeable:
+            X = X.copy()  # torch has no read-only tensors
+        return torch.from_numpy(X.reshape(len(X), *self.image_shape_))
+
+    def _validation(self, X: Any, y: Any) -> tuple[Tensor, Tensor]:
+        images = self._images(check_pixels(self, X, reset=False))
+        labels = np.asarray(y)
+        if labels.shape != (len(images),):
+            raise InputError(
+                f"there are {len(images)} validation images but labels of shape {labels.shape}; "
+                "give one label for each image."
+            )
+        strange = np.setdiff1d(labels, self.classes_)
+        if len(strange):
+            raise InputError(
+                f"validation label {strange[0]!r} is no class of the training labels; "
+                "train on images of that class or leave it out."
+            )
+        codes = np.searchsorted(self.classes_, labels)
+        return images, torch.from_numpy(codes.astype(np.int64))
+
+    def _seed(self) -> int:
+        if isinstance(self.random_state, int | np.integer):
+            return int(self.random_state)
+        return int(check_random_state(self.random_state).randint(2**31 - 1))
+
+    def _build(self, seed: int) -> nn.Module:
+        if isinstance(self.net, nn.Module):
+            if self.net_options:
+                raise UsageError("net_options are for a named network; build your own with them.")
+            net = copy.deepcopy(self.net)
+            self._try(net)
+            return net
+        if self.net not in NETS:
+            raise UnknownNameError("network", str(self.net), NETS)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return NETS[self.net](
+                self.image_shape_, len(self.classes_), **dict(self.net_options or {})
+            )
+
+    def _try(self, net: nn.Module) -> None:
+        """Refuse a module that can't take these images or has another number of classes."""
+        black = torch.zeros(2, *self.image_shape_, dtype=torch.uint8)
+        height, width = self.image_shape_
+        try:
+            logits = predict(copy.deepcopy(net), black)
+        except (RuntimeError, ValueError, IndexError, TypeError) as error:
+            raise InputError(
+                f"the network can't take images (batch, 1, {height}, {width}): {error}"
+            ) from error
+        if logits.shape != (2, len(self.classes_)):
+            raise InputError(
+                f"the network gives {tuple(logits.shape[1:])} outputs an image, but there are "
+                f"{len(self.classes_)} classes; its last layer must have one output for each."
+            )
+
+
+def count_parameters(net: nn.Module) -> int:
+    """Numbers that a network holds, batch norm's running figures included."""
+    return sum(t.numel() for t in net.state_dict().values() if t.is_floating_point())

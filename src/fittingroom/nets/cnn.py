@@ -1,0 +1,146 @@
+"""The convolutional networks that published experiments used: 3 × 3 kernels, then dense layers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from fittingroom.errors import InputError
+from fittingroom.nets import keras
+
+Feature = int | Literal["pool"]
+
+
+class CNN(nn.Module):
+    """Convolutions with ReLU, max-pooling of 2 × 2 where asked for, dense layers with ReLU.
+
+    Pooling comes before ReLU: the maximum commutes with it, and there is less to rectify.
+    The maps are flattened channel last, the order in which they lie in memory.
+
+    Parameters
+    ----------
+    image_shape : (height, width)
+    n_classes : width of the last layer
+    features : channels of each convolution, and ``"pool"`` after those that are pooled
+    hidden : widths of the dense hidden layers
+    dropout : rate after each hidden layer, one for each; none by default
+    stride : of every convolution after the first; 1 without padding, or 2 with a padding of 1
+    resize : side to which the images are resized first (bilinear), or None
+
+    Raises
+    ------
+    InputError : the images are too small for the layers
+    """
+
+    def __init__(
+        self,
+        image_shape: tuple[int, int] = (28, 28),
+        n_classes: int = 10,
+        *,
+        features: Sequence[Feature] = (32, "pool"),
+        hidden: Sequence[int] = (128,),
+        dropout: Sequence[float] | None = None,
+        stride: Literal[1, 2] = 1,
+        resize: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.resize = resize
+        height, width = image_shape if resize is None else (resize, resize)
+        layers: list[nn.Module] = []
+        channels = 1
+        for feature in features:
+            if feature == "pool":
+                layers.insert(-1, nn.MaxPool2d(2))
+                height, width = height // 2, width // 2
+                continue
+            step = stride if layers else 1
+            padding = step - 1
+            layers += [keras.conv(channels, feature, stride=step, padding=padding), nn.ReLU()]
+            height, width = ((side + 2 * padding - 3) // step + 1 for side in (height, width))
+            channels = feature
+        _refuse_vanished(image_shape, height, width)
+        self.features = nn.Sequential(*layers)
+
+        dense: list[nn.Module] = []
+        inputs = channels * height * width
+        for outputs, rate in zip(hidden, dropout or [0.0] * len(hidden), strict=True):
+            dense += [keras.dense(inputs, outputs), nn.ReLU()]
+            if rate:
+                dense.append(nn.Dropout(rate))
+            inputs = outputs
+        self.classifier = nn.Sequential(*dense, keras.dense(inputs, n_classes))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(batch, 1, height, width)`` in 0..1 to logits ``(batch, n_classes)``."""
+        if self.resize is not None:
+            x = F.interpolate(x, (self.resize, self.resize), mode="bilinear", align_corners=False)
+        maps = self.features(x)  # (batch, channels, h, w)
+        logits: Tensor = self.classifier(maps.permute(0, 2, 3, 1).flatten(1))
+        return logits
+
+
+class NormalizedCNN(nn.Module):
+    """Four convolutions and three dense layers, each with ReLU, batch norm and dropout.
+
+    Without pooling the maps stay large: 51,200 numbers an image enter the first dense layer.
+
+    Parameters
+    ----------
+    image_shape : (height, width)
+    n_classes : width of the last layer
+    channels : of the convolutions
+    hidden : widths of the dense hidden layers
+    dropout : rate after every hidden layer, element by element
+    pooling : max-pool the first two convolutions' maps (2 × 2)
+
+    Raises
+    ------
+    InputError : the images are too small for the layers
+    """
+
+    def __init__(
+        self,
+        image_shape: tuple[int, int] = (28, 28),
+        n_classes: int = 10,
+        *,
+        channels: Sequence[int] = (16, 32, 64, 128),
+        hidden: Sequence[int] = (128, 64, 32),
+        dropout: float = 0.2,
+        pooling: bool = False,
+    ) -> None:
+        super().__init__()
+        height, width = image_shape
+        layers: list[nn.Module] = []
+        for position, (inputs, outputs) in enumerate(zip([1, *channels], channels, strict=False)):
+            layers.append(keras.conv(inputs, outputs))
+            height, width = height - 2, width - 2
+            if pooling and position < 2:
+                layers.append(nn.MaxPool2d(2))
+                height, width = height // 2, width // 2
+            layers += [nn.ReLU(), keras.batch_norm(outputs), nn.Dropout(dropout)]
+        _refuse_vanished(image_shape, height, width)
+        self.features = nn.Sequential(*layers)
+
+        dense: list[nn.Module] = []
+        widths = [channels[-1] * height * width, *hidden]
+        for inputs, outputs in zip(widths, hidden, strict=False):
+            dense += [keras.dense(inputs, outputs), nn.ReLU()]
+            dense += [keras.batch_norm_flat(outputs), nn.Dropout(dropout)]
+        self.classifier = nn.Sequential(*dense, keras.dense(widths[-1], n_classes))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(batch, 1, height, width)`` in 0..1 to logits ``(batch, n_classes)``."""
+        maps = self.features(x)  # (batch, channels, h, w)
+        logits: Tensor = self.classifier(maps.permute(0, 2, 3, 1).flatten(1))
+        return logits
+
+
+def _refuse_vanished(image_shape: tuple[int, int], height: int, width: int) -> None:
+    if height < 1 or width < 1:
+        raise InputError(
+            f"images of {image_shape[0]}×{image_shape[1]} pixels are too small for this network's "
+            "convolutions and pooling; take larger images or a network with fewer layers."
+        )

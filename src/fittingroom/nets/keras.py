@@ -1,0 +1,33 @@
+"""Layers as Keras makes them; PyTorch's own defaults differ in each of these points.
+
+Kernels start Glorot uniform (Glorot and Bengio 2010, equation 16) and biases at zero; batch norm
+keeps 0.99 of its running figures and adds 1e-3 to the variance.
+"""
+
+from __future__ import annotations
+
+from torch import nn
+
+
+def dense(inputs: int, outputs: int) -> nn.Linear:
+    layer = nn.Linear(inputs, outputs)
+    nn.init.xavier_uniform_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+def conv(inputs: int, outputs: int, *, stride: int = 1, padding: int = 0) -> nn.Conv2d:
+    """A 3 × 3 convolution; the fans of its initialisation include the kernel's area."""
+    layer = nn.Conv2d(inputs, outputs, 3, stride=stride, padding=padding)
+    nn.init.xavier_uniform_(layer.weight)
+    assert layer.bias is not None
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+def batch_norm(channels: int) -> nn.BatchNorm2d:
+    return nn.BatchNorm2d(channels, eps=1e-3, momentum=0.01)
+
+
+def batch_norm_flat(features: int) -> nn.BatchNorm1d:
+    return nn.BatchNorm1d(features, eps=1e-3, momentum=0.01)

@@ -1,0 +1,110 @@
+"""A small convolutional network made to be trained within a minute on a laptop."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from fittingroom.errors import InputError
+
+#: Side of the whitened patches.
+PATCH = 4
+#: Training images whose patches give the whitening constants.
+WHITENING_IMAGES = 5000
+#: Added to each axis's variance, so that axes of mere noise aren't blown up.
+WHITENING_FLOOR = 1e-3
+
+
+class Swift(nn.Module):
+    """Whitened 4 × 4 patches, then groups of two convolutions with batch norm, then one maximum.
+
+    The first layer isn't trained: its kernels are the principal axes of the training images'
+    patches, scaled to unit variance, each with either sign (Page 2018, "How to train your
+    ResNet"; Jordan 2024, arXiv 2404.00498, section 3.1). Its stride of 2 quarters the work of
+    everything behind it. Every other convolution starts near the identity (section 3.2).
+
+    Parameters
+    ----------
+    image_shape : (height, width)
+    n_classes : width of the last layer
+    widths : channels of each group; the maps are halved in all groups but the last
+    mirror_views : predict the mean of an image's logits and of its mirror image's
+
+    Raises
+    ------
+    InputError : the images are too small for the layers
+    """
+
+    def __init__(
+        self,
+        image_shape: tuple[int, int] = (28, 28),
+        n_classes: int = 10,
+        *,
+        widths: Sequence[int] = (64, 128),
+        mirror_views: bool = False,
+    ) -> None:
+        super().__init__()
+        if min(image_shape) // 2 ** len(widths) < 1:
+            raise InputError(
+                f"images of {image_shape[0]}×{image_shape[1]} pixels are too small for this "
+                f"network; its {len(widths)} groups need at least {2 ** len(widths)} a side."
+            )
+        self.mirror_views = mirror_views
+        self.whiten = nn.Conv2d(1, 2 * PATCH**2, PATCH, stride=2, padding=1)
+        self.whiten.requires_grad_(False)
+        channels = [2 * PATCH**2, *widths]
+        last = len(widths) - 1
+        self.groups = nn.Sequential(
+            *(_Group(a, b, pool=i < last) for i, (a, b) in enumerate(pairwise(channels)))
+        )
+        self.head = nn.Linear(widths[-1], n_classes, bias=False)
+
+    def fit_constants(self, images: Tensor) -> None:
+        """Set the whitening kernels from training images (n, height, width) in 0..255."""
+        x = images[:WHITENING_IMAGES].float() / 255
+        patches = F.pad(x, (1, 1, 1, 1)).unfold(1, PATCH, 2).unfold(2, PATCH, 2)
+        patches = patches.reshape(-1, PATCH**2)  # (patches, 16)
+        variances, axes = torch.linalg.eigh(torch.cov(patches.T))
+        kernels = axes.T / (variances[:, None] + WHITENING_FLOOR).sqrt()  # (16, 16)
+        kernels = torch.cat((kernels, -kernels))
+        with torch.no_grad():
+            self.whiten.weight.copy_(kernels.view_as(self.whiten.weight))
+            assert self.whiten.bias is not None
+            self.whiten.bias.copy_(-kernels @ patches.mean(dim=0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(batch, 1, height, width)`` in 0..1 to logits ``(batch, n_classes)``."""
+        if self.mirror_views and not self.training:
+            return (self._logits(x) + self._logits(x.flip(-1))) / 2
+        return self._logits(x)
+
+    def _logits(self, x: Tensor) -> Tensor:
+        maps = self.groups(F.relu(self.whiten(x)))  # (batch, channels, h, w)
+        logits: Tensor = self.head(maps.amax(dim=(2, 3)))
+        return logits
+
+
+class _Group(nn.Sequential):
+    """Convolution, pooling, batch norm, ReLU, convolution, batch norm, ReLU."""
+
+    def __init__(self, inputs: int, outputs: int, *, pool: bool) -> None:
+        super().__init__(
+            _near_identity(inputs, outputs),
+            nn.MaxPool2d(2) if pool else nn.Identity(),
+            nn.BatchNorm2d(outputs),
+            nn.ReLU(),
+            _near_identity(outputs, outputs),
+            nn.BatchNorm2d(outputs),
+            nn.ReLU(),
+        )
+
+
+def _near_identity(inputs: int, outputs: int) -> nn.Conv2d:
+    """A 3 × 3 convolution whose first output channels copy the input channels."""
+    layer = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
+    nn.init.dirac_(layer.weight.data[:inputs])
+    return layer

@@ -1,0 +1,279 @@
+"""The training loop of every network, and prediction.
+
+``train`` goes through the epochs, ``_train_epoch`` through the steps of one, ``_measure`` through
+the validation images. The whole data set is one uint8 tensor; a batch becomes float32 in 0..1
+when its turn comes.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from fittingroom.errors import NotFiniteError, UsageError
+from fittingroom.training import precision
+from fittingroom.training.augment import AUGMENTATIONS, Batch
+from fittingroom.training.optim import Average, learning_rate, make_optimizer
+from fittingroom.training.recipe import Recipe, Watch
+
+#: Images predicted at once: more would no longer fit a processor's cache.
+PREDICTION_BATCH = 500
+
+
+@dataclass(frozen=True, kw_only=True)
+class Epoch:
+    """What one pass over the training images left: a row of the history.
+
+    The training figures are means over the epoch, with dropout and augmentation on and the
+    weights moving, as Keras logs them. The training loss is the one trained with, label smoothing
+    and all; the validation loss is the plain cross-entropy, in the precision of the training.
+    """
+
+    epoch: int  # 1-based
+    learning_rate: float  # of the epoch's first step
+    train_loss: float
+    train_accuracy: float
+    validation_loss: float | None
+    validation_accuracy: float | None
+    seconds: float  # validation included
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingResult:
+    """How a training went; the trained weights are in the network itself."""
+
+    history: tuple[Epoch, ...]
+    kept_epoch: int  # whose weights were kept, 1-based
+    precision: str  # "float32" or "bfloat16"
+    device: str
+    seconds: float
+
+
+def train(
+    net: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    recipe: Recipe,
+    *,
+    validation: tuple[Tensor, Tensor] | None = None,
+    seed: int = 0,
+    mirror_keeps_class: bool = False,
+    on_epoch: Callable[[Epoch, int], None] | None = None,
+) -> TrainingResult:
+    """Train a network in place as a recipe says; leave it on the CPU with the kept weights.
+
+    Parameters
+    ----------
+    net : module from float32 (batch, 1, height, width) in 0..1 to logits (batch, classes); its
+        ``fit_constants(images)``, if it has one, is called first with all training images
+    images : (n, height, width) pixels in 0..255, uint8 or float32
+    labels : (n,) int64, 0 … classes - 1
+    validation : (images, labels) to measure after every epoch and, where the recipe says so, to
+        choose by
+    seed : decides order, augmentation and dropout; the global generator is left as it was
+    mirror_keeps_class : whether augmentation may mirror images
+    on_epoch : called after every epoch with its figures and the number of epochs planned
+
+    Raises
+    ------
+    NotFiniteError : the loss became NaN or infinite
+    UsageError : the recipe chooses by validation images and there are none
+    """
+    if recipe.needs_validation and validation is None:
+        raise UsageError("this recipe chooses by validation images; pass validation=(X, y).")
+    started = time.perf_counter()
+    device = precision.resolve_device(recipe.device)
+    if callable(fit_constants := getattr(net, "fit_constants", None)):
+        fit_constants(images)
+    net.to(device)
+    fit = _Fit(net, images.to(device), labels.to(device), recipe, device, seed, mirror_keeps_class)
+    history: list[Epoch] = []
+    kept: dict[str, Tensor] | None = None
+    planned = recipe.stop_at or recipe.epochs
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)  # dropout draws from the global generator
+        for number in range(1, planned + 1):
+            began = time.perf_counter()
+            train_loss, train_accuracy = _train_epoch(fit, number)
+            loss, accuracy = _measure(fit, validation) if validation else (None, None)
+            epoch = Epoch(
+                epoch=number,
+                learning_rate=learning_rate(recipe, number, 0.0),
+                train_loss=train_loss,
+                train_accuracy=train_accuracy,
+                validation_loss=loss,
+                validation_accuracy=accuracy,
+                seconds=time.perf_counter() - began,
+            )
+            _refuse_not_finite(epoch, fit.measured)
+            history.append(epoch)
+            if on_epoch is not None:
+                on_epoch(epoch, planned)
+            if recipe.chosen_by and best_epoch(history, recipe.chosen_by) == number:
+                kept = copy.deepcopy(fit.measured.state_dict())
+            if recipe.patience and number - best_epoch(history, recipe.watch) >= recipe.patience:
+                break
+    net.load_state_dict(kept or fit.measured.state_dict())
+    net.cpu().eval()
+    return TrainingResult(
+        history=tuple(history),
+        kept_epoch=best_epoch(history, recipe.chosen_by) if recipe.chosen_by else len(history),
+        precision=fit.precision,
+        device=str(device),
+        seconds=time.perf_counter() - started,
+    )
+
+
+class _Fit:
+    """What stays the same from epoch to epoch."""
+
+    def __init__(
+        self,
+        net: nn.Module,
+        images: Tensor,
+        labels: Tensor,
+        recipe: Recipe,
+        device: torch.device,
+        seed: int,
+        mirror_keeps_class: bool,
+    ) -> None:
+        self.net, self.images, self.labels, self.recipe = net, images, labels, recipe
+        self.device = device
+        self.precision = precision.resolve(recipe.precision, net, device)
+        self.mirror_keeps_class = mirror_keeps_class
+        self.optimizer = make_optimizer(net, recipe)
+        self.average = Average(net, recipe.averaging) if recipe.averaging else None
+        self.measured = net if self.average is None else self.average.net
+        self.augment = AUGMENTATIONS[recipe.augmentation]
+        self.generator = torch.Generator().manual_seed(seed)
+
+    def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Mean cross-entropy; the two forms are the same function (and are tested to be)."""
+        target = labels
+        if self.recipe.loss == "onehot":
+            target = F.one_hot(labels, logits.shape[1]).to(logits.dtype)
+        return F.cross_entropy(logits, target, label_smoothing=self.recipe.label_smoothing)
+
+
+def _train_epoch(fit: _Fit, number: int) -> tuple[float, float]:
+    """One pass over the training images in a new order: their mean loss and accuracy."""
+    n = len(fit.images)
+    order = torch.randperm(n, generator=fit.generator)
+    # Shuffled as bytes, once: cheaper than gathering each batch.
+    images, labels = fit.images[order.to(fit.device)], fit.labels[order.to(fit.device)]
+    seen: list[Tensor] = []  # each batch's logits; looked at once, after the last step
+    fit.net.train()
+    for start, stop in _batches(n, fit.recipe.batch_size):
+        for group in fit.optimizer.param_groups:
+            group["lr"] = learning_rate(fit.recipe, number, start / n)
+        batch = Batch(
+            images=to_unit(images[start:stop]),
+            positions=order[start:stop],
+            epoch=number,
+            mirror_keeps_class=fit.mirror_keeps_class,
+            generator=fit.generator,
+        )
+        with precision.autocast(fit.precision, fit.device):
+            logits = fit.net(fit.augment(batch))
+        logits = logits.float()
+        fit.loss(logits, labels[start:stop]).backward()  # type: ignore[no-untyped-call]
+        fit.optimizer.step()
+        fit.optimizer.zero_grad()
+        if fit.average is not None:
+            fit.average.update()
+        seen.append(logits.detach())
+    logits = torch.cat(seen)  # (n, classes)
+    return float(fit.loss(logits, labels)), _accuracy(logits, labels)
+
+
+def _measure(fit: _Fit, validation: tuple[Tensor, Tensor]) -> tuple[float, float]:
+    """The validation images' mean cross-entropy and accuracy."""
+    images, labels = validation
+    logits = _logits(fit.measured, images, fit.device, fit.precision)
+    labels = labels.to(fit.device)
+    return float(F.cross_entropy(logits, labels)), _accuracy(logits, labels)
+
+
+def predict(net: nn.Module, images: Tensor, *, device: str = "cpu") -> Tensor:
+    """Class probabilities, computed in float32 whatever precision trained the network.
+
+    Parameters
+    ----------
+    net : module from float32 (batch, 1, height, width) in 0..1 to logits; put into eval mode
+    images : (n, height, width) pixels in 0..255, uint8 or float32
+
+    Returns
+    -------
+    float32 (n, classes), on the CPU
+    """
+    place = precision.resolve_device(device)
+    return _logits(net.to(place), images, place, "float32").softmax(dim=1).cpu()
+
+
+def best_epoch(history: Sequence[Epoch], quantity: Watch) -> int:
+    """The first epoch with the lowest validation loss or the highest validation accuracy."""
+    if quantity == "loss":
+        return min(history, key=lambda e: _known(e.validation_loss)).epoch
+    return max(history, key=lambda e: _known(e.validation_accuracy)).epoch
+
+
+def to_unit(images: Tensor) -> Tensor:
+    """Pixels (batch, height, width) in 0..255 to float32 (batch, 1, height, width) in 0..1.
+
+    The channel comes last in memory, which makes every convolution after it work channels-last:
+    much faster on processors, in either precision, and on GPUs in bfloat16.
+    """
+    return images[..., None].permute(0, 3, 1, 2).float().div_(255)
+
+
+@torch.inference_mode()
+def _logits(net: nn.Module, images: Tensor, device: torch.device, number_format: str) -> Tensor:
+    net.eval()
+    with precision.autocast(number_format, device):
+        parts = [
+            net(to_unit(images[start : start + PREDICTION_BATCH].to(device))).float()
+            for start in range(0, len(images), PREDICTION_BATCH)
+        ]
+    return torch.cat(parts)
+
+
+def _batches(n: int, size: int) -> list[tuple[int, int]]:
+    """Bounds of successive batches; a last one of a single image joins the one before.
+
+    Batch norm can't normalise one image.
+    """
+    stops = [*range(size, n, size), n]
+    if len(stops) > 1 and n - stops[-2] == 1:
+        del stops[-2]
+    return list(zip([0, *stops], stops, strict=False))
+
+
+def _accuracy(logits: Tensor, labels: Tensor) -> float:
+    return float((logits.argmax(dim=1) == labels).float().mean())
+
+
+def _known(figure: float | None) -> float:
+    assert figure is not None, "a recipe that chooses has validation figures"
+    return figure
+
+
+def _refuse_not_finite(epoch: Epoch, net: nn.Module) -> None:
+    # The weights are looked at too: the last step of an epoch shows in no training loss.
+    weights = torch.stack([weight.detach().sum() for weight in net.parameters()]).sum().item()
+    for name, figure in (
+        ("training loss", epoch.train_loss),
+        ("validation loss", epoch.validation_loss),
+        ("sum of the weights", weights),
+    ):
+        if figure is not None and not math.isfinite(figure):
+            raise NotFiniteError(
+                f"the {name} became {figure} in epoch {epoch.epoch}; a learning rate lower than "
+                f"{epoch.learning_rate:g} usually helps."
+            )

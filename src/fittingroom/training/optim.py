@@ -1,0 +1,71 @@
+"""Optimisers, learning-rate schedules and weight averaging, as a recipe asks for them."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import Tensor, nn
+
+from fittingroom.training.recipe import Recipe
+
+
+def make_optimizer(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """The recipe's optimiser over the trainable weights; only kernels decay."""
+    trained = [weight for weight in net.parameters() if weight.requires_grad]
+    groups = [
+        {"params": [w for w in trained if w.ndim >= 2], "weight_decay": recipe.weight_decay},
+        {"params": [w for w in trained if w.ndim < 2], "weight_decay": 0.0},
+    ]
+    groups = [group for group in groups if group["params"]]
+    # One fused kernel a step: small networks spend their time between the kernels.
+    fused = all(weight.device.type in ("cpu", "cuda") for weight in trained)
+    if recipe.optimizer == "adam":
+        return torch.optim.AdamW(
+            groups, lr=recipe.learning_rate, betas=(0.9, 0.999), eps=1e-7, fused=fused
+        )
+    return torch.optim.SGD(
+        groups,
+        lr=recipe.learning_rate,
+        momentum=recipe.momentum,
+        nesterov=recipe.nesterov,
+        fused=fused,
+    )
+
+
+def learning_rate(recipe: Recipe, epoch: int, progress: float) -> float:
+    """The rate in an epoch (1-based), ``progress`` of whose steps are done (0 to 1)."""
+    if recipe.schedule == "constant":
+        return recipe.learning_rate
+    if recipe.schedule == "rising":
+        return recipe.learning_rate * 10 ** ((epoch - 1) / 20)
+    done = (epoch - 1 + progress) / recipe.epochs
+    if done < recipe.warmup:
+        return recipe.learning_rate * done / recipe.warmup
+    return recipe.learning_rate * (1 - done) / (1 - recipe.warmup)
+
+
+class Average:
+    """An exponential moving average of a network's weights and of its running figures.
+
+    The decay starts small, (1 + t) / (10 + t) after t steps, so that the first, random weights
+    are soon forgotten.
+    """
+
+    def __init__(self, net: nn.Module, decay: float) -> None:
+        self.net = copy.deepcopy(net).requires_grad_(False)
+        self._decay = decay
+        self._steps = 0
+        self._averaged = _floating(self.net)
+        self._source = _floating(net)
+
+    @torch.no_grad()
+    def update(self) -> None:
+        self._steps += 1
+        decay = min(self._decay, (1 + self._steps) / (10 + self._steps))
+        torch._foreach_lerp_(self._averaged, self._source, 1 - decay)
+
+
+def _floating(net: nn.Module) -> list[Tensor]:
+    state = net.state_dict(keep_vars=True).values()
+    return [tensor for tensor in state if tensor.is_floating_point()]

@@ -1,0 +1,55 @@
+"""Where a network is trained and in which number format; predictions are always float32."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+
+import torch
+from torch import nn
+
+from fittingroom.errors import UsageError
+from fittingroom.training.recipe import PrecisionName
+
+
+def resolve_device(name: str) -> torch.device:
+    """The device of that name; ``"auto"`` is a GPU where there is one.
+
+    Raises
+    ------
+    UsageError : no such device here
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError):
+        raise UsageError(
+            f"device {name!r} isn't available here; use device='auto' or 'cpu'."
+        ) from None
+    return device
+
+
+def resolve(precision: PrecisionName, net: nn.Module, device: torch.device) -> str:
+    """``"float32"`` or ``"bfloat16"``; the latter by itself only where it is faster.
+
+    That is for convolutions on a GPU or on a processor with bfloat16 matrix instructions (AMX).
+    Networks of small dense layers spend more on casting than the multiplication saves.
+    """
+    if precision != "auto":
+        return precision
+    convolves = any(isinstance(module, nn.Conv2d) for module in net.modules())
+    return "bfloat16" if convolves and _multiplies_bfloat16(device) else "float32"
+
+
+def autocast(precision: str, device: torch.device) -> AbstractContextManager[object]:
+    """The context in which the forward pass runs."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
+
+
+def _multiplies_bfloat16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device.type == "cpu":
+        return bool(torch.cpu.get_capabilities().get("amx_bf16", False))
+    return False

@@ -1,0 +1,114 @@
+"""confusion.py: counts, shares and the sentence about the hardest class."""
+
+import json
+
+import numpy as np
+import pytest
+import sklearn.metrics
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from fittingroom.errors import InputError
+from fittingroom.evaluation.confusion import ConfusionMatrix, confusion_matrix, mean_confusion
+
+CLASSES = st.integers(0, 3)
+
+
+@given(
+    st.integers(1, 30).flatmap(
+        lambda n: st.tuples(
+            hnp.arrays(np.int64, n, elements=CLASSES), hnp.arrays(np.int64, n, elements=CLASSES)
+        )
+    )
+)
+def test_counts_and_shares_equal_scikit_learn(both):
+    predicted, labels = both
+    matrix = confusion_matrix(predicted, labels, 4)
+    classes = range(4)
+    expected = sklearn.metrics.confusion_matrix(labels, predicted, labels=classes)
+    precision, recall, f1, _ = sklearn.metrics.precision_recall_fscore_support(
+        labels, predicted, labels=classes, zero_division=np.nan
+    )
+    assert np.array_equal(matrix.counts, expected)
+    np.testing.assert_allclose(matrix.precision, precision)
+    np.testing.assert_allclose(matrix.recall, recall)
+    np.testing.assert_allclose(matrix.f1, f1)
+
+
+def test_probabilities_count_by_their_largest():
+    probabilities = np.array([[0.2, 0.8], [0.9, 0.1]], dtype=np.float32)
+    matrix = confusion_matrix(probabilities, np.array([0, 0], dtype=np.uint8), 2)
+    assert matrix.counts.tolist() == [[1, 1], [0, 0]]
+
+
+def test_hardest_class_and_its_sentence():
+    names = ["T-shirt/top", "Pullover", "Coat", "Dress", "Shirt"]
+    counts = np.diag([90, 90, 90, 90, 61])
+    counts[4, :4] = [14, 9, 8, 8]
+    matrix = ConfusionMatrix(counts)
+    hardest = matrix.hardest()
+    assert (hardest.index, hardest.recall) == (4, 0.61)
+    assert [(wrong.index, wrong.count, wrong.share) for wrong in hardest.taken_for] == [
+        (0, 14, 0.14),
+        (1, 9, 0.09),
+        (2, 8, 0.08),
+        (3, 8, 0.08),
+    ]
+    assert matrix.hardest_sentence(names) == (
+        "Shirt is the hardest class: 61% right; taken for T-shirt/top 14%, Pullover 9%, Coat 8%."
+    )
+    assert json.loads(json.dumps(hardest.to_dict()))["taken_for"][0] == {
+        "index": 0,
+        "count": 14,
+        "share": 0.14,
+    }
+
+
+def test_sentence_where_mistakes_are_rare():
+    few = ConfusionMatrix(np.array([[985, 12, 3], [0, 1000, 0], [0, 0, 1000]]))
+    assert few.hardest_sentence("012") == (
+        "0 is the hardest class: 98.5% right; taken for 1 1.2%, 2 0.3%."
+    )
+    none = ConfusionMatrix(np.eye(3, dtype=np.int64))
+    assert none.hardest_sentence("012") == "No class is hardest: every image is right."
+
+
+def test_a_class_without_images_is_not_the_hardest():
+    matrix = ConfusionMatrix(np.array([[0, 0], [1, 3]]))
+    assert matrix.hardest().index == 1
+
+
+def test_undefined_shares_are_null_in_json():
+    matrix = ConfusionMatrix(np.array([[0, 0, 0], [0, 2, 0], [0, 1, 0]]))
+    assert matrix.to_dict() == {
+        "counts": [[0, 0, 0], [0, 2, 0], [0, 1, 0]],
+        "recall": [None, 1.0, 0.0],
+        "precision": [None, 2 / 3, None],
+        "f1": [None, 0.8, 0.0],
+    }
+    assert "NaN" not in json.dumps(matrix.to_dict(), allow_nan=False)
+
+
+def test_mean_over_seeds_keeps_the_number_of_images():
+    first = confusion_matrix(np.array([0, 1, 1]), np.array([0, 1, 0]), 2)
+    second = confusion_matrix(np.array([0, 1, 0]), np.array([0, 1, 0]), 2)
+    mean = mean_confusion([first, second])
+    assert mean.counts.tolist() == [[1.5, 0.5], [0.0, 1.0]]
+    assert mean.counts.sum() == 3
+
+
+@pytest.mark.parametrize(
+    ("predicted", "labels"),
+    [([0, 1], [0]), ([], []), ([0, 2], [0, 1]), ([0, 1], [0, 2]), ([0, -1], [0, 1])],
+)
+def test_what_does_not_fit_is_refused(predicted, labels):
+    with pytest.raises(InputError):
+        confusion_matrix(np.array(predicted, dtype=int), np.array(labels, dtype=int), 2)
+
+
+def test_a_name_for_every_class_is_asked_for():
+    with pytest.raises(InputError, match="1 class names for a matrix of 2"):
+        ConfusionMatrix(np.eye(2)).hardest_sentence(["one"])
+    with pytest.raises(InputError, match="at least one"):
+        mean_confusion([])

@@ -1,0 +1,192 @@
+"""intervals.py against published figures, scipy, brute force and coverage by simulation."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import optimize, stats
+
+from fittingroom.errors import InputError
+from fittingroom.evaluation.intervals import (
+    Interval,
+    accuracy_interval,
+    paired_interval,
+    standard_error,
+    wilson,
+)
+
+
+@pytest.mark.parametrize(
+    ("successes", "n", "low", "high"),
+    [  # Newcombe 1998, Statistics in Medicine 17:857-872, table I, method 3
+        (81, 263, 0.2553, 0.3662),
+        (15, 148, 0.0624, 0.1605),
+        (0, 20, 0.0000, 0.1611),
+        (1, 29, 0.0061, 0.1718),
+    ],
+)
+def test_wilson_as_published(successes, n, low, high):
+    assert wilson(successes, n).bounds == pytest.approx((low, high), abs=5e-5)
+
+
+@given(
+    st.integers(1, 10_000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))),
+    st.sampled_from([0.8, 0.95, 0.99]),
+)
+def test_wilson_equals_scipy(counts, confidence):
+    successes, n = counts
+    expected = stats.binomtest(successes, n).proportion_ci(confidence, method="wilson")
+    found = wilson(successes, n, confidence)
+    assert found.bounds == pytest.approx((expected.low, expected.high), abs=1e-12)
+    assert 0 <= found.low <= successes / n <= found.high <= 1
+
+
+@pytest.mark.parametrize(("successes", "n"), [(-1, 10), (11, 10), (0, 0)])
+def test_wilson_refuses_what_is_no_share(successes, n):
+    with pytest.raises(InputError, match="not a share"):
+        wilson(successes, n)
+
+
+def test_one_seed_and_a_deterministic_model_have_wilsons_interval():
+    correct = np.arange(100)[None] < 90  # (1, 100)
+    for deterministic in (False, True):
+        found = accuracy_interval(correct, deterministic)
+        assert (found.mean, found.sd, found.seeds) == (0.9, None, 1)
+        assert found.interval == wilson(90, 100)
+        assert found.single_seed is not deterministic
+
+
+def test_several_seeds_by_hand():
+    correct = np.array([[1, 1, 1, 0], [1, 1, 0, 0], [1, 1, 1, 1]], dtype=bool)
+    found = accuracy_interval(correct, deterministic=False)
+    accuracies = np.array([0.75, 0.5, 1.0])
+    averaged = np.array([1, 1, 2 / 3, 1 / 3])
+    image_part, seed_part = averaged.var(ddof=1) / 4, accuracies.var(ddof=1) / 3
+    df = (image_part + seed_part) ** 2 / (image_part**2 / 3 + seed_part**2 / 2)
+    half = stats.t.ppf(0.975, df) * np.sqrt(image_part + seed_part)
+    assert found.mean == pytest.approx(0.75)
+    assert found.sd == pytest.approx(0.25)
+    assert found.interval.bounds == pytest.approx((0.75 - half, min(1.0, 0.75 + half)))
+    assert found.interval.high == 1.0  # 0.75 + half is beyond what an accuracy can be
+    assert json.loads(json.dumps(found.to_dict())) == {
+        "mean": 0.75,
+        "sd": 0.25,
+        "interval": list(found.interval.bounds),
+        "seeds": 3,
+        "single_seed": False,
+    }
+
+
+def test_always_right_is_not_taken_for_exactly_one():
+    found = accuracy_interval(np.ones((3, 50), dtype=bool), deterministic=False)
+    assert found.mean == 1.0
+    assert found.sd == 0.0
+    assert found.interval == wilson(50, 50)
+
+
+def test_interval_holds_the_expected_accuracy():
+    rng = np.random.default_rng(0)
+    held = 0
+    for _ in range(400):
+        chance = rng.beta(0.9, 0.1, 1000)  # (images,), mean 0.9
+        shifted = 1 - (1 - chance) * np.exp(rng.normal(0, 0.03, (3, 1)))  # seeds that differ
+        correct = rng.random((3, 1000)) < shifted
+        held += 0.9 in accuracy_interval(correct, deterministic=False).interval
+    assert 0.92 <= held / 400 <= 0.99
+
+
+@pytest.mark.parametrize(
+    "correct",
+    [
+        np.ones(5, dtype=bool),
+        np.ones((0, 5), dtype=bool),
+        np.ones((1, 1), dtype=bool),
+        np.ones((1, 5), dtype=int),
+    ],
+)
+def test_only_bool_seeds_by_images_is_taken(correct):
+    with pytest.raises(InputError, match="bool array"):
+        accuracy_interval(correct, deterministic=False)
+
+
+def test_a_deterministic_model_has_one_row():
+    with pytest.raises(InputError, match="fitted once"):
+        accuracy_interval(np.ones((2, 5), dtype=bool), deterministic=True)
+
+
+def test_standard_error_is_welchs():
+    a, b = np.array([1.0, 2.0, 4.0, 3.0]), np.array([2.0, 9.0, 7.0])
+    error = standard_error([(a.var(ddof=1) / 4, 3), (b.var(ddof=1) / 3, 2)])
+    welch = stats.ttest_ind(a, b, equal_var=False)
+    assert error.degrees_of_freedom == pytest.approx(welch.df)
+    assert error.p_value(a.mean() - b.mean()) == pytest.approx(welch.pvalue)
+    low, high = welch.confidence_interval()
+    assert error.interval(a.mean() - b.mean(), -99, 99).bounds == pytest.approx((low, high))
+    assert standard_error([(0.0, 3), (0.0, 2)]) is None
+
+
+def _score(only_a: int, only_b: int, n: int, difference: float) -> float:
+    """Tango's score statistic; the constrained likelihood is maximised numerically."""
+
+    def minus_log_likelihood(share_b: float) -> float:
+        share_a = share_b + difference
+        rest = 1 - share_a - share_b
+        parts = [(only_a, share_a), (only_b, share_b), (n - only_a - only_b, rest)]
+        return -sum(count * np.log(max(share, 1e-300)) for count, share in parts if count)
+
+    bounds = (max(0.0, -difference), (1 - difference) / 2)
+    best = optimize.minimize_scalar(
+        minus_log_likelihood, bounds=bounds, method="bounded", options={"xatol": 1e-12}
+    ).x
+    return (only_a - only_b - n * difference) / np.sqrt(n * (2 * best + difference - difference**2))
+
+
+@pytest.mark.parametrize(
+    ("only_a", "only_b", "n"), [(9, 4, 60), (1, 7, 30), (0, 5, 40), (350, 290, 10_000)]
+)
+def test_ends_of_the_paired_interval_solve_the_score_equation(only_a, only_b, n):
+    interval = paired_interval(only_a, only_b, n)
+    spread = {
+        end: (only_a - only_b - n * end) / _score(only_a, only_b, n, end) for end in interval.bounds
+    }
+    observed = only_a - only_b
+    low, high = interval.bounds
+    assert (observed - 1 - n * low) / spread[low] == pytest.approx(1.959964, rel=1e-4)
+    assert (observed + 1 - n * high) / spread[high] == pytest.approx(-1.959964, rel=1e-4)
+
+
+@given(
+    st.integers(1, 500).flatmap(
+        lambda n: st.tuples(st.integers(0, n), st.integers(0, n), st.just(n)).filter(
+            lambda counts: counts[0] + counts[1] <= n
+        )
+    )
+)
+def test_paired_interval_is_antisymmetric_and_holds_the_difference(counts):
+    only_a, only_b, n = counts
+    found, mirrored = paired_interval(only_a, only_b, n), paired_interval(only_b, only_a, n)
+    assert found.bounds == pytest.approx((-mirrored.high, -mirrored.low), abs=1e-9)
+    assert -1 <= found.low <= (only_a - only_b) / n <= found.high <= 1
+
+
+def test_paired_interval_covers():
+    rng = np.random.default_rng(0)
+    for share_a, share_b in [(0.03, 0.03), (0.05, 0.01), (0.004, 0.001)]:
+        shares = [share_a, share_b, 1 - share_a - share_b]
+        drawn = rng.multinomial(1000, shares, size=2000)
+        held = np.mean(
+            [share_a - share_b in paired_interval(int(a), int(b), 1000) for a, b, _ in drawn]
+        )
+        assert 0.945 <= held <= 0.99
+
+
+def test_identical_predictions_give_an_interval_of_nothing():
+    assert paired_interval(0, 0, 100) == Interval(0.0, 0.0)
+
+
+@pytest.mark.parametrize(("only_a", "only_b", "n"), [(-1, 0, 5), (3, 3, 5), (0, 0, 0)])
+def test_paired_interval_refuses_impossible_counts(only_a, only_b, n):
+    with pytest.raises(InputError, match="give counts"):
+        paired_interval(only_a, only_b, n)

@@ -1,0 +1,78 @@
+"""metrics.py against scikit-learn, and what it refuses."""
+
+import numpy as np
+import pytest
+import sklearn.metrics
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from fittingroom.errors import InputError
+from fittingroom.evaluation.metrics import METRICS, accuracy, correctness, log_loss, macro_f1
+
+
+@st.composite
+def predictions(draw):
+    """Probabilities (n, c) and labels (n,), with ties and with classes that never occur."""
+    n, c = draw(st.integers(1, 40)), draw(st.integers(2, 6))
+    weights = draw(hnp.arrays(np.float64, (n, c), elements=st.integers(1, 6)))
+    labels = draw(hnp.arrays(np.int64, n, elements=st.integers(0, c - 1)))
+    return (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32), labels
+
+
+@given(predictions())
+def test_metrics_equal_scikit_learn(given_predictions):
+    probabilities, labels = given_predictions
+    predicted = probabilities.argmax(axis=1)
+    f1 = sklearn.metrics.f1_score(labels, predicted, average="macro", zero_division=0)
+    loss = sklearn.metrics.log_loss(labels, probabilities, labels=range(probabilities.shape[1]))
+    assert accuracy(probabilities, labels) == pytest.approx(np.mean(predicted == labels))
+    assert macro_f1(probabilities, labels) == pytest.approx(f1)
+    assert log_loss(probabilities, labels) == pytest.approx(loss, rel=1e-4)
+
+
+def test_correctness_takes_the_first_of_equal_probabilities():
+    probabilities = np.array([[0.5, 0.5], [0.5, 0.5], [0.1, 0.9]], dtype=np.float32)
+    assert correctness(probabilities, np.array([0, 1, 1])).tolist() == [True, False, True]
+
+
+def test_log_loss_clips_at_1e_7():
+    sure_and_wrong = np.array([[1.0, 0.0]])
+    assert log_loss(sure_and_wrong, np.array([1])) == pytest.approx(7 * np.log(10))
+    assert log_loss(sure_and_wrong, np.array([0])) == 0.0
+
+
+def test_log_loss_of_float32_is_summed_in_float64():
+    probabilities = np.full((200_000, 3), 1 / 3, dtype=np.float32)
+    labels = np.zeros(200_000, dtype=np.int64)
+    assert log_loss(probabilities, labels) == pytest.approx(np.log(3), rel=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "labels", "says"),
+    [
+        (np.full((3, 2), 0.5), np.array([0, 1]), r"\(3, 2\).*\(2,\)"),
+        (np.full(3, 0.5), np.array([0, 1, 0]), "images, classes"),
+        (np.empty((0, 2)), np.array([], dtype=int), "no images"),
+        (np.full((1, 2), 0.5), np.array([2]), "2 classes"),
+        (np.full((1, 2), 0.5), np.array([-1]), "from -1"),
+        (np.array([[0.5, 0.5], [np.nan, 1.0]]), np.array([0, 0]), "row 1"),
+        (np.array([[np.inf, 0.0]]), np.array([0]), "row 0"),
+        (np.array([[1.5, -0.5]]), np.array([0]), "not negative"),
+        (np.array([[3.2, -1.0]]), np.array([0]), "sum to one"),
+    ],
+)
+@pytest.mark.parametrize("metric", [*METRICS.values(), correctness])
+def test_what_is_no_prediction_is_refused(metric, probabilities, labels, says):
+    with pytest.raises(InputError, match=says):
+        metric(probabilities, labels)
+
+
+def test_every_metric_is_a_row():
+    assert list(METRICS) == ["accuracy", "macro_f1", "log_loss"]
+    probabilities, labels = np.eye(3, dtype=np.float32), np.arange(3)
+    assert {name: metric(probabilities, labels) for name, metric in METRICS.items()} == {
+        "accuracy": 1.0,
+        "macro_f1": 1.0,
+        "log_loss": 0.0,
+    }

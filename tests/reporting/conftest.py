@@ -1,0 +1,103 @@
+"""A small leaderboard with every kind of row."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from fittingroom.bench.leaderboard import Leaderboard, Pair, Row, Scores
+from fittingroom.evaluation.confusion import ConfusionMatrix
+
+CLASSES = ("T-shirt/top", "Pullover", "Coat", "Shirt")
+COUNTS = np.array([[90, 2, 1, 7], [3, 88, 9, 0], [0, 9, 91, 0], [14, 9, 8, 69]])
+
+
+def scores(accuracy, half=0.005, sd=0.002):
+    return Scores(
+        accuracy=accuracy,
+        accuracy_sd=sd,
+        ci95=(accuracy - half, accuracy + half),
+        macro_f1=accuracy - 0.001,
+        log_loss=0.2,
+    )
+
+
+def tried(model, accuracy, rank, alike=(), seconds=10.0, **others):
+    given = {
+        "seeds": 3,
+        "trained_on": 54_000,
+        "predict_us_per_image": 12.3,
+        "parameters": 123_456,
+        "engine": "torch 2.13.0",
+        "precision": "bfloat16",
+        "test": scores(accuracy),
+        "validation": scores(accuracy + 0.01),
+    }
+    return Row(
+        model=model,
+        rank=rank,
+        indistinguishable_from=tuple(alike),
+        fit_seconds=seconds,
+        **{**given, **others},
+    )
+
+
+ROWS = (
+    tried("swift", 0.9412, 1, seconds=95.0),
+    tried(
+        "svm-rbf", 0.9021, 2, ["cnn-32"], 75.0, deterministic=True, seeds=1, parameters=None,
+        test=scores(0.9021, sd=None), engine="scikit-learn 1.9.1", precision=None,
+    ),
+    tried("cnn-32", 0.9004, 2, ["svm-rbf"], 68.0),
+    tried(
+        "theirs", 0.88, 4, seconds=None, seeds=1, validation=None, trained_on=None,
+        test=scores(0.88, sd=None), predict_us_per_image=None, engine=None, precision=None,
+    ),
+    Row(
+        model="untested", seeds=1, trained_on=54_000, validation=scores(0.9, sd=None),
+        fit_seconds=5.0, reason="the test split was not read",
+    ),
+    Row(model="cnn-64x4", seeds=3, status="out-of-memory", reason="it passed 8 GB in epoch 3"),
+    Row(model="hog-svm", seeds=1, status="interrupted"),
+)  # fmt: skip
+
+
+def pair(a, b, difference):
+    return Pair(
+        a=a,
+        b=b,
+        difference=difference,
+        ci95=(difference - 0.005, difference + 0.005),
+        p=1e-9 if abs(difference) > 0.01 else 0.5,
+        p_holm=1e-8 if abs(difference) > 0.01 else 0.5,
+        only_a_right=310.4,
+        only_b_right=290.0,
+    )
+
+
+BOARD = Leaderboard(
+    dataset_name="fashion-mnist",
+    dataset_title="Fashion-MNIST",
+    dataset_sha256="ab" * 32,
+    class_names=CLASSES,
+    n_test=10_000,
+    test_reads=8,
+    rows=ROWS,
+    pairs=(pair("svm-rbf", "swift", -0.0391), pair("cnn-32", "svm-rbf", -0.0017)),
+    notes=("One seed tells nothing about a re-run: theirs.",),
+    command="fittingroom compare --seeds 3",
+    confusions={"swift": ConfusionMatrix(COUNTS)},
+    environment={"processor": "Some processor", "torch": "2.13.0"},
+)
+
+
+@pytest.fixture
+def board():
+    """`board(rows=..., ...)`: the leaderboard with some of its fields replaced."""
+    return lambda **fields: dataclasses.replace(BOARD, **fields)
+
+
+@pytest.fixture
+def row():
+    """`row(model, accuracy, rank, alike, seconds, **fields)`: a row with test figures."""
+    return tried

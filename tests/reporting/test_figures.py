@@ -1,0 +1,165 @@
+"""figures.py: each figure shows the results that it was given, and nothing overlaps."""
+
+import re
+from html.parser import HTMLParser
+from itertools import combinations
+
+import numpy as np
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_hex
+from matplotlib.patches import Rectangle
+
+from fittingroom.evaluation.confusion import ConfusionMatrix
+from fittingroom.reporting import figures
+
+
+def written(axes):
+    return [text.get_text() for text in axes.texts]
+
+
+def test_accuracy_intervals_show_every_tested_model(board):
+    axes = figures.accuracy_intervals(board()).axes[0]
+    names = [label.get_text() for label in axes.get_yticklabels()]
+    assert names == ["swift", "svm-rbf", "cnn-32", "theirs"]
+    assert written(axes) == ["94.12", "90.21", "90.04", "88.00"]
+    intervals = [line.get_xdata() for line in axes.lines if len(line.get_xdata()) == 2]
+    assert np.allclose(intervals[0], [93.62, 94.62])
+    low, high = axes.get_xlim()
+    assert all(low < end < high for interval in intervals for end in interval)
+    first, last = axes.transData.transform([(94, 0), (94, 3)])
+    assert first[1] > last[1]  # the first model stands on top
+
+
+def test_blue_are_the_first_and_those_like_it(board, row):
+    rows = (row("a", 0.91, 1, ["b"]), row("b", 0.909, 1, ["a", "c"]), row("c", 0.9, 2, ["b"]))
+    axes = figures.accuracy_intervals(board(rows=rows)).axes[0]
+    colors = [to_hex(line.get_color()) for line in axes.lines if len(line.get_xdata()) == 1]
+    assert colors == [figures.RIGHT, figures.RIGHT, figures.MUTED]
+
+
+def test_accuracy_against_time_leaves_out_what_has_no_time(board, row):
+    axes = figures.accuracy_against_time(board()).axes[0]
+    assert written(axes) == ["swift", "svm-rbf", "cnn-32"]
+    assert axes.get_xscale() == "log"
+    assert figures.accuracy_against_time(board(rows=(row("a", 0.9, 1, seconds=None),))) is None
+
+
+def test_blue_are_the_models_that_no_faster_one_reaches(board, row):
+    rows = (
+        row("a", 0.94, 1, seconds=90),
+        row("b", 0.91, 2, seconds=300),
+        row("c", 0.90, 3, seconds=0.0),
+    )
+    axes = figures.accuracy_against_time(board(rows=rows)).axes[0]
+    points = [line for line in axes.lines if line.get_marker() == "o"]
+    colors = [to_hex(point.get_color()) for point in points]
+    assert colors == [figures.RIGHT, figures.MUTED, figures.RIGHT]
+    assert all(np.isfinite(point.get_xdata()).all() for point in points)
+    ticks = [label.get_text() for label in axes.get_xticklabels()]
+    assert "1 min" in ticks
+    assert "10 s" in ticks
+
+
+def test_names_beside_points_overlap_nothing(board, row):
+    rng = np.random.default_rng(0)
+    rows = tuple(
+        row(f"model-{i}", 0.85 + 0.1 * rng.random(), 1, seconds=10 ** rng.uniform(0, 3))
+        for i in range(14)
+    )
+    figure = figures.accuracy_against_time(board(rows=rows))
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    axes = figure.axes[0]
+    boxes = [text.get_window_extent(canvas.get_renderer()) for text in axes.texts]
+    assert len(boxes) == 14
+    assert not any(a.overlaps(b) for a, b in combinations(boxes, 2))
+    frame = axes.get_window_extent()
+    assert all(frame.x0 - 2 <= box.x0 and box.x1 <= frame.x1 + 2 for box in boxes)
+
+
+def test_confusion_shows_shares_of_the_true_class(board):
+    counts = np.array([[180, 20, 0], [0, 0, 0], [0.1, 49.9, 950]])
+    axes = figures.confusion(ConfusionMatrix(counts), ["x", "y", "z"]).axes[0]
+    assert written(axes) == ["90.0", "10.0", "·", "5.0", "95.0"]
+    cells = [patch for patch in axes.patches if isinstance(patch, Rectangle)]
+    assert [to_hex(cell.get_facecolor()) for cell in cells] == [
+        figures.RIGHT,
+        figures.WRONG,
+        figures.WRONG,
+        figures.WRONG,
+        figures.RIGHT,
+    ]
+    depth = [cell.get_alpha() for cell in cells]
+    assert depth[1] == max(depth[1:4])
+    assert depth[3] == pytest.approx(depth[1] / 2, rel=0.01)
+
+
+def test_confusion_without_a_mistake():
+    axes = figures.confusion(ConfusionMatrix(np.eye(2, dtype=int)), ["x", "y"]).axes[0]
+    assert written(axes) == ["100.0", "100.0"]
+
+
+class Elements(HTMLParser):
+    """Every start tag with its attributes, and whether all that opened was closed."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.found, self.open = [], []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attributes):
+        self.found.append((tag, dict(attributes)))
+        self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.found.append((tag, dict(attributes)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def test_svg_has_words_for_those_who_cannot_see_it(board):
+    label = 'Accuracy of "a" & <b>'
+    elements = Elements(figures.inline_svg(figures.accuracy_intervals(board()), label))
+    assert not elements.open
+    tag, attributes = elements.found[0]
+    assert tag == "svg"
+    assert attributes["role"] == "img"
+    assert attributes["aria-label"] == label
+
+
+def test_svg_is_the_same_each_time_and_refers_to_itself_alone(board):
+    def svg(label="x"):
+        return figures.inline_svg(figures.accuracy_against_time(board()), label)
+
+    first = svg()
+    assert first == svg()
+    names = re.findall(r'\bid="([^"]+)"', first)
+    assert len(names) == len(set(names))
+    referred = re.findall(r'href="#([^"]+)"|url\(#([^)]+)\)', first)
+    assert {a or b for a, b in referred} <= set(names)
+    # Two figures of one page share no name, or one would be drawn with the other's parts.
+    assert not set(names) & set(re.findall(r'\bid="([^"]+)"', svg("y")))
+
+
+def test_svg_takes_every_colour_from_the_page(board):
+    for figure in (
+        figures.accuracy_intervals(board()),
+        figures.accuracy_against_time(board()),
+        figures.confusion(board().confusions["swift"], board().class_names),
+    ):
+        svg = figures.inline_svg(figure, "x")
+        assert "var(--blue)" in svg
+        colors = set(re.findall(r'(?:fill|stroke): *([^;"]+)', svg))
+        assert all(color == "none" or color.startswith("var(--") for color in colors)
+        assert "font-family" not in svg
+        assert "DejaVu" not in svg
+
+
+def test_names_with_dollars_and_angles_are_plain_text(board):
+    names = ["US$ or A$", "<b>", "a & b", r"\alpha$_$"]
+    svg = figures.inline_svg(figures.confusion(board().confusions["swift"], names), "x")
+    for shown in ("US$ or A$", "&lt;b&gt;", "a &amp; b", r"\alpha$_$"):
+        assert f">{shown}</text>" in svg
