@@ -1,5 +1,7 @@
 # Two commands: `make demo` and `make test`. Everything lives in .venv; nothing needs root.
 PYTHON ?= python3
+# Of the demo: one fit of each model in five minutes or so; three say how much a re-run would change.
+SEEDS ?= 1
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
@@ -24,7 +26,7 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 	@touch $@ $(BIN)/fittingroom
 
 demo: install
-	$(BIN)/fittingroom compare --suite quick
+	$(BIN)/fittingroom compare --suite quick --seeds $(SEEDS)
 
 test: install-dev
 	$(BIN)/python -m pytest -m 'not slow'

@@ -13,14 +13,13 @@ accuracies are equal, and at least 80% where they are one point apart (5 seeds).
 from __future__ import annotations
 
 import argparse
-import json
-import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+import record
 from numpy.typing import NDArray
 
 from fittingroom.evaluation.significance import ALPHA, PairedDifference, compare_pair
@@ -161,15 +160,6 @@ def line(found: Outcome) -> str:
     )
 
 
-def commit() -> str | None:
-    """The commit of the checkout that this script lies in; None outside one."""
-    asked = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
-    try:
-        return subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return None
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--simulations", type=int, default=1000, help="of each scenario (1000)")
@@ -187,17 +177,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         found.append(outcome(scenario, results))
         print(line(found[-1]), flush=True)
     if options.out:
-        given = sys.argv[1:] if arguments is None else arguments
-        record = {
-            "command": " ".join(["python benchmarks/honesty.py", *given]),
-            "commit": commit(),
+        figures = {
             "simulations": options.simulations,
             "images": options.images,
             "seed": options.seed,
             "alpha": ALPHA,
             "scenarios": [each.to_dict() for each in found],
         }
-        options.out.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        record.write(options.out, figures, arguments)
     return 0 if all(each.met for each in found) else 1
 
 

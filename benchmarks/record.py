@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import shlex
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,11 @@ from fittingroom.runs.store import write_text
 ROOT = Path(__file__).parents[1]
 
 
-def write(path: Path, figures: dict[str, Any]) -> None:
-    """Write `figures` to `path` with what is needed to get them again."""
+def write(path: Path, figures: dict[str, Any], arguments: Sequence[str] | None = None) -> None:
+    """Write `figures` to `path` with what is needed to get them again.
+
+    `arguments` are those of the script, where they weren't taken from the command line.
+    """
     commit = subprocess.run(
         ["git", "describe", "--always", "--dirty", "--abbrev=12"],
         cwd=ROOT,
@@ -24,14 +29,13 @@ def write(path: Path, figures: dict[str, Any]) -> None:
         text=True,
         check=False,
     ).stdout.strip()
-    script = Path(sys.argv[0]).resolve()
-    name = script.relative_to(ROOT) if script.is_relative_to(ROOT) else script.name
+    caller = Path(inspect.stack()[1].filename)
+    given = sys.argv[1:] if arguments is None else arguments
     record = {
-        "command": shlex.join(["python", str(name), *sys.argv[1:]]),
+        "command": shlex.join(["python", f"benchmarks/{caller.name}", *given]),
         "commit": commit,
         "machine": environment(),
         **figures,
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, json.dumps(record, indent=2) + "\n")
-    print(f"written to {path}")

@@ -1,11 +1,10 @@
 from __future__ import annotations
 
-import importlib
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
+import catalogue
 import pytest
 
 from fittingroom.bench.fit_one import fit_one
@@ -14,9 +13,6 @@ from fittingroom.errors import TrainingError, UnknownNameError
 
 ROOT = Path(__file__).parents[2]
 SMALL = ROOT / "tests" / "data" / "fashion-mnist-small"
-
-sys.path.insert(0, str(ROOT / "benchmarks"))
-catalogue: Any = importlib.import_module("catalogue")
 
 
 def test_a_saved_run_is_found(tmp_path: Path) -> None:

@@ -1,12 +1,9 @@
 """significance.py: published figures, a bootstrap as oracle, invariants, and honesty."""
 
-import importlib.util
 import json
-import sys
-from functools import cache
-from pathlib import Path
 from time import perf_counter
 
+import honesty
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -22,18 +19,6 @@ from fittingroom.evaluation.significance import (
     mcnemar_exact,
     rank_models,
 )
-
-HONESTY = Path(__file__).parents[2] / "benchmarks" / "honesty.py"
-
-
-@cache
-def honesty():
-    """benchmarks/honesty.py as a module."""
-    spec = importlib.util.spec_from_file_location("honesty", HONESTY)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["honesty"] = module  # dataclasses look their module up by name
-    spec.loader.exec_module(module)
-    return module
 
 
 def correctness_of(seeds, n=12):
@@ -285,7 +270,7 @@ def test_standard_error_equals_a_two_way_bootstrap(seed_sd):
     # 20 seeds, since a bootstrap of few seeds is itself too small by (S - 1) / S. It counts the
     # seed noise of single images three times and the formula twice (Owen 2007, Annals of
     # Applied Statistics 1:386-411), so they differ a little, with the formula nearer the truth.
-    study, rng = honesty(), np.random.default_rng(3)
+    study, rng = honesty, np.random.default_rng(3)
     shared, offset = rng.normal(0, study.SHARED_SD, 2000), study.offset_for(0.9)
     a, b = (
         study.fits(
@@ -301,7 +286,7 @@ def test_standard_error_equals_a_two_way_bootstrap(seed_sd):
 
 
 def test_standard_error_is_not_below_the_true_one():
-    study = honesty()
+    study = honesty
     for seed_sd in (0.0, 0.3):
         scenario = study.Scenario(seeds=5, gap=0.0, seed_sd=seed_sd)
         found = study.outcome(scenario, study.simulate(scenario, 500, images=2000))
@@ -311,7 +296,7 @@ def test_standard_error_is_not_below_the_true_one():
 
 def test_promises_hold_in_a_thousand_simulations(tmp_path, capsys):
     written = tmp_path / "honesty.json"
-    assert honesty().main(["--out", str(written)]) == 0
+    assert honesty.main(["--out", str(written)]) == 0
     record = json.loads(written.read_text())
     assert record["simulations"] == 1000
     assert record["images"] == 10_000
@@ -332,7 +317,7 @@ def test_promises_hold_in_a_thousand_simulations(tmp_path, capsys):
 
 
 def test_a_study_that_finds_too_much_says_so():
-    study = honesty()
+    study = honesty
     scenario = study.Scenario(seeds=3, gap=1.0, seed_sd=0.0, at_most=0.065)
     found = study.outcome(scenario, study.simulate(scenario, 20))
     assert not found.met

@@ -1,8 +1,6 @@
 """words.py: what is said follows from the figures."""
 
-import pytest
-
-from fittingroom.reporting.words import duration, fitted, listed, summary
+from fittingroom.reporting.words import fitted, listed, summary
 
 
 def test_the_best_of_all(board):
@@ -37,26 +35,6 @@ def test_how_often_fitted(row):
     assert fitted(row("a", 0.9, 1)) == "3 seeds"
     assert fitted(row("a", 0.9, 1, seeds=1)) == "one seed"
     assert fitted(row("a", 0.9, 1, seeds=1, deterministic=True)) == "fitted once"
-
-
-@pytest.mark.parametrize(
-    ("seconds", "says"),
-    [
-        (None, ""),
-        (0.0, "0 s"),
-        (0.0412, "0.041 s"),
-        (0.97, "1 s"),
-        (3.14, "3.1 s"),
-        (9.97, "10 s"),
-        (59.4, "59 s"),
-        (59.6, "1 min"),
-        (95, "1 min 35 s"),
-        (3599.7, "1 h"),
-        (8100, "2 h 15 min"),
-    ],
-)
-def test_durations(seconds, says):
-    assert duration(seconds) == says
 
 
 def test_lists():

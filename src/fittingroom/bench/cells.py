@@ -56,14 +56,19 @@ def _sd(score: Scores | None, deterministic: bool) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """`4 s`, `2 min 05 s` or `1 h 10 min`."""
+    """Two significant parts at most: "0.4 s", "12 s", "3 min 5 s", "2 h 10 min"."""
     if seconds is None:
         return ""
     if seconds < 9.95:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes == 0:
-        return f"{rest} s"
-    if minutes < 60:
-        return f"{minutes} min {rest:02d} s"
-    return f"{minutes // 60} h {minutes % 60:02d} min"
+        return f"{seconds:.2g} s" if seconds < 0.95 else f"{seconds:.1f} s".replace(".0 s", " s")
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return _two_parts(whole, 60, "min", "s")
+    return _two_parts(round(whole / 60), 60, "h", "min")
+
+
+def _two_parts(count: int, unit: int, large: str, small: str) -> str:
+    first, second = divmod(count, unit)
+    return f"{first} {large} {second} {small}" if second else f"{first} {large}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -37,19 +38,16 @@ def save_model(classifier: BaseEstimator, folder: Path) -> None:
     sklearn.exceptions.NotFittedError : one that isn't fitted
     """
     check_is_fitted(classifier)
-    folder.mkdir(parents=True, exist_ok=True)
-    if isinstance(classifier, NetworkClassifier):
-        card = _save_network(classifier, folder)
-    elif isinstance(classifier, PixelClassifier):
-        card = _save_classical(classifier, folder)
-    else:
+    save = next((save for kind, save in _SAVERS.items() if isinstance(classifier, kind)), None)
+    if save is None:
         raise StoreError(
             f"a {type(classifier).__name__} can't be saved as data alone; "
             "only classifiers of the catalogue can."
         )
+    folder.mkdir(parents=True, exist_ok=True)
     card = {
         "schema_version": SCHEMA_VERSION,
-        **card,
+        **save(classifier, folder),
         "classes": classifier.classes_.tolist(),
         "pixels": int(classifier.n_features_in_),
     }
@@ -89,3 +87,9 @@ def _save_classical(classifier: PixelClassifier, folder: Path) -> dict[str, Any]
         "temperature": classifier.temperature_ if isinstance(classifier, CalibratedSVM) else None,
         "engine": classifier.engine_,
     }
+
+
+_SAVERS: dict[type, Callable[[Any, Path], dict[str, Any]]] = {
+    NetworkClassifier: _save_network,
+    PixelClassifier: _save_classical,
+}

@@ -68,20 +68,23 @@ def random_forest(
 def hist_gradient_boosting(
     *,
     max_iter: int = 100,
-    learning_rate: float = 0.2,
+    learning_rate: float = 0.1,
     max_leaf_nodes: int = 31,
-    max_features: float = 0.1,
+    max_bins: int = 64,
+    l2_regularization: float = 1.0,
     random_state: int | None = 0,
 ) -> PixelClassifier:
-    """Boosted trees on binned pixels, each split among a random tenth of them.
+    """Boosted trees on pixels sorted into 64 bins of brightness.
 
-    Boosting goes on to its last round: stopping early would hold back images of its own.
+    Boosting goes on to its last round: stopping early would hold back images of its own. At twice
+    this rate and without a penalty the trees diverge after twenty rounds.
     """
     estimator = HistGradientBoostingClassifier(
         max_iter=max_iter,
         learning_rate=learning_rate,
         max_leaf_nodes=max_leaf_nodes,
-        max_features=max_features,
+        max_bins=max_bins,
+        l2_regularization=l2_regularization,
         early_stopping=False,
         random_state=random_state,
     )
@@ -91,16 +94,27 @@ def hist_gradient_boosting(
 def hog_svm(
     *,
     C: float = 10.0,
-    gamma: float | str = "scale",
+    gamma: float | str = 1.2,
     orientations: int = 9,
     cell: int = 4,
-    block: int = 7,
+    block: int = 8,
+    square_root: bool = True,
+    second_grid: bool = True,
     image_shape: tuple[int, int] | None = None,
     engine: Engine = "auto",
 ) -> CalibratedSVM:
-    """Histograms of oriented gradients, then an SVM with a Gaussian kernel."""
+    """Histograms of oriented gradients, then an SVM with a Gaussian kernel.
+
+    One block that is the whole image (8×8 cells) beats the usual overlapping small ones here, and
+    a second grid of cells between the first's is worth one point of accuracy.
+    """
     features = HogFeatures(
-        orientations=orientations, cell=cell, block=block, image_shape=image_shape
+        orientations=orientations,
+        cell=cell,
+        block=block,
+        square_root=square_root,
+        second_grid=second_grid,
+        image_shape=image_shape,
     )
     return CalibratedSVM(_svc(C, gamma), features=features, engine=engine)
 

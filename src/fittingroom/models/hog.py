@@ -23,7 +23,8 @@ class HogFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     cell : side of a cell, in pixels; each cell gives one histogram
     block : side of a block, in cells; contrast is evened out over a block. No larger than the
         image allows, so a large number means one block, the whole image
-    block_norm : a norm of :func:`skimage.feature.hog`
+    square_root : take the pixels' square roots first, which evens out light and dark
+    second_grid : describe the image on a second grid too, half a cell up and left of the first
     image_shape : (height, width); without it images are square
 
     Rows of fewer than 49 numbers are no images and stay as they are.
@@ -34,14 +35,16 @@ class HogFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         *,
         orientations: int = 9,
         cell: int = 4,
-        block: int = 7,
-        block_norm: str = "L2-Hys",
+        block: int = 8,
+        square_root: bool = True,
+        second_grid: bool = True,
         image_shape: tuple[int, int] | None = None,
     ) -> None:
         self.orientations = orientations
         self.cell = cell
         self.block = block
-        self.block_norm = block_norm
+        self.square_root = square_root
+        self.second_grid = second_grid
         self.image_shape = image_shape
 
     def fit(self, X: NDArray[Any], y: Any = None) -> HogFeatures:
@@ -54,15 +57,21 @@ class HogFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """Descriptors (n, features) of images (n, height*width)."""
         if self.shape_ is None:
             return X.astype(np.float32)
-        height, width = (side // self.cell for side in self.shape_)  # in cells
+        images = np.maximum(X, 0).reshape(-1, *self.shape_)
+        margins = (0, self.cell // 2) if self.second_grid else (0,)
+        return np.hstack([self._describe(images, margin) for margin in margins])
+
+    def _describe(self, images: NDArray[Any], margin: int) -> NDArray[np.float32]:
+        """Descriptors (n, features) of images (n, height, width) with a black margin around."""
+        height, width = ((side + 2 * margin) // self.cell for side in images.shape[1:])  # in cells
         options = {
             "orientations": self.orientations,
             "pixels_per_cell": (self.cell, self.cell),
             "cells_per_block": (min(self.block, height), min(self.block, width)),
-            "block_norm": self.block_norm,
+            "transform_sqrt": self.square_root,
         }
-        images = X.reshape(-1, *self.shape_)
-        return np.stack([hog(image, **options).astype(np.float32) for image in images])
+        padded = np.pad(images, ((0, 0), (margin, margin), (margin, margin)))
+        return np.stack([hog(image, **options).astype(np.float32) for image in padded])
 
     def _shape(self, pixels: int) -> tuple[int, int] | None:
         if pixels < SMALLEST_IMAGE:

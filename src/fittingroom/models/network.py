@@ -190,7 +190,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         strange = np.setdiff1d(labels, self.classes_)
         if len(strange):
             raise InputError(
-                f"validation label {strange[0]!r} is no class of the training labels; "
+                f"validation label {strange[0].item()!r} is no class of the training labels; "
                 "train on images of that class or leave it out."
             )
         codes = np.searchsorted(self.classes_, labels)
@@ -227,8 +227,9 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 f"the network can't take images (batch, 1, {height}, {width}): {error}"
             ) from error
         if logits.shape != (2, len(self.classes_)):
+            outputs = "×".join(str(size) for size in logits.shape[1:])
             raise InputError(
-                f"the network gives {tuple(logits.shape[1:])} outputs an image, but there are "
+                f"the network gives {outputs} outputs an image, but there are "
                 f"{len(self.classes_)} classes; its last layer must have one output for each."
             )
 

@@ -141,6 +141,28 @@ def cnn_16_32_64_128(
     return _classifier("normalized-cnn", {"pooling": pooling}, recipe, options)
 
 
+def swift(*, mirror_keeps_class: bool = False, **options: Any) -> NetworkClassifier:
+    """A small network of ours with batch norm and whitened patches. About 110 s; 0.938.
+
+    Nesterov SGD over one cycle, label smoothing, shifts of one pixel. Where mirroring keeps the
+    class it trains on mirror images too and predicts the mean of both views' logits.
+    """
+    recipe = Recipe(
+        optimizer="sgd",
+        learning_rate=0.1,
+        momentum=0.9,
+        nesterov=True,
+        weight_decay=5e-4,
+        schedule="one-cycle",
+        epochs=8,
+        batch_size=256,
+        label_smoothing=0.1,
+        augmentation="crop-flip",
+    )
+    options["mirror_keeps_class"] = mirror_keeps_class
+    return _classifier("swift", {"mirror_views": mirror_keeps_class}, recipe, options)
+
+
 def _classifier(
     net: str, net_options: dict[str, Any], recipe: Recipe, options: dict[str, Any]
 ) -> NetworkClassifier:

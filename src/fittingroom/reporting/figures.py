@@ -19,8 +19,8 @@ from matplotlib.patches import Rectangle
 from matplotlib.transforms import Bbox
 from numpy.typing import NDArray
 
+from fittingroom.bench.cells import duration
 from fittingroom.evaluation.confusion import ConfusionMatrix
-from fittingroom.reporting.words import duration
 
 if TYPE_CHECKING:
     from fittingroom.bench.leaderboard import Leaderboard, Row

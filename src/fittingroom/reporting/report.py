@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from fittingroom.bench.cells import duration
 from fittingroom.reporting import figures, words
 from fittingroom.reporting.words import summary
 from fittingroom.runs.store import write_text
@@ -64,7 +65,7 @@ def _environment() -> Environment:
         points=_points,
         count=lambda number: f"{number:,}",
         microseconds=lambda time: f"{time:.1f}" if time < 9.95 else f"{time:,.0f}",
-        duration=words.duration,
+        duration=duration,
         fitted=words.fitted,
         p_value=_p_value,
     )
@@ -128,7 +129,7 @@ def _spoken(rows: list[Row]) -> str:
 
 def _spoken_times(rows: list[Row]) -> str:
     return "; ".join(
-        f"{row.model} {_percent(row.test.accuracy)} in {words.duration(row.fit_seconds)}"
+        f"{row.model} {_percent(row.test.accuracy)} in {duration(row.fit_seconds)}"
         for row in rows
         if row.test
     )

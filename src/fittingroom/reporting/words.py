@@ -33,25 +33,6 @@ def listed(names: Sequence[str]) -> str:
     return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]])) if names else ""
 
 
-def duration(seconds: float | None) -> str:
-    """Two significant parts at most: "0.4 s", "12 s", "3 min 5 s", "2 h 10 min"."""
-    if seconds is None:
-        return ""
-    if seconds < 9.95:
-        return f"{seconds:.2g} s" if seconds < 0.95 else f"{seconds:.1f} s".replace(".0 s", " s")
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return _two_parts(whole, 60, "min", "s")
-    return _two_parts(round(whole / 60), 60, "h", "min")
-
-
-def _two_parts(count: int, unit: int, large: str, small: str) -> str:
-    first, second = divmod(count, unit)
-    return f"{first} {large} {second} {small}" if second else f"{first} {large}"
-
-
 def fitted(row: Row) -> str:
     """How often the model was fitted: "3 seeds", "one seed", "fitted once"."""
     if row.deterministic:

@@ -8,6 +8,7 @@ import io
 import sys
 import time
 from collections.abc import Callable, Mapping
+from importlib import metadata
 from typing import Any, Literal
 
 import numpy as np
@@ -231,5 +232,11 @@ def _predict(
 
 
 def _engine(classifier: BaseEstimator) -> str:
+    """Which library fitted, and its version, for a classifier that doesn't say so itself."""
+    package = "torch" if isinstance(classifier, NetworkClassifier) else _package(classifier)
+    return f"{package} {metadata.version(package)}" if package == "torch" else package
+
+
+def _package(classifier: BaseEstimator) -> str:
     package = type(classifier).__module__.split(".")[0]
     return {"sklearn": "scikit-learn", "sklearnex": "scikit-learn-intelex"}.get(package, package)

@@ -68,8 +68,9 @@ def crop_flip(batch: Batch, *, margin: int = 1) -> Tensor:
     shifted = windows[rows, corner[0], corner[1]]
     if batch.mirror_keeps_class:
         # One bit of a multiplicative hash: a fixed half of the images in no pattern of places.
-        half = (batch.positions * 2654435761 >> 15) + batch.epoch & 1
-        shifted = torch.where(half.bool()[:, None, None], shifted.flip(-1), shifted)
+        half = (batch.positions * 2654435761 >> 30) + batch.epoch & 1
+        mirrored = half.bool().to(images.device)[:, None, None]
+        shifted = torch.where(mirrored, shifted.flip(-1), shifted)
     return shifted[..., None].permute(0, 3, 1, 2)
 
 

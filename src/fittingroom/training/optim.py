@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,11 +14,14 @@ from fittingroom.training.recipe import Recipe
 def make_optimizer(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     """The recipe's optimiser over the trainable weights; only kernels decay."""
     trained = [weight for weight in net.parameters() if weight.requires_grad]
-    groups = [
-        {"params": [w for w in trained if w.ndim >= 2], "weight_decay": recipe.weight_decay},
-        {"params": [w for w in trained if w.ndim < 2], "weight_decay": 0.0},
-    ]
-    groups = [group for group in groups if group["params"]]
+    kernels = [weight for weight in trained if weight.ndim >= 2]
+    others = [weight for weight in trained if weight.ndim < 2]
+    groups: list[dict[str, Any]] = [{"params": trained, "weight_decay": 0.0}]
+    if recipe.weight_decay:
+        groups = [
+            {"params": kernels, "weight_decay": recipe.weight_decay},
+            {"params": others, "weight_decay": 0.0},
+        ]
     # One fused kernel a step: small networks spend their time between the kernels.
     fused = all(weight.device.type in ("cpu", "cuda") for weight in trained)
     if recipe.optimizer == "adam":

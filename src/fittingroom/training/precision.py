@@ -1,14 +1,21 @@
-"""Where a network is trained and in which number format; predictions are always float32."""
+"""On which device a network is trained, in which number format and with how many threads.
+
+Predictions are always float32.
+"""
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 import torch
 from torch import nn
 
 from fittingroom.errors import UsageError
 from fittingroom.training.recipe import PrecisionName
+
+#: Multiplications in a forward pass below which a second thread costs more than it gives.
+SMALL_STEP = 2**25
 
 
 def resolve_device(name: str) -> torch.device:
@@ -38,13 +45,33 @@ def resolve(precision: PrecisionName, net: nn.Module, device: torch.device) -> s
     """
     if precision != "auto":
         return precision
-    convolves = any(isinstance(module, nn.Conv2d) for module in net.modules())
-    return "bfloat16" if convolves and _multiplies_bfloat16(device) else "float32"
+    return "bfloat16" if _convolves(net) and _multiplies_bfloat16(device) else "float32"
 
 
 def autocast(precision: str, device: torch.device) -> AbstractContextManager[object]:
     """The context in which the forward pass runs."""
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
+
+
+@contextmanager
+def threads(net: nn.Module, batch_size: int) -> Iterator[None]:
+    """One thread for small dense networks, and as many as before for all others.
+
+    A step of theirs takes about a millisecond, most of it between the kernels; where another
+    process keeps a core busy, threads that wait for each other make it a hundred times slower.
+    """
+    before = torch.get_num_threads()
+    multiplications = batch_size * sum(weight.numel() for weight in net.parameters())
+    if not _convolves(net) and multiplications < SMALL_STEP:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _convolves(net: nn.Module) -> bool:
+    return any(isinstance(module, nn.Conv2d) for module in net.modules())
 
 
 def _multiplies_bfloat16(device: torch.device) -> bool:

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from fittingroom.data.dataset import Dataset
+from fittingroom.errors import InputError
+from fittingroom.nets.swift import Swift
+
+
+def images_of(small: Dataset) -> torch.Tensor:
+    return torch.from_numpy(small.train.images.copy())
+
+
+def test_whitened_patches_have_no_mean_and_are_uncorrelated(small: Dataset) -> None:
+    net, images = Swift(), images_of(small)
+    net.fit_constants(images)
+    with torch.no_grad():
+        maps = net.whiten(images[:, None].float() / 255)  # (n, 16, 28, 28)
+    values = maps[:, :8].permute(1, 0, 2, 3).flatten(1)
+    assert values.mean(dim=1).abs().max() < 1e-3
+    covariance = torch.cov(values)
+    assert (covariance - covariance.diag().diag()).abs().max() < 1e-3
+    assert covariance.diag().max() <= 1 + 1e-3
+    assert covariance.diag()[-1] > 0.9  # the strongest axes come last
+    torch.testing.assert_close(maps[:, 8:], -maps[:, :8])
+
+
+def test_whitening_is_not_trained(small: Dataset) -> None:
+    net = Swift()
+    net.fit_constants(images_of(small))
+    net(torch.rand(4, 1, 28, 28)).sum().backward()
+    assert net.whiten.weight.grad is None
+    assert net.head.weight.grad is not None
+
+
+def test_convolutions_start_as_the_identity() -> None:
+    layer = Swift().groups[0][0]
+    x = torch.rand(1, layer.in_channels, 6, 6)
+    torch.testing.assert_close(layer(x)[:, : layer.in_channels], x)
+
+
+def test_mirror_views_give_a_mirrored_image_the_same_logits() -> None:
+    x = torch.rand(3, 1, 28, 28)
+    for mirror_views in (True, False):
+        net = Swift(mirror_views=mirror_views).eval()
+        same = torch.allclose(net(x), net(x.flip(-1)), atol=1e-5)
+        assert same is mirror_views
+    net = Swift(mirror_views=True).train()
+    assert not torch.allclose(net(x), net(x.flip(-1)), atol=1e-5)
+
+
+def test_whitening_takes_other_shapes_and_floats() -> None:
+    net = Swift((9, 17), 4)
+    images = torch.rand(50, 9, 17) * 255
+    net.fit_constants(images)
+    logits = net(images[:, None] / 255)
+    assert logits.shape == (50, 4)
+    assert torch.isfinite(F.cross_entropy(logits, torch.zeros(50, dtype=torch.long)))
+
+
+def test_too_small_images_are_refused() -> None:
+    with pytest.raises(InputError, match="7×28 pixels are too small"):
+        Swift((7, 28))
