@@ -89,8 +89,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--models", help="only these, separated by commas")
     options = parser.parse_args()
-    rows = [fit(case, options.runs) for case in CASES]
+    asked = options.models.split(",") if options.models else {case.model for case in CASES}
+    rows = [fit(case, options.runs) for case in CASES if case.model in asked]
     for row in rows:
         low, high = row["window"]
         verdict = "inside" if row["inside"] else "OUTSIDE"

@@ -183,7 +183,8 @@ def board_of(folder: Path) -> dict[str, Any]:
     return without_timings(path.read_text())
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_twenty_kills_lose_no_finished_run(tmp_path: Path) -> None:
     """`kill -9` of the whole process group at random moments, again and again until it is done."""
     reference = tmp_path / "undisturbed"

@@ -28,7 +28,7 @@ def test_away_from_a_terminal_there_are_plain_lines(capsys: pytest.CaptureFixtur
     assert out == ""
     lines = err.splitlines()
     assert lines[0] == "[1/2] swift seed 1: fitting, usually 1 min"
-    assert lines[1].startswith("[1/2] swift seed 1: done in , about ")
+    assert lines[1].startswith("[1/2] swift seed 1: done in 0")
     assert lines[1].endswith(" left")
     assert lines[3] == "[2/2] swift seed 1: the loss became nan in epoch 3"
 

@@ -5,7 +5,9 @@ import json
 
 import numpy as np
 import pytest
+from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
 from torch import nn
 
 from fittingroom.runs.asked import Asked, plain
@@ -51,3 +53,9 @@ def test_plain_tells_apart_what_differs() -> None:
         "a": [1, None, "nan"],
         "3": 0.5,
     }
+
+
+def test_a_seed_deep_in_a_pipeline_is_no_part_of_the_key() -> None:
+    pipelines = [make_pipeline(PCA(3, random_state=seed), LogisticRegression()) for seed in (0, 1)]
+    assert plain(pipelines[0]) == plain(pipelines[1])
+    assert plain(make_pipeline(PCA(4), LogisticRegression())) != plain(pipelines[0])

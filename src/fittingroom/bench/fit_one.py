@@ -38,6 +38,7 @@ def fit_one(
     TrainingError
         When the fit fails; the message says why.
     """
+    make_classifier(model, **overrides)  # a wrong name is refused before any data are fetched
     loaded = load_dataset(dataset)
     assert loaded.location is not None  # it was loaded from somewhere
     classifier = make_classifier(model, dataset=loaded, random_state=seed, **overrides)

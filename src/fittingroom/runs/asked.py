@@ -55,11 +55,10 @@ def asked_of(
     seed: int,
 ) -> Asked:
     """What a run of `classifier` would be asked; its key tells whether a saved run is the same."""
-    parameters = {k: v for k, v in classifier.get_params(deep=False).items() if k != "random_state"}
     return Asked(
         dataset=dataset.sha256,
         model=model,
-        parameters=plain({"class": _class_name(type(classifier)), **parameters}),
+        parameters=plain(classifier),
         full=full,
         reads_test=reads_test,
         seed=seed,
@@ -93,7 +92,10 @@ def plain(value: Any) -> Any:
         classes = sorted({_class_name(type(m)) for m in value.modules()})
         return {"module": repr(value), "classes": classes, "weights": weights}
     if isinstance(value, BaseEstimator):
-        return {"class": _class_name(type(value)), **plain(value.get_params(deep=False))}
+        # The seed stands beside the key, however deep in a pipeline it is set.
+        parameters = value.get_params(deep=False).items()
+        asked = {name: plain(p) for name, p in parameters if name != "random_state"}
+        return {"class": _class_name(type(value)), **asked}
     if isinstance(value, type) or callable(value):
         return _class_name(value)
     return repr(value)
