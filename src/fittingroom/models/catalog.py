@@ -137,7 +137,8 @@ MODELS: dict[str, ModelRow] = {
         family="classical",
         build=classical.hist_gradient_boosting,
         about="gradient-boosted trees on binned pixels",
-        seconds=200,
+        seconds=330,
+        deterministic=True,
     ),
     "hog-svm": ModelRow(
         name="hog-svm",
