@@ -29,7 +29,7 @@ NUMBERS = frozenset(
 def cells(row: Row) -> list[str]:
     """One row, a text for each of `COLUMNS`."""
     if row.test is None and row.validation is None:
-        return ["-", row.model, row.status, row.reason or "", *[""] * 8]
+        return ["-", row.model, row.status, *[""] * 8, row.reason or ""]
     score = row.test
     return [
         str(row.rank or "-"),

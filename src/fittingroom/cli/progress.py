@@ -79,7 +79,9 @@ class ProgressDisplay:
         while len(self._left) > step.total - step.done:
             self._left.popleft()
         if step.kind == "failed":
-            self._console.print(f"{count} {name}: {step.detail['reason']}", markup=False)
+            self._console.print(
+                f"{count} {name}: {step.detail['reason']}", markup=False, soft_wrap=True
+            )
         elif self._running:
             self._spent_so_far += seconds
             self._expected_so_far += expected

@@ -51,7 +51,7 @@ def show_plan(
     seconds = sum(r * (s or 0) for name, (r, s) in plan.items() if name not in too_long)
     runs = sum(r for name, (r, _) in plan.items() if name not in too_long)
     note(f"{dataset.name} from {dataset.source}")
-    note(f"{len(plan)} models, {runs} runs, about {duration(seconds)} where none is saved yet")
+    note(f"models {len(plan)}, runs {runs}, about {duration(seconds)} where none is saved yet")
     if too_long:
         note(f"left out for --time-limit {duration(limit)}: {', '.join(too_long)}")
 
