@@ -1,4 +1,4 @@
-"""A small convolutional network made to be trained within two minutes on a laptop."""
+"""A small convolutional network made to be trained within three minutes on a laptop."""
 
 from __future__ import annotations
 

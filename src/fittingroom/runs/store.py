@@ -58,8 +58,7 @@ class Store:
 
     def find(self, asked: Asked) -> Run | None:
         """The saved run that was asked exactly this, if there is one."""
-        folder = self.folder / asked.model / asked.folder_name
-        return read_run(folder) if folder.exists() else None
+        return self.get(asked.model, asked.key, asked.seed)
 
     def get(self, model: str, key: str, seed: int) -> Run | None:
         folder = self.folder / model / f"{key}-s{seed}"
@@ -72,10 +71,6 @@ class Store:
         return sorted(
             runs, key=lambda r: (r.record.asked.model, r.record.asked.key, r.record.asked.seed)
         )
-
-    def test_reads(self) -> int:
-        """How many saved runs have looked at the test split: each one is a read of it."""
-        return sum(run.record.asked.reads_test for run in self.runs())
 
     def save(
         self,
