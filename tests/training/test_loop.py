@@ -12,6 +12,7 @@ from fittingroom.data.dataset import Dataset
 from fittingroom.errors import NotFiniteError, UsageError
 from fittingroom.nets.cnn import CNN, NormalizedCNN
 from fittingroom.nets.mlp import MLP
+from fittingroom.training.augment import AUGMENTATIONS
 from fittingroom.training.loop import (
     Epoch,
     TrainingResult,
@@ -277,6 +278,22 @@ def test_pixels_become_unit_floats_with_the_channel_last_in_memory() -> None:
     torch.testing.assert_close(x[0, 0, 0], torch.tensor([0, 0.2, 1]))
     assert torch.equal(to_unit(pixels.float()), x)
     assert nn.Conv2d(1, 4, 1)(x).is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("augmentation", AUGMENTATIONS)
+def test_maps_and_their_gradients_lie_channels_last(images: Data, augmentation: str) -> None:
+    """A copy from one layout to the other costs as much as a convolution."""
+    net = NormalizedCNN()
+    strides: set[tuple[str, int]] = set()
+
+    def note(layer: nn.Module, _: object, maps: Tensor) -> None:
+        strides.add((type(layer).__name__, maps.stride(1)))
+        maps.register_hook(lambda grad: strides.add((type(layer).__name__, grad.stride(1))))
+
+    for layer in net.features:
+        layer.register_forward_hook(note)
+    train(net, *(part[:64] for part in images), Recipe(epochs=1, augmentation=augmentation))
+    assert {stride for _, stride in strides} == {1}, strides
 
 
 def test_the_images_given_are_not_changed(images: Data) -> None:

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from fittingroom.errors import InputError
 from fittingroom.nets import keras
+from fittingroom.nets.dropout import Dropout
 
 Feature = int | Literal["pool"]
 
@@ -69,7 +70,7 @@ class CNN(nn.Module):
         for outputs, rate in zip(hidden, dropout or [0.0] * len(hidden), strict=True):
             dense += [keras.dense(inputs, outputs), nn.ReLU()]
             if rate:
-                dense.append(nn.Dropout(rate))
+                dense.append(Dropout(rate))
             inputs = outputs
         self.classifier = nn.Sequential(*dense, keras.dense(inputs, n_classes))
 
@@ -120,7 +121,7 @@ class NormalizedCNN(nn.Module):
             if pooling and position < 2:
                 layers.append(nn.MaxPool2d(2))
                 height, width = height // 2, width // 2
-            layers += [nn.ReLU(), keras.batch_norm(outputs), nn.Dropout(dropout)]
+            layers += [nn.ReLU(), keras.batch_norm(outputs), Dropout(dropout)]
         _refuse_vanished(image_shape, height, width)
         self.features = nn.Sequential(*layers)
 
@@ -128,7 +129,7 @@ class NormalizedCNN(nn.Module):
         widths = [channels[-1] * height * width, *hidden]
         for inputs, outputs in zip(widths, hidden, strict=False):
             dense += [keras.dense(inputs, outputs), nn.ReLU()]
-            dense += [keras.batch_norm_flat(outputs), nn.Dropout(dropout)]
+            dense += [keras.batch_norm_flat(outputs), Dropout(dropout)]
         self.classifier = nn.Sequential(*dense, keras.dense(widths[-1], n_classes))
 
     def forward(self, x: Tensor) -> Tensor:

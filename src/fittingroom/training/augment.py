@@ -71,7 +71,7 @@ def crop_flip(batch: Batch, *, margin: int = 1) -> Tensor:
         half = (batch.positions * 2654435761 >> 30) + batch.epoch & 1
         mirrored = half.bool().to(images.device)[:, None, None]
         shifted = torch.where(mirrored, shifted.flip(-1), shifted)
-    return shifted[..., None].permute(0, 3, 1, 2)
+    return shifted[:, None]
 
 
 AUGMENTATIONS: dict[str, Augmentation] = {

@@ -20,6 +20,7 @@ from torch.nn import functional as F
 from fittingroom.errors import NotFiniteError, UsageError
 from fittingroom.training import precision
 from fittingroom.training.augment import AUGMENTATIONS, Batch
+from fittingroom.training.memory import keep_freed_memory
 from fittingroom.training.optim import Average, learning_rate, make_optimizer
 from fittingroom.training.recipe import Recipe, Watch
 
@@ -89,6 +90,7 @@ def train(
     if recipe.needs_validation and validation is None:
         raise UsageError("this recipe chooses by validation images; pass validation=(X, y).")
     started = time.perf_counter()
+    keep_freed_memory()
     device = precision.resolve_device(recipe.device)
     if callable(fit_constants := getattr(net, "fit_constants", None)):
         fit_constants(images)
@@ -184,7 +186,7 @@ def _train_epoch(fit: _Fit, number: int) -> tuple[float, float]:
             generator=fit.generator,
         )
         with precision.autocast(fit.precision, fit.device):
-            logits = fit.net(fit.augment(batch))
+            logits = fit.net(_channel_last(fit.augment(batch)[:, 0]))
         logits = logits.float()
         fit.loss(logits, labels[start:stop]).backward()  # type: ignore[no-untyped-call]
         fit.optimizer.step()
@@ -228,12 +230,17 @@ def best_epoch(history: Sequence[Epoch], quantity: Watch) -> int:
 
 
 def to_unit(images: Tensor) -> Tensor:
-    """Pixels (batch, height, width) in 0..255 to float32 (batch, 1, height, width) in 0..1.
+    """Pixels (batch, height, width) in 0..255 to float32 (batch, 1, height, width) in 0..1."""
+    return _channel_last(images).float() / 255
 
-    The channel comes last in memory, which makes every convolution after it work channels-last:
+
+def _channel_last(images: Tensor) -> Tensor:
+    """Images (batch, height, width) as (batch, 1, height, width) whose strides say channels-last.
+
+    The first convolution's output, and so every map after it, is then laid out channels-last:
     much faster on processors, in either precision, and on GPUs in bfloat16.
     """
-    return images[..., None].permute(0, 3, 1, 2).float() / 255
+    return images[..., None].permute(0, 3, 1, 2)
 
 
 @torch.inference_mode()
