@@ -32,11 +32,11 @@ def test_whitening_is_not_trained(small: Dataset) -> None:
     net.fit_constants(images_of(small))
     net(torch.rand(4, 1, 28, 28)).sum().backward()
     assert net.whiten.weight.grad is None
-    assert net.head.weight.grad is not None
+    assert net.classifier[-1].weight.grad is not None
 
 
 def test_convolutions_start_as_the_identity() -> None:
-    layer = Swift().groups[0][0]
+    layer = Swift().features[0][0]
     x = torch.rand(1, layer.in_channels, 6, 6)
     torch.testing.assert_close(layer(x)[:, : layer.in_channels], x)
 

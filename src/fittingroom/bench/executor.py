@@ -24,12 +24,6 @@ import psutil
 from fittingroom.bench.comparison import Status
 
 _POLL_SECONDS = 0.2
-# Large tensors are otherwise mapped and faulted in anew at every training step (glibc).
-_KEEP_MEMORY = {
-    "MALLOC_MMAP_THRESHOLD_": "4294967296",
-    "MALLOC_TRIM_THRESHOLD_": "4294967296",
-    "MALLOC_TOP_PAD_": "268435456",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,7 +126,6 @@ class Worker:
             stdout=subprocess.PIPE,
             stderr=self._stderr,
             text=True,
-            env={**_KEEP_MEMORY, **os.environ},
         )
         assert self._process.stdout is not None
         reader = threading.Thread(
