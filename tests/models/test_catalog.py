@@ -142,8 +142,8 @@ def test_the_data_set_tells_shape_and_mirror(small: Dataset) -> None:
 
 def test_expected_time_depends_on_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     row = MODELS["svm-rbf"]
-    monkeypatch.setattr(catalog, "intel_twins", lambda: {object: object})
+    monkeypatch.setattr(catalog, "find_spec", lambda _: object())
     assert row.expected_seconds() == row.seconds
-    monkeypatch.setattr(catalog, "intel_twins", dict)
+    monkeypatch.setattr(catalog, "find_spec", lambda _: None)
     assert row.expected_seconds() == row.stock_seconds
     assert MODELS["cnn-32"].expected_seconds() == MODELS["cnn-32"].seconds

@@ -20,8 +20,8 @@ from fittingroom.bench.worker import one_line
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.sources import load_dataset
 from fittingroom.data.splits import validation_split
-from fittingroom.errors import FittingroomError, NotFiniteError, UnknownNameError, UsageError
-from fittingroom.models.catalog import MODELS, SUITES, make_classifier
+from fittingroom.errors import FittingroomError, NotFiniteError, UsageError
+from fittingroom.models.catalog import MODELS, make_classifier, names_of, row_of
 from fittingroom.models.network import NetworkClassifier
 from fittingroom.runs.asked import Asked, asked_of
 from fittingroom.runs.fit import fit_run
@@ -265,11 +265,7 @@ def entrants_of(models: Sequence[str] | Mapping[str, Any] | str) -> list[Entrant
     UnknownNameError, UsageError
         When a name is unknown or a model is none.
     """
-    if isinstance(models, str):
-        if models not in SUITES:
-            raise UnknownNameError("suite", models, SUITES)
-        models = SUITES[models]
-    named = models if isinstance(models, Mapping) else dict.fromkeys(models)
+    named = models if isinstance(models, Mapping) else dict.fromkeys(names_of(models))
     if not named:
         raise UsageError("there is no model to compare; name at least one.")
     return [_entrant(name, model) for name, model in named.items()]
@@ -277,9 +273,7 @@ def entrants_of(models: Sequence[str] | Mapping[str, Any] | str) -> list[Entrant
 
 def _entrant(name: str, model: Any) -> Entrant:
     if model is None or isinstance(model, str):
-        if (model or name) not in MODELS:
-            raise UnknownNameError("model", model or name, MODELS)
-        return Entrant(name=model or name)
+        return Entrant(name=row_of(model or name).name)
     check_model_name(name)
     if isinstance(model, nn.Module):
         model = NetworkClassifier(model)

@@ -41,22 +41,28 @@ def command(
     as_json: JsonOption = False,
 ) -> None:
     """Compare models: which is better, by how much, and how sure?"""
-    names = _names(models, suite)
+    from fittingroom.models.catalog import MODELS, names_of
+
+    names = names_of(_asked(models, suite))
     limit, memory = parse_duration(time_limit), parse_size(memory_limit)
     if keep_models not in ("all", "best", "none"):
         raise UsageError(f"--keep-models is all, best or none, not {keep_models!r}.")
     if seeds < 1:
         raise UsageError(f"--seeds is {seeds}; at least 1 is needed.")
+    if not names:
+        raise UsageError("there is no model to compare; name at least one.")
 
-    from fittingroom.bench.compare import compare, entrants_of
+    from fittingroom.bench.compare import compare
     from fittingroom.cli.progress import ProgressDisplay
     from fittingroom.cli.show import show_leaderboard, show_plan
     from fittingroom.data.sources import load_dataset
     from fittingroom.runs.store import open_store
 
-    entrants = entrants_of(names)
     loaded = load_dataset(dataset)
-    plan = {e.name: (1 if e.deterministic else seeds, e.seconds) for e in entrants}
+    rows = [MODELS[name] for name in names]
+    plan: dict[str, tuple[int, float | None]] = {
+        r.name: (1 if r.deterministic else seeds, r.expected_seconds()) for r in rows
+    }
     show_plan(loaded, plan, limit)
     with ProgressDisplay(plan) as progress:
         board = compare(
@@ -76,7 +82,7 @@ def command(
         raise typer.Exit(1)
 
 
-def _names(models: str | None, suite: str | None) -> list[str] | str:
+def _asked(models: str | None, suite: str | None) -> list[str] | str:
     if models is None:
         return suite or "quick"
     if suite is not None:

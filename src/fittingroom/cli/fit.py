@@ -32,6 +32,11 @@ def command(
     as_json: JsonOption = False,
 ) -> None:
     """Fit one model once and save the run."""
+    from fittingroom.models.catalog import row_of
+
+    row_of(model)  # a wrong name is told at once, before torch is imported
+    overrides = parse_settings(settings or [])
+
     from fittingroom.bench.fit_one import fit_one
     from fittingroom.cli.progress import ProgressDisplay
     from fittingroom.cli.show import say, summary_of_run
@@ -40,7 +45,7 @@ def command(
         run = fit_one(
             dataset,
             model,
-            overrides=parse_settings(settings or []),
+            overrides=overrides,
             seed=seed,
             full=full,
             reads_test=not no_test,

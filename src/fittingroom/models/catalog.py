@@ -1,19 +1,22 @@
-"""The catalogue: every classifier by name, one row each."""
+"""The catalogue: every classifier by name, one row each.
+
+To read it takes neither scikit-learn nor torch: they are imported when a row is built.
+"""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal
 
-from sklearn.base import BaseEstimator
-
 from fittingroom.errors import UnknownNameError
-from fittingroom.models import classical, published
-from fittingroom.models.engine import intel_twins
 
 if TYPE_CHECKING:
+    from sklearn.base import BaseEstimator
+
     from fittingroom.data.dataset import Dataset
 
 
@@ -23,7 +26,7 @@ class ModelRow:
 
     Attributes
     ----------
-    build : makes the unfitted classifier; its keyword arguments are the row's parameters
+    builder : module and function that make the unfitted classifier
     about : what it is, in one line
     source : the published experiment that it re-creates
     seconds : expected time to fit 54,000 images of 28×28 and to predict 16,000, on two laptop cores
@@ -34,7 +37,7 @@ class ModelRow:
 
     name: str
     family: Literal["classical", "network"]
-    build: Callable[..., BaseEstimator]
+    builder: str
     about: str
     source: str | None = None
     seconds: float
@@ -42,11 +45,46 @@ class ModelRow:
     deterministic: bool = False
     parameters: int | None = None
 
+    @property
+    def build(self) -> Callable[..., BaseEstimator]:
+        """Makes the unfitted classifier; its keyword arguments are the row's parameters."""
+        module, function = self.builder.split(".")
+        build: Callable[..., BaseEstimator] = getattr(
+            import_module(f"fittingroom.models.{module}"), function
+        )
+        return build
+
     def expected_seconds(self) -> float:
         """Expected time of a run on this installation."""
-        if self.stock_seconds is None or intel_twins():
+        if self.stock_seconds is None or find_spec("sklearnex") is not None:
             return self.seconds
         return self.stock_seconds
+
+
+def row_of(name: str) -> ModelRow:
+    """The row of that name.
+
+    Raises
+    ------
+    UnknownNameError : there is none; the message proposes what is near
+    """
+    if name not in MODELS:
+        raise UnknownNameError("model", name, MODELS)
+    return MODELS[name]
+
+
+def names_of(models: Sequence[str] | str) -> tuple[str, ...]:
+    """The rows that a suite's name or a list of names means, each once.
+
+    Raises
+    ------
+    UnknownNameError : no such suite or row
+    """
+    if isinstance(models, str):
+        if models not in SUITES:
+            raise UnknownNameError("suite", models, SUITES)
+        return SUITES[models]
+    return tuple(dict.fromkeys(row_of(name).name for name in models))
 
 
 def make_classifier(
@@ -69,9 +107,7 @@ def make_classifier(
     ------
     UnknownNameError : no such classifier, or it has no such parameter
     """
-    if name not in MODELS:
-        raise UnknownNameError("model", name, MODELS)
-    build = MODELS[name].build
+    build = row_of(name).build
     known = inspect.signature(build).parameters
     takes_any = any(p.kind is p.VAR_KEYWORD for p in known.values())  # then the builder checks
     for parameter in parameters:
@@ -89,7 +125,7 @@ MODELS: dict[str, ModelRow] = {
     "logistic": ModelRow(
         name="logistic",
         family="classical",
-        build=classical.logistic,
+        builder="classical.logistic",
         about="multinomial logistic regression, converged",
         seconds=15,
         stock_seconds=30,
@@ -98,7 +134,7 @@ MODELS: dict[str, ModelRow] = {
     "linear-svm": ModelRow(
         name="linear-svm",
         family="classical",
-        build=classical.linear_svm,
+        builder="classical.linear_svm",
         about="linear SVM, one class against the rest, primal",
         source="S2-SVM",
         seconds=150,
@@ -107,7 +143,7 @@ MODELS: dict[str, ModelRow] = {
     "svm-rbf": ModelRow(
         name="svm-rbf",
         family="classical",
-        build=classical.svm_rbf,
+        builder="classical.svm_rbf",
         about="SVM with a Gaussian kernel, C 10",
         seconds=50,
         stock_seconds=310,
@@ -116,7 +152,7 @@ MODELS: dict[str, ModelRow] = {
     "knn": ModelRow(
         name="knn",
         family="classical",
-        build=classical.knn,
+        builder="classical.knn",
         about="5 nearest neighbours",
         source="S2-KNN",
         seconds=8,
@@ -126,7 +162,7 @@ MODELS: dict[str, ModelRow] = {
     "random-forest": ModelRow(
         name="random-forest",
         family="classical",
-        build=classical.random_forest,
+        builder="classical.random_forest",
         about="random forest, 100 trees",
         source="S2-RF",
         seconds=25,
@@ -135,7 +171,7 @@ MODELS: dict[str, ModelRow] = {
     "hist-gradient-boosting": ModelRow(
         name="hist-gradient-boosting",
         family="classical",
-        build=classical.hist_gradient_boosting,
+        builder="classical.hist_gradient_boosting",
         about="gradient-boosted trees on binned pixels",
         seconds=330,
         deterministic=True,
@@ -143,7 +179,7 @@ MODELS: dict[str, ModelRow] = {
     "hog-svm": ModelRow(
         name="hog-svm",
         family="classical",
-        build=classical.hog_svm,
+        builder="classical.hog_svm",
         about="histograms of oriented gradients, then an SVM with a Gaussian kernel",
         seconds=90,
         stock_seconds=470,
@@ -152,7 +188,7 @@ MODELS: dict[str, ModelRow] = {
     "mlp-10-10": ModelRow(
         name="mlp-10-10",
         family="network",
-        build=published.mlp_10_10,
+        builder="published.mlp_10_10",
         about="two hidden layers of 10, 100 epochs",
         source="S1-MLP",
         seconds=90,
@@ -161,7 +197,7 @@ MODELS: dict[str, ModelRow] = {
     "mlp-532": ModelRow(
         name="mlp-532",
         family="network",
-        build=published.mlp_532,
+        builder="published.mlp_532",
         about="one hidden layer of 532, plain SGD",
         source="S2-ANN1",
         seconds=50,
@@ -170,7 +206,7 @@ MODELS: dict[str, ModelRow] = {
     "mlp-256-256": ModelRow(
         name="mlp-256-256",
         family="network",
-        build=published.mlp_256_256,
+        builder="published.mlp_256_256",
         about="two hidden layers of 256, SGD with momentum",
         source="S0-ANN-sparse",
         seconds=15,
@@ -179,7 +215,7 @@ MODELS: dict[str, ModelRow] = {
     "mlp-256-256-onehot": ModelRow(
         name="mlp-256-256-onehot",
         family="network",
-        build=published.mlp_256_256_onehot,
+        builder="published.mlp_256_256_onehot",
         about="two hidden layers of 256, one-hot labels, plain SGD, 100 epochs",
         source="S0-ANN-onehot",
         seconds=80,
@@ -188,7 +224,7 @@ MODELS: dict[str, ModelRow] = {
     "cnn-6-16-120": ModelRow(
         name="cnn-6-16-120",
         family="network",
-        build=published.cnn_6_16_120,
+        builder="published.cnn_6_16_120",
         about="LeNet's widths on images resized to 32×32",
         source="S0-CNN-OLD",
         seconds=180,
@@ -197,7 +233,7 @@ MODELS: dict[str, ModelRow] = {
     "cnn-16-16-100": ModelRow(
         name="cnn-16-16-100",
         family="network",
-        build=published.cnn_16_16_100,
+        builder="published.cnn_16_16_100",
         about="three convolutions, two dense layers",
         source="S0-CNN",
         seconds=180,
@@ -206,7 +242,7 @@ MODELS: dict[str, ModelRow] = {
     "cnn-32-64-64": ModelRow(
         name="cnn-32-64-64",
         family="network",
-        build=published.cnn_32_64_64,
+        builder="published.cnn_32_64_64",
         about="three convolutions, each pooled",
         source="S2-CNN1",
         seconds=90,
@@ -215,7 +251,7 @@ MODELS: dict[str, ModelRow] = {
     "cnn-64x4": ModelRow(
         name="cnn-64x4",
         family="network",
-        build=published.cnn_64x4,
+        builder="published.cnn_64x4",
         about="four convolutions of 64",
         source="S2-CNN2",
         seconds=180,
@@ -224,7 +260,7 @@ MODELS: dict[str, ModelRow] = {
     "cnn-32": ModelRow(
         name="cnn-32",
         family="network",
-        build=published.cnn_32,
+        builder="published.cnn_32",
         about="one convolution, two dense layers",
         source="S3-CNN1",
         seconds=40,
@@ -233,7 +269,7 @@ MODELS: dict[str, ModelRow] = {
     "cnn-32-64": ModelRow(
         name="cnn-32-64",
         family="network",
-        build=published.cnn_32_64,
+        builder="published.cnn_32_64",
         about="two convolutions, four dense layers, dropout",
         source="S3-CNN2",
         seconds=90,
@@ -242,7 +278,7 @@ MODELS: dict[str, ModelRow] = {
     "cnn-64-128-64": ModelRow(
         name="cnn-64-128-64",
         family="network",
-        build=published.cnn_64_128_64,
+        builder="published.cnn_64_128_64",
         about="three convolutions, five dense layers, dropout",
         source="S3-CNN3",
         seconds=480,
@@ -251,7 +287,7 @@ MODELS: dict[str, ModelRow] = {
     "cnn-16-32-64-128": ModelRow(
         name="cnn-16-32-64-128",
         family="network",
-        build=published.cnn_16_32_64_128,
+        builder="published.cnn_16_32_64_128",
         about="four convolutions without pooling, batch norm, augmentation",
         source="S4-CNN",
         seconds=36000,
@@ -260,7 +296,7 @@ MODELS: dict[str, ModelRow] = {
     "swift": ModelRow(
         name="swift",
         family="network",
-        build=published.swift,
+        builder="published.swift",
         about="ours: whitened patches, three convolutions, one cycle, mirrored views",
         seconds=75,
         parameters=396_330,
