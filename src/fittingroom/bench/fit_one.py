@@ -10,8 +10,8 @@ from fittingroom.bench.executor import Job, Limits, Worker
 from fittingroom.bench.progress import OnProgress, Progress
 from fittingroom.data.sources import load_dataset
 from fittingroom.errors import StoreError, TrainingError
-from fittingroom.models.catalog import MODELS, make_classifier
-from fittingroom.runs.asked import asked_of
+from fittingroom.models.catalog import make_classifier, row_of
+from fittingroom.runs.asked import asked_of_row
 from fittingroom.runs.run import Run, label
 from fittingroom.runs.store import open_store
 
@@ -41,20 +41,19 @@ def fit_one(
     make_classifier(model, **overrides)  # a wrong name is refused before any data are fetched
     loaded = load_dataset(dataset)
     assert loaded.location is not None  # it was loaded from somewhere
-    classifier = make_classifier(model, dataset=loaded, random_state=seed, **overrides)
-    row = MODELS[model]
-    seed = 0 if row.deterministic else seed
-    asked = asked_of(classifier, model, loaded, full=full, reads_test=reads_test, seed=seed)
+    _, asked = asked_of_row(
+        loaded, model, overrides=overrides, seed=seed, full=full, reads_test=reads_test
+    )
     store = open_store(runs, loaded)
     name = label(model, overrides)
 
     def tell(kind: Any, done: int, detail: Mapping[str, Any]) -> None:
-        expected = None if overrides else row.expected_seconds()
+        expected = None if overrides else row_of(model).expected_seconds()
         on_progress(
             Progress(
                 kind=kind,
                 model=name,
-                seed=seed,
+                seed=asked.seed,
                 done=done,
                 total=1,
                 expected=expected,
@@ -68,7 +67,7 @@ def fit_one(
             sha256=loaded.sha256,
             store=str(store.folder.resolve()),
             model=model,
-            seed=seed,
+            seed=asked.seed,
             full=full,
             reads_test=reads_test,
             overrides=dict(overrides),

@@ -16,6 +16,7 @@ from sklearn.base import BaseEstimator
 from torch import nn
 
 from fittingroom.data.dataset import Dataset
+from fittingroom.models.catalog import make_classifier, row_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +63,32 @@ def asked_of(
         full=full,
         reads_test=reads_test,
         seed=seed,
+    )
+
+
+def asked_of_row(
+    dataset: Dataset,
+    model: str,
+    *,
+    overrides: Mapping[str, Any],
+    seed: int,
+    full: bool,
+    reads_test: bool,
+) -> tuple[BaseEstimator, Asked]:
+    """The unfitted classifier of a catalogue model, and what its run is asked.
+
+    The seed of a deterministic model is 0, whatever is given.
+
+    Raises
+    ------
+    UnknownNameError, UsageError
+        When the model or one of its parameters doesn't exist or makes no sense.
+    """
+    classifier = make_classifier(model, dataset=dataset, random_state=seed, **overrides)
+    if row_of(model).deterministic:
+        seed = 0
+    return classifier, asked_of(
+        classifier, model, dataset, full=full, reads_test=reads_test, seed=seed
     )
 
 

@@ -19,9 +19,9 @@ from fittingroom.bundles.bundle import save_model
 from fittingroom.data.dataset import Dataset, Split
 from fittingroom.data.splits import validation_split
 from fittingroom.errors import NotFiniteError
-from fittingroom.models.catalog import MODELS, make_classifier
+from fittingroom.models.catalog import MODELS
 from fittingroom.models.network import NetworkClassifier
-from fittingroom.runs.asked import Asked, asked_of
+from fittingroom.runs.asked import Asked, asked_of_row
 from fittingroom.runs.run import Part, Run, RunRecord, environment
 from fittingroom.runs.store import Store
 from fittingroom.training.loop import Epoch
@@ -74,29 +74,22 @@ def fit_catalogue_model(
         When the fit fails or the run can't be written.
     """
     overrides = dict(overrides or {})
-    classifier = make_classifier(model, dataset=dataset, random_state=seed, **overrides)
-    if MODELS[model].deterministic:
-        seed = 0
-    asked = asked_of(classifier, model, dataset, full=full, reads_test=reads_test, seed=seed)
+    classifier, asked = asked_of_row(
+        dataset, model, overrides=overrides, seed=seed, full=full, reads_test=reads_test
+    )
     if (saved := store.find(asked)) is not None:
         return saved
-    epoch = None
+    twin = None
     if full and _chooses(classifier):
-        twin = dataclasses.replace(asked, full=False)
-        found = store.find(twin) or store.find(dataclasses.replace(twin, reads_test=False))
-        epoch = (
-            found
-            or fit_catalogue_model(
-                store,
-                dataset,
-                model,
-                overrides=overrides,
-                seed=seed,
-                reads_test=False,
-                keep_model=False,
-                on_epoch=on_epoch,
-            )
-        ).record.kept_epoch
+        asked_twin = dataclasses.replace(asked, full=False)
+        twin = store.find(asked_twin) or fit_catalogue_model(
+            *(store, dataset, model),
+            overrides=overrides,
+            seed=seed,
+            reads_test=False,
+            keep_model=False,
+            on_epoch=on_epoch,
+        )
     return fit_run(
         store,
         dataset,
@@ -105,7 +98,7 @@ def fit_catalogue_model(
         family=MODELS[model].family,
         deterministic=MODELS[model].deterministic,
         overrides=overrides,
-        twin_epoch=epoch,
+        twin_epoch=twin.record.kept_epoch if twin else None,
         keep_model=keep_model,
         on_epoch=on_epoch,
     )

@@ -61,6 +61,7 @@ class Store:
         return self.get(asked.model, asked.key, asked.seed)
 
     def get(self, model: str, key: str, seed: int) -> Run | None:
+        """The saved run of that name, key and seed, if there is one."""
         folder = self.folder / model / f"{key}-s{seed}"
         return read_run(folder) if folder.exists() else None
 
@@ -236,11 +237,6 @@ def write_text(path: Path, text: str) -> Path:
 
 def _partial_name(folder: Path) -> Path:
     return folder / f".partial-{os.getpid()}-{secrets.token_hex(4)}"
-
-
-def _place(run: Run) -> tuple[str, str, int]:
-    asked = run.record.asked
-    return asked.model, asked.key, asked.seed
 
 
 def _store_folders(root: Path) -> list[Path]:
