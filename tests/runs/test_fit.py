@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,9 +14,12 @@ from sklearn.preprocessing import MinMaxScaler
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.splits import validation_split
 from fittingroom.errors import NotFiniteError, UnknownNameError
+from fittingroom.runs import fit
 from fittingroom.runs.asked import asked_of
 from fittingroom.runs.fit import fit_catalogue_model, fit_run
 from fittingroom.runs.store import Store, open_store
+from fittingroom.training.checkpoint import Checkpoint
+from fittingroom.training.fit import Epoch
 
 
 @pytest.fixture
@@ -135,3 +140,47 @@ def test_probabilities_that_are_not_finite_are_no_result(store: Store, small: Da
 def test_unknown_models_are_refused(store: Store, small: Dataset) -> None:
     with pytest.raises(UnknownNameError, match="did you mean svm-rbf"):
         fit_catalogue_model(store, small, "svm-rfb")
+
+
+def test_a_fit_that_was_killed_goes_on_where_it_stopped(
+    store: Store, small: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        """Stands for the end of the process."""
+
+    def kill(epoch: Epoch, _: int) -> None:
+        if epoch.epoch == 2:
+            raise Killed
+
+    options: dict[str, Any] = {"overrides": {"epochs": 4}}
+    elsewhere = open_store(tmp_path / "undisturbed", small)
+    whole = fit_catalogue_model(elsewhere, small, "mlp-256-256", **options)
+
+    monkeypatch.setattr(fit, "Checkpoint", partial(Checkpoint, interval=0))
+    with pytest.raises(Killed):
+        fit_catalogue_model(store, small, "mlp-256-256", on_epoch=kill, **options)
+    assert store.runs() == []
+    epochs: list[int] = []
+    run = fit_catalogue_model(
+        store, small, "mlp-256-256", on_epoch=lambda e, _: epochs.append(e.epoch), **options
+    )
+    assert epochs == [3, 4]
+    assert run.test is not None
+    assert whole.test is not None
+    np.testing.assert_array_equal(run.test.probabilities, whole.test.probabilities)
+    assert run.record.kept_epoch == whole.record.kept_epoch
+    assert not list(store.folder.rglob(".checkpoint-*"))
+
+
+def test_a_checkpoint_that_is_no_longer_needed_is_swept(store: Store, small: Dataset) -> None:
+    run = fit_catalogue_model(store, small, "knn")
+    left, needed = (
+        run.folder.with_name(f".checkpoint-{name}.safetensors")
+        for name in (run.folder.name, "0123456789ab-s0")
+    )
+    left.touch()
+    needed.touch()
+    open_store(store.folder.parent, small)
+    assert needed.exists()
+    assert not left.exists()
+    assert len(store.runs()) == 1

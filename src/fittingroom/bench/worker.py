@@ -71,7 +71,7 @@ def _fit(job: dict[str, Any], datasets: dict[str, Any], events: IO[str]) -> None
     from fittingroom.errors import DataError
     from fittingroom.runs.fit import fit_catalogue_model
     from fittingroom.runs.store import find_store
-    from fittingroom.training.loop import Epoch
+    from fittingroom.training.fit import Epoch
 
     where = job["dataset"]
     if where not in datasets:

@@ -20,7 +20,9 @@ from fittingroom.models.pixels import check_pixels, check_pixels_and_labels
 from fittingroom.nets.cnn import CNN, NormalizedCNN
 from fittingroom.nets.mlp import MLP
 from fittingroom.nets.swift import Swift
-from fittingroom.training.loop import Epoch, predict, train
+from fittingroom.training.checkpoint import Checkpoint
+from fittingroom.training.fit import Epoch
+from fittingroom.training.loop import predict, train
 from fittingroom.training.recipe import Recipe
 
 #: Networks by name; a saved classifier is built again from its name and options.
@@ -57,6 +59,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     history_ : an ``Epoch`` for every epoch trained
     kept_epoch_ : the epoch whose weights were kept, 1-based
     precision_, device_ : what the recipe's ``"auto"`` came to
+    seconds_before_ : spent on this training by processes that were killed
     """
 
     def __init__(
@@ -82,6 +85,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         y: Any,
         *,
         validation: tuple[Any, Any] | None = None,
+        checkpoint: Checkpoint | None = None,
         on_epoch: Callable[[Epoch, int], None] | None = None,
     ) -> Self:
         """Train the network.
@@ -93,6 +97,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         validation : images and labels to measure after every epoch and, where the recipe says
             so, to choose the epoch by. Where the recipe needs them and there are none, a
             stratified tenth of X is held out of the training.
+        checkpoint : written now and then, and gone on from if it holds a state of this training
         on_epoch : called after every epoch with its figures and the number of epochs planned
 
         Raises
@@ -125,6 +130,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             validation=held_out,
             seed=seed,
             mirror_keeps_class=self.mirror_keeps_class,
+            checkpoint=checkpoint,
             on_epoch=on_epoch,
         )
         self.n_parameters_ = count_parameters(self.net_)
@@ -132,6 +138,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.kept_epoch_ = result.kept_epoch
         self.precision_ = result.precision
         self.device_ = result.device
+        self.seconds_before_ = result.seconds_before
         return self
 
     def predict_proba(self, X: Any) -> np.ndarray:

@@ -24,7 +24,8 @@ from fittingroom.models.network import NetworkClassifier
 from fittingroom.runs.asked import Asked, asked_of_row
 from fittingroom.runs.run import Part, Run, RunRecord, environment
 from fittingroom.runs.store import Store
-from fittingroom.training.loop import Epoch
+from fittingroom.training.checkpoint import Checkpoint
+from fittingroom.training.fit import Epoch
 from fittingroom.training.recipe import Recipe
 
 OnEpoch = Callable[[Epoch, int], None]
@@ -121,15 +122,16 @@ def fit_run(
     split = validation_split(dataset.train.labels)
     index = np.arange(len(dataset.train)) if asked.full else split.train
     options: dict[str, Any] = {}
+    checkpoint = Checkpoint(store.checkpoint_path(asked))
     if isinstance(classifier, NetworkClassifier):
-        options["on_epoch"] = on_epoch
+        options |= {"on_epoch": on_epoch, "checkpoint": checkpoint}
         if twin_epoch is not None:
             classifier.set_params(recipe=_until(classifier.recipe, twin_epoch))
         if not asked.full:
             options["validation"] = _taken(dataset.train, split.choose)
     start = time.perf_counter()
     classifier.fit(*_taken(dataset.train, index), **options)
-    fit_seconds = time.perf_counter() - start
+    fit_seconds = time.perf_counter() - start + getattr(classifier, "seconds_before_", 0.0)
 
     validation = test = seconds_per_image = None
     if not asked.full:
@@ -156,13 +158,15 @@ def fit_run(
         peak_memory_bytes=peak_memory(),
         environment=environment(),
     )
-    return store.save(
+    run = store.save(
         record,
         validation=validation,
         test=test,
         history=history_csv(getattr(classifier, "history_", None)),
         model=(lambda folder: save_model(classifier, folder)) if keep_model else None,
     )
+    checkpoint.remove()
+    return run
 
 
 def history_csv(history: list[Epoch] | None) -> str | None:

@@ -65,6 +65,10 @@ class Store:
         folder = self.folder / model / f"{key}-s{seed}"
         return read_run(folder) if folder.exists() else None
 
+    def checkpoint_path(self, asked: Asked) -> Path:
+        """Where a training of that run keeps its state, until the run is saved."""
+        return self.folder / asked.model / f".checkpoint-{asked.folder_name}.safetensors"
+
     def runs(self) -> list[Run]:
         """Every saved run, by model, key and seed."""
         files = self.folder.glob("*/*-s*/run.json")
@@ -135,7 +139,11 @@ class Store:
 
     def sweep(self) -> None:
         """Remove what killed processes left half written."""
-        for path in self.folder.glob(".partial-*"):
+        for path in self.folder.glob("*/.checkpoint-*.safetensors"):
+            run = path.name.removeprefix(".checkpoint-").removesuffix(".safetensors")
+            if path.with_name(run).exists():
+                path.unlink(missing_ok=True)
+        for path in [*self.folder.glob(".partial-*"), *self.folder.glob("*/.partial-*")]:
             match = _PARTIAL.match(path.name)
             if match and not psutil.pid_exists(int(match[1])):
                 if path.is_dir():

@@ -7,10 +7,9 @@ when its turn comes.
 
 from __future__ import annotations
 
-import copy
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -19,31 +18,15 @@ from torch.nn import functional as F
 
 from fittingroom.errors import NotFiniteError, UsageError
 from fittingroom.training import precision
-from fittingroom.training.augment import AUGMENTATIONS, Batch
+from fittingroom.training.augment import Batch
+from fittingroom.training.checkpoint import Checkpoint
+from fittingroom.training.fit import Epoch, Fit, best_epoch
 from fittingroom.training.memory import keep_freed_memory
-from fittingroom.training.optim import Average, learning_rate, make_optimizer
-from fittingroom.training.recipe import Recipe, Watch
+from fittingroom.training.optim import learning_rate
+from fittingroom.training.recipe import Recipe
 
 #: Images predicted at once: more would no longer fit a processor's cache.
 PREDICTION_BATCH = 500
-
-
-@dataclass(frozen=True, kw_only=True)
-class Epoch:
-    """What one pass over the training images left: a row of the history.
-
-    The training figures are means over the epoch, with dropout and augmentation on and the
-    weights moving, as Keras logs them. The training loss is the one trained with, label smoothing
-    and all; the validation loss is the plain cross-entropy, in the precision of the training.
-    """
-
-    epoch: int  # 1-based
-    learning_rate: float  # of the epoch's first step
-    train_loss: float
-    train_accuracy: float
-    validation_loss: float | None
-    validation_accuracy: float | None
-    seconds: float  # validation included
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +37,8 @@ class TrainingResult:
     kept_epoch: int  # whose weights were kept, 1-based
     precision: str  # "float32" or "bfloat16"
     device: str
-    seconds: float
+    seconds: float  # in this process
+    seconds_before: float  # in processes that were killed
 
 
 def train(
@@ -66,6 +50,7 @@ def train(
     validation: tuple[Tensor, Tensor] | None = None,
     seed: int = 0,
     mirror_keeps_class: bool = False,
+    checkpoint: Checkpoint | None = None,
     on_epoch: Callable[[Epoch, int], None] | None = None,
 ) -> TrainingResult:
     """Train a network in place as a recipe says; leave it on the CPU with the kept weights.
@@ -80,6 +65,8 @@ def train(
         choose by
     seed : decides order, augmentation and dropout; the global generator is left as it was
     mirror_keeps_class : whether augmentation may mirror images
+    checkpoint : written after epochs; where it holds a state of this very training, that is gone on
+        from, and the result has the same bits as if nothing had happened
     on_epoch : called after every epoch with its figures and the number of epochs planned
 
     Raises
@@ -95,16 +82,17 @@ def train(
     if callable(fit_constants := getattr(net, "fit_constants", None)):
         fit_constants(images)
     net.to(device)
-    fit = _Fit(net, images.to(device), labels.to(device), recipe, device, seed, mirror_keeps_class)
-    history: list[Epoch] = []
-    kept: dict[str, Tensor] | None = None
+    fit = Fit(net, images.to(device), labels.to(device), recipe, device, seed, mirror_keeps_class)
     planned = recipe.stop_at or recipe.epochs
     with (
         torch.random.fork_rng(devices=[device] if device.type == "cuda" else []),
         precision.threads(net, recipe.batch_size),
     ):
         torch.manual_seed(seed)  # dropout draws from the global generator
-        for number in range(1, planned + 1):
+        if checkpoint is not None and (state := checkpoint.read()) is not None:
+            fit.restore(state)
+        while len(fit.history) < planned and not fit.out_of_patience():
+            number = len(fit.history) + 1
             began = time.perf_counter()
             train_loss, train_accuracy = _train_epoch(fit, number)
             loss, accuracy = _measure(fit, validation) if validation else (None, None)
@@ -118,56 +106,26 @@ def train(
                 seconds=time.perf_counter() - began,
             )
             _refuse_not_finite(epoch, fit.measured)
-            history.append(epoch)
+            fit.note(epoch)
+            if checkpoint is not None and checkpoint.due:
+                checkpoint.write(fit.state(fit.seconds_before + time.perf_counter() - started))
             if on_epoch is not None:
                 on_epoch(epoch, planned)
-            if recipe.chosen_by and best_epoch(history, recipe.chosen_by) == number:
-                kept = copy.deepcopy(fit.measured.state_dict())
-            if recipe.patience and number - best_epoch(history, recipe.watch) >= recipe.patience:
-                break
-    net.load_state_dict(kept or fit.measured.state_dict())
+    net.load_state_dict(fit.kept or fit.measured.state_dict())
     net.cpu().eval()
     return TrainingResult(
-        history=tuple(history),
-        kept_epoch=best_epoch(history, recipe.chosen_by) if recipe.chosen_by else len(history),
+        history=tuple(fit.history),
+        kept_epoch=best_epoch(fit.history, recipe.chosen_by)
+        if recipe.chosen_by
+        else len(fit.history),
         precision=fit.precision,
         device=str(device),
         seconds=time.perf_counter() - started,
+        seconds_before=fit.seconds_before,
     )
 
 
-class _Fit:
-    """What stays the same from epoch to epoch."""
-
-    def __init__(
-        self,
-        net: nn.Module,
-        images: Tensor,
-        labels: Tensor,
-        recipe: Recipe,
-        device: torch.device,
-        seed: int,
-        mirror_keeps_class: bool,
-    ) -> None:
-        self.net, self.images, self.labels, self.recipe = net, images, labels, recipe
-        self.device = device
-        self.precision = precision.resolve(recipe.precision, net, device)
-        self.mirror_keeps_class = mirror_keeps_class
-        self.optimizer = make_optimizer(net, recipe)
-        self.average = Average(net, recipe.averaging) if recipe.averaging else None
-        self.measured = net if self.average is None else self.average.net
-        self.augment = AUGMENTATIONS[recipe.augmentation]
-        self.generator = torch.Generator().manual_seed(seed)
-
-    def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Mean cross-entropy; the two forms are the same function (and are tested to be)."""
-        target = labels
-        if self.recipe.loss == "onehot":
-            target = F.one_hot(labels, logits.shape[1]).to(logits.dtype)
-        return F.cross_entropy(logits, target, label_smoothing=self.recipe.label_smoothing)
-
-
-def _train_epoch(fit: _Fit, number: int) -> tuple[float, float]:
+def _train_epoch(fit: Fit, number: int) -> tuple[float, float]:
     """One pass over the training images in a new order: their mean loss and accuracy."""
     n = len(fit.images)
     order = torch.randperm(n, generator=fit.generator)
@@ -198,7 +156,7 @@ def _train_epoch(fit: _Fit, number: int) -> tuple[float, float]:
     return float(fit.loss(logits, labels)), _accuracy(logits, labels)
 
 
-def _measure(fit: _Fit, validation: tuple[Tensor, Tensor]) -> tuple[float, float]:
+def _measure(fit: Fit, validation: tuple[Tensor, Tensor]) -> tuple[float, float]:
     """The validation images' mean cross-entropy and accuracy."""
     images, labels = validation
     logits = _logits(fit.measured, images, fit.device, fit.precision)
@@ -220,13 +178,6 @@ def predict(net: nn.Module, images: Tensor, *, device: str = "cpu") -> Tensor:
     """
     place = precision.resolve_device(device)
     return _logits(net.to(place), images, place, "float32").softmax(dim=1).cpu()
-
-
-def best_epoch(history: Sequence[Epoch], quantity: Watch) -> int:
-    """The first epoch with the lowest validation loss or the highest validation accuracy."""
-    if quantity == "loss":
-        return min(history, key=lambda e: _known(e.validation_loss)).epoch
-    return max(history, key=lambda e: _known(e.validation_accuracy)).epoch
 
 
 def to_unit(images: Tensor) -> Tensor:
@@ -267,11 +218,6 @@ def _batches(n: int, size: int) -> list[tuple[int, int]]:
 
 def _accuracy(logits: Tensor, labels: Tensor) -> float:
     return float((logits.argmax(dim=1) == labels).float().mean())
-
-
-def _known(figure: float | None) -> float:
-    assert figure is not None, "a recipe that chooses has validation figures"
-    return figure
 
 
 def _refuse_not_finite(epoch: Epoch, net: nn.Module) -> None:

@@ -59,14 +59,14 @@ class Average:
     def __init__(self, net: nn.Module, decay: float) -> None:
         self.net = copy.deepcopy(net).requires_grad_(False)
         self._decay = decay
-        self._steps = 0
+        self.steps = 0
         self._averaged = _floating(self.net)
         self._source = _floating(net)
 
     @torch.no_grad()
     def update(self) -> None:
-        self._steps += 1
-        decay = min(self._decay, (1 + self._steps) / (10 + self._steps))
+        self.steps += 1
+        decay = min(self._decay, (1 + self.steps) / (10 + self.steps))
         torch._foreach_lerp_(self._averaged, self._source, 1 - decay)
 
 

@@ -1,0 +1,163 @@
+"""A training as it stands: its network, optimiser, averages, random state and history."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from fittingroom.training import precision
+from fittingroom.training.augment import AUGMENTATIONS
+from fittingroom.training.checkpoint import State
+from fittingroom.training.optim import Average, make_optimizer
+from fittingroom.training.recipe import Recipe, Watch
+
+
+@dataclass(frozen=True, kw_only=True)
+class Epoch:
+    """What one pass over the training images left: a row of the history.
+
+    The training figures are means over the epoch, with dropout and augmentation on and the
+    weights moving, as Keras logs them. The training loss is the one trained with, label smoothing
+    and all; the validation loss is the plain cross-entropy, in the precision of the training.
+    """
+
+    epoch: int  # 1-based
+    learning_rate: float  # of the epoch's first step
+    train_loss: float
+    train_accuracy: float
+    validation_loss: float | None
+    validation_accuracy: float | None
+    seconds: float  # validation included
+
+
+class Fit:
+    """A training as it stands: what stays the same from epoch to epoch, and what it has got to."""
+
+    def __init__(
+        self,
+        net: nn.Module,
+        images: Tensor,
+        labels: Tensor,
+        recipe: Recipe,
+        device: torch.device,
+        seed: int,
+        mirror_keeps_class: bool,
+    ) -> None:
+        self.net, self.images, self.labels, self.recipe = net, images, labels, recipe
+        self.device = device
+        self.precision = precision.resolve(recipe.precision, net, device)
+        self.mirror_keeps_class = mirror_keeps_class
+        self.optimizer = make_optimizer(net, recipe)
+        self.average = Average(net, recipe.averaging) if recipe.averaging else None
+        self.measured = net if self.average is None else self.average.net
+        self.augment = AUGMENTATIONS[recipe.augmentation]
+        self.generator = torch.Generator().manual_seed(seed)
+        self.history: list[Epoch] = []
+        self.kept: dict[str, Tensor] | None = None
+        self.seconds_before = 0.0  # spent by processes that were killed
+        # A checkpoint of another training than this is not gone on from.
+        self._identity = {
+            "net": repr(net),
+            "recipe": dataclasses.asdict(recipe),
+            "images": len(images),
+            "seed": seed,
+            "precision": self.precision,
+            "device": str(device),
+            "threads": torch.get_num_threads(),
+            "torch": torch.__version__,
+        }
+
+    def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Mean cross-entropy; the two forms are the same function (and are tested to be)."""
+        target = labels
+        if self.recipe.loss == "onehot":
+            target = F.one_hot(labels, logits.shape[1]).to(logits.dtype)
+        return F.cross_entropy(logits, target, label_smoothing=self.recipe.label_smoothing)
+
+    def note(self, epoch: Epoch) -> None:
+        """Add an epoch to the history, and keep its weights if it is the best so far."""
+        self.history.append(epoch)
+        chosen_by = self.recipe.chosen_by
+        if chosen_by and best_epoch(self.history, chosen_by) == epoch.epoch:
+            self.kept = copy.deepcopy(self.measured.state_dict())
+
+    def out_of_patience(self) -> bool:
+        patience = self.recipe.patience
+        if not patience or not self.history:
+            return False
+        return len(self.history) - best_epoch(self.history, self.recipe.watch) >= patience
+
+    def state(self, seconds: float) -> State:
+        """Everything that the epochs so far have changed."""
+        optimizer = self.optimizer.state_dict()["state"]  # {number of the weight: {name: tensor}}
+        groups = {
+            "net": self.net.state_dict(),
+            "kept": self.kept or {},
+            "average": self.average.net.state_dict() if self.average else {},
+            **{f"optimizer.{number}": tensors for number, tensors in optimizer.items()},
+            "random": self._random_states(),
+        }
+        tensors = {
+            f"{group}/{name}": value
+            for group, values in groups.items()
+            for name, value in values.items()
+            if isinstance(value, Tensor)
+        }
+        facts = {
+            "identity": self._identity,
+            "history": [dataclasses.asdict(epoch) for epoch in self.history],
+            "average_steps": self.average.steps if self.average else 0,
+            "seconds": seconds,
+        }
+        return State(tensors, facts)
+
+    def restore(self, state: State) -> None:
+        """Go on from a state, if it is one of this training."""
+        if state.facts.get("identity") != json.loads(json.dumps(self._identity)):
+            return
+        groups: dict[str, dict[str, Tensor]] = {}
+        for name, tensor in state.tensors.items():
+            group, _, key = name.partition("/")
+            groups.setdefault(group, {})[key] = tensor
+        self.net.load_state_dict(groups["net"])
+        if self.average is not None:
+            self.average.net.load_state_dict(groups["average"])
+            self.average.steps = state.facts["average_steps"]
+        self.kept = groups.get("kept")
+        optimizer = {
+            int(group.removeprefix("optimizer.")): tensors
+            for group, tensors in groups.items()
+            if group.startswith("optimizer.")
+        }
+        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": optimizer})
+        self.generator.set_state(groups["random"]["order"])
+        torch.set_rng_state(groups["random"]["cpu"])
+        if self.device.type == "cuda":
+            torch.cuda.set_rng_state(groups["random"]["cuda"], self.device)
+        self.history = [Epoch(**epoch) for epoch in state.facts["history"]]
+        self.seconds_before = state.facts["seconds"]
+
+    def _random_states(self) -> dict[str, Tensor]:
+        states = {"order": self.generator.get_state(), "cpu": torch.get_rng_state()}
+        if self.device.type == "cuda":
+            states["cuda"] = torch.cuda.get_rng_state(self.device)
+        return states
+
+
+def best_epoch(history: Sequence[Epoch], quantity: Watch) -> int:
+    """The first epoch with the lowest validation loss or the highest validation accuracy."""
+    if quantity == "loss":
+        return min(history, key=lambda e: _known(e.validation_loss)).epoch
+    return max(history, key=lambda e: _known(e.validation_accuracy)).epoch
+
+
+def _known(figure: float | None) -> float:
+    assert figure is not None, "a recipe that chooses has validation figures"
+    return figure

@@ -1,0 +1,214 @@
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from fittingroom.data.dataset import Dataset
+from fittingroom.nets.cnn import NormalizedCNN
+from fittingroom.nets.mlp import MLP
+from fittingroom.training import checkpoint as module
+from fittingroom.training.checkpoint import Checkpoint, State
+from fittingroom.training.fit import Epoch
+from fittingroom.training.loop import TrainingResult, train
+from fittingroom.training.recipe import Recipe
+
+SMALL = Path(__file__).parents[1] / "data" / "fashion-mnist-small"
+
+
+class Killed(BaseException):
+    """Stands for the end of a process."""
+
+
+def trained(
+    small: Dataset, net: nn.Module, recipe: Recipe, path: Path | None = None, stop: int = 0
+) -> tuple[dict[str, Tensor], TrainingResult]:
+    """The weights after a training on 200 images that ends after epoch `stop`, if that is given."""
+    images = torch.from_numpy(small.train.images[:300].copy())
+    labels = torch.from_numpy(small.train.labels[:300].copy()).long()
+
+    def on_epoch(epoch: Epoch, _: int) -> None:
+        if epoch.epoch == stop:
+            raise Killed
+
+    result = train(
+        *(net, images[:200], labels[:200], recipe),
+        validation=(images[200:], labels[200:]),
+        seed=3,
+        checkpoint=Checkpoint(path, interval=0) if path else None,
+        on_epoch=on_epoch,
+    )
+    return net.state_dict(), result
+
+
+def fresh(kind: str) -> nn.Module:
+    torch.manual_seed(5)
+    return NormalizedCNN() if kind == "cnn" else MLP(hidden=(16,))
+
+
+RECIPES: dict[str, tuple[str, dict[str, Any]]] = {
+    "adam": ("mlp", {}),
+    "plain-sgd": ("mlp", {"optimizer": "sgd", "learning_rate": 0.1}),
+    "momentum-one-cycle": (
+        "mlp",
+        {
+            **{"optimizer": "sgd", "learning_rate": 0.1, "momentum": 0.9, "nesterov": True},
+            **{"schedule": "one-cycle", "weight_decay": 1e-3},
+        },
+    ),
+    "averaging": ("mlp", {"averaging": 0.9}),
+    "best-kept": ("mlp", {"keep": "best-accuracy", "learning_rate": 0.05}),
+    "patience": (
+        "mlp",
+        {"patience": 1, "watch": "loss", "restore": True, "learning_rate": 0.03},
+    ),
+    "dropout-and-augmentation": ("cnn", {"augmentation": "keras-shift-flip"}),
+}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_an_interrupted_training_ends_with_the_same_bits(
+    name: str, small: Dataset, tmp_path: Path
+) -> None:
+    kind, fields = RECIPES[name]
+    recipe = Recipe(epochs=4, batch_size=64, **fields)
+    weights, whole = trained(small, fresh(kind), recipe)
+    path = tmp_path / "state.safetensors"
+    for stop in (1, 2):
+        with pytest.raises(Killed):
+            trained(small, fresh(kind), recipe, path, stop)
+    resumed, result = trained(small, fresh(kind), recipe, path)
+    assert all(torch.equal(weights[key], resumed[key]) for key in weights)
+    assert result.kept_epoch == whole.kept_epoch
+    assert result.seconds_before > 0
+    assert len(result.history) == len(whole.history)
+    for now, then in zip(result.history, whole.history, strict=True):
+        assert {**vars(now), "seconds": 0} == {**vars(then), "seconds": 0}
+
+
+def test_a_state_of_another_training_is_not_taken(small: Dataset, tmp_path: Path) -> None:
+    path = tmp_path / "state.safetensors"
+    with pytest.raises(Killed):
+        trained(small, fresh("mlp"), Recipe(epochs=3), path, stop=2)
+    for other in (Recipe(epochs=4), Recipe(epochs=3, batch_size=64)):
+        weights, _ = trained(small, fresh("mlp"), other)
+        found, result = trained(small, fresh("mlp"), other, Path(path))
+        assert result.seconds_before == 0
+        assert all(torch.equal(weights[key], found[key]) for key in weights)
+
+
+@pytest.mark.parametrize("damage", ["empty", "cut", "noise"])
+def test_a_damaged_file_is_said_and_not_taken(
+    damage: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "state.safetensors"
+    checkpoint = Checkpoint(path)
+    checkpoint.write(State({"a": torch.ones(100)}, {"history": []}))
+    content = path.read_bytes()
+    path.write_bytes({"empty": b"", "cut": content[:-7], "noise": bytes(50)}[damage])
+    with caplog.at_level(logging.WARNING):
+        assert checkpoint.read() is None
+    assert "the training starts anew" in caplog.text
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    checkpoint = Checkpoint(tmp_path / "folder" / "state.safetensors")
+    assert checkpoint.read() is None
+    shared = torch.arange(6.0)
+    checkpoint.write(State({"a": shared[:3], "b": shared}, {"n": [1, None]}))
+    state = checkpoint.read()
+    assert state is not None
+    assert torch.equal(state.tensors["b"], shared)
+    assert state.facts == {"n": [1, None]}
+    assert [file.name for file in checkpoint.path.parent.iterdir()] == ["state.safetensors"]
+    checkpoint.remove()
+    assert checkpoint.read() is None
+
+
+def test_it_is_due_once_a_minute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr(module.time, "monotonic", lambda: now)
+    checkpoint = Checkpoint(tmp_path / "state.safetensors")
+    assert not checkpoint.due
+    now = 161.0
+    assert checkpoint.due
+    checkpoint.write(State({}, {}))
+    assert not checkpoint.due
+    now = 222.0
+    assert checkpoint.due
+
+
+def test_a_disk_that_takes_nothing_costs_no_training(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    checkpoint = Checkpoint(tmp_path / "file" / "state.safetensors")
+    with caplog.at_level(logging.WARNING):
+        checkpoint.write(State({}, {}))
+    assert "no checkpoint could be written" in caplog.text
+
+
+# Imports once, then forks a child for each training: with one thread that is safe.
+SCRIPT = """
+import os, random, signal, sys, time
+from pathlib import Path
+from fittingroom.data.sources import load_dataset
+from fittingroom.models.catalog import make_classifier
+from fittingroom.training.checkpoint import Checkpoint
+from safetensors.torch import save_file
+
+data = load_dataset(sys.argv[1])
+X, y = data.train.images[:600], data.train.labels[:600]
+validation = data.train.images[600:700], data.train.labels[600:700]
+
+def train(folder):
+    model = make_classifier("swift", epochs=6, keep="best-loss", mirror_keeps_class=True)
+    model.fit(X, y, validation=validation, checkpoint=Checkpoint(folder / "state", interval=0))
+    save_file({k: v.contiguous() for k, v in model.net_.state_dict().items()}, folder / "weights")
+
+def start(folder):
+    child = os.fork()
+    if not child:
+        train(folder)
+        os._exit(0)
+    return child
+
+def running(child):
+    return os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+
+def written(folder):
+    return (folder / "state").stat().st_mtime_ns if (folder / "state").exists() else 0
+
+whole, killed = Path(sys.argv[2]), Path(sys.argv[3])
+began = time.monotonic()
+assert os.waitpid(start(whole), 0)[1] == 0
+epoch = (time.monotonic() - began) / 6
+moments = random.Random(0)
+for _ in range(3):
+    before, child = written(killed), start(killed)
+    while running(child) and written(killed) == before:
+        time.sleep(0.01)
+    time.sleep(moments.uniform(0, 1) * epoch)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+assert written(killed)
+assert os.waitpid(start(killed), 0)[1] == 0
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_killed_at_any_moment_it_ends_with_the_same_bits(tmp_path: Path) -> None:
+    folders = tmp_path / "whole", tmp_path / "killed"
+    for folder in folders:
+        folder.mkdir()
+    command = [sys.executable, "-c", SCRIPT, str(SMALL), *map(str, folders)]
+    subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    whole, killed = ((folder / "weights").read_bytes() for folder in folders)
+    assert whole == killed
