@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -88,6 +89,33 @@ def test_every_model_of_the_catalogue_is_documented() -> None:
         assert f"`{name}`" in models
         if row.source:
             assert row.source in published
+
+
+def test_the_accuracies_shown_are_those_that_were_measured() -> None:
+    results = ROOT / "benchmarks" / "results"
+    measured = {
+        (row["model"], f"{row['trained_on']:,}", f"{row['test_accuracy']:.4f}")
+        for row in json.loads((results / "catalogue.json").read_text("utf8"))["rows"]
+    }
+    table = re.findall(
+        r"^\| `(\S+)` \| ([\d,]+) \| (0\.\d{4}) \|",
+        (ROOT / "docs" / "models.md").read_text("utf8"),
+        re.MULTILINE,
+    )
+    assert set(table) == measured
+    assert len(table) == len(measured)
+
+
+def test_the_table_of_the_readme_is_the_demos() -> None:
+    results = ROOT / "benchmarks" / "results"
+    board = json.loads((results / "demo.json").read_text("utf8"))["leaderboard"]
+    measured = [
+        (row["model"], f"{row['test']['accuracy']:.4f}", f"{row['validation']['accuracy']:.4f}")
+        for row in board["rows"]
+    ]
+    (table,) = re.findall(r"^rank .*\n((?:.+\n)+)", (ROOT / "README.md").read_text("utf8"), re.M)
+    shown = [line.split() for line in table.splitlines()]
+    assert [(row[1], row[2], row[4]) for row in shown] == measured
 
 
 def test_the_project_speaks_of_itself_alone() -> None:
