@@ -137,7 +137,7 @@ MODELS: dict[str, ModelRow] = {
         builder="classical.linear_svm",
         about="linear SVM, one class against the rest, primal",
         source="S2-SVM",
-        seconds=150,
+        seconds=160,
         deterministic=True,
     ),
     "svm-rbf": ModelRow(
@@ -173,7 +173,7 @@ MODELS: dict[str, ModelRow] = {
         family="classical",
         builder="classical.hist_gradient_boosting",
         about="gradient-boosted trees on binned pixels",
-        seconds=330,
+        seconds=300,
         deterministic=True,
     ),
     "hog-svm": ModelRow(
@@ -191,7 +191,7 @@ MODELS: dict[str, ModelRow] = {
         builder="published.mlp_10_10",
         about="two hidden layers of 10, 100 epochs",
         source="S1-MLP",
-        seconds=90,
+        seconds=150,
         parameters=8_070,
     ),
     "mlp-532": ModelRow(
@@ -200,7 +200,7 @@ MODELS: dict[str, ModelRow] = {
         builder="published.mlp_532",
         about="one hidden layer of 532, plain SGD",
         source="S2-ANN1",
-        seconds=50,
+        seconds=55,
         parameters=422_950,
     ),
     "mlp-256-256": ModelRow(
@@ -209,7 +209,7 @@ MODELS: dict[str, ModelRow] = {
         builder="published.mlp_256_256",
         about="two hidden layers of 256, SGD with momentum",
         source="S0-ANN-sparse",
-        seconds=15,
+        seconds=40,
         parameters=269_322,
     ),
     "mlp-256-256-onehot": ModelRow(
@@ -218,7 +218,7 @@ MODELS: dict[str, ModelRow] = {
         builder="published.mlp_256_256_onehot",
         about="two hidden layers of 256, one-hot labels, plain SGD, 100 epochs",
         source="S0-ANN-onehot",
-        seconds=80,
+        seconds=170,
         parameters=269_322,
     ),
     "cnn-6-16-120": ModelRow(
@@ -227,7 +227,7 @@ MODELS: dict[str, ModelRow] = {
         builder="published.cnn_6_16_120",
         about="LeNet's widths on images resized to 32×32",
         source="S0-CNN-OLD",
-        seconds=180,
+        seconds=300,
         parameters=180_554,
     ),
     "cnn-16-16-100": ModelRow(
@@ -236,7 +236,7 @@ MODELS: dict[str, ModelRow] = {
         builder="published.cnn_16_16_100",
         about="three convolutions, two dense layers",
         source="S0-CNN",
-        seconds=180,
+        seconds=200,
         parameters=126_310,
     ),
     "cnn-32-64-64": ModelRow(
@@ -245,7 +245,7 @@ MODELS: dict[str, ModelRow] = {
         builder="published.cnn_32_64_64",
         about="three convolutions, each pooled",
         source="S2-CNN1",
-        seconds=90,
+        seconds=130,
         parameters=60_554,
     ),
     "cnn-64x4": ModelRow(
@@ -254,7 +254,7 @@ MODELS: dict[str, ModelRow] = {
         builder="published.cnn_64x4",
         about="four convolutions of 64",
         source="S2-CNN2",
-        seconds=180,
+        seconds=240,
         parameters=119_065,
     ),
     "cnn-32": ModelRow(
@@ -263,7 +263,7 @@ MODELS: dict[str, ModelRow] = {
         builder="published.cnn_32",
         about="one convolution, two dense layers",
         source="S3-CNN1",
-        seconds=40,
+        seconds=45,
         parameters=693_962,
     ),
     "cnn-32-64": ModelRow(
@@ -272,7 +272,7 @@ MODELS: dict[str, ModelRow] = {
         builder="published.cnn_32_64",
         about="two convolutions, four dense layers, dropout",
         source="S3-CNN2",
-        seconds=90,
+        seconds=100,
         parameters=159_882,
     ),
     "cnn-64-128-64": ModelRow(
@@ -281,7 +281,7 @@ MODELS: dict[str, ModelRow] = {
         builder="published.cnn_64_128_64",
         about="three convolutions, five dense layers, dropout",
         source="S3-CNN3",
-        seconds=480,
+        seconds=590,
         parameters=289_610,
     ),
     "cnn-16-32-64-128": ModelRow(

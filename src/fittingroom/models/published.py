@@ -3,8 +3,8 @@
 A builder takes any field of ``Recipe`` (``epochs=3``), any option of its network
 (``hidden=(64,)``), and ``image_shape``, ``mirror_keeps_class`` and ``random_state``. Each says
 where it comes from, how long it takes on two laptop cores and what accuracy to expect on the
-official Fashion-MNIST test images after training on 54,000. Only the times of ``mlp-532``,
-``cnn-32`` and ``swift`` were measured on such a machine; the others are estimates.
+official Fashion-MNIST test images after training on 54,000. The cores have bfloat16 matrix
+instructions; without them convolutions take several times as long.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _FOR_RECIPE = {field.name for field in dataclasses.fields(Recipe)}
 
 
 def mlp_10_10(**options: Any) -> NetworkClassifier:
-    """Two hidden layers of 10: S1-MLP, 100 epochs of Adam. About 90 s; 0.835 to 0.865."""
+    """Two hidden layers of 10: S1-MLP, 100 epochs of Adam. About 150 s; 0.835 to 0.865."""
     return _classifier("mlp", {"hidden": (10, 10)}, Recipe(epochs=100), options)
 
 
@@ -49,7 +49,7 @@ def mlp_256_256(**options: Any) -> NetworkClassifier:
 
 
 def mlp_256_256_onehot(**options: Any) -> NetworkClassifier:
-    """The same with one-hot labels, as S0-ANN-onehot really ran. About 80 s; 0.880 to 0.902.
+    """The same with one-hot labels, as S0-ANN-onehot really ran. About 3 min; 0.880 to 0.902.
 
     Plain SGD and 100 epochs: not only the form of the loss differs from ``mlp-256-256``.
     """
@@ -58,7 +58,7 @@ def mlp_256_256_onehot(**options: Any) -> NetworkClassifier:
 
 
 def cnn_6_16_120(**options: Any) -> NetworkClassifier:
-    """LeNet's widths on images resized to 32 × 32: S0-CNN-OLD. About 3 min; about 0.905.
+    """LeNet's widths on images resized to 32 × 32: S0-CNN-OLD. About 5 min; 0.893 to 0.917.
 
     Keeps the epoch of the best validation accuracy of 50.
     """
@@ -76,13 +76,13 @@ def cnn_16_16_100(**options: Any) -> NetworkClassifier:
 
 
 def cnn_32_64_64(**options: Any) -> NetworkClassifier:
-    """Three convolutions, each pooled: S2-CNN1. About 90 s; 0.875 to 0.905."""
+    """Three convolutions, each pooled: S2-CNN1. About 2 min; 0.875 to 0.905."""
     net = {"features": (32, "pool", 64, "pool", 64, "pool"), "hidden": (64,)}
     return _classifier("cnn", net, Recipe(epochs=10), options)
 
 
 def cnn_64x4(**options: Any) -> NetworkClassifier:
-    """Four convolutions of 64: S2-CNN2. About 3 min; 0.893 to 0.915."""
+    """Four convolutions of 64: S2-CNN2. About 4 min; 0.893 to 0.915."""
     net = {"features": (64, "pool", 64, 64, 64, "pool"), "hidden": (13,)}
     return _classifier("cnn", net, Recipe(epochs=10), options)
 
@@ -94,7 +94,7 @@ def cnn_32(**options: Any) -> NetworkClassifier:
 
 
 def cnn_32_64(**options: Any) -> NetworkClassifier:
-    """Two convolutions, four dense layers, dropout: S3-CNN2. About 90 s; 0.890 to 0.913."""
+    """Two convolutions, four dense layers, dropout: S3-CNN2. About 100 s; 0.890 to 0.913."""
     net = {
         "features": (32, "pool", 64, "pool"),
         "stride": 2,
@@ -105,7 +105,7 @@ def cnn_32_64(**options: Any) -> NetworkClassifier:
 
 
 def cnn_64_128_64(**options: Any) -> NetworkClassifier:
-    """Three convolutions, five dense layers, dropout: S3-CNN3. About 8 min; 0.893 to 0.915."""
+    """Three convolutions, five dense layers, dropout: S3-CNN3. About 10 min; 0.893 to 0.915."""
     net = {
         "features": (64, "pool", 128, "pool", 64, "pool"),
         "stride": 2,
@@ -120,7 +120,7 @@ def cnn_16_32_64_128(
 ) -> NetworkClassifier:
     """Four convolutions without pooling, batch norm, augmentation: S4-CNN.
 
-    Hours on a laptop; about 0.944. After 10 epochs (some 20 min) 0.880 to 0.925. Up to 500
+    Hours on a laptop; about 0.944. After 10 epochs (some 12 min) 0.880 to 0.925. Up to 500
     epochs, stopped when the validation loss hasn't improved for 50, the best epoch's weights
     kept; its author let the test images decide that, here the validation images do.
 
