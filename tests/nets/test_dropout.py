@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from fittingroom.errors import InputError
 from fittingroom.nets.dropout import Dropout
 
 
@@ -53,3 +54,16 @@ def test_the_layout_of_the_input_is_kept() -> None:
 def test_prediction_drops_nothing() -> None:
     x = torch.rand(5)
     assert Dropout(0.5).eval()(x) is x
+
+
+def test_the_ends_of_the_range() -> None:
+    x = torch.rand(1000)
+    for nothing in (0.0, 1e-9):
+        assert torch.equal(Dropout(nothing)(x), x)
+    assert float((Dropout(1 - 1e-9)(x) == 0).float().mean()) > 0.99
+
+
+@pytest.mark.parametrize("rate", [-0.1, 1.0, 2.0, float("nan")])
+def test_a_rate_that_is_no_probability_is_refused(rate: float) -> None:
+    with pytest.raises(InputError, match="dropout rate"):
+        Dropout(rate)
