@@ -265,10 +265,11 @@ def entrants_of(models: Sequence[str] | Mapping[str, Any] | str) -> list[Entrant
     UnknownNameError, UsageError
         When a name is unknown or a model is none.
     """
-    named = models if isinstance(models, Mapping) else dict.fromkeys(names_of(models))
-    if not named:
-        raise UsageError("there is no model to compare; name at least one.")
-    return [_entrant(name, model) for name, model in named.items()]
+    if isinstance(models, Mapping) and models:
+        return [_entrant(name, model) for name, model in models.items()]
+    return [
+        Entrant(name=name) for name in names_of(models if isinstance(models, str) else [*models])
+    ]
 
 
 def _entrant(name: str, model: Any) -> Entrant:

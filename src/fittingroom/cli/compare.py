@@ -49,8 +49,6 @@ def command(
         raise UsageError(f"--keep-models is all, best or none, not {keep_models!r}.")
     if seeds < 1:
         raise UsageError(f"--seeds is {seeds}; at least 1 is needed.")
-    if not names:
-        raise UsageError("there is no model to compare; name at least one.")
 
     from fittingroom.bench.compare import compare
     from fittingroom.cli.progress import ProgressDisplay

@@ -12,7 +12,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal
 
-from fittingroom.errors import UnknownNameError
+from fittingroom.errors import UnknownNameError, UsageError
 
 if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
@@ -29,7 +29,8 @@ class ModelRow:
     builder : module and function that make the unfitted classifier
     about : what it is, in one line
     source : the published experiment that it re-creates
-    seconds : expected time to fit 54,000 images of 28×28 and to predict 16,000, on two laptop cores
+    seconds : expected time to fit 54,000 images of 28×28 and to predict 16,000, on two laptop
+        cores; outside the suite ``quick`` an estimate
     stock_seconds : the same without scikit-learn-intelex; None where that changes nothing
     deterministic : two fits with different seeds are equal
     parameters : numbers in a network for 28×28 images of ten classes
@@ -79,7 +80,10 @@ def names_of(models: Sequence[str] | str) -> tuple[str, ...]:
     Raises
     ------
     UnknownNameError : no such suite or row
+    UsageError : the list is empty
     """
+    if not models:
+        raise UsageError("there is no model to compare; name at least one.")
     if isinstance(models, str):
         if models not in SUITES:
             raise UnknownNameError("suite", models, SUITES)

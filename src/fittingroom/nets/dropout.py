@@ -17,7 +17,7 @@ class Dropout(nn.Module):
 
     PyTorch draws each element on its own, one after the other, on a processor: in a network that
     drops out from large maps that is nearly half of the training. Here one draw of 64 bits decides
-    on four elements, in the order in which they lie in memory; six times as fast.
+    on four elements, in the order in which they lie in memory; nearly five times as fast.
 
     Parameters
     ----------

@@ -84,7 +84,9 @@ def fit_catalogue_model(
     if full and _chooses(classifier):
         asked_twin = dataclasses.replace(asked, full=False)
         twin = store.find(asked_twin) or fit_catalogue_model(
-            *(store, dataset, model),
+            store,
+            dataset,
+            model,
             overrides=overrides,
             seed=seed,
             reads_test=False,
