@@ -104,6 +104,29 @@ def test_a_state_of_another_training_is_not_taken(small: Dataset, tmp_path: Path
         assert all(torch.equal(weights[key], found[key]) for key in weights)
 
 
+@pytest.mark.parametrize("changed", ["images", "labels", "weights", "mirroring"])
+def test_a_state_made_from_something_else_is_not_taken(
+    changed: str, small: Dataset, tmp_path: Path
+) -> None:
+    images = torch.from_numpy(small.train.images[:200].copy())
+    labels = torch.from_numpy(small.train.labels[:200].copy()).long()
+    checkpoint = Checkpoint(tmp_path / "state.safetensors", interval=0)
+    net = fresh("mlp")
+    train(net, images, labels, Recipe(epochs=2), checkpoint=checkpoint)
+    again = fresh("mlp")
+    assert train(again, images, labels, Recipe(epochs=2), checkpoint=checkpoint).seconds_before > 0
+    with torch.no_grad():
+        {"images": images, "labels": labels, "weights": next(net.parameters())}.get(
+            changed, torch.ones(1)
+        ).view(-1)[0] = 1
+    result = train(
+        *(net, images, labels, Recipe(epochs=2)),
+        checkpoint=checkpoint,
+        mirror_keeps_class=changed == "mirroring",
+    )
+    assert result.seconds_before == 0
+
+
 @pytest.mark.parametrize("damage", ["empty", "cut", "noise"])
 def test_a_damaged_file_is_said_and_not_taken(
     damage: str, tmp_path: Path, caplog: pytest.LogCaptureFixture

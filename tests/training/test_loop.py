@@ -13,15 +13,8 @@ from fittingroom.errors import NotFiniteError, UsageError
 from fittingroom.nets.cnn import CNN, NormalizedCNN
 from fittingroom.nets.mlp import MLP
 from fittingroom.training.augment import AUGMENTATIONS
-from fittingroom.training.loop import (
-    Epoch,
-    TrainingResult,
-    _batches,
-    best_epoch,
-    predict,
-    to_unit,
-    train,
-)
+from fittingroom.training.fit import Epoch, best_epoch
+from fittingroom.training.loop import TrainingResult, _batches, predict, to_unit, train
 from fittingroom.training.recipe import Recipe
 
 Data = tuple[Tensor, Tensor]

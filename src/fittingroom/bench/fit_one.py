@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -46,21 +47,14 @@ def fit_one(
     )
     store = open_store(runs, loaded)
     name = label(model, overrides)
-
-    def tell(kind: Any, done: int, detail: Mapping[str, Any]) -> None:
-        expected = None if overrides else row_of(model).expected_seconds()
-        on_progress(
-            Progress(
-                kind=kind,
-                model=name,
-                seed=asked.seed,
-                done=done,
-                total=1,
-                expected=expected,
-                detail=detail,
-            )
-        )
-
+    started = Progress(
+        kind="started",
+        model=name,
+        seed=asked.seed,
+        done=0,
+        total=1,
+        expected=None if overrides else row_of(model).expected_seconds(),
+    )
     if store.find(asked) is None:
         job = Job(
             dataset=str(loaded.location.resolve()),
@@ -72,12 +66,14 @@ def fit_one(
             reads_test=reads_test,
             overrides=dict(overrides),
         )
-        tell("started", 0, {})
+        on_progress(started)
         with Worker(Limits()) as worker:
-            outcome = worker.run(job, lambda event: tell("epoch", 0, event))
+            outcome = worker.run(
+                job, lambda event: on_progress(replace(started, kind="epoch", detail=event))
+            )
         if outcome.status != "ok":
             raise TrainingError(f"{name} was not fitted: {outcome.reason}")
-    tell("saved", 1, {})
+    on_progress(replace(started, kind="saved", done=1))
     if (run := store.find(asked)) is None:
         raise StoreError(f"the run of {name} is not in {store.folder}; was it deleted meanwhile?")
     return run

@@ -123,8 +123,8 @@ def fit_run(
     """Fit `classifier` as `asked` says, predict validation and test once each, save the run."""
     split = validation_split(dataset.train.labels)
     index = np.arange(len(dataset.train)) if asked.full else split.train
-    options: dict[str, Any] = {}
     checkpoint = Checkpoint(store.checkpoint_path(asked))
+    options: dict[str, Any] = {}
     if isinstance(classifier, NetworkClassifier):
         options |= {"on_epoch": on_epoch, "checkpoint": checkpoint}
         if twin_epoch is not None:
@@ -144,21 +144,15 @@ def fit_run(
         everything = np.arange(len(dataset.test))
         test, seconds_per_image = _predict(classifier, dataset.test, everything, dataset.n_classes)
 
-    record = RunRecord(
+    record = _record_of(
+        classifier,
         asked=asked,
         overrides=dict(overrides or {}),
         family=family,
         deterministic=deterministic,
         trained_on=len(index),
-        engine=getattr(classifier, "engine_", None) or _engine(classifier),
-        precision=getattr(classifier, "precision_", None),
-        device=getattr(classifier, "device_", None),
-        kept_epoch=getattr(classifier, "kept_epoch_", None),
         fit_seconds=fit_seconds,
         predict_us_per_image=None if seconds_per_image is None else 1e6 * seconds_per_image,
-        parameters=getattr(classifier, "n_parameters_", None),
-        peak_memory_bytes=peak_memory(),
-        environment=environment(),
     )
     run = store.save(
         record,
@@ -169,6 +163,20 @@ def fit_run(
     )
     checkpoint.remove()
     return run
+
+
+def _record_of(classifier: BaseEstimator, **figures: Any) -> RunRecord:
+    """The record of a fit: its figures, what the fitted classifier says, and the machine."""
+    return RunRecord(
+        engine=getattr(classifier, "engine_", None) or _engine(classifier),
+        precision=getattr(classifier, "precision_", None),
+        device=getattr(classifier, "device_", None),
+        kept_epoch=getattr(classifier, "kept_epoch_", None),
+        parameters=getattr(classifier, "n_parameters_", None),
+        peak_memory_bytes=peak_memory(),
+        environment=environment(),
+        **figures,
+    )
 
 
 def history_csv(history: list[Epoch] | None) -> str | None:

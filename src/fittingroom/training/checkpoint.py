@@ -77,7 +77,7 @@ class Checkpoint:
             return None
         try:
             with safe_open(self.path, "pt") as file:
-                facts = json.loads(file.metadata()["facts"])
+                facts = dict(json.loads(file.metadata()["facts"]))
                 return State({name: file.get_tensor(name) for name in file.keys()}, facts)  # noqa: SIM118
         except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
             log.warning("%s can't be read, the training starts anew: %s", self.path, error)

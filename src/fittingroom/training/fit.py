@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,9 +16,12 @@ from torch.nn import functional as F
 
 from fittingroom.training import precision
 from fittingroom.training.augment import AUGMENTATIONS
-from fittingroom.training.checkpoint import State
+from fittingroom.training.checkpoint import Checkpoint, State
 from fittingroom.training.optim import Average, make_optimizer
 from fittingroom.training.recipe import Recipe, Watch
+
+#: Of what a checkpoint holds; another one is not gone on from.
+STATE_VERSION = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,17 +67,8 @@ class Fit:
         self.history: list[Epoch] = []
         self.kept: dict[str, Tensor] | None = None
         self.seconds_before = 0.0  # spent by processes that were killed
-        # A checkpoint of another training than this is not gone on from.
-        self._identity = {
-            "net": repr(net),
-            "recipe": dataclasses.asdict(recipe),
-            "images": len(images),
-            "seed": seed,
-            "precision": self.precision,
-            "device": str(device),
-            "threads": torch.get_num_threads(),
-            "torch": torch.__version__,
-        }
+        self._seed = seed
+        self._identity: dict[str, Any] = {}
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Mean cross-entropy; the two forms are the same function (and are tested to be)."""
@@ -94,7 +90,44 @@ class Fit:
             return False
         return len(self.history) - best_epoch(self.history, self.recipe.watch) >= patience
 
-    def state(self, seconds: float) -> State:
+    @property
+    def kept_epoch(self) -> int:
+        """The epoch whose weights are the result if it ends here."""
+        chosen_by = self.recipe.chosen_by
+        return best_epoch(self.history, chosen_by) if chosen_by else len(self.history)
+
+    def resume(self, checkpoint: Checkpoint) -> None:
+        """Go on from what a checkpoint holds, if that is a state of this very training.
+
+        To be called before the first epoch: what a training is includes its first weights.
+        """
+        self._identity = self._identify()
+        state = checkpoint.read()
+        # Compared as JSON gives it back: tuples are lists there.
+        if state and state.facts.get("identity") == json.loads(json.dumps(self._identity)):
+            self._restore(state)
+
+    def save(self, checkpoint: Checkpoint, seconds: float) -> None:
+        """Write the state to a checkpoint that this training may be resumed from."""
+        checkpoint.write(self._state(seconds))
+
+    def _identify(self) -> dict[str, Any]:
+        """Everything that decides which bits this training ends with."""
+        return {
+            "version": STATE_VERSION,
+            "net": repr(self.net),
+            "weights": _digest(self.net.state_dict().values()),
+            "data": _digest([self.images, self.labels]),
+            "recipe": dataclasses.asdict(self.recipe),
+            "seed": self._seed,
+            "mirror_keeps_class": self.mirror_keeps_class,
+            "precision": self.precision,
+            "device": str(self.device),
+            "threads": torch.get_num_threads(),
+            "torch": torch.__version__,
+        }
+
+    def _state(self, seconds: float) -> State:
         """Everything that the epochs so far have changed."""
         optimizer = self.optimizer.state_dict()["state"]  # {number of the weight: {name: tensor}}
         groups = {
@@ -118,10 +151,7 @@ class Fit:
         }
         return State(tensors, facts)
 
-    def restore(self, state: State) -> None:
-        """Go on from a state, if it is one of this training."""
-        if state.facts.get("identity") != json.loads(json.dumps(self._identity)):
-            return
+    def _restore(self, state: State) -> None:
         groups: dict[str, dict[str, Tensor]] = {}
         for name, tensor in state.tensors.items():
             group, _, key = name.partition("/")
@@ -149,6 +179,14 @@ class Fit:
         if self.device.type == "cuda":
             states["cuda"] = torch.cuda.get_rng_state(self.device)
         return states
+
+
+def _digest(tensors: Iterable[Tensor]) -> str:
+    digest = hashlib.sha256()
+    for tensor in tensors:
+        digest.update(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.cpu().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def best_epoch(history: Sequence[Epoch], quantity: Watch) -> int:

@@ -20,7 +20,7 @@ from fittingroom.errors import NotFiniteError, UsageError
 from fittingroom.training import precision
 from fittingroom.training.augment import Batch
 from fittingroom.training.checkpoint import Checkpoint
-from fittingroom.training.fit import Epoch, Fit, best_epoch
+from fittingroom.training.fit import Epoch, Fit
 from fittingroom.training.memory import keep_freed_memory
 from fittingroom.training.optim import learning_rate
 from fittingroom.training.recipe import Recipe
@@ -89,40 +89,44 @@ def train(
         precision.threads(net, recipe.batch_size),
     ):
         torch.manual_seed(seed)  # dropout draws from the global generator
-        if checkpoint is not None and (state := checkpoint.read()) is not None:
-            fit.restore(state)
+        if checkpoint is not None:
+            fit.resume(checkpoint)
         while len(fit.history) < planned and not fit.out_of_patience():
-            number = len(fit.history) + 1
-            began = time.perf_counter()
-            train_loss, train_accuracy = _train_epoch(fit, number)
-            loss, accuracy = _measure(fit, validation) if validation else (None, None)
-            epoch = Epoch(
-                epoch=number,
-                learning_rate=learning_rate(recipe, number, 0.0),
-                train_loss=train_loss,
-                train_accuracy=train_accuracy,
-                validation_loss=loss,
-                validation_accuracy=accuracy,
-                seconds=time.perf_counter() - began,
-            )
-            _refuse_not_finite(epoch, fit.measured)
+            epoch = _epoch(fit, validation)
             fit.note(epoch)
             if checkpoint is not None and checkpoint.due:
-                checkpoint.write(fit.state(fit.seconds_before + time.perf_counter() - started))
+                fit.save(checkpoint, fit.seconds_before + time.perf_counter() - started)
             if on_epoch is not None:
                 on_epoch(epoch, planned)
     net.load_state_dict(fit.kept or fit.measured.state_dict())
     net.cpu().eval()
     return TrainingResult(
         history=tuple(fit.history),
-        kept_epoch=best_epoch(fit.history, recipe.chosen_by)
-        if recipe.chosen_by
-        else len(fit.history),
+        kept_epoch=fit.kept_epoch,
         precision=fit.precision,
         device=str(device),
         seconds=time.perf_counter() - started,
         seconds_before=fit.seconds_before,
     )
+
+
+def _epoch(fit: Fit, validation: tuple[Tensor, Tensor] | None) -> Epoch:
+    """The next epoch: trained, measured and found finite."""
+    number = len(fit.history) + 1
+    began = time.perf_counter()
+    train_loss, train_accuracy = _train_epoch(fit, number)
+    loss, accuracy = _measure(fit, validation) if validation else (None, None)
+    epoch = Epoch(
+        epoch=number,
+        learning_rate=learning_rate(fit.recipe, number, 0.0),
+        train_loss=train_loss,
+        train_accuracy=train_accuracy,
+        validation_loss=loss,
+        validation_accuracy=accuracy,
+        seconds=time.perf_counter() - began,
+    )
+    _refuse_not_finite(epoch, fit.measured)
+    return epoch
 
 
 def _train_epoch(fit: Fit, number: int) -> tuple[float, float]:
