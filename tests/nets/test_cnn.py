@@ -9,13 +9,16 @@ from torch.nn import functional as F
 
 from fittingroom.errors import InputError
 from fittingroom.nets.cnn import CNN, NormalizedCNN
+from fittingroom.nets.normalization import BatchNorm
 
 
-def test_pooling_before_relu_is_pooling_after_it() -> None:
+def test_it_computes_what_the_plain_layers_compute() -> None:
     net = CNN(features=(4, "pool", 8, "pool"), hidden=(6,)).eval()
     x = torch.rand(3, 1, 28, 28)
     conv1, conv2 = (layer for layer in net.features if isinstance(layer, nn.Conv2d))
-    maps = F.max_pool2d(F.relu(conv2(F.max_pool2d(F.relu(conv1(x)), 2))), 2)
+    maps = x
+    for conv in (conv1, conv2):
+        maps = F.max_pool2d(F.relu(F.conv2d(maps, conv.weight, conv.bias)), 2)
     expected = net.classifier(maps.permute(0, 2, 3, 1).flatten(1))
     torch.testing.assert_close(net(x), expected)
 
@@ -24,7 +27,7 @@ def test_layers_stand_in_the_order_asked_for() -> None:
     net = CNN(features=(32, "pool", 64, "pool"), hidden=(8, 9), dropout=(0.25, 0.0), stride=2)
     kinds = [type(layer).__name__ for layer in (*net.features, *net.classifier)]
     assert kinds == [
-        *("Conv2d", "MaxPool2d", "ReLU", "Conv2d", "MaxPool2d", "ReLU"),
+        *("Stem", "Conv2d", "MaxPool"),
         *("Linear", "ReLU", "Dropout", "Linear", "ReLU", "Linear"),
     ]
     first, second = (layer for layer in net.features if isinstance(layer, nn.Conv2d))
@@ -64,9 +67,9 @@ def test_the_smallest_image_that_fits_fits() -> None:
 def test_normalized_cnn_has_norm_after_relu_then_dropout() -> None:
     net = NormalizedCNN(pooling=True)
     kinds = [type(layer).__name__ for layer in net.features]
-    block = ["Conv2d", "ReLU", "BatchNorm2d", "Dropout"]
-    pooled = ["Conv2d", "MaxPool2d", "ReLU", "BatchNorm2d", "Dropout"]
-    assert kinds == pooled * 2 + block * 2
+    assert kinds == ["Conv2d", "MaxPool", "BatchNorm"] * 2 + ["Conv2d", "BatchNorm"] * 2
+    norms = [layer for layer in net.features if isinstance(layer, BatchNorm)]
+    assert {(norm.relu, norm.dropout) for norm in norms} == {("before", 0.2)}
     assert [type(layer).__name__ for layer in net.classifier] == [
         *("Linear", "ReLU", "BatchNorm1d", "Dropout") * 3,
         "Linear",

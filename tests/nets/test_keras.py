@@ -24,9 +24,9 @@ def test_conv_fans_count_the_kernel_area() -> None:
 
 
 def test_batch_norm_has_kerass_constants() -> None:
-    for norm in (keras.batch_norm(4), keras.batch_norm_flat(4)):
+    for norm in (keras.batch_norm(4), keras.relu_norm_dropout(4, 0.2)):
         assert (norm.eps, norm.momentum) == (1e-3, 0.01)
     x = torch.full((8, 4), 3.0)
-    norm = keras.batch_norm_flat(4)
+    norm = keras.batch_norm(4)
     norm(x)
     assert torch.allclose(norm.running_mean, torch.full((4,), 0.03))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Literal
 
 from torch import Tensor, nn
@@ -11,6 +12,7 @@ from torch.nn import functional as F
 from fittingroom.errors import InputError
 from fittingroom.nets import keras
 from fittingroom.nets.dropout import Dropout
+from fittingroom.nets.pooling import MaxPool
 
 Feature = int | Literal["pool"]
 
@@ -18,7 +20,6 @@ Feature = int | Literal["pool"]
 class CNN(nn.Module):
     """Convolutions with ReLU, max-pooling of 2 × 2 where asked for, dense layers with ReLU.
 
-    Pooling comes before ReLU: the maximum commutes with it, and there is less to rectify.
     The maps are flattened channel last, the order in which they lie in memory.
 
     Parameters
@@ -52,15 +53,20 @@ class CNN(nn.Module):
         height, width = image_shape if resize is None else (resize, resize)
         layers: list[nn.Module] = []
         channels = 1
-        for feature in features:
-            if feature == "pool":
-                layers.insert(-1, nn.MaxPool2d(2))
-                height, width = height // 2, width // 2
+        for feature, following in pairwise([*features, None]):
+            if not isinstance(feature, int):
                 continue
             step = stride if layers else 1
             padding = step - 1
-            layers += [keras.conv(channels, feature, stride=step, padding=padding), nn.ReLU()]
             height, width = ((side + 2 * padding - 3) // step + 1 for side in (height, width))
+            pooled = following == "pool"
+            if pooled:
+                height, width = height // 2, width // 2
+            if pooled and not layers:
+                layers.append(keras.stem(feature))
+            else:
+                conv = keras.conv(channels, feature, stride=step, padding=padding)
+                layers += [conv, MaxPool(relu=True) if pooled else nn.ReLU()]
             channels = feature
         _refuse_vanished(image_shape, height, width)
         self.features = nn.Sequential(*layers)
@@ -119,9 +125,9 @@ class NormalizedCNN(nn.Module):
             layers.append(keras.conv(inputs, outputs))
             height, width = height - 2, width - 2
             if pooling and position < 2:
-                layers.append(nn.MaxPool2d(2))
+                layers.append(MaxPool())
                 height, width = height // 2, width // 2
-            layers += [nn.ReLU(), keras.batch_norm(outputs), Dropout(dropout)]
+            layers.append(keras.relu_norm_dropout(outputs, dropout))
         _refuse_vanished(image_shape, height, width)
         self.features = nn.Sequential(*layers)
 
@@ -129,7 +135,7 @@ class NormalizedCNN(nn.Module):
         widths = [channels[-1] * height * width, *hidden]
         for inputs, outputs in zip(widths, hidden, strict=False):
             dense += [keras.dense(inputs, outputs), nn.ReLU()]
-            dense += [keras.batch_norm_flat(outputs), Dropout(dropout)]
+            dense += [keras.batch_norm(outputs), Dropout(dropout)]
         self.classifier = nn.Sequential(*dense, keras.dense(widths[-1], n_classes))
 
     def forward(self, x: Tensor) -> Tensor:

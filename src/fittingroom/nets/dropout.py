@@ -1,27 +1,28 @@
-"""Dropout whose random numbers don't take longer than the convolutions beside it."""
+"""Dropout whose random numbers don't take longer than the products beside it."""
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fittingroom.errors import InputError
-
-#: An element is dropped by 16 random bits, so its rate is a multiple of 1 / 65,536.
-LEVELS = 2**16
+from fittingroom.nets.chance import LEVELS, draw_seed, kept_levels, random_bits
+from fittingroom.nets.compiled import as_stored, can_compile, compiled, in_parts, view
 
 
 class Dropout(nn.Module):
     """Zero each element with probability ``rate`` and scale the others up (Srivastava 2014).
 
-    PyTorch draws each element on its own, one after the other, on a processor: in a network that
-    drops out from large maps that is nearly half of the training. Here one draw of 64 bits decides
-    on four elements, in the order in which they lie in memory; nearly five times as fast.
+    PyTorch draws the elements' random numbers one after the other on a processor, and takes up to
+    half of a training for it.
 
     Parameters
     ----------
-    rate : probability of being dropped, 0 to 1 exclusive, rounded to a multiple of 1 / 65,536
+    rate : probability of being dropped, 0 to 1 exclusive, rounded to a multiple of 1 / 2³²
 
     Raises
     ------
@@ -33,21 +34,40 @@ class Dropout(nn.Module):
         if not 0 <= rate < 1:
             raise InputError(f"a dropout rate of {rate} drops nothing sensible; give 0 to below 1.")
         self.rate = rate
-        self._kept_levels = max(1, round((1 - rate) * LEVELS))
 
     def extra_repr(self) -> str:
         return f"rate={self.rate}"
 
     def forward(self, x: Tensor) -> Tensor:
         """The same shape; the input itself where the network predicts or nothing is dropped."""
-        if not self.training or self._kept_levels == LEVELS:
+        if not self.training or self.rate * LEVELS < 1:
             return x
-        if x.device.type != "cpu":  # a GPU's own kernel is one pass already
-            return F.dropout(x, self.rate)
-        draws = torch.empty((x.numel() + 3) // 4, dtype=torch.int64).random_(-(2**63), None)
-        # Of the int16 values, which begin at -32,768, the highest keep an element.
-        first_kept = LEVELS // 2 - self._kept_levels
-        kept = draws.view(torch.int16)[: x.numel()].clamp_(first_kept - 1, first_kept)
-        noise = kept.sub_(first_kept - 1).to(x.dtype).mul_(LEVELS / self._kept_levels)
-        # Laid out as the input is, so that what follows needn't copy it.
-        return x * noise.as_strided(x.shape, torch.empty_like(x).stride())
+        if can_compile(x):
+            y: Tensor = _Dropout.apply(x, self.rate)  # type: ignore[no-untyped-call]
+            return y
+        return F.dropout(x, self.rate)
+
+
+class _Dropout(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, rate: float) -> Tensor:
+        # Each element's factor, 0 where it is dropped; the gradient passes where the value did.
+        ctx.factors = torch.empty_like(x)  # laid out as x is, without gaps
+        flat = view(ctx.factors.as_strided((x.numel(),), (1,)))
+        factor = np.float32(1 / (1 - rate))
+        in_parts(_draw, x.numel(), x.numel(), flat, draw_seed(), kept_levels(rate), factor)
+        y: Tensor = x * ctx.factors
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        return gradients[0] * ctx.factors, None
+
+
+@compiled
+def _draw(
+    start: int, stop: int, part: int, factors: Any, seed: Any, levels: Any, factor: Any
+) -> None:
+    for i in range(start, stop):
+        kept = random_bits(seed, i) < levels
+        factors[i] = as_stored(factor if kept else np.float32(0), factors[i])

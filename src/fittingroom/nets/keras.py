@@ -6,7 +6,14 @@ keeps 0.99 of its running figures and adds 1e-3 to the variance.
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from torch import nn
+
+from fittingroom.nets.normalization import BatchNorm
+from fittingroom.nets.stem import Stem
+
+Conv = TypeVar("Conv", bound=nn.Conv2d)
 
 
 def dense(inputs: int, outputs: int) -> nn.Linear:
@@ -18,16 +25,25 @@ def dense(inputs: int, outputs: int) -> nn.Linear:
 
 def conv(inputs: int, outputs: int, *, stride: int = 1, padding: int = 0) -> nn.Conv2d:
     """A 3 × 3 convolution; the fans of its initialisation include the kernel's area."""
-    layer = nn.Conv2d(inputs, outputs, 3, stride=stride, padding=padding)
+    return _initialized(nn.Conv2d(inputs, outputs, 3, stride=stride, padding=padding))
+
+
+def stem(outputs: int) -> Stem:
+    """The same for images of one channel, with the pooling and ReLU that follow."""
+    return _initialized(Stem(outputs))
+
+
+def relu_norm_dropout(channels: int, rate: float) -> BatchNorm:
+    """ReLU, batch norm and dropout of maps."""
+    return BatchNorm(channels, relu="before", dropout=rate, eps=1e-3, momentum=0.01)
+
+
+def batch_norm(features: int) -> nn.BatchNorm1d:
+    return nn.BatchNorm1d(features, eps=1e-3, momentum=0.01)
+
+
+def _initialized(layer: Conv) -> Conv:
     nn.init.xavier_uniform_(layer.weight)
     assert layer.bias is not None
     nn.init.zeros_(layer.bias)
     return layer
-
-
-def batch_norm(channels: int) -> nn.BatchNorm2d:
-    return nn.BatchNorm2d(channels, eps=1e-3, momentum=0.01)
-
-
-def batch_norm_flat(features: int) -> nn.BatchNorm1d:
-    return nn.BatchNorm1d(features, eps=1e-3, momentum=0.01)

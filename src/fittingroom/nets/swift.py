@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fittingroom.errors import InputError
+from fittingroom.nets.normalization import BatchNorm
+from fittingroom.nets.pooling import MaxPool
 
 #: Side of the whitened patches.
 PATCH = 3
@@ -105,9 +107,8 @@ class _Block(nn.Sequential):
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__(
             _near_identity(inputs, outputs),
-            nn.MaxPool2d(2),
-            nn.BatchNorm2d(outputs),
-            nn.ReLU(),
+            MaxPool(),
+            BatchNorm(outputs, relu="after"),
         )
 
 

@@ -1,0 +1,107 @@
+"""Loops over maps, compiled by Numba: what PyTorch does slowly on a processor.
+
+Between two convolutions PyTorch makes one pass over all maps for each small operation, most of them
+far below the speed of the memory. A kernel here does the work of several in one pass. It takes
+NumPy views of tensors, laid out channels-last; bfloat16, which NumPy lacks, as int16 bits.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar, cast
+
+import numpy as np
+import torch
+from numba import njit, types
+from numba.extending import overload
+from torch import Tensor
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+#: Elements below which a second thread costs more than it gives.
+SMALL = 2**15
+
+
+def compiled(function: F) -> F:
+    """Compile a kernel at its first call; later processes find it in the cache on disk."""
+    # fastmath lets sums be vectorised; NaN and infinity must keep their meaning.
+    math = {"reassoc", "contract", "nsz", "arcp"}
+    return cast(F, njit(cache=True, nogil=True, error_model="numpy", fastmath=math)(function))
+
+
+def in_parts(kernel: Callable[..., None], n: int, elements: int, *arguments: Any) -> None:
+    """Call ``kernel(start, stop, part, *arguments)`` for parts of 0 … n, one on each thread."""
+    parts = count_parts(n, elements)
+    bounds = [n * part // parts for part in range(parts + 1)]
+    others = [
+        _threads(os.getpid()).submit(kernel, bounds[part], bounds[part + 1], part, *arguments)
+        for part in range(1, parts)
+    ]
+    kernel(0, bounds[1], 0, *arguments)
+    for other in others:
+        other.result()
+
+
+def count_parts(n: int, elements: int) -> int:
+    """How many parts ``in_parts`` makes of n images that have so many elements together."""
+    return 1 if elements < SMALL else max(1, min(n, torch.get_num_threads()))
+
+
+@functools.cache
+def _threads(pid: int) -> ThreadPoolExecutor:
+    """The threads of this process; a forked child has none of its parent's."""
+    return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="fittingroom")
+
+
+def can_compile(x: Tensor) -> bool:
+    """Whether the kernels take this tensor."""
+    return x.device.type == "cpu" and x.dtype in (torch.float32, torch.bfloat16)
+
+
+def view(x: Tensor) -> np.ndarray[Any, Any]:
+    """A tensor's memory as an array; maps (n, c, h, w) become (n, h, w, c), bfloat16 int16."""
+    x = x.detach()
+    if x.ndim == 4:
+        x = x.permute(0, 2, 3, 1)
+    return (x.view(torch.int16) if x.dtype == torch.bfloat16 else x).numpy()
+
+
+def channels_last(x: Tensor) -> Tensor:
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+def as_float(x: Any) -> Any:
+    """In a kernel: an element as float32."""
+    raise NotImplementedError("only in compiled kernels")
+
+
+def as_stored(x: Any, like: Any) -> Any:
+    """In a kernel: a float32 number as an array stores it that holds elements such as ``like``."""
+    raise NotImplementedError("only in compiled kernels")
+
+
+@overload(as_float, inline="always")
+def _as_float(x: Any) -> Any:
+    def widened(x: Any) -> Any:  # the bits of a bfloat16 are the upper half of a float32's
+        return np.int32(np.int32(x) << np.int32(16)).view(np.float32)
+
+    def unchanged(x: Any) -> Any:
+        return x
+
+    return widened if isinstance(x, types.Integer) else unchanged
+
+
+@overload(as_stored, inline="always")
+def _as_stored(x: Any, like: Any) -> Any:
+    def rounded(x: Any, like: Any) -> Any:
+        bits = np.float32(x).view(np.int32)
+        to_even = np.int32(0x7FFF) + ((bits >> np.int32(16)) & np.int32(1))
+        return np.int16((bits + to_even) >> np.int32(16))
+
+    def unchanged(x: Any, like: Any) -> Any:
+        return np.float32(x)
+
+    return rounded if isinstance(like, types.Integer) else unchanged

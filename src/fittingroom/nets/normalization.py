@@ -1,0 +1,270 @@
+"""Batch norm together with the ReLU before or after it and the dropout behind it."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from fittingroom.nets.chance import draw_seed, kept_levels, random_bits
+from fittingroom.nets.compiled import (
+    as_float,
+    as_stored,
+    can_compile,
+    channels_last,
+    compiled,
+    count_parts,
+    in_parts,
+    view,
+)
+
+
+class BatchNorm(nn.BatchNorm2d):
+    """Batch norm of maps (Ioffe and Szegedy 2015), with what stands around it, in two passes.
+
+    PyTorch makes a pass, or two, for each of ReLU, batch norm and dropout, and keeps the maps
+    between them for the backward pass. Here one pass takes the channels' means and variances,
+    one does the rest, and only the input is kept.
+
+    Parameters
+    ----------
+    channels : of the maps
+    relu : ``"before"`` or ``"after"`` the normalization, or None
+    dropout : probability with which an element is then zeroed and the others scaled up
+    eps, momentum : as in ``nn.BatchNorm2d``
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        relu: Literal["before", "after"] | None = None,
+        dropout: float = 0.0,
+        eps: float = 1e-5,
+        momentum: float = 0.1,
+    ) -> None:
+        super().__init__(channels, eps=eps, momentum=momentum)
+        self.relu, self.dropout = relu, dropout
+
+    def extra_repr(self) -> str:
+        channels = self.num_features
+        return f"{channels}, eps={self.eps}, relu={self.relu!r}, dropout={self.dropout}"
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(batch, channels, h, w)`` to the same shape."""
+        if self.training and can_compile(x):
+            return self._compiled(x)
+        if self.relu == "before":
+            x = F.relu(x)
+        x = super().forward(x)
+        if self.relu == "after":
+            x = F.relu(x)
+        return F.dropout(x, self.dropout, self.training)
+
+    def _compiled(self, x: Tensor) -> Tensor:
+        floors = (
+            np.float32(0 if self.relu == "before" else -math.inf),
+            np.float32(0 if self.relu == "after" else -math.inf),
+        )
+        y: Tensor
+        y, mean, variance = _Normalize.apply(  # type: ignore[no-untyped-call]
+            *(x, self.weight, self.bias, self.eps, floors, self.dropout)
+        )
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        assert self.num_batches_tracked is not None
+        assert self.momentum is not None
+        n = x.numel() // x.shape[1]
+        self.num_batches_tracked += 1
+        self.running_mean.lerp_(mean, self.momentum)
+        self.running_var.lerp_(variance * (n / max(n - 1, 1)), self.momentum)
+        return y
+
+
+class _Normalize(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        eps: float,
+        floors: tuple[np.float32, np.float32],
+        dropout: float,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        x = channels_last(x)
+        parts = count_parts(len(x), x.numel())
+        sums = np.zeros((parts, 2, x.shape[1]), np.float64)
+        in_parts(_sum, len(x), x.numel(), view(x), floors[0], sums)
+        total = torch.from_numpy(sums.sum(axis=0)) / (x.numel() // x.shape[1])
+        mean, variance = total[0], (total[1] - total[0].square()).clamp_min(0)
+        inverse = (variance + eps).rsqrt()
+        scale = (weight.detach() * inverse).float()
+        shift = (bias.detach() - mean * scale).float()
+
+        y = torch.empty_like(x)
+        chance = (draw_seed() if dropout else np.uint32(0), kept_levels(dropout))
+        factor = np.float32(1 / (1 - dropout))
+        n, channels, height, width = x.shape if dropout else (0, 0, 0, 0)
+        kept = np.empty((n, height, width, channels), np.bool_)
+        ctx.constants = (*floors, view(scale), view(shift), dropout > 0, factor, kept)
+        ctx.mean, ctx.inverse = mean, inverse
+        ctx.save_for_backward(x)
+        in_parts(_normalize, len(x), x.numel(), view(x), *ctx.constants, *chance, view(y))
+        mean, variance = mean.float(), variance.float()
+        ctx.mark_non_differentiable(mean, variance)
+        return y, mean, variance
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None, None]:
+        (x,) = ctx.saved_tensors
+        g = channels_last(gradients[0])
+        n, channels = x.numel() // x.shape[1], x.shape[1]
+        parts = count_parts(len(x), x.numel())
+        sums = np.zeros((parts, 2, channels), np.float64)
+        in_parts(_sum_gradients, len(x), x.numel(), view(x), view(g), *ctx.constants, sums)
+        # of the gradients before the dropout and the ReLU, and of these times the input
+        for_bias, products = torch.from_numpy(sums.sum(axis=0))
+        for_weight = (products - ctx.mean * for_bias) * ctx.inverse
+        scale = torch.from_numpy(ctx.constants[2])
+        slope = (-scale * ctx.inverse * for_weight / n).float()
+        level = (-scale * for_bias / n - slope * ctx.mean).float()
+        d = torch.empty_like(x)
+        in_parts(
+            *(_propagate, len(x), x.numel(), view(x), view(g), *ctx.constants),
+            *(view(slope), view(level), view(d)),
+        )
+        return d, for_weight.float(), for_bias.float(), None, None, None
+
+
+@compiled
+def _sum(start: int, stop: int, part: int, x: Any, before: Any, sums: Any) -> None:
+    channels = x.shape[3]
+    ones = np.empty(channels, np.float32)  # of one row of pixels: sums of sums lose less
+    squares = np.empty(channels, np.float32)
+    for i in range(start, stop):
+        for r in range(x.shape[1]):
+            ones[:] = 0
+            squares[:] = 0
+            for c in range(x.shape[2]):
+                for k in range(channels):
+                    value = as_float(x[i, r, c, k])
+                    value = before if value <= before else value
+                    ones[k] += value
+                    squares[k] += value * value
+            for k in range(channels):
+                sums[part, 0, k] += ones[k]
+                sums[part, 1, k] += squares[k]
+
+
+@compiled
+def _normalize(
+    start: int,
+    stop: int,
+    part: int,
+    x: Any,
+    before: Any,
+    after: Any,
+    scale: Any,
+    shift: Any,
+    drops: Any,
+    factor: Any,
+    kept: Any,
+    seed: Any,
+    levels: Any,
+    y: Any,
+) -> None:
+    height, width, channels = x.shape[1:]
+    for i in range(start, stop):
+        for r in range(height):
+            for c in range(width):
+                first = ((i * height + r) * width + c) * channels
+                for k in range(channels):
+                    value = as_float(x[i, r, c, k])
+                    value = before if value <= before else value
+                    value = value * scale[k] + shift[k]
+                    value = after if value <= after else value
+                    if drops:
+                        lives = random_bits(seed, first + k) < levels
+                        value = value * factor if lives else np.float32(0)
+                        kept[i, r, c, k] = lives
+                    y[i, r, c, k] = as_stored(value, y[i, r, c, k])
+
+
+@compiled
+def _sum_gradients(
+    start: int,
+    stop: int,
+    part: int,
+    x: Any,
+    g: Any,
+    before: Any,
+    after: Any,
+    scale: Any,
+    shift: Any,
+    drops: Any,
+    factor: Any,
+    kept: Any,
+    sums: Any,
+) -> None:
+    height, width, channels = x.shape[1:]
+    ones = np.empty(channels, np.float32)
+    products = np.empty(channels, np.float32)
+    for i in range(start, stop):
+        for r in range(height):
+            ones[:] = 0
+            products[:] = 0
+            for c in range(width):
+                for k in range(channels):
+                    value = as_float(x[i, r, c, k])
+                    value = before if value <= before else value
+                    gradient = as_float(g[i, r, c, k])
+                    lives = value * scale[k] + shift[k] > after
+                    gradient = gradient if lives else np.float32(0)
+                    if drops:
+                        gradient = gradient * factor if kept[i, r, c, k] else np.float32(0)
+                    ones[k] += gradient
+                    products[k] += gradient * value
+            for k in range(channels):
+                sums[part, 0, k] += ones[k]
+                sums[part, 1, k] += products[k]
+
+
+@compiled
+def _propagate(
+    start: int,
+    stop: int,
+    part: int,
+    x: Any,
+    g: Any,
+    before: Any,
+    after: Any,
+    scale: Any,
+    shift: Any,
+    drops: Any,
+    factor: Any,
+    kept: Any,
+    slope: Any,
+    level: Any,
+    d: Any,
+) -> None:
+    height, width, channels = x.shape[1:]
+    for i in range(start, stop):
+        for r in range(height):
+            for c in range(width):
+                for k in range(channels):
+                    value = as_float(x[i, r, c, k])
+                    passes = value > before
+                    value = before if value <= before else value
+                    gradient = as_float(g[i, r, c, k])
+                    lives = value * scale[k] + shift[k] > after
+                    gradient = gradient if lives else np.float32(0)
+                    if drops:
+                        gradient = gradient * factor if kept[i, r, c, k] else np.float32(0)
+                    result = scale[k] * gradient + slope[k] * value + level[k]
+                    result = result if passes else np.float32(0)
+                    d[i, r, c, k] = as_stored(result, d[i, r, c, k])

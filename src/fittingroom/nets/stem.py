@@ -1,0 +1,143 @@
+"""The first convolution of a small network, with its pooling and ReLU, in one pass."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from fittingroom.nets.compiled import (
+    as_float,
+    as_stored,
+    can_compile,
+    compiled,
+    count_parts,
+    in_parts,
+    view,
+)
+from fittingroom.nets.pooling import NOWHERE
+
+
+class Stem(nn.Conv2d):
+    """A 3 × 3 convolution of one channel without padding, max-pooled by 2 × 2, and its ReLU.
+
+    With a single input channel a convolution is all memory and no arithmetic: its maps, the
+    largest of the network, are written, read, pooled and thrown away. Here they never exist. The
+    sums are float32 whatever the precision of the training.
+
+    Parameters
+    ----------
+    channels : of the output
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(1, channels, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(batch, 1, h, w)`` to ``(batch, channels, (h - 2) // 2, (w - 2) // 2)``."""
+        if can_compile(x) and x.dtype == torch.float32 and not x.requires_grad:
+            maps: Tensor = _Stem.apply(x, self.weight, self.bias)  # type: ignore[no-untyped-call]
+            return maps
+        return F.relu(F.max_pool2d(super().forward(x), 2))
+
+
+class _Stem(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        n, _, height, width = x.shape
+        channels = len(weight)
+        shape = n, channels, (height - 2) // 2, (width - 2) // 2
+        half = torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu")
+        y = torch.empty(shape, dtype=half or x.dtype, memory_format=torch.channels_last)
+        places = np.empty((n, *shape[2:], channels), np.uint8)
+        pixels = x[:, 0].numpy()  # (n, h, w)
+        kernel = np.ascontiguousarray(weight.detach()[:, 0].permute(1, 2, 0).numpy())
+        in_parts(_convolve, n, y.numel(), pixels, kernel, view(bias), view(y), places)
+        ctx.pixels, ctx.places = pixels, places
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[None, Tensor, Tensor]:
+        g = gradients[0].contiguous(memory_format=torch.channels_last)
+        n, channels = g.shape[:2]
+        parts = count_parts(n, g.numel())
+        for_kernel = np.zeros((parts, 3, 3, channels), np.float32)
+        for_bias = np.zeros((parts, channels), np.float32)
+        in_parts(*(_gradients, n, g.numel()), ctx.pixels, view(g), ctx.places, for_kernel, for_bias)
+        weight = torch.from_numpy(for_kernel.sum(axis=0)).permute(2, 0, 1)[:, None]
+        return None, weight.contiguous(), torch.from_numpy(for_bias.sum(axis=0))
+
+
+@compiled
+def _convolve(
+    start: int, stop: int, part: int, x: Any, kernel: Any, bias: Any, y: Any, places: Any
+) -> None:
+    for i in range(start, stop):
+        for r in range(y.shape[1]):
+            for c in range(y.shape[2]):
+                for k in range(y.shape[3]):
+                    best = bias[k]
+                    right = bias[k]
+                    below = bias[k]
+                    across = bias[k]
+                    for u in range(3):
+                        for v in range(3):
+                            w = kernel[u, v, k]
+                            best += w * x[i, 2 * r + u, 2 * c + v]
+                            right += w * x[i, 2 * r + u, 2 * c + v + 1]
+                            below += w * x[i, 2 * r + u + 1, 2 * c + v]
+                            across += w * x[i, 2 * r + u + 1, 2 * c + v + 1]
+                    place = np.uint8(0)
+                    place = np.uint8(1) if right > best else place
+                    best = right if right > best else best
+                    place = np.uint8(2) if below > best else place
+                    best = below if below > best else best
+                    place = np.uint8(3) if across > best else place
+                    best = across if across > best else best
+                    place = np.uint8(NOWHERE) if best <= 0 else place
+                    best = np.float32(0) if best <= 0 else best
+                    y[i, r, c, k] = as_stored(best, y[i, r, c, k])
+                    places[i, r, c, k] = place
+
+
+@compiled
+def _gradients(
+    start: int, stop: int, part: int, x: Any, g: Any, places: Any, for_kernel: Any, for_bias: Any
+) -> None:
+    channels = g.shape[3]
+    zero = np.float32(0)
+    # The gradient of each of the four pixels that a maximum was taken over, for one place.
+    here = np.empty(channels, np.float32)
+    right = np.empty(channels, np.float32)
+    below = np.empty(channels, np.float32)
+    across = np.empty(channels, np.float32)
+    kernel = np.empty((3, 3, channels), np.float32)  # of one image: sums of sums lose less
+    bias = np.empty(channels, np.float32)
+    for i in range(start, stop):
+        kernel[:] = 0
+        bias[:] = 0
+        for r in range(g.shape[1]):
+            for c in range(g.shape[2]):
+                for k in range(channels):
+                    value = as_float(g[i, r, c, k])
+                    place = places[i, r, c, k]
+                    here[k] = value if place == 0 else zero
+                    right[k] = value if place == 1 else zero
+                    below[k] = value if place == 2 else zero
+                    across[k] = value if place == 3 else zero
+                    bias[k] += value if place < NOWHERE else zero
+                for u in range(3):
+                    for v in range(3):
+                        a = x[i, 2 * r + u, 2 * c + v]
+                        b = x[i, 2 * r + u, 2 * c + v + 1]
+                        d = x[i, 2 * r + u + 1, 2 * c + v]
+                        e = x[i, 2 * r + u + 1, 2 * c + v + 1]
+                        for k in range(channels):
+                            kernel[u, v, k] += (
+                                here[k] * a + right[k] * b + below[k] * d + across[k] * e
+                            )
+        for_kernel[part] += kernel
+        for_bias[part] += bias
