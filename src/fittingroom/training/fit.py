@@ -17,8 +17,9 @@ from torch.nn import functional as F
 from fittingroom.training import precision
 from fittingroom.training.augment import AUGMENTATIONS
 from fittingroom.training.checkpoint import Checkpoint, State
-from fittingroom.training.optim import Average, make_optimizer
+from fittingroom.training.optim import Average
 from fittingroom.training.recipe import Recipe, Watch
+from fittingroom.training.step import make_step
 
 #: Of what a checkpoint holds; another one is not gone on from.
 STATE_VERSION = 1
@@ -59,7 +60,7 @@ class Fit:
         self.device = device
         self.precision = precision.resolve(recipe.precision, net, device)
         self.mirror_keeps_class = mirror_keeps_class
-        self.optimizer = make_optimizer(net, recipe)
+        self.step = make_step(net, recipe, self.loss, self.precision, device)
         self.average = Average(net, recipe.averaging) if recipe.averaging else None
         self.measured = net if self.average is None else self.average.net
         self.augment = AUGMENTATIONS[recipe.augmentation]
@@ -129,12 +130,11 @@ class Fit:
 
     def _state(self, seconds: float) -> State:
         """Everything that the epochs so far have changed."""
-        optimizer = self.optimizer.state_dict()["state"]  # {number of the weight: {name: tensor}}
         groups = {
             "net": self.net.state_dict(),
             "kept": self.kept or {},
             "average": self.average.net.state_dict() if self.average else {},
-            **{f"optimizer.{number}": tensors for number, tensors in optimizer.items()},
+            "step": self.step.state(),
             "random": self._random_states(),
         }
         tensors = {
@@ -161,12 +161,7 @@ class Fit:
             self.average.net.load_state_dict(groups["average"])
             self.average.steps = state.facts["average_steps"]
         self.kept = groups.get("kept")
-        optimizer = {
-            int(group.removeprefix("optimizer.")): tensors
-            for group, tensors in groups.items()
-            if group.startswith("optimizer.")
-        }
-        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": optimizer})
+        self.step.load(groups.get("step", {}))
         self.generator.set_state(groups["random"]["order"])
         torch.set_rng_state(groups["random"]["cpu"])
         if self.device.type == "cuda":

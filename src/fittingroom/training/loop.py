@@ -138,8 +138,6 @@ def _train_epoch(fit: Fit, number: int) -> tuple[float, float]:
     seen: list[Tensor] = []  # each batch's logits; looked at once, after the last step
     fit.net.train()
     for start, stop in _batches(n, fit.recipe.batch_size):
-        for group in fit.optimizer.param_groups:
-            group["lr"] = learning_rate(fit.recipe, number, start / n)
         batch = Batch(
             images=to_unit(images[start:stop]),
             positions=order[start:stop],
@@ -147,15 +145,11 @@ def _train_epoch(fit: Fit, number: int) -> tuple[float, float]:
             mirror_keeps_class=fit.mirror_keeps_class,
             generator=fit.generator,
         )
-        with precision.autocast(fit.precision, fit.device):
-            logits = fit.net(_channel_last(fit.augment(batch)[:, 0]))
-        logits = logits.float()
-        fit.loss(logits, labels[start:stop]).backward()  # type: ignore[no-untyped-call]
-        fit.optimizer.step()
-        fit.optimizer.zero_grad()
+        changed = _channel_last(fit.augment(batch)[:, 0])
+        rate = learning_rate(fit.recipe, number, start / n)
+        seen.append(fit.step(changed, labels[start:stop], rate))
         if fit.average is not None:
             fit.average.update()
-        seen.append(logits.detach())
     logits = torch.cat(seen)  # (n, classes)
     return float(fit.loss(logits, labels)), _accuracy(logits, labels)
 

@@ -10,6 +10,9 @@ from torch import Tensor, nn
 
 from fittingroom.training.recipe import Recipe
 
+#: Adam's decay rates and what is added to its denominator, as Keras has them.
+BETAS, EPSILON = (0.9, 0.999), 1e-7
+
 
 def make_optimizer(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     """The recipe's optimiser over the trainable weights; only kernels decay."""
@@ -26,7 +29,7 @@ def make_optimizer(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     fused = all(weight.device.type in ("cpu", "cuda") for weight in trained)
     if recipe.optimizer == "adam":
         return torch.optim.AdamW(
-            groups, lr=recipe.learning_rate, betas=(0.9, 0.999), eps=1e-7, fused=fused
+            groups, lr=recipe.learning_rate, betas=BETAS, eps=EPSILON, fused=fused
         )
     return torch.optim.SGD(
         groups,

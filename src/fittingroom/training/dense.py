@@ -1,0 +1,163 @@
+"""A step of a multilayer perceptron, written out.
+
+Its products take some tens of microseconds each. Recording them and playing them back takes about
+as long, an optimiser that goes from tensor to tensor longer still. Here the backward pass is three
+lines a layer, and a product adds its gradient where it is wanted. Rumelhart, Hinton and Williams
+1986, "Learning representations by back-propagating errors".
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from fittingroom.nets.compiled import compiled, view
+from fittingroom.nets.mlp import MLP
+from fittingroom.training.optim import BETAS, EPSILON
+from fittingroom.training.recipe import Recipe
+
+
+def can_write_out(net: nn.Module, recipe: Recipe, precision: str, device: torch.device) -> bool:
+    """Whether ``DenseStep`` serves for this training."""
+    plain = precision == "float32" and device.type == "cpu"
+    return isinstance(net, MLP) and plain and not recipe.weight_decay and not recipe.nesterov
+
+
+class DenseStep:
+    """A step of a multilayer perceptron in float32 on a processor, by plain SGD or Adam."""
+
+    def __init__(self, net: MLP, recipe: Recipe) -> None:
+        layers = [layer for layer in net.layers if isinstance(layer, nn.Linear)]
+        self._layers = [(layer.weight.detach(), layer.bias.detach()) for layer in layers]
+        self._update: _Update = (
+            _Adam(self._layers)
+            if recipe.optimizer == "adam"
+            else _Descent(self._layers, recipe.momentum)
+        )
+        classes, smoothing = layers[-1].out_features, recipe.label_smoothing
+        self._targets = torch.eye(classes) * (1 - smoothing) + smoothing / classes
+
+    @torch.no_grad()
+    def __call__(self, images: Tensor, labels: Tensor, learning_rate: float) -> Tensor:
+        """Logits (batch, classes) of images (batch, 1, height, width), before the update."""
+        activations = [images.flatten(1)]  # the input (batch, width) of each layer
+        for weight, bias in self._layers:
+            if len(activations) > 1:
+                activations[-1].relu_()
+            activations.append(torch.addmm(bias, activations[-1], weight.t()))
+        logits = activations.pop()
+        # Of softmax and cross-entropy together: probabilities minus targets.
+        delta = torch.softmax(logits, dim=1).sub_(F.embedding(labels, self._targets))
+        delta.div_(len(labels))
+        for layer in reversed(range(len(self._layers))):
+            before = delta
+            if layer:
+                before = torch.mm(delta, self._layers[layer][0])
+                before = torch.ops.aten.threshold_backward(before, activations[layer], 0)
+            self._update.take(layer, delta, activations[layer], learning_rate)
+            delta = before
+        self._update.finish(learning_rate)
+        return logits
+
+    def state(self) -> dict[str, Tensor]:
+        """What the optimiser remembers, by name."""
+        return self._update.state()
+
+    def load(self, state: dict[str, Tensor]) -> None:
+        """Remember what ``state`` gave."""
+        for name, tensor in self._update.state().items():
+            tensor.copy_(state[name])
+
+
+class _Update(Protocol):
+    def take(self, layer: int, delta: Tensor, activation: Tensor, rate: float) -> None:
+        """The gradient of a layer: of its weight, delta' · activation; of its bias, delta's sum."""
+
+    def finish(self, rate: float) -> None:
+        """All layers' gradients were taken."""
+
+    def state(self) -> dict[str, Tensor]: ...
+
+
+class _Descent:
+    """Gradient descent, with momentum where that is asked for."""
+
+    def __init__(self, layers: list[tuple[Tensor, Tensor]], momentum: float) -> None:
+        self._layers, self._momentum = layers, momentum
+        self._velocities = [
+            (torch.zeros_like(weight), torch.zeros_like(bias)) for weight, bias in layers
+        ]
+
+    def take(self, layer: int, delta: Tensor, activation: Tensor, rate: float) -> None:
+        weight, bias = self._layers[layer]
+        if not self._momentum:
+            weight.addmm_(delta.t(), activation, alpha=-rate)
+            bias.sub_(delta.sum(0), alpha=rate)
+            return
+        for_weight, for_bias = self._velocities[layer]
+        for_weight.addmm_(delta.t(), activation, beta=self._momentum)
+        for_bias.mul_(self._momentum).add_(delta.sum(0))
+        weight.sub_(for_weight, alpha=rate)
+        bias.sub_(for_bias, alpha=rate)
+
+    def finish(self, rate: float) -> None:
+        pass
+
+    def state(self) -> dict[str, Tensor]:
+        if not self._momentum:
+            return {}
+        return {
+            f"{name}.{number}": velocity
+            for number, velocities in enumerate(self._velocities)
+            for name, velocity in zip(("weight", "bias"), velocities, strict=True)
+        }
+
+
+class _Adam:
+    """Adam (Kingma and Ba 2015, algorithm 1), over all weights at once."""
+
+    def __init__(self, layers: list[tuple[Tensor, Tensor]]) -> None:
+        self._weights = [tensor for layer in layers for tensor in layer]
+        size = sum(tensor.numel() for tensor in self._weights)
+        self._gradient, self._change, self._mean, self._square = (
+            torch.zeros(size) for _ in range(4)
+        )
+        self._arrays = [
+            view(vector) for vector in (self._gradient, self._mean, self._square, self._change)
+        ]
+        self._gradients = self._parts(self._gradient)
+        self._changes = self._parts(self._change)
+        self._steps = torch.zeros(1, dtype=torch.int64)
+
+    def take(self, layer: int, delta: Tensor, activation: Tensor, rate: float) -> None:
+        torch.mm(delta.t(), activation, out=self._gradients[2 * layer])
+        torch.sum(delta, 0, out=self._gradients[2 * layer + 1])
+
+    def finish(self, rate: float) -> None:
+        self._steps += 1
+        steps = int(self._steps)
+        rate /= 1 - BETAS[0] ** steps
+        correction = 1 / (1 - BETAS[1] ** steps)
+        gradient, mean, square, change = self._arrays
+        _adam(gradient, mean, square, change, np.float32(rate), np.float32(correction))
+        torch._foreach_sub_(self._weights, self._changes)
+
+    def state(self) -> dict[str, Tensor]:
+        return {"mean": self._mean, "square": self._square, "steps": self._steps}
+
+    def _parts(self, vector: Tensor) -> list[Tensor]:
+        """A vector's views in the shapes of the weights."""
+        parts = torch.split(vector, [weight.numel() for weight in self._weights])
+        return [part.view_as(weight) for part, weight in zip(parts, self._weights, strict=True)]
+
+
+@compiled
+def _adam(gradient: Any, mean: Any, square: Any, change: Any, rate: Any, correction: Any) -> None:
+    for i in range(len(gradient)):
+        mean[i] += np.float32(1 - BETAS[0]) * (gradient[i] - mean[i])
+        square[i] += np.float32(1 - BETAS[1]) * (gradient[i] * gradient[i] - square[i])
+        change[i] = rate * mean[i] / (np.sqrt(square[i] * correction) + np.float32(EPSILON))

@@ -1,0 +1,74 @@
+"""One step of a training: forward, backward, update."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from fittingroom.nets.mlp import MLP
+from fittingroom.training import precision
+from fittingroom.training.dense import DenseStep, can_write_out
+from fittingroom.training.optim import make_optimizer
+from fittingroom.training.recipe import Recipe
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+class AutogradStep:
+    """A step of any network.
+
+    Parameters
+    ----------
+    net : on the device, in training mode when called
+    recipe : says the optimiser
+    loss : of float32 logits (batch, classes) and labels (batch,)
+    number_format : ``"float32"`` or ``"bfloat16"``, of the forward pass
+    """
+
+    def __init__(
+        self, net: nn.Module, recipe: Recipe, loss: Loss, number_format: str, device: torch.device
+    ) -> None:
+        self._net, self._loss = net, loss
+        self._number_format, self._device = number_format, device
+        self._optimizer = make_optimizer(net, recipe)
+
+    def __call__(self, images: Tensor, labels: Tensor, learning_rate: float) -> Tensor:
+        """Logits (batch, classes) of images (batch, 1, height, width), before the update."""
+        for group in self._optimizer.param_groups:
+            group["lr"] = learning_rate
+        with precision.autocast(self._number_format, self._device):
+            logits: Tensor = self._net(images)
+        logits = logits.float()
+        self._loss(logits, labels).backward()  # type: ignore[no-untyped-call]
+        self._optimizer.step()
+        self._optimizer.zero_grad()
+        return logits.detach()
+
+    def state(self) -> dict[str, Tensor]:
+        """What the optimiser remembers, by number of the weight and name."""
+        numbered = self._optimizer.state_dict()["state"]
+        return {
+            f"{number}.{name}": value
+            for number, values in numbered.items()
+            for name, value in values.items()
+            if isinstance(value, Tensor)
+        }
+
+    def load(self, state: dict[str, Tensor]) -> None:
+        """Remember what ``state`` gave."""
+        numbered: dict[int, dict[str, Tensor]] = {}
+        for key, value in state.items():
+            number, _, name = key.partition(".")
+            numbered.setdefault(int(number), {})[name] = value
+        self._optimizer.load_state_dict({**self._optimizer.state_dict(), "state": numbered})
+
+
+def make_step(
+    net: nn.Module, recipe: Recipe, loss: Loss, number_format: str, device: torch.device
+) -> AutogradStep | DenseStep:
+    """The fastest step that this training can have."""
+    if isinstance(net, MLP) and can_write_out(net, recipe, number_format, device):
+        return DenseStep(net, recipe)
+    return AutogradStep(net, recipe, loss, number_format, device)

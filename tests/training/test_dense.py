@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from fittingroom.data.dataset import Dataset
+from fittingroom.nets.cnn import CNN
+from fittingroom.nets.mlp import MLP
+from fittingroom.training.dense import DenseStep, can_write_out
+from fittingroom.training.recipe import Recipe
+from fittingroom.training.step import AutogradStep, make_step
+
+CPU = torch.device("cpu")
+RECIPES: dict[str, dict[str, Any]] = {
+    "sgd": {"optimizer": "sgd", "learning_rate": 0.05},
+    "momentum": {"optimizer": "sgd", "learning_rate": 0.02, "momentum": 0.9},
+    "adam": {"optimizer": "adam"},
+    "smoothing": {"optimizer": "sgd", "learning_rate": 0.05, "label_smoothing": 0.2},
+}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("hidden", [(), (10, 10), (64,)])
+def test_it_takes_the_steps_that_autograd_takes(
+    name: str, hidden: tuple[int, ...], small: Dataset
+) -> None:
+    recipe = Recipe(**RECIPES[name])
+    torch.manual_seed(0)
+    ours, theirs = MLP(hidden=hidden), MLP(hidden=hidden)
+    theirs.load_state_dict(ours.state_dict())
+
+    def loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        return F.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
+
+    steps = DenseStep(ours, recipe), AutogradStep(theirs, recipe, loss, "float32", CPU)
+    images = torch.from_numpy(small.train.images[:320].copy()).float()[:, None] / 255
+    labels = torch.from_numpy(small.train.labels[:320].copy()).long()
+    for start in range(0, 320, 32):
+        batch = images[start : start + 32], labels[start : start + 32]
+        mine, other = (step(*batch, recipe.learning_rate) for step in steps)
+        torch.testing.assert_close(mine, other, rtol=1e-4, atol=1e-4)
+    for key, weight in theirs.state_dict().items():
+        torch.testing.assert_close(ours.state_dict()[key], weight, rtol=1e-3, atol=2e-5)
+
+
+@pytest.mark.parametrize("name", ["momentum", "adam"])
+def test_what_it_remembers_can_be_taken_over(name: str) -> None:
+    recipe = Recipe(**RECIPES[name])
+    torch.manual_seed(0)
+    nets = MLP(hidden=(8,)), MLP(hidden=(8,))
+    batch = torch.rand(4, 1, 28, 28), torch.tensor([1, 2, 3, 4])
+    first = DenseStep(nets[0], recipe)
+    first(*batch, 0.01)
+    nets[1].load_state_dict(nets[0].state_dict())
+    second = DenseStep(nets[1], recipe)
+    second.load({key: value.clone() for key, value in first.state().items()})
+    for step in (first, second):
+        step(*batch, 0.01)
+    for key, weight in nets[0].state_dict().items():
+        assert torch.equal(weight, nets[1].state_dict()[key])
+
+
+def test_who_takes_which_step() -> None:
+    def kind(net: torch.nn.Module, number_format: str = "float32", **fields: Any) -> type:
+        return type(make_step(net, Recipe(**fields), F.cross_entropy, number_format, CPU))
+
+    assert kind(MLP()) is DenseStep
+    assert kind(CNN()) is AutogradStep
+    assert kind(MLP(), "bfloat16") is AutogradStep
+    assert kind(MLP(), weight_decay=0.01) is AutogradStep
+    assert kind(MLP(), optimizer="sgd", momentum=0.9, nesterov=True) is AutogradStep
+    assert not can_write_out(MLP(), Recipe(), "float32", torch.device("meta"))
