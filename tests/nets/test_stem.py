@@ -12,7 +12,7 @@ def plain(stem: Stem, x: Tensor) -> Tensor:
     return F.relu(F.max_pool2d(F.conv2d(x, stem.weight, stem.bias), 2))
 
 
-@pytest.mark.parametrize("channels", [3, 32])
+@pytest.mark.parametrize("channels", [3, 6, 32])
 @pytest.mark.parametrize("sides", [(28, 28), (27, 30), (4, 5)])
 def test_value_and_gradients_are_those_of_the_plain_layers(
     channels: int, sides: tuple[int, int]

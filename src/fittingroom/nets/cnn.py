@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -49,7 +50,7 @@ class CNN(nn.Module):
         resize: int | None = None,
     ) -> None:
         super().__init__()
-        self.resize = resize
+        self.resize = None if resize is None else Resize(image_shape, resize)
         height, width = image_shape if resize is None else (resize, resize)
         layers: list[nn.Module] = []
         channels = 1
@@ -83,10 +84,35 @@ class CNN(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """``(batch, 1, height, width)`` in 0..1 to logits ``(batch, n_classes)``."""
         if self.resize is not None:
-            x = F.interpolate(x, (self.resize, self.resize), mode="bilinear", align_corners=False)
+            x = self.resize(x)
         maps = self.features(x)  # (batch, channels, h, w)
         logits: Tensor = self.classifier(maps.permute(0, 2, 3, 1).flatten(1))
         return logits
+
+
+class Resize(nn.Module):
+    """Bilinear resizing of images to a square, as two products with fixed matrices.
+
+    Parameters
+    ----------
+    image_shape : (height, width)
+    side : of the square
+    """
+
+    def __init__(self, image_shape: tuple[int, int], side: int) -> None:
+        super().__init__()
+        for name, length in zip(("rows", "columns"), image_shape, strict=True):
+            each = torch.eye(length)[:, None, :, None]  # one line of pixels, one after the other
+            resized = F.interpolate(each, (side, 1), mode="bilinear", align_corners=False)
+            self.register_buffer(name, resized[:, 0, :, 0], persistent=False)  # (length, side)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(batch, 1, height, width)`` to ``(batch, 1, side, side)``, in float32."""
+        rows, columns = self.get_buffer("rows"), self.get_buffer("columns")
+        with torch.autocast(x.device.type, enabled=False):
+            wide = x[:, 0] @ columns  # (batch, height, side)
+            square: Tensor = (wide.mT @ rows).mT
+        return square[:, None]
 
 
 class NormalizedCNN(nn.Module):

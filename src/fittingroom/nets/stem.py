@@ -54,8 +54,11 @@ class _Stem(torch.autograd.Function):
         y = torch.empty(shape, dtype=half or x.dtype, memory_format=torch.channels_last)
         places = np.empty((n, *shape[2:], channels), np.uint8)
         pixels = x[:, 0].numpy()  # (n, h, w)
-        kernel = np.ascontiguousarray(weight.detach()[:, 0].permute(1, 2, 0).numpy())
-        in_parts(_convolve, n, y.numel(), pixels, kernel, view(bias), view(y), places)
+        lanes = _whole_vectors(channels)
+        kernel, start = np.zeros((3, 3, lanes), np.float32), np.zeros(lanes, np.float32)
+        kernel[:, :, :channels] = weight.detach()[:, 0].permute(1, 2, 0).numpy()
+        start[:channels] = view(bias)
+        in_parts(_convolve, n, y.numel(), pixels, kernel, start, view(y), places)
         ctx.pixels, ctx.places = pixels, places
         return y
 
@@ -64,21 +67,29 @@ class _Stem(torch.autograd.Function):
         g = gradients[0].contiguous(memory_format=torch.channels_last)
         n, channels = g.shape[:2]
         parts = count_parts(n, g.numel())
-        for_kernel = np.zeros((parts, 3, 3, channels), np.float32)
-        for_bias = np.zeros((parts, channels), np.float32)
+        lanes = _whole_vectors(channels)
+        for_kernel = np.zeros((parts, 3, 3, lanes), np.float32)
+        for_bias = np.zeros((parts, lanes), np.float32)
         in_parts(*(_gradients, n, g.numel()), ctx.pixels, view(g), ctx.places, for_kernel, for_bias)
-        weight = torch.from_numpy(for_kernel.sum(axis=0)).permute(2, 0, 1)[:, None]
-        return None, weight.contiguous(), torch.from_numpy(for_bias.sum(axis=0))
+        weight = torch.from_numpy(for_kernel.sum(axis=0)).permute(2, 0, 1)[:channels, None]
+        return None, weight.contiguous(), torch.from_numpy(for_bias.sum(axis=0))[:channels]
+
+
+def _whole_vectors(channels: int) -> int:
+    """Channels, and some of zeros, so that the processor's vectors of eight numbers are full."""
+    return -(-channels // 8) * 8
 
 
 @compiled
 def _convolve(
     start: int, stop: int, part: int, x: Any, kernel: Any, bias: Any, y: Any, places: Any
 ) -> None:
+    values = np.empty(len(bias), np.float32)
+    origins = np.empty(len(bias), np.uint8)
     for i in range(start, stop):
         for r in range(y.shape[1]):
             for c in range(y.shape[2]):
-                for k in range(y.shape[3]):
+                for k in range(len(bias)):
                     best = bias[k]
                     right = bias[k]
                     below = bias[k]
@@ -97,31 +108,32 @@ def _convolve(
                     best = below if below > best else best
                     place = np.uint8(3) if across > best else place
                     best = across if across > best else best
-                    place = np.uint8(NOWHERE) if best <= 0 else place
-                    best = np.float32(0) if best <= 0 else best
-                    y[i, r, c, k] = as_stored(best, y[i, r, c, k])
-                    places[i, r, c, k] = place
+                    origins[k] = np.uint8(NOWHERE) if best <= 0 else place
+                    values[k] = np.float32(0) if best <= 0 else best
+                for k in range(y.shape[3]):
+                    y[i, r, c, k] = as_stored(values[k], y[i, r, c, k])
+                    places[i, r, c, k] = origins[k]
 
 
 @compiled
 def _gradients(
     start: int, stop: int, part: int, x: Any, g: Any, places: Any, for_kernel: Any, for_bias: Any
 ) -> None:
-    channels = g.shape[3]
+    lanes = for_bias.shape[1]
     zero = np.float32(0)
     # The gradient of each of the four pixels that a maximum was taken over, for one place.
-    here = np.empty(channels, np.float32)
-    right = np.empty(channels, np.float32)
-    below = np.empty(channels, np.float32)
-    across = np.empty(channels, np.float32)
-    kernel = np.empty((3, 3, channels), np.float32)  # of one image: sums of sums lose less
-    bias = np.empty(channels, np.float32)
+    here = np.zeros(lanes, np.float32)
+    right = np.zeros(lanes, np.float32)
+    below = np.zeros(lanes, np.float32)
+    across = np.zeros(lanes, np.float32)
+    kernel = np.empty((3, 3, lanes), np.float32)  # of one image: sums of sums lose less
+    bias = np.empty(lanes, np.float32)
     for i in range(start, stop):
         kernel[:] = 0
         bias[:] = 0
         for r in range(g.shape[1]):
             for c in range(g.shape[2]):
-                for k in range(channels):
+                for k in range(g.shape[3]):
                     value = as_float(g[i, r, c, k])
                     place = places[i, r, c, k]
                     here[k] = value if place == 0 else zero
@@ -135,7 +147,7 @@ def _gradients(
                         b = x[i, 2 * r + u, 2 * c + v + 1]
                         d = x[i, 2 * r + u + 1, 2 * c + v]
                         e = x[i, 2 * r + u + 1, 2 * c + v + 1]
-                        for k in range(channels):
+                        for k in range(lanes):
                             kernel[u, v, k] += (
                                 here[k] * a + right[k] * b + below[k] * d + across[k] * e
                             )
