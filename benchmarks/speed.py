@@ -1,0 +1,138 @@
+"""How fast are the published networks, beside Keras on the same machine in the same sitting?
+
+    make bench
+    python benchmarks/speed.py --rounds 3 --out benchmarks/results/speed.json
+
+Each network is trained for an epoch over its share of the training images: by us, by Keras as
+published, and by Keras at its best (``mixed_bfloat16``; ``jit_compile`` with ``--jit``). The three
+take turns, several times, so that a slow minute of the machine strikes all of them; what is told is
+the ratio within a turn. A first epoch warms each of them up and isn't timed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import record
+
+from fittingroom.bench.executor import SPIN
+from fittingroom.data.sources import load_dataset
+
+PEERS = Path(__file__).parent / "peers"
+PEERS_PYTHON = record.ROOT / ".venv-peers" / "bin" / "python"
+
+#: Images of an epoch: a few seconds of training for the slowest of the three.
+IMAGES = {
+    "mlp-10-10": 30_000,
+    "mlp-532": 20_000,
+    "mlp-256-256": 30_000,
+    "mlp-256-256-onehot": 30_000,
+    "cnn-6-16-120": 20_000,
+    "cnn-16-16-100": 20_000,
+    "cnn-32-64-64": 8_000,
+    "cnn-64x4": 5_000,
+    "cnn-32": 30_000,
+    "cnn-32-64": 20_000,
+    "cnn-64-128-64": 10_000,
+    "cnn-16-32-64-128": 2_560,
+}
+
+
+class Peer:
+    """A process that trains what it is told to, and says how fast it was."""
+
+    def __init__(self, python: Path | str, script: str, data: Path) -> None:
+        self._process = subprocess.Popen(
+            [str(python), str(PEERS / script), str(data)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env={"GOMP_SPINCOUNT": SPIN, "PYTHONPATH": str(record.ROOT / "src"), **os.environ},
+        )
+
+    def ask(self, **job: Any) -> dict[str, Any]:
+        stdin, stdout = self._pipes()
+        stdin.write(json.dumps(job) + "\n")
+        stdin.flush()
+        if not (line := stdout.readline()):
+            raise SystemExit(f"{self._process.args!r} ended with {self._process.wait()}.")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def _pipes(self) -> tuple[IO[str], IO[str]]:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        return self._process.stdin, self._process.stdout
+
+
+def compare(model: str, ours: Peer, keras: Peer, rounds: int, jit: bool) -> dict[str, Any]:
+    """Images a second of each, turn by turn, and the ratios."""
+    variants = ["published", "mixed_bfloat16", *(["jit"] if jit else [])]
+    speeds: dict[str, list[float]] = {name: [] for name in ("ours", *variants)}
+    parameters = set()
+    for _ in range(rounds):
+        for name in speeds:
+            peer = ours if name == "ours" else keras
+            answer = peer.ask(model=model, images=IMAGES[model], epochs=1, variant=name)
+            speeds[name].append(answer["images_per_second"])
+            parameters.add(answer["parameters"])
+    assert len(parameters) == 1, f"{model}: not the same network, {parameters}"
+    published = [a / b for a, b in zip(speeds["ours"], speeds["published"], strict=True)]
+    best = [
+        mine / max(others)
+        for mine, *others in zip(speeds["ours"], *(speeds[v] for v in variants), strict=True)
+    ]
+    return {
+        "images_per_second": {name: list(map(round, seen)) for name, seen in speeds.items()},
+        "as_published": spread(published),
+        "at_its_best": spread(best),
+    }
+
+
+def spread(ratios: Sequence[float]) -> dict[str, float]:
+    return {
+        "median": round(statistics.median(ratios), 3),
+        "min": round(min(ratios), 3),
+        "max": round(max(ratios), 3),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--models", default=",".join(IMAGES), help="separated by commas")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--jit", action="store_true", help="jit_compile too; minutes of compiling")
+    parser.add_argument("--out", type=Path, required=True)
+    options = parser.parse_args()
+    train = load_dataset("fashion-mnist").train
+    with tempfile.TemporaryDirectory() as folder:
+        data = Path(folder) / "train.npz"
+        np.savez(data, images=train.images, labels=train.labels)
+        ours = Peer(sys.executable, "our_networks.py", data)
+        keras = Peer(PEERS_PYTHON, "keras_networks.py", data)
+        found = {}
+        for model in options.models.split(","):
+            found[model] = compare(model, ours, keras, options.rounds, options.jit)
+            medians = [found[model][kind]["median"] for kind in ("as_published", "at_its_best")]
+            print(f"{model:20} {medians[0]:6.2f} {medians[1]:6.2f}", flush=True)
+    means = {
+        kind: round(statistics.geometric_mean([row[kind]["median"] for row in found.values()]), 3)
+        for kind in ("as_published", "at_its_best")
+    }
+    print(f"{'geometric mean':20} {means['as_published']:6.2f} {means['at_its_best']:6.2f}")
+    record.write(options.out, {"keras_speedup": found, "geometric_mean": means})
+
+
+if __name__ == "__main__":
+    main()
