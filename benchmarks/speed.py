@@ -61,6 +61,13 @@ class Peer:
             env={"GOMP_SPINCOUNT": SPIN, "PYTHONPATH": str(record.ROOT / "src"), **os.environ},
         )
 
+    def __enter__(self) -> Peer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.communicate()
+
     def ask(self, **job: Any) -> dict[str, Any]:
         stdin, stdout = self._pipes()
         stdin.write(json.dumps(job) + "\n")

@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator, clone, is_classifier
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import UnknownNameError, UsageError
 from fittingroom.models import catalog
-from fittingroom.models.catalog import MODELS, SUITES, make_classifier
+from fittingroom.models.catalog import MODELS, SUITES, make_classifier, names_of, row_of
 from fittingroom.models.network import NETS, NetworkClassifier, count_parameters
 
 CLASSICAL = [name for name, row in MODELS.items() if row.family == "classical"]
@@ -71,6 +71,8 @@ def test_the_models_are_those_that_were_promised() -> None:
         "cnn-32-64",
         "cnn-64-128-64",
         "cnn-16-32-64-128",
+        "swift-90",
+        "swift-93",
         "swift",
     }
 
@@ -98,6 +100,11 @@ def test_suites() -> None:
 def test_an_unknown_name_gets_a_proposal(name: str, near: str) -> None:
     with pytest.raises(UnknownNameError, match=f"unknown model '{name}'; did you mean .*{near}"):
         make_classifier(name)
+
+
+def test_another_name_means_the_same_row() -> None:
+    assert row_of("swift-94") is row_of("swift") is MODELS["swift"]
+    assert names_of(["swift-94", "knn", "swift"]) == ("swift", "knn")
 
 
 def test_parameters_replace_those_of_the_row() -> None:

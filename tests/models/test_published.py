@@ -30,6 +30,8 @@ NETWORKS: dict[Builder, int] = {
     published.cnn_32_64: 159_882,
     published.cnn_64_128_64: 289_610,
     published.cnn_16_32_64_128: 6_663_402,
+    published.swift_90: 101_482,
+    published.swift_93: 396_330,
     published.swift: 396_330,
 }
 #: The one of six million numbers is slow; pooled it is the same code on a smaller network.

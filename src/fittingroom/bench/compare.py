@@ -21,7 +21,7 @@ from fittingroom.data.dataset import Dataset
 from fittingroom.data.sources import load_dataset
 from fittingroom.data.splits import validation_split
 from fittingroom.errors import FittingroomError, NotFiniteError, UsageError
-from fittingroom.models.catalog import MODELS, make_classifier, names_of, row_of
+from fittingroom.models.catalog import ALIASES, MODELS, make_classifier, names_of, row_of
 from fittingroom.models.network import NetworkClassifier
 from fittingroom.runs.asked import Asked, asked_of
 from fittingroom.runs.fit import fit_run
@@ -283,7 +283,7 @@ def _entrant(name: str, model: Any) -> Entrant:
             f"{name!r} is a {type(model).__name__}; give a scikit-learn classifier, a torch "
             "module or a name of the catalogue."
         )
-    if name in MODELS:
+    if name in MODELS or name in ALIASES:
         raise UsageError(f"{name!r} is a model of the catalogue; give yours another name.")
     return Entrant(name=name, own=model)
 

@@ -39,6 +39,7 @@ def fit_one(
     TrainingError
         When the fit fails; the message says why.
     """
+    model = row_of(model).name
     make_classifier(model, **overrides)  # a wrong name is refused before any data are fetched
     loaded = load_dataset(dataset)
     assert loaded.location is not None  # it was loaded from somewhere

@@ -63,14 +63,15 @@ class ModelRow:
 
 
 def row_of(name: str) -> ModelRow:
-    """The row of that name.
+    """The row of that name, or that it is another name of.
 
     Raises
     ------
     UnknownNameError : there is none; the message proposes what is near
     """
+    name = ALIASES.get(name, name)
     if name not in MODELS:
-        raise UnknownNameError("model", name, MODELS)
+        raise UnknownNameError("model", name, [*MODELS, *ALIASES])
     return MODELS[name]
 
 
@@ -297,6 +298,22 @@ MODELS: dict[str, ModelRow] = {
         seconds=36000,
         parameters=6_663_402,
     ),
+    "swift-90": ModelRow(
+        name="swift-90",
+        family="network",
+        builder="published.swift_90",
+        about="swift at half the widths, for one epoch",
+        seconds=12,
+        parameters=101_482,
+    ),
+    "swift-93": ModelRow(
+        name="swift-93",
+        family="network",
+        builder="published.swift_93",
+        about="swift for four epochs",
+        seconds=50,
+        parameters=396_330,
+    ),
     "swift": ModelRow(
         name="swift",
         family="network",
@@ -306,6 +323,9 @@ MODELS: dict[str, ModelRow] = {
         parameters=396_330,
     ),
 }
+
+#: Other names of rows.
+ALIASES = {"swift-94": "swift"}
 
 #: What `compare --suite` takes.
 SUITES: dict[str, tuple[str, ...]] = {

@@ -85,10 +85,11 @@ def asked_of_row(
         When the model or one of its parameters doesn't exist or makes no sense.
     """
     classifier = make_classifier(model, dataset=dataset, random_state=seed, **overrides)
-    if row_of(model).deterministic:
+    row = row_of(model)
+    if row.deterministic:
         seed = 0
     return classifier, asked_of(
-        classifier, model, dataset, full=full, reads_test=reads_test, seed=seed
+        classifier, row.name, dataset, full=full, reads_test=reads_test, seed=seed
     )
 
 

@@ -19,7 +19,7 @@ from fittingroom.bundles.bundle import save_model
 from fittingroom.data.dataset import Dataset, Split
 from fittingroom.data.splits import validation_split
 from fittingroom.errors import NotFiniteError
-from fittingroom.models.catalog import MODELS
+from fittingroom.models.catalog import row_of
 from fittingroom.models.network import NetworkClassifier
 from fittingroom.runs.asked import Asked, asked_of_row
 from fittingroom.runs.run import Part, Run, RunRecord, environment
@@ -98,8 +98,8 @@ def fit_catalogue_model(
         dataset,
         classifier,
         asked,
-        family=MODELS[model].family,
-        deterministic=MODELS[model].deterministic,
+        family=row_of(model).family,
+        deterministic=row_of(model).deterministic,
         overrides=overrides,
         twin_epoch=twin.record.kept_epoch if twin else None,
         keep_model=keep_model,
