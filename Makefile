@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: install install-dev demo test test-slow check format clean
+.PHONY: install install-dev demo test test-slow bench check format clean
 
 install: $(BIN)/fittingroom
 
@@ -34,6 +34,16 @@ test: install-dev
 test-slow: install-dev
 	$(BIN)/python -m pytest -m slow
 
+# Beside Keras, which gets an environment of its own; half an hour.
+bench: install .venv-peers/.installed
+	$(BIN)/python benchmarks/speed.py --out benchmarks/results/speed.json
+	$(BIN)/python benchmarks/swift.py --out benchmarks/results/swift.json
+
+.venv-peers/.installed: benchmarks/requirements-peers.txt
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip --disable-pip-version-check install --quiet --requirement $<
+	@touch $@
+
 check: install-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -44,4 +54,4 @@ format: install-dev
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-peers .mypy_cache .pytest_cache .ruff_cache .hypothesis
