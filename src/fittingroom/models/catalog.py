@@ -196,7 +196,7 @@ MODELS: dict[str, ModelRow] = {
         builder="published.mlp_10_10",
         about="two hidden layers of 10, 100 epochs",
         source="S1-MLP",
-        seconds=150,
+        seconds=50,
         parameters=8_070,
     ),
     "mlp-532": ModelRow(
@@ -205,7 +205,7 @@ MODELS: dict[str, ModelRow] = {
         builder="published.mlp_532",
         about="one hidden layer of 532, plain SGD",
         source="S2-ANN1",
-        seconds=55,
+        seconds=30,
         parameters=422_950,
     ),
     "mlp-256-256": ModelRow(
@@ -214,7 +214,7 @@ MODELS: dict[str, ModelRow] = {
         builder="published.mlp_256_256",
         about="two hidden layers of 256, SGD with momentum",
         source="S0-ANN-sparse",
-        seconds=40,
+        seconds=25,
         parameters=269_322,
     ),
     "mlp-256-256-onehot": ModelRow(
@@ -223,7 +223,7 @@ MODELS: dict[str, ModelRow] = {
         builder="published.mlp_256_256_onehot",
         about="two hidden layers of 256, one-hot labels, plain SGD, 100 epochs",
         source="S0-ANN-onehot",
-        seconds=170,
+        seconds=90,
         parameters=269_322,
     ),
     "cnn-6-16-120": ModelRow(
@@ -232,7 +232,7 @@ MODELS: dict[str, ModelRow] = {
         builder="published.cnn_6_16_120",
         about="LeNet's widths on images resized to 32×32",
         source="S0-CNN-OLD",
-        seconds=300,
+        seconds=290,
         parameters=180_554,
     ),
     "cnn-16-16-100": ModelRow(
@@ -241,7 +241,7 @@ MODELS: dict[str, ModelRow] = {
         builder="published.cnn_16_16_100",
         about="three convolutions, two dense layers",
         source="S0-CNN",
-        seconds=200,
+        seconds=190,
         parameters=126_310,
     ),
     "cnn-32-64-64": ModelRow(
@@ -250,7 +250,7 @@ MODELS: dict[str, ModelRow] = {
         builder="published.cnn_32_64_64",
         about="three convolutions, each pooled",
         source="S2-CNN1",
-        seconds=130,
+        seconds=110,
         parameters=60_554,
     ),
     "cnn-64x4": ModelRow(
@@ -259,7 +259,7 @@ MODELS: dict[str, ModelRow] = {
         builder="published.cnn_64x4",
         about="four convolutions of 64",
         source="S2-CNN2",
-        seconds=240,
+        seconds=190,
         parameters=119_065,
     ),
     "cnn-32": ModelRow(
@@ -268,7 +268,7 @@ MODELS: dict[str, ModelRow] = {
         builder="published.cnn_32",
         about="one convolution, two dense layers",
         source="S3-CNN1",
-        seconds=45,
+        seconds=30,
         parameters=693_962,
     ),
     "cnn-32-64": ModelRow(
@@ -277,7 +277,7 @@ MODELS: dict[str, ModelRow] = {
         builder="published.cnn_32_64",
         about="two convolutions, four dense layers, dropout",
         source="S3-CNN2",
-        seconds=100,
+        seconds=85,
         parameters=159_882,
     ),
     "cnn-64-128-64": ModelRow(
@@ -286,7 +286,7 @@ MODELS: dict[str, ModelRow] = {
         builder="published.cnn_64_128_64",
         about="three convolutions, five dense layers, dropout",
         source="S3-CNN3",
-        seconds=590,
+        seconds=500,
         parameters=289_610,
     ),
     "cnn-16-32-64-128": ModelRow(
@@ -295,7 +295,7 @@ MODELS: dict[str, ModelRow] = {
         builder="published.cnn_16_32_64_128",
         about="four convolutions without pooling, batch norm, augmentation",
         source="S4-CNN",
-        seconds=36000,
+        seconds=30000,
         parameters=6_663_402,
     ),
     "swift-90": ModelRow(
@@ -303,7 +303,7 @@ MODELS: dict[str, ModelRow] = {
         family="network",
         builder="published.swift_90",
         about="swift at half the widths, for one epoch",
-        seconds=12,
+        seconds=10,
         parameters=101_482,
     ),
     "swift-93": ModelRow(
@@ -311,7 +311,7 @@ MODELS: dict[str, ModelRow] = {
         family="network",
         builder="published.swift_93",
         about="swift for four epochs",
-        seconds=50,
+        seconds=45,
         parameters=396_330,
     ),
     "swift": ModelRow(
@@ -319,7 +319,7 @@ MODELS: dict[str, ModelRow] = {
         family="network",
         builder="published.swift",
         about="ours: whitened patches, three convolutions, one cycle, mirrored views",
-        seconds=75,
+        seconds=130,
         parameters=396_330,
     ),
 }
