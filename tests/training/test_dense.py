@@ -73,3 +73,7 @@ def test_who_takes_which_step() -> None:
     assert kind(MLP(), weight_decay=0.01) is AutogradStep
     assert kind(MLP(), optimizer="sgd", momentum=0.9, nesterov=True) is AutogradStep
     assert not can_write_out(MLP(), Recipe(), "float32", torch.device("meta"))
+    frozen = MLP()
+    next(frozen.parameters()).requires_grad_(False)
+    assert kind(frozen) is AutogradStep
+    assert kind(type("Other", (MLP,), {})()) is AutogradStep

@@ -25,7 +25,7 @@ from fittingroom.bench.comparison import Status
 
 _POLL_SECONDS = 0.2
 #: How often a waiting thread of GNU's OpenMP looks again before it sleeps; by default for so long
-#: that it takes the processor from our own threads. A tenth of a training step.
+#: that it takes the processor from our own threads.
 SPIN = "1000"
 
 

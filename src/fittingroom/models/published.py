@@ -155,7 +155,7 @@ def swift_93(**options: Any) -> NetworkClassifier:
 
 
 def swift(**options: Any) -> NetworkClassifier:
-    """A small network of ours with batch norm and whitened patches. About 2 min; 0.944.
+    """A small network of ours with batch norm and whitened patches. About 3 min; 0.944.
 
     Nesterov SGD over one cycle, label smoothing, shifts of one pixel. Where mirroring keeps the
     class it trains on mirror images too and predicts the mean of both views' logits.

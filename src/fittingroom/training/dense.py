@@ -8,7 +8,7 @@ lines a layer, and a product adds its gradient where it is wanted. Rumelhart, Hi
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeGuard
 
 import numpy as np
 import torch
@@ -21,10 +21,14 @@ from fittingroom.training.optim import BETAS, EPSILON
 from fittingroom.training.recipe import Recipe
 
 
-def can_write_out(net: nn.Module, recipe: Recipe, precision: str, device: torch.device) -> bool:
-    """Whether ``DenseStep`` serves for this training."""
+def can_write_out(
+    net: nn.Module, recipe: Recipe, precision: str, device: torch.device
+) -> TypeGuard[MLP]:
+    """Whether ``DenseStep`` serves for this training: of no subclass, and of all weights."""
+    if type(net) is not MLP or not all(weight.requires_grad for weight in net.parameters()):
+        return False
     plain = precision == "float32" and device.type == "cpu"
-    return isinstance(net, MLP) and plain and not recipe.weight_decay and not recipe.nesterov
+    return plain and not recipe.weight_decay and not recipe.nesterov
 
 
 class DenseStep:

@@ -7,7 +7,6 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from fittingroom.nets.mlp import MLP
 from fittingroom.training import precision
 from fittingroom.training.dense import DenseStep, can_write_out
 from fittingroom.training.optim import make_optimizer
@@ -69,6 +68,6 @@ def make_step(
     net: nn.Module, recipe: Recipe, loss: Loss, number_format: str, device: torch.device
 ) -> AutogradStep | DenseStep:
     """The fastest step that this training can have."""
-    if isinstance(net, MLP) and can_write_out(net, recipe, number_format, device):
+    if can_write_out(net, recipe, number_format, device):
         return DenseStep(net, recipe)
     return AutogradStep(net, recipe, loss, number_format, device)
