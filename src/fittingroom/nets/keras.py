@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from torch import nn
 
+from fittingroom.nets.convolution import Convolution
 from fittingroom.nets.normalization import BatchNorm
 from fittingroom.nets.stem import Stem
 
@@ -25,7 +26,7 @@ def dense(inputs: int, outputs: int) -> nn.Linear:
 
 def conv(inputs: int, outputs: int, *, stride: int = 1, padding: int = 0) -> nn.Conv2d:
     """A 3 × 3 convolution; the fans of its initialisation include the kernel's area."""
-    return _initialized(nn.Conv2d(inputs, outputs, 3, stride=stride, padding=padding))
+    return _initialized(Convolution(inputs, outputs, 3, stride=stride, padding=padding))
 
 
 def stem(outputs: int) -> Stem:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fittingroom.errors import InputError
+from fittingroom.nets.convolution import Convolution
 from fittingroom.nets.normalization import BatchNorm
 from fittingroom.nets.pooling import MaxPool
 
@@ -112,8 +113,8 @@ class _Block(nn.Sequential):
         )
 
 
-def _near_identity(inputs: int, outputs: int) -> nn.Conv2d:
+def _near_identity(inputs: int, outputs: int) -> Convolution:
     """A 3 × 3 convolution whose first output channels copy the input channels."""
-    layer = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
+    layer = Convolution(inputs, outputs, 3, padding=1, bias=False)
     nn.init.dirac_(layer.weight.data[:inputs])
     return layer
