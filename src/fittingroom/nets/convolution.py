@@ -34,6 +34,8 @@ from fittingroom.nets.compiled import (
 
 #: Pixels of gradient that are summed before a sum of products goes back to memory.
 STRETCH = 512
+#: Multiplications that take as long as a pass over an element of memory.
+PRODUCTS = 2**13
 #: Pixels of a map, and channels, from which on oneDNN's own gradient is as fast, or up to which.
 LARGE, NARROW = 200, 16
 
@@ -141,12 +143,12 @@ def kernel_gradient(
     reach = margin + (size[0] - 1) // stride * across + (size[1] - 1) // stride
     lanes = ROWS if inputs <= ROWS else _up(inputs, 2 * ROWS)
     lines = _up(outputs, 2 * ROWS)
-    products = size[0] * size[1] * g.numel() * inputs
-    parts = count_parts(n, products)
+    work = size[0] * size[1] * g.numel() * inputs // PRODUCTS
+    parts = count_parts(n, work)
     sums = np.zeros((parts, *size, lines, lanes), np.float32)
     for_bias = np.zeros((parts if has_bias else 0, lines), np.float32)
     in_parts(
-        *(_gradients, n, products, view(x), view(g), stride, *padding),
+        *(_gradients, n, work, view(x), view(g), stride, *padding),
         *(down, across, together, margin, amx.whole_tiles()),
         np.zeros((parts, stride, stride, 2, (length + reach) // 2 + 1, lanes), np.int32),
         np.zeros((parts, length // 2, lines), np.int32),
