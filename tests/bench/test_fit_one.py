@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import catalogue
+import gpu
 import pytest
 
 from fittingroom.bench.fit_one import fit_one
 from fittingroom.bench.progress import Progress
+from fittingroom.data.dataset import Dataset
 from fittingroom.errors import TrainingError, UnknownNameError
 
 ROOT = Path(__file__).parents[2]
@@ -53,3 +55,35 @@ def test_every_model_has_a_window() -> None:
     from fittingroom.models.catalog import MODELS
 
     assert {case.model for case in catalogue.CASES} == set(MODELS)
+
+
+def test_the_gpus_benchmark_says_where_there_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gpu.torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr("sys.argv", ["gpu.py", "--out", str(tmp_path / "gpu.json")])
+    with pytest.raises(SystemExit, match="there is no CUDA device here"):
+        gpu.main()
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_gpus_benchmark_takes_saved_fits_and_sums_up(
+    small: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On the processor: what is asked of the device is the only difference."""
+    asked = gpu.fit_catalogue_model
+
+    def on_cpu(*arguments: Any, overrides: dict[str, Any], **options: Any) -> Any:
+        assert overrides == {"device": "cuda"}
+        return asked(*arguments, overrides={"device": "cpu"}, **options)
+
+    monkeypatch.setattr(gpu, "fit_catalogue_model", on_cpu)
+    store = gpu.open_store(tmp_path, small)
+    fits = [gpu.fit(store, small, "swift-90", seed) for seed in (0, 1)]
+    assert gpu.fit(store, small, "swift-90", 1) == fits[1]
+    (figures,) = gpu.summary(fits).values()
+    accuracies = [each["accuracy"] for each in fits]
+    assert figures["seeds"] == 2
+    assert figures["accuracy_mean"] == pytest.approx(sum(accuracies) / 2, abs=1e-5)
+    assert figures["accuracy_sd"] > 0
+    assert 0 < figures["fit_seconds_median"] < 60

@@ -104,7 +104,12 @@ def test_a_classical_model_is_compressed(images: Any, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("net", "options"),
-    [("mlp", {"hidden": (16,)}), ("cnn", {"features": (4, "pool"), "hidden": (8,)}), ("swift", {})],
+    [
+        ("mlp", {"hidden": (16,)}),
+        ("cnn", {"features": (4, "pool"), "hidden": (8,)}),
+        ("swift", {}),
+        ("wide-resnet", {"depth": 10, "width": 1}),
+    ],
 )
 def test_a_network_is_in_its_files(
     net: str, options: dict[str, Any], images: Any, tmp_path: Path

@@ -33,9 +33,13 @@ NETWORKS: dict[Builder, int] = {
     published.swift_90: 101_482,
     published.swift_93: 396_330,
     published.swift: 396_330,
+    published.wide_resnet: 8_959_706,
 }
-#: The one of six million numbers is slow; pooled it is the same code on a smaller network.
-SMALLER: dict[Builder, dict[str, Any]] = {published.cnn_16_32_64_128: {"pooling": True}}
+#: Those of millions of numbers are slow; these are the same code on smaller networks.
+SMALLER: dict[Builder, dict[str, Any]] = {
+    published.cnn_16_32_64_128: {"pooling": True},
+    published.wide_resnet: {"depth": 10, "width": 1},
+}
 every_network = pytest.mark.parametrize("build", NETWORKS, ids=lambda build: build.__name__)
 
 N = 200
@@ -143,9 +147,10 @@ def test_augmentation_and_pooling_are_options_as_their_author_compared_them() ->
     assert chosen(augmentation="crop-flip") == ("crop-flip", False)
 
 
-def test_swift_averages_views_only_where_mirroring_keeps_the_class() -> None:
+@pytest.mark.parametrize("build", [published.swift, published.wide_resnet])
+def test_views_are_averaged_only_where_mirroring_keeps_the_class(build: Builder) -> None:
     for mirror in (True, False):
-        classifier = published.swift(mirror_keeps_class=mirror)
+        classifier = build(mirror_keeps_class=mirror)
         assert classifier.net_options["mirror_views"] is mirror
         assert classifier.mirror_keeps_class is mirror
 

@@ -5,7 +5,17 @@ import pytest
 import torch
 from scipy import ndimage
 
-from fittingroom.training.augment import AUGMENTATIONS, Batch, crop_flip, keras_shift_flip
+from fittingroom.data.dataset import Dataset
+from fittingroom.training.augment import (
+    AUGMENTATIONS,
+    MIXINGS,
+    Batch,
+    Mixture,
+    crop_erase,
+    crop_flip,
+    cutmix,
+    keras_shift_flip,
+)
 
 
 def batch(images: torch.Tensor, *, mirror: bool, epoch: int = 1, seed: int = 0) -> Batch:
@@ -89,3 +99,145 @@ def test_crop_mirrors_only_where_allowed() -> None:
     ramp = torch.linspace(0.1, 1, 28).expand(200, 1, 28, 28)
     images = crop_flip(batch(ramp, mirror=False))
     assert (images[:, 0, 14, 4] < images[:, 0, 14, 24]).all()
+
+
+@pytest.fixture(scope="module")
+def photos(small: Dataset) -> torch.Tensor:
+    """500 real images (500, 1, 28, 28) in 0..1; no pixel is black, so that zeros tell margins."""
+    pixels = torch.from_numpy(small.train.images[:500].copy())[:, None]
+    return pixels.float() / 510 + 0.5
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def shift_of(image: torch.Tensor) -> tuple[int, int]:
+    """By how many rows and columns an image without black pixels was moved: down, right."""
+    lit = (image > 0).nonzero()
+    (top, left), (bottom, right) = lit.min(dim=0).values.tolist(), lit.max(dim=0).values.tolist()
+    return top or bottom - 27, left or right - 27
+
+
+def test_large_crops_stay_within_the_margin(photos: torch.Tensor) -> None:
+    for mirror in (True, False):
+        shifted = crop_flip(batch(photos, mirror=mirror), margin=4)
+        shifts = [shift_of(image[0]) for image in shifted]
+        assert {down for down, _ in shifts} == {right for _, right in shifts} == set(range(-4, 5))
+        mirrored = 0
+        for image, before, (down, right) in zip(shifted, photos, shifts, strict=True):
+            moved = torch.roll(image[0], (-down, -right), (0, 1))
+            inside = moved > 0
+            same = torch.equal(moved[inside], before[0][inside])
+            assert same or torch.equal(moved[inside], before[0].flip(-1)[inside])
+            mirrored += not same
+        assert (200 < mirrored < 300) if mirror else mirrored == 0
+
+
+def rectangle_of(changed: torch.Tensor) -> tuple[int, int]:
+    """Height and width of the changed pixels (h, w), if they fill a rectangle, else (0, 0)."""
+    places = changed.nonzero()
+    if not len(places):
+        return 0, 0
+    height, width = (places.max(dim=0).values - places.min(dim=0).values + 1).tolist()
+    assert len(places) == height * width
+    return height, width
+
+
+@pytest.mark.parametrize("mirror", [True, False])
+def test_half_of_the_images_lose_a_rectangle(photos: torch.Tensor, mirror: bool) -> None:
+    given = batch(photos, mirror=mirror, seed=2)
+    erased, unharmed = crop_erase(given), crop_flip(batch(photos, mirror=mirror, seed=2), margin=4)
+    sizes = [rectangle_of(changed[0]) for changed in erased != unharmed]
+    sizes = [size for size in sizes if size != (0, 0)]
+    assert 200 < len(sizes) < 300
+    for height, width in sizes:
+        # Sides are rounded down by less than a pixel.
+        assert height * width <= 28 * 28 / 3
+        assert (height + 1) * (width + 1) > 0.02 * 28 * 28
+        assert (height + 1) / width > 1 / 3
+        assert (width + 1) / height > 1 / 3
+    assert max(height * width for height, width in sizes) > 200
+    assert min(height * width for height, width in sizes) < 40
+    (filling,) = erased[erased != unharmed].unique()
+    assert float(filling) == pytest.approx(float(unharmed.mean()))
+
+
+def test_a_part_of_another_image_is_pasted_and_its_share_told(photos: torch.Tensor) -> None:
+    mixed, mixture = cutmix(photos, generator(1))
+    assert sorted(mixture.partners.tolist()) == list(range(500))
+    partners = photos[mixture.partners]
+    assert ((mixed == photos) | (mixed == partners)).all()
+    # Where both images have the same pixel nothing tells them apart: marks have no such pixels.
+    marks = torch.arange(500.0)[:, None, None, None].expand(500, 1, 28, 28)
+    marked, again = cutmix(marks, generator(1))
+    assert torch.equal(again.partners, mixture.partners)
+    pasted = (marked != marks)[:, 0]
+    alone = mixture.partners == torch.arange(500)  # it is its own partner: nothing shows
+    areas = torch.tensor([height * width for height, width in map(rectangle_of, pasted)])
+    torch.testing.assert_close(mixture.shares[~alone], areas[~alone] / 784)
+    assert 0 <= mixture.shares.min() <= mixture.shares.max() < 0.5
+    some = mixture.shares > 0
+    assert 200 < some.sum() < 300
+    assert mixture.shares.max() > 0.4
+    assert float(mixture.shares[some].mean()) == pytest.approx(0.235, abs=0.03)
+
+
+def test_mixed_targets_are_shares_that_sum_to_one(small: Dataset, photos: torch.Tensor) -> None:
+    labels = torch.from_numpy(small.train.labels[:500].copy()).long()
+    _, mixture = cutmix(photos, generator(1))
+    rows = mixture.of(torch.eye(10)[labels])
+    torch.testing.assert_close(rows.sum(dim=1), torch.ones(500))
+    assert torch.equal(rows.argmax(dim=1), labels)  # an image's own label has the larger share
+    others = labels[mixture.partners]
+    own = torch.where(others == labels, 1.0, 1 - mixture.shares)
+    torch.testing.assert_close(rows.gather(1, labels[:, None])[:, 0], own)
+    both = rows.gather(1, labels[:, None]) + rows.gather(1, others[:, None])
+    assert (both >= 1 - 1e-6).all()
+
+
+def test_mixtures_of_two_batches_are_one_of_all(photos: torch.Tensor) -> None:
+    draws = generator()
+    parts = [cutmix(photos[:300], draws)[1], cutmix(photos[300:], draws)[1]]
+    whole = Mixture.joined(parts)
+    targets = torch.rand(500, 10)
+    expected = torch.cat([parts[0].of(targets[:300]), parts[1].of(targets[300:])])
+    assert torch.equal(whole.of(targets), expected)
+
+
+def test_the_same_generator_mixes_the_same_way(photos: torch.Tensor) -> None:
+    (first, a), (again, b), (other, _) = (cutmix(photos, generator(seed)) for seed in (3, 3, 4))
+    assert torch.equal(first, again)
+    assert torch.equal(a.partners, b.partners)
+    assert torch.equal(a.shares, b.shares)
+    assert not torch.equal(first, other)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (2, 3), (5, 28)])
+def test_small_images_and_batches_are_mixed_too(shape: tuple[int, int]) -> None:
+    for n in (1, 2, 9):
+        images = torch.rand(n, 1, *shape)
+        erased = crop_erase(batch(images, mirror=True))
+        mixed, mixture = cutmix(erased, generator())
+        assert mixed.shape == images.shape
+        assert mixture.shares.max() < 0.5
+
+
+@pytest.mark.parametrize("name", AUGMENTATIONS)
+def test_nothing_is_waited_for_on_another_device(name: str) -> None:
+    """Tensors on `meta` have no values: looking at one, or mixing devices, raises."""
+    draws = torch.Generator().manual_seed(0)
+    images = torch.empty(7, 1, 28, 20, device="meta")
+    given = Batch(
+        images=images,
+        positions=torch.arange(7),
+        epoch=1,
+        mirror_keeps_class=True,
+        generator=draws,
+    )
+    changed = AUGMENTATIONS[name](given)
+    assert changed.is_meta
+    if name in MIXINGS:
+        mixed, mixture = MIXINGS[name](changed, draws)
+        assert mixed.is_meta
+        assert mixture.of(torch.empty(7, 10, device="meta")).is_meta

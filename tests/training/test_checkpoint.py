@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from fittingroom.data.dataset import Dataset
 from fittingroom.nets.cnn import NormalizedCNN
 from fittingroom.nets.mlp import MLP
+from fittingroom.nets.wide_resnet import WideResNet
 from fittingroom.training import checkpoint as module
 from fittingroom.training.checkpoint import Checkpoint, State
 from fittingroom.training.fit import Epoch
@@ -50,6 +51,8 @@ def trained(
 
 def fresh(kind: str) -> nn.Module:
     torch.manual_seed(5)
+    if kind == "wide":
+        return WideResNet(depth=10, width=1)
     return NormalizedCNN() if kind == "cnn" else MLP(hidden=(16,))
 
 
@@ -70,6 +73,14 @@ RECIPES: dict[str, tuple[str, dict[str, Any]]] = {
         {"patience": 1, "watch": "loss", "restore": True, "learning_rate": 0.03},
     ),
     "dropout-and-augmentation": ("cnn", {"augmentation": "keras-shift-flip"}),
+    "mixed-images": (
+        "wide",
+        {
+            **{"optimizer": "sgd", "learning_rate": 0.1, "momentum": 0.9, "nesterov": True},
+            **{"schedule": "cosine", "weight_decay": 5e-4, "label_smoothing": 0.1},
+            **{"augmentation": "crop-erase-mix", "averaging": 0.9, "precision": "bfloat16"},
+        },
+    ),
 }
 
 

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from fittingroom.data.dataset import Dataset
 from fittingroom.nets.cnn import CNN
 from fittingroom.nets.mlp import MLP
+from fittingroom.training.augment import Mixture, cutmix
 from fittingroom.training.dense import DenseStep, can_write_out
 from fittingroom.training.recipe import Recipe
 from fittingroom.training.step import AutogradStep, make_step
@@ -24,23 +25,36 @@ RECIPES: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("name", RECIPES)
 @pytest.mark.parametrize("hidden", [(), (10, 10), (64,)])
+@pytest.mark.parametrize("mixed", [False, True])
 def test_it_takes_the_steps_that_autograd_takes(
-    name: str, hidden: tuple[int, ...], small: Dataset
+    name: str, hidden: tuple[int, ...], mixed: bool, small: Dataset
 ) -> None:
     recipe = Recipe(**RECIPES[name])
     torch.manual_seed(0)
     ours, theirs = MLP(hidden=hidden), MLP(hidden=hidden)
     theirs.load_state_dict(ours.state_dict())
 
-    def loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        return F.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
+    def loss(logits: torch.Tensor, labels: torch.Tensor, mixture: Mixture | None) -> torch.Tensor:
+        """Each image's own loss with either label, by their shares."""
+        options: dict[str, Any] = {
+            "label_smoothing": recipe.label_smoothing,
+            "reduction": "none",
+        }
+        own = F.cross_entropy(logits, labels, **options)
+        if mixture is None:
+            return own.mean()
+        other = F.cross_entropy(logits, labels[mixture.partners], **options)
+        return ((1 - mixture.shares) * own + mixture.shares * other).mean()
 
     steps = DenseStep(ours, recipe), AutogradStep(theirs, recipe, loss, "float32", CPU)
     images = torch.from_numpy(small.train.images[:320].copy()).float()[:, None] / 255
     labels = torch.from_numpy(small.train.labels[:320].copy()).long()
+    generator, mixture = torch.Generator().manual_seed(0), None
     for start in range(0, 320, 32):
-        batch = images[start : start + 32], labels[start : start + 32]
-        mine, other = (step(*batch, recipe.learning_rate) for step in steps)
+        x, y = images[start : start + 32], labels[start : start + 32]
+        if mixed:
+            x, mixture = cutmix(x, generator)
+        mine, other = (step(x, y, recipe.learning_rate, mixture) for step in steps)
         torch.testing.assert_close(mine, other, rtol=1e-4, atol=1e-4)
     for key, weight in theirs.state_dict().items():
         torch.testing.assert_close(ours.state_dict()[key], weight, rtol=1e-3, atol=2e-5)
@@ -65,7 +79,10 @@ def test_what_it_remembers_can_be_taken_over(name: str) -> None:
 
 def test_who_takes_which_step() -> None:
     def kind(net: torch.nn.Module, number_format: str = "float32", **fields: Any) -> type:
-        return type(make_step(net, Recipe(**fields), F.cross_entropy, number_format, CPU))
+        return type(make_step(net, Recipe(**fields), no_loss, number_format, CPU))
+
+    def no_loss(*_: object) -> torch.Tensor:
+        raise AssertionError("no step is taken")
 
     assert kind(MLP()) is DenseStep
     assert kind(CNN()) is AutogradStep

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 import math
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -12,9 +13,17 @@ from fittingroom.data.dataset import Dataset
 from fittingroom.errors import NotFiniteError, UsageError
 from fittingroom.nets.cnn import CNN, NormalizedCNN
 from fittingroom.nets.mlp import MLP
+from fittingroom.nets.wide_resnet import WideResNet
 from fittingroom.training.augment import AUGMENTATIONS
-from fittingroom.training.fit import Epoch, best_epoch
-from fittingroom.training.loop import TrainingResult, _batches, predict, to_unit, train
+from fittingroom.training.fit import Epoch, Fit, best_epoch
+from fittingroom.training.loop import (
+    TrainingResult,
+    _batches,
+    _train_epoch,
+    predict,
+    to_unit,
+    train,
+)
 from fittingroom.training.recipe import Recipe
 
 Data = tuple[Tensor, Tensor]
@@ -82,6 +91,95 @@ def test_learns_real_images(images: Data, validation: Data) -> None:
     result = train(net, *images, Recipe(epochs=8), validation=validation)
     assert result.history[-1].validation_accuracy > 0.65  # type: ignore[operator]
     assert result.history[-1].train_loss < result.history[0].train_loss / 2
+
+
+def test_learns_from_mixed_images(images: Data, validation: Data) -> None:
+    torch.manual_seed(0)
+    recipe = Recipe(
+        optimizer="sgd",
+        learning_rate=0.1,
+        momentum=0.9,
+        nesterov=True,
+        schedule="cosine",
+        epochs=8,
+        batch_size=32,
+        label_smoothing=0.1,
+        augmentation="crop-erase-mix",
+        averaging=0.9,
+        precision="bfloat16",
+    )
+    result = train(
+        WideResNet(depth=10, width=1),
+        *images,
+        recipe,
+        validation=validation,
+        mirror_keeps_class=True,
+    )
+    assert result.history[-1].validation_accuracy > 0.4  # type: ignore[operator]
+    assert result.history[-1].train_loss < result.history[0].train_loss
+
+
+@pytest.mark.parametrize("loss", ["sparse", "onehot"])
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_a_mixed_batch_has_the_loss_of_both_labels(
+    images: Data, loss: str, smoothing: float
+) -> None:
+    """Before any step, over batches of several sizes, beside the sums written out."""
+    X, y = images
+    recipe = Recipe(
+        loss=loss,  # type: ignore[arg-type]
+        label_smoothing=smoothing,
+        optimizer="sgd",
+        learning_rate=1e-30,
+        epochs=1,
+        batch_size=150,
+        augmentation="crop-erase-mix",
+    )
+    net = small_net()
+    fit = Fit(net, X, y, recipe, torch.device("cpu"), 7, False)
+    seen = []
+
+    def step(images: Tensor, labels: Tensor, _: float, mixture: object) -> Tensor:
+        seen.append((images, labels, mixture))
+        return net(images).detach()  # type: ignore[no-any-return]
+
+    fit.step = step  # type: ignore[assignment]
+    train_loss, train_accuracy = _train_epoch(fit, 1)
+    losses, right = 0.0, 0
+    for pixels, labels, mixture in seen:
+        logits = net(pixels).detach()
+        for share, target in (
+            (1 - mixture.shares, labels),  # type: ignore[attr-defined]
+            (mixture.shares, labels[mixture.partners]),  # type: ignore[attr-defined]
+        ):
+            each = F.cross_entropy(logits, target, reduction="none", label_smoothing=smoothing)
+            losses += float((share * each).sum())
+        right += int((logits.argmax(1) == labels).sum())
+    assert train_loss == pytest.approx(losses / 400, rel=1e-5)
+    assert train_accuracy == pytest.approx(right / 400)
+
+
+@pytest.mark.parametrize("augmentation", AUGMENTATIONS)
+def test_no_figure_is_looked_at_before_an_epochs_last_step(
+    augmentation: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would make a GPU wait. Tensors on `meta` have no figures: looking at one raises."""
+    monkeypatch.setattr("fittingroom.training.precision.autocast", lambda *_: nullcontext())
+    meta = torch.device("meta")
+    recipe = Recipe(
+        epochs=1,
+        batch_size=100,
+        label_smoothing=0.1,
+        averaging=0.9,
+        augmentation=augmentation,  # type: ignore[arg-type]
+    )
+    X, y = torch.zeros(400, 28, 28, dtype=torch.uint8), torch.zeros(400, dtype=torch.int64)
+    net = NormalizedCNN().to(meta)
+    fit = Fit(net, X.to(meta), y.to(meta), recipe, meta, 0, True)
+    assert fit.average is not None
+    with pytest.raises(RuntimeError, match=r"item\(\) cannot be called on meta"):
+        _train_epoch(fit, 1)
+    assert fit.average.steps == 4
 
 
 def test_the_history_says_what_happened(images: Data, validation: Data) -> None:

@@ -86,6 +86,15 @@ def test_one_cycle_rises_to_the_peak_and_falls_to_nothing() -> None:
         assert max(learning_rate(edge, e, p) for e in (1, 2) for p in (0.0, 0.999)) <= 0.4
 
 
+def test_cosine_rises_to_the_peak_and_falls_to_nothing() -> None:
+    recipe = Recipe(schedule="cosine", warmup=0.25, epochs=8, learning_rate=0.4)
+    rates = [learning_rate(recipe, epoch, 0.0) for epoch in range(1, 9)]
+    assert rates[:3] == pytest.approx([0, 0.2, 0.4])
+    assert rates[5] == pytest.approx(0.2)  # half of the way down
+    assert rates[4] - rates[5] > rates[2] - rates[3]  # flat at the top
+    assert learning_rate(recipe, 8, 1.0) == pytest.approx(0, abs=1e-12)
+
+
 def test_stopping_early_does_not_move_the_schedule() -> None:
     whole = Recipe(schedule="one-cycle", epochs=8)
     part = Recipe(schedule="one-cycle", epochs=8, stop_at=3)

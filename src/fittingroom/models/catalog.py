@@ -322,6 +322,14 @@ MODELS: dict[str, ModelRow] = {
         seconds=180,
         parameters=396_330,
     ),
+    "wide-resnet": ModelRow(
+        name="wide-resnet",
+        family="network",
+        builder="published.wide_resnet",
+        about="ours: WRN-40-4 with erasing and CutMix, 200 epochs; for a GPU",
+        seconds=200_000,
+        parameters=8_959_706,
+    ),
 }
 
 #: Other names of rows.

@@ -20,6 +20,7 @@ from fittingroom.models.pixels import check_pixels, check_pixels_and_labels
 from fittingroom.nets.cnn import CNN, NormalizedCNN
 from fittingroom.nets.mlp import MLP
 from fittingroom.nets.swift import Swift
+from fittingroom.nets.wide_resnet import WideResNet
 from fittingroom.training.checkpoint import Checkpoint
 from fittingroom.training.fit import Epoch
 from fittingroom.training.loop import predict, train
@@ -31,6 +32,7 @@ NETS: dict[str, Callable[..., nn.Module]] = {
     "cnn": CNN,
     "normalized-cnn": NormalizedCNN,
     "swift": Swift,
+    "wide-resnet": WideResNet,
 }
 
 

@@ -2,11 +2,18 @@
 
 An augmentation is a function and a row of ``AUGMENTATIONS``. It takes a ``Batch`` and returns
 images of the same shape. Mirroring happens only where a mirrored image keeps its class.
+
+What joins images of a batch, and so their labels, comes after it: a function and a row of
+``MIXINGS`` under the augmentation's name. It returns the images and a ``Mixture``.
+
+Lots are drawn on the CPU, so that they are the same on every device, and sent to the images' device
+without waiting for it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -25,7 +32,38 @@ class Batch:
     generator: torch.Generator  # on the CPU, whatever the device of the images
 
 
+@dataclass(frozen=True, eq=False)
+class Mixture:
+    """Which other image of the batch each image shows a part of, and how much of it.
+
+    No share is more than one half, so an image's own label stays the one with the larger share:
+    that is the label that its training accuracy is counted against.
+    """
+
+    partners: Tensor  # (batch,) int64: places in the batch
+    shares: Tensor  # (batch,) float32 in 0..1/2, of the partner
+
+    def of(self, targets: Tensor) -> Tensor:
+        """Targets (batch, classes), rows that sum to one, mixed as the images are."""
+        return torch.lerp(targets, targets[self.partners], self.shares[:, None].to(targets.dtype))
+
+    @staticmethod
+    def joined(mixtures: Sequence[Mixture]) -> Mixture:
+        """The mixture of successive batches taken as one."""
+        partners, before = [], 0
+        for mixture in mixtures:
+            partners.append(mixture.partners + before)
+            before += len(mixture.partners)
+        return Mixture(torch.cat(partners), torch.cat([mixture.shares for mixture in mixtures]))
+
+
 Augmentation = Callable[[Batch], Tensor]
+Mixing = Callable[[Tensor, torch.Generator], tuple[Tensor, Mixture]]
+
+#: Random erasing: the share of images, the smallest and largest part of one, the longest form.
+ERASED, SMALLEST, LARGEST, LONGEST = 0.5, 0.02, 1 / 3, 3.0
+#: The share of images that another one's part is pasted into.
+PASTED = 0.5
 
 
 def unchanged(batch: Batch) -> Tensor:
@@ -49,7 +87,7 @@ def keras_shift_flip(batch: Batch) -> Tensor:
     down = torch.linspace(-1 + 1 / height, 1 - 1 / height, height).expand(n, height)
     x = (across + shifts[:, :1])[:, None, :].expand(n, height, width)
     y = (down + shifts[:, 1:])[:, :, None].expand(n, height, width)
-    grid = torch.stack((x, y), dim=-1).to(images.device)  # (batch, height, width, 2)
+    grid = _sent(torch.stack((x, y), dim=-1), images)  # (batch, height, width, 2)
     return F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 
@@ -63,19 +101,87 @@ def crop_flip(batch: Batch, *, margin: int = 1) -> Tensor:
     n, _, height, width = images.shape
     padded = F.pad(images[:, 0], (margin,) * 4)
     windows = padded.unfold(1, height, 1).unfold(2, width, 1)  # (n, 2m+1, 2m+1, height, width)
-    corner = torch.randint(2 * margin + 1, (2, n), generator=batch.generator).to(images.device)
+    corner = _sent(torch.randint(2 * margin + 1, (2, n), generator=batch.generator), images)
     rows = torch.arange(n, device=images.device)
     shifted = windows[rows, corner[0], corner[1]]
     if batch.mirror_keeps_class:
         # One bit of a multiplicative hash: a fixed half of the images in no pattern of places.
         half = (batch.positions * 2654435761 >> 30) + batch.epoch & 1
-        mirrored = half.bool().to(images.device)[:, None, None]
+        mirrored = _sent(half.bool(), images)[:, None, None]
         shifted = torch.where(mirrored, shifted.flip(-1), shifted)
     return shifted[:, None]
+
+
+def crop_erase(batch: Batch) -> Tensor:
+    """``crop_flip`` by up to four pixels, then a rectangle erased from half of the images.
+
+    Random erasing (Zhong and others 2017, arXiv 1708.04896): a fiftieth to a third of the image,
+    up to three times as long as wide, filled with the batch's mean.
+    """
+    images = crop_flip(batch, margin=4)
+    n, generator = len(images), batch.generator
+    erased = torch.rand(n, generator=generator) < ERASED
+    areas = (SMALLEST + torch.rand(n, generator=generator) * (LARGEST - SMALLEST)) * erased
+    forms = torch.exp(math.log(LONGEST) * (2 * torch.rand(n, generator=generator) - 1))
+    inside, _ = _rectangles(areas, forms, images, generator)
+    return torch.where(inside, images.mean(), images)
+
+
+def cutmix(images: Tensor, generator: torch.Generator) -> tuple[Tensor, Mixture]:
+    """Into half of the images, paste a rectangle from the same place of another of the batch.
+
+    CutMix (Yun and others 2019, arXiv 1905.04899), drawn for each image: a rectangle in the form
+    of the image, up to half of it, wholly inside. A larger one would be the same pair with the
+    roles exchanged.
+    """
+    n = len(images)
+    partners = torch.randperm(n, generator=generator)
+    pasted = torch.rand(n, generator=generator) < PASTED
+    areas = torch.rand(n, generator=generator).div_(2) * pasted
+    inside, shares = _rectangles(areas, torch.ones(n), images, generator)
+    mixture = Mixture(_sent(partners, images), _sent(shares, images))
+    return torch.where(inside, images[mixture.partners], images), mixture
+
+
+def _rectangles(
+    areas: Tensor, forms: Tensor, images: Tensor, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """A rectangle at a random place in each image, sides rounded down to whole pixels.
+
+    Parameters
+    ----------
+    areas : (n,) parts of the image, 0..1
+    forms : (n,) height over width, where 1 is the form of the image; between the area and one over
+        the area, or the rectangle wouldn't fit
+
+    Returns
+    -------
+    whether a pixel lies inside (n, 1, height, width), and the part of the image that does (n,),
+    which stays on the CPU
+    """
+    sides = torch.tensor(images.shape[2:])[:, None]  # (2, 1)
+    lengths = (sides * torch.stack((areas * forms, areas / forms)).sqrt()).floor()  # (2, n)
+    free = sides - lengths
+    starts = (torch.rand(lengths.shape, generator=generator) * (free + 1)).floor().minimum(free)
+    within = []  # (n, height), then (n, width)
+    for side, start, length in zip(images.shape[2:], starts, lengths, strict=True):
+        after = torch.arange(side) - start[:, None]
+        within.append(_sent((after >= 0) & (after < length[:, None]), images))
+    rows, columns = within
+    return (rows[:, :, None] & columns[:, None])[:, None], lengths.prod(dim=0) / sides.prod()
+
+
+def _sent(drawn: Tensor, images: Tensor) -> Tensor:
+    """What was drawn, on the images' device; a GPU goes on with its work meanwhile."""
+    return drawn.to(images.device, non_blocking=images.is_cuda)
 
 
 AUGMENTATIONS: dict[str, Augmentation] = {
     "none": unchanged,
     "keras-shift-flip": keras_shift_flip,
     "crop-flip": crop_flip,
+    "crop-erase": crop_erase,
+    "crop-erase-mix": crop_erase,
 }
+
+MIXINGS: dict[str, Mixing] = {"crop-erase-mix": cutmix}

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from fittingroom.nets.compiled import compiled, view
 from fittingroom.nets.mlp import MLP
+from fittingroom.training.augment import Mixture
 from fittingroom.training.optim import BETAS, EPSILON
 from fittingroom.training.recipe import Recipe
 
@@ -46,7 +47,13 @@ class DenseStep:
         self._targets = torch.eye(classes) * (1 - smoothing) + smoothing / classes
 
     @torch.no_grad()
-    def __call__(self, images: Tensor, labels: Tensor, learning_rate: float) -> Tensor:
+    def __call__(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        learning_rate: float,
+        mixture: Mixture | None = None,
+    ) -> Tensor:
         """Logits (batch, classes) of images (batch, 1, height, width), before the update."""
         activations = [images.flatten(1)]  # the input (batch, width) of each layer
         for weight, bias in self._layers:
@@ -54,8 +61,11 @@ class DenseStep:
                 activations[-1].relu_()
             activations.append(torch.addmm(bias, activations[-1], weight.t()))
         logits = activations.pop()
+        targets = F.embedding(labels, self._targets)
+        if mixture is not None:
+            targets = mixture.of(targets)
         # Of softmax and cross-entropy together: probabilities minus targets.
-        delta = torch.softmax(logits, dim=1).sub_(F.embedding(labels, self._targets))
+        delta = torch.softmax(logits, dim=1).sub_(targets)
         delta.div_(len(labels))
         for layer in reversed(range(len(self._layers))):
             before = delta

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fittingroom.training import precision
-from fittingroom.training.augment import AUGMENTATIONS
+from fittingroom.training.augment import AUGMENTATIONS, MIXINGS, Mixture
 from fittingroom.training.checkpoint import Checkpoint, State
 from fittingroom.training.optim import Average
 from fittingroom.training.recipe import Recipe, Watch
@@ -64,6 +64,7 @@ class Fit:
         self.average = Average(net, recipe.averaging) if recipe.averaging else None
         self.measured = net if self.average is None else self.average.net
         self.augment = AUGMENTATIONS[recipe.augmentation]
+        self.mix = MIXINGS.get(recipe.augmentation)
         self.generator = torch.Generator().manual_seed(seed)
         self.history: list[Epoch] = []
         self.kept: dict[str, Tensor] | None = None
@@ -71,11 +72,16 @@ class Fit:
         self._seed = seed
         self._identity: dict[str, Any] = {}
 
-    def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Mean cross-entropy; the two forms are the same function (and are tested to be)."""
+    def loss(self, logits: Tensor, labels: Tensor, mixture: Mixture | None = None) -> Tensor:
+        """Mean cross-entropy; the two forms are the same function (and are tested to be).
+
+        An image that shows a part of another has both labels, each with its share of the image.
+        """
         target = labels
-        if self.recipe.loss == "onehot":
+        if self.recipe.loss == "onehot" or mixture is not None:
             target = F.one_hot(labels, logits.shape[1]).to(logits.dtype)
+        if mixture is not None:
+            target = mixture.of(target)
         return F.cross_entropy(logits, target, label_smoothing=self.recipe.label_smoothing)
 
     def note(self, epoch: Epoch) -> None:

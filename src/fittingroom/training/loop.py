@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from fittingroom.errors import NotFiniteError, UsageError
 from fittingroom.training import precision
-from fittingroom.training.augment import Batch
+from fittingroom.training.augment import Batch, Mixture
 from fittingroom.training.checkpoint import Checkpoint
 from fittingroom.training.fit import Epoch, Fit
 from fittingroom.training.memory import keep_freed_memory
@@ -136,6 +136,7 @@ def _train_epoch(fit: Fit, number: int) -> tuple[float, float]:
     # Shuffled as bytes, once: cheaper than gathering each batch.
     images, labels = fit.images[order.to(fit.device)], fit.labels[order.to(fit.device)]
     seen: list[Tensor] = []  # each batch's logits; looked at once, after the last step
+    mixtures: list[Mixture] = []
     fit.net.train()
     for start, stop in _batches(n, fit.recipe.batch_size):
         batch = Batch(
@@ -145,13 +146,17 @@ def _train_epoch(fit: Fit, number: int) -> tuple[float, float]:
             mirror_keeps_class=fit.mirror_keeps_class,
             generator=fit.generator,
         )
-        changed = _channel_last(fit.augment(batch)[:, 0])
+        changed, mixture = fit.augment(batch), None
+        if fit.mix is not None:
+            changed, mixture = fit.mix(changed, fit.generator)
+            mixtures.append(mixture)
         rate = learning_rate(fit.recipe, number, start / n)
-        seen.append(fit.step(changed, labels[start:stop], rate))
+        seen.append(fit.step(_channel_last(changed[:, 0]), labels[start:stop], rate, mixture))
         if fit.average is not None:
             fit.average.update()
     logits = torch.cat(seen)  # (n, classes)
-    return float(fit.loss(logits, labels)), _accuracy(logits, labels)
+    loss = fit.loss(logits, labels, Mixture.joined(mixtures) if mixtures else None)
+    return float(loss), _accuracy(logits, labels)
 
 
 def _measure(fit: Fit, validation: tuple[Tensor, Tensor]) -> tuple[float, float]:

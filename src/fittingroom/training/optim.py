@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from typing import Any
 
 import torch
@@ -49,6 +50,9 @@ def learning_rate(recipe: Recipe, epoch: int, progress: float) -> float:
     done = (epoch - 1 + progress) / recipe.epochs
     if done < recipe.warmup:
         return recipe.learning_rate * done / recipe.warmup
+    if recipe.schedule == "cosine":
+        way_down = (done - recipe.warmup) / (1 - recipe.warmup)
+        return recipe.learning_rate * (1 + math.cos(math.pi * way_down)) / 2
     return recipe.learning_rate * (1 - done) / (1 - recipe.warmup)
 
 

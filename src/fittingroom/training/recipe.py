@@ -10,8 +10,8 @@ from fittingroom.errors import UsageError
 
 Loss = Literal["sparse", "onehot"]
 OptimizerName = Literal["adam", "sgd"]
-Schedule = Literal["constant", "one-cycle", "rising"]
-AugmentationName = Literal["none", "keras-shift-flip", "crop-flip"]
+Schedule = Literal["constant", "one-cycle", "cosine", "rising"]
+AugmentationName = Literal["none", "keras-shift-flip", "crop-flip", "crop-erase", "crop-erase-mix"]
 PrecisionName = Literal["auto", "float32", "bfloat16"]
 Keep = Literal["last", "best-accuracy", "best-loss"]
 Watch = Literal["loss", "accuracy"]
@@ -36,19 +36,21 @@ class Recipe:
     loss : cross-entropy with integer labels (``"sparse"``) or with one-hot rows (``"onehot"``)
     label_smoothing : probability spread evenly over all classes, 0 to 1
     optimizer : ``"adam"`` (betas 0.9 and 0.999, epsilon 1e-7 as Keras has it) or ``"sgd"``
-    learning_rate : the constant rate, the peak of a one-cycle, the first rate of a rise
+    learning_rate : the constant rate, the peak of a one-cycle or cosine, the first rate of a rise
     momentum, nesterov : of SGD
     weight_decay : SGD's L2 gradient, Adam's decoupled decay (AdamW); kernels only, never
         biases nor batch norm
     schedule : ``"constant"``; ``"one-cycle"``, straight up to the peak during the first
-        ``warmup`` share of all steps, then straight down to nothing; ``"rising"``,
-        learning_rate · 10^(e/20) in epoch e = 0, 1, 2, …
-    warmup : the rising share of a one-cycle, 0 to 1
-    epochs : passes over the training images; a one-cycle is laid out over all of them
+        ``warmup`` share of all steps, then straight down to nothing; ``"cosine"``, the same up
+        but down along half a cosine; ``"rising"``, learning_rate · 10^(e/20) in epoch
+        e = 0, 1, 2, …
+    warmup : the rising share of a one-cycle or cosine, 0 to 1
+    epochs : passes over the training images; a one-cycle or cosine is laid out over all of them
     stop_at : stop after this epoch of the schedule, or None; to fit again, on more images, the
         epoch that a validation part chose
     batch_size : images a step; the last batch of an epoch may be smaller
-    augmentation : ``"none"``, or a row of ``augment.AUGMENTATIONS``
+    augmentation : ``"none"``, or a row of ``augment.AUGMENTATIONS``; ``"crop-erase-mix"`` mixes
+        labels too, see ``augment.MIXINGS``
     averaging : decay, a step, of an exponential moving average of the weights, which is then
         what is kept; 0 for none
     precision : ``"float32"``, ``"bfloat16"`` (autocast), or ``"auto"``: see ``precision.resolve``

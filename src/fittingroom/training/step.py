@@ -8,11 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from fittingroom.training import precision
+from fittingroom.training.augment import Mixture
 from fittingroom.training.dense import DenseStep, can_write_out
 from fittingroom.training.optim import make_optimizer
 from fittingroom.training.recipe import Recipe
 
-Loss = Callable[[Tensor, Tensor], Tensor]
+Loss = Callable[[Tensor, Tensor, Mixture | None], Tensor]
 
 
 class AutogradStep:
@@ -22,7 +23,7 @@ class AutogradStep:
     ----------
     net : on the device, in training mode when called
     recipe : says the optimiser
-    loss : of float32 logits (batch, classes) and labels (batch,)
+    loss : of float32 logits (batch, classes), labels (batch,) and how images were mixed, or None
     number_format : ``"float32"`` or ``"bfloat16"``, of the forward pass
     """
 
@@ -33,14 +34,20 @@ class AutogradStep:
         self._number_format, self._device = number_format, device
         self._optimizer = make_optimizer(net, recipe)
 
-    def __call__(self, images: Tensor, labels: Tensor, learning_rate: float) -> Tensor:
+    def __call__(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        learning_rate: float,
+        mixture: Mixture | None = None,
+    ) -> Tensor:
         """Logits (batch, classes) of images (batch, 1, height, width), before the update."""
         for group in self._optimizer.param_groups:
             group["lr"] = learning_rate
         with precision.autocast(self._number_format, self._device):
             logits: Tensor = self._net(images)
         logits = logits.float()
-        self._loss(logits, labels).backward()  # type: ignore[no-untyped-call]
+        self._loss(logits, labels, mixture).backward()  # type: ignore[no-untyped-call]
         self._optimizer.step()
         self._optimizer.zero_grad()
         return logits.detach()

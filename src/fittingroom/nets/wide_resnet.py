@@ -1,0 +1,105 @@
+"""Wide residual networks, for small images."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from fittingroom.errors import UsageError
+from fittingroom.nets.normalization import BatchNorm
+
+#: Channels of the first convolution, and of the three stages before they are widened.
+FIRST, STAGES = 16, (16, 32, 64)
+
+
+class WideResNet(nn.Module):
+    """A residual network of few, wide layers with pre-activation blocks.
+
+    Zagoruyko and Komodakis 2016, "Wide Residual Networks", arXiv 1605.07146, table 1. The first
+    convolution sees the images at full size; the second and third stage halve the maps: 28, 14 and
+    7 pixels a side. Kernels start from He's normal distribution (He and others 2015, fan out).
+
+    Parameters
+    ----------
+    image_shape : (height, width)
+    n_classes : width of the last layer
+    depth : convolutions on the longest way, shortcuts not counted, and the dense layer: 6·n + 4
+        for n blocks a stage
+    width : how many times wider than a plain residual network
+    mirror_views : predict the mean of an image's logits and of its mirror image's
+
+    Raises
+    ------
+    UsageError : no network has that depth or width
+    """
+
+    def __init__(
+        self,
+        image_shape: tuple[int, int] = (28, 28),
+        n_classes: int = 10,
+        *,
+        depth: int = 40,
+        width: int = 4,
+        mirror_views: bool = False,
+    ) -> None:
+        super().__init__()
+        if depth < 10 or depth % 6 != 4:
+            raise UsageError(f"depth must be 10, 16, 22, … (6·n + 4), not {depth!r}.")
+        if width < 1:
+            raise UsageError(f"width must be a whole number of at least 1, not {width!r}.")
+        self.mirror_views = mirror_views
+        self.first = _conv(1, FIRST)
+        blocks: list[nn.Module] = []
+        channels = FIRST
+        for stage, plain in enumerate(STAGES):
+            for block in range((depth - 4) // 6):
+                stride = 2 if stage and not block else 1
+                blocks.append(_Block(channels, plain * width, stride))
+                channels = plain * width
+        self.blocks = nn.Sequential(*blocks)
+        self.norm = BatchNorm(channels, relu="after")
+        self.classifier = nn.Linear(channels, n_classes)
+        nn.init.zeros_(self.classifier.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(batch, 1, height, width)`` in 0..1 to logits ``(batch, n_classes)``."""
+        if self.mirror_views and not self.training:
+            return (self._logits(x) + self._logits(x.flip(-1))) / 2
+        return self._logits(x)
+
+    def _logits(self, x: Tensor) -> Tensor:
+        maps: Tensor = self.norm(self.blocks(self.first(x)))  # (batch, channels, h, w)
+        # Pooled channel last, so that the gradient comes back in the layout of the maps.
+        logits: Tensor = self.classifier(maps.permute(0, 2, 3, 1).flatten(1, 2).mean(dim=1))
+        return logits
+
+
+class _Block(nn.Module):
+    """Twice batch norm, ReLU and a 3 × 3 convolution, added to what came in.
+
+    Where the number of channels changes, the shortcut is a 1 × 1 convolution of the normalized
+    maps; elsewhere it is the identity.
+    """
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.norm1 = BatchNorm(inputs, relu="after")
+        self.conv1 = _conv(inputs, outputs, stride=stride)
+        self.norm2 = BatchNorm(outputs, relu="after")
+        self.conv2 = _conv(outputs, outputs)
+        # Stages that aren't widened keep sixteen channels in the first: then nothing changes.
+        changes = inputs != outputs or stride != 1
+        self.shortcut = _conv(inputs, outputs, side=1, stride=stride) if changes else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(batch, inputs, h, w)`` to ``(batch, outputs, h / stride, w / stride)``, rounded up."""
+        active = self.norm1(x)
+        if self.shortcut is not None:
+            x = self.shortcut(active)
+        return torch.add(x, self.conv2(self.norm2(self.conv1(active))))
+
+
+def _conv(inputs: int, outputs: int, *, side: int = 3, stride: int = 1) -> nn.Conv2d:
+    layer = nn.Conv2d(inputs, outputs, side, stride=stride, padding=side // 2, bias=False)
+    nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+    return layer
