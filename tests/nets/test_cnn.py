@@ -27,7 +27,7 @@ def test_layers_stand_in_the_order_asked_for() -> None:
     net = CNN(features=(32, "pool", 64, "pool"), hidden=(8, 9), dropout=(0.25, 0.0), stride=2)
     kinds = [type(layer).__name__ for layer in (*net.features, *net.classifier)]
     assert kinds == [
-        *("Stem", "Conv2d", "MaxPool"),
+        *("Stem", "Convolution", "MaxPool"),
         *("Linear", "ReLU", "Dropout", "Linear", "ReLU", "Linear"),
     ]
     first, second = (layer for layer in net.features if isinstance(layer, nn.Conv2d))
@@ -67,7 +67,7 @@ def test_the_smallest_image_that_fits_fits() -> None:
 def test_normalized_cnn_has_norm_after_relu_then_dropout() -> None:
     net = NormalizedCNN(pooling=True)
     kinds = [type(layer).__name__ for layer in net.features]
-    assert kinds == ["Conv2d", "MaxPool", "BatchNorm"] * 2 + ["Conv2d", "BatchNorm"] * 2
+    assert kinds == ["Convolution", "MaxPool", "BatchNorm"] * 2 + ["Convolution", "BatchNorm"] * 2
     norms = [layer for layer in net.features if isinstance(layer, BatchNorm)]
     assert {(norm.relu, norm.dropout) for norm in norms} == {("before", 0.2)}
     assert [type(layer).__name__ for layer in net.classifier] == [

@@ -19,7 +19,8 @@ import torch
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic
+
+from fittingroom.nets.compiled import instruction
 
 #: Rows of a tile, and so columns of float32.
 ROWS = 16
@@ -39,7 +40,8 @@ def available() -> bool:
         return False
     if not torch.cpu.get_capabilities().get("amx_bf16", False):
         return False
-    return ctypes.CDLL(None).syscall(_SYSCALL, _REQUEST, _TILE_DATA) == 0
+    granted: int = ctypes.CDLL(None).syscall(_SYSCALL, _REQUEST, _TILE_DATA)
+    return granted == 0
 
 
 def whole_tiles() -> np.ndarray[Any, Any]:
@@ -53,11 +55,12 @@ def whole_tiles() -> np.ndarray[Any, Any]:
 
 def _emit(context: Any, builder: Any, name: str, *arguments: Any) -> Any:
     kind = ir.FunctionType(ir.VoidType(), [argument.type for argument in arguments])
-    builder.call(cgutils.get_or_insert_function(builder.module, kind, name), arguments)
+    function = cgutils.get_or_insert_function(builder.module, kind, name)  # type: ignore[no-untyped-call]
+    builder.call(function, arguments)
     return context.get_dummy_value()
 
 
-@intrinsic
+@instruction
 def configure(typing: Any, address: Any) -> Any:
     """In a kernel, before all others: the tiles' shapes, at an address."""
 
@@ -68,7 +71,7 @@ def configure(typing: Any, address: Any) -> Any:
     return types.void(types.intp), emit
 
 
-@intrinsic
+@instruction
 def release(typing: Any) -> Any:
     """In a kernel, after all others."""
 
@@ -78,7 +81,7 @@ def release(typing: Any) -> Any:
     return types.void(), emit
 
 
-@intrinsic(prefer_literal=True)
+@instruction
 def clear(typing: Any, tile: Any) -> Any:
     """In a kernel: fill a tile (its number, a constant) with zeros."""
 
@@ -88,7 +91,7 @@ def clear(typing: Any, tile: Any) -> Any:
     return types.void(tile), emit
 
 
-@intrinsic(prefer_literal=True)
+@instruction
 def load(typing: Any, tile: Any, address: Any, stride: Any) -> Any:
     """In a kernel: fill a tile from rows that lie ``stride`` bytes apart."""
 
@@ -100,7 +103,7 @@ def load(typing: Any, tile: Any, address: Any, stride: Any) -> Any:
     return types.void(tile, types.intp, types.intp), emit
 
 
-@intrinsic(prefer_literal=True)
+@instruction
 def store(typing: Any, tile: Any, address: Any, stride: Any) -> Any:
     """In a kernel: write a tile to rows that lie ``stride`` bytes apart."""
 
@@ -112,7 +115,7 @@ def store(typing: Any, tile: Any, address: Any, stride: Any) -> Any:
     return types.void(tile, types.intp, types.intp), emit
 
 
-@intrinsic(prefer_literal=True)
+@instruction
 def multiply(typing: Any, c: Any, a: Any, b: Any) -> Any:
     """In a kernel: c += a · b, of tiles."""
 
@@ -123,7 +126,7 @@ def multiply(typing: Any, c: Any, a: Any, b: Any) -> Any:
     return types.void(c, a, b), emit
 
 
-@intrinsic
+@instruction
 def transpose(typing: Any, source: Any, step: Any, target: Any, stride: Any) -> Any:
     """In a kernel: 16 × 16 numbers of 32 bits, rows ``step`` bytes apart, turned about.
 
@@ -156,16 +159,14 @@ def transpose(typing: Any, source: Any, step: Any, target: Any, stride: Any) -> 
     return signature, emit
 
 
-@intrinsic
+@instruction
 def interleave(typing: Any, first: Any, second: Any, target: Any) -> Any:
     """In a kernel: 16 pairs of 16-bit numbers from two rows of 16, at their addresses."""
 
     def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         narrow, wide = (ir.VectorType(ir.IntType(bits), ROWS) for bits in (16, 32))
         low, high = (
-            builder.zext(
-                builder.load(builder.inttoptr(value, narrow.as_pointer()), align=1), wide
-            )
+            builder.zext(builder.load(builder.inttoptr(value, narrow.as_pointer()), align=1), wide)
             for value in values[:2]
         )
         pairs = builder.or_(low, builder.shl(high, ir.Constant(wide, [16] * ROWS)))

@@ -16,7 +16,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 import torch
 from numba import njit, types
-from numba.extending import overload
+from numba.extending import intrinsic, overload
 from torch import Tensor
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -30,6 +30,11 @@ def compiled(function: F) -> F:
     # fastmath lets sums be vectorised; NaN and infinity must keep their meaning.
     math = {"reassoc", "contract", "nsz", "arcp"}
     return cast(F, njit(cache=True, nogil=True, error_model="numpy", fastmath=math)(function))
+
+
+def instruction(function: Callable[..., Any]) -> Callable[..., None]:
+    """What a kernel can call and LLVM's builder writes; its whole numbers may be constants."""
+    return cast(Callable[..., None], intrinsic(prefer_literal=True)(function))
 
 
 def in_parts(kernel: Callable[..., None], n: int, elements: int, *arguments: Any) -> None:

@@ -23,7 +23,6 @@ from fittingroom.nets.amx import (
     transpose,
 )
 from fittingroom.nets.compiled import (
-    as_float,
     can_compile,
     channels_last,
     compiled,
@@ -148,12 +147,16 @@ def kernel_gradient(
     sums = np.zeros((parts, *size, lines, lanes), np.float32)
     for_bias = np.zeros((parts if has_bias else 0, lines), np.float32)
     in_parts(
-        *(_gradients, n, work, view(x), view(g), stride, *padding),
+        _gradients,
+        n,
+        work,
+        *(view(x), view(g), stride, padding[0], padding[1]),
         *(down, across, together, margin, amx.whole_tiles()),
         np.zeros((parts, stride, stride, 2, (length + reach) // 2 + 1, lanes), np.int32),
         np.zeros((parts, length // 2, lines), np.int32),
         np.empty((parts, lines, length + COLUMNS), np.int16),  # no power of two between lines
-        *(sums, for_bias),
+        sums,
+        for_bias,
     )
     kernel = torch.from_numpy(sums.sum(axis=0))[:, :, :outputs, :inputs]
     bias = torch.from_numpy(for_bias.sum(axis=0)[:outputs]) if has_bias else None
@@ -212,9 +215,7 @@ def _gradients(
             for b in range(stride):
                 _pair_again(pixels[part, a, b, 0], pixels[part, a, b, 1])
         _turn(slopes[part], turned[part])
-        _add_products(
-            turned[part], pixels[part], stride, left, margin, across, length, sums[part]
-        )
+        _add_products(turned[part], pixels[part], stride, left, margin, across, length, sums[part])
         if len(bias):
             _add(slopes[part], bias[part])
     release()

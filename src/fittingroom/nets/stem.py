@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -19,6 +18,7 @@ from fittingroom.nets.compiled import (
     compiled,
     count_parts,
     in_parts,
+    instruction,
     view,
 )
 from fittingroom.nets.pooling import NOWHERE
@@ -27,7 +27,7 @@ from fittingroom.nets.pooling import NOWHERE
 LANES = 16
 
 
-@intrinsic
+@instruction
 def add_routed(typing: Any, sums: Any, g: Any, places: Any, corner: Any, width: Any) -> Any:
     """In a kernel: the gradients of 3 × 3 × 16 weights at one place, added to those at an address.
 
@@ -184,7 +184,9 @@ def _gradients(
     width = x.shape[2]
     values = np.zeros(lanes, np.float32)
     origins = np.full(lanes, np.uint8(NOWHERE))
-    kernel = np.empty((lanes // LANES, 9, LANES), np.float32)  # of one image: sums of sums lose less
+    kernel = np.empty(
+        (lanes // LANES, 9, LANES), np.float32
+    )  # of one image: sums of sums lose less
     bias = np.empty(lanes, np.float32)
     for i in range(start, stop):
         kernel[:] = 0

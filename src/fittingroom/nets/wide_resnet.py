@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from fittingroom.errors import UsageError
+from fittingroom.nets.convolution import Convolution
 from fittingroom.nets.normalization import BatchNorm
 
 #: Channels of the first convolution, and of the three stages before they are widened.
@@ -99,7 +100,7 @@ class _Block(nn.Module):
         return torch.add(x, self.conv2(self.norm2(self.conv1(active))))
 
 
-def _conv(inputs: int, outputs: int, *, side: int = 3, stride: int = 1) -> nn.Conv2d:
-    layer = nn.Conv2d(inputs, outputs, side, stride=stride, padding=side // 2, bias=False)
+def _conv(inputs: int, outputs: int, *, side: int = 3, stride: int = 1) -> Convolution:
+    layer = Convolution(inputs, outputs, side, stride=stride, padding=side // 2, bias=False)
     nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
     return layer
