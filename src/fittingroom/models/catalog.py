@@ -322,6 +322,14 @@ MODELS: dict[str, ModelRow] = {
         seconds=180,
         parameters=396_330,
     ),
+    "swift-95": ModelRow(
+        name="swift-95",
+        family="network",
+        builder="published.swift_95",
+        about="swift at twice the widths, for sixteen epochs",
+        seconds=480,
+        parameters=966_000,
+    ),
     "wide-resnet": ModelRow(
         name="wide-resnet",
         family="network",

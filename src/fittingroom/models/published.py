@@ -194,6 +194,11 @@ def wide_resnet(**options: Any) -> NetworkClassifier:
     return _classifier("wide-resnet", {"mirror_views": mirror}, recipe, options)
 
 
+def swift_95(**options: Any) -> NetworkClassifier:
+    """``swift`` at twice the widths, for sixteen epochs. About 8 min; 0.950."""
+    return _swift({"widths": (64, 128, 256)}, 16, options)
+
+
 def _swift(net: dict[str, Any], epochs: int, options: dict[str, Any]) -> NetworkClassifier:
     recipe = Recipe(
         optimizer="sgd",
