@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: install install-dev demo test test-slow bench check format clean
+.PHONY: install install-dev demo test test-slow bench bench-quick check format clean
 
 install: $(BIN)/fittingroom
 
@@ -34,10 +34,21 @@ test: install-dev
 test-slow: install-dev
 	$(BIN)/python -m pytest -m slow
 
-# Beside Keras, which gets an environment of its own; half an hour.
+# Beside Keras, which gets an environment of its own, and stock scikit-learn; two hours.
 bench: install .venv-peers/.installed
 	$(BIN)/python benchmarks/speed.py --out benchmarks/results/speed.json
+	$(BIN)/python benchmarks/classical.py --out benchmarks/results/classical.json
 	$(BIN)/python benchmarks/swift.py --out benchmarks/results/swift.json
+	$(BIN)/python benchmarks/ceiling.py --out benchmarks/results/ceiling.json
+	$(BIN)/python benchmarks/latest.py
+
+# The main ratios, in less than ten minutes; nothing that is kept.
+QUICK := benchmarks/results/quick
+bench-quick: install .venv-peers/.installed
+	$(BIN)/python benchmarks/speed.py --models mlp-10-10,mlp-256-256,cnn-32,cnn-64-128-64,cnn-16-16-100 --rounds 1 --out $(QUICK)/speed.json
+	$(BIN)/python benchmarks/classical.py --quick --out $(QUICK)/classical.json
+	$(BIN)/python benchmarks/swift.py --presets swift-90,swift-93 --seeds 1 --out $(QUICK)/swift.json
+	$(BIN)/python benchmarks/ceiling.py --rounds 8 --out $(QUICK)/ceiling.json
 
 .venv-peers/.installed: benchmarks/requirements-peers.txt
 	$(PYTHON) -m venv .venv-peers

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -22,6 +23,7 @@ import numpy as np
 import record
 from speed import PEERS, PEERS_PYTHON, Peer
 
+from fittingroom.bench.executor import SPIN
 from fittingroom.data.sources import load_dataset
 
 
@@ -42,6 +44,7 @@ def fit(preset: str, seed: int) -> dict[str, Any]:
         stdout=subprocess.PIPE,
         text=True,
         check=True,
+        env={"GOMP_SPINCOUNT": SPIN, **os.environ},
     )
     answer: dict[str, Any] = json.loads(done.stdout)
     print(json.dumps(answer), flush=True)
@@ -50,7 +53,7 @@ def fit(preset: str, seed: int) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--presets", default="swift-90,swift-93,swift-94")
+    parser.add_argument("--presets", default="swift-90,swift-93,swift-94,swift-95")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()

@@ -5,35 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from fittingroom.errors import InputError
 from fittingroom.nets.convolution import Convolution
 from fittingroom.nets.normalization import BatchNorm
 from fittingroom.nets.pooling import MaxPool
-
-#: Side of the whitened patches.
-PATCH = 3
-#: Strongest axes kept of the nine; 16 channels, with both signs, suit matrix instructions.
-AXES = 8
-#: Training images whose patches give the whitening constants.
-WHITENING_IMAGES = 5000
-#: Added to each axis's variance, so that axes of mere noise aren't blown up.
-WHITENING_FLOOR = 0.02
+from fittingroom.nets.whitening import Whitening
 
 
 class Swift(nn.Module):
     """Whitened 3 × 3 patches, three pooled convolutions with batch norm, two dense layers.
 
-    The first layer isn't trained: its kernels are the principal axes of the training images'
-    patches, scaled to unit variance, each with either sign (Page 2018, "How to train your
-    ResNet"; Jordan 2024, arXiv 2404.00498, section 3.1). Every other convolution starts near the
-    identity (section 3.2). The last maps are flattened, not pooled to one number each: clothes
-    stand in the middle of their images, so where something is tells a lot. There is one convolution
-    to each size of maps: on small maps the gradient of a kernel is a processor's slowest operation,
-    and a dense layer there is worth as much.
+    The first layer isn't trained (see :class:`Whitening`). Every other convolution starts near the
+    identity (Jordan 2024, arXiv 2404.00498, section 3.2). The last maps are flattened, not pooled
+    to one number each: clothes stand in the middle of their images, so where something is tells a
+    lot. There is one convolution to each size of maps: on small maps the gradient of a kernel is a
+    processor's slowest operation, and a dense layer there is worth as much.
 
     Parameters
     ----------
@@ -65,9 +53,8 @@ class Swift(nn.Module):
                 f"network; its {len(widths)} poolings need {2 ** len(widths)} pixels a side."
             )
         self.mirror_views = mirror_views
-        self.whiten = nn.Conv2d(1, 2 * AXES, PATCH, padding=1)
-        self.whiten.requires_grad_(False)
-        channels = [2 * AXES, *widths]
+        self.whiten = Whitening()
+        channels = [self.whiten.out_channels, *widths]
         self.features = nn.Sequential(*(_Block(a, b) for a, b in pairwise(channels)))
         self.classifier = nn.Sequential(
             nn.Linear(widths[-1] * height * width, hidden, bias=False),
@@ -78,17 +65,7 @@ class Swift(nn.Module):
 
     def fit_constants(self, images: Tensor) -> None:
         """Set the whitening kernels from training images (n, height, width) in 0..255."""
-        x = images[:WHITENING_IMAGES].float() / 255
-        patches = F.pad(x, (1, 1, 1, 1)).unfold(1, PATCH, 1).unfold(2, PATCH, 1)
-        patches = patches.reshape(-1, PATCH**2)  # (patches, 9)
-        variances, axes = torch.linalg.eigh(torch.cov(patches.T))
-        kernels = axes.T / (variances[:, None] + WHITENING_FLOOR).sqrt()  # (9, 9)
-        kernels = kernels[-AXES:]  # eigh puts the strongest last
-        kernels = torch.cat((kernels, -kernels))
-        with torch.no_grad():
-            self.whiten.weight.copy_(kernels.view_as(self.whiten.weight))
-            assert self.whiten.bias is not None
-            self.whiten.bias.copy_(-kernels @ patches.mean(dim=0))
+        self.whiten.fit_constants(images)
 
     def forward(self, x: Tensor) -> Tensor:
         """``(batch, 1, height, width)`` in 0..1 to logits ``(batch, n_classes)``."""
@@ -97,7 +74,7 @@ class Swift(nn.Module):
         return self._logits(x)
 
     def _logits(self, x: Tensor) -> Tensor:
-        maps = self.features(F.relu(self.whiten(x)))  # (batch, channels, h, w)
+        maps = self.features(self.whiten(x))  # (batch, channels, h, w)
         logits: Tensor = self.classifier(maps.permute(0, 2, 3, 1).flatten(1))
         return logits
 

@@ -1,0 +1,100 @@
+"""Put what the speed benchmarks found into one JSON file and into the tables of docs/speed.md.
+
+    python benchmarks/latest.py
+
+Reads ``speed.json``, ``classical.json``, ``swift.json`` and ``ceiling.json`` in
+``benchmarks/results`` and writes ``latest.json`` there; a table stands in the page between two
+comments that bear its name.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+from typing import Any
+
+import record
+
+from fittingroom.runs.store import write_text
+
+RESULTS = record.ROOT / "benchmarks" / "results"
+PAGE = record.ROOT / "docs" / "speed.md"
+
+
+def main() -> None:
+    keras, classical, swift, ceiling = (
+        json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+        for name in ("speed", "classical", "swift", "ceiling")
+    )
+    figures = {
+        "keras_speedup": {
+            model: {**row["as_published"], "at_its_best": row["at_its_best"]}
+            for model, row in keras["keras_speedup"].items()
+        },
+        "sklearn_speedup": {
+            model: {name: row[name] for name in ("median", "min", "max")}
+            for model, row in classical["sklearn_speedup"].items()
+        },
+        "swift": swift["swift"],
+        "utilisation": {
+            preset: row["utilisation"] for preset, row in ceiling["utilisation"].items()
+        },
+    }
+    record.write(RESULTS / "latest.json", figures)
+    page = PAGE.read_text(encoding="utf-8")
+    for name, table in (
+        ("keras", keras_table(figures["keras_speedup"])),
+        ("scikit-learn", ratio_table(figures["sklearn_speedup"])),
+        ("swift", swift_table(figures["swift"])),
+        ("utilisation", utilisation_table(figures["utilisation"])),
+    ):
+        page = put(page, name, table)
+    write_text(PAGE, page)
+
+
+def put(page: str, name: str, table: list[str]) -> str:
+    """The page with a table between the comments of that name."""
+    begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
+    before, rest = page.split(begin)
+    _, after = rest.split(end)
+    return before + begin + "\n".join(table) + "\n" + end + after
+
+
+def keras_table(rows: dict[str, Any]) -> list[str]:
+    lines = ["| network | Keras as published | Keras at its best |", "|---|---|---|"]
+    lines += [
+        f"| `{model}` | {ratio(row)} | {ratio(row['at_its_best'])} |" for model, row in rows.items()
+    ]
+    published = statistics.geometric_mean(row["median"] for row in rows.values())
+    best = statistics.geometric_mean(row["at_its_best"]["median"] for row in rows.values())
+    return [*lines, f"| geometric mean | **{published:.2f}** | **{best:.2f}** |"]
+
+
+def ratio_table(rows: dict[str, Any]) -> list[str]:
+    lines = ["| model | times as fast |", "|---|---|"]
+    lines += [f"| `{model}` | {ratio(row)} |" for model, row in rows.items()]
+    mean = statistics.geometric_mean(row["median"] for row in rows.values())
+    return [*lines, f"| geometric mean | **{mean:.2f}** |"]
+
+
+def swift_table(rows: dict[str, Any]) -> list[str]:
+    lines = ["| preset | test accuracy | seeds | time in K |", "|---|---|---|---|"]
+    return lines + [
+        f"| `{preset}` | {row['accuracy_mean']:.4f}"
+        + (f" ± {row['accuracy_sd']:.4f}" if row["accuracy_sd"] is not None else "")
+        + f" | {row['seeds']} | {row['multiple_of_k']:.2f} |"
+        for preset, row in rows.items()
+    ]
+
+
+def utilisation_table(rows: dict[str, float]) -> list[str]:
+    lines = ["| preset | of the ceiling |", "|---|---|"]
+    return lines + [f"| `{preset}` | {100 * share:.0f}% |" for preset, share in rows.items()]
+
+
+def ratio(row: dict[str, float]) -> str:
+    return f"{row['median']:.2f} ({row['min']:.2f} to {row['max']:.2f})"
+
+
+if __name__ == "__main__":
+    main()

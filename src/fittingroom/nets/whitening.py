@@ -1,0 +1,83 @@
+"""A first layer that isn't trained: whitened patches of the images."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from fittingroom.nets.compiled import as_stored, can_compile, compiled, in_parts, view
+
+#: Side of the patches.
+PATCH = 3
+#: Strongest axes kept of the nine; 16 channels, with both signs, suit matrix instructions.
+AXES = 8
+#: Training images whose patches give the constants.
+IMAGES = 5000
+#: Added to each axis's variance, so that axes of mere noise aren't blown up.
+FLOOR = 0.02
+
+
+class Whitening(nn.Conv2d):
+    """The principal axes of the training images' patches, scaled to unit variance, rectified.
+
+    Each axis is there with either sign (Page 2018, "How to train your ResNet"; Jordan 2024, arXiv
+    2404.00498, section 3.1). A convolution of one channel is all memory and no arithmetic; here it
+    is one pass with its ReLU, summed in float32 whatever the precision of the training.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(1, 2 * AXES, PATCH, padding=PATCH // 2)
+        self.requires_grad_(False)
+
+    def fit_constants(self, images: Tensor) -> None:
+        """Set the kernels from training images (n, height, width) in 0..255."""
+        x = images[:IMAGES].float() / 255
+        patches = F.pad(x, (1, 1, 1, 1)).unfold(1, PATCH, 1).unfold(2, PATCH, 1)
+        patches = patches.reshape(-1, PATCH**2)  # (patches, 9)
+        variances, axes = torch.linalg.eigh(torch.cov(patches.T))
+        kernels = axes.T / (variances[:, None] + FLOOR).sqrt()  # (9, 9)
+        kernels = kernels[-AXES:]  # eigh puts the strongest last
+        kernels = torch.cat((kernels, -kernels))
+        with torch.no_grad():
+            self.weight.copy_(kernels.view_as(self.weight))
+            assert self.bias is not None
+            self.bias.copy_(-kernels @ patches.mean(dim=0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(batch, 1, h, w)`` to ``(batch, 16, h, w)``, none below 0."""
+        wanted = (x, self.weight, self.bias)
+        if not can_compile(x) or x.dtype != torch.float32 or _any_requires_gradient(wanted):
+            return F.relu(super().forward(x))
+        half = torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu")
+        shape = len(x), self.out_channels, *x.shape[2:]
+        y = torch.empty(shape, dtype=half or x.dtype, memory_format=torch.channels_last)
+        assert self.bias is not None
+        kernel = self.weight[:, 0].permute(1, 2, 0).contiguous().numpy()  # (3, 3, 16)
+        in_parts(_convolve, len(x), y.numel(), x[:, 0].numpy(), kernel, view(self.bias), view(y))
+        return y
+
+
+def _any_requires_gradient(tensors: tuple[Tensor | None, ...]) -> bool:
+    return torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
+
+
+@compiled
+def _convolve(start: int, stop: int, part: int, x: Any, kernel: Any, bias: Any, y: Any) -> None:
+    padded = np.zeros((x.shape[1] + 2, x.shape[2] + 2), np.float32)
+    values = np.empty(len(bias), np.float32)
+    for i in range(start, stop):
+        padded[1:-1, 1:-1] = x[i]
+        for r in range(y.shape[1]):
+            for c in range(y.shape[2]):
+                for k in range(len(bias)):
+                    total = bias[k]
+                    for u in range(3):
+                        for v in range(3):
+                            total += kernel[u, v, k] * padded[r + u, c + v]
+                    values[k] = np.float32(0) if total <= 0 else total
+                for k in range(y.shape[3]):
+                    y[i, r, c, k] = as_stored(values[k], y[i, r, c, k])

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from fittingroom.data.dataset import Dataset
+from fittingroom.nets.whitening import Whitening
+
+
+@pytest.fixture
+def layer(small: Dataset) -> Whitening:
+    layer = Whitening()
+    layer.fit_constants(torch.from_numpy(small.train.images.copy()))
+    return layer
+
+
+def plain(layer: Whitening, x: Tensor) -> Tensor:
+    return F.conv2d(x, layer.weight, layer.bias, padding=1)
+
+
+def test_whitened_patches_have_no_mean_and_are_uncorrelated(
+    layer: Whitening, small: Dataset
+) -> None:
+    images = torch.from_numpy(small.train.images.copy())
+    maps = plain(layer, images[:, None].float() / 255)  # (n, 16, 28, 28)
+    values = maps[:, :8].permute(1, 0, 2, 3).flatten(1)
+    assert values.mean(dim=1).abs().max() < 1e-3
+    covariance = torch.cov(values)
+    assert (covariance - covariance.diag().diag()).abs().max() < 1e-3
+    assert covariance.diag().max() <= 1 + 1e-3
+    assert covariance.diag()[-1] > 0.9  # the strongest axes come last
+    torch.testing.assert_close(maps[:, 8:], -maps[:, :8])
+
+
+@pytest.mark.parametrize("sides", [(28, 28), (9, 17), (1, 1)])
+def test_the_pass_is_the_convolution_and_its_relu(layer: Whitening, sides: tuple[int, int]) -> None:
+    x = torch.rand(40, 1, *sides, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(layer(x), F.relu(plain(layer, x)), rtol=1e-5, atol=1e-5)
+    with torch.autocast("cpu", torch.bfloat16):
+        y = layer(x)
+    assert y.dtype == torch.bfloat16
+    assert y.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(y.float(), F.relu(plain(layer, x)), rtol=0.01, atol=1e-3)
+
+
+def test_a_gradient_is_torchs(layer: Whitening) -> None:
+    x = torch.rand(2, 1, 8, 8, requires_grad=True)
+    (ours,) = torch.autograd.grad(layer(x).sum(), x)
+    (torchs,) = torch.autograd.grad(F.relu(plain(layer, x)).sum(), x)
+    assert torch.equal(ours, torchs)
+
+
+def test_nan_stays_nan(layer: Whitening) -> None:
+    x = torch.rand(1, 1, 6, 6)
+    x[0, 0, 2, 2] = float("nan")
+    assert layer(x)[0, :, 1:4, 1:4].isnan().all()
