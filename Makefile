@@ -45,6 +45,7 @@ bench: install .venv-peers/.installed
 # The main ratios, in less than ten minutes; nothing that is kept.
 QUICK := benchmarks/results/quick
 bench-quick: install .venv-peers/.installed
+	rm -rf $(QUICK)
 	$(BIN)/python benchmarks/speed.py --models mlp-10-10,mlp-256-256,cnn-32,cnn-64-128-64,cnn-16-16-100 --rounds 1 --out $(QUICK)/speed.json
 	$(BIN)/python benchmarks/classical.py --quick --out $(QUICK)/classical.json
 	$(BIN)/python benchmarks/swift.py --presets swift-90,swift-93 --seeds 1 --out $(QUICK)/swift.json
