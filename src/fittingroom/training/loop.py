@@ -151,7 +151,7 @@ def _train_epoch(fit: Fit, number: int) -> tuple[float, float]:
 def _train_stretch(fit: Fit, number: int, stretch: Stretch, done: int) -> tuple[float, float]:
     """The steps over some images, ``done`` of whose epoch came before: mean loss and accuracy."""
     n, labels = len(fit.images), stretch.labels
-    seen: list[Tensor] = []  # each batch's logits; looked at once, after the last step
+    logits: Tensor | None = None  # (m, classes); looked at once, after the last step
     mixtures: list[Mixture] = []
     for start, stop in _batches(len(labels), fit.recipe.batch_size):
         batch = Batch(
@@ -166,10 +166,11 @@ def _train_stretch(fit: Fit, number: int, stretch: Stretch, done: int) -> tuple[
             changed, mixture = fit.mix(changed, fit.generator)
             mixtures.append(mixture)
         rate = learning_rate(fit.recipe, number, (done + start) / n)
-        seen.append(fit.step(_channel_last(changed[:, 0]), labels[start:stop], rate, mixture))
+        of_batch = fit.step(_channel_last(changed[:, 0]), labels[start:stop], rate, mixture)
+        logits = _with(logits, of_batch, start, len(labels))
         if fit.average is not None:
             fit.average.update()
-    logits = torch.cat(seen)  # (m, classes)
+    assert logits is not None, "there are images"
     loss = fit.loss(logits, labels, Mixture.joined(mixtures) if mixtures else None)
     return float(loss), _accuracy(logits, labels)
 
@@ -222,14 +223,27 @@ def _channel_last(images: Tensor) -> Tensor:
 @torch.inference_mode()
 def _logits(net: nn.Module, images: Images, device: torch.device, number_format: str) -> Tensor:
     net.eval()
+    logits: Tensor | None = None
     with precision.autocast(number_format, device):
-        parts = [
-            net(
-                to_unit(torch.as_tensor(images[start : start + PREDICTION_BATCH], device=device))
-            ).float()
-            for start in range(0, len(images), PREDICTION_BATCH)
-        ]
-    return torch.cat(parts)
+        for start in range(0, len(images), PREDICTION_BATCH):
+            pixels = torch.as_tensor(images[start : start + PREDICTION_BATCH], device=device)
+            logits = _with(logits, net(to_unit(pixels)).float(), start, len(images))
+    assert logits is not None, "there are images"
+    return logits
+
+
+def _with(whole: Tensor | None, part: Tensor, start: int, n: int) -> Tensor:
+    """``whole`` (n, ...), made if there is none, with a part put in its place.
+
+    Parts that are kept until the end would lie in the heap between the large tensors that are
+    freed meanwhile, and over hundreds of batches make holes of a gigabyte.
+    """
+    if len(part) == n:
+        return part
+    if whole is None:
+        whole = part.new_empty(n, *part.shape[1:])
+    whole[start : start + len(part)] = part
+    return whole
 
 
 def _batches(n: int, size: int) -> list[tuple[int, int]]:
