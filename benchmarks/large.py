@@ -11,10 +11,10 @@ Two processes train the same network. One has 200,000 of the images in memory; t
 8.1 million from the file, blocks shuffled, in a control group that may have 2 GB of memory, the
 file's pages included (where no group can be made: under RLIMIT_DATA, which leaves them out). The
 file's pages are dropped before, so that they come from the disk. The two take turns of a second or
-so; while one trains, the other waits in the middle of its epoch. All turns together are longer than
-a buffer of shuffled blocks, so that the change from one to the next and the reading of a third are
-among them. Told are the ratio of images a second within a turn and over all turns, and the most
-memory that the second process had, sampled.
+so; while one trains, the other waits in the middle of its epoch. By default all turns together are
+longer than a buffer of shuffled blocks, so that the change from one to the next and the reading of
+a third are among them. Told are the ratio of images a second within a turn and over all turns, and
+the most memory that the second process had, sampled.
 """
 
 from __future__ import annotations

@@ -22,6 +22,7 @@ from fittingroom.data.mapped import memory_map
 from fittingroom.data.sources import load_dataset
 from fittingroom.models.catalog import make_classifier
 from fittingroom.training import fit
+from fittingroom.training.augment import Mixture
 from fittingroom.training.step import make_step
 
 
@@ -33,12 +34,18 @@ class PacedStep:
         self._left = self._images = 0
         self._began = 0.0
 
-    def __call__(self, images: Tensor, labels: Tensor, learning_rate: float) -> Tensor:
+    def __call__(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        learning_rate: float,
+        mixture: Mixture | None = None,
+    ) -> Tensor:
         if self._left <= 0:
             self._next_turn()
         self._left -= len(labels)
         self._images += len(labels)
-        return self._step(images, labels, learning_rate)
+        return self._step(images, labels, learning_rate, mixture)
 
     def state(self) -> dict[str, Tensor]:
         return self._step.state()
