@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fittingroom.data import idx
+from fittingroom.data.mapped import memory_map
 from fittingroom.errors import DataError
 
 IMAGES = np.random.RandomState(0).randint(0, 256, (12, 5, 4)).astype(np.uint8)
@@ -92,11 +93,35 @@ GOOD = honest_bytes(IMAGES)
         (struct.pack(">4I", 0x803, 2**26, 28, 28)[:16] + bytes(99), "is truncated|can't be true"),
     ],
 )
-def test_refuses_what_is_malformed(path, content, complaint):
+def test_refuses_what_is_malformed(path, content, complaint, monkeypatch):
     with pytest.raises(DataError, match=complaint) as refused:
         idx.read_idx(write(path, content), 3)
     assert str(refused.value).startswith(str(path))
     assert str(refused.value).count("\n") == 0
+
+    path = path.with_name("mapped")
+    monkeypatch.setattr(idx, "MAP_FROM", 0)
+    with pytest.raises(DataError, match=complaint):
+        idx.read_idx(write(path, content), 3)
+
+
+def test_a_large_plain_file_is_mapped(path, monkeypatch):
+    write(path, GOOD)
+    monkeypatch.setattr(idx, "MAP_FROM", len(GOOD) + 1)
+    assert memory_map(idx.read_idx(path, 3)) is None
+    monkeypatch.setattr(idx, "MAP_FROM", len(GOOD))
+    read = idx.read_idx(path, 3)
+    assert (memory_map(read) is None) == (path.suffix == ".gz")
+    assert not read.flags.writeable
+    np.testing.assert_array_equal(read, IMAGES)
+
+
+def test_a_file_that_cannot_be_written_leaves_the_one_before(tmp_path):
+    path = write(tmp_path / "a", GOOD)
+    with pytest.raises(struct.error):
+        idx.write_idx(path, np.broadcast_to(np.uint8(0), (2**32, 1, 1)))
+    assert path.read_bytes() == GOOD
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_refuses_damaged_gzip(tmp_path):
@@ -182,6 +207,7 @@ MEASURE = """
 import resource, sys, time
 from pathlib import Path
 from fittingroom.data import idx
+from fittingroom.data.mapped import memory_map
 from fittingroom.errors import DataError
 idle, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
 try:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,14 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.estimator_checks import check_estimator
 from torch import nn
 
+from fittingroom.data import idx
 from fittingroom.data.dataset import Dataset
+from fittingroom.data.mapped import MappedRows, memory_map
 from fittingroom.errors import DataError, InputError, UnknownNameError, UsageError
+from fittingroom.models import network
 from fittingroom.models.network import NetworkClassifier, count_parameters
 from fittingroom.nets.mlp import MLP
+from fittingroom.training import loop, shuffle
 from fittingroom.training.recipe import Recipe
 
 
@@ -224,3 +229,71 @@ def test_options_are_for_named_networks(small: Dataset) -> None:
 
 def test_the_count_includes_running_figures_but_no_counter() -> None:
     assert count_parameters(nn.BatchNorm1d(3)) == 12
+
+
+@pytest.fixture
+def mapped(small: Dataset, tmp_path: Path) -> np.ndarray:
+    idx.write_idx(tmp_path / "images", small.train.images)
+    return np.memmap(tmp_path / "images", np.uint8, "r", 16, small.train.images.shape)
+
+
+@pytest.fixture
+def small_buffers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks of 64 images, buffers of 640."""
+    for module in (network, loop, shuffle):
+        monkeypatch.setattr(module, "BUFFER", 784 * 640)
+    monkeypatch.setattr(shuffle, "BLOCK", 784 * 64)
+
+
+def test_a_map_that_a_buffer_holds_trains_to_the_same_bits(
+    small: Dataset, mapped: np.ndarray
+) -> None:
+    X, y = rows(small)
+    expected = tiny().fit(X, y).predict_proba(X)
+    for same in (mapped[:300], mapped[:300].reshape(300, -1), MappedRows(mapped, np.arange(300))):
+        np.testing.assert_array_equal(tiny().fit(same, y).predict_proba(same), expected)
+
+
+@pytest.mark.usefixtures("small_buffers")
+@pytest.mark.parametrize("keep", ["last", "best-accuracy"])
+def test_a_larger_map_stays_on_disk_and_trains_as_well(
+    small: Dataset, mapped: np.ndarray, monkeypatch: pytest.MonkeyPatch, keep: Any
+) -> None:
+    y = small.train.labels
+    test = small.test.images.reshape(1000, -1)
+    recipe = Recipe(epochs=6, learning_rate=0.01, keep=keep)
+
+    def accuracy(X: Any) -> float:
+        classifier = tiny(recipe=recipe).fit(X, y, validation=(test[:300], small.test.labels[:300]))
+        assert memory_map(mapped) is mapped
+        return float((classifier.predict(test) == small.test.labels).mean())
+
+    in_memory = accuracy(mapped.copy())
+    assert in_memory > 0.7
+    given = []
+    train = network.train
+    monkeypatch.setattr(network, "train", lambda *a, **k: given.append(a[1]) or train(*a, **k))
+    for X in (mapped, mapped.reshape(2000, -1), MappedRows(mapped), MappedRows(mapped, ORDER)):
+        assert accuracy(X) == pytest.approx(in_memory, abs=0.04)
+    assert all(isinstance(images, MappedRows) for images in given)
+    held_out = tiny(recipe=Recipe(epochs=1, keep="best-loss")).fit(mapped, y)
+    assert held_out.history_[0].validation_accuracy is not None
+    assert len(given[-1]) == 1800
+    np.testing.assert_array_equal(
+        held_out.predict_proba(mapped), held_out.predict_proba(small.train.images)
+    )
+
+
+ORDER = np.arange(2000)
+
+
+def test_what_does_not_go_with_a_map_is_refused(small: Dataset, mapped: np.ndarray) -> None:
+    X, y = MappedRows(mapped), small.train.labels
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        tiny().fit(X, y[:-1])
+    with pytest.raises(ValueError, match="Unknown label type: continuous"):
+        tiny().fit(X, y + 0.5)
+    with pytest.raises(ValueError, match=r"784 features, but .* expecting 770"):
+        tiny().fit(rows(small)[0][:, :770], y[:300]).predict(X)
+    with pytest.raises(InputError, match="image_shape 20×20"):
+        tiny(image_shape=(20, 20)).fit(X, y)

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +23,8 @@ from fittingroom.runs.fit import fit_catalogue_model, fit_run
 from fittingroom.runs.store import Store, open_store
 from fittingroom.training.checkpoint import Checkpoint
 from fittingroom.training.fit import Epoch
+
+SMALL = Path(__file__).parents[1] / "data" / "fashion-mnist-small"
 
 
 @pytest.fixture
@@ -184,3 +189,57 @@ def test_a_checkpoint_that_is_no_longer_needed_is_swept(store: Store, small: Dat
     assert needed.exists()
     assert not left.exists()
     assert len(store.runs()) == 1
+
+
+# 24,000 images of 112 × 112, 301 MB, in a process that may have 240 MB more than it begins with.
+IN_LITTLE_MEMORY = """
+import resource, sys
+from pathlib import Path
+import numpy as np
+from fittingroom.data import idx
+from fittingroom.data.sources import load_dataset
+from fittingroom.models import network
+from fittingroom.runs import fit
+from fittingroom.runs.store import open_store
+from fittingroom.training import loop, shuffle
+
+small = load_dataset(sys.argv[1])
+folder = Path(sys.argv[2])
+large = np.tile(small.train.images.repeat(4, axis=1).repeat(4, axis=2), (12, 1, 1))
+idx.write_idx(folder / idx.TRAIN_IMAGES, large)
+idx.write_idx(folder / idx.TRAIN_LABELS, np.tile(small.train.labels, 12).astype(np.uint8))
+idx.write_idx(folder / idx.TEST_IMAGES, large[:500])
+idx.write_idx(folder / idx.TEST_LABELS, small.train.labels[:500].astype(np.uint8))
+del large
+idx.MAP_FROM = 1 << 26
+for module in (network, loop, shuffle):
+    module.BUFFER = 1 << 24
+
+status = Path("/proc/self/status").read_text().splitlines()
+used = next(1024 * int(line.split()[1]) for line in status if line.startswith("VmData"))
+resource.setrlimit(resource.RLIMIT_DATA, (used + 240 * 2**20,) * 2)
+dataset = load_dataset(folder)
+try:
+    dataset.train.images.copy()
+    sys.exit("there is no limit")
+except MemoryError:
+    pass
+store = open_store(folder / "runs", dataset)
+run = fit.fit_catalogue_model(store, dataset, "mlp-10-10", overrides={"epochs": 1})
+print(run.record.trained_on, len(run.validation.index), run.test.correct.mean())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs RLIMIT_DATA as Linux has it")
+def test_a_mapped_data_set_larger_than_the_memory_is_fitted(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", IN_LITTLE_MEMORY, str(SMALL), str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    trained_on, validated_on, accuracy = done.stdout.split()
+    assert (trained_on, validated_on) == ("21600", "2400")
+    assert float(accuracy) > 0.5

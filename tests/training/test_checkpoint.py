@@ -7,15 +7,19 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 from fittingroom.data.dataset import Dataset
+from fittingroom.data.idx import write_idx
+from fittingroom.data.mapped import MappedRows
 from fittingroom.nets.cnn import NormalizedCNN
 from fittingroom.nets.mlp import MLP
 from fittingroom.nets.wide_resnet import WideResNet
 from fittingroom.training import checkpoint as module
+from fittingroom.training import shuffle
 from fittingroom.training.checkpoint import Checkpoint, State
 from fittingroom.training.fit import Epoch
 from fittingroom.training.loop import TrainingResult, train
@@ -136,6 +140,43 @@ def test_a_state_made_from_something_else_is_not_taken(
         mirror_keeps_class=changed == "mirroring",
     )
     assert result.seconds_before == 0
+
+
+def test_a_training_from_a_map_goes_on_to_the_same_bits(
+    small: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shuffle, "BLOCK", 784 * 40)
+    monkeypatch.setattr(shuffle, "BUFFER", 784 * 200)
+    path = tmp_path / "images"
+    write_idx(path, small.train.images)
+    images = MappedRows(np.memmap(path, np.uint8, "r", 16, small.train.images.shape))
+    labels = torch.from_numpy(small.train.labels.copy())
+    checkpoint = Checkpoint(tmp_path / "state.safetensors", interval=0)
+
+    def trained(stop: int, checkpoint: Checkpoint | None) -> tuple[Tensor, float]:
+        def on_epoch(epoch: Epoch, _: int) -> None:
+            if epoch.epoch == stop:
+                raise Killed
+
+        net = fresh("mlp")
+        result = train(
+            *(net, images, labels, Recipe(epochs=3, augmentation="crop-flip")),
+            mirror_keeps_class=True,
+            checkpoint=checkpoint,
+            on_epoch=on_epoch,
+        )
+        return torch.cat([w.flatten() for w in net.state_dict().values()]), result.seconds_before
+
+    whole, _ = trained(0, None)
+    for stop in (1, 2):
+        with pytest.raises(Killed):
+            trained(stop, checkpoint)
+    resumed, before = trained(0, checkpoint)
+    assert before > 0
+    assert torch.equal(whole, resumed)
+    os.utime(path, ns=(0, 0))
+    images = MappedRows(np.memmap(path, np.uint8, "r", 16, small.train.images.shape))
+    assert trained(0, checkpoint)[1] == 0  # perhaps another file
 
 
 @pytest.mark.parametrize("damage", ["empty", "cut", "noise"])

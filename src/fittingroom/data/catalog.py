@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from fittingroom.data.idx import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS
@@ -93,6 +93,17 @@ DATASETS: dict[str, DatasetRow] = {
 }
 
 
-def row_with(sha256: Mapping[str, str]) -> DatasetRow | None:
-    """The row whose four decompressed files have these hashes, if any."""
-    return next((row for row in DATASETS.values() if row.sha256 == sha256), None)
+def row_with(sha256_of: Callable[[str], str]) -> DatasetRow | None:
+    """The row whose four decompressed files have these hashes, if any.
+
+    Parameters
+    ----------
+    sha256_of : the hash of a file by its name; asked for small files first, and for no others once
+        no row is left, since images may be many gigabytes
+    """
+    rows = list(DATASETS.values())
+    for name in (TEST_LABELS, TRAIN_LABELS, TEST_IMAGES, TRAIN_IMAGES):
+        if rows:
+            found = sha256_of(name)
+            rows = [row for row in rows if row.sha256[name] == found]
+    return rows[0] if rows else None

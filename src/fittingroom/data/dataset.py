@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fittingroom.data import idx
+from fittingroom.data.mapped import pieces
 from fittingroom.errors import DataError, InputError
 
 LABELS_FILE = "labels.txt"  # one class name a line, in the order of the labels
@@ -29,7 +30,7 @@ class Split:
 
     Attributes
     ----------
-    images : uint8 (n, height, width)
+    images : uint8 (n, height, width); a memory map where the file is too large to be read in
     labels : int64 (n,), positions in the data set's class names
     """
 
@@ -206,7 +207,8 @@ def content_sha256(train: Split, test: Split, class_names: Sequence[str]) -> str
     digest = hashlib.sha256()
     for split in (train, test):
         digest.update(json.dumps(split.images.shape).encode())
-        digest.update(np.ascontiguousarray(split.images).data)
+        for piece in pieces(split.images):
+            digest.update(piece.data)
         digest.update(np.ascontiguousarray(split.labels, dtype="<i8").data)
     digest.update(json.dumps(list(class_names)).encode())
     return digest.hexdigest()

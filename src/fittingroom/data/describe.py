@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from fittingroom.data import idx
 from fittingroom.data.catalog import row_with
 from fittingroom.data.dataset import Dataset, Split
+from fittingroom.data.mapped import pieces
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,8 @@ class DatasetDescription:
 
 def describe(dataset: Dataset) -> DatasetDescription:
     """Count and measure `dataset`; whether the catalogue knows it is told by its content."""
-    row = row_with({name: idx.array_sha256(a) for name, a in dataset.idx_arrays().items()})
+    arrays = dataset.idx_arrays()
+    row = row_with(lambda name: idx.array_sha256(arrays[name]))
     return DatasetDescription(
         name=dataset.name,
         title=row.title if row else dataset.name,
@@ -94,6 +96,7 @@ def _describe_split(split: Split, class_names: tuple[str, ...]) -> SplitDescript
 def _pixel_histogram(images: NDArray[np.uint8]) -> NDArray[np.int64]:
     """How often each of the 256 values occurs."""
     histogram = np.zeros(256, dtype=np.int64)
-    for batch in np.array_split(images, max(1, len(images) // 1000)):  # bincount widens to int64
-        histogram += np.bincount(batch.ravel(), minlength=256)
+    for piece in pieces(images):
+        for batch in np.array_split(piece, max(1, len(piece) // 1000)):  # bincount widens to int64
+            histogram += np.bincount(batch.ravel(), minlength=256)
     return histogram

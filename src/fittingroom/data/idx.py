@@ -20,6 +20,7 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from fittingroom.data.mapped import pieces
 from fittingroom.errors import DataError
 
 TRAIN_IMAGES = "train-images-idx3-ubyte"
@@ -28,6 +29,10 @@ TEST_IMAGES = "t10k-images-idx3-ubyte"
 TEST_LABELS = "t10k-labels-idx1-ubyte"
 DIMENSIONS = {TRAIN_IMAGES: 3, TRAIN_LABELS: 1, TEST_IMAGES: 3, TEST_LABELS: 1}
 FILES = tuple(DIMENSIONS)
+
+#: Bytes from which on an uncompressed file is mapped, not read: half of a small laptop's memory
+#: would go for a copy or two.
+MAP_FROM = 1 << 30
 
 _CHUNK = 1 << 16
 _LARGEST = 1 << 36  # 64 GiB: no header may promise more
@@ -102,11 +107,12 @@ def read_idx(path: Path, dimensions: int) -> Bytes:
     """Read one IDX file of unsigned bytes, decompressed on the way if its name ends in `.gz`.
 
     The length is exactly what the header promises, and a gzip stream is read to its end, so that
-    its checksum has been verified. At most one byte beyond the promise is ever decompressed.
+    its checksum has been verified. At most one byte beyond the promise is ever decompressed. An
+    uncompressed file of `MAP_FROM` bytes or more is not read but mapped.
 
     Returns
     -------
-    uint8 array with `dimensions` axes, read-only
+    uint8 array with `dimensions` axes, read-only; a memory map if the file is that large
 
     Raises
     ------
@@ -114,32 +120,40 @@ def read_idx(path: Path, dimensions: int) -> Bytes:
         One sentence that names the file and what is wrong with it.
     """
     with _opened(path) as read:
-        shape = _read_shape(path, _take(read, 4 + 4 * dimensions), dimensions)
+        header = 4 + 4 * dimensions
+        shape = _read_shape(path, _take(read, header), dimensions)
         promised = prod(shape)
+        if path.suffix != ".gz" and (size := path.stat().st_size) >= MAP_FROM:
+            _check_length(path, promised, size - header)
+            return np.memmap(path, np.uint8, mode="r", offset=header, shape=shape)
         payload = _take(read, promised)
-        if len(payload) < promised:
-            raise DataError(
-                f"{path} is truncated: its header promises {promised} bytes of data, "
-                f"it holds {len(payload)}."
-            )
-        if read(1):
-            raise DataError(f"{path} has trailing bytes after the {promised} its header promises.")
+        _check_length(path, promised, len(payload) + len(read(1)))
     array = np.frombuffer(payload, dtype=np.uint8).reshape(shape)
     array.flags.writeable = False
     return array
 
 
 def write_idx(path: Path, array: Bytes) -> None:
-    """Write uint8 images (n, height, width) or labels (n,) as an uncompressed IDX file."""
-    with path.open("wb") as file:
-        file.write(_header(array))
-        file.write(np.ascontiguousarray(array).data)
+    """Write uint8 images (n, height, width) or labels (n,) as an uncompressed IDX file.
+
+    It is written aside and renamed: `array` may be a map of the very file that it replaces.
+    """
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        with partial.open("wb") as file:
+            file.write(_header(array))
+            for piece in pieces(array):
+                file.write(piece.data)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def array_sha256(array: Bytes) -> str:
     """The SHA-256 of the decompressed IDX file that holds `array`."""
     digest = hashlib.sha256(_header(array))
-    digest.update(np.ascontiguousarray(array).data)
+    for piece in pieces(array):
+        digest.update(piece.data)
     return digest.hexdigest()
 
 
@@ -180,6 +194,15 @@ def _read_shape(path: Path, header: bytearray, dimensions: int) -> tuple[int, ..
     if prod(shape) > _LARGEST:
         raise DataError(f"{path} can't be true: its header promises {sizes} = {prod(shape)} bytes.")
     return shape
+
+
+def _check_length(path: Path, promised: int, held: int) -> None:
+    if held < promised:
+        raise DataError(
+            f"{path} is truncated: its header promises {promised} bytes of data, it holds {held}."
+        )
+    if held > promised:
+        raise DataError(f"{path} has trailing bytes after the {promised} its header promises.")
 
 
 def _take(read: Read, size: int) -> bytearray:

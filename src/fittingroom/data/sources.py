@@ -237,7 +237,7 @@ def _load_folder(folder: Path) -> Dataset:
     folder = folder.resolve()
     if idx.find_files(folder):
         read = idx.read_folder(folder)
-        row = row_with(read.sha256())
+        row = row_with(lambda name: idx.array_sha256(read.arrays[name]))
         return _from_row(row, read, str(folder), folder) if row else _from_idx(read, folder)
     if is_image_folder(folder):
         (train, test, names) = read_image_folder(folder)

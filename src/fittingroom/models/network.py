@@ -14,9 +14,15 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
+from fittingroom.data.mapped import MappedRows, memory_map
 from fittingroom.data.splits import validation_split
 from fittingroom.errors import InputError, UnknownNameError, UsageError
-from fittingroom.models.pixels import check_pixels, check_pixels_and_labels
+from fittingroom.models.pixels import (
+    check_mapped,
+    check_mapped_and_labels,
+    check_pixels,
+    check_pixels_and_labels,
+)
 from fittingroom.nets.cnn import CNN, NormalizedCNN
 from fittingroom.nets.mlp import MLP
 from fittingroom.nets.swift import Swift
@@ -25,6 +31,7 @@ from fittingroom.training.checkpoint import Checkpoint
 from fittingroom.training.fit import Epoch
 from fittingroom.training.loop import predict, train
 from fittingroom.training.recipe import Recipe
+from fittingroom.training.shuffle import BUFFER, Images
 
 #: Networks by name; a saved classifier is built again from its name and options.
 NETS: dict[str, Callable[..., nn.Module]] = {
@@ -94,7 +101,9 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
         Parameters
         ----------
-        X : array (n, height*width) or (n, height, width), pixels in 0..255
+        X : array (n, height*width) or (n, height, width), pixels in 0..255. Bytes of a read-only
+            memory map (or `MappedRows` of one) that no buffer would hold stay on disk, and are
+            shuffled in blocks.
         y : labels (n,)
         validation : images and labels to measure after every epoch and, where the recipe says
             so, to choose the epoch by. Where the recipe needs them and there are none, a
@@ -107,20 +116,23 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         InputError : images or labels that it can't take
         UnknownNameError : no network has that name
         NotFiniteError : the loss became NaN or infinite
+        DataError : the file of a memory map changed meanwhile
         """
-        shape = X.shape[1:] if isinstance(X, np.ndarray) and X.ndim == 3 else None
-        X, y = check_pixels_and_labels(self, X, y)
+        is_array = isinstance(X, np.ndarray | MappedRows)
+        shape = X.shape[1:] if is_array and len(X.shape) == 3 else None
+        check = check_mapped_and_labels if isinstance(X, MappedRows) else check_pixels_and_labels
+        X, y = check(self, X, y)
         self.classes_, codes = np.unique(y, return_inverse=True)
         self.image_shape_ = self._resolve_image_shape(shape)
         images, labels = self._images(X), torch.from_numpy(codes.astype(np.int64))
         recipe = self.recipe if self.recipe is not None else Recipe()
-        held_out: tuple[Tensor, Tensor] | None = None
+        held_out: tuple[Images, Tensor] | None = None
         if validation is not None:
             held_out = self._validation(*validation)
         elif recipe.needs_validation:
             split = validation_split(codes)
-            held_out = images[split.validation], labels[split.validation]
-            images, labels = images[split.train], labels[split.train]
+            held_out = _some(images, split.validation), labels[split.validation]
+            images, labels = _some(images, split.train), labels[split.train]
 
         seed = self._seed()
         self.net_ = self._build(seed)
@@ -146,8 +158,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def predict_proba(self, X: Any) -> np.ndarray:
         """Probabilities (n, n_classes), computed in float32; columns as in ``classes_``."""
         check_is_fitted(self, "net_")
-        X = check_pixels(self, X, reset=False)
-        return predict(self.net_, self._images(X)).numpy()
+        return predict(self.net_, self._checked(X)).numpy()
 
     def predict(self, X: Any) -> np.ndarray:
         """The most probable label of each image (n,)."""
@@ -178,9 +189,23 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             )
         return int(height), int(width)
 
-    def _images(self, X: np.ndarray) -> Tensor:
-        """(n, features) to a tensor (n, height, width): bytes where they hold every value."""
-        if X.dtype.kind in "iu" and X.min() >= 0 and X.max() <= 255:
+    def _checked(self, X: Any) -> Images:
+        """Images as those of the training, (n, height, width)."""
+        check = check_mapped if isinstance(X, MappedRows) else check_pixels
+        return self._images(check(self, X, reset=False))
+
+    def _images(self, X: np.ndarray | MappedRows) -> Images:
+        """(n, features) to (n, height, width): bytes where they hold every value.
+
+        Those of a memory map stay where they are, unless one buffer of the training holds them.
+        """
+        if isinstance(X, np.ndarray) and X.dtype == np.uint8 and memory_map(X) is not None:
+            X = MappedRows(X)
+        if isinstance(X, MappedRows):
+            if X.nbytes > BUFFER:
+                return X.reshape(*self.image_shape_)
+            X = X[:]
+        if X.dtype == np.uint8 or (X.dtype.kind in "iu" and X.min() >= 0 and X.max() <= 255):
             X = X.astype(np.uint8, copy=False)
         else:
             X = X.astype(np.float32, copy=False)
@@ -188,8 +213,8 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             X = X.copy()  # torch has no read-only tensors
         return torch.from_numpy(X.reshape(len(X), *self.image_shape_))
 
-    def _validation(self, X: Any, y: Any) -> tuple[Tensor, Tensor]:
-        images = self._images(check_pixels(self, X, reset=False))
+    def _validation(self, X: Any, y: Any) -> tuple[Images, Tensor]:
+        images = self._checked(X)
         labels = np.asarray(y)
         if labels.shape != (len(images),):
             raise InputError(
@@ -241,6 +266,10 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 f"the network gives {outputs} outputs an image, but there are "
                 f"{len(self.classes_)} classes; its last layer must have one output for each."
             )
+
+
+def _some(images: Images, index: np.ndarray) -> Images:
+    return images.rows(index) if isinstance(images, MappedRows) else images[index]
 
 
 def count_parameters(net: nn.Module) -> int:

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import check_consistent_length, validate_data
 
+from fittingroom.data.mapped import MappedRows
 from fittingroom.errors import InputError
 
 #: Rows shorter than 7 × 7 are no photographs, so their scale isn't ours to judge.
@@ -49,6 +50,22 @@ def check_pixels_and_labels(
     check_classification_targets(y)
     _refuse_scaled(X)
     return X, y
+
+
+def check_mapped(estimator: BaseEstimator, X: MappedRows, *, reset: bool) -> MappedRows:
+    """As ``check_pixels``, without reading all: bytes are pixels, one image tells their number."""
+    validate_data(estimator, X[:1].reshape(1, -1), reset=reset)
+    return X
+
+
+def check_mapped_and_labels(
+    estimator: BaseEstimator, X: MappedRows, y: Any
+) -> tuple[MappedRows, np.ndarray]:
+    """As ``check_mapped`` in ``fit``, with the labels (n,) as ``check_pixels_and_labels``."""
+    y = validate_data(estimator, "no_validation", y)
+    check_consistent_length(X, y)
+    check_classification_targets(y)
+    return check_mapped(estimator, X, reset=True), y
 
 
 def _rows(X: Any) -> Any:

@@ -17,6 +17,7 @@ from sklearn.base import BaseEstimator
 
 from fittingroom.bundles.bundle import save_model
 from fittingroom.data.dataset import Dataset, Split
+from fittingroom.data.mapped import MappedRows, memory_map
 from fittingroom.data.splits import validation_split
 from fittingroom.errors import NotFiniteError
 from fittingroom.models.catalog import row_of
@@ -130,9 +131,9 @@ def fit_run(
         if twin_epoch is not None:
             classifier.set_params(recipe=_until(classifier.recipe, twin_epoch))
         if not asked.full:
-            options["validation"] = _taken(dataset.train, split.choose)
+            options["validation"] = _taken(classifier, dataset.train, split.choose)
     start = time.perf_counter()
-    classifier.fit(*_taken(dataset.train, index), **options)
+    classifier.fit(*_taken(classifier, dataset.train, index), **options)
     fit_seconds = time.perf_counter() - start + getattr(classifier, "seconds_before_", 0.0)
 
     validation = test = seconds_per_image = None
@@ -215,16 +216,24 @@ def _until(recipe: Recipe | None, epoch: int) -> Recipe:
     )
 
 
-def _taken(split: Split, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Flat images (n, height * width) uint8 and labels (n,) of some positions of a split."""
-    return split.images[index].reshape(len(index), -1), split.labels[index]
+def _taken(
+    classifier: BaseEstimator, split: Split, index: np.ndarray
+) -> tuple[np.ndarray | MappedRows, np.ndarray]:
+    """Images uint8 (n, ...) and labels (n,) of some positions of a split.
+
+    A network is given those of a memory map where they are; all else gets flat rows in memory.
+    """
+    labels = split.labels[index]
+    if isinstance(classifier, NetworkClassifier) and memory_map(split.images) is not None:
+        return MappedRows(split.images, index), labels
+    return split.images[index].reshape(len(index), -1), labels
 
 
 def _predict(
     classifier: BaseEstimator, split: Split, index: np.ndarray, n_classes: int
 ) -> tuple[Part, float]:
     """Probabilities of all classes, and the seconds an image took."""
-    images, labels = _taken(split, index)
+    images, labels = _taken(classifier, split, index)
     start = time.perf_counter()
     if hasattr(classifier, "predict_proba"):
         given = classifier.predict_proba(images)

@@ -19,6 +19,7 @@ from fittingroom.training.augment import AUGMENTATIONS, MIXINGS, Mixture
 from fittingroom.training.checkpoint import Checkpoint, State
 from fittingroom.training.optim import Average
 from fittingroom.training.recipe import Recipe, Watch
+from fittingroom.training.shuffle import Images
 from fittingroom.training.step import make_step
 
 #: Of what a checkpoint holds; another one is not gone on from.
@@ -49,7 +50,7 @@ class Fit:
     def __init__(
         self,
         net: nn.Module,
-        images: Tensor,
+        images: Images,
         labels: Tensor,
         recipe: Recipe,
         device: torch.device,
@@ -124,7 +125,7 @@ class Fit:
             "version": STATE_VERSION,
             "net": repr(self.net),
             "weights": _digest(self.net.state_dict().values()),
-            "data": _digest([self.images, self.labels]),
+            "data": self._data_identity(),
             "recipe": dataclasses.asdict(self.recipe),
             "seed": self._seed,
             "mirror_keeps_class": self.mirror_keeps_class,
@@ -133,6 +134,12 @@ class Fit:
             "threads": torch.get_num_threads(),
             "torch": torch.__version__,
         }
+
+    def _data_identity(self) -> str:
+        """A hash of images and labels; of mapped images what the file says of itself."""
+        if isinstance(self.images, Tensor):
+            return _digest([self.images, self.labels])
+        return f"{self.images.identity()} {_digest([self.labels])}"
 
     def _state(self, seconds: float) -> State:
         """Everything that the epochs so far have changed."""

@@ -1,8 +1,8 @@
 """The training loop of every network, and prediction.
 
 ``train`` goes through the epochs, ``_train_epoch`` through the steps of one, ``_measure`` through
-the validation images. The whole data set is one uint8 tensor; a batch becomes float32 in 0..1
-when its turn comes.
+the validation images. The whole data set is one uint8 tensor, or stays on disk as a memory map; a
+batch becomes float32 in 0..1 when its turn comes.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from fittingroom.training.fit import Epoch, Fit
 from fittingroom.training.memory import keep_freed_memory
 from fittingroom.training.optim import learning_rate
 from fittingroom.training.recipe import Recipe
+from fittingroom.training.shuffle import BUFFER, Images, Stretch, shuffled
 
 #: Images predicted at once: more would no longer fit a processor's cache.
 PREDICTION_BATCH = 500
@@ -43,11 +44,11 @@ class TrainingResult:
 
 def train(
     net: nn.Module,
-    images: Tensor,
+    images: Images,
     labels: Tensor,
     recipe: Recipe,
     *,
-    validation: tuple[Tensor, Tensor] | None = None,
+    validation: tuple[Images, Tensor] | None = None,
     seed: int = 0,
     mirror_keeps_class: bool = False,
     checkpoint: Checkpoint | None = None,
@@ -58,8 +59,10 @@ def train(
     Parameters
     ----------
     net : module from float32 (batch, 1, height, width) in 0..1 to logits (batch, classes); its
-        ``fit_constants(images)``, if it has one, is called first with all training images
-    images : (n, height, width) pixels in 0..255, uint8 or float32
+        ``fit_constants(images)``, if it has one, is called first with all training images, or
+        with the first 128 MB of mapped ones
+    images : (n, height, width) pixels in 0..255: uint8 or float32, or rows of a memory map, which
+        stay on disk and are shuffled in blocks (see `shuffle`)
     labels : (n,) int64, 0 … classes - 1
     validation : (images, labels) to measure after every epoch and, where the recipe says so, to
         choose by
@@ -73,6 +76,7 @@ def train(
     ------
     NotFiniteError : the loss became NaN or infinite
     UsageError : the recipe chooses by validation images and there are none
+    DataError : the file of mapped images changed meanwhile
     """
     if recipe.needs_validation and validation is None:
         raise UsageError("this recipe chooses by validation images; pass validation=(X, y).")
@@ -80,9 +84,11 @@ def train(
     keep_freed_memory()
     device = precision.resolve_device(recipe.device)
     if callable(fit_constants := getattr(net, "fit_constants", None)):
-        fit_constants(images)
+        fit_constants(_in_memory(images))
     net.to(device)
-    fit = Fit(net, images.to(device), labels.to(device), recipe, device, seed, mirror_keeps_class)
+    if isinstance(images, Tensor):
+        images = images.to(device)
+    fit = Fit(net, images, labels.to(device), recipe, device, seed, mirror_keeps_class)
     planned = recipe.stop_at or recipe.epochs
     with (
         torch.random.fork_rng(devices=[device] if device.type == "cuda" else []),
@@ -110,7 +116,7 @@ def train(
     )
 
 
-def _epoch(fit: Fit, validation: tuple[Tensor, Tensor] | None) -> Epoch:
+def _epoch(fit: Fit, validation: tuple[Images, Tensor] | None) -> Epoch:
     """The next epoch: trained, measured and found finite."""
     number = len(fit.history) + 1
     began = time.perf_counter()
@@ -131,17 +137,26 @@ def _epoch(fit: Fit, validation: tuple[Tensor, Tensor] | None) -> Epoch:
 
 def _train_epoch(fit: Fit, number: int) -> tuple[float, float]:
     """One pass over the training images in a new order: their mean loss and accuracy."""
-    n = len(fit.images)
-    order = torch.randperm(n, generator=fit.generator)
-    # Shuffled as bytes, once: cheaper than gathering each batch.
-    images, labels = fit.images[order.to(fit.device)], fit.labels[order.to(fit.device)]
-    seen: list[Tensor] = []  # each batch's logits; looked at once, after the last step
-    mixtures: list[Mixture] = []
+    n, done = len(fit.images), 0
+    loss = accuracy = 0.0
     fit.net.train()
-    for start, stop in _batches(n, fit.recipe.batch_size):
+    for stretch in shuffled(fit.images, fit.labels, fit.recipe.batch_size, fit.generator):
+        part = len(stretch.labels) / n
+        of_part = _train_stretch(fit, number, stretch, done)
+        loss, accuracy = loss + of_part[0] * part, accuracy + of_part[1] * part
+        done += len(stretch.labels)
+    return loss, accuracy
+
+
+def _train_stretch(fit: Fit, number: int, stretch: Stretch, done: int) -> tuple[float, float]:
+    """The steps over some images, ``done`` of whose epoch came before: mean loss and accuracy."""
+    n, labels = len(fit.images), stretch.labels
+    logits: Tensor | None = None  # (m, classes); looked at once, after the last step
+    mixtures: list[Mixture] = []
+    for start, stop in _batches(len(labels), fit.recipe.batch_size):
         batch = Batch(
-            images=to_unit(images[start:stop]),
-            positions=order[start:stop],
+            images=to_unit(stretch.images[start:stop]),
+            positions=stretch.positions[start:stop],
             epoch=number,
             mirror_keeps_class=fit.mirror_keeps_class,
             generator=fit.generator,
@@ -150,16 +165,24 @@ def _train_epoch(fit: Fit, number: int) -> tuple[float, float]:
         if fit.mix is not None:
             changed, mixture = fit.mix(changed, fit.generator)
             mixtures.append(mixture)
-        rate = learning_rate(fit.recipe, number, start / n)
-        seen.append(fit.step(_channel_last(changed[:, 0]), labels[start:stop], rate, mixture))
+        rate = learning_rate(fit.recipe, number, (done + start) / n)
+        of_batch = fit.step(_channel_last(changed[:, 0]), labels[start:stop], rate, mixture)
+        logits = _with(logits, of_batch, start, len(labels))
         if fit.average is not None:
             fit.average.update()
-    logits = torch.cat(seen)  # (n, classes)
+    assert logits is not None, "there are images"
     loss = fit.loss(logits, labels, Mixture.joined(mixtures) if mixtures else None)
     return float(loss), _accuracy(logits, labels)
 
 
-def _measure(fit: Fit, validation: tuple[Tensor, Tensor]) -> tuple[float, float]:
+def _in_memory(images: Images) -> Tensor:
+    """Images that a network may fit its constants to."""
+    if isinstance(images, Tensor):
+        return images
+    return torch.from_numpy(images[: max(1, BUFFER // images.row_bytes)])
+
+
+def _measure(fit: Fit, validation: tuple[Images, Tensor]) -> tuple[float, float]:
     """The validation images' mean cross-entropy and accuracy."""
     images, labels = validation
     logits = _logits(fit.measured, images, fit.device, fit.precision)
@@ -167,13 +190,13 @@ def _measure(fit: Fit, validation: tuple[Tensor, Tensor]) -> tuple[float, float]
     return float(F.cross_entropy(logits, labels)), _accuracy(logits, labels)
 
 
-def predict(net: nn.Module, images: Tensor, *, device: str = "cpu") -> Tensor:
+def predict(net: nn.Module, images: Images, *, device: str = "cpu") -> Tensor:
     """Class probabilities, computed in float32 whatever precision trained the network.
 
     Parameters
     ----------
     net : module from float32 (batch, 1, height, width) in 0..1 to logits; put into eval mode
-    images : (n, height, width) pixels in 0..255, uint8 or float32
+    images : (n, height, width) pixels in 0..255: uint8 or float32, or rows of a memory map
 
     Returns
     -------
@@ -198,14 +221,29 @@ def _channel_last(images: Tensor) -> Tensor:
 
 
 @torch.inference_mode()
-def _logits(net: nn.Module, images: Tensor, device: torch.device, number_format: str) -> Tensor:
+def _logits(net: nn.Module, images: Images, device: torch.device, number_format: str) -> Tensor:
     net.eval()
+    logits: Tensor | None = None
     with precision.autocast(number_format, device):
-        parts = [
-            net(to_unit(images[start : start + PREDICTION_BATCH].to(device))).float()
-            for start in range(0, len(images), PREDICTION_BATCH)
-        ]
-    return torch.cat(parts)
+        for start in range(0, len(images), PREDICTION_BATCH):
+            pixels = torch.as_tensor(images[start : start + PREDICTION_BATCH], device=device)
+            logits = _with(logits, net(to_unit(pixels)).float(), start, len(images))
+    assert logits is not None, "there are images"
+    return logits
+
+
+def _with(whole: Tensor | None, part: Tensor, start: int, n: int) -> Tensor:
+    """``whole`` (n, ...), made if there is none, with a part put in its place.
+
+    Parts that are kept until the end would lie in the heap between the large tensors that are
+    freed meanwhile, and over hundreds of batches make holes of a gigabyte.
+    """
+    if len(part) == n:
+        return part
+    if whole is None:
+        whole = part.new_empty(n, *part.shape[1:])
+    whole[start : start + len(part)] = part
+    return whole
 
 
 def _batches(n: int, size: int) -> list[tuple[int, int]]:
