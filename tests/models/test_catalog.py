@@ -74,6 +74,7 @@ def test_the_models_are_those_that_were_promised() -> None:
         "swift-90",
         "swift-93",
         "swift",
+        "swift-95",
         "wide-resnet",
     }
 

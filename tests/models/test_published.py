@@ -33,6 +33,7 @@ NETWORKS: dict[Builder, int] = {
     published.swift_90: 101_482,
     published.swift_93: 396_330,
     published.swift: 396_330,
+    published.swift_95: 973_226,
     published.wide_resnet: 8_959_706,
 }
 #: Those of millions of numbers are slow; these are the same code on smaller networks.

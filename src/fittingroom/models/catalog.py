@@ -328,7 +328,7 @@ MODELS: dict[str, ModelRow] = {
         builder="published.swift_95",
         about="swift at twice the widths, for sixteen epochs",
         seconds=480,
-        parameters=966_000,
+        parameters=973_226,
     ),
     "wide-resnet": ModelRow(
         name="wide-resnet",
