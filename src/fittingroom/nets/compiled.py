@@ -21,8 +21,8 @@ from torch import Tensor
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-#: Elements below which a second thread costs more than it gives.
-SMALL = 2**15
+#: Elements of a pass over memory below which a second thread costs more than it gives.
+SMALL = 2**19
 
 
 def compiled(function: F) -> F:

@@ -34,7 +34,7 @@ from fittingroom.nets.compiled import (
 #: Pixels of gradient that are summed before a sum of products goes back to memory.
 STRETCH = 512
 #: Multiplications that take as long as a pass over an element of memory.
-PRODUCTS = 2**13
+PRODUCTS = 2**9
 #: Pixels of a map, and channels, from which on oneDNN's own gradient is as fast, or up to which.
 LARGE, NARROW = 200, 16
 

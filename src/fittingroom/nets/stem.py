@@ -25,6 +25,8 @@ from fittingroom.nets.pooling import NOWHERE
 
 #: Numbers that the kernels work on at once.
 LANES = 16
+#: Passes over memory that take as long as its 36 multiplications for each number of the output.
+WORK = 8
 
 
 @instruction
@@ -119,7 +121,7 @@ class _Stem(torch.autograd.Function):
         kernel, start = np.zeros((3, 3, lanes), np.float32), np.zeros(lanes, np.float32)
         kernel[:, :, :channels] = weight.detach()[:, 0].permute(1, 2, 0).numpy()
         start[:channels] = view(bias)
-        in_parts(_convolve, n, y.numel(), pixels, kernel, start, view(y), places)
+        in_parts(_convolve, n, WORK * y.numel(), pixels, kernel, start, view(y), places)
         ctx.pixels, ctx.places = pixels, places
         return y
 
@@ -127,11 +129,11 @@ class _Stem(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[None, Tensor, Tensor]:
         g = gradients[0].contiguous(memory_format=torch.channels_last)
         n, channels = g.shape[:2]
-        parts = count_parts(n, g.numel())
+        parts = count_parts(n, WORK * g.numel())
         lanes = _whole_vectors(channels)
         for_kernel = np.zeros((parts, 3, 3, lanes), np.float32)
         for_bias = np.zeros((parts, lanes), np.float32)
-        in_parts(*(_gradients, n, g.numel()), ctx.pixels, view(g), ctx.places, for_kernel, for_bias)
+        in_parts(*(_gradients, n, WORK * g.numel()), ctx.pixels, view(g), ctx.places, for_kernel, for_bias)
         weight = torch.from_numpy(for_kernel.sum(axis=0)).permute(2, 0, 1)[:channels, None]
         return None, weight.contiguous(), torch.from_numpy(for_bias.sum(axis=0))[:channels]
 
