@@ -35,15 +35,15 @@ from fittingroom.nets.compiled import (
 STRETCH = 512
 #: Multiplications that take as long as a pass over an element of memory.
 PRODUCTS = 2**9
-#: Pixels of a map, and channels, from which on oneDNN's own gradient is as fast, or up to which.
+#: On maps of more pixels, or of fewer channels, oneDNN's own gradient is as fast.
 LARGE, NARROW = 200, 16
 
 
 class Convolution(nn.Conv2d):
     """``nn.Conv2d``, with a faster backward pass in bfloat16 on a processor with AMX.
 
-    On small maps oneDNN's gradient of a kernel reaches a fifth of the speed of its forward pass.
-    Here it is one long product for each of the kernel's places, of the output's gradient, turned
+    On small maps oneDNN takes three to five times as long for a kernel's gradient as for the
+    forward pass. Here it is one long product for each of the kernel's places, of the output's gradient, turned
     about, and the input: both are written out with so many zeros between their rows that a place
     of the kernel is a shift along the whole image. Sums and the gradient are float32.
     """

@@ -133,7 +133,14 @@ class _Stem(torch.autograd.Function):
         lanes = _whole_vectors(channels)
         for_kernel = np.zeros((parts, 3, 3, lanes), np.float32)
         for_bias = np.zeros((parts, lanes), np.float32)
-        in_parts(*(_gradients, n, WORK * g.numel()), ctx.pixels, view(g), ctx.places, for_kernel, for_bias)
+        in_parts(
+            *(_gradients, n, WORK * g.numel()),
+            ctx.pixels,
+            view(g),
+            ctx.places,
+            for_kernel,
+            for_bias,
+        )
         weight = torch.from_numpy(for_kernel.sum(axis=0)).permute(2, 0, 1)[:channels, None]
         return None, weight.contiguous(), torch.from_numpy(for_bias.sum(axis=0))[:channels]
 
