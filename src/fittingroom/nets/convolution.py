@@ -43,9 +43,10 @@ class Convolution(nn.Conv2d):
     """``nn.Conv2d``, with a faster backward pass in bfloat16 on a processor with AMX.
 
     On small maps oneDNN takes three to five times as long for a kernel's gradient as for the
-    forward pass. Here it is one long product for each of the kernel's places, of the output's gradient, turned
-    about, and the input: both are written out with so many zeros between their rows that a place
-    of the kernel is a shift along the whole image. Sums and the gradient are float32.
+    forward pass. Here it is one long product for each of the kernel's places, of the output's
+    gradient, turned about, and the input: both are written out with so many zeros between their
+    rows that a place of the kernel is a shift along the whole image. Sums and the gradient are
+    float32.
     """
 
     def forward(self, x: Tensor) -> Tensor:
