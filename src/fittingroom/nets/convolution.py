@@ -92,7 +92,7 @@ class _Convolve(torch.autograd.Function):
         padding: tuple[int, int],
     ) -> Tensor:
         x = channels_last(x.to(torch.bfloat16))
-        kernel = channels_last(weight.to(torch.bfloat16))
+        kernel = weight.to(torch.bfloat16, memory_format=torch.channels_last)
         ctx.save_for_backward(x, kernel)
         ctx.stride, ctx.padding, ctx.has_bias = stride, padding, bias is not None
         with torch.autocast("cpu", enabled=False):
