@@ -1,4 +1,7 @@
-"""Who fits a classical model: scikit-learn-intelex where it is installed, else scikit-learn.
+"""Who fits a classical model: kernels of our own, scikit-learn-intelex, or scikit-learn.
+
+Ours take whole pixels, and what the catalogue asks for; scikit-learn-intelex, where it is
+installed, takes any numbers; scikit-learn takes everything.
 
 Only the fit is handed over. What comes back is always a plain scikit-learn estimator, so that a
 model predicts the same numbers whether it was just fitted or comes out of a file; k-nearest
@@ -12,10 +15,12 @@ images), one more reason not to predict with it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
@@ -23,10 +28,70 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.svm import SVC
 
 from fittingroom.errors import UsageError
+from fittingroom.models.forest import can_grow, fit_forest
+from fittingroom.models.nearest import NearestImages, can_search
+from fittingroom.models.pixels import whole_pixels
+from fittingroom.models.softmax_regression import can_solve, fit_softmax_regression
 
 Engine = Literal["auto", "scikit-learn"]
 
+#: Estimators that have kernels of our own.
+_OURS = (KNeighborsClassifier, LogisticRegression, RandomForestClassifier)
 _STOCK = (KNeighborsClassifier, LogisticRegression, RandomForestClassifier, SVC)
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What kernels of our own learned.
+
+    Attributes
+    ----------
+    estimator : fitted
+    mean : float32 (height*width,) what it wants subtracted from scaled pixels, or None
+    engine : name and version
+    """
+
+    estimator: Any
+    mean: NDArray[np.float32] | None
+    engine: str
+
+
+def fit_on_pixels(
+    engine: Engine,
+    estimator: BaseEstimator,
+    X: NDArray[Any],
+    y: NDArray[np.int64],
+    *,
+    scale: float,
+    centre: bool,
+) -> Fitted | None:
+    """Fit `estimator` by kernels of our own; None where they can't do what is asked for.
+
+    Parameters
+    ----------
+    engine : "auto", or None is what comes back
+    estimator : an unfitted scikit-learn estimator
+    X : (n, height*width) pixels; whole numbers in 0..255, or None is what comes back
+    y : integers (n,), every class of 0..classes-1 present
+    scale, centre : the estimator sees ``X / scale``, less its mean if `centre`
+    """
+    if engine != "auto" or type(estimator) not in _OURS:
+        return None
+    n_classes = int(y.max()) + 1
+    plain = scale == 1 and not centre
+    name = f"fittingroom {version('fittingroom')}"
+    pixels = whole_pixels(X)
+    if pixels is None:
+        return None
+    if isinstance(estimator, KNeighborsClassifier) and plain and can_search(estimator, *X.shape):
+        return Fitted(NearestImages(estimator, pixels, y), None, name)
+    if isinstance(estimator, RandomForestClassifier) and plain and can_grow(estimator, n_classes):
+        return Fitted(fit_forest(estimator, pixels, y), None, name)
+    if isinstance(estimator, LogisticRegression) and centre and can_solve(estimator, n_classes):
+        mean = (pixels.mean(axis=0) / scale).astype(np.float32)
+        fitted = fit_softmax_regression(estimator, pixels, y, scale=scale, mean=mean)
+        return Fitted(fitted, mean, name)
+    return None
 
 
 def fit_with(engine: Engine, estimator: BaseEstimator, X: Any, y: Any) -> tuple[BaseEstimator, str]:
@@ -71,8 +136,10 @@ def intel_twins() -> dict[type, type]:
     return dict(zip(_STOCK, (IntelNeighbors, IntelLogistic, IntelForest, IntelSVC), strict=True))
 
 
-def to_stock(fitted: BaseEstimator) -> BaseEstimator:
+def to_stock(fitted: Any) -> BaseEstimator:
     """The scikit-learn estimator that holds what `fitted` learned; `fitted` if it is one."""
+    if isinstance(fitted, NearestImages):
+        return fitted.to_scikit_learn()
     for stock, copy in _COPY.items():
         if isinstance(fitted, stock) and type(fitted) is not stock:
             known = stock().get_params()  # the twins of some have n_jobs, they have not

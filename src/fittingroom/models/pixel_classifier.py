@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
 from fittingroom.errors import InputError
-from fittingroom.models.engine import Engine, fit_with
+from fittingroom.models.engine import Engine, Fitted, fit_on_pixels, fit_with
 from fittingroom.models.pixels import check_pixels, check_pixels_and_labels
 
 
@@ -23,14 +23,15 @@ class PixelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     features : a transformer of scaled images, or None for the pixels themselves
     scale : what pixels are divided by
     centre : subtract the mean training image
-    engine : "auto" fits with scikit-learn-intelex where that is installed, "scikit-learn" never
+    engine : "auto" fits with kernels of our own or with scikit-learn-intelex where they can,
+        "scikit-learn" never
 
     Attributes
     ----------
     classes_ : the labels, sorted, of any type
     estimator_ : the fitted classifier; its classes are 0..len(classes_)-1
     mean_ : float32 (height*width,) the mean training image after scaling; None if not centred
-    engine_ : name and version of the library that fitted
+    engine_ : name and version of what fitted
     """
 
     def __init__(
@@ -62,6 +63,11 @@ class PixelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise InputError(
                 f"every image has class {self.classes_[0]!r}; one class leaves nothing to learn."
             )
+        ours = None if self.features is not None else self._fit_on_pixels(X, codes)
+        if ours is not None:
+            self.estimator_, self.mean_, self.engine_ = ours.estimator, ours.mean, ours.engine
+            self.features_ = None
+            return self
         scaled = self._scaled(X)
         self.mean_ = scaled.mean(axis=0) if self.centre else None
         self.features_ = None if self.features is None else clone(self.features).fit(scaled)
@@ -76,6 +82,10 @@ class PixelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """The most probable label of each image; of equals the first."""
         best = self.predict_proba(X).argmax(axis=1)
         return self.classes_[best]  # type: ignore[no-any-return]
+
+    def _fit_on_pixels(self, X: NDArray[Any], codes: NDArray[np.int64]) -> Fitted | None:
+        estimator = clone(self.estimator)
+        return fit_on_pixels(self.engine, estimator, X, codes, scale=self.scale, centre=self.centre)
 
     def _learn(self, inputs: NDArray[np.float32], codes: NDArray[np.int64]) -> None:
         self.estimator_, self.engine_ = fit_with(self.engine, clone(self.estimator), inputs, codes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length, validate_data
@@ -66,6 +67,16 @@ def check_mapped_and_labels(
     check_consistent_length(X, y)
     check_classification_targets(y)
     return check_mapped(estimator, X, reset=True), y
+
+
+def whole_pixels(X: NDArray[Any]) -> NDArray[np.uint8] | None:
+    """The same numbers in a byte each; None where some are not whole or not in 0..255."""
+    if X.dtype == np.uint8:
+        return X
+    if X.min() < 0 or X.max() > 255:
+        return None
+    pixels = X.astype(np.uint8)
+    return pixels if np.array_equal(pixels, X) else None
 
 
 def _rows(X: Any) -> Any:

@@ -1,0 +1,168 @@
+"""Exact nearest neighbours of images, by products of whole numbers.
+
+A squared distance is |x|² + |y|² - 2 x·y. Pixels less 128 fit eight bits, and processors multiply
+those several times faster than float32, adding up in 32 bits without rounding: distances are
+exact, so equal ones stay equal. The k least of each row are then found in one pass.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.neighbors import KNeighborsClassifier
+
+from fittingroom.models.pixels import whole_pixels
+from fittingroom.nets.compiled import compiled, in_parts
+
+#: More neighbours than this are put in their order faster by other ways.
+MOST_NEIGHBOURS = 64
+#: A larger image's squared distance, up to 255² a pixel, could leave 31 bits.
+MOST_PIXELS = 2**15
+_QUERIES, _BLOCK = 1000, 2000  # images that are compared at once: products of 8 MB
+_LANES = 64  # products that are looked at together
+
+
+class NearestImages:
+    """What a k-nearest-neighbours classifier learned: the training images and their classes.
+
+    Of training images at the same distance the first is the nearer one.
+
+    Parameters
+    ----------
+    estimator : unfitted, one for which :func:`can_search`
+    pixels : uint8 (n, height*width)
+    codes : integers (n,), every class of 0..classes-1 present
+    """
+
+    def __init__(
+        self, estimator: KNeighborsClassifier, pixels: NDArray[np.uint8], codes: NDArray[np.int64]
+    ) -> None:
+        self.n_neighbors = int(estimator.n_neighbors)
+        self._estimator = estimator
+        self._images = _centred(pixels)
+        self._norms = _squared_norms(self._images)
+        self._codes = codes
+        self._n_classes = int(codes.max()) + 1
+
+    def neighbours(
+        self, pixels: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Positions (n, k) of the nearest training images, nearest first, and distances (n, k)."""
+        queries = _centred(pixels)
+        positions = np.empty((len(queries), self.n_neighbors), np.int32)
+        squared = np.empty_like(positions)
+        images = torch.from_numpy(self._images)
+        for start in range(0, len(queries), _QUERIES):
+            some = slice(start, start + _QUERIES)
+            self._search(torch.from_numpy(queries[some]), images, positions[some], squared[some])
+        squared += _squared_norms(queries)[:, None]
+        return positions.astype(np.int64), np.sqrt(squared.astype(np.float64))
+
+    def predict_proba(self, X: NDArray[Any]) -> NDArray[np.float64]:
+        """Shares (n, classes) of the neighbours' votes, for images (n, height*width)."""
+        pixels = whole_pixels(X)
+        if pixels is None:
+            return self.to_scikit_learn().predict_proba(X)  # type: ignore[no-any-return]
+        positions, distances = self.neighbours(pixels)
+        votes = np.zeros((len(pixels), self._n_classes))
+        rows = np.arange(len(pixels))[:, None]
+        np.add.at(votes, (rows, self._codes[positions]), self._weights(distances))
+        return votes / votes.sum(axis=1, keepdims=True)  # type: ignore[no-any-return]
+
+    def to_scikit_learn(self) -> KNeighborsClassifier:
+        """The same classifier by scikit-learn; equal distances may stand in another order."""
+        pixels = (self._images.view(np.uint8) ^ 0x80).astype(np.float32)
+        fitted: KNeighborsClassifier = self._estimator.fit(pixels, self._codes)
+        return fitted
+
+    def _weights(self, distances: NDArray[np.float64]) -> NDArray[np.float64]:
+        if self._estimator.weights == "uniform":
+            return np.ones_like(distances)
+        same = distances == 0  # an image that is known outvotes all that are only near
+        known = same.any(axis=1, keepdims=True)
+        return np.where(known, same, 1 / np.where(same, 1, distances))
+
+    def _search(
+        self,
+        queries: torch.Tensor,
+        images: torch.Tensor,
+        positions: NDArray[np.int32],
+        squared: NDArray[np.int32],
+    ) -> None:
+        """Fill `positions` and `squared`, which lacks the query's own norm, row by row."""
+        squared[:] = np.iinfo(np.int32).max
+        memory = torch.empty(len(queries) * _BLOCK, dtype=torch.int32)  # new pages cost time
+        for first in range(0, len(images), _BLOCK):
+            block = images[first : first + _BLOCK]
+            products = memory[: len(queries) * len(block)].view(len(queries), len(block))
+            torch._int_mm(queries, block.T, out=products)
+            norms = self._norms[first : first + _BLOCK]
+            found = (products.numpy(), norms, first, positions, squared)
+            in_parts(_keep_least, len(queries), products.numel(), *found)
+
+
+def can_search(estimator: KNeighborsClassifier, n: int, n_pixels: int) -> bool:
+    """Whether :class:`NearestImages` does what `estimator` asks for, and fast, among n images.
+
+    Without instructions for eight-bit products a library may add pairs of them up in 16 bits,
+    which overflow.
+    """
+    defaults = KNeighborsClassifier(algorithm="brute").get_params()
+    free = {"n_neighbors", "weights", "n_jobs", "leaf_size"}
+    asked = {k: v for k, v in estimator.get_params().items() if k not in free}
+    return bool(
+        all(asked[name] == defaults[name] for name in asked)
+        and estimator.weights in ("uniform", "distance")
+        and isinstance(estimator.n_neighbors, int | np.integer)
+        and 1 <= estimator.n_neighbors <= min(n, MOST_NEIGHBOURS)
+        and n_pixels <= MOST_PIXELS
+        and torch.cpu._is_vnni_supported()
+    )
+
+
+def _centred(pixels: NDArray[np.uint8]) -> NDArray[np.int8]:
+    return (pixels ^ 0x80).view(np.int8)  # less 128
+
+
+def _squared_norms(images: NDArray[np.int8]) -> NDArray[np.int32]:
+    return np.einsum("ij,ij->i", images, images, dtype=np.int32)  # type: ignore[no-any-return]
+
+
+@compiled
+def _keep_least(
+    start: int,
+    stop: int,
+    part: int,
+    products: Any,
+    norms: Any,
+    first: int,
+    positions: Any,
+    squared: Any,
+) -> None:
+    """Let the images of a block (`first` is the first's position) into the rows' k nearest."""
+    n_images, k = products.shape[1], positions.shape[1]
+    for row in range(start, stop):
+        furthest = squared[row, k - 1]
+        for lane in range(0, n_images, _LANES):
+            # Views that begin at 0: what may count from the end is not vectorised.
+            some, lengths = products[row, lane : lane + _LANES], norms[lane : lane + _LANES]
+            least = np.int32(2**31 - 1)
+            for j in range(len(some)):
+                least = min(least, np.int32(lengths[j] - np.int32(2) * some[j]))
+            if least >= furthest:
+                continue
+            for j in range(len(some)):
+                distance = np.int32(lengths[j] - np.int32(2) * some[j])
+                if distance >= furthest:
+                    continue
+                place = k - 1
+                while place > 0 and squared[row, place - 1] > distance:
+                    squared[row, place] = squared[row, place - 1]
+                    positions[row, place] = positions[row, place - 1]
+                    place -= 1
+                squared[row, place] = distance
+                positions[row, place] = first + lane + j
+                furthest = squared[row, k - 1]
