@@ -48,7 +48,7 @@ def test_help_imports_nothing_heavy() -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["fit", "swfit"], 2, "unknown model 'swfit'; did you mean swift or swift-94"),
+        (["fit", "swfit"], 2, "unknown model 'swfit'; did you mean swift or swift-9"),
         (["compare", "--models", "knn,svm-rfb"], 2, "did you mean svm-rbf"),
         (["compare", "--suite", "quik"], 2, "did you mean quick?"),
         (["compare", "--seeds", "0"], 2, "--seeds is 0; at least 1 is needed."),
