@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult, minimize
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
 
 from fittingroom.nets.compiled import compiled, in_parts
 
@@ -86,11 +87,12 @@ def fit_softmax_regression(
         "maxls": 50,
         "gtol": 0,
         "ftol": 64 * np.finfo(np.float64).eps,
-        "maxcor": 20,
     }
-    found = minimize(
-        objective, start, jac=True, method="L-BFGS-B", options=options, callback=stop_early
-    )
+    # The solver's own sums are short: their threads would only wait, and spin while torch's work.
+    with threadpool_limits(1, user_api="blas"):
+        found = minimize(
+            objective, start, jac=True, method="L-BFGS-B", options=options, callback=stop_early
+        )
     if found.nit >= estimator.max_iter and objective.steepest > estimator.tol:
         warnings.warn(
             f"logistic regression did not converge in {found.nit} iterations (max_iter): the "
