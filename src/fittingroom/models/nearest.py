@@ -21,7 +21,9 @@ from fittingroom.nets.compiled import compiled, in_parts
 MOST_NEIGHBOURS = 64
 #: A larger image's squared distance, up to 255² a pixel, could leave 31 bits.
 MOST_PIXELS = 2**15
-_QUERIES, _BLOCK = 1000, 2000  # images that are compared at once: products of 8 MB
+# Images that are compared at once: products of 48 MB. Between smaller ones torch's threads fall
+# asleep, and to wake them takes longer than the products.
+_QUERIES, _BLOCK = 2000, 6000
 _LANES = 64  # products that are looked at together
 
 
