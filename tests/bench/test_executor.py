@@ -50,16 +50,23 @@ def wait_for(condition: Any, seconds: float = 30) -> None:
         time.sleep(0.05)
 
 
-def test_one_child_fits_one_job_after_the_other(store: Store, small: Dataset) -> None:
+def test_a_child_fits_one_job_after_the_other_and_networks_have_their_own(
+    store: Store, small: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
     epochs: list[int] = []
     with Worker(Limits()) as worker:
         assert worker.run(job(store, small), epochs.append).status == "ok"
         (first,) = children()
+        assert "GOMP_SPINCOUNT" not in first.environ()
+        assert worker.run(job(store, small, "logistic"), epochs.append).status == "ok"
+        assert children() == [first]
         network = job(store, small, "mlp-256-256", epochs=2)
         assert worker.run(network, lambda event: epochs.append(event["epoch"])).status == "ok"
-        assert children() == [first]
+        (second,) = children()
+        assert second.environ()["GOMP_SPINCOUNT"] == "1000"
     assert epochs == [1, 2]
-    assert {run.record.asked.model for run in store.runs()} == {"knn", "mlp-256-256"}
+    assert {run.record.asked.model for run in store.runs()} == {"knn", "logistic", "mlp-256-256"}
     assert children() == []
 
 

@@ -22,10 +22,12 @@ from typing import IO, Any
 import psutil
 
 from fittingroom.bench.comparison import Status
+from fittingroom.models.catalog import row_of
 
 _POLL_SECONDS = 0.2
-#: How often a waiting thread of GNU's OpenMP looks again before it sleeps; by default for so long
-#: that it takes the processor from our own threads.
+#: How often a waiting thread of GNU's OpenMP looks again before it sleeps. By default it looks for
+#: so long that it takes the processor from our own threads between two products of a network;
+#: nearest neighbours, which have none in between, are slower by far where it sleeps.
 SPIN = "1000"
 
 
@@ -61,11 +63,15 @@ class Outcome:
 
 
 class Worker:
-    """A child process that fits one job after the other; use it as a context manager."""
+    """A child process that fits one job after the other; use it as a context manager.
+
+    Networks have one of their own, since what is best for them must be said when it starts.
+    """
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._process: subprocess.Popen[str] | None = None
+        self._environment: dict[str, str] = {}
         self._events: queue.Queue[dict[str, Any] | None] = queue.Queue()
         self._stderr: IO[bytes] | None = None
 
@@ -110,8 +116,11 @@ class Worker:
         self._process = None
 
     def _send(self, job: Job) -> None:
+        environment = _environment(job)
+        if environment != self._environment:
+            self.stop()
         if self._process is None:
-            self._start()
+            self._start(environment)
         assert self._process is not None
         assert self._process.stdin is not None
         try:
@@ -120,7 +129,8 @@ class Worker:
         except BrokenPipeError:  # dead already: the reader's end of file will say so
             return
 
-    def _start(self) -> None:
+    def _start(self, environment: dict[str, str]) -> None:
+        self._environment = environment
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 (closed in stop)
         self._events = queue.Queue()
         self._process = subprocess.Popen(
@@ -129,7 +139,7 @@ class Worker:
             stdout=subprocess.PIPE,
             stderr=self._stderr,
             text=True,
-            env={"GOMP_SPINCOUNT": SPIN, **os.environ},
+            env={**environment, **os.environ},
         )
         assert self._process.stdout is not None
         reader = threading.Thread(
@@ -183,6 +193,11 @@ class _LimitError(Exception):
     def __init__(self, status: Status, reason: str) -> None:
         super().__init__(reason)
         self.outcome = Outcome(status=status, reason=reason)
+
+
+def _environment(job: Job) -> dict[str, str]:
+    """What a child that fits this job needs beside what its parent was given."""
+    return {"GOMP_SPINCOUNT": SPIN} if row_of(job.model).family == "network" else {}
 
 
 def _read(stdout: IO[str], events: queue.Queue[dict[str, Any] | None]) -> None:
