@@ -74,7 +74,7 @@ NETWORKS: dict[str, tuple[dict[str, Any], int]] = {
     "cnn-32": ({}, 70),
     "cnn-64-128-64": ({}, 170),
     "cnn-16-32-64-128": ({"pooling": True, "patience": None, "restore": False}, 420),
-    "swift-90": ({}, 260),
+    "swift-93": ({"epochs": 1}, 260),
     "wide-resnet": ({"depth": 10, "width": 1}, 600),
     "mlp-256-256": ({}, 50),
 }

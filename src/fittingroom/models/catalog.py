@@ -302,9 +302,9 @@ MODELS: dict[str, ModelRow] = {
         name="swift-90",
         family="network",
         builder="published.swift_90",
-        about="swift at half the widths, for one epoch",
-        seconds=10,
-        parameters=101_482,
+        about="swift without its largest maps, for one epoch",
+        seconds=8,
+        parameters=99_114,
     ),
     "swift-93": ModelRow(
         name="swift-93",
@@ -326,8 +326,8 @@ MODELS: dict[str, ModelRow] = {
         name="swift-95",
         family="network",
         builder="published.swift_95",
-        about="swift at twice the widths, for sixteen epochs",
-        seconds=480,
+        about="swift at twice the widths, for twenty epochs, six views",
+        seconds=600,
         parameters=973_226,
     ),
     "wide-resnet": ModelRow(

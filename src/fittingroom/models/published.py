@@ -144,9 +144,10 @@ def cnn_16_32_64_128(
 
 
 def swift_90(**options: Any) -> NetworkClassifier:
-    """``swift`` at half the widths, for one epoch. About 10 s; 0.908."""
-    options = {"learning_rate": 0.3, "batch_size": 128, **options}
-    return _swift({"widths": (16, 32, 64), "hidden": 128}, 1, options)
+    """``swift`` without its largest maps, for one epoch of images as they are. About 8 s; 0.91."""
+    options = {"learning_rate": 0.3, "augmentation": "none", **options}
+    net = {"widths": (32, 64), "hidden": 128, "pool_first": True, "mirror_views": False}
+    return _swift(net, 1, options)
 
 
 def swift_93(**options: Any) -> NetworkClassifier:
@@ -195,8 +196,11 @@ def wide_resnet(**options: Any) -> NetworkClassifier:
 
 
 def swift_95(**options: Any) -> NetworkClassifier:
-    """``swift`` at twice the widths, for sixteen epochs. About 8 min; 0.950."""
-    return _swift({"widths": (64, 128, 256)}, 16, options)
+    """``swift`` at twice the widths, for twenty epochs. About 10 min; 0.951.
+
+    It predicts from shifted views too, six in all where mirroring keeps the class.
+    """
+    return _swift({"widths": (64, 128, 256), "shift_views": True}, 20, options)
 
 
 def _swift(net: dict[str, Any], epochs: int, options: dict[str, Any]) -> NetworkClassifier:
@@ -213,7 +217,7 @@ def _swift(net: dict[str, Any], epochs: int, options: dict[str, Any]) -> Network
         augmentation="crop-flip",
     )
     mirror = options.setdefault("mirror_keeps_class", False)
-    return _classifier("swift", {**net, "mirror_views": mirror}, recipe, options)
+    return _classifier("swift", {"mirror_views": mirror, **net}, recipe, options)
 
 
 def _classifier(

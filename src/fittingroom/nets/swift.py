@@ -11,6 +11,7 @@ from fittingroom.errors import InputError
 from fittingroom.nets.convolution import Convolution
 from fittingroom.nets.normalization import BatchNorm
 from fittingroom.nets.pooling import MaxPool
+from fittingroom.nets.views import mean_logits
 from fittingroom.nets.whitening import Whitening
 
 
@@ -29,7 +30,8 @@ class Swift(nn.Module):
     n_classes : width of the last layer
     widths : channels of each convolution, after which the maps are halved
     hidden : width of the dense hidden layer
-    mirror_views : predict the mean of an image's logits and of its mirror image's
+    pool_first : max-pool the whitened patches: a quarter of the work, and less to see
+    mirror_views, shift_views : predict the mean over views, see :func:`~.views.mean_logits`
 
     Raises
     ------
@@ -43,17 +45,21 @@ class Swift(nn.Module):
         *,
         widths: Sequence[int] = (32, 64, 128),
         hidden: int = 256,
+        pool_first: bool = False,
         mirror_views: bool = False,
+        shift_views: bool = False,
     ) -> None:
         super().__init__()
-        height, width = (side // 2 ** len(widths) for side in image_shape)
+        poolings = len(widths) + pool_first
+        height, width = (side // 2**poolings for side in image_shape)
         if height < 1 or width < 1:
             raise InputError(
                 f"images of {image_shape[0]}×{image_shape[1]} pixels are too small for this "
-                f"network; its {len(widths)} poolings need {2 ** len(widths)} pixels a side."
+                f"network; its {poolings} poolings need {2**poolings} pixels a side."
             )
-        self.mirror_views = mirror_views
+        self.mirror_views, self.shift_views = mirror_views, shift_views
         self.whiten = Whitening()
+        self.pool = MaxPool() if pool_first else nn.Identity()
         channels = [self.whiten.out_channels, *widths]
         self.features = nn.Sequential(*(_Block(a, b) for a, b in pairwise(channels)))
         self.classifier = nn.Sequential(
@@ -69,12 +75,12 @@ class Swift(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``(batch, 1, height, width)`` in 0..1 to logits ``(batch, n_classes)``."""
-        if self.mirror_views and not self.training:
-            return (self._logits(x) + self._logits(x.flip(-1))) / 2
-        return self._logits(x)
+        if self.training:
+            return self._logits(x)
+        return mean_logits(self._logits, x, mirrored=self.mirror_views, shifted=self.shift_views)
 
     def _logits(self, x: Tensor) -> Tensor:
-        maps = self.features(self.whiten(x))  # (batch, channels, h, w)
+        maps = self.features(self.pool(self.whiten(x)))  # (batch, channels, h, w)
         logits: Tensor = self.classifier(maps.permute(0, 2, 3, 1).flatten(1))
         return logits
 

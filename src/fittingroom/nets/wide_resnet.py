@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from fittingroom.errors import UsageError
 from fittingroom.nets.convolution import Convolution
 from fittingroom.nets.normalization import BatchNorm
+from fittingroom.nets.views import mean_logits
 
 #: Channels of the first convolution, and of the three stages before they are widened.
 FIRST, STAGES = 16, (16, 32, 64)
@@ -64,9 +65,9 @@ class WideResNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``(batch, 1, height, width)`` in 0..1 to logits ``(batch, n_classes)``."""
-        if self.mirror_views and not self.training:
-            return (self._logits(x) + self._logits(x.flip(-1))) / 2
-        return self._logits(x)
+        if self.training:
+            return self._logits(x)
+        return mean_logits(self._logits, x, mirrored=self.mirror_views)
 
     def _logits(self, x: Tensor) -> Tensor:
         maps: Tensor = self.norm(self.blocks(self.first(x)))  # (batch, channels, h, w)
