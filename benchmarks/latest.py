@@ -22,14 +22,17 @@ PAGE = record.ROOT / "docs" / "speed.md"
 
 
 def main() -> None:
-    keras, classical, swift, ceiling = (
+    networks, classical, swift, ceiling = (
         json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
         for name in ("speed", "classical", "swift", "ceiling")
     )
     figures = {
         "keras_speedup": {
             model: {**row["as_published"], "at_its_best": row["at_its_best"]}
-            for model, row in keras["keras_speedup"].items()
+            for model, row in networks["keras_speedup"].items()
+        },
+        "pytorch_speedup": {
+            model: row["pytorch"] for model, row in networks["keras_speedup"].items()
         },
         "sklearn_speedup": {
             model: {name: row[name] for name in ("median", "min", "max")}
@@ -43,7 +46,7 @@ def main() -> None:
     record.write(RESULTS / "latest.json", figures)
     page = PAGE.read_text(encoding="utf-8")
     for name, table in (
-        ("keras", keras_table(figures["keras_speedup"])),
+        ("networks", networks_table(figures["keras_speedup"], figures["pytorch_speedup"])),
         ("scikit-learn", ratio_table(figures["sklearn_speedup"])),
         ("swift", swift_table(figures["swift"])),
         ("utilisation", utilisation_table(figures["utilisation"])),
@@ -60,14 +63,25 @@ def put(page: str, name: str, table: list[str]) -> str:
     return before + begin + "\n".join(table) + "\n" + end + after
 
 
-def keras_table(rows: dict[str, Any]) -> list[str]:
-    lines = ["| network | Keras as published | Keras at its best |", "|---|---|---|"]
-    lines += [
-        f"| `{model}` | {ratio(row)} | {ratio(row['at_its_best'])} |" for model, row in rows.items()
+def networks_table(keras: dict[str, Any], pytorch: dict[str, Any]) -> list[str]:
+    peers = "Keras as published", "Keras at its best", "PyTorch float32", "PyTorch bfloat16"
+    ratios = {
+        model: [row, row["at_its_best"], pytorch[model]["float32"], pytorch[model]["bfloat16"]]
+        for model, row in keras.items()
+    }
+    means = [
+        statistics.geometric_mean(row["median"] for row in column)
+        for column in zip(*ratios.values(), strict=True)
     ]
-    published = statistics.geometric_mean(row["median"] for row in rows.values())
-    best = statistics.geometric_mean(row["at_its_best"]["median"] for row in rows.values())
-    return [*lines, f"| geometric mean | **{published:.2f}** | **{best:.2f}** |"]
+    return [
+        *(columns(["network", *peers]), columns(["---"] * 5)),
+        *(columns([f"`{model}`", *map(ratio, row)]) for model, row in ratios.items()),
+        columns(["geometric mean", *(f"**{mean:.2f}**" for mean in means)]),
+    ]
+
+
+def columns(texts: list[str]) -> str:
+    return f"| {' | '.join(texts)} |"
 
 
 def ratio_table(rows: dict[str, Any]) -> list[str]:

@@ -1,12 +1,13 @@
-"""How fast are the published networks, beside Keras on the same machine in the same sitting?
+"""How fast are the published networks, beside Keras and PyTorch in the same sitting?
 
     make bench
     python benchmarks/speed.py --rounds 3 --out benchmarks/results/speed.json
 
 Each network is trained for an epoch over its share of the training images: by us, by Keras as
-published, and by Keras at its best (``mixed_bfloat16``; ``jit_compile`` with ``--jit``). The three
-take turns, several times, so that a slow minute of the machine strikes all of them; what is told is
-the ratio within a turn. A first epoch warms each of them up and isn't timed.
+published and with ``mixed_bfloat16`` (and ``jit_compile`` with ``--jit``), by plain PyTorch in
+float32 and with bfloat16 autocast. They take turns, several times, so that a slow minute of the
+machine strikes all of them; what is told is the ratio within a turn. A first epoch warms each of
+them up and isn't timed. Keras is at its best in the fastest of its variants.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -31,7 +32,7 @@ from fittingroom.data.sources import load_dataset
 PEERS = Path(__file__).parent / "peers"
 PEERS_PYTHON = record.ROOT / ".venv-peers" / "bin" / "python"
 
-#: Images of an epoch: a few seconds of training for the slowest of the three.
+#: Images of an epoch: a few seconds of training for the slowest.
 IMAGES = {
     "mlp-10-10": 30_000,
     "mlp-532": 20_000,
@@ -47,18 +48,27 @@ IMAGES = {
     "cnn-16-32-64-128": 2_560,
 }
 
+KERAS = ("published", "mixed_bfloat16", "jit")
+PYTORCH = ("float32", "bfloat16")
+
 
 class Peer:
     """A process that trains what it is told to, and says how fast it was."""
 
-    def __init__(self, python: Path | str, script: str, data: Path) -> None:
+    def __init__(
+        self,
+        python: Path | str,
+        script: str,
+        data: Path,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self._process = subprocess.Popen(
             [str(python), str(PEERS / script), str(data)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
-            env={"GOMP_SPINCOUNT": SPIN, "PYTHONPATH": str(record.ROOT / "src"), **os.environ},
+            env={**(environment or {}), **os.environ},
         )
 
     def __enter__(self) -> Peer:
@@ -83,27 +93,30 @@ class Peer:
         return self._process.stdin, self._process.stdout
 
 
-def compare(model: str, ours: Peer, keras: Peer, rounds: int, jit: bool) -> dict[str, Any]:
-    """Images a second of each, turn by turn, and the ratios."""
-    variants = ["published", "mixed_bfloat16", *(["jit"] if jit else [])]
-    speeds: dict[str, list[float]] = {name: [] for name in ("ours", *variants)}
+#: Who makes which variant.
+Peers = Mapping[str, Peer]
+
+
+def compare(model: str, peers: Peers, rounds: int) -> dict[str, Any]:
+    """Images a second of each variant, turn by turn, and the ratios of ours to theirs."""
+    speeds: dict[str, list[float]] = {variant: [] for variant in peers}
     parameters = set()
     for _ in range(rounds):
-        for name in speeds:
-            peer = ours if name == "ours" else keras
-            answer = peer.ask(model=model, images=IMAGES[model], epochs=1, variant=name)
-            speeds[name].append(answer["images_per_second"])
+        for variant, peer in peers.items():
+            answer = peer.ask(model=model, images=IMAGES[model], epochs=1, variant=variant)
+            speeds[variant].append(answer["images_per_second"])
             parameters.add(answer["parameters"])
     assert len(parameters) == 1, f"{model}: not the same network, {parameters}"
-    published = [a / b for a, b in zip(speeds["ours"], speeds["published"], strict=True)]
-    best = [
-        mine / max(others)
-        for mine, *others in zip(speeds["ours"], *(speeds[v] for v in variants), strict=True)
-    ]
+
+    def ratios(variants: Sequence[str]) -> dict[str, float]:
+        best = map(max, zip(*(speeds[variant] for variant in variants), strict=True))
+        return spread([mine / theirs for mine, theirs in zip(speeds["ours"], best, strict=True)])
+
     return {
         "images_per_second": {name: list(map(round, seen)) for name, seen in speeds.items()},
-        "as_published": spread(published),
-        "at_its_best": spread(best),
+        "as_published": ratios(["published"]),
+        "at_its_best": ratios([variant for variant in KERAS if variant in peers]),
+        "pytorch": {variant: ratios([variant]) for variant in PYTORCH},
     }
 
 
@@ -126,11 +139,16 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "train.npz"
         np.savez(data, images=train.images, labels=train.labels)
-        ours = Peer(sys.executable, "our_networks.py", data)
         keras = Peer(PEERS_PYTHON, "keras_networks.py", data)
+        plain = Peer(sys.executable, "torch_networks.py", data)
+        peers = {
+            "ours": Peer(sys.executable, "our_networks.py", data, {"GOMP_SPINCOUNT": SPIN}),
+            **dict.fromkeys(KERAS if options.jit else KERAS[:2], keras),
+            **dict.fromkeys(PYTORCH, plain),
+        }
         found = {}
         for model in options.models.split(","):
-            found[model] = compare(model, ours, keras, options.rounds, options.jit)
+            found[model] = compare(model, peers, options.rounds)
             medians = [found[model][kind]["median"] for kind in ("as_published", "at_its_best")]
             print(f"{model:20} {medians[0]:6.2f} {medians[1]:6.2f}", flush=True)
     means = {
