@@ -80,13 +80,14 @@ def _shortened(recipe: Any) -> Any:
 
 
 def passes(layer: nn.Module, x: Tensor) -> list[list[Work]]:
-    """For each pass of a layer, the ways to make it."""
-    half = torch.bfloat16
+    """For each pass of a layer, the ways to make it; the gradient of its input where it has one."""
+    half, passed_on = torch.bfloat16, x.requires_grad
     images = x.detach()
     x, weight = images.to(half), layer.weight.detach().to(half)
     if isinstance(layer, nn.Linear):
         g = x @ weight.t()
-        return [[lambda: x @ weight.t()], [lambda: g @ weight], [lambda: g.t() @ x]]
+        backward_input = [[lambda: g @ weight]] if passed_on else []
+        return [[lambda: x @ weight.t()], *backward_input, [lambda: g.t() @ x]]
     x, weight = channels_last(x), channels_last(weight)
     stride, padding = list(layer.stride), list(layer.padding)
     forward: Work = lambda: torch.conv2d(x, weight, None, stride, padding)  # noqa: E731
@@ -103,7 +104,7 @@ def passes(layer: nn.Module, x: Tensor) -> list[list[Work]]:
     if amx.available():
         size = weight.shape[2:]
         kernel.append(lambda: kernel_gradient(x, g, size, stride[0], padding, False))
-    return [[forward], [lambda: backward(True, False)], kernel]
+    return [[forward], *([[lambda: backward(True, False)]] if passed_on else []), kernel]
 
 
 def measure(preset: str, split: Split, rounds: int) -> dict[str, Any]:
