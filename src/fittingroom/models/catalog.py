@@ -326,8 +326,8 @@ MODELS: dict[str, ModelRow] = {
         name="swift-95",
         family="network",
         builder="published.swift_95",
-        about="swift at twice the widths, for twenty epochs, six views",
-        seconds=600,
+        about="swift at twice the widths, for sixteen epochs, six views",
+        seconds=540,
         parameters=973_226,
     ),
     "wide-resnet": ModelRow(

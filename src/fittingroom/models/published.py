@@ -196,11 +196,11 @@ def wide_resnet(**options: Any) -> NetworkClassifier:
 
 
 def swift_95(**options: Any) -> NetworkClassifier:
-    """``swift`` at twice the widths, for twenty epochs. About 10 min; 0.951.
+    """``swift`` at twice the widths, for sixteen epochs. About 9 min; 0.951.
 
     It predicts from shifted views too, six in all where mirroring keeps the class.
     """
-    return _swift({"widths": (64, 128, 256), "shift_views": True}, 20, options)
+    return _swift({"widths": (64, 128, 256), "shift_views": True}, 16, options)
 
 
 def _swift(net: dict[str, Any], epochs: int, options: dict[str, Any]) -> NetworkClassifier:
