@@ -112,3 +112,48 @@ def test_a_name_for_every_class_is_asked_for():
         ConfusionMatrix(np.eye(2)).hardest_sentence(["one"])
     with pytest.raises(InputError, match="at least one"):
         mean_confusion([])
+
+
+@given(
+    st.integers(1, 30).flatmap(
+        lambda n: st.tuples(
+            hnp.arrays(np.int64, n, elements=CLASSES), hnp.arrays(np.int64, n, elements=CLASSES)
+        )
+    )
+)
+def test_the_report_is_scikit_learn_s(both):
+    predicted, labels = both
+    names = ["a", "b", "c", "d"]
+    found = confusion_matrix(predicted, labels, 4).report(names)
+    expected = sklearn.metrics.classification_report(
+        labels,
+        predicted,
+        labels=range(4),
+        target_names=names,
+        output_dict=True,
+        zero_division=np.nan,
+    )
+    lines = {line.name: line for line in found.classes}
+    lines |= {"macro avg": found.macro, "weighted avg": found.weighted}
+    assert found.accuracy == pytest.approx((predicted == labels).mean())
+    for name, line in lines.items():
+        assert line.support == expected[name]["support"]
+        if name == "weighted avg" and set(labels) != set(range(4)):
+            continue  # scikit-learn lets a class without images decide what is defined
+        for ours, theirs in (("precision", "precision"), ("recall", "recall"), ("f1", "f1-score")):
+            value, of_them = getattr(line, ours), expected[name][theirs]
+            assert value is None if np.isnan(of_them) else value == pytest.approx(of_them)
+
+
+def test_the_most_confused_pairs_count_both_ways():
+    matrix = ConfusionMatrix(np.array([[90, 2, 8], [3, 97, 0], [5, 0, 95]]))
+    first, second = matrix.most_confused()
+    assert (first.first, first.second, first.first_as_second, first.second_as_first) == (0, 2, 8, 5)
+    assert (first.count, second.count) == (13, 5)
+    assert matrix.most_confused(at_most=1) == (first,)
+    assert ConfusionMatrix(np.diag([3, 4])).most_confused() == ()
+
+
+def test_a_report_needs_a_name_for_each_class():
+    with pytest.raises(InputError, match="1 class names for a matrix of 2 classes"):
+        ConfusionMatrix(np.diag([3, 4])).report(["a"])

@@ -332,3 +332,12 @@ def test_eighteen_models_in_a_second():
     ranking = rank_models(names, correct, [False] * 18)
     assert perf_counter() - started < 1.0
     assert len(ranking.pairs) == 153
+
+
+@given(st.integers(0, 60), st.integers(0, 60))
+def test_mcnemar_is_that_of_statsmodels(only_a, only_b):
+    from statsmodels.stats.contingency_tables import mcnemar
+
+    table = [[100, only_a], [only_b, 100]]
+    expected = mcnemar(table, exact=True).pvalue if only_a + only_b else 1.0
+    assert mcnemar_exact(only_a, only_b) == pytest.approx(expected, rel=1e-9)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fittingroom.errors import InputError
+from fittingroom.evaluation.frames import frame
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,52 @@ class HardestClass:
         }
 
 
+@dataclass(frozen=True)
+class ClassScores:
+    """A line of a classification report; a share that is not defined is None."""
+
+    name: str
+    precision: float | None
+    recall: float | None
+    f1: float | None
+    support: float  # images; over several seeds' mean matrix a whole number all the same
+
+
+@dataclass(frozen=True)
+class ClassificationReport:
+    """Precision, recall and F1 of each class, and their means.
+
+    `macro` counts each class the same, leaving out those that are not defined; `weighted` counts
+    each by its images.
+    """
+
+    classes: tuple[ClassScores, ...]
+    macro: ClassScores
+    weighted: ClassScores
+    accuracy: float
+
+    def to_dict(self) -> dict[str, object]:
+        return asdict(self)
+
+    def to_frame(self) -> DataFrame:
+        """A line a class and the two means, named. Raises UsageError without pandas."""
+        return frame(map(asdict, (*self.classes, self.macro, self.weighted)), index="name")
+
+
+@dataclass(frozen=True)
+class Confused:
+    """Two classes and how many images of each are taken for the other."""
+
+    first: int
+    second: int
+    first_as_second: float
+    second_as_first: float
+
+    @property
+    def count(self) -> float:
+        return self.first_as_second + self.second_as_first
+
+
 @dataclass(frozen=True, eq=False)
 class ConfusionMatrix:
     """Counts (c, c): a row is a true class, a column a predicted one.
@@ -64,6 +115,41 @@ class ConfusionMatrix:
         occurrences = self.counts.sum(axis=0) + self.counts.sum(axis=1)
         return _share(2 * np.diag(self.counts), occurrences)
 
+    def report(self, class_names: Sequence[str]) -> ClassificationReport:
+        """What scikit-learn's `classification_report` prints, as numbers."""
+        self._check_names(class_names)
+        support = self.counts.sum(axis=1).astype(np.float64)
+        columns = {"precision": self.precision, "recall": self.recall, "f1": self.f1}
+
+        def line(name: str, values: Mapping[str, float], images: float) -> ClassScores:
+            shares = {key: None if np.isnan(v) else float(v) for key, v in values.items()}
+            return ClassScores(name=name, support=float(images), **shares)
+
+        def mean(name: str, weights: NDArray[np.float64]) -> ClassScores:
+            of_defined = {key: _mean(column, weights) for key, column in columns.items()}
+            return line(name, of_defined, support.sum())
+
+        return ClassificationReport(
+            classes=tuple(
+                line(name, {key: column[i] for key, column in columns.items()}, support[i])
+                for i, name in enumerate(class_names)
+            ),
+            macro=mean("macro average", np.ones_like(support)),
+            weighted=mean("weighted average", support),
+            accuracy=float(np.trace(self.counts) / self.counts.sum()),
+        )
+
+    def most_confused(self, at_most: int = 5) -> tuple[Confused, ...]:
+        """The pairs of classes with most images taken for one another, most first."""
+        off = np.triu(self.counts + self.counts.T, 1)
+        order = np.argsort(-off, axis=None, kind="stable")[:at_most]
+        pairs = [(int(i), int(j)) for i, j in zip(*np.unravel_index(order, off.shape), strict=True)]
+        return tuple(
+            Confused(i, j, float(self.counts[i, j]), float(self.counts[j, i]))
+            for i, j in pairs
+            if off[i, j] > 0
+        )
+
     def hardest(self) -> HardestClass:
         """The class with the lowest recall; of equal ones the first."""
         index = int(np.nanargmin(self.recall))
@@ -83,11 +169,7 @@ class ConfusionMatrix:
         At most `at_most` wrong classes are named. Shares have one decimal where the class is
         nearly always right, so that its few mistakes are not rounded away.
         """
-        if len(class_names) != len(self.counts):
-            raise InputError(
-                f"{len(class_names)} class names for a matrix of {len(self.counts)} classes; "
-                "give one name a class."
-            )
+        self._check_names(class_names)
         hardest = self.hardest()
         if not hardest.taken_for:
             return "No class is hardest: every image is right."
@@ -98,6 +180,22 @@ class ConfusionMatrix:
         )
         name = class_names[hardest.index]
         return f"{name} is the hardest class: {hardest.recall:.{digits}%} right; taken for {wrong}."
+
+    def to_frame(self, class_names: Sequence[str]) -> DataFrame:
+        """True classes as lines, predicted ones as columns. Raises UsageError without pandas."""
+        self._check_names(class_names)
+        rows = [
+            {"class": name, **dict(zip(class_names, row, strict=True))}
+            for name, row in zip(class_names, self.counts.tolist(), strict=True)
+        ]
+        return frame(rows, index="class")
+
+    def _check_names(self, class_names: Sequence[str]) -> None:
+        if len(class_names) != len(self.counts):
+            raise InputError(
+                f"{len(class_names)} class names for a matrix of {len(self.counts)} classes; "
+                "give one name a class."
+            )
 
     def to_dict(self) -> dict[str, object]:
         """Plain lists; a figure that is not defined is None, never NaN."""
@@ -148,6 +246,13 @@ def _share(part: NDArray[np.number], whole: NDArray[np.number]) -> NDArray[np.fl
     shares = np.full(len(whole), np.nan)
     np.divide(part, whole, out=shares, where=whole > 0)
     return shares
+
+
+def _mean(shares: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
+    """The weighted mean of those that are defined; NaN where none is."""
+    defined = ~np.isnan(shares)
+    total = weights[defined].sum()
+    return float(shares[defined] @ weights[defined] / total) if total else float("nan")
 
 
 def _numbers(values: NDArray[np.float64]) -> list[float | None]:

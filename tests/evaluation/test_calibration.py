@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.calibration import calibration_curve
+from sklearn.metrics import log_loss
+
+from fittingroom.errors import InputError
+from fittingroom.evaluation.calibration import at_temperature, fit_temperature, reliability
+
+
+def drawn(n: int = 4000, seed: int = 0, temperature: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities and labels drawn by them; then the probabilities put at a temperature."""
+    random = np.random.default_rng(seed)
+    honest = random.dirichlet(np.full(5, 0.4), n).astype(np.float32)
+    labels = np.array([random.choice(5, p=p / p.sum()) for p in honest.astype(np.float64)])
+    return at_temperature(honest, temperature), labels
+
+
+def test_bins_are_those_of_scikit_learn() -> None:
+    probabilities, labels = drawn()
+    found = reliability(probabilities, labels, bins=10)
+    right = probabilities.argmax(axis=1) == labels
+    accuracy, confidence = calibration_curve(right, probabilities.max(axis=1), n_bins=10)
+    filled = found.counts > 0
+    np.testing.assert_allclose(found.accuracy[filled], accuracy)
+    np.testing.assert_allclose(found.confidence[filled], confidence, rtol=1e-6)
+    assert found.counts.sum() == len(labels)
+
+
+def test_the_expected_calibration_error_by_hand() -> None:
+    probabilities = np.array([[0.9, 0.1], [0.8, 0.2], [0.6, 0.4], [0.45, 0.55]])
+    labels = np.array([0, 1, 0, 1])
+    found = reliability(probabilities, labels, bins=4)  # (0.5, 0.75] and (0.75, 1]
+    assert found.counts.tolist() == [0, 0, 2, 2]
+    expected = 0.5 * abs(1.0 - 0.575) + 0.5 * abs(0.5 - 0.85)
+    assert found.expected_calibration_error == pytest.approx(expected)
+    empty = found.to_dict()["bins"][0]
+    assert empty == {"low": 0.0, "high": 0.25, "count": 0, "confidence": None, "accuracy": None}
+
+
+@given(st.integers(1, 40), st.integers(2, 12), st.integers(1, 20), st.integers(0, 99))
+def test_every_image_is_in_one_bin(n: int, classes: int, bins: int, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    probabilities = random.dirichlet(np.ones(classes), n)
+    probabilities[0] = np.eye(classes)[0]  # as sure as can be
+    found = reliability(probabilities, random.integers(classes, size=n), bins)
+    assert found.counts.sum() == n
+    assert 0 <= found.expected_calibration_error <= 1
+
+
+@pytest.mark.parametrize("temperature", [0.4, 1.0, 2.5])
+def test_the_temperature_that_was_applied_is_found_again(temperature: float) -> None:
+    probabilities, labels = drawn(20_000, temperature=temperature)
+    assert fit_temperature(probabilities, labels) == pytest.approx(1 / temperature, rel=0.05)
+
+
+def test_a_fitted_temperature_mends_calibration_and_changes_no_prediction() -> None:
+    probabilities, labels = drawn(20_000, temperature=0.4)
+    mended = at_temperature(probabilities, fit_temperature(probabilities, labels))
+    before, after = (reliability(p, labels) for p in (probabilities, mended))
+    assert before.expected_calibration_error > 0.1
+    assert after.expected_calibration_error < 0.02
+    assert (mended.argmax(axis=1) == probabilities.argmax(axis=1)).all()
+    assert log_loss(labels, mended) < log_loss(labels, probabilities)
+    np.testing.assert_allclose(mended.sum(axis=1), 1)
+
+
+def test_labels_alone_have_a_temperature_too() -> None:
+    labels = np.array([0, 1, 0, 1, 0])
+    sure = np.eye(2)[[0, 1, 0, 1, 1]]
+    temperature = fit_temperature(sure, labels)
+    mended = at_temperature(sure, temperature)
+    assert mended.max(axis=1) == pytest.approx(0.8, abs=0.01)
+
+
+def test_wrong_input_is_refused() -> None:
+    probabilities, labels = drawn(10)
+    with pytest.raises(InputError, match="above 0, not -1"):
+        at_temperature(probabilities, -1)
+    with pytest.raises(InputError, match="0 bins"):
+        reliability(probabilities, labels, bins=0)
+    with pytest.raises(InputError, match="don't fit"):
+        fit_temperature(probabilities, labels[1:])

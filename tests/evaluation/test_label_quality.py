@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fittingroom.errors import InputError
+from fittingroom.evaluation import label_quality
+from fittingroom.evaluation.label_quality import confident_joint, label_suspects
+
+CLASSES = 4
+
+
+def mislabelled(n: int = 2000, share: float = 0.05) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Probabilities of a good model, labels some of which were exchanged, and which they are."""
+    random = np.random.default_rng(1)
+    truth = random.integers(CLASSES, size=n)
+    logits = 4 * np.eye(CLASSES)[truth] + random.standard_normal((n, CLASSES))
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    exchanged = random.random(n) < share
+    labels = np.where(exchanged, (truth + random.integers(1, CLASSES, size=n)) % CLASSES, truth)
+    return probabilities, labels, np.flatnonzero(exchanged)
+
+
+@pytest.fixture(params=[False, True], ids=["plain", "cleanlab"])
+def either(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """The plain method, and cleanlab's where it is installed."""
+    if request.param:
+        pytest.importorskip("cleanlab")
+    else:
+        hide: Callable[[str], Any] = lambda name: None  # noqa: E731
+        monkeypatch.setattr(label_quality, "find_spec", hide)
+    return bool(request.param)
+
+
+def test_exchanged_labels_are_found(either: bool) -> None:
+    probabilities, labels, exchanged = mislabelled()
+    found = label_suspects(probabilities, labels)
+    assert ("cleanlab" in found.method) is either
+    hit = np.isin(found.positions, exchanged)
+    assert hit.mean() > 0.95
+    assert hit.sum() / len(exchanged) > 0.7
+    assert hit[:20].all()
+    assert (found.given == labels[found.positions]).all()
+    assert (found.suggested != found.given).all()
+    assert (np.diff(found.confidence) >= 0).all()
+
+
+def test_the_confident_joint_by_hand() -> None:
+    probabilities = np.array([[0.9, 0.1], [0.7, 0.3], [0.2, 0.8], [0.1, 0.9], [0.9, 0.1]])
+    labels = np.array([0, 0, 1, 1, 1])  # thresholds: 0.8 for class 0, 0.6 for class 1
+    assert confident_joint(probabilities, labels).tolist() == [[1, 0], [1, 2]]
+
+
+def test_a_class_without_images_has_no_threshold() -> None:
+    with pytest.raises(InputError, match="class 1 has no image"):
+        confident_joint(np.full((2, 2), 0.5), np.array([0, 0]))
+
+
+def test_labels_that_nothing_speaks_against(either: bool) -> None:
+    labels = np.arange(40) % CLASSES
+    found = label_suspects(np.eye(CLASSES)[labels] * 0.96 + 0.01, labels)
+    assert len(found) == 0
+    assert found.to_dict() == {"method": found.method, "suspects": []}
