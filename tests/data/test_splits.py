@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fittingroom.data import load_dataset
-from fittingroom.data.splits import validation_split
+from fittingroom.data.splits import fold_of, validation_split
 from fittingroom.errors import DataError
 
 BALANCED = np.random.RandomState(3).permutation(np.repeat(np.arange(10), 6000))
@@ -89,3 +90,14 @@ def test_a_class_that_is_too_small():
 def test_labels_need_not_be_consecutive():
     split = validation_split(np.repeat([3, 7], [40, 60]))
     assert len(split.validation) == 10
+
+
+def test_folds_are_of_one_size_and_of_every_class_alike(small: Path) -> None:
+    labels = load_dataset(small).train.labels
+    fold = fold_of(labels, 7)
+    assert np.ptp(np.bincount(fold)) <= 1
+    for label in range(10):
+        assert np.ptp(np.bincount(fold[labels == label], minlength=7)) <= 1
+    assert (fold == fold_of(labels, 7)).all()
+    other = fold_of(labels, 5)
+    assert (fold != other).any()

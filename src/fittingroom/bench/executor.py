@@ -44,6 +44,7 @@ class Job:
     reads_test: bool = True
     overrides: dict[str, Any] = field(default_factory=dict)
     keep_model: bool = True
+    folds: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ from typing import Any
 from fittingroom.bench.executor import Job, Limits, Worker
 from fittingroom.bench.progress import OnProgress, Progress
 from fittingroom.data.sources import load_dataset
+from fittingroom.data.splits import fold_of
 from fittingroom.errors import StoreError, TrainingError
 from fittingroom.models.catalog import make_classifier, row_of
 from fittingroom.runs.asked import asked_of_row
@@ -25,10 +26,13 @@ def fit_one(
     seed: int = 0,
     full: bool = False,
     reads_test: bool = True,
+    folds: int = 0,
     runs: Path | str = "runs",
     on_progress: OnProgress,
 ) -> Run:
     """The run that was asked for: the saved one, or a new one from a child process.
+
+    With `folds` it is a cross-validation over the training split, which reads no test image.
 
     Raises
     ------
@@ -44,8 +48,16 @@ def fit_one(
     loaded = load_dataset(dataset)
     assert loaded.location is not None  # it was loaded from somewhere
     _, asked = asked_of_row(
-        loaded, model, overrides=overrides, seed=seed, full=full, reads_test=reads_test
+        loaded,
+        model,
+        overrides=overrides,
+        seed=seed,
+        full=full or bool(folds),
+        reads_test=reads_test and not folds,
     )
+    if folds:
+        fold_of(loaded.train.labels, folds)  # too many are refused before anything is fitted
+        asked = replace(asked, folds=folds)
     store = open_store(runs, loaded)
     name = label(model, overrides)
     started = Progress(
@@ -54,7 +66,7 @@ def fit_one(
         seed=asked.seed,
         done=0,
         total=1,
-        expected=None if overrides else row_of(model).expected_seconds(),
+        expected=None if overrides else (folds or 1) * row_of(model).expected_seconds(),
     )
     if store.find(asked) is None:
         job = Job(
@@ -63,8 +75,9 @@ def fit_one(
             store=str(store.folder.resolve()),
             model=model,
             seed=asked.seed,
-            full=full,
-            reads_test=reads_test,
+            full=asked.full,
+            reads_test=asked.reads_test,
+            folds=folds,
             overrides=dict(overrides),
         )
         on_progress(started)

@@ -70,6 +70,7 @@ def _fit(job: dict[str, Any], datasets: dict[str, Any], events: IO[str]) -> None
     from fittingroom.data.sources import load_dataset
     from fittingroom.errors import DataError
     from fittingroom.runs.fit import fit_catalogue_model
+    from fittingroom.runs.folds import fit_folds
     from fittingroom.runs.store import find_store
     from fittingroom.training.fit import Epoch
 
@@ -83,6 +84,21 @@ def _fit(job: dict[str, Any], datasets: dict[str, Any], events: IO[str]) -> None
     def on_epoch(epoch: Epoch, epochs: int) -> None:
         events.write(json.dumps({"event": "epoch", "epochs": epochs, **asdict(epoch)}) + "\n")
 
+    def on_fold(done: int, folds: int, accuracy: float) -> None:
+        told = {"epoch": done, "epochs": folds, "validation_accuracy": accuracy, "unit": "fold"}
+        events.write(json.dumps({"event": "epoch", **told}) + "\n")
+
+    if job["folds"]:
+        fit_folds(
+            find_store(job["store"]),
+            dataset,
+            job["model"],
+            job["folds"],
+            overrides=job["overrides"],
+            seed=job["seed"],
+            on_fold=on_fold,
+        )
+        return
     fit_catalogue_model(
         find_store(job["store"]),
         dataset,

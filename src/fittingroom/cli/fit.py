@@ -14,6 +14,7 @@ from fittingroom.cli.options import (
     RunsOption,
     parse_settings,
 )
+from fittingroom.errors import UsageError
 
 
 def command(
@@ -28,6 +29,10 @@ def command(
     no_test: Annotated[
         bool, typer.Option("--no-test", help="Leave the test split unread.")
     ] = False,
+    folds: Annotated[
+        int,
+        typer.Option(help="Cross-validate over the training images instead: for label quality."),
+    ] = 0,
     runs: RunsOption = RUNS,
     as_json: JsonOption = False,
 ) -> None:
@@ -36,6 +41,8 @@ def command(
 
     row_of(model)  # a wrong name is told at once, before torch is imported
     overrides = parse_settings(settings or [])
+    if folds and full:
+        raise UsageError("--folds fits on parts of all training images; leave --full out.")
 
     from fittingroom.bench.fit_one import fit_one
     from fittingroom.cli.progress import ProgressDisplay
@@ -49,6 +56,7 @@ def command(
             seed=seed,
             full=full,
             reads_test=not no_test,
+            folds=folds,
             runs=runs,
             on_progress=progress,
         )

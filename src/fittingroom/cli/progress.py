@@ -64,13 +64,14 @@ class ProgressDisplay:
 
     def _epoch(self, step: Step, name: str) -> None:
         epoch, epochs = step.detail["epoch"], step.detail["epochs"]
+        unit = step.detail.get("unit", "epoch")
         self._fraction = epoch / epochs
-        self._show(step, f"{name} epoch {epoch}/{epochs}")
+        self._show(step, f"{name} {unit} {epoch}/{epochs}")
         if not self._live and time.monotonic() - self._last_line > _LINE_EVERY:
             left = (time.monotonic() - self._started) * (1 / self._fraction - 1)
             accuracy = step.detail["validation_accuracy"]
             figure = "" if accuracy is None else f", validation accuracy {accuracy:.4f}"
-            self._line(f"    epoch {epoch}/{epochs}{figure}, about {duration(left)} left")
+            self._line(f"    {unit} {epoch}/{epochs}{figure}, about {duration(left)} left")
 
     def _ended(self, step: Step, name: str) -> None:
         seconds = time.monotonic() - self._started

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fittingroom.errors import DataError
+from fittingroom.errors import DataError, UsageError
 
 _SEED = 20170825  # fixed forever: another draw would make runs incomparable
 _SMALLEST_CLASS = 10
@@ -73,6 +73,39 @@ def validation_split(labels: NDArray[np.integer]) -> ValidationSplit:
         choose=np.sort(np.concatenate(choose)),
         calibrate=np.sort(np.concatenate(calibrate)),
     )
+
+
+def fold_of(labels: NDArray[np.integer], folds: int) -> Indices:
+    """The fold (n,), 0 to folds - 1, of each image: one fixed draw, each with its share of a class.
+
+    Parameters
+    ----------
+    labels : integers (n,), the training labels
+    folds : how many, at least 2
+
+    Raises
+    ------
+    UsageError
+        There are fewer than two folds.
+    DataError
+        A class has fewer images than there are folds.
+    """
+    if folds < 2:
+        raise UsageError(f"{folds} folds make no cross-validation; give at least 2.")
+    classes, counts = np.unique(labels, return_counts=True)
+    if counts.min() < folds:
+        raise DataError(
+            f"class {classes[counts.argmin()]} has {counts.min()} training images, too few for "
+            f"{folds} folds; take fewer folds or add images."
+        )
+    random = np.random.RandomState(_SEED)
+    fold = np.empty(len(labels), np.int64)
+    dealt = 0  # a class goes on where the one before stopped, so that folds stay of one size
+    for label in classes:
+        members = random.permutation(np.flatnonzero(labels == label))
+        fold[members] = (dealt + np.arange(len(members))) % folds
+        dealt += len(members)
+    return fold
 
 
 def _shares(counts: Indices, total: int) -> Indices:

@@ -33,11 +33,14 @@ class Asked:
     full: bool  # fitted on the whole training split, validation part included
     reads_test: bool
     seed: int
+    folds: int = 0  # of a cross-validation over the training split; 0 for a plain fit
 
     @property
     def key(self) -> str:
         """Twelve hex digits over everything but the seed, which stands beside it in the name."""
         asked = {k: v for k, v in dataclasses.asdict(self).items() if k != "seed"}
+        if not self.folds:  # so that runs from before there were folds are found again
+            del asked["folds"]
         text = json.dumps(asked, sort_keys=True, allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 

@@ -131,21 +131,21 @@ def fit_run(
         if twin_epoch is not None:
             classifier.set_params(recipe=_until(classifier.recipe, twin_epoch))
         if not asked.full:
-            options["validation"] = _taken(classifier, dataset.train, split.choose)
+            options["validation"] = taken(classifier, dataset.train, split.choose)
     start = time.perf_counter()
-    classifier.fit(*_taken(classifier, dataset.train, index), **options)
+    classifier.fit(*taken(classifier, dataset.train, index), **options)
     fit_seconds = time.perf_counter() - start + getattr(classifier, "seconds_before_", 0.0)
 
     validation = test = seconds_per_image = None
     if not asked.full:
-        validation, seconds_per_image = _predict(
+        validation, seconds_per_image = predicted(
             classifier, dataset.train, split.validation, dataset.n_classes
         )
     if asked.reads_test:
         everything = np.arange(len(dataset.test))
-        test, seconds_per_image = _predict(classifier, dataset.test, everything, dataset.n_classes)
+        test, seconds_per_image = predicted(classifier, dataset.test, everything, dataset.n_classes)
 
-    record = _record_of(
+    record = record_of(
         classifier,
         asked=asked,
         overrides=dict(overrides or {}),
@@ -166,7 +166,7 @@ def fit_run(
     return run
 
 
-def _record_of(classifier: BaseEstimator, **figures: Any) -> RunRecord:
+def record_of(classifier: BaseEstimator, **figures: Any) -> RunRecord:
     """The record of a fit: its figures, what the fitted classifier says, and the machine."""
     return RunRecord(
         engine=getattr(classifier, "engine_", None) or _engine(classifier),
@@ -216,7 +216,7 @@ def _until(recipe: Recipe | None, epoch: int) -> Recipe:
     )
 
 
-def _taken(
+def taken(
     classifier: BaseEstimator, split: Split, index: np.ndarray
 ) -> tuple[np.ndarray | MappedRows, np.ndarray]:
     """Images uint8 (n, ...) and labels (n,) of some positions of a split.
@@ -229,11 +229,11 @@ def _taken(
     return split.images[index].reshape(len(index), -1), labels
 
 
-def _predict(
+def predicted(
     classifier: BaseEstimator, split: Split, index: np.ndarray, n_classes: int
 ) -> tuple[Part, float]:
     """Probabilities of all classes, and the seconds an image took."""
-    images, labels = _taken(classifier, split, index)
+    images, labels = taken(classifier, split, index)
     start = time.perf_counter()
     if hasattr(classifier, "predict_proba"):
         given = classifier.predict_proba(images)

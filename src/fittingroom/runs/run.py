@@ -104,6 +104,11 @@ class Run:
         """The validation part, or None where the run was fitted on it."""
         return self._part("validation")
 
+    @cached_property
+    def out_of_fold(self) -> Part | None:
+        """The whole training split, each image by the fit that didn't see it, or None."""
+        return self._part("out_of_fold")
+
     def _part(self, name: str) -> Part | None:
         path = self.folder / "predictions.npz"
         try:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import psutil
@@ -38,6 +39,7 @@ class DatasetCard:
     sha256: str
     class_names: tuple[str, ...]
     test_images: int
+    location: str | None = None  # a folder that it was read from
     schema_version: int = 1
 
 
@@ -83,6 +85,7 @@ class Store:
         *,
         validation: Part | None,
         test: Part | None,
+        out_of_fold: Part | None = None,
         history: str | None = None,
         model: Callable[[Path], None] | None = None,
     ) -> Run:
@@ -92,7 +95,7 @@ class Store:
         ----------
         record
             Saved as `run.json`; its `model_bytes` is filled in here.
-        validation, test
+        validation, test, out_of_fold
             Saved as `predictions.npz`.
         history
             The text of `history.csv`.
@@ -112,7 +115,8 @@ class Store:
                 record = _with_size(record, folder / "model")
             if history is not None:
                 (folder / "history.csv").write_text(history, "utf8")
-            np.savez_compressed(folder / "predictions.npz", **_arrays(validation, test))  # type: ignore[arg-type]
+            arrays = _arrays(validation=validation, test=test, out_of_fold=out_of_fold)
+            np.savez_compressed(folder / "predictions.npz", **arrays)  # type: ignore[arg-type]
             (folder / "run.json").write_text(record.to_json(), "utf8")
             _flush(folder)
             final.parent.mkdir(exist_ok=True)
@@ -123,6 +127,32 @@ class Store:
                 if not final.exists():
                     raise
         return read_run(final)
+
+    def read_fold(self, asked: Asked, number: int) -> Part | None:
+        """What a fold of an unfinished cross-validation predicted, if it is done."""
+        path = self._folds(asked) / f"{number}.npz"
+        try:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+                return Part(arrays["index"], arrays["probabilities"], arrays["labels"])
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+            return None  # not there, or not whole: it is made again
+
+    def save_fold(self, asked: Asked, number: int, part: Part) -> None:
+        """Keep what a fold predicted until the run is saved. Raises StoreError."""
+        folder = self._folds(asked)
+        arrays = {name: vars(part)[name] for name in ("index", "probabilities", "labels")}
+        with _writing(folder), self._partial() as aside:
+            np.savez_compressed(aside / "fold.npz", **arrays)
+            _flush(aside)
+            folder.mkdir(parents=True, exist_ok=True)
+            (aside / "fold.npz").replace(folder / f"{number}.npz")
+
+    def remove_folds(self, asked: Asked) -> None:
+        """Remove what was kept of a cross-validation."""
+        shutil.rmtree(self._folds(asked), ignore_errors=True)
+
+    def _folds(self, asked: Asked) -> Path:
+        return self.folder / asked.model / f".folds-{asked.folder_name}"
 
     def drop_model(self, run: Run) -> None:
         """Delete a run's saved model, and nothing else of it."""
@@ -143,6 +173,9 @@ class Store:
             run = path.name.removeprefix(".checkpoint-").removesuffix(".safetensors")
             if path.with_name(run).exists():
                 path.unlink(missing_ok=True)
+        for path in self.folder.glob("*/.folds-*"):
+            if path.with_name(path.name.removeprefix(".folds-")).exists():
+                shutil.rmtree(path, ignore_errors=True)
         for path in [*self.folder.glob(".partial-*"), *self.folder.glob("*/.partial-*")]:
             match = _PARTIAL.match(path.name)
             if match and not psutil.pid_exists(int(match[1])):
@@ -175,12 +208,14 @@ def open_store(root: Path | str, dataset: Dataset) -> Store:
         sha256=dataset.sha256,
         class_names=dataset.class_names,
         test_images=len(dataset.test),
+        location=None if dataset.location is None else str(dataset.location.resolve()),
     )
     folder = Path(root) / f"{dataset.slug}-{dataset.sha256[:8]}"
     with _writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        if not (folder / "dataset.json").exists():
-            write_text(folder / "dataset.json", json.dumps(asdict(card), indent=2) + "\n")
+        file, text = folder / "dataset.json", json.dumps(asdict(card), indent=2) + "\n"
+        if not file.exists() or file.read_text("utf8") != text:
+            write_text(file, text)
         if not os.access(folder, os.W_OK):
             raise PermissionError(13, "permission denied")
     store = Store(folder, card)
@@ -251,8 +286,7 @@ def _store_folders(root: Path) -> list[Path]:
     return sorted(file.parent for file in root.glob("*/dataset.json"))
 
 
-def _arrays(validation: Part | None, test: Part | None) -> dict[str, np.ndarray]:
-    parts = {"validation": validation, "test": test}
+def _arrays(**parts: Part | None) -> dict[str, np.ndarray]:
     return {
         f"{name}_{field}": array
         for name, part in parts.items()
