@@ -7,19 +7,23 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fittingroom.bench.cells import COLUMNS, cells
 from fittingroom.bench.comparison import Comparison, Entry, Status
 from fittingroom.evaluation.confusion import ConfusionMatrix, confusion_matrix, mean_confusion
+from fittingroom.evaluation.frames import frame
 from fittingroom.evaluation.intervals import accuracy_interval
 from fittingroom.evaluation.metrics import METRICS
 from fittingroom.evaluation.significance import Ranking, rank_models
 from fittingroom.runs.asked import Asked
 from fittingroom.runs.run import Part, Run
 from fittingroom.runs.store import Store
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 SCHEMA_VERSION = 1
 
@@ -70,7 +74,7 @@ class Pair:
     only_b_right: float
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Leaderboard:
     """The answer to "which is better, by how much, and how sure are you?".
 
@@ -109,6 +113,13 @@ class Leaderboard:
     def to_json(self) -> str:
         return json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n"
 
+    def to_frame(self) -> DataFrame:
+        """A line a model, the scores' figures in columns of their own, such as `test_accuracy`.
+
+        Raises UsageError without pandas.
+        """
+        return frame((_flat(row) for row in self.rows), index="model")
+
     @property
     def title(self) -> str:
         """What was compared, on how many images, how often."""
@@ -116,6 +127,9 @@ class Leaderboard:
         fits = f", {'/'.join(map(str, seeds))} seed{'s' * (seeds != [1])}" if seeds else ""
         reads = f"saved runs that read the test split: {self.test_reads}"
         return f"{self.dataset_title}: {self.n_test:,} test images{fits}; {reads}"
+
+    def __repr__(self) -> str:
+        return f"<Leaderboard of {len(self.rows)} models on {self.title}>"
 
     def _repr_html_(self) -> str:
         lines = [COLUMNS, *(cells(row) for row in self.rows)]
@@ -125,6 +139,15 @@ class Leaderboard:
         rows = "".join(f"<tr>{row}</tr>" for row in body)
         caption = f"<caption>{escape(self.title)}</caption>"
         return f"<table>{caption}<thead><tr>{head}</tr></thead>{rows}</table>{notes}"
+
+
+def _flat(row: Row) -> dict[str, Any]:
+    """A row with the figures of its scores beside the others."""
+    plain = dataclasses.asdict(row)
+    for part in ("test", "validation"):
+        for name, value in (plain.pop(part) or {}).items():
+            plain[f"{part}_{name}"] = value
+    return plain
 
 
 def leaderboard(store: Store) -> Leaderboard:
@@ -139,17 +162,8 @@ def leaderboard(store: Store) -> Leaderboard:
     """
     comparison = Comparison.load(store)
     saved = store.runs()
-    if comparison is None:
-        entries = _entries_of(saved)
-    else:
-        added = [run for run in saved if run.record.family == "added"]
-        entries = [*comparison.entries, *_entries_of(added)]
-    groups = {entry.label: (entry, _runs_of(store, entry)) for entry in entries}
-    finished = {
-        label: [run for run in runs if run is not None]
-        for label, (entry, runs) in groups.items()
-        if entry.status == "ok" and all(runs)
-    }
+    groups = _groups(store, comparison, saved)
+    finished = _finished(groups)
     tested = {label: [run.test for run in runs] for label, runs in finished.items()}
     parts = {label: [p for p in found if p is not None] for label, found in tested.items()}
     parts = {label: found for label, found in parts.items() if found}
@@ -183,10 +197,44 @@ def leaderboard(store: Store) -> Leaderboard:
     )
 
 
+def finished_runs(store: Store) -> dict[str, list[Run]]:
+    """The runs of every row of the table that has all of its own, by the row's name.
+
+    Raises
+    ------
+    StoreError
+        When a file of the store is damaged.
+    """
+    return _finished(_groups(store, Comparison.load(store), store.runs()))
+
+
+_Groups = Mapping[str, tuple[Entry, Sequence[Run | None]]]
+
+
+def _groups(store: Store, comparison: Comparison | None, saved: Sequence[Run]) -> _Groups:
+    """The rows of the table with their runs; None for a run that isn't there."""
+    if comparison is None:
+        entries = _entries_of(saved)
+    else:
+        added = [run for run in saved if run.record.family == "added"]
+        entries = [*comparison.entries, *_entries_of(added)]
+    return {entry.label: (entry, _runs_of(store, entry)) for entry in entries}
+
+
+def _finished(groups: _Groups) -> dict[str, list[Run]]:
+    return {
+        label: [run for run in runs if run is not None]
+        for label, (entry, runs) in groups.items()
+        if entry.status == "ok" and all(runs)
+    }
+
+
 def _entries_of(runs: Sequence[Run]) -> list[Entry]:
     """One entry for all seeds of what was asked the same, each under a name of its own."""
     groups: dict[tuple[str, str], list[Run]] = {}
     for run in runs:
+        if run.record.asked.folds:  # says something of the labels, nothing of the test images
+            continue
         groups.setdefault((run.record.asked.model, run.record.asked.key), []).append(run)
     labels = [group[0].record.label for group in groups.values()]
     entries = []
@@ -214,9 +262,7 @@ def _runs_of(store: Store, entry: Entry) -> list[Run | None]:
     return [store.get(entry.model, entry.key, seed) for seed in entry.seeds]
 
 
-def _ranking(
-    groups: Mapping[str, tuple[Entry, Sequence[Run | None]]], parts: Mapping[str, Sequence[Part]]
-) -> Ranking:
+def _ranking(groups: _Groups, parts: Mapping[str, Sequence[Part]]) -> Ranking:
     return rank_models(
         list(parts),
         [np.stack([part.correct for part in found]) for found in parts.values()],

@@ -25,6 +25,7 @@ class SplitDescription:
     pixel_max: int
     pixel_mean: float
     pixel_sd: float
+    pixel_histogram: tuple[int, ...]  # how often each of 0..255 occurs
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,8 @@ class DatasetDescription:
         plain = asdict(self)
         plain["shape"] = list(self.shape)
         plain["class_names"] = list(self.class_names)
+        for split in ("train", "test"):
+            plain[split]["pixel_histogram"] = list(plain[split]["pixel_histogram"])
         return {"schema_version": 1, **plain}
 
 
@@ -90,6 +93,7 @@ def _describe_split(split: Split, class_names: tuple[str, ...]) -> SplitDescript
         pixel_max=int(present[-1]),
         pixel_mean=mean,
         pixel_sd=variance**0.5,
+        pixel_histogram=tuple(histogram.tolist()),
     )
 
 

@@ -116,6 +116,32 @@ def find_dataset(row: DatasetRow, search: SearchPath) -> Dataset:
     return _load_named(row, _fetch(row, search), "fetched")
 
 
+def find_again(
+    name: str, location: str | Path | None, sha256: str, *, search: SearchPath | None = None
+) -> Dataset | None:
+    """A data set that was read before, where it still is; None where it can't be found unchanged.
+
+    Parameters
+    ----------
+    name : as a `Dataset` has it; one of the catalogue is also looked for in its places
+    location : the folder that it was read from
+    sha256 : its content hash; anything else that lies there is passed over
+    search : whose places are looked at; nothing is fetched
+    """
+    folders = [] if location is None else [Path(location)]
+    if name in DATASETS:
+        places = (search or SEARCH_PATH).places
+        folders += [folder for place in places for folder in place.folders(DATASETS[name])]
+    for folder in folders:
+        try:
+            found = _load_folder(folder)
+        except (DataError, InputError):
+            continue
+        if found.sha256 == sha256:
+            return found
+    return None
+
+
 def _expanded(path: str) -> Path:
     """With the home folder for `~`; unlike `Path.expanduser`, never an error."""
     return Path(os.path.expanduser(path))

@@ -1,0 +1,241 @@
+"""See a data set before any model: figures, samples, neighbours, duplicates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.manifold import TSNE
+from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
+
+from fittingroom.data.dataset import Dataset
+from fittingroom.data.describe import DatasetDescription, describe
+from fittingroom.evaluation.confusion import ConfusionMatrix, confusion_matrix
+from fittingroom.models.nearest import NearestImages, can_search
+
+SCHEMA_VERSION = 1
+
+#: Images of a split whose neighbours are looked for; the first ones of a larger split.
+MOST_SEARCHED = 60_000
+#: Images of the map.
+MAPPED = 5_000
+#: Two images are near duplicates if their pixels differ by no more, root mean square, of 255.
+NEAR = 8.0
+_NEIGHBOURS = 4
+
+SplitName = Literal["train", "test"]
+
+
+@dataclass(frozen=True)
+class Place:
+    """An image of the data set."""
+
+    split: SplitName
+    position: int
+    label: int
+
+
+@dataclass(frozen=True)
+class Twins:
+    """Two images that are the same, or nearly.
+
+    `distance` is the root mean square difference of their pixels, in 0..255; 0 for the same.
+    """
+
+    first: Place
+    second: Place
+    distance: float
+
+    @property
+    def where(self) -> str:
+        """Whether a model that knows the one knows the other: "train", "test" or "between"."""
+        splits = {self.first.split, self.second.split}
+        return "between" if len(splits) == 2 else self.first.split
+
+
+@dataclass(frozen=True, eq=False)
+class ImageMap:
+    """Some training images as points of a plane.
+
+    `positions` (n,) in the training split, `points` (n, 2), and by what they were placed.
+    """
+
+    positions: NDArray[np.int64]
+    points: NDArray[np.float64]
+    method: str
+
+
+@dataclass(frozen=True, eq=False)
+class Exploration:
+    """What can be seen of a data set without a model.
+
+    Attributes
+    ----------
+    class_means, class_sds : (classes, height, width), of the training images' pixels, 0..255
+    copies : images that are exact copies: "train" and "test" of another one of the split,
+        "between" test images that are training images, too
+    twins : pairs of images that are the same or nearly so, the nearest first; an image's pairs
+        with its three nearest at most
+    neighbours : each searched training image as the class of the nearest other one
+    near : how far apart such pairs may be at most
+    searched : how many images of each split were searched for neighbours
+    """
+
+    description: DatasetDescription
+    class_means: NDArray[np.float64]
+    class_sds: NDArray[np.float64]
+    image_map: ImageMap
+    copies: dict[str, int]
+    twins: tuple[Twins, ...]
+    neighbours: ConfusionMatrix
+    searched: dict[SplitName, int]
+    near: float = NEAR
+
+    def to_dict(self) -> dict[str, Any]:
+        """The figures; pictures' pixels are left out."""
+        return {
+            **self.description.to_dict(),
+            "schema_version": SCHEMA_VERSION,
+            "searched": dict(self.searched),
+            "nearest_neighbour": {
+                "accuracy": self.neighbours.report(self.description.class_names).accuracy,
+                **self.neighbours.to_dict(),
+            },
+            "copies": dict(self.copies),
+            "twins": [
+                {
+                    "first": vars(pair.first),
+                    "second": vars(pair.second),
+                    "distance": round(pair.distance, 3),
+                    "where": pair.where,
+                }
+                for pair in self.twins
+            ],
+        }
+
+
+def explore(dataset: Dataset, *, tsne: bool = False, seed: int = 0) -> Exploration:
+    """Look at `dataset`: its pixels, classes, neighbours and duplicates.
+
+    The test labels are counted and shown beside their images, and nothing is chosen by them: the
+    map and the neighbours' classes are those of the training images.
+
+    Parameters
+    ----------
+    tsne : place the map's points by t-SNE (van der Maaten and Hinton 2008) instead of by their
+        first two principal components; takes half a minute
+    seed : which images are on the map
+    """
+    train, test = (
+        np.asarray(split.images[:MOST_SEARCHED]) for split in (dataset.train, dataset.test)
+    )
+    train_rows, test_rows = (images.reshape(len(images), -1) for images in (train, test))
+    labels = dataset.train.labels[: len(train)]
+    within = _nearest(train_rows, train_rows)
+    searches: list[tuple[SplitName, SplitName, _Found]] = [
+        ("train", "train", within),
+        ("test", "train", _nearest(train_rows, test_rows)),
+        ("test", "test", _nearest(test_rows, test_rows)),
+    ]
+    means, sds = _class_pixels(train, labels, dataset.n_classes)
+    return Exploration(
+        description=describe(dataset),
+        class_means=means,
+        class_sds=sds,
+        image_map=_image_map(train_rows, tsne, seed),
+        copies=_copies(train_rows, test_rows),
+        twins=_twins(dataset, searches),
+        neighbours=confusion_matrix(labels[_others(within)[:, 0]], labels, dataset.n_classes),
+        searched={"train": len(train), "test": len(test)},
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """Positions (n, k) of each query's nearest images, nearest first, and their distances."""
+
+    positions: NDArray[np.int64]
+    distances: NDArray[np.float64]
+
+
+def _nearest(images: NDArray[np.uint8], queries: NDArray[np.uint8]) -> _Found:
+    """The nearest of `images` (n, pixels) for each of `queries` (m, pixels)."""
+    k = min(_NEIGHBOURS, len(images))
+    estimator = KNeighborsClassifier(k, algorithm="brute")
+    if can_search(estimator, len(images), images.shape[1]):
+        search = NearestImages(estimator, images, np.zeros(len(images), np.int64))
+        return _Found(*search.neighbours(queries))
+    stock = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(images.astype(np.float32))
+    distances, positions = stock.kneighbors(queries.astype(np.float32))
+    return _Found(positions, distances)
+
+
+def _others(found: _Found) -> NDArray[np.int64]:
+    """Of a search of images among themselves: the nearest (n, k - 1) but the image itself.
+
+    An image with more doubles than were searched for may not be among its own nearest.
+    """
+    positions = found.positions
+    itself = positions == np.arange(len(positions))[:, None]
+    itself[~itself.any(axis=1), -1] = True
+    return np.asarray(positions[~itself].reshape(len(positions), -1))
+
+
+def _twins(
+    dataset: Dataset, searches: list[tuple[SplitName, SplitName, _Found]]
+) -> tuple[Twins, ...]:
+    height, width = dataset.image_shape
+    splits = {"train": dataset.train, "test": dataset.test}
+    pairs = []
+    for of_queries, of_images, found in searches:
+        apart = found.distances / (height * width) ** 0.5
+        for query, column in zip(*np.nonzero(apart <= NEAR), strict=True):
+            other = int(found.positions[query, column])
+            if of_queries == of_images and other <= query:  # itself, or seen from the other side
+                continue
+            first, second = (
+                Place(split, int(position), int(splits[split].labels[position]))
+                for split, position in ((of_queries, query), (of_images, other))
+            )
+            pairs.append(Twins(first, second, float(apart[query, column])))
+    return tuple(sorted(pairs, key=lambda pair: pair.distance))
+
+
+def _class_pixels(
+    images: NDArray[np.uint8], labels: NDArray[np.int64], n_classes: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    means = np.empty((n_classes, *images.shape[1:]))
+    sds = np.empty_like(means)
+    for label in range(n_classes):
+        of_class = images[labels == label]
+        means[label], sds[label] = of_class.mean(axis=0), of_class.std(axis=0)
+    return means, sds
+
+
+def _image_map(rows: NDArray[np.uint8], tsne: bool, seed: int) -> ImageMap:
+    """Drawn images, placed by their first principal components or by t-SNE of fifty of them."""
+    drawn = np.sort(np.random.default_rng(seed).permutation(len(rows))[:MAPPED])
+    centred = rows[drawn].astype(np.float64)
+    centred -= centred.mean(axis=0)
+    variances, axes = np.linalg.eigh(centred.T @ centred)
+    components = centred @ axes[:, ::-1][:, :50]  # eigh puts the strongest last
+    share = variances[-2:].sum() / variances.sum()
+    if not tsne:
+        points, method = components[:, :2], f"the first two principal components, {share:.0%} of"
+        return ImageMap(drawn, points, f"{method} the variance")
+    perplexity = min(30.0, (len(drawn) - 1) / 3)
+    placed = TSNE(random_state=seed, perplexity=perplexity).fit_transform(components)
+    return ImageMap(drawn, placed.astype(np.float64), f"t-SNE, perplexity {perplexity:g}")
+
+
+def _copies(train: NDArray[np.uint8], test: NDArray[np.uint8]) -> dict[str, int]:
+    """Images that are exact copies: of another of their split, or of a training image."""
+    seen_train, seen_test = ([image.tobytes() for image in images] for images in (train, test))
+    known = set(seen_train)
+    return {
+        "train": len(seen_train) - len(known),
+        "test": len(seen_test) - len(set(seen_test)),
+        "between": sum(image in known for image in seen_test),
+    }

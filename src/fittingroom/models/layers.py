@@ -1,0 +1,59 @@
+"""What a network of the catalogue is made of, layer by layer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from fittingroom.errors import UnknownNameError
+from fittingroom.models.network import NETS, count_parameters
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer that computes something, in the order in which an image meets it.
+
+    `output_shape` is that of one image, such as (channels, height, width); `parameters` are the
+    numbers that it holds, batch norm's running figures included.
+    """
+
+    name: str
+    kind: str
+    output_shape: tuple[int, ...]
+    parameters: int
+
+
+def layers_of(
+    net: str, options: Mapping[str, Any], image_shape: tuple[int, int], n_classes: int
+) -> tuple[Layer, ...]:
+    """The layers of a network, found by passing a black image through it.
+
+    Raises
+    ------
+    UnknownNameError : no network has that name
+    InputError : the images are too small for it
+    """
+    if net not in NETS:
+        raise UnknownNameError("network", net, NETS)
+    with torch.random.fork_rng(devices=[]):
+        module = NETS[net](image_shape, n_classes, **options)
+    seen: dict[str, Layer] = {}
+
+    def note(name: str, layer: nn.Module) -> Any:
+        def hook(_: nn.Module, __: Any, output: Tensor) -> None:
+            # Of several views of an image, one.
+            shape = tuple(output.shape[1:])
+            seen.setdefault(name, Layer(name, type(layer).__name__, shape, count_parameters(layer)))
+
+        return layer.register_forward_hook(hook)
+
+    for name, layer in module.named_modules():
+        if name and not list(layer.children()):
+            note(name, layer)
+    with torch.inference_mode():
+        module.eval()(torch.zeros(1, 1, *image_shape))
+    return tuple(layer for layer in seen.values() if layer.kind != "Identity")

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from sklearn.decomposition import PCA
+from sklearn.neighbors import NearestNeighbors
+
+from fittingroom.bench import explore as module
+from fittingroom.bench.explore import NEAR, explore
+from fittingroom.data.dataset import Dataset
+
+
+def changed(small: Dataset, train: np.ndarray, test: np.ndarray) -> Dataset:
+    """`small` with other images."""
+    return Dataset.from_arrays(
+        train, small.train.labels, test, small.test.labels, class_names=small.class_names
+    )
+
+
+def test_neighbours_are_the_nearest_other_images(small: Dataset) -> None:
+    rows = small.train.images.reshape(len(small.train), -1).astype(np.float64)
+    _, nearest = NearestNeighbors(n_neighbors=2).fit(rows).kneighbors(rows)
+    expected = (small.train.labels[nearest[:, 1]] == small.train.labels).mean()
+    found = explore(small)
+    assert found.neighbours.report(small.class_names).accuracy == pytest.approx(expected, abs=0.01)
+    assert found.neighbours.counts.sum() == len(small.train)
+
+
+def test_the_map_is_that_of_scikit_learn_s_components(small: Dataset) -> None:
+    found = explore(small).image_map
+    rows = small.train.images.reshape(len(small.train), -1)[found.positions]
+    expected = PCA(2).fit_transform(rows.astype(np.float64))
+    np.testing.assert_allclose(np.abs(found.points), np.abs(expected), rtol=1e-6, atol=1e-6)
+    assert "variance" in found.method
+
+
+def test_the_map_by_tsne_puts_classes_together(small: Dataset) -> None:
+    found = explore(small, tsne=True).image_map
+    labels = small.train.labels[found.positions]
+    _, nearest = NearestNeighbors(n_neighbors=2).fit(found.points).kneighbors(found.points)
+    assert (labels[nearest[:, 1]] == labels).mean() > 0.6
+    assert found.method.startswith("t-SNE")
+
+
+def test_copies_and_near_copies_are_found(small: Dataset) -> None:
+    train, test = small.train.images.copy(), small.test.images.copy()
+    train[5] = train[90]
+    test[3] = train[90]
+    test[4] = np.where(train[200] < 250, train[200] + 3, 250)  # a little lighter
+    found = explore(changed(small, train, test))
+    before = explore(small)
+    assert found.copies["train"] == before.copies["train"] + 1
+    assert found.copies["between"] == before.copies["between"] + 1
+    seen = {
+        (pair.first.split, pair.first.position, pair.second.split, pair.second.position): pair
+        for pair in found.twins
+    }
+    assert seen["train", 5, "train", 90].distance == 0
+    assert seen["train", 5, "train", 90].where == "train"
+    assert seen["test", 3, "train", 90].where == "between"
+    assert 0 < seen["test", 4, "train", 200].distance <= 3
+    assert list(found.twins) == sorted(found.twins, key=lambda pair: pair.distance)
+    assert all(pair.distance <= NEAR for pair in found.twins)
+
+
+def test_an_image_with_many_doubles_is_not_its_own_neighbour(small: Dataset) -> None:
+    train = small.train.images.copy()
+    train[:20] = train[0]
+    found = explore(changed(small, train, small.test.images))
+    assert all(
+        pair.first.position != pair.second.position or pair.where == "between"
+        for pair in found.twins
+    )
+    assert found.copies["train"] >= 19
+
+
+def test_stock_neighbours_serve_where_ours_do_not(
+    small: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = explore(small)
+    monkeypatch.setattr(module, "can_search", lambda *_: False)
+    stock = explore(small)
+    assert np.abs(ours.neighbours.counts - stock.neighbours.counts).sum() <= 4
+    assert [p.distance for p in ours.twins] == pytest.approx([p.distance for p in stock.twins])
+
+
+def test_the_figures_are_json(small: Dataset) -> None:
+    plain = json.loads(json.dumps(explore(small).to_dict(), allow_nan=False))
+    assert plain["schema_version"] == 1
+    assert plain["searched"] == {"train": len(small.train), "test": len(small.test)}
+    assert 0 < plain["nearest_neighbour"]["accuracy"] < 1
+    assert plain["train"]["images"] == len(small.train)
