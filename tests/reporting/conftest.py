@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from fittingroom.bench.leaderboard import Leaderboard, Pair, Row, Scores
+from fittingroom.bench.study import Study
 from fittingroom.evaluation.confusion import ConfusionMatrix
 
 CLASSES = ("T-shirt/top", "Pullover", "Coat", "Shirt")
@@ -95,6 +96,23 @@ BOARD = Leaderboard(
 def board():
     """`board(rows=..., ...)`: the leaderboard with some of its fields replaced."""
     return lambda **fields: dataclasses.replace(BOARD, **fields)
+
+
+@pytest.fixture
+def study(board):
+    """`study(rows=..., ...)`: a study of that leaderboard in which no model was looked at."""
+    nothing = np.empty(0, np.int64)
+    return lambda **fields: Study(
+        board=board(**fields),
+        labels=nothing,
+        models={},
+        close_pairs=(),
+        agreement=None,
+        wrong_for_all=nothing,
+        average=None,
+        train_suspects=None,
+        sensitivity={},
+    )
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from matplotlib.colors import to_hex
 from matplotlib.patches import Rectangle
 
 from fittingroom.evaluation.confusion import ConfusionMatrix
-from fittingroom.reporting import figures
+from fittingroom.reporting import figures, style
 
 
 def written(axes):
@@ -35,7 +35,7 @@ def test_blue_are_the_first_and_those_like_it(board, row):
     rows = (row("a", 0.91, 1, ["b"]), row("b", 0.909, 1, ["a", "c"]), row("c", 0.9, 2, ["b"]))
     axes = figures.accuracy_intervals(board(rows=rows)).axes[0]
     colors = [to_hex(line.get_color()) for line in axes.lines if len(line.get_xdata()) == 1]
-    assert colors == [figures.RIGHT, figures.RIGHT, figures.MUTED]
+    assert colors == [style.RIGHT, style.RIGHT, style.MUTED]
 
 
 def test_accuracy_against_time_leaves_out_what_has_no_time(board, row):
@@ -54,7 +54,7 @@ def test_blue_are_the_models_that_no_faster_one_reaches(board, row):
     axes = figures.accuracy_against_time(board(rows=rows)).axes[0]
     points = [line for line in axes.lines if line.get_marker() == "o"]
     colors = [to_hex(point.get_color()) for point in points]
-    assert colors == [figures.RIGHT, figures.MUTED, figures.RIGHT]
+    assert colors == [style.RIGHT, style.MUTED, style.RIGHT]
     assert all(np.isfinite(point.get_xdata()).all() for point in points)
     ticks = [label.get_text() for label in axes.get_xticklabels()]
     assert "1 min" in ticks
@@ -84,11 +84,11 @@ def test_confusion_shows_shares_of_the_true_class(board):
     assert written(axes) == ["90.0", "10.0", "·", "5.0", "95.0"]
     cells = [patch for patch in axes.patches if isinstance(patch, Rectangle)]
     assert [to_hex(cell.get_facecolor()) for cell in cells] == [
-        figures.RIGHT,
-        figures.WRONG,
-        figures.WRONG,
-        figures.WRONG,
-        figures.RIGHT,
+        style.RIGHT,
+        style.WRONG,
+        style.WRONG,
+        style.WRONG,
+        style.RIGHT,
     ]
     depth = [cell.get_alpha() for cell in cells]
     assert depth[1] == max(depth[1:4])
@@ -122,7 +122,7 @@ class Elements(HTMLParser):
 
 def test_svg_has_words_for_those_who_cannot_see_it(board):
     label = 'Accuracy of "a" & <b>'
-    elements = Elements(figures.inline_svg(figures.accuracy_intervals(board()), label))
+    elements = Elements(style.inline_svg(figures.accuracy_intervals(board()), label))
     assert not elements.open
     tag, attributes = elements.found[0]
     assert tag == "svg"
@@ -132,7 +132,7 @@ def test_svg_has_words_for_those_who_cannot_see_it(board):
 
 def test_svg_is_the_same_each_time_and_refers_to_itself_alone(board):
     def svg(label="x"):
-        return figures.inline_svg(figures.accuracy_against_time(board()), label)
+        return style.inline_svg(figures.accuracy_against_time(board()), label)
 
     first = svg()
     assert first == svg()
@@ -150,7 +150,7 @@ def test_svg_takes_every_colour_from_the_page(board):
         figures.accuracy_against_time(board()),
         figures.confusion(board().confusions["swift"], board().class_names),
     ):
-        svg = figures.inline_svg(figure, "x")
+        svg = style.inline_svg(figure, "x")
         assert "var(--blue)" in svg
         colors = set(re.findall(r'(?:fill|stroke): *([^;"]+)', svg))
         assert all(color == "none" or color.startswith("var(--") for color in colors)
@@ -160,6 +160,6 @@ def test_svg_takes_every_colour_from_the_page(board):
 
 def test_names_with_dollars_and_angles_are_plain_text(board):
     names = ["US$ or A$", "<b>", "a & b", r"\alpha$_$"]
-    svg = figures.inline_svg(figures.confusion(board().confusions["swift"], names), "x")
+    svg = style.inline_svg(figures.confusion(board().confusions["swift"], names), "x")
     for shown in ("US$ or A$", "&lt;b&gt;", "a &amp; b", r"\alpha$_$"):
         assert f">{shown}</text>" in svg

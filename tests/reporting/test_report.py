@@ -1,14 +1,13 @@
 """report.py: one page that says everything and fetches nothing."""
 
 import re
+from html import unescape
 from html.parser import HTMLParser
 
-import numpy as np
 import pytest
 
 from fittingroom.errors import StoreError
-from fittingroom.evaluation.confusion import ConfusionMatrix
-from fittingroom.reporting.report import render, write_report
+from fittingroom.reporting.report import Report, render
 
 VOID = {"meta", "br", "img", "link", "input", "hr"}
 
@@ -19,6 +18,7 @@ class Page(HTMLParser):
     def __init__(self, text):
         super().__init__()
         self.attributes, self.words, self.tables, self.open = [], [], [], []
+        self.images = []
         self.feed(text)
         self.close()
         assert not self.open
@@ -27,6 +27,8 @@ class Page(HTMLParser):
         self.attributes += [(tag, name, value) for name, value in attributes]
         if tag not in VOID:
             self.open.append(tag)
+        if tag == "img":
+            self.images.append(attributes)
         if tag == "table":
             self.tables.append([])
         if tag == "tr":
@@ -43,7 +45,7 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, text):
-        if "style" in self.open:
+        if "style" in self.open or "script" in self.open:
             return
         self.words.append(text)
         if "td" in self.open or ("tr" in self.open and "th" in self.open):
@@ -55,8 +57,14 @@ class Page(HTMLParser):
         return " ".join(" ".join(self.words).split())
 
 
-def test_the_page_fetches_nothing_and_is_small(board):
-    html = render(board())
+def svg_labels(html):
+    """What is said of each drawing to those who can't see it."""
+    attributes = Page(html).attributes
+    return [value for tag, name, value in attributes if (tag, name) == ("svg", "aria-label")]
+
+
+def test_the_page_fetches_nothing_and_is_small(study):
+    html = render(study())
     assert len(html.encode()) < 2_000_000
     assert "http:" not in html
     assert "https:" not in html
@@ -64,28 +72,29 @@ def test_the_page_fetches_nothing_and_is_small(board):
     assert all(target.startswith("#") for target in re.findall(r"url\(([^)]*)\)", html))
     page = Page(html)
     fetching = {"src", "srcset", "data", "poster", "action", "background", "xlink:href"}
-    assert not [found for found in page.attributes if found[1] in fetching]
+    fetched = [value for _, name, value in page.attributes if name in fetching]
+    assert all(value.startswith("data:image/png;base64,") for value in fetched)
     assert all(value.startswith("#") for _, name, value in page.attributes if name == "href")
-    assert not re.search(r"<(script|link|iframe|object|embed|img|base)\b", html)
+    assert not re.search(r"<(link|iframe|object|embed|base)\b", html)
 
 
-def test_the_same_leaderboard_gives_the_same_page(board):
-    assert render(board()) == render(board())
+def test_the_same_leaderboard_gives_the_same_page(study):
+    assert render(study()) == render(study())
 
 
-def test_the_answer_comes_first(board):
-    html = render(board())
+def test_the_answer_comes_first(study):
+    html = render(study())
     heading = re.search(r"<h1>(.*?)</h1>", html)[1].replace("\u2060", "")
     assert heading.startswith("swift is best: 94.1% (95% interval 93.6–94.6, 3 seeds)")
     assert html.index("<h1>") < html.index("<table")
     assert "One seed tells nothing about a re-run: theirs." in Page(html).text
 
 
-def test_every_row_stands_in_the_table_with_its_figures(board):
-    head, *rows = Page(render(board())).tables[0]
+def test_every_row_stands_in_the_table_with_its_figures(study):
+    head, *rows = Page(render(study())).tables[0]
     assert all(len(row) == len(head) for row in rows)
     cells = {row[1].split()[0]: dict(zip(head, row, strict=True)) for row in rows}
-    assert list(cells) == [row.model for row in board().rows]
+    assert list(cells) == [row.model for row in study().board.rows]
     assert cells["swift"] == {
         "Rank": "1",
         "Model": "swift 3 seeds, 54,000 images",
@@ -111,8 +120,8 @@ def test_every_row_stands_in_the_table_with_its_figures(board):
     assert cells["hog-svm"]["Rank"] == "–"
 
 
-def test_every_pair_is_there(board):
-    _, swift, close = Page(render(board())).tables[1]
+def test_every_pair_is_there(study):
+    _, swift, close = Page(render(study())).tables[1]
     assert swift == [
         "svm-rbf",
         "swift",
@@ -124,48 +133,34 @@ def test_every_pair_is_there(board):
         "290",
     ]
     assert close[2:6] == ["−0.17", "−0.67 to 0.33", "0.50", "0.50"]
-    assert len(Page(render(board(pairs=()))).tables) == 1
+    assert len(Page(render(study(pairs=()))).tables) == 1
 
 
-def test_the_hardest_class_of_the_best_model_is_named(board):
-    html = render(board())
-    sentence = (
-        "Shirt is the hardest class: 69% right; taken for T-shirt/top 14%, Pullover 9%, Coat 8%."
-    )
-    assert f"<p>{sentence}</p>" in html
-    other = ConfusionMatrix(np.diag([9, 10, 10, 10]) + np.eye(4, k=1, dtype=int))
-    changed = render(board(confusions={"swift": other}))
-    assert sentence not in changed
-    assert "T-shirt/top is the hardest class" in changed
-
-
-def test_three_pictures_each_with_words(board):
-    labels = [
-        value for tag, name, value in Page(render(board())).attributes
-        if tag == "svg" and name == "aria-label"
-    ]  # fmt: skip
-    assert len(labels) == 3
+def test_the_overview_in_pictures_each_with_words(study):
+    labels = svg_labels(render(study()))
+    assert len(labels) == 4
     assert "swift 94.12% (93.62–94.62); svm-rbf 90.21%" in labels[0]
     assert "cnn-32 90.04% in 1 min 8 s" in labels[1]
-    assert labels[2].startswith("Confusion matrix of swift. Shirt is the hardest class")
+    assert "svm-rbf 90.21% in 12.3 µs an image" in labels[2]
+    assert labels[3].startswith("Differences of test accuracy")
 
 
-def test_where_the_figures_come_from(board):
-    text = Page(render(board())).text
+def test_where_the_figures_come_from(study):
+    text = Page(render(study())).text
     for said in ("ab" * 32, "fittingroom compare --seeds 3", "Some processor", "10,000 test"):
         assert said in text
     assert re.search(r"Saved runs that read the test split\s+8\b", text)
-    assert "Command" not in Page(render(board(command=None))).text
+    assert "To do it again" not in Page(render(study(command=None))).text
 
 
-def test_names_from_users_are_only_text(board, row):
+def test_names_from_users_are_only_text(study, row):
     wicked = '<script>alert("x")</script>'
     rows = (row(wicked, 0.9, 1, ["b"]), row("b", 0.89, 1, [wicked]))
     html = render(
-        board(
+        study(
             rows=rows,
             pairs=(),
-            confusions={wicked: board().confusions["swift"]},
+            confusions={wicked: study().board.confusions["swift"]},
             class_names=(wicked, "$", "$x$", "&"),
             dataset_title=wicked,
             notes=(wicked,),
@@ -173,31 +168,80 @@ def test_names_from_users_are_only_text(board, row):
             environment={wicked: wicked},
         )
     )
-    assert "<script" not in html
+    assert html.count("<script") == 1  # our own
     assert wicked in Page(html).text
 
 
-def test_nothing_was_tested(board):
-    html = render(board(rows=board().rows[4:], pairs=(), confusions={}))
+def test_nothing_was_tested(study):
+    html = render(study(rows=study().board.rows[4:], pairs=(), confusions={}))
     assert "No model has test figures." in html
     assert "<svg" not in html
     assert "it passed 8 GB" in html
-    assert "<table" in render(board(rows=(), pairs=(), confusions={}))
+    assert "<table" in render(study(rows=(), pairs=(), confusions={}))
 
 
-def test_a_model_without_a_time_leaves_that_picture_out(board, row):
-    html = render(board(rows=(row("a", 0.9, 1, seconds=None),), pairs=(), confusions={}))
+def test_a_model_without_a_time_leaves_that_picture_out(study, row):
+    timeless = row("a", 0.9, 1, seconds=None, predict_us_per_image=None)
+    html = render(study(rows=(timeless,), pairs=(), confusions={}))
     assert html.count("<svg") == 1
 
 
-def test_the_page_replaces_the_old_one_whole(board, tmp_path):
+def test_the_page_replaces_the_old_one_whole(study, tmp_path):
     path = tmp_path / "report.html"
     path.write_text("old", encoding="utf8")
-    assert write_report(board(), path) == path
-    assert path.read_text(encoding="utf8") == render(board())
+    assert Report(study()).save(path) == path
+    assert path.read_text(encoding="utf8") == render(study())
     assert [file.name for file in tmp_path.iterdir()] == ["report.html"]
 
 
-def test_a_folder_that_is_not_there_is_one_sentence(board, tmp_path):
+def test_a_folder_that_is_not_there_is_one_sentence(study, tmp_path):
     with pytest.raises(StoreError, match="can't be written"):
-        write_report(board(), tmp_path / "nowhere" / "report.html")
+        Report(study()).save(tmp_path / "nowhere" / "report.html")
+
+
+def test_a_notebook_shows_the_page_in_a_frame(study):
+    frame = Report(study())._repr_html_()
+    assert frame.startswith("<iframe srcdoc=")
+    assert unescape(re.search('srcdoc="([^"]*)"', frame)[1]) == render(study())
+
+
+@pytest.fixture(scope="module")
+def whole(compared, small):
+    """The page of a real comparison."""
+    return render(compared, small)
+
+
+def test_every_model_has_its_part(compared, whole):
+    html = whole
+    text = Page(html).text
+    order = [row.model for row in compared.board.rows if row.test]
+    assert re.findall(r'<h2 id="model-\d+" class="part">([^<]+)</h2>', html) == order
+    for title in ("Surest mistakes", "Least certain hits", "Predictions at random"):
+        assert text.count(title) == len(order)
+    assert text.count("How it learned") == 3
+    assert text.count("expected calibration error") >= 4
+    assert "Do its probabilities mean what they say?" in text
+    assert "The three best on the validation images" in text
+    assert "training labels are doubtful" in text
+    assert len(html.encode()) < 5_000_000
+
+
+def test_the_page_holds_with_images_and_fetches_nothing(whole):
+    page = Page(whole)
+    sources = [value for tag, name, value in page.attributes if (tag, name) == ("img", "src")]
+    assert len(sources) > 100
+    assert all(value.startswith("data:image/png;base64,") for value in sources)
+    images = [dict(a) for a in page.images]
+    assert all(image["alt"] for image in images)
+
+
+def test_the_page_does_without_the_data(compared):
+    html = render(compared, None)
+    assert "<img" not in html
+    assert "Surest mistakes" not in Page(html).text
+    assert "What it takes for what" in Page(html).text
+
+
+def test_no_two_parts_share_a_name(whole):
+    names = [value for _, name, value in Page(whole).attributes if name == "id"]
+    assert len(names) == len(set(names))

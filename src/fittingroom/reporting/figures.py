@@ -1,18 +1,12 @@
-"""The pictures of a leaderboard: matplotlib figures, and the same as SVG text for a page.
-
-Blue and vermilion are told apart with any kind of colour vision (Okabe and Ito 2008).
-"""
+"""The pictures of a comparison, as matplotlib figures."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
-from io import StringIO
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import matplotlib as mpl
 import numpy as np
-from markupsafe import Markup, escape
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -21,42 +15,11 @@ from numpy.typing import NDArray
 
 from fittingroom.bench.cells import duration
 from fittingroom.evaluation.confusion import ConfusionMatrix
+from fittingroom.reporting.style import INK, MUTED, ON_DARK, RIGHT, STYLE, WRONG, shortened
 
 if TYPE_CHECKING:
     from fittingroom.bench.leaderboard import Leaderboard, Row
 
-INK, MUTED, GRID = "#1c212b", "#666e7d", "#d9dde4"
-RIGHT, WRONG, ON_DARK = "#0072b2", "#d55e00", "#fefefe"
-
-# A page that has a dark mode can't use fixed colours: its style sheet gives these their values.
-_VARIABLES = {
-    INK: "var(--ink)",
-    MUTED: "var(--muted)",
-    GRID: "var(--grid)",
-    RIGHT: "var(--blue)",
-    WRONG: "var(--orange)",
-    ON_DARK: "var(--on-blue)",
-}
-_STYLE: dict[Any, Any] = {
-    "axes.edgecolor": GRID,
-    "axes.labelcolor": MUTED,
-    "axes.spines.left": False,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "axes.facecolor": "none",
-    "figure.facecolor": "none",
-    "figure.dpi": 72,  # so that a point is a pixel, in SVG as in label_points
-    "font.size": 11,
-    "grid.color": GRID,
-    "grid.linewidth": 0.8,
-    "text.color": INK,
-    "text.parse_math": False,  # a class may be called "US$ or A$"
-    "xtick.color": GRID,
-    "xtick.labelcolor": MUTED,
-    "ytick.color": GRID,
-    "ytick.labelcolor": MUTED,
-    "ytick.major.size": 0,
-}
 # Where a name may stand beside its point: alignment and offset in pixels, best first.
 _PLACES = tuple(
     (side, sign * dx, dy)
@@ -64,6 +27,10 @@ _PLACES = tuple(
     for side, sign in [("left", 1), ("right", -1)]
 )
 _TICKS = (0.001, 0.01, 0.1, 1, 10, 60, 600, 3600, 36_000, 360_000)  # seconds
+_SHORT_TICKS = (1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+
+#: Differences of a smaller p are shown as such.
+SIGNIFICANT = 0.05
 
 
 def accuracy_intervals(leaderboard: Leaderboard) -> Figure:
@@ -73,7 +40,7 @@ def accuracy_intervals(leaderboard: Leaderboard) -> Figure:
     """
     rows = _tested(leaderboard)
     alike = {rows[0].model, *rows[0].indistinguishable_from} if rows else set()
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(8.4, 0.8 + 0.36 * len(rows)), layout="constrained")
         axes = figure.subplots()
         for y, row in enumerate(rows):
@@ -86,7 +53,7 @@ def accuracy_intervals(leaderboard: Leaderboard) -> Figure:
                 f"{100 * row.test.accuracy:.2f}", (high, y), (7, 0), textcoords="offset points",
                 va="center", fontsize=10,
             )  # fmt: skip
-        axes.set_yticks(range(len(rows)), [row.model for row in rows])
+        axes.set_yticks(range(len(rows)), shortened([row.model for row in rows], 40))
         axes.tick_params(axis="y", labelcolor=INK)
         axes.set_ylim(len(rows) - 0.4, -0.6)
         axes.margins(x=0.09)
@@ -99,20 +66,40 @@ def accuracy_intervals(leaderboard: Leaderboard) -> Figure:
 def accuracy_against_time(leaderboard: Leaderboard) -> Figure | None:
     """Test accuracy against the time to fit, on a logarithmic axis; None where no time is known.
 
-    Blue are the models that no faster one reaches in mean accuracy.
+    Blue is the Pareto front: the models that no faster one reaches in mean accuracy.
     """
-    rows = [row for row in _tested(leaderboard) if row.fit_seconds is not None]
+    times = {row.model: row.fit_seconds for row in _tested(leaderboard)}
+    return _against(leaderboard, times, _TICKS, "time to fit", duration)
+
+
+def accuracy_against_prediction_time(leaderboard: Leaderboard) -> Figure | None:
+    """Test accuracy against the time to predict an image; otherwise the same."""
+    times = {
+        row.model: None if row.predict_us_per_image is None else 1e-6 * row.predict_us_per_image
+        for row in _tested(leaderboard)
+    }
+    return _against(leaderboard, times, _SHORT_TICKS, "time to predict an image", _short_time)
+
+
+def _against(
+    leaderboard: Leaderboard,
+    seconds: Mapping[str, float | None],
+    ticks: Sequence[float],
+    axis: str,
+    written: Callable[[float], str],
+) -> Figure | None:
+    rows = [row for row in _tested(leaderboard) if seconds[row.model] is not None]
     if not rows:
         return None
-    times = np.array([max(row.fit_seconds or 0.0, _TICKS[0]) for row in rows])
+    times = np.array([max(seconds[row.model] or 0.0, ticks[0]) for row in rows])
     means = np.array([100 * row.test.accuracy for row in rows if row.test])
     ends = np.array([[100 * end for end in row.test.ci95] for row in rows if row.test])
-    unbeaten = [not np.any((times < t) & (means >= m)) for t, m in zip(times, means, strict=True)]
-    with mpl.rc_context(_STYLE):
+    front = [not np.any((times < t) & (means >= m)) for t, m in zip(times, means, strict=True)]
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(8.4, 4.8))
         axes = figure.subplots()
         figure.subplots_adjust(left=0.08, right=0.98, top=0.97, bottom=0.12)
-        for time, mean, (low, high), blue in zip(times, means, ends, unbeaten, strict=True):
+        for time, mean, (low, high), blue in zip(times, means, ends, front, strict=True):
             color = RIGHT if blue else MUTED
             axes.plot([time, time], [low, high], color=color, linewidth=1.6)
             axes.plot(time, mean, "o", color=color, markersize=7)
@@ -120,18 +107,76 @@ def accuracy_against_time(leaderboard: Leaderboard) -> Figure | None:
         axes.set_xlim(times.min() / 1.8, times.max() * 1.8)
         axes.margins(y=0.08)
         low, high = axes.get_xlim()
-        ticks = [tick for tick in _TICKS if low <= tick <= high]
-        axes.set_xticks(ticks, [duration(tick) for tick in ticks])
+        shown = [tick for tick in ticks if low <= tick <= high]
+        axes.set_xticks(shown, [written(tick) for tick in shown])
         axes.set_xticks([], minor=True)
-        axes.set_xlabel("time to fit")
+        axes.set_xlabel(axis)
         axes.set_ylabel("test accuracy, %")
         axes.grid()
         axes.set_axisbelow(True)
-        _label_points(axes, [row.model for row in rows], np.column_stack([times, means, ends]))
+        names = shortened([row.model for row in rows], 40)
+        _label_points(axes, names, np.column_stack([times, means, ends]))
     return figure
 
 
-def confusion(matrix: ConfusionMatrix, class_names: Sequence[str]) -> Figure:
+def differences(leaderboard: Leaderboard) -> Figure | None:
+    """Who beats whom: the accuracy of each row's model minus that of each column's, in points.
+
+    Only differences that are significant after Holm's correction have a colour. None where fewer
+    than two models were tested.
+    """
+    names = [row.model for row in _tested(leaderboard)]
+    if len(names) < 2:
+        return None
+    places = {name: place for place, name in enumerate(names)}
+    size = 0.62 * len(names)
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(size + 2.4, size + 1.6), layout="constrained")
+        axes = figure.subplots()
+        for pair in leaderboard.pairs:
+            for name, other, sign in ((pair.a, pair.b, 1), (pair.b, pair.a, -1)):
+                i, j, points = places[name], places[other], sign * 100 * pair.difference
+                if pair.p_holm < SIGNIFICANT:
+                    cell = Rectangle((j - 0.48, i - 0.48), 0.96, 0.96, alpha=0.3)
+                    cell.set_facecolor(RIGHT if points > 0 else WRONG)
+                    axes.add_patch(cell)
+                axes.text(j, i, f"{points:+.1f}".replace("-", "−"), ha="center", va="center",
+                          fontsize=9)  # fmt: skip
+        _name_cells(axes, names, names)
+        axes.set_xlabel("row minus column, points of accuracy")
+    return figure
+
+
+def shares(
+    values: NDArray[np.floating], rows: Sequence[str], columns: Sequence[str], axis: str
+) -> Figure:
+    """A heat map of shares (rows, columns) in percent; the higher, the deeper the blue.
+
+    Depth runs from the least to the largest of them. What is NaN stays empty.
+    """
+    low, high = np.nanmin(values), np.nanmax(values)
+    with mpl.rc_context(STYLE):
+        figure = Figure(
+            figsize=(0.62 * len(columns) + 2.4, 0.42 * len(rows) + 1.6), layout="constrained"
+        )
+        axes = figure.subplots()
+        for i, j in np.ndindex(values.shape):
+            if np.isnan(values[i, j]):
+                continue
+            depth = 0.08 + 0.72 * (values[i, j] - low) / max(high - low, 1e-9)
+            cell = Rectangle((j - 0.49, i - 0.48), 0.98, 0.96, facecolor=RIGHT, alpha=depth)
+            axes.add_patch(cell)
+            ink = ON_DARK if depth > 0.55 else INK
+            axes.text(j, i, f"{100 * values[i, j]:.0f}", ha="center", va="center", fontsize=9,
+                      color=ink)  # fmt: skip
+        _name_cells(axes, rows, columns)
+        axes.set_xlabel(axis)
+    return figure
+
+
+def confusion(
+    matrix: ConfusionMatrix, class_names: Sequence[str], predicted: str = "predicted class"
+) -> Figure:
     """Each true class as a line: the share of its images by predicted class, in percent.
 
     Right is blue; wrong is vermilion, the darker the more, relative to the commonest mistake.
@@ -141,7 +186,7 @@ def confusion(matrix: ConfusionMatrix, class_names: Sequence[str]) -> Figure:
     shares = matrix.counts / np.maximum(totals, 1)  # (c, c), a line without images is empty
     worst = max(float((shares - np.diag(np.diag(shares))).max()), 1e-9)
     size = 0.55 * max(classes, 4)
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(size + 2.0, size + 1.4), layout="constrained")
         axes = figure.subplots()
         for i, j in np.ndindex(classes, classes):
@@ -154,48 +199,33 @@ def confusion(matrix: ConfusionMatrix, class_names: Sequence[str]) -> Figure:
             if classes <= 20:
                 ink = ON_DARK if i == j and depth > 0.55 else INK
                 axes.text(j, i, _percent(share), ha="center", va="center", fontsize=9.5, color=ink)
-        axes.set_xlim(-0.5, classes - 0.5)
-        axes.set_ylim(classes - 0.5, -0.5)
-        axes.set_xticks(range(classes), class_names, rotation=45, ha="left", rotation_mode="anchor")
-        axes.set_yticks(range(classes), class_names)
-        axes.tick_params(labelcolor=INK, length=0, top=True, labeltop=True, labelbottom=False)
-        axes.spines["bottom"].set_visible(False)
+        _name_cells(axes, class_names, class_names)
         axes.set_ylabel("true class")
-        axes.set_xlabel("predicted class, % of the true class")
+        axes.set_xlabel(f"{predicted}, % of the true class")
         axes.set_aspect("equal")
     return figure
 
 
-def inline_svg(figure: Figure, label: str) -> Markup:
-    """The figure as an `<svg>` element for a page, with `label` for those who can't see it.
-
-    The same figure always gives the same text. Colours are CSS variables (`--ink`, `--muted`,
-    `--grid`, `--blue`, `--orange`, `--on-blue`), and text stays text in the page's own font.
-    """
-    # The style again, since matplotlib makes some ticks only as it draws.
-    settings: dict[Any, Any] = {**_STYLE, "svg.fonttype": "none", "svg.hashsalt": label}
-    nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    with mpl.rc_context(settings), StringIO() as buffer:
-        figure.savefig(buffer, format="svg", metadata=nothing)
-        text = buffer.getvalue()
-    text = text[text.index("<svg") :]
-    view = re.search(r'viewBox="([^"]*)"', text)
-    assert view is not None
-    body = text[text.index(">") + 1 :]
-    # Numbered names would repeat from figure to figure; what is referred to carries the salt.
-    body = re.sub(r' id="[\w.]+_\d+"', "", body).replace("xlink:href", "href")
-    body = re.sub(r"<style.*?</style>", "", body, flags=re.DOTALL)  # it would be the page's too
-    body = re.sub(r"font: ([\d.]+px) [^;\"]*", r"font-size: \1", body)
-    body = re.sub(r"font-family: [^;\"]*;?", "", body)
-    for color, variable in _VARIABLES.items():
-        body = body.replace(color, variable)
-    return Markup(
-        f'<svg viewBox="{view[1]}" role="img" aria-label="{escape(label)}">{body.strip()}'
-    )
+def _name_cells(axes: Axes, rows: Sequence[str], columns: Sequence[str]) -> None:
+    """Make room for cells around whole numbers, and write the names at the left and above."""
+    axes.set_xlim(-0.5, len(columns) - 0.5)
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    across, down = shortened(columns), shortened(rows)
+    axes.set_xticks(range(len(columns)), across, rotation=45, ha="left", rotation_mode="anchor")
+    axes.set_yticks(range(len(rows)), down)
+    axes.tick_params(labelcolor=INK, length=0, top=True, labeltop=True, labelbottom=False)
+    axes.spines["bottom"].set_visible(False)
 
 
 def _tested(leaderboard: Leaderboard) -> list[Row]:
     return [row for row in leaderboard.rows if row.test is not None]
+
+
+def _short_time(seconds: float) -> str:
+    for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
+        if seconds >= size:
+            return f"{seconds / size:g} {unit}"
+    return f"{seconds / 1e-9:g} ns"
 
 
 def _percent(share: float) -> str:

@@ -1,149 +1,252 @@
-"""The page of a leaderboard: one HTML file that opens from disk and fetches nothing."""
+"""The page of a comparison: one HTML file that opens from disk and fetches nothing."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from importlib.resources import files
+from collections.abc import Sequence
+from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+import numpy as np
 
 from fittingroom.bench.cells import duration
-from fittingroom.reporting import figures, words
-from fittingroom.reporting.words import summary
+from fittingroom.reporting import figures, images, words
+from fittingroom.reporting.gallery import gallery
+from fittingroom.reporting.model_section import section_of
+from fittingroom.reporting.page import Captioned, Picture, draw, percent, points, render_page
 from fittingroom.runs.store import write_text
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from fittingroom.bench.leaderboard import Leaderboard, Row
+    from fittingroom.bench.study import PairStudy, Study
+    from fittingroom.data.dataset import Dataset
 
-__all__ = ["Picture", "render", "summary", "write_report"]
-
-
-@dataclass(frozen=True)
-class Picture:
-    """An `<svg>` element and what stands around it: what it shows above, how to read it below."""
-
-    title: str
-    svg: Markup
-    caption: str
-    finding: str = ""
+#: Images shown of what a pair's second model fixed, of what it broke, and of what all get wrong.
+FIXED, ALL_WRONG = 8, 24
+#: Training images shown whose label is probably wrong.
+SUSPECTS = 48
+#: Close pairs that are shown with images.
+PAIRS = 8
 
 
-def render(leaderboard: Leaderboard) -> str:
-    """The whole page. The same leaderboard gives the same text, to the byte."""
-    return (
-        _environment()
-        .get_template("report.html")
-        .render(
-            board=leaderboard,
-            summary=summary(leaderboard),
-            pictures=_pictures(leaderboard),
-            css=Markup(files(__package__).joinpath("templates/report.css").read_text("utf8")),
+class Report:
+    """The page of a comparison, for a notebook or a file.
+
+    Parameters
+    ----------
+    study : what it shows
+    dataset : whose images it shows; without it the page has no images of the data
+    """
+
+    def __init__(self, study: Study, dataset: Dataset | None = None) -> None:
+        self.study, self.dataset = study, dataset
+
+    def html(self) -> str:
+        """The whole page. The same study gives the same text, to the byte."""
+        return render(self.study, self.dataset)
+
+    def save(self, path: Path | str) -> Path:
+        """Write the page aside and rename it into place. Raises StoreError where that fails."""
+        return write_text(Path(path), self.html())
+
+    def _repr_html_(self) -> str:
+        return (
+            f'<iframe srcdoc="{escape(self.html())}" title="comparison" '
+            'style="width:100%;height:48rem;border:0"></iframe>'
         )
+
+
+def report(runs: Path | str = "runs") -> Report:
+    """The report of saved runs, with the images of their data set where that still lies.
+
+    Parameters
+    ----------
+    runs : the folder of saved runs, or of one data set in it
+
+    Raises
+    ------
+    StoreError : there are no runs, or a file of theirs is damaged
+    """
+    from fittingroom.bench.study import study
+    from fittingroom.data.sources import find_again
+    from fittingroom.runs.store import find_store
+
+    store = find_store(runs)
+    dataset = find_again(store.card.name, store.card.location, store.card.sha256)
+    return Report(study(store, dataset), dataset)
+
+
+def render(study: Study, dataset: Dataset | None = None) -> str:
+    """The whole page. The same study gives the same text, to the byte."""
+    board = study.board
+    sections = [section_of(model, study, dataset) for model in study.models.values()]
+    return render_page(
+        "report.html",
+        board=board,
+        summary=words.summary(board),
+        more=words.findings(study),
+        pictures=_overview(board),
+        differences=_differences(board),
+        pairs=[_close_pair(pair, study, dataset) for pair in study.close_pairs[:PAIRS]],
+        models=sections,
+        across=_across(study),
+        all_wrong=gallery(study, dataset, study.wrong_for_all[:ALL_WRONG]),
+        n_all_wrong=len(study.wrong_for_all),
+        average=words.average(study),
+        train_suspects=_train_suspects(study, dataset),
+        train_suspects_finding=words.train_suspects(study),
+        sensitivity=study.sensitivity,
+        sensitivity_finding=words.sensitivity(study),
+        references=REFERENCES if board.dataset_name == "fashion-mnist" else (),
+        cite=words.cite(board),
     )
 
 
-def write_report(leaderboard: Leaderboard, path: Path) -> Path:
-    """Write the page aside and rename it into place. Raises StoreError where that fails."""
-    return write_text(path, render(leaderboard))
+#: What else is known of this test split: who says so, what they reached, where it is said.
+REFERENCES = (
+    (
+        "People without fashion expertise, on 1,000 of the test images",
+        0.835,
+        "the data set's makers, zalandoresearch/fashion-mnist, README",
+    ),
+    (
+        "The makers' own support vector machine, chosen on the test images",
+        0.897,
+        "Xiao, Rasul and Vollgraf 2017, arXiv 1708.07747, table 3",
+    ),
+    (
+        "The makers' network of two convolutions, best test reading of its training",
+        0.916,
+        "zalandoresearch/fashion-mnist, README, “2 Conv+pooling”",
+    ),
+)
 
 
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("fittingroom.reporting"),
-        autoescape=True,  # names of models and classes come from users
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(
-        percent=_percent,
-        points=_points,
-        count=lambda number: f"{number:,}",
-        microseconds=lambda time: f"{time:.1f}" if time < 9.95 else f"{time:,.0f}",
-        duration=duration,
-        fitted=words.fitted,
-        p_value=_p_value,
-    )
-    return environment
-
-
-def _pictures(leaderboard: Leaderboard) -> list[Picture]:
-    tested = [row for row in leaderboard.rows if row.test is not None]
+def _overview(board: Leaderboard) -> list[Picture]:
+    tested = [row for row in board.rows if row.test is not None]
     if not tested:
         return []
     pictures = [
-        _picture(
+        draw(
             "Accuracy, with what chance leaves open",
-            figures.accuracy_intervals(leaderboard),
+            figures.accuracy_intervals(board),
             f"Test accuracy with 95% intervals: {_spoken(tested)}.",
             "The line is the 95% interval. Blue: the first model and those that can't be told "
             "apart from it. Intervals that overlap decide nothing: models are compared image by "
             "image, which tells more.",
         )
     ]
-    against_time = figures.accuracy_against_time(leaderboard)
-    if against_time:
-        timed = [row for row in tested if row.fit_seconds is not None]
+    caption = (
+        "Blue: no faster model has reached that accuracy (the Pareto front). Vertical lines are "
+        "the 95% intervals; the time axis is logarithmic."
+    )
+    against_fit = figures.accuracy_against_time(board)
+    if against_fit:
+        times = {r.model: duration(r.fit_seconds) for r in tested if r.fit_seconds is not None}
+        spoken = f"Test accuracy and time to fit: {_spoken_times(tested, times)}."
+        pictures.append(draw("Accuracy against the time to fit", against_fit, spoken, caption))
+    against_prediction = figures.accuracy_against_prediction_time(board)
+    if against_prediction:
+        times = {
+            r.model: f"{r.predict_us_per_image:.1f} µs an image"
+            for r in tested
+            if r.predict_us_per_image is not None
+        }
+        spoken = f"Test accuracy and time to predict: {_spoken_times(tested, times)}."
         pictures.append(
-            _picture(
-                "Accuracy against the time to fit",
-                against_time,
-                f"Test accuracy and time to fit: {_spoken_times(timed)}.",
-                "Blue: no faster model has reached that accuracy. Vertical lines are the 95% "
-                "intervals; the time axis is logarithmic.",
-            )
+            draw("Accuracy against the time to predict", against_prediction, spoken, caption)
         )
-    best = tested[0].model
-    if best in leaderboard.confusions:
-        matrix = leaderboard.confusions[best]
-        sentence = matrix.hardest_sentence(leaderboard.class_names)
+    return pictures
+
+
+def _differences(board: Leaderboard) -> Picture | None:
+    figure = figures.differences(board)
+    if figure is None:
+        return None
+    return draw(
+        "Who beats whom",
+        figure,
+        "Differences of test accuracy between all models; the table below has them as numbers.",
+        "Test accuracy of the row's model minus that of the column's, in points. Blue: "
+        "significantly better; vermilion: significantly worse (5%, Holm's correction over all "
+        "pairs); no colour: can't be told apart.",
+    )
+
+
+def _across(study: Study) -> list[Picture]:
+    if study.agreement is None:
+        return []
+    names, board = list(study.models), study.board
+    f1 = np.stack([model.confusion.f1 for model in study.models.values()])  # (models, classes)
+    pictures = [
+        draw(
+            "Which classes are hard for whom",
+            figures.shares(f1, names, board.class_names, "F1, %"),
+            f"F1 of each model by class. {words.hardest_for_all(study)}",
+            "F1 of each class, in percent: the harmonic mean of precision and recall.",
+            finding=words.hardest_for_all(study),
+        )
+    ]
+    if len(names) > 1:
         pictures.append(
-            _picture(
-                f"What {best} takes for what",
-                figures.confusion(matrix, leaderboard.class_names),
-                f"Confusion matrix of {best}. {sentence}",
-                "Each line is a true class: the share of its images by predicted class, in percent"
-                f"{', mean over seeds' if tested[0].seeds > 1 else ''}. Blue is right.",
-                finding=sentence,
+            draw(
+                "Do they make the same mistakes?",
+                figures.shares(study.agreement.shared_mistakes, names, names, "shared mistakes, %"),
+                f"Shared mistakes of every pair of models. {words.most_different(study)}",
+                "Of the images that either of two models gets wrong, the share that both do. "
+                "Models with few mistakes in common gain most from being averaged.",
+                finding=words.most_different(study),
             )
         )
     return pictures
 
 
-def _picture(title: str, figure: Figure, label: str, caption: str, *, finding: str = "") -> Picture:
-    return Picture(title, figures.inline_svg(figure, label), caption, finding)
+def _close_pair(pair: PairStudy, study: Study, dataset: Dataset | None) -> dict[str, Any]:
+    by_class = []
+    for label, name in enumerate(study.board.class_names):
+        fixed, broken = (int((study.labels[p] == label).sum()) for p in (pair.fixed, pair.broken))
+        if fixed or broken:
+            by_class.append({"name": name, "fixed": fixed, "broken": broken})
+    return {
+        "a": pair.pair.a,
+        "b": pair.pair.b,
+        "difference": -100 * pair.pair.difference,
+        "ci95": (-pair.pair.ci95[1], -pair.pair.ci95[0]),
+        "p_holm": pair.pair.p_holm,
+        "n_fixed": len(pair.fixed),
+        "n_broken": len(pair.broken),
+        "by_class": by_class,
+        "fixed": gallery(study, dataset, pair.fixed[:FIXED], pair.pair.a),
+        "broken": gallery(study, dataset, pair.broken[:FIXED], pair.pair.b),
+    }
 
 
-def _spoken(rows: list[Row]) -> str:
+def _train_suspects(study: Study, dataset: Dataset | None) -> list[Captioned]:
+    """The most doubtful training labels: given, suggested, the probability of the given one."""
+    if dataset is None or study.train_suspects is None:
+        return []
+    found, names = study.train_suspects.suspects, study.board.class_names
+    shown = []
+    for position, given, suggested, confidence in zip(
+        found.positions[:SUSPECTS], found.given, found.suggested, found.confidence, strict=False
+    ):
+        caption = f"{position:,}: {names[given]} / {names[suggested]}? / {confidence:.0%}"
+        image = images.picture(np.asarray(dataset.train.images[position]), caption)
+        shown.append(Captioned(image, caption))
+    return shown
+
+
+def _spoken(rows: Sequence[Row]) -> str:
     return "; ".join(
-        f"{row.model} {_percent(row.test.accuracy)} ({_points(row.test.ci95)})"
+        f"{row.model} {percent(row.test.accuracy)} ({points(row.test.ci95)})"
         for row in rows
         if row.test
     )
 
 
-def _spoken_times(rows: list[Row]) -> str:
+def _spoken_times(rows: Sequence[Row], times: dict[str, Any]) -> str:
     return "; ".join(
-        f"{row.model} {_percent(row.test.accuracy)} in {duration(row.fit_seconds)}"
+        f"{row.model} {percent(row.test.accuracy)} in {times[row.model]}"
         for row in rows
-        if row.test
+        if row.test and row.model in times
     )
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.2f}%"
-
-
-def _points(ends: tuple[float, float]) -> str:
-    """Two shares as an interval in percent; "to" where a minus sign would meet the dash."""
-    low, high = (f"{100 * end:.2f}".replace("-", "−") for end in ends)
-    return f"{low} to {high}" if min(ends) < 0 else f"{low}–{high}"
-
-
-def _p_value(p: float) -> str:
-    return "< 0.0001" if p < 0.0001 else f"{p:.4f}" if p < 0.01 else f"{p:.2f}"

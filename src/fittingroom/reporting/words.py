@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 if TYPE_CHECKING:
+    from fittingroom.bench.explore import Exploration
     from fittingroom.bench.leaderboard import Leaderboard, Pair, Row
+    from fittingroom.bench.study import ModelStudy, Study
+    from fittingroom.evaluation.confusion import ConfusionMatrix
 
 
 def summary(leaderboard: Leaderboard) -> str:
@@ -26,6 +32,186 @@ def summary(leaderboard: Leaderboard) -> str:
     pair = _pair(leaderboard.pairs, best.model, others[0].model)
     ahead = f", {_lead(pair, best.model)} ahead of {others[0].model}" if pair else ""
     return f"{best.model} is best: {_figures(best)}{ahead}."
+
+
+def findings(study: Study) -> list[str]:
+    """What else the figures say, a sentence each: close pairs, the hardest class."""
+    board = study.board
+    sentences = []
+    close = [pair for pair in study.close_pairs if pair.pair.a in study.models]
+    if close:
+        pairs = [f"{pair.pair.a} and {pair.pair.b}" for pair in close[:3]]
+        more = f", nor {len(close) - 3} other pairs" if len(close) > 3 else ""
+        sentences.append(f"Can't be told apart: {'; '.join(pairs)}{more}.")
+    if study.models:
+        best = next(iter(study.models.values()))
+        sentence = best.confusion.hardest_sentence(board.class_names)
+        sentences.append(f"For {best.model}: {sentence}")
+    return sentences
+
+
+def hardest_for_all(study: Study) -> str:
+    """The class with the lowest mean F1 over the models, and the one with the highest."""
+    f1 = np.stack([model.confusion.f1 for model in study.models.values()])
+    if np.isnan(f1).all(axis=0).any():  # a class that is nowhere
+        f1 = np.where(np.isnan(f1), 0.0, f1)
+    means, names = np.nanmean(f1, axis=0), study.board.class_names
+    hardest, easiest = int(means.argmin()), int(means.argmax())
+    return (
+        f"Over all models {names[hardest]} is hardest (mean F1 {means[hardest]:.1%}) and "
+        f"{names[easiest]} easiest ({means[easiest]:.1%})."
+    )
+
+
+def most_different(study: Study) -> str:
+    """Which two models have the fewest mistakes in common."""
+    assert study.agreement is not None
+    shared, names = study.agreement.shared_mistakes, study.agreement.models
+    apart = np.where(np.isnan(shared), np.inf, shared)
+    np.fill_diagonal(apart, np.inf)
+    i, j = np.unravel_index(int(apart.argmin()), apart.shape)
+    if not np.isfinite(apart[i, j]):
+        return "No two models make a mistake."
+    return (
+        f"{names[i]} and {names[j]} have least in common: {shared[i, j]:.0%} of the images that "
+        "either gets wrong, both do."
+    )
+
+
+def average(study: Study) -> str:
+    """What averaging the best models would score; empty where there are too few."""
+    found = study.average
+    if found is None:
+        return ""
+    weighed = listed([f"{name} ({weight:.0%})" for name, weight in found.weights.items()])
+    low, high = found.ci95
+    best = next(iter(found.weights))
+    return (
+        f"The three best on the validation images, their probabilities averaged: {weighed}. Models "
+        f"and weights were chosen on the validation images alone. Test accuracy "
+        f"{found.accuracy:.2%} (95% interval {100 * low:.2f}–{100 * high:.2f}, one fit of each); "
+        f"{best} alone has {found.best_accuracy:.2%} with the same fit."
+    )
+
+
+def cite(board: Leaderboard) -> str:
+    """What to cite: this comparison, and the data set where its makers are known."""
+    ours = (
+        f"Fittingroom {board.environment.get('fittingroom', '')}, comparison of "
+        f"{len(board.rows)} models on {board.dataset_title} (SHA-256 {board.dataset_sha256[:16]}…)."
+    )
+    makers = {
+        "fashion-mnist": "Data: H. Xiao, K. Rasul, R. Vollgraf, “Fashion-MNIST: a Novel Image "
+        "Dataset for Benchmarking Machine Learning Algorithms”, arXiv 1708.07747, 2017.",
+        "mnist": "Data: Y. LeCun, L. Bottou, Y. Bengio, P. Haffner, “Gradient-Based Learning "
+        "Applied to Document Recognition”, Proceedings of the IEEE 86(11), 1998.",
+    }
+    return " ".join(filter(None, [ours, makers.get(board.dataset_name)]))
+
+
+def train_suspects(study: Study) -> str:
+    """How many training labels are doubtful, and by what; how to find out where nothing is."""
+    found = study.train_suspects
+    if found is None:
+        return (
+            "No model was cross-validated. “fittingroom fit MODEL --folds 5” makes probabilities "
+            "of training images by models that didn't see them, which show doubtful labels."
+        )
+    n = len(found.labels)
+    return (
+        f"{len(found.suspects):,} of {n:,} training labels are doubtful "
+        f"({len(found.suspects) / n:.1%}), by {found.suspects.method}, from cross-validated "
+        f"probabilities of {listed(found.models)}. Shown are those whose label gets the least "
+        "probability: the label, what the models see instead, the label's probability."
+    )
+
+
+def sensitivity(study: Study) -> str:
+    """Whether the order of the models hangs on doubtful test labels."""
+    changes = "another" if study.order_changes else "the same"
+    return (
+        "Test labels are never corrected. For each model, those that the average of all other "
+        "models finds doubtful are set aside, to see what hangs on them (first fits). Without them "
+        f"the models stand in {changes} order."
+    )
+
+
+def calibration(model: ModelStudy) -> str:
+    """Whether a model is too sure or not sure enough, and what a temperature makes of that."""
+    found = model.calibration
+    assert found is not None
+    before, after = (r.expected_calibration_error for r in (found.before, found.after))
+    bias = float(np.nansum(found.before.counts * (found.before.confidence - found.before.accuracy)))
+    kind = "surer than it is right" if bias > 0 else "right more often than it is sure"
+    return (
+        f"It is {kind}: expected calibration error {100 * before:.1f}%, and {100 * after:.1f}% at "
+        f"temperature {found.temperature:.2f}."
+    )
+
+
+def confused(matrix: ConfusionMatrix, names: Sequence[str]) -> list[str]:
+    """The most confused pairs of classes, a sentence each."""
+    return [
+        f"{names[pair.first]} and {names[pair.second]}: {pair.first_as_second:,.0f} "
+        f"{names[pair.first]} taken for {names[pair.second]}, {pair.second_as_first:,.0f} the "
+        "other way round"
+        for pair in matrix.most_confused()
+    ]
+
+
+def settings(parameters: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """What a run was asked, flat and in words; what is nothing is left out."""
+    flat: dict[str, str] = {}
+    for name, value in parameters.items():
+        if isinstance(value, Mapping):
+            flat |= settings(value, f"{prefix}{name}." if name != "recipe" else "")
+        elif value is not None and value is not False and value != [] and value != {}:
+            text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+            flat[f"{prefix}{name}"] = text.removeprefix("fittingroom.").removeprefix("sklearn.")
+    return flat
+
+
+def data_summary(exploration: Exploration) -> str:
+    """What a data set is, in a sentence."""
+    data = exploration.description
+    height, width = data.shape
+    counts = [*data.train.counts.values()]
+    least, most = min(counts), max(counts)
+    each = f"{most:,} of each" if least == most else f"{least:,} to {most:,} of each"
+    return (
+        f"{data.train.images:,} training and {data.test.images:,} test images of "
+        f"{height}\N{NO-BREAK SPACE}×\N{NO-BREAK SPACE}{width} grey pixels in "
+        f"{len(data.class_names)} classes, {each} for training."
+    )
+
+
+def copies(exploration: Exploration) -> str:
+    """How many images occur twice, in a sentence."""
+    found = exploration.copies
+    if not any(found.values()):
+        return "No image occurs twice, to the pixel."
+    return (
+        f"Exact copies: {found['train']:,} training images of other training images, "
+        f"{found['test']:,} test images of other test images, and {found['between']:,} test "
+        "images of training images."
+    )
+
+
+def twins(exploration: Exploration, shown: int) -> str:
+    """How many pairs are nearly the same, in a sentence."""
+    where = Counter(pair.where for pair in exploration.twins)
+    first = "The nearest are shown. " if shown < len(exploration.twins) else ""
+    return (
+        f"{len(exploration.twins):,} pairs differ by no more than {exploration.near:g} of 255 "
+        f"(root mean square of their pixels): {where['train']:,} among the training images, "
+        f"{where['test']:,} among the test images, {where['between']:,} between the two. {first}"
+    ).strip()
+
+
+def searched(exploration: Exploration) -> str:
+    """How many images neighbours were looked for among."""
+    train, test = exploration.searched["train"], exploration.searched["test"]
+    return f"{train:,} training images and {test:,} test images"
 
 
 def listed(names: Sequence[str]) -> str:

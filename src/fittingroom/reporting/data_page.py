@@ -1,0 +1,145 @@
+"""The page of a data set: what it holds, before any model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from markupsafe import Markup
+
+from fittingroom.evaluation.examples import random_images
+from fittingroom.reporting import data_figures, figures, images, words
+from fittingroom.reporting.page import Captioned, Picture, draw, percent, render_page
+from fittingroom.runs.store import write_text
+
+if TYPE_CHECKING:
+    from fittingroom.bench.explore import Exploration, Place, Twins
+    from fittingroom.data.dataset import Dataset
+
+#: Samples of a class, images of the random grid, slides, and pairs of twins that are shown.
+SAMPLES, GRID, SLIDES, TWINS = 10, 25, 60, 40
+
+
+def render_data(exploration: Exploration, dataset: Dataset, command: str | None = None) -> str:
+    """The whole page. The same data gives the same text, to the byte."""
+    data, train = exploration.description, dataset.train
+    step = max(1, len(train) // SLIDES)
+    shown = exploration.twins[:TWINS]
+    return render_page(
+        "data.html",
+        data=data,
+        summary=words.data_summary(exploration),
+        histogram=_histogram(exploration),
+        first=_captioned(dataset, "train", 0),
+        numbers=_numbers(np.asarray(train.images[0])),
+        classes=_classes(exploration, dataset),
+        random=[_captioned(dataset, "train", int(i)) for i in random_images(len(train), GRID)],
+        step=step,
+        slides=[_captioned(dataset, "train", i) for i in range(0, len(train), step)[:SLIDES]],
+        map=_map(exploration, dataset),
+        neighbours=_neighbours(exploration),
+        copies=words.copies(exploration),
+        twins=[_twins(dataset, pair) for pair in shown],
+        twins_finding=words.twins(exploration, len(shown)),
+        searched=words.searched(exploration),
+        command=command,
+    )
+
+
+def write_data_page(
+    exploration: Exploration, dataset: Dataset, path: Path, command: str | None = None
+) -> Path:
+    """Write the page aside and rename it into place. Raises StoreError where that fails."""
+    return write_text(path, render_data(exploration, dataset, command))
+
+
+def _histogram(exploration: Exploration) -> Picture:
+    data = exploration.description
+    figure = data_figures.pixel_histogram(
+        {"training": data.train.pixel_histogram, "test": data.test.pixel_histogram}
+    )
+    background = data.train.pixel_histogram[0] / sum(data.train.pixel_histogram)
+    return draw(
+        "How grey the pixels are",
+        figure,
+        f"Histogram of the pixels' values; {percent(background)} of the training pixels are 0.",
+        "Above, the values as a network sees them: divided by 255. The share is on a logarithmic "
+        "axis.",
+        finding=f"{background:.0%} of the training pixels are 0.",
+    )
+
+
+def _map(exploration: Exploration, dataset: Dataset) -> Picture:
+    found = exploration.image_map
+    labels = dataset.train.labels[found.positions]
+    return draw(
+        "A map of the training images",
+        data_figures.image_map(found, labels, exploration.description.class_names),
+        f"{len(found.points):,} training images as points, by {found.method}; classes by colour.",
+        f"{len(found.points):,} images drawn at random, placed by {found.method}. Images that look "
+        "alike lie close together; where classes overlap, they look alike.",
+    )
+
+
+def _neighbours(exploration: Exploration) -> Picture:
+    data, matrix = exploration.description, exploration.neighbours
+    accuracy = matrix.report(data.class_names).accuracy
+    sentence = matrix.hardest_sentence(data.class_names)
+    return draw(
+        "What any model will find hard",
+        figures.confusion(matrix, data.class_names, "class of the nearest other image"),
+        f"Nearest neighbours by class: {percent(accuracy)} have one of their own class. {sentence}",
+        "Each line is a class: the share of its training images by the class of the most similar "
+        "other training image (Euclidean distance of pixels), in percent.",
+        finding=f"For {accuracy:.1%} of the training images the most similar other one is of the "
+        f"same class. {sentence}",
+    )
+
+
+def _classes(exploration: Exploration, dataset: Dataset) -> list[dict[str, Any]]:
+    names, train = exploration.description.class_names, dataset.train
+    rows = []
+    for label, name in enumerate(names):
+        of_class = np.flatnonzero(train.labels == label)
+        drawn = of_class[random_images(len(of_class), SAMPLES, seed=label)]
+        samples = [_image(dataset, "train", int(i), name) for i in drawn]
+        mean, sd = exploration.class_means[label], exploration.class_sds[label]
+        rows.append(
+            {
+                "name": name,
+                "samples": Markup(" ").join(samples),
+                "mean": images.picture(np.round(mean).astype(np.uint8), f"mean of {name}"),
+                "sd": images.picture(images.stretched(sd), f"standard deviation of {name}"),
+            }
+        )
+    return rows
+
+
+def _twins(dataset: Dataset, pair: Twins) -> dict[str, Any]:
+    same = pair.first.label == pair.second.label
+    return {
+        "first": _of_place(dataset, pair.first),
+        "second": _of_place(dataset, pair.second),
+        "distance": pair.distance,
+        "labels": "the same" if same else "different",
+    }
+
+
+def _of_place(dataset: Dataset, place: Place) -> Captioned:
+    captioned = _captioned(dataset, place.split, place.position)
+    return Captioned(captioned.image, f"{place.split} {captioned.caption}")
+
+
+def _captioned(dataset: Dataset, split: str, position: int) -> Captioned:
+    label = int(getattr(dataset, split).labels[position])
+    name = dataset.class_names[label]
+    return Captioned(_image(dataset, split, position, name), f"{position:,}: {name}")
+
+
+def _image(dataset: Dataset, split: str, position: int, name: str) -> Markup:
+    return images.picture(np.asarray(getattr(dataset, split).images[position]), name)
+
+
+def _numbers(image: np.ndarray[Any, Any]) -> str:
+    return "\n".join(" ".join(f"{pixel:3d}" for pixel in row) for row in image)

@@ -1,0 +1,39 @@
+"""Test images with what is said of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fittingroom.reporting import images
+from fittingroom.reporting.page import Captioned
+
+if TYPE_CHECKING:
+    from fittingroom.bench.study import Study
+    from fittingroom.data.dataset import Dataset
+
+
+def gallery(
+    study: Study, dataset: Dataset | None, positions: Iterable[int], model: str | None = None
+) -> list[Captioned]:
+    """Test images, each with its class and with what `model` made of it; none without data."""
+    if dataset is None:
+        return []
+    shown = []
+    for position in map(int, positions):
+        caption = caption_of(study, position, model)
+        image = images.picture(np.asarray(dataset.test.images[position]), caption)
+        shown.append(Captioned(image, caption))
+    return shown
+
+
+def caption_of(study: Study, position: int, model: str | None = None) -> str:
+    """ "4,711: Shirt", and of a model "4,711: Shirt / Coat / 98%": actual, predicted, how sure."""
+    actual = study.board.class_names[int(study.labels[position])]
+    if model is None:
+        return f"{position:,}: {actual}"
+    probabilities = study.models[model].probabilities[position]
+    predicted = study.board.class_names[int(probabilities.argmax())]
+    return f"{position:,}: {actual} / {predicted} / {probabilities.max():.0%}"

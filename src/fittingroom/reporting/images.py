@@ -1,0 +1,36 @@
+"""Images of a data set as PNG text that a page can hold."""
+
+from __future__ import annotations
+
+import base64
+from io import BytesIO
+
+import numpy as np
+from markupsafe import Markup
+from numpy.typing import NDArray
+from PIL import Image
+
+
+def picture(image: NDArray[np.uint8], label: str, *, size: int | None = None) -> Markup:
+    """An `<img>` of one grey image (height, width), with `label` for those who can't see it.
+
+    `size` is its width on the page in pixels; by default the style sheet decides.
+    """
+    width = "" if size is None else f' width="{size}"'
+    return Markup('<img class="pixels" src="{}" alt="{}"{}>').format(
+        data_uri(image), label, Markup(width)
+    )
+
+
+def data_uri(image: NDArray[np.uint8]) -> str:
+    """A grey image (height, width) as a PNG file in a `data:` address."""
+    with BytesIO() as file:
+        Image.fromarray(image).save(file, "PNG", optimize=True)
+        return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
+
+
+def stretched(values: NDArray[np.floating]) -> NDArray[np.uint8]:
+    """Numbers as grey values, the smallest black and the largest white."""
+    low, high = float(values.min()), float(values.max())
+    scaled = (values - low) / (high - low) if high > low else np.zeros_like(values)
+    return np.round(255 * scaled).astype(np.uint8)

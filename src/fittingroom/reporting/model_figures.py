@@ -1,0 +1,215 @@
+"""The pictures of one model, as matplotlib figures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from numpy.typing import NDArray
+
+from fittingroom.reporting.style import GRID, INK, MUTED, RIGHT, STYLE, WRONG, shortened
+
+if TYPE_CHECKING:
+    from fittingroom.bench.study import Calibration, EpochFigures
+    from fittingroom.evaluation.calibration import Reliability
+    from fittingroom.evaluation.confusion import ConfusionMatrix
+    from fittingroom.models.layers import Layer
+
+
+def learning_curves(history: Sequence[EpochFigures], kept_epoch: int | None) -> Figure:
+    """Loss and accuracy by epoch, training and validation; a line marks the epoch that was kept."""
+    epochs = [row.epoch for row in history]
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(8.4, 3.2), layout="constrained")
+        left, right = figure.subplots(1, 2)
+        for axes, name, scale in ((left, "loss", 1), (right, "accuracy", 100)):
+            for part, color, line in (("train", MUTED, "--"), ("validation", RIGHT, "-")):
+                values = [getattr(row, f"{part}_{name}") for row in history]
+                if None in values:
+                    continue
+                marker = "o" if len(values) == 1 else ""
+                axes.plot(
+                    epochs, scale * np.array(values, float), line, color=color, marker=marker,
+                    linewidth=1.8, label={"train": "training"}.get(part, part),
+                )  # fmt: skip
+            if kept_epoch is not None:
+                axes.axvline(kept_epoch, color=WRONG, linewidth=1.2, linestyle=":")
+                axes.annotate(
+                    f"kept: {kept_epoch}", (kept_epoch, 1), (0, 4), textcoords="offset points",
+                    xycoords=("data", "axes fraction"), ha="center", va="bottom", fontsize=9,
+                    color=MUTED,
+                )  # fmt: skip
+            axes.set_xlabel("epoch")
+            axes.set_ylabel("loss" if name == "loss" else "accuracy, %")
+            axes.grid(axis="y")
+            axes.set_axisbelow(True)
+            axes.xaxis.get_major_locator().set_params(integer=True)
+        left.legend(frameon=False, labelcolor=INK)
+    return figure
+
+
+def reliability_diagram(calibration: Calibration) -> Figure:
+    """How often predictions are right by how sure they are, before and after the temperature.
+
+    On the line a model is as often right as it says. Below, the share of images in each bin.
+    """
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(8.4, 4.2), layout="constrained")
+        axes = figure.subplots(2, 2, sharex=True, height_ratios=[3, 1])
+        sides = (
+            (calibration.before, "as fitted"),
+            (calibration.after, f"at temperature {calibration.temperature:.2f}"),
+        )
+        for column, (bins, title) in enumerate(sides):
+            error = bins.expected_calibration_error
+            axes[0, column].set_title(
+                f"{title}: expected calibration error {100 * error:.1f}%", fontsize=10, color=INK
+            )
+            _reliability(axes[0, column], axes[1, column], bins)
+        axes[0, 0].set_ylabel("right, %")
+        axes[1, 0].set_ylabel("images, %")
+    return figure
+
+
+def _reliability(upper: Axes, lower: Axes, bins: Reliability) -> None:
+    filled = bins.counts > 0
+    width = bins.edges[1] - bins.edges[0]
+    middles = 100 * (bins.edges[:-1] + width / 2)
+    upper.plot([0, 100], [0, 100], color=MUTED, linewidth=1, linestyle="--")
+    upper.plot(
+        100 * bins.confidence[filled], 100 * bins.accuracy[filled], "o-", color=RIGHT, markersize=5
+    )
+    upper.set_ylim(-3, 103)
+    upper.set_xlim(-3, 103)
+    upper.grid()
+    upper.set_axisbelow(True)
+    lower.bar(middles, 100 * bins.counts / bins.counts.sum(), 90 * width, color=MUTED)
+    lower.set_xlabel("probability of the predicted class, %")
+
+
+def class_histograms(
+    matrix: ConfusionMatrix,
+    class_names: Sequence[str],
+    examples: Sequence[NDArray[np.uint8] | None] = (),
+) -> Figure:
+    """For each true class, where its images went; the right class in blue, with its F1.
+
+    `examples` are images (height, width), one of each class, to stand above.
+    """
+    classes, f1 = len(class_names), matrix.f1
+    shares = 100 * matrix.counts / np.maximum(matrix.counts.sum(axis=1, keepdims=True), 1)
+    short = shortened(class_names, 11)
+    with mpl.rc_context(STYLE):
+        figure, panels = _panels(classes, examples, 1.9, "% of the class's images")
+        for label, axes in enumerate(panels):
+            colors = [RIGHT if other == label else WRONG for other in range(classes)]
+            axes.barh(range(classes), shares[label], 0.75, color=colors)
+            score = "–" if np.isnan(f1[label]) else f"{f1[label]:.3f}"
+            axes.set_title(f"{short[label]}\nF1 {score}", fontsize=9, color=INK)
+            axes.set_ylim(classes - 0.4, -0.6)
+            named = label % _COLUMNS == 0 and classes <= 12
+            axes.set_yticks(range(classes) if named else [], short if named else [], fontsize=8)
+    return figure
+
+
+def probability_bars(
+    probabilities: NDArray[np.floating],
+    labels: Sequence[int],
+    class_names: Sequence[str],
+    images: Sequence[NDArray[np.uint8] | None] = (),
+    titles: Sequence[str] | None = None,
+) -> Figure:
+    """The probabilities (n, c) of some images; each one's own class in blue.
+
+    `labels` (n,) are their classes, `images` (height, width) stand above the bars where given, and
+    `titles` above these.
+    """
+    n, classes = probabilities.shape
+    short = shortened(class_names, 11)
+    with mpl.rc_context(STYLE):
+        figure, panels = _panels(n, images, 1.9, "probability, %")
+        for place, axes in enumerate(panels):
+            colors = [RIGHT if c == labels[place] else MUTED for c in range(classes)]
+            axes.barh(range(classes), 100 * probabilities[place], 0.75, color=colors)
+            axes.set_ylim(classes - 0.4, -0.6)
+            named = place % _COLUMNS == 0 and classes <= 12
+            axes.set_yticks(range(classes) if named else [], short if named else [], fontsize=8)
+            if titles is not None:
+                axes.set_title(titles[place], fontsize=8, color=INK)
+    return figure
+
+
+_COLUMNS = 5  # of small pictures beside one another
+
+
+def _panels(
+    n: int, images: Sequence[NDArray[np.uint8] | None], height: float, axis: str
+) -> tuple[Figure, list[Axes]]:
+    """A figure of n small axes from 0 to 100, with an image above each where there are some."""
+    columns = min(_COLUMNS, n)
+    rows, each = -(-n // columns), 2 if images else 1
+    figure = Figure(
+        figsize=(1.9 * columns + 1.2, 0.6 + (height + 0.7 * (each - 1)) * rows),
+        layout="constrained",
+    )
+    heights = [0.8, height][2 - each :] * rows
+    grid = figure.add_gridspec(each * rows, columns, height_ratios=heights)
+    panels = []
+    for place in range(n):
+        row, column = divmod(place, columns)
+        below = figure.add_subplot(grid[each * row + each - 1, column])
+        below.set_xlim(0, 100)
+        below.set_xticks([0, 50, 100])
+        below.tick_params(axis="y", length=0)
+        panels.append(below)
+        if images and (image := images[place]) is not None:
+            above = figure.add_subplot(grid[each * row, column])
+            above.imshow(image, cmap="gray_r", interpolation="nearest")
+            above.axis("off")
+    figure.supxlabel(axis, fontsize=9, color=MUTED)
+    return figure, panels
+
+
+def architecture(layers: Sequence[Layer]) -> Figure:
+    """A network as blocks from left to right: as high as its maps, as wide as its channels.
+
+    Widths are logarithms, and a layer without maps is a bar as high as its numbers' logarithm.
+    """
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(8.4, 2.9), layout="constrained")
+        axes = figure.subplots()
+        x, tallest = 0.0, max(_size(layer)[1] for layer in layers)
+        for layer in layers:
+            if not layer.parameters and layer.kind not in ("MaxPool", "Stem"):
+                continue
+            width, height = _size(layer)
+            block = Rectangle(
+                (x, -height / 2), width, height, facecolor=RIGHT, alpha=0.55, edgecolor=GRID
+            )
+            axes.add_patch(block)
+            axes.text(
+                x + width / 2, -tallest / 2 - 1, _written(layer), ha="right", va="top",
+                rotation=40, rotation_mode="anchor", fontsize=8,
+            )  # fmt: skip
+            x += width + 1.2
+        axes.set_xlim(-1, x)
+        axes.set_ylim(-tallest / 2 - 12, tallest / 2 + 1)
+        axes.axis("off")
+    return figure
+
+
+def _size(layer: Layer) -> tuple[float, float]:
+    """Width and height of a layer's block."""
+    if len(layer.output_shape) == 3:
+        channels, height, _ = layer.output_shape
+        return 0.5 + 0.5 * float(np.log2(channels + 1)), float(height)
+    return 0.6, 2 * float(np.log2(layer.output_shape[0] + 1))
+
+
+def _written(layer: Layer) -> str:
+    return f"{layer.kind} {'×'.join(map(str, layer.output_shape))}"

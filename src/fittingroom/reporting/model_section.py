@@ -1,0 +1,165 @@
+"""The part of a comparison's page that shows one model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fittingroom.evaluation.examples import doubtful_hits, random_images, surest_mistakes
+from fittingroom.reporting import figures, model_figures, words
+from fittingroom.reporting.gallery import caption_of, gallery
+from fittingroom.reporting.page import Captioned, Picture, draw, percent
+
+if TYPE_CHECKING:
+    from fittingroom.bench.study import ModelStudy, Study
+    from fittingroom.data.dataset import Dataset
+    from fittingroom.evaluation.confusion import ClassificationReport
+
+#: Images shown: sure mistakes and doubtful hits, random predictions, images with their bars.
+TOLD, RANDOM, BARS = 12, 25, 10
+
+
+@dataclass(frozen=True)
+class ModelSection:
+    """What the page says of one model; what isn't known is empty."""
+
+    model: str
+    anchor: str
+    seed: int
+    settings: Mapping[str, str]
+    layers: Sequence[Any]
+    report: ClassificationReport
+    counts: list[list[str]]
+    shares: list[list[str]]
+    confused: Sequence[str]
+    pictures: Sequence[Picture]
+    galleries: Mapping[str, list[Captioned]]
+    bars: Picture
+
+
+def section_of(model: ModelStudy, study: Study, dataset: Dataset | None) -> ModelSection:
+    """What the page says of `model`; images need the data set."""
+    names, counts = study.board.class_names, model.confusion.counts
+    totals = np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    drawn = random_images(len(study.labels), RANDOM + BARS)
+    galleries = {
+        "Surest mistakes": surest_mistakes(model.probabilities, study.labels, TOLD),
+        "Least certain hits": doubtful_hits(model.probabilities, study.labels, TOLD),
+        "Predictions at random": drawn[:RANDOM],
+    }
+    with_bars = drawn[RANDOM:]
+    return ModelSection(
+        model=model.model,
+        anchor=f"model-{list(study.models).index(model.model)}",
+        seed=model.seed,
+        settings=words.settings(model.parameters),
+        layers=model.layers,
+        report=model.report,
+        counts=[[_count(cell) for cell in row] for row in counts],
+        shares=[[f"{100 * cell:.1f}" for cell in row] for row in counts / totals],
+        confused=words.confused(model.confusion, names),
+        pictures=_pictures(model, study, dataset),
+        galleries={
+            title: gallery(study, dataset, positions, model.model)
+            for title, positions in galleries.items()
+        },
+        bars=_bars(model, study, dataset, with_bars),
+    )
+
+
+def _pictures(model: ModelStudy, study: Study, dataset: Dataset | None) -> list[Picture]:
+    names = study.board.class_names
+    sentence = model.confusion.hardest_sentence(names)
+    pictures = [
+        draw(
+            "What it takes for what",
+            figures.confusion(model.confusion, names),
+            f"Confusion matrix of {model.model}. {sentence}",
+            "Each line is a true class: the share of its images by predicted class, in percent. "
+            "Blue is right; counts and shares as numbers are below.",
+            finding=sentence,
+        ),
+        draw(
+            "Where each class's images went",
+            model_figures.class_histograms(model.confusion, names, _examples(study, dataset)),
+            f"For each class, the share of its images by predicted class, for {model.model}.",
+            "Blue is the class itself.",
+        ),
+    ]
+    if model.history:
+        kept = f" Epoch {model.kept_epoch} was kept." if model.kept_epoch else ""
+        pictures.append(
+            draw(
+                "How it learned",
+                model_figures.learning_curves(model.history, model.kept_epoch),
+                f"Loss and accuracy of {model.model} by epoch.{kept}",
+                f"Seed {model.seed}. The training figures are taken while the weights change, with "
+                "augmentation and dropout on, so they may lie below those of the validation part.",
+            )
+        )
+    if model.calibration:
+        before, after = model.calibration.before, model.calibration.after
+        pictures.append(
+            draw(
+                "Do its probabilities mean what they say?",
+                model_figures.reliability_diagram(model.calibration),
+                f"Reliability of {model.model}: expected calibration error "
+                f"{percent(before.expected_calibration_error)} as fitted, "
+                f"{percent(after.expected_calibration_error)} at its temperature.",
+                f"Test images by the probability of the predicted class, seed {model.seed}. The "
+                "temperature was fitted on validation images that nothing else was chosen by.",
+                finding=words.calibration(model),
+            )
+        )
+    if model.layers:
+        pictures.insert(
+            0,
+            draw(
+                "What it is",
+                model_figures.architecture(model.layers),
+                f"The layers of {model.model}, from the image to the classes.",
+                "Blocks are as high as the maps and as wide as their channels (logarithms).",
+            ),
+        )
+    return pictures
+
+
+def _examples(study: Study, dataset: Dataset | None) -> list[NDArray[np.uint8] | None]:
+    """A test image of each class, the same for every model; none without data."""
+    if dataset is None:
+        return []
+    drawn = random_images(len(study.labels), len(study.labels))
+    first = {int(study.labels[position]): int(position) for position in reversed(drawn)}
+    return [
+        np.asarray(dataset.test.images[first[label]]) if label in first else None
+        for label in range(len(study.board.class_names))
+    ]
+
+
+def _bars(
+    model: ModelStudy, study: Study, dataset: Dataset | None, positions: NDArray[np.int64]
+) -> Picture:
+    names = study.board.class_names
+    figure = model_figures.probability_bars(
+        model.probabilities[positions],
+        [int(study.labels[position]) for position in positions],
+        names,
+        [np.asarray(dataset.test.images[position]) for position in positions] if dataset else [],
+        [f"{position:,}" for position in positions],
+    )
+    spoken = "; ".join(caption_of(study, int(position), model.model) for position in positions)
+    return draw(
+        "Ten test images with their probabilities",
+        figure,
+        f"Actual class, predicted class and its probability, {model.model}: {spoken}.",
+        f"Drawn at random, the same for every model; blue is the image's own class. Seed "
+        f"{model.seed}.",
+    )
+
+
+def _count(cell: float) -> str:
+    return f"{cell:,.0f}" if cell == int(cell) else f"{cell:,.1f}"

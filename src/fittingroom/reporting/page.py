@@ -1,0 +1,85 @@
+"""What every page of ours is made with: one HTML file that opens from disk and fetches nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from matplotlib.figure import Figure
+
+from fittingroom.bench.cells import duration
+from fittingroom.reporting import words
+from fittingroom.reporting.style import inline_svg
+
+
+def render_page(template: str, **values: Any) -> str:
+    """A template filled in, its style and script within. The same values give the same text."""
+    return (
+        _environment()
+        .get_template(template)
+        .render(css=_asset("page.css"), script=_asset("page.js"), **values)
+    )
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An `<svg>` element and what stands around it: what it shows above, how to read it below."""
+
+    title: str
+    svg: Markup
+    caption: str
+    finding: str = ""
+
+
+@dataclass(frozen=True)
+class Captioned:
+    """An `<img>` element and what stands below it."""
+
+    image: Markup
+    caption: str
+
+
+def draw(title: str, figure: Figure, label: str, caption: str, *, finding: str = "") -> Picture:
+    """A figure for a page; `label` says what it shows to those who can't see it."""
+    return Picture(title, inline_svg(figure, label), caption, finding)
+
+
+def percent(share: float) -> str:
+    return f"{100 * share:.2f}%"
+
+
+def points(ends: tuple[float, float]) -> str:
+    """Two shares as an interval in percent; "to" where a minus sign would meet the dash."""
+    low, high = (f"{100 * end:.2f}".replace("-", "−") for end in ends)
+    return f"{low} to {high}" if min(ends) < 0 else f"{low}–{high}"
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("fittingroom.reporting"),
+        autoescape=True,  # names of models and classes come from users
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        percent=percent,
+        points=points,
+        count=lambda number: f"{number:,}",
+        microseconds=lambda time: f"{time:.1f}" if time < 9.95 else f"{time:,.0f}",
+        duration=duration,
+        fitted=words.fitted,
+        p_value=_p_value,
+    )
+    return environment
+
+
+def _asset(name: str) -> Markup:
+    return Markup(files(__package__).joinpath(f"templates/{name}").read_text("utf8"))
+
+
+def _p_value(p: float) -> str:
+    return "< 0.0001" if p < 0.0001 else f"{p:.4f}" if p < 0.01 else f"{p:.2f}"

@@ -1,0 +1,93 @@
+"""How every picture looks, and how one becomes SVG text for a page.
+
+Blue and vermilion are told apart with any kind of colour vision (Okabe and Ito 2008).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from io import StringIO
+from typing import Any
+
+import matplotlib as mpl
+from markupsafe import Markup, escape
+from matplotlib.figure import Figure
+
+INK, MUTED, GRID = "#1c212b", "#666e7d", "#d9dde4"
+RIGHT, WRONG, ON_DARK = "#0072b2", "#d55e00", "#fefefe"
+
+#: Classes by colour and by form, since ten colours can't be told apart by everyone. The colours
+#: (after Tol 2021, "Colour Schemes", the bright one) stand out from a dark page and from a light.
+CLASS_COLORS = (
+    *("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee"),
+    *("#aa3377", "#8a8a8a", "#994f00", "#8566c9", "#e66100"),
+)
+CLASS_MARKERS = ("o", "s", "^", "v", "D", "P", "X", "*", "<", ">")
+
+_RASTER = 160  # dots an inch of what is too many points to be drawn as shapes
+# A page that has a dark mode can't use fixed colours: its style sheet gives these their values.
+_VARIABLES = {
+    INK: "var(--ink)",
+    MUTED: "var(--muted)",
+    GRID: "var(--grid)",
+    RIGHT: "var(--blue)",
+    WRONG: "var(--orange)",
+    ON_DARK: "var(--on-blue)",
+}
+STYLE: dict[Any, Any] = {
+    "axes.edgecolor": GRID,
+    "axes.labelcolor": MUTED,
+    "axes.spines.left": False,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.facecolor": "none",
+    "figure.facecolor": "none",
+    "figure.dpi": 72,  # so that a point is a pixel, in SVG as in label_points
+    "font.size": 11,
+    "grid.color": GRID,
+    "grid.linewidth": 0.8,
+    "text.color": INK,
+    "text.parse_math": False,  # a class may be called "US$ or A$"
+    "xtick.color": GRID,
+    "xtick.labelcolor": MUTED,
+    "ytick.color": GRID,
+    "ytick.labelcolor": MUTED,
+    "ytick.major.size": 0,
+}
+
+
+def shortened(names: Sequence[str], at_most: int = 22) -> list[str]:
+    """Names that leave room for a picture; the page around it has them in full."""
+    return [n if len(n) <= at_most else f"{n[: at_most - 1]}…" for n in names]
+
+
+def inline_svg(figure: Figure, label: str) -> Markup:
+    """The figure as an `<svg>` element for a page, with `label` for those who can't see it.
+
+    The same figure always gives the same text. Colours are CSS variables (`--ink`, `--muted`,
+    `--grid`, `--blue`, `--orange`, `--on-blue`), and text stays text in the page's own font.
+    """
+    # The style again, since matplotlib makes some ticks only as it draws.
+    settings: dict[Any, Any] = {**STYLE, "svg.fonttype": "none", "svg.hashsalt": label}
+    nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    with mpl.rc_context(settings), StringIO() as buffer:
+        if (layout := figure.get_layout_engine()) is not None:
+            layout.execute(figure)  # once; left to itself it draws the figure once more for that
+            figure.set_layout_engine("none")
+        figure.savefig(buffer, format="svg", metadata=nothing, dpi=_RASTER)
+        text = buffer.getvalue()
+    text = text[text.index("<svg") :]
+    view = re.search(r'viewBox="([^"]*)"', text)
+    assert view is not None
+    body = text[text.index(">") + 1 :]
+    # Numbered names would repeat from figure to figure; what is referred to carries the salt.
+    body = re.sub(r' id="[\w.]+_\d+"', "", body).replace("xlink:href", "href")
+    body = re.sub(r"<style.*?</style>", "", body, flags=re.DOTALL)  # it would be the page's too
+    body = re.sub(r"font: ([\d.]+px) [^;\"]*", r"font-size: \1", body)
+    body = re.sub(r"font-family: [^;\"]*;?", "", body)
+    for color, variable in _VARIABLES.items():
+        body = body.replace(color, variable)
+    return Markup(
+        f'<svg viewBox="{view[1]}" role="img" aria-label="{escape(label)}">{body.strip()}'
+    )

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import base64
+import re
+from html import unescape
+from io import BytesIO
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fittingroom.bench.explore import Exploration, explore
+from fittingroom.data.dataset import Dataset
+from fittingroom.reporting import images
+from fittingroom.reporting.data_page import GRID, SAMPLES, SLIDES, render_data
+
+
+@pytest.fixture(scope="module")
+def exploration(small: Dataset) -> Exploration:
+    return explore(small)
+
+
+def decoded(uri: str) -> np.ndarray:
+    return np.asarray(Image.open(BytesIO(base64.b64decode(uri.split(",")[1]))))
+
+
+def text_of(html: str) -> str:
+    return " ".join(unescape(re.sub(r"<[^>]+>", " ", html)).split())
+
+
+def test_the_page_shows_the_data(exploration: Exploration, small: Dataset) -> None:
+    html = render_data(exploration, small, "fittingroom data small --report x.html")
+    text = text_of(html)
+    assert "2,000 training and 1,000 test images" in text
+    assert "200 of each for training" in text
+    for name in small.class_names:
+        assert name in text
+    first = " ".join(str(pixel) for pixel in small.train.images[0].ravel())
+    assert first in text
+    assert "fittingroom data small --report x.html" in text
+    assert "the most similar other one is of the same class" in text
+    n_images = html.count("<img ")
+    shown = min(len(exploration.twins), 40)
+    assert n_images == 1 + 10 * (SAMPLES + 2) + GRID + SLIDES + 2 * shown
+    assert len(html.encode()) < 5_000_000
+    assert "http" not in html.replace("http-equiv", "")
+
+
+def test_images_are_the_data_set_s(exploration: Exploration, small: Dataset) -> None:
+    html = render_data(exploration, small)
+    first = re.search(r'<img class="pixels" src="([^"]+)"', html)
+    assert first is not None
+    np.testing.assert_array_equal(decoded(first[1]), small.train.images[0])
+
+
+def test_the_same_data_give_the_same_page(exploration: Exploration, small: Dataset) -> None:
+    assert render_data(exploration, small) == render_data(exploration, small)
+
+
+def test_names_are_only_text(small: Dataset) -> None:
+    names = ('<script>alert("x")</script>', "$x$", "&", "n" * 200, *"efghij")
+    wicked = Dataset.from_arrays(
+        small.train.images,
+        small.train.labels,
+        small.test.images,
+        small.test.labels,
+        class_names=names,
+    )
+    html = render_data(explore(wicked), wicked)
+    assert html.count("<script") == 1
+    assert "&lt;script&gt;" in html
+
+
+@pytest.mark.parametrize("n_classes", [2, 47])
+def test_few_and_many_classes(n_classes: int) -> None:
+    random = np.random.default_rng(0)
+    labels = np.arange(n_classes * 12) % n_classes
+    pixels = random.integers(0, 256, (len(labels), 9, 13))
+    data = Dataset.from_arrays(pixels, labels, pixels[:n_classes], labels[:n_classes])
+    html = render_data(explore(data), data)
+    assert f"in {n_classes} classes" in text_of(html)
+    assert explore(data).copies["between"] == n_classes
+
+
+def test_numbers_become_greys() -> None:
+    assert images.stretched(np.array([[1.0, 2.0], [3.0, 5.0]])).tolist() == [[0, 64], [128, 255]]
+    assert images.stretched(np.ones((2, 2))).tolist() == [[0, 0], [0, 0]]

@@ -1,0 +1,177 @@
+"""The pages in a real browser: headless Chromium."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fittingroom.bench.explore import explore
+from fittingroom.bench.study import Study
+from fittingroom.data.dataset import Dataset
+from fittingroom.reporting.data_page import write_data_page
+from fittingroom.reporting.report import Report
+
+webdriver = pytest.importorskip("selenium.webdriver", reason="selenium isn't installed")
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
+DRIVER = shutil.which("chromedriver")
+pytestmark = pytest.mark.skipif(
+    not (CHROMIUM and DRIVER), reason="neither chromium nor chromedriver is on this machine"
+)
+
+PHONE, DESKTOP = (390, 844), (1280, 900)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM or ""
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture(scope="module")
+def pages(
+    compared: Study, small: Dataset, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("pages")
+    return {
+        "report": Report(compared, small).save(folder / "report.html"),
+        "data": write_data_page(explore(small), small, folder / "data.html"),
+    }
+
+
+def opened(browser: Any, page: Path, size: tuple[int, int] = DESKTOP) -> Any:
+    browser.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {"width": size[0], "height": size[1], "deviceScaleFactor": 1, "mobile": size == PHONE},
+    )
+    browser.get_log("browser")
+    browser.get_log("performance")
+    browser.get(page.as_uri())
+    return browser
+
+
+def texts(browser: Any, selector: str) -> list[str]:
+    found: list[str] = browser.execute_script(
+        "return [...document.querySelectorAll(arguments[0])].map(e => e.textContent.trim())",
+        selector,
+    )
+    return found
+
+
+@pytest.mark.parametrize("name", ["report", "data"])
+def test_nothing_is_fetched_and_nothing_is_complained_of(
+    browser: Any, pages: dict[str, Path], name: str
+) -> None:
+    opened(browser, pages[name])
+    events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    asked = [
+        event["params"]["request"]["url"]
+        for event in events
+        if event["method"] == "Network.requestWillBeSent"
+    ]
+    assert asked[0] == pages[name].as_uri()
+    assert all(url.startswith("data:") for url in asked[1:])
+    assert browser.get_log("browser") == []
+
+
+@pytest.mark.parametrize("name", ["report", "data"])
+@pytest.mark.parametrize("size", [PHONE, DESKTOP])
+def test_nothing_sticks_out_of_the_window(
+    browser: Any, pages: dict[str, Path], name: str, size: tuple[int, int]
+) -> None:
+    opened(browser, pages[name], size)
+    browser.execute_script("for (const d of document.querySelectorAll('details')) d.open = true")
+    width = browser.execute_script("return document.documentElement.scrollWidth")
+    assert width <= size[0]
+
+
+def test_the_leaderboard_is_sorted_by_the_buttons_of_its_head(
+    browser: Any, pages: dict[str, Path]
+) -> None:
+    opened(browser, pages["report"])
+    head = texts(browser, ".leaderboard thead th")
+    column = head.index("Time to fit") + 1
+    cells = f".leaderboard tbody tr > :nth-child({column})"
+    seconds = "return [...document.querySelectorAll(arguments[0])].map(e => e.dataset.value)"
+    button = browser.find_element("css selector", f".leaderboard th:nth-child({column}) button")
+    for order, reverse in (("ascending", False), ("descending", True)):
+        button.click()
+        values = browser.execute_script(seconds, cells)
+        known = [float(value) for value in values if value]
+        assert known == sorted(known, reverse=reverse)
+        assert [bool(value) for value in values] == [True] * len(known) + [False]  # "theirs"
+        assert button.find_element("xpath", "..").get_attribute("aria-sort") == order
+
+
+def test_the_keyboard_sorts_too(browser: Any, pages: dict[str, Path]) -> None:
+    opened(browser, pages["report"])
+    before = texts(browser, ".leaderboard tbody th")
+    button = browser.find_element("css selector", ".leaderboard th:nth-child(2) button")
+    button.send_keys("\ue007")  # Enter
+    after = texts(browser, ".leaderboard tbody th")
+    assert after == sorted(before)
+
+
+def test_slides_go_one_at_a_time(browser: Any, pages: dict[str, Path]) -> None:
+    opened(browser, pages["data"])
+
+    def visible() -> list[str]:
+        shown: list[str] = browser.execute_script(
+            "return [...document.querySelectorAll('.slides li')]"
+            ".filter(e => e.offsetParent).map(e => e.textContent.trim())"
+        )
+        return shown
+
+    (first,) = visible()
+    browser.find_element("xpath", "//button[text()='Next']").click()
+    (second,) = visible()
+    browser.find_element("xpath", "//button[text()='Previous']").click()
+    assert visible() == [first] != [second]
+
+
+@pytest.mark.parametrize("name", ["report", "data"])
+def test_it_can_be_printed(browser: Any, pages: dict[str, Path], name: str) -> None:
+    opened(browser, pages[name])
+    printed = browser.execute_cdp_cmd("Page.printToPDF", {"printBackground": False})
+    assert len(printed["data"]) > 50_000
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_stands_out_in_the_light_and_in_the_dark(
+    browser: Any, pages: dict[str, Path], scheme: str
+) -> None:
+    media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
+    opened(browser, pages["report"])
+    paper, ink = browser.execute_script(
+        "const s = getComputedStyle(document.body); return [s.backgroundColor, s.color]"
+    )
+    assert contrast(paper, ink) > 7
+    drawn = browser.execute_script(
+        "return getComputedStyle(document.querySelector('svg text')).fill"
+    )
+    assert contrast(paper, drawn) > 4.5
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+
+def contrast(one: str, other: str) -> float:
+    """The contrast ratio of WCAG 2.1 of two colours as `rgb(r, g, b)`."""
+
+    def luminance(color: str) -> float:
+        channels = [int(part) / 255 for part in color[color.index("(") + 1 : -1].split(",")[:3]]
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    darker, lighter = sorted((luminance(one), luminance(other)))
+    return (lighter + 0.05) / (darker + 0.05)

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable
+from typing import Any
+
+from fittingroom.bench.study import Study
+from fittingroom.reporting.tables import csv_files, leaderboard_markdown
+
+Make = Callable[..., Any]
+
+
+def read(text: str) -> list[dict[str, str]]:
+    return [*csv.DictReader(io.StringIO(text))]
+
+
+def test_markdown_has_a_line_a_model(board: Make) -> None:
+    lines = leaderboard_markdown(board()).splitlines()
+    table = [line for line in lines if line.startswith("|")]
+    assert len(table) == 2 + len(board().rows)
+    assert table[2].startswith("| 1 | swift | 0.9412 | 0.9362-0.9462 |")
+    assert len({line.count(" | ") for line in table}) == 1
+    assert lines[0].startswith("swift is best: 94.1%")
+    assert "One seed tells nothing about a re-run: theirs." in lines
+
+
+def test_markdown_shows_signs_as_they_are(
+    board: Callable[..., Any], row: Callable[..., Any]
+) -> None:
+    wicked = "a|b *c* <i>[d](e)"
+    text = leaderboard_markdown(board(rows=(row(wicked, 0.9, 1),), pairs=()))
+    assert r"a\|b \*c\* \<i\>\[d\](e)" in text
+
+
+def test_csv_holds_every_figure(compared: Study) -> None:
+    files = {name: read(text) for name, text in csv_files(compared).items()}
+    assert [line["model"] for line in files["leaderboard.csv"]] == [
+        row.model for row in compared.board.rows
+    ]
+    best = compared.board.rows[0]
+    assert best.test is not None
+    assert float(files["leaderboard.csv"][0]["test_accuracy"]) == best.test.accuracy
+    assert len(files["pairs.csv"]) == len(compared.board.pairs)
+    assert len(files["classes.csv"]) == 10 * len(compared.models)
+    assert len(files["confusions.csv"]) == 100 * len(compared.models)
+    counts = [float(line["images"]) for line in files["confusions.csv"]]
+    assert sum(counts) == len(compared.labels) * len(compared.models)
+
+
+def test_no_cell_is_a_formula(
+    board: Callable[..., Any], study: Callable[..., Study], row: Any
+) -> None:
+    text = csv_files(study(rows=(row("=1+1", 0.9, 1),), pairs=()))["leaderboard.csv"]
+    assert read(text)[0]["model"] == "'=1+1"
