@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from fittingroom.data.dataset import Dataset
     from fittingroom.data.sources import load_dataset
     from fittingroom.models.catalog import make_classifier
+    from fittingroom.reporting.report import report
 
-__all__ = ["Dataset", "compare", "load_dataset", "make_classifier"]
+__all__ = ["Dataset", "compare", "load_dataset", "make_classifier", "report"]
 
 # Imported when first asked for: scikit-learn and torch take seconds that `--help` shouldn't.
 _HOMES = {
@@ -23,6 +24,7 @@ _HOMES = {
     "compare": "fittingroom.bench.compare",
     "load_dataset": "fittingroom.data.sources",
     "make_classifier": "fittingroom.models.catalog",
+    "report": "fittingroom.reporting.report",
 }
 
 

@@ -7,7 +7,14 @@ from typing import Annotated
 
 import typer
 
-from fittingroom.cli.options import RUNS, DatasetOption, JsonOption, RunsOption
+from fittingroom.cli.options import (
+    FORMATS,
+    RUNS,
+    DatasetOption,
+    JsonOption,
+    RunsOption,
+    parse_formats,
+)
 
 
 def command(
@@ -24,8 +31,7 @@ def command(
     as_json: JsonOption = False,
 ) -> None:
     """Put predictions that were made elsewhere beside the saved runs, with all the tests."""
-    from fittingroom.bench.leaderboard import leaderboard
-    from fittingroom.cli.show import show_leaderboard
+    from fittingroom.cli.show import show_comparison
     from fittingroom.data.sources import load_dataset
     from fittingroom.runs.added import add_predictions
     from fittingroom.runs.store import open_store
@@ -33,4 +39,4 @@ def command(
     loaded = load_dataset(dataset)
     store = open_store(runs, loaded)
     add_predictions(store, loaded, name, predictions)
-    show_leaderboard(leaderboard(store), store, as_json=as_json)
+    show_comparison(store, loaded, formats=parse_formats(FORMATS), as_json=as_json)

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
 import typer
 
 from fittingroom.cli.options import (
+    FORMATS,
     RUNS,
     DatasetOption,
+    FormatOption,
     FullOption,
     JsonOption,
     RunsOption,
     parse_duration,
+    parse_formats,
     parse_size,
+    typed_command,
 )
 from fittingroom.errors import UsageError
 
@@ -38,12 +41,14 @@ def command(
         str,
         typer.Option(help="Saved models that stay: all, none, or the best seed of each model."),
     ] = "best",
+    formats: FormatOption = FORMATS,
     as_json: JsonOption = False,
 ) -> None:
     """Compare models: which is better, by how much, and how sure?"""
     from fittingroom.models.catalog import MODELS, names_of
 
     names = names_of(_asked(models, suite))
+    chosen = parse_formats(formats)
     limit, memory = parse_duration(time_limit), parse_size(memory_limit)
     if keep_models not in ("all", "best", "none"):
         raise UsageError(f"--keep-models is all, best or none, not {keep_models!r}.")
@@ -52,7 +57,7 @@ def command(
 
     from fittingroom.bench.compare import compare
     from fittingroom.cli.progress import ProgressDisplay
-    from fittingroom.cli.show import show_leaderboard, show_plan
+    from fittingroom.cli.show import show_comparison, show_plan
     from fittingroom.data.sources import load_dataset
     from fittingroom.runs.store import open_store
 
@@ -72,10 +77,11 @@ def command(
             time_limit=limit,
             memory_limit=memory,
             keep_models=keep_models,  # type: ignore[arg-type]
-            command=_command(),
+            command=typed_command(),
             on_progress=progress,
         )
-    show_leaderboard(board, open_store(runs, loaded), as_json=as_json)
+    store = open_store(runs, loaded)
+    show_comparison(store, loaded, formats=chosen, as_json=as_json)
     if not board.complete:
         raise typer.Exit(1)
 
@@ -86,10 +92,3 @@ def _asked(models: str | None, suite: str | None) -> list[str] | str:
     if suite is not None:
         raise UsageError("give --models or --suite, not both.")
     return [name.strip() for name in models.split(",") if name.strip()]
-
-
-def _command() -> str:
-    """How to do it again: what was typed, without the path of the program."""
-    import shlex
-
-    return shlex.join(["fittingroom", *sys.argv[1:]])

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fittingroom.cli.options import JsonOption
+from fittingroom.cli.options import JsonOption, typed_command
+from fittingroom.errors import UsageError
 
 if TYPE_CHECKING:
+    from fittingroom.bench.explore import Exploration
+    from fittingroom.data.dataset import Dataset
     from fittingroom.data.describe import DatasetDescription
 
 
@@ -17,6 +21,13 @@ def command(
     dataset: Annotated[
         str, typer.Argument(metavar="[NAME|PATH]", help="A name or a folder.")
     ] = "fashion-mnist",
+    report: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.html", help="Write a page: samples, map, neighbours, doubles."),
+    ] = None,
+    tsne: Annotated[
+        bool, typer.Option("--tsne", help="On the page, a map by t-SNE instead of PCA.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Show a data set: shape, counts per class, pixel statistics, hash, place."""
@@ -24,8 +35,27 @@ def command(
     from fittingroom.data.describe import describe
     from fittingroom.data.sources import load_dataset
 
-    description = describe(load_dataset(dataset))
-    say(json.dumps(description.to_dict(), indent=2) if as_json else text(description))
+    if tsne and report is None:
+        raise UsageError("--tsne is about the page's map; give --report FILE.html with it.")
+    loaded = load_dataset(dataset)
+    explored = None if report is None else _explored(loaded, report, tsne)
+    description = describe(loaded) if explored is None else explored.description
+    if as_json:
+        say(json.dumps((explored or description).to_dict(), indent=2))
+    else:
+        say(text(description))
+
+
+def _explored(dataset: Dataset, report: Path, tsne: bool) -> Exploration:
+    """Look at the data closely, and write the page."""
+    from fittingroom.bench.explore import explore
+    from fittingroom.cli.show import note, short
+    from fittingroom.reporting.data_page import write_data_page
+
+    note(f"looking at {dataset.name}: neighbours and duplicates take some seconds")
+    exploration = explore(dataset, tsne=tsne)
+    note(f"{short(write_data_page(exploration, dataset, report, typed_command()))}\n")
+    return exploration
 
 
 def text(description: DatasetDescription) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
+import shlex
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,7 +27,12 @@ FullOption = Annotated[
     bool, typer.Option("--full", help="Train on the validation part too (all 60,000 images).")
 ]
 
+FormatOption = Annotated[
+    str, typer.Option("--format", help="What is written: html, md, csv, json, or several.")
+]
+
 RUNS = Path("runs")
+FORMATS = "html,json"
 
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
 _BYTES = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
@@ -40,6 +47,15 @@ def parse_size(text: str) -> int | None:
     """Bytes of `500M` or `8G` (powers of 1024); None for `none`."""
     size = _parse(text, _BYTES, "size", "500M or 8G")
     return None if size is None else int(size)
+
+
+def parse_formats(text: str) -> frozenset[str]:
+    """`html,csv` as a set."""
+    known = ("html", "md", "csv", "json")
+    asked = frozenset(name.strip().lower() for name in text.split(",") if name.strip())
+    if not asked or not asked <= set(known):
+        raise UsageError(f"--format takes {', '.join(known)} or several of them, not {text!r}.")
+    return asked
 
 
 def parse_settings(settings: list[str]) -> dict[str, Any]:
@@ -70,3 +86,8 @@ def _parse(text: str, units: dict[str, int], what: str, examples: str) -> float 
     if match is None or match[2] not in units or float(match[1]) == 0:
         raise UsageError(f"{text!r} is not a {what}; write {examples}, or none.")
     return float(match[1]) * units[match[2]]
+
+
+def typed_command() -> str:
+    """How to do it again: what was typed, without the path of the program."""
+    return shlex.join(["fittingroom", *sys.argv[1:]])

@@ -7,19 +7,25 @@ from typing import Annotated
 
 import typer
 
-from fittingroom.cli.options import RUNS, JsonOption
+from fittingroom.cli.options import FORMATS, RUNS, FormatOption, JsonOption, parse_formats
 
 
 def command(
     runs: Annotated[
         Path, typer.Argument(help="The folder of saved runs, or of one data set in it.")
     ] = RUNS,
+    formats: FormatOption = FORMATS,
     as_json: JsonOption = False,
 ) -> None:
-    """Write leaderboard.json and report.html again from the saved runs; nothing is fitted."""
-    from fittingroom.bench.leaderboard import leaderboard
-    from fittingroom.cli.show import show_leaderboard
+    """Write the table and the page again from the saved runs; nothing is fitted."""
+    from fittingroom.cli.show import note, show_comparison
+    from fittingroom.data.sources import find_again
     from fittingroom.runs.store import find_store
 
+    chosen = parse_formats(formats)
     store = find_store(runs)
-    show_leaderboard(leaderboard(store), store, as_json=as_json)
+    card = store.card
+    dataset = find_again(card.name, card.location, card.sha256)
+    if dataset is None and "html" in chosen:
+        note(f"{card.title} isn't where it was; the page has none of its images.")
+    show_comparison(store, dataset, formats=chosen, as_json=as_json)

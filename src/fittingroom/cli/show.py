@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -56,12 +57,27 @@ def show_plan(
         note(f"left out for --time-limit {duration(limit)}: {', '.join(too_long)}")
 
 
-def show_leaderboard(board: Leaderboard, store: Store, *, as_json: bool) -> None:
-    """Write `leaderboard.json` and `report.html`, print the table, say where they are."""
-    from fittingroom.reporting.report import summary, write_report
+def show_comparison(
+    store: Store, dataset: Dataset | None, *, formats: Collection[str], as_json: bool
+) -> Leaderboard:
+    """Write the comparison's files, print its table, say where they are."""
+    from fittingroom.bench.study import study
+    from fittingroom.reporting.report import Report
+    from fittingroom.reporting.tables import csv_files, leaderboard_markdown
+    from fittingroom.reporting.words import summary
 
-    json_file = store.write_text("leaderboard.json", board.to_json())
-    html_file = write_report(board, store.folder / "report.html")
+    found = study(store, dataset)
+    board = found.board
+    texts = {"leaderboard.json": board.to_json()}
+    if "json" in formats:
+        texts["study.json"] = json.dumps(found.to_dict(), indent=2, allow_nan=False) + "\n"
+    if "md" in formats:
+        texts["leaderboard.md"] = leaderboard_markdown(board)
+    if "csv" in formats:
+        texts |= csv_files(found)
+    if "html" in formats:
+        texts["report.html"] = Report(found, dataset).html()
+    files = [store.write_text(name, text) for name, text in texts.items()]
     if as_json:
         say(board.to_json().rstrip())
     else:
@@ -70,7 +86,8 @@ def show_leaderboard(board: Leaderboard, store: Store, *, as_json: bool) -> None
         say(summary(board))
         for text in board.notes:
             say(f"Note: {text}")
-    note(f"\n{_short(json_file)}\n{_short(html_file)}")
+    note("\n" + "\n".join(str(short(file)) for file in files))
+    return board
 
 
 def leaderboard_text(board: Leaderboard) -> str:
@@ -83,7 +100,8 @@ def summary_of_run(run: Run) -> str:
     """One run in a few lines."""
     record = run.record
     lines = [f"{record.label}, seed {record.asked.seed}, {record.trained_on:,} training images"]
-    for name, part in (("validation", run.validation), ("test", run.test)):
+    parts = {"validation": run.validation, "test": run.test, "out-of-fold": run.out_of_fold}
+    for name, part in parts.items():
         if part is not None:
             lines.append(f"{name} accuracy {part.correct.mean():.4f} ({len(part.labels):,} images)")
     if record.kept_epoch is not None:
@@ -92,10 +110,10 @@ def summary_of_run(run: Run) -> str:
     if record.predict_us_per_image is not None:
         speed += f", {record.predict_us_per_image:.0f} us an image to predict"
     engine = " ".join(filter(None, [record.engine, record.precision]))
-    return "\n".join([*lines, f"{speed}; {engine}", str(_short(run.folder))])
+    return "\n".join([*lines, f"{speed}; {engine}", str(short(run.folder))])
 
 
-def _short(path: Path) -> Path:
+def short(path: Path) -> Path:
     """Relative to the working folder where it lies below it."""
     path = path.resolve()
     here = Path.cwd()
