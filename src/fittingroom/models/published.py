@@ -196,9 +196,10 @@ def wide_resnet(**options: Any) -> NetworkClassifier:
 
 
 def swift_95(**options: Any) -> NetworkClassifier:
-    """``swift`` at twice the widths, for sixteen epochs. About 9 min; 0.951.
+    """``swift`` at twice the widths, for sixteen epochs. About 9 min; 0.950 hoped for.
 
-    It predicts from shifted views too, six in all where mirroring keeps the class.
+    It predicts from shifted views too, six in all where mirroring keeps the class. Not measured at
+    this length with these views yet.
     """
     return _swift({"widths": (64, 128, 256), "shift_views": True}, 16, options)
 
