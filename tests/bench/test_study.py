@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from fittingroom.bench.study import AVERAGED, Study, study
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.splits import validation_split
+from fittingroom.errors import StoreError
 from fittingroom.evaluation.calibration import fit_temperature
 from fittingroom.evaluation.metrics import accuracy, log_loss
 from fittingroom.runs.store import Store, find_store
@@ -121,3 +123,14 @@ def test_the_figures_are_json(compared: Study) -> None:
     assert plain["schema_version"] == 1
     assert [model["model"] for model in plain["models"]] == list(compared.models)
     assert set(plain["label_quality"]["test"]) == set(compared.models)
+
+
+def test_a_history_that_somebody_changed_is_one_sentence(
+    compared_runs: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(compared_runs, tmp_path / "runs")
+    store = find_store(tmp_path / "runs")
+    run = next(run for run in store.runs() if run.record.asked.model == "cnn-32")
+    (run.folder / "history.csv").write_text("epoch,train_loss\none,two\n", "utf8")
+    with pytest.raises(StoreError, match="can't be read"):
+        study(store)

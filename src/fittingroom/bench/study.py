@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from fittingroom.bench.leaderboard import Leaderboard, Pair, finished_runs, leaderboard
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.splits import validation_split
+from fittingroom.errors import StoreError
 from fittingroom.evaluation.agreement import (
     Agreement,
     agreement,
@@ -257,12 +258,18 @@ def _model(
 ) -> ModelStudy:
     first = runs[0]
     confusion = board.confusions[label]
+    try:
+        layers, history = _layers(first, len(board.class_names)), _history(first)
+    except (KeyError, TypeError, ValueError) as error:  # files that somebody changed
+        raise StoreError(
+            f"{first.folder} can't be read ({error!r}); remove it to fit it again."
+        ) from error
     return ModelStudy(
         model=label,
         seed=first.record.asked.seed,
         parameters=first.record.asked.parameters,
-        layers=_layers(first, len(board.class_names)),
-        history=_history(first),
+        layers=layers,
+        history=history,
         kept_epoch=first.record.kept_epoch,
         confusion=confusion,
         report=confusion.report(board.class_names),
