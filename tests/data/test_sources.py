@@ -16,7 +16,13 @@ from hypothesis import strategies as st
 
 from fittingroom.data import DATASETS, idx, load_dataset, sources
 from fittingroom.data.catalog import DatasetRow
-from fittingroom.data.sources import SEARCH_PATH, Place, SearchPath, find_dataset
+from fittingroom.data.sources import (
+    SEARCH_PATH,
+    Place,
+    SearchPath,
+    find_again,
+    find_dataset,
+)
 from fittingroom.errors import DataError, UnknownNameError, UsageError
 
 IMAGES, LABELS = idx.TRAIN_IMAGES, idx.TRAIN_LABELS
@@ -378,3 +384,18 @@ def test_the_logger_is_quiet_when_all_is_well(small, row, capfd):
     find_dataset(row, only(small))
     assert capfd.readouterr() == ("", "")
     assert sources.logger.name == "fittingroom.data"
+
+
+def test_a_data_set_is_found_again_only_if_it_is_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = Path(__file__).parents[1] / "data" / "fashion-mnist-small"
+    sha256 = load_dataset(small).sha256
+    monkeypatch.setenv("FITTINGROOM_DATA", str(tmp_path / "nowhere"))  # no folder: passed over
+    for name in ("fashion-mnist-small", "fashion-mnist"):
+        found = find_again(name, small, sha256)
+        assert found is not None
+        assert found.sha256 == sha256
+        assert find_again(name, small, "0" * 64) is None
+        assert find_again(name, tmp_path, sha256) is None
+    assert find_again("fashion-mnist-small", None, sha256) is None

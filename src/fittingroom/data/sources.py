@@ -6,6 +6,7 @@ import json
 import logging
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -131,14 +132,13 @@ def find_again(
     folders = [] if location is None else [Path(location)]
     if name in DATASETS:
         places = (search or SEARCH_PATH).places
-        folders += [folder for place in places for folder in place.folders(DATASETS[name])]
+        with suppress(DataError):  # a variable that names no folder leaves the others
+            folders += [folder for place in places for folder in place.folders(DATASETS[name])]
     for folder in folders:
-        try:
+        with suppress(DataError, InputError):
             found = _load_folder(folder)
-        except (DataError, InputError):
-            continue
-        if found.sha256 == sha256:
-            return found
+            if found.sha256 == sha256:
+                return found
     return None
 
 
