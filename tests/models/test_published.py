@@ -31,8 +31,8 @@ NETWORKS: dict[Builder, int] = {
     published.cnn_64_128_64: 289_610,
     published.cnn_16_32_64_128: 6_663_402,
     published.swift_90: 99_114,
-    published.swift_93: 396_330,
-    published.swift: 396_330,
+    published.swift_93: 382_378,
+    published.swift: 382_378,
     published.swift_95: 973_226,
     published.wide_resnet: 8_959_706,
 }

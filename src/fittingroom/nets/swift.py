@@ -16,7 +16,7 @@ from fittingroom.nets.whitening import Whitening
 
 
 class Swift(nn.Module):
-    """Whitened 3 × 3 patches, three pooled convolutions with batch norm, two dense layers.
+    """Whitened 3 × 3 patches, pooled convolutions with batch norm, two dense layers.
 
     The first layer isn't trained (see :class:`Whitening`). Every other convolution starts near the
     identity (Jordan 2024, arXiv 2404.00498, section 3.2). The last maps are flattened, not pooled
@@ -43,9 +43,9 @@ class Swift(nn.Module):
         image_shape: tuple[int, int] = (28, 28),
         n_classes: int = 10,
         *,
-        widths: Sequence[int] = (32, 64, 128),
+        widths: Sequence[int] = (64, 128),
         hidden: int = 256,
-        pool_first: bool = False,
+        pool_first: bool = True,
         mirror_views: bool = False,
         shift_views: bool = False,
     ) -> None:
