@@ -7,7 +7,8 @@ Each network is trained for an epoch over its share of the training images: by u
 published and with ``mixed_bfloat16`` (and ``jit_compile`` with ``--jit``), by plain PyTorch in
 float32 and with bfloat16 autocast. They take turns, several times, so that a slow minute of the
 machine strikes all of them; what is told is the ratio within a turn. A first epoch warms each of
-them up and isn't timed. Keras is at its best in the fastest of its variants.
+them up and isn't timed. Keras is at its best in the fastest of its variants. Networks that `--out`
+holds already are kept, so a long sitting may be held in parts.
 """
 
 from __future__ import annotations
@@ -146,17 +147,27 @@ def main() -> None:
             **dict.fromkeys(KERAS if options.jit else KERAS[:2], keras),
             **dict.fromkeys(PYTORCH, plain),
         }
-        found = {}
+        found: dict[str, Any] = {}
+        if options.out.exists():
+            found = json.loads(options.out.read_text(encoding="utf-8"))["keras_speedup"]
         for model in options.models.split(","):
-            found[model] = compare(model, peers, options.rounds)
+            if model not in found:
+                found[model] = compare(model, peers, options.rounds)
+                keep(options.out, found)
             medians = [found[model][kind]["median"] for kind in ("as_published", "at_its_best")]
             print(f"{model:20} {medians[0]:6.2f} {medians[1]:6.2f}", flush=True)
+    means = keep(options.out, found).values()
+    print("geometric mean      ", *(f"{mean:6.2f}" for mean in means))
+
+
+def keep(out: Path, found: dict[str, Any]) -> dict[str, float]:
+    """Write what was found so far; the geometric means over it."""
     means = {
         kind: round(statistics.geometric_mean([row[kind]["median"] for row in found.values()]), 3)
         for kind in ("as_published", "at_its_best")
     }
-    print(f"{'geometric mean':20} {means['as_published']:6.2f} {means['at_its_best']:6.2f}")
-    record.write(options.out, {"keras_speedup": found, "geometric_mean": means})
+    record.write(out, {"keras_speedup": found, "geometric_mean": means})
+    return means
 
 
 if __name__ == "__main__":

@@ -57,5 +57,5 @@ def test_whitening_takes_other_shapes_and_floats() -> None:
 
 
 def test_too_small_images_are_refused() -> None:
-    with pytest.raises(InputError, match="7×28 pixels are too small.* 3 poolings need 8 pixels"):
+    with pytest.raises(InputError, match=r"7×28 pixels are too small.* 3 poolings need 8 pixels"):
         Swift((7, 28))

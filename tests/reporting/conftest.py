@@ -7,7 +7,11 @@ import pytest
 
 from fittingroom.bench.leaderboard import Leaderboard, Pair, Row, Scores
 from fittingroom.bench.study import Study
+from fittingroom.bench.study import study as study_of
+from fittingroom.data.dataset import Dataset
 from fittingroom.evaluation.confusion import ConfusionMatrix
+from fittingroom.runs.added import add_predictions
+from fittingroom.runs.store import open_store
 
 CLASSES = ("T-shirt/top", "Pullover", "Coat", "Shirt")
 COUNTS = np.array([[90, 2, 1, 7], [3, 88, 9, 0], [0, 9, 91, 0], [14, 9, 8, 69]])
@@ -96,6 +100,31 @@ BOARD = Leaderboard(
 def board():
     """`board(rows=..., ...)`: the leaderboard with some of its fields replaced."""
     return lambda **fields: dataclasses.replace(BOARD, **fields)
+
+
+@pytest.fixture(scope="session", params=[2, 47])
+def unusual(request, small, tmp_path_factory):
+    """A study and its data set: 2 or 47 classes with names of 200 characters.
+
+    One model never predicts the last class; neither has a history.
+    """
+    classes, folder = request.param, tmp_path_factory.mktemp("unusual")
+    names = [f"{number} {'long name ' * 20}"[:199] + "." for number in range(classes)]
+    dataset = Dataset.from_arrays(
+        small.train.images,
+        np.arange(len(small.train)) % classes,
+        small.test.images,
+        np.arange(len(small.test)) % classes,
+        class_names=names,
+    )
+    store, rng = open_store(folder, dataset), np.random.default_rng(0)
+    for name, never in (("some", classes), ("never-the-last", classes - 1)):
+        noise = rng.random((len(dataset.test), classes)) + 2 * np.eye(classes)[dataset.test.labels]
+        noise[:, never:] = 0
+        probabilities = noise / noise.sum(axis=1, keepdims=True)
+        np.savez(folder / "added.npz", probabilities=probabilities)
+        add_predictions(store, dataset, name, folder / "added.npz")
+    return study_of(store, dataset), dataset
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from matplotlib.patches import Rectangle
 
 from fittingroom.evaluation.confusion import ConfusionMatrix
 from fittingroom.reporting import figures, style
+from fittingroom.reporting.references import Reference
 
 
 def written(axes):
@@ -29,6 +30,17 @@ def test_accuracy_intervals_show_every_tested_model(board):
     assert all(low < end < high for interval in intervals for end in interval)
     first, last = axes.transData.transform([(94, 0), (94, 3)])
     assert first[1] > last[1]  # the first model stands on top
+
+
+def test_what_others_reported_is_shown_where_it_is_near(board, row):
+    rows = (row("a", 0.93, 1), row("b", 0.90, 2))  # with intervals from 89.5 to 93.5
+    others = [Reference("far", "", 0.85, ""), Reference("near", "", 0.86, ""),
+              Reference("within", "", 0.92, "")]  # fmt: skip
+    axes = figures.accuracy_intervals(board(rows=rows), others).axes[0]
+    assert written(axes) == ["93.00", "90.00", "near 86.0", "within 92.0"]
+    dotted = [line.get_xdata()[0] for line in axes.lines if line.get_linestyle() == ":"]
+    assert dotted == [86, 92]
+    assert figures.accuracy_intervals(board(rows=()), others)
 
 
 def test_blue_are_the_first_and_those_like_it(board, row):

@@ -96,6 +96,15 @@ def test_nothing_sticks_out_of_the_window(
     assert width <= size[0]
 
 
+def test_long_names_do_not_stick_out_either(
+    browser: Any, unusual: tuple[Study, Dataset], tmp_path: Path
+) -> None:
+    opened(browser, Report(*unusual).save(tmp_path / "report.html"), PHONE)
+    browser.execute_script("for (const d of document.querySelectorAll('details')) d.open = true")
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= PHONE[0]
+    assert browser.get_log("browser") == []
+
+
 def test_the_leaderboard_is_sorted_by_the_buttons_of_its_head(
     browser: Any, pages: dict[str, Path]
 ) -> None:

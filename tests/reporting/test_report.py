@@ -242,6 +242,26 @@ def test_the_page_does_without_the_data(compared):
     assert "What it takes for what" in Page(html).text
 
 
+def test_few_and_many_classes_with_long_names(unusual):
+    html = render(*unusual)
+    page = Page(html)
+    names = unusual[1].class_names
+    assert all(page.text.count(name) >= 4 for name in names)
+    assert len(html.encode()) < 5_000_000
+    never = [row for table in page.tables for row in table if row[0] == names[-1]]
+    assert ["–", "0.000", "0.000"] in [row[1:4] for row in never]  # nothing to be precise about
+    assert "How it learned" not in page.text
+
+
+def test_what_others_reported_stands_beside_fashion_mnist_alone(study):
+    html = render(study())
+    assert "83.5%: People without fashion expertise" in Page(html).text
+    assert ">makers' SVM 89.7</text>" in html
+    others = render(study(dataset_name="somebody's"))
+    assert "People without fashion" not in others
+    assert "makers" not in others
+
+
 def test_no_two_parts_share_a_name(whole):
     names = [value for _, name, value in Page(whole).attributes if name == "id"]
     assert len(names) == len(set(names))

@@ -1,5 +1,12 @@
 """words.py: what is said follows from the figures."""
 
+import dataclasses
+
+import numpy as np
+import pytest
+
+from fittingroom.bench.study import PairStudy
+from fittingroom.reporting import words
 from fittingroom.reporting.words import fitted, listed, summary
 
 
@@ -44,3 +51,24 @@ def test_lists():
         "a and b",
         "a, b and c",
     ]
+
+
+def test_a_close_pair_is_told_from_the_second_s_side(board):
+    pair = board().pairs[1]  # cnn-32 is 0.17 points behind svm-rbf
+    found = PairStudy(pair, fixed=np.arange(1200), broken=np.arange(7))
+    assert words.close_pair(found) == (
+        "svm-rbf is 0.17 points ahead of cnn-32 (95% interval −0.33 to 0.67, p 0.50 after Holm's "
+        "correction). Of their first fits, svm-rbf is right on 1,200 images that cnn-32 gets "
+        "wrong, and wrong on 7 that cnn-32 gets right."
+    )
+    behind = dataclasses.replace(pair, difference=0.0017)
+    assert " 0.17 points behind cnn-32 " in words.close_pair(
+        dataclasses.replace(found, pair=behind)
+    )
+
+
+@pytest.mark.parametrize(
+    ("p", "said"), [(0.00004, "< 0.0001"), (0.0041, "0.0041"), (0.049, "0.05"), (1.0, "1.00")]
+)
+def test_p_values_have_the_digits_that_mean_something(p, said):
+    assert words.p_value(p) == said

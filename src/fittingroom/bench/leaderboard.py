@@ -160,6 +160,11 @@ def leaderboard(store: Store) -> Leaderboard:
     StoreError
         When a file of the store is damaged.
     """
+    return leaderboard_and_runs(store)[0]
+
+
+def leaderboard_and_runs(store: Store) -> tuple[Leaderboard, dict[str, list[Run]]]:
+    """The table, and by row the runs of those that have all of their own; the same is raised."""
     comparison = Comparison.load(store)
     saved = store.runs()
     groups = _groups(store, comparison, saved)
@@ -173,7 +178,7 @@ def leaderboard(store: Store) -> Leaderboard:
     order = {label: position for position, label in enumerate(ranking.order)}
     rows.sort(key=lambda row: order.get(row.model, len(order)))
     runs = [run for found in finished.values() for run in found]
-    return Leaderboard(
+    board = Leaderboard(
         dataset_name=store.card.name,
         dataset_title=store.card.title,
         dataset_sha256=store.card.sha256,
@@ -195,17 +200,7 @@ def leaderboard(store: Store) -> Leaderboard:
         },
         environment={k: str(v) for k, v in (runs[0].record.environment if runs else {}).items()},
     )
-
-
-def finished_runs(store: Store) -> dict[str, list[Run]]:
-    """The runs of every row of the table that has all of its own, by the row's name.
-
-    Raises
-    ------
-    StoreError
-        When a file of the store is damaged.
-    """
-    return _finished(_groups(store, Comparison.load(store), store.runs()))
+    return board, finished
 
 
 _Groups = Mapping[str, tuple[Entry, Sequence[Run | None]]]

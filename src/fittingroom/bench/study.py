@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fittingroom.bench.leaderboard import Leaderboard, Pair, finished_runs, leaderboard
+from fittingroom.bench.leaderboard import Leaderboard, Pair, leaderboard_and_runs
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.splits import validation_split
 from fittingroom.errors import StoreError
@@ -230,10 +230,10 @@ def study(store: Store, dataset: Dataset | None = None) -> Study:
     ------
     StoreError : a file of the store is damaged
     """
-    board = leaderboard(store)
+    board, finished = leaderboard_and_runs(store)
     runs = {
         label: found
-        for label, found in finished_runs(store).items()
+        for label, found in finished.items()
         if all(run.test is not None for run in found)
     }
     order = [row.model for row in board.rows if row.model in runs]

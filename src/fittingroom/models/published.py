@@ -219,7 +219,7 @@ def _swift(net: dict[str, Any], epochs: int, options: dict[str, Any]) -> Network
         augmentation="crop-flip",
     )
     mirror = options.setdefault("mirror_keeps_class", False)
-    # Said in full, so that a run which was saved says what was fitted, whatever the defaults become.
+    # Said in full: a saved run says what was fitted, whatever the defaults become.
     net = {"widths": (64, 128), "pool_first": True, "mirror_views": mirror, **net}
     return _classifier("swift", net, recipe, options)
 

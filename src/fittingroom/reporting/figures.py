@@ -19,6 +19,7 @@ from fittingroom.reporting.style import INK, MUTED, ON_DARK, RIGHT, STYLE, WRONG
 
 if TYPE_CHECKING:
     from fittingroom.bench.leaderboard import Leaderboard, Row
+    from fittingroom.reporting.references import Reference
 
 # Where a name may stand beside its point: alignment and offset in pixels, best first.
 _PLACES = tuple(
@@ -33,10 +34,11 @@ _SHORT_TICKS = (1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 SIGNIFICANT = 0.05
 
 
-def accuracy_intervals(leaderboard: Leaderboard) -> Figure:
+def accuracy_intervals(leaderboard: Leaderboard, references: Sequence[Reference] = ()) -> Figure:
     """Test accuracy with its 95% interval, one line a model, in the leaderboard's order.
 
-    Blue are the first model and those that can't be told apart from it.
+    Blue are the first model and those that can't be told apart from it. Dotted are the
+    `references` that lie no farther from the models than these do from one another.
     """
     rows = _tested(leaderboard)
     alike = {rows[0].model, *rows[0].indistinguishable_from} if rows else set()
@@ -53,6 +55,7 @@ def accuracy_intervals(leaderboard: Leaderboard) -> Figure:
                 f"{100 * row.test.accuracy:.2f}", (high, y), (7, 0), textcoords="offset points",
                 va="center", fontsize=10,
             )  # fmt: skip
+        _refer(axes, rows, references)
         axes.set_yticks(range(len(rows)), shortened([row.model for row in rows], 40))
         axes.tick_params(axis="y", labelcolor=INK)
         axes.set_ylim(len(rows) - 0.4, -0.6)
@@ -61,6 +64,23 @@ def accuracy_intervals(leaderboard: Leaderboard) -> Figure:
         axes.grid(axis="x")
         axes.set_axisbelow(True)
     return figure
+
+
+def _refer(axes: Axes, rows: Sequence[Row], references: Sequence[Reference]) -> None:
+    """Lines at what others reported; their names stand above, every other one higher."""
+    ends = [end for row in rows if row.test for end in row.test.ci95]
+    if not ends:
+        return
+    low, high = 2 * min(ends) - max(ends), 2 * max(ends) - min(ends)
+    shown = [reference for reference in references if low <= reference.accuracy <= high]
+    for place, reference in enumerate(shown):
+        x = 100 * reference.accuracy
+        axes.axvline(x, color=MUTED, linewidth=1.2, linestyle=":")
+        axes.annotate(
+            f"{reference.name} {x:.1f}", (x, 1), (0, 4 + 11 * (place % 2)),
+            xycoords=("data", "axes fraction"), textcoords="offset points",
+            ha="center", va="bottom", fontsize=9, color=MUTED,
+        )  # fmt: skip
 
 
 def accuracy_against_time(leaderboard: Leaderboard) -> Figure | None:

@@ -72,14 +72,10 @@ def _environment() -> Environment:
         microseconds=lambda time: f"{time:.1f}" if time < 9.95 else f"{time:,.0f}",
         duration=duration,
         fitted=words.fitted,
-        p_value=_p_value,
+        p_value=words.p_value,
     )
     return environment
 
 
 def _asset(name: str) -> Markup:
     return Markup(files(__package__).joinpath(f"templates/{name}").read_text("utf8"))
-
-
-def _p_value(p: float) -> str:
-    return "< 0.0001" if p < 0.0001 else f"{p:.4f}" if p < 0.01 else f"{p:.2f}"

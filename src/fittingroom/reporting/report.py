@@ -14,6 +14,7 @@ from fittingroom.reporting import figures, images, words
 from fittingroom.reporting.gallery import gallery
 from fittingroom.reporting.model_section import section_of
 from fittingroom.reporting.page import Captioned, Picture, draw, percent, points, render_page
+from fittingroom.reporting.references import REFERENCES
 from fittingroom.runs.store import write_text
 
 if TYPE_CHECKING:
@@ -97,29 +98,9 @@ def render(study: Study, dataset: Dataset | None = None) -> str:
         train_suspects_finding=words.train_suspects(study),
         sensitivity=study.sensitivity,
         sensitivity_finding=words.sensitivity(study),
-        references=REFERENCES if board.dataset_name == "fashion-mnist" else (),
+        references=REFERENCES.get(board.dataset_name, ()),
         cite=words.cite(board),
     )
-
-
-#: What else is known of this test split: who says so, what they reached, where it is said.
-REFERENCES = (
-    (
-        "People without fashion expertise, on 1,000 of the test images",
-        0.835,
-        "the data set's makers, zalandoresearch/fashion-mnist, README",
-    ),
-    (
-        "The makers' own support vector machine, chosen on the test images",
-        0.897,
-        "Xiao, Rasul and Vollgraf 2017, arXiv 1708.07747, table 3",
-    ),
-    (
-        "The makers' network of two convolutions, best test reading of its training",
-        0.916,
-        "zalandoresearch/fashion-mnist, README, “2 Conv+pooling”",
-    ),
-)
 
 
 def _overview(board: Leaderboard) -> list[Picture]:
@@ -129,11 +110,11 @@ def _overview(board: Leaderboard) -> list[Picture]:
     pictures = [
         draw(
             "Accuracy, with what chance leaves open",
-            figures.accuracy_intervals(board),
+            figures.accuracy_intervals(board, REFERENCES.get(board.dataset_name, ())),
             f"Test accuracy with 95% intervals: {_spoken(tested)}.",
             "The line is the 95% interval. Blue: the first model and those that can't be told "
             "apart from it. Intervals that overlap decide nothing: models are compared image by "
-            "image, which tells more.",
+            "image, which tells more. Dotted: what others reported, where that is near.",
         )
     ]
     caption = (
@@ -210,11 +191,7 @@ def _close_pair(pair: PairStudy, study: Study, dataset: Dataset | None) -> dict[
     return {
         "a": pair.pair.a,
         "b": pair.pair.b,
-        "difference": -100 * pair.pair.difference,
-        "ci95": (-pair.pair.ci95[1], -pair.pair.ci95[0]),
-        "p_holm": pair.pair.p_holm,
-        "n_fixed": len(pair.fixed),
-        "n_broken": len(pair.broken),
+        "finding": words.close_pair(pair),
         "by_class": by_class,
         "fixed": gallery(study, dataset, pair.fixed[:FIXED], pair.pair.a),
         "broken": gallery(study, dataset, pair.broken[:FIXED], pair.pair.b),
@@ -230,7 +207,7 @@ def _train_suspects(study: Study, dataset: Dataset | None) -> list[Captioned]:
     for position, given, suggested, confidence in zip(
         found.positions[:SUSPECTS], found.given, found.suggested, found.confidence, strict=False
     ):
-        caption = f"{position:,}: {names[given]} / {names[suggested]}? / {confidence:.0%}"
+        caption = f"{position:,}: {names[given]} → {names[suggested]}? {confidence:.0%}"
         image = images.picture(np.asarray(dataset.train.images[position]), caption)
         shown.append(Captioned(image, caption))
     return shown

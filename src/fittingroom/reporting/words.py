@@ -11,7 +11,7 @@ import numpy as np
 if TYPE_CHECKING:
     from fittingroom.bench.explore import Exploration
     from fittingroom.bench.leaderboard import Leaderboard, Pair, Row
-    from fittingroom.bench.study import ModelStudy, Study
+    from fittingroom.bench.study import ModelStudy, PairStudy, Study
     from fittingroom.evaluation.confusion import ConfusionMatrix
 
 
@@ -75,6 +75,18 @@ def most_different(study: Study) -> str:
     return (
         f"{names[i]} and {names[j]} have least in common: {shared[i, j]:.0%} of the images that "
         "either gets wrong, both do."
+    )
+
+
+def close_pair(found: PairStudy) -> str:
+    """By how much the second of two models is ahead or behind, and on how many images."""
+    pair, points = found.pair, -100 * found.pair.difference
+    low, high = (f"{-100 * end:.2f}".replace("-", "−") for end in reversed(pair.ci95))
+    lead = f"{abs(points):.2f} points {'ahead of' if points > 0 else 'behind'} {pair.a}"
+    return (
+        f"{pair.b} is {lead} (95% interval {low} to {high}, p {p_value(pair.p_holm)} after Holm's "
+        f"correction). Of their first fits, {pair.b} is right on {len(found.fixed):,} images that "
+        f"{pair.a} gets wrong, and wrong on {len(found.broken):,} that {pair.a} gets right."
     )
 
 
@@ -142,7 +154,7 @@ def calibration(model: ModelStudy) -> str:
     assert found is not None
     before, after = (r.expected_calibration_error for r in (found.before, found.after))
     bias = float(np.nansum(found.before.counts * (found.before.confidence - found.before.accuracy)))
-    kind = "surer than it is right" if bias > 0 else "right more often than it is sure"
+    kind = "surer than it is right" if bias > 0 else "right more often than its probabilities say"
     return (
         f"It is {kind}: expected calibration error {100 * before:.1f}%, and {100 * after:.1f}% at "
         f"temperature {found.temperature:.2f}."
@@ -212,6 +224,11 @@ def searched(exploration: Exploration) -> str:
     """How many images neighbours were looked for among."""
     train, test = exploration.searched["train"], exploration.searched["test"]
     return f"{train:,} training images and {test:,} test images"
+
+
+def p_value(p: float) -> str:
+    """As many digits as mean anything."""
+    return "< 0.0001" if p < 0.0001 else f"{p:.4f}" if p < 0.01 else f"{p:.2f}"
 
 
 def listed(names: Sequence[str]) -> str:
