@@ -96,7 +96,8 @@ def swift_table(rows: dict[str, Any]) -> list[str]:
     return lines + [
         f"| `{preset}` | {row['accuracy_mean']:.4f}"
         + (f" ± {row['accuracy_sd']:.4f}" if row["accuracy_sd"] is not None else "")
-        + f" | {row['seeds']} | {row['multiple_of_k']:.2f} |"
+        + f" | {row['seeds']} | {row['multiple_of_k']:.2f} ({row['least_multiple']:.2f} to "
+        f"{row['largest_multiple']:.2f}) |"
         for preset, row in rows.items()
     ]
 
