@@ -158,7 +158,7 @@ def _draw_bars(axes: Axes, lengths: NDArray[np.floating], colors: Sequence[str])
 # belong, since matplotlib's own layout would take most of a page's time.
 _COLUMNS = 5
 _WIDE, _HIGH, _IMAGE = 1.7, 1.5, 0.7
-_NAMES, _BETWEEN, _TITLE, _TICKS = 0.95, 0.2, 0.4, 0.3
+_NAMES, _BETWEEN, _TITLE, _TICKS = 0.95, 0.3, 0.4, 0.3
 
 
 def _panels(
@@ -176,7 +176,7 @@ def _panels(
         x, y = _NAMES + column * (_WIDE + _BETWEEN), height - (row + 1) * each + _TICKS
         below = figure.add_axes((x / width, y / height, _WIDE / width, _HIGH / height))
         below.set_xlim(0, 100)
-        below.set_xticks([0, 50, 100])
+        below.set_xticks([0, 50, 100], ["0", "50", "100"], fontsize=8)
         below.tick_params(axis="y", length=0)
         panels.append(below)
         if images and (image := images[place]) is not None:
