@@ -58,4 +58,4 @@ def test_whitening_takes_other_shapes_and_floats() -> None:
 
 def test_too_small_images_are_refused() -> None:
     with pytest.raises(InputError, match=r"7×28 pixels are too small.* 3 poolings need 8 pixels"):
-        Swift((7, 28))
+        Swift((7, 28), widths=(4, 8), pool_first=True)

@@ -160,14 +160,18 @@ def leaderboard(store: Store) -> Leaderboard:
     StoreError
         When a file of the store is damaged.
     """
-    return leaderboard_and_runs(store)[0]
+    return leaderboard_and_runs(store, store.runs())[0]
 
 
-def leaderboard_and_runs(store: Store) -> tuple[Leaderboard, dict[str, list[Run]]]:
-    """The table, and by row the runs of those that have all of their own; the same is raised."""
+def leaderboard_and_runs(
+    store: Store, saved: Sequence[Run]
+) -> tuple[Leaderboard, dict[str, list[Run]]]:
+    """The table, and by row the runs of those that have all of their own; the same is raised.
+
+    `saved` are the store's runs, read once for all that is computed from them.
+    """
     comparison = Comparison.load(store)
-    saved = store.runs()
-    groups = _groups(store, comparison, saved)
+    groups = _groups(comparison, saved)
     finished = _finished(groups)
     tested = {label: [run.test for run in runs] for label, runs in finished.items()}
     parts = {label: [p for p in found if p is not None] for label, found in tested.items()}
@@ -206,14 +210,21 @@ def leaderboard_and_runs(store: Store) -> tuple[Leaderboard, dict[str, list[Run]
 _Groups = Mapping[str, tuple[Entry, Sequence[Run | None]]]
 
 
-def _groups(store: Store, comparison: Comparison | None, saved: Sequence[Run]) -> _Groups:
+def _groups(comparison: Comparison | None, saved: Sequence[Run]) -> _Groups:
     """The rows of the table with their runs; None for a run that isn't there."""
+    known = {(asked.model, asked.folder_name): run for run in saved if (asked := run.record.asked)}
     if comparison is None:
         entries = _entries_of(saved)
     else:
         added = [run for run in saved if run.record.family == "added"]
         entries = [*comparison.entries, *_entries_of(added)]
-    return {entry.label: (entry, _runs_of(store, entry)) for entry in entries}
+    return {
+        entry.label: (
+            entry,
+            [known.get((entry.model, f"{entry.key}-s{seed}")) for seed in entry.seeds],
+        )
+        for entry in entries
+    }
 
 
 def _finished(groups: _Groups) -> dict[str, list[Run]]:
@@ -251,10 +262,6 @@ def _entries_of(runs: Sequence[Run]) -> list[Entry]:
 
 def _kind(asked: Asked) -> str:
     return "full" if asked.full else "tested" if asked.reads_test else "no test"
-
-
-def _runs_of(store: Store, entry: Entry) -> list[Run | None]:
-    return [store.get(entry.model, entry.key, seed) for seed in entry.seeds]
 
 
 def _ranking(groups: _Groups, parts: Mapping[str, Sequence[Part]]) -> Ranking:

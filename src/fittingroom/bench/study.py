@@ -230,14 +230,18 @@ def study(store: Store, dataset: Dataset | None = None) -> Study:
     ------
     StoreError : a file of the store is damaged
     """
-    board, finished = leaderboard_and_runs(store)
+    saved = store.runs()
+    board, finished = leaderboard_and_runs(store, saved)
     runs = {
         label: found
         for label, found in finished.items()
         if all(run.test is not None for run in found)
     }
     order = [row.model for row in board.rows if row.model in runs]
-    models = {label: _model(label, runs[label], board, dataset) for label in order}
+    unseen = None  # the even positions of those that nothing else is chosen by
+    if dataset is not None:
+        unseen = validation_split(dataset.train.labels).calibrate[::2]
+    models = {label: _model(label, runs[label], board, unseen) for label in order}
     labels = _test(runs[order[0]][0]).labels if order else np.empty(0, np.int64)
     probabilities = {label: model.probabilities for label, model in models.items()}
     return Study(
@@ -248,13 +252,13 @@ def study(store: Store, dataset: Dataset | None = None) -> Study:
         agreement=agreement(probabilities, labels) if models else None,
         wrong_for_all=wrong_for_all([*probabilities.values()], labels) if models else labels,
         average=_average(runs, models, labels),
-        train_suspects=_train_suspects(store),
+        train_suspects=_train_suspects(saved),
         sensitivity=_sensitivity(models, labels),
     )
 
 
 def _model(
-    label: str, runs: Sequence[Run], board: Leaderboard, dataset: Dataset | None
+    label: str, runs: Sequence[Run], board: Leaderboard, unseen: NDArray[np.int64] | None
 ) -> ModelStudy:
     first = runs[0]
     confusion = board.confusions[label]
@@ -274,7 +278,7 @@ def _model(
         confusion=confusion,
         report=confusion.report(board.class_names),
         probabilities=_test(first).probabilities,
-        calibration=_calibration(first, dataset),
+        calibration=_calibration(first, unseen),
     )
 
 
@@ -313,12 +317,12 @@ def _history(run: Run) -> tuple[EpochFigures, ...]:
     )
 
 
-def _calibration(run: Run, dataset: Dataset | None) -> Calibration | None:
+def _calibration(run: Run, unseen: NDArray[np.int64] | None) -> Calibration | None:
+    """`unseen` are the validation images to fit the temperature on."""
     validation, test = run.validation, _test(run)
-    if dataset is None or validation is None:
+    if unseen is None or validation is None:
         return None
-    calibrate = validation_split(dataset.train.labels).calibrate[::2]  # its even positions
-    chosen = np.isin(validation.index, calibrate)
+    chosen = np.isin(validation.index, unseen)
     temperature = fit_temperature(validation.probabilities[chosen], validation.labels[chosen])
     return Calibration(
         temperature=temperature,
@@ -364,9 +368,9 @@ def _average(
     )
 
 
-def _train_suspects(store: Store) -> TrainSuspects | None:
-    """The training labels that the store's cross-validated models contradict together."""
-    runs = [run for run in store.runs() if run.record.asked.folds]
+def _train_suspects(saved: Sequence[Run]) -> TrainSuspects | None:
+    """The training labels that cross-validated models contradict together."""
+    runs = [run for run in saved if run.record.asked.folds]
     parts = [part for run in runs if (part := run.out_of_fold)]
     if not parts:
         return None

@@ -218,7 +218,7 @@ def _swift(net: dict[str, Any], epochs: int, options: dict[str, Any]) -> Network
         augmentation="crop-flip",
     )
     mirror = options.setdefault("mirror_keeps_class", False)
-    # Said in full: a saved run says what was fitted, whatever the defaults become.
+    # Said in full, since the defaults are those of runs that were saved before there was a choice.
     net = {"widths": (64, 128), "pool_first": True, "mirror_views": mirror, **net}
     return _classifier("swift", net, recipe, options)
 

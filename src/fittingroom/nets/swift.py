@@ -43,9 +43,9 @@ class Swift(nn.Module):
         image_shape: tuple[int, int] = (28, 28),
         n_classes: int = 10,
         *,
-        widths: Sequence[int] = (64, 128),
+        widths: Sequence[int] = (32, 64, 128),
         hidden: int = 256,
-        pool_first: bool = True,
+        pool_first: bool = False,
         mirror_views: bool = False,
         shift_views: bool = False,
     ) -> None:
