@@ -8,7 +8,7 @@ import pytest
 
 from fittingroom.errors import InputError
 from fittingroom.evaluation import label_quality
-from fittingroom.evaluation.label_quality import confident_joint, label_suspects
+from fittingroom.evaluation.label_quality import confident_class, label_suspects
 
 CLASSES = 4
 
@@ -48,15 +48,15 @@ def test_exchanged_labels_are_found(either: bool) -> None:
     assert (np.diff(found.confidence) >= 0).all()
 
 
-def test_the_confident_joint_by_hand() -> None:
+def test_confident_classes_by_hand() -> None:
     probabilities = np.array([[0.9, 0.1], [0.7, 0.3], [0.2, 0.8], [0.1, 0.9], [0.9, 0.1]])
     labels = np.array([0, 0, 1, 1, 1])  # thresholds: 0.8 for class 0, 0.6 for class 1
-    assert confident_joint(probabilities, labels).tolist() == [[1, 0], [1, 2]]
+    assert confident_class(probabilities, labels).tolist() == [0, -1, 1, 1, 0]
 
 
 def test_a_class_without_images_has_no_threshold() -> None:
     with pytest.raises(InputError, match="class 1 has no image"):
-        confident_joint(np.full((2, 2), 0.5), np.array([0, 0]))
+        confident_class(np.full((2, 2), 0.5), np.array([0, 0]))
 
 
 def test_labels_that_nothing_speaks_against(either: bool) -> None:

@@ -8,7 +8,8 @@ from scipy.special import softmax
 from sklearn.svm import SVC, LinearSVC
 
 from fittingroom.data.dataset import Dataset
-from fittingroom.models.calibrated_svm import CalibratedSVM, best_temperature, one_vs_one_scores
+from fittingroom.evaluation.calibration import best_temperature
+from fittingroom.models.calibrated_svm import CalibratedSVM, one_vs_one_scores
 
 
 @pytest.fixture(scope="module")
@@ -49,14 +50,14 @@ def test_the_temperature_that_made_the_labels_is_found(truth: float) -> None:
     random = np.random.default_rng(0)
     logits = 2 * random.normal(size=(20_000, 5))
     labels = (random.random((20_000, 1)) > softmax(logits, axis=1).cumsum(axis=1)).sum(axis=1)
-    assert best_temperature(logits * truth, labels) == pytest.approx(truth, rel=0.03)
+    assert best_temperature(logits * truth, labels, 0.01, 100) == pytest.approx(truth, rel=0.03)
 
 
 def test_scores_that_say_nothing_get_a_finite_temperature() -> None:
     labels = np.array([0, 1] * 10)
-    assert 0 < best_temperature(np.zeros((20, 2)), labels) < np.inf
+    assert 0 < best_temperature(np.zeros((20, 2)), labels, 0.01, 100) < np.inf
     perfect = np.eye(2)[labels] * 1e6
-    assert 0 < best_temperature(perfect, labels) < np.inf
+    assert 0 < best_temperature(perfect, labels, 0.01, 100) < np.inf
 
 
 @pytest.mark.parametrize("estimator", [SVC(C=10), LinearSVC(dual=False)], ids=["rbf", "linear"])
@@ -68,7 +69,7 @@ def test_probabilities_are_calibrated_on_images_never_seen(estimator: Any, array
     np.testing.assert_allclose(
         model.predict_proba(test), softmax(scores / model.temperature_, axis=1), atol=1e-6
     )
-    at_its_best = best_temperature(scores, test_labels)
+    at_its_best = best_temperature(scores, test_labels, 0.01, 100)
     assert calibrated < log_loss(softmax(scores / at_its_best, axis=1), test_labels) + 0.05
     for wrong in (model.temperature_ / 3, model.temperature_ * 3):
         assert calibrated < log_loss(softmax(scores / wrong, axis=1), test_labels)

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 
 from fittingroom.bench.study import Calibration, EpochFigures, Study
@@ -11,13 +10,6 @@ from fittingroom.evaluation.calibration import reliability
 from fittingroom.evaluation.confusion import ConfusionMatrix
 from fittingroom.models.layers import layers_of
 from fittingroom.reporting import model_figures, style
-
-
-def bars_of(axes: Axes) -> tuple[list[float], list[str]]:
-    """Lengths and colours of the bars in one small picture."""
-    (bars,) = axes.collections
-    lengths = [float(path.vertices[:, 0].max()) for path in bars.get_paths()]
-    return lengths, [to_hex(color) for color in bars.get_facecolor()]  # type: ignore[arg-type]
 
 
 def history(*validation: float | None) -> list[EpochFigures]:
@@ -68,14 +60,17 @@ def test_a_histogram_a_class(examples: bool) -> None:
     matrix = ConfusionMatrix(np.array([[3, 1, 0], [0, 4, 0], [0, 0, 0]]))
     images = [np.zeros((4, 4), np.uint8), None, None] if examples else []
     figure = model_figures.class_histograms(matrix, ["a", "b", "c" * 30], images)
-    histograms = [axes for axes in figure.axes if axes.collections]
+    histograms = [axes for axes in figure.axes if axes.patches]
     assert len(figure.axes) == 3 + examples
     assert [axes.get_title() for axes in histograms] == [
         "a\nF1 0.857",
         "b\nF1 0.889",
         "cccccccccc…\nF1 –",
     ]
-    assert bars_of(histograms[0]) == ([75, 25, 0], [style.RIGHT, style.WRONG, style.WRONG])
+    first = histograms[0].patches
+    assert [bar.get_width() for bar in first] == [75, 25, 0]
+    assert to_hex(first[0].get_facecolor()) == style.RIGHT
+    assert to_hex(first[1].get_facecolor()) == style.WRONG
 
 
 @pytest.mark.parametrize("images", [False, True])
@@ -85,11 +80,12 @@ def test_bars_of_some_images(images: bool) -> None:
     figure = model_figures.probability_bars(
         probabilities, [2, 0], ["a", "b", "c"], shown, ["7", "1,234"]
     )
-    bars = [axes for axes in figure.axes if axes.collections]
+    bars = [axes for axes in figure.axes if axes.patches]
     assert len(figure.axes) == 2 + 2 * images
     assert [axes.get_title() for axes in bars] == ["7", "1,234"]
-    np.testing.assert_allclose(bars_of(bars[0])[0], [10, 65, 25])
-    assert [bars_of(axes)[1].index(style.RIGHT) for axes in bars] == [2, 0]
+    np.testing.assert_allclose([bar.get_width() for bar in bars[0].patches], [10, 65, 25])
+    colors = [[to_hex(bar.get_facecolor()) for bar in axes.patches] for axes in bars]
+    assert [each.index(style.RIGHT) for each in colors] == [2, 0]
 
 
 def test_every_network_of_the_study_can_be_drawn(compared: Study) -> None:

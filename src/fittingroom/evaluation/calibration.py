@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax, softmax
 
 from fittingroom.errors import InputError
 from fittingroom.evaluation.frames import frame
@@ -109,13 +110,22 @@ def fit_temperature(probabilities: NDArray[np.floating], labels: NDArray[np.inte
     `probabilities` is (n, c), `labels` (n,) in 0..c-1. Raises InputError for anything else.
     """
     correctness(probabilities, labels)
-    logits = _logarithms(probabilities)
+    return best_temperature(_logarithms(probabilities), labels, COLDEST, HOTTEST)
+
+
+def best_temperature(
+    logits: NDArray[np.floating], labels: NDArray[np.integer], coldest: float, hottest: float
+) -> float:
+    """The temperature between two for which softmax(logits / T) has the least mean log loss.
+
+    `logits` is (n, c), `labels` (n,) in 0..c-1.
+    """
 
     def loss(exponent: float) -> float:
-        scaled = _log_softmax(logits / np.exp(exponent))
-        return float(-scaled[np.arange(len(labels)), labels].mean())
+        scaled = log_softmax(logits / np.exp(exponent), axis=1)
+        return -float(scaled[np.arange(len(labels)), labels].mean())
 
-    bounds = np.log(COLDEST), np.log(HOTTEST)
+    bounds = np.log(coldest), np.log(hottest)
     return float(np.exp(minimize_scalar(loss, bounds=bounds, method="bounded").x))
 
 
@@ -126,16 +136,10 @@ def at_temperature(probabilities: NDArray[np.floating], temperature: float) -> N
     """
     if not temperature > 0:
         raise InputError(f"a temperature must be above 0, not {temperature}.")
-    scaled: NDArray[np.float64] = np.exp(_log_softmax(_logarithms(probabilities) / temperature))
-    return scaled
+    return np.asarray(softmax(_logarithms(probabilities) / temperature, axis=1))
 
 
 def _logarithms(probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
     # Float32 gives 0 to what was merely small, and 0 would stay 0 at any temperature.
     clipped = np.clip(probabilities, CLIP, 1.0, dtype=np.float64)
     return np.asarray(np.log(clipped))
-
-
-def _log_softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)))

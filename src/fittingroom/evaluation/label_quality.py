@@ -61,8 +61,8 @@ def label_suspects(
 ) -> LabelSuspects:
     """Find the labels that out-of-sample probabilities contradict.
 
-    By cleanlab's ``find_label_issues`` where cleanlab is installed, by :func:`confident_joint`
-    where it isn't: then a suspect is an image that is counted for another class than its own.
+    By cleanlab's ``find_label_issues`` where cleanlab is installed, by :func:`confident_class`
+    where it isn't: then a suspect is an image that is confidently of another class than its own.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def label_suspects(
     if find_spec("cleanlab"):
         found, method = _by_cleanlab(probabilities, labels), "cleanlab's find_label_issues"
     else:
-        counted = _confident_class(probabilities, labels)
+        counted = confident_class(probabilities, labels)
         found = np.flatnonzero((counted >= 0) & (counted != labels))
         method = "confident learning: sure of another class by that class's own threshold"
     confidence = of_label(probabilities, labels)
@@ -93,27 +93,15 @@ def label_suspects(
     )
 
 
-def confident_joint(
+def confident_class(
     probabilities: NDArray[np.floating], labels: NDArray[np.integer]
 ) -> NDArray[np.int64]:
-    """Images (c, c) by given label and by the class that they are confidently of.
+    """The class (n,) that each image is confidently of; -1 for none.
 
-    An image is confidently of a class if it gets at least the mean probability that images with
-    that label get; of several such classes the most probable counts, and of none the image is left
-    out. Northcutt, Jiang and Chuang 2021, "Confident Learning", arXiv 1911.00068, equation 1.
+    That is a class of which it gets at least the mean probability that images with that label get;
+    of several such classes the most probable. Northcutt, Jiang and Chuang 2021, "Confident
+    Learning", arXiv 1911.00068, equation 1. Raises InputError where a class has no image.
     """
-    correctness(probabilities, labels)
-    counted = _confident_class(probabilities, labels)
-    known = counted >= 0
-    c = probabilities.shape[1]
-    cells = labels[known].astype(np.int64) * c + counted[known]
-    return np.bincount(cells, minlength=c * c).reshape(c, c)
-
-
-def _confident_class(
-    probabilities: NDArray[np.floating], labels: NDArray[np.integer]
-) -> NDArray[np.int64]:
-    """The class (n,) that each image is confidently of; -1 for none."""
     counts = np.bincount(labels, minlength=probabilities.shape[1])
     if counts.min() == 0:
         raise InputError(f"class {counts.argmin()} has no image, so it has no threshold.")

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax, softmax
+from scipy.special import softmax
 from sklearn.base import BaseEstimator, clone
 from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.model_selection import StratifiedShuffleSplit
 from sklearn.svm import SVC
 
+from fittingroom.evaluation.calibration import best_temperature
 from fittingroom.models.engine import Engine, fit_with
 from fittingroom.models.pixel_classifier import PixelClassifier
 
@@ -86,24 +86,8 @@ class CalibratedSVM(PixelClassifier):
         if len(np.unique(codes[twin])) < n_classes:
             return 1.0
         fitted, _ = fit_with(self.engine, clone(self.estimator), inputs[twin], codes[twin])
-        return best_temperature(_columns(self._scores(fitted, inputs[held_out])), codes[held_out])
-
-
-def best_temperature(scores: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
-    """The T in 0.01..100 for which softmax(scores / T) has the least mean log loss.
-
-    Parameters
-    ----------
-    scores : (n, classes)
-    labels : (n,) columns of `scores`
-    """
-
-    def log_loss(log_temperature: float) -> float:
-        log_probabilities = log_softmax(scores / np.exp(log_temperature), axis=1)
-        return -float(log_probabilities[np.arange(len(labels)), labels].mean())
-
-    bounds = (np.log(_COLDEST), np.log(_HOTTEST))
-    return float(np.exp(minimize_scalar(log_loss, bounds=bounds, method="bounded").x))
+        scores = _columns(self._scores(fitted, inputs[held_out]))
+        return best_temperature(scores, codes[held_out], _COLDEST, _HOTTEST)
 
 
 def one_vs_one_scores(svc: SVC, X: NDArray[Any]) -> NDArray[np.float64]:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
@@ -109,7 +108,7 @@ def class_histograms(
         figure, panels = _panels(classes, examples, "% of the class's images")
         for label, axes in enumerate(panels):
             colors = [RIGHT if other == label else WRONG for other in range(classes)]
-            _draw_bars(axes, shares[label], colors)
+            axes.barh(range(classes), shares[label], 0.75, color=colors)
             score = "–" if np.isnan(f1[label]) else f"{f1[label]:.3f}"
             axes.set_title(f"{short[label]}\nF1 {score}", fontsize=9, color=INK)
             axes.set_ylim(classes - 0.4, -0.6)
@@ -136,22 +135,13 @@ def probability_bars(
         figure, panels = _panels(n, images, "probability, %")
         for place, axes in enumerate(panels):
             colors = [RIGHT if c == labels[place] else MUTED for c in range(classes)]
-            _draw_bars(axes, 100 * probabilities[place], colors)
+            axes.barh(range(classes), 100 * probabilities[place], 0.75, color=colors)
             axes.set_ylim(classes - 0.4, -0.6)
             named = place % _COLUMNS == 0 and classes <= 12
             axes.set_yticks(range(classes) if named else [], short if named else [], fontsize=8)
             if titles is not None:
                 axes.set_title(titles[place], fontsize=8, color=INK)
     return figure
-
-
-def _draw_bars(axes: Axes, lengths: NDArray[np.floating], colors: Sequence[str]) -> None:
-    """Bars from the left, one below the other; `barh` takes ten times as long for many."""
-    corners = [
-        [(0, y - 0.375), (length, y - 0.375), (length, y + 0.375), (0, y + 0.375)]
-        for y, length in enumerate(lengths)
-    ]
-    axes.add_collection(PolyCollection(corners, facecolors=colors))
 
 
 # Of small pictures beside one another: how many, and their sizes in inches. They are put where they
