@@ -33,7 +33,16 @@ ALONE = {
 }
 
 # A file that we load must never run code.
-FORBIDDEN_MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
+FORBIDDEN_MODULES = {
+    "pickle",
+    "cPickle",
+    "dill",
+    "cloudpickle",
+    "joblib",
+    "shelve",
+    "marshal",
+    "h5py",
+}
 FORBIDDEN_CALLS = {"eval", "exec"}
 
 

@@ -48,3 +48,7 @@ class NotFiniteError(TrainingError):
 
 class StoreError(FittingroomError):
     """A run folder can't be read or written."""
+
+
+class BundleError(FittingroomError):
+    """A saved classifier can't be written, read or believed."""

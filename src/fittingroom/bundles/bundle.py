@@ -1,95 +1,361 @@
-"""A saved classifier: a folder of data that anyone may load, with no code in it.
+"""The noun `Bundle`: a saved classifier that anyone may load: data only, never code.
 
-A network is ``model.json`` and ``weights.safetensors``. A classical model is ``model.json`` and
-``estimator.skops``, which holds a plain scikit-learn estimator; everything around it (scaling, HOG,
-temperature, labels) is numbers in ``model.json``.
+A folder with ``manifest.json`` and either ``weights.safetensors`` (a network) or
+``estimator.skops`` with, where pixels are centred, ``arrays.safetensors`` (a scikit-learn
+classifier). Everything is checked before anything is built: sizes before they are read, hashes,
+names of ours in place of import paths, shapes, finiteness.
 """
 
 from __future__ import annotations
 
-import json
-import zipfile
-from collections.abc import Callable
-from dataclasses import asdict
+import hashlib
+import math
+import os
+import shutil
+import stat
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
-from typing import Any
+from tempfile import mkdtemp
+from typing import Any, TypeVar
 
-import skops.io
-from safetensors.torch import save_file
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from fittingroom.errors import StoreError
+from fittingroom.bundles import manifest as manifests
+from fittingroom.bundles.estimator import estimator_bytes, load_estimator
+from fittingroom.bundles.manifest import (
+    Calibrated,
+    Classical,
+    Data,
+    Facts,
+    File,
+    Fitted,
+    Hog,
+    Manifest,
+    Network,
+    Validation,
+    check,
+)
+from fittingroom.bundles.weights import (
+    build_network,
+    from_bytes,
+    network_of,
+    to_bytes,
+    weights_of,
+)
+from fittingroom.errors import BundleError
+from fittingroom.evaluation.calibration import at_temperature, fit_temperature
+from fittingroom.evaluation.conformal import conformal_quantile
+from fittingroom.evaluation.metrics import METRICS
 from fittingroom.models.calibrated_svm import CalibratedSVM
-from fittingroom.models.engine import to_stock
-from fittingroom.models.network import NetworkClassifier
+from fittingroom.models.engine import faster
+from fittingroom.models.hog import HogFeatures
+from fittingroom.models.network import NetworkClassifier, count_parameters
 from fittingroom.models.pixel_classifier import PixelClassifier
-from fittingroom.training.recipe import Recipe
 
-SCHEMA_VERSION = 1
+WEIGHTS, ESTIMATOR, ARRAYS = "weights.safetensors", "estimator.skops", "arrays.safetensors"
+COVERAGE = 0.9
+#: Pixels of an image that a network of any depth looks at within a moment.
+SMALL_IMAGE = 2**14
+_Classifier = TypeVar("_Classifier", NetworkClassifier, PixelClassifier)
+_PACKAGES = ("fittingroom", "numpy", "scikit-learn", "skops", "torch")
 
 
-def save_model(classifier: BaseEstimator, folder: Path) -> None:
-    """Write a fitted classifier of the catalogue into `folder`, which is made if need be.
+@dataclass(frozen=True, eq=False)
+class Bundle:
+    """A fitted classifier and what must be known of it.
+
+    Attributes
+    ----------
+    facts : as they stand in `manifest.json`
+    classifier : fitted; its labels are positions in `facts.class_names`
+    """
+
+    facts: Facts
+    classifier: BaseEstimator
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The names of `classifier.classes_`, in their order."""
+        return tuple(self.facts.class_names[label] for label in self.facts.classes)
+
+    def predict_proba(self, images: ArrayLike) -> NDArray[np.float32]:
+        """Probabilities (n, classes) of images (n, height, width) in 0..255, calibrated.
+
+        Raises
+        ------
+        InputError : images that the classifier can't take
+        """
+        images = np.asarray(images)
+        given = self.classifier.predict_proba(images.reshape(len(images), -1))
+        calibrated = self.facts.calibrated
+        if calibrated is None:
+            return given  # type: ignore[no-any-return]
+        return at_temperature(given, calibrated.temperature).astype(np.float32)
+
+    def save(self, path: Path | str) -> Path:
+        """Write the bundle as a new folder, aside and renamed into place.
+
+        Raises
+        ------
+        BundleError : something lies there already, or the folder can't be written
+        """
+        path = Path(path)
+        if path.exists() or path.is_symlink():
+            raise BundleError(f"{path} is there already; a bundle is a new folder.")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            aside = Path(mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+            try:
+                self.write(aside)
+                aside.chmod(0o755)
+                aside.rename(path)
+            finally:
+                shutil.rmtree(aside, ignore_errors=True)
+        except OSError as error:
+            raise BundleError(f"{path} can't be written ({error.strerror}).") from error
+        return path
+
+    def write(self, folder: Path) -> None:
+        """Write the bundle's files into a folder that is there."""
+        files = _files_of(self.classifier)
+        for name, data in files.items():
+            (folder / name).write_bytes(data)
+        manifest = Manifest.of(self.facts, files)
+        (folder / manifests.FILE).write_bytes(manifest.to_json().encode())
+
+
+def bundle_of(
+    classifier: BaseEstimator,
+    *,
+    model: str,
+    class_names: Sequence[str],
+    image_shape: tuple[int, int],
+    data: Data,
+    parameters: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    validation: tuple[NDArray[np.floating], NDArray[np.integer]] | None = None,
+    calibration: tuple[NDArray[np.floating], NDArray[np.integer]] | None = None,
+) -> Bundle:
+    """A fitted classifier of the catalogue as a bundle.
+
+    Parameters
+    ----------
+    classifier : its labels are positions in `class_names`
+    model : its name in the catalogue
+    data : what it was fitted on
+    parameters : what was set otherwise than in the catalogue, as JSON has it
+    validation : probabilities (n, len(class_names)) and labels of images that it wasn't fitted on
+    calibration : those of them that nothing was chosen by: the temperature is fitted on the first
+        of each two, the quantile of sets on the others
 
     Raises
     ------
-    StoreError : a classifier that is none of the catalogue's
+    BundleError : a classifier that can't be data alone
     sklearn.exceptions.NotFittedError : one that isn't fitted
     """
     check_is_fitted(classifier)
-    save = next((save for kind, save in _SAVERS.items() if isinstance(classifier, kind)), None)
-    if save is None:
-        raise StoreError(
-            f"a {type(classifier).__name__} can't be saved as data alone; "
-            "only classifiers of the catalogue can."
+    if isinstance(classifier, NetworkClassifier):
+        described: Network | Classical = network_of(classifier)
+    elif isinstance(classifier, PixelClassifier):
+        described = _classical_of(classifier)
+    else:
+        raise BundleError(
+            f"a {type(classifier).__name__} can't be saved as data alone; only classifiers of the "
+            "catalogue can."
         )
-    folder.mkdir(parents=True, exist_ok=True)
-    card = {
-        "schema_version": SCHEMA_VERSION,
-        **save(classifier, folder),
-        "classes": classifier.classes_.tolist(),
-        "pixels": int(classifier.n_features_in_),
-    }
-    text = json.dumps(card, indent=2, allow_nan=False) + "\n"
-    (folder / "model.json").write_text(text, encoding="utf-8")
-
-
-def _save_network(classifier: NetworkClassifier, folder: Path) -> dict[str, Any]:
-    # A clone each: safetensors refuses tensors that share memory.
-    weights = {name: t.clone().contiguous() for name, t in classifier.net_.state_dict().items()}
-    save_file(weights, folder / "weights.safetensors")
-    named = isinstance(classifier.net, str)
-    return {
-        "kind": "network",
-        "net": classifier.net if named else None,  # a module of your own has no name here
-        "net_options": dict(classifier.net_options or {}),
-        "image_shape": list(classifier.image_shape_),
-        "recipe": asdict(classifier.recipe or Recipe()),
-        "kept_epoch": classifier.kept_epoch_,
-        "precision": classifier.precision_,
-    }
-
-
-def _save_classical(classifier: PixelClassifier, folder: Path) -> dict[str, Any]:
-    skops.io.dump(
-        to_stock(classifier.estimator_),
-        folder / "estimator.skops",
-        compression=zipfile.ZIP_DEFLATED,
+    facts = Facts(
+        model=model,
+        parameters=dict(parameters or {}),
+        class_names=list(class_names),
+        classes=[int(label) for label in classifier.classes_],
+        image_shape=image_shape,
+        data=data,
+        fitted=Fitted(
+            seed=seed,
+            engine=getattr(classifier, "engine_", f"torch {metadata.version('torch')}"),
+        ),
+        versions={name: metadata.version(name) for name in _PACKAGES},
+        validation=_figures(*validation) if validation else None,
+        calibrated=_calibrated(*calibration) if calibration else None,
+        classifier=described,
     )
+    check(facts)
+    return Bundle(facts, classifier)
+
+
+def load(path: Path | str) -> Bundle:
+    """Read a bundle, or the one of a run's folder. Nothing in it is executed.
+
+    Raises
+    ------
+    BundleError : it isn't one, or not as it was written
+    """
+    folder = Path(path)
+    if not (folder / manifests.FILE).exists() and (folder / "model").is_dir():
+        folder = folder / "model"
+    if not folder.is_dir():
+        raise BundleError(f"{path} isn't there, or no folder; a bundle is a folder.")
+    manifest = Manifest.parse(_read(folder, manifests.FILE, manifests.MOST_BYTES))
+    described = manifest.facts.classifier
+    wanted = {WEIGHTS} if isinstance(described, Network) else {ESTIMATOR}
+    if isinstance(described, Classical) and described.centred:
+        wanted |= {ARRAYS}
+    if set(manifest.files) != wanted:
+        raise BundleError(f"{manifests.FILE} names other files than {', '.join(sorted(wanted))}.")
+    files = {name: _read_checked(folder, name, file) for name, file in manifest.files.items()}
+    if isinstance(described, Network):
+        classifier: BaseEstimator = _build_network(manifest.facts, described, files)
+    else:
+        classifier = _build_classical(manifest.facts, described, files)
+    bundle = Bundle(manifest.facts, classifier)
+    if math.prod(bundle.facts.image_shape) <= SMALL_IMAGE:
+        _try(bundle)
+    return bundle
+
+
+def _files_of(classifier: BaseEstimator) -> dict[str, bytes]:
+    if isinstance(classifier, NetworkClassifier):
+        return {WEIGHTS: weights_of(classifier.net_)}
+    files = {ESTIMATOR: estimator_bytes(classifier.estimator_)}
+    if classifier.mean_ is not None:
+        files[ARRAYS] = to_bytes({"mean": torch.from_numpy(classifier.mean_.copy())})
+    return files
+
+
+def _classical_of(classifier: PixelClassifier) -> Classical:
     features = classifier.features_
-    mean = classifier.mean_
-    return {
-        "kind": "classical",
-        "scale": classifier.scale,
-        "mean": None if mean is None else mean.tolist(),
-        "hog": None if features is None else {**features.get_params(), "shape": features.shape_},
-        "temperature": classifier.temperature_ if isinstance(classifier, CalibratedSVM) else None,
-        "engine": classifier.engine_,
+    hog = None
+    if features is not None:
+        shape = features.shape_
+        hog = Hog(**{**features.get_params(), "image_shape": shape})
+    return Classical(
+        kind="classical",
+        estimator=_kind(classifier),
+        scale=float(classifier.scale),
+        centred=classifier.mean_ is not None,
+        hog=hog,
+        temperature=classifier.temperature_ if isinstance(classifier, CalibratedSVM) else None,
+    )
+
+
+def _kind(classifier: PixelClassifier) -> str:
+    return type(classifier.estimator).__name__
+
+
+def _figures(probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -> Validation:
+    figures = {name: float(metric(probabilities, labels)) for name, metric in METRICS.items()}
+    return Validation(images=len(labels), **figures)
+
+
+def _calibrated(probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -> Calibrated:
+    temperature = fit_temperature(probabilities[::2], labels[::2])
+    others = at_temperature(probabilities[1::2], temperature)
+    quantile = conformal_quantile(others, labels[1::2], COVERAGE)
+    return Calibrated(temperature=temperature, coverage=COVERAGE, quantile=quantile)
+
+
+def _read(folder: Path, name: str, most: int) -> bytes:
+    """A plain file of the folder itself, if it isn't larger than `most` bytes."""
+    try:
+        # Neither a link to elsewhere nor a pipe that never ends.
+        opened = os.open(folder / name, os.O_RDONLY | _NO_LINK)
+        with os.fdopen(opened, "rb") as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise BundleError(f"{folder / name} isn't a plain file.")
+            if status.st_size > most:
+                raise BundleError(
+                    f"{folder / name} has {status.st_size:,} bytes, more than the {most:,} that "
+                    "it may have."
+                )
+            return file.read(most + 1)
+    except OSError as error:
+        raise BundleError(f"{folder / name} can't be read ({error.strerror}).") from error
+
+
+_NO_LINK = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+
+
+def _read_checked(folder: Path, name: str, file: File) -> bytes:
+    data = _read(folder, name, file.bytes)
+    if len(data) != file.bytes or hashlib.sha256(data).hexdigest() != file.sha256:
+        raise BundleError(f"{folder / name} isn't the file that {manifests.FILE} tells of.")
+    return data
+
+
+def _build_network(
+    facts: Facts, described: Network, files: Mapping[str, bytes]
+) -> NetworkClassifier:
+    shape = facts.image_shape
+    arrays = from_bytes(files[WEIGHTS], WEIGHTS)
+    classifier = NetworkClassifier(
+        described.net, net_options=dict(described.options), image_shape=shape
+    )
+    classifier.net_ = build_network(described, shape, len(facts.classes), arrays)
+    classifier.image_shape_ = shape
+    classifier.n_parameters_ = count_parameters(classifier.net_)
+    classifier.precision_ = described.precision
+    classifier.kept_epoch_ = described.kept_epoch
+    return _labelled(classifier, facts)
+
+
+def _build_classical(
+    facts: Facts, described: Classical, files: Mapping[str, bytes]
+) -> PixelClassifier:
+    pixels = math.prod(facts.image_shape)
+    features = None
+    if described.hog is not None:
+        features = HogFeatures(**described.hog.model_dump())
+        features.fit(np.empty((0, pixels), np.float32))
+    n_features = pixels
+    if features is not None:
+        n_features = features.transform(np.zeros((1, pixels), np.float32)).shape[1]
+    n_classes, mean = len(facts.classes), None
+    if described.centred:
+        arrays = from_bytes(files[ARRAYS], ARRAYS)
+        if set(arrays) != {"mean"} or tuple(arrays["mean"].shape) != (pixels,):
+            raise BundleError(f"{ARRAYS} holds no mean image.")
+        mean = arrays["mean"].numpy()
+    estimator = load_estimator(files[ESTIMATOR], described.estimator, n_features, n_classes)
+    unfitted = type(estimator)(**estimator.get_params(deep=False))
+    options: dict[str, Any] = {
+        "features": features,
+        "scale": described.scale,
+        "centre": described.centred,
     }
+    if described.temperature is None:
+        classifier = PixelClassifier(unfitted, **options)
+    else:
+        classifier = CalibratedSVM(unfitted, **options)
+        classifier.temperature_ = described.temperature
+    classifier.estimator_ = faster(estimator)
+    classifier.features_ = features
+    classifier.mean_ = mean
+    classifier.engine_ = facts.fitted.engine
+    return _labelled(classifier, facts)
 
 
-_SAVERS: dict[type, Callable[[Any, Path], dict[str, Any]]] = {
-    NetworkClassifier: _save_network,
-    PixelClassifier: _save_classical,
-}
+def _labelled(classifier: _Classifier, facts: Facts) -> _Classifier:
+    classifier.classes_ = np.array(facts.classes)
+    classifier.n_features_in_ = math.prod(facts.image_shape)
+    return classifier
+
+
+def _try(bundle: Bundle) -> None:
+    """Let it predict two images, so that what is wrong with it shows here and not later."""
+    facts = bundle.facts
+    images = np.zeros((2, *facts.image_shape), np.uint8)
+    images[1] = 255
+    try:
+        probabilities = bundle.predict_proba(images)
+    except Exception as error:  # whatever a stranger's numbers make it raise
+        raise BundleError(f"it can't predict ({type(error).__name__}: {error!s:.200}).") from error
+    sums = probabilities.sum(axis=1)
+    if probabilities.shape != (2, len(facts.classes)) or not np.allclose(sums, 1, atol=1e-3):
+        raise BundleError("it predicts no probabilities.")

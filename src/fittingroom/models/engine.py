@@ -149,6 +149,17 @@ def to_stock(fitted: Any) -> BaseEstimator:
     return fitted
 
 
+def faster(fitted: BaseEstimator) -> Any:
+    """What predicts the same as a fitted scikit-learn estimator, only faster, where we have it."""
+    if not isinstance(fitted, KNeighborsClassifier):
+        return fitted
+    pixels = whole_pixels(fitted._fit_X)
+    estimator = KNeighborsClassifier(**fitted.get_params(deep=False))
+    if pixels is None or not can_search(estimator, *pixels.shape):
+        return fitted
+    return NearestImages(estimator, pixels, fitted._y.astype(np.int64))
+
+
 def _copy_attributes(source: Any, target: Any, names: Iterable[str]) -> None:
     for name in names:
         setattr(target, name, getattr(source, name))

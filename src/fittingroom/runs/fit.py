@@ -15,7 +15,8 @@ import numpy as np
 import psutil
 from sklearn.base import BaseEstimator
 
-from fittingroom.bundles.bundle import save_model
+from fittingroom.bundles.bundle import Bundle, bundle_of
+from fittingroom.bundles.manifest import Data
 from fittingroom.data.dataset import Dataset, Split
 from fittingroom.data.mapped import MappedRows, memory_map
 from fittingroom.data.splits import validation_split
@@ -155,15 +156,38 @@ def fit_run(
         fit_seconds=fit_seconds,
         predict_us_per_image=None if seconds_per_image is None else 1e6 * seconds_per_image,
     )
+    bundle = _bundle(classifier, dataset, record, validation) if keep_model else None
     run = store.save(
         record,
         validation=validation,
         test=test,
         history=history_csv(getattr(classifier, "history_", None)),
-        model=(lambda folder: save_model(classifier, folder)) if keep_model else None,
+        model=bundle.write if bundle else None,
     )
     checkpoint.remove()
     return run
+
+
+def _bundle(
+    classifier: BaseEstimator, dataset: Dataset, record: RunRecord, validation: Part | None
+) -> Bundle:
+    """The fitted classifier as it is kept, calibrated on what nothing else was chosen by."""
+    everything = calibration = None
+    if validation is not None:
+        everything = validation.probabilities, validation.labels
+        unseen = np.isin(validation.index, validation_split(dataset.train.labels).calibrate)
+        calibration = validation.probabilities[unseen], validation.labels[unseen]
+    return bundle_of(
+        classifier,
+        model=record.asked.model,
+        class_names=dataset.class_names,
+        image_shape=dataset.image_shape,
+        data=Data(name=dataset.name, sha256=dataset.sha256, images=record.trained_on or 0),
+        parameters=record.overrides,
+        seed=record.asked.seed,
+        validation=everything,
+        calibration=calibration,
+    )
 
 
 def record_of(classifier: BaseEstimator, **figures: Any) -> RunRecord:

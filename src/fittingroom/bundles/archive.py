@@ -1,0 +1,177 @@
+"""A skops file as raw data: its description and its arrays, with nothing of it built.
+
+skops builds only types that it trusts, and leaves it to the reader to look at what is in them. Here
+every member is measured before it is unpacked, every part of the description compared with what
+may be there, and every array's header read without evaluating it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import zipfile
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.lib.format import dtype_to_descr
+from numpy.typing import NDArray
+from sklearn.ensemble._hist_gradient_boosting.common import PREDICTOR_RECORD_DTYPE
+from sklearn.tree._tree import NODE_DTYPE
+
+from fittingroom.errors import BundleError
+
+SCHEMA = "schema.json"
+MOST_SCHEMA_BYTES = 2**24
+MOST_BYTES = 2**31  # of all arrays together
+#: Times a member may grow when it is unpacked; arrays of pixels reach 20, our descriptions 40.
+MOST_GROWTH = 200
+MOST_NESTED = 60
+
+Node = dict[str, Any]
+
+_NUMBERS = ("?", "|b1", "|i1", "|u1", "<i2", "<i4", "<i8", "<u2", "<u4", "<u8", "<f4", "<f8")
+#: What arrays may consist of, by the text that stands in an array's header.
+_DTYPES = {
+    **{repr(name): np.dtype(name) for name in _NUMBERS},
+    **{repr(dtype_to_descr(dtype)): dtype for dtype in (NODE_DTYPE, PREDICTOR_RECORD_DTYPE)},
+}
+_HEADER = re.compile(
+    rb"\{'descr': (.{1,1000}), 'fortran_order': (True|False), "
+    rb"'shape': \(((?:\d{1,12}, )*(?:\d{1,12},?)?)\), \} *\n",
+    re.DOTALL,
+)
+
+
+class Archive:
+    """The parts and arrays of an opened skops file.
+
+    Parameters
+    ----------
+    file : the opened archive
+    allowed : the parts that it may consist of, "loader module.class"
+
+    Raises
+    ------
+    BundleError : there is anything else in it
+    KeyError, TypeError, ValueError : the description isn't one
+    """
+
+    def __init__(self, file: zipfile.ZipFile, allowed: Collection[str]) -> None:
+        self._file = file
+        self._members = _members(file)
+        self.root: Node = json.loads(file.read(SCHEMA).decode("utf-8"))
+        self._arrays: dict[str, Array] = {}
+        known: dict[Any, Node] = {}
+        for node in self.nodes():
+            # skops builds a part once for all that have its number, so that all must be the same.
+            same = known.setdefault(node["__id__"], node) if "__id__" in node else node
+            if same is not node and _unnumbered(same) != _unnumbered(node):
+                raise BundleError("two parts of the estimator's description have one number.")
+            part = f"{node['__loader__']} {node['__module__']}.{node['__class__']}"
+            if part not in allowed:
+                raise BundleError(f"such an estimator has no part {part[:200]!r}.")
+            if node["__loader__"] == "NdArrayNode":
+                self._arrays[node["file"]] = self._array(node)
+        unused = set(self._members) - set(self._arrays) - {SCHEMA}
+        if unused:
+            raise BundleError(f"the estimator's file holds {min(unused)[:50]!r}, which is no part.")
+
+    def nodes(self) -> Iterator[Node]:
+        """Every part of the description, which has no more levels than one of ours."""
+        left: list[tuple[Any, int]] = [(self.root, 0)]
+        while left:
+            value, level = left.pop()
+            if level > MOST_NESTED:
+                raise BundleError("the estimator's description is nested too deep.")
+            if isinstance(value, dict):
+                if "__loader__" in value:
+                    yield value
+                elif "__class__" in value or "__module__" in value:
+                    raise BundleError("a part of the estimator's description has no loader.")
+                left += [(inner, level + 1) for inner in value.values()]
+            elif isinstance(value, list):
+                left += [(inner, level + 1) for inner in value]
+
+    def shape(self, node: Node) -> tuple[int, ...]:
+        return self._arrays[node["file"]].shape
+
+    def read(self, node: Node) -> NDArray[Any]:
+        """The array of a part."""
+        array = self._arrays[node["file"]]
+        flat = np.frombuffer(self._file.read(array.file), array.dtype, offset=array.start)
+        return flat.reshape(array.shape, order="F" if array.fortran else "C")
+
+    def _array(self, node: Node) -> Array:
+        """Where a part's array lies; its header fits its size."""
+        file = node["file"]
+        if node.get("type") != "numpy" or file not in self._members or not file.endswith(".npy"):
+            raise BundleError(f"an array of the estimator has no file, {str(file)[:50]!r}.")
+        with self._file.open(file) as opened:
+            head = opened.read(10)
+            length = int.from_bytes(head[8:10], "little")
+            header = _HEADER.fullmatch(opened.read(length))
+        dtype = _DTYPES.get(header[1].decode("latin-1")) if header else None
+        if head[:8] != b"\x93NUMPY\x01\x00" or header is None or dtype is None:
+            raise BundleError(f"{file} isn't an array of numbers as we write them.")
+        shape = tuple(int(side) for side in header[3].replace(b",", b" ").split())
+        array = Array(file, dtype, shape, header[2] == b"True", 10 + length)
+        if array.bytes != self._members[file].file_size:
+            raise BundleError(f"{file} has another size than its header says.")
+        return array
+
+
+@dataclass(frozen=True)
+class Array:
+    """Where an array lies in the archive, and what its header says."""
+
+    file: str
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    fortran: bool
+    start: int
+
+    @property
+    def bytes(self) -> int:
+        """Of the file."""
+        return self.start + math.prod(self.shape) * self.dtype.itemsize
+
+
+def field(node: Node, name: str) -> Node:
+    """The part that an object's or a dictionary's description has under a name."""
+    content = node["content"]
+    if node["__loader__"] == "ObjectNode":
+        content = content["content"]
+    found: Node = content[name]
+    return found
+
+
+def _unnumbered(value: Any) -> Any:
+    """A part without its number and those of its parts, which are looked at by themselves."""
+    if isinstance(value, dict):
+        return {key: _unnumbered(inner) for key, inner in value.items() if key != "__id__"}
+    return [_unnumbered(inner) for inner in value] if isinstance(value, list) else value
+
+
+def plain(node: Node) -> Any:
+    """The number or text of a part."""
+    return json.loads(node["content"])
+
+
+def _members(file: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
+    """The archive's members, if none of them is a trap."""
+    members = {info.filename: info for info in file.infolist()}
+    if len(members) < len(file.infolist()) or SCHEMA not in members:
+        raise BundleError(f"the estimator's file has a member twice, or no {SCHEMA}.")
+    for name, info in members.items():
+        known = info.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+        if not known or info.flag_bits & 1 or not re.fullmatch(r"[\w-]{1,100}\.(npy|json)", name):
+            raise BundleError(f"the estimator's file has a strange member {name[:50]!r}.")
+        if info.file_size > MOST_GROWTH * max(info.compress_size, 1000):
+            raise BundleError(f"{name} would grow to {info.file_size:,} bytes when unpacked.")
+    total = sum(info.file_size for info in members.values())
+    if total > MOST_BYTES or members[SCHEMA].file_size > MOST_SCHEMA_BYTES:
+        raise BundleError(f"the estimator would grow to {total:,} bytes when unpacked.")
+    return members

@@ -1,0 +1,274 @@
+"""A scikit-learn estimator of a bundle: a skops file, audited before it is built."""
+
+from __future__ import annotations
+
+import io
+import math
+import zipfile
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import skops.io
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.ensemble._hist_gradient_boosting.common import PREDICTOR_RECORD_DTYPE
+from sklearn.tree._tree import NODE_DTYPE
+
+from fittingroom.bundles.archive import Archive, Node, field, plain
+from fittingroom.errors import BundleError
+from fittingroom.models.engine import to_stock
+
+_PLAIN = {
+    "DictNode builtins.dict",
+    "JsonNode builtins.str",
+    "ListNode builtins.list",
+    "NdArrayNode numpy.ndarray",
+    "TupleNode builtins.tuple",
+    "TypeNode builtins.str",
+}
+_BOOSTING = "sklearn.ensemble._hist_gradient_boosting"
+_TREE = "sklearn.tree._tree.Tree"
+_BOOSTED = [
+    f"{_BOOSTING}.binning._BinMapper",
+    f"{_BOOSTING}.predictor.TreePredictor",
+    "sklearn._loss.link.Interval",
+    "sklearn._loss.link.LogitLink",
+    "sklearn._loss.link.MultinomialLogit",
+    "sklearn._loss.loss.HalfBinomialLoss",
+    "sklearn._loss.loss.HalfMultinomialLoss",
+]
+#: What skops doesn't trust by itself; all of it is looked at here before.
+_TRUSTED = [_TREE, *_BOOSTED]
+#: Parameters that change nothing about a prediction but who makes it.
+_QUIET = {"n_jobs": -1, "verbose": 0}
+
+
+def estimator_bytes(fitted: Any) -> bytes:
+    """A fitted estimator as a skops file that holds a plain scikit-learn one."""
+    estimator = to_stock(fitted)
+    if isinstance(estimator, HistGradientBoostingClassifier):
+        estimator._feature_subsample_rng = None  # only a fit draws from it
+    data: bytes = skops.io.dumps(estimator, compression=zipfile.ZIP_DEFLATED)
+    return data
+
+
+def load_estimator(data: bytes, kind: str, n_features: int, n_classes: int) -> BaseEstimator:
+    """The estimator of a skops file, its classes 0 … n_classes - 1.
+
+    Parameters
+    ----------
+    data : the file
+    kind : its class's name
+    n_features : numbers that it takes of an image
+
+    Raises
+    ------
+    BundleError : the file holds anything but such an estimator
+    """
+    if kind not in _KINDS:
+        raise BundleError(f"{kind[:50]!r} is no kind of estimator that a bundle may hold.")
+    parts, check = _KINDS[kind]
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as file:
+            archive = Archive(file, _PLAIN | parts)
+            if archive.root["__class__"] != kind:
+                raise BundleError(f"it isn't a {kind}.")
+            _check_classes(archive, n_classes)
+            check(archive, n_features, n_classes)
+        estimator = skops.io.loads(data, trusted=_TRUSTED)
+    except BundleError:
+        raise
+    # Whatever a library makes of a stranger's file, it is one and the same to our reader.
+    except Exception as error:
+        raise BundleError(
+            f"the estimator can't be read ({type(error).__name__}: {str(error)[:200]})."
+        ) from error
+    quiet = {name: v for name, v in _QUIET.items() if name in estimator.get_params()}
+    fitted: BaseEstimator = estimator.set_params(**quiet)
+    return fitted
+
+
+def _check_classes(archive: Archive, n_classes: int) -> None:
+    classes = archive.read(field(archive.root, "classes_"))
+    if not np.array_equal(classes, np.arange(n_classes)):
+        raise BundleError("the estimator's classes aren't the manifest's.")
+
+
+def _check_linear(archive: Archive, n_features: int, n_classes: int) -> None:
+    rows = 1 if n_classes == 2 else n_classes
+    _expect(archive, coef_=(rows, n_features), intercept_=(rows,))
+
+
+def _check_svc(archive: Archive, n_features: int, n_classes: int) -> None:
+    root, pairs = archive.root, n_classes * (n_classes - 1) // 2
+    counts = archive.read(field(root, "_n_support"))
+    vectors = int(counts.sum())
+    duals = (n_classes - 1, vectors)
+    _expect(
+        archive,
+        support_=(vectors,),
+        support_vectors_=(vectors, n_features),
+        dual_coef_=duals,
+        _dual_coef_=duals,
+        intercept_=(pairs,),
+        _intercept_=(pairs,),
+        _n_support=(n_classes,),
+        _probA=(0,),
+        _probB=(0,),
+    )
+    gamma = plain(field(root, "_gamma"))
+    if plain(field(root, "kernel")) != "rbf" or not 0 < gamma < math.inf or counts.min() < 0:
+        raise BundleError("the support vectors aren't those of ours.")
+
+
+def _check_neighbors(archive: Archive, n_features: int, n_classes: int) -> None:
+    root = archive.root
+    labels = archive.read(field(root, "_y"))
+    n = len(labels)
+    _expect(archive, _fit_X=(n, n_features), _y=(n,))
+    wanted = {
+        "_fit_method": "brute",
+        "_tree": None,
+        "effective_metric_": "euclidean",
+        "outputs_2d_": False,
+    }
+    if any(plain(field(root, name)) != value for name, value in wanted.items()):
+        raise BundleError("the neighbours aren't looked for as ours are.")
+    _check_range(labels, n_classes, "the neighbours have a class that there isn't.")
+    if not 1 <= plain(field(root, "n_neighbors")) <= n:
+        raise BundleError("there are fewer neighbours than are asked for.")
+
+
+def _check_forest(archive: Archive, n_features: int, n_classes: int) -> None:
+    _expect_plain(archive.root, n_classes_=n_classes, n_outputs_=1)
+    trees = field(archive.root, "estimators_")["content"]
+    if not trees:
+        raise BundleError("the forest has no tree.")
+    for tree in trees:
+        _expect_plain(tree, n_features_in_=n_features, n_outputs_=1)
+        if archive.read(field(tree, "n_classes_")).item() != n_classes:
+            raise BundleError("a tree of the forest isn't one for these classes.")
+        _check_tree(archive, field(tree, "tree_"), n_features, n_classes)
+
+
+def _check_tree(archive: Archive, tree: Node, n_features: int, n_classes: int) -> None:
+    """Refuse a tree whose nodes point anywhere but to nodes below them."""
+    arguments = tree["__reduce__"]["args"]["content"]
+    state = tree["content"]
+    nodes, values = (archive.read(field(state, name)) for name in ("nodes", "values"))
+    if (
+        plain(arguments[0]) != n_features
+        or archive.read(arguments[1]).tolist() != [n_classes]
+        or plain(arguments[2]) != 1
+        or nodes.dtype != NODE_DTYPE
+        or nodes.shape != (plain(field(state, "node_count")),)
+        or values.dtype != np.float64
+        or values.shape != (len(nodes), 1, n_classes)
+    ):
+        raise BundleError("a tree of the forest isn't one for these images and classes.")
+    leaf = nodes["left_child"] == -1
+    if (nodes["right_child"][leaf] != -1).any():
+        raise BundleError("a tree of the forest has a node with half a branch.")
+    inner = nodes[~leaf]
+    _check_branches(~leaf, inner["left_child"], inner["right_child"])
+    _check_range(inner["feature"], n_features, "a tree asks for a pixel that no image has.")
+    _check_finite(inner["threshold"], values)
+
+
+def _check_boosting(archive: Archive, n_features: int, n_classes: int) -> None:
+    root, trees = archive.root, 1 if n_classes == 2 else n_classes
+    _expect(archive, _baseline_prediction=(1, trees))
+    _expect_plain(root, n_trees_per_iteration_=trees, _n_features=n_features, _preprocessor=None)
+    bins = field(root, "_bin_mapper")
+    if archive.read(field(bins, "is_categorical_")).any():
+        raise BundleError("the boosted trees aren't those for pixels.")
+    rounds = field(root, "_predictors")["content"]
+    if not rounds or any(len(predictors["content"]) != trees for predictors in rounds):
+        raise BundleError("the boosted trees aren't those for these classes.")
+    for predictors in rounds:
+        for predictor in predictors["content"]:
+            _check_predictor(archive.read(field(predictor, "nodes")), n_features)
+
+
+def _check_predictor(nodes: NDArray[Any], n_features: int) -> None:
+    """The same as for a forest's tree."""
+    if nodes.dtype != PREDICTOR_RECORD_DTYPE or nodes.ndim != 1 or nodes["is_categorical"].any():
+        raise BundleError("a boosted tree isn't one of numbers.")
+    inner = nodes["is_leaf"] == 0
+    branches = nodes[inner]
+    _check_branches(inner, branches["left"].astype(np.int64), branches["right"].astype(np.int64))
+    _check_range(branches["feature_idx"], n_features, "a tree asks for a pixel that no image has.")
+    _check_finite(nodes["value"])
+
+
+def _check_branches(
+    inner: NDArray[np.bool_], left: NDArray[np.integer], right: NDArray[np.integer]
+) -> None:
+    """Every node but the first must be a branch of one node that stands before it: no loops."""
+    below = np.concatenate([left, right])
+    above = np.tile(np.flatnonzero(inner), 2)
+    once = np.array_equal(np.sort(below), np.arange(1, len(inner)))
+    if not len(inner) or not once or (below <= above).any():
+        raise BundleError("a tree's branches don't make a tree.")
+
+
+def _check_range(numbers: NDArray[Any], end: int, otherwise: str) -> None:
+    if numbers.dtype.kind not in "iu" or ((numbers < 0) | (numbers >= end)).any():
+        raise BundleError(otherwise)
+
+
+def _check_finite(*arrays: NDArray[Any]) -> None:
+    if not all(np.isfinite(array).all() for array in arrays):
+        raise BundleError("a tree or an array holds numbers that are not finite.")
+
+
+def _expect(archive: Archive, **shapes: tuple[int, ...]) -> None:
+    """Attributes of the estimator are finite arrays of these shapes."""
+    for name, shape in shapes.items():
+        node = field(archive.root, name)
+        if archive.shape(node) != shape:
+            raise BundleError(f"the estimator's {name} has another shape than {shape}.")
+        _check_finite(archive.read(node))
+
+
+def _expect_plain(node: Node, **values: Any) -> None:
+    for name, value in values.items():
+        if plain(field(node, name)) != value:
+            raise BundleError(f"the estimator's {name} isn't {value}.")
+
+
+#: What the description of a kind consists of besides the plain parts, and how it is looked at.
+_KINDS: dict[str, tuple[set[str], Callable[[Archive, int, int], None]]] = {
+    "LogisticRegression": (
+        {"ObjectNode sklearn.linear_model._logistic.LogisticRegression"},
+        _check_linear,
+    ),
+    "LinearSVC": ({"ObjectNode sklearn.svm._classes.LinearSVC"}, _check_linear),
+    "SVC": ({"ObjectNode sklearn.svm._classes.SVC"}, _check_svc),
+    "KNeighborsClassifier": (
+        {"ObjectNode sklearn.neighbors._classification.KNeighborsClassifier"},
+        _check_neighbors,
+    ),
+    "RandomForestClassifier": (
+        {
+            "ObjectNode sklearn.ensemble._forest.RandomForestClassifier",
+            "ObjectNode sklearn.tree._classes.DecisionTreeClassifier",
+            "NdArrayNode numpy.int64",
+            f"TreeNode {_TREE}",
+        },
+        _check_forest,
+    ),
+    "HistGradientBoostingClassifier": (
+        {
+            f"ObjectNode {_BOOSTING}.gradient_boosting.HistGradientBoostingClassifier",
+            "ObjectNode sklearn.preprocessing._label.LabelEncoder",
+            "NdArrayNode numpy.uint64",
+            "LossNode sklearn._loss._loss.CyHalfMultinomialLoss",
+            "LossNode sklearn._loss._loss.CyHalfBinomialLoss",
+            *(f"ObjectNode {name}" for name in _BOOSTED),
+        },
+        _check_boosting,
+    ),
+}

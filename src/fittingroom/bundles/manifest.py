@@ -1,0 +1,270 @@
+"""`manifest.json`: what a bundle holds, read as strictly as a stranger's file must be."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from fittingroom.errors import BundleError
+
+FORMAT: Final = 1
+FILE = "manifest.json"
+#: No manifest of ours comes near; a larger file isn't read.
+MOST_BYTES = 2**20
+#: Nor any of its files: nothing of this size is a classifier of small images.
+MOST_FILE_BYTES = 2**31
+
+Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+Text = Annotated[str, Field(min_length=1, max_length=1000)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0, lt=1e6)]
+Width = Annotated[int, Field(ge=1, le=16_384)]
+Widths = Annotated[list[Width], Field(max_length=32)]
+Side = Annotated[int, Field(ge=1, le=1024)]
+
+
+class _Strict(BaseModel):
+    """Nothing unknown, nothing converted, nothing infinite."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class MLPOptions(_Strict):
+    hidden: Widths
+
+
+class CNNOptions(_Strict):
+    features: Annotated[list[Width | Literal["pool"]], Field(min_length=1, max_length=64)]
+    hidden: Widths
+    dropout: Annotated[list[Share], Field(max_length=32)] | None
+    stride: Literal[1, 2]
+    resize: Annotated[int, Field(ge=1, le=1024)] | None
+
+
+class NormalizedCNNOptions(_Strict):
+    channels: Annotated[list[Width], Field(min_length=1, max_length=32)]
+    hidden: Widths
+    dropout: Share
+    pooling: bool
+
+
+class SwiftOptions(_Strict):
+    widths: Annotated[list[Width], Field(min_length=1, max_length=16)]
+    hidden: Width
+    pool_first: bool
+    mirror_views: bool
+    shift_views: bool
+
+
+class WideResNetOptions(_Strict):
+    depth: Annotated[int, Field(ge=10, le=200)]
+    width: Annotated[int, Field(ge=1, le=64)]
+    mirror_views: bool
+
+
+#: What each network of the catalogue may be asked, by its name.
+OPTIONS: dict[str, type[_Strict]] = {
+    "mlp": MLPOptions,
+    "cnn": CNNOptions,
+    "normalized-cnn": NormalizedCNNOptions,
+    "swift": SwiftOptions,
+    "wide-resnet": WideResNetOptions,
+}
+
+
+class Network(_Strict):
+    """A network: its name among ours, all its options as they were, and how it was trained."""
+
+    kind: Literal["network"]
+    net: Literal["mlp", "cnn", "normalized-cnn", "swift", "wide-resnet"]
+    options: dict[str, Any]
+    precision: Literal["float32", "bfloat16"]
+    kept_epoch: Annotated[int, Field(ge=1)]
+
+
+class Hog(_Strict):
+    """Settings of `HogFeatures`, all of them."""
+
+    orientations: Annotated[int, Field(ge=1, le=64)]
+    cell: Annotated[int, Field(ge=1, le=256)]
+    block: Annotated[int, Field(ge=1, le=256)]
+    square_root: bool
+    second_grid: bool
+    image_shape: tuple[Side, Side] | None
+
+
+class Classical(_Strict):
+    """What stands around a scikit-learn estimator."""
+
+    kind: Literal["classical"]
+    estimator: Text
+    scale: Positive
+    centred: bool
+    hog: Hog | None
+    temperature: Positive | None
+
+
+class File(_Strict):
+    bytes: Annotated[int, Field(ge=1, le=MOST_FILE_BYTES)]
+    sha256: Digest
+
+
+class Data(_Strict):
+    """What it was fitted on."""
+
+    name: Text
+    sha256: Digest
+    images: Annotated[int, Field(ge=1)]
+
+
+class Fitted(_Strict):
+    """How it was fitted."""
+
+    seed: int
+    engine: Text
+
+
+class Validation(_Strict):
+    """How it did on the validation part, before the temperature."""
+
+    images: Annotated[int, Field(ge=1)]
+    accuracy: Share
+    macro_f1: Share
+    log_loss: Annotated[float, Field(ge=0)]
+
+
+class Calibrated(_Strict):
+    """What was fitted on the part of the validation images that nothing else was chosen by.
+
+    Attributes
+    ----------
+    temperature : of the probabilities, see `at_temperature`
+    coverage, quantile : of sets of classes, see `prediction_sets`; at this temperature
+    """
+
+    temperature: Positive
+    coverage: Share
+    quantile: Share
+
+
+class Facts(_Strict):
+    """What a manifest says of a classifier, wherever its files lie.
+
+    Attributes
+    ----------
+    model : a name of the catalogue
+    parameters : what was set otherwise than in the catalogue, for a reader
+    class_names, classes : those of the data set, and which of them it can tell: the labels that it
+        was fitted on, positions in `class_names`
+    image_shape : (height, width)
+    classifier : what it takes to build it again, with the files
+    """
+
+    format: Literal[1] = FORMAT
+    model: Text
+    parameters: Annotated[dict[Text, Any], Field(max_length=64)]
+    class_names: Annotated[list[Text], Field(min_length=2, max_length=256)]
+    classes: Annotated[list[int], Field(min_length=2, max_length=256)]
+    image_shape: tuple[Side, Side]
+    data: Data
+    fitted: Fitted
+    versions: Annotated[dict[Text, Text], Field(max_length=32)]
+    validation: Validation | None
+    calibrated: Calibrated | None
+    classifier: Annotated[Network | Classical, Field(discriminator="kind")]
+
+
+class Manifest(_Strict):
+    """A bundle's `manifest.json`; `sha256` is the hash of all the rest of it."""
+
+    facts: Facts
+    files: Annotated[dict[Text, File], Field(min_length=1, max_length=4)]
+    sha256: Digest
+
+    @classmethod
+    def of(cls, facts: Facts, files: Mapping[str, bytes]) -> Manifest:
+        """The manifest of a classifier whose files hold these bytes."""
+        entries = {
+            name: File(bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
+            for name, data in files.items()
+        }
+        unsigned = cls(facts=facts, files=entries, sha256="0" * 64)
+        return unsigned.model_copy(update={"sha256": unsigned.digest()})
+
+    @classmethod
+    def parse(cls, data: bytes) -> Manifest:
+        """Read `manifest.json`; only what `to_json` writes is accepted.
+
+        Raises
+        ------
+        BundleError : anything else, to the last byte
+        """
+        try:
+            fields = json.loads(
+                data.decode("utf-8"), object_pairs_hook=_once, parse_constant=_no_number
+            )
+        except (ValueError, RecursionError) as error:
+            raise BundleError(f"{FILE} isn't valid JSON ({_short(error)}).") from error
+        facts = fields.get("facts") if isinstance(fields, dict) else None
+        if isinstance(facts, dict) and facts.get("format", FORMAT) != FORMAT:
+            raise BundleError(
+                f"{FILE} has format {str(facts['format'])[:50]!r}, but this version reads format "
+                f"{FORMAT}; a newer fittingroom may read it."
+            )
+        try:
+            # Through JSON again, in which a strict model takes a list for a tuple.
+            manifest = cls.model_validate_json(json.dumps(fields))
+            check(manifest.facts)
+        except (ValidationError, RecursionError) as error:
+            raise BundleError(f"{FILE} isn't one of ours: {_short(error)}.") from error
+        if manifest.sha256 != manifest.digest() or manifest.to_json().encode() != data:
+            raise BundleError(f"{FILE} was changed after it was written.")
+        return manifest
+
+    def to_json(self) -> str:
+        return _canonical(self.model_dump(mode="json"))
+
+    def digest(self) -> str:
+        """The hash of everything but the hash."""
+        text = _canonical(self.model_dump(mode="json", exclude={"sha256"}))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def check(facts: Facts) -> None:
+    """What a type alone can't say. Raises BundleError, and ValidationError for options."""
+    classifier, classes = facts.classifier, facts.classes
+    if isinstance(classifier, Network):
+        OPTIONS[classifier.net].model_validate_json(json.dumps(classifier.options))
+    in_order = sorted(set(classes)) == classes
+    if not in_order or classes[0] < 0 or classes[-1] >= len(facts.class_names):
+        raise BundleError(f"{FILE} isn't one of ours: classes are no positions of class names.")
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        twice = Counter(key for key, _ in pairs).most_common(1)[0][0]
+        raise ValueError(f"{twice[:50]!r} stands twice")
+    return fields
+
+
+def _no_number(name: str) -> float:
+    raise ValueError(f"{name} is no number")
+
+
+def _canonical(fields: dict[str, Any]) -> str:
+    return json.dumps(fields, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _short(error: Exception) -> str:
+    """What is wrong, in a few words."""
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(part)[:50] for part in first["loc"])
+        return f"{place}: {first['msg']}"[:300]
+    return f"{type(error).__name__}: {error}"[:300]

@@ -1,0 +1,104 @@
+"""Arrays of a bundle as safetensors, and a network made of them."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor, nn
+
+from fittingroom.bundles.manifest import OPTIONS, Network
+from fittingroom.errors import BundleError, InputError, UsageError
+from fittingroom.models.network import NETS, NetworkClassifier
+
+
+def network_of(classifier: NetworkClassifier) -> Network:
+    """What a fitted network is, as a manifest holds it.
+
+    Raises
+    ------
+    BundleError : a module of your own, which has no name here
+    """
+    if not isinstance(classifier.net, str):
+        raise BundleError(
+            f"a {type(classifier.net).__name__} of your own can't be saved as data alone; only "
+            "networks of the catalogue can."
+        )
+    facts = {
+        "kind": "network",
+        "net": classifier.net,
+        "options": _all_options(classifier.net, dict(classifier.net_options or {})),
+        "precision": classifier.precision_,
+        "kept_epoch": classifier.kept_epoch_,
+    }
+    return Network.model_validate(facts)
+
+
+def weights_of(net: nn.Module) -> bytes:
+    """The weights and running figures of a network."""
+    return to_bytes(net.state_dict())
+
+
+def to_bytes(arrays: Mapping[str, Tensor]) -> bytes:
+    """Tensors by name as the bytes of a safetensors file; the same tensors give the same bytes."""
+    # A clone each: safetensors refuses tensors that share memory.
+    data: bytes = save({name: t.detach().clone().contiguous() for name, t in arrays.items()})
+    return data
+
+
+def from_bytes(data: bytes, file: str) -> dict[str, Tensor]:
+    """The tensors of a safetensors file.
+
+    Raises
+    ------
+    BundleError : it isn't one, or a number in it is not finite
+    """
+    try:
+        arrays: dict[str, Tensor] = load(data)
+    except (SafetensorError, KeyError, ValueError, RuntimeError, OverflowError) as error:
+        raise BundleError(f"{file} isn't a safetensors file ({str(error)[:200]}).") from error
+    for name, array in arrays.items():
+        if array.is_floating_point() and not bool(torch.isfinite(array).all()):
+            raise BundleError(f"{file} holds numbers that are not finite ({name[:50]}).")
+    return arrays
+
+
+def build_network(
+    network: Network, image_shape: tuple[int, int], n_classes: int, arrays: Mapping[str, Tensor]
+) -> nn.Module:
+    """The network of a manifest with these weights, on the CPU and ready to predict.
+
+    It is first built without memory, so that sizes are compared before any is taken.
+
+    Raises
+    ------
+    BundleError : there is no such network, or these aren't its weights
+    """
+    try:
+        with torch.device("meta"):
+            wanted = NETS[network.net](image_shape, n_classes, **network.options).state_dict()
+    except (InputError, UsageError, RuntimeError, ValueError, TypeError) as error:
+        raise BundleError(f"no network of ours is like that: {str(error)[:200]}") from error
+    described = {name: (tuple(t.shape), t.dtype) for name, t in wanted.items()}
+    if described != {name: (tuple(t.shape), t.dtype) for name, t in arrays.items()}:
+        raise BundleError("the weights are those of another network than the manifest's.")
+    with torch.random.fork_rng(devices=[]):  # a network draws its first weights
+        net = NETS[network.net](image_shape, n_classes, **network.options)
+    net.load_state_dict(dict(arrays))
+    return net.eval()
+
+
+def _all_options(net: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Every option of a network, also those left to the default, as JSON has them."""
+    known = inspect.signature(NETS[net]).parameters
+    options = {
+        name: given.get(name, parameter.default)
+        for name, parameter in known.items()
+        if parameter.kind is parameter.KEYWORD_ONLY
+    }
+    assert set(options) == set(OPTIONS[net].model_fields), f"OPTIONS lacks one of {net}'s"
+    return {name: list(v) if isinstance(v, tuple) else v for name, v in options.items()}

@@ -1,0 +1,179 @@
+"""Fitted classifiers of every kind, and their bundles on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fittingroom.bundles.bundle import Bundle, bundle_of, load
+from fittingroom.bundles.manifest import FILE, Data, Manifest
+from fittingroom.data.dataset import Dataset
+from fittingroom.errors import BundleError
+from fittingroom.models.catalog import make_classifier
+
+#: Audit events of running something, beside those of whole modules.
+FORBIDDEN = {
+    "exec",
+    "compile",
+    "import",
+    "pickle.find_class",
+    "os.system",
+    "os.exec",
+    "ctypes.dlopen",
+}
+
+#: Models of every kind, with options that make them quick.
+MODELS: dict[str, dict[str, Any]] = {
+    "logistic": {},
+    "linear-svm": {},
+    "svm-rbf": {},
+    "knn": {},
+    "random-forest": {"n_estimators": 10},
+    "hist-gradient-boosting": {"max_iter": 3},
+    "hog-svm": {},
+    "mlp-10-10": {"epochs": 2},
+    "cnn-32": {"epochs": 2},
+    "cnn-6-16-120": {"epochs": 1},
+    "cnn-16-32-64-128": {"epochs": 1, "batch_size": 200, "channels": (4, 8), "hidden": (8,)},
+    "swift-90": {"widths": (4, 8), "hidden": 8},
+    "wide-resnet": {"depth": 10, "width": 1, "epochs": 1},
+}
+
+
+@pytest.fixture(params=MODELS)
+def model(request: pytest.FixtureRequest) -> str:
+    """Each of `MODELS` in turn."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def test_images(small: Dataset) -> np.ndarray:
+    return small.test.images
+
+
+@pytest.fixture(scope="session")
+def bundles(small: Dataset) -> Mapping[str, Bundle]:
+    """A bundle of each of `MODELS`, fitted on 400 images and calibrated on 200."""
+    images, labels = small.train.images[::5], small.train.labels[::5]
+    others, theirs = small.train.images[1::10], small.train.labels[1::10]
+    made = {}
+    for model, options in MODELS.items():
+        classifier = make_classifier(model, dataset=small, **options)
+        classifier.fit(images.reshape(len(images), -1), labels)
+        given = classifier.predict_proba(others.reshape(len(others), -1))
+        made[model] = bundle_of(
+            classifier,
+            model=model,
+            class_names=small.class_names,
+            image_shape=small.image_shape,
+            data=Data(name=small.name, sha256=small.sha256, images=len(images)),
+            parameters={key: list(v) if isinstance(v, tuple) else v for key, v in options.items()},
+            validation=(given, theirs),
+            calibration=(given[:100], theirs[:100]),
+        )
+    return made
+
+
+@pytest.fixture(scope="session")
+def saved(bundles: Mapping[str, Bundle], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with every bundle under its model's name. Not to be changed."""
+    folder = tmp_path_factory.mktemp("bundles")
+    for model, bundle in bundles.items():
+        bundle.save(folder / model)
+    return folder
+
+
+@pytest.fixture
+def copied(saved: Path, tmp_path: Path) -> Callable[[str], Path]:
+    """`copied(model)`: a copy of a bundle, to be spoilt."""
+
+    def copy(model: str) -> Path:
+        return Path(shutil.copytree(saved / model, tmp_path / model, dirs_exist_ok=True))
+
+    return copy
+
+
+@pytest.fixture(scope="session")
+def resigned() -> Callable[..., Path]:
+    """`resigned(folder, **facts)`: other facts, and hashes that fit whatever files lie there."""
+
+    def sign(folder: Path, **changed: Any) -> Path:
+        facts = json.loads((folder / FILE).read_text(encoding="utf-8"))["facts"] | changed
+        files = {
+            path.name: {
+                "bytes": path.stat().st_size,
+                "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+            }
+            for path in sorted(folder.iterdir(), key=lambda path: path.name != "estimator.skops")
+            if path.name != FILE
+        }
+        body = {"facts": facts, "files": files}
+        digest = hashlib.sha256(_text(body).encode()).hexdigest()
+        (folder / FILE).write_text(_text({**body, "sha256": digest}), encoding="utf-8")
+        return folder
+
+    return sign
+
+
+@pytest.fixture(scope="session")
+def watched(saved: Path) -> Callable[[], AbstractContextManager[list[tuple[str, Any]]]]:
+    """`with watched() as events`: what the interpreter is asked to do meanwhile.
+
+    Everything that loading imports was imported before.
+    """
+    heard: list[list[tuple[str, Any]]] = []
+
+    def hear(event: str, arguments: Any) -> None:
+        if heard:
+            heard[-1].append((event, arguments))
+
+    sys.addaudithook(hear)
+    for folder in saved.iterdir():
+        load(folder)
+    for data in (b"{}", b"{"):
+        with pytest.raises(BundleError):
+            Manifest.parse(data)
+
+    @contextmanager
+    def watch() -> Iterator[list[tuple[str, Any]]]:
+        heard.append([])
+        try:
+            yield heard[-1]
+        finally:
+            heard.pop()
+
+    return watch
+
+
+@pytest.fixture
+def refused(watched: Any) -> Callable[..., None]:
+    """`refused(folder, match)`: it is, within two seconds, and nothing of it was executed."""
+
+    def check(folder: Path, match: str | None = None) -> None:
+        began = time.perf_counter()
+        with watched() as events, pytest.raises(BundleError, match=match):
+            load(folder)
+        assert time.perf_counter() - began < 2
+        names = {name for name, _ in events}
+        assert not names & FORBIDDEN
+        assert not any(name.startswith(("socket.", "subprocess.", "os.spawn")) for name in names)
+        given = [arguments[0] for name, arguments in events if name == "open"]
+        opened = [path for path in given if not isinstance(path, int)]  # of what was opened
+        assert opened
+        assert all(Path(str(path)).parent == folder for path in opened)
+
+    return check
+
+
+def _text(fields: dict[str, Any]) -> str:
+    return json.dumps(fields, indent=2, ensure_ascii=False) + "\n"

@@ -1,0 +1,144 @@
+"""manifest.py: only what we write is read."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fittingroom.bundles.bundle import Bundle
+from fittingroom.bundles.manifest import OPTIONS, Manifest
+from fittingroom.errors import BundleError
+from fittingroom.models.network import NETS
+
+FILES = {"weights.safetensors": b"weights"}
+
+
+@pytest.fixture(scope="module")
+def manifest(bundles: Mapping[str, Bundle]) -> Manifest:
+    return Manifest.of(bundles["cnn-32"].facts, FILES)
+
+
+Signed = Callable[[Callable[[dict[str, Any]], Any]], bytes]
+
+
+@pytest.fixture(scope="module")
+def signed(manifest: Manifest) -> Signed:
+    """`signed(change)`: the manifest changed, its own hash made to fit where it can be."""
+
+    def of(change: Callable[[dict[str, Any]], Any]) -> bytes:
+        import hashlib
+
+        fields = json.loads(manifest.to_json())
+        change(fields)
+        body = {key: value for key, value in fields.items() if key != "sha256"}
+        text = json.dumps(body, indent=2, ensure_ascii=False) + "\n"
+        if "sha256" in fields:
+            fields["sha256"] = hashlib.sha256(text.encode()).hexdigest()
+        return (json.dumps(fields, indent=2, ensure_ascii=False) + "\n").encode()
+
+    return of
+
+
+def test_what_is_written_is_read(manifest: Manifest, signed: Signed) -> None:
+    assert Manifest.parse(manifest.to_json().encode()) == manifest
+    assert Manifest.parse(signed(lambda fields: None)) == manifest
+
+
+def _in_facts(**changed: Any) -> Callable[[dict[str, Any]], Any]:
+    return lambda fields: fields["facts"].update(changed)
+
+
+def _in_network(**changed: Any) -> Callable[[dict[str, Any]], Any]:
+    return lambda fields: fields["facts"]["classifier"].update(changed)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (_in_facts(surprise=1), "facts.surprise"),
+        (lambda fields: fields.update(surprise=1), "surprise"),
+        (lambda fields: fields["facts"].pop("model"), "facts.model"),
+        (lambda fields: fields.pop("sha256"), "sha256"),
+        (_in_facts(format=2), "has format '2'"),
+        (_in_facts(format="1"), "has format '1'"),
+        (_in_facts(model=""), "facts.model"),
+        (_in_facts(model="x" * 2000), "facts.model"),
+        (_in_facts(image_shape=[28]), "facts.image_shape"),
+        (_in_facts(image_shape=[28, 2**40]), "facts.image_shape"),
+        (_in_facts(image_shape=[28.0, 28]), "facts.image_shape"),
+        (_in_facts(class_names=["one"]), "facts.class_names"),
+        (_in_facts(classes=[0, 1, 1]), "no positions of class names"),
+        (_in_facts(classes=[1, 0]), "no positions of class names"),
+        (_in_facts(classes=[0, 10]), "no positions of class names"),
+        (_in_facts(classes=[-1, 0]), "no positions of class names"),
+        (_in_facts(classifier={"kind": "pickle"}), "facts.classifier"),
+        (_in_network(net="os.system"), "facts.classifier.network.net"),
+        (_in_network(precision="float8"), "facts.classifier.network.precision"),
+        (_in_network(net="mlp", options={}), "hidden"),
+        (_in_network(net="mlp", options={"hidden": [10**9]}), "hidden"),
+        (lambda fields: fields["files"].clear(), "files"),
+        (
+            lambda fields: fields["files"]["weights.safetensors"].update(bytes=-1),
+            "files.weights.safetensors.bytes",
+        ),
+        (
+            lambda fields: fields["files"]["weights.safetensors"].update(bytes=2**40),
+            "files.weights.safetensors.bytes",
+        ),
+    ],
+)
+def test_what_is_not_ours(change: Any, said: str, signed: Signed) -> None:
+    with pytest.raises(BundleError, match=re.escape(said)):
+        Manifest.parse(signed(change))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b"1",
+        b"\xff\xfe",
+        b"[" * 500_000,
+        b'{"facts":' * 100_000,
+        b'{"facts": NaN}',
+        b'{"facts": Infinity}',
+        b"9" * 1_000_000,
+        b'{"a": 1, "a": 1}',
+        json.dumps({f"k{i}": i for i in range(50_000)}).encode(),
+        b'{"facts": "\\ud800"}',
+    ],
+)
+def test_what_is_no_manifest(data: bytes) -> None:
+    with pytest.raises(BundleError):
+        Manifest.parse(data)
+
+
+def test_a_key_that_stands_twice(manifest: Manifest) -> None:
+    text = manifest.to_json().replace('"facts": {', '"facts": {\n    "model": "other",', 1)
+    with pytest.raises(BundleError, match="'model' stands twice"):
+        Manifest.parse(text.encode())
+
+
+def test_any_other_byte_is_seen(manifest: Manifest) -> None:
+    data, rng = manifest.to_json().encode(), np.random.default_rng(0)
+    for place in rng.integers(len(data), size=300):
+        for changed in (
+            data[:place] + bytes([data[place] ^ int(rng.integers(1, 256))]) + data[place + 1 :],
+            data[:place] + b" " + data[place:],
+            data[:place] + data[place + 1 :],
+            data[:place],
+        ):
+            with pytest.raises(BundleError):
+                Manifest.parse(changed)
+
+
+def test_every_network_has_its_options() -> None:
+    assert set(OPTIONS) == set(NETS)
