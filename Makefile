@@ -47,7 +47,7 @@ bench: install .venv-peers/.installed
 	$(BIN)/python benchmarks/latest.py
 	rm $(RESULTS)/.sitting
 
-# The main ratios, aimed at ten minutes; nothing that is kept.
+# The main ratios, in less than ten minutes; nothing that is kept.
 QUICK := benchmarks/results/quick
 bench-quick: install .venv-peers/.installed
 	rm -rf $(QUICK)

@@ -5,9 +5,9 @@
 prints the table of docs/models.md.
 
 About two hours on two laptop cores with bfloat16 matrix instructions; ``wide-resnet``, of whose
-200 epochs only one is asked for here, takes half an hour of them. Runs that are saved already are
-used as they are. Seed 0, trained on 54,000 images; a network far outside its window is a mistake in
-its re-creation until shown otherwise.
+200 epochs only one is asked for here, takes a quarter of an hour. Runs that are saved already are
+used as they are. Seed 0, or the first three, trained on 54,000 images; a network far outside its
+window is a mistake in its re-creation until shown otherwise.
 """
 
 from __future__ import annotations
@@ -21,17 +21,23 @@ import record
 
 from fittingroom.bench.fit_one import fit_one
 from fittingroom.cli.progress import ProgressDisplay
+from fittingroom.runs.run import Run
 
 
 @dataclass(frozen=True)
 class Case:
-    """A model, and the official test accuracy that it must reach: from `low` to `high`."""
+    """A model, and the official test accuracy that it must reach: from `low` to `high`.
+
+    Of more than one seed it is their mean: `cnn-64x4` keeps the last of ten epochs at a constant
+    rate, and one fit's accuracy lies anywhere in 0.884 to 0.907.
+    """
 
     model: str
     low: float
     high: float = 1.0
     overrides: dict[str, Any] = field(default_factory=dict)
     full: bool = False
+    seeds: int = 1
 
 
 CASES = (
@@ -50,7 +56,7 @@ CASES = (
     Case("cnn-6-16-120", 0.893, 0.917),
     Case("cnn-16-16-100", 0.893, 0.917),
     Case("cnn-32-64-64", 0.875, 0.905),
-    Case("cnn-64x4", 0.893, 0.915),
+    Case("cnn-64x4", 0.893, 0.915, seeds=3),
     Case("cnn-32", 0.886, 0.908),
     Case("cnn-32-64", 0.890, 0.913),
     Case("cnn-64-128-64", 0.893, 0.915),
@@ -64,32 +70,40 @@ CASES = (
 
 
 def fit(case: Case, runs: Path | str) -> dict[str, Any]:
-    """Fit one case and return its figures."""
+    """Fit one case and return its figures: accuracies of all seeds, the others of the first."""
+    found = [_fit(case, seed, runs) for seed in range(case.seeds)]
+    accuracies = [float(run.test.correct.mean()) for run in found if run.test is not None]
+    accuracy = sum(accuracies) / len(accuracies)
+    record = found[0].record
+    return {
+        "model": record.label,
+        "trained_on": record.trained_on,
+        "seeds": case.seeds,
+        "test_accuracy": accuracy,
+        "test_accuracies": accuracies,
+        "window": [case.low, case.high],
+        "inside": case.low <= accuracy <= case.high,
+        "kept_epoch": record.kept_epoch,
+        "fit_seconds": record.fit_seconds,
+        "predict_us_per_image": record.predict_us_per_image,
+        "engine": record.engine,
+        "precision": record.precision,
+        "peak_memory_bytes": record.peak_memory_bytes,
+        "model_bytes": record.model_bytes,
+    }
+
+
+def _fit(case: Case, seed: int, runs: Path | str) -> Run:
     with ProgressDisplay() as progress:
-        run = fit_one(
+        return fit_one(
             "fashion-mnist",
             case.model,
             overrides=case.overrides,
+            seed=seed,
             full=case.full,
             runs=runs,
             on_progress=progress,
         )
-    assert run.test is not None
-    accuracy = float(run.test.correct.mean())
-    return {
-        "model": run.record.label,
-        "trained_on": run.record.trained_on,
-        "test_accuracy": accuracy,
-        "window": [case.low, case.high],
-        "inside": case.low <= accuracy <= case.high,
-        "kept_epoch": run.record.kept_epoch,
-        "fit_seconds": run.record.fit_seconds,
-        "predict_us_per_image": run.record.predict_us_per_image,
-        "engine": run.record.engine,
-        "precision": run.record.precision,
-        "peak_memory_bytes": run.record.peak_memory_bytes,
-        "model_bytes": run.record.model_bytes,
-    }
 
 
 def main() -> None:
@@ -105,9 +119,9 @@ def main() -> None:
         window = f"{low}–{high}" if high < 1 else f"≥ {low}"
         print(
             f"| `{row['model']}` | {row['trained_on']:,} | {row['test_accuracy']:.4f} "
-            f"| {window}{'' if row['inside'] else ' **missed**'} | {row['fit_seconds']:.0f} |"
+            f"| {window}{'' if row['inside'] else ' **missed**'} |"
         )
-    record.write(options.out, {"seeds": 1, "rows": rows})
+    record.write(options.out, {"rows": rows})
 
 
 if __name__ == "__main__":

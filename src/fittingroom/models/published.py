@@ -169,7 +169,7 @@ def wide_resnet(**options: Any) -> NetworkClassifier:
 
     ``fittingroom fit wide-resnet``. Never run at full length yet, on a GPU not at all: 0.960 is
     hoped for, since published networks of this kind reach 0.959 to 0.966 with less augmentation or
-    longer schedules. On two laptop cores an epoch takes about 20 min, the whole two to three days.
+    longer schedules. On two laptop cores an epoch takes about 14 min, the whole two days.
 
     Zagoruyko and Komodakis's recipe (arXiv 1605.07146: Nesterov SGD, batch 128, decay 5e-4), with
     five epochs of warm-up, half a cosine down, label smoothing and an average of the weights.
