@@ -58,7 +58,7 @@ def model(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="session")
 def test_images(small: Dataset) -> np.ndarray:
-    return small.test.images
+    return small.test.images[:300]
 
 
 @pytest.fixture(scope="session")

@@ -53,7 +53,7 @@ def test_a_model_over_its_limit_is_a_row_and_exit_code_1(run_cli: Cli) -> None:
 
 
 def test_predictions_made_elsewhere_join_the_table(run_cli: Cli, tmp_path: Path) -> None:
-    first = run_cli("compare", "--models", "knn", "--dataset", str(SMALL))
+    first = run_cli("compare", "--models", "knn", "--dataset", str(SMALL), "--format", "json")
     assert first.returncode == 0, first.stderr
     np.savez(tmp_path / "theirs.npz", probabilities=np.full((1000, 10), 0.1))
     result = run_cli("add", "theirs", "theirs.npz", "--dataset", str(SMALL), "--json")

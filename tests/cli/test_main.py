@@ -112,7 +112,8 @@ def test_a_disk_without_room_loses_nothing(run_cli: Cli, tmp_path: Path) -> None
     """A limit on the size of files stands for a full disk: both fail while writing."""
     import resource
 
-    first = run_cli("compare", "--models", "knn", "--dataset", str(SMALL))
+    quickly = ("--dataset", str(SMALL), "--format", "json")  # no page
+    first = run_cli("compare", "--models", "knn", *quickly)
     assert first.returncode == 0, first.stderr
     (board,) = tmp_path.glob("runs/*/leaderboard.json")
     before = board.read_text()
@@ -120,12 +121,11 @@ def test_a_disk_without_room_loses_nothing(run_cli: Cli, tmp_path: Path) -> None
     def limited() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 
-    arguments = ["compare", "--models", "knn,logistic", "--dataset", str(SMALL), "--json"]
-    result = run_cli(*arguments, preexec_fn=limited)
+    result = run_cli("compare", "--models", "knn,logistic", *quickly, "--json", preexec_fn=limited)
     assert "Traceback" not in result.stderr
     assert result.returncode == 1
     assert json.loads(before)["rows"][0]["status"] == "ok"
-    again = run_cli("compare", "--models", "knn", "--dataset", str(SMALL))
+    again = run_cli("compare", "--models", "knn", *quickly)
     assert "already saved" in again.stderr
     assert board.read_text() == before
 
@@ -142,6 +142,9 @@ def test_version(run_cli: Cli) -> None:
 
 
 def test_no_colour_and_no_control_characters_away_from_a_terminal(run_cli: Cli) -> None:
-    result = run_cli("compare", "--models", "knn", "--dataset", str(SMALL), env={"NO_COLOR": "1"})
+    result = run_cli(
+        *("compare", "--models", "knn", "--dataset", str(SMALL), "--format", "json"),
+        env={"NO_COLOR": "1"},
+    )
     assert "\x1b" not in result.stdout + result.stderr
     assert os.linesep in result.stderr

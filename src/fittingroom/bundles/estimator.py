@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import skops.io
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.ensemble import HistGradientBoostingClassifier
@@ -47,6 +46,8 @@ _QUIET = {"n_jobs": -1, "verbose": 0}
 
 def estimator_bytes(fitted: Any) -> bytes:
     """A fitted estimator as a skops file that holds a plain scikit-learn one."""
+    import skops.io  # nearly a second, which a network and a table needn't wait for
+
     estimator = to_stock(fitted)
     if isinstance(estimator, HistGradientBoostingClassifier):
         estimator._feature_subsample_rng = None  # only a fit draws from it
@@ -67,6 +68,8 @@ def load_estimator(data: bytes, kind: str, n_features: int, n_classes: int) -> B
     ------
     BundleError : the file holds anything but such an estimator
     """
+    import skops.io
+
     if kind not in _KINDS:
         raise BundleError(f"{kind[:50]!r} is no kind of estimator that a bundle may hold.")
     parts, check = _KINDS[kind]

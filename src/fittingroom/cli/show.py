@@ -62,7 +62,6 @@ def show_comparison(
 ) -> Leaderboard:
     """Write the comparison's files, print its table, say where they are."""
     from fittingroom.bench.study import study
-    from fittingroom.reporting.report import Report
     from fittingroom.reporting.tables import csv_files, leaderboard_markdown
     from fittingroom.reporting.words import summary
 
@@ -76,6 +75,8 @@ def show_comparison(
     if "csv" in formats:
         texts |= csv_files(found)
     if "html" in formats:
+        from fittingroom.reporting.report import Report
+
         texts["report.html"] = Report(found, dataset).html()
     files = [store.write_text(name, text) for name, text in texts.items()]
     if as_json:
