@@ -52,6 +52,7 @@ from fittingroom.errors import BundleError
 from fittingroom.evaluation.calibration import at_temperature, fit_temperature
 from fittingroom.evaluation.conformal import conformal_quantile
 from fittingroom.evaluation.metrics import METRICS
+from fittingroom.evaluation.unlike import unlike_scores, unlike_threshold
 from fittingroom.models.calibrated_svm import CalibratedSVM
 from fittingroom.models.engine import faster
 from fittingroom.models.hog import HogFeatures
@@ -60,6 +61,8 @@ from fittingroom.models.pixel_classifier import PixelClassifier
 
 WEIGHTS, ESTIMATOR, ARRAYS = "weights.safetensors", "estimator.skops", "arrays.safetensors"
 COVERAGE = 0.9
+#: The share of images like the data that mustn't be called unlike it.
+LIKE = 0.99
 #: Pixels of an image that a network of any depth looks at within a moment.
 SMALL_IMAGE = 2**14
 _Classifier = TypeVar("_Classifier", NetworkClassifier, PixelClassifier)
@@ -152,7 +155,7 @@ def bundle_of(
     parameters : what was set otherwise than in the catalogue, as JSON has it
     validation : probabilities (n, len(class_names)) and labels of images that it wasn't fitted on
     calibration : those of them that nothing was chosen by: the temperature is fitted on the first
-        of each two, the quantile of sets on the others
+        of each two, the quantile of sets and the threshold on the others
 
     Raises
     ------
@@ -256,8 +259,13 @@ def _figures(probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -
 def _calibrated(probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -> Calibrated:
     temperature = fit_temperature(probabilities[::2], labels[::2])
     others = at_temperature(probabilities[1::2], temperature)
-    quantile = conformal_quantile(others, labels[1::2], COVERAGE)
-    return Calibrated(temperature=temperature, coverage=COVERAGE, quantile=quantile)
+    return Calibrated(
+        temperature=temperature,
+        coverage=COVERAGE,
+        quantile=conformal_quantile(others, labels[1::2], COVERAGE),
+        like=LIKE,
+        unlike=unlike_threshold(unlike_scores(others), LIKE),
+    )
 
 
 def _read(folder: Path, name: str, most: int) -> bytes:

@@ -330,6 +330,14 @@ MODELS: dict[str, ModelRow] = {
         seconds=540,
         parameters=973_226,
     ),
+    "swift-photo": ModelRow(
+        name="swift-photo",
+        family="network",
+        builder="published.swift_photo",
+        about="swift-95's network, trained to expect photos",
+        seconds=720,
+        parameters=973_226,
+    ),
     "wide-resnet": ModelRow(
         name="wide-resnet",
         family="network",

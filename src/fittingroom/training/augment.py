@@ -3,8 +3,8 @@
 An augmentation is a function and a row of ``AUGMENTATIONS``. It takes a ``Batch`` and returns
 images of the same shape. Mirroring happens only where a mirrored image keeps its class.
 
-What joins images of a batch, and so their labels, comes after it: a function and a row of
-``MIXINGS`` under the augmentation's name. It returns the images and a ``Mixture``.
+What changes labels too comes after it: a function and a row of ``MIXINGS`` under the
+augmentation's name. It returns the images and a ``Mixture``.
 
 Lots are drawn on the CPU, so that they are the same on every device, and sent to the images' device
 without waiting for it.
@@ -19,6 +19,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from fittingroom.training.imitation import imitated
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,10 +44,13 @@ class Mixture:
 
     partners: Tensor  # (batch,) int64: places in the batch
     shares: Tensor  # (batch,) float32 in 0..1/2, of the partner
+    nothing: Tensor  # (batch,) bool: shows none of the classes, so that all are as probable
 
     def of(self, targets: Tensor) -> Tensor:
         """Targets (batch, classes), rows that sum to one, mixed as the images are."""
-        return torch.lerp(targets, targets[self.partners], self.shares[:, None].to(targets.dtype))
+        shares = self.shares[:, None].to(targets.dtype)
+        mixed = torch.lerp(targets, targets[self.partners], shares)
+        return torch.where(self.nothing[:, None], 1 / targets.shape[1], mixed)
 
     @staticmethod
     def joined(mixtures: Sequence[Mixture]) -> Mixture:
@@ -54,16 +59,22 @@ class Mixture:
         for mixture in mixtures:
             partners.append(mixture.partners + before)
             before += len(mixture.partners)
-        return Mixture(torch.cat(partners), torch.cat([mixture.shares for mixture in mixtures]))
+        shares, nothing = (
+            torch.cat(parts)
+            for parts in zip(*((m.shares, m.nothing) for m in mixtures), strict=True)
+        )
+        return Mixture(torch.cat(partners), shares, nothing)
 
 
 Augmentation = Callable[[Batch], Tensor]
-Mixing = Callable[[Tensor, torch.Generator], tuple[Tensor, Mixture]]
+Mixing = Callable[[Batch], tuple[Tensor, Mixture]]
 
 #: Random erasing: the share of images, the smallest and largest part of one, the longest form.
 ERASED, SMALLEST, LARGEST, LONGEST = 0.5, 0.02, 1 / 3, 3.0
 #: The share of images that another one's part is pasted into.
 PASTED = 0.5
+#: The share of images of which photos are imitated.
+IMITATED = 0.6
 
 
 def unchanged(batch: Batch) -> Tensor:
@@ -127,20 +138,38 @@ def crop_erase(batch: Batch) -> Tensor:
     return torch.where(inside, images.mean(), images)
 
 
-def cutmix(images: Tensor, generator: torch.Generator) -> tuple[Tensor, Mixture]:
+def cutmix(batch: Batch) -> tuple[Tensor, Mixture]:
     """Into half of the images, paste a rectangle from the same place of another of the batch.
 
     CutMix (Yun and others 2019, arXiv 1905.04899), drawn for each image: a rectangle in the form
     of the image, up to half of it, wholly inside. A larger one would be the same pair with the
     roles exchanged.
     """
+    images, generator = batch.images, batch.generator
     n = len(images)
     partners = torch.randperm(n, generator=generator)
     pasted = torch.rand(n, generator=generator) < PASTED
     areas = torch.rand(n, generator=generator).div_(2) * pasted
     inside, shares = _rectangles(areas, torch.ones(n), images, generator)
-    mixture = Mixture(_sent(partners, images), _sent(shares, images))
+    mixture = Mixture(
+        _sent(partners, images),
+        _sent(shares, images),
+        _sent(torch.zeros(n, dtype=torch.bool), images),
+    )
     return torch.where(inside, images[mixture.partners], images), mixture
+
+
+def photos(batch: Batch) -> tuple[Tensor, Mixture]:
+    """Imitate photos of some of the images; a spoilt one shows none of the classes."""
+    images, generator = batch.images.clone(), batch.generator
+    n, device = len(images), images.device
+    chosen = torch.randperm(n, generator=generator)[: round(IMITATED * n)].to(device)
+    nothing = torch.zeros(n, dtype=torch.bool, device=device)
+    images[chosen], nothing[chosen] = imitated(
+        images[chosen], mirror=batch.mirror_keeps_class, generator=generator
+    )
+    own = torch.arange(n, device=device)
+    return images, Mixture(own, torch.zeros(n, device=device), nothing)
 
 
 def _rectangles(
@@ -182,6 +211,7 @@ AUGMENTATIONS: dict[str, Augmentation] = {
     "crop-flip": crop_flip,
     "crop-erase": crop_erase,
     "crop-erase-mix": crop_erase,
+    "photo": crop_flip,
 }
 
-MIXINGS: dict[str, Mixing] = {"crop-erase-mix": cutmix}
+MIXINGS: dict[str, Mixing] = {"crop-erase-mix": cutmix, "photo": photos}

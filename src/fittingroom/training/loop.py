@@ -7,6 +7,7 @@ batch becomes float32 in 0..1 when its turn comes.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import time
 from collections.abc import Callable
@@ -163,7 +164,7 @@ def _train_stretch(fit: Fit, number: int, stretch: Stretch, done: int) -> tuple[
         )
         changed, mixture = fit.augment(batch), None
         if fit.mix is not None:
-            changed, mixture = fit.mix(changed, fit.generator)
+            changed, mixture = fit.mix(dataclasses.replace(batch, images=changed))
             mixtures.append(mixture)
         rate = learning_rate(fit.recipe, number, (done + start) / n)
         of_batch = fit.step(_channel_last(changed[:, 0]), labels[start:stop], rate, mixture)

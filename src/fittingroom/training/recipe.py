@@ -11,7 +11,9 @@ from fittingroom.errors import UsageError
 Loss = Literal["sparse", "onehot"]
 OptimizerName = Literal["adam", "sgd"]
 Schedule = Literal["constant", "one-cycle", "cosine", "rising"]
-AugmentationName = Literal["none", "keras-shift-flip", "crop-flip", "crop-erase", "crop-erase-mix"]
+AugmentationName = Literal[
+    "none", "keras-shift-flip", "crop-flip", "crop-erase", "crop-erase-mix", "photo"
+]
 PrecisionName = Literal["auto", "float32", "bfloat16"]
 Keep = Literal["last", "best-accuracy", "best-loss"]
 Watch = Literal["loss", "accuracy"]
@@ -50,7 +52,7 @@ class Recipe:
         epoch that a validation part chose
     batch_size : images a step; the last batch of an epoch may be smaller
     augmentation : ``"none"``, or a row of ``augment.AUGMENTATIONS``; ``"crop-erase-mix"`` mixes
-        labels too, see ``augment.MIXINGS``
+        labels too and ``"photo"`` spoils some images, see ``augment.MIXINGS``
     averaging : decay, a step, of an exponential moving average of the weights, which is then
         what is kept; 0 for none
     precision : ``"float32"``, ``"bfloat16"`` (autocast), or ``"auto"``: see ``precision.resolve``

@@ -1,0 +1,99 @@
+"""Picture files of strangers, decoded with care: what they show as RGB, and where it is opaque.
+
+Only PNG, JPEG and WebP; the size is looked at before anything is decoded.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from fittingroom.errors import DataError
+
+FORMATS = ("PNG", "JPEG", "WEBP")
+MOST_PIXELS = 50_000_000
+MOST_BYTES = 100_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A decoded picture, upright.
+
+    Attributes
+    ----------
+    pixels : uint8 (height, width, 3), red, green, blue
+    opaque : bool (height, width), or None where the file knows no transparency
+    """
+
+    pixels: NDArray[np.uint8]
+    opaque: NDArray[np.bool_] | None
+
+
+def decode(file: Path | str | bytes, *, longest: int = 640) -> Picture:
+    """The first frame of a picture file, turned as its camera was held.
+
+    Parameters
+    ----------
+    file : a path, or the file's bytes
+    longest : a picture with a longer edge is shrunk to this
+
+    Raises
+    ------
+    DataError : no picture of these formats, too large, or damaged; the message says which
+    """
+    name = "the picture" if isinstance(file, bytes) else str(file)
+    try:
+        data = file if isinstance(file, bytes) else _read(Path(file))
+        with warnings.catch_warnings():
+            # Of bombs we look out ourselves; what else is strange in a file is not its reader's.
+            warnings.simplefilter("ignore")
+            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+                if image.width * image.height > MOST_PIXELS:
+                    raise DataError(
+                        f"{name} has {image.width:,} × {image.height:,} pixels, more than "
+                        f"{MOST_PIXELS:,}; shrink it first."
+                    )
+                image.draft("RGB", (2 * longest, 2 * longest))  # a JPEG may be read smaller
+                return _picture(image, longest)
+    except DataError:
+        raise
+    except UnidentifiedImageError:
+        raise DataError(f"{name} isn't a PNG, JPEG or WebP picture.") from None
+    # Pillow's decoders raise many things for damaged files, struct.error and SyntaxError too.
+    except Exception as error:
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise DataError(f"{name} can't be read ({reason[:150]}).") from error
+
+
+def _read(path: Path) -> bytes:
+    with path.open("rb") as file:
+        data = file.read(MOST_BYTES + 1)
+    if len(data) > MOST_BYTES:
+        raise DataError(f"{path} has more than {MOST_BYTES:,} bytes; that is no photo.")
+    return data
+
+
+def _picture(image: Image.Image, longest: int) -> Picture:
+    if image.mode.startswith("I") or image.mode == "F":
+        grey = np.asarray(image, dtype=np.float64)  # 16 bits; Pillow would cut them off at 255
+        plain = Image.fromarray((grey / max(1.0, 65535 / 255)).clip(0, 255).astype(np.uint8))
+        plain.info, plain._exif = image.info, None  # type: ignore[attr-defined]
+        image = plain
+    image = ImageOps.exif_transpose(image)
+    opaque = None
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image.thumbnail((longest, longest))
+        alpha = np.asarray(image.getchannel("A"))
+        opaque = alpha >= 128 if alpha.min() < 128 else None
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image)
+    image = image.convert("RGB")
+    image.thumbnail((longest, longest))
+    return Picture(np.asarray(image), opaque)

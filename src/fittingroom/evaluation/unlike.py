@@ -1,0 +1,94 @@
+"""Pictures unlike the data that a classifier has seen.
+
+The score is one minus the largest probability (Hendrycks and Gimpel 2017, "A Baseline for Detecting
+Misclassified and Out-of-Distribution Examples in Neural Networks"): any classifier has it, and a
+network that was trained to be undecided about what is none of its classes makes it a good one
+(Hendrycks, Mazeika and Dietterich 2019, "Deep Anomaly Detection with Outlier Exposure").
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+from fittingroom.errors import InputError
+
+
+def unlike_scores(probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
+    """How unlike the data each image (n, classes) looks to its classifier, (n,) in 0 … 1."""
+    return 1 - probabilities.max(axis=1).astype(np.float64)
+
+
+def unlike_threshold(scores: NDArray[np.floating], share: float = 0.99) -> float:
+    """The score above which an image counts as unlike: that share of images like the data is below.
+
+    The ⌈(n + 1) · share⌉-th smallest of n scores of images that nothing was learned from, so that
+    at most 1 - share of new images like them are called unlike, in expectation.
+
+    Raises
+    ------
+    InputError : a share outside 0 … 1, or no scores
+    """
+    n = len(scores)
+    if not 0 < share < 1 or n == 0:
+        raise InputError(f"a share of {share} of {n} scores makes no sense.")
+    place = math.ceil((n + 1) * share)
+    if place > n:
+        return 1.0
+    return float(np.partition(np.asarray(scores, np.float64), place - 1)[place - 1])
+
+
+@dataclass(frozen=True)
+class Separation:
+    """How well scores tell images that are unlike the data from those that aren't.
+
+    Attributes
+    ----------
+    auroc : the probability that an unlike image has the higher score, ties counted half
+    low, high : its interval
+    """
+
+    auroc: float
+    low: float
+    high: float
+
+
+def separation(
+    like: NDArray[np.floating],
+    unlike: NDArray[np.floating],
+    *,
+    level: float = 0.95,
+    repeats: int = 2000,
+    seed: int = 0,
+) -> Separation:
+    """The area under the receiver operating characteristic, with a percentile bootstrap interval.
+
+    Both groups are drawn again, each by itself.
+
+    Parameters
+    ----------
+    like, unlike : scores (n,) and (m,)
+
+    Raises
+    ------
+    InputError : a group is empty
+    """
+    if not len(like) or not len(unlike):
+        raise InputError("there must be scores of both kinds of images.")
+    rng = np.random.default_rng(seed)
+    drawn = [
+        _auroc(rng.choice(like, len(like)), rng.choice(unlike, len(unlike))) for _ in range(repeats)
+    ]
+    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
+    return Separation(_auroc(like, unlike), float(low), float(high))
+
+
+def _auroc(like: NDArray[np.floating], unlike: NDArray[np.floating]) -> float:
+    """By the ranks of the unlike ones (the Mann-Whitney statistic)."""
+    n, m = len(like), len(unlike)
+    ranks = rankdata(np.concatenate([like, unlike]))[n:].sum()
+    return float((ranks - m * (m + 1) / 2) / (n * m))

@@ -1,0 +1,64 @@
+"""unlike.py: the score, the threshold's promise, and the area under the curve."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from fittingroom.errors import InputError
+from fittingroom.evaluation.unlike import separation, unlike_scores, unlike_threshold
+
+
+def test_a_decided_classifier_finds_nothing_unlike() -> None:
+    scores = unlike_scores(np.array([[1, 0, 0], [0.2, 0.5, 0.3]], np.float32))
+    np.testing.assert_allclose(scores, [0, 0.5])
+    assert scores.dtype == np.float64
+
+
+def test_the_threshold_is_the_score_at_its_place() -> None:
+    scores = np.random.default_rng(0).permutation(199) / 200
+    assert unlike_threshold(scores, 0.9) == 179 / 200  # the 180th smallest
+    assert unlike_threshold(scores[:5], 0.99) == 1  # too few to promise anything
+
+
+def test_few_images_like_the_data_are_called_unlike() -> None:
+    rng = np.random.default_rng(0)
+    called = [
+        np.mean(rng.beta(1, 5, 400) > unlike_threshold(rng.beta(1, 5, 500), 0.95))
+        for _ in range(60)
+    ]
+    assert 0.04 < np.mean(called) < 0.055
+
+
+def test_the_area_is_scikit_learns_and_the_interval_holds_it() -> None:
+    rng = np.random.default_rng(1)
+    like, unlike = rng.normal(0, 1, 300).round(1), rng.normal(1, 1, 80).round(1)  # ties, too
+    found = separation(like, unlike)
+    truth = np.repeat([0, 1], [300, 80])
+    assert found.auroc == pytest.approx(roc_auc_score(truth, np.concatenate([like, unlike])))
+    assert found.low < found.auroc < found.high
+    assert 0.04 < found.high - found.low < 0.15
+
+
+def test_the_interval_covers_what_it_says() -> None:
+    rng = np.random.default_rng(2)
+    true = 0.7602  # of two normal scores one standard deviation apart: Φ(1/√2)
+    held = []
+    for seed in range(100):
+        found = separation(rng.normal(0, 1, 60), rng.normal(1, 1, 40), repeats=200, seed=seed)
+        held.append(found.low < true < found.high)
+    assert 0.88 < np.mean(held) <= 1
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0, 3])
+def test_a_share_that_makes_no_sense(share: float) -> None:
+    with pytest.raises(InputError, match="makes no sense"):
+        unlike_threshold(np.zeros(3), share)
+    with pytest.raises(InputError, match="makes no sense"):
+        unlike_threshold(np.zeros(0))
+
+
+def test_a_group_without_images() -> None:
+    with pytest.raises(InputError, match="both kinds"):
+        separation(np.zeros(3), np.zeros(0))
