@@ -174,11 +174,12 @@ All that an image goes through is inside `{GRAPH}`: bytes in, calibrated probabi
 
 ```python
 import json
+from pathlib import Path
 
 import numpy as np
 import onnxruntime
 
-labels = json.load(open("{CONFIG}"))["id2label"]
+labels = json.loads(Path("{CONFIG}").read_text("utf8"))["id2label"]
 session = onnxruntime.InferenceSession("{GRAPH}")
 images = np.zeros((1, {height}, {width}), np.uint8)  # yours: (n, height, width), 0 is black
 (probabilities,) = session.run(None, {{"{INPUT}": images}})
@@ -194,12 +195,13 @@ def _use_of_weights() -> str:
 
 ```python
 import json
+from pathlib import Path
 
 import torch
 from fittingroom.models.network import NETS
 from safetensors.torch import load_model
 
-config = json.load(open("{CONFIG}"))
+config = json.loads(Path("{CONFIG}").read_text("utf8"))
 described, classes = config["classifier"], len(config["id2label"])
 net = NETS[described["net"]](tuple(config["image_size"]), classes, **described["options"])
 load_model(net, "{WEIGHTS}")
