@@ -128,9 +128,9 @@ def _written_aside(place: Path, known: Collection[str], force: bool) -> Iterator
             if known:
                 aside.mkdir()
             yield aside
-            if place.exists():
+            if place.is_dir():  # only a file can be replaced in one step
                 place.rename(room / "before")
-            aside.rename(place)
+            aside.replace(place)
         finally:
             shutil.rmtree(room, ignore_errors=True)
     except OSError as error:
