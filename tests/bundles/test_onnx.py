@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 import pytest
 
+from fittingroom.bundles import onnx as onnx_models
 from fittingroom.bundles.bundle import Bundle, bundle_of
 from fittingroom.bundles.manifest import Calibrated, Data
 from fittingroom.bundles.onnx import to_onnx, write_onnx
@@ -158,6 +159,14 @@ def test_an_estimator_of_another_kind(bundles: Mapping[str, Bundle]) -> None:
     classifier.estimator_, classifier.mean_, classifier.features_ = GaussianNB(), None, None
     with pytest.raises(BundleError, match="no graph is known for a GaussianNB"):
         to_onnx(Bundle(bundles["logistic"].facts, classifier))
+
+
+def test_a_graph_that_no_file_can_hold(
+    bundles: Mapping[str, Bundle], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(onnx_models, "MOST_BYTES", 50_000)
+    with pytest.raises(BundleError, match=r"this logistic has 6\d,\d{3} bytes"):
+        to_onnx(bundles["logistic"])
 
 
 def properties(model: onnx.ModelProto) -> dict[str, str]:

@@ -47,7 +47,7 @@ class Export:
 def export(
     bundle: Bundle,
     format: Format,
-    path: Path | None = None,
+    path: Path | str | None = None,
     *,
     images: NDArray[np.uint8] | None,
     test: Predictions | None = None,
@@ -75,7 +75,7 @@ def export(
     from fittingroom.bundles.parity import verify
 
     name = _name(bundle.facts.model)
-    place = _place(name, format, path)
+    place = _place(name, format, None if path is None else Path(path))
     known: Collection[str] = {"onnx": (), "hub": hub.FILES, "triton": triton.FILES}[format]
     with _written_aside(place, known, force) as aside:
         if format == "onnx":

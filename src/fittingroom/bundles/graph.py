@@ -58,6 +58,11 @@ class Graph:
         """Of each row."""
         return self.add("Softmax", value, axis=1)
 
+    def size(self) -> int:
+        """Bytes of all nodes and constants."""
+        nodes = sum(node.ByteSize() for node in self.nodes)
+        return nodes + sum(constant.ByteSize() for constant in self.initializers)
+
     def _name(self) -> str:
         self._names += 1
         return f"tensor_{self._names}"

@@ -24,7 +24,7 @@ from fittingroom.models.network import NetworkClassifier
 
 INPUT, OUTPUT = "images", "probabilities"
 #: No ONNX file can be larger: protobuf's messages end there.
-MOST_BYTES = 2**31 - 1
+MOST_BYTES = 2**31 - 2**16
 
 
 def to_onnx(bundle: Bundle) -> ModelProto:
@@ -45,6 +45,10 @@ def to_onnx(bundle: Bundle) -> ModelProto:
     if facts.calibrated is not None:
         given = _at_temperature(graph, given, facts.calibrated.temperature)
     graph.nodes.append(helper.make_node("Identity", [given], [OUTPUT]))
+    if (size := graph.size()) > MOST_BYTES:
+        raise BundleError(
+            f"the graph of this {facts.model} has {size:,} bytes, more than an ONNX file can hold."
+        )
     model = helper.make_model(
         helper.make_graph(graph.nodes, facts.model, *_ends(facts), graph.initializers),
         opset_imports=[helper.make_opsetid("", OPSET), helper.make_opsetid(ML, ML_OPSET)],
@@ -53,11 +57,6 @@ def to_onnx(bundle: Bundle) -> ModelProto:
         producer_version=metadata.version("fittingroom"),
     )
     helper.set_model_props(model, properties(bundle))
-    if model.ByteSize() > MOST_BYTES:
-        raise BundleError(
-            f"the graph of this {facts.model} has {model.ByteSize():,} bytes, more than an ONNX "
-            "file can hold."
-        )
     checker.check_model(model)
     return model
 
