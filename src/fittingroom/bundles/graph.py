@@ -60,8 +60,8 @@ class Graph:
 
     def size(self) -> int:
         """Bytes of all nodes and constants."""
-        nodes = sum(node.ByteSize() for node in self.nodes)
-        return nodes + sum(constant.ByteSize() for constant in self.initializers)
+        nodes = sum(int(node.ByteSize()) for node in self.nodes)
+        return nodes + sum(int(part.ByteSize()) for part in self.initializers)
 
     def _name(self) -> str:
         self._names += 1
