@@ -30,15 +30,15 @@ SMALLER: dict[str, dict[str, Any]] = {
 
 
 def fitted(small: Dataset, model: str, **options: Any) -> Bundle:
-    """A bundle of a model, fitted on 100 images and as if calibrated."""
+    """A bundle of a model, fitted on 200 images and as if calibrated."""
     classifier = make_classifier(model, dataset=small, **options)
-    classifier.fit(small.train.images[::20], small.train.labels[::20])
+    classifier.fit(small.train.images[::10], small.train.labels[::10])
     bundle = bundle_of(
         classifier,
         model=model,
         class_names=small.class_names,
         image_shape=small.image_shape,
-        data=Data(name=small.name, sha256=small.sha256, images=100),
+        data=Data(name=small.name, sha256=small.sha256, images=200),
     )
     calibrated = Calibrated(temperature=1.3, coverage=0.9, quantile=0.5)
     return Bundle(bundle.facts.model_copy(update={"calibrated": calibrated}), bundle.classifier)
