@@ -17,7 +17,7 @@ from fittingroom.errors import BundleError
 
 #: Probabilities may differ by this; labels not at all.
 TOLERANCE = 1e-4
-#: Images compared at once: the graph of nearest neighbours takes a third of a megabyte for each.
+#: Images compared at once: the graph of nearest neighbours takes 0.6 MB for each.
 BATCH = 500
 
 Predict = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
