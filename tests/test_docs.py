@@ -106,6 +106,21 @@ def test_the_accuracies_shown_are_those_that_were_measured() -> None:
     assert len(table) == len(measured)
 
 
+def test_the_tables_of_the_exported_models_are_those_that_were_measured() -> None:
+    from portable import parity_table, speed_table
+
+    from fittingroom.models.catalog import MODELS
+
+    found = json.loads((ROOT / "benchmarks" / "results" / "portable.json").read_text("utf8"))
+    page = (ROOT / "docs" / "export.md").read_text("utf8")
+    assert list(found["parity"]) == list(MODELS)
+    for row in found["parity"].values():
+        assert row["labels_equal"] == row["images"] == 10_000
+        assert row["largest_difference"] <= 1e-4
+    for table in (parity_table(found["parity"]), speed_table(found["speed"])):
+        assert "\n".join(table) in page
+
+
 def test_the_table_of_the_readme_is_the_demos() -> None:
     results = ROOT / "benchmarks" / "results"
     board = json.loads((results / "demo.json").read_text("utf8"))["leaderboard"]

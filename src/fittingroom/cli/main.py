@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import typer
 
-from fittingroom.cli import add, compare, data, fit, models, report
+from fittingroom.cli import add, compare, data, export, fit, models, report
 from fittingroom.errors import FittingroomError
 
 COMMANDS: dict[str, Callable[..., None]] = {
@@ -20,6 +20,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "compare": compare.command,
     "report": report.command,
     "add": add.command,
+    "export": export.command,
 }
 
 app = typer.Typer(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import combinations
 from typing import Any
 
@@ -105,7 +106,7 @@ def one_vs_one_scores(svc: SVC, X: NDArray[Any]) -> NDArray[np.float64]:
     -------
     (n, classes); for two classes (n,), positive for the second
     """
-    weights, pairs = _pair_weights(svc)
+    weights, pairs = pair_weights(svc)
     margins = np.concatenate(
         [
             rbf_kernel(X[start : start + _CHUNK], svc.support_vectors_, gamma=svc._gamma) @ weights
@@ -115,15 +116,13 @@ def one_vs_one_scores(svc: SVC, X: NDArray[Any]) -> NDArray[np.float64]:
     margins += svc.intercept_
     if len(svc.classes_) == 2:
         return margins[:, 0]  # scikit-learn turns the sign of the only pair round
-    first, second = np.array(pairs).T
-    n_classes = len(svc.classes_)
-    wins, losses = np.eye(n_classes)[first], np.eye(n_classes)[second]  # (pairs, classes)
-    votes = (margins >= 0) @ wins + (margins < 0) @ losses
-    confidence = margins @ (wins - losses)
+    decided, losses = pair_decisions(pairs, len(svc.classes_))
+    votes = (margins >= 0) @ decided + losses
+    confidence = margins @ decided
     return votes + confidence / (3 * (np.abs(confidence) + 1))  # type: ignore[no-any-return]
 
 
-def _pair_weights(svc: SVC) -> tuple[NDArray[np.float64], list[tuple[int, int]]]:
+def pair_weights(svc: SVC) -> tuple[NDArray[np.float64], list[tuple[int, int]]]:
     """Weights (support vectors, pairs) of the kernel values, and the pairs of classes.
 
     ``dual_coef_`` (classes-1, support vectors) has libsvm's layout: support vectors stand class by
@@ -139,6 +138,19 @@ def _pair_weights(svc: SVC) -> tuple[NDArray[np.float64], list[tuple[int, int]]]
         weights[members[i], column] = svc.dual_coef_[j - 1, members[i]]
         weights[members[j], column] = svc.dual_coef_[i, members[j]]
     return weights, pairs
+
+
+def pair_decisions(
+    pairs: Sequence[tuple[int, int]], n_classes: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Of each pair (pairs, classes): 1 for the first class, -1 for the second.
+
+    And for each class (classes,) how many pairs it is the second of: votes are what its pairs add
+    to them.
+    """
+    first, second = np.array(pairs).T
+    wins, losses = np.eye(n_classes)[first], np.eye(n_classes)[second]
+    return wins - losses, losses.sum(axis=0)
 
 
 def _columns(scores: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -62,7 +62,9 @@ def _threads(pid: int) -> ThreadPoolExecutor:
 
 
 def can_compile(x: Tensor) -> bool:
-    """Whether the kernels take this tensor."""
+    """Whether the kernels take this tensor; in an exported graph PyTorch's own operations stand."""
+    if torch.compiler.is_exporting():
+        return False
     return x.device.type == "cpu" and x.dtype in (torch.float32, torch.bfloat16)
 
 

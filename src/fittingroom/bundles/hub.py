@@ -1,0 +1,310 @@
+"""A bundle as a folder for the Hugging Face Hub: weights, configuration, graph and model card."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.torch import save
+
+from fittingroom.bundles import manifest as manifests
+from fittingroom.bundles.bundle import ARRAYS, ESTIMATOR, Bundle
+from fittingroom.bundles.manifest import Facts, Network, Validation
+from fittingroom.bundles.onnx import INPUT, write_onnx
+from fittingroom.data.catalog import DATASETS
+from fittingroom.evaluation.calibration import at_temperature, reliability
+from fittingroom.evaluation.intervals import wilson
+from fittingroom.evaluation.metrics import METRICS
+from fittingroom.models.catalog import MODELS
+from fittingroom.models.network import NetworkClassifier
+
+CARD, CONFIG, GRAPH, WEIGHTS = "README.md", "config.json", "model.onnx", "model.safetensors"
+FILES = frozenset({CARD, CONFIG, GRAPH, WEIGHTS, manifests.FILE, ESTIMATOR, ARRAYS})
+
+#: Names of data sets on the hub.
+_ON_THE_HUB = {"fashion-mnist": "zalando-datasets/fashion_mnist", "mnist": "ylecun/mnist"}
+_METRICS = {
+    "accuracy": ("accuracy", "Accuracy"),
+    "macro_f1": ("f1", "Macro F1"),
+    "log_loss": ("log_loss", "Log loss"),
+    "expected_calibration_error": ("expected_calibration_error", "Expected calibration error"),
+}
+
+#: Probabilities (n, class names) of a classifier, not yet calibrated, and labels (n,).
+Predictions = tuple[NDArray[np.floating], NDArray[np.integer]]
+
+
+def write_hub(bundle: Bundle, folder: Path, name: str, test: Predictions | None = None) -> Path:
+    """Fill a folder with what the hub shows and others load; returns its ONNX file.
+
+    A network's weights are `model.safetensors`; of a classical model, which has none, the bundle's
+    own files stand there.
+
+    Parameters
+    ----------
+    name : of the model on its card
+    test : of the official test split, for the card
+
+    Raises
+    ------
+    BundleError : a classifier that no graph can hold
+    """
+    file = write_onnx(bundle, folder / GRAPH)
+    if isinstance(bundle.classifier, NetworkClassifier):
+        weights = {key: t.contiguous() for key, t in bundle.classifier.net_.state_dict().items()}
+        (folder / WEIGHTS).write_bytes(save(weights, metadata={"format": "pt"}))
+    else:
+        bundle.write(folder)
+    (folder / CONFIG).write_text(_json(config(bundle.facts, bundle.class_names)), encoding="utf-8")
+    (folder / CARD).write_text(card(bundle, name, test), encoding="utf-8")
+    return file
+
+
+def config(facts: Facts, class_names: tuple[str, ...]) -> dict[str, Any]:
+    """`config.json`: the classes, the images, and what it takes to build the model again."""
+    described = facts.classifier
+    height, width = facts.image_shape
+    return {
+        "model_type": "fittingroom",
+        "architectures": [facts.model],
+        "id2label": {str(number): label for number, label in enumerate(class_names)},
+        "label2id": {label: number for number, label in enumerate(class_names)},
+        "image_size": [height, width],
+        "num_channels": 1,
+        "pixels": "uint8, 0 is black",
+        "temperature": facts.calibrated.temperature if facts.calibrated else None,
+        "classifier": described.model_dump(mode="json"),
+        "parameters": facts.parameters,
+        "data": facts.data.model_dump(mode="json"),
+        "versions": {**facts.versions, "exported_by": metadata.version("fittingroom")},
+    }
+
+
+def card(bundle: Bundle, name: str, test: Predictions | None) -> str:
+    """`README.md`: metadata that the hub reads, then what a person should know."""
+    facts = bundle.facts
+    figures = _test_figures(facts, test) or _validation_figures(facts.validation)
+    sections = [_opening(bundle, name), _use(facts), _results(figures), _calibration(facts)]
+    sections += [_limits(facts), _origin(facts)]
+    front = "\n".join(_yaml(_metadata(facts, name, figures)))
+    return f"---\n{front}\n---\n\n" + "\n".join(section for section in sections if section)
+
+
+def _metadata(facts: Facts, name: str, figures: dict[str, Any] | None) -> dict[str, Any]:
+    """As hub-docs' `modelcard.md` specifies it; without figures there are no results."""
+    known = _dataset_on_the_hub(facts)
+    found: dict[str, Any] = {
+        "library_name": "fittingroom",
+        "pipeline_tag": "image-classification",
+        "tags": ["image-classification", "onnx", "fittingroom", facts.model],
+    }
+    if known:
+        found["datasets"] = [known]
+    if figures is None:
+        return found
+    dataset = {"type": known or facts.data.name, "name": _title(facts), "split": figures["split"]}
+    metrics = [
+        {"type": kind, "value": figures[key], "name": title}
+        for key, (kind, title) in _METRICS.items()
+        if key in figures
+    ]
+    result = {
+        "task": {"type": "image-classification", "name": "Image classification"},
+        "dataset": dataset,
+        "metrics": metrics,
+    }
+    return found | {
+        "metrics": ["accuracy", "f1"],
+        "model-index": [{"name": name, "results": [result]}],
+    }
+
+
+def _test_figures(facts: Facts, test: Predictions | None) -> dict[str, Any] | None:
+    if test is None:
+        return None
+    probabilities, labels = test
+    if facts.calibrated:
+        probabilities = at_temperature(probabilities, facts.calibrated.temperature)
+    calibration = reliability(probabilities, labels).expected_calibration_error
+    figures = {key: float(metric(probabilities, labels)) for key, metric in METRICS.items()}
+    return _rounded(figures | {"expected_calibration_error": calibration}) | {
+        "split": "test",
+        "images": len(labels),
+        "what": "the official test split, which nothing was chosen by",
+    }
+
+
+def _validation_figures(validation: Validation | None) -> dict[str, Any] | None:
+    if validation is None:
+        return None
+    figures = validation.model_dump()
+    return _rounded({key: figures[key] for key in METRICS}) | {
+        "split": "train",
+        "images": validation.images,
+        "what": "training images that it wasn't fitted on, before the temperature",
+    }
+
+
+def _rounded(figures: dict[str, float]) -> dict[str, Any]:
+    return {key: round(value, 4) for key, value in figures.items()}
+
+
+def _opening(bundle: Bundle, name: str) -> str:
+    facts = bundle.facts
+    height, width = facts.image_shape
+    row = MODELS.get(facts.model)
+    about = f": {row.about}" if row else ""
+    return (
+        f"# {name}\n\nA classifier of grey images of {height}×{width} pixels, fitted on "
+        f"{_title(facts)}: `{facts.model}` of Fittingroom{about}.\n\n"
+        f"Its classes: {', '.join(bundle.class_names)}.\n"
+    )
+
+
+def _use(facts: Facts) -> str:
+    height, width = facts.image_shape
+    text = f"""## Use
+
+All that an image goes through is inside `{GRAPH}`: bytes in, calibrated probabilities out.
+
+```python
+import json
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+labels = json.loads(Path("{CONFIG}").read_text("utf8"))["id2label"]
+session = onnxruntime.InferenceSession("{GRAPH}")
+images = np.zeros((1, {height}, {width}), np.uint8)  # yours: (n, height, width), 0 is black
+(probabilities,) = session.run(None, {{"{INPUT}": images}})
+print(labels[str(probabilities[0].argmax())], probabilities[0].max())
+```
+"""
+    return text + (_use_of_weights() if isinstance(facts.classifier, Network) else _use_of_bundle())
+
+
+def _use_of_weights() -> str:
+    return f"""
+`{WEIGHTS}` are the weights for PyTorch, before the temperature:
+
+```python
+import json
+from pathlib import Path
+
+import torch
+from fittingroom.models.network import NETS
+from safetensors.torch import load_model
+
+config = json.loads(Path("{CONFIG}").read_text("utf8"))
+described, classes = config["classifier"], len(config["id2label"])
+net = NETS[described["net"]](tuple(config["image_size"]), classes, **described["options"])
+load_model(net, "{WEIGHTS}")
+images = torch.zeros(1, 1, *config["image_size"])  # float32 in 0..1
+print(net.eval()(images).softmax(dim=1))
+```
+"""
+
+
+def _use_of_bundle() -> str:
+    return f"""
+The scikit-learn estimator itself is in `{ESTIMATOR}`, which holds no code; where Fittingroom is
+installed, this folder is a bundle:
+
+```python
+import fittingroom
+
+print(fittingroom.load(".").classifier)
+```
+"""
+
+
+def _results(figures: dict[str, Any] | None) -> str:
+    if figures is None:
+        return ""
+    images, accuracy = figures["images"], figures["accuracy"]
+    interval = wilson(accuracy * images, images)
+    rows = "".join(
+        f"| {title} | {figures[key]:.4f} |\n"
+        for key, (_, title) in _METRICS.items()
+        if key in figures
+    )
+    return (
+        f"## Results\n\nOn {images:,} images: {figures['what']}.\n\n| | |\n|---|---|\n{rows}\n"
+        f"The 95% interval of the accuracy is {interval.low:.4f} to {interval.high:.4f} "
+        "(Wilson); it is about other images of the same kind, not about another fit.\n"
+    )
+
+
+def _calibration(facts: Facts) -> str:
+    fitted = facts.calibrated
+    if fitted is None:
+        return "## Calibration\n\nThe probabilities are as the model gives them.\n"
+    return (
+        f"## Calibration\n\nThe probabilities are softmax(log p / T) with T = "
+        f"{fitted.temperature:.4f}, found on validation images that nothing else was chosen by. "
+        f"All classes of probability {1 - fitted.quantile:.4f} or more, and the most probable one "
+        f"anyhow, make a set that holds the true class of {fitted.coverage:.0%} of images like "
+        "those (split conformal prediction).\n"
+    )
+
+
+def _limits(facts: Facts) -> str:
+    height, width = facts.image_shape
+    return (
+        f"## Limits\n\n- It takes images of {height}×{width} grey pixels as those of "
+        f"{_title(facts)} were made: their size, ground and framing. Photographs are others.\n"
+        "- Whatever it is shown gets one of its classes, and a probability that means nothing "
+        "where the image is unlike those that it was fitted on.\n"
+        f"- It is one fit (seed {facts.fitted.seed}); another seed may give another accuracy.\n"
+        "- The figures above hold for its data set alone, mistakes in its labels included.\n"
+    )
+
+
+def _origin(facts: Facts) -> str:
+    row = DATASETS.get(facts.data.name) if _dataset_on_the_hub(facts) else None
+    source = f" {row.citation}. The data's licence: {row.licence}." if row else ""
+    versions = ", ".join(f"{name} {version}" for name, version in facts.versions.items())
+    settings = json.dumps(facts.parameters, ensure_ascii=False)
+    return (
+        f"## Where it comes from\n\nFitted on {facts.data.images:,} images of {_title(facts)} "
+        f"(content hash `{facts.data.sha256}`) with seed {facts.fitted.seed} by "
+        f"{facts.fitted.engine}; set otherwise than in the catalogue: `{settings}`. Versions: "
+        f"{versions}.{source}\n"
+    )
+
+
+def _title(facts: Facts) -> str:
+    return DATASETS[facts.data.name].title if _dataset_on_the_hub(facts) else facts.data.name
+
+
+def _dataset_on_the_hub(facts: Facts) -> str | None:
+    """The hub's name of the data, unless they only have a known data set's name."""
+    row = DATASETS.get(facts.data.name)
+    same = row is not None and row.class_names == tuple(facts.class_names)
+    return _ON_THE_HUB.get(facts.data.name) if same else None
+
+
+def _json(fields: dict[str, Any]) -> str:
+    return json.dumps(fields, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _yaml(value: Any, indent: str = "") -> Iterator[str]:
+    """Lines of a mapping or a list in YAML; every text is quoted, as JSON quotes it."""
+    items = value.items() if isinstance(value, dict) else ((None, item) for item in value)
+    for key, item in items:
+        start = f"{indent}- " if key is None else f"{indent}{key}:"
+        if not isinstance(item, dict | list):
+            yield f"{start.rstrip()} {json.dumps(item, ensure_ascii=False)}"
+        elif key is None:  # the item's first line stands beside the dash
+            first, *others = _yaml(item, indent + "  ")
+            yield start + first.lstrip()
+            yield from others
+        else:
+            yield start
+            yield from _yaml(item, indent + "  ")

@@ -1,0 +1,109 @@
+"""Does an ONNX file give what its bundle gives? onnxruntime's answer, image by image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from fittingroom.bundles.bundle import Bundle
+from fittingroom.bundles.onnx import INPUT, OUTPUT
+from fittingroom.errors import BundleError
+
+#: Probabilities may differ by this; labels not at all.
+TOLERANCE = 1e-4
+#: Images compared at once: the graph of nearest neighbours takes 0.6 MB for each.
+BATCH = 500
+
+Predict = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Parity:
+    """What two ways to predict the same images have in common.
+
+    Attributes
+    ----------
+    images : compared
+    labels_equal : images whose most probable class is the same
+    largest_difference : of any probability
+    """
+
+    images: int
+    labels_equal: int
+    largest_difference: float
+
+    @property
+    def holds(self) -> bool:
+        return self.labels_equal == self.images and self.largest_difference <= TOLERANCE
+
+
+def onnx_predictor(file: Path, *, threads: int = 0) -> Predict:
+    """What gives an ONNX file's probabilities of uint8 images (n, height, width), on a processor.
+
+    `threads` as onnxruntime has them: 0 are all cores.
+
+    Raises
+    ------
+    BundleError : onnxruntime can't read the file
+    """
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3  # it warns of graphs that it makes no faster
+    try:
+        session = onnxruntime.InferenceSession(
+            str(file), options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:  # its errors have no common base
+        raise BundleError(f"onnxruntime can't read {file.name}: {error!s:.200}") from error
+
+    def predict(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        probabilities: Any = session.run([OUTPUT], {INPUT: images})[0]
+        return np.asarray(probabilities, np.float32)
+
+    return predict
+
+
+def parity(file: Path, bundle: Bundle, images: NDArray[np.uint8]) -> Parity:
+    """Compare an ONNX file's predictions of images (n, height, width) with the bundle's.
+
+    Raises
+    ------
+    BundleError : onnxruntime can't read or run it
+    """
+    theirs = onnx_predictor(file)
+    equal, largest = 0, 0.0
+    for start in range(0, len(images), BATCH):
+        some = np.ascontiguousarray(images[start : start + BATCH])
+        ours = bundle.predict_proba(some)
+        try:
+            given = theirs(some)
+        except Exception as error:
+            raise BundleError(f"onnxruntime can't run {file.name}: {error!s:.200}") from error
+        equal += int((ours.argmax(axis=1) == given.argmax(axis=1)).sum())
+        # NaN must not get lost: it is no difference that max would keep.
+        difference = float(np.nan_to_num(np.abs(ours - given), nan=np.inf).max())
+        largest = max(largest, difference)
+    return Parity(len(images), equal, largest)
+
+
+def verify(file: Path, bundle: Bundle, images: NDArray[np.uint8]) -> Parity:
+    """The same, and it must hold.
+
+    Raises
+    ------
+    BundleError : it doesn't
+    """
+    found = parity(file, bundle, images)
+    if not found.holds:
+        raise BundleError(
+            f"onnxruntime gives other labels than ours to {found.images - found.labels_equal:,} of "
+            f"{found.images:,} images, and probabilities that differ by up to "
+            f"{found.largest_difference:.1g}; nothing was written."
+        )
+    return found

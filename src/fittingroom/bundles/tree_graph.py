@@ -1,0 +1,145 @@
+"""Forests and boosted trees as one `TreeEnsemble` of an ONNX graph."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import numpy_helper
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+
+from fittingroom.bundles.graph import ML, Graph
+
+#: Of a node: to the left what is at most the split.
+_AT_MOST = 0
+
+
+@dataclass(frozen=True, eq=False)
+class _Tree:
+    """Arrays (nodes,); a leaf has nothing to say but `weight`, another node all but that.
+
+    Attributes
+    ----------
+    leaf : bool
+    feature, split, left, right : where an image goes that has at most `split` there, and where else
+    weight : what a leaf adds to the sum of `target`
+    """
+
+    leaf: NDArray[np.bool_]
+    feature: NDArray[Any]
+    split: NDArray[Any]
+    left: NDArray[Any]
+    right: NDArray[Any]
+    weight: NDArray[Any]
+    target: int
+
+
+def add_forest(graph: Graph, inputs: str, fitted: RandomForestClassifier) -> str:
+    """The mean (batch, classes) of the shares of classes in the trees' leaves.
+
+    A leaf of an ensemble adds to one sum alone, so each gives its row in a table of all the
+    different shares there are: ten, where the trees are fully grown.
+    """
+    grown = [tree.tree_ for tree in fitted.estimators_]
+    shares = np.concatenate([tree.value[:, 0] for tree in grown])  # (nodes, classes)
+    leaves = np.concatenate([tree.children_left == -1 for tree in grown])
+    rows: dict[bytes, int] = {}
+    of_node = np.zeros(len(leaves))
+    of_node[leaves] = [rows.setdefault(share.tobytes(), len(rows)) for share in shares[leaves]]
+    table = np.frombuffer(b"".join(rows), shares.dtype).reshape(len(rows), -1)
+    ends = np.cumsum([tree.node_count for tree in grown])
+    trees = [
+        _Tree(
+            leaf=tree.children_left == -1,
+            feature=tree.feature,
+            split=tree.threshold,
+            left=tree.children_left,
+            right=tree.children_right,
+            weight=of_node[end - tree.node_count : end],
+            target=number,
+        )
+        for number, (tree, end) in enumerate(zip(grown, ends, strict=True))
+    ]
+    found = _add_ensemble(graph, graph.cast(inputs, np.float32), trees, len(trees), np.float32)
+    each = graph.add("Gather", table, graph.cast(found, np.int64))  # (batch, trees, classes)
+    return graph.add("ReduceMean", each, np.array([1]), keepdims=0)
+
+
+def add_boosting(graph: Graph, inputs: str, fitted: HistGradientBoostingClassifier) -> str:
+    """Softmax (batch, classes) of the trees' sums; of a single one's plus and minus half."""
+    trees = [
+        _Tree(
+            leaf=predictor.nodes["is_leaf"] == 1,
+            feature=predictor.nodes["feature_idx"],
+            split=predictor.nodes["num_threshold"],
+            left=predictor.nodes["left"],
+            right=predictor.nodes["right"],
+            weight=predictor.nodes["value"],
+            target=target,
+        )
+        for predictors in fitted._predictors
+        for target, predictor in enumerate(predictors)
+    ]
+    sums = _add_ensemble(graph, inputs, trees, fitted.n_trees_per_iteration_, np.float64)
+    scores = graph.add("Add", sums, fitted._baseline_prediction)
+    if fitted.n_trees_per_iteration_ == 1:
+        scores = graph.add("Mul", scores, np.array([[-0.5, 0.5]]))
+    return graph.softmax(scores)
+
+
+def _add_ensemble(
+    graph: Graph, inputs: str, trees: Sequence[_Tree], n_targets: int, dtype: type[np.floating]
+) -> str:
+    """Sums (batch, n_targets) of the leaves that whole pixels (batch, features) fall into."""
+    parts, n_nodes, n_leaves = [], 0, 0
+    for tree in trees:
+        parts.append(_attributes(tree, n_nodes, n_leaves))
+        n_nodes += len(parts[-1]["nodes_featureids"])
+        n_leaves += len(parts[-1]["leaf_targetids"])
+    joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    tensors = {
+        # Pixels are whole, and so may splits be, which float32 then holds.
+        "nodes_splits": np.floor(joined.pop("nodes_splits")).astype(dtype),
+        "leaf_weights": joined.pop("leaf_weights").astype(dtype),
+        "nodes_modes": np.full(n_nodes, _AT_MOST, np.uint8),
+    }
+    return graph.add(
+        "TreeEnsemble",
+        inputs,
+        domain=ML,
+        n_targets=n_targets,
+        **{name: numpy_helper.from_array(array, name) for name, array in tensors.items()},
+        **{name: array.tolist() for name, array in joined.items()},
+    )
+
+
+def _attributes(tree: _Tree, first_node: int, first_leaf: int) -> dict[str, NDArray[Any]]:
+    """What `TreeEnsemble` wants to know of a tree whose nodes and leaves are numbered from these.
+
+    Nodes that branch and leaves are numbered apart. A tree of one leaf is a node both of whose
+    branches it is.
+    """
+    inner = np.flatnonzero(~tree.leaf)
+    numbers = np.where(
+        tree.leaf,
+        first_leaf + np.cumsum(tree.leaf) - 1,
+        first_node + np.cumsum(~tree.leaf) - 1,
+    )
+    left, right = tree.left[inner].astype(np.int64), tree.right[inner].astype(np.int64)
+    if not len(inner):
+        inner = left = right = np.zeros(1, np.int64)
+    weights = tree.weight[tree.leaf]
+    return {
+        "tree_roots": np.array([first_node]),
+        "nodes_featureids": np.where(tree.leaf[inner], 0, tree.feature[inner]),
+        "nodes_splits": np.where(tree.leaf[inner], 0, tree.split[inner]),
+        "nodes_truenodeids": numbers[left],
+        "nodes_trueleafs": tree.leaf[left].astype(np.int64),
+        "nodes_falsenodeids": numbers[right],
+        "nodes_falseleafs": tree.leaf[right].astype(np.int64),
+        "leaf_targetids": np.full(len(weights), tree.target),
+        "leaf_weights": weights,
+    }

@@ -1,0 +1,163 @@
+"""`fittingroom export`: a saved model in a form that others run, held against ours."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import typer
+
+from fittingroom.cli.options import JsonOption
+from fittingroom.errors import DataError, StoreError, UsageError
+
+if TYPE_CHECKING:
+    from fittingroom.bundles.bundle import Bundle
+    from fittingroom.bundles.export import Export, Format
+    from fittingroom.data.dataset import Dataset
+    from fittingroom.runs.run import Run
+
+FORMATS = ("onnx", "hub", "triton")
+
+
+def command(
+    run: Annotated[Path, typer.Argument(help="The folder of a saved run, or of a bundle.")],
+    format: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            help="onnx (a file), hub (a folder for the Hugging Face Hub) or triton (a model "
+            "repository).",
+        ),
+    ] = "onnx",
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="The file or folder to write; by default in this folder, called after the model."
+        ),
+    ] = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option(
+            "--dataset",
+            "-d",
+            help="Where the data are that it was fitted on, if they aren't found by themselves.",
+        ),
+    ] = None,
+    verify: Annotated[
+        bool,
+        typer.Option(
+            "--verify/--no-verify", help="Compare it with ours by onnxruntime on all test images."
+        ),
+    ] = True,
+    force: Annotated[bool, typer.Option("--force", help="Replace an earlier export.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a saved model as ONNX, as a folder for the Hugging Face Hub, or for Triton."""
+    if format not in FORMATS:
+        raise UsageError(f"--format is {', '.join(FORMATS)}, not {format!r}.")
+    if dataset is not None and not verify:
+        raise UsageError("--dataset is what to verify with; leave it or --no-verify out.")
+    from fittingroom.bundles.bundle import load
+    from fittingroom.bundles.export import export, require_packages
+    from fittingroom.cli.show import note, say
+
+    require_packages()  # before the seconds that the others take
+    saved = _run_of(run)
+    bundle = load(run)
+    images = None
+    if verify:
+        images = _data_of(bundle, run, dataset).test.images
+        note(f"{bundle.facts.model}: writing its graph, then comparing {len(images):,} images")
+    test = saved.test if saved else None
+    written = export(
+        bundle,
+        cast("Format", format),
+        out,
+        images=images,
+        test=(test.probabilities, test.labels) if test else None,
+        force=force,
+    )
+    if written.parity is None:
+        note("not verified: nothing tells that it predicts what our model predicts")
+    say(json.dumps(_facts(bundle, written), indent=2) if as_json else _text(written))
+
+
+def _run_of(folder: Path) -> Run | None:
+    """The run in a folder, None where only a bundle lies there."""
+    from fittingroom.runs.run import read_run
+
+    if not (folder / "run.json").exists():
+        return None
+    if not (folder / "model").is_dir():
+        raise StoreError(
+            f"the run in {folder} kept no model, so there is nothing to export; compare or fit it "
+            "again into another folder (--runs), with --keep-models all."
+        )
+    return read_run(folder)
+
+
+def _data_of(bundle: Bundle, run: Path, asked: str | None) -> Dataset:
+    """The data that the model was fitted on, of which the test images are looked at."""
+    from fittingroom.data.sources import find_again, load_dataset
+
+    data = bundle.facts.data
+    if asked is not None:
+        found = load_dataset(asked)
+        if found.sha256 == data.sha256:
+            return found
+        raise DataError(
+            f"{asked} has the content hash {found.sha256[:8]}…, but the model was fitted on "
+            f"{data.name} {data.sha256[:8]}…; name that, or leave it unverified by --no-verify."
+        )
+    again = find_again(data.name, _location(run), data.sha256)
+    if again is None:
+        raise DataError(
+            f"{data.name} (content hash {data.sha256[:8]}…) isn't found here to verify the export "
+            "with; say where it is by --dataset, or leave it unverified by --no-verify."
+        )
+    return again
+
+
+def _location(run: Path) -> str | None:
+    """Where the data of a run in a store were found when it was fitted."""
+    try:
+        card = json.loads((run.resolve().parents[1] / "dataset.json").read_text("utf8"))
+        location = card["location"]
+    except (OSError, ValueError, KeyError, TypeError, IndexError):
+        return None
+    return location if isinstance(location, str) else None
+
+
+def _text(written: Export) -> str:
+    """What was written, for people."""
+    from fittingroom.cli.show import short
+
+    lines = [f"{short(written.path)}  {sum(written.files.values()):,} bytes"]
+    if len(written.files) > 1:
+        lines += [f"  {name}  {size:,} bytes" for name, size in written.files.items()]
+    if found := written.parity:
+        lines.append(
+            f"verified by onnxruntime: {found.labels_equal:,} of {found.images:,} labels equal, "
+            f"probabilities differ by at most {found.largest_difference:.1e}"
+        )
+    return "\n".join(lines)
+
+
+def _facts(bundle: Bundle, written: Export) -> dict[str, Any]:
+    """The same for programs."""
+    found = written.parity
+    return {
+        "schema_version": 1,
+        "model": bundle.facts.model,
+        "format": written.format,
+        "path": str(written.path),
+        "files": written.files,
+        "verified": None
+        if found is None
+        else {
+            "images": found.images,
+            "labels_equal": found.labels_equal,
+            "largest_difference": found.largest_difference,
+        },
+    }

@@ -1,0 +1,173 @@
+"""onnx.py: a graph gives what the bundle gives, of any batch, and says what it is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+from fittingroom.bundles import onnx as onnx_models
+from fittingroom.bundles.bundle import Bundle, bundle_of
+from fittingroom.bundles.manifest import Calibrated, Data
+from fittingroom.bundles.onnx import to_onnx, write_onnx
+from fittingroom.bundles.parity import onnx_predictor, parity
+from fittingroom.data.dataset import Dataset
+from fittingroom.errors import BundleError
+from fittingroom.models.catalog import MODELS, make_classifier
+
+#: What makes every model of the catalogue quick to fit.
+SMALLER: dict[str, dict[str, Any]] = {
+    "random-forest": {"n_estimators": 10},
+    "hist-gradient-boosting": {"max_iter": 3},
+    "cnn-16-32-64-128": {"epochs": 1, "batch_size": 100, "pooling": True},
+    "wide-resnet": {"depth": 16, "width": 2, "epochs": 1},
+}
+
+
+def fitted(small: Dataset, model: str, **options: Any) -> Bundle:
+    """A bundle of a model, fitted on 200 images and as if calibrated."""
+    classifier = make_classifier(model, dataset=small, **options)
+    classifier.fit(small.train.images[::10], small.train.labels[::10])
+    bundle = bundle_of(
+        classifier,
+        model=model,
+        class_names=small.class_names,
+        image_shape=small.image_shape,
+        data=Data(name=small.name, sha256=small.sha256, images=200),
+    )
+    calibrated = Calibrated(temperature=1.3, coverage=0.9, quantile=0.5)
+    return Bundle(bundle.facts.model_copy(update={"calibrated": calibrated}), bundle.classifier)
+
+
+def test_a_graph_gives_what_the_bundle_gives(
+    model: str, bundles: Mapping[str, Bundle], test_images: np.ndarray, tmp_path: Path
+) -> None:
+    bundle = bundles[model]
+    file = write_onnx(bundle, tmp_path / "model.onnx")
+    found = parity(file, bundle, test_images)
+    assert found.images == found.labels_equal == 300
+    assert found.largest_difference < 1e-5
+    predict = onnx_predictor(file, threads=1)
+    for n in (1, 3):  # the batch is any
+        np.testing.assert_allclose(
+            predict(test_images[:n]), bundle.predict_proba(test_images[:n]), atol=1e-5
+        )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MODELS)
+def test_every_model_of_the_catalogue(name: str, small: Dataset, tmp_path: Path) -> None:
+    row = MODELS[name]
+    epochs = {"epochs": 1, "batch_size": 20} if row.family == "network" else {}
+    bundle = fitted(small, name, **SMALLER.get(name, epochs))
+    found = parity(write_onnx(bundle, tmp_path / "model.onnx"), bundle, small.test.images)
+    assert found.images == found.labels_equal == 1000
+    assert found.largest_difference < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("model", "options"),
+    [
+        ("knn", {"weights": "distance"}),
+        ("knn", {"engine": "scikit-learn"}),
+        ("random-forest", {"n_estimators": 7, "max_depth": 4}),
+        ("hog-svm", {"cell": 7, "block": 2, "orientations": 8, "square_root": False}),
+        ("hog-svm", {"second_grid": False}),
+    ],
+)
+def test_other_settings(
+    model: str, options: dict[str, Any], small: Dataset, tmp_path: Path
+) -> None:
+    bundle = fitted(small, model, **options)
+    known = small.train.images[:400:20]  # of which it was fitted
+    images = np.concatenate([small.test.images[:200], known])
+    found = parity(write_onnx(bundle, tmp_path / "model.onnx"), bundle, images)
+    assert found.labels_equal == len(images)
+    assert found.largest_difference < 1e-5
+
+
+@pytest.mark.parametrize(
+    "model", ["logistic", "linear-svm", "svm-rbf", "knn", "random-forest", "hist-gradient-boosting"]
+)
+def test_two_classes_out_of_ten(model: str, small: Dataset, tmp_path: Path) -> None:
+    """Where scikit-learn has one score for both, and the columns are not labels."""
+    some = np.isin(small.train.labels, [2, 5])
+    classifier = make_classifier(model, **SMALLER.get(model, {}))
+    classifier.fit(small.train.images[some][::4], small.train.labels[some][::4])
+    bundle = bundle_of(
+        classifier,
+        model=model,
+        class_names=small.class_names,
+        image_shape=(28, 28),
+        data=Data(name="some", sha256=small.sha256, images=100),
+    )
+    found = parity(write_onnx(bundle, tmp_path / "two.onnx"), bundle, small.test.images[:200])
+    assert found.labels_equal == 200
+    assert found.largest_difference < 1e-6
+    assert json.loads(properties(to_onnx(bundle))["labels"]) == ["Pullover", "Sandal"]
+
+
+def test_a_tree_of_a_single_leaf(small: Dataset, tmp_path: Path) -> None:
+    """Too few images for any split: every boosted tree is one leaf."""
+    bundle = fitted(small, "hist-gradient-boosting", max_iter=2, max_leaf_nodes=2)
+    nodes = [p.nodes for row in bundle.classifier.estimator_._predictors for p in row]
+    few = make_classifier("hist-gradient-boosting", max_iter=2)
+    few.fit(small.train.images[::100], small.train.labels[::100])  # 20 images
+    assert all(len(p.nodes) == 1 for row in few.estimator_._predictors for p in row)
+    lonely = Bundle(bundle.facts, few)
+    assert any(len(of_tree) > 1 for of_tree in nodes)
+    for some in (bundle, lonely):
+        found = parity(write_onnx(some, tmp_path / "model.onnx"), some, small.test.images[:50])
+        assert found.holds
+
+
+def test_a_model_says_what_it_is(bundles: Mapping[str, Bundle], small: Dataset) -> None:
+    bundle = bundles["logistic"]
+    model = to_onnx(bundle)
+    said = properties(model)
+    assert bundle.facts.calibrated is not None
+    assert json.loads(said["labels"]) == list(small.class_names)
+    assert json.loads(said["image_shape"]) == [28, 28]
+    assert json.loads(said["temperature"]) == bundle.facts.calibrated.temperature
+    assert said["data_sha256"] == small.sha256
+    assert said["fittingroom"] == model.producer_version == bundle.facts.versions["fittingroom"]
+    (images,), (probabilities,) = model.graph.input, model.graph.output
+    assert images.type.tensor_type.elem_type == onnx.TensorProto.UINT8
+    shape = [d.dim_param or d.dim_value for d in images.type.tensor_type.shape.dim]
+    assert shape == ["batch", 28, 28]
+    shape = [d.dim_param or d.dim_value for d in probabilities.type.tensor_type.shape.dim]
+    assert shape == ["batch", 10]
+
+
+def test_nothing_of_this_machine_is_in_the_file(bundles: Mapping[str, Bundle]) -> None:
+    """PyTorch's exporter writes where in whose files each operation stands."""
+    data = to_onnx(bundles["cnn-32"]).SerializeToString()
+    assert b"site-packages" not in data
+    assert str(Path(__file__).parents[2]).encode() not in data
+    assert b".py" not in data
+
+
+def test_an_estimator_of_another_kind(bundles: Mapping[str, Bundle]) -> None:
+    from sklearn.naive_bayes import GaussianNB
+
+    classifier = make_classifier("logistic")
+    classifier.estimator_, classifier.mean_, classifier.features_ = GaussianNB(), None, None
+    with pytest.raises(BundleError, match="no graph is known for a GaussianNB"):
+        to_onnx(Bundle(bundles["logistic"].facts, classifier))
+
+
+def test_a_graph_that_no_file_can_hold(
+    bundles: Mapping[str, Bundle], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(onnx_models, "MOST_BYTES", 50_000)
+    with pytest.raises(BundleError, match=r"this logistic has 6\d,\d{3} bytes"):
+        to_onnx(bundles["logistic"])
+
+
+def properties(model: onnx.ModelProto) -> dict[str, str]:
+    return {prop.key: prop.value for prop in model.metadata_props}

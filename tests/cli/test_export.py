@@ -1,0 +1,113 @@
+"""`fittingroom export`, as a person types it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from fittingroom.cli.main import app
+from fittingroom.data.dataset import Dataset
+from fittingroom.errors import FittingroomError
+from fittingroom.runs.fit import fit_catalogue_model
+from fittingroom.runs.store import open_store
+
+Cli = Callable[..., subprocess.CompletedProcess[str]]
+SMALL = Path(__file__).parents[1] / "data" / "fashion-mnist-small"
+
+
+@pytest.fixture(scope="module")
+def run(small: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a saved run. Not to be changed."""
+    store = open_store(tmp_path_factory.mktemp("runs"), small)
+    return fit_catalogue_model(store, small, "logistic").folder
+
+
+def call(*arguments: str) -> tuple[str, str]:
+    """What it prints on stdout and stderr; a mistake is raised."""
+    result = CliRunner().invoke(app, ["export", *arguments], catch_exceptions=False)
+    return result.stdout, result.stderr
+
+
+def refusal(*arguments: str) -> FittingroomError:
+    with pytest.raises(FittingroomError) as caught:
+        call(*arguments)
+    return caught.value
+
+
+def test_from_the_command_line(run: Path, run_cli: Cli, tmp_path: Path) -> None:
+    """The data are found where they lay at the fit."""
+    result = run_cli("export", str(run), "--json")
+    assert result.returncode == 0, result.stderr
+    said = json.loads(result.stdout)
+    assert said["schema_version"] == 1
+    assert said["path"] == "logistic.onnx"
+    assert said["files"] == {"logistic.onnx": (tmp_path / "logistic.onnx").stat().st_size}
+    assert said["verified"]["images"] == said["verified"]["labels_equal"] == 1000
+    assert said["verified"]["largest_difference"] < 1e-4
+    assert "comparing 1,000 images" in result.stderr
+
+
+def test_for_people(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    said, _ = call(str(run), "--format", "hub")
+    assert "README.md" in said
+    assert "1,000 of 1,000 labels equal" in said
+    assert 'split: "test"' in (tmp_path / "logistic-hub" / "README.md").read_text("utf8")
+
+
+def test_a_bundle_has_no_place_to_look_for_data(run: Path, tmp_path: Path) -> None:
+    bundle = shutil.copytree(run / "model", tmp_path / "bundle")
+    out = tmp_path / "x.onnx"
+    error = refusal(str(bundle), "--out", str(out))
+    assert "isn't found here" in str(error)
+    assert "--no-verify" in str(error)
+    assert not out.exists()
+    said, _ = call(str(bundle), "--out", str(out), "--dataset", str(SMALL))
+    assert "verified by onnxruntime: 1,000 of 1,000" in said
+
+
+def test_other_data_are_refused(run: Path, small: Dataset, tmp_path: Path) -> None:
+    other = Dataset.from_arrays(
+        *(small.train.images[:50], small.train.labels[:50]),
+        *(small.test.images[:50], small.test.labels[:50]),
+        class_names=small.class_names,
+    )
+    other.write_idx(tmp_path / "other")
+    out = tmp_path / "x.onnx"
+    error = refusal(str(run), "--dataset", str(tmp_path / "other"), "--out", str(out))
+    assert f"fitted on {small.name} {small.sha256[:8]}" in str(error)
+    assert not out.exists()
+
+
+def test_unverified_is_said(run: Path, tmp_path: Path) -> None:
+    said, noted = call(str(run), "--no-verify", "--out", str(tmp_path / "x.onnx"), "--json")
+    assert json.loads(said)["verified"] is None
+    assert "not verified" in noted
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["absent"], 1, "absent isn't there"),
+        (["RUN", "--format", "onxx"], 2, "--format is onnx, hub, triton, not 'onxx'"),
+        (["RUN", "--no-verify", "--dataset", "x"], 2, "leave it or --no-verify out"),
+        (["RUN", "--dataset", "fashion"], 2, "fashion-mnist"),
+    ],
+)
+def test_mistakes_get_one_sentence(
+    arguments: list[str], code: int, message: str, run: Path
+) -> None:
+    error = refusal(*[str(run) if text == "RUN" else text for text in arguments])
+    assert message in str(error)
+    assert error.exit_code == code
+
+
+def test_a_run_without_a_model(run: Path, tmp_path: Path) -> None:
+    bare = shutil.copytree(run, tmp_path / "bare", ignore=shutil.ignore_patterns("model"))
+    assert "kept no model" in str(refusal(str(bare)))
