@@ -18,7 +18,7 @@ $(BIN)/python:
 
 # Installed again when what is to be installed has changed.
 $(BIN)/fittingroom: pyproject.toml constraints.txt | $(BIN)/python
-	$(PIP) install --quiet --constraint constraints.txt --editable .
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[photos]'
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python

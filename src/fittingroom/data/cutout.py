@@ -30,6 +30,7 @@ from skimage.measure import label, regionprops
 from skimage.morphology import closing, disk, opening
 from skimage.segmentation import slic
 
+cv2: Any
 try:
     import cv2
 except ImportError:
@@ -46,6 +47,8 @@ SUPERPIXELS = 300
 #: Lab distances: what counts as one colour along a path, and as alike between neighbours.
 SAME_COLOUR, ALIKE = 7.0, 10.0
 ROUNDS = 4
+#: Of an object, the share that a hole may have and still be filled.
+SMALL_HOLE = 0.01
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,19 +146,24 @@ def _refined(pixels: RGB, guess: Guess) -> Mask:
 
 
 def _main_part(mask: Mask) -> Mask:
-    """The largest part near the middle, its small gaps closed and its holes filled."""
+    """The largest part near the middle, its small gaps closed and its small holes filled."""
     parts = label(opening(mask, disk(2)))
     if parts.max() == 0:
         return np.zeros_like(mask)
     height, width = mask.shape
 
-    def weight(part: object) -> float:
-        down, across = part.centroid  # type: ignore[attr-defined]
+    def weight(part: Any) -> float:
+        down, across = part.centroid
         off = (down / height - 0.5) ** 2 + (across / width - 0.5) ** 2
-        return float(part.area * np.exp(-off / 0.1))  # type: ignore[attr-defined]
+        return float(part.area * np.exp(-off / 0.1))
 
-    main = max(regionprops(parts), key=weight).label
-    return ndimage.binary_fill_holes(closing(parts == main, disk(3)))
+    main = closing(parts == max(regionprops(parts), key=weight).label, disk(1))
+    # Small holes are mistakes; the large one between two sleeves or legs is not.
+    holes = label(ndimage.binary_fill_holes(main) & ~main)
+    small = np.bincount(holes.ravel()) < SMALL_HOLE * main.sum()
+    small[0] = False
+    filled: Mask = main | small[holes]
+    return filled
 
 
 def _score(pixels: RGB, lab: Lab, mask: Mask) -> float:

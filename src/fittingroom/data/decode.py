@@ -34,6 +34,17 @@ class Picture:
     pixels: NDArray[np.uint8]
     opaque: NDArray[np.bool_] | None
 
+    def shrunk(self, longest: int) -> Picture:
+        """The picture with a longest edge of at most so many pixels."""
+        if max(self.pixels.shape) <= longest:
+            return self
+        image = Image.fromarray(self.pixels)
+        image.thumbnail((longest, longest))
+        opaque = None
+        if self.opaque is not None:
+            opaque = np.asarray(Image.fromarray(self.opaque).resize(image.size))
+        return Picture(np.asarray(image), opaque)
+
 
 def decode(file: Path | str | bytes, *, longest: int = 640) -> Picture:
     """The first frame of a picture file, turned as its camera was held.
@@ -83,7 +94,7 @@ def _picture(image: Image.Image, longest: int) -> Picture:
     if image.mode.startswith("I") or image.mode == "F":
         grey = np.asarray(image, dtype=np.float64)  # 16 bits; Pillow would cut them off at 255
         plain = Image.fromarray((grey / max(1.0, 65535 / 255)).clip(0, 255).astype(np.uint8))
-        plain.info, plain._exif = image.info, None  # type: ignore[attr-defined]
+        plain.info = image.info
         image = plain
     image = ImageOps.exif_transpose(image)
     opaque = None

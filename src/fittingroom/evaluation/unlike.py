@@ -1,9 +1,9 @@
 """Pictures unlike the data that a classifier has seen.
 
-The score is one minus the largest probability (Hendrycks and Gimpel 2017, "A Baseline for Detecting
-Misclassified and Out-of-Distribution Examples in Neural Networks"): any classifier has it, and a
-network that was trained to be undecided about what is none of its classes makes it a good one
-(Hendrycks, Mazeika and Dietterich 2019, "Deep Anomaly Detection with Outlier Exposure").
+Asked about something that is none of its classes, a classifier that knows its limits finds all of
+them about as probable. How near it comes to that is the score: any classifier has it, and it is
+what a network learns to show that was trained on such things too (Hendrycks, Mazeika and Dietterich
+2019, "Deep Anomaly Detection with Outlier Exposure").
 """
 
 from __future__ import annotations
@@ -19,8 +19,16 @@ from fittingroom.errors import InputError
 
 
 def unlike_scores(probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
-    """How unlike the data each image (n, classes) looks to its classifier, (n,) in 0 … 1."""
-    return 1 - probabilities.max(axis=1).astype(np.float64)
+    """How undecided a classifier is about each image (n, classes), (n,) in 0 … 1.
+
+    The geometric mean of the probabilities as a share of the largest that it can be, 1/classes: one
+    where all are equal, next to nothing where one class is certain. Its logarithm is the
+    cross-entropy of even odds, without sign and constant. Probabilities count at least 1e-7.
+    """
+    n_classes = probabilities.shape[1]
+    least = np.maximum(probabilities.astype(np.float64), 1e-7)
+    scores: NDArray[np.float64] = n_classes * np.exp(np.log(least).mean(axis=1))
+    return scores.clip(max=1)
 
 
 def unlike_threshold(scores: NDArray[np.floating], share: float = 0.99) -> float:

@@ -321,7 +321,7 @@ def _dye(worn: Any, outline: Any, shade: float, photo: Any) -> None:
 
 
 @compiled
-def _fold(fold: Any, down: float, across: float) -> float:
+def _fold(fold: Any, down: float, across: float) -> Any:
     """Brightness that a fold adds: a short blurred line, one side of which may be in shadow."""
     angle, middle_across, middle_down, height, one_sided = fold
     across, down = across - 0.5 * middle_across, down - 0.5 * middle_down
@@ -339,7 +339,7 @@ def _noise(cells: int) -> Any:
 
 
 @compiled
-def _smooth(noise: Any, down: float, across: float) -> float:
+def _smooth(noise: Any, down: float, across: float) -> Any:
     """Noise between the points of its grid; places in 0..1."""
     last = len(noise) - 1
     y, x = min(int(down * last), last - 1), min(int(across * last), last - 1)
@@ -347,7 +347,7 @@ def _smooth(noise: Any, down: float, across: float) -> float:
     v, h = v * v * (3 - 2 * v), h * h * (3 - 2 * h)
     upper = noise[y, x] * (1 - h) + noise[y, x + 1] * h
     lower = noise[y + 1, x] * (1 - h) + noise[y + 1, x + 1] * h
-    return upper * (1 - v) + lower * v  # type: ignore[no-any-return]
+    return upper * (1 - v) + lower * v
 
 
 @compiled
