@@ -92,8 +92,9 @@ def by_connection(pixels: RGB, lab: Lab) -> Guess:
 
 def by_colour(pixels: RGB, lab: Lab) -> Guess:
     rim = _rim(lab.shape[:2], 0.03)
-    colours, which = kmeans2(lab[rim], 4, minit="++", rng=0)
-    main = colours[np.bincount(which, minlength=4) > 0.1 * len(which)]
+    groups = min(4, len(np.unique(pixels[rim], axis=0)))  # a plain ground has one colour
+    colours, which = kmeans2(lab[rim], groups, minit="++", rng=0)
+    main = colours[np.bincount(which, minlength=groups) > 0.1 * len(which)]
     # Light falls unevenly, so lightness counts less than hue.
     apart = (lab[:, :, None] - main) * (0.6, 1.4, 1.4)
     distance = ndimage.gaussian_filter(np.linalg.norm(apart, axis=3).min(axis=2), 2)
