@@ -79,8 +79,8 @@ def _imitate(
             spoilt[i] = True
             quarter = _spoil(mask)
         figure = images[i] * mask
-        if mask.sum() < 4:
-            photos[i] = images[i]
+        if mask.sum() < 4:  # hardly anything there, or left
+            photos[i] = figure
             continue
         _shape(figure, mask, mirror, quarter, not spoilt[i], worn, outline)
         shade = figure.sum() / mask.sum()
@@ -152,7 +152,7 @@ def _spoil(mask: Any) -> bool:
         angle = np.random.uniform(0, 2 * math.pi)
         for y in range(height):
             for x in range(width):
-                across, down = x - (width - 1) / 2, y - (height - 1) / 2
+                across, down = x - (left + right) / 2, y - (top + bottom) / 2
                 if math.cos(angle) * across + math.sin(angle) * down < 0:
                     mask[y, x] = 0
     return False
