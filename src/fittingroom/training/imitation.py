@@ -91,15 +91,15 @@ def _imitate(
 def _silhouette(image: Any, mask: Any) -> None:
     """One where the object is: what isn't black, small gaps closed, what it surrounds filled."""
     height, width = image.shape
-    near = np.zeros((height, width), np.bool_)
-    for y in range(height):
-        for x in range(width):
-            near[y, x] = image[max(0, y - 1) : y + 2, max(0, x - 1) : x + 2].max() > 0.03
+    near = np.zeros((height + 2, width + 2), np.bool_)  # around the image, too
+    for y in range(height + 2):
+        for x in range(width + 2):
+            near[y, x] = image[max(0, y - 2) : y + 1, max(0, x - 2) : x + 1].max() > 0.03
     mask[:] = 0
     top, bottom = np.full(width, height), np.full(width, -1)
     for y in range(height):
         for x in range(width):
-            if near[max(0, y - 1) : y + 2, max(0, x - 1) : x + 2].all():
+            if near[y : y + 3, x : x + 3].all():
                 mask[y, x] = 1
                 top[x], bottom[x] = min(top[x], y), y
     for y in range(height):
