@@ -81,9 +81,9 @@ def test_an_enlarged_image_of_the_data_too(images: Pixels, method: Image.Resampl
             assert len(rendering.views) == 1
             assert max(box(rendering.views[0])[1::2]) == 28
             alike.append(np.corrcoef(rendering.views[0].ravel(), image.ravel())[0, 1])
-    # Trimmed and centred anew, they are a little blurred, and some are moved by a pixel.
+    # Trimmed and centred anew they are a little blurred, but stand where they stood.
     assert np.median(alike) > 0.93
-    assert min(alike) > 0.75
+    assert min(alike) > 0.8
 
 
 @pytest.mark.parametrize(
@@ -130,8 +130,8 @@ def test_the_object_fills_the_image_and_is_centred(
     np.testing.assert_array_equal(rendering.mask, picture.opaque)
     top, height, left, width = box(rendering.views[0])
     assert height == shape[0] or width == shape[1]
-    assert abs(2 * top + height - shape[0]) <= 1
-    assert abs(2 * left + width - shape[1]) <= 1
+    assert 2 * top + height - shape[0] in (0, 1)
+    assert 2 * left + width - shape[1] in (0, 1)
     assert abs(height / width - tall / wide) <= max(tall / wide / width, 1 / width)
 
 
@@ -177,7 +177,7 @@ def test_what_a_file_says_is_opaque_is_the_object() -> None:
     rendering = render(decode(encoded(image)))
     assert rendering.mask[10:60, 20:50].all()
     assert rendering.mask.sum() == 50 * 30
-    assert box(rendering.views[0]) == (0, 28, 5, 17)
+    assert box(rendering.views[0]) == (0, 28, 6, 17)
     assert "opaque" in rendering.decisions[0]
     assert in_words(rendering)
 
