@@ -180,7 +180,7 @@ def test_what_is_long_and_has_no_legs_may_lose_its_upper_part() -> None:
     photos, spoilt = photos_of(hammer())
     even = width_at(photos, 0.2) / width_at(photos, 0.8) < 1.5  # a handle without a head
     assert even[~spoilt].mean() < 0.1
-    assert 0.4 < even[spoilt].mean() < 0.9
+    assert 0.58 < even[spoilt].mean() < 0.9  # of halves cut at any angle 0.45
 
 
 def test_what_is_narrow_may_be_laid_on_its_side() -> None:
