@@ -19,8 +19,10 @@ from torch import nn
 from fittingroom.bundles.bundle import Bundle, bundle_of, load
 from fittingroom.bundles.manifest import FILE, Data, File, Manifest
 from fittingroom.data.dataset import Dataset
+from fittingroom.data.sources import load_dataset
 from fittingroom.errors import BundleError
 from fittingroom.evaluation.calibration import at_temperature
+from fittingroom.models.catalog import MODELS as CATALOGUE
 from fittingroom.models.catalog import make_classifier
 from fittingroom.models.nearest import NearestImages
 from fittingroom.models.network import NetworkClassifier
@@ -29,6 +31,7 @@ from fittingroom.training.recipe import Recipe
 Copied = Callable[[str], Path]
 Resigned = Callable[..., Path]
 Refused = Callable[..., None]
+FORMAT_1 = Path(__file__).parent / "format-1"
 
 
 def test_a_loaded_classifier_predicts_the_same_to_the_bit(
@@ -46,6 +49,52 @@ def test_a_loaded_classifier_predicts_the_same_to_the_bit(
         loaded.classifier.predict(rows), loaded.classifier.predict_proba(rows).argmax(axis=1)
     )
     assert loaded.facts == live.facts
+
+
+#: What makes a model of the catalogue quick to fit, where one epoch isn't enough for that.
+QUICK: dict[str, dict[str, Any]] = {
+    "hist-gradient-boosting": {"max_iter": 10},
+    "cnn-16-32-64-128": {"epochs": 1, "pooling": True},
+    "wide-resnet": {"depth": 16, "width": 2, "epochs": 1},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_every_model_of_the_catalogue_after_loading(
+    name: str, small: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On 10,000 images the same to the bit; without scikit-learn-intelex, nearly the same."""
+    one_epoch = {"epochs": 1} if CATALOGUE[name].family == "network" else {}
+    classifier = make_classifier(name, dataset=small, **QUICK.get(name, one_epoch))
+    classifier.fit(small.train.images.reshape(2000, -1), small.train.labels)
+    data = Data(name=small.name, sha256=small.sha256, images=2000)
+    bundle = bundle_of(
+        classifier, model=name, class_names=small.class_names, image_shape=(28, 28), data=data
+    )
+    folder = bundle.save(tmp_path / "bundle")
+    images = load_dataset("fashion-mnist").test.images
+    assert len(images) == 10_000
+    live = bundle.predict_proba(images)
+    np.testing.assert_array_equal(load(folder).predict_proba(images), live)
+    monkeypatch.setattr("fittingroom.bundles.bundle.faster", lambda estimator: estimator)
+    stock = load(folder).predict_proba(images)
+    assert (stock.argmax(axis=1) == live.argmax(axis=1)).mean() >= 0.999
+    np.testing.assert_allclose(stock, live, atol=1e-5)
+
+
+@pytest.mark.parametrize("folder", sorted(FORMAT_1.glob("*/")), ids=lambda folder: folder.name)
+def test_bundles_of_the_first_format_are_read_forever(folder: Path, small: Dataset) -> None:
+    """Saved by version 0.1.0 with what they predicted then; never to be made anew."""
+    bundle = load(folder)
+    assert bundle.facts.format == 1
+    then = np.load(FORMAT_1 / f"{folder.name}.npy")
+    np.testing.assert_allclose(bundle.predict_proba(small.test.images[:100]), then, atol=1e-5)
+
+
+def test_there_are_bundles_of_the_first_format() -> None:
+    kinds = {load(folder).facts.classifier.kind for folder in FORMAT_1.glob("*/")}
+    assert kinds == {"network", "classical"}
 
 
 def test_a_loaded_bundle_can_be_saved_again(model: str, saved: Path, tmp_path: Path) -> None:

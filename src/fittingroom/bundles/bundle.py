@@ -204,6 +204,8 @@ def load(path: Path | str) -> Bundle:
         folder = folder / "model"
     if not folder.is_dir():
         raise BundleError(f"{path} isn't there, or no folder; a bundle is a folder.")
+    if not os.path.lexists(folder / manifests.FILE):
+        raise BundleError(f"{path} holds no bundle: there is no {manifests.FILE} in it.")
     manifest = Manifest.parse(_read(folder, manifests.FILE, manifests.MOST_BYTES))
     described = manifest.facts.classifier
     wanted = {WEIGHTS} if isinstance(described, Network) else {ESTIMATOR}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fittingroom.data.idx import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS
 
@@ -20,6 +20,8 @@ class DatasetRow:
     mirrors : addresses that hold the four files under their usual names with `.gz`, one host each
     keras, torchvision : the folder's name in those libraries' caches, None where they keep no IDX
     debian : the Debian package that installs the files, None if there is none
+    photo_odds : how much oftener people take photos of a class than the data set shows it, 1 where
+        nothing is said
     """
 
     name: str
@@ -33,6 +35,7 @@ class DatasetRow:
     keras: str | None = None
     torchvision: str | None = None
     debian: str | None = None
+    photo_odds: Mapping[str, float] = field(default_factory=dict)
 
 
 DATASETS: dict[str, DatasetRow] = {
@@ -68,6 +71,14 @@ DATASETS: dict[str, DatasetRow] = {
         keras="fashion-mnist",
         torchvision="FashionMNIST",
         debian="dataset-fashion-mnist",
+        photo_odds={
+            "T-shirt/top": 1.5,
+            "Pullover": 3,
+            "Sandal": 0.1,
+            "Sneaker": 0.1,
+            "Bag": 0.1,
+            "Ankle boot": 0.1,
+        },
     ),
     "mnist": DatasetRow(
         name="mnist",

@@ -21,7 +21,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from scipy.cluster.vq import kmeans2
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import dijkstra
 from skimage.color import rgb2lab
@@ -92,9 +91,11 @@ def by_connection(pixels: RGB, lab: Lab) -> Guess:
 
 def by_colour(pixels: RGB, lab: Lab) -> Guess:
     rim = _rim(lab.shape[:2], 0.03)
-    groups = min(4, len(np.unique(pixels[rim], axis=0)))  # a plain ground has one colour
-    colours, which = kmeans2(lab[rim], groups, minit="++", rng=0)
-    main = colours[np.bincount(which, minlength=groups) > 0.1 * len(which)]
+    cv2.setRNGSeed(0)
+    until = (cv2.TERM_CRITERIA_COUNT + cv2.TERM_CRITERIA_EPS, 20, 0.5)
+    border = lab[rim].astype(np.float32)
+    _, which, colours = cv2.kmeans(border, 4, None, until, 1, cv2.KMEANS_PP_CENTERS)
+    main = colours[np.bincount(which.ravel(), minlength=4) > 0.1 * len(which)]
     # Light falls unevenly, so lightness counts less than hue.
     apart = (lab[:, :, None] - main) * (0.6, 1.4, 1.4)
     distance = ndimage.gaussian_filter(np.linalg.norm(apart, axis=3).min(axis=2), 2)

@@ -61,6 +61,8 @@ def decode(file: Path | str | bytes, *, longest: int = 640) -> Picture:
     name = "the picture" if isinstance(file, bytes) else str(file)
     try:
         data = file if isinstance(file, bytes) else _read(Path(file))
+        if len(data) > MOST_BYTES:
+            raise DataError(f"{name} has more than {MOST_BYTES:,} bytes; that is no photo.")
         with warnings.catch_warnings():
             # Of bombs we look out ourselves; what else is strange in a file is not its reader's.
             warnings.simplefilter("ignore")
@@ -84,10 +86,7 @@ def decode(file: Path | str | bytes, *, longest: int = 640) -> Picture:
 
 def _read(path: Path) -> bytes:
     with path.open("rb") as file:
-        data = file.read(MOST_BYTES + 1)
-    if len(data) > MOST_BYTES:
-        raise DataError(f"{path} has more than {MOST_BYTES:,} bytes; that is no photo.")
-    return data
+        return file.read(MOST_BYTES + 1)
 
 
 def _picture(image: Image.Image, longest: int) -> Picture:

@@ -45,11 +45,13 @@ class Rendering:
     views : uint8 (views, height, width), the object bright on black; the first is as it lies
     mask : bool, of the photo as it was looked at: where the object is
     decisions : how it was made, in words
+    is_photo : not an image of the data already
     """
 
     views: NDArray[np.uint8]
     mask: NDArray[np.bool_]
     decisions: tuple[str, ...]
+    is_photo: bool = True
 
 
 def render(picture: Picture, shape: tuple[int, int] = (28, 28)) -> Rendering:
@@ -63,7 +65,7 @@ def render(picture: Picture, shape: tuple[int, int] = (28, 28)) -> Rendering:
         whole = np.ones(grey.shape, bool)
         image = grey.round().astype(np.uint8) if grey.shape == shape else _fitted(grey, shape)
         how = "small, grey and on black: taken for an image of the data"
-        return Rendering(image[None], whole, (how,))
+        return Rendering(image[None], whole, (how,), is_photo=False)
     cutout = _object(picture)
     negative = np.where(cutout.mask, np.maximum(255 - grey, LEAST), 0)
     views = [_fitted(_turned(negative, turn), shape, width) for turn in TURNS for width in WIDTHS]

@@ -25,13 +25,13 @@ Image = NDArray[np.float32]
 #: The share of imitated images that are spoilt.
 SPOILT = 0.2
 #: The share of garments with sleeves whose sleeves are spread, and by how much at most, in radians.
-SPREAD, WIDEST = 0.6, 1.3
+SPREAD, WIDEST = 0.6, 1.6
 #: How much wider than the original, as a logarithm: mean and standard deviation.
-WIDER, WIDTH_VARIES = 0.1, 0.2
+WIDER, WIDTH_VARIES = 0.1, 0.25
 TURN, TRAPEZOID, SMALLER, SHIFT, BEND = 0.1, 0.15, 0.08, 0.8, 1.0
 #: Shares of images: with the fabric's own shade, a print, stripes, a ragged outline, a hole in the
 #: cut-out, some of the background in it.
-OWN_SHADE, PRINTED, STRIPED, RAGGED, HOLED, LITTERED = 0.6, 0.1, 0.06, 0.35, 0.07, 0.07
+OWN_SHADE, PRINTED, STRIPED, RAGGED, HOLED, LITTERED = 0.6, 0.18, 0.12, 0.35, 0.07, 0.07
 SPOTS, GRAIN, MOST_FOLDS = 0.1, 0.02, 5
 DARKEST = 0.02
 
@@ -188,8 +188,6 @@ def _sleeves(figure: Any, mask: Any) -> Any:
             if light < darkest:
                 darkest, at = light, x
     gap = darkest / (figure.sum() / mask.sum())
-    if gap >= 0.75 and np.random.random() < 0.5:
-        return math.inf, row, 0.0
     return at + 0.5 if gap < 0.7 else wide * np.random.uniform(0.25, 0.35), row, math.inf
 
 
@@ -203,7 +201,7 @@ def _shape(
     shoulder, row, reach = math.inf, 0.0, 0.0
     if sleeved:
         shoulder, row, reach = _sleeves(figure, mask)
-    spread = np.random.uniform(0, WIDEST)
+    spread, thick = np.random.uniform(0, WIDEST), np.random.uniform(0.9, 1.5)
     angles = (
         max(-0.05, spread + 0.15 * np.random.normal()),
         max(-0.05, spread + 0.15 * np.random.normal()),
@@ -240,6 +238,7 @@ def _shape(
                     sign = 1.0 if side == 0 else -1.0
                     out, below = sign * across - shoulder, down - row
                     turned = math.cos(angles[side]) * out - math.sin(angles[side]) * below
+                    turned /= thick
                     length = math.sin(angles[side]) * out + math.cos(angles[side]) * below
                     if turned > -0.5 and out > -1.5 and length < reach:
                         place = length + row, sign * (turned + shoulder) + middle
@@ -284,7 +283,7 @@ def _dye(worn: Any, outline: Any, shade: float, photo: Any) -> None:
     contrast = np.random.uniform(0.7, 1.2) if own else np.random.uniform(0, 1.3)
     printed = np.random.uniform(0.3, 2) if np.random.random() < PRINTED else math.inf
     dye, prints = np.random.random(), _noise(5)
-    stripes = np.random.uniform(0, 0.35) if np.random.random() < STRIPED else 0.0
+    stripes = np.random.uniform(0, 0.45) if np.random.random() < STRIPED else 0.0
     angle = 0.0 if np.random.random() < 0.6 else np.random.uniform(0, math.pi)
     often, phase = np.random.uniform(3, 14) * math.pi / 2, np.random.uniform(0, 2 * math.pi)
     spotted, spots = np.random.uniform(0, SPOTS), _noise(7)

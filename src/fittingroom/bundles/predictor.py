@@ -1,0 +1,90 @@
+"""What a saved classifier says of somebody's picture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fittingroom.bundles.bundle import Bundle
+from fittingroom.data.catalog import DATASETS
+from fittingroom.data.decode import Picture
+from fittingroom.data.photo import Rendering, render
+from fittingroom.evaluation.conformal import prediction_sets
+from fittingroom.evaluation.unlike import unlike_scores
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What is in a picture, and how sure that is.
+
+    Attributes
+    ----------
+    probabilities : float64 (classes,), calibrated
+    class_names : of `probabilities`
+    labels : the set of classes that holds the true one with the bundle's coverage, on data like
+        those that it was fitted on; the most probable first. Empty where nothing was calibrated
+    unlike_score : how undecided the classifier is, 0 … 1, see `unlike_scores`
+    unlike_data : whether that is more than images like the data are; None where nothing tells
+    rendering : what the classifier saw
+    """
+
+    probabilities: NDArray[np.float64]
+    class_names: tuple[str, ...]
+    labels: tuple[str, ...]
+    unlike_score: float
+    unlike_data: bool | None
+    rendering: Rendering
+
+    def top(self, n: int | None = None) -> list[tuple[str, float]]:
+        """The n most probable classes, or all, and their probabilities, falling."""
+        order = np.argsort(-self.probabilities, kind="stable")[:n]
+        return [(self.class_names[k], float(self.probabilities[k])) for k in order]
+
+
+def predict_picture(bundle: Bundle, picture: Picture) -> Prediction:
+    """Find the object in a picture, show it to the classifier in several views, and join them.
+
+    The views' probabilities are joined by their geometric mean. Of a photo they are then multiplied
+    by how much oftener people take photos of each class than the data set shows it, where that is
+    known (Saerens, Latinne and Decaestecker 2002, "Adjusting the Outputs of a Classifier to New a
+    Priori Probabilities", equation 2.4). The score of what is unlike the data leaves that out.
+
+    Raises
+    ------
+    InputError : a classifier that can't take such images
+    """
+    rendering = render(picture, bundle.facts.image_shape)
+    seen = joined(bundle.predict_proba(rendering.views))
+    probabilities = seen
+    if rendering.is_photo:
+        probabilities = seen * odds_of_photos(bundle)
+        probabilities /= probabilities.sum()
+    calibrated, names = bundle.facts.calibrated, bundle.class_names
+    score = float(unlike_scores(seen[None])[0])
+    labels: tuple[str, ...] = ()
+    if calibrated is not None:
+        within = prediction_sets(probabilities[None], calibrated.quantile)[0]
+        order = np.argsort(-probabilities, kind="stable")
+        labels = tuple(names[k] for k in order if within[k])
+    unlike = None if calibrated is None else score > calibrated.unlike
+    return Prediction(probabilities, names, labels, score, unlike, rendering)
+
+
+def joined(probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
+    """The geometric mean (classes,) of the views' probabilities (views, classes)."""
+    logs = np.log(np.maximum(probabilities.astype(np.float64), 1e-7)).mean(axis=0)
+    mean = np.exp(logs - logs.max())
+    shares: NDArray[np.float64] = mean / mean.sum()
+    return shares
+
+
+def odds_of_photos(bundle: Bundle) -> NDArray[np.float64]:
+    """How much oftener each class (classes,) is in photos than in the data; 1 where unknown."""
+    odds: Mapping[str, float] = {}
+    for row in DATASETS.values():
+        if tuple(bundle.facts.class_names) == row.class_names:
+            odds = row.photo_odds
+    return np.array([odds.get(name, 1.0) for name in bundle.class_names])

@@ -1,0 +1,89 @@
+"""Photos beside what a model saw of them and what it said: one PNG picture."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from fittingroom.bundles.predictor import Prediction
+
+#: Pixels: of a photo and of the image beside it; between entries; of a line of text.
+SIDE, GAP, LINE = 196, 12, 18
+#: An image is drawn as dark on white, as the data set is usually shown.
+MOST_COLUMNS = 4
+GOOD, BAD, PLAIN = "#1b6e3c", "#b3261e", "#222222"
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """One photo of the sheet.
+
+    Attributes
+    ----------
+    pixels : uint8 (height, width, 3)
+    lines : of text below it, the first one coloured
+    good : whether the prediction is right; None where that isn't known
+    """
+
+    pixels: NDArray[np.uint8]
+    prediction: Prediction
+    lines: Sequence[str]
+    good: bool | None = None
+
+
+def contact_sheet(entries: Sequence[Entry]) -> bytes:
+    """A PNG file: each photo, the mask's outline on it, and the 28×28 image beside it."""
+    columns = min(MOST_COLUMNS, max(1, len(entries)))
+    rows = -(-len(entries) // columns)
+    lines = max((len(entry.lines) for entry in entries), default=0)
+    wide, tall = 2 * SIDE + 2 * GAP, SIDE + lines * LINE + 2 * GAP
+    sheet = Image.new("RGB", (columns * wide + GAP, max(1, rows) * tall + GAP), "white")
+    for i, entry in enumerate(entries):
+        _draw(sheet, entry, GAP + i % columns * wide, GAP + i // columns * tall)
+    with io.BytesIO() as file:
+        sheet.save(file, "PNG", optimize=True)
+        return file.getvalue()
+
+
+def _draw(sheet: Image.Image, entry: Entry, left: int, top: int) -> None:
+    photo = Image.fromarray(_outlined(entry.pixels, entry.prediction.rendering.mask))
+    photo.thumbnail((SIDE, SIDE))
+    sheet.paste(photo, (left + (SIDE - photo.width) // 2, top + (SIDE - photo.height) // 2))
+    seen = Image.fromarray(255 - entry.prediction.rendering.views[0])
+    factor = SIDE / max(seen.size)
+    size = round(seen.width * factor), round(seen.height * factor)
+    sheet.paste(seen.resize(size, Image.Resampling.NEAREST), (left + SIDE + GAP // 2, top))
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)
+    colour = {True: GOOD, False: BAD, None: PLAIN}[entry.good]
+    for i, line in enumerate(entry.lines):
+        place = (left, top + SIDE + 4 + i * LINE)
+        draw.text(place, _cut(draw, line, font), fill=PLAIN if i else colour, font=font)
+
+
+def _outlined(pixels: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """The photo with the object's outline in magenta."""
+    side = max(mask.shape)
+    image = Image.fromarray(pixels).resize((mask.shape[1], mask.shape[0]))
+    shown = np.asarray(image).copy()
+    inner = mask.copy()
+    for axis in (0, 1):
+        for step in (-1, 1):
+            inner &= np.roll(mask, step, axis)
+    if side > 64:  # on a small one it would hide the picture
+        shown[mask & ~inner] = (255, 0, 200)
+    return shown
+
+
+def _cut(draw: ImageDraw.ImageDraw, text: str, font: ImageFont.ImageFont | object) -> str:
+    """A text that fits below its entry."""
+    most = 2 * SIDE
+    if draw.textlength(text, font=font) <= most:  # type: ignore[arg-type]
+        return text
+    while text and draw.textlength(text + "…", font=font) > most:  # type: ignore[arg-type]
+        text = text[:-1]
+    return text + "…"

@@ -1,0 +1,130 @@
+"""`fittingroom predict`, as a person types it."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from fittingroom.cli.main import app
+from fittingroom.data.dataset import Dataset
+from fittingroom.errors import FittingroomError
+from fittingroom.runs.fit import fit_catalogue_model
+from fittingroom.runs.store import open_store
+
+Cli = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="module")
+def run(small: Dataset, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The folder of a saved run. Not to be changed."""
+    store = open_store(tmp_path_factory.mktemp("runs"), small)
+    return str(fit_catalogue_model(store, small, "logistic").folder)
+
+
+@pytest.fixture(scope="module")
+def pictures(small: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two images of the data, one that is no picture, one file that isn't looked at."""
+    folder = tmp_path_factory.mktemp("pictures")
+    (folder / "deeper").mkdir()
+    Image.fromarray(small.test.images[0]).save(folder / "boot.png")
+    Image.fromarray(small.test.images[1]).save(folder / "deeper" / "pullover.WEBP", lossless=True)
+    (folder / "bad.jpg").write_bytes(b"\xff\xd8 no picture")
+    (folder / "notes.txt").write_text("not looked at")
+    return folder
+
+
+def call(*arguments: str, code: int = 0, given: bytes | None = None) -> tuple[str, str]:
+    """What it prints on stdout and stderr."""
+    result = CliRunner().invoke(app, ["predict", *arguments], input=given, catch_exceptions=False)
+    assert result.exit_code == code, result.output
+    return result.stdout, result.stderr
+
+
+def refusal(*arguments: str) -> FittingroomError:
+    with pytest.raises(FittingroomError) as caught:
+        call(*arguments)
+    return caught.value
+
+
+def test_a_folder_as_json(run: str, pictures: Path, small: Dataset, run_cli: Cli) -> None:
+    """What can be read is predicted; what can't is named, and the exit code says so."""
+    result = run_cli("predict", run, str(pictures), "--json")
+    assert result.returncode == 1
+    said = json.loads(result.stdout)
+    assert said["schema_version"] == 1
+    bad, boot, pullover = said["predictions"]
+    assert [Path(p["file"]).name for p in said["predictions"]] == [
+        "bad.jpg",
+        "boot.png",
+        "pullover.WEBP",
+    ]
+    assert "can't be read" in bad["error"]
+    assert (bad["top"], bad["set"], bad["unlike_data"], bad["unlike_score"]) == ([], [], None, None)
+    assert "bad.jpg" in result.stderr
+    assert "Traceback" not in result.stderr
+    for entry, label in ((boot, "Ankle boot"), (pullover, "Pullover")):
+        assert entry["error"] is None
+        assert entry["top"][0]["label"] == label
+        assert sum(top["probability"] for top in entry["top"]) == pytest.approx(1)
+        assert label in entry["set"]
+        assert entry["unlike_data"] is False
+        assert 0 <= entry["unlike_score"] <= 1
+        assert entry["decisions"]
+
+
+def test_for_people(run: str, pictures: Path) -> None:
+    said, _ = call(run, str(pictures / "boot.png"))
+    first, coverage, seen = said.splitlines()
+    assert first.startswith(f"{pictures / 'boot.png'}: Ankle boot ")
+    assert coverage.startswith("    90% set: Ankle boot")
+    assert "taken for an image of the data" in seen
+
+
+def test_a_picture_on_standard_input(run: str, pictures: Path) -> None:
+    said, _ = call(run, "-", "--json", given=(pictures / "boot.png").read_bytes())
+    (entry,) = json.loads(said)["predictions"]
+    assert entry["file"] == "-"
+    assert entry["top"][0]["label"] == "Ankle boot"
+
+
+def test_what_the_model_saw(run: str, pictures: Path, tmp_path: Path) -> None:
+    show = tmp_path / "seen.png"
+    show.write_bytes(b"of an earlier call")
+    _, noted = call(run, str(pictures / "boot.png"), "--show", str(show))
+    assert str(show) in noted
+    with Image.open(io.BytesIO(show.read_bytes())) as sheet:
+        assert sheet.width > 300
+    assert list(tmp_path.iterdir()) == [show]  # nothing half-written beside it
+
+
+def test_bad_input_is_one_sentence(run: str, pictures: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    assert "no PNG, JPEG or WebP" in str(refusal(run, str(tmp_path / "empty")))
+    assert "holds no bundle" in str(refusal(str(tmp_path / "empty"), str(pictures)))
+    assert "isn't there" in str(refusal(str(tmp_path / "absent"), str(pictures)))
+    wrong = refusal(run, str(pictures), "--show", "sheet.jpg")
+    assert "sheet.png" in str(wrong)
+    assert wrong.exit_code == 2
+    assert "can't be written" in str(refusal(run, str(pictures), "--show", "/nowhere/x.png"))
+    _, said = call(run, str(tmp_path / "absent.png"), code=1)
+    assert "absent.png can't be read (No such file or directory)" in said
+
+
+def test_help_answers_at_once() -> None:
+    result = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "fittingroom.cli.main", "predict", "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "PNG, JPEG, WebP" in result.stdout
+    assert "torch" not in result.stderr
+    assert "skimage" not in result.stderr
