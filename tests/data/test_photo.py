@@ -64,6 +64,7 @@ def test_an_image_of_the_data_is_shown_as_it_is(images: Pixels) -> None:
         np.testing.assert_array_equal(rendering.views, image[None])
         assert rendering.views.dtype == np.uint8
         assert rendering.mask.all()
+        assert not rendering.is_photo
         assert in_words(rendering)
 
 
@@ -96,7 +97,9 @@ def test_other_small_pictures_are_photos(
 ) -> None:
     pixels = np.full((*shape, 3), ground, np.uint8)
     pixels[4:-4, 8:-8] = colour
-    assert len(render(Picture(pixels, None)).views) == len(WIDTHS) * len(TURNS)
+    rendering = render(Picture(pixels, None))
+    assert rendering.is_photo
+    assert len(rendering.views) == len(WIDTHS) * len(TURNS)
 
 
 def test_the_first_view_is_what_the_papers_steps_give() -> None:
