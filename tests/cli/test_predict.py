@@ -66,7 +66,7 @@ def test_a_folder_as_json(run: str, pictures: Path, small: Dataset, run_cli: Cli
         "boot.png",
         "pullover.WEBP",
     ]
-    assert "can't be read" in bad["error"]
+    assert "isn't a PNG, JPEG or WebP" in bad["error"]
     assert (bad["top"], bad["set"], bad["unlike_data"], bad["unlike_score"]) == ([], [], None, None)
     assert "bad.jpg" in result.stderr
     assert "Traceback" not in result.stderr
