@@ -65,6 +65,7 @@ CASES = (
     Case("swift-93", 0.93),
     Case("swift", 0.94),
     Case("swift-95", 0.945),
+    Case("swift-photo", 0.93),
     Case("wide-resnet", 0.75, 0.95, overrides={"epochs": 1}),
 )
 

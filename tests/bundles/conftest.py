@@ -46,6 +46,7 @@ MODELS: dict[str, dict[str, Any]] = {
     "cnn-6-16-120": {"epochs": 1},
     "cnn-16-32-64-128": {"epochs": 1, "batch_size": 200, "channels": (4, 8), "hidden": (8,)},
     "swift-90": {"widths": (4, 8), "hidden": 8},
+    "swift-photo": {"widths": (4, 8, 8), "hidden": 8, "epochs": 1},
     "wide-resnet": {"depth": 10, "width": 1, "epochs": 1},
 }
 

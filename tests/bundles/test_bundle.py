@@ -180,7 +180,7 @@ def test_nothing_there_is_one_sentence(tmp_path: Path) -> None:
     for name, said in (("nowhere", "isn't there"), ("file", "a bundle is a folder")):
         with pytest.raises(BundleError, match=said):
             load(tmp_path / name)
-    with pytest.raises(BundleError, match=r"manifest\.json can't be read"):
+    with pytest.raises(BundleError, match=r"empty holds no bundle: there is no manifest\.json"):
         load(tmp_path / "empty")
 
 

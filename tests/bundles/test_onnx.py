@@ -40,7 +40,7 @@ def fitted(small: Dataset, model: str, **options: Any) -> Bundle:
         image_shape=small.image_shape,
         data=Data(name=small.name, sha256=small.sha256, images=200),
     )
-    calibrated = Calibrated(temperature=1.3, coverage=0.9, quantile=0.5)
+    calibrated = Calibrated(temperature=1.3, coverage=0.9, quantile=0.5, like=0.95, unlike=0.5)
     return Bundle(bundle.facts.model_copy(update={"calibrated": calibrated}), bundle.classifier)
 
 

@@ -26,7 +26,7 @@ def test_another_temperature_is_seen(
 ) -> None:
     """It leaves all labels equal."""
     bundle = bundles["logistic"]
-    colder = Calibrated(temperature=0.5, coverage=0.9, quantile=0.5)
+    colder = Calibrated(temperature=0.5, coverage=0.9, quantile=0.5, like=0.95, unlike=0.5)
     other = replace(bundle, facts=bundle.facts.model_copy(update={"calibrated": colder}))
     found = parity(file, other, test_images)
     assert found.labels_equal == 300

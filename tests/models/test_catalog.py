@@ -75,6 +75,7 @@ def test_the_models_are_those_that_were_promised() -> None:
         "swift-93",
         "swift",
         "swift-95",
+        "swift-photo",
         "wide-resnet",
     }
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -34,6 +35,7 @@ NETWORKS: dict[Builder, int] = {
     published.swift_93: 382_378,
     published.swift: 382_378,
     published.swift_95: 973_226,
+    published.swift_photo: 973_226,
     published.wide_resnet: 8_959_706,
 }
 #: Those of millions of numbers are slow; these are the same code on smaller networks.
@@ -148,12 +150,19 @@ def test_augmentation_and_pooling_are_options_as_their_author_compared_them() ->
     assert chosen(augmentation="crop-flip") == ("crop-flip", False)
 
 
-@pytest.mark.parametrize("build", [published.swift, published.wide_resnet])
+@pytest.mark.parametrize("build", [published.swift, published.swift_photo, published.wide_resnet])
 def test_views_are_averaged_only_where_mirroring_keeps_the_class(build: Builder) -> None:
     for mirror in (True, False):
         classifier = build(mirror_keeps_class=mirror)
         assert classifier.net_options["mirror_views"] is mirror
         assert classifier.mirror_keeps_class is mirror
+
+
+def test_swift_photo_is_swift_95_trained_otherwise() -> None:
+    plain, ours = published.swift_95(random_state=3), published.swift_photo(random_state=3)
+    assert ours.recipe == dataclasses.replace(plain.recipe, augmentation="photo")
+    assert ours.set_params(recipe=plain.recipe).get_params() == plain.get_params()
+    assert published.swift_photo(augmentation="none").recipe.augmentation == "none"
 
 
 def test_the_recipes_are_the_published_ones() -> None:

@@ -8,6 +8,7 @@ from scipy import ndimage
 from fittingroom.data.dataset import Dataset
 from fittingroom.training.augment import (
     AUGMENTATIONS,
+    IMITATED,
     MIXINGS,
     Batch,
     Mixture,
@@ -15,6 +16,7 @@ from fittingroom.training.augment import (
     crop_flip,
     cutmix,
     keras_shift_flip,
+    photos,
 )
 
 
@@ -102,30 +104,28 @@ def test_crop_mirrors_only_where_allowed() -> None:
 
 
 @pytest.fixture(scope="module")
-def photos(small: Dataset) -> torch.Tensor:
+def lit(small: Dataset) -> torch.Tensor:
     """500 real images (500, 1, 28, 28) in 0..1; no pixel is black, so that zeros tell margins."""
     pixels = torch.from_numpy(small.train.images[:500].copy())[:, None]
     return pixels.float() / 510 + 0.5
 
 
-def generator(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
 def shift_of(image: torch.Tensor) -> tuple[int, int]:
     """By how many rows and columns an image without black pixels was moved: down, right."""
-    lit = (image > 0).nonzero()
-    (top, left), (bottom, right) = lit.min(dim=0).values.tolist(), lit.max(dim=0).values.tolist()
+    places = (image > 0).nonzero()
+    (top, left), (bottom, right) = (
+        ends.tolist() for ends in (places.min(dim=0).values, places.max(dim=0).values)
+    )
     return top or bottom - 27, left or right - 27
 
 
-def test_large_crops_stay_within_the_margin(photos: torch.Tensor) -> None:
+def test_large_crops_stay_within_the_margin(lit: torch.Tensor) -> None:
     for mirror in (True, False):
-        shifted = crop_flip(batch(photos, mirror=mirror), margin=4)
+        shifted = crop_flip(batch(lit, mirror=mirror), margin=4)
         shifts = [shift_of(image[0]) for image in shifted]
         assert {down for down, _ in shifts} == {right for _, right in shifts} == set(range(-4, 5))
         mirrored = 0
-        for image, before, (down, right) in zip(shifted, photos, shifts, strict=True):
+        for image, before, (down, right) in zip(shifted, lit, shifts, strict=True):
             moved = torch.roll(image[0], (-down, -right), (0, 1))
             inside = moved > 0
             same = torch.equal(moved[inside], before[0][inside])
@@ -145,9 +145,9 @@ def rectangle_of(changed: torch.Tensor) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize("mirror", [True, False])
-def test_half_of_the_images_lose_a_rectangle(photos: torch.Tensor, mirror: bool) -> None:
-    given = batch(photos, mirror=mirror, seed=2)
-    erased, unharmed = crop_erase(given), crop_flip(batch(photos, mirror=mirror, seed=2), margin=4)
+def test_half_of_the_images_lose_a_rectangle(lit: torch.Tensor, mirror: bool) -> None:
+    given = batch(lit, mirror=mirror, seed=2)
+    erased, unharmed = crop_erase(given), crop_flip(batch(lit, mirror=mirror, seed=2), margin=4)
     sizes = [rectangle_of(changed[0]) for changed in erased != unharmed]
     sizes = [size for size in sizes if size != (0, 0)]
     assert 200 < len(sizes) < 300
@@ -163,14 +163,14 @@ def test_half_of_the_images_lose_a_rectangle(photos: torch.Tensor, mirror: bool)
     assert float(filling) == pytest.approx(float(unharmed.mean()))
 
 
-def test_a_part_of_another_image_is_pasted_and_its_share_told(photos: torch.Tensor) -> None:
-    mixed, mixture = cutmix(photos, generator(1))
+def test_a_part_of_another_image_is_pasted_and_its_share_told(lit: torch.Tensor) -> None:
+    mixed, mixture = cutmix(batch(lit, mirror=True, seed=1))
     assert sorted(mixture.partners.tolist()) == list(range(500))
-    partners = photos[mixture.partners]
-    assert ((mixed == photos) | (mixed == partners)).all()
+    partners = lit[mixture.partners]
+    assert ((mixed == lit) | (mixed == partners)).all()
     # Where both images have the same pixel nothing tells them apart: marks have no such pixels.
     marks = torch.arange(500.0)[:, None, None, None].expand(500, 1, 28, 28)
-    marked, again = cutmix(marks, generator(1))
+    marked, again = cutmix(batch(marks, mirror=True, seed=1))
     assert torch.equal(again.partners, mixture.partners)
     pasted = (marked != marks)[:, 0]
     alone = mixture.partners == torch.arange(500)  # it is its own partner: nothing shows
@@ -181,11 +181,12 @@ def test_a_part_of_another_image_is_pasted_and_its_share_told(photos: torch.Tens
     assert 200 < some.sum() < 300
     assert mixture.shares.max() > 0.4
     assert float(mixture.shares[some].mean()) == pytest.approx(0.235, abs=0.03)
+    assert not mixture.nothing.any()
 
 
-def test_mixed_targets_are_shares_that_sum_to_one(small: Dataset, photos: torch.Tensor) -> None:
+def test_mixed_targets_are_shares_that_sum_to_one(small: Dataset, lit: torch.Tensor) -> None:
     labels = torch.from_numpy(small.train.labels[:500].copy()).long()
-    _, mixture = cutmix(photos, generator(1))
+    _, mixture = cutmix(batch(lit, mirror=True, seed=1))
     rows = mixture.of(torch.eye(10)[labels])
     torch.testing.assert_close(rows.sum(dim=1), torch.ones(500))
     assert torch.equal(rows.argmax(dim=1), labels)  # an image's own label has the larger share
@@ -196,21 +197,74 @@ def test_mixed_targets_are_shares_that_sum_to_one(small: Dataset, photos: torch.
     assert (both >= 1 - 1e-6).all()
 
 
-def test_mixtures_of_two_batches_are_one_of_all(photos: torch.Tensor) -> None:
-    draws = generator()
-    parts = [cutmix(photos[:300], draws)[1], cutmix(photos[300:], draws)[1]]
-    whole = Mixture.joined(parts)
-    targets = torch.rand(500, 10)
-    expected = torch.cat([parts[0].of(targets[:300]), parts[1].of(targets[300:])])
-    assert torch.equal(whole.of(targets), expected)
+def test_what_shows_nothing_may_be_any_class() -> None:
+    nothing = torch.tensor([False, True, False, True])
+    shares = torch.tensor([0.0, 0.0, 0.25, 0.5])
+    mixture = Mixture(torch.tensor([0, 1, 0, 2]), shares, nothing)
+    targets = torch.eye(5)[torch.tensor([3, 1, 0, 2])]
+    expected = torch.tensor(
+        [
+            [0.0, 0.0, 0.0, 1.0, 0.0],
+            [0.2, 0.2, 0.2, 0.2, 0.2],
+            [0.75, 0.0, 0.0, 0.25, 0.0],
+            [0.2, 0.2, 0.2, 0.2, 0.2],
+        ]
+    )
+    torch.testing.assert_close(mixture.of(targets), expected)
+    assert mixture.of(targets.bfloat16()).dtype == torch.bfloat16
 
 
-def test_the_same_generator_mixes_the_same_way(photos: torch.Tensor) -> None:
-    (first, a), (again, b), (other, _) = (cutmix(photos, generator(seed)) for seed in (3, 3, 4))
+def test_mixtures_of_two_batches_are_one_of_all(lit: torch.Tensor) -> None:
+    for mix in (cutmix, photos):
+        given = [batch(part, mirror=True, seed=seed) for seed, part in enumerate(lit.split(300))]
+        parts = [mix(one)[1] for one in given]
+        whole = Mixture.joined(parts)
+        assert len(whole.partners) == len(whole.shares) == len(whole.nothing) == 500
+        assert whole.nothing.any() == (mix is photos)
+        targets = torch.rand(500, 10)
+        expected = torch.cat([parts[0].of(targets[:300]), parts[1].of(targets[300:])])
+        assert torch.equal(whole.of(targets), expected)
+
+
+@pytest.mark.parametrize("name", MIXINGS)
+def test_the_same_generator_mixes_the_same_way(name: str, lit: torch.Tensor) -> None:
+    (first, a), (again, b), (other, _) = (
+        MIXINGS[name](batch(lit, mirror=True, seed=seed)) for seed in (3, 3, 4)
+    )
     assert torch.equal(first, again)
     assert torch.equal(a.partners, b.partners)
     assert torch.equal(a.shares, b.shares)
+    assert torch.equal(a.nothing, b.nothing)
     assert not torch.equal(first, other)
+
+
+def test_photos_are_imitated_of_some_images_and_the_others_left_alone(lit: torch.Tensor) -> None:
+    before = lit.clone()
+    mixed, mixture = photos(batch(lit, mirror=True))
+    assert torch.equal(lit, before)
+    assert mixed.shape == lit.shape
+    assert torch.equal(mixture.partners, torch.arange(500))
+    assert not mixture.shares.any()
+    changed = (mixed != lit).flatten(1).any(dim=1)
+    assert changed.sum() == round(IMITATED * 500) == 300
+    assert changed[mixture.nothing].all()  # only of an imitated one may nothing be told
+    assert 30 < mixture.nothing.sum() < 90
+    assert not torch.equal(changed, torch.arange(500) < 300)
+
+
+@pytest.mark.parametrize("mirror", [False, True])
+def test_photos_are_mirrored_only_where_allowed(mirror: bool) -> None:
+    """An upright thing with a foot to the right, as long as it isn't spoilt."""
+    images = torch.zeros(500, 1, 28, 28)
+    images[..., 2:26, 8:13] = images[..., 20:26, 8:20] = 0.6
+    mixed, mixture = photos(batch(images, mirror=mirror))
+    across = torch.arange(28.0)
+    upper, foot = (
+        (part * across).sum(dim=(1, 2)) / part.sum(dim=(1, 2))
+        for part in (mixed[~mixture.nothing, 0, 4:14], mixed[~mixture.nothing, 0, -6:])
+    )
+    turned = float((upper > foot).float().mean())
+    assert (0.2 < turned < 0.4) if mirror else turned < 0.02
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (2, 3), (5, 28)])
@@ -218,26 +272,29 @@ def test_small_images_and_batches_are_mixed_too(shape: tuple[int, int]) -> None:
     for n in (1, 2, 9):
         images = torch.rand(n, 1, *shape)
         erased = crop_erase(batch(images, mirror=True))
-        mixed, mixture = cutmix(erased, generator())
+        mixed, mixture = cutmix(batch(erased, mirror=True))
         assert mixed.shape == images.shape
         assert mixture.shares.max() < 0.5
 
 
-@pytest.mark.parametrize("name", AUGMENTATIONS)
-def test_nothing_is_waited_for_on_another_device(name: str) -> None:
+def on_another_device() -> Batch:
     """Tensors on `meta` have no values: looking at one, or mixing devices, raises."""
-    draws = torch.Generator().manual_seed(0)
-    images = torch.empty(7, 1, 28, 20, device="meta")
-    given = Batch(
-        images=images,
+    return Batch(
+        images=torch.empty(7, 1, 28, 20, device="meta"),
         positions=torch.arange(7),
         epoch=1,
         mirror_keeps_class=True,
-        generator=draws,
+        generator=torch.Generator().manual_seed(0),
     )
-    changed = AUGMENTATIONS[name](given)
-    assert changed.is_meta
-    if name in MIXINGS:
-        mixed, mixture = MIXINGS[name](changed, draws)
-        assert mixed.is_meta
-        assert mixture.of(torch.empty(7, 10, device="meta")).is_meta
+
+
+@pytest.mark.parametrize("name", AUGMENTATIONS)
+def test_nothing_is_waited_for_on_another_device(name: str) -> None:
+    assert AUGMENTATIONS[name](on_another_device()).is_meta
+
+
+@pytest.mark.parametrize("name", sorted(set(MIXINGS) - {"photo"}))  # that is made on the processor
+def test_nothing_is_waited_for_while_mixing_on_another_device(name: str) -> None:
+    mixed, mixture = MIXINGS[name](on_another_device())
+    assert mixed.is_meta
+    assert mixture.of(torch.empty(7, 10, device="meta")).is_meta

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from torch.nn import functional as F
 from fittingroom.data.dataset import Dataset
 from fittingroom.nets.cnn import CNN
 from fittingroom.nets.mlp import MLP
-from fittingroom.training.augment import Mixture, cutmix
+from fittingroom.training.augment import Batch, Mixture, cutmix
 from fittingroom.training.dense import DenseStep, can_write_out
 from fittingroom.training.recipe import Recipe
 from fittingroom.training.step import AutogradStep, make_step
@@ -35,7 +36,7 @@ def test_it_takes_the_steps_that_autograd_takes(
     theirs.load_state_dict(ours.state_dict())
 
     def loss(logits: torch.Tensor, labels: torch.Tensor, mixture: Mixture | None) -> torch.Tensor:
-        """Each image's own loss with either label, by their shares."""
+        """Each image's own loss with either label, by their shares, or with all."""
         options: dict[str, Any] = {
             "label_smoothing": recipe.label_smoothing,
             "reduction": "none",
@@ -44,7 +45,9 @@ def test_it_takes_the_steps_that_autograd_takes(
         if mixture is None:
             return own.mean()
         other = F.cross_entropy(logits, labels[mixture.partners], **options)
-        return ((1 - mixture.shares) * own + mixture.shares * other).mean()
+        each = (1 - mixture.shares) * own + mixture.shares * other
+        any_class = -logits.log_softmax(dim=1).mean(dim=1)
+        return torch.where(mixture.nothing, any_class, each).mean()
 
     steps = DenseStep(ours, recipe), AutogradStep(theirs, recipe, loss, "float32", CPU)
     images = torch.from_numpy(small.train.images[:320].copy()).float()[:, None] / 255
@@ -53,7 +56,16 @@ def test_it_takes_the_steps_that_autograd_takes(
     for start in range(0, 320, 32):
         x, y = images[start : start + 32], labels[start : start + 32]
         if mixed:
-            x, mixture = cutmix(x, generator)
+            given = Batch(
+                images=x,
+                positions=torch.arange(start, start + 32),
+                epoch=1,
+                mirror_keeps_class=True,
+                generator=generator,
+            )
+            x, mixture = cutmix(given)
+            nothing = torch.rand(32, generator=generator) < 0.2
+            mixture = dataclasses.replace(mixture, nothing=nothing)
         mine, other = (step(x, y, recipe.learning_rate, mixture) for step in steps)
         torch.testing.assert_close(mine, other, rtol=1e-4, atol=1e-4)
     for key, weight in theirs.state_dict().items():

@@ -109,6 +109,7 @@ def _fitted(
     method = Image.Resampling.BOX if factor < 0.5 else Image.Resampling.BILINEAR
     small = Image.fromarray(trimmed.astype(np.float32)).resize((wide, tall), method)
     image = np.zeros(shape, np.uint8)
-    top, left = (shape[0] - tall) // 2, (shape[1] - wide) // 2
+    # An odd black row or column is the data's first one.
+    top, left = (shape[0] - tall + 1) // 2, (shape[1] - wide + 1) // 2
     image[top : top + tall, left : left + wide] = np.asarray(small).round().clip(0, 255)
     return image

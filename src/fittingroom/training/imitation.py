@@ -79,8 +79,8 @@ def _imitate(
             spoilt[i] = True
             quarter = _spoil(mask)
         figure = images[i] * mask
-        if mask.sum() < 4:
-            photos[i] = images[i]
+        if mask.sum() < 4:  # hardly anything there, or left
+            photos[i] = figure
             continue
         _shape(figure, mask, mirror, quarter, not spoilt[i], worn, outline)
         shade = figure.sum() / mask.sum()
@@ -91,15 +91,15 @@ def _imitate(
 def _silhouette(image: Any, mask: Any) -> None:
     """One where the object is: what isn't black, small gaps closed, what it surrounds filled."""
     height, width = image.shape
-    near = np.zeros((height, width), np.bool_)
-    for y in range(height):
-        for x in range(width):
-            near[y, x] = image[max(0, y - 1) : y + 2, max(0, x - 1) : x + 2].max() > 0.03
+    near = np.zeros((height + 2, width + 2), np.bool_)  # around the image, too
+    for y in range(height + 2):
+        for x in range(width + 2):
+            near[y, x] = image[max(0, y - 2) : y + 1, max(0, x - 2) : x + 1].max() > 0.03
     mask[:] = 0
     top, bottom = np.full(width, height), np.full(width, -1)
     for y in range(height):
         for x in range(width):
-            if near[max(0, y - 1) : y + 2, max(0, x - 1) : x + 2].all():
+            if near[y : y + 3, x : x + 3].all():
                 mask[y, x] = 1
                 top[x], bottom[x] = min(top[x], y), y
     for y in range(height):
@@ -152,7 +152,7 @@ def _spoil(mask: Any) -> bool:
         angle = np.random.uniform(0, 2 * math.pi)
         for y in range(height):
             for x in range(width):
-                across, down = x - (width - 1) / 2, y - (height - 1) / 2
+                across, down = x - (left + right) / 2, y - (top + bottom) / 2
                 if math.cos(angle) * across + math.sin(angle) * down < 0:
                     mask[y, x] = 0
     return False
