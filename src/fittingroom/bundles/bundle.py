@@ -62,7 +62,7 @@ from fittingroom.models.pixel_classifier import PixelClassifier
 WEIGHTS, ESTIMATOR, ARRAYS = "weights.safetensors", "estimator.skops", "arrays.safetensors"
 COVERAGE = 0.9
 #: The share of images like the data that mustn't be called unlike it.
-LIKE = 0.99
+LIKE = 0.995
 #: Pixels of an image that a network of any depth looks at within a moment.
 SMALL_IMAGE = 2**14
 _Classifier = TypeVar("_Classifier", NetworkClassifier, PixelClassifier)
