@@ -218,13 +218,13 @@ def test_long_sleeves_are_spread_and_leave_the_body() -> None:
     others, spoilt_too = photos_of(small)
     assert 0.25 < (form(photos)[~spoilt] > 1.4).mean() < SPREAD
     assert (form(others)[~spoilt_too] > 1.4).mean() < 0.08
-    # Below, the body alone is left of 22 pixels: 10.
+    # Below, of 22 pixels beside 26 the body alone is left: 10.
     bodies = [
-        width_at(figures, 0.8) / sides(figures)[1]
+        width_at(figures, 0.9) / sides(figures)[0]
         for figures in (photos[~spoilt], others[~spoilt_too])
     ]
-    assert 0.3 < (bodies[0] < 0.6).mean() < SPREAD + 0.05
-    assert (bodies[1] < 0.6).mean() < 0.05
+    assert 0.28 < (bodies[0] < 0.55).mean() < SPREAD
+    assert (bodies[1] < 0.55).mean() < 0.1
 
 
 def test_short_sleeves_are_spread() -> None:
