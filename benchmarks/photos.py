@@ -29,7 +29,7 @@ from PIL import Image
 
 from fittingroom.bundles.bundle import Bundle, load
 from fittingroom.bundles.predictor import Prediction, predict_picture
-from fittingroom.data.decode import Picture, decode
+from fittingroom.data.decode import SUFFIXES, Picture, decode
 from fittingroom.evaluation.intervals import wilson
 from fittingroom.evaluation.unlike import separation
 from fittingroom.reporting.contact_sheet import Entry, contact_sheet
@@ -43,7 +43,6 @@ GARMENTS = {
     "shirt": "Shirt",
 }
 OTHERS = ("hat", "shorts", "skirt")
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,11 @@ import numpy as np
 import pytest
 
 from fittingroom.errors import InputError
-from fittingroom.evaluation.conformal import conformal_quantile, prediction_sets
+from fittingroom.evaluation.conformal import (
+    conformal_quantile,
+    conformal_threshold,
+    prediction_sets,
+)
 
 
 def drawn(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -25,6 +29,21 @@ def test_the_quantile_is_the_score_at_its_place() -> None:
     for coverage in (0.5, 0.9, 0.99):
         place = math.ceil(100 * coverage)
         assert conformal_quantile(probabilities, labels, coverage) == scores[place - 1]
+
+
+def test_the_threshold_is_the_score_at_its_place() -> None:
+    scores = np.random.default_rng(0).permutation(199) / 200
+    assert conformal_threshold(scores, 0.9) == 179 / 200  # the 180th smallest
+    assert conformal_threshold(scores[:5], 0.99) == 1  # too few to promise anything
+
+
+def test_few_new_scores_are_above_the_threshold() -> None:
+    rng = np.random.default_rng(0)
+    above = [
+        np.mean(rng.beta(1, 5, 400) > conformal_threshold(rng.beta(1, 5, 500), 0.95))
+        for _ in range(60)
+    ]
+    assert 0.04 < np.mean(above) < 0.055
 
 
 @pytest.mark.parametrize("coverage", [0.7, 0.9])
@@ -54,3 +73,8 @@ def test_no_set_is_empty() -> None:
 def test_a_coverage_that_makes_no_sense(coverage: float) -> None:
     with pytest.raises(InputError, match="makes no sense"):
         conformal_quantile(np.eye(3), np.arange(3), coverage)
+
+
+def test_no_scores() -> None:
+    with pytest.raises(InputError, match="makes no sense"):
+        conformal_threshold(np.zeros(0), 0.9)

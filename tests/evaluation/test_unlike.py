@@ -7,7 +7,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from fittingroom.errors import InputError
-from fittingroom.evaluation.unlike import separation, unlike_scores, unlike_threshold
+from fittingroom.evaluation.unlike import separation, unlike_scores
 
 
 def test_the_more_undecided_the_more_unlike() -> None:
@@ -18,21 +18,6 @@ def test_the_more_undecided_the_more_unlike() -> None:
     assert scores[0] < 1e-4
     assert scores[1] == pytest.approx(3 * 0.008 ** (1 / 3))
     assert scores[-1] == pytest.approx(1)
-
-
-def test_the_threshold_is_the_score_at_its_place() -> None:
-    scores = np.random.default_rng(0).permutation(199) / 200
-    assert unlike_threshold(scores, 0.9) == 179 / 200  # the 180th smallest
-    assert unlike_threshold(scores[:5], 0.99) == 1  # too few to promise anything
-
-
-def test_few_images_like_the_data_are_called_unlike() -> None:
-    rng = np.random.default_rng(0)
-    called = [
-        np.mean(rng.beta(1, 5, 400) > unlike_threshold(rng.beta(1, 5, 500), 0.95))
-        for _ in range(60)
-    ]
-    assert 0.04 < np.mean(called) < 0.055
 
 
 def test_the_area_is_scikit_learns_and_the_interval_holds_it() -> None:
@@ -53,14 +38,6 @@ def test_the_interval_covers_what_it_says() -> None:
         found = separation(rng.normal(0, 1, 60), rng.normal(1, 1, 40), repeats=100, seed=seed)
         held.append(found.low < true < found.high)
     assert 0.88 < np.mean(held) <= 1
-
-
-@pytest.mark.parametrize("share", [0.0, 1.0, 3])
-def test_a_share_that_makes_no_sense(share: float) -> None:
-    with pytest.raises(InputError, match="makes no sense"):
-        unlike_threshold(np.zeros(3), share)
-    with pytest.raises(InputError, match="makes no sense"):
-        unlike_threshold(np.zeros(0))
 
 
 def test_a_group_without_images() -> None:

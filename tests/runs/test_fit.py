@@ -14,6 +14,7 @@ from sklearn.linear_model import LogisticRegression, Perceptron
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
 
+from fittingroom.bundles.bundle import load
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.splits import validation_split
 from fittingroom.errors import NotFiniteError, UnknownNameError
@@ -116,6 +117,24 @@ def test_full_takes_the_epoch_of_its_twin(store: Store, small: Dataset) -> None:
     assert full.record.kept_epoch == twin.record.kept_epoch
     history = (full.folder / "history.csv").read_text().splitlines()
     assert len(history) == 1 + (twin.record.kept_epoch or 0)
+
+
+@pytest.mark.parametrize("model", ["knn", "mlp-10-10"])
+def test_full_is_calibrated_by_its_twin(model: str, store: Store, small: Dataset) -> None:
+    """Its own predictions of images that it was fitted on would be too sure."""
+    overrides = {"epochs": 1} if model == "mlp-10-10" else {}
+    half = fit_catalogue_model(store, small, model, overrides=overrides)
+    full = fit_catalogue_model(store, small, model, overrides=overrides, full=True)
+    kept, twins = (load(run.folder).facts for run in (full, half))
+    assert kept.calibrated == twins.calibrated is not None
+    assert kept.data.images == 2000
+    assert kept.validation is None
+    assert len(store.runs()) == 2  # the saved one is the twin
+
+
+def test_a_full_run_that_is_not_kept_needs_no_twin(store: Store, small: Dataset) -> None:
+    fit_catalogue_model(store, small, "knn", full=True, keep_model=False)
+    assert len(store.runs()) == 1
 
 
 def test_own_estimators_may_give_labels_alone(store: Store, small: Dataset) -> None:

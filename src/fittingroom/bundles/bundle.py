@@ -50,9 +50,9 @@ from fittingroom.bundles.weights import (
 )
 from fittingroom.errors import BundleError
 from fittingroom.evaluation.calibration import at_temperature, fit_temperature
-from fittingroom.evaluation.conformal import conformal_quantile
+from fittingroom.evaluation.conformal import conformal_quantile, conformal_threshold
 from fittingroom.evaluation.metrics import METRICS
-from fittingroom.evaluation.unlike import unlike_scores, unlike_threshold
+from fittingroom.evaluation.unlike import unlike_scores
 from fittingroom.models.calibrated_svm import CalibratedSVM
 from fittingroom.models.engine import faster
 from fittingroom.models.hog import HogFeatures
@@ -266,7 +266,7 @@ def _calibrated(probabilities: NDArray[np.floating], labels: NDArray[np.integer]
         coverage=COVERAGE,
         quantile=conformal_quantile(others, labels[1::2], COVERAGE),
         like=LIKE,
-        unlike=unlike_threshold(unlike_scores(others), LIKE),
+        unlike=conformal_threshold(unlike_scores(others), LIKE),
     )
 
 

@@ -145,7 +145,7 @@ class Calibrated(_Strict):
     ----------
     temperature : of the probabilities, see `at_temperature`
     coverage, quantile : of sets of classes, see `prediction_sets`; at this temperature
-    like, unlike : that share of images like the data has at most this score, see `unlike_threshold`
+    like, unlike : that share of images like the data has at most this score, see `unlike_scores`
     """
 
     temperature: Positive

@@ -13,6 +13,7 @@ from fittingroom.data.catalog import DATASETS
 from fittingroom.data.decode import Picture
 from fittingroom.data.photo import Rendering, render
 from fittingroom.evaluation.conformal import prediction_sets
+from fittingroom.evaluation.metrics import CLIP
 from fittingroom.evaluation.unlike import unlike_scores
 
 
@@ -75,7 +76,7 @@ def predict_picture(bundle: Bundle, picture: Picture) -> Prediction:
 
 def joined(probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
     """The geometric mean (classes,) of the views' probabilities (views, classes)."""
-    logs = np.log(np.maximum(probabilities.astype(np.float64), 1e-7)).mean(axis=0)
+    logs = np.log(np.maximum(probabilities.astype(np.float64), CLIP)).mean(axis=0)
     mean = np.exp(logs - logs.max())
     shares: NDArray[np.float64] = mean / mean.sum()
     return shares

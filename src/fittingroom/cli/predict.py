@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from fittingroom.bundles.predictor import Prediction
     from fittingroom.data.decode import Picture
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".webp"}
 STDIN = "-"
 #: For people: so many classes, if they are as probable as this.
 TOP, LEAST = 3, 0.01
@@ -79,6 +78,8 @@ def _files(given: Iterable[str]) -> Iterator[str]:
     ------
     DataError : a folder has none
     """
+    from fittingroom.data.decode import SUFFIXES
+
     for name in given:
         path = Path(name)
         if name == STDIN or not path.is_dir():
@@ -157,8 +158,8 @@ def _text(file: str, prediction: Prediction, bundle: Bundle) -> str:
 
 
 def _write_sheet(show: Path, entries: list[tuple[str, Picture, Prediction]]) -> None:
-    """The picture, written aside and renamed into place."""
     from fittingroom.reporting.contact_sheet import Entry, contact_sheet
+    from fittingroom.runs.store import write_bytes
 
     drawn = contact_sheet(
         [
@@ -170,10 +171,4 @@ def _write_sheet(show: Path, entries: list[tuple[str, Picture, Prediction]]) -> 
             for file, picture, prediction in entries
         ]
     )
-    aside = show.with_name(f".{show.name}.part")
-    try:
-        aside.write_bytes(drawn)
-        aside.replace(show)
-    except OSError as error:
-        aside.unlink(missing_ok=True)
-        raise DataError(f"{show} can't be written ({error.strerror}).") from error
+    write_bytes(show, drawn)

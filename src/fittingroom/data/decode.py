@@ -17,6 +17,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from fittingroom.errors import DataError
 
 FORMATS = ("PNG", "JPEG", "WEBP")
+#: What files of these formats are usually called; what they are is read, not believed.
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp"})
 MOST_PIXELS = 50_000_000
 MOST_BYTES = 100_000_000
 

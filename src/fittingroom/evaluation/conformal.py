@@ -18,9 +18,8 @@ def conformal_quantile(
 ) -> float:
     """How improbable a class may be and still belong to a set: a threshold on 1 - p.
 
-    It is the ⌈(n + 1) · coverage⌉-th smallest of 1 - p(true class) over n images that nothing was
-    learned from, so that a new image like them has its true class in its set with at least that
-    probability.
+    It is the `conformal_threshold` of 1 - p(true class) over images that nothing was learned from,
+    so that a new image like them has its true class in its set with at least that probability.
 
     Parameters
     ----------
@@ -36,14 +35,27 @@ def conformal_quantile(
     ------
     InputError : another coverage, or no images
     """
-    n = len(labels)
-    if not 0 < coverage < 1 or n == 0:
-        raise InputError(f"a coverage of {coverage} from {n} images makes no sense.")
-    place = math.ceil((n + 1) * coverage)
+    of_truth = probabilities[np.arange(len(labels)), labels].astype(np.float64)
+    return conformal_threshold(1 - of_truth, coverage)
+
+
+def conformal_threshold(scores: NDArray[np.floating], share: float) -> float:
+    """What a new image's score is at most, with that probability.
+
+    The ⌈(n + 1) · share⌉-th smallest of the scores, in 0 … 1, of n images like it that nothing was
+    learned from; 1 where n is too small for that share.
+
+    Raises
+    ------
+    InputError : a share outside 0 … 1, or no scores
+    """
+    n = len(scores)
+    if not 0 < share < 1 or n == 0:
+        raise InputError(f"a share of {share} of {n} scores makes no sense.")
+    place = math.ceil((n + 1) * share)
     if place > n:
         return 1.0
-    scores = 1 - probabilities[np.arange(n), labels].astype(np.float64)
-    return float(np.partition(scores, place - 1)[place - 1])
+    return float(np.partition(np.asarray(scores, np.float64), place - 1)[place - 1])
 
 
 def prediction_sets(probabilities: NDArray[np.floating], quantile: float) -> NDArray[np.bool_]:

@@ -8,7 +8,6 @@ what a network learns to show that was trained on such things too (Hendrycks, Ma
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from fittingroom.errors import InputError
+from fittingroom.evaluation.metrics import CLIP
 
 
 def unlike_scores(probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -26,28 +26,9 @@ def unlike_scores(probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
     cross-entropy of even odds, without sign and constant. Probabilities count at least 1e-7.
     """
     n_classes = probabilities.shape[1]
-    least = np.maximum(probabilities.astype(np.float64), 1e-7)
+    least = np.maximum(probabilities.astype(np.float64), CLIP)
     scores: NDArray[np.float64] = n_classes * np.exp(np.log(least).mean(axis=1))
     return scores.clip(max=1)
-
-
-def unlike_threshold(scores: NDArray[np.floating], share: float = 0.99) -> float:
-    """The score above which an image counts as unlike: that share of images like the data is below.
-
-    The ⌈(n + 1) · share⌉-th smallest of n scores of images that nothing was learned from, so that
-    at most 1 - share of new images like them are called unlike, in expectation.
-
-    Raises
-    ------
-    InputError : a share outside 0 … 1, or no scores
-    """
-    n = len(scores)
-    if not 0 < share < 1 or n == 0:
-        raise InputError(f"a share of {share} of {n} scores makes no sense.")
-    place = math.ceil((n + 1) * share)
-    if place > n:
-        return 1.0
-    return float(np.partition(np.asarray(scores, np.float64), place - 1)[place - 1])
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,6 @@ from fittingroom.bundles.predictor import Prediction
 
 #: Pixels: of a photo and of the image beside it; between entries; of a line of text.
 SIDE, GAP, LINE = 196, 12, 18
-#: An image is drawn as dark on white, as the data set is usually shown.
 MOST_COLUMNS = 4
 GOOD, BAD, PLAIN = "#1b6e3c", "#b3261e", "#222222"
 
@@ -54,6 +53,7 @@ def _draw(sheet: Image.Image, entry: Entry, left: int, top: int) -> None:
     photo = Image.fromarray(_outlined(entry.pixels, entry.prediction.rendering.mask))
     photo.thumbnail((SIDE, SIDE))
     sheet.paste(photo, (left + (SIDE - photo.width) // 2, top + (SIDE - photo.height) // 2))
+    # Dark on white, as the data set is usually shown.
     seen = Image.fromarray(255 - entry.prediction.rendering.views[0])
     factor = SIDE / max(seen.size)
     size = round(seen.width * factor), round(seen.height * factor)

@@ -60,8 +60,9 @@ def fit_catalogue_model(
     seed
         Seed of the fit; a deterministic model is always fitted with 0.
     full
-        Fit on the whole training split. A network that chooses its epoch then takes the epoch that
-        its twin, fitted without the validation part, chose; the twin does not read the test split.
+        Fit on the whole training split. Its twin, fitted without the validation part, is fitted
+        first where it isn't saved: a network that chooses its epoch takes the twin's, and a model
+        that is kept is calibrated by the twin's predictions. The twin does not read the test split.
     reads_test
         Whether the run predicts the test split.
     keep_model
@@ -83,7 +84,7 @@ def fit_catalogue_model(
     if (saved := store.find(asked)) is not None:
         return saved
     twin = None
-    if full and _chooses(classifier):
+    if full and (keep_model or _chooses(classifier)):
         asked_twin = dataclasses.replace(asked, full=False)
         twin = store.find(asked_twin) or fit_catalogue_model(
             store,
@@ -103,7 +104,7 @@ def fit_catalogue_model(
         family=row_of(model).family,
         deterministic=row_of(model).deterministic,
         overrides=overrides,
-        twin_epoch=twin.record.kept_epoch if twin else None,
+        twin=twin,
         keep_model=keep_model,
         on_epoch=on_epoch,
     )
@@ -118,19 +119,23 @@ def fit_run(
     family: Literal["classical", "network", "own"],
     deterministic: bool,
     overrides: Mapping[str, Any] | None = None,
-    twin_epoch: int | None = None,
+    twin: Run | None = None,
     keep_model: bool = True,
     on_epoch: OnEpoch | None = None,
 ) -> Run:
-    """Fit `classifier` as `asked` says, predict validation and test once each, save the run."""
+    """Fit `classifier` as `asked` says, predict validation and test once each, save the run.
+
+    `twin` is the run without the validation part that a full one takes its choices from.
+    """
     split = validation_split(dataset.train.labels)
     index = np.arange(len(dataset.train)) if asked.full else split.train
     checkpoint = Checkpoint(store.checkpoint_path(asked))
     options: dict[str, Any] = {}
     if isinstance(classifier, NetworkClassifier):
         options |= {"on_epoch": on_epoch, "checkpoint": checkpoint}
-        if twin_epoch is not None:
-            classifier.set_params(recipe=_until(classifier.recipe, twin_epoch))
+        chosen = twin.record.kept_epoch if twin and _chooses(classifier) else None
+        if chosen is not None:
+            classifier.set_params(recipe=_until(classifier.recipe, chosen))
         if not asked.full:
             options["validation"] = taken(classifier, dataset.train, split.choose)
     start = time.perf_counter()
@@ -156,7 +161,7 @@ def fit_run(
         fit_seconds=fit_seconds,
         predict_us_per_image=None if seconds_per_image is None else 1e6 * seconds_per_image,
     )
-    bundle = _bundle(classifier, dataset, record, validation) if keep_model else None
+    bundle = _bundle(classifier, dataset, record, validation, twin) if keep_model else None
     run = store.save(
         record,
         validation=validation,
@@ -169,14 +174,20 @@ def fit_run(
 
 
 def _bundle(
-    classifier: BaseEstimator, dataset: Dataset, record: RunRecord, validation: Part | None
+    classifier: BaseEstimator,
+    dataset: Dataset,
+    record: RunRecord,
+    validation: Part | None,
+    twin: Run | None,
 ) -> Bundle:
     """The fitted classifier as it is kept, calibrated on what nothing else was chosen by."""
     everything = calibration = None
     if validation is not None:
         everything = validation.probabilities, validation.labels
-        unseen = np.isin(validation.index, validation_split(dataset.train.labels).calibrate)
-        calibration = validation.probabilities[unseen], validation.labels[unseen]
+    held_out = validation if twin is None else twin.validation
+    if held_out is not None:
+        unseen = np.isin(held_out.index, validation_split(dataset.train.labels).calibrate)
+        calibration = held_out.probabilities[unseen], held_out.labels[unseen]
     return bundle_of(
         classifier,
         model=record.asked.model,

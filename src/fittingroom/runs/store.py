@@ -265,11 +265,21 @@ def check_model_name(name: str) -> str:
 
 def write_text(path: Path, text: str) -> Path:
     """Write `text` to `path` aside, then rename it into place."""
+    return write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, data: bytes) -> Path:
+    """Write `data` to `path` aside, then rename it into place.
+
+    Raises
+    ------
+    StoreError : the file system refuses; what was at `path` is still there
+    """
     partial = _partial_name(path.parent)
     with _writing(path):
         try:
-            with partial.open("w", encoding="utf8") as file:
-                file.write(text)
+            with partial.open("wb") as file:
+                file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
             partial.replace(path)
