@@ -2,7 +2,7 @@
 
     python benchmarks/catalogue.py --out benchmarks/results/catalogue.json
 
-prints the table of docs/models.md.
+prints the table of docs/models.md. With `--models` other rows of that file stay as they are.
 
 About two hours on two laptop cores with bfloat16 matrix instructions; ``wide-resnet``, of whose
 200 epochs only one is asked for here, takes a quarter of an hour. Runs that are saved already are
@@ -13,6 +13,8 @@ window is a mistake in its re-creation until shown otherwise.
 from __future__ import annotations
 
 import argparse
+import json
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -107,14 +109,27 @@ def _fit(case: Case, seed: int, runs: Path | str) -> Run:
         )
 
 
+def kept(out: Path, asked: Collection[str]) -> list[dict[str, Any]]:
+    """The rows that `out` holds of models that aren't asked for."""
+    rows = json.loads(out.read_text("utf8"))["rows"] if out.exists() else []
+    return [row for row in rows if model_of(row) not in asked]
+
+
+def model_of(row: dict[str, Any]) -> str:
+    return str(row["model"].split("[")[0])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--models", help="only these, separated by commas")
+    parser.add_argument("--models", help="only these, separated by commas; others' rows stay")
     options = parser.parse_args()
     asked = options.models.split(",") if options.models else {case.model for case in CASES}
-    rows = [fit(case, options.runs) for case in CASES if case.model in asked]
+    rows = kept(options.out, asked)
+    rows += [fit(case, options.runs) for case in CASES if case.model in asked]
+    order = [case.model for case in CASES]
+    rows.sort(key=lambda row: order.index(model_of(row)))
     for row in rows:
         low, high = row["window"]
         window = f"{low}–{high}" if high < 1 else f"≥ {low}"
