@@ -64,7 +64,8 @@ def test_views_are_joined_and_weighted(bundles: Mapping[str, Bundle], photo: Pic
     bundle = bundles["logistic"]
     found = predict_picture(bundle, photo)
     views = bundle.predict_proba(found.rendering.views).astype(float)
-    mean = np.exp(np.log(np.maximum(views, 1e-7)).mean(axis=0))
+    weights = found.rendering.weights[:, None]
+    mean = np.exp((weights * np.log(np.maximum(views, 1e-7))).sum(axis=0))
     mean /= mean.sum()
     weighted = mean * odds_of_photos(bundle)
     np.testing.assert_allclose(found.probabilities, weighted / weighted.sum())
@@ -118,6 +119,8 @@ def test_the_most_probable_come_first(seen: Prediction) -> None:
 
 
 def test_views_that_contradict_each_other_are_undecided() -> None:
-    found = joined(np.array([[1.0, 0.0], [0.0, 1.0]]))
+    found = joined(np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([0.5, 0.5]))
     np.testing.assert_allclose(found, [0.5, 0.5])
-    np.testing.assert_allclose(joined(np.array([[0.9, 0.1]])), [0.9, 0.1])
+    np.testing.assert_allclose(joined(np.array([[0.9, 0.1]]), np.ones(1)), [0.9, 0.1])
+    heavier = joined(np.array([[0.9, 0.1], [0.1, 0.9]]), np.array([0.75, 0.25]))
+    np.testing.assert_allclose(heavier, [0.75, 0.25])  # log odds of 9 to 1 by half

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFilter
 from scipy import ndimage
 
 from fittingroom.data import cutout
-from fittingroom.data.cutout import Cutout, Mask, cut_out
+from fittingroom.data.cutout import Cutout, Mask, cut_outs
 
 SIDE = 112
 RGB = tuple[int, int, int]
@@ -103,6 +103,11 @@ def overlap(found: Mask, true: Mask) -> float:
     return float((found & true).sum() / (found | true).sum())
 
 
+def cut_out(pixels: NDArray[np.uint8]) -> Cutout:
+    """The best guess."""
+    return cut_outs(pixels)[0]
+
+
 def with_opencv(monkeypatch: pytest.MonkeyPatch, there: bool) -> None:
     if there:
         assert cutout.cv2 is not None
@@ -125,6 +130,17 @@ def test_the_object_is_found(
     assert overlap(found.mask, true) > least, found.by
     assert found.by in (cutout._GUESSES if opencv else ["connection"])
     assert 1 < found.score < 3.6
+
+
+def test_the_guesses_come_the_best_first() -> None:
+    pixels, true = PLAIN["with a shadow"]
+    found = cut_outs(pixels)
+    assert len({cutout.by for cutout in found}) == len(found) > 1
+    scores = [cutout.score for cutout in found]
+    assert scores == sorted(scores, reverse=True)
+    assert scores[-1] > 0
+    overlaps = [overlap(cutout.mask, true) for cutout in found]
+    assert overlaps[0] >= max(overlaps) - 0.03
 
 
 @pytest.mark.parametrize("ground", [plain((210, 205, 200)), planks()], ids=["plain", "wood"])
@@ -209,6 +225,7 @@ def test_where_nothing_can_be_found_the_whole_is_taken(shape: tuple[int, int]) -
     if min(shape) < 16:
         noise = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
         assert nothing_found(cut_out(noise))
+        assert len(cut_outs(noise)) == 1
 
 
 def block(height: int, width: int, *, rows: slice, columns: slice) -> NDArray[np.uint8]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from fittingroom.data import photo
+from fittingroom.data.cutout import Cutout
 from fittingroom.data.decode import Picture, decode
 from fittingroom.data.photo import LEAST, TURNS, WIDTHS, Rendering, render
 from fittingroom.data.sources import load_dataset
@@ -99,7 +100,7 @@ def test_other_small_pictures_are_photos(
     pixels[4:-4, 8:-8] = colour
     rendering = render(Picture(pixels, None))
     assert rendering.is_photo
-    assert len(rendering.views) == len(WIDTHS) * len(TURNS)
+    assert len(rendering.views) % (len(WIDTHS) * len(TURNS)) == 0
 
 
 def test_the_first_view_is_what_the_papers_steps_give() -> None:
@@ -199,9 +200,31 @@ def test_a_large_photo_is_looked_at_small_and_its_object_cut_out() -> None:
     assert abs(int(rendering.views[0, 14, 14]) - (255 - 51)) < 8
     assert f"{rendering.mask.mean():.0%}" in rendering.decisions[1]
     assert in_words(rendering)
+    assert rendering.weights.shape == rendering.views.shape[:1]
+    assert rendering.weights.sum() == pytest.approx(1)
+    assert (np.diff(rendering.weights) <= 0).all()
     again = render(Picture(pixels, None))
     np.testing.assert_array_equal(again.views, rendering.views)
     assert again.decisions == rendering.decisions
+
+
+def test_every_likely_outline_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A score that is better by `BETTER` counts e times as much; hardly anything is left out."""
+    pixels = np.full((60, 60, 3), 100, np.uint8)
+    masks = [np.zeros((60, 60), bool) for _ in range(3)]
+    for mask, side in zip(masks, (40, 20, 30), strict=True):
+        mask[:side, :40] = True
+    scores = (2.0, 2.0 - photo.BETTER, 2.0 - 5 * photo.BETTER)
+    guesses = [Cutout(m, "place", s) for m, s in zip(masks, scores, strict=True)]
+    monkeypatch.setattr(photo, "cut_outs", lambda pixels: guesses)
+    rendering = render(Picture(pixels, None))
+    each = len(WIDTHS) * len(TURNS)
+    assert len(rendering.views) == 2 * each
+    assert [box(view)[1] for view in rendering.views[::each]] == [28, 14]
+    first, second = rendering.weights[0], rendering.weights[each]
+    assert first / second == pytest.approx(math.e)
+    np.testing.assert_array_equal(rendering.mask, masks[0])
+    assert rendering.decisions[2] == "other outlines count 27%"
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 10_000), (10_000, 1), (3, 3), (200, 150)])

@@ -48,17 +48,18 @@ class Prediction:
 def predict_picture(bundle: Bundle, picture: Picture) -> Prediction:
     """Find the object in a picture, show it to the classifier in several views, and join them.
 
-    The views' probabilities are joined by their geometric mean. Of a photo they are then multiplied
-    by how much oftener people take photos of each class than the data set shows it, where that is
-    known (Saerens, Latinne and Decaestecker 2002, "Adjusting the Outputs of a Classifier to New a
-    Priori Probabilities", equation 2.4). The score of what is unlike the data leaves that out.
+    The views' probabilities are joined by their weighted geometric mean. Of a photo they are then
+    multiplied by how much oftener people take photos of each class than the data set shows it,
+    where that is known (Saerens, Latinne and Decaestecker 2002, "Adjusting the Outputs of a
+    Classifier to New a Priori Probabilities", equation 2.4). The score of what is unlike the data
+    leaves that out.
 
     Raises
     ------
     InputError : a classifier that can't take such images
     """
     rendering = render(picture, bundle.facts.image_shape)
-    seen = joined(bundle.predict_proba(rendering.views))
+    seen = joined(bundle.predict_proba(rendering.views), rendering.weights)
     probabilities = seen
     if rendering.is_photo:
         probabilities = seen * odds_of_photos(bundle)
@@ -74,9 +75,14 @@ def predict_picture(bundle: Bundle, picture: Picture) -> Prediction:
     return Prediction(probabilities, names, labels, score, unlike, rendering)
 
 
-def joined(probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
-    """The geometric mean (classes,) of the views' probabilities (views, classes)."""
-    logs = np.log(np.maximum(probabilities.astype(np.float64), CLIP)).mean(axis=0)
+def joined(
+    probabilities: NDArray[np.floating], weights: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """The geometric mean (classes,) of the views' probabilities (views, classes).
+
+    `weights` (views,) have a sum of one.
+    """
+    logs = weights @ np.log(np.maximum(probabilities.astype(np.float64), CLIP))
     mean = np.exp(logs - logs.max())
     shares: NDArray[np.float64] = mean / mean.sum()
     return shares

@@ -1,8 +1,8 @@
 """The main object of a photo, cut out of its background without a trained network.
 
-Four guesses of what is object and what is background are refined by GrabCut, and the mask whose
-outline follows the picture's edges best, and whose colours are those of the background least, is
-taken. Without OpenCV one guess is used as it is.
+Four guesses of what is object and what is background are refined by GrabCut. A mask scores by how
+well its outline follows the picture's edges, and how little its colours are those of the
+background. Without OpenCV one guess is used as it is.
 
 - by its connection to the border: superpixels whose like reach the picture's border are background
   (Zhu, Liang, Wei and Sun 2014, "Saliency Optimization from Robust Background Detection")
@@ -66,18 +66,22 @@ class Cutout:
     score: float
 
 
-def cut_out(pixels: RGB) -> Cutout:
-    """Find the main object of a photo (height, width, 3), best of 200 to 400 pixels a side."""
+def cut_outs(pixels: RGB) -> list[Cutout]:
+    """Where the main object of a photo (height, width, 3) may be, the best guess first.
+
+    Best of 200 to 400 pixels a side. Where no guess is any good it is the whole picture.
+    """
     whole = Cutout(np.ones(pixels.shape[:2], bool), "nothing", 0.0)
     if min(pixels.shape[:2]) < 16 or np.ptp(pixels.reshape(-1, 3), axis=0).max() < 8:
-        return whole
+        return [whole]
     lab = rgb2lab(pixels)
     guesses = _GUESSES if cv2 is not None else {"connection": by_connection}
-    found = [whole]
+    found = []
     for by, guess in guesses.items():
         mask = _main_part(_refined(pixels, guess(pixels, lab)))
         found.append(Cutout(mask, by, _score(pixels, lab, mask)))
-    return max(found, key=lambda cutout: cutout.score)
+    good = [cutout for cutout in found if cutout.score > 0]
+    return sorted(good, key=lambda cutout: -cutout.score) or [whole]
 
 
 def by_connection(pixels: RGB, lab: Lab) -> Guess:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from fittingroom.data.cutout import Cutout, cut_out
+from fittingroom.data.cutout import Cutout, cut_outs
 from fittingroom.data.decode import Picture
 
 #: Red, green and blue in grey (ITU-R BT.601, as Pillow and ImageMagick have it).
@@ -26,6 +26,8 @@ SMALL = 64
 #: The object is seen as wide as it lies and narrower, since it lies spread out as the data's don't,
 #: and turned by so many degrees.
 WIDTHS, TURNS = (1.0, 0.85, 0.72), (0, -7, 7)
+#: A guess whose score is so much better counts e times as much; one that counts less is left out.
+BETTER, COUNTS = 0.2, 0.02
 _HOW = {
     "connection": "background found by what is connected to the border",
     "colour": "background found by its colour at the border",
@@ -43,12 +45,14 @@ class Rendering:
     Attributes
     ----------
     views : uint8 (views, height, width), the object bright on black; the first is as it lies
-    mask : bool, of the photo as it was looked at: where the object is
+    weights : float64 (views,), how much each counts; their sum is one
+    mask : bool, of the photo as it was looked at: where the object is, by the best guess
     decisions : how it was made, in words
     is_photo : not an image of the data already
     """
 
     views: NDArray[np.uint8]
+    weights: NDArray[np.float64]
     mask: NDArray[np.bool_]
     decisions: tuple[str, ...]
     is_photo: bool = True
@@ -65,19 +69,34 @@ def render(picture: Picture, shape: tuple[int, int] = (28, 28)) -> Rendering:
         whole = np.ones(grey.shape, bool)
         image = grey.round().astype(np.uint8) if grey.shape == shape else _fitted(grey, shape)
         how = "small, grey and on black: taken for an image of the data"
-        return Rendering(image[None], whole, (how,), is_photo=False)
-    cutout = _object(picture)
-    negative = np.where(cutout.mask, np.maximum(255 - grey, LEAST), 0)
-    views = [_fitted(_turned(negative, turn), shape, width) for turn in TURNS for width in WIDTHS]
-    decisions = (_HOW[cutout.by], f"object fills {cutout.mask.mean():.0%}")
-    return Rendering(np.stack(views), cutout.mask, decisions)
+        return Rendering(image[None], np.ones(1), whole, (how,), is_photo=False)
+    cutouts, weights = _objects(picture)
+    views = [view for cutout in cutouts for view in _views(cutout.mask, grey, shape)]
+    each = np.repeat(weights, len(views) // len(cutouts))
+    best, others = cutouts[0], 1 - weights[0]
+    decisions = [_HOW[best.by], f"object fills {best.mask.mean():.0%}"]
+    if others >= 0.01:
+        decisions.append(f"other outlines count {others:.0%}")
+    return Rendering(np.stack(views), each / each.sum(), best.mask, tuple(decisions))
 
 
-def _object(picture: Picture) -> Cutout:
+def _objects(picture: Picture) -> tuple[list[Cutout], NDArray[np.float64]]:
+    """What may be the object, the best guess first, and how much each counts."""
     opaque = picture.opaque
     if opaque is not None and opaque.mean() > 0.01:
-        return Cutout(opaque, "transparency", 0.0)
-    return cut_out(picture.pixels)
+        return [Cutout(opaque, "transparency", 0.0)], np.ones(1)
+    cutouts = cut_outs(picture.pixels)
+    scores = np.array([cutout.score for cutout in cutouts])
+    weights = np.exp((scores - scores[0]) / BETTER)
+    weights = weights[weights / weights.sum() > COUNTS]  # they fall
+    return cutouts[: len(weights)], weights / weights.sum()
+
+
+def _views(
+    mask: NDArray[np.bool_], grey: NDArray[np.float64], shape: tuple[int, int]
+) -> list[NDArray[np.uint8]]:
+    negative = np.where(mask, np.maximum(255 - grey, LEAST), 0)
+    return [_fitted(_turned(negative, turn), shape, width) for turn in TURNS for width in WIDTHS]
 
 
 def _is_of_the_data(picture: Picture, grey: NDArray[np.float64]) -> bool:
