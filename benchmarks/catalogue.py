@@ -89,6 +89,7 @@ def fit(case: Case, runs: Path | str) -> dict[str, Any]:
         "kept_epoch": record.kept_epoch,
         "fit_seconds": record.fit_seconds,
         "predict_us_per_image": record.predict_us_per_image,
+        "processor": record.environment.get("processor"),
         "engine": record.engine,
         "precision": record.precision,
         "peak_memory_bytes": record.peak_memory_bytes,
