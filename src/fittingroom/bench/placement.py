@@ -20,8 +20,8 @@ from typing import Any, Protocol
 from fittingroom.bench.executor import Job, Limits, Outcome
 from fittingroom.bench.place import Place
 
-#: Gets a job's events: `{"event": "started"}`, then one for each epoch. Where it returns True for an
-#: epoch the job is ended, and its outcome is `ENDED`.
+#: Gets a job's events: `{"event": "started"}`, then one for each epoch. Where it returns True for
+#: an epoch the job is ended, and its outcome is `ENDED`.
 OnEvent = Callable[[Job, Mapping[str, Any]], bool | None]
 
 #: The outcome of a job that `OnEvent` ended.
