@@ -58,8 +58,9 @@ class RayCluster:
                 logging_level=logging.CRITICAL,
             )
         except Exception as error:  # whatever it is, there is no cluster to be had
-            where = self._address or os.environ.get("RAY_ADDRESS") or "on this machine"
-            raise ClusterError(f"no Ray cluster {where}: {one_line(error)}") from error
+            address = self._address or os.environ.get("RAY_ADDRESS")
+            where = f"at {address}" if address else "on this machine"
+            raise ClusterError(f"no Ray cluster {where}: {one_line(error)}.") from error
         self._board = self._ray.remote(num_cpus=0, max_restarts=-1)(_Board).remote()
         self._fit = self._ray.remote(num_cpus=1, max_retries=RETRIES)(_fit_on_node)
         return self
