@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -180,6 +181,39 @@ def test_a_node_that_is_lost_costs_nothing_but_time(cluster: Any, tmp_path: Path
         assert one.test is not None
         assert other.test is not None
         np.testing.assert_array_equal(one.test.probabilities, other.test.probabilities)
+
+
+SCRIPT = """
+import json, sys
+from fittingroom.bench.executor import Job, Limits
+from fittingroom.bench.placement import placed
+
+jobs = [Job(**fields) for fields in json.loads(sys.argv[1])]
+with placed("ray", Limits()) as placement:
+    for job, outcome in placement.run(jobs, lambda job, event: event.get("epoch", 0) > 1):
+        print(json.dumps([job.model, outcome.status]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")
+def test_a_job_may_be_ended_before_its_last_epoch(
+    cluster: Any, store: Store, small: Dataset
+) -> None:
+    endless = job_of(store, small, overrides={"epochs": 1_000_000})
+    jobs = [asdict(endless), asdict(job_of(store, small, model="knn", overrides={}))]
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, json.dumps(jobs)],
+        env={**os.environ, "RAY_ADDRESS": cluster.address},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    outcomes = dict(json.loads(line) for line in done.stdout.splitlines())
+    assert outcomes == {"mlp-10-10": "interrupted", "knn": "ok"}
+    wait_for(lambda: not any(fitting_on(node) for node in cluster.workers))
+    assert [run.record.asked.model for run in store.runs()] == ["knn"]
 
 
 @pytest.mark.slow

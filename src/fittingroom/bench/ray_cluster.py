@@ -4,7 +4,7 @@ A task starts the same child process that fits jobs here, with the same limits, 
 plain data travel: to the node the job and what the store holds of that model and seed, back the
 finished runs as bytes, which are committed here. So the nodes share no disk; the data set they have
 themselves, recognised by its hash. Ray itself starts the task again, elsewhere, when its worker or
-its node is lost (Moritz and others 2018, arXiv 1712.05889, section 4.2.3).
+its node is lost (Moritz and others 2018, arXiv 1712.05889).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import os
 import platform
+import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -51,12 +52,14 @@ class RayCluster:
     def __enter__(self) -> Self:
         self._ray = _import_ray()
         try:
-            self._ray.init(
-                address=self._address,
-                include_dashboard=None if self._address else False,
-                log_to_driver=False,
-                logging_level=logging.CRITICAL,
-            )
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                self._ray.init(
+                    address=self._address,
+                    include_dashboard=None if self._address else False,
+                    log_to_driver=False,
+                    logging_level=logging.CRITICAL,
+                )
         except Exception as error:  # whatever it is, there is no cluster to be had
             address = self._address or os.environ.get("RAY_ADDRESS")
             where = f"at {address}" if address else "on this machine"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -18,7 +18,7 @@ _LINE_EVERY = 30.0  # seconds between plain lines about epochs
 class _Running:
     """A run under way."""
 
-    started: float = field(default_factory=time.monotonic)
+    started: float
     fraction: float = 0.0
 
 
@@ -58,7 +58,7 @@ class ProgressDisplay:
     def __call__(self, step: Step) -> None:
         name = f"{step.model} seed {step.seed}"
         if step.kind == "started":
-            self._running[step.model, step.seed] = _Running()
+            self._running[step.model, step.seed] = _Running(time.monotonic())
             expected = f", usually {duration(step.expected)}" if step.expected else ""
             number = step.done + len(self._running)
             self._line(f"[{number}/{step.total}] {name}: fitting{expected}")
