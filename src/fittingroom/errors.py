@@ -46,6 +46,10 @@ class NotFiniteError(TrainingError):
     """The loss became NaN or infinite."""
 
 
+class ClusterError(FittingroomError):
+    """A cluster can't be reached, or doesn't do what it should."""
+
+
 class StoreError(FittingroomError):
     """A run folder can't be read or written."""
 

@@ -52,6 +52,23 @@ def test_only_what_is_missing_is_fitted(tmp_path: Path, small: Dataset) -> None:
     assert [(s.model, s.seed) for s in steps if s.kind == "started"] == [("mlp-256-256", 2)]
 
 
+def test_two_at_a_time_give_what_one_after_the_other_does(
+    tmp_path: Path, small: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    own = {"mine": KNeighborsClassifier(3), "knn": "knn", "mlp-256-256": "mlp-256-256"}
+    boards, orders = [], []
+    for on in ("local:1", "local:2"):
+        steps: list[Progress] = []
+        board = compare(small, own, seeds=2, runs=tmp_path / on, on=on, on_progress=steps.append)
+        boards.append(without_timings(board.to_json()))
+        orders.append([(s.model, s.seed) for s in steps if s.kind == "started"])
+        assert sorted((s.model, s.seed) for s in steps if s.kind == "saved") == sorted(orders[0])
+        assert steps[-1].done == steps[-1].total == 4
+    assert boards[0] == boards[1]
+    assert orders[0] == orders[1]
+
+
 def test_a_model_that_fails_is_a_row_and_the_others_finish(tmp_path: Path, small: Dataset) -> None:
     class Failing(LogisticRegression):
         def fit(self, X: np.ndarray, y: np.ndarray) -> Failing:

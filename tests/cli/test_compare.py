@@ -62,3 +62,10 @@ def test_predictions_made_elsewhere_join_the_table(run_cli: Cli, tmp_path: Path)
     assert [row["model"] for row in board["rows"]] == ["knn", "theirs"]
     assert board["rows"][1]["rank"] == 2
     assert board["test_reads"] == 2
+
+
+def test_a_wrong_place_is_wrong_usage(run_cli: Cli, tmp_path: Path) -> None:
+    result = run_cli("compare", "--models", "knn", "--dataset", str(SMALL), "--on", "local:0")
+    assert result.returncode == 2
+    assert "--on takes local:N" in result.stderr
+    assert not (tmp_path / "runs").exists()

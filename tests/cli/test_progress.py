@@ -37,3 +37,41 @@ def test_a_saved_run_is_told_from_a_fitted_one(capsys: pytest.CaptureFixture[str
     with ProgressDisplay({"swift": (1, None)}) as display:
         display(step("saved", 1))
     assert capsys.readouterr().err.splitlines() == ["[1/2] swift seed 1: already saved"]
+
+
+def test_of_runs_at_the_same_time_each_is_told_by_its_name(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr("fittingroom.cli.progress.time.monotonic", lambda: now[0])
+
+    def told(kind: str, model: str, seed: int, done: int, **detail: object) -> Progress:
+        return Progress(
+            kind=kind,  # type: ignore[arg-type]
+            model=model,
+            seed=seed,
+            done=done,
+            total=5,
+            at_once=2,
+            expected=60.0,
+            detail=detail,
+        )
+
+    with ProgressDisplay({"swift": (3, 60.0), "knn": (2, 60.0)}) as display:
+        display(told("started", "swift", 0, 0))
+        display(told("started", "swift", 1, 0))
+        now[0] += 40
+        display(told("epoch", "swift", 1, 0, epoch=1, epochs=2, validation_accuracy=0.9))
+        now[0] += 20
+        display(told("saved", "swift", 1, 1))
+        display(told("failed", "swift", 0, 3, reason="seed 2 is not begun"))
+        display(told("started", "knn", 0, 3))
+    assert capsys.readouterr().err.splitlines() == [
+        "[1/5] swift seed 0: fitting, usually 1 min",
+        "[2/5] swift seed 1: fitting, usually 1 min",
+        "    swift seed 1 epoch 1/2, validation accuracy 0.9000, about 40 s left",
+        # Of four minutes that are left two processes have two each.
+        "[1/5] swift seed 1: done in 1 min, about 2 min left",
+        "[3/5] swift seed 0: seed 2 is not begun",
+        "[4/5] knn seed 0: fitting, usually 1 min",
+    ]

@@ -2,66 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import numpy as np
-from sklearn.base import BaseEstimator, clone
-from torch import nn
 
-from fittingroom.bench.comparison import Comparison, Entry
-from fittingroom.bench.executor import Job, Limits, Outcome, Worker
+from fittingroom.bench.comparison import Entry
+from fittingroom.bench.entrant import entrants_of
+from fittingroom.bench.executor import Limits
 from fittingroom.bench.leaderboard import Leaderboard, leaderboard
-from fittingroom.bench.progress import OnProgress, Progress
-from fittingroom.bench.worker import one_line
+from fittingroom.bench.place import HERE, Place
+from fittingroom.bench.placement import placed
+from fittingroom.bench.plan import Plan
+from fittingroom.bench.progress import OnProgress
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.sources import load_dataset
 from fittingroom.data.splits import validation_split
-from fittingroom.errors import FittingroomError, NotFiniteError, UsageError
-from fittingroom.models.catalog import ALIASES, MODELS, make_classifier, names_of, row_of
-from fittingroom.models.network import NetworkClassifier
-from fittingroom.runs.asked import Asked, asked_of
-from fittingroom.runs.fit import fit_run
+from fittingroom.errors import UsageError
 from fittingroom.runs.run import Run
-from fittingroom.runs.store import Store, check_model_name, open_store
+from fittingroom.runs.store import Store, open_store
 
 KeepModels = Literal["all", "best", "none"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Entrant:
-    """A model that takes part: a row of the catalogue, or an estimator of the caller's own."""
-
-    name: str
-    own: BaseEstimator | None = None
-
-    @property
-    def deterministic(self) -> bool:
-        if self.own is None:
-            return MODELS[self.name].deterministic
-        return not _random_states(self.own)
-
-    @property
-    def seconds(self) -> float | None:
-        """Expected seconds of one fit on the catalogue's reference machine, None if unknown."""
-        return None if self.own is not None else MODELS[self.name].expected_seconds()
-
-    def classifier(self, dataset: Dataset, seed: int) -> BaseEstimator:
-        if self.own is None:
-            return make_classifier(self.name, dataset=dataset, random_state=seed)
-        own = clone(self.own).set_params(**dict.fromkeys(_random_states(self.own), seed))
-        if isinstance(own, NetworkClassifier):
-            own.set_params(
-                image_shape=dataset.image_shape, mirror_keeps_class=dataset.mirror_keeps_class
-            )
-        return own
-
-    def asked(self, dataset: Dataset, seed: int, full: bool) -> Asked:
-        classifier = self.classifier(dataset, seed)
-        return asked_of(classifier, self.name, dataset, full=full, reads_test=True, seed=seed)
 
 
 def compare(
@@ -74,6 +37,7 @@ def compare(
     time_limit: float | None = None,
     memory_limit: int | None = None,
     keep_models: KeepModels = "best",
+    on: str = HERE,
     command: str | None = None,
     on_progress: OnProgress | None = None,
 ) -> Leaderboard:
@@ -106,6 +70,9 @@ def compare(
     keep_models
         Which fitted models stay on disk: `all`, of each model the seed that is `best` on the
         `choose` part, or `none`.
+    on
+        Where models of the catalogue are fitted: `local:N`, in N processes here that share the
+        threads; `ray` or `ray://HOST:PORT`, on a Ray cluster (see `placement.placed`).
     command
         The command to quote as the way to reproduce this.
     on_progress
@@ -117,187 +84,32 @@ def compare(
         When a name or number makes no sense.
     DataError, StoreError
         When the data can't be loaded or the runs folder can't be written.
+    ClusterError
+        When there is no cluster where `on` says.
     """
     if seeds < 1:
         raise UsageError(f"seeds is {seeds}; at least 1 is needed.")
+    Place.of(on)  # a wrong one is refused before anything is loaded
     dataset = dataset if isinstance(dataset, Dataset) else load_dataset(dataset)
     entrants = entrants_of(models)
     store = open_store(runs, dataset)
-    plan = _Plan(dataset, store, entrants, seeds, full, on_progress or (lambda _: None))
-    plan.save(command)
+    plan = Plan(
+        dataset,
+        store,
+        entrants,
+        seeds=seeds,
+        full=full,
+        command=command,
+        on_progress=on_progress or (lambda _: None),
+    )
     limits = Limits(seconds=time_limit, memory=memory_limit)
     with TemporaryDirectory(prefix="fittingroom-") as folder:
         location = dataset.location or _written(dataset, Path(folder))
-        for position, entrant in enumerate(entrants):
-            entry = plan.entries[position]
-            plan.entries[position] = _fit_entrant(
-                plan, entrant, entry, location, limits, keep_models
-            )
-            plan.save(command)
+        with placed(on, limits) as placement:
+            plan.fit(placement, location, limits, keep_model=keep_models != "none")
     if keep_models == "best":
         _keep_best(store, plan.entries, validation_split(dataset.train.labels).choose)
     return leaderboard(store)
-
-
-class _Plan:
-    """The runs to be made, and what became of them so far."""
-
-    def __init__(
-        self,
-        dataset: Dataset,
-        store: Store,
-        entrants: Sequence[Entrant],
-        seeds: int,
-        full: bool,
-        on_progress: OnProgress,
-    ) -> None:
-        self.dataset, self.store, self.full, self._tell = dataset, store, full, on_progress
-        train = dataset.train.labels
-        trained_on = len(train) if full else len(validation_split(train).train)
-        self.entries = [
-            Entry.of(
-                entrant.asked(dataset, 0, full),
-                label=entrant.name,
-                seeds=(0,) if entrant.deterministic else tuple(range(seeds)),
-                deterministic=entrant.deterministic,
-                trained_on=trained_on,
-            )
-            for entrant in entrants
-        ]
-        self.done, self.total = 0, sum(len(entry.seeds) for entry in self.entries)
-
-    def save(self, command: str | None) -> None:
-        Comparison(entries=tuple(self.entries), command=command).save(self.store)
-
-    def tell(self, kind: Any, entrant: Entrant, seed: int, **detail: Any) -> None:
-        self._tell(
-            Progress(
-                kind=kind,
-                model=entrant.name,
-                seed=seed,
-                done=self.done,
-                total=self.total,
-                expected=entrant.seconds,
-                detail=detail,
-            )
-        )
-
-
-def _fit_entrant(
-    plan: _Plan,
-    entrant: Entrant,
-    entry: Entry,
-    location: Path,
-    limits: Limits,
-    keep_models: KeepModels,
-) -> Entry:
-    """Fit the seeds of one model that are not saved yet; stop at the first that fails."""
-    expected, limit = entrant.seconds, limits.seconds
-    with Worker(limits) as worker:
-        for number, seed in enumerate(entry.seeds):
-            if plan.store.get(entry.model, entry.key, seed) is None:
-                if expected is not None and limit is not None and expected > limit:
-                    outcome = Outcome(status="timeout", reason=_too_long(expected, limit))
-                else:
-                    plan.tell("started", entrant, seed)
-                    outcome = _fit(plan, entrant, seed, location, worker, keep_models != "none")
-                if outcome.status != "ok":
-                    plan.done += len(entry.seeds) - number
-                    reason = outcome.reason
-                    if len(entry.seeds) > 1 and number:
-                        reason = f"seed {seed}: {reason}"
-                    plan.tell("failed", entrant, seed, reason=reason)
-                    return entry.ended(outcome.status, reason)
-            plan.done += 1
-            plan.tell("saved", entrant, seed)
-    return entry.ended("ok")
-
-
-def _fit(
-    plan: _Plan, entrant: Entrant, seed: int, location: Path, worker: Worker, keep_model: bool
-) -> Outcome:
-    def on_epoch(event: Mapping[str, Any]) -> None:
-        plan.tell("epoch", entrant, seed, **event)
-
-    if entrant.own is not None:
-        return _fit_own(plan, entrant, seed, on_epoch)
-    job = Job(
-        dataset=str(location.resolve()),
-        sha256=plan.dataset.sha256,
-        store=str(plan.store.folder.resolve()),
-        model=entrant.name,
-        seed=seed,
-        full=plan.full,
-        keep_model=keep_model,
-    )
-    return worker.run(job, on_epoch)
-
-
-def _fit_own(plan: _Plan, entrant: Entrant, seed: int, on_epoch: Callable[..., None]) -> Outcome:
-    """Fit an estimator that exists in this process alone; it is not saved, only its predictions."""
-    try:
-        fit_run(
-            plan.store,
-            plan.dataset,
-            entrant.classifier(plan.dataset, seed),
-            entrant.asked(plan.dataset, seed, plan.full),
-            family="own",
-            deterministic=entrant.deterministic,
-            keep_model=False,
-            on_epoch=lambda epoch, epochs: on_epoch({"epochs": epochs, **vars(epoch)}),
-        )
-    except NotFiniteError as error:
-        return Outcome(status="nan", reason=str(error))
-    except FittingroomError as error:
-        return Outcome(status="failed", reason=str(error))
-    except MemoryError as error:
-        return Outcome(status="out-of-memory", reason=one_line(error))
-    except Exception as error:  # whatever a stranger's estimator raises is its row's reason
-        return Outcome(status="failed", reason=one_line(error))
-    return Outcome(status="ok")
-
-
-def entrants_of(models: Sequence[str] | Mapping[str, Any] | str) -> list[Entrant]:
-    """Who takes part; `models` as in :func:`compare`.
-
-    Raises
-    ------
-    UnknownNameError, UsageError
-        When a name is unknown or a model is none.
-    """
-    if isinstance(models, Mapping) and models:
-        return [_entrant(name, model) for name, model in models.items()]
-    return [
-        Entrant(name=name) for name in names_of(models if isinstance(models, str) else [*models])
-    ]
-
-
-def _entrant(name: str, model: Any) -> Entrant:
-    if model is None or isinstance(model, str):
-        return Entrant(name=row_of(model or name).name)
-    check_model_name(name)
-    if isinstance(model, nn.Module):
-        model = NetworkClassifier(model)
-    if not isinstance(model, BaseEstimator) or not hasattr(model, "fit"):
-        raise UsageError(
-            f"{name!r} is a {type(model).__name__}; give a scikit-learn classifier, a torch "
-            "module or a name of the catalogue."
-        )
-    if name in MODELS or name in ALIASES:
-        raise UsageError(f"{name!r} is a model of the catalogue; give yours another name.")
-    return Entrant(name=name, own=model)
-
-
-def _random_states(estimator: BaseEstimator) -> list[str]:
-    """The parameters that hold a seed, nested ones too."""
-    return [p for p in estimator.get_params() if p.split("__")[-1] == "random_state"]
-
-
-def _too_long(expected: float, limit: float) -> str:
-    return (
-        f"left out: expected to take about {expected / 60:.0f} minutes here, "
-        f"more than the limit of {limit / 60:g}"
-    )
 
 
 def _written(dataset: Dataset, folder: Path) -> Path:

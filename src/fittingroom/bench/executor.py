@@ -17,12 +17,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import psutil
 
-from fittingroom.bench.comparison import Status
 from fittingroom.models.catalog import row_of
+
+if TYPE_CHECKING:
+    from fittingroom.bench.comparison import Status
 
 _POLL_SECONDS = 0.2
 #: How often a waiting thread of GNU's OpenMP looks again before it sleeps. By default it looks for
@@ -67,10 +69,19 @@ class Worker:
     """A child process that fits one job after the other; use it as a context manager.
 
     Networks have one of their own, since what is best for them must be said when it starts.
+
+    Parameters
+    ----------
+    limits
+        Of each job.
+    threads
+        How many the child computes with; None leaves it to the libraries and their variables.
     """
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, *, threads: int | None = None) -> None:
         self._limits = limits
+        # What OpenMP, BLAS, PyTorch and scikit-learn-intelex go by, whatever was set outside.
+        self._threads = {} if threads is None else {"OMP_NUM_THREADS": str(threads)}
         self._process: subprocess.Popen[str] | None = None
         self._environment: dict[str, str] = {}
         self._events: queue.Queue[dict[str, Any] | None] = queue.Queue()
@@ -102,11 +113,7 @@ class Worker:
         """End the child and all it started."""
         if self._process is None:
             return
-        for process in _tree(self._process.pid):
-            try:
-                process.kill()
-            except psutil.NoSuchProcess:
-                continue
+        self.kill()
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout, self._stderr):
             try:
@@ -115,6 +122,15 @@ class Worker:
             except BrokenPipeError:  # a job it never read
                 continue
         self._process = None
+
+    def kill(self) -> None:
+        """Kill the child and all it started; from another thread, too, whose `run` then ends."""
+        running = self._process  # the other thread may set it to None meanwhile
+        for process in [] if running is None else _tree(running.pid):
+            try:
+                process.kill()
+            except psutil.NoSuchProcess:
+                continue
 
     def _send(self, job: Job) -> None:
         environment = _environment(job)
@@ -140,7 +156,7 @@ class Worker:
             stdout=subprocess.PIPE,
             stderr=self._stderr,
             text=True,
-            env={**environment, **os.environ},
+            env={**environment, **os.environ, **self._threads},
         )
         assert self._process.stdout is not None
         reader = threading.Thread(

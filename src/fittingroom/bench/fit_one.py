@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from fittingroom.bench.executor import Job, Limits, Worker
+from fittingroom.bench.fit_together import fit_together
 from fittingroom.bench.progress import OnProgress, Progress
 from fittingroom.data.sources import load_dataset
 from fittingroom.data.splits import fold_of
-from fittingroom.errors import StoreError, TrainingError
+from fittingroom.errors import StoreError, TrainingError, UsageError
 from fittingroom.models.catalog import make_classifier, row_of
 from fittingroom.runs.asked import asked_of_row
 from fittingroom.runs.run import Run, label
 from fittingroom.runs.store import open_store
+from fittingroom.training.distributed import current
 
 
 def fit_one(
@@ -33,6 +35,8 @@ def fit_one(
     """The run that was asked for: the saved one, or a new one from a child process.
 
     With `folds` it is a cross-validation over the training split, which reads no test image.
+    Inside `training.distributed.joined` a network is trained by all processes together, in
+    themselves; the first one's store gets the run and its `on_progress` is called.
 
     Raises
     ------
@@ -68,6 +72,12 @@ def fit_one(
         total=1,
         expected=None if overrides else (folds or 1) * row_of(model).expected_seconds(),
     )
+    if current().size > 1:
+        if row_of(model).family != "network" or folds:
+            raise UsageError(
+                f"several processes train one network together; {name} is fitted by one."
+            )
+        return fit_together(store, loaded, asked, overrides, started, on_progress)
     if store.find(asked) is None:
         job = Job(
             dataset=str(loaded.location.resolve()),

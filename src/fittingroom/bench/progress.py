@@ -13,8 +13,9 @@ class Progress:
     """What happens while models are fitted, for whoever shows it.
 
     `kind`: a run `started`, an `epoch` ended (with its figures in `detail`), a run is `saved`
-    (fitted now, or found), a model `failed` (reason in `detail`). `done` and `total` count runs;
-    `expected` is the catalogue's guess of the seconds that the run under way takes.
+    (fitted now, or found), a model `failed` (reason in `detail`). `done` and `total` count runs,
+    of which `at_once` are fitted at the same time; `expected` is the catalogue's guess of the
+    seconds that this run takes.
     """
 
     kind: Literal["started", "epoch", "saved", "failed"]
@@ -22,6 +23,7 @@ class Progress:
     seed: int
     done: int
     total: int
+    at_once: int = 1
     expected: float | None = None
     detail: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 

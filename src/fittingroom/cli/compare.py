@@ -13,6 +13,7 @@ from fittingroom.cli.options import (
     FormatOption,
     FullOption,
     JsonOption,
+    OnOption,
     RunsOption,
     parse_duration,
     parse_formats,
@@ -41,10 +42,12 @@ def command(
         str,
         typer.Option(help="Saved models that stay: all, none, or the best seed of each model."),
     ] = "best",
+    on: OnOption = "local:1",
     formats: FormatOption = FORMATS,
     as_json: JsonOption = False,
 ) -> None:
     """Compare models: which is better, by how much, and how sure?"""
+    from fittingroom.bench.place import Place
     from fittingroom.models.catalog import MODELS, names_of
 
     names = names_of(_asked(models, suite))
@@ -54,6 +57,7 @@ def command(
         raise UsageError(f"--keep-models is all, best or none, not {keep_models!r}.")
     if seeds < 1:
         raise UsageError(f"--seeds is {seeds}; at least 1 is needed.")
+    Place.of(on)
 
     from fittingroom.bench.compare import compare
     from fittingroom.cli.progress import ProgressDisplay
@@ -77,6 +81,7 @@ def command(
             time_limit=limit,
             memory_limit=memory,
             keep_models=keep_models,  # type: ignore[arg-type]
+            on=on,
             command=typed_command(),
             on_progress=progress,
         )

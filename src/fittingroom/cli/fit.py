@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 import typer
@@ -39,25 +42,46 @@ def command(
     """Fit one model once and save the run."""
     from fittingroom.models.catalog import row_of
 
-    row_of(model)  # a wrong name is told at once, before torch is imported
-    overrides = parse_settings(settings or [])
-    if folds and full:
-        raise UsageError("--folds fits on parts of all training images; leave --full out.")
+    with _together() as speaks:
+        row_of(model)  # a wrong name is told at once, before torch is imported
+        overrides = parse_settings(settings or [])
+        if folds and full:
+            raise UsageError("--folds fits on parts of all training images; leave --full out.")
 
-    from fittingroom.bench.fit_one import fit_one
-    from fittingroom.cli.progress import ProgressDisplay
-    from fittingroom.cli.show import say, summary_of_run
+        from fittingroom.bench.fit_one import fit_one
+        from fittingroom.cli.progress import ProgressDisplay
 
-    with ProgressDisplay() as progress:
-        run = fit_one(
-            dataset,
-            model,
-            overrides=overrides,
-            seed=seed,
-            full=full,
-            reads_test=not no_test,
-            folds=folds,
-            runs=runs,
-            on_progress=progress,
-        )
-    say(run.record.to_json().rstrip() if as_json else summary_of_run(run))
+        with ProgressDisplay() as progress:
+            run = fit_one(
+                dataset,
+                model,
+                overrides=overrides,
+                seed=seed,
+                full=full,
+                reads_test=not no_test,
+                folds=folds,
+                runs=runs,
+                on_progress=progress,
+            )
+    if speaks:
+        from fittingroom.cli.show import say, summary_of_run
+
+        say(run.record.to_json().rstrip() if as_json else summary_of_run(run))
+
+
+@contextmanager
+def _together() -> Iterator[bool]:
+    """Train with the other processes of torchrun, if it started this one; whether this one speaks.
+
+    What ends all of them is told by the one that it happened to.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield True
+        return
+    from fittingroom.training.distributed import PeerError, joined
+
+    try:
+        with joined() as group:
+            yield group.first
+    except PeerError:
+        raise typer.Exit(1) from None

@@ -30,6 +30,10 @@ FullOption = Annotated[
 FormatOption = Annotated[
     str, typer.Option("--format", help="What is written: html, md, csv, json, or several.")
 ]
+OnOption = Annotated[
+    str,
+    typer.Option("--on", metavar="PLACE", help="Where fits run: local:N, ray, or ray://HOST:PORT."),
+]
 
 RUNS = Path("runs")
 FORMATS = "html,json"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import deque
+from dataclasses import dataclass
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -14,6 +14,14 @@ from fittingroom.bench.progress import Progress as Step
 _LINE_EVERY = 30.0  # seconds between plain lines about epochs
 
 
+@dataclass
+class _Running:
+    """A run under way."""
+
+    started: float
+    fraction: float = 0.0
+
+
 class ProgressDisplay:
     """Shows the steps it is called with; use it as a context manager."""
 
@@ -21,9 +29,8 @@ class ProgressDisplay:
         """`plan`: of each model the runs to be made and the seconds that one should take."""
         self._console = Console(stderr=True, highlight=False)
         self._live = self._console.is_terminal
-        self._left: deque[float] = deque(
-            seconds or 60.0 for runs, seconds in (plan or {}).values() for _ in range(runs)
-        )
+        self._expected = {model: seconds or 60.0 for model, (_, seconds) in (plan or {}).items()}
+        self._left = {model: runs for model, (runs, _) in (plan or {}).items()}
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
@@ -36,10 +43,8 @@ class ProgressDisplay:
         self._task = self._bar.add_task("starting", total=None, left="")
         # How this machine compares with the one that the catalogue's seconds come from.
         self._expected_so_far = self._spent_so_far = 0.0
-        self._started = time.monotonic()
         self._last_line = 0.0
-        self._fraction = 0.0
-        self._running = False
+        self._running: dict[tuple[str, int], _Running] = {}
 
     def __enter__(self) -> ProgressDisplay:
         if self._live:
@@ -53,9 +58,10 @@ class ProgressDisplay:
     def __call__(self, step: Step) -> None:
         name = f"{step.model} seed {step.seed}"
         if step.kind == "started":
-            self._started, self._fraction, self._running = time.monotonic(), 0.0, True
+            self._running[step.model, step.seed] = _Running(time.monotonic())
             expected = f", usually {duration(step.expected)}" if step.expected else ""
-            self._line(f"[{step.done + 1}/{step.total}] {name}: fitting{expected}")
+            number = step.done + len(self._running)
+            self._line(f"[{number}/{step.total}] {name}: fitting{expected}")
             self._show(step, name)
         elif step.kind == "epoch":
             self._epoch(step, name)
@@ -65,49 +71,64 @@ class ProgressDisplay:
     def _epoch(self, step: Step, name: str) -> None:
         epoch, epochs = step.detail["epoch"], step.detail["epochs"]
         unit = step.detail.get("unit", "epoch")
-        self._fraction = epoch / epochs
+        running = self._running[step.model, step.seed]
+        running.fraction = epoch / epochs
         self._show(step, f"{name} {unit} {epoch}/{epochs}")
         if not self._live and time.monotonic() - self._last_line > _LINE_EVERY:
-            left = (time.monotonic() - self._started) * (1 / self._fraction - 1)
+            left = (time.monotonic() - running.started) * (1 / running.fraction - 1)
             accuracy = step.detail["validation_accuracy"]
             figure = "" if accuracy is None else f", validation accuracy {accuracy:.4f}"
-            self._line(f"    {unit} {epoch}/{epochs}{figure}, about {duration(left)} left")
+            whose = f"{name} " if len(self._running) > 1 else ""
+            self._line(f"    {whose}{unit} {epoch}/{epochs}{figure}, about {duration(left)} left")
 
     def _ended(self, step: Step, name: str) -> None:
-        seconds = time.monotonic() - self._started
         count = f"[{step.done}/{step.total}]"
-        expected = self._left[0] if self._left else step.expected or 60.0
-        while len(self._left) > step.total - step.done:
-            self._left.popleft()
-        if step.kind == "failed":
+        running = self._running.pop((step.model, step.seed), None)
+        # A model that failed gets no further runs than those under way.
+        still = sum(model == step.model for model, _ in self._running)
+        failed = step.kind == "failed"
+        self._left[step.model] = still if failed else self._left.get(step.model, 1) - 1
+        if failed:
             self._console.print(
                 f"{count} {name}: {step.detail['reason']}", markup=False, soft_wrap=True
             )
-        elif self._running:
+        elif running is not None:
+            seconds = time.monotonic() - running.started
             self._spent_so_far += seconds
-            self._expected_so_far += expected
-            self._line(f"{count} {name}: done in {duration(seconds)}{self._rest()}")
+            self._expected_so_far += self._seconds(step.model)
+            self._line(f"{count} {name}: done in {duration(seconds)}{self._rest(step)}")
         else:
             self._line(f"{count} {name}: already saved")
-        self._running, self._fraction = False, 0.0
         self._show(step, name)
 
     def _show(self, step: Step, description: str) -> None:
         self._bar.update(
             self._task,
             description=description,
-            completed=step.done + self._fraction,
+            completed=step.done + sum(running.fraction for running in self._running.values()),
             total=step.total,
-            left=self._rest().lstrip(", "),
+            left=self._rest(step).lstrip(", "),
         )
 
-    def _rest(self) -> str:
+    def _rest(self, step: Step) -> str:
         """The time left, from the catalogue's seconds scaled by what was seen so far."""
-        if not self._left:
+        if not self._expected:
             return ""
+        under_way = {
+            run: (1 - running.fraction) * self._seconds(run[0])
+            for run, running in self._running.items()
+        }
+        to_come = [
+            self._seconds(model) * (left - sum(model == other for other, _ in under_way))
+            for model, left in self._left.items()
+        ]
+        shared = (sum(under_way.values()) + sum(to_come)) / step.at_once
+        left = max(shared, *under_way.values(), 0.0)  # none ends before its own time
         scale = self._spent_so_far / self._expected_so_far if self._expected_so_far else 1.0
-        left = scale * (sum(self._left) - self._fraction * self._left[0])
-        return f", about {duration(left)} left"
+        return f", about {duration(scale * left)} left"
+
+    def _seconds(self, model: str) -> float:
+        return self._expected.get(model, 60.0)
 
     def _line(self, text: str) -> None:
         if not self._live:

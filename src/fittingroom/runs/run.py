@@ -140,9 +140,12 @@ def _unreadable(path: Path, error: Exception) -> StoreError:
 
 
 def environment() -> dict[str, str | int]:
-    """Where a run was made: versions, processor, cores and threads."""
+    """Where a run was made: versions, processor, cores, threads; processes if several."""
     import torch
 
+    from fittingroom.training.distributed import current
+
+    processes = current().size
     versions = {}
     for name in ("fittingroom", "numpy", "scipy", "scikit-learn", "scikit-learn-intelex", "torch"):
         try:
@@ -157,6 +160,7 @@ def environment() -> dict[str, str | int]:
         "cores": psutil.cpu_count() or 1,
         "threads": torch.get_num_threads(),
         "omp_num_threads": os.environ.get("OMP_NUM_THREADS", ""),
+        **({"processes": processes} if processes > 1 else {}),
     }
 
 

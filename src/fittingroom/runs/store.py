@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 from zipfile import BadZipFile
 
 import numpy as np
@@ -25,6 +26,9 @@ from fittingroom.data.dataset import Dataset
 from fittingroom.errors import StoreError, UsageError
 from fittingroom.runs.asked import Asked
 from fittingroom.runs.run import Part, Run, RunRecord, read_run
+
+#: What a store belongs to, saved beside the runs: a `DatasetCard`.
+CARD = "dataset.json"
 
 _PARTIAL = re.compile(r"^\.partial-(\d+)-[0-9a-f]+$")
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$")
@@ -71,9 +75,9 @@ class Store:
         """Where a training of that run keeps its state, until the run is saved."""
         return self.folder / asked.model / f".checkpoint-{asked.folder_name}.safetensors"
 
-    def runs(self) -> list[Run]:
-        """Every saved run, by model, key and seed."""
-        files = self.folder.glob("*/*-s*/run.json")
+    def runs(self, model: str = "*", seed: int | Literal["*"] = "*") -> list[Run]:
+        """Every saved run (of one model, or one seed), by model, key and seed."""
+        files = self.folder.glob(f"{model}/*-s{seed}/run.json")
         runs = [read_run(file.parent) for file in files if not file.parent.name.startswith(".")]
         return sorted(
             runs, key=lambda r: (r.record.asked.model, r.record.asked.key, r.record.asked.seed)
@@ -107,8 +111,7 @@ class Store:
         StoreError
             When the folder can't be written.
         """
-        final = self.folder / record.asked.model / record.asked.folder_name
-        with _writing(final.parent), self._partial() as folder:
+        with self.aside() as folder:
             if model is not None:
                 (folder / "model").mkdir()
                 model(folder / "model")
@@ -118,6 +121,12 @@ class Store:
             arrays = _arrays(validation=validation, test=test, out_of_fold=out_of_fold)
             np.savez_compressed(folder / "predictions.npz", **arrays)  # type: ignore[arg-type]
             (folder / "run.json").write_text(record.to_json(), "utf8")
+            return self.commit(folder, record.asked)
+
+    def commit(self, folder: Path, asked: Asked) -> Run:
+        """Give a run that was written in a folder of `aside` its name; see `save`."""
+        final = self.folder / asked.model / asked.folder_name
+        with _writing(final.parent):
             _flush(folder)
             final.parent.mkdir(exist_ok=True)
             try:
@@ -141,7 +150,7 @@ class Store:
         """Keep what a fold predicted until the run is saved. Raises StoreError."""
         folder = self._folds(asked)
         arrays = {name: vars(part)[name] for name in ("index", "probabilities", "labels")}
-        with _writing(folder), self._partial() as aside:
+        with self.aside() as aside:
             np.savez_compressed(aside / "fold.npz", **arrays)
             _flush(aside)
             folder.mkdir(parents=True, exist_ok=True)
@@ -185,13 +194,15 @@ class Store:
                     path.unlink(missing_ok=True)
 
     @contextmanager
-    def _partial(self) -> Iterator[Path]:
-        folder = _partial_name(self.folder)
-        folder.mkdir(parents=True)
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+    def aside(self) -> Iterator[Path]:
+        """A folder to write in; what is left of it is removed. Raises StoreError."""
+        with _writing(self.folder):
+            folder = _partial_name(self.folder)
+            folder.mkdir(parents=True)
+            try:
+                yield folder
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def open_store(root: Path | str, dataset: Dataset) -> Store:
@@ -213,7 +224,7 @@ def open_store(root: Path | str, dataset: Dataset) -> Store:
     folder = Path(root) / f"{dataset.slug}-{dataset.sha256[:8]}"
     with _writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        file, text = folder / "dataset.json", json.dumps(asdict(card), indent=2) + "\n"
+        file, text = folder / CARD, json.dumps(asdict(card), indent=2) + "\n"
         if not file.exists() or file.read_text("utf8") != text:
             write_text(file, text)
         if not os.access(folder, os.W_OK):
@@ -232,13 +243,13 @@ def find_store(path: Path | str) -> Store:
         When there is none, more than one, or its `dataset.json` is damaged.
     """
     path = Path(path)
-    folders = [path] if (path / "dataset.json").exists() else _store_folders(path)
+    folders = [path] if (path / CARD).exists() else _store_folders(path)
     if not folders:
         raise StoreError(f"no saved runs in {path}; `fittingroom compare` or `fit` makes some.")
     if len(folders) > 1:
         names = ", ".join(str(folder) for folder in folders)
         raise StoreError(f"{path} holds runs of several data sets; name one of {names}.")
-    file = folders[0] / "dataset.json"
+    file = folders[0] / CARD
     try:
         fields = json.loads(file.read_text("utf8"))
         card = DatasetCard(**{**fields, "class_names": tuple(fields["class_names"])})
@@ -293,7 +304,7 @@ def _partial_name(folder: Path) -> Path:
 
 
 def _store_folders(root: Path) -> list[Path]:
-    return sorted(file.parent for file in root.glob("*/dataset.json"))
+    return sorted(file.parent for file in root.glob(f"*/{CARD}"))
 
 
 def _arrays(**parts: Part | None) -> dict[str, np.ndarray]:

@@ -14,9 +14,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from fittingroom.errors import TrainingError
 from fittingroom.training import precision
 from fittingroom.training.augment import AUGMENTATIONS, MIXINGS, Mixture
 from fittingroom.training.checkpoint import Checkpoint, State
+from fittingroom.training.distributed import ALONE, Group, SharedStep
 from fittingroom.training.optim import Average
 from fittingroom.training.recipe import Recipe, Watch
 from fittingroom.training.shuffle import Images
@@ -56,12 +58,18 @@ class Fit:
         device: torch.device,
         seed: int,
         mirror_keeps_class: bool,
+        group: Group = ALONE,
     ) -> None:
         self.net, self.images, self.labels, self.recipe = net, images, labels, recipe
         self.device = device
         self.precision = precision.resolve(recipe.precision, net, device)
         self.mirror_keeps_class = mirror_keeps_class
-        self.step = make_step(net, recipe, self.loss, self.precision, device)
+        self.group = group
+        self.step = (
+            make_step(net, recipe, self.loss, self.precision, device)
+            if self.group.size == 1
+            else SharedStep(net, recipe, self.loss, self.precision, device, self.group)
+        )
         self.average = Average(net, recipe.averaging) if recipe.averaging else None
         self.measured = net if self.average is None else self.average.net
         self.augment = AUGMENTATIONS[recipe.augmentation]
@@ -70,7 +78,7 @@ class Fit:
         self.history: list[Epoch] = []
         self.kept: dict[str, Tensor] | None = None
         self.seconds_before = 0.0  # spent by processes that were killed
-        self._seed = seed
+        self.seed = seed
         self._identity: dict[str, Any] = {}
 
     def loss(self, logits: Tensor, labels: Tensor, mixture: Mixture | None = None) -> Tensor:
@@ -114,20 +122,29 @@ class Fit:
         # Compared as JSON gives it back: tuples are lists there.
         if state and state.facts.get("identity") == json.loads(json.dumps(self._identity)):
             self._restore(state)
+        (begun,) = self.group.agreed([len(self.history)])
+        if begun != len(self.history):
+            raise TrainingError(
+                f"process {self.group.rank} can't go on from epoch {begun:.0f} as the first one "
+                f"does; remove {checkpoint.path} to begin again."
+            )
 
     def save(self, checkpoint: Checkpoint, seconds: float) -> None:
         """Write the state to a checkpoint that this training may be resumed from."""
-        checkpoint.write(self._state(seconds))
+        if self.group.first:
+            checkpoint.write(self._state(seconds))
 
     def _identify(self) -> dict[str, Any]:
         """Everything that decides which bits this training ends with."""
+        several = {"processes": self.group.size} if self.group.size > 1 else {}
         return {
+            **several,
             "version": STATE_VERSION,
             "net": repr(self.net),
             "weights": _digest(self.net.state_dict().values()),
             "data": self._data_identity(),
             "recipe": dataclasses.asdict(self.recipe),
-            "seed": self._seed,
+            "seed": self.seed,
             "mirror_keeps_class": self.mirror_keeps_class,
             "precision": self.precision,
             "device": str(self.device),

@@ -21,6 +21,7 @@ from fittingroom.errors import NotFiniteError, UsageError
 from fittingroom.training import precision
 from fittingroom.training.augment import Batch, Mixture
 from fittingroom.training.checkpoint import Checkpoint
+from fittingroom.training.distributed import current, refuse_unshareable
 from fittingroom.training.fit import Epoch, Fit
 from fittingroom.training.memory import keep_freed_memory
 from fittingroom.training.optim import learning_rate
@@ -57,6 +58,9 @@ def train(
 ) -> TrainingResult:
     """Train a network in place as a recipe says; leave it on the CPU with the kept weights.
 
+    Inside `distributed.joined` this is one of several processes that all call it with the same
+    arguments, and end with the same weights and history.
+
     Parameters
     ----------
     net : module from float32 (batch, 1, height, width) in 0..1 to logits (batch, classes); its
@@ -76,20 +80,24 @@ def train(
     Raises
     ------
     NotFiniteError : the loss became NaN or infinite
-    UsageError : the recipe chooses by validation images and there are none
+    UsageError : the recipe chooses by validation images and there are none, or several processes
+        can't share this training
     DataError : the file of mapped images changed meanwhile
     """
     if recipe.needs_validation and validation is None:
         raise UsageError("this recipe chooses by validation images; pass validation=(X, y).")
+    group = current()
+    if group.size > 1:
+        refuse_unshareable(net, recipe)
     started = time.perf_counter()
     keep_freed_memory()
-    device = precision.resolve_device(recipe.device)
+    device = group.device(precision.resolve_device(recipe.device))
     if callable(fit_constants := getattr(net, "fit_constants", None)):
         fit_constants(_in_memory(images))
     net.to(device)
     if isinstance(images, Tensor):
         images = images.to(device)
-    fit = Fit(net, images, labels.to(device), recipe, device, seed, mirror_keeps_class)
+    fit = Fit(net, images, labels.to(device), recipe, device, seed, mirror_keeps_class, group)
     planned = recipe.stop_at or recipe.epochs
     with (
         torch.random.fork_rng(devices=[device] if device.type == "cuda" else []),
@@ -120,9 +128,10 @@ def train(
 def _epoch(fit: Fit, validation: tuple[Images, Tensor] | None) -> Epoch:
     """The next epoch: trained, measured and found finite."""
     number = len(fit.history) + 1
+    fit.group.seed_epoch(fit.seed, number)
     began = time.perf_counter()
     train_loss, train_accuracy = _train_epoch(fit, number)
-    loss, accuracy = _measure(fit, validation) if validation else (None, None)
+    loss, accuracy = fit.group.agreed(_measure(fit, validation)) if validation else (None, None)
     epoch = Epoch(
         epoch=number,
         learning_rate=learning_rate(fit.recipe, number, 0.0),

@@ -1,0 +1,86 @@
+"""Who takes part in a comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sklearn.base import BaseEstimator, clone
+from torch import nn
+
+from fittingroom.data.dataset import Dataset
+from fittingroom.errors import UsageError
+from fittingroom.models.catalog import ALIASES, MODELS, make_classifier, names_of, row_of
+from fittingroom.models.network import NetworkClassifier
+from fittingroom.runs.asked import Asked, asked_of
+from fittingroom.runs.store import check_model_name
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entrant:
+    """A model that takes part: a row of the catalogue, or an estimator of the caller's own."""
+
+    name: str
+    own: BaseEstimator | None = None
+
+    @property
+    def deterministic(self) -> bool:
+        if self.own is None:
+            return MODELS[self.name].deterministic
+        return not _random_states(self.own)
+
+    @property
+    def seconds(self) -> float | None:
+        """Expected seconds of one fit on the catalogue's reference machine, None if unknown."""
+        return None if self.own is not None else MODELS[self.name].expected_seconds()
+
+    def classifier(self, dataset: Dataset, seed: int) -> BaseEstimator:
+        if self.own is None:
+            return make_classifier(self.name, dataset=dataset, random_state=seed)
+        own = clone(self.own).set_params(**dict.fromkeys(_random_states(self.own), seed))
+        if isinstance(own, NetworkClassifier):
+            own.set_params(
+                image_shape=dataset.image_shape, mirror_keeps_class=dataset.mirror_keeps_class
+            )
+        return own
+
+    def asked(self, dataset: Dataset, seed: int, full: bool) -> Asked:
+        classifier = self.classifier(dataset, seed)
+        return asked_of(classifier, self.name, dataset, full=full, reads_test=True, seed=seed)
+
+
+def entrants_of(models: Sequence[str] | Mapping[str, Any] | str) -> list[Entrant]:
+    """Who takes part; `models` as in :func:`compare`.
+
+    Raises
+    ------
+    UnknownNameError, UsageError
+        When a name is unknown or a model is none.
+    """
+    if isinstance(models, Mapping) and models:
+        return [_entrant(name, model) for name, model in models.items()]
+    return [
+        Entrant(name=name) for name in names_of(models if isinstance(models, str) else [*models])
+    ]
+
+
+def _entrant(name: str, model: Any) -> Entrant:
+    if model is None or isinstance(model, str):
+        return Entrant(name=row_of(model or name).name)
+    check_model_name(name)
+    if isinstance(model, nn.Module):
+        model = NetworkClassifier(model)
+    if not isinstance(model, BaseEstimator) or not hasattr(model, "fit"):
+        raise UsageError(
+            f"{name!r} is a {type(model).__name__}; give a scikit-learn classifier, a torch "
+            "module or a name of the catalogue."
+        )
+    if name in MODELS or name in ALIASES:
+        raise UsageError(f"{name!r} is a model of the catalogue; give yours another name.")
+    return Entrant(name=name, own=model)
+
+
+def _random_states(estimator: BaseEstimator) -> list[str]:
+    """The parameters that hold a seed, nested ones too."""
+    return [p for p in estimator.get_params() if p.split("__")[-1] == "random_state"]

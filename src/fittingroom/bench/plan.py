@@ -1,0 +1,204 @@
+"""The runs of a comparison: which are missing, and what became of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from fittingroom.bench.comparison import Comparison, Entry
+from fittingroom.bench.entrant import Entrant
+from fittingroom.bench.executor import Job, Limits, Outcome
+from fittingroom.bench.placement import Placement
+from fittingroom.bench.progress import OnProgress, Progress
+from fittingroom.bench.worker import one_line
+from fittingroom.data.dataset import Dataset
+from fittingroom.data.splits import validation_split
+from fittingroom.errors import FittingroomError, NotFiniteError
+from fittingroom.runs.fit import fit_run
+from fittingroom.runs.store import Store
+
+
+class Plan:
+    """The runs to be made, and what became of them so far: `comparison.json` after every model.
+
+    A model of which one run failed gets no further ones; those under way are finished.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        store: Store,
+        entrants: Sequence[Entrant],
+        *,
+        seeds: int,
+        full: bool,
+        command: str | None,
+        on_progress: OnProgress,
+    ) -> None:
+        self._dataset, self._store, self._full = dataset, store, full
+        self._command, self._on_progress = command, on_progress
+        train = dataset.train.labels
+        trained_on = len(train) if full else len(validation_split(train).train)
+        self._standings = {
+            entrant.name: _Standing(
+                entrant,
+                Entry.of(
+                    entrant.asked(dataset, 0, full),
+                    label=entrant.name,
+                    seeds=(0,) if entrant.deterministic else tuple(range(seeds)),
+                    deterministic=entrant.deterministic,
+                    trained_on=trained_on,
+                ),
+            )
+            for entrant in entrants
+        }
+        self._at_once = 1
+        self._save()
+
+    @property
+    def entries(self) -> list[Entry]:
+        """What was asked of each model, and how that ended."""
+        return [standing.entry for standing in self._standings.values()]
+
+    def fit(
+        self, placement: Placement, location: Path, limits: Limits, *, keep_model: bool
+    ) -> None:
+        """Make the runs that the store doesn't hold.
+
+        Parameters
+        ----------
+        placement
+            Fits those of the catalogue; estimators of the caller's own are fitted here meanwhile.
+        location
+            The folder that the data set is read from.
+        limits
+            A model that is expected to take longer is left out.
+        keep_model
+            Whether fitted models are saved.
+        """
+        self._at_once = placement.at_once
+        jobs = self._jobs(location, limits.seconds, keep_model)
+        for job, outcome in placement.run(jobs, self._on_event):
+            self._at_once = placement.at_once
+            self._ended(self._standings[job.model], job.seed, outcome)
+
+    def _jobs(self, location: Path, limit: float | None, keep_model: bool) -> Iterator[Job]:
+        """The missing runs of the catalogue, each model's together."""
+        for standing in self._standings.values():
+            entrant, entry = standing.entrant, standing.entry
+            while standing.to_come:
+                seed = standing.to_come.pop(0)
+                if self._store.get(entry.model, entry.key, seed) is not None:
+                    self._ended(standing, seed, Outcome(status="ok"))
+                elif limit is not None and (entrant.seconds or 0) > limit:
+                    reason = _too_long(entrant.seconds or 0, limit)
+                    self._ended(standing, seed, Outcome(status="timeout", reason=reason))
+                elif entrant.own is not None:
+                    self._tell("started", entrant, seed)
+                    self._ended(standing, seed, self._fit_own(entrant, seed))
+                else:
+                    yield Job(
+                        dataset=str(location.resolve()),
+                        sha256=self._dataset.sha256,
+                        store=str(self._store.folder.resolve()),
+                        model=entrant.name,
+                        seed=seed,
+                        full=self._full,
+                        keep_model=keep_model,
+                    )
+
+    def _on_event(self, job: Job, event: Mapping[str, Any]) -> None:
+        self._tell(event["event"], self._standings[job.model].entrant, job.seed, **event)
+
+    def _ended(self, standing: _Standing, seed: int, outcome: Outcome) -> None:
+        standing.end(seed, outcome)
+        if outcome.status == "ok":
+            self._tell("saved", standing.entrant, seed)
+        else:
+            self._tell("failed", standing.entrant, seed, reason=standing.reason(seed))
+        if not standing.left:
+            self._save()
+
+    def _tell(self, kind: Any, entrant: Entrant, seed: int, **detail: Any) -> None:
+        total = sum(len(standing.entry.seeds) for standing in self._standings.values())
+        left = sum(len(standing.left) for standing in self._standings.values())
+        self._on_progress(
+            Progress(
+                kind=kind,
+                model=entrant.name,
+                seed=seed,
+                done=total - left,
+                total=total,
+                at_once=self._at_once,
+                expected=entrant.seconds,
+                detail=detail,
+            )
+        )
+
+    def _save(self) -> None:
+        Comparison(entries=tuple(self.entries), command=self._command).save(self._store)
+
+    def _fit_own(self, entrant: Entrant, seed: int) -> Outcome:
+        """Fit an estimator that exists in this process alone; only its predictions are saved."""
+        try:
+            fit_run(
+                self._store,
+                self._dataset,
+                entrant.classifier(self._dataset, seed),
+                entrant.asked(self._dataset, seed, self._full),
+                family="own",
+                deterministic=entrant.deterministic,
+                keep_model=False,
+                on_epoch=lambda epoch, epochs: self._tell(
+                    "epoch", entrant, seed, epochs=epochs, **vars(epoch)
+                ),
+            )
+        except NotFiniteError as error:
+            return Outcome(status="nan", reason=str(error))
+        except FittingroomError as error:
+            return Outcome(status="failed", reason=str(error))
+        except MemoryError as error:
+            return Outcome(status="out-of-memory", reason=one_line(error))
+        except Exception as error:  # whatever a stranger's estimator raises is its row's reason
+            return Outcome(status="failed", reason=one_line(error))
+        return Outcome(status="ok")
+
+
+class _Standing:
+    """How far a model has got."""
+
+    def __init__(self, entrant: Entrant, entry: Entry) -> None:
+        self.entrant, self._entry = entrant, entry
+        self.to_come = list(entry.seeds)
+        self.left = set(entry.seeds)  # those under way too
+        self._failures: dict[int, Outcome] = {}
+
+    @property
+    def entry(self) -> Entry:
+        """What was asked, and how it ended if it has; of several failures the first seed's."""
+        if self.left:
+            return self._entry
+        if not self._failures:
+            return self._entry.ended("ok")
+        first = min(self._failures)
+        return self._entry.ended(self._failures[first].status, self.reason(first))
+
+    def end(self, seed: int, outcome: Outcome) -> None:
+        self.left.discard(seed)
+        if outcome.status != "ok":
+            self._failures[seed] = outcome
+            self.left -= set(self.to_come)
+            self.to_come.clear()
+
+    def reason(self, seed: int) -> str | None:
+        """Why a seed failed; it is named where others may not have."""
+        reason = self._failures[seed].reason
+        return reason if seed == self._entry.seeds[0] else f"seed {seed}: {reason}"
+
+
+def _too_long(expected: float, limit: float) -> str:
+    return (
+        f"left out: expected to take about {expected / 60:.0f} minutes here, "
+        f"more than the limit of {limit / 60:g}"
+    )

@@ -1,0 +1,229 @@
+"""Jobs fitted on the nodes of a Ray cluster: core tasks, one processor each.
+
+A task starts the same child process that fits jobs here, with the same limits, on its node. Only
+plain data travel: to the node the job and what the store holds of that model and seed, back the
+finished runs as bytes, which are committed here. So the nodes share no disk; the data set they have
+themselves, recognised by its hash. Ray itself starts the task again, elsewhere, when its worker or
+its node is lost (Moritz and others 2018, arXiv 1712.05889).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+import warnings
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Self
+
+from fittingroom.bench.executor import Job, Limits, Outcome, Worker
+from fittingroom.bench.placement import ENDED, OnEvent
+from fittingroom.bench.worker import one_line
+from fittingroom.data.sources import find_again
+from fittingroom.errors import ClusterError, StoreError, UsageError
+from fittingroom.runs.parcel import pack, unpack
+from fittingroom.runs.store import CARD, find_store
+
+#: How often a fit is begun again whose worker or node was lost.
+RETRIES = 3
+#: Seconds between two looks at what was heard of the fits under way.
+_POLL_SECONDS = 0.5
+
+
+class RayCluster:
+    """A Ray cluster; use it as a context manager, which connects to it.
+
+    Parameters
+    ----------
+    limits
+        Of each job, on its node.
+    address
+        `ray://HOST:PORT`; None is the cluster that RAY_ADDRESS names or that runs on this machine,
+        else one that is started here and ended afterwards.
+    """
+
+    def __init__(self, limits: Limits, address: str | None) -> None:
+        self._limits, self._address = limits, address
+        self._ray: Any = None
+
+    def __enter__(self) -> Self:
+        self._ray = _import_ray()
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                self._ray.init(
+                    address=self._address,
+                    include_dashboard=None if self._address else False,
+                    log_to_driver=False,
+                    logging_level=logging.CRITICAL,
+                )
+        except Exception as error:  # whatever it is, there is no cluster to be had
+            address = self._address or os.environ.get("RAY_ADDRESS")
+            where = f"at {address}" if address else "on this machine"
+            raise ClusterError(f"no Ray cluster {where}: {one_line(error)}.") from error
+        self._board = self._ray.remote(num_cpus=0, max_restarts=-1)(_Board).remote()
+        self._fit = self._ray.remote(num_cpus=1, max_retries=RETRIES)(_fit_on_node)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ray.shutdown()
+
+    @property
+    def at_once(self) -> int:
+        """The processors of all nodes, as the cluster is now; at least 1."""
+        return max(1, int(self._ray.cluster_resources().get("CPU", 1)))
+
+    def run(self, jobs: Iterable[Job], on_event: OnEvent) -> Iterator[tuple[Job, Outcome]]:
+        """Fit all jobs; give each with its outcome when it ends; see `Placement`."""
+        tasks: dict[int, _Task] = {}
+        numbered = enumerate(jobs)
+        try:
+            while True:
+                while len(tasks) < self.at_once and (following := next(numbered, None)):
+                    number, job = following
+                    tasks[number] = _Task(job, self._submit(number, job))
+                    on_event(job, {"event": "started"})
+                if not tasks:
+                    return
+                references = [task.reference for task in tasks.values()]
+                over, _ = self._ray.wait(references, timeout=_POLL_SECONDS)
+                for number, event in self._heard():
+                    if number in tasks and on_event(tasks[number].job, event):
+                        tasks[number].ended = True
+                        self._ray.cancel(tasks[number].reference, force=True)
+                for number in [n for n, task in tasks.items() if task.reference in over]:
+                    task = tasks.pop(number)
+                    yield task.job, self._outcome(task)
+        finally:
+            for task in tasks.values():
+                self._ray.cancel(task.reference, force=True)
+
+    def _submit(self, number: int, job: Job) -> Any:
+        store = find_store(job.store)
+        # Of a fit on all images, its twin without the validation part may be there already.
+        saved = store.runs(job.model, job.seed) if job.full else []
+        return self._fit.remote(
+            number,
+            asdict(job),
+            asdict(self._limits),
+            (store.folder / CARD).read_text("utf8"),
+            pack(saved, models=False),
+            self._board,
+        )
+
+    def _heard(self) -> list[tuple[int, dict[str, Any]]]:
+        """What the tasks told since the last time; the board may be moving to another node."""
+        try:
+            heard: list[tuple[int, dict[str, Any]]] = self._ray.get(
+                self._board.take.remote(), timeout=10
+            )
+        except self._ray.exceptions.RayError:
+            return []
+        return heard
+
+    def _outcome(self, task: _Task) -> Outcome:
+        """How a task ended; its runs are committed."""
+        try:
+            reply = self._ray.get(task.reference)
+            unpack(reply["runs"], find_store(task.job.store))
+        except self._ray.exceptions.RayError as error:
+            if task.ended:
+                return ENDED
+            reason = f"lost on the cluster, {RETRIES + 1} times at most: {one_line(error)}"
+            return Outcome(status="failed", reason=reason)
+        except StoreError as error:
+            return Outcome(status="failed", reason=str(error))
+        return Outcome(status=reply["status"], reason=reply["reason"])
+
+
+@dataclass
+class _Task:
+    """A job on the cluster, and the reference to what will come back."""
+
+    job: Job
+    reference: Any
+    ended: bool = False
+
+
+class _Board:
+    """Where tasks tell their epochs; an actor, since a task can't be listened to."""
+
+    def __init__(self) -> None:
+        self._told: list[tuple[int, dict[str, Any]]] = []
+
+    def tell(self, number: int, event: dict[str, Any]) -> None:
+        self._told.append((number, event))
+
+    def take(self) -> list[tuple[int, dict[str, Any]]]:
+        told, self._told = self._told, []
+        return told
+
+
+def _fit_on_node(
+    number: int,
+    job: dict[str, Any],
+    limits: dict[str, Any],
+    card: str,
+    saved: bytes,
+    board: Any,
+) -> dict[str, Any]:
+    """The task: fit a job on this node, in a folder that is removed afterwards.
+
+    Parameters
+    ----------
+    number
+        Of the job, for the board.
+    job, limits
+        As dictionaries.
+    card
+        The text of the store's `dataset.json`.
+    saved
+        A parcel of runs that need not be made again.
+    board
+        Told of every epoch.
+
+    Returns
+    -------
+    `status` and `reason` of the outcome, and `runs`, a parcel of the runs that were made.
+    """
+    with TemporaryDirectory(prefix="fittingroom-") as folder:
+        (Path(folder) / CARD).write_text(card, "utf8")
+        store = find_store(folder)
+        known = {run.folder for run in unpack(saved, store)}
+        found = find_again(store.card.name, job["dataset"], job["sha256"])
+        if found is None:
+            reason = (
+                f"the node {platform.node()} doesn't have the data set {store.card.name} "
+                f"({job['sha256'][:8]}); put its files there and set FITTINGROOM_DATA to them."
+            )
+            return {"status": "failed", "reason": reason, "runs": pack([])}
+        here = Job(**{**job, "dataset": str(found.location), "store": folder})
+        with Worker(Limits(**limits), threads=1) as worker:
+            outcome = worker.run(here, lambda event: board.tell.remote(number, event))
+        made = [run for run in store.runs() if run.folder not in known]
+        return {**asdict(outcome), "runs": pack(made)}
+
+
+def _import_ray() -> Any:
+    """Ray, told to be quiet before it is imported: no report of its use, no notes on stdout.
+
+    Raises
+    ------
+    UsageError
+        When it isn't installed.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # else a warning says so
+    try:
+        import ray
+    except ImportError:
+        raise UsageError(
+            "--on ray takes Ray, which isn't installed here; run pip install 'fittingroom[ray]'."
+        ) from None
+    # What happens to its nodes Ray prints to standard output, where JSON may be expected. There is
+    # no setting for it.
+    ray._private.worker._worker_logs_enabled = False
+    return ray

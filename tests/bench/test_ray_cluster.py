@@ -1,0 +1,229 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+
+from fittingroom.bench.executor import Job, Limits
+from fittingroom.bench.placement import placed
+from fittingroom.bench.ray_cluster import _Board, _fit_on_node
+from fittingroom.data.dataset import Dataset
+from fittingroom.errors import UsageError
+from fittingroom.runs.fit import fit_catalogue_model
+from fittingroom.runs.parcel import pack, unpack
+from fittingroom.runs.store import CARD, Store, find_store, open_store
+
+SMALL = Path(__file__).parents[1] / "data" / "fashion-mnist-small"
+
+
+class Handle:
+    """Of an actor, as a task has it."""
+
+    def __init__(self, board: _Board) -> None:
+        self.tell = self
+        self._board = board
+
+    def remote(self, number: int, event: dict[str, Any]) -> None:
+        self._board.tell(number, event)
+
+
+@pytest.fixture
+def store(tmp_path: Path, small: Dataset) -> Store:
+    return open_store(tmp_path / "runs", small)
+
+
+def on_node(job: Job, store: Store, board: _Board, saved: bytes, **limits: Any) -> dict[str, Any]:
+    """The task as Ray calls it, in this process."""
+    card = (store.folder / CARD).read_text()
+    limited = asdict(Limits(**limits))
+    return _fit_on_node(7, asdict(job), limited, card, saved, Handle(board))
+
+
+def job_of(store: Store, small: Dataset, **changed: Any) -> Job:
+    job = Job(
+        dataset=str(small.location),
+        sha256=small.sha256,
+        store=str(store.folder),
+        model="mlp-10-10",
+        seed=1,
+        full=False,
+        overrides={"epochs": 2},
+    )
+    return Job(**{**vars(job), **changed})
+
+
+def test_a_task_sends_back_what_it_made_and_keeps_nothing(
+    store: Store, small: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a fit on all images with its twin sent along, the fit alone; as one here would be."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "node"))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    (tmp_path / "node").mkdir()
+    board = _Board()
+    options = {"overrides": {"epochs": 2}, "seed": 1, "reads_test": False}
+    twin = fit_catalogue_model(store, small, "mlp-10-10", keep_model=False, **options)
+    reply = on_node(job_of(store, small, full=True, reads_test=False), store, board, pack([twin]))
+    assert (reply["status"], reply["reason"]) == ("ok", None)
+    assert not list((tmp_path / "node").iterdir())
+    assert [(number, event["epoch"]) for number, event in board.take()] == [(7, 1), (7, 2)]
+    assert board.take() == []
+    assert [run.folder for run in store.runs()] == [twin.folder]  # nothing is written here yet
+
+    (run,) = unpack(reply["runs"], store)
+    assert run.record.asked.full
+    here = open_store(tmp_path / "here", small)
+    expected = fit_catalogue_model(here, small, "mlp-10-10", full=True, **options)
+    assert expected.record.asked == run.record.asked
+    assert (run.folder / "model" / "weights.safetensors").read_bytes() == (
+        expected.folder / "model" / "weights.safetensors"
+    ).read_bytes()
+
+
+def test_limits_and_failures_come_back_as_they_are(store: Store, small: Dataset) -> None:
+    endless = job_of(store, small, overrides={"epochs": 1_000_000})
+    reply = on_node(endless, store, _Board(), pack([]), memory=100 * 2**20)
+    assert reply["status"] == "out-of-memory"
+    assert unpack(reply["runs"], store) == []
+
+
+def test_a_node_without_the_data_says_so(
+    store: Store, small: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = job_of(store, small, dataset="/nowhere")
+    reply = on_node(job, store, _Board(), pack([]))
+    assert reply["status"] == "failed"
+    assert f"doesn't have the data set {small.name} ({small.sha256[:8]})" in reply["reason"]
+    assert "\n" not in reply["reason"]
+
+
+def test_without_ray_one_sentence_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(UsageError, match="pip install"), placed("ray", Limits()):
+        pass
+
+
+COMPARE = [
+    *(sys.executable, "-m", "fittingroom.cli.main", "compare", "--dataset", str(SMALL)),
+    *("--models", "knn,mlp-256-256,mlp-10-10", "--seeds", "3", "--format", "json", "--json"),
+]
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A head that fits nothing and two nodes with a processor each, all on this machine."""
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    from ray.cluster_utils import Cluster
+
+    head = {"num_cpus": 0, "include_dashboard": False}
+    cluster = Cluster(initialize_head=True, head_node_args=head)
+    try:
+        cluster.workers = [cluster.add_node(num_cpus=1) for _ in range(2)]
+        yield cluster
+    finally:
+        cluster.shutdown()
+
+
+def fitting_on(node: Any) -> list[psutil.Process]:
+    """The child processes that fit on a node."""
+    (raylet,) = node.all_processes["raylet"]
+    below = psutil.Process(raylet.process.pid).children(recursive=True)
+    return [process for process in below if "fittingroom.bench.worker" in process.cmdline()]
+
+
+def wait_for(condition: Any) -> None:
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.1)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")  # what Ray's own code has to say
+def test_a_node_that_is_lost_costs_nothing_but_time(cluster: Any, tmp_path: Path) -> None:
+    started = subprocess.Popen(
+        [*COMPARE, "--on", "ray", "--runs", str(tmp_path / "ray")],
+        env={**os.environ, "RAY_ADDRESS": cluster.address},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    lost = cluster.workers[1]
+    wait_for(lambda: len(list(tmp_path.glob("ray/*/*/*/run.json"))) >= 2)
+    wait_for(lambda: fitting_on(lost))
+    (fitting,) = fitting_on(lost)
+    cluster.remove_node(lost, allow_graceful=False)
+    wait_for(lambda: not fitting.is_running() or fitting.status() == psutil.STATUS_ZOMBIE)
+    stdout, stderr = started.communicate(timeout=240)
+    assert started.returncode == 0, stderr
+    assert stdout.startswith("{"), stdout
+    assert "raylet" not in stderr
+
+    done = subprocess.run(
+        [*COMPARE, "--runs", str(tmp_path / "here")], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    on_ray, here = find_store(tmp_path / "ray").runs(), find_store(tmp_path / "here").runs()
+    assert len(on_ray) == 7
+    for one, other in zip(on_ray, here, strict=True):
+        assert one.record.asked == other.record.asked
+        assert one.test is not None
+        assert other.test is not None
+        np.testing.assert_array_equal(one.test.probabilities, other.test.probabilities)
+
+
+SCRIPT = """
+import json, sys
+from fittingroom.bench.executor import Job, Limits
+from fittingroom.bench.placement import placed
+
+jobs = [Job(**fields) for fields in json.loads(sys.argv[1])]
+with placed("ray", Limits()) as placement:
+    for job, outcome in placement.run(jobs, lambda job, event: event.get("epoch", 0) > 1):
+        print(json.dumps([job.model, outcome.status]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")
+def test_a_job_may_be_ended_before_its_last_epoch(
+    cluster: Any, store: Store, small: Dataset
+) -> None:
+    endless = job_of(store, small, overrides={"epochs": 1_000_000})
+    jobs = [asdict(endless), asdict(job_of(store, small, model="knn", overrides={}))]
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, json.dumps(jobs)],
+        env={**os.environ, "RAY_ADDRESS": cluster.address},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    outcomes = dict(json.loads(line) for line in done.stdout.splitlines())
+    assert outcomes == {"mlp-10-10": "interrupted", "knn": "ok"}
+    wait_for(lambda: not any(fitting_on(node) for node in cluster.workers))
+    assert [run.record.asked.model for run in store.runs()] == ["knn"]
+
+
+@pytest.mark.slow
+def test_no_cluster_is_one_sentence(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [*COMPARE, "--on", "ray://127.0.0.1:9", "--runs", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "fittingroom: no Ray cluster at ray://127.0.0.1:9" in done.stderr
+    assert "Traceback" not in done.stderr

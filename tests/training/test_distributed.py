@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from fittingroom.errors import UsageError
+from fittingroom.nets.cnn import CNN, NormalizedCNN
+from fittingroom.training.distributed import ALONE, Group, current, refuse_unshareable
+from fittingroom.training.recipe import Recipe
+
+SMALL = Path(__file__).parents[1] / "data" / "fashion-mnist-small"
+
+SCRIPT = """
+import contextlib, json, sys
+from pathlib import Path
+
+import torch
+from fittingroom.data.sources import load_dataset
+from fittingroom.errors import TrainingError
+from fittingroom.nets.cnn import CNN
+from fittingroom.training.checkpoint import Checkpoint
+from fittingroom.training.distributed import ALONE, PeerError, current, joined
+from fittingroom.training.loop import train
+from fittingroom.training.recipe import Recipe
+
+small, folder = load_dataset(sys.argv[1]), Path(sys.argv[2])
+X = torch.from_numpy(small.train.images[:602].copy())
+y = torch.from_numpy(small.train.labels[:602].copy())
+
+def trained(recipe, checkpoint=None, on_epoch=None, dropout=None):
+    torch.manual_seed(0)
+    net = CNN(features=(4, "pool"), hidden=(16,), dropout=dropout)
+    result = train(
+        net, X[:402], y[:402], recipe, validation=(X[402:], y[402:]), seed=3,
+        mirror_keeps_class=True, checkpoint=checkpoint, on_epoch=on_epoch,
+    )
+    weights = [round(float(w.double().abs().sum()), 12) for w in net.parameters()]
+    figures = [(e.train_loss, e.train_accuracy, e.validation_loss, e.validation_accuracy)
+               for e in result.history]
+    return {"figures": figures, "weights": weights, "kept": result.kept_epoch}
+
+def stop(epoch, epochs):
+    if epoch.epoch == 2:
+        raise KeyboardInterrupt
+
+# 402 images in batches of 50: the last one has fewer images than there are processes.
+common = dict(epochs=3, batch_size=50, device="cpu", precision="float32")
+sgd = Recipe(optimizer="sgd", learning_rate=0.1, momentum=0.9, nesterov=True, averaging=0.9,
+             augmentation="crop-erase", schedule="one-cycle", **common)
+adam = Recipe(keep="best-loss", label_smoothing=0.1, **common)
+told = {}
+alone = len(sys.argv) > 3
+with contextlib.nullcontext(ALONE) if alone else joined() as group:
+    told["sgd"], told["adam"] = trained(sgd), trained(adam)
+    if not alone:
+        told["dropout"] = trained(adam, dropout=(0.5,))
+        file = folder / "checkpoint.safetensors"
+        with contextlib.suppress(KeyboardInterrupt):
+            trained(adam, Checkpoint(file, interval=0), stop, dropout=(0.5,))
+        torch.distributed.barrier()  # the first one has written
+        again = []
+        told["resumed"] = trained(
+            adam, Checkpoint(file), lambda epoch, _: again.append(epoch.epoch), dropout=(0.5,)
+        )
+        told["again"] = again
+told["after"] = current() is ALONE
+(folder / f"{group.rank}of{group.size}.json").write_text(json.dumps(told))
+"""
+
+FAILING = """
+import sys
+from pathlib import Path
+from fittingroom.errors import TrainingError
+from fittingroom.training.distributed import PeerError, joined
+
+try:
+    with joined() as group:
+        if group.rank == 1:
+            raise TrainingError("its own reason")
+        group.agreed([1.0])
+        group.gathered(__import__("torch").zeros(1, 1), 2)
+except Exception as error:
+    (Path(sys.argv[1]) / f"{group.rank}.txt").write_text(f"{type(error).__name__}: {error}")
+    sys.exit(1)
+"""
+
+
+def start(folder: Path, script: str, processes: int, *arguments: str) -> int:
+    (folder / "script.py").write_text(script)
+    launch = [sys.executable]
+    if processes > 1:
+        launch += ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+    done = subprocess.run(
+        [*launch, str(folder / "script.py"), *arguments],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    """What one process and each of three tell of the same trainings."""
+    folder = tmp_path_factory.mktemp("told")
+    assert start(folder, SCRIPT, 1, str(SMALL), str(folder), "alone") == 0
+    assert start(folder, SCRIPT, 3, str(SMALL), str(folder)) == 0
+    return {path.stem: json.loads(path.read_text()) for path in folder.glob("*.json")}
+
+
+@pytest.mark.parametrize("recipe", ["sgd", "adam"])
+def test_several_processes_train_as_one_does(told: dict[str, Any], recipe: str) -> None:
+    """The same loss curve and weights but for rounding, and the same to the bit in all of them."""
+    alone, first = told["0of1"][recipe], told["0of3"][recipe]
+    assert first == told["1of3"][recipe] == told["2of3"][recipe]
+    assert first["kept"] == alone["kept"]
+    for one, several in zip(alone["figures"], first["figures"], strict=True):
+        assert several == pytest.approx(one, rel=1e-4)
+    assert first["weights"] == pytest.approx(alone["weights"], rel=1e-4)
+
+
+def test_several_processes_go_on_from_a_checkpoint_to_the_same_bits(told: dict[str, Any]) -> None:
+    for rank in range(3):
+        assert told[f"{rank}of3"]["resumed"] == told["0of3"]["dropout"]
+        assert told[f"{rank}of3"]["again"] == [3]
+        assert told[f"{rank}of3"]["after"]
+
+
+def test_of_a_failure_only_the_process_that_failed_tells(tmp_path: Path) -> None:
+    assert start(tmp_path, FAILING, 2, str(tmp_path)) != 0
+    assert (tmp_path / "1.txt").read_text() == "TrainingError: its own reason"
+    other = tmp_path / "0.txt"  # which torchrun may have ended before it could write
+    assert not other.exists() or other.read_text() == "PeerError: another process failed."
+
+
+def test_a_batch_is_shared_out_evenly_and_wholly() -> None:
+    for size in (1, 2, 3, 7):
+        for n in (1, 2, 50, 51):
+            bounds = Group(size=size).bounds(n)
+            assert [bounds[0][0], bounds[-1][1], len(bounds)] == [0, n, size]
+            assert all(a[1] == b[0] for a, b in pairwise(bounds))
+            parts = [stop - start for start, stop in bounds]
+            assert max(parts) - min(parts) <= 1
+
+
+def test_processes_draw_different_masks_and_one_alone_goes_on() -> None:
+    def drawn(group: Group, epoch: int) -> float:
+        torch.manual_seed(1)
+        group.seed_epoch(5, epoch)
+        return torch.rand(1).item()
+
+    several = {drawn(Group(rank, 3), epoch) for rank in range(3) for epoch in (1, 2)}
+    assert len(several) == 6
+    assert drawn(ALONE, 1) == drawn(ALONE, 2)
+    assert current() is ALONE
+
+
+def test_what_looks_at_a_whole_batch_is_refused() -> None:
+    refuse_unshareable(CNN(), Recipe(augmentation="crop-flip"))
+    with pytest.raises(UsageError, match="batch norm"):
+        refuse_unshareable(NormalizedCNN(), Recipe())
+    with pytest.raises(UsageError, match="batch norm"):
+        refuse_unshareable(nn.Sequential(nn.Flatten(), nn.BatchNorm1d(784)), Recipe())
+    with pytest.raises(UsageError, match="mixes the images"):
+        refuse_unshareable(CNN(), Recipe(augmentation="photo"))
+
+
+def test_each_process_has_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "set_device", lambda device: None)
+    cpu, cuda = torch.device("cpu"), torch.device("cuda")
+    assert Group(3, 4, local_rank=1).device(cuda) == torch.device("cuda", 1)
+    assert Group(3, 4, local_rank=1).device(cpu) == cpu
+    assert ALONE.device(cuda) == cuda
