@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from fittingroom.data.dataset import Dataset
+
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 SMALL = Path(__file__).parents[1] / "data" / "fashion-mnist-small"
 ARGUMENTS = ("compare", "--models", "knn,mlp-256-256", "--seeds", "2", "--dataset", str(SMALL))
@@ -62,3 +64,41 @@ def test_predictions_made_elsewhere_join_the_table(run_cli: Cli, tmp_path: Path)
     assert [row["model"] for row in board["rows"]] == ["knn", "theirs"]
     assert board["rows"][1]["rank"] == 2
     assert board["test_reads"] == 2
+
+
+def test_two_data_sets_side_by_side(run_cli: Cli, tmp_path: Path, small: Dataset) -> None:
+    half = slice(None, None, 2)
+    Dataset.from_arrays(
+        small.train.images[half],
+        small.train.labels[half],
+        255 - small.test.images,
+        small.test.labels,
+        name="negatives",
+    ).write_idx(tmp_path / "negatives")
+    both = ("--dataset", str(SMALL), "-d", "negatives")
+    asked = ("compare", "--models", "knn,logistic", *both, "--format", "html,md,csv")
+    result = run_cli(*asked)
+    assert result.returncode == 0, result.stderr
+    lines = result.stdout.splitlines()
+    assert lines[0].split()[0] == "model"
+    assert {line.split()[0] for line in lines[1:3]} == {"knn", "logistic"}
+    assert "Kendall's tau" in lines[4]
+    for suffix in ("json", "html", "md", "csv"):
+        assert f"runs/side-by-side.{suffix}" in result.stderr
+        assert (tmp_path / "runs" / f"side-by-side.{suffix}").exists()
+    assert "fittingroom compare" in (tmp_path / "runs" / "side-by-side.html").read_text()
+
+    again = run_cli(*asked, "--json")
+    assert again.stderr.count("already saved") == 4
+    found = json.loads(again.stdout)
+    assert found["schema_version"] == 1
+    boards = [json.loads(p.read_text()) for p in tmp_path.glob("runs/*/leaderboard.json")]
+    assert len(boards) == 2
+    assert all(board in found["leaderboards"] for board in boards)
+    assert [on["dataset"] for on in found["models"][0]["on"]][1] == "negatives"
+
+
+def test_a_data_set_named_twice_is_refused(run_cli: Cli) -> None:
+    result = run_cli("compare", "--models", "knn", "-d", str(SMALL), "-d", str(SMALL))
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "name it once" in result.stderr

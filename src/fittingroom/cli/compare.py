@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from fittingroom.cli.options import (
     FORMATS,
     RUNS,
-    DatasetOption,
     FormatOption,
     FullOption,
     JsonOption,
@@ -21,6 +20,10 @@ from fittingroom.cli.options import (
 )
 from fittingroom.errors import UsageError
 
+if TYPE_CHECKING:
+    from fittingroom.bench.leaderboard import Leaderboard
+    from fittingroom.data.dataset import Dataset
+
 
 def command(
     models: Annotated[
@@ -29,7 +32,12 @@ def command(
     suite: Annotated[
         str | None, typer.Option(help="quick (the default), published or all.")
     ] = None,
-    dataset: DatasetOption = "fashion-mnist",
+    datasets: Annotated[
+        list[str],
+        typer.Option(
+            "--dataset", "-d", help="A name (fashion-mnist, mnist) or a folder; several to compare."
+        ),
+    ] = ["fashion-mnist"],  # noqa: B006 (typer reads it, and nobody writes it)
     seeds: Annotated[
         int, typer.Option(help="Fits of each model; a deterministic one is fitted once.")
     ] = 3,
@@ -45,7 +53,7 @@ def command(
     as_json: JsonOption = False,
 ) -> None:
     """Compare models: which is better, by how much, and how sure?"""
-    from fittingroom.models.catalog import MODELS, names_of
+    from fittingroom.models.catalog import names_of
 
     names = names_of(_asked(models, suite))
     chosen = parse_formats(formats)
@@ -55,34 +63,29 @@ def command(
     if seeds < 1:
         raise UsageError(f"--seeds is {seeds}; at least 1 is needed.")
 
-    from fittingroom.bench.compare import compare
-    from fittingroom.cli.progress import ProgressDisplay
-    from fittingroom.cli.show import show_comparison, show_plan
-    from fittingroom.data.sources import load_dataset
+    from fittingroom.cli.show import show_comparison, show_side_by_side
     from fittingroom.runs.store import open_store
 
-    loaded = load_dataset(dataset)
-    rows = [MODELS[name] for name in names]
-    plan: dict[str, tuple[int, float | None]] = {
-        r.name: (1 if r.deterministic else seeds, r.expected_seconds()) for r in rows
-    }
-    show_plan(loaded, plan, limit)
-    with ProgressDisplay(plan) as progress:
-        board = compare(
-            loaded,
+    loaded = _loaded(datasets)
+    boards = [
+        _compare(
+            data,
             names,
             seeds=seeds,
             full=full,
             runs=runs,
             time_limit=limit,
             memory_limit=memory,
-            keep_models=keep_models,  # type: ignore[arg-type]
-            command=typed_command(),
-            on_progress=progress,
+            keep_models=keep_models,
         )
-    store = open_store(runs, loaded)
-    show_comparison(store, loaded, formats=chosen, as_json=as_json)
-    if not board.complete:
+        for data in loaded
+    ]
+    stores = [open_store(runs, data) for data in loaded]
+    if len(loaded) == 1:
+        show_comparison(stores[0], loaded[0], formats=chosen, as_json=as_json)
+    else:
+        show_side_by_side(runs, [*zip(stores, loaded, strict=True)], chosen, as_json=as_json)
+    if not all(board.complete for board in boards):
         raise typer.Exit(1)
 
 
@@ -92,3 +95,36 @@ def _asked(models: str | None, suite: str | None) -> list[str] | str:
     if suite is not None:
         raise UsageError("give --models or --suite, not both.")
     return [name.strip() for name in models.split(",") if name.strip()]
+
+
+def _loaded(names: list[str]) -> list[Dataset]:
+    """The data sets, each found before anything is fitted."""
+    from fittingroom.data.sources import load_dataset
+
+    loaded = [load_dataset(name) for name in names]
+    for position, data in enumerate(loaded):
+        if data.sha256 in {other.sha256 for other in loaded[:position]}:
+            raise UsageError(
+                f"{names[position]!r} holds what another --dataset does; name it once."
+            )
+    return loaded
+
+
+def _compare(
+    dataset: Dataset, names: tuple[str, ...], *, seeds: int, **options: Any
+) -> Leaderboard:
+    """Fit and rank on one data set, and show how that goes on."""
+    from fittingroom.bench.compare import compare
+    from fittingroom.cli.progress import ProgressDisplay
+    from fittingroom.cli.show import show_plan
+    from fittingroom.models.catalog import MODELS
+
+    rows = [MODELS[name] for name in names]
+    plan: dict[str, tuple[int, float | None]] = {
+        r.name: (1 if r.deterministic else seeds, r.expected_seconds()) for r in rows
+    }
+    show_plan(dataset, plan, options["time_limit"])
+    with ProgressDisplay(plan) as progress:
+        return compare(
+            dataset, names, seeds=seeds, command=typed_command(), on_progress=progress, **options
+        )
