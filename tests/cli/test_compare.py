@@ -102,3 +102,29 @@ def test_a_data_set_named_twice_is_refused(run_cli: Cli) -> None:
     result = run_cli("compare", "--models", "knn", "-d", str(SMALL), "-d", str(SMALL))
     assert (result.returncode, result.stdout) == (2, "")
     assert "name it once" in result.stderr
+
+
+def test_the_makers_benchmark_in_part(run_cli: Cli, tmp_path: Path) -> None:
+    asked = ("compare", "--suite", "zalando", "--dataset", str(SMALL), "--seeds", "1")
+    models = ("--models", "zalando-gaussian-nb,zalando-extra-tree")
+    result = run_cli(*asked, *models, "--format", "html,md,csv")
+    assert result.returncode == 0, result.stderr
+    lines = [line.split() for line in result.stdout.splitlines()]
+    assert lines[0][:3] == ["classifier", "points", "fitted"]
+    assert [lines[n][:3] for n in (1, 2)] == [
+        ["zalando-gaussian-nb", "1", "1"],
+        ["zalando-extra-tree", "12", "12"],
+    ]
+    assert len(lines[1:15]) == 14
+    assert "13 points, then up to 2 fits of what is chosen" in result.stderr
+    assert "Still to do: zalando-decision-tree" in result.stdout
+    assert "zalando-gaussian-process, 2 impractical" in result.stdout
+    for name in ("zalando.json", "zalando.html", "zalando.md", "zalando.csv", "report.html"):
+        assert list(tmp_path.glob(f"runs/*/{name}")), name
+
+    again = run_cli(*asked, *models, "--format", "json", "--json")
+    assert again.stderr.count("already saved") == 13 + 2
+    found = json.loads(again.stdout)
+    (file,) = tmp_path.glob("runs/*/zalando.json")
+    assert found == json.loads(file.read_text())
+    assert len(found["leaderboard"]["rows"]) == 2

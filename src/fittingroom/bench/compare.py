@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
@@ -21,11 +22,18 @@ from fittingroom.data.dataset import Dataset
 from fittingroom.data.sources import load_dataset
 from fittingroom.data.splits import validation_split
 from fittingroom.errors import FittingroomError, NotFiniteError, UsageError
-from fittingroom.models.catalog import ALIASES, MODELS, make_classifier, names_of, row_of
+from fittingroom.models.catalog import (
+    ALIASES,
+    BASELINES,
+    MODELS,
+    make_classifier,
+    names_of,
+    row_of,
+)
 from fittingroom.models.network import NetworkClassifier
 from fittingroom.runs.asked import Asked, asked_of
 from fittingroom.runs.fit import fit_run
-from fittingroom.runs.run import Run
+from fittingroom.runs.run import Run, label
 from fittingroom.runs.store import Store, check_model_name, open_store
 
 KeepModels = Literal["all", "best", "none"]
@@ -33,25 +41,36 @@ KeepModels = Literal["all", "best", "none"]
 
 @dataclass(frozen=True, kw_only=True)
 class Entrant:
-    """A model that takes part: a row of the catalogue, or an estimator of the caller's own."""
+    """A model that takes part: a row of the catalogue, or an estimator of the caller's own.
+
+    `overrides` replace parameters of the row.
+    """
 
     name: str
     own: BaseEstimator | None = None
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def label(self) -> str:
+        """Its name in the table."""
+        return label(self.name, self.overrides)
 
     @property
     def deterministic(self) -> bool:
         if self.own is None:
-            return MODELS[self.name].deterministic
+            return row_of(self.name).deterministic
         return not _random_states(self.own)
 
     @property
     def seconds(self) -> float | None:
         """Expected seconds of one fit on the catalogue's reference machine, None if unknown."""
-        return None if self.own is not None else MODELS[self.name].expected_seconds()
+        if self.own is not None or self.overrides:
+            return None
+        return row_of(self.name).expected_seconds()
 
     def classifier(self, dataset: Dataset, seed: int) -> BaseEstimator:
         if self.own is None:
-            return make_classifier(self.name, dataset=dataset, random_state=seed)
+            return make_classifier(self.name, dataset=dataset, random_state=seed, **self.overrides)
         own = clone(self.own).set_params(**dict.fromkeys(_random_states(self.own), seed))
         if isinstance(own, NetworkClassifier):
             own.set_params(
@@ -66,7 +85,7 @@ class Entrant:
 
 def compare(
     dataset: Dataset | str | Path,
-    models: Sequence[str] | Mapping[str, Any] | str = "quick",
+    models: Sequence[str | Entrant] | Mapping[str, Any] | str = "quick",
     *,
     seeds: int = 3,
     full: bool = False,
@@ -88,7 +107,8 @@ def compare(
     dataset
         A data set, a name of the catalogue, or a folder.
     models
-        Names of the catalogue; the name of a suite; or your own by name: a scikit-learn
+        Names of the catalogue or rows of it with other parameters (:class:`Entrant`); the name
+        of a suite; or your own by name: a scikit-learn
         classifier that takes (n, height * width) pixels in 0..255, a `torch.nn.Module` that takes
         (batch, 1, height, width) floats in 0..1 and gives logits, or a name of the catalogue.
     seeds
@@ -126,8 +146,7 @@ def compare(
     plan = _Plan(dataset, store, entrants, seeds, full, on_progress or (lambda _: None))
     plan.save(command)
     limits = Limits(seconds=time_limit, memory=memory_limit)
-    with TemporaryDirectory(prefix="fittingroom-") as folder:
-        location = dataset.location or _written(dataset, Path(folder))
+    with located(dataset) as location:
         for position, entrant in enumerate(entrants):
             entry = plan.entries[position]
             plan.entries[position] = _fit_entrant(
@@ -157,7 +176,7 @@ class _Plan:
         self.entries = [
             Entry.of(
                 entrant.asked(dataset, 0, full),
-                label=entrant.name,
+                label=entrant.label,
                 seeds=(0,) if entrant.deterministic else tuple(range(seeds)),
                 deterministic=entrant.deterministic,
                 trained_on=trained_on,
@@ -173,7 +192,7 @@ class _Plan:
         self._tell(
             Progress(
                 kind=kind,
-                model=entrant.name,
+                model=entrant.label,
                 seed=seed,
                 done=self.done,
                 total=self.total,
@@ -228,6 +247,7 @@ def _fit(
         model=entrant.name,
         seed=seed,
         full=plan.full,
+        overrides=dict(entrant.overrides),
         keep_model=keep_model,
     )
     return worker.run(job, on_epoch)
@@ -257,7 +277,7 @@ def _fit_own(plan: _Plan, entrant: Entrant, seed: int, on_epoch: Callable[..., N
     return Outcome(status="ok")
 
 
-def entrants_of(models: Sequence[str] | Mapping[str, Any] | str) -> list[Entrant]:
+def entrants_of(models: Sequence[str | Entrant] | Mapping[str, Any] | str) -> list[Entrant]:
     """Who takes part; `models` as in :func:`compare`.
 
     Raises
@@ -267,9 +287,10 @@ def entrants_of(models: Sequence[str] | Mapping[str, Any] | str) -> list[Entrant
     """
     if isinstance(models, Mapping) and models:
         return [_entrant(name, model) for name, model in models.items()]
-    return [
-        Entrant(name=name) for name in names_of(models if isinstance(models, str) else [*models])
-    ]
+    if isinstance(models, str) or not models:
+        return [Entrant(name=name) for name in names_of(models if isinstance(models, str) else [])]
+    named = [m if isinstance(m, Entrant) else Entrant(name=row_of(m).name) for m in models]
+    return [*{entrant.label: entrant for entrant in named}.values()]
 
 
 def _entrant(name: str, model: Any) -> Entrant:
@@ -283,7 +304,7 @@ def _entrant(name: str, model: Any) -> Entrant:
             f"{name!r} is a {type(model).__name__}; give a scikit-learn classifier, a torch "
             "module or a name of the catalogue."
         )
-    if name in MODELS or name in ALIASES:
+    if name in (*MODELS, *ALIASES, *BASELINES):
         raise UsageError(f"{name!r} is a model of the catalogue; give yours another name.")
     return Entrant(name=name, own=model)
 
@@ -300,17 +321,22 @@ def _too_long(expected: float, limit: float) -> str:
     )
 
 
-def _written(dataset: Dataset, folder: Path) -> Path:
-    dataset.write_idx(folder)
-    return folder
+@contextmanager
+def located(dataset: Dataset) -> Iterator[Path]:
+    """A folder that a child process reads the data set from: its own, or one for the time being."""
+    if dataset.location is not None:
+        yield dataset.location
+        return
+    with TemporaryDirectory(prefix="fittingroom-") as folder:
+        dataset.write_idx(Path(folder))
+        yield Path(folder)
 
 
 def _keep_best(store: Store, entries: Sequence[Entry], choose: np.ndarray) -> None:
     """Of each model keep the saved weights of one seed: the best on `choose`, never on test."""
 
     def accuracy(run: Run) -> float:
-        part = run.validation
-        return 0.0 if part is None else float(part.correct[np.isin(part.index, choose)].mean())
+        return 0.0 if run.validation is None else run.validation.accuracy_on(choose)
 
     for entry in entries:
         runs = [run for seed in entry.seeds if (run := store.get(entry.model, entry.key, seed))]

@@ -18,11 +18,14 @@ from fittingroom.cli.options import (
     parse_size,
     typed_command,
 )
-from fittingroom.errors import UsageError
+from fittingroom.errors import UnknownNameError, UsageError
 
 if TYPE_CHECKING:
     from fittingroom.bench.leaderboard import Leaderboard
     from fittingroom.data.dataset import Dataset
+
+#: A suite of grids, of which only what is chosen is compared.
+ZALANDO = "zalando"
 
 
 def command(
@@ -30,7 +33,7 @@ def command(
         str | None, typer.Option("--models", "-m", help="Names of models, separated by commas.")
     ] = None,
     suite: Annotated[
-        str | None, typer.Option(help="quick (the default), published or all.")
+        str | None, typer.Option(help="quick (the default), published, all or zalando.")
     ] = None,
     datasets: Annotated[
         list[str],
@@ -53,9 +56,7 @@ def command(
     as_json: JsonOption = False,
 ) -> None:
     """Compare models: which is better, by how much, and how sure?"""
-    from fittingroom.models.catalog import names_of
-
-    names = names_of(_asked(models, suite))
+    names = _names(models, suite)
     chosen = parse_formats(formats)
     limit, memory = parse_duration(time_limit), parse_size(memory_limit)
     if keep_models not in ("all", "best", "none"):
@@ -67,6 +68,18 @@ def command(
     from fittingroom.runs.store import open_store
 
     loaded = _loaded(datasets)
+    if suite == ZALANDO:
+        return _zalando(
+            loaded,
+            names,
+            chosen,
+            as_json,
+            seeds=seeds,
+            full=full,
+            runs=runs,
+            time_limit=limit,
+            memory_limit=memory,
+        )
     boards = [
         _compare(
             data,
@@ -87,14 +100,25 @@ def command(
         show_side_by_side(runs, [*zip(stores, loaded, strict=True)], chosen, as_json=as_json)
     if not all(board.complete for board in boards):
         raise typer.Exit(1)
+    return None
 
 
-def _asked(models: str | None, suite: str | None) -> list[str] | str:
-    if models is None:
-        return suite or "quick"
-    if suite is not None:
+def _names(models: str | None, suite: str | None) -> tuple[str, ...]:
+    """The models that are asked for; those of the suite zalando are only part of its points."""
+    from fittingroom.models.catalog import BASELINES, SUITES, names_of
+
+    listed = None if models is None else [name.strip() for name in models.split(",")]
+    named = None if listed is None else [name for name in listed if name]
+    if suite == ZALANDO:
+        for name in named or ():
+            if name not in BASELINES:
+                raise UnknownNameError(f"classifier of the suite {ZALANDO}", name, BASELINES)
+        return tuple(named or BASELINES)
+    if suite is not None and suite not in SUITES:
+        raise UnknownNameError("suite", suite, [*SUITES, ZALANDO])
+    if suite is not None and named is not None:
         raise UsageError("give --models or --suite, not both.")
-    return [name.strip() for name in models.split(",") if name.strip()]
+    return names_of(named if named is not None else suite or "quick")
 
 
 def _loaded(names: list[str]) -> list[Dataset]:
@@ -128,3 +152,33 @@ def _compare(
         return compare(
             dataset, names, seeds=seeds, command=typed_command(), on_progress=progress, **options
         )
+
+
+def _zalando(
+    loaded: list[Dataset],
+    names: tuple[str, ...],
+    formats: frozenset[str],
+    as_json: bool,
+    *,
+    seeds: int,
+    **options: Any,
+) -> None:
+    """Search the grids of the makers' benchmark and compare what is chosen."""
+    from fittingroom.bench.zalando import planned_runs, zalando
+    from fittingroom.cli.progress import ProgressDisplay
+    from fittingroom.cli.show import note, show_benchmark
+    from fittingroom.runs.store import open_store
+
+    if len(loaded) > 1:
+        raise UsageError(f"--suite {ZALANDO} takes one --dataset: on each it chooses others.")
+    dataset, plan = loaded[0], planned_runs(names, seeds)
+    note(f"{dataset.name} from {dataset.source}")
+    note(f"{plan['points'][0]} points, then up to {plan['chosen'][0]} fits of what is chosen")
+    with ProgressDisplay(plan) as progress:
+        found = zalando(
+            dataset, names, seeds=seeds, command=typed_command(), on_progress=progress, **options
+        )
+    store = open_store(options["runs"], dataset)
+    show_benchmark(store, dataset, found, formats, as_json=as_json)
+    if not found.complete:
+        raise typer.Exit(1)

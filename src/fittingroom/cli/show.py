@@ -12,6 +12,7 @@ from fittingroom.bench.cells import COLUMNS, NUMBERS, cells, duration
 
 if TYPE_CHECKING:
     from fittingroom.bench.leaderboard import Leaderboard
+    from fittingroom.bench.zalando import Benchmark
     from fittingroom.data.dataset import Dataset
     from fittingroom.runs.run import Run
     from fittingroom.runs.store import Store
@@ -136,6 +137,45 @@ def show_side_by_side(
         for text in notes(found):
             say(f"Note: {text}")
     note_files([file for _, of_board in written for file in of_board] + files)
+
+
+def show_benchmark(
+    store: Store,
+    dataset: Dataset,
+    found: Benchmark,
+    formats: Collection[str],
+    *,
+    as_json: bool,
+) -> None:
+    """Write the files of the makers' benchmark and of its leaderboard, print what was chosen."""
+    from fittingroom.bench.zalando import COLUMNS as GRID_COLUMNS
+    from fittingroom.bench.zalando import FILE
+    from fittingroom.bench.zalando import NUMBERS as GRID_NUMBERS
+    from fittingroom.reporting.words import summary
+    from fittingroom.reporting.zalando_page import (
+        benchmark_markdown,
+        left_out,
+        points_csv,
+        render_benchmark,
+    )
+
+    board, files = write_comparison(store, dataset, formats)
+    texts = {}
+    if "md" in formats:
+        texts["zalando.md"] = benchmark_markdown(found)
+    if "csv" in formats:
+        texts["zalando.csv"] = points_csv(found)
+    if "html" in formats:
+        texts["zalando.html"] = render_benchmark(found)
+    files += [store.folder / FILE, *(store.write_text(n, text) for n, text in texts.items())]
+    if as_json:
+        say(found.to_json().rstrip())
+    else:
+        say(f"{table(GRID_COLUMNS, found.cells, GRID_NUMBERS)}\n")
+        say(f"Chosen on validation images alone; of what was chosen: {summary(board)}")
+        for text in [*left_out(found), *(f"Note: {text}" for text in board.notes)]:
+            say(text)
+    note_files(files)
 
 
 def note_files(files: Iterable[Path]) -> None:
