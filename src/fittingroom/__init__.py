@@ -11,13 +11,22 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fittingroom.bench.compare import compare
+    from fittingroom.bench.side_by_side import side_by_side
     from fittingroom.bundles.bundle import load
     from fittingroom.data.dataset import Dataset
     from fittingroom.data.sources import load_dataset
     from fittingroom.models.catalog import make_classifier
     from fittingroom.reporting.report import report
 
-__all__ = ["Dataset", "compare", "load", "load_dataset", "make_classifier", "report"]
+__all__ = [
+    "Dataset",
+    "compare",
+    "load",
+    "load_dataset",
+    "make_classifier",
+    "report",
+    "side_by_side",
+]
 
 # Imported when first asked for: scikit-learn and torch take seconds that `--help` shouldn't.
 _HOMES = {
@@ -27,6 +36,7 @@ _HOMES = {
     "load_dataset": "fittingroom.data.sources",
     "make_classifier": "fittingroom.models.catalog",
     "report": "fittingroom.reporting.report",
+    "side_by_side": "fittingroom.bench.side_by_side",
 }
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from fittingroom.data.dataset import Dataset
+
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 SMALL = Path(__file__).parents[1] / "data" / "fashion-mnist-small"
 ARGUMENTS = ("compare", "--models", "knn,mlp-256-256", "--seeds", "2", "--dataset", str(SMALL))
@@ -69,3 +71,67 @@ def test_a_wrong_place_is_wrong_usage(run_cli: Cli, tmp_path: Path) -> None:
     assert result.returncode == 2
     assert "--on takes local:N" in result.stderr
     assert not (tmp_path / "runs").exists()
+
+
+def test_two_data_sets_side_by_side(run_cli: Cli, tmp_path: Path, small: Dataset) -> None:
+    half = slice(None, None, 2)
+    Dataset.from_arrays(
+        small.train.images[half],
+        small.train.labels[half],
+        255 - small.test.images,
+        small.test.labels,
+        name="negatives",
+    ).write_idx(tmp_path / "negatives")
+    both = ("--dataset", str(SMALL), "-d", "negatives")
+    asked = ("compare", "--models", "knn,logistic", *both, "--format", "html,md,csv")
+    result = run_cli(*asked)
+    assert result.returncode == 0, result.stderr
+    lines = result.stdout.splitlines()
+    assert lines[0].split()[0] == "model"
+    assert {line.split()[0] for line in lines[1:3]} == {"knn", "logistic"}
+    assert "Kendall's tau" in lines[4]
+    for suffix in ("json", "html", "md", "csv"):
+        assert f"runs/side-by-side.{suffix}" in result.stderr
+        assert (tmp_path / "runs" / f"side-by-side.{suffix}").exists()
+    assert "fittingroom compare" in (tmp_path / "runs" / "side-by-side.html").read_text()
+
+    again = run_cli(*asked, "--json")
+    assert again.stderr.count("already saved") == 4
+    found = json.loads(again.stdout)
+    assert found["schema_version"] == 1
+    boards = [json.loads(p.read_text()) for p in tmp_path.glob("runs/*/leaderboard.json")]
+    assert len(boards) == 2
+    assert all(board in found["leaderboards"] for board in boards)
+    assert [on["dataset"] for on in found["models"][0]["on"]][1] == "negatives"
+
+
+def test_a_data_set_named_twice_is_refused(run_cli: Cli) -> None:
+    result = run_cli("compare", "--models", "knn", "-d", str(SMALL), "-d", str(SMALL))
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "name it once" in result.stderr
+
+
+def test_the_makers_benchmark_in_part(run_cli: Cli, tmp_path: Path) -> None:
+    asked = ("compare", "--suite", "zalando", "--dataset", str(SMALL), "--seeds", "1")
+    models = ("--models", "zalando-gaussian-nb,zalando-extra-tree")
+    result = run_cli(*asked, *models, "--format", "html,md,csv")
+    assert result.returncode == 0, result.stderr
+    lines = [line.split() for line in result.stdout.splitlines()]
+    assert lines[0][:3] == ["classifier", "points", "fitted"]
+    assert [lines[n][:3] for n in (1, 2)] == [
+        ["zalando-gaussian-nb", "1", "1"],
+        ["zalando-extra-tree", "12", "12"],
+    ]
+    assert len(lines[1:15]) == 14
+    assert "13 points, then up to 2 fits of what is chosen" in result.stderr
+    assert "Still to do: zalando-decision-tree" in result.stdout
+    assert "zalando-gaussian-process, 2 impractical" in result.stdout
+    for name in ("zalando.json", "zalando.html", "zalando.md", "zalando.csv", "report.html"):
+        assert list(tmp_path.glob(f"runs/*/{name}")), name
+
+    again = run_cli(*asked, *models, "--format", "json", "--json")
+    assert again.stderr.count("already saved") == 13 + 2
+    found = json.loads(again.stdout)
+    (file,) = tmp_path.glob("runs/*/zalando.json")
+    assert found == json.loads(file.read_text())
+    assert len(found["leaderboard"]["rows"]) == 2

@@ -12,6 +12,7 @@ from fittingroom.errors import InputError
 from fittingroom.evaluation.intervals import (
     Interval,
     accuracy_interval,
+    independent_interval,
     paired_interval,
     standard_error,
     wilson,
@@ -190,3 +191,19 @@ def test_identical_predictions_give_an_interval_of_nothing():
 def test_paired_interval_refuses_impossible_counts(only_a, only_b, n):
     with pytest.raises(InputError, match="give counts"):
         paired_interval(only_a, only_b, n)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "low", "high"),
+    [  # Newcombe 1998, Statistics in Medicine 17:873-890, table II, method 10
+        ((56, 70), (48, 80), 0.0524, 0.3339),
+        ((9, 10), (3, 10), 0.1705, 0.8090),
+        ((10, 10), (0, 20), 0.6791, 1.0000),
+    ],
+)
+def test_the_interval_of_an_independent_difference_as_published(first, second, low, high):
+    shares = [(count / n, wilson(count, n)) for count, n in (first, second)]
+    found = independent_interval(*shares[0], *shares[1])
+    assert found.bounds == pytest.approx((low, high), abs=5e-5)
+    swapped = independent_interval(*shares[1], *shares[0])
+    assert swapped.bounds == pytest.approx((-high, -low), abs=5e-5)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
@@ -10,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from fittingroom.bench.comparison import Entry
-from fittingroom.bench.entrant import entrants_of
+from fittingroom.bench.entrant import Entrant, entrants_of
 from fittingroom.bench.executor import Limits
 from fittingroom.bench.leaderboard import Leaderboard, leaderboard
 from fittingroom.bench.place import HERE, Place
@@ -29,7 +30,7 @@ KeepModels = Literal["all", "best", "none"]
 
 def compare(
     dataset: Dataset | str | Path,
-    models: Sequence[str] | Mapping[str, Any] | str = "quick",
+    models: Sequence[str | Entrant] | Mapping[str, Any] | str = "quick",
     *,
     seeds: int = 3,
     full: bool = False,
@@ -52,7 +53,8 @@ def compare(
     dataset
         A data set, a name of the catalogue, or a folder.
     models
-        Names of the catalogue; the name of a suite; or your own by name: a scikit-learn
+        Names of the catalogue or rows of it with other parameters (:class:`Entrant`); the name
+        of a suite; or your own by name: a scikit-learn
         classifier that takes (n, height * width) pixels in 0..255, a `torch.nn.Module` that takes
         (batch, 1, height, width) floats in 0..1 and gives logits, or a name of the catalogue.
     seeds
@@ -103,26 +105,29 @@ def compare(
         on_progress=on_progress or (lambda _: None),
     )
     limits = Limits(seconds=time_limit, memory=memory_limit)
-    with TemporaryDirectory(prefix="fittingroom-") as folder:
-        location = dataset.location or _written(dataset, Path(folder))
-        with placed(on, limits) as placement:
-            plan.fit(placement, location, limits, keep_model=keep_models != "none")
+    with located(dataset) as location, placed(on, limits) as placement:
+        plan.fit(placement, location, limits, keep_model=keep_models != "none")
     if keep_models == "best":
         _keep_best(store, plan.entries, validation_split(dataset.train.labels).choose)
     return leaderboard(store)
 
 
-def _written(dataset: Dataset, folder: Path) -> Path:
-    dataset.write_idx(folder)
-    return folder
+@contextmanager
+def located(dataset: Dataset) -> Iterator[Path]:
+    """A folder that a child process reads the data set from: its own, or one for the time being."""
+    if dataset.location is not None:
+        yield dataset.location
+        return
+    with TemporaryDirectory(prefix="fittingroom-") as folder:
+        dataset.write_idx(Path(folder))
+        yield Path(folder)
 
 
 def _keep_best(store: Store, entries: Sequence[Entry], choose: np.ndarray) -> None:
     """Of each model keep the saved weights of one seed: the best on `choose`, never on test."""
 
     def accuracy(run: Run) -> float:
-        part = run.validation
-        return 0.0 if part is None else float(part.correct[np.isin(part.index, choose)].mean())
+        return 0.0 if run.validation is None else run.validation.accuracy_on(choose)
 
     for entry in entries:
         runs = [run for seed in entry.seeds if (run := store.get(entry.model, entry.key, seed))]

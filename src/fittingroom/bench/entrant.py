@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sklearn.base import BaseEstimator, clone
@@ -11,33 +11,52 @@ from torch import nn
 
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import UsageError
-from fittingroom.models.catalog import ALIASES, MODELS, make_classifier, names_of, row_of
+from fittingroom.models.catalog import (
+    ALIASES,
+    BASELINES,
+    MODELS,
+    make_classifier,
+    names_of,
+    row_of,
+)
 from fittingroom.models.network import NetworkClassifier
 from fittingroom.runs.asked import Asked, asked_of
+from fittingroom.runs.run import label
 from fittingroom.runs.store import check_model_name
 
 
 @dataclass(frozen=True, kw_only=True)
 class Entrant:
-    """A model that takes part: a row of the catalogue, or an estimator of the caller's own."""
+    """A model that takes part: a row of the catalogue, or an estimator of the caller's own.
+
+    `overrides` replace parameters of the row.
+    """
 
     name: str
     own: BaseEstimator | None = None
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def label(self) -> str:
+        """Its name in the table."""
+        return label(self.name, self.overrides)
 
     @property
     def deterministic(self) -> bool:
         if self.own is None:
-            return MODELS[self.name].deterministic
+            return row_of(self.name).deterministic
         return not _random_states(self.own)
 
     @property
     def seconds(self) -> float | None:
         """Expected seconds of one fit on the catalogue's reference machine, None if unknown."""
-        return None if self.own is not None else MODELS[self.name].expected_seconds()
+        if self.own is not None or self.overrides:
+            return None
+        return row_of(self.name).expected_seconds()
 
     def classifier(self, dataset: Dataset, seed: int) -> BaseEstimator:
         if self.own is None:
-            return make_classifier(self.name, dataset=dataset, random_state=seed)
+            return make_classifier(self.name, dataset=dataset, random_state=seed, **self.overrides)
         own = clone(self.own).set_params(**dict.fromkeys(_random_states(self.own), seed))
         if isinstance(own, NetworkClassifier):
             own.set_params(
@@ -50,7 +69,7 @@ class Entrant:
         return asked_of(classifier, self.name, dataset, full=full, reads_test=True, seed=seed)
 
 
-def entrants_of(models: Sequence[str] | Mapping[str, Any] | str) -> list[Entrant]:
+def entrants_of(models: Sequence[str | Entrant] | Mapping[str, Any] | str) -> list[Entrant]:
     """Who takes part; `models` as in :func:`compare`.
 
     Raises
@@ -60,9 +79,10 @@ def entrants_of(models: Sequence[str] | Mapping[str, Any] | str) -> list[Entrant
     """
     if isinstance(models, Mapping) and models:
         return [_entrant(name, model) for name, model in models.items()]
-    return [
-        Entrant(name=name) for name in names_of(models if isinstance(models, str) else [*models])
-    ]
+    if isinstance(models, str) or not models:
+        return [Entrant(name=name) for name in names_of(models if isinstance(models, str) else [])]
+    named = [m if isinstance(m, Entrant) else Entrant(name=row_of(m).name) for m in models]
+    return [*{entrant.label: entrant for entrant in named}.values()]
 
 
 def _entrant(name: str, model: Any) -> Entrant:
@@ -76,7 +96,7 @@ def _entrant(name: str, model: Any) -> Entrant:
             f"{name!r} is a {type(model).__name__}; give a scikit-learn classifier, a torch "
             "module or a name of the catalogue."
         )
-    if name in MODELS or name in ALIASES:
+    if name in (*MODELS, *ALIASES, *BASELINES):
         raise UsageError(f"{name!r} is a model of the catalogue; give yours another name.")
     return Entrant(name=name, own=model)
 

@@ -16,6 +16,7 @@ from fittingroom.data.dataset import Dataset
 from fittingroom.data.splits import validation_split
 from fittingroom.errors import FittingroomError, NotFiniteError
 from fittingroom.runs.fit import fit_run
+from fittingroom.runs.run import label
 from fittingroom.runs.store import Store
 
 
@@ -41,11 +42,11 @@ class Plan:
         train = dataset.train.labels
         trained_on = len(train) if full else len(validation_split(train).train)
         self._standings = {
-            entrant.name: _Standing(
+            entrant.label: _Standing(
                 entrant,
                 Entry.of(
                     entrant.asked(dataset, 0, full),
-                    label=entrant.name,
+                    label=entrant.label,
                     seeds=(0,) if entrant.deterministic else tuple(range(seeds)),
                     deterministic=entrant.deterministic,
                     trained_on=trained_on,
@@ -81,7 +82,7 @@ class Plan:
         jobs = self._jobs(location, limits.seconds, keep_model)
         for job, outcome in placement.run(jobs, self._on_event):
             self._at_once = placement.at_once
-            self._ended(self._standings[job.model], job.seed, outcome)
+            self._ended(self._standing(job), job.seed, outcome)
 
     def _jobs(self, location: Path, limit: float | None, keep_model: bool) -> Iterator[Job]:
         """The missing runs of the catalogue, each model's together."""
@@ -105,11 +106,15 @@ class Plan:
                         model=entrant.name,
                         seed=seed,
                         full=self._full,
+                        overrides=dict(entrant.overrides),
                         keep_model=keep_model,
                     )
 
     def _on_event(self, job: Job, event: Mapping[str, Any]) -> None:
-        self._tell(event["event"], self._standings[job.model].entrant, job.seed, **event)
+        self._tell(event["event"], self._standing(job).entrant, job.seed, **event)
+
+    def _standing(self, job: Job) -> _Standing:
+        return self._standings[label(job.model, job.overrides)]
 
     def _ended(self, standing: _Standing, seed: int, outcome: Outcome) -> None:
         standing.end(seed, outcome)
@@ -126,7 +131,7 @@ class Plan:
         self._on_progress(
             Progress(
                 kind=kind,
-                model=entrant.name,
+                model=entrant.label,
                 seed=seed,
                 done=total - left,
                 total=total,

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from fittingroom.cli.options import (
     FORMATS,
     RUNS,
-    DatasetOption,
     FormatOption,
     FullOption,
     JsonOption,
@@ -20,7 +19,14 @@ from fittingroom.cli.options import (
     parse_size,
     typed_command,
 )
-from fittingroom.errors import UsageError
+from fittingroom.errors import UnknownNameError, UsageError
+
+if TYPE_CHECKING:
+    from fittingroom.bench.leaderboard import Leaderboard
+    from fittingroom.data.dataset import Dataset
+
+#: A suite of grids, of which only what is chosen is compared.
+ZALANDO = "zalando"
 
 
 def command(
@@ -28,9 +34,14 @@ def command(
         str | None, typer.Option("--models", "-m", help="Names of models, separated by commas.")
     ] = None,
     suite: Annotated[
-        str | None, typer.Option(help="quick (the default), published or all.")
+        str | None, typer.Option(help="quick (the default), published, all or zalando.")
     ] = None,
-    dataset: DatasetOption = "fashion-mnist",
+    datasets: Annotated[
+        list[str],
+        typer.Option(
+            "--dataset", "-d", help="A name (fashion-mnist, mnist) or a folder; several to compare."
+        ),
+    ] = ["fashion-mnist"],  # noqa: B006 (typer reads it, and nobody writes it)
     seeds: Annotated[
         int, typer.Option(help="Fits of each model; a deterministic one is fitted once.")
     ] = 3,
@@ -48,9 +59,8 @@ def command(
 ) -> None:
     """Compare models: which is better, by how much, and how sure?"""
     from fittingroom.bench.place import Place
-    from fittingroom.models.catalog import MODELS, names_of
 
-    names = names_of(_asked(models, suite))
+    names = _names(models, suite)
     chosen = parse_formats(formats)
     limit, memory = parse_duration(time_limit), parse_size(memory_limit)
     if keep_models not in ("all", "best", "none"):
@@ -59,41 +69,122 @@ def command(
         raise UsageError(f"--seeds is {seeds}; at least 1 is needed.")
     Place.of(on)
 
-    from fittingroom.bench.compare import compare
-    from fittingroom.cli.progress import ProgressDisplay
-    from fittingroom.cli.show import show_comparison, show_plan
-    from fittingroom.data.sources import load_dataset
+    from fittingroom.cli.show import show_comparison, show_side_by_side
     from fittingroom.runs.store import open_store
 
-    loaded = load_dataset(dataset)
-    rows = [MODELS[name] for name in names]
-    plan: dict[str, tuple[int, float | None]] = {
-        r.name: (1 if r.deterministic else seeds, r.expected_seconds()) for r in rows
-    }
-    show_plan(loaded, plan, limit)
-    with ProgressDisplay(plan) as progress:
-        board = compare(
+    loaded = _loaded(datasets)
+    if suite == ZALANDO:
+        return _zalando(
             loaded,
+            names,
+            chosen,
+            as_json,
+            seeds=seeds,
+            full=full,
+            runs=runs,
+            time_limit=limit,
+            memory_limit=memory,
+        )
+    boards = [
+        _compare(
+            data,
             names,
             seeds=seeds,
             full=full,
             runs=runs,
             time_limit=limit,
             memory_limit=memory,
-            keep_models=keep_models,  # type: ignore[arg-type]
+            keep_models=keep_models,
             on=on,
-            command=typed_command(),
-            on_progress=progress,
         )
-    store = open_store(runs, loaded)
-    show_comparison(store, loaded, formats=chosen, as_json=as_json)
-    if not board.complete:
+        for data in loaded
+    ]
+    stores = [open_store(runs, data) for data in loaded]
+    if len(loaded) == 1:
+        show_comparison(stores[0], loaded[0], formats=chosen, as_json=as_json)
+    else:
+        show_side_by_side(runs, [*zip(stores, loaded, strict=True)], chosen, as_json=as_json)
+    if not all(board.complete for board in boards):
         raise typer.Exit(1)
+    return None
 
 
-def _asked(models: str | None, suite: str | None) -> list[str] | str:
-    if models is None:
-        return suite or "quick"
-    if suite is not None:
+def _names(models: str | None, suite: str | None) -> tuple[str, ...]:
+    """The models that are asked for; those of the suite zalando are only part of its points."""
+    from fittingroom.models.catalog import BASELINES, SUITES, names_of
+
+    listed = None if models is None else [name.strip() for name in models.split(",")]
+    named = None if listed is None else [name for name in listed if name]
+    if suite == ZALANDO:
+        for name in named or ():
+            if name not in BASELINES:
+                raise UnknownNameError(f"classifier of the suite {ZALANDO}", name, BASELINES)
+        return tuple(named or BASELINES)
+    if suite is not None and suite not in SUITES:
+        raise UnknownNameError("suite", suite, [*SUITES, ZALANDO])
+    if suite is not None and named is not None:
         raise UsageError("give --models or --suite, not both.")
-    return [name.strip() for name in models.split(",") if name.strip()]
+    return names_of(named if named is not None else suite or "quick")
+
+
+def _loaded(names: list[str]) -> list[Dataset]:
+    """The data sets, each found before anything is fitted."""
+    from fittingroom.data.sources import load_dataset
+
+    loaded = [load_dataset(name) for name in names]
+    for position, data in enumerate(loaded):
+        if data.sha256 in {other.sha256 for other in loaded[:position]}:
+            raise UsageError(
+                f"{names[position]!r} holds what another --dataset does; name it once."
+            )
+    return loaded
+
+
+def _compare(
+    dataset: Dataset, names: tuple[str, ...], *, seeds: int, **options: Any
+) -> Leaderboard:
+    """Fit and rank on one data set, and show how that goes on."""
+    from fittingroom.bench.compare import compare
+    from fittingroom.cli.progress import ProgressDisplay
+    from fittingroom.cli.show import show_plan
+    from fittingroom.models.catalog import MODELS
+
+    rows = [MODELS[name] for name in names]
+    plan: dict[str, tuple[int, float | None]] = {
+        r.name: (1 if r.deterministic else seeds, r.expected_seconds()) for r in rows
+    }
+    show_plan(dataset, plan, options["time_limit"])
+    with ProgressDisplay(plan) as progress:
+        return compare(
+            dataset, names, seeds=seeds, command=typed_command(), on_progress=progress, **options
+        )
+
+
+def _zalando(
+    loaded: list[Dataset],
+    names: tuple[str, ...],
+    formats: frozenset[str],
+    as_json: bool,
+    *,
+    seeds: int,
+    **options: Any,
+) -> None:
+    """Search the grids of the makers' benchmark and compare what is chosen."""
+    from fittingroom.bench.zalando import planned_runs, zalando
+    from fittingroom.cli.progress import ProgressDisplay
+    from fittingroom.cli.show import note, show_benchmark
+    from fittingroom.runs.store import open_store
+
+    if len(loaded) > 1:
+        raise UsageError(f"--suite {ZALANDO} takes one --dataset: on each it chooses others.")
+    dataset, plan = loaded[0], planned_runs(names, seeds)
+    note(f"{dataset.name} from {dataset.source}")
+    note(f"{plan['points'][0]} points, then up to {plan['chosen'][0]} fits of what is chosen")
+    with ProgressDisplay(plan) as progress:
+        found = zalando(
+            dataset, names, seeds=seeds, command=typed_command(), on_progress=progress, **options
+        )
+    store = open_store(options["runs"], dataset)
+    show_benchmark(store, dataset, found, formats, as_json=as_json)
+    if not found.complete:
+        raise typer.Exit(1)

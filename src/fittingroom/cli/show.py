@@ -12,6 +12,7 @@ from fittingroom.bench.cells import COLUMNS, NUMBERS, cells, duration
 
 if TYPE_CHECKING:
     from fittingroom.bench.leaderboard import Leaderboard
+    from fittingroom.bench.zalando import Benchmark
     from fittingroom.data.dataset import Dataset
     from fittingroom.runs.run import Run
     from fittingroom.runs.store import Store
@@ -61,9 +62,27 @@ def show_comparison(
     store: Store, dataset: Dataset | None, *, formats: Collection[str], as_json: bool
 ) -> Leaderboard:
     """Write the comparison's files, print its table, say where they are."""
+    from fittingroom.reporting.words import summary
+
+    board, files = write_comparison(store, dataset, formats)
+    if as_json:
+        say(board.to_json().rstrip())
+    else:
+        say(leaderboard_text(board))
+        say("")
+        say(summary(board))
+        for text in board.notes:
+            say(f"Note: {text}")
+    note_files(files)
+    return board
+
+
+def write_comparison(
+    store: Store, dataset: Dataset | None, formats: Collection[str]
+) -> tuple[Leaderboard, list[Path]]:
+    """Write the files of a store's comparison; the leaderboard, and where they are."""
     from fittingroom.bench.study import study
     from fittingroom.reporting.tables import csv_files, leaderboard_markdown
-    from fittingroom.reporting.words import summary
 
     found = study(store, dataset)
     board = found.board
@@ -78,17 +97,90 @@ def show_comparison(
         from fittingroom.reporting.report import Report
 
         texts["report.html"] = Report(found, dataset).html()
-    files = [store.write_text(name, text) for name, text in texts.items()]
+    return board, [store.write_text(name, text) for name, text in texts.items()]
+
+
+def show_side_by_side(
+    runs: Path,
+    compared: Sequence[tuple[Store, Dataset]],
+    formats: Collection[str],
+    *,
+    as_json: bool,
+) -> None:
+    """Write the files of several data sets' comparisons, and how their tables differ."""
+    from fittingroom.bench.side_by_side import side_by_side
+    from fittingroom.reporting.side_by_side import (
+        notes,
+        order_sentence,
+        render_side_by_side,
+        side_by_side_markdown,
+    )
+    from fittingroom.reporting.tables import csv_text
+    from fittingroom.runs.store import write_text
+
+    written = [write_comparison(store, dataset, formats) for store, dataset in compared]
+    found = side_by_side([board for board, _ in written])
+    texts = {"side-by-side.json": found.to_json()}
+    if "md" in formats:
+        texts["side-by-side.md"] = side_by_side_markdown(found)
+    if "csv" in formats:
+        texts["side-by-side.csv"] = csv_text(found.columns, found.cells)
+    if "html" in formats:
+        texts["side-by-side.html"] = render_side_by_side(found, found.boards[0].command)
+    files = [write_text(runs / name, text) for name, text in texts.items()]
     if as_json:
-        say(board.to_json().rstrip())
+        say(found.to_json().rstrip())
     else:
-        say(leaderboard_text(board))
-        say("")
-        say(summary(board))
-        for text in board.notes:
+        say(f"{table(found.columns, found.cells, found.columns[1:])}\n")
+        for sentence in map(order_sentence, found.orders):
+            say(sentence)
+        for text in notes(found):
             say(f"Note: {text}")
+    note_files([file for _, of_board in written for file in of_board] + files)
+
+
+def show_benchmark(
+    store: Store,
+    dataset: Dataset,
+    found: Benchmark,
+    formats: Collection[str],
+    *,
+    as_json: bool,
+) -> None:
+    """Write the files of the makers' benchmark and of its leaderboard, print what was chosen."""
+    from fittingroom.bench.zalando import COLUMNS as GRID_COLUMNS
+    from fittingroom.bench.zalando import FILE
+    from fittingroom.bench.zalando import NUMBERS as GRID_NUMBERS
+    from fittingroom.reporting.words import summary
+    from fittingroom.reporting.zalando_page import (
+        benchmark_markdown,
+        left_out,
+        points_csv,
+        render_benchmark,
+    )
+
+    board, files = write_comparison(store, dataset, formats)
+    texts = {}
+    if "md" in formats:
+        texts["zalando.md"] = benchmark_markdown(found)
+    if "csv" in formats:
+        texts["zalando.csv"] = points_csv(found)
+    if "html" in formats:
+        texts["zalando.html"] = render_benchmark(found)
+    files += [store.folder / FILE, *(store.write_text(n, text) for n, text in texts.items())]
+    if as_json:
+        say(found.to_json().rstrip())
+    else:
+        say(f"{table(GRID_COLUMNS, found.cells, GRID_NUMBERS)}\n")
+        say(f"Chosen on validation images alone; of what was chosen: {summary(board)}")
+        for text in [*left_out(found), *(f"Note: {text}" for text in board.notes)]:
+            say(text)
+    note_files(files)
+
+
+def note_files(files: Iterable[Path]) -> None:
+    """Say where files are."""
     note("\n" + "\n".join(str(short(file)) for file in files))
-    return board
 
 
 def leaderboard_text(board: Leaderboard) -> str:

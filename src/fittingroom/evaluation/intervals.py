@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import sqrt
+from math import hypot, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -162,6 +162,17 @@ def _tango_low(only_a: int, only_b: int, n: int, z: float) -> float:
     if excess(-1.0) <= 0:
         return -1.0
     return float(optimize.brentq(excess, -1.0, observed, xtol=1e-12))
+
+
+def independent_interval(a: float, of_a: Interval, b: float, of_b: Interval) -> Interval:
+    """Interval of a - b where each has its own from images of its own.
+
+    Each end takes the squares of the two distances that lead there (Newcombe 1998, Statistics in
+    Medicine 17:873-890, method 10, for Wilson's intervals; Zou and Donner 2008, 27:1693-1702, for
+    any).
+    """
+    below, above = hypot(a - of_a.low, of_b.high - b), hypot(of_a.high - a, b - of_b.low)
+    return Interval(a - b - below, a - b + above)
 
 
 def integer_variance(values: NDArray[np.int64]) -> float:

@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal
 
 from fittingroom.errors import UnknownNameError, UsageError
+from fittingroom.models.zalando_grid import GRIDS
 
 if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
@@ -34,6 +35,7 @@ class ModelRow:
     stock_seconds : the same without scikit-learn-intelex; None where that changes nothing
     deterministic : two fits with different seeds are equal
     parameters : numbers in a network for 28×28 images of ten classes
+    kept : a fitted one can be saved as a bundle
     """
 
     name: str
@@ -45,6 +47,7 @@ class ModelRow:
     stock_seconds: float | None = None
     deterministic: bool = False
     parameters: int | None = None
+    kept: bool = True
 
     @property
     def build(self) -> Callable[..., BaseEstimator]:
@@ -70,9 +73,10 @@ def row_of(name: str) -> ModelRow:
     UnknownNameError : there is none; the message proposes what is near
     """
     name = ALIASES.get(name, name)
-    if name not in MODELS:
-        raise UnknownNameError("model", name, [*MODELS, *ALIASES])
-    return MODELS[name]
+    row = MODELS.get(name) or BASELINES.get(name)
+    if row is None:
+        raise UnknownNameError("model", name, [*MODELS, *ALIASES, *BASELINES])
+    return row
 
 
 def names_of(models: Sequence[str] | str) -> tuple[str, ...]:
@@ -103,7 +107,7 @@ def make_classifier(
 
     Parameters
     ----------
-    name : a key of ``MODELS``
+    name : a key of ``MODELS`` or ``BASELINES``
     dataset : tells the images' shape, and whether a mirrored image keeps its class
     random_state : seed, for classifiers that draw lots
     parameters : replace those of the row's builder; for a network, also fields of its recipe
@@ -346,6 +350,20 @@ MODELS: dict[str, ModelRow] = {
         seconds=200_000,
         parameters=8_959_706,
     ),
+}
+
+#: The classifiers of the makers' own benchmark; a point of a grid is one with its parameters.
+BASELINES: dict[str, ModelRow] = {
+    grid.name: ModelRow(
+        name=grid.name,
+        family="classical",
+        builder=f"zalando.{grid.name.removeprefix('zalando-').replace('-', '_')}",
+        about=grid.about,
+        seconds=grid.seconds,
+        deterministic=grid.deterministic,
+        kept=False,
+    )
+    for grid in GRIDS
 }
 
 #: Other names of rows.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fittingroom.bench.cells import COLUMNS, NUMBERS, cells
@@ -17,13 +17,19 @@ if TYPE_CHECKING:
 
 def leaderboard_markdown(board: Leaderboard) -> str:
     """The table for a README, with the answer above it and the notes below."""
-    head = [_escaped(name) for name in COLUMNS]
-    rule = ["---:" if name in NUMBERS else "---" for name in COLUMNS]
-    rows = [[_escaped(cell) for cell in cells(row)] for row in board.rows]
-    lines = [f"| {' | '.join(line)} |" for line in (head, rule, *rows)]
     notes = "".join(f"\n{_escaped(note)}\n" for note in board.notes)
-    table = "\n".join(lines)
+    table = markdown_table(COLUMNS, [cells(row) for row in board.rows], NUMBERS)
     return f"{_escaped(summary(board))}\n\n{table}\n\n{_escaped(board.title)}\n{notes}"
+
+
+def markdown_table(
+    columns: Sequence[str], rows: Iterable[Sequence[str]], numbers: Collection[str]
+) -> str:
+    """Cells as a table that Markdown shows as they are; columns of numbers stand right."""
+    head = [_escaped(name) for name in columns]
+    rule = ["---:" if name in numbers else "---" for name in columns]
+    body = [[_escaped(cell) for cell in row] for row in rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in (head, rule, *body))
 
 
 def csv_files(study: Study) -> dict[str, str]:
@@ -31,15 +37,15 @@ def csv_files(study: Study) -> dict[str, str]:
     board = study.board
     names = board.class_names
     return {
-        "leaderboard.csv": _csv(_LEADERBOARD, (_leaderboard_line(row) for row in board.rows)),
-        "pairs.csv": _csv(
+        "leaderboard.csv": csv_text(_LEADERBOARD, (_leaderboard_line(row) for row in board.rows)),
+        "pairs.csv": csv_text(
             ("a", "b", "difference", "low", "high", "p", "p_holm", "only_a_right", "only_b_right"),
             (
                 (p.a, p.b, p.difference, *p.ci95, p.p, p.p_holm, p.only_a_right, p.only_b_right)
                 for p in board.pairs
             ),
         ),
-        "classes.csv": _csv(
+        "classes.csv": csv_text(
             ("model", "class", "precision", "recall", "f1", "images"),
             (
                 (model.model, row.name, row.precision, row.recall, row.f1, row.support)
@@ -47,7 +53,7 @@ def csv_files(study: Study) -> dict[str, str]:
                 for row in model.report.classes
             ),
         ),
-        "confusions.csv": _csv(
+        "confusions.csv": csv_text(
             ("model", "class", "predicted", "images"),
             (
                 (model.model, names[i], names[j], float(count))
@@ -85,7 +91,8 @@ def _scores(scores: Scores | None) -> Sequence[Any]:
     return of.accuracy, of.accuracy_sd, *of.ci95, of.macro_f1, of.log_loss
 
 
-def _csv(head: Sequence[str], lines: Iterable[Sequence[Any]]) -> str:
+def csv_text(head: Sequence[str], lines: Iterable[Sequence[Any]]) -> str:
+    """A CSV file's text; no cell is taken for a formula."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(head)

@@ -66,7 +66,7 @@ def fit_catalogue_model(
     reads_test
         Whether the run predicts the test split.
     keep_model
-        Whether the fitted model is saved.
+        Whether the fitted model is saved, if it is one that can be.
     on_epoch
         Called after each epoch of a network, with the number of epochs there will be at most.
 
@@ -83,6 +83,8 @@ def fit_catalogue_model(
     )
     if (saved := store.find(asked)) is not None:
         return saved
+    row = row_of(model)
+    keep_model = keep_model and row.kept
     twin = None
     if full and (keep_model or _chooses(classifier)):
         asked_twin = dataclasses.replace(asked, full=False)
@@ -101,8 +103,8 @@ def fit_catalogue_model(
         dataset,
         classifier,
         asked,
-        family=row_of(model).family,
-        deterministic=row_of(model).deterministic,
+        family=row.family,
+        deterministic=row.deterministic,
         overrides=overrides,
         twin=twin,
         keep_model=keep_model,

@@ -86,6 +86,10 @@ class Part:
         right: np.ndarray = self.probabilities.argmax(axis=1) == self.labels
         return right
 
+    def accuracy_on(self, positions: np.ndarray) -> float:
+        """The share that is right among the images at some positions of the split."""
+        return float(self.correct[np.isin(self.index, positions)].mean())
+
 
 @dataclass(frozen=True, eq=False)
 class Run:

@@ -1,0 +1,274 @@
+"""The benchmark of the data set's makers, with an honest choice: `compare --suite zalando`.
+
+Each point of its grids is fitted without the validation part and never sees the test split. Of each
+classifier the point that is best on `choose` is then fitted again and reads the test split, as a
+row of a leaderboard like any other.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fittingroom.bench.compare import compare, located
+from fittingroom.bench.entrant import Entrant
+from fittingroom.bench.executor import Limits, Outcome
+from fittingroom.bench.grid_search import GridSearch, Point, Search, progress_of
+from fittingroom.bench.leaderboard import Leaderboard, Row
+from fittingroom.bench.progress import OnProgress
+from fittingroom.data.dataset import Dataset
+from fittingroom.data.sources import load_dataset
+from fittingroom.errors import StoreError, TrainingError, UnknownNameError, UsageError
+from fittingroom.models.catalog import BASELINES
+from fittingroom.models.zalando_grid import GRIDS
+from fittingroom.runs.store import Store, open_store
+
+SCHEMA_VERSION = 1
+FILE = "zalando.json"
+
+COLUMNS = (
+    *("classifier", "points", "fitted", "not fitted", "chosen", "on choose"),
+    *("test accuracy", "95% interval", "rank"),
+)
+#: What became of points that have no figure, in a table.
+NOT_FITTED = {
+    "timeout": "too slow",
+    "out-of-memory": "too large",
+    "failed": "failed",
+    "nan": "not finite",
+    "impractical": "impractical",
+    "never-valid": "never valid",
+    "interrupted": "to do",
+}
+NUMBERS = frozenset({"points", "fitted", "on choose", "test accuracy", "rank"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Benchmark:
+    """The grids, and a leaderboard of the chosen points, None before they are compared."""
+
+    dataset_name: str
+    dataset_sha256: str
+    searches: tuple[Search, ...]
+    board: Leaderboard | None = None
+
+    def row_of(self, search: Search) -> Row | None:
+        """The leaderboard's row of a classifier's chosen point."""
+        chosen = search.chosen
+        if self.board is None or chosen is None:
+            return None
+        return next((row for row in self.board.rows if row.model == chosen.label), None)
+
+    @property
+    def complete(self) -> bool:
+        """Whether no fit failed. A limit that was reached is a result, not a failure."""
+        points = [point for search in self.searches for point in search.points]
+        wrong = any(point.status in ("failed", "nan") for point in points)
+        return not wrong and (self.board is None or self.board.complete)
+
+    @property
+    def cells(self) -> list[list[str]]:
+        """A line a classifier, a text for each of `COLUMNS`."""
+        return [_cells(search, self.row_of(search)) for search in self.searches]
+
+    def to_dict(self) -> dict[str, Any]:
+        """`zalando.json`."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "dataset": {"name": self.dataset_name, "sha256": self.dataset_sha256},
+            "classifiers": [self._classifier(search) for search in self.searches],
+            "leaderboard": self.board.to_dict() if self.board else None,
+        }
+
+    def to_json(self) -> str:
+        return json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n"
+
+    def _classifier(self, search: Search) -> dict[str, Any]:
+        chosen, row = search.chosen, self.row_of(search)
+        return {
+            "classifier": search.grid.name,
+            "written": search.grid.written,
+            "repaired": search.grid.repaired,
+            "counts": search.counts,
+            "chosen": chosen
+            and {
+                "model": chosen.label,
+                "parameters": dict(chosen.written),
+                "choose_accuracy": chosen.choose_accuracy,
+                "rank": row.rank if row else None,
+                "validation": row and row.validation and dataclasses.asdict(row.validation),
+                "test": row and row.test and dataclasses.asdict(row.test),
+            },
+            "points": [dataclasses.asdict(point) for point in search.points],
+        }
+
+
+def zalando(
+    dataset: Dataset | str | Path = "fashion-mnist",
+    classifiers: Sequence[str] | None = None,
+    *,
+    seeds: int = 3,
+    full: bool = False,
+    runs: Path | str = "runs",
+    time_limit: float | None = 600.0,
+    memory_limit: int | None = None,
+    command: str | None = None,
+    on_progress: OnProgress | None = None,
+) -> Benchmark:
+    """Search the grids of the makers' benchmark, then compare what was chosen.
+
+    Every point is fitted once, in a child process. What is saved is not fitted again, and what a
+    limit stopped is only under a looser one. The chosen points are fitted without a time limit.
+
+    Parameters
+    ----------
+    dataset : a data set, a name of the catalogue, or a folder
+    classifiers : names of `BASELINES` to work on now, or all; the others are shown as they stand
+    seeds : fits of each chosen point, each with the training images in an order of its own
+    full : train the chosen points on the validation part too
+    runs : the folder of saved runs
+    time_limit : seconds for the fit of one point with its predictions
+    memory_limit : bytes resident in the fitting process
+    command : to quote as the way to reproduce this
+    on_progress : called as the work goes on
+
+    Raises
+    ------
+    UnknownNameError, UsageError : no such classifier, fewer than one seed
+    TrainingError : nothing was chosen, since no point could be fitted
+    DataError, StoreError : the data can't be loaded, or the runs folder read or written
+    """
+    if seeds < 1:
+        raise UsageError(f"seeds is {seeds}; at least 1 is needed.")
+    wanted = check_classifiers(classifiers)
+    dataset = dataset if isinstance(dataset, Dataset) else load_dataset(dataset)
+    store = open_store(runs, dataset)
+    limits = Limits(seconds=time_limit, memory=memory_limit)
+    search = GridSearch(dataset, store, GRIDS, _stopped(store), limits)
+    tell = on_progress or (lambda _: None)
+    done = _search(dataset, store, search, wanted, seeds, tell)
+    entrants = [
+        Entrant(name=found.grid.name, overrides=found.chosen.parameters)
+        for found in search.searches
+        if found.chosen
+    ]
+    if not entrants:
+        raise TrainingError(
+            "no point of the grids could be fitted; perhaps the limits are too tight. "
+            f"{store.folder / FILE} has the reasons."
+        )
+    board = compare(
+        dataset,
+        entrants,
+        seeds=seeds,
+        full=full,
+        runs=runs,
+        memory_limit=memory_limit,
+        keep_models="none",
+        command=command,
+        on_progress=lambda step: tell(
+            dataclasses.replace(step, done=done + step.done, total=done + step.total)
+        ),
+    )
+    return _save(dataset, store, search, board)
+
+
+def check_classifiers(names: Sequence[str] | None) -> tuple[str, ...]:
+    """The classifiers of those names, each once, or all of the suite.
+
+    Raises
+    ------
+    UnknownNameError : the suite has no such classifier
+    """
+    for name in names or ():
+        if name not in BASELINES:
+            raise UnknownNameError("classifier of the suite zalando", name, BASELINES)
+    return tuple(dict.fromkeys(names or BASELINES))
+
+
+def planned_runs(classifiers: Sequence[str], seeds: int) -> dict[str, tuple[int, float | None]]:
+    """Runs at most by what they are for: the points to be tried, and the chosen ones."""
+    grids = [grid for grid in GRIDS if grid.name in classifiers and grid.impractical is None]
+    points = sum(not grid.never_valid(point) for grid in grids for point in grid.points)
+    chosen = sum(1 if grid.deterministic else seeds for grid in grids)
+    return {"points": (points, None), "chosen": (chosen, None)}
+
+
+def _cells(search: Search, row: Row | None) -> list[str]:
+    counts, chosen = search.counts, search.chosen
+    others = [f"{counts[status]} {name}" for status, name in NOT_FITTED.items() if status in counts]
+    head = [search.grid.name, str(counts["points"]), str(counts.get("ok", 0)), ", ".join(others)]
+    if chosen is None:
+        return [*head, *[""] * 5]
+    score = row.test if row else None
+    return [
+        *head,
+        ", ".join(f"{name} {value}" for name, value in chosen.parameters.items()),
+        f"{chosen.choose_accuracy:.4f}",
+        f"{score.accuracy:.4f}" if score else row.status if row else "",
+        f"{score.ci95[0]:.4f}-{score.ci95[1]:.4f}" if score else "",
+        str(row.rank) if row and row.rank else "-",
+    ]
+
+
+def _search(
+    dataset: Dataset,
+    store: Store,
+    search: GridSearch,
+    wanted: Sequence[str],
+    seeds: int,
+    tell: OnProgress,
+) -> int:
+    """Try the points of the wanted classifiers; how many there were."""
+    done, total = 0, sum(runs for runs, _ in planned_runs(wanted, seeds).values())
+
+    def on_start(point: Point) -> None:
+        tell(progress_of(point, "started", done, total))
+
+    _save(dataset, store, search)
+    with located(dataset) as location:
+        for grid in GRIDS:
+            if grid.name not in wanted:
+                continue
+            for point in search.run(grid.name, location, on_start):
+                done += 1
+                tell(progress_of(point, "saved" if point.status == "ok" else "failed", done, total))
+                _save(dataset, store, search)
+    return done
+
+
+def _save(
+    dataset: Dataset, store: Store, search: GridSearch, board: Leaderboard | None = None
+) -> Benchmark:
+    found = Benchmark(
+        dataset_name=dataset.name,
+        dataset_sha256=dataset.sha256,
+        searches=search.searches,
+        board=board,
+    )
+    store.write_text(FILE, found.to_json())
+    return found
+
+
+def _stopped(store: Store) -> dict[str, tuple[Outcome, Limits]]:
+    """What became of points that left no run, by key, as the last search wrote it."""
+    path = store.folder / FILE
+    try:
+        found = json.loads(path.read_text("utf8"))
+        return {
+            point["key"]: (
+                Outcome(status=point["status"], reason=point["reason"]),
+                Limits(**point["limits"]),
+            )
+            for classifier in found["classifiers"]
+            for point in classifier["points"]
+            if point["status"] in ("failed", "nan", "timeout", "out-of-memory")
+        }
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise StoreError(f"{path} can't be read ({error}); remove it to search again.") from error

@@ -1,0 +1,138 @@
+"""The page of several data sets: the same models side by side."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from fittingroom.reporting.page import Picture, draw, percent, render_page
+from fittingroom.reporting.style import CLASS_COLORS, CLASS_MARKERS, INK, STYLE, shortened
+from fittingroom.reporting.tables import markdown_table
+from fittingroom.reporting.words import listed
+
+if TYPE_CHECKING:
+    from fittingroom.bench.side_by_side import Line, OrderChange, SideBySide, Swap
+
+#: Swaps that a sentence names; the page has all of them.
+NAMED = 3
+
+
+def render_side_by_side(found: SideBySide, command: str | None = None) -> str:
+    """The whole page. The same leaderboards give the same text, to the byte."""
+    return render_page(
+        "side_by_side.html",
+        found=found,
+        title=listed(found.names),
+        summary=[order_sentence(order) for order in found.orders],
+        notes=notes(found),
+        swaps={
+            order: [swap_sentence(order, swap) for swap in order.swaps] for order in found.orders
+        },
+        picture=_picture(found),
+        command=command,
+    )
+
+
+def side_by_side_markdown(found: SideBySide) -> str:
+    """The table for a README, with what it says above it."""
+    table = markdown_table(found.columns, found.cells, numbers=frozenset(found.columns[1:]))
+    return "\n\n".join([*map(order_sentence, found.orders), table, *notes(found)]) + "\n"
+
+
+def order_sentence(order: OrderChange) -> str:
+    """Whether the ranking changes from one data set to another, and how alike the orders are."""
+    where = f"{order.first} and {order.second}"
+    pairs = order.kept + len(order.swaps) + order.undecided
+    if not pairs:
+        return f"{where}: fewer than two models were tested on both."
+    tau = "" if order.kendall_tau is None else f", Kendall's tau {order.kendall_tau:.2f}"
+    counts = (
+        f"of {pairs:,} pairs {order.kept:,} stand in the same order on both, {len(order.swaps):,} "
+        f"change theirs, {order.undecided:,} can't be told apart on at least one"
+    )
+    if not order.swaps:
+        verdict = "the ranking doesn't change"
+    else:
+        named = "; ".join(swap_sentence(order, swap) for swap in order.swaps[:NAMED])
+        more = len(order.swaps) - NAMED
+        others = f"; and {more} more" if more > 0 else ""
+        verdict = f"the ranking changes ({named}{others})"
+    return f"{where}: {verdict}; {order.models} models{tau}, {counts}."
+
+
+def swap_sentence(order: OrderChange, swap: Swap) -> str:
+    """Who is ahead of whom where, and by how much."""
+    return (
+        f"{swap.better_on_first} is {100 * swap.lead_on_first:.1f} points ahead of "
+        f"{swap.better_on_second} on {order.first}, {100 * swap.lead_on_second:.1f} points behind "
+        f"on {order.second}"
+    )
+
+
+def notes(found: SideBySide) -> list[str]:
+    """What to know before trusting each of the leaderboards."""
+    return [
+        f"{name}: {text}"
+        for name, board in zip(found.names, found.boards, strict=True)
+        for text in board.notes
+    ]
+
+
+def errors(found: SideBySide) -> Figure:
+    """Test error of each model on each data set with its 95% interval, on a logarithmic axis."""
+    lines = _tested(found)
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(8.4, 1.2 + 0.36 * len(lines)), layout="constrained")
+        axes = figure.subplots()
+        for i, name in enumerate(found.names):
+            color, marker = CLASS_COLORS[i % 10], CLASS_MARKERS[i % 10]
+            for y, line in enumerate(lines):
+                row = line.rows[i]
+                if row is None or row.test is None:
+                    continue
+                # No error at all has no place on this axis; half an image stands for it.
+                least = 50 / found.boards[i].n_test
+                low, high = (max(100 * (1 - end), least) for end in reversed(row.test.ci95))
+                at = max(100 * (1 - row.test.accuracy), least)
+                axes.plot([low, high], [y, y], color=color, linewidth=2.2, solid_capstyle="butt")
+                axes.plot(at, y, marker, color=color, markersize=7)
+            axes.plot([], [], marker, color=color, label=name)
+        axes.set_xscale("log")
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_formatter("{x:g}")
+        axes.set_yticks(range(len(lines)), shortened([line.model for line in lines], 40))
+        axes.tick_params(axis="y", labelcolor=INK)
+        axes.set_ylim(len(lines) - 0.4, -0.6)
+        axes.set_xlabel("test error, % (logarithmic)")
+        axes.grid(axis="x")
+        axes.set_axisbelow(True)
+        figure.legend(loc="outside upper left", ncols=len(found.names), frameon=False)
+    return figure
+
+
+def _picture(found: SideBySide) -> Picture | None:
+    lines = _tested(found)
+    if not lines:
+        return None
+    spoken = "; ".join(
+        f"{line.model} "
+        + ", ".join(
+            f"{percent(1 - row.test.accuracy)} on {name}"
+            for name, row in zip(found.names, line.rows, strict=True)
+            if row and row.test
+        )
+        for line in lines
+    )
+    return draw(
+        "Error on each data set",
+        errors(found),
+        f"Test error of each model: {spoken}.",
+        "Lines are the 95% intervals; the axis is logarithmic, so equal distances are equal ratios "
+        f"of errors. Models stand in the order of {found.names[0]}.",
+    )
+
+
+def _tested(found: SideBySide) -> list[Line]:
+    return [line for line in found.lines if any(row and row.test for row in line.rows)]

@@ -1,0 +1,84 @@
+"""The makers' benchmark as a page and as text: every point of every grid, fitted or not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from fittingroom.bench.zalando import COLUMNS, NOT_FITTED, NUMBERS
+from fittingroom.reporting.page import render_page
+from fittingroom.reporting.tables import csv_text, markdown_table
+from fittingroom.reporting.words import listed, summary
+
+if TYPE_CHECKING:
+    from fittingroom.bench.zalando import Benchmark
+
+#: Points that a line of text names; the page has all of them.
+NAMED = 4
+
+
+def render_benchmark(found: Benchmark) -> str:
+    """The whole page. The same benchmark gives the same text, to the byte."""
+    return render_page(
+        "zalando.html",
+        found=found,
+        columns=COLUMNS,
+        numbers=NUMBERS,
+        summary="" if found.board is None else summary(found.board),
+        counts=counts(found),
+        settings=settings,
+    )
+
+
+def benchmark_markdown(found: Benchmark) -> str:
+    """The table for a README, and what was left out."""
+    table = markdown_table(COLUMNS, found.cells, NUMBERS)
+    lines = "".join(f"\n- {line}" for line in left_out(found))
+    return f"{counts(found)}\n\n{table}\n{lines}\n"
+
+
+def points_csv(found: Benchmark) -> str:
+    """A line a point."""
+    return csv_text(
+        ("classifier", "settings", "status", "reason", "choose_accuracy", "fit_seconds", "chosen"),
+        (
+            (
+                *(point.classifier, settings(point.written), point.status, point.reason),
+                *(point.choose_accuracy, point.fit_seconds, point is search.chosen),
+            )
+            for search in found.searches
+            for point in search.points
+        ),
+    )
+
+
+def counts(found: Benchmark) -> str:
+    """How many points there are and what became of them, in a sentence."""
+    points = [point for search in found.searches for point in search.points]
+    statuses = [point.status for point in points]
+    others = "".join(
+        f", {statuses.count(s)} {name}" for s, name in NOT_FITTED.items() if s in statuses
+    )
+    return f"{len(points)} points: {statuses.count('ok')} fitted{others}."
+
+
+def left_out(found: Benchmark) -> list[str]:
+    """A line for each reason why points of a classifier have no figure, and for what is to do."""
+    groups: dict[tuple[str, str, str], list[str]] = {}
+    for search in found.searches:
+        for point in search.points:
+            if point.status not in ("ok", "interrupted"):
+                why = (point.classifier, NOT_FITTED[point.status], point.reason or "")
+                groups.setdefault(why, []).append(settings(point.written))
+    lines = [
+        f"{classifier}, {len(points)} {status} ({reason}): {'; '.join(points[:NAMED])}"
+        + (f"; and {len(points) - NAMED} more" if len(points) > NAMED else "")
+        for (classifier, status, reason), points in groups.items()
+    ]
+    to_do = [search.grid.name for search in found.searches if not search.finished]
+    return [*lines, f"Still to do: {listed(to_do)}."] if to_do else lines
+
+
+def settings(parameters: Mapping[str, Any]) -> str:
+    """`C 10.0, kernel rbf`."""
+    return ", ".join(f"{name} {value}" for name, value in parameters.items())

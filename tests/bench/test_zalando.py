@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from fittingroom.bench.progress import Progress
+from fittingroom.bench.zalando import FILE, planned_runs, zalando
+from fittingroom.data.dataset import Dataset
+from fittingroom.errors import StoreError, TrainingError, UnknownNameError, UsageError
+from fittingroom.models.catalog import BASELINES
+from fittingroom.runs.store import find_store
+
+TWO = ["zalando-gaussian-nb", "zalando-passive-aggressive"]
+
+
+def test_the_chosen_points_stand_on_a_leaderboard(tmp_path: Path, small: Dataset) -> None:
+    steps: list[Progress] = []
+    found = zalando(small, TWO, seeds=2, runs=tmp_path, on_progress=steps.append)
+    searches = {search.grid.name: search for search in found.searches}
+    assert list(searches) == list(BASELINES)
+    assert found.complete
+    assert found.board is not None
+    chosen = [searches[name].chosen for name in TWO]
+    assert {row.model for row in found.board.rows} == {point.label for point in chosen if point}
+    rows = [found.row_of(searches[name]) for name in TWO]
+    assert [row.seeds for row in rows if row] == [1, 2]
+    assert all(row.test and row.rank for row in rows if row)
+    # Four points without the test split, three fits of what was chosen with it.
+    assert found.board.test_reads == 3
+    assert len(find_store(tmp_path).runs()) == 4 + 3
+    assert (steps[-1].done, steps[-1].total) == (7, 7)
+    assert searches["zalando-svc"].chosen is None
+    assert searches["zalando-svc"].counts == {"points": 12, "interrupted": 12}
+
+    # Saved points are found again; those that weren't asked for stand as they were.
+    steps.clear()
+    again = zalando(small, TWO[:1], seeds=1, runs=tmp_path, on_progress=steps.append)
+    assert {step.kind for step in steps} == {"saved"}
+    assert again.searches == found.searches
+
+
+def test_the_file_says_what_became_of_every_point(tmp_path: Path, small: Dataset) -> None:
+    with pytest.raises(TrainingError, match="no point of the grids could be fitted"):
+        zalando(small, ["zalando-gaussian-nb"], runs=tmp_path, memory_limit=1)
+    path = find_store(tmp_path).folder / FILE
+    written = json.loads(path.read_text())
+    assert written["schema_version"] == 1
+    assert written["leaderboard"] is None
+    assert sum(len(of["points"]) for of in written["classifiers"]) == 143
+    bayes = written["classifiers"][0]
+    assert bayes["counts"] == {"points": 1, "out-of-memory": 1}
+    assert bayes["points"][0]["limits"] == {"seconds": 600.0, "memory": 1}
+
+    found = zalando(small, ["zalando-gaussian-nb"], seeds=1, runs=tmp_path, memory_limit=2**33)
+    written = json.loads(path.read_text())
+    assert written == json.loads(found.to_json())
+    assert found.board is not None
+    assert written["leaderboard"] == found.board.to_dict()
+    bayes = written["classifiers"][0]
+    assert bayes["chosen"]["model"] == "zalando-gaussian-nb"
+    assert bayes["chosen"]["parameters"] == {"priors": [0.1] * 10}
+    assert bayes["chosen"]["test"]["accuracy"] == found.board.rows[0].test.accuracy  # type: ignore[union-attr]
+
+    path.write_text('{"classifiers": [')
+    with pytest.raises(StoreError, match="remove it to search again"):
+        zalando(small, ["zalando-gaussian-nb"], runs=tmp_path)
+
+
+def test_the_plan_counts_what_is_tried() -> None:
+    assert planned_runs(list(BASELINES), 3) == {
+        "points": (143 - 3 - 2, None),
+        "chosen": (10 * 3 + 3, None),
+    }
+
+
+@pytest.mark.parametrize("options", [{"classifiers": ["svc"]}, {"seeds": 0}])
+def test_what_makes_no_sense_is_refused(tmp_path: Path, small: Dataset, options: dict) -> None:  # type: ignore[type-arg]
+    with pytest.raises((UnknownNameError, UsageError)):
+        zalando(small, runs=tmp_path / "runs", **options)
+    assert not (tmp_path / "runs").exists()

@@ -1,0 +1,113 @@
+"""Every repaired point against scikit-learn as it is installed, on a few real images."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import PassiveAggressiveClassifier
+
+from fittingroom.data.dataset import Dataset
+from fittingroom.errors import UnknownNameError, UsageError
+from fittingroom.models.catalog import BASELINES, make_classifier
+from fittingroom.models.zalando_grid import GRIDS
+from fittingroom.runs.asked import plain
+
+Images = tuple[np.ndarray, np.ndarray]
+POINTS = [
+    pytest.param(grid.name, grid.choices(point), id=f"{grid.name}-{number}")
+    for grid in GRIDS
+    for number, point in enumerate(grid.points)
+    if not grid.never_valid(point)
+]
+SAMPLE = [pytest.param(grid.name, grid.choices(grid.points[-1]), id=grid.name) for grid in GRIDS]
+SLOW_TO_SAMPLE = {"zalando-gradient-boosting": {"n_estimators": 3, "max_depth": 10}}
+
+
+@pytest.fixture(scope="module")
+def images(small: Dataset) -> Images:
+    """100 real images (n, 784), ten a class, and their labels."""
+    chosen = np.concatenate([np.flatnonzero(small.train.labels == c)[:10] for c in range(10)])
+    return small.train.images[chosen].reshape(100, -1), small.train.labels[chosen]
+
+
+def fitted(name: str, parameters: dict[str, Any], images: Images) -> Any:
+    return make_classifier(name, random_state=1, **parameters).fit(*images)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize(("name", "parameters"), POINTS)
+def test_every_point_that_was_ever_valid_is_accepted(
+    name: str, parameters: dict[str, Any], images: Images
+) -> None:
+    assert fitted(name, parameters, images).score(*images) > 0.3
+
+
+def test_140_points_are_tried_above() -> None:
+    assert len(POINTS) == 143 - 3
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize(("name", "parameters"), SAMPLE)
+def test_the_last_point_of_each_grid_is_accepted(
+    name: str, parameters: dict[str, Any], images: Images
+) -> None:
+    parameters = SLOW_TO_SAMPLE.get(name, parameters)
+    assert fitted(name, parameters, images).score(*images) > 0.3
+
+
+@pytest.mark.parametrize("name", BASELINES)
+def test_a_row_builds_its_estimator(name: str) -> None:
+    row = BASELINES[name]
+    parameters = make_classifier(name, random_state=7).get_params()
+    assert 10 < len(row.about) < 80
+    assert not row.kept
+    seeds = {value for p, value in parameters.items() if p.split("__")[-1] == "random_state"}
+    assert seeds == {0 if row.deterministic else 7}
+
+
+@pytest.mark.filterwarnings("ignore:Class PassiveAggressiveClassifier:FutureWarning")
+@pytest.mark.parametrize("C", [1.0, 10.0, 100.0])
+def test_passive_aggressive_is_what_the_class_was(C: float, images: Images) -> None:
+    ours = fitted("zalando-passive-aggressive", {"C": C}, images)
+    order = np.random.RandomState(1).permutation(100)
+    theirs = PassiveAggressiveClassifier(C=C, random_state=1).fit(
+        ours.scaler_.transform(images[0])[order], images[1][order]
+    )
+    np.testing.assert_array_equal(ours.estimator_.coef_, theirs.coef_)
+
+
+@pytest.mark.parametrize("kernel", ["linear", "rbf", "poly"])
+def test_a_kernel_has_one_solution_whoever_finds_it(
+    kernel: str, images: Images, small: Dataset
+) -> None:
+    unseen = small.test.images.reshape(1000, -1)
+    ours = make_classifier("zalando-svc", kernel=kernel)
+    theirs = make_classifier("zalando-svc", kernel=kernel).set_params(engine="scikit-learn")
+    given = [model.fit(*images).predict(unseen) for model in (ours, theirs)]
+    assert (given[0] == given[1]).mean() > 0.995
+
+
+def test_points_that_are_one_fit_share_a_key() -> None:
+    grid = next(grid for grid in GRIDS if grid.name == "zalando-linear-svc")
+    asked = [
+        str(plain(make_classifier(grid.name, **point)))
+        for point in grid.points
+        if point["multi_class"] == "crammer_singer"
+    ]
+    assert (len(asked), len(set(asked))) == (12, 3)
+
+
+def test_wrong_parameters_are_one_sentence() -> None:
+    with pytest.raises(UnknownNameError, match="'kernle'"):
+        make_classifier("zalando-svc", kernle="rbf")
+    with pytest.raises(UsageError, match="take l1 or l2"):
+        make_classifier("zalando-logistic", penalty="elasticnet")
+
+
+def test_what_has_not_converged_says_so(images: Images) -> None:
+    with pytest.warns(ConvergenceWarning):
+        fitted("zalando-logistic", {"penalty": "l1", "multi_class": "multinomial"}, images)

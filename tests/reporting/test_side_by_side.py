@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from html import unescape
+from typing import Any
+
+import pytest
+
+from fittingroom.bench.leaderboard import Leaderboard
+from fittingroom.bench.side_by_side import SideBySide, side_by_side
+from fittingroom.reporting.side_by_side import (
+    order_sentence,
+    render_side_by_side,
+    side_by_side_markdown,
+)
+
+
+@pytest.fixture
+def found(board: Callable[..., Leaderboard], row: Callable[..., Any]) -> SideBySide:
+    """`knn` passes `cnn-32` on the second; `swift` makes no error there."""
+    rows = (row("swift", 0.94, 1), row("cnn-32", 0.90, 2), row("knn", 0.86, 3))
+    others = (row("swift", 1.0, 1), row("knn", 0.97, 2), row("cnn-32", 0.95, 3))
+    second = {"dataset_title": "Digits <i>", "dataset_sha256": "cd" * 32, "n_test": 5_000}
+    return side_by_side([board(rows=rows), board(rows=others, **second)])
+
+
+def test_the_page_says_what_changes(found: SideBySide) -> None:
+    html = render_side_by_side(found, "fittingroom compare -d a -d b")
+    text = " ".join(unescape(re.sub(r"<[^>]+>", " ", html)).split())
+    assert (
+        "the ranking changes (cnn-32 is 4.0 points ahead of knn on Fashion-MNIST, 2.0 points "
+        "behind on Digits <i>)" in text
+    )
+    assert "3 models, Kendall's tau 0.33, of 3 pairs 2 stand in the same order on both" in text
+    assert "Fashion-MNIST: One seed tells nothing about a re-run: theirs." in text
+    assert "fittingroom compare -d a -d b" in text
+    for line in found.cells:
+        for cell in line:
+            assert cell.replace("-", "−") in text or cell in text
+    assert "<svg" in html
+    assert "<i>" not in html
+    assert "http" not in html.replace("http-equiv", "")
+    assert html == render_side_by_side(found, "fittingroom compare -d a -d b")
+
+
+def test_markdown_holds_the_table(found: SideBySide) -> None:
+    lines = [line for line in side_by_side_markdown(found).splitlines() if line[:1] == "|"]
+    assert len(lines) == 2 + 3
+    assert lines[2].startswith("| swift | 1 | 1 | 0.9400 | 1.0000 | 0.0600 | 0.0000 | -0.0600 |")
+    assert r"Digits \<i\>, rank" in lines[0]
+
+
+def test_an_order_that_stays_is_said_to(
+    board: Callable[..., Leaderboard], row: Callable[..., Any]
+) -> None:
+    rows = (row("swift", 0.94, 1), row("knn", 0.86, 2))
+    boards = [board(rows=rows), board(rows=rows, dataset_sha256="cd" * 32, dataset_title="x")]
+    (order,) = side_by_side(boards).orders
+    assert "the ranking doesn't change; 2 models, Kendall's tau 1.00" in order_sentence(order)
+    boards[1] = board(rows=rows[:1], dataset_sha256="cd" * 32, dataset_title="x")
+    (order,) = side_by_side(boards).orders
+    assert order_sentence(order).endswith("fewer than two models were tested on both.")
