@@ -14,7 +14,8 @@ class Progress:
 
     `kind`: a run `started`, an `epoch` ended (with its figures in `detail`), a run is `saved`
     (fitted now, or found), a model `failed` (reason in `detail`). `done` and `total` count runs;
-    `expected` is the catalogue's guess of the seconds that the run under way takes.
+    `expected` is the catalogue's guess of the seconds that the run under way takes. `note` is what
+    else is to be said of a run that is saved.
     """
 
     kind: Literal["started", "epoch", "saved", "failed"]
@@ -24,6 +25,7 @@ class Progress:
     total: int
     expected: float | None = None
     detail: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    note: str = ""
 
 
 OnProgress = Callable[[Progress], None]

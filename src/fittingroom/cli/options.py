@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import re
 import shlex
 import sys
@@ -12,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from fittingroom.errors import UsageError
+from fittingroom.models.settings import value_of
 
 DatasetOption = Annotated[
     str,
@@ -65,18 +65,8 @@ def parse_settings(settings: list[str]) -> dict[str, Any]:
         name, equals, value = setting.partition("=")
         if not equals or not name:
             raise UsageError(f"--set takes NAME=VALUE, not {setting!r}.")
-        parsed[name.strip()] = _value(value.strip())
+        parsed[name.strip()] = value_of(value.strip())
     return parsed
-
-
-def _value(text: str) -> Any:
-    words = {"true": True, "false": False, "none": None}
-    if text.lower() in words:
-        return words[text.lower()]
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return text
 
 
 def _parse(text: str, units: dict[str, int], what: str, examples: str) -> float | None:

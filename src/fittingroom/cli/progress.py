@@ -75,7 +75,7 @@ class ProgressDisplay:
 
     def _ended(self, step: Step, name: str) -> None:
         seconds = time.monotonic() - self._started
-        count = f"[{step.done}/{step.total}]"
+        count, note = f"[{step.done}/{step.total}]", f"; {step.note}" if step.note else ""
         expected = self._left[0] if self._left else step.expected or 60.0
         while len(self._left) > step.total - step.done:
             self._left.popleft()
@@ -86,9 +86,9 @@ class ProgressDisplay:
         elif self._running:
             self._spent_so_far += seconds
             self._expected_so_far += expected
-            self._line(f"{count} {name}: done in {duration(seconds)}{self._rest()}")
+            self._line(f"{count} {name}: done in {duration(seconds)}{self._rest()}{note}")
         else:
-            self._line(f"{count} {name}: already saved")
+            self._line(f"{count} {name}: already saved{note}")
         self._running, self._fraction = False, 0.0
         self._show(step, name)
 

@@ -6,7 +6,7 @@ To read it takes neither scikit-learn nor torch: they are imported when a row is
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
@@ -34,6 +34,7 @@ class ModelRow:
     stock_seconds : the same without scikit-learn-intelex; None where that changes nothing
     deterministic : two fits with different seeds are equal
     parameters : numbers in a network for 28×28 images of ten classes
+    space : what ``tune`` searches unless it is told otherwise; see ``bench.space``
     """
 
     name: str
@@ -45,6 +46,7 @@ class ModelRow:
     stock_seconds: float | None = None
     deterministic: bool = False
     parameters: int | None = None
+    space: Mapping[str, str]
 
     @property
     def build(self) -> Callable[..., BaseEstimator]:
@@ -126,6 +128,25 @@ def make_classifier(
     return build(**{**given, **parameters})
 
 
+#: What any recipe leaves open.
+_SCHEDULED = {
+    "schedule": "constant|one-cycle|cosine",
+    "batch_size": "64|128|256|512",
+    "label_smoothing": "0..0.2",
+}
+_BY_ADAM = {"learning_rate": "3e-4..1e-2:log", "weight_decay": "1e-4..1e-1:log", **_SCHEDULED}
+_BY_SGD = {"learning_rate": "0.01..1:log", "momentum": "0..0.98", **_SCHEDULED}
+#: Networks with convolutions can use images that are changed, and more epochs of them.
+_CNN = {"epochs": "10..30:5", **_BY_ADAM, "augmentation": "none|crop-flip|crop-erase"}
+#: Ours are laid out over one cycle of a certain length.
+_CYCLE = {
+    "learning_rate": "0.03..1:log",
+    "momentum": "0.8..0.97",
+    "weight_decay": "1e-5..5e-3:log",
+    "batch_size": "128|256|512",
+    "label_smoothing": "0..0.2",
+}
+
 MODELS: dict[str, ModelRow] = {
     "logistic": ModelRow(
         name="logistic",
@@ -135,6 +156,7 @@ MODELS: dict[str, ModelRow] = {
         seconds=15,
         stock_seconds=30,
         deterministic=True,
+        space={"C": "1e-3..10:log"},
     ),
     "linear-svm": ModelRow(
         name="linear-svm",
@@ -144,6 +166,7 @@ MODELS: dict[str, ModelRow] = {
         source="S2-SVM",
         seconds=160,
         deterministic=True,
+        space={"C": "1e-4..10:log"},
     ),
     "svm-rbf": ModelRow(
         name="svm-rbf",
@@ -153,6 +176,7 @@ MODELS: dict[str, ModelRow] = {
         seconds=50,
         stock_seconds=310,
         deterministic=True,
+        space={"C": "1..100:log", "gamma": "3e-3..0.1:log"},
     ),
     "knn": ModelRow(
         name="knn",
@@ -163,6 +187,7 @@ MODELS: dict[str, ModelRow] = {
         seconds=8,
         stock_seconds=20,
         deterministic=True,
+        space={"n_neighbors": "1..15", "weights": "uniform|distance"},
     ),
     "random-forest": ModelRow(
         name="random-forest",
@@ -172,6 +197,7 @@ MODELS: dict[str, ModelRow] = {
         source="S2-RF",
         seconds=25,
         stock_seconds=35,
+        space={"n_estimators": "50..400:50", "max_depth": "10..40"},
     ),
     "hist-gradient-boosting": ModelRow(
         name="hist-gradient-boosting",
@@ -180,6 +206,12 @@ MODELS: dict[str, ModelRow] = {
         about="gradient-boosted trees on binned pixels",
         seconds=300,
         deterministic=True,
+        space={
+            "max_iter": "50..300:50",
+            "learning_rate": "0.03..0.3:log",
+            "max_leaf_nodes": "15..127:log",
+            "l2_regularization": "0.01..10:log",
+        },
     ),
     "hog-svm": ModelRow(
         name="hog-svm",
@@ -189,6 +221,7 @@ MODELS: dict[str, ModelRow] = {
         seconds=90,
         stock_seconds=470,
         deterministic=True,
+        space={"C": "1..100:log", "gamma": "0.3..5:log", "orientations": "6..12"},
     ),
     "mlp-10-10": ModelRow(
         name="mlp-10-10",
@@ -198,6 +231,7 @@ MODELS: dict[str, ModelRow] = {
         source="S1-MLP",
         seconds=50,
         parameters=8_070,
+        space=_BY_ADAM,
     ),
     "mlp-532": ModelRow(
         name="mlp-532",
@@ -207,6 +241,7 @@ MODELS: dict[str, ModelRow] = {
         source="S2-ANN1",
         seconds=30,
         parameters=422_950,
+        space=_BY_SGD,
     ),
     "mlp-256-256": ModelRow(
         name="mlp-256-256",
@@ -216,6 +251,7 @@ MODELS: dict[str, ModelRow] = {
         source="S0-ANN-sparse",
         seconds=25,
         parameters=269_322,
+        space=_BY_SGD,
     ),
     "mlp-256-256-onehot": ModelRow(
         name="mlp-256-256-onehot",
@@ -225,6 +261,7 @@ MODELS: dict[str, ModelRow] = {
         source="S0-ANN-onehot",
         seconds=90,
         parameters=269_322,
+        space=_BY_SGD,
     ),
     "cnn-6-16-120": ModelRow(
         name="cnn-6-16-120",
@@ -234,6 +271,7 @@ MODELS: dict[str, ModelRow] = {
         source="S0-CNN-OLD",
         seconds=290,
         parameters=180_554,
+        space=_CNN,
     ),
     "cnn-16-16-100": ModelRow(
         name="cnn-16-16-100",
@@ -243,6 +281,7 @@ MODELS: dict[str, ModelRow] = {
         source="S0-CNN",
         seconds=190,
         parameters=126_310,
+        space=_CNN,
     ),
     "cnn-32-64-64": ModelRow(
         name="cnn-32-64-64",
@@ -252,6 +291,7 @@ MODELS: dict[str, ModelRow] = {
         source="S2-CNN1",
         seconds=110,
         parameters=60_554,
+        space=_CNN,
     ),
     "cnn-64x4": ModelRow(
         name="cnn-64x4",
@@ -261,6 +301,7 @@ MODELS: dict[str, ModelRow] = {
         source="S2-CNN2",
         seconds=190,
         parameters=119_065,
+        space=_CNN,
     ),
     "cnn-32": ModelRow(
         name="cnn-32",
@@ -270,6 +311,7 @@ MODELS: dict[str, ModelRow] = {
         source="S3-CNN1",
         seconds=30,
         parameters=693_962,
+        space=_CNN,
     ),
     "cnn-32-64": ModelRow(
         name="cnn-32-64",
@@ -279,6 +321,7 @@ MODELS: dict[str, ModelRow] = {
         source="S3-CNN2",
         seconds=85,
         parameters=159_882,
+        space=_CNN,
     ),
     "cnn-64-128-64": ModelRow(
         name="cnn-64-128-64",
@@ -288,6 +331,7 @@ MODELS: dict[str, ModelRow] = {
         source="S3-CNN3",
         seconds=500,
         parameters=289_610,
+        space=_CNN,
     ),
     "cnn-16-32-64-128": ModelRow(
         name="cnn-16-32-64-128",
@@ -297,6 +341,7 @@ MODELS: dict[str, ModelRow] = {
         source="S4-CNN",
         seconds=30000,
         parameters=6_663_402,
+        space=_BY_ADAM | {"pooling": "true|false", "augmentation": "none|keras-shift-flip"},
     ),
     "swift-90": ModelRow(
         name="swift-90",
@@ -305,6 +350,7 @@ MODELS: dict[str, ModelRow] = {
         about="swift at half the widths, for one epoch",
         seconds=8,
         parameters=99_114,
+        space=_CYCLE,
     ),
     "swift-93": ModelRow(
         name="swift-93",
@@ -313,6 +359,7 @@ MODELS: dict[str, ModelRow] = {
         about="swift for five epochs",
         seconds=45,
         parameters=382_378,
+        space=_CYCLE,
     ),
     "swift": ModelRow(
         name="swift",
@@ -321,6 +368,7 @@ MODELS: dict[str, ModelRow] = {
         about="ours: whitened patches, two convolutions, one cycle, mirrored views",
         seconds=130,
         parameters=382_378,
+        space=_CYCLE,
     ),
     "swift-95": ModelRow(
         name="swift-95",
@@ -329,6 +377,7 @@ MODELS: dict[str, ModelRow] = {
         about="swift on larger maps, three convolutions, sixteen epochs, six views",
         seconds=540,
         parameters=973_226,
+        space=_CYCLE,
     ),
     "swift-photo": ModelRow(
         name="swift-photo",
@@ -337,6 +386,7 @@ MODELS: dict[str, ModelRow] = {
         about="swift-95's network, trained to expect photos",
         seconds=720,
         parameters=973_226,
+        space=_CYCLE,
     ),
     "wide-resnet": ModelRow(
         name="wide-resnet",
@@ -345,6 +395,7 @@ MODELS: dict[str, ModelRow] = {
         about="ours: WRN-40-4 with erasing and CutMix, 200 epochs; for a GPU",
         seconds=200_000,
         parameters=8_959_706,
+        space=_CYCLE,
     ),
 }
 
