@@ -10,7 +10,8 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -82,20 +83,10 @@ def train(
     if recipe.needs_validation and validation is None:
         raise UsageError("this recipe chooses by validation images; pass validation=(X, y).")
     started = time.perf_counter()
-    keep_freed_memory()
     device = precision.resolve_device(recipe.device)
-    if callable(fit_constants := getattr(net, "fit_constants", None)):
-        fit_constants(_in_memory(images))
-    net.to(device)
-    if isinstance(images, Tensor):
-        images = images.to(device)
-    fit = Fit(net, images, labels.to(device), recipe, device, seed, mirror_keeps_class)
+    fit = begin(net, images, labels, recipe, device, seed, mirror_keeps_class)
     planned = recipe.stop_at or recipe.epochs
-    with (
-        torch.random.fork_rng(devices=[device] if device.type == "cuda" else []),
-        precision.threads(net, recipe.batch_size),
-    ):
-        torch.manual_seed(seed)  # dropout draws from the global generator
+    with at_work(fit, seed):
         if checkpoint is not None:
             fit.resume(checkpoint)
         while len(fit.history) < planned and not fit.out_of_patience():
@@ -115,6 +106,36 @@ def train(
         seconds=time.perf_counter() - started,
         seconds_before=fit.seconds_before,
     )
+
+
+def begin(
+    net: nn.Module,
+    images: Images,
+    labels: Tensor,
+    recipe: Recipe,
+    device: torch.device,
+    seed: int,
+    mirror_keeps_class: bool,
+) -> Fit:
+    """A training before its first step; the network and what it learns from are on the device."""
+    keep_freed_memory()
+    if callable(fit_constants := getattr(net, "fit_constants", None)):
+        fit_constants(_in_memory(images))
+    net.to(device)
+    if isinstance(images, Tensor):
+        images = images.to(device)
+    return Fit(net, images, labels.to(device), recipe, device, seed, mirror_keeps_class)
+
+
+@contextmanager
+def at_work(fit: Fit, seed: int) -> Iterator[None]:
+    """The threads that suit a training, and random numbers that it shares with nobody."""
+    with (
+        torch.random.fork_rng(devices=[fit.device] if fit.device.type == "cuda" else []),
+        precision.threads(fit.net, fit.recipe.batch_size),
+    ):
+        torch.manual_seed(seed)  # dropout draws from the global generator
+        yield
 
 
 def _epoch(fit: Fit, validation: tuple[Images, Tensor] | None) -> Epoch:
@@ -154,26 +175,35 @@ def _train_stretch(fit: Fit, number: int, stretch: Stretch, done: int) -> tuple[
     n, labels = len(fit.images), stretch.labels
     logits: Tensor | None = None  # (m, classes); looked at once, after the last step
     mixtures: list[Mixture] = []
-    for start, stop in _batches(len(labels), fit.recipe.batch_size):
-        batch = Batch(
-            images=to_unit(stretch.images[start:stop]),
-            positions=stretch.positions[start:stop],
-            epoch=number,
-            mirror_keeps_class=fit.mirror_keeps_class,
-            generator=fit.generator,
-        )
-        changed, mixture = fit.augment(batch), None
-        if fit.mix is not None:
-            changed, mixture = fit.mix(dataclasses.replace(batch, images=changed))
-            mixtures.append(mixture)
+    for start, stop in batches(len(labels), fit.recipe.batch_size):
         rate = learning_rate(fit.recipe, number, (done + start) / n)
-        of_batch = fit.step(_channel_last(changed[:, 0]), labels[start:stop], rate, mixture)
+        of_batch, mixture = train_batch(fit, number, stretch, start, stop, rate)
+        if mixture is not None:
+            mixtures.append(mixture)
         logits = _with(logits, of_batch, start, len(labels))
-        if fit.average is not None:
-            fit.average.update()
     assert logits is not None, "there are images"
     loss = fit.loss(logits, labels, Mixture.joined(mixtures) if mixtures else None)
     return float(loss), _accuracy(logits, labels)
+
+
+def train_batch(
+    fit: Fit, epoch: int, stretch: Stretch, start: int, stop: int, rate: float
+) -> tuple[Tensor, Mixture | None]:
+    """One step: logits (batch, classes) before it, and how the images were mixed, if they were."""
+    batch = Batch(
+        images=to_unit(stretch.images[start:stop]),
+        positions=stretch.positions[start:stop],
+        epoch=epoch,
+        mirror_keeps_class=fit.mirror_keeps_class,
+        generator=fit.generator,
+    )
+    changed, mixture = fit.augment(batch), None
+    if fit.mix is not None:
+        changed, mixture = fit.mix(dataclasses.replace(batch, images=changed))
+    logits = fit.step(_channel_last(changed[:, 0]), stretch.labels[start:stop], rate, mixture)
+    if fit.average is not None:
+        fit.average.update()
+    return logits, mixture
 
 
 def _in_memory(images: Images) -> Tensor:
@@ -247,7 +277,7 @@ def _with(whole: Tensor | None, part: Tensor, start: int, n: int) -> Tensor:
     return whole
 
 
-def _batches(n: int, size: int) -> list[tuple[int, int]]:
+def batches(n: int, size: int) -> list[tuple[int, int]]:
     """Bounds of successive batches; a last one of a single image joins the one before.
 
     Batch norm can't normalise one image.
