@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from fittingroom.bench.space import Space
 from fittingroom.evaluation.frames import frame
 from fittingroom.evaluation.overstatement import Overstatement
 from fittingroom.models.settings import text_of
@@ -59,7 +60,7 @@ class Tuning:
     storage : the database, without a password
     model : of the catalogue
     dataset : the name that it was asked for by
-    space, fixed : what was searched, as it is written, and what was the same in every trial
+    space : what was searched, and what was the same in every trial
     folds : of a cross-validation over the training split; 0 where `choose` decides
     asked : of how many trials the search is to consist
     overstatement : None where no trial has a figure
@@ -73,8 +74,7 @@ class Tuning:
     model: str
     dataset: str
     dataset_sha256: str
-    space: Mapping[str, str]
-    fixed: Mapping[str, Any]
+    space: Space
     sampler: str
     seed: int
     folds: int
@@ -143,8 +143,8 @@ class Tuning:
             "storage": self.storage,
             "dataset": {"name": self.dataset, "sha256": self.dataset_sha256},
             "model": self.model,
-            "space": dict(self.space),
-            "fixed": dict(self.fixed),
+            "space": self.space.to_dict(),
+            "fixed": dict(self.space.fixed),
             "sampler": self.sampler,
             "seed": self.seed,
             "folds": self.folds,
