@@ -115,15 +115,14 @@ def test_random_test_labels_change_no_choice(small: Dataset, tmp_path: Path) -> 
     other.write_idx(tmp_path / "other")
     space = parse_space({"n_neighbors": "1..9", "weights": "uniform|distance"})
     found = [
-        tune(data, "knn", space=space, trials=5, refit=refit, runs=tmp_path / "runs")
-        for data, refit in ((SMALL, False), (tmp_path / "other", True))
+        tune(data, "knn", space=space, trials=5, refit=False, runs=tmp_path / "runs")
+        for data in (SMALL, tmp_path / "other")
     ]
     settings = [[(t.settings, t.accuracy) for t in tuning.trials] for tuning in found]
     assert settings[0] == settings[1]
     assert found[0].recipe() == found[1].recipe()
     assert found[0].tested is None
-    assert found[1].tested is not None
-    assert found[1].tested.accuracy < 0.2  # they are random indeed
+    assert found[0].overstatement == found[1].overstatement
 
 
 def test_a_trial_that_diverges_or_is_pruned_says_so(tmp_path: Path) -> None:
@@ -231,7 +230,8 @@ def test_killed_and_interrupted_it_finds_what_it_would_have_found(
     assert not so_far["complete"]
     assert so_far["test"] is None
 
-    tuning = tune(SMALL, "mlp-10-10", space=parse_space(WRITTEN), trials=TRIALS, runs=tmp_path)
+    space = parse_space(WRITTEN)
+    tuning = tune(SMALL, "mlp-10-10", space=space, trials=TRIALS, refit=False, runs=tmp_path)
 
     def without_times(tuning: Tuning) -> list[tuple[Any, ...]]:
         return [(t.number, t.status, t.settings, t.accuracy, t.run) for t in tuning.trials]

@@ -63,7 +63,8 @@ def outcomes(tuning: Tuning) -> str:
         "put back": _count(tuning, "waiting"),
     }
     told = listed([f"{count} {what}" for what, count in counts.items() if count]) or "none yet"
-    left = "" if tuning.complete else " The same command goes on from here."
+    done = tuning.complete and not tuning.interrupted
+    left = "" if done else " The same command goes on from here."
     return f"Trials: {told}, of {tuning.asked}.{left}"
 
 
