@@ -126,7 +126,7 @@ def test_random_test_labels_change_no_choice(small: Dataset, tmp_path: Path) -> 
 
 
 def test_a_trial_that_diverges_or_is_pruned_says_so(tmp_path: Path) -> None:
-    rates = [0.01, 0.02, 0.03, 0.04, 0.05, 1e-9, 1e30]
+    rates = [0.01, 0.02, 0.03, 0.04, 0.05, 1e30, 1e-9]
     space = parse_space({"learning_rate": rates, "epochs": 2})
     steps: list[Progress] = []
     tuning = tune(
@@ -140,7 +140,7 @@ def test_a_trial_that_diverges_or_is_pruned_says_so(tmp_path: Path) -> None:
     )
     statuses = {t.settings["learning_rate"]: t.status for t in tuning.trials if t.settings}
     assert statuses == {**dict.fromkeys(rates[:5], "ok"), 1e-9: "pruned", 1e30: "nan"}
-    pruned, diverged = tuning.trials[5:]
+    diverged, pruned = tuning.trials[5:]
     assert pruned.reason == "worse than the median after epoch 1"
     assert "in epoch 1" in str(diverged.reason)
     assert [step.kind for step in steps].count("failed") == 2

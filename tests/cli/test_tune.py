@@ -1,11 +1,10 @@
 from __future__ import annotations
 
 import json
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from click.testing import Result
 from typer.testing import CliRunner
 
 from fittingroom.bench.leaderboard import leaderboard
@@ -13,45 +12,48 @@ from fittingroom.cli.main import app
 from fittingroom.errors import FittingroomError
 from fittingroom.runs.store import find_store
 
-Cli = Callable[..., subprocess.CompletedProcess[str]]
 SMALL = Path(__file__).parents[1] / "data" / "fashion-mnist-small"
 
 
-def test_from_a_search_to_a_fit(run_cli: Cli, tmp_path: Path) -> None:
-    (tmp_path / "space.toml").write_text('n_neighbors = [1, 5]\nweights = "distance"\n')
-    arguments = ("tune", "knn", "--dataset", str(SMALL), "--space", "space.toml")
-    result = run_cli(*arguments, "--sampler", "grid")
-    assert result.returncode == 0, result.stderr
+def run(*arguments: str) -> Result:
+    result = CliRunner().invoke(app, [*arguments, "--dataset", str(SMALL)])
+    if result.exception is not None:
+        raise result.exception
+    return result
+
+
+def test_from_a_search_to_a_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("space.toml").write_text('n_neighbors = [1, 5]\nweights = "distance"\n')
+    result = run("tune", "knn", "--space", "space.toml", "--sampler", "grid")
     assert "The best of 2 trials of knn is right on" in result.stdout
     assert "bootstrap bias correction" in result.stdout
     assert "test accuracy" in result.stdout
     assert "[2/2] knn trial 1 seed 0: done in" in result.stderr
-    assert "; 0." in result.stderr
     assert ", best 0." in result.stderr
     assert "Trials: 2 finished, of 2." in result.stderr
-    (page,) = tmp_path.glob("runs/tune/*/knn-*.html")
-    (recipe,) = tmp_path.glob("runs/tune/*/knn-*.best.json")
-    for path in (page, recipe):
-        assert str(path.relative_to(tmp_path)) in result.stderr
+    (page,) = Path().glob("runs/tune/*/knn-*.html")
+    (recipe,) = Path().glob("runs/tune/*/knn-*.best.json")
+    assert str(page) in result.stderr
+    assert str(recipe) in result.stderr
 
     # What it wrote is the run that was tested; the trials aren't on the table.
-    again = run_cli("fit", "knn", "--dataset", str(SMALL), "--settings", str(recipe), "--json")
-    assert again.returncode == 0, again.stderr
+    again = run("fit", "knn", "--settings", str(recipe), "--json")
     assert "already saved" in again.stderr
     assert json.loads(again.stdout)["overrides"]["weights"] == "distance"
-    board = leaderboard(find_store(tmp_path / "runs"))
+    board = leaderboard(find_store("runs"))
     assert (len(board.rows), board.test_reads) == (1, 1)
 
 
-def test_the_range_of_learning_rates(run_cli: Cli, tmp_path: Path) -> None:
-    result = run_cli("tune", "mlp-256-256", "--dataset", str(SMALL), "--lr-range", "--json")
-    assert result.returncode == 0, result.stderr
+def test_the_range_of_learning_rates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = run("tune", "mlp-256-256", "--lr-range", "--json")
     found = json.loads(result.stdout)
     assert found["schema_version"] == 1
     assert 1e-4 < found["suggested"] < 1e-1
-    (page,) = tmp_path.glob("runs/tune/*/mlp-256-256.lr-range.html")
+    (page,) = Path().glob("runs/tune/*/mlp-256-256.lr-range.html")
     assert "Try a learning rate of" in page.read_text()
-    assert str(page.relative_to(tmp_path)) in result.stderr
+    assert str(page) in result.stderr
 
 
 @pytest.mark.parametrize(
