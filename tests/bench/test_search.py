@@ -26,10 +26,10 @@ import sys, time
 from fittingroom.bench.search import open_search
 from fittingroom.bench.space import parse_space
 space = parse_space({"x": "0.001..1:log", "n": "1..9", "k": "a|b|c", "epochs": 1})
-search = open_search(sys.argv[1], "s", space, sampler=sys.argv[2], seed=0)
-while claim := search.ask(int(sys.argv[3])):
+search = open_search(sys.argv[1], "s", space, sampler="tpe", seed=0)
+while claim := search.ask(int(sys.argv[2])):
     print(claim.number, flush=True)
-    if sys.argv[4] == "hangs":
+    if sys.argv[3] == "hangs":
         time.sleep(600)
     search.finish(claim, claim.settings["x"])
 """
@@ -40,10 +40,10 @@ def opened(folder: Path, sampler: str = "tpe", seed: int = 0, **options: Any) ->
     return open_search(url, "s", SPACE, sampler=sampler, seed=seed, **options)
 
 
-def worker(folder: Path, how: str, trials: int = 20, sampler: str = "tpe") -> Any:
-    url = f"sqlite:///{folder / 'studies.sqlite3'}"
+def worker(place: Path | str, how: str, trials: int = 20) -> Any:
+    url = place if isinstance(place, str) else f"sqlite:///{place / 'studies.sqlite3'}"
     return subprocess.Popen(
-        [sys.executable, "-c", WORKER, url, sampler, str(trials), how],
+        [sys.executable, "-c", WORKER, url, str(trials), how],
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -120,6 +120,22 @@ def test_two_processes_share_a_study(tmp_path: Path) -> None:
     rows = opened(tmp_path).rows()
     assert [row.state for row in rows] == [TrialState.COMPLETE] * 12
     assert len({str(row.params) for row in rows}) == 12
+
+
+@pytest.mark.skipif("FITTINGROOM_POSTGRES" not in os.environ, reason="no URL of a database")
+def test_postgresql_is_shared_too() -> None:
+    """With psycopg, and FITTINGROOM_POSTGRES the URL of an empty database."""
+    url = os.environ["FITTINGROOM_POSTGRES"]
+    processes = [worker(url, "works", 12) for _ in range(3)]
+    numbers = [int(n) for p in processes for n in p.communicate(timeout=60)[0].split()]
+    assert sorted(numbers) == list(range(12))
+    process = worker(url, "hangs", 13)
+    assert process.stdout.readline().strip() == "12"
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    search = open_search(url, "s", SPACE, sampler="tpe", seed=0)
+    assert len(tried(search, 13)) == 13
+    assert "12" in [str(row.user_attrs.get("first")) for row in search.rows()]
 
 
 def test_what_is_broken_off_is_put_back(tmp_path: Path) -> None:

@@ -208,27 +208,26 @@ def wait_for(process: subprocess.Popen[str], folder: Path, runs: int) -> None:
         time.sleep(0.005)
 
 
-def test_killed_and_interrupted_it_finds_what_it_would_have_found(
-    tuned: tuple[Tuning, Path], tmp_path: Path
+@pytest.mark.parametrize(
+    "ended_by", [signal.SIGINT, pytest.param(signal.SIGKILL, marks=pytest.mark.slow)]
+)
+def test_broken_off_it_finds_what_it_would_have_found(
+    ended_by: signal.Signals, tuned: tuple[Tuning, Path], tmp_path: Path
 ) -> None:
     process = started(tmp_path)
-    wait_for(process, tmp_path, 2)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
-    assert 2 <= finished(tmp_path) < TRIALS
-
-    process = started(tmp_path)
-    wait_for(process, tmp_path, finished(tmp_path) + 2)
-    os.killpg(process.pid, signal.SIGINT)
+    wait_for(process, tmp_path, 3)
+    os.killpg(process.pid, ended_by)
     printed, told = process.communicate(timeout=60)
-    assert process.returncode == 130, told
-    assert "The same command goes on from here." in told
-    assert "The best of" in printed
-    assert "fittingroom fit mlp-10-10" in printed
-    (saved,) = tmp_path.glob("tune/*/*[0-9a-f].json")
-    so_far: dict[str, Any] = json.loads(saved.read_text())
-    assert not so_far["complete"]
-    assert so_far["test"] is None
+    assert 3 <= finished(tmp_path) < TRIALS
+    if ended_by == signal.SIGINT:
+        assert process.returncode == 130, told
+        assert "The same command goes on from here." in told
+        assert "The best of" in printed
+        assert "fittingroom fit mlp-10-10" in printed
+        (saved,) = (p for p in tmp_path.glob("tune/*/mlp*.json") if "best" not in p.name)
+        so_far: dict[str, Any] = json.loads(saved.read_text())
+        assert not so_far["complete"]
+        assert so_far["test"] is None
 
     space = parse_space(WRITTEN)
     tuning = tune(SMALL, "mlp-10-10", space=space, trials=TRIALS, refit=False, runs=tmp_path)

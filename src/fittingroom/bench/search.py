@@ -124,7 +124,8 @@ class Search:
                 return None
             try:
                 evaluator = FanovaImportanceEvaluator(seed=0)
-                return get_param_importances(self.study, evaluator=evaluator)
+                shares = get_param_importances(self.study, evaluator=evaluator)
+                return {name: float(share) for name, share in shares.items()}
             except RuntimeError:  # no variance
                 return None
 
@@ -270,7 +271,8 @@ def _told(url: str | None = None) -> Iterator[None]:
     try:
         yield
     except ImportError as error:
-        raise UsageError(f"{where} can't be opened: {error}") from error
+        missing = str(error.__cause__ or error).rstrip(".")
+        raise UsageError(f"{where} can't be opened: {missing}; install it.") from error
     except DATABASE_ERRORS as error:
         cause = error.__cause__ if isinstance(error, optuna.exceptions.OptunaError) else error
         reason = str(getattr(cause, "orig", None) or cause or error).strip().splitlines()[0]
