@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -133,9 +134,9 @@ def test_postgresql_is_shared_too() -> None:
     assert process.stdout.readline().strip() == "12"
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
-    search = open_search(url, "s", SPACE, sampler="tpe", seed=0)
-    assert len(tried(search, 13)) == 13
-    assert "12" in [str(row.user_attrs.get("first")) for row in search.rows()]
+    with closing(open_search(url, "s", SPACE, sampler="tpe", seed=0)) as search:
+        assert len(tried(search, 13)) == 13
+        assert "12" in [str(row.user_attrs.get("first")) for row in search.rows()]
 
 
 def test_what_is_broken_off_is_put_back(tmp_path: Path) -> None:

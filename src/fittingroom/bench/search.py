@@ -46,10 +46,23 @@ _FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 class Search:
     """One study of a database, and the space that it searches; as :func:`open_search` gives it."""
 
-    def __init__(self, study: optuna.Study, space: Space, sampler: Seeded, size: int) -> None:
+    def __init__(
+        self,
+        study: optuna.Study,
+        storage: optuna.storages.RDBStorage,
+        space: Space,
+        sampler: Seeded,
+        size: int,
+    ) -> None:
         self.study, self.space, self.size = study, space, size
+        self._storage = storage
         self._sampler = sampler
         self._distributions = {n: _distribution(d) for n, d in sorted(space.dimensions.items())}
+
+    def close(self) -> None:
+        """Close the connections to the database."""
+        self._storage.remove_session()
+        self._storage.engine.dispose()
 
     def rows(self) -> list[FrozenTrial]:
         """Of every trial the last attempt, in the order of the first ones."""
@@ -206,15 +219,16 @@ def open_search(
     of_trials = seeded(sampler, seed, points)
     pruner = optuna.pruners.MedianPruner() if prune else optuna.pruners.NopPruner()
     with _one_at_a_time(url), _told(url):
+        storage = _storage(url)
         study = optuna.create_study(
             study_name=name,
-            storage=_storage(url),
+            storage=storage,
             sampler=of_trials,
             pruner=pruner,
             direction="maximize",
             load_if_exists=True,
         )
-    return Search(study, space, of_trials, len(points) if points is not None else 10**9)
+    return Search(study, storage, space, of_trials, len(points) if points is not None else 10**9)
 
 
 def hidden(url: str) -> str:

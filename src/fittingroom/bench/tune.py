@@ -12,6 +12,7 @@ import json
 import random
 import statistics
 import time
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -96,36 +97,36 @@ def tune(
     url = storage or f"sqlite:///{(store.folder / 'studies.sqlite3').resolve()}"
     study = study_name(loaded, model, space, sampler, seed, folds)
     search = open_search(url, study, space, sampler=sampler, seed=seed, prune=prune)
-    campaign = Campaign(
-        dataset=loaded,
-        model=model,
-        store=store,
-        search=search,
-        asked=min(trials, search.size),
-        folds=folds,
-        seed=seed,
-        prune=prune,
-        tell=on_progress or (lambda _: None),
-    )
-    interrupted = _go_on(campaign, Limits(memory=memory_limit), time_limit)
-    rows = campaign.rows()
-    tuning = Tuning(
-        study=study,
-        storage=hidden(url),
-        model=model,
-        dataset=str(dataset),
-        dataset_sha256=loaded.sha256,
-        space=space,
-        sampler=sampler,
-        seed=seed,
-        folds=folds,
-        asked=campaign.asked,
-        trials=tuple(rows),
-        overstatement=campaign.overstatement(),
-        importance=search.importance(),
-        interrupted=interrupted,
-    )
-    elsewhere = any(trial.status == "running" for trial in rows)
+    with closing(search):
+        campaign = Campaign(
+            dataset=loaded,
+            model=model,
+            store=store,
+            search=search,
+            asked=min(trials, search.size),
+            folds=folds,
+            seed=seed,
+            prune=prune,
+            tell=on_progress or (lambda _: None),
+        )
+        interrupted = _go_on(campaign, Limits(memory=memory_limit), time_limit)
+        tuning = Tuning(
+            study=study,
+            storage=hidden(url),
+            model=model,
+            dataset=str(dataset),
+            dataset_sha256=loaded.sha256,
+            space=space,
+            sampler=sampler,
+            seed=seed,
+            folds=folds,
+            asked=campaign.asked,
+            trials=tuple(campaign.rows()),
+            overstatement=campaign.overstatement(),
+            importance=search.importance(),
+            interrupted=interrupted,
+        )
+    elsewhere = any(trial.status == "running" for trial in tuning.trials)
     if not refit or interrupted or elsewhere or tuning.best is None:
         return tuning
     try:
