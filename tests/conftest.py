@@ -15,6 +15,7 @@ from fittingroom.data.sources import load_dataset
 
 if TYPE_CHECKING:
     from fittingroom.bench.study import Study
+    from fittingroom.bench.tuning import Tuning
 
 SMALL = Path(__file__).parent / "data" / "fashion-mnist-small"
 
@@ -53,6 +54,61 @@ def compared(compared_runs: Path, small: Dataset) -> Study:
     from fittingroom.runs.store import find_store
 
     return study(find_store(compared_runs), small)
+
+
+@pytest.fixture(scope="session")
+def tuning() -> Tuning:
+    """A search of twelve trials: ten with a figure, one broken off, one that diverged."""
+    from fittingroom.bench.space import parse_space
+    from fittingroom.bench.tuning import Tested, Trial, Tuning
+    from fittingroom.evaluation.intervals import Interval
+    from fittingroom.evaluation.overstatement import Overstatement
+
+    rates = np.round(np.geomspace(2e-4, 5e-2, 12), 5)
+    rates[4] = 0.003
+    found = [0.88, 0.9, 0.895, 0.91, 0.92, 0.905, 0.9, 0.91, 0.89, 0.85]
+    trials = [
+        Trial(
+            number=number,
+            status="ok" if number < 10 else "pruned" if number == 10 else "nan",
+            settings={
+                "epochs": 5,
+                "learning_rate": float(rate),
+                "schedule": ("constant", "cosine")[number % 2],
+            },
+            accuracy=found[number] if number < 10 else None,
+            fit_seconds=3.5,
+            kept_epoch=5 if number < 10 else None,
+            reason=None if number < 10 else "the loss became nan <script>alert(1)</script>",
+            run=f"cnn-32/0123456789ab-s{number}" if number < 10 else None,
+        )
+        for number, rate in enumerate(rates)
+    ]
+    return Tuning(
+        study="cnn-32-01234567",
+        storage="sqlite:///studies.sqlite3",
+        model="cnn-32",
+        dataset="fashion-mnist",
+        dataset_sha256="0" * 64,
+        space=parse_space(
+            {"learning_rate": "1e-4..1e-1:log", "schedule": "constant|cosine", "epochs": 5}
+        ),
+        sampler="tpe",
+        seed=0,
+        folds=0,
+        asked=12,
+        trials=tuple(trials),
+        overstatement=Overstatement(
+            winner=4,
+            observed=0.92,
+            expected=0.912,
+            interval=Interval(0.901, 0.924),
+            models=10,
+            images=3000,
+        ),
+        importance={"learning_rate": 0.8, "schedule": 0.2},
+        tested=Tested(accuracy=0.909, ci95=(0.903, 0.9145), run="cnn-32/fedcba987654-s0"),
+    )
 
 
 @pytest.fixture

@@ -165,6 +165,13 @@ def test_swift_photo_is_swift_95_trained_otherwise() -> None:
     assert published.swift_photo(augmentation="none").recipe.augmentation == "none"
 
 
+def test_no_augmentation_is_none_at_all() -> None:
+    for build in (published.cnn_16_32_64_128, published.swift):
+        recipe = build(augmentation=None).recipe  # what `--set augmentation=none` says
+        assert recipe is not None
+        assert recipe.augmentation == "none"
+
+
 def test_the_recipes_are_the_published_ones() -> None:
     adam, sgd = (
         {"optimizer": "adam", "learning_rate": 1e-3},

@@ -12,9 +12,12 @@ import pytest
 
 from fittingroom.bench.explore import explore
 from fittingroom.bench.study import Study
+from fittingroom.bench.tuning import Tuning
 from fittingroom.data.dataset import Dataset
 from fittingroom.reporting.data_page import write_data_page
 from fittingroom.reporting.report import Report
+from fittingroom.reporting.tune_page import render_tuning
+from fittingroom.runs.store import write_text
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium isn't installed")
 
@@ -41,12 +44,13 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def pages(
-    compared: Study, small: Dataset, tmp_path_factory: pytest.TempPathFactory
+    compared: Study, small: Dataset, tuning: Tuning, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("pages")
     return {
         "report": Report(compared, small).save(folder / "report.html"),
         "data": write_data_page(explore(small), small, folder / "data.html"),
+        "tune": write_text(folder / "tune.html", render_tuning(tuning, "Fashion-MNIST")),
     }
 
 
@@ -69,7 +73,7 @@ def texts(browser: Any, selector: str) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("name", ["report", "data"])
+@pytest.mark.parametrize("name", ["report", "data", "tune"])
 def test_nothing_is_fetched_and_nothing_is_complained_of(
     browser: Any, pages: dict[str, Path], name: str
 ) -> None:
@@ -85,7 +89,7 @@ def test_nothing_is_fetched_and_nothing_is_complained_of(
     assert browser.get_log("browser") == []
 
 
-@pytest.mark.parametrize("name", ["report", "data"])
+@pytest.mark.parametrize("name", ["report", "data", "tune"])
 @pytest.mark.parametrize("size", [PHONE, DESKTOP])
 def test_nothing_sticks_out_of_the_window(
     browser: Any, pages: dict[str, Path], name: str, size: tuple[int, int]
@@ -149,7 +153,7 @@ def test_slides_go_one_at_a_time(browser: Any, pages: dict[str, Path]) -> None:
     assert visible() == [first] != [second]
 
 
-@pytest.mark.parametrize("name", ["report", "data"])
+@pytest.mark.parametrize("name", ["report", "data", "tune"])
 def test_it_can_be_printed(browser: Any, pages: dict[str, Path], name: str) -> None:
     opened(browser, pages[name])
     printed = browser.execute_cdp_cmd("Page.printToPDF", {"printBackground": False})

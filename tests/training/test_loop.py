@@ -18,8 +18,8 @@ from fittingroom.training.augment import AUGMENTATIONS
 from fittingroom.training.fit import Epoch, Fit, best_epoch
 from fittingroom.training.loop import (
     TrainingResult,
-    _batches,
     _train_epoch,
+    batches,
     predict,
     to_unit,
     train,
@@ -355,12 +355,12 @@ def test_a_network_may_fit_its_constants_first(images: Data) -> None:
 
 
 def test_a_single_last_image_joins_the_batch_before(images: Data) -> None:
-    assert _batches(10, 4) == [(0, 4), (4, 8), (8, 10)]
-    assert _batches(9, 4) == [(0, 4), (4, 9)]
-    assert _batches(8, 4) == [(0, 4), (4, 8)]
-    assert _batches(3, 4) == [(0, 3)]
-    assert _batches(1, 4) == [(0, 1)]
-    assert _batches(3, 1) == [(0, 1), (1, 3)]
+    assert batches(10, 4) == [(0, 4), (4, 8), (8, 10)]
+    assert batches(9, 4) == [(0, 4), (4, 9)]
+    assert batches(8, 4) == [(0, 4), (4, 8)]
+    assert batches(3, 4) == [(0, 3)]
+    assert batches(1, 4) == [(0, 1)]
+    assert batches(3, 1) == [(0, 1), (1, 3)]
     X, y = images
     net = NormalizedCNN(channels=(2, 2), hidden=(4,))  # batch norm refuses a batch of one
     train(net, X[:33], y[:33], Recipe(epochs=1, batch_size=32))

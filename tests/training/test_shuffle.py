@@ -12,7 +12,7 @@ from torch import Tensor
 from fittingroom.data.mapped import MappedRows
 from fittingroom.errors import DataError
 from fittingroom.training import shuffle
-from fittingroom.training.loop import _batches
+from fittingroom.training.loop import batches
 from fittingroom.training.shuffle import Stretch, shuffled
 
 N = 9_001
@@ -103,7 +103,7 @@ def test_all_batches_but_one_are_whole(images: MappedRows) -> None:
     sizes = [
         stop - start
         for stretch in epoch(images, seeded(0), 32)
-        for start, stop in _batches(len(stretch.labels), 32)
+        for start, stop in batches(len(stretch.labels), 32)
     ]
     assert sum(size != 32 for size in sizes) == 1
     assert len(epoch(images, seeded(0), 5_000)) == 1  # a batch may be larger than a buffer

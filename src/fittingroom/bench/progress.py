@@ -15,7 +15,7 @@ class Progress:
     `kind`: a run `started`, an `epoch` ended (with its figures in `detail`), a run is `saved`
     (fitted now, or found), a model `failed` (reason in `detail`). `done` and `total` count runs,
     of which `at_once` are fitted at the same time; `expected` is the catalogue's guess of the
-    seconds that this run takes.
+    seconds that this run takes. `note` is what else is to be said of a run that is saved.
     """
 
     kind: Literal["started", "epoch", "saved", "failed"]
@@ -26,6 +26,7 @@ class Progress:
     at_once: int = 1
     expected: float | None = None
     detail: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    note: str = ""
 
 
 OnProgress = Callable[[Progress], None]

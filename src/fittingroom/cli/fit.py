@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,6 +17,7 @@ from fittingroom.cli.options import (
     JsonOption,
     RunsOption,
     parse_settings,
+    read_settings,
 )
 from fittingroom.errors import UsageError
 
@@ -27,6 +29,10 @@ def command(
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="Replace a parameter; repeatable."),
+    ] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option("--settings", help="A JSON file of parameters, such as tune writes."),
     ] = None,
     full: FullOption = False,
     no_test: Annotated[
@@ -43,8 +49,9 @@ def command(
     from fittingroom.models.catalog import row_of
 
     with _together() as speaks:
-        row_of(model)  # a wrong name is told at once, before torch is imported
-        overrides = parse_settings(settings or [])
+        name = row_of(model).name  # a wrong name is told at once, before torch is imported
+        overrides = {} if file is None else read_settings(file, name)
+        overrides |= parse_settings(settings or [])
         if folds and full:
             raise UsageError("--folds fits on parts of all training images; leave --full out.")
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import typer
 
-from fittingroom.cli import add, compare, data, export, fit, models, predict, report
+from fittingroom.cli import add, compare, data, export, fit, models, predict, report, tune
 from fittingroom.errors import FittingroomError
 
 COMMANDS: dict[str, Callable[..., None]] = {
@@ -18,6 +18,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "models": models.command,
     "fit": fit.command,
     "compare": compare.command,
+    "tune": tune.command,
     "report": report.command,
     "predict": predict.command,
     "add": add.command,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import ast
+import json
 import re
 import shlex
 import sys
@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from fittingroom.errors import UsageError
+from fittingroom.models.settings import value_of
 
 DatasetOption = Annotated[
     str,
@@ -64,23 +65,33 @@ def parse_formats(text: str) -> frozenset[str]:
 
 def parse_settings(settings: list[str]) -> dict[str, Any]:
     """`["epochs=3", "pooling=true"]` as `{"epochs": 3, "pooling": True}`."""
+    return {name: value_of(text) for name, text in split_settings(settings).items()}
+
+
+def split_settings(settings: list[str]) -> dict[str, str]:
+    """`["epochs=3"]` as `{"epochs": "3"}`."""
     parsed = {}
     for setting in settings:
         name, equals, value = setting.partition("=")
         if not equals or not name:
             raise UsageError(f"--set takes NAME=VALUE, not {setting!r}.")
-        parsed[name.strip()] = _value(value.strip())
+        parsed[name.strip()] = value.strip()
     return parsed
 
 
-def _value(text: str) -> Any:
-    words = {"true": True, "false": False, "none": None}
-    if text.lower() in words:
-        return words[text.lower()]
+def read_settings(path: Path, model: str) -> dict[str, Any]:
+    """The settings in a file that `tune` wrote, or one of that form, for `model`."""
     try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return text
+        found = json.loads(path.read_text("utf8"))
+        settings = dict(found["settings"])
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise UsageError(
+            f"{path} can't be read as settings ({error!r}); it should be JSON such as "
+            '{"model": "cnn-32", "settings": {"epochs": 3}}.'
+        ) from error
+    if found.get("model", model) != model:
+        raise UsageError(f"{path} has settings of {found['model']}, not of {model}.")
+    return settings
 
 
 def _parse(text: str, units: dict[str, int], what: str, examples: str) -> float | None:

@@ -82,7 +82,7 @@ class ProgressDisplay:
             self._line(f"    {whose}{unit} {epoch}/{epochs}{figure}, about {duration(left)} left")
 
     def _ended(self, step: Step, name: str) -> None:
-        count = f"[{step.done}/{step.total}]"
+        count, note = f"[{step.done}/{step.total}]", f"; {step.note}" if step.note else ""
         running = self._running.pop((step.model, step.seed), None)
         # A model that failed gets no further runs than those under way.
         still = sum(model == step.model for model, _ in self._running)
@@ -96,9 +96,9 @@ class ProgressDisplay:
             seconds = time.monotonic() - running.started
             self._spent_so_far += seconds
             self._expected_so_far += self._seconds(step.model)
-            self._line(f"{count} {name}: done in {duration(seconds)}{self._rest(step)}")
+            self._line(f"{count} {name}: done in {duration(seconds)}{self._rest(step)}{note}")
         else:
-            self._line(f"{count} {name}: already saved")
+            self._line(f"{count} {name}: already saved{note}")
         self._show(step, name)
 
     def _show(self, step: Step, description: str) -> None:

@@ -6,8 +6,8 @@ To read it takes neither scikit-learn nor torch: they are imported when a row is
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal
@@ -36,6 +36,7 @@ class ModelRow:
     deterministic : two fits with different seeds are equal
     parameters : numbers in a network for 28×28 images of ten classes
     kept : a fitted one can be saved as a bundle
+    space : what ``tune`` searches unless it is told otherwise; see ``bench.space``
     """
 
     name: str
@@ -48,6 +49,7 @@ class ModelRow:
     deterministic: bool = False
     parameters: int | None = None
     kept: bool = True
+    space: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def build(self) -> Callable[..., BaseEstimator]:
@@ -130,6 +132,25 @@ def make_classifier(
     return build(**{**given, **parameters})
 
 
+#: What any recipe leaves open.
+_SCHEDULED = {
+    "schedule": "constant|one-cycle|cosine",
+    "batch_size": "64|128|256|512",
+    "label_smoothing": "0..0.2",
+}
+_BY_ADAM = {"learning_rate": "3e-4..1e-2:log", "weight_decay": "1e-4..1e-1:log", **_SCHEDULED}
+_BY_SGD = {"learning_rate": "0.01..1:log", "momentum": "0..0.98", **_SCHEDULED}
+#: Networks with convolutions can use images that are changed, and more epochs of them.
+_CNN = {"epochs": "10..30:5", **_BY_ADAM, "augmentation": "none|crop-flip|crop-erase"}
+#: Ours are laid out over one cycle of a certain length.
+_CYCLE = {
+    "learning_rate": "0.03..1:log",
+    "momentum": "0.8..0.97",
+    "weight_decay": "1e-5..5e-3:log",
+    "batch_size": "128|256|512",
+    "label_smoothing": "0..0.2",
+}
+
 MODELS: dict[str, ModelRow] = {
     "logistic": ModelRow(
         name="logistic",
@@ -139,6 +160,7 @@ MODELS: dict[str, ModelRow] = {
         seconds=15,
         stock_seconds=30,
         deterministic=True,
+        space={"C": "1e-3..10:log"},
     ),
     "linear-svm": ModelRow(
         name="linear-svm",
@@ -148,6 +170,7 @@ MODELS: dict[str, ModelRow] = {
         source="S2-SVM",
         seconds=160,
         deterministic=True,
+        space={"C": "1e-4..10:log"},
     ),
     "svm-rbf": ModelRow(
         name="svm-rbf",
@@ -157,6 +180,7 @@ MODELS: dict[str, ModelRow] = {
         seconds=50,
         stock_seconds=310,
         deterministic=True,
+        space={"C": "1..100:log", "gamma": "3e-3..0.1:log"},
     ),
     "knn": ModelRow(
         name="knn",
@@ -167,6 +191,7 @@ MODELS: dict[str, ModelRow] = {
         seconds=8,
         stock_seconds=20,
         deterministic=True,
+        space={"n_neighbors": "1..15", "weights": "uniform|distance"},
     ),
     "random-forest": ModelRow(
         name="random-forest",
@@ -176,6 +201,7 @@ MODELS: dict[str, ModelRow] = {
         source="S2-RF",
         seconds=25,
         stock_seconds=35,
+        space={"n_estimators": "50..400:50", "max_depth": "10..40"},
     ),
     "hist-gradient-boosting": ModelRow(
         name="hist-gradient-boosting",
@@ -184,6 +210,12 @@ MODELS: dict[str, ModelRow] = {
         about="gradient-boosted trees on binned pixels",
         seconds=300,
         deterministic=True,
+        space={
+            "max_iter": "50..300:50",
+            "learning_rate": "0.03..0.3:log",
+            "max_leaf_nodes": "15..127:log",
+            "l2_regularization": "0.01..10:log",
+        },
     ),
     "hog-svm": ModelRow(
         name="hog-svm",
@@ -193,6 +225,7 @@ MODELS: dict[str, ModelRow] = {
         seconds=90,
         stock_seconds=470,
         deterministic=True,
+        space={"C": "1..100:log", "gamma": "0.3..5:log", "orientations": "6..12"},
     ),
     "mlp-10-10": ModelRow(
         name="mlp-10-10",
@@ -202,6 +235,7 @@ MODELS: dict[str, ModelRow] = {
         source="S1-MLP",
         seconds=50,
         parameters=8_070,
+        space=_BY_ADAM,
     ),
     "mlp-532": ModelRow(
         name="mlp-532",
@@ -211,6 +245,7 @@ MODELS: dict[str, ModelRow] = {
         source="S2-ANN1",
         seconds=30,
         parameters=422_950,
+        space=_BY_SGD,
     ),
     "mlp-256-256": ModelRow(
         name="mlp-256-256",
@@ -220,6 +255,7 @@ MODELS: dict[str, ModelRow] = {
         source="S0-ANN-sparse",
         seconds=25,
         parameters=269_322,
+        space=_BY_SGD,
     ),
     "mlp-256-256-onehot": ModelRow(
         name="mlp-256-256-onehot",
@@ -229,6 +265,7 @@ MODELS: dict[str, ModelRow] = {
         source="S0-ANN-onehot",
         seconds=90,
         parameters=269_322,
+        space=_BY_SGD,
     ),
     "cnn-6-16-120": ModelRow(
         name="cnn-6-16-120",
@@ -238,6 +275,7 @@ MODELS: dict[str, ModelRow] = {
         source="S0-CNN-OLD",
         seconds=290,
         parameters=180_554,
+        space=_CNN,
     ),
     "cnn-16-16-100": ModelRow(
         name="cnn-16-16-100",
@@ -247,6 +285,7 @@ MODELS: dict[str, ModelRow] = {
         source="S0-CNN",
         seconds=190,
         parameters=126_310,
+        space=_CNN,
     ),
     "cnn-32-64-64": ModelRow(
         name="cnn-32-64-64",
@@ -256,6 +295,7 @@ MODELS: dict[str, ModelRow] = {
         source="S2-CNN1",
         seconds=110,
         parameters=60_554,
+        space=_CNN,
     ),
     "cnn-64x4": ModelRow(
         name="cnn-64x4",
@@ -265,6 +305,7 @@ MODELS: dict[str, ModelRow] = {
         source="S2-CNN2",
         seconds=190,
         parameters=119_065,
+        space=_CNN,
     ),
     "cnn-32": ModelRow(
         name="cnn-32",
@@ -274,6 +315,7 @@ MODELS: dict[str, ModelRow] = {
         source="S3-CNN1",
         seconds=30,
         parameters=693_962,
+        space=_CNN,
     ),
     "cnn-32-64": ModelRow(
         name="cnn-32-64",
@@ -283,6 +325,7 @@ MODELS: dict[str, ModelRow] = {
         source="S3-CNN2",
         seconds=85,
         parameters=159_882,
+        space=_CNN,
     ),
     "cnn-64-128-64": ModelRow(
         name="cnn-64-128-64",
@@ -292,6 +335,7 @@ MODELS: dict[str, ModelRow] = {
         source="S3-CNN3",
         seconds=500,
         parameters=289_610,
+        space=_CNN,
     ),
     "cnn-16-32-64-128": ModelRow(
         name="cnn-16-32-64-128",
@@ -301,6 +345,7 @@ MODELS: dict[str, ModelRow] = {
         source="S4-CNN",
         seconds=30000,
         parameters=6_663_402,
+        space=_BY_ADAM | {"pooling": "true|false", "augmentation": "none|keras-shift-flip"},
     ),
     "swift-90": ModelRow(
         name="swift-90",
@@ -309,6 +354,7 @@ MODELS: dict[str, ModelRow] = {
         about="swift at half the widths, for one epoch",
         seconds=8,
         parameters=99_114,
+        space=_CYCLE,
     ),
     "swift-93": ModelRow(
         name="swift-93",
@@ -317,6 +363,7 @@ MODELS: dict[str, ModelRow] = {
         about="swift for five epochs",
         seconds=45,
         parameters=382_378,
+        space=_CYCLE,
     ),
     "swift": ModelRow(
         name="swift",
@@ -325,6 +372,7 @@ MODELS: dict[str, ModelRow] = {
         about="ours: whitened patches, two convolutions, one cycle, mirrored views",
         seconds=130,
         parameters=382_378,
+        space=_CYCLE,
     ),
     "swift-95": ModelRow(
         name="swift-95",
@@ -333,6 +381,7 @@ MODELS: dict[str, ModelRow] = {
         about="swift on larger maps, three convolutions, sixteen epochs, six views",
         seconds=540,
         parameters=973_226,
+        space=_CYCLE,
     ),
     "swift-photo": ModelRow(
         name="swift-photo",
@@ -341,6 +390,7 @@ MODELS: dict[str, ModelRow] = {
         about="swift-95's network, trained to expect photos",
         seconds=720,
         parameters=973_226,
+        space=_CYCLE,
     ),
     "wide-resnet": ModelRow(
         name="wide-resnet",
@@ -349,6 +399,7 @@ MODELS: dict[str, ModelRow] = {
         about="ours: WRN-40-4 with erasing and CutMix, 200 epochs; for a GPU",
         seconds=200_000,
         parameters=8_959_706,
+        space=_CYCLE,
     ),
 }
 

@@ -30,6 +30,7 @@ from fittingroom.nets.wide_resnet import WideResNet
 from fittingroom.training.checkpoint import Checkpoint
 from fittingroom.training.fit import Epoch
 from fittingroom.training.loop import predict, train
+from fittingroom.training.rate_range import RateRange, rate_range
 from fittingroom.training.recipe import Recipe
 from fittingroom.training.shuffle import BUFFER, Images
 
@@ -118,19 +119,13 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         NotFiniteError : the loss became NaN or infinite
         DataError : the file of a memory map changed meanwhile
         """
-        is_array = isinstance(X, np.ndarray | MappedRows)
-        shape = X.shape[1:] if is_array and len(X.shape) == 3 else None
-        check = check_mapped_and_labels if isinstance(X, MappedRows) else check_pixels_and_labels
-        X, y = check(self, X, y)
-        self.classes_, codes = np.unique(y, return_inverse=True)
-        self.image_shape_ = self._resolve_image_shape(shape)
-        images, labels = self._images(X), torch.from_numpy(codes.astype(np.int64))
+        images, labels = self._learned_from(X, y)
         recipe = self.recipe if self.recipe is not None else Recipe()
         held_out: tuple[Images, Tensor] | None = None
         if validation is not None:
             held_out = self._validation(*validation)
         elif recipe.needs_validation:
-            split = validation_split(codes)
+            split = validation_split(labels.numpy())
             held_out = _some(images, split.validation), labels[split.validation]
             images, labels = _some(images, split.train), labels[split.train]
 
@@ -155,6 +150,32 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.seconds_before_ = result.seconds_before
         return self
 
+    def rate_range(
+        self, X: Any, y: Any, *, on_step: Callable[[int, int], None] | None = None
+    ) -> RateRange:
+        """How the loss goes while the learning rate rises; leaves the classifier unfitted.
+
+        Parameters
+        ----------
+        X, y : images and labels as for ``fit``
+        on_step : called after every step with how many are done and how many there are at most
+
+        Raises
+        ------
+        InputError, UnknownNameError : as ``fit``
+        """
+        images, labels = self._learned_from(X, y)
+        seed = self._seed()
+        return rate_range(
+            self._build(seed),
+            images,
+            labels,
+            self.recipe if self.recipe is not None else Recipe(),
+            seed=seed,
+            mirror_keeps_class=self.mirror_keeps_class,
+            on_step=on_step,
+        )
+
     def predict_proba(self, X: Any) -> np.ndarray:
         """Probabilities (n, n_classes), computed in float32; columns as in ``classes_``."""
         check_is_fitted(self, "net_")
@@ -165,6 +186,16 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         probabilities = self.predict_proba(X)
         labels: np.ndarray = self.classes_[probabilities.argmax(axis=1)]
         return labels
+
+    def _learned_from(self, X: Any, y: Any) -> tuple[Images, Tensor]:
+        """Images and labels (n,) as codes, checked; sets `classes_` and `image_shape_`."""
+        is_array = isinstance(X, np.ndarray | MappedRows)
+        shape = X.shape[1:] if is_array and len(X.shape) == 3 else None
+        check = check_mapped_and_labels if isinstance(X, MappedRows) else check_pixels_and_labels
+        X, y = check(self, X, y)
+        self.classes_, codes = np.unique(y, return_inverse=True)
+        self.image_shape_ = self._resolve_image_shape(shape)
+        return self._images(X), torch.from_numpy(codes.astype(np.int64))
 
     def _resolve_image_shape(self, seen: tuple[int, ...] | None) -> tuple[int, int]:
         """From the parameter, else from the images' own shape, else a square."""

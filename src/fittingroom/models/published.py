@@ -130,12 +130,12 @@ def cnn_16_32_64_128(
     pooling : max-pool the first two convolutions' maps; the author compared this in words only
     augmentation : shifts of up to a tenth and flips (True), none (False), or a row's name
     """
-    if isinstance(augmentation, bool):
-        augmentation = "keras-shift-flip" if augmentation else "none"
+    if augmentation is True:
+        augmentation = "keras-shift-flip"
     recipe = Recipe(
         epochs=500,
         batch_size=128,
-        augmentation=augmentation,  # type: ignore[arg-type]
+        augmentation=augmentation or "none",  # type: ignore[arg-type]
         patience=50,
         watch="loss",
         restore=True,
@@ -246,6 +246,9 @@ def _classifier(
     for name in options:
         if name not in known:
             raise UnknownNameError("option", name, known)
+
+    if options.get("augmentation", "") is None:  # what `--set augmentation=none` says
+        options = {**options, "augmentation": "none"}
 
     def chosen(names: set[str]) -> dict[str, Any]:
         return {name: value for name, value in options.items() if name in names}

@@ -10,7 +10,8 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -21,7 +22,7 @@ from fittingroom.errors import NotFiniteError, UsageError
 from fittingroom.training import precision
 from fittingroom.training.augment import Batch, Mixture
 from fittingroom.training.checkpoint import Checkpoint
-from fittingroom.training.distributed import current, refuse_unshareable
+from fittingroom.training.distributed import ALONE, Group, current, refuse_unshareable
 from fittingroom.training.fit import Epoch, Fit
 from fittingroom.training.memory import keep_freed_memory
 from fittingroom.training.optim import learning_rate
@@ -90,20 +91,10 @@ def train(
     if group.size > 1:
         refuse_unshareable(net, recipe)
     started = time.perf_counter()
-    keep_freed_memory()
     device = group.device(precision.resolve_device(recipe.device))
-    if callable(fit_constants := getattr(net, "fit_constants", None)):
-        fit_constants(_in_memory(images))
-    net.to(device)
-    if isinstance(images, Tensor):
-        images = images.to(device)
-    fit = Fit(net, images, labels.to(device), recipe, device, seed, mirror_keeps_class, group)
+    fit = begin(net, images, labels, recipe, device, seed, mirror_keeps_class, group)
     planned = recipe.stop_at or recipe.epochs
-    with (
-        torch.random.fork_rng(devices=[device] if device.type == "cuda" else []),
-        precision.threads(net, recipe.batch_size),
-    ):
-        torch.manual_seed(seed)  # dropout draws from the global generator
+    with at_work(fit, seed):
         if checkpoint is not None:
             fit.resume(checkpoint)
         while len(fit.history) < planned and not fit.out_of_patience():
@@ -123,6 +114,37 @@ def train(
         seconds=time.perf_counter() - started,
         seconds_before=fit.seconds_before,
     )
+
+
+def begin(
+    net: nn.Module,
+    images: Images,
+    labels: Tensor,
+    recipe: Recipe,
+    device: torch.device,
+    seed: int,
+    mirror_keeps_class: bool,
+    group: Group = ALONE,
+) -> Fit:
+    """A training before its first step; the network and what it learns from are on the device."""
+    keep_freed_memory()
+    if callable(fit_constants := getattr(net, "fit_constants", None)):
+        fit_constants(_in_memory(images))
+    net.to(device)
+    if isinstance(images, Tensor):
+        images = images.to(device)
+    return Fit(net, images, labels.to(device), recipe, device, seed, mirror_keeps_class, group)
+
+
+@contextmanager
+def at_work(fit: Fit, seed: int) -> Iterator[None]:
+    """The threads that suit a training, and random numbers that it shares with nobody."""
+    with (
+        torch.random.fork_rng(devices=[fit.device] if fit.device.type == "cuda" else []),
+        precision.threads(fit.net, fit.recipe.batch_size),
+    ):
+        torch.manual_seed(seed)  # dropout draws from the global generator
+        yield
 
 
 def _epoch(fit: Fit, validation: tuple[Images, Tensor] | None) -> Epoch:
@@ -163,26 +185,35 @@ def _train_stretch(fit: Fit, number: int, stretch: Stretch, done: int) -> tuple[
     n, labels = len(fit.images), stretch.labels
     logits: Tensor | None = None  # (m, classes); looked at once, after the last step
     mixtures: list[Mixture] = []
-    for start, stop in _batches(len(labels), fit.recipe.batch_size):
-        batch = Batch(
-            images=to_unit(stretch.images[start:stop]),
-            positions=stretch.positions[start:stop],
-            epoch=number,
-            mirror_keeps_class=fit.mirror_keeps_class,
-            generator=fit.generator,
-        )
-        changed, mixture = fit.augment(batch), None
-        if fit.mix is not None:
-            changed, mixture = fit.mix(dataclasses.replace(batch, images=changed))
-            mixtures.append(mixture)
+    for start, stop in batches(len(labels), fit.recipe.batch_size):
         rate = learning_rate(fit.recipe, number, (done + start) / n)
-        of_batch = fit.step(_channel_last(changed[:, 0]), labels[start:stop], rate, mixture)
+        of_batch, mixture = train_batch(fit, number, stretch, start, stop, rate)
+        if mixture is not None:
+            mixtures.append(mixture)
         logits = _with(logits, of_batch, start, len(labels))
-        if fit.average is not None:
-            fit.average.update()
     assert logits is not None, "there are images"
     loss = fit.loss(logits, labels, Mixture.joined(mixtures) if mixtures else None)
     return float(loss), _accuracy(logits, labels)
+
+
+def train_batch(
+    fit: Fit, epoch: int, stretch: Stretch, start: int, stop: int, rate: float
+) -> tuple[Tensor, Mixture | None]:
+    """One step: logits (batch, classes) before it, and how the images were mixed, if they were."""
+    batch = Batch(
+        images=to_unit(stretch.images[start:stop]),
+        positions=stretch.positions[start:stop],
+        epoch=epoch,
+        mirror_keeps_class=fit.mirror_keeps_class,
+        generator=fit.generator,
+    )
+    changed, mixture = fit.augment(batch), None
+    if fit.mix is not None:
+        changed, mixture = fit.mix(dataclasses.replace(batch, images=changed))
+    logits = fit.step(_channel_last(changed[:, 0]), stretch.labels[start:stop], rate, mixture)
+    if fit.average is not None:
+        fit.average.update()
+    return logits, mixture
 
 
 def _in_memory(images: Images) -> Tensor:
@@ -256,7 +287,7 @@ def _with(whole: Tensor | None, part: Tensor, start: int, n: int) -> Tensor:
     return whole
 
 
-def _batches(n: int, size: int) -> list[tuple[int, int]]:
+def batches(n: int, size: int) -> list[tuple[int, int]]:
     """Bounds of successive batches; a last one of a single image joins the one before.
 
     Batch norm can't normalise one image.

@@ -1,0 +1,239 @@
+"""What a search may choose from: ranges and choices by name of the parameter, and what is fixed.
+
+As people write it: ``learning_rate=1e-4..1e-1:log``, ``max_depth=18..39``, ``batch_size=64|128``,
+and ``epochs=3`` for what is the same in every trial.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from fittingroom.errors import UsageError
+from fittingroom.models.settings import text_of, value_of
+
+Number = int | float
+
+_RANGE = re.compile(r"(?P<low>[^:]+?)\.\.(?P<high>[^:]*)(?P<options>(?::[^:]*)*)")
+#: Digits of a number that a search chose: more of them decide nothing and are hard to read.
+DIGITS = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Range:
+    """All numbers from `low` to `high`; whole ones where both ends and the step are whole.
+
+    `log`: every factor is as likely as every other. `step`: only low, low + step, …
+    """
+
+    low: Number
+    high: Number
+    log: bool = False
+    step: Number | None = None
+
+    @property
+    def whole(self) -> bool:
+        ends = (self.low, self.high, self.step or 1)
+        return all(isinstance(end, int) for end in ends)
+
+    def value(self, suggested: Any) -> Any:
+        """The setting that a suggested number stands for: rounded, and not past the ends."""
+        if self.whole:
+            return int(suggested)
+        return min(max(float(f"{suggested:.{DIGITS}g}"), self.low), self.high)
+
+    def grid(self) -> list[Any] | None:
+        """Every value, or None where there is no end of them."""
+        if self.whole:
+            step = int(self.step or 1)
+            return list(range(int(self.low), int(self.high) + 1, step))
+        if self.step is None:
+            return None
+        count = math.floor((self.high - self.low) / self.step + 1e-9) + 1
+        return [self.value(self.low + number * self.step) for number in range(count)]
+
+    def probes(self) -> list[Any]:
+        """Values that tell whether the range makes sense."""
+        return [self.low, self.high]
+
+    def __str__(self) -> str:
+        options = ["log"] * self.log + ([text_of(self.step)] if self.step is not None else [])
+        return ":".join([f"{text_of(self.low)}..{text_of(self.high)}", *options])
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of several values, in no order."""
+
+    options: tuple[Any, ...]
+
+    def value(self, suggested: Any) -> Any:
+        """The option that is written so."""
+        return self.options[self.texts.index(suggested)]
+
+    @property
+    def texts(self) -> list[str]:
+        """How the options are written: what a database can hold, and tell apart."""
+        return [text_of(option) for option in self.options]
+
+    def grid(self) -> list[Any] | None:
+        return list(self.texts)
+
+    def probes(self) -> list[Any]:
+        return list(self.options)
+
+    def __str__(self) -> str:
+        return "|".join(self.texts)
+
+
+Dimension = Range | Choice
+
+
+@dataclass(frozen=True, kw_only=True)
+class Space:
+    """The dimensions of a search by name of the parameter, and the settings of every trial."""
+
+    dimensions: Mapping[str, Dimension]
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.dimensions:
+            raise UsageError("there is nothing to search; give a range such as C=0.01..10:log.")
+
+    def settings(self, suggested: Mapping[str, Any]) -> dict[str, Any]:
+        """All settings of a trial, fixed ones included."""
+        chosen = {name: dim.value(suggested[name]) for name, dim in self.dimensions.items()}
+        return {**self.fixed, **chosen}
+
+    def with_fixed(self, fixed: Mapping[str, Any]) -> Space:
+        """The same, where these settings are no longer searched."""
+        left = {name: dim for name, dim in self.dimensions.items() if name not in fixed}
+        return Space(dimensions=left, fixed={**self.fixed, **fixed})
+
+    def grid(self) -> list[dict[str, Any]]:
+        """Every point, as suggestions.
+
+        Raises
+        ------
+        UsageError : a range has no end of values
+        """
+        values = {name: dim.grid() for name, dim in self.dimensions.items()}
+        endless = [name for name, found in values.items() if found is None]
+        if endless:
+            name = endless[0]
+            raise UsageError(
+                f"a grid can't hold every value of {name}={self.dimensions[name]}; give a step "
+                f"({name}=LOW..HIGH:STEP) or values ({name}=A|B|C)."
+            )
+        return [dict(zip(values, point, strict=True)) for point in product(*_known(values))]
+
+    def probes(self) -> Iterator[tuple[str, Any]]:
+        """Name and value of what each dimension must be able to take."""
+        for name, dimension in self.dimensions.items():
+            for value in dimension.probes():
+                yield name, value
+
+    def to_dict(self) -> dict[str, str]:
+        """Each dimension as it is written."""
+        return {name: str(dimension) for name, dimension in self.dimensions.items()}
+
+
+def parse_space(written: Mapping[str, Any]) -> Space:
+    """A space from what is written of each parameter.
+
+    Parameters
+    ----------
+    written : by name: text as on the command line; a list of the values to choose from; or one
+        value, which is then fixed
+
+    Raises
+    ------
+    UsageError : a range or a choice makes no sense, or nothing is left to search
+    """
+    dimensions, fixed = sorted_out(written)
+    return Space(dimensions=dimensions, fixed=fixed)
+
+
+def sorted_out(written: Mapping[str, Any]) -> tuple[dict[str, Dimension], dict[str, Any]]:
+    """What is written, as what is to be searched and what is fixed. Raises UsageError."""
+    parsed = {name: _parsed(name, value) for name, value in written.items()}
+    dimensions = {n: p for n, p in parsed.items() if isinstance(p, Range | Choice)}
+    return dimensions, {n: p for n, p in parsed.items() if n not in dimensions}
+
+
+def read_space(path: Path) -> Space:
+    """A space from a TOML file: a line a parameter, such as ``learning_rate = "1e-4..1e-1:log"``.
+
+    Raises
+    ------
+    UsageError : it can't be read, or something in it makes no sense
+    """
+    try:
+        written = tomllib.loads(path.read_text("utf8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} can't be read as a space: {error}") from error
+    tables = [name for name, value in written.items() if isinstance(value, dict)]
+    if tables:
+        raise UsageError(f"{path}: {tables[0]!r} is a table; a space is one line a parameter.")
+    return parse_space(written)
+
+
+def _parsed(name: str, written: Any) -> Any:
+    if isinstance(written, list):
+        return _choice(name, written)
+    if not isinstance(written, str):
+        return written
+    if (match := _RANGE.fullmatch(written.strip())) is not None:
+        return _range(name, written, match)
+    if "|" in written:
+        return _choice(name, [value_of(part.strip()) for part in written.split("|")])
+    return value_of(written)
+
+
+def _range(name: str, written: str, match: re.Match[str]) -> Range:
+    low, high = (_number(name, written, match[end]) for end in ("low", "high"))
+    log, step = False, None
+    for option in match["options"].split(":")[1:]:
+        if option.strip() == "log":
+            log = True
+        else:
+            step = _number(name, written, option)
+    _require(name, written, low < high, "its low end must be below its high end")
+    _require(name, written, step is None or step > 0, "its step must be above 0")
+    _require(name, written, not log or low > 0, "a logarithmic range must begin above 0")
+    _require(name, written, not (log and step), "it can be logarithmic or have a step, not both")
+    return Range(low=low, high=high, log=log, step=step)
+
+
+def _number(name: str, written: str, text: str) -> Number:
+    value = value_of(text.strip())
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    _require(name, written, is_number and math.isfinite(value), f"{text.strip()!r} is no number")
+    return value  # type: ignore[no-any-return]
+
+
+def _choice(name: str, options: list[Any]) -> Choice:
+    choice = Choice(tuple(options))
+    written = str(choice)
+    _require(name, written, len(options) > 0, "there is nothing to choose from")
+    _require(name, written, "" not in options, "an option is empty")
+    _require(name, written, len({*choice.texts}) == len(options), "an option is there twice")
+    return choice
+
+
+def _require(name: str, written: str, holds: bool, otherwise: str) -> None:
+    if not holds:
+        raise UsageError(
+            f"{name}={written}: {otherwise}. Write LOW..HIGH, LOW..HIGH:log, LOW..HIGH:STEP or "
+            "A|B|C."
+        )
+
+
+def _known(values: Mapping[str, list[Any] | None]) -> Iterable[list[Any]]:
+    return [found for found in values.values() if found is not None]

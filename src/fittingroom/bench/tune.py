@@ -1,0 +1,220 @@
+"""Find better settings of a model: the whole of `fittingroom tune`.
+
+Every trial is a run like any other, fitted in a child process and saved; it never reads the test
+split. What chooses among them are the `choose` half of the validation part or the folds of a
+cross-validation. The best settings are then fitted once more, and that run reads the test split.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import statistics
+import time
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+from fittingroom.bench.attempt import Campaign, attempt
+from fittingroom.bench.executor import Limits, Worker
+from fittingroom.bench.fit_one import fit_one
+from fittingroom.bench.progress import OnProgress
+from fittingroom.bench.search import hidden, open_search
+from fittingroom.bench.space import Space, parse_space
+from fittingroom.bench.tuning import Tested, Tuning
+from fittingroom.data.dataset import Dataset
+from fittingroom.data.sources import load_dataset
+from fittingroom.data.splits import fold_of
+from fittingroom.errors import UnknownNameError, UsageError
+from fittingroom.evaluation.intervals import accuracy_interval
+from fittingroom.models.catalog import make_classifier, row_of
+from fittingroom.models.settings import text_of
+from fittingroom.runs.store import open_store
+
+#: The folder of trials' runs below that of all runs: they would fill every table.
+FOLDER = "tune"
+_PROBES = 20  # random completions of a setting that is looked at before anything is fitted
+
+
+def tune(
+    dataset: str | Path,
+    model: str,
+    *,
+    space: Space | None = None,
+    sampler: str = "tpe",
+    trials: int = 50,
+    time_limit: float | None = None,
+    memory_limit: int | None = None,
+    prune: bool = False,
+    folds: int = 0,
+    seed: int = 0,
+    storage: str | None = None,
+    refit: bool = True,
+    runs: Path | str = "runs",
+    on_progress: OnProgress | None = None,
+) -> Tuning:
+    """Search settings of a catalogue model; what is saved of the same search is gone on from.
+
+    Parameters
+    ----------
+    dataset : a name of the catalogue, or a folder
+    model : a name of the catalogue
+    space : what is searched; None takes the model's row
+    sampler : ``"tpe"`` (Bergstra et al. 2011), ``"random"`` or ``"grid"``
+    trials : of how many the search is to consist, those of earlier and other processes included
+    time_limit : seconds; no trial is started that usually would not end within them
+    memory_limit : bytes resident in a fitting process and its children
+    prune : break a network's trial off that is worse than the median at the same epoch
+    folds : choose by a cross-validation over the training split instead of by `choose`
+    seed : of the search and of every fit
+    storage : URL of the database; None is a SQLite file beside the trials' runs
+    refit : fit the best settings once more at the end; this alone reads the test split
+    runs : the folder of saved runs
+    on_progress : called as the work goes on
+
+    Returns
+    -------
+    Tuning
+        What was found, also where the user broke it off (`interrupted`).
+
+    Raises
+    ------
+    UnknownNameError, UsageError
+        When a name, a range or a number makes no sense.
+    DataError, StoreError, TrainingError
+        When the data can't be loaded, something can't be written, or the last fit fails.
+    """
+    model = row_of(model).name
+    space = space or parse_space(row_of(model).space)
+    if trials < 1:
+        raise UsageError(f"--trials is {trials}; at least 1 is needed.")
+    check_space(model, space)
+    loaded = load_dataset(dataset)
+    if folds:
+        fold_of(loaded.train.labels, folds)  # too many are refused before anything is fitted
+    store = open_store(Path(runs) / FOLDER, loaded)
+    url = storage or f"sqlite:///{(store.folder / 'studies.sqlite3').resolve()}"
+    study = study_name(loaded, model, space, sampler, seed, folds)
+    search = open_search(url, study, space, sampler=sampler, seed=seed, prune=prune)
+    with closing(search):
+        campaign = Campaign(
+            dataset=loaded,
+            model=model,
+            store=store,
+            search=search,
+            asked=min(trials, search.size),
+            folds=folds,
+            seed=seed,
+            prune=prune,
+            tell=on_progress or (lambda _: None),
+        )
+        interrupted = _go_on(campaign, Limits(memory=memory_limit), time_limit)
+        tuning = Tuning(
+            study=study,
+            storage=hidden(url),
+            model=model,
+            dataset=str(dataset),
+            dataset_sha256=loaded.sha256,
+            space=space,
+            sampler=sampler,
+            seed=seed,
+            folds=folds,
+            asked=campaign.asked,
+            trials=tuple(campaign.rows()),
+            overstatement=campaign.overstatement(),
+            importance=search.importance(),
+            interrupted=interrupted,
+        )
+    elsewhere = any(trial.status == "running" for trial in tuning.trials)
+    if not refit or interrupted or elsewhere or tuning.best is None:
+        return tuning
+    try:
+        return replace(tuning, tested=_tested(tuning, loaded, runs, campaign.tell))
+    except KeyboardInterrupt:
+        return replace(tuning, interrupted=True)
+
+
+def study_name(
+    dataset: Dataset, model: str, space: Space, sampler: str, seed: int, folds: int
+) -> str:
+    """The model and a hash of everything that decides what a search finds."""
+    asked = {
+        "dataset": dataset.sha256,
+        "space": space.to_dict(),
+        "fixed": {name: text_of(value) for name, value in space.fixed.items()},
+        "sampler": sampler,
+        "seed": seed,
+        "folds": folds,
+    }
+    digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+    return f"{model}-{digest[:8]}"
+
+
+def check_space(model: str, space: Space) -> None:
+    """Refuse a space that names what the model doesn't take, or values that never make sense.
+
+    Raises
+    ------
+    UnknownNameError, UsageError
+    """
+    drawing = random.Random(0)
+    for name, value in [*space.fixed.items(), *space.probes()]:
+        if name == "model":
+            row_of(str(value))
+        error: UsageError | None = None
+        for draw in range(_PROBES):
+            # Alone first; a setting may make sense only beside certain others.
+            others = {n: drawing.choice(d.probes()) for n, d in space.dimensions.items()}
+            settings = {**space.fixed, **(others if draw else {}), name: value}
+            try:
+                make_classifier(settings.pop("model", model), **settings)
+            except UnknownNameError:
+                raise
+            except UsageError as refused:
+                error = refused
+            else:
+                break
+        else:
+            assert error is not None
+            raise error
+
+
+def _go_on(campaign: Campaign, limits: Limits, time_limit: float | None) -> bool:
+    """Try until there are enough trials or the time is up; whether the user broke it off."""
+    started = time.monotonic()
+    try:
+        with Worker(limits) as worker:
+            while not _out_of_time(campaign, started, time_limit):
+                claim = campaign.search.ask(campaign.asked)
+                if claim is None:
+                    break
+                with campaign.search.holding(claim):
+                    attempt(campaign, claim, worker)
+    except KeyboardInterrupt:
+        return True
+    return False
+
+
+def _out_of_time(campaign: Campaign, started: float, limit: float | None) -> bool:
+    if limit is None:
+        return False
+    seconds = [trial.fit_seconds for trial in campaign.rows() if trial.fit_seconds is not None]
+    usual = statistics.median(seconds) if seconds else 0.0
+    return time.monotonic() - started + usual > limit
+
+
+def _tested(tuning: Tuning, dataset: Dataset, runs: Path | str, tell: OnProgress) -> Tested:
+    """The best settings fitted on the same images once more; this run reads the test split."""
+    model, settings = tuning.recipe()
+    assert dataset.location is not None
+    run = fit_one(
+        dataset.location, model, overrides=settings, seed=tuning.seed, runs=runs, on_progress=tell
+    )
+    assert run.test is not None
+    estimate = accuracy_interval(run.test.correct[None], run.record.deterministic)
+    return Tested(
+        accuracy=estimate.mean,
+        ci95=estimate.interval.bounds,
+        run=f"{run.record.asked.model}/{run.record.asked.folder_name}",
+    )

@@ -1,0 +1,197 @@
+"""`fittingroom tune`: better settings of a model, and what they are worth."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from fittingroom.cli.options import (
+    RUNS,
+    DatasetOption,
+    JsonOption,
+    RunsOption,
+    parse_duration,
+    parse_size,
+    split_settings,
+    typed_command,
+)
+from fittingroom.errors import UsageError
+
+if TYPE_CHECKING:
+    from fittingroom.bench.space import Space
+    from fittingroom.bench.tuning import Tuning
+    from fittingroom.data.dataset import Dataset
+
+
+def command(
+    model: Annotated[str, typer.Argument(help="A name that `fittingroom models` lists.")],
+    dataset: DatasetOption = "fashion-mnist",
+    trials: Annotated[int, typer.Option(help="Of how many trials the search consists.")] = 50,
+    time_limit: Annotated[
+        str, typer.Option(help="For the whole search: 90s, 30m, 1.5h or none.")
+    ] = "none",
+    space: Annotated[
+        Path | None, typer.Option(help="A TOML file: what to search, a line a parameter.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=WHAT",
+            help="Search LOW..HIGH, LOW..HIGH:log, LOW..HIGH:STEP or A|B|C, or fix one VALUE; "
+            "repeatable.",
+        ),
+    ] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            help="A published search: depth, learning-rate, epochs, size, pooling, augmentation."
+        ),
+    ] = None,
+    sampler: Annotated[
+        str | None, typer.Option(help="tpe (the default), random or grid (of a preset).")
+    ] = None,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Break off networks that are worse than the median.")
+    ] = False,
+    folds: Annotated[
+        int, typer.Option(help="Choose by a cross-validation over the training images.")
+    ] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the search and of every fit.", min=0)] = 0,
+    storage: Annotated[
+        str | None, typer.Option(help="URL of a database; a SQLite file if there is none.")
+    ] = None,
+    no_test: Annotated[
+        bool, typer.Option("--no-test", help="Leave the test split unread: no last fit.")
+    ] = False,
+    memory_limit: Annotated[str, typer.Option(help="For one fit: 500M, 8G or none.")] = "8G",
+    lr_range: Annotated[
+        bool, typer.Option("--lr-range", help="No search: a network's loss as the rate rises.")
+    ] = False,
+    runs: RunsOption = RUNS,
+    as_json: JsonOption = False,
+) -> None:
+    """Search better settings of a model; the test split is read once, after the choice."""
+    from fittingroom.models.catalog import row_of
+
+    name = row_of(model).name  # a wrong name is told at once, before torch is imported
+    seconds, memory = parse_duration(time_limit), parse_size(memory_limit)
+    written = split_settings(settings or [])
+    if lr_range:
+        _show_rate_range(name, dataset, written, seed, runs, as_json)
+        return
+    searched = _space(name, space, written, preset)
+    _require_optuna()
+
+    from fittingroom.bench.tune import tune
+    from fittingroom.cli.progress import ProgressDisplay
+    from fittingroom.data.sources import load_dataset
+
+    with ProgressDisplay({name: (trials, row_of(name).expected_seconds())}) as progress:
+        tuning = tune(
+            dataset,
+            name,
+            space=searched,
+            sampler=sampler or ("tpe" if preset is None else "grid"),
+            trials=trials,
+            time_limit=seconds,
+            memory_limit=memory,
+            prune=prune,
+            folds=folds,
+            seed=seed,
+            storage=storage,
+            refit=not no_test,
+            runs=runs,
+            on_progress=progress,
+        )
+    _show(tuning, load_dataset(dataset), runs, as_json)
+    if tuning.interrupted:
+        raise typer.Exit(130)
+    if tuning.best is None:
+        raise typer.Exit(1)
+
+
+def _space(model: str, file: Path | None, written: dict[str, str], preset: str | None) -> Space:
+    """What is to be searched: by --set, of a file, of a preset, or the model's own."""
+    from fittingroom.bench.presets import preset_of
+    from fittingroom.bench.space import Space, parse_space, read_space, sorted_out
+    from fittingroom.models.catalog import row_of
+
+    dimensions, fixed = sorted_out(written)
+    given = {"--space": file, "--preset": preset, "--set with a range": dimensions or None}
+    both = [option for option, value in given.items() if value is not None]
+    if len(both) > 1:
+        raise UsageError(f"{' and '.join(both)} both say what to search; give one of them.")
+    if dimensions:
+        return Space(dimensions=dimensions, fixed=fixed)
+    if file is not None:
+        return read_space(file).with_fixed(fixed)
+    whole = preset_of(preset).space if preset is not None else parse_space(row_of(model).space)
+    return whole.with_fixed(fixed)
+
+
+def _require_optuna() -> None:
+    from importlib.util import find_spec
+
+    if find_spec("optuna") is None:
+        raise UsageError(
+            "tune takes Optuna, which isn't installed here; run pip install 'fittingroom[tune]'."
+        )
+
+
+def _show(tuning: Tuning, dataset: Dataset, runs: Path, as_json: bool) -> None:
+    """Write the search's files, say what was found and where they are."""
+    from fittingroom.bench.tune import FOLDER
+    from fittingroom.cli.show import note, say, short
+    from fittingroom.reporting import tune_words
+    from fittingroom.reporting.tune_page import render_tuning
+    from fittingroom.runs.store import open_store
+
+    store = open_store(runs / FOLDER, dataset)
+    texts = {
+        f"{tuning.study}.json": tuning.to_json(),
+        f"{tuning.study}.html": render_tuning(tuning, store.card.title, typed_command()),
+    }
+    if tuning.best is not None:
+        texts[f"{tuning.study}.best.json"] = tuning.recipe_json()
+    files = [store.write_text(name, text) for name, text in texts.items()]
+    if as_json:
+        say(tuning.to_json().rstrip())
+    else:
+        sentences = (tune_words.found(tuning), tune_words.worth(tuning), tune_words.tested(tuning))
+        for sentence in filter(None, sentences):
+            say(sentence)
+        if tuning.best is not None:
+            say(f"\n{tuning.command}")
+    note(f"\n{tune_words.outcomes(tuning)}")
+    note("\n".join(str(short(file)) for file in files))
+
+
+def _show_rate_range(
+    model: str, dataset: str, written: dict[str, str], seed: int, runs: Path, as_json: bool
+) -> None:
+    """Write the picture of a network's learning rates, say what it suggests and where it is."""
+    from fittingroom.bench.rate_range import network_rate_range
+    from fittingroom.bench.space import sorted_out
+    from fittingroom.cli.progress import ProgressDisplay
+    from fittingroom.cli.show import note, say, short
+    from fittingroom.reporting import tune_words
+    from fittingroom.reporting.tune_page import render_rate_range
+    from fittingroom.runs.store import open_store
+
+    dimensions, fixed = sorted_out(written)
+    if dimensions:
+        raise UsageError(f"--lr-range searches nothing; give {next(iter(dimensions))} one value.")
+    with ProgressDisplay() as progress:
+        loaded, found = network_rate_range(
+            dataset, model, overrides=fixed, seed=seed, on_progress=progress
+        )
+    store = open_store(runs / "tune", loaded)
+    page = render_rate_range(model, found, store.card.title, typed_command())
+    file = store.write_text(f"{model}.lr-range.html", page)
+    told: dict[str, Any] = {"schema_version": 1, "model": model, **found.to_dict()}
+    say(json.dumps(told) if as_json else tune_words.suggestion(model, found))
+    note(str(short(file)))

@@ -1,0 +1,123 @@
+"""The pages of a search for settings, and of a network's range of learning rates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from fittingroom.models.settings import text_of
+from fittingroom.reporting import tune_figures, tune_words
+from fittingroom.reporting.page import Picture, draw, render_page
+
+if TYPE_CHECKING:
+    from fittingroom.bench.tuning import Tuning
+    from fittingroom.training.rate_range import RateRange
+
+
+def render_tuning(tuning: Tuning, title: str, command: str | None = None) -> str:
+    """The whole page of a search. The same search gives the same text, to the byte.
+
+    Parameters
+    ----------
+    tuning : what it shows
+    title : of the data set
+    command : how to go on with it
+    """
+    names = list(tuning.space.dimensions)
+    rows = [
+        {
+            "trial": trial,
+            "settings": [text_of((trial.settings or {}).get(name, "")) for name in names],
+        }
+        for trial in tuning.trials
+    ]
+    return render_page(
+        "tune.html",
+        tuning=tuning,
+        title=title,
+        summary=tune_words.found(tuning),
+        sentences=[
+            sentence
+            for sentence in (
+                tune_words.worth(tuning),
+                tune_words.tested(tuning),
+                tune_words.outcomes(tuning),
+            )
+            if sentence
+        ],
+        best={} if tuning.best is None else _written(tuning.best.settings or {}),
+        names=names,
+        fixed=_written(tuning.space.fixed),
+        rows=rows,
+        pictures=_pictures(tuning),
+        command=command,
+    )
+
+
+def render_rate_range(model: str, found: RateRange, title: str, command: str | None = None) -> str:
+    """The whole page of a network's range of learning rates."""
+    sentence = tune_words.suggestion(model, found)
+    picture = draw(
+        "Loss while the learning rate rises",
+        tune_figures.loss_by_rate(found),
+        sentence,
+        "Training loss of each step's batch and its moving average; the rate rises by the same "
+        "factor from step to step. Too low a rate changes nothing, too high a one breaks the "
+        "training; what serves lies between, left of the lowest point.",
+    )
+    return render_page(
+        "rate_range.html",
+        model=model,
+        title=title,
+        summary=sentence,
+        picture=picture,
+        command=command,
+    )
+
+
+def _written(settings: Mapping[str, Any]) -> dict[str, str]:
+    return {name: text_of(value) for name, value in settings.items()}
+
+
+def _pictures(tuning: Tuning) -> list[Picture]:
+    if tuning.best is None:
+        return []
+    spoken = tune_words.found(tuning)
+    pictures = [
+        draw(
+            "How the search went",
+            tune_figures.history(tuning),
+            f"Accuracy by trial. {spoken}",
+            "Accuracy on the images that choose, trial by trial, and the best until then.",
+        )
+    ]
+    if tuning.importance is not None:
+        shares = ", ".join(f"{name} {share:.0%}" for name, share in tuning.importance.items())
+        pictures.append(
+            draw(
+                "Which settings matter",
+                tune_figures.importances(tuning.importance),
+                f"Share of the variance of accuracy by setting: {shares}.",
+                "Share of the variance of accuracy over the space, by functional analysis of "
+                "variance of a forest that was fitted to the trials. It says nothing of settings "
+                "that were not searched, and little where there are few trials.",
+            )
+        )
+    pictures.append(
+        draw(
+            "Setting by setting",
+            tune_figures.slices(tuning),
+            f"Accuracy against each setting. {spoken}",
+            "Each point is a trial; blue is the best. The other settings vary too, so a panel "
+            "shows where good trials lie, not what one setting does alone.",
+        )
+    )
+    pictures.append(
+        draw(
+            "All settings of every trial",
+            tune_figures.parallel_coordinates(tuning),
+            f"Every trial as a line through its settings. {spoken}",
+            "Parallel coordinates: each line is a trial, the darker the better; blue is the best.",
+        )
+    )
+    return pictures

@@ -1,0 +1,81 @@
+"""What a search for settings says, in words. Every sentence is computed from its figures."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fittingroom.reporting.words import listed
+from fittingroom.training.rate_range import LOW, RULE, STEPS
+
+if TYPE_CHECKING:
+    from fittingroom.bench.tuning import Tuning
+    from fittingroom.training.rate_range import RateRange
+
+
+def found(tuning: Tuning) -> str:
+    """How good the best trial is."""
+    if tuning.best is None:
+        return f"No trial of {tuning.model} has a figure yet."
+    model, _ = tuning.recipe()
+    return (
+        f"The best of {len(tuning.scored)} trials of {model} is right on "
+        f"{tuning.best.accuracy:.2%} of the images that chose it."
+    )
+
+
+def worth(tuning: Tuning) -> str:
+    """How much of the best trial's accuracy is luck of the choice."""
+    one = tuning.overstatement
+    if one is None:
+        return (
+            "How much that overstates can't be said: predictions of some trials lie elsewhere."
+            if tuning.scored
+            else ""
+        )
+    points = f"{100 * one.overstated:.2f}".replace("-", "−")
+    by = f"{tuning.folds} folds" if tuning.folds else "the half of the validation part that chooses"
+    return (
+        f"Chosen among {one.models} by {one.images:,} images ({by}), it is expected to overstate "
+        f"itself by {points} points: {one.expected:.2%} on new images (95% interval "
+        f"{100 * one.interval.low:.1f}–{100 * one.interval.high:.1f}, bootstrap bias correction)."
+    )
+
+
+def tested(tuning: Tuning) -> str:
+    """The best settings on the test split, if they were tried there."""
+    one = tuning.tested
+    if one is None:
+        return "The test split was not read."
+    low, high = (100 * end for end in one.ci95)
+    return (
+        f"Fitted once more, and tested once: test accuracy {one.accuracy:.2%} (95% interval "
+        f"{low:.1f}–{high:.1f}, one fit)."
+    )
+
+
+def outcomes(tuning: Tuning) -> str:
+    """How the trials ended, and what is left to do."""
+    counts = {
+        "finished": len(tuning.scored),
+        "broken off as worse than the median": _count(tuning, "pruned"),
+        "failed": _count(tuning, "failed", "nan", "timeout", "out-of-memory"),
+        "running": _count(tuning, "running"),
+        "put back": _count(tuning, "waiting"),
+    }
+    told = listed([f"{count} {what}" for what, count in counts.items() if count]) or "none yet"
+    done = tuning.complete and not tuning.interrupted
+    left = "" if done else " The same command goes on from here."
+    return f"Trials: {told}, of {tuning.asked}.{left}"
+
+
+def suggestion(model: str, found: RateRange) -> str:
+    """The learning rate to try, and by what rule."""
+    return (
+        f"Try a learning rate of {found.suggested:g} for {model}: {RULE} ({found.lowest:.2g}). "
+        f"The rate rose from {LOW:g} to {found.rates[-1]:.2g} in {len(found.rates)} of {STEPS} "
+        "steps."
+    )
+
+
+def _count(tuning: Tuning, *statuses: str) -> int:
+    return sum(trial.status in statuses for trial in tuning.trials)

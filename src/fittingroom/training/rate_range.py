@@ -1,0 +1,123 @@
+"""Which learning rates a network can take: its loss while the rate rises from step to step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import count
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from fittingroom.training import precision
+from fittingroom.training.fit import Fit
+from fittingroom.training.loop import at_work, batches, begin, train_batch
+from fittingroom.training.recipe import Recipe
+from fittingroom.training.shuffle import Images, Stretch, shuffled
+
+#: The first and the last rate, and the steps between them.
+LOW, HIGH, STEPS = 1e-5, 10.0, 300
+#: How much of the smoothed loss stays at each step; it ends at so many times its lowest value.
+SMOOTHING, TOO_HIGH = 0.9, 4.0
+#: What the rate of the lowest loss is divided by: there it is about to go wrong already.
+MARGIN = 10.0
+
+RULE = "a tenth of the rate at which the smoothed training loss is lowest"
+
+
+@dataclass(frozen=True, eq=False)
+class RateRange:
+    """A short training whose rate rose from step to step, until the loss exploded or it ended.
+
+    Attributes
+    ----------
+    rates : (steps,) of each step
+    losses : (steps,) training loss of each step's batch, before the step
+    smoothed : (steps,) an exponential moving average of them, corrected for its start
+    """
+
+    rates: NDArray[np.float64]
+    losses: NDArray[np.float64]
+    smoothed: NDArray[np.float64]
+
+    @property
+    def lowest(self) -> float:
+        """The rate at which the smoothed loss is lowest."""
+        return float(self.rates[self.smoothed.argmin()])
+
+    @property
+    def suggested(self) -> float:
+        """What to try, by `RULE`, to two digits."""
+        return float(f"{self.lowest / MARGIN:.2g}")
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "suggested": self.suggested,
+            "rule": RULE,
+            "lowest": self.lowest,
+            "rates": [float(f"{rate:.6g}") for rate in self.rates],
+            "losses": [float(f"{loss:.6g}") for loss in self.losses],
+            "smoothed": [float(f"{loss:.6g}") for loss in self.smoothed],
+        }
+
+
+def rate_range(
+    net: nn.Module,
+    images: Images,
+    labels: Tensor,
+    recipe: Recipe,
+    *,
+    seed: int = 0,
+    mirror_keeps_class: bool = False,
+    on_step: Callable[[int, int], None] | None = None,
+) -> RateRange:
+    """Train a network for a few hundred steps, the rate rising by the same factor at each.
+
+    The learning-rate range test of Smith 2017, "Cyclical learning rates for training neural
+    networks", section 3.3, with an exponential rise in place of a linear one. It ends early where
+    the smoothed loss is four times its lowest or not finite. Everything but the rate is the
+    recipe's. The network is left as the last step left it: good for nothing.
+
+    Parameters
+    ----------
+    net, images, labels, seed, mirror_keeps_class : as for ``loop.train``
+    recipe : how it would be trained; its rate and schedule don't matter
+    on_step : called after every step with how many are done and how many there are at most
+    """
+    device = precision.resolve_device(recipe.device)
+    fit = begin(net, images, labels, recipe, device, seed, mirror_keeps_class)
+    losses: list[float] = []
+    smoothed: list[float] = []
+    average = 0.0
+    net.train()
+    with at_work(fit, seed):
+        for step, (epoch, stretch, start, stop) in zip(range(STEPS), _endless(fit), strict=False):
+            logits, mixture = train_batch(fit, epoch, stretch, start, stop, _rate(step))
+            loss = float(fit.loss(logits, stretch.labels[start:stop], mixture))
+            if not math.isfinite(loss):
+                break
+            average = SMOOTHING * average + (1 - SMOOTHING) * loss
+            losses.append(loss)
+            smoothed.append(average / (1 - SMOOTHING ** (step + 1)))
+            if on_step is not None:
+                on_step(step + 1, STEPS)
+            if smoothed[-1] > TOO_HIGH * min(smoothed):
+                break
+    rates = [_rate(step) for step in range(len(losses))]
+    return RateRange(np.array(rates), np.array(losses), np.array(smoothed))
+
+
+def _rate(step: int) -> float:
+    return float(LOW * (HIGH / LOW) ** (step / (STEPS - 1)))
+
+
+def _endless(fit: Fit) -> Iterator[tuple[int, Stretch, int, int]]:
+    """Epoch after epoch: the epoch, its images in order, and the bounds of each batch."""
+    size = fit.recipe.batch_size
+    for epoch in count(1):
+        for stretch in shuffled(fit.images, fit.labels, size, fit.generator):
+            for start, stop in batches(len(stretch.labels), size):
+                yield epoch, stretch, start, stop

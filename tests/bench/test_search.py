@@ -1,0 +1,212 @@
+"""Trials in a database, with real processes and without any fit."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from optuna.trial import TrialState
+
+from fittingroom.bench import owner
+from fittingroom.bench.search import Search, open_search
+from fittingroom.bench.space import parse_space
+from fittingroom.errors import StoreError, UnknownNameError, UsageError
+
+SPACE = parse_space({"x": "0.001..1:log", "n": "1..9", "k": "a|b|c", "epochs": 1})
+
+#: A process that asks and finishes until there are enough, or that asks one and waits.
+WORKER = """
+import sys, time
+from fittingroom.bench.search import open_search
+from fittingroom.bench.space import parse_space
+space = parse_space({"x": "0.001..1:log", "n": "1..9", "k": "a|b|c", "epochs": 1})
+search = open_search(sys.argv[1], "s", space, sampler="tpe", seed=0)
+while claim := search.ask(int(sys.argv[2])):
+    print(claim.number, flush=True)
+    if sys.argv[3] == "hangs":
+        time.sleep(600)
+    search.finish(claim, claim.settings["x"])
+"""
+
+
+def opened(folder: Path, sampler: str = "tpe", seed: int = 0, **options: Any) -> Search:
+    url = f"sqlite:///{folder / 'studies.sqlite3'}"
+    return open_search(url, "s", SPACE, sampler=sampler, seed=seed, **options)
+
+
+def worker(place: Path | str, how: str, trials: int = 20) -> Any:
+    url = place if isinstance(place, str) else f"sqlite:///{place / 'studies.sqlite3'}"
+    return subprocess.Popen(
+        [sys.executable, "-c", WORKER, url, str(trials), how],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def tried(search: Search, trials: int) -> list[dict[str, Any]]:
+    """Ask and finish until there are enough: the settings in their order."""
+    while claim := search.ask(trials):
+        search.finish(claim, float(claim.settings["x"]))
+    return [search.settings(row) or {} for row in search.rows()]
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
+def test_the_same_seed_gives_the_same_trials(tmp_path: Path, sampler: str) -> None:
+    (tmp_path / "again").mkdir()
+    (tmp_path / "other").mkdir()
+    first = tried(opened(tmp_path, sampler), 12)
+    assert len({str(settings) for settings in first}) == 12
+    assert all(settings["epochs"] == 1 for settings in first)
+    # In two goes, by a sampler that is made anew.
+    tried(opened(tmp_path / "again", sampler), 7)
+    assert tried(opened(tmp_path / "again", sampler), 12) == first
+    assert tried(opened(tmp_path / "other", sampler, seed=1), 12) != first
+
+
+def test_tpe_goes_where_it_was_good(tmp_path: Path) -> None:
+    found = [settings["x"] for settings in tried(opened(tmp_path), 25)]
+    assert sum(found[15:]) > 2 * sum(found[:10])
+
+
+def test_a_grid_is_tried_once(tmp_path: Path) -> None:
+    space = parse_space({"n": "1..3", "k": "a|b"})
+    url = f"sqlite:///{tmp_path / 's'}"
+    search = open_search(url, "s", space, sampler="grid", seed=0)
+    assert tried_grid(search, 100) == [
+        {"n": n, "k": k} for n in (1, 2, 3) for k in ("a", "b")
+    ]  # each once, though more were asked for
+    assert search.ask(100) is None
+
+
+def tried_grid(search: Search, trials: int) -> list[dict[str, Any]]:
+    while claim := search.ask(trials):
+        search.finish(claim, 0.5)
+    return [search.settings(row) or {} for row in search.rows()]
+
+
+def test_a_killed_process_s_trial_is_given_to_the_next(tmp_path: Path) -> None:
+    (tmp_path / "undisturbed").mkdir()
+    expected = tried(opened(tmp_path / "undisturbed"), 12)
+    search = opened(tmp_path)
+    tried(search, 5)
+    process = worker(tmp_path, "hangs")
+    assert process.stdout.readline().strip() == "5"
+    # While it lives the trial is its own, and another one is given out.
+    assert [row.state for row in search.rows()][5] == TrialState.RUNNING
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    claim = search.ask(12)
+    assert claim is not None
+    assert claim.number == 5
+    assert dict(claim.settings) == expected[5]
+    search.finish(claim, float(claim.settings["x"]))
+    assert tried(search, 12) == expected
+    assert len(search.rows()) == 12
+
+
+def test_two_processes_share_a_study(tmp_path: Path) -> None:
+    processes = [worker(tmp_path, "works", 12) for _ in range(2)]
+    numbers = [
+        int(line) for process in processes for line in process.communicate(timeout=60)[0].split()
+    ]
+    assert [process.returncode for process in processes] == [0, 0]
+    assert sorted(numbers) == list(range(12))
+    rows = opened(tmp_path).rows()
+    assert [row.state for row in rows] == [TrialState.COMPLETE] * 12
+    assert len({str(row.params) for row in rows}) == 12
+
+
+@pytest.mark.skipif("FITTINGROOM_POSTGRES" not in os.environ, reason="no URL of a database")
+def test_postgresql_is_shared_too() -> None:
+    """With psycopg, and FITTINGROOM_POSTGRES the URL of an empty database."""
+    url = os.environ["FITTINGROOM_POSTGRES"]
+    processes = [worker(url, "works", 12) for _ in range(3)]
+    numbers = [int(n) for p in processes for n in p.communicate(timeout=60)[0].split()]
+    assert sorted(numbers) == list(range(12))
+    process = worker(url, "hangs", 13)
+    assert process.stdout.readline().strip() == "12"
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    with closing(open_search(url, "s", SPACE, sampler="tpe", seed=0)) as search:
+        assert len(tried(search, 13)) == 13
+        assert "12" in [str(row.user_attrs.get("first")) for row in search.rows()]
+
+
+def test_what_is_broken_off_is_put_back(tmp_path: Path) -> None:
+    search = opened(tmp_path)
+    claim = search.ask(3)
+    assert claim is not None
+    with pytest.raises(KeyboardInterrupt), search.holding(claim):
+        raise KeyboardInterrupt
+    (row,) = search.rows()
+    assert row.state == TrialState.WAITING
+    again = search.ask(1)
+    assert again is not None
+    assert dict(again.settings) == dict(claim.settings)
+    # Whoever was taken for dead and comes back changes nothing.
+    search.finish(claim, 0.9)
+    search.finish(again, 0.5)
+    assert [row.value for row in search.rows()] == [0.5]
+
+
+def test_silence_elsewhere_is_taken_for_death(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search = opened(tmp_path)
+    claim = search.ask(1)
+    assert claim is not None
+    monkeypatch.setattr(owner.socket, "gethostname", lambda: "another machine")
+    assert search.ask(1) is None  # it may live
+    claim.trial.set_user_attr("beat", time.time() - owner.SILENCE - 1)
+    again = search.ask(1)
+    assert again is not None
+    assert again.number == 0
+
+
+def test_what_is_worse_than_the_median_is_to_be_broken_off(tmp_path: Path) -> None:
+    search = opened(tmp_path, prune=True)
+    for accuracy in (0.5, 0.6, 0.7, 0.8, 0.9, 0.1):
+        claim = search.ask(6)
+        assert claim is not None
+        pruned = search.report(claim, 1, accuracy)
+        assert pruned == (accuracy == 0.1)
+        if pruned:
+            search.prune(claim, reason="bad")
+        else:
+            search.finish(claim, accuracy)
+    assert search.rows()[-1].state == TrialState.PRUNED
+
+
+def test_importance_names_what_matters(tmp_path: Path) -> None:
+    search = opened(tmp_path, "random")
+    tried(search, 9)
+    assert search.importance() is None
+    tried(search, 25)
+    shares = search.importance()
+    assert shares is not None
+    assert next(iter(shares)) == "x"
+    assert shares["x"] > 0.7
+    assert sum(shares.values()) == pytest.approx(1)
+
+
+def test_a_database_that_is_none_is_one_sentence(tmp_path: Path) -> None:
+    def opening(url: str, sampler: str = "tpe") -> None:
+        open_search(url, "s", SPACE, sampler=sampler, seed=0)
+
+    with pytest.raises(UsageError, match="takes the URL of a database"):
+        opening("studies")
+    (tmp_path / "text").write_text("no database at all, but long enough to be taken for one\n" * 9)
+    with pytest.raises(StoreError, match="can't be used: file is not a database"):
+        opening(f"sqlite:///{tmp_path / 'text'}")
+    with pytest.raises(UnknownNameError, match="random"):
+        opening(f"sqlite:///{tmp_path / 's'}", "randm")
+    with pytest.raises((UsageError, StoreError)) as refused:
+        opening("postgresql://me:secret@127.0.0.1:1/none")
+    assert "secret" not in str(refused.value)

@@ -1,0 +1,240 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fittingroom.bench.progress import Progress
+from fittingroom.bench.space import parse_space
+from fittingroom.bench.tune import tune
+from fittingroom.bench.tuning import Tuning
+from fittingroom.data.dataset import Dataset
+from fittingroom.data.splits import validation_split
+from fittingroom.errors import UsageError
+from fittingroom.runs.store import find_store
+
+SMALL = Path(__file__).parents[1] / "data" / "fashion-mnist-small"
+WRITTEN = {"learning_rate": "1e-3..1e-1:log", "batch_size": "32|64", "epochs": "3"}
+TRIALS = 12
+
+
+@pytest.fixture(scope="module")
+def tuned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Tuning, Path]:
+    runs = tmp_path_factory.mktemp("tuned")
+    space = parse_space(WRITTEN)
+    return tune(SMALL, "mlp-10-10", space=space, trials=TRIALS, runs=runs), runs
+
+
+def test_every_trial_is_a_run_that_left_the_test_split_unread(
+    tuned: tuple[Tuning, Path], small: Dataset
+) -> None:
+    tuning, runs = tuned
+    store = find_store(runs / "tune")
+    assert tuning.complete
+    assert [trial.status for trial in tuning.trials] == ["ok"] * TRIALS
+    assert {r.record.asked.folder_name for r in store.runs()} == {
+        str(trial.run).split("/")[1] for trial in tuning.trials
+    }
+    choose = validation_split(small.train.labels).choose
+    for run, trial in ((store.folder / str(t.run), t) for t in tuning.trials):
+        record = json.loads((run / "run.json").read_text())
+        assert record["asked"]["reads_test"] is False
+        assert record["overrides"] == trial.settings
+        with np.load(run / "predictions.npz") as arrays:
+            assert not [name for name in arrays if name.startswith("test")]
+            right = arrays["validation_probabilities"].argmax(1) == arrays["validation_labels"]
+            of_choice = np.isin(arrays["validation_index"], choose)
+        assert trial.accuracy == right[of_choice].mean()
+    assert tuning.best is not None
+    assert tuning.best.accuracy == max(trial.accuracy or 0 for trial in tuning.trials)
+
+
+def test_the_best_is_fitted_once_more_and_this_reads_the_test_split(
+    tuned: tuple[Tuning, Path],
+) -> None:
+    tuning, runs = tuned
+    (run,) = find_store(next(runs.glob("fashion-*"))).runs()
+    assert tuning.best is not None
+    assert run.record.overrides == tuning.best.settings
+    assert run.test is not None
+    assert tuning.tested is not None
+    assert tuning.tested.accuracy == run.test.correct.mean()
+    assert tuning.tested.ci95[0] < tuning.tested.accuracy < tuning.tested.ci95[1]
+
+
+def test_what_was_found_is_json(tuned: tuple[Tuning, Path]) -> None:
+    tuning, _ = tuned
+    found = json.loads(tuning.to_json())
+    assert found["schema_version"] == 1
+    assert found["best"]["settings"]["epochs"] == 3
+    assert found["best"]["command"].startswith(f"fittingroom fit mlp-10-10 --dataset {SMALL}")
+    assert found["overstatement"]["trials"] == TRIALS
+    assert found["overstatement"]["observed"] == found["best"]["accuracy"]
+    assert found["overstatement"]["images"] == 100
+    assert set(found["importance"]) == {"learning_rate", "batch_size"}
+    frame = tuning.to_frame()
+    assert list(frame["batch_size"]) == [t.settings["batch_size"] for t in tuning.trials]  # type: ignore[index]
+
+
+def test_what_is_saved_is_not_fitted_again(tuned: tuple[Tuning, Path]) -> None:
+    tuning, runs = tuned
+    steps: list[Progress] = []
+    again = tune(
+        *(SMALL, "mlp-10-10"),
+        space=parse_space(dict(reversed(WRITTEN.items()))),
+        trials=TRIALS,
+        runs=runs,
+        on_progress=steps.append,
+    )
+    assert [step.kind for step in steps] == ["saved"]  # the last fit, which is there too
+    assert again.trials == tuning.trials
+    assert again.tested == tuning.tested
+    shorter = tune(SMALL, "mlp-10-10", space=parse_space(WRITTEN), time_limit=1e-9, runs=runs)
+    assert not shorter.complete
+    assert shorter.trials == tuning.trials
+
+
+def test_random_test_labels_change_no_choice(small: Dataset, tmp_path: Path) -> None:
+    """Whatever the test split says: the same trials, the same accuracies, the same best."""
+    random = np.random.RandomState(0)
+    other = Dataset.from_arrays(
+        small.train.images,
+        small.train.labels,
+        small.test.images,
+        random.randint(10, size=len(small.test)),
+        name="other",
+    )
+    other.write_idx(tmp_path / "other")
+    space = parse_space({"n_neighbors": "1..9", "weights": "uniform|distance"})
+    found = [
+        tune(data, "knn", space=space, trials=5, refit=False, runs=tmp_path / "runs")
+        for data in (SMALL, tmp_path / "other")
+    ]
+    settings = [[(t.settings, t.accuracy) for t in tuning.trials] for tuning in found]
+    assert settings[0] == settings[1]
+    assert found[0].recipe() == found[1].recipe()
+    assert found[0].tested is None
+    assert found[0].overstatement == found[1].overstatement
+
+
+def test_a_trial_that_diverges_or_is_pruned_says_so(tmp_path: Path) -> None:
+    rates = [0.01, 0.02, 0.03, 0.04, 0.05, 1e30, 1e-9]
+    space = parse_space({"learning_rate": rates, "epochs": 2})
+    steps: list[Progress] = []
+    tuning = tune(
+        *(SMALL, "mlp-256-256"),
+        space=space,
+        sampler="grid",
+        prune=True,
+        refit=False,
+        runs=tmp_path,
+        on_progress=steps.append,
+    )
+    statuses = {t.settings["learning_rate"]: t.status for t in tuning.trials if t.settings}
+    assert statuses == {**dict.fromkeys(rates[:5], "ok"), 1e-9: "pruned", 1e30: "nan"}
+    diverged, pruned = tuning.trials[5:]
+    assert pruned.reason == "worse than the median after epoch 1"
+    assert "in epoch 1" in str(diverged.reason)
+    assert [step.kind for step in steps].count("failed") == 2
+    assert tuning.complete
+    assert tuning.overstatement is not None
+    assert tuning.overstatement.models == 5
+    assert not list(tmp_path.glob("tune/*/*/.checkpoint*"))
+
+
+def test_settings_that_contradict_each_other_are_failed_trials(tmp_path: Path) -> None:
+    space = parse_space({"optimizer": "adam|sgd", "momentum": "0.9|0.8"})
+    tuning = tune(
+        SMALL, "mlp-10-10", space=space, sampler="grid", trials=2, refit=False, runs=tmp_path
+    )
+    assert {trial.status for trial in tuning.trials} == {"failed"}
+    assert "adam takes no momentum" in str(tuning.trials[0].reason)
+    assert tuning.best is None
+    assert tuning.overstatement is None
+    assert json.loads(tuning.to_json())["best"] is None
+
+
+def test_folds_choose_among_models_by_all_training_images(tmp_path: Path) -> None:
+    space = parse_space({"model": "knn|logistic"})
+    tuning = tune(SMALL, "knn", space=space, sampler="grid", folds=2, refit=False, runs=tmp_path)
+    assert [trial.status for trial in tuning.trials] == ["ok", "ok"]
+    assert tuning.overstatement is not None
+    assert tuning.overstatement.images == 2000
+    assert tuning.recipe() == ("logistic", {})
+    assert tuning.command == f"fittingroom fit logistic --dataset {SMALL}"
+
+
+def test_wrong_numbers_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--trials is 0"):
+        tune(SMALL, "knn", trials=0, runs=tmp_path)
+    with pytest.raises(UsageError, match="1 folds make no cross-validation"):
+        tune(SMALL, "knn", folds=1, runs=tmp_path)
+    assert not (tmp_path / "tune").exists()
+
+
+def started(folder: Path) -> subprocess.Popen[str]:
+    settings = [part for name, what in WRITTEN.items() for part in ("--set", f"{name}={what}")]
+    return subprocess.Popen(
+        [
+            *(sys.executable, "-m", "fittingroom.cli.main", "tune", "mlp-10-10", *settings),
+            *("--dataset", str(SMALL), "--trials", str(TRIALS), "--runs", str(folder)),
+        ],
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        env=dict(os.environ),
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+
+
+def finished(folder: Path) -> int:
+    return len(list(folder.glob("tune/*/mlp-10-10/*/run.json")))
+
+
+def wait_for(process: subprocess.Popen[str], folder: Path, runs: int) -> None:
+    deadline = time.monotonic() + 60
+    while finished(folder) < runs:
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+@pytest.mark.parametrize(
+    "ended_by", [signal.SIGINT, pytest.param(signal.SIGKILL, marks=pytest.mark.slow)]
+)
+def test_broken_off_it_finds_what_it_would_have_found(
+    ended_by: signal.Signals, tuned: tuple[Tuning, Path], tmp_path: Path
+) -> None:
+    process = started(tmp_path)
+    wait_for(process, tmp_path, 3)
+    os.killpg(process.pid, ended_by)
+    printed, told = process.communicate(timeout=60)
+    assert 3 <= finished(tmp_path) < TRIALS
+    if ended_by == signal.SIGINT:
+        assert process.returncode == 130, told
+        assert "The same command goes on from here." in told
+        assert "The best of" in printed
+        assert "fittingroom fit mlp-10-10" in printed
+        (saved,) = (p for p in tmp_path.glob("tune/*/mlp*.json") if "best" not in p.name)
+        so_far: dict[str, Any] = json.loads(saved.read_text())
+        assert not so_far["complete"]
+        assert so_far["test"] is None
+
+    space = parse_space(WRITTEN)
+    tuning = tune(SMALL, "mlp-10-10", space=space, trials=TRIALS, refit=False, runs=tmp_path)
+
+    def without_times(tuning: Tuning) -> list[tuple[Any, ...]]:
+        return [(t.number, t.status, t.settings, t.accuracy, t.run) for t in tuning.trials]
+
+    assert without_times(tuning) == without_times(tuned[0])
+    assert tuning.overstatement == tuned[0].overstatement
+    assert tuning.recipe() == tuned[0].recipe()

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from fittingroom.bench.leaderboard import leaderboard
+from fittingroom.cli.main import app
+from fittingroom.errors import FittingroomError
+from fittingroom.runs.store import find_store
+
+SMALL = Path(__file__).parents[1] / "data" / "fashion-mnist-small"
+
+
+def run(*arguments: str) -> Result:
+    result = CliRunner().invoke(app, [*arguments, "--dataset", str(SMALL)])
+    if result.exception is not None:
+        raise result.exception
+    return result
+
+
+def test_from_a_search_to_a_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("space.toml").write_text('n_neighbors = [1, 5]\nweights = "distance"\n')
+    result = run("tune", "knn", "--space", "space.toml", "--sampler", "grid")
+    assert "The best of 2 trials of knn is right on" in result.stdout
+    assert "bootstrap bias correction" in result.stdout
+    assert "test accuracy" in result.stdout
+    assert "[2/2] knn trial 1 seed 0: done in" in result.stderr
+    assert ", best 0." in result.stderr
+    assert "Trials: 2 finished, of 2." in result.stderr
+    (page,) = Path().glob("runs/tune/*/knn-*.html")
+    (recipe,) = Path().glob("runs/tune/*/knn-*.best.json")
+    assert str(page) in result.stderr
+    assert str(recipe) in result.stderr
+
+    # What it wrote is the run that was tested; the trials aren't on the table.
+    again = run("fit", "knn", "--settings", str(recipe), "--json")
+    assert "already saved" in again.stderr
+    assert json.loads(again.stdout)["overrides"]["weights"] == "distance"
+    board = leaderboard(find_store("runs"))
+    assert (len(board.rows), board.test_reads) == (1, 1)
+
+
+def test_the_range_of_learning_rates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = run("tune", "mlp-256-256", "--lr-range", "--json")
+    found = json.loads(result.stdout)
+    assert found["schema_version"] == 1
+    assert 1e-4 < found["suggested"] < 1e-1
+    (page,) = Path().glob("runs/tune/*/mlp-256-256.lr-range.html")
+    assert "Try a learning rate of" in page.read_text()
+    assert str(page) in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["kn"], "did you mean knn"),
+        (["knn", "--set", "n_neighbors"], "--set takes NAME=VALUE"),
+        (["knn", "--set", "n_neighbors=9..1"], "low end must be below"),
+        (["knn", "--set", "neighbors=1..9"], "did you mean n_neighbors"),
+        (["knn", "--preset", "deep"], "did you mean depth"),
+        (["knn", "--preset", "depth"], "unknown parameter of knn"),
+        (["knn", "--preset", "depth", "--set", "n_neighbors=1..9"], "give one of them"),
+        (["knn", "--sampler", "tp"], "did you mean tpe"),
+        (["logistic", "--sampler", "grid"], "can't hold every value of C"),
+        (["knn", "--space", "absent.toml"], "can't be read as a space"),
+        (["knn", "--storage", "studies"], "takes the URL of a database"),
+        (["knn", "--lr-range"], "has no learning rate"),
+        (["cnn-32", "--lr-range", "--set", "epochs=1..3"], "searches nothing"),
+        (["knn", "--trials", "0"], "--trials is 0"),
+        (["knn", "--time-limit", "soon"], "is not a duration"),
+    ],
+)
+def test_wrong_usage_is_one_sentence(
+    arguments: list[str], complaint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, ["tune", *arguments, "--dataset", str(SMALL)])
+    assert isinstance(result.exception, FittingroomError)
+    assert result.exception.exit_code == 2
+    assert complaint in str(result.exception)
+
+
+def test_settings_of_another_model_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "best.json"
+    file.write_text('{"model": "cnn-32", "settings": {"epochs": 2}}')
+    for arguments, complaint in (
+        (["knn", "--settings", str(file)], "has settings of cnn-32, not of knn"),
+        (["knn", "--settings", str(tmp_path)], "can't be read as settings"),
+    ):
+        result = CliRunner().invoke(app, ["fit", *arguments, "--dataset", str(SMALL)])
+        assert isinstance(result.exception, FittingroomError)
+        assert complaint in str(result.exception)
+
+
+def test_without_optuna_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    result = CliRunner().invoke(app, ["tune", "knn", "--dataset", str(SMALL)])
+    assert isinstance(result.exception, FittingroomError)
+    assert "pip install 'fittingroom[tune]'" in str(result.exception)

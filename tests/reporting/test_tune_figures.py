@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from fittingroom.bench.tuning import Tuning
+from fittingroom.reporting import tune_figures
+
+
+def test_the_history_shows_trials_the_best_and_those_without_a_figure(tuning: Tuning) -> None:
+    dots, best, without = tune_figures.history(tuning).axes[0].lines
+    np.testing.assert_allclose(dots.get_ydata()[:10], [100 * t.accuracy for t in tuning.scored])
+    assert np.isnan(dots.get_ydata()[10:]).all()
+    np.testing.assert_allclose(
+        best.get_ydata(), np.maximum.accumulate([*dots.get_ydata()[:10], 0, 0])
+    )
+    assert list(without.get_xdata()) == [10, 11]
+
+
+def test_importances_stand_in_their_order(tuning: Tuning) -> None:
+    axes = tune_figures.importances(tuning.importance or {}).axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["learning_rate", "schedule"]
+    assert [bar.get_width() for bar in axes.patches] == pytest.approx([80, 20])
+
+
+def test_slices_show_each_setting_on_its_own_scale(tuning: Tuning) -> None:
+    rates, schedules = (axes for axes in tune_figures.slices(tuning).axes if axes.get_visible())
+    values, best = rates.lines
+    expected = (np.log10([t.settings["learning_rate"] for t in tuning.scored]) + 4) / 3
+    np.testing.assert_allclose(values.get_xdata(), expected)
+    assert best.get_ydata() == [92.0]
+    assert {*schedules.lines[0].get_xdata()} == {0.0, 1.0}
+    assert [tick.get_text() for tick in schedules.get_xticklabels()] == ["constant", "cosine"]
+
+
+def test_parallel_coordinates_end_at_the_accuracy(tuning: Tuning) -> None:
+    axes = tune_figures.parallel_coordinates(tuning).axes[0]
+    lines = [line for line in axes.lines if len(line.get_ydata()) == 3]
+    assert len(lines) == 10
+    heights = [line.get_ydata()[-1] for line in lines]
+    assert heights == sorted(heights)  # the best is drawn last
+    assert (heights[0], heights[-1]) == (0.0, 1.0)
+
+
+def test_one_trial_is_enough_for_every_picture(tuning: Tuning) -> None:
+    alone = dataclasses.replace(tuning, trials=tuning.trials[:1])
+    for draw in (tune_figures.history, tune_figures.slices, tune_figures.parallel_coordinates):
+        assert draw(alone).axes

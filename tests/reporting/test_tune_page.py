@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import dataclasses
+import re
+from html import unescape
+
+import numpy as np
+
+from fittingroom.bench.tuning import Tuning
+from fittingroom.reporting.tune_page import render_rate_range, render_tuning
+from fittingroom.training.rate_range import RateRange
+
+
+def text_of(html: str) -> str:
+    return " ".join(unescape(re.sub(r"<[^>]+>", " ", html)).split())
+
+
+def test_the_page_shows_the_search(tuning: Tuning) -> None:
+    html = render_tuning(tuning, "Fashion-MNIST", "fittingroom tune cnn-32 --trials 12")
+    text = text_of(html)
+    assert "The best of 10 trials of cnn-32 is right on 92.00% of the images" in text
+    assert "expected to overstate itself by 0.80 points: 91.20% on new images" in text
+    assert "Fitted once more, and tested once: test accuracy 90.90%" in text
+    assert "Trials: 10 finished, 1 broken off as worse than the median and 1 failed" in text
+    assert "fittingroom fit cnn-32 --set epochs=5 --set learning_rate=0.003" in text
+    assert "the loss became nan" in text
+    assert "learning_rate=0.0001..0.1:log" in text
+    assert html.count("<svg ") == 4
+    assert html.count('class="failed"') == 2
+    assert "<script>alert" not in html
+    assert "http" not in html.replace("http-equiv", "")
+    assert html == render_tuning(tuning, "Fashion-MNIST", "fittingroom tune cnn-32 --trials 12")
+
+
+def test_without_a_figure_there_is_still_a_page(tuning: Tuning) -> None:
+    nothing = dataclasses.replace(
+        tuning, trials=tuning.trials[10:], overstatement=None, importance=None, tested=None
+    )
+    text = text_of(render_tuning(nothing, "Fashion-MNIST"))
+    assert "No trial of cnn-32 has a figure yet." in text
+    assert "The test split was not read." in text
+    assert "<svg" not in render_tuning(nothing, "Fashion-MNIST")
+
+
+def test_the_page_of_learning_rates() -> None:
+    rates = 10.0 ** np.linspace(-5, 0, 50)
+    losses = np.concatenate([np.linspace(2.3, 0.5, 40), np.linspace(0.6, 4, 10)])
+    html = render_rate_range("cnn-32", RateRange(rates, losses, losses), "Fashion-MNIST")
+    text = text_of(html)
+    assert "Try a learning rate of 0.0095 for cnn-32: a tenth of the rate" in text
+    assert html.count("<svg ") == 1
