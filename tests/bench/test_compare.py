@@ -17,6 +17,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from torch import nn
 
 from fittingroom import compare
+from fittingroom.bench.compare import Entrant
 from fittingroom.bench.progress import Progress
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import UnknownNameError, UsageError
@@ -131,6 +132,16 @@ def test_own_models_stand_beside_the_catalogue(tmp_path: Path, small: Dataset) -
     assert {row.model for row in board.rows} == {"mine", "net", "knn"}
     assert board.complete
     assert all(row.test and row.test.accuracy > 0.5 for row in board.rows)
+
+
+def test_a_row_with_other_parameters_is_a_model_of_its_own(tmp_path: Path, small: Dataset) -> None:
+    nearest = Entrant(name="knn", overrides={"n_neighbors": 1})
+    board = compare(small, ["knn", nearest, nearest], runs=tmp_path)
+    assert {row.model for row in board.rows} == {"knn", "knn[n_neighbors=1]"}
+    assert board.complete
+    (run,) = [run for run in find_store(tmp_path).runs() if run.record.overrides]
+    assert run.record.label == nearest.label
+    assert run.record.asked.parameters["estimator"]["n_neighbors"] == 1
 
 
 def test_data_in_memory_reaches_the_child(tmp_path: Path, small: Dataset) -> None:

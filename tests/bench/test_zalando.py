@@ -57,7 +57,7 @@ def test_the_file_says_what_became_of_every_point(tmp_path: Path, small: Dataset
     written = json.loads(path.read_text())
     assert written == json.loads(found.to_json())
     assert found.board is not None
-    assert written["leaderboard"] == found.board.to_dict()
+    assert written["leaderboard"] == json.loads(found.board.to_json())
     bayes = written["classifiers"][0]
     assert bayes["chosen"]["model"] == "zalando-gaussian-nb"
     assert bayes["chosen"]["parameters"] == {"priors": [0.1] * 10}

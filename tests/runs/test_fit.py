@@ -262,3 +262,12 @@ def test_a_mapped_data_set_larger_than_the_memory_is_fitted(tmp_path: Path) -> N
     trained_on, validated_on, accuracy = done.stdout.split()
     assert (trained_on, validated_on) == ("86400", "9600")
     assert float(accuracy) > 0.5
+
+
+def test_a_row_that_can_not_be_kept_leaves_its_predictions_alone(
+    store: Store, small: Dataset
+) -> None:
+    run = fit_catalogue_model(store, small, "zalando-gaussian-nb", reads_test=False)
+    assert run.validation is not None
+    assert not (run.folder / "model").exists()
+    assert run.record.model_bytes is None

@@ -207,7 +207,7 @@ def _cells(search: Search, row: Row | None) -> list[str]:
     score = row.test if row else None
     return [
         *head,
-        ", ".join(f"{name} {value}" for name, value in chosen.parameters.items()),
+        ", ".join(f"{n} {value}" for n, value in chosen.parameters.items()) or "the only point",
         f"{chosen.choose_accuracy:.4f}",
         f"{score.accuracy:.4f}" if score else row.status if row else "",
         f"{score.ci95[0]:.4f}-{score.ci95[1]:.4f}" if score else "",

@@ -179,7 +179,7 @@ def _zalando(
         raise UsageError(f"--suite {ZALANDO} takes one --dataset: on each it chooses others.")
     dataset, plan = loaded[0], planned_runs(names, seeds)
     note(f"{dataset.name} from {dataset.source}")
-    note(f"{plan['points'][0]} points, then up to {plan['chosen'][0]} fits of what is chosen")
+    note(f"points {plan['points'][0]}, then fits of what is chosen, up to {plan['chosen'][0]}")
     with ProgressDisplay(plan) as progress:
         found = zalando(
             dataset, names, seeds=seeds, command=typed_command(), on_progress=progress, **options
