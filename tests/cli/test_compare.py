@@ -44,7 +44,15 @@ def test_one_command_from_data_to_leaderboard(run_cli: Cli, tmp_path: Path) -> N
 
 def test_a_model_over_its_limit_is_a_row_and_exit_code_1(run_cli: Cli) -> None:
     result = run_cli(
-        *("compare", "--models", "cnn-64x4,knn", "--seeds", "1", "--dataset", str(SMALL)),
+        *(
+            "compare",
+            "--models",
+            "cnn-64x4,zalando-gaussian-nb",
+            "--seeds",
+            "1",
+            "--dataset",
+            str(SMALL),
+        ),
         *("--memory-limit", "200M", "--time-limit", "none", "--json"),
     )
     assert result.returncode == 1

@@ -56,7 +56,11 @@ def test_help_imports_nothing_heavy() -> None:
         (["compare", "--models", ","], 2, "name at least one"),
         (["compare", "--models", "knn", "--suite", "quick"], 2, "not both"),
         (["compare", "--suite", "zalndo"], 2, "did you mean zalando?"),
-        (["compare", "--suite", "zalando", "--models", "knn"], 2, "did you mean zalando-knn"),
+        (
+            ["compare", "--suite", "zalando", "--models", "zalando-kn"],
+            2,
+            "did you mean zalando-knn",
+        ),
         (["compare", "--time-limit", "soon"], 2, "'soon' is not a duration"),
         (["compare", "--memory-limit", "8X"], 2, "'8X' is not a size"),
         (["compare", "--keep-models", "some"], 2, "all, best or none"),

@@ -22,8 +22,8 @@ from fittingroom.bench.leaderboard import Leaderboard, Row
 from fittingroom.bench.progress import OnProgress
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.sources import load_dataset
-from fittingroom.errors import StoreError, TrainingError, UnknownNameError, UsageError
-from fittingroom.models.catalog import BASELINES
+from fittingroom.errors import StoreError, TrainingError, UsageError
+from fittingroom.models.catalog import baselines_of
 from fittingroom.models.zalando_grid import GRIDS
 from fittingroom.runs.store import Store, open_store
 
@@ -144,7 +144,7 @@ def zalando(
     """
     if seeds < 1:
         raise UsageError(f"seeds is {seeds}; at least 1 is needed.")
-    wanted = check_classifiers(classifiers)
+    wanted = baselines_of(classifiers)
     dataset = dataset if isinstance(dataset, Dataset) else load_dataset(dataset)
     store = open_store(runs, dataset)
     limits = Limits(seconds=time_limit, memory=memory_limit)
@@ -175,19 +175,6 @@ def zalando(
         ),
     )
     return _save(dataset, store, search, board)
-
-
-def check_classifiers(names: Sequence[str] | None) -> tuple[str, ...]:
-    """The classifiers of those names, each once, or all of the suite.
-
-    Raises
-    ------
-    UnknownNameError : the suite has no such classifier
-    """
-    for name in names or ():
-        if name not in BASELINES:
-            raise UnknownNameError("classifier of the suite zalando", name, BASELINES)
-    return tuple(dict.fromkeys(names or BASELINES))
 
 
 def planned_runs(classifiers: Sequence[str], seeds: int) -> dict[str, tuple[int, float | None]]:

@@ -111,15 +111,12 @@ def command(
 
 def _names(models: str | None, suite: str | None) -> tuple[str, ...]:
     """The models that are asked for; those of the suite zalando are only part of its points."""
-    from fittingroom.models.catalog import BASELINES, SUITES, names_of
+    from fittingroom.models.catalog import SUITES, baselines_of, names_of
 
     listed = None if models is None else [name.strip() for name in models.split(",")]
     named = None if listed is None else [name for name in listed if name]
     if suite == ZALANDO:
-        for name in named or ():
-            if name not in BASELINES:
-                raise UnknownNameError(f"classifier of the suite {ZALANDO}", name, BASELINES)
-        return tuple(named or BASELINES)
+        return baselines_of(named)
     if suite is not None and suite not in SUITES:
         raise UnknownNameError("suite", suite, [*SUITES, ZALANDO])
     if suite is not None and named is not None:
@@ -147,9 +144,9 @@ def _compare(
     from fittingroom.bench.compare import compare
     from fittingroom.cli.progress import ProgressDisplay
     from fittingroom.cli.show import show_plan
-    from fittingroom.models.catalog import MODELS
+    from fittingroom.models.catalog import row_of
 
-    rows = [MODELS[name] for name in names]
+    rows = [row_of(name) for name in names]
     plan: dict[str, tuple[int, float | None]] = {
         r.name: (1 if r.deterministic else seeds, r.expected_seconds()) for r in rows
     }

@@ -98,6 +98,19 @@ def names_of(models: Sequence[str] | str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(row_of(name).name for name in models))
 
 
+def baselines_of(names: Sequence[str] | None) -> tuple[str, ...]:
+    """Rows of the makers' benchmark: those of the names, each once, or all.
+
+    Raises
+    ------
+    UnknownNameError : no such row
+    """
+    for name in names or ():
+        if name not in BASELINES:
+            raise UnknownNameError("classifier of the suite zalando", name, BASELINES)
+    return tuple(dict.fromkeys(names or BASELINES))
+
+
 def make_classifier(
     name: str,
     *,
