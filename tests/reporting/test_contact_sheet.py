@@ -20,7 +20,7 @@ def entry(lines: list[str], good: bool | None = None, side: int = 200) -> Entry:
     mask[50:150, 50:150] = True
     seen = np.zeros((1, 28, 28), np.uint8)
     seen[0, 7:21, 7:21] = 200
-    rendering = Rendering(seen, mask, ("drawn",))
+    rendering = Rendering(seen, np.ones(1), mask, ("drawn",))
     prediction = Prediction(np.array([0.9, 0.1]), ("a", "b"), ("a",), 0.1, False, rendering)
     return Entry(pixels, prediction, lines, good)
 
