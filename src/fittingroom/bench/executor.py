@@ -45,6 +45,7 @@ class Job:
     overrides: dict[str, Any] = field(default_factory=dict)
     keep_model: bool = True
     folds: int = 0
+    protocol: dict[str, Any] | None = None  # see `Asked.protocol`
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,10 +68,18 @@ class Worker:
     """A child process that fits one job after the other; use it as a context manager.
 
     Networks have one of their own, since what is best for them must be said when it starts.
+
+    Parameters
+    ----------
+    limits
+        What a job may take.
+    program
+        The module that the child runs: one that calls :func:`fittingroom.bench.worker.main`.
     """
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, program: str = "fittingroom.bench.worker") -> None:
         self._limits = limits
+        self._program = program
         self._process: subprocess.Popen[str] | None = None
         self._environment: dict[str, str] = {}
         self._events: queue.Queue[dict[str, Any] | None] = queue.Queue()
@@ -135,7 +144,7 @@ class Worker:
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 (closed in stop)
         self._events = queue.Queue()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "fittingroom.bench.worker", str(os.getpid())],
+            [sys.executable, "-m", self._program, str(os.getpid())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,
