@@ -9,9 +9,22 @@ from typing import Any
 
 from fittingroom.bench.claim import NOTES, Claim
 from fittingroom.bench.evidence import Arm, Runs
-from fittingroom.bench.verdict import Finding
+from fittingroom.bench.verdict import Finding, Score
 
 SCHEMA_VERSION = 1
+
+#: The first interval is of a run as claimed, the second of an honest one.
+COLUMNS = (
+    "claim",
+    "claimed",
+    "as claimed",
+    "its 95%",
+    "honest",
+    "honest 95%",
+    "seeds",
+    "verdict",
+)
+NUMBERS = frozenset({"claimed", "as claimed", "honest", "seeds"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +73,28 @@ class Verification:
 
     def to_json(self) -> str:
         return json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n"
+
+
+def cells(checked: Checked) -> list[str]:
+    """A claim as a line of a table, a text for each of `COLUMNS`."""
+    claim, finding = checked.claim, checked.finding
+    sign = "+" if claim.kind == "difference" else ""
+    return [
+        claim.id,
+        "order" if claim.kind == "order" else claim.claimed,
+        *_score(finding.as_claimed, sign),
+        *_score(finding.honest, sign),
+        str(finding.honest.seeds or ""),
+        finding.verdict,
+    ]
+
+
+def _score(score: Score, sign: str) -> tuple[str, str]:
+    figure = "" if score.accuracy is None else f"{score.accuracy:{sign}.4f}"
+    if score.ci95 is None:
+        return figure, ""
+    low, high = (f"{end:{sign}.4f}" for end in score.ci95)
+    return figure, f"{low} to {high}" if sign else f"{low}-{high}"
 
 
 def in_words(*sentences: str | None) -> str:

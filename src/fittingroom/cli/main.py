@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import typer
 
-from fittingroom.cli import add, compare, data, export, fit, models, predict, report
+from fittingroom.cli import add, compare, data, export, fit, models, predict, report, verify
 from fittingroom.errors import FittingroomError
 
 COMMANDS: dict[str, Callable[..., None]] = {
@@ -19,6 +19,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "fit": fit.command,
     "compare": compare.command,
     "report": report.command,
+    "verify": verify.command,
     "predict": predict.command,
     "add": add.command,
     "export": export.command,
