@@ -93,14 +93,15 @@ def verify(
     loaded = dataset if isinstance(dataset, Dataset) else load_dataset(dataset)
     store = open_store(runs, loaded)
     plans = [Plan.of(claim, loaded, seeds, time_limit) for claim in found]
-    with TemporaryDirectory(prefix="fittingroom-") as folder:
+    limits = Limits(seconds=time_limit, memory=memory_limit)
+    with TemporaryDirectory(prefix="fittingroom-") as folder, Worker(limits, PROGRAM) as child:
         location = loaded.location
         if location is None:
             loaded.write_idx(location := Path(folder))
         work = _Work(
             runs=Runs(store, loaded),
             location=location,
-            limits=Limits(seconds=time_limit, memory=memory_limit),
+            child=child,
             deadline=None if budget is None else time.monotonic() + budget,
             total=sum(plan.n_fits for plan in plans),
             tell=on_progress or (lambda _: None),
@@ -179,12 +180,12 @@ class _Work:
         *,
         runs: Runs,
         location: Path,
-        limits: Limits,
+        child: Worker,
         deadline: float | None,
         total: int,
         tell: OnProgress,
     ) -> None:
-        self._runs, self._location, self._limits = runs, location, limits
+        self._runs, self._location, self._child = runs, location, child
         self._deadline, self._tell = deadline, tell
         self._done, self._total = 0, total
 
@@ -194,9 +195,8 @@ class _Work:
         finding, failed = Finding(verdict="cannot-be-checked"), False
         sentences = [plan.instead]
         try:
-            with Worker(self._limits, PROGRAM) as child:
-                for arm in plan.fitted:
-                    self._fit(plan.claim.id, arm, child)
+            for arm in plan.fitted:
+                self._fit(plan.claim.id, arm)
             if plan.arms:
                 finding = judged(plan, self._runs)
                 sentences += [*finding.remarks, *of_runs(plan.arms, self._runs)]
@@ -207,7 +207,7 @@ class _Work:
         note = in_words(*sentences, *of_protocol(plan.claim))
         return Checked(claim=plan.claim, finding=finding, note=note, failed=failed)
 
-    def _fit(self, claim: str, arm: Arm, child: Worker) -> None:
+    def _fit(self, claim: str, arm: Arm) -> None:
         """Fit what an arm lacks; what its runs choose is known, and fitted, only after them."""
         name, end = f"{claim} {arm.name}", self._done + arm.n_fits
         while todo := self._runs.missing(arm):
@@ -215,7 +215,7 @@ class _Work:
                 self._stop_at_deadline(arm)
                 self._report("started", name, seed, arm.seconds)
                 job = job_of(setting, seed, self._runs, self._location)
-                outcome = child.run(job, partial(self._epoch, name, seed, arm.seconds))
+                outcome = self._child.run(job, partial(self._epoch, name, seed, arm.seconds))
                 if outcome.status != "ok":
                     reason = f"{setting.label}, seed {seed}: {outcome.reason}"
                     raise _StoppedError(reason, failed=True)

@@ -54,14 +54,19 @@ def command(
         )
 
     from fittingroom.bench.claim import claim_names, load_claims
+
+    asked = load_claims(claims or claim_names())  # a wrong name is told before torch is imported
+
     from fittingroom.bench.verify import Plan, verify
     from fittingroom.cli.progress import ProgressDisplay
+    from fittingroom.cli.show import note
     from fittingroom.data.sources import load_dataset
     from fittingroom.runs.store import open_store
 
-    asked = load_claims(claims or claim_names())
     loaded = load_dataset(dataset)
     plans = [Plan.of(claim, loaded, seeds, limit) for claim in asked]
+    if loaded.name != "fashion-mnist":
+        note(f"the claims that come with the package are of fashion-mnist, not of {loaded.name}")
     _show_plan(plans)
     times: dict[str, tuple[int, float | None]] = {
         f"{plan.claim.id} {number}": (arm.n_fits, arm.seconds)
