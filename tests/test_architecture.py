@@ -84,6 +84,11 @@ def wrong_imports(room: str, names: list[str]) -> list[str]:
     return wrong
 
 
+def imports_protocols(names: list[str]) -> bool:
+    """Whether a file may re-create wrong protocols; the module's own name or one in it."""
+    return any(name.startswith("fittingroom.bench.protocols") for name in names)
+
+
 STDLIB = __import__("sys").stdlib_module_names
 
 
@@ -101,6 +106,21 @@ def test_the_rule_can_fail() -> None:
     assert wrong_imports("evaluation", ["fittingroom.data.dataset.Dataset"])
     assert wrong_imports("nets", ["sklearn.svm.SVC"])
     assert not wrong_imports("bench", ["fittingroom.runs.run.Run", "json", "sklearn.base.clone"])
+
+
+def test_only_verify_re_creates_published_protocols() -> None:
+    users = [
+        str(path.relative_to(SOURCE))
+        for path in FILES
+        if imports_protocols(imported(ast.parse(path.read_text("utf8"))))
+    ]
+    assert users == ["bench/verify.py"]
+    for import_line in (
+        "import fittingroom.bench.protocols",
+        "from fittingroom.bench import protocols",
+        "from fittingroom.bench.protocols import fit_as_used",
+    ):
+        assert imports_protocols(imported(ast.parse(import_line)))
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(SOURCE)))

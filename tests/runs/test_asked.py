@@ -25,6 +25,8 @@ ASKED = Asked(
         {"parameters": {"k": 6}},
         {"full": True},
         {"reads_test": False},
+        {"folds": 5},
+        {"protocol": {"notes": []}},
     ],
 )
 def test_the_key_covers_everything_that_was_asked(change: dict[str, object]) -> None:

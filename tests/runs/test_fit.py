@@ -17,10 +17,11 @@ from sklearn.preprocessing import MinMaxScaler
 from fittingroom.bundles.bundle import load
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.splits import validation_split
-from fittingroom.errors import NotFiniteError, UnknownNameError
+from fittingroom.errors import NotFiniteError, StoreError, UnknownNameError
 from fittingroom.runs import fit
 from fittingroom.runs.asked import asked_of
 from fittingroom.runs.fit import fit_catalogue_model, fit_run
+from fittingroom.runs.run import read_run
 from fittingroom.runs.store import Store, open_store
 from fittingroom.training.checkpoint import Checkpoint
 from fittingroom.training.fit import Epoch
@@ -271,3 +272,29 @@ def test_a_row_that_can_not_be_kept_leaves_its_predictions_alone(
     assert run.validation is not None
     assert not (run.folder / "model").exists()
     assert run.record.model_bytes is None
+
+
+@pytest.mark.filterwarnings("ignore:The max_iter was reached")
+def test_a_parameter_that_is_infinite_can_be_saved(store: Store, small: Dataset) -> None:
+    overrides = {"C": float("inf"), "solver": "sag", "max_iter": 1, "engine": "scikit-learn"}
+    run = fit_catalogue_model(store, small, "logistic", overrides=overrides, keep_model=False)
+    assert run.record.overrides["C"] == "inf"
+    again = fit_catalogue_model(store, small, "logistic", overrides=overrides)
+    assert again.folder == run.folder
+
+
+def test_the_history_of_a_run_is_read_from_its_file(store: Store, small: Dataset) -> None:
+    told: list[Epoch] = []
+    run = fit_catalogue_model(
+        store,
+        small,
+        "mlp-10-10",
+        overrides={"epochs": 2},
+        keep_model=False,
+        on_epoch=lambda epoch, _: told.append(epoch),
+    )
+    assert run.history == tuple(told)
+    assert fit_catalogue_model(store, small, "knn", keep_model=False).history == ()
+    (run.folder / "history.csv").write_text("epoch,train_loss\none,two\n")
+    with pytest.raises(StoreError, match=r"history\.csv can't be read"):
+        read_run(run.folder).history  # noqa: B018

@@ -47,6 +47,7 @@ class Job:
     overrides: dict[str, Any] = field(default_factory=dict)
     keep_model: bool = True
     folds: int = 0
+    protocol: dict[str, Any] | None = None  # see `Asked.protocol`
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,10 +77,18 @@ class Worker:
         Of each job.
     threads
         How many the child computes with; None leaves it to the libraries and their variables.
+    program
+        The module that the child runs: one that calls :func:`fittingroom.bench.worker.main`.
     """
 
-    def __init__(self, limits: Limits, *, threads: int | None = None) -> None:
-        self._limits = limits
+    def __init__(
+        self,
+        limits: Limits,
+        *,
+        threads: int | None = None,
+        program: str = "fittingroom.bench.worker",
+    ) -> None:
+        self._limits, self._program = limits, program
         # What OpenMP, BLAS, PyTorch and scikit-learn-intelex go by, whatever was set outside.
         self._threads = {} if threads is None else {"OMP_NUM_THREADS": str(threads)}
         self._process: subprocess.Popen[str] | None = None
@@ -151,7 +160,7 @@ class Worker:
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 (closed in stop)
         self._events = queue.Queue()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "fittingroom.bench.worker", str(os.getpid())],
+            [sys.executable, "-m", self._program, str(os.getpid())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,

@@ -241,6 +241,8 @@ def _entries_of(runs: Sequence[Run]) -> list[Entry]:
     for run in runs:
         if run.record.asked.folds:  # says something of the labels, nothing of the test images
             continue
+        if run.record.asked.protocol is not None:  # no honest figure
+            continue
         groups.setdefault((run.record.asked.model, run.record.asked.key), []).append(run)
     labels = [group[0].record.label for group in groups.values()]
     entries = []

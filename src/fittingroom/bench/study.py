@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -296,24 +295,15 @@ def _layers(run: Run, n_classes: int) -> tuple[Layer, ...]:
 
 
 def _history(run: Run) -> tuple[EpochFigures, ...]:
-    path = run.folder / "history.csv"
-    if not path.exists():
-        return ()
-    with path.open(encoding="utf8", newline="") as file:
-        lines = [*csv.DictReader(file)]
-
-    def number(text: str) -> float | None:
-        return float(text) if text else None
-
     return tuple(
         EpochFigures(
-            epoch=int(line["epoch"]),
-            train_loss=float(line["train_loss"]),
-            train_accuracy=float(line["train_accuracy"]),
-            validation_loss=number(line["validation_loss"]),
-            validation_accuracy=number(line["validation_accuracy"]),
+            epoch=epoch.epoch,
+            train_loss=epoch.train_loss,
+            train_accuracy=epoch.train_accuracy,
+            validation_loss=epoch.validation_loss,
+            validation_accuracy=epoch.validation_accuracy,
         )
-        for line in lines
+        for epoch in run.history
     )
 
 

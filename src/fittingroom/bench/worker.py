@@ -10,11 +10,20 @@ import queue
 import signal
 import sys
 import threading
+from collections.abc import Callable, Mapping
 from typing import IO, Any
 
+#: Called with the figures of an epoch or a fold.
+Tell = Callable[[Mapping[str, Any]], None]
+#: Fits what a job asks for, given its data set.
+FitJob = Callable[[Mapping[str, Any], Any, Tell], None]
 
-def main() -> None:
-    """Read jobs from standard input, fit each, write events to what was standard output."""
+
+def main(fit: FitJob | None = None) -> None:
+    """Read jobs from standard input, fit each, write events to what was standard output.
+
+    `fit` fits what a job asks for: :func:`fit_job`, unless a program has more to offer.
+    """
     die_with(int(sys.argv[1]))
     # Ctrl-C reaches the whole foreground group; the parent decides what happens then.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -24,7 +33,7 @@ def main() -> None:
     threading.Thread(target=_listen, args=(jobs,), daemon=True).start()
     datasets: dict[str, Any] = {}
     while True:
-        _work(jobs.get(), datasets, events)
+        _work(jobs.get(), datasets, events, fit or fit_job)
 
 
 def die_with(parent: int) -> None:
@@ -47,11 +56,14 @@ def _listen(jobs: queue.Queue[dict[str, Any]]) -> None:
     os._exit(0)
 
 
-def _work(job: dict[str, Any], datasets: dict[str, Any], events: IO[str]) -> None:
+def _work(job: dict[str, Any], datasets: dict[str, Any], events: IO[str], fit: FitJob) -> None:
     from fittingroom.errors import FittingroomError, NotFiniteError
 
+    def tell(told: Mapping[str, Any]) -> None:
+        events.write(json.dumps({"event": "epoch", **told}) + "\n")
+
     try:
-        _fit(job, datasets, events)
+        fit(job, _dataset(job, datasets), tell)
         event: dict[str, Any] = {"event": "done"}
     except NotFiniteError as error:
         event = {"event": "failed", "status": "nan", "reason": str(error)}
@@ -64,29 +76,33 @@ def _work(job: dict[str, Any], datasets: dict[str, Any], events: IO[str]) -> Non
     events.write(json.dumps(event) + "\n")
 
 
-def _fit(job: dict[str, Any], datasets: dict[str, Any], events: IO[str]) -> None:
-    from dataclasses import asdict
-
+def _dataset(job: Mapping[str, Any], datasets: dict[str, Any]) -> Any:
+    """The job's data set, read once for all jobs."""
     from fittingroom.data.sources import load_dataset
     from fittingroom.errors import DataError
+
+    where = job["dataset"]
+    if where not in datasets:
+        datasets[where] = load_dataset(where)
+    if datasets[where].sha256 != job["sha256"]:
+        raise DataError(f"{where} changed while the comparison ran; start it again.")
+    return datasets[where]
+
+
+def fit_job(job: Mapping[str, Any], dataset: Any, tell: Tell) -> None:
+    """Fit what a job asks for; `tell` is called after an epoch or a fold."""
+    from dataclasses import asdict
+
     from fittingroom.runs.fit import fit_catalogue_model
     from fittingroom.runs.folds import fit_folds
     from fittingroom.runs.store import find_store
     from fittingroom.training.fit import Epoch
 
-    where = job["dataset"]
-    if where not in datasets:
-        datasets[where] = load_dataset(where)
-    dataset = datasets[where]
-    if dataset.sha256 != job["sha256"]:
-        raise DataError(f"{where} changed while the comparison ran; start it again.")
-
     def on_epoch(epoch: Epoch, epochs: int) -> None:
-        events.write(json.dumps({"event": "epoch", "epochs": epochs, **asdict(epoch)}) + "\n")
+        tell({"epochs": epochs, **asdict(epoch)})
 
     def on_fold(done: int, folds: int, accuracy: float) -> None:
-        told = {"epoch": done, "epochs": folds, "validation_accuracy": accuracy, "unit": "fold"}
-        events.write(json.dumps({"event": "epoch", **told}) + "\n")
+        tell({"epoch": done, "epochs": folds, "validation_accuracy": accuracy, "unit": "fold"})
 
     if job["folds"]:
         fit_folds(

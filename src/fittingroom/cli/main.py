@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import typer
 
-from fittingroom.cli import add, compare, data, export, fit, models, predict, report, tune
+from fittingroom.cli import add, compare, data, export, fit, models, predict, report, tune, verify
 from fittingroom.errors import FittingroomError
 
 COMMANDS: dict[str, Callable[..., None]] = {
@@ -20,6 +20,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "compare": compare.command,
     "tune": tune.command,
     "report": report.command,
+    "verify": verify.command,
     "predict": predict.command,
     "add": add.command,
     "export": export.command,

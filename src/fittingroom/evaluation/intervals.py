@@ -13,6 +13,9 @@ from scipy import optimize, special
 from fittingroom.errors import InputError
 
 CONFIDENCE = 0.95
+#: Standard deviation of an accuracy over re-runs that is assumed at least: other versions and other
+#: machines move it too.
+LEAST_SD = 0.001
 
 
 @dataclass(frozen=True)
@@ -114,6 +117,29 @@ def accuracy_interval(correct: NDArray[np.bool_], deterministic: bool) -> Accura
     # No spread at all (every image right): Student would say "exactly 1", Wilson doesn't.
     interval = wilson(mean * n, n) if error is None else error.interval(mean, 0.0, 1.0)
     return AccuracyEstimate(mean, sqrt(over_seeds), interval, seeds, False)
+
+
+def rerun_interval(accuracies: Sequence[float], deterministic: bool) -> Interval | None:
+    """Where the accuracy of one more run would lie, with 95% confidence, on the same images.
+
+    mean ± t · sd · √(1 + 1/S) over S seeds, Student's t with S - 1 degrees of freedom and an sd of
+    at least 0.001: the prediction interval of one more observation (Hahn and Meeker 1991,
+    "Statistical Intervals", section 4.7). The one fit of a deterministic model is its mean, and
+    the normal distribution's 1.96 takes the place of t. A single seed of any other model says
+    nothing of a re-run: None.
+    """
+    values = np.asarray(accuracies, dtype=np.float64)
+    if values.ndim != 1 or not len(values) or not np.isfinite(values).all():
+        raise InputError(f"accuracies are {list(accuracies)}; give at least one finite number.")
+    seeds, mean = len(values), float(values.mean())
+    if deterministic:
+        half = float(special.ndtri((1 + CONFIDENCE) / 2)) * LEAST_SD
+    elif seeds == 1:
+        return None
+    else:
+        t = float(special.stdtrit(seeds - 1, (1 + CONFIDENCE) / 2))
+        half = t * max(float(values.std(ddof=1)), LEAST_SD) * sqrt(1 + 1 / seeds)
+    return Interval(mean - half, mean + half)
 
 
 def standard_error(parts: Sequence[tuple[float, float]]) -> StandardError | None:

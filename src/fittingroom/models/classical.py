@@ -18,14 +18,25 @@ from fittingroom.models.pixel_classifier import PixelClassifier
 
 
 def logistic(
-    *, C: float = 0.1, tol: float = 1e-4, max_iter: int = 5000, engine: Engine = "auto"
+    *,
+    C: float = 0.1,
+    tol: float = 1e-4,
+    max_iter: int = 5000,
+    solver: str = "lbfgs",
+    class_weight: str | None = None,
+    scale: float = 255.0,
+    centre: bool = True,
+    engine: Engine = "auto",
 ) -> PixelClassifier:
     """Multinomial logistic regression, run until it has converged.
 
     Centring halves the iterations of lbfgs and changes nothing else, since the intercepts are free.
+    Solvers that draw lots always draw the same.
     """
-    estimator = LogisticRegression(C=C, tol=tol, max_iter=max_iter)
-    return PixelClassifier(estimator, centre=True, engine=engine)
+    estimator = LogisticRegression(
+        C=C, tol=tol, max_iter=max_iter, solver=solver, class_weight=class_weight, random_state=0
+    )
+    return PixelClassifier(estimator, scale=scale, centre=centre, engine=engine)
 
 
 def linear_svm(*, C: float = 1.0, tol: float = 1e-4, max_iter: int = 1000) -> CalibratedSVM:
@@ -55,12 +66,17 @@ def random_forest(
     *,
     n_estimators: int = 100,
     max_depth: int | None = None,
+    class_weight: str | None = None,
     random_state: int | None = 0,
     engine: Engine = "auto",
 ) -> PixelClassifier:
     """Trees on resampled images that look at 28 random pixels a split; trees need no scaling."""
     estimator = RandomForestClassifier(
-        n_estimators, max_depth=max_depth, random_state=random_state, n_jobs=-1
+        n_estimators,
+        max_depth=max_depth,
+        class_weight=class_weight,
+        random_state=random_state,
+        n_jobs=-1,
     )
     return PixelClassifier(estimator, scale=1.0, engine=engine)
 

@@ -34,6 +34,8 @@ class Asked:
     reads_test: bool
     seed: int
     folds: int = 0  # of a cross-validation over the training split; 0 for a plain fit
+    #: How a published figure was come by, where a run re-creates that; None for an honest run.
+    protocol: Mapping[str, Any] | None = None
 
     @property
     def key(self) -> str:
@@ -41,6 +43,8 @@ class Asked:
         asked = {k: v for k, v in dataclasses.asdict(self).items() if k != "seed"}
         if not self.folds:  # so that runs from before there were folds are found again
             del asked["folds"]
+        if self.protocol is None:  # nor protocols
+            del asked["protocol"]
         text = json.dumps(asked, sort_keys=True, allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 

@@ -23,7 +23,7 @@ from fittingroom.data.splits import validation_split
 from fittingroom.errors import NotFiniteError
 from fittingroom.models.catalog import row_of
 from fittingroom.models.network import NetworkClassifier
-from fittingroom.runs.asked import Asked, asked_of_row
+from fittingroom.runs.asked import Asked, asked_of_row, plain
 from fittingroom.runs.run import Part, Run, RunRecord, environment
 from fittingroom.runs.store import Store
 from fittingroom.training.checkpoint import Checkpoint
@@ -156,7 +156,7 @@ def fit_run(
     record = record_of(
         classifier,
         asked=asked,
-        overrides=dict(overrides or {}),
+        overrides=plain(overrides or {}),
         family=family,
         deterministic=deterministic,
         trained_on=len(index),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import json
 import os
@@ -19,6 +20,7 @@ import psutil
 
 from fittingroom.errors import StoreError
 from fittingroom.runs.asked import Asked
+from fittingroom.training.fit import Epoch
 
 SCHEMA_VERSION = 1
 
@@ -109,6 +111,32 @@ class Run:
         return self._part("validation")
 
     @cached_property
+    def measured(self) -> Part | None:
+        """What a published protocol took its figure from, or None for an honest run.
+
+        `index` are positions in the training split followed by the test split.
+        """
+        return self._part("measured")
+
+    @cached_property
+    def history(self) -> tuple[Epoch, ...]:
+        """The epochs of a network's training, or none.
+
+        Raises
+        ------
+        StoreError
+            When `history.csv` is damaged.
+        """
+        path = self.folder / "history.csv"
+        if not path.exists():
+            return ()
+        try:
+            with path.open(encoding="utf8", newline="") as file:
+                return tuple(_epoch(line) for line in csv.DictReader(file))
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise _unreadable(path, error) from error
+
+    @cached_property
     def out_of_fold(self) -> Part | None:
         """The whole training split, each image by the fit that didn't see it, or None."""
         return self._part("out_of_fold")
@@ -137,6 +165,12 @@ def read_run(folder: Path) -> Run:
         return Run(folder, RunRecord.from_json(path.read_text("utf8")))
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise _unreadable(path, error) from error
+
+
+def _epoch(line: Mapping[str, str]) -> Epoch:
+    """An epoch of `history.csv`; what was not measured is empty there."""
+    figures = {name: float(text) if text else None for name, text in line.items()}
+    return Epoch(**{**figures, "epoch": int(line["epoch"])})  # type: ignore[arg-type]
 
 
 def _unreadable(path: Path, error: Exception) -> StoreError:

@@ -90,6 +90,7 @@ class Store:
         validation: Part | None,
         test: Part | None,
         out_of_fold: Part | None = None,
+        measured: Part | None = None,
         history: str | None = None,
         model: Callable[[Path], None] | None = None,
     ) -> Run:
@@ -99,7 +100,7 @@ class Store:
         ----------
         record
             Saved as `run.json`; its `model_bytes` is filled in here.
-        validation, test, out_of_fold
+        validation, test, out_of_fold, measured
             Saved as `predictions.npz`.
         history
             The text of `history.csv`.
@@ -118,7 +119,9 @@ class Store:
                 record = _with_size(record, folder / "model")
             if history is not None:
                 (folder / "history.csv").write_text(history, "utf8")
-            arrays = _arrays(validation=validation, test=test, out_of_fold=out_of_fold)
+            arrays = _arrays(
+                validation=validation, test=test, out_of_fold=out_of_fold, measured=measured
+            )
             np.savez_compressed(folder / "predictions.npz", **arrays)  # type: ignore[arg-type]
             (folder / "run.json").write_text(record.to_json(), "utf8")
             return self.commit(folder, record.asked)

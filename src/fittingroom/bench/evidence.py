@@ -1,0 +1,321 @@
+"""The runs that a claim's verdict rests on: what must be fitted, and what the saved runs say."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+
+from fittingroom.bench.claim import Claim, Parameters
+from fittingroom.data.dataset import Dataset
+from fittingroom.data.splits import validation_split
+from fittingroom.models.catalog import row_of
+from fittingroom.runs.asked import Asked, asked_of_row, plain
+from fittingroom.runs.run import Part, Run, label
+from fittingroom.runs.store import Store
+
+#: A recipe of which one fit takes longer gets no more than these seeds.
+SLOW_SECONDS, SLOW_SEEDS = 600.0, 3
+#: The notes that change a run; the others change what is read of it.
+_IN_RUN = {"trained-on-test", "selected-on-test", "test-not-scaled", "never-tested"}
+
+#: Where a figure is read: on official test images, where the source measured, as logged while
+#: training, or on the `choose` half of the validation part.
+Measure = Literal["test", "measured", "training", "choose"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """Something to be fitted with every seed; plain data, so that any process can do it."""
+
+    model: str
+    parameters: Parameters = field(default_factory=dict)
+    full: bool = False
+    reads_test: bool = True
+    protocol: Mapping[str, Any] | None = None
+
+    def asked(self, dataset: Dataset, seed: int) -> tuple[BaseEstimator, Asked]:
+        """The unfitted classifier, and what its run is asked."""
+        classifier, asked = asked_of_row(
+            dataset,
+            self.model,
+            overrides=self.parameters,
+            seed=seed,
+            full=self.full,
+            reads_test=self.reads_test,
+        )
+        if self.protocol is not None:
+            asked = dataclasses.replace(asked, protocol=plain(self.protocol))
+        return classifier, asked
+
+    def find(self, store: Store, dataset: Dataset, seed: int) -> Run | None:
+        """Its saved run with that seed, if there is one."""
+        return store.find(self.asked(dataset, seed)[1])
+
+    @property
+    def label(self) -> str:
+        return label(row_of(self.model).name, plain(self.parameters))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arm:
+    """Runs of one kind, one figure a seed.
+
+    Attributes
+    ----------
+    name : `as claimed`, `honest`, or a model's
+    candidates : what is fitted with each seed; of several, one is chosen
+    chosen_by : by which accuracy; None where nothing is chosen
+    refit : the chosen one is fitted once more, and then reads the test split
+    measure : where the figure is read
+    seconds : one fit should take
+    """
+
+    name: str
+    candidates: tuple[Setting, ...]
+    seeds: tuple[int, ...]
+    measure: Measure
+    chosen_by: Measure | None = None
+    refit: bool = False
+    seconds: float
+
+    @property
+    def deterministic(self) -> bool:
+        return row_of(self.candidates[0].model).deterministic
+
+    @property
+    def n_fits(self) -> int:
+        return len(self.seeds) * (len(self.candidates) + self.refit)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """The saved runs of an arm, one a seed, and what their figures are.
+
+    Attributes
+    ----------
+    runs : one a seed
+    accuracies : of each run, where the arm measures
+    correct : bool (seeds, images); None where only an accuracy was logged
+    index : (images,) positions of the images; None as above
+    """
+
+    arm: Arm
+    runs: tuple[Run, ...]
+    accuracies: tuple[float, ...]
+    correct: NDArray[np.bool_] | None
+    index: NDArray[np.int64] | None
+
+
+class Runs:
+    """Reads from a store what arms need, and knows what is missing there."""
+
+    def __init__(self, store: Store, dataset: Dataset) -> None:
+        self.store, self.dataset = store, dataset
+        self._choose = validation_split(dataset.train.labels).choose
+
+    def missing(self, arm: Arm) -> list[tuple[Setting, int]]:
+        """What can be fitted now. What is chosen by these runs is missing only after them."""
+        todo = [
+            (setting, seed)
+            for seed in arm.seeds
+            for setting in arm.candidates
+            if setting.find(self.store, self.dataset, seed) is None
+        ]
+        if todo or not arm.refit:
+            return todo
+        finals = [(self._chosen(arm, seed), seed) for seed in arm.seeds]
+        return [each for each in finals if each[0].find(self.store, self.dataset, each[1]) is None]
+
+    def evidence(self, arm: Arm) -> Evidence:
+        """What the runs of an arm say; none may be missing."""
+        runs = tuple(self._run(self._chosen(arm, seed), seed) for seed in arm.seeds)
+        if arm.measure == "training":
+            logged = tuple(run.history[-1].train_accuracy for run in runs)
+            return Evidence(arm=arm, runs=runs, accuracies=logged, correct=None, index=None)
+        parts = [self._part(run, arm.measure) for run in runs]
+        return Evidence(
+            arm=arm,
+            runs=runs,
+            accuracies=tuple(float(part.correct.mean()) for part in parts),
+            correct=np.stack([part.correct for part in parts]),
+            index=parts[0].index,
+        )
+
+    def each(self, arm: Arm) -> Iterator[tuple[Setting, Evidence]]:
+        """Every candidate of an arm by itself."""
+        for setting in arm.candidates:
+            alone = dataclasses.replace(arm, candidates=(setting,), chosen_by=None, refit=False)
+            yield setting, self.evidence(alone)
+
+    def _run(self, setting: Setting, seed: int) -> Run:
+        run = setting.find(self.store, self.dataset, seed)
+        assert run is not None, f"{setting.label} seed {seed} is not saved"
+        return run
+
+    def _chosen(self, arm: Arm, seed: int) -> Setting:
+        """The best candidate of a seed, of equals the first."""
+        if arm.chosen_by is None:
+            return arm.candidates[0]
+        by = arm.chosen_by
+
+        def accuracy(setting: Setting) -> float:
+            return float(self._part(self._run(setting, seed), by).correct.mean())
+
+        best = max(arm.candidates, key=accuracy)
+        return dataclasses.replace(best, reads_test=True) if arm.refit else best
+
+    def _part(self, run: Run, measure: Measure) -> Part:
+        if measure == "choose":
+            held_out = run.validation
+            assert held_out is not None, f"{run.folder} was fitted on the validation part"
+            half = np.isin(held_out.index, self._choose)
+            return Part(held_out.index[half], held_out.probabilities[half], held_out.labels[half])
+        part = run.test if measure == "test" else run.measured
+        assert part is not None, f"{run.folder} holds no predictions to measure"
+        return part
+
+
+def expected_seconds(claim: Claim, reduced: bool = False) -> float:
+    """What one fit of a claim's recipe should take, the longest where there are several."""
+    if claim.members:
+        return max(expected_seconds(member) for member in claim.members)
+    if reduced:
+        assert claim.reduced is not None
+        return claim.reduced.seconds
+    assert claim.recipe is not None
+    return claim.recipe.seconds or row_of(claim.recipe.model).expected_seconds()
+
+
+def arms_of(claim: Claim, dataset: Dataset, seeds: int, reduced: bool = False) -> list[Arm]:
+    """All that a claim's verdict takes.
+
+    Parameters
+    ----------
+    claim : not one that can't be checked
+    seeds : fits of each; fewer where a fit is slow, one where a model is deterministic
+    reduced : what is run instead of a recipe that takes too long
+    """
+    if claim.members:
+        return [arm for member in claim.members for arm in arms_of(member, dataset, seeds)]
+    return _Arms(claim, dataset, seeds, reduced).all()
+
+
+class _Arms:
+    def __init__(self, claim: Claim, dataset: Dataset, seeds: int, reduced: bool) -> None:
+        assert claim.recipe is not None
+        self.claim, self.recipe, self.dataset = claim, claim.recipe, dataset
+        self.seconds = expected_seconds(claim, reduced)
+        self.parameters = dict(self.recipe.parameters)
+        if reduced and claim.reduced is not None:
+            self.parameters |= claim.reduced.parameters
+            seeds = min(seeds, claim.reduced.seeds or seeds)
+        if self.seconds > SLOW_SECONDS:
+            seeds = min(seeds, SLOW_SEEDS)
+        fixed = row_of(self.recipe.model).deterministic
+        self.seeds = (0,) if fixed else tuple(range(seeds))
+
+    def all(self) -> list[Arm]:
+        claim = self.claim
+        if claim.difference is not None:
+            return [
+                self._arm(name, [self._honest(**parameters)])
+                for name, parameters in (
+                    ("first", claim.difference.first),
+                    ("second", claim.difference.second),
+                )
+            ]
+        if claim.kind == "text":
+            return self._text()
+        used = self._as_used()
+        return [*([used] if used else []), self._searched_honestly()]
+
+    def _text(self) -> list[Arm]:
+        arms = []
+        if self.claim.sweep is not None:
+            sweep = self._honest(reads_test=False, **self.claim.sweep)
+            arms.append(self._arm("as claimed", [sweep], "training"))
+        values = [self._honest(reads_test=False, full=False, **each) for each in self._tried()]
+        return [*arms, self._arm("honest", values, "choose")]
+
+    def _searched_honestly(self) -> Arm:
+        """The honest figure; settings that were searched are chosen by `choose`."""
+        if self.claim.search is None:
+            return self._arm("honest", [self._honest()])
+        tried = [self._honest(reads_test=False, full=False, **each) for each in self._tried()]
+        return self._arm("honest", tried, "test", chosen_by="choose", refit=True)
+
+    def _as_used(self) -> Arm | None:
+        """The figure by the protocol as it was used; None where nothing is known of that."""
+        claim, notes = self.claim, set(self.claim.protocol)
+        if not notes:
+            return None
+        measure: Measure = "training" if "training-accuracy-quoted" in notes else "measured"
+        if self._is_honest_fit():
+            shared = "test" if measure == "measured" else measure
+            return self._arm("as claimed", [self._honest()], shared)
+        if claim.search is None:
+            return self._arm("as claimed", [self._used()], measure)
+        tried = [self._used(**each) for each in self._tried()]
+        return self._arm("as claimed", tried, measure, chosen_by="measured")
+
+    def _is_honest_fit(self) -> bool:
+        """Whether the source fitted as the honest run does, on as many images."""
+        split, notes = self.claim.split, set(self.claim.protocol)
+        if "training-accuracy-quoted" in notes:  # logged before there was anything to test
+            notes -= {"training-accuracy-quoted", "never-tested"}
+        if notes - {"clean"}:
+            return False
+        n = len(self.dataset.train)
+        held_out = math.ceil(n * split.validation) if split.validation else 0
+        honest = n if self.recipe.full else len(validation_split(self.dataset.train.labels).train)
+        return n - held_out == honest
+
+    def _tried(self) -> list[Parameters]:
+        search = self.claim.search
+        assert search is not None
+        return [{search.parameter: value} for value in search.values]
+
+    def _honest(
+        self, *, reads_test: bool = True, full: bool | None = None, **parameters: Any
+    ) -> Setting:
+        return Setting(
+            model=self.recipe.model,
+            parameters={**self.parameters, **parameters},
+            full=self.recipe.full if full is None else full,
+            reads_test=reads_test,
+        )
+
+    def _used(self, **parameters: Any) -> Setting:
+        claim = self.claim
+        # What a search chose on test is read from its runs, none of which chose anything.
+        in_run = _IN_RUN - {"selected-on-test"} if claim.search else _IN_RUN
+        validated = "never-tested" in claim.protocol and claim.split.validation
+        return Setting(
+            model=self.recipe.model,
+            parameters={**self.parameters, **parameters},
+            reads_test=claim.pooled or not validated,
+            protocol={
+                "notes": sorted(set(claim.protocol) & in_run),
+                "split": claim.split.model_dump(),
+                "until": claim.until.model_dump() if claim.until else None,
+            },
+        )
+
+    def _arm(
+        self, name: str, settings: Sequence[Setting], measure: Measure = "test", **options: Any
+    ) -> Arm:
+        return Arm(
+            name=name,
+            candidates=tuple(settings),
+            seeds=self.seeds,
+            measure=measure,
+            seconds=self.seconds,
+            **options,
+        )

@@ -1,0 +1,270 @@
+"""What saved runs say of a claim: the figures, and the verdict by rule."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Literal
+
+import numpy as np
+
+from fittingroom.bench.claim import Claim, Figure, nearest
+from fittingroom.bench.evidence import Evidence, Setting
+from fittingroom.evaluation.intervals import rerun_interval
+from fittingroom.evaluation.significance import ALPHA, PairedDifference, compare_pair, holm
+
+Verdict = Literal["consistent", "too-high", "too-low", "not-what-it-says", "cannot-be-checked"]
+
+#: What each verdict means, in words.
+VERDICTS: dict[Verdict, str] = {
+    "consistent": "an honest re-run may well give the claimed figure",
+    "too-high": "honest runs stay below the claimed figure",
+    "too-low": "honest runs lie above the claimed figure",
+    "not-what-it-says": "the figure comes out by the protocol as it was used, not by an honest one",
+    "cannot-be-checked": "nothing was verified",
+}
+ONE_SEED = "One seed tells nothing about a re-run; give more seeds."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """A figure over seeds, and the 95% interval that the verdict goes by.
+
+    Of an accuracy that is where one more run would lie; of a difference, its interval.
+    """
+
+    accuracy: float | None = None
+    ci95: tuple[float, float] | None = None
+    seeds: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "accuracy": self.accuracy,
+            "ci95": list(self.ci95) if self.ci95 else None,
+            "seeds": self.seeds,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bar:
+    """A line of a claim's picture: a figure with its interval."""
+
+    label: str
+    value: float
+    interval: tuple[float, float] | None
+    claimed: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What the runs of a claim say. `remarks` are sentences."""
+
+    verdict: Verdict
+    as_claimed: Score = Score()
+    honest: Score = Score()
+    bars: tuple[Bar, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+
+def score_of(evidence: Evidence) -> Score:
+    """Mean accuracy over seeds, and where one more run would lie."""
+    interval = rerun_interval(evidence.accuracies, evidence.arm.deterministic)
+    return Score(
+        accuracy=float(np.mean(evidence.accuracies)),
+        ci95=interval.bounds if interval else None,
+        seeds=len(evidence.accuracies),
+    )
+
+
+def agrees(figure: Figure, score: Score | None) -> bool:
+    """Whether something that rounds to the claimed figure lies in the score's interval."""
+    if score is None or score.ci95 is None:
+        return False
+    (low, high), (claimed_low, claimed_high) = score.ci95, figure.bounds
+    return claimed_low <= high and claimed_high >= low
+
+
+def judge(figure: Figure, as_claimed: Score | None, honest: Score) -> Verdict:
+    """The verdict on a figure, by what came out as claimed and by what came out honestly."""
+    if honest.accuracy is None or honest.ci95 is None:
+        return "cannot-be-checked"
+    if agrees(figure, honest):
+        return "consistent"
+    if agrees(figure, as_claimed):
+        return "not-what-it-says"
+    return "too-high" if figure.value > honest.accuracy else "too-low"
+
+
+def judge_accuracy(claim: Claim, used: Evidence | None, honest: Evidence) -> Finding:
+    """An accuracy: does it come out again?"""
+    assert claim.figure is not None
+    scores = {"as claimed": score_of(used) if used else None, "honest": score_of(honest)}
+    bars = [
+        Bar(label=name, value=score.accuracy, interval=score.ci95)
+        for name, score in scores.items()
+        if score is not None and score.accuracy is not None
+    ]
+    found, honest_score = scores["as claimed"], scores["honest"]
+    assert honest_score is not None
+    return Finding(
+        verdict=judge(claim.figure, found, honest_score),
+        as_claimed=found or Score(),
+        honest=honest_score,
+        bars=(_claimed(claim.figure), *bars),
+        remarks=(ONE_SEED,) if honest_score.ci95 is None else (),
+    )
+
+
+def judge_difference(claim: Claim, first: Evidence, second: Evidence) -> Finding:
+    """A difference of two settings: does it lie in the interval of the difference found?"""
+    assert claim.figure is not None
+    paired = _compared(first, second)
+    interval = None if paired.single_seed else paired.interval.bounds
+    seeds = min(len(first.runs), len(second.runs))
+    honest = Score(accuracy=paired.difference, ci95=interval, seeds=seeds)
+    accuracies = " and ".join(f"{np.mean(each.accuracies):.4f}" for each in (first, second))
+    remarks = [f"Test accuracies are {accuracies}."]
+    return Finding(
+        verdict=judge(claim.figure, None, honest),
+        honest=honest,
+        bars=(
+            _claimed(claim.figure),
+            Bar(label="honest", value=paired.difference, interval=interval),
+        ),
+        remarks=(*remarks, *([ONE_SEED] if interval is None else [])),
+    )
+
+
+def judge_order(claim: Claim, used: Sequence[Evidence], honest: Sequence[Evidence]) -> Finding:
+    """Models from worst to best: is each significantly better than the one before?
+
+    Holm's correction is over the neighbouring pairs. `used` is empty where some model has no
+    protocol, or where they were not measured on the same images.
+    """
+    names = [member.title for member in claim.members]
+    found, words = _neighbours(names, honest)
+    verdict: Verdict = "consistent"
+    if "single" in found or "alike" in found:
+        verdict = "cannot-be-checked"
+    remarks = [f"Honestly: {words}."]
+    used_holds = False
+    if (
+        used
+        and len({evidence.index.tobytes() for evidence in used if evidence.index is not None}) == 1
+    ):
+        as_claimed, used_words = _neighbours(names, used)
+        used_holds = set(as_claimed) == {"holds"}
+        remarks.append(f"As claimed: {used_words}.")
+    if "reversed" in found:
+        verdict = "not-what-it-says" if used_holds else "too-high"
+    bars = [
+        Bar(label=f"{name}, {kind}", value=score.accuracy, interval=score.ci95)
+        for kind, evidences in (("as claimed", used), ("honest", honest))
+        for name, score in zip(names, map(score_of, evidences), strict=False)
+        if score.accuracy is not None
+    ]
+    return Finding(
+        verdict=verdict,
+        as_claimed=Score(seeds=max((len(each.runs) for each in used), default=0)),
+        honest=Score(seeds=max(len(each.runs) for each in honest)),
+        bars=tuple(bars),
+        remarks=(*remarks, *([ONE_SEED] if "single" in found else [])),
+    )
+
+
+def judge_best(
+    claim: Claim, sweep: Evidence | None, tried: Sequence[tuple[Setting, Evidence]]
+) -> Finding:
+    """A value that is said to be the best: is another one significantly better?
+
+    By accuracy on the `choose` half of the validation part; Holm's correction is over all others.
+    """
+    assert claim.figure is not None
+    assert claim.search is not None
+    value_of = {
+        float(value): each for value, (_, each) in zip(claim.search.values, tried, strict=True)
+    }
+    wanted = nearest(list(value_of), claim.figure.value)
+    best = max(value_of, key=lambda value: float(np.mean(value_of[value].accuracies)))
+    others = {
+        value: _compared(each, value_of[wanted])
+        for value, each in value_of.items()
+        if value != wanted
+    }
+    corrected = holm([paired.p for paired in others.values()])
+    better = [
+        value
+        for (value, paired), p in zip(others.items(), corrected, strict=True)
+        if p <= ALPHA and paired.difference > 0
+    ]
+    lowest = [_lowest(run.history) for run in sweep.runs] if sweep else []
+    verdict: Verdict = "consistent"
+    if any(paired.single_seed for paired in others.values()):
+        verdict = "cannot-be-checked"
+    elif better:
+        as_used = lowest and nearest(list(value_of), min(lowest)) <= wanted <= nearest(
+            list(value_of), max(lowest)
+        )
+        verdict = "not-what-it-says" if as_used else "too-high" if wanted > best else "too-low"
+    honest = score_of(value_of[wanted])
+    shown = dict.fromkeys([wanted, best])
+    remarks = [
+        f"By validation accuracy {best:g} is the best of {len(value_of)} values "
+        f"({np.mean(value_of[best].accuracies):.4f}, and {honest.accuracy:.4f} at {wanted:g}); "
+        f"significantly better than {wanted:g} are {len(better)}."
+    ]
+    if lowest:
+        span = sorted({f"{value:.2g}" for value in lowest}, key=float)
+        remarks.append(f"As claimed, the training loss is lowest at {' or '.join(span)}.")
+    if verdict == "cannot-be-checked":
+        remarks.append(ONE_SEED)
+    return Finding(
+        verdict=verdict,
+        as_claimed=Score(seeds=len(lowest)),
+        honest=honest,
+        bars=tuple(
+            Bar(
+                label=f"{claim.search.parameter} {value:g}",
+                value=float(np.mean(value_of[value].accuracies)),
+                interval=score_of(value_of[value]).ci95,
+            )
+            for value in shown
+        ),
+        remarks=tuple(remarks),
+    )
+
+
+def _claimed(figure: Figure) -> Bar:
+    return Bar(label="claimed", value=figure.value, interval=figure.bounds, claimed=True)
+
+
+def _compared(a: Evidence, b: Evidence) -> PairedDifference:
+    assert a.correct is not None
+    assert b.correct is not None
+    return compare_pair(
+        a.correct, b.correct, fixed_a=a.arm.deterministic, fixed_b=b.arm.deterministic
+    )
+
+
+def _neighbours(names: Sequence[str], evidences: Sequence[Evidence]) -> tuple[list[str], str]:
+    """Of each neighbouring pair whether its order holds; and all of it in words."""
+    compared = [_compared(better, worse) for worse, better in pairwise(evidences)]
+    corrected = holm([paired.p for paired in compared])
+    found, words = [], []
+    for (worse, better), paired, p in zip(pairwise(names), compared, corrected, strict=True):
+        if paired.single_seed:
+            found.append("single")
+        elif p > ALPHA:
+            found.append("alike")
+        else:
+            found.append("holds" if paired.difference > 0 else "reversed")
+        points = f"{100 * paired.difference:+.2f} points".replace("-", "−")
+        told = {"holds": "", "alike": ", not told apart", "reversed": ", the other way round"}
+        words.append(f"{better} against {worse} {points}{told.get(found[-1], '')}")
+    return found, "; ".join(words)
+
+
+def _lowest(history: Sequence[Any]) -> float:
+    """The rate of the epoch with the lowest training loss."""
+    return float(min(history, key=lambda epoch: epoch.train_loss).learning_rate)

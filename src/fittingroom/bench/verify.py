@@ -1,0 +1,321 @@
+"""Check published claims: the whole of `fittingroom verify`.
+
+Run as a program it is the child process that fits, see :mod:`fittingroom.bench.worker`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from fittingroom.bench import worker
+from fittingroom.bench.cells import duration
+from fittingroom.bench.claim import Claim, load_claims
+from fittingroom.bench.compare import located
+from fittingroom.bench.evidence import Arm, Runs, Setting, arms_of, expected_seconds
+from fittingroom.bench.executor import Job, Limits, Worker
+from fittingroom.bench.progress import OnProgress, Progress
+from fittingroom.bench.protocols import fit_as_used
+from fittingroom.bench.verdict import (
+    Finding,
+    judge_accuracy,
+    judge_best,
+    judge_difference,
+    judge_order,
+)
+from fittingroom.bench.verification import Checked, Verification, in_words, of_protocol, of_runs
+from fittingroom.data.dataset import Dataset
+from fittingroom.data.sources import load_dataset
+from fittingroom.errors import UsageError
+from fittingroom.runs.store import find_store, open_store
+
+#: The module that the child runs, and this one.
+PROGRAM = "fittingroom.bench.verify"
+#: One fit of a claim may take so long unless told otherwise: the searches and the slow networks.
+TIME_LIMIT = 1800.0
+
+
+def verify(
+    claims: Sequence[Claim | str],
+    *,
+    dataset: Dataset | str | Path = "fashion-mnist",
+    seeds: int = 5,
+    runs: Path | str = "runs",
+    time_limit: float | None = TIME_LIMIT,
+    budget: float | None = None,
+    memory_limit: int | None = None,
+    command: str | None = None,
+    on_progress: OnProgress | None = None,
+) -> Verification:
+    """Run each claim's recipe as it was really used and honestly, and judge its figure.
+
+    Runs that the store holds already are not fitted again; the others are fitted in a child
+    process.
+
+    Parameters
+    ----------
+    claims
+        Claims, ids of claims that come with the package, or paths of TOML files.
+    dataset
+        A data set, a name of the catalogue, or a folder.
+    seeds
+        Fits of each recipe; where one takes more than ten minutes, three at most.
+    runs
+        The folder of saved runs.
+    time_limit
+        Seconds for one fit with its predictions. A recipe that is expected to take longer is
+        replaced by the smaller one that its claim names, or left out.
+    budget
+        Seconds for everything. No fit is started that is expected to end later.
+    memory_limit
+        Bytes resident in the fitting process and its children.
+    command
+        The command to quote as the way to do this again.
+    on_progress
+        Called as the work goes on.
+
+    Raises
+    ------
+    UnknownNameError, UsageError
+        When a claim doesn't exist or is none, or a number makes no sense.
+    DataError, StoreError
+        When the data can't be loaded or the runs folder can't be written.
+    """
+    if seeds < 1:
+        raise UsageError(f"seeds is {seeds}; at least 1 is needed.")
+    found = [load_claims([each])[0] if isinstance(each, str) else each for each in claims]
+    if not found:
+        raise UsageError("there is no claim to verify; name at least one.")
+    loaded = dataset if isinstance(dataset, Dataset) else load_dataset(dataset)
+    store = open_store(runs, loaded)
+    plans = [Plan.of(claim, loaded, seeds, time_limit) for claim in found]
+    limits = Limits(seconds=time_limit, memory=memory_limit)
+    with located(loaded) as location, Worker(limits, program=PROGRAM) as child:
+        work = _Work(
+            runs=Runs(store, loaded),
+            location=location,
+            child=child,
+            deadline=None if budget is None else time.monotonic() + budget,
+            total=sum(plan.n_fits for plan in plans),
+            tell=on_progress or (lambda _: None),
+        )
+        checked = tuple(work.check(plan) for plan in plans)
+    return Verification(
+        dataset_title=store.card.title,
+        dataset_sha256=store.card.sha256,
+        test_images=store.card.test_images,
+        test_reads=sum(run.record.asked.reads_test for run in store.runs()),
+        claims=checked,
+        command=command,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What is run for a claim; `instead` says why that is less than the claim's recipe."""
+
+    claim: Claim
+    arms: tuple[Arm, ...]
+    instead: str | None = None
+    verifies: bool = True
+
+    @classmethod
+    def of(cls, claim: Claim, dataset: Dataset, seeds: int, limit: float | None) -> Plan:
+        if claim.unknown:
+            return cls(claim=claim, arms=(), instead=claim.unknown)
+        expected = expected_seconds(claim)
+        if limit is None or expected <= limit:
+            return cls(claim=claim, arms=tuple(arms_of(claim, dataset, seeds)))
+        why = (
+            f"one fit of the recipe is expected to take about {duration(expected)}, more than the "
+            f"limit of {duration(limit)}"
+        )
+        if claim.reduced is None or claim.reduced.seconds > limit:
+            return cls(claim=claim, arms=(), instead=f"Left out: {why}.")
+        arms = tuple(arms_of(claim, dataset, seeds, reduced=True))
+        settings = ", ".join(f"{k} {v}" for k, v in claim.reduced.parameters.items())
+        return cls(
+            claim=claim,
+            arms=arms,
+            instead=f"Not verified: {why}. Run instead with {settings} and {_seeds(arms)}.",
+            verifies=False,
+        )
+
+    @property
+    def fitted(self) -> list[Arm]:
+        """The arms without those whose runs are the same as another's."""
+        first = {repr(arm.candidates): arm for arm in reversed(self.arms)}
+        return [arm for arm in self.arms if first[repr(arm.candidates)] is arm]
+
+    @property
+    def n_fits(self) -> int:
+        return sum(arm.n_fits for arm in self.fitted)
+
+    @property
+    def seconds(self) -> float:
+        """What all fits together should take."""
+        return sum(arm.n_fits * arm.seconds for arm in self.fitted)
+
+
+class _StoppedError(Exception):
+    """A fit didn't end well, or wasn't started."""
+
+    def __init__(self, reason: str, *, failed: bool) -> None:
+        super().__init__(reason)
+        self.failed = failed
+
+
+class _Work:
+    """Fits what is missing, claim by claim, and judges."""
+
+    def __init__(
+        self,
+        *,
+        runs: Runs,
+        location: Path,
+        child: Worker,
+        deadline: float | None,
+        total: int,
+        tell: OnProgress,
+    ) -> None:
+        self._runs, self._location, self._child = runs, location, child
+        self._deadline, self._tell = deadline, tell
+        self._done, self._total = 0, total
+
+    def check(self, plan: Plan) -> Checked:
+        """Fit what a claim's verdict takes and is not saved, then judge it."""
+        end = self._done + plan.n_fits
+        finding, failed = Finding(verdict="cannot-be-checked"), False
+        sentences = [plan.instead]
+        try:
+            for arm in plan.fitted:
+                self._fit(plan.claim.id, arm)
+            if plan.arms:
+                finding = judged(plan, self._runs)
+                sentences += [*finding.remarks, *of_runs(plan.arms, self._runs)]
+        except _StoppedError as stopped:
+            failed, self._done = stopped.failed, end
+            self._report("failed", plan.claim.id, 0, None, reason=str(stopped))
+            sentences.append(f"Not finished: {stopped}.")
+        note = in_words(*sentences, *of_protocol(plan.claim))
+        return Checked(claim=plan.claim, finding=finding, note=note, failed=failed)
+
+    def _fit(self, claim: str, arm: Arm) -> None:
+        """Fit what an arm lacks; what its runs choose is known, and fitted, only after them."""
+        name, end = f"{claim} {arm.name}", self._done + arm.n_fits
+        while todo := self._runs.missing(arm):
+            for setting, seed in todo:
+                self._stop_at_deadline(arm)
+                self._report("started", name, seed, arm.seconds)
+                job = job_of(setting, seed, self._runs, self._location)
+                outcome = self._child.run(job, partial(self._epoch, name, seed, arm.seconds))
+                if outcome.status != "ok":
+                    reason = f"{setting.label}, seed {seed}: {outcome.reason}"
+                    raise _StoppedError(reason, failed=True)
+                self._done = min(self._done + 1, end)
+                self._report("saved", name, seed, arm.seconds)
+        if self._done < end:
+            self._done = end
+            self._report("saved", name, arm.seeds[-1], arm.seconds)
+
+    def _stop_at_deadline(self, arm: Arm) -> None:
+        if self._deadline is not None and self._deadline - time.monotonic() < arm.seconds:
+            raise _StoppedError(
+                f"the budget leaves no time for a fit of about {duration(arm.seconds)}; the same "
+                "command goes on from here",
+                failed=False,
+            )
+
+    def _epoch(
+        self, name: str, seed: int, expected: float | None, event: Mapping[str, Any]
+    ) -> None:
+        self._report("epoch", name, seed, expected, **event)
+
+    def _report(
+        self, kind: Any, name: str, seed: int, expected: float | None, **detail: Any
+    ) -> None:
+        self._tell(
+            Progress(
+                kind=kind,
+                model=name,
+                seed=seed,
+                done=self._done,
+                total=self._total,
+                expected=expected,
+                detail=detail,
+            )
+        )
+
+
+def judged(plan: Plan, runs: Runs) -> Finding:
+    """The verdict on a claim whose runs are all saved."""
+    claim, arms = plan.claim, plan.arms
+    used, honest = ([arm for arm in arms if arm.name == name] for name in ("as claimed", "honest"))
+    if claim.kind == "difference":
+        finding = judge_difference(claim, *(runs.evidence(arm) for arm in arms))
+    elif claim.kind == "order":
+        # Of the same models or not at all: a claim of which nothing is known has none.
+        known = used if len(used) == len(honest) else []
+        finding = judge_order(claim, [*map(runs.evidence, known)], [*map(runs.evidence, honest)])
+    elif claim.kind == "text":
+        sweep = runs.evidence(used[0]) if used else None
+        finding = judge_best(claim, sweep, list(runs.each(honest[0])))
+    else:
+        as_claimed = runs.evidence(used[0]) if used else None
+        finding = judge_accuracy(claim, as_claimed, runs.evidence(honest[0]))
+    return finding if plan.verifies else replace(finding, verdict="cannot-be-checked")
+
+
+def job_of(setting: Setting, seed: int, runs: Runs, location: Path) -> Job:
+    """A fit in words that another process can read."""
+    _, asked = setting.asked(runs.dataset, seed)
+    return Job(
+        dataset=str(location.resolve()),
+        sha256=runs.dataset.sha256,
+        store=str(runs.store.folder.resolve()),
+        model=asked.model,
+        seed=asked.seed,
+        full=asked.full,
+        reads_test=asked.reads_test,
+        overrides=dict(setting.parameters),
+        keep_model=False,
+        protocol=dict(setting.protocol) if setting.protocol is not None else None,
+    )
+
+
+def fit_job(job: Mapping[str, Any], dataset: Any, tell: worker.Tell) -> None:
+    """Fit what a job asks for, in a child process: honestly, or by the protocol that it names."""
+    if job["protocol"] is None:
+        worker.fit_job(job, dataset, tell)
+        return
+    setting = Setting(
+        model=job["model"],
+        parameters=job["overrides"],
+        full=job["full"],
+        reads_test=job["reads_test"],
+        protocol=job["protocol"],
+    )
+    classifier, asked = setting.asked(dataset, job["seed"])
+    store = find_store(job["store"])
+    if store.find(asked) is None:
+        fit_as_used(
+            store,
+            dataset,
+            classifier,
+            asked,
+            overrides=setting.parameters,
+            on_epoch=lambda epoch, epochs: tell({"epochs": epochs, **asdict(epoch)}),
+        )
+
+
+def _seeds(arms: Sequence[Arm]) -> str:
+    most = max(len(arm.seeds) for arm in arms)
+    return f"{most} seed{'s' * (most > 1)}"
+
+
+if __name__ == "__main__":
+    worker.main(fit_job)

@@ -1,0 +1,117 @@
+"""`fittingroom verify`: are published figures what they say they are?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fittingroom.cli.options import (
+    RUNS,
+    DatasetOption,
+    JsonOption,
+    RunsOption,
+    parse_duration,
+    parse_size,
+    typed_command,
+)
+from fittingroom.errors import UsageError
+
+if TYPE_CHECKING:
+    from fittingroom.bench.verification import Verification
+    from fittingroom.bench.verify import Plan
+    from fittingroom.runs.store import Store
+
+
+def command(
+    claims: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="CLAIM...", help="Names of claims, or TOML files of your own."),
+    ] = None,
+    all_claims: Annotated[
+        bool, typer.Option("--all", help="Every claim that comes with the package.")
+    ] = False,
+    dataset: DatasetOption = "fashion-mnist",
+    seeds: Annotated[
+        int, typer.Option(help="Fits of each recipe; three at most where one takes ten minutes.")
+    ] = 5,
+    runs: RunsOption = RUNS,
+    time_limit: Annotated[str, typer.Option(help="For one fit: 90s, 10m, 1.5h or none.")] = "30m",
+    budget: Annotated[
+        str, typer.Option(help="For everything: no fit is started that would end later.")
+    ] = "none",
+    memory_limit: Annotated[str, typer.Option(help="For one fit: 500M, 8G or none.")] = "8G",
+    as_json: JsonOption = False,
+) -> None:
+    """Check published claims: fit as the source did and honestly, and judge its figure."""
+    limit, budgeted = parse_duration(time_limit), parse_duration(budget)
+    memory = parse_size(memory_limit)
+    if seeds < 1:
+        raise UsageError(f"--seeds is {seeds}; at least 1 is needed.")
+    if bool(claims) == all_claims:
+        raise UsageError(
+            "name claims or say --all, not both." if claims else "name a claim, or say --all."
+        )
+
+    from fittingroom.bench.claim import claim_names, load_claims
+
+    asked = load_claims(claims or claim_names())  # a wrong name is told before torch is imported
+
+    from fittingroom.bench.verify import Plan, verify
+    from fittingroom.cli.progress import ProgressDisplay
+    from fittingroom.cli.show import note
+    from fittingroom.data.sources import load_dataset
+    from fittingroom.runs.store import open_store
+
+    loaded = load_dataset(dataset)
+    plans = [Plan.of(claim, loaded, seeds, limit) for claim in asked]
+    if loaded.name != "fashion-mnist":
+        note(f"the claims that come with the package are of fashion-mnist, not of {loaded.name}")
+    _show_plan(plans)
+    times: dict[str, tuple[int, float | None]] = {
+        f"{plan.claim.id} {number}": (arm.n_fits, arm.seconds)
+        for plan in plans
+        for number, arm in enumerate(plan.fitted)
+    }
+    with ProgressDisplay(times) as progress:
+        verification = verify(
+            asked,
+            dataset=loaded,
+            seeds=seeds,
+            runs=runs,
+            time_limit=limit,
+            budget=budgeted,
+            memory_limit=memory,
+            command=typed_command(),
+            on_progress=progress,
+        )
+    _show(verification, open_store(runs, loaded), as_json)
+    if not verification.complete:
+        raise typer.Exit(1)
+
+
+def _show_plan(plans: list[Plan]) -> None:
+    from fittingroom.bench.cells import duration
+    from fittingroom.cli.show import note
+
+    fits, seconds = sum(plan.n_fits for plan in plans), sum(plan.seconds for plan in plans)
+    note(f"claims {len(plans)}, fits {fits}, about {duration(seconds)} where none is saved yet")
+
+
+def _show(verification: Verification, store: Store, as_json: bool) -> None:
+    """Write the files, print the table, say where they are."""
+    from fittingroom.bench.verification import COLUMNS, NUMBERS, cells
+    from fittingroom.cli.show import note, say, short, table
+    from fittingroom.reporting.claims_page import render_claims
+
+    files = [
+        store.write_text("claims.json", verification.to_json()),
+        store.write_text("claims.html", render_claims(verification)),
+    ]
+    if as_json:
+        say(verification.to_json().rstrip())
+    else:
+        say(table(COLUMNS, map(cells, verification.claims), NUMBERS))
+        for checked in verification.claims:
+            say(f"\n{checked.claim.id}: {checked.note}")
+    note("\n" + "\n".join(str(short(file)) for file in files))

@@ -1,0 +1,42 @@
+"""The picture of a claim: what was claimed beside what came out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from fittingroom.reporting.style import INK, RIGHT, STYLE, WRONG, shortened
+
+if TYPE_CHECKING:
+    from fittingroom.bench.verdict import Bar
+
+
+def claim_figure(bars: Sequence[Bar], *, difference: bool = False) -> Figure:
+    """Figures with their intervals, one line each; orange is what was claimed.
+
+    The interval of what was claimed holds all that rounds to it; the others say where one more
+    run would lie. Of a `difference` the axis is in points.
+    """
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(8.4, 0.9 + 0.42 * len(bars)), layout="constrained")
+        axes = figure.subplots()
+        for y, bar in enumerate(bars):
+            color = WRONG if bar.claimed else RIGHT
+            low, high = (100 * end for end in bar.interval or (bar.value, bar.value))
+            axes.plot([low, high], [y, y], color=color, linewidth=2.2, solid_capstyle="butt")
+            axes.plot(100 * bar.value, y, "D" if bar.claimed else "o", color=color, markersize=7)
+            axes.annotate(
+                f"{100 * bar.value:.2f}", (high, y), (9, 0), textcoords="offset points",
+                va="center", fontsize=10,
+            )  # fmt: skip
+        axes.set_yticks(range(len(bars)), shortened([bar.label for bar in bars], 44))
+        axes.tick_params(axis="y", labelcolor=INK)
+        axes.set_ylim(len(bars) - 0.4, -0.6)
+        axes.margins(x=0.12)
+        axes.set_xlabel("difference in accuracy, points" if difference else "accuracy, %")
+        axes.grid(axis="x")
+        axes.set_axisbelow(True)
+    return figure

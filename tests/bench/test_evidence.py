@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fittingroom.bench.claim import Claim, load_claims
+from fittingroom.bench.evidence import Arm, Runs, Setting, arms_of, expected_seconds
+from fittingroom.data.dataset import Dataset
+from fittingroom.data.splits import validation_split
+from fittingroom.runs.fit import fit_catalogue_model
+from fittingroom.runs.store import open_store
+
+
+def arms(name: str, small: Dataset, seeds: int = 5, **options: Any) -> dict[str, Arm]:
+    return {arm.name: arm for arm in arms_of(load_claims([name])[0], small, seeds, **options)}
+
+
+def protocol(arm: Arm) -> Any:
+    return arm.candidates[0].protocol
+
+
+def test_what_is_clean_on_as_many_images_is_fitted_once(small: Dataset) -> None:
+    for name, full in (("s2-cnn1", False), ("s2-knn", True), ("s1-mlp", True)):
+        found = arms(name, small)
+        assert found["as claimed"].candidates == found["honest"].candidates
+        assert found["honest"].candidates[0].full is full
+        assert protocol(found["as claimed"]) is None
+    assert arms("s1-mlp", small)["as claimed"].measure == "training"
+    assert arms("s1-mlp", small)["honest"].measure == "test"
+
+
+def test_what_was_trained_on_fewer_images_is_fitted_on_both(small: Dataset) -> None:
+    found = arms("s3-cnn1", small)
+    assert protocol(found["as claimed"])["split"]["validation"] == 0.2
+    assert protocol(found["honest"]) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "notes", "reads_test"),
+    [
+        ("s0-cnn", [], True),
+        ("s2-ann1", ["trained-on-test"], True),
+        ("s2-lr", ["test-not-scaled"], True),
+        ("s3-cnn2", ["never-tested"], False),
+        ("s4-cnn", ["selected-on-test"], True),
+    ],
+)
+def test_protocols_go_to_the_runs(
+    name: str, notes: list[str], reads_test: bool, small: Dataset
+) -> None:
+    used, honest = arms(name, small)["as claimed"], arms(name, small)["honest"]
+    assert protocol(used)["notes"] == notes
+    assert used.candidates[0].reads_test is reads_test
+    assert used.measure == "measured"
+    assert (protocol(honest), honest.measure) == (None, "test")
+
+
+def test_a_search_chooses_by_test_as_claimed_and_by_validation_honestly(small: Dataset) -> None:
+    found = arms("s0-rf", small)
+    used, honest = found["as claimed"], found["honest"]
+    assert [s.parameters["max_depth"] for s in used.candidates] == list(range(18, 40))
+    assert (used.chosen_by, used.refit, protocol(used)["notes"]) == ("measured", False, [])
+    assert (honest.chosen_by, honest.refit) == ("choose", True)
+    assert not any(setting.reads_test for setting in honest.candidates)
+    assert (used.n_fits, honest.n_fits) == (110, 115)
+
+
+def test_seeds_are_fewer_where_more_say_nothing_or_take_too_long(small: Dataset) -> None:
+    assert arms("s2-svm", small)["honest"].seeds == (0,)
+    assert arms("s2-cnn1", small)["honest"].seeds == (0, 1, 2, 3, 4)
+    assert arms("s4-cnn", small)["honest"].seeds == (0, 1, 2)
+    assert arms("s4-cnn", small, seeds=2)["honest"].seeds == (0, 1)
+
+
+def test_what_is_run_instead_is_smaller(small: Dataset) -> None:
+    (claim,) = load_claims(["s4-cnn"])
+    assert expected_seconds(claim) > expected_seconds(claim, reduced=True)
+    for arm in arms("s4-cnn", small, reduced=True).values():
+        assert arm.candidates[0].parameters == {"epochs": 3}
+    found = arms("s4-augmentation", small, reduced=True)
+    assert {name: arm.candidates[0].parameters for name, arm in found.items()} == {
+        "first": {"epochs": 3, "augmentation": True},
+        "second": {"epochs": 3, "augmentation": False},
+    }
+
+
+def test_nothing_is_known_of_how_some_figures_were_come_by(small: Dataset) -> None:
+    assert list(arms("zalando-hog-svm", small)) == ["honest"]
+
+
+def test_an_order_rests_on_all_of_its_models(small: Dataset) -> None:
+    claim: Claim = load_claims(["s0-order"])[0]
+    found = arms_of(claim, small, 3)
+    assert [arm.name for arm in found] == ["as claimed", "honest"] * 4
+    models = [arm.candidates[0].model for arm in found[::2]]
+    assert models == ["logistic", "random-forest", "mlp-256-256", "cnn-16-16-100"]
+
+
+def test_the_search_is_fitted_first_and_then_what_it_chose(small: Dataset, tmp_path: Path) -> None:
+    store = open_store(tmp_path, small)
+    runs = Runs(store, small)
+    tried = tuple(
+        Setting(model="knn", parameters={"n_neighbors": k}, reads_test=False) for k in (1, 5)
+    )
+    arm = Arm(
+        name="honest", candidates=tried, seeds=(0,), measure="test", chosen_by="choose",
+        refit=True, seconds=1,
+    )  # fmt: skip
+    assert runs.missing(arm) == [(setting, 0) for setting in tried]
+    choose = validation_split(small.train.labels).choose
+    accuracies = []
+    for setting in tried:
+        run = fit_catalogue_model(
+            store, small, "knn", overrides=setting.parameters, reads_test=False, keep_model=False
+        )
+        assert run.validation is not None
+        half = np.isin(run.validation.index, choose)
+        accuracies.append(float(run.validation.correct[half].mean()))
+    ((final, seed),) = runs.missing(arm)
+    best = tried[int(np.argmax(accuracies))]
+    assert (final.parameters, final.reads_test, seed) == (best.parameters, True, 0)
+    last = fit_catalogue_model(store, small, "knn", overrides=final.parameters, keep_model=False)
+    assert runs.missing(arm) == []
+    assert last.test is not None
+    evidence = runs.evidence(arm)
+    assert evidence.accuracies == (float(last.test.correct.mean()),)
+    assert evidence.correct is not None
+    assert evidence.correct.shape == (1, 1000)

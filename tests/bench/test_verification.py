@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import json
+
+from fittingroom.bench.claim import load_claims
+from fittingroom.bench.verdict import Finding, Score
+from fittingroom.bench.verification import (
+    COLUMNS,
+    Checked,
+    Verification,
+    cells,
+    in_words,
+    of_protocol,
+)
+
+
+def checked(name: str, **finding: object) -> Checked:
+    return Checked(
+        claim=load_claims([name])[0],
+        finding=Finding(**finding),  # type: ignore[arg-type]
+        note="A sentence.",
+    )
+
+
+LEAK = checked(
+    "s2-ann1",
+    verdict="not-what-it-says",
+    as_claimed=Score(accuracy=0.976, ci95=(0.97, 0.98), seeds=5),
+    honest=Score(accuracy=0.867, ci95=(0.86, 0.87), seeds=5),
+)
+ORDER = checked("s0-order", verdict="cannot-be-checked")
+BETTER = checked(
+    "s4-pooling",
+    verdict="too-low",
+    honest=Score(accuracy=0.0123, ci95=(-0.001, 0.0241), seeds=3),
+)
+
+
+def test_the_json_is_what_is_documented() -> None:
+    verification = Verification(
+        dataset_title="Fashion-MNIST",
+        dataset_sha256="ab",
+        test_images=10_000,
+        test_reads=3,
+        claims=(LEAK, ORDER),
+    )
+    assert json.loads(verification.to_json()) == {
+        "schema_version": 1,
+        "claims": [
+            {
+                "id": "s2-ann1",
+                "claimed": 0.9759,
+                "verdict": "not-what-it-says",
+                "as_claimed": {"accuracy": 0.976, "ci95": [0.97, 0.98], "seeds": 5},
+                "honest": {"accuracy": 0.867, "ci95": [0.86, 0.87], "seeds": 5},
+                "note": "A sentence.",
+            },
+            {
+                "id": "s0-order",
+                "claimed": "logistic regression < random forest < ANN < CNN",
+                "verdict": "cannot-be-checked",
+                "as_claimed": {"accuracy": None, "ci95": None, "seeds": 0},
+                "honest": {"accuracy": None, "ci95": None, "seeds": 0},
+                "note": "A sentence.",
+            },
+        ],
+    }
+    assert verification.complete
+
+
+def test_a_claim_as_a_line_of_a_table() -> None:
+    assert cells(LEAK) == [
+        *("s2-ann1", "0.9759", "0.9760", "0.9700-0.9800", "0.8670", "0.8600-0.8700", "5"),
+        "not-what-it-says",
+    ]
+    assert cells(ORDER)[1:] == ["order", "", "", "", "", "", "cannot-be-checked"]
+    assert cells(BETTER)[4:6] == ["+0.0123", "-0.0010 to +0.0241"]
+    assert {len(cells(each)) for each in (LEAK, ORDER, BETTER)} == {len(COLUMNS)}
+
+
+def test_what_is_known_of_a_protocol_is_told() -> None:
+    assert in_words("One.", None, "", "Two.") == "One. Two."
+    (used, remark) = of_protocol(LEAK.claim)
+    assert used == "The protocol that was used: it was trained on the test images."
+    assert remark == LEAK.claim.remark
+    (unknown, _) = of_protocol(load_claims(["zalando-hog-svm"])[0])
+    assert unknown == "How the figure was come by isn't known."

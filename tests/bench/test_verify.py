@@ -1,0 +1,311 @@
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fittingroom.bench.claim import load_claims
+from fittingroom.bench.progress import Progress
+from fittingroom.bench.verification import Checked
+from fittingroom.bench.verify import Plan, verify
+from fittingroom.data.dataset import Dataset
+from fittingroom.errors import UsageError
+from fittingroom.runs.run import Run
+from fittingroom.runs.store import find_store
+
+HEAD = """
+title = "a claim"
+kind = "accuracy"
+claimed = "0.99"
+says = "test accuracy"
+protocol = ["clean"]
+[source]
+repository = "somebody/something"
+revision = "0123abc"
+[recipe]
+model = "knn"
+preprocessing = "none"
+"""
+
+
+def text(
+    model: str = "knn",
+    *tables: str,
+    kind: str = "accuracy",
+    claimed: str = "0.99",
+    protocol: str = "",
+) -> str:
+    """A claim; `model` may bring other lines of its recipe, `tables` stand at the end."""
+    head = HEAD.replace('"accuracy"', f'"{kind}"').replace('"0.99"', f'"{claimed}"')
+    return head.replace('"clean"', protocol).replace('"knn"', model) + "".join(tables)
+
+
+def recipe(model: str, parameters: str = "", **options: Any) -> str:
+    lines = [f"{name} = {str(value).lower()}" for name, value in options.items()]
+    return "\n".join([f'"{model}"', f"parameters = {{ {parameters} }}", *lines])
+
+
+NETWORK = recipe("mlp-10-10", "epochs = 2", full=True, seconds=3)
+#: Neighbours first: networks have a child process of their own.
+CLAIMS = {
+    "clean": text(recipe("knn", full=True), protocol='"clean"'),
+    "leaked": text(recipe("knn", "n_neighbors = 1"), claimed="0.999", protocol='"trained-on-test"'),
+    "searched": text(
+        recipe("knn"),
+        '[split]\nkind = "pooled"\ntest = 0.2\nseed = 0\n',
+        '[search]\nparameter = "n_neighbors"\nvalues = [1, 5, 9]\n',
+        protocol='"selected-on-test", "own-random-split"',
+    ),
+    "different": text(
+        recipe("knn"),
+        "[difference]\nfirst = { n_neighbors = 5 }\nsecond = { n_neighbors = 500 }\n",
+        kind="difference",
+        claimed="0.5",
+    ),
+    "worse": text(recipe("knn", "n_neighbors = 500", full=True), protocol='"clean"'),
+    "order": 'order = ["worse", "clean"]\n' + text(kind="order").split("[recipe]")[0],
+    "reversed": 'order = ["clean", "worse"]\n' + text(kind="order").split("[recipe]")[0],
+    "unknown": 'unknown = "There is no code of it."\n' + text().split("[recipe]")[0],
+    "too-slow": text(recipe("knn", seconds=1000), protocol='"clean"'),
+    "quoted": text(NETWORK, claimed="0.3", protocol='"training-accuracy-quoted", "never-tested"'),
+    "diverging": text(
+        recipe("mlp-10-10", "epochs = 2, learning_rate = 1e30", full=True, seconds=3),
+        protocol='"clean"',
+    ),
+    "swept": text(
+        recipe("mlp-10-10", "epochs = 2", seconds=3),
+        '[search]\nparameter = "learning_rate"\nvalues = [0.00001, 0.003]\n',
+        '[sweep]\nschedule = "rising"\nepochs = 3\n',
+        kind="text",
+        claimed="0.003",
+        protocol='"never-tested"',
+    ),
+    "reduced": text(
+        recipe("mlp-10-10", full=True, seconds=1000),
+        "[reduced]\nparameters = { epochs = 1 }\nseeds = 2\nseconds = 5\n",
+        protocol='"clean"',
+    ),
+}
+
+
+class Bench:
+    """Verifies claims given as text, and remembers what was fitted."""
+
+    def __init__(self, folder: Path, dataset: Dataset) -> None:
+        self.folder, self.dataset = folder, dataset
+        self.steps: list[Progress] = []
+        for name, content in CLAIMS.items():
+            (folder / f"{name}.toml").write_text(content)
+
+    def verify(self, *names: str, **options: Any) -> dict[str, Checked]:
+        self.steps.clear()
+        self.found = verify(
+            [str(self.folder / f"{name}.toml") for name in names],
+            dataset=self.dataset,
+            runs=self.folder / "runs",
+            on_progress=self.steps.append,
+            **{"seeds": 3, "time_limit": 60, **options},
+        )
+        return {checked.claim.id: checked for checked in self.found.claims}
+
+    def fits(self, name: str = "") -> int:
+        """Runs that were made for a claim, or in all."""
+        return sum(
+            step.kind == "started" and step.model.startswith(f"{name} " if name else "")
+            for step in self.steps
+        )
+
+    def runs(self, model: str) -> list[Run]:
+        store = find_store(self.folder / "runs")
+        return [run for run in store.runs() if run.record.asked.model == model]
+
+
+@pytest.fixture(scope="module")
+def bench(small: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    """All claims, verified once. Not to be verified again but for what is saved already."""
+    bench = Bench(tmp_path_factory.mktemp("claims"), small)
+    bench.verify(*CLAIMS)
+    return bench
+
+
+@pytest.fixture(scope="module")
+def first(bench: Bench) -> Bench:
+    """The same, with what happened in that verification."""
+    copied = copy.copy(bench)
+    copied.steps = list(bench.steps)
+    return copied
+
+
+@pytest.fixture
+def found(first: Bench) -> dict[str, Checked]:
+    return {checked.claim.id: checked for checked in first.found.claims}
+
+
+Found = dict[str, Checked]
+
+
+def test_a_clean_claim_has_one_set_of_runs(first: Bench, found: Found) -> None:
+    checked = found["clean"]
+    assert first.fits("clean") == 1
+    assert checked.finding.verdict == "too-high"
+    assert checked.finding.as_claimed == checked.finding.honest
+    assert checked.finding.honest.seeds == 1
+    assert "Both figures are of one set of runs." in checked.note
+
+
+def test_a_leak_is_found(first: Bench, found: Found) -> None:
+    checked = found["leaked"]
+    assert first.fits("leaked") == 2
+    assert checked.finding.verdict == "not-what-it-says"
+    assert checked.finding.as_claimed.accuracy == 1.0
+    assert "it was trained on the test images" in checked.note
+
+
+def test_a_search_chooses_on_test_as_claimed_and_reads_it_once_honestly(
+    first: Bench, found: Found
+) -> None:
+    checked = found["searched"]
+    assert first.fits("searched") in (6, 7), "what was chosen honestly may be saved already"
+    pooled = [
+        run
+        for run in first.runs("knn")
+        if (protocol := run.record.asked.protocol) and protocol["split"]["kind"] == "pooled"
+    ]
+    measured = [float(run.measured.correct.mean()) for run in pooled if run.measured]
+    assert len(measured) == 3
+    assert checked.finding.as_claimed.accuracy == max(measured)
+    tried = [
+        run.record.asked.reads_test
+        for run in first.runs("knn")
+        if run.record.asked.protocol is None
+        and not run.record.asked.full
+        and run.record.overrides.get("n_neighbors") in (1, 5, 9)
+    ]
+    assert tried.count(False) == 3, "what is tried leaves the test images unread"
+    assert "Chosen as claimed: n_neighbors" in checked.note
+    assert "Chosen honest: n_neighbors" in checked.note
+
+
+def test_reads_of_the_test_split_are_counted(first: Bench) -> None:
+    runs = find_store(first.folder / "runs").runs()
+    assert first.found.test_reads == sum(run.record.asked.reads_test for run in runs)
+    assert first.found.test_reads < len(runs)
+    assert first.found.test_reads > sum(run.test is not None for run in runs), "as claimed too"
+
+
+def test_a_training_accuracy_is_read_from_the_honest_fits(first: Bench, found: Found) -> None:
+    checked = found["quoted"]
+    assert first.fits("quoted") == 3
+    runs = [
+        run
+        for run in first.runs("mlp-10-10")
+        if run.record.overrides == {"epochs": 2} and run.record.asked.full
+    ]
+    logged = [run.history[-1].train_accuracy for run in runs]
+    assert len(logged) == 3
+    assert checked.finding.as_claimed.accuracy == pytest.approx(sum(logged) / 3)
+    assert checked.finding.honest.accuracy != checked.finding.as_claimed.accuracy
+
+
+def test_a_best_value_is_sought_on_validation_images(first: Bench, found: Found) -> None:
+    checked = found["swept"]
+    assert first.fits("swept") == 3 + 3 * 2
+    assert checked.finding.verdict == "consistent"
+    assert "the training loss is lowest at" in checked.note
+    swept = [run for run in first.runs("mlp-10-10") if len(run.history) == 3]
+    assert len(swept) == 3
+    assert not any(run.record.asked.reads_test for run in swept)
+
+
+def test_a_difference_is_of_two_settings(first: Bench, found: Found) -> None:
+    checked = found["different"]
+    assert first.fits("different") <= 2
+    assert checked.finding.verdict == "too-high"
+    assert checked.finding.honest.accuracy is not None
+    assert 0.1 < checked.finding.honest.accuracy < 0.4
+    assert checked.to_dict()["as_claimed"] == {"accuracy": None, "ci95": None, "seeds": 0}
+
+
+def test_an_order_takes_the_runs_of_its_claims(first: Bench, found: Found) -> None:
+    assert first.fits("order") == first.fits("reversed") == 0
+    assert found["order"].finding.verdict == "consistent"
+    assert found["reversed"].finding.verdict == "too-high"
+
+
+def test_what_takes_too_long_is_replaced_and_not_called_verified(
+    first: Bench, found: Found
+) -> None:
+    checked = found["reduced"]
+    assert first.fits("reduced") == 2
+    assert checked.finding.verdict == "cannot-be-checked"
+    assert checked.finding.honest.accuracy is not None
+    assert "Not verified" in checked.note
+    assert "Run instead with epochs 1 and 2 seeds" in checked.note
+
+
+@pytest.mark.parametrize("options", [{}, {"time_limit": 2}])
+def test_what_takes_too_long_and_has_no_smaller_recipe_is_left_out(
+    bench: Bench, options: dict[str, Any]
+) -> None:
+    name = "reduced" if options else "too-slow"
+    checked = bench.verify(name, **options)[name]
+    assert bench.fits() == 0
+    assert checked.finding.honest.accuracy is None
+    assert "Left out: one fit of the recipe is expected to take about 16 min 40 s" in checked.note
+    assert not checked.failed
+
+
+def test_a_claim_without_a_recipe_cannot_be_checked(first: Bench, found: Found) -> None:
+    assert first.fits("unknown") == 0
+    assert found["unknown"].finding.verdict == "cannot-be-checked"
+    assert found["unknown"].note == "There is no code of it."
+
+
+def test_a_fit_that_fails_is_told_and_the_others_go_on(first: Bench, found: Found) -> None:
+    failed = found["diverging"]
+    assert failed.failed
+    assert failed.finding.verdict == "cannot-be-checked"
+    assert "seed 0: the training loss became" in failed.note
+    assert [name for name, checked in found.items() if checked.failed] == ["diverging"]
+    assert not first.found.complete
+    assert first.steps[-1].done == first.steps[-1].total
+
+
+def test_nothing_is_fitted_again(bench: Bench, found: Found) -> None:
+    names = [name for name in CLAIMS if name != "diverging"]
+    again = bench.verify(*names)
+    assert bench.fits() == 0
+    assert again == {name: found[name] for name in names}
+    assert bench.steps[-1].done == bench.steps[-1].total
+
+
+def test_a_budget_ends_the_work_and_the_same_command_goes_on(
+    small: Dataset, tmp_path: Path
+) -> None:
+    bench = Bench(tmp_path, small)
+    found = bench.verify("clean", "quoted", budget=0.001)
+    assert bench.fits() == 0
+    assert [c.finding.verdict for c in found.values()] == ["cannot-be-checked"] * 2
+    assert "the same command goes on from here" in found["clean"].note
+    assert bench.found.complete, "nothing that was started failed"
+    assert bench.steps[-1].done == bench.steps[-1].total
+
+
+def test_data_in_memory_reaches_the_child(small: Dataset, tmp_path: Path) -> None:
+    arrays = [array for part in (small.train, small.test) for array in (part.images, part.labels)]
+    bench = Bench(tmp_path, Dataset.from_arrays(*arrays, name="mine"))
+    assert bench.verify("leaked")["leaked"].finding.verdict == "not-what-it-says"
+
+
+def test_the_plan_counts_shared_runs_once(small: Dataset) -> None:
+    plan = Plan.of(load_claims(["s2-cnn1"])[0], small, 5, None)
+    assert (plan.n_fits, plan.seconds) == (5, 550)
+
+
+def test_nothing_to_verify_is_refused(bench: Bench) -> None:
+    with pytest.raises(UsageError, match="name at least one"):
+        bench.verify()
+    with pytest.raises(UsageError, match="seeds is 0"):
+        bench.verify("clean", seeds=0)

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from fittingroom.runs.store import find_store
+
+Cli = Callable[..., subprocess.CompletedProcess[str]]
+SMALL = Path(__file__).parents[1] / "data" / "fashion-mnist-small"
+CLAIM = """
+title = "neighbours that were shown the answers"
+kind = "accuracy"
+claimed = "0.999"
+says = "test accuracy"
+protocol = ["trained-on-test"]
+[source]
+repository = "somebody/something"
+revision = "0123abc"
+[recipe]
+model = "knn"
+parameters = { n_neighbors = 1 }
+preprocessing = "none"
+"""
+NETWORK = CLAIM.replace('"knn"', '"mlp-10-10"').replace("n_neighbors = 1", "epochs = 3")
+
+
+def test_one_command_from_claims_to_verdicts(run_cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "leak.toml").write_text(CLAIM)
+    command = ("verify", "leak.toml", "s4-cnn-noaug", "--dataset", str(SMALL))
+    result = run_cli(*command)
+    assert result.returncode == 0, result.stderr
+    header, leak, unknown = result.stdout.splitlines()[:3]
+    assert header.split()[:3] == ["claim", "claimed", "as"]
+    assert leak.split()[:3] == ["leak", "0.999", "1.0000"]
+    assert leak.endswith("not-what-it-says")
+    assert unknown.endswith("cannot-be-checked")
+    assert "it was trained on the test images" in result.stdout
+    assert "leak as claimed seed 0: fitting" in result.stderr
+    assert "not of fashion-mnist-small" in result.stderr
+    (saved,) = tmp_path.glob("runs/*/claims.json")
+    (page,) = tmp_path.glob("runs/*/claims.html")
+    for path in (saved, page):
+        assert str(path.relative_to(tmp_path)) in result.stderr
+    assert "leak: neighbours that were shown the answers" in page.read_text()
+
+    as_json = run_cli(*command, "--json")
+    found = json.loads(as_json.stdout)
+    assert found == json.loads(saved.read_text())
+    assert "already saved" in as_json.stderr
+    assert ": fitting" not in as_json.stderr
+    assert list(found) == ["schema_version", "claims"]
+    first, second = found["claims"]
+    assert list(first) == ["id", "claimed", "verdict", "as_claimed", "honest", "note"]
+    assert list(first["honest"]) == ["accuracy", "ci95", "seeds"]
+    assert (first["id"], first["claimed"]) == ("leak", 0.999)
+    assert second["honest"] == {"accuracy": None, "ci95": None, "seeds": 0}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ((), "name a claim, or say --all."),
+        (("s2-knn", "--all"), "name claims or say --all, not both."),
+        (("s2-kn",), "unknown claim 's2-kn'; did you mean s2-knn"),
+        (("s2-knn", "--seeds", "0"), "--seeds is 0; at least 1 is needed."),
+        (("bad.toml",), "claim bad: unknown field 'colour'"),
+    ],
+)
+def test_wrong_usage_is_one_sentence(
+    run_cli: Cli, tmp_path: Path, arguments: tuple[str, ...], sentence: str
+) -> None:
+    (tmp_path / "bad.toml").write_text('colour = "red"\n' + CLAIM)
+    result = run_cli("verify", *arguments, "--dataset", str(SMALL))
+    assert result.returncode == 2
+    assert sentence in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert result.stdout == ""
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_fit_that_fails_is_exit_code_1(run_cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "big.toml").write_text(CLAIM)
+    result = run_cli("verify", "big.toml", "-d", str(SMALL), "--memory-limit", "10M", "--json")
+    assert result.returncode == 1
+    (claim,) = json.loads(result.stdout)["claims"]
+    assert claim["verdict"] == "cannot-be-checked"
+    assert "needed more than 10 MiB of memory" in claim["note"]
+
+
+def test_killed_and_started_again_it_fits_what_is_missing(run_cli: Cli, tmp_path: Path) -> None:
+    """Killed when two of six runs are saved; what was saved is not fitted again."""
+    (tmp_path / "mine.toml").write_text(NETWORK)
+    command = ["verify", "mine.toml", "--seeds", "3", "--dataset", str(SMALL)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "fittingroom.cli.main", *command],
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        env=dict(os.environ),
+    )
+
+    def saved() -> dict[Path, int]:
+        files = tmp_path.glob("runs/*/mlp-10-10/*-s*/run.json")
+        return {file: file.stat().st_mtime_ns for file in files}
+
+    deadline = time.monotonic() + 60
+    while len(saved()) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    before = saved()
+
+    result = run_cli(*command)
+    assert result.returncode == 0, result.stderr
+    after = saved()
+    assert len(after) == 6
+    assert {path: after[path] for path in before} == before
+    assert result.stderr.count(": fitting") == 6 - len(before)
+    runs = find_store(tmp_path / "runs").runs()
+    assert sum(run.measured is not None for run in runs) == 3
