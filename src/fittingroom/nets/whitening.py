@@ -37,15 +37,19 @@ class Whitening(nn.Conv2d):
         """Set the kernels from training images (n, height, width) in 0..255."""
         x = images[:IMAGES].float() / 255
         patches = F.pad(x, (1, 1, 1, 1)).unfold(1, PATCH, 1).unfold(2, PATCH, 1)
-        patches = patches.reshape(-1, PATCH**2)  # (patches, 9)
-        variances, axes = torch.linalg.eigh(torch.cov(patches.T))
+        patches = patches.reshape(len(x), -1, PATCH**2)  # (images, patches, 9)
+        # Summed image by image and then in double: some processors' libraries lose a hundredth
+        # in sums of millions.
+        mean = patches.mean(dim=1).double().mean(dim=0)
+        moments = (patches.mT @ patches).double().mean(dim=0) / patches.shape[1]
+        variances, axes = torch.linalg.eigh(moments - torch.outer(mean, mean))
         kernels = axes.T / (variances[:, None] + FLOOR).sqrt()  # (9, 9)
         kernels = kernels[-AXES:]  # eigh puts the strongest last
         kernels = torch.cat((kernels, -kernels))
         with torch.no_grad():
             self.weight.copy_(kernels.view_as(self.weight))
             assert self.bias is not None
-            self.bias.copy_(-kernels @ patches.mean(dim=0))
+            self.bias.copy_(-kernels @ mean)
 
     def forward(self, x: Tensor) -> Tensor:
         """``(batch, 1, h, w)`` to ``(batch, 16, h, w)``, none below 0."""
