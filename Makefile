@@ -29,7 +29,7 @@ demo: install
 	$(BIN)/fittingroom compare --suite quick --seeds $(SEEDS)
 
 test: install-dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m 'not slow'
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow'
 
 test-slow: install-dev
 	$(BIN)/python -m pytest -m slow

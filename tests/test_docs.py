@@ -29,6 +29,7 @@ def run(folder: Path, *command: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_the_examples_for_own_models_run(tmp_path: Path) -> None:
     page = ROOT / "docs" / "own-models.md"
     fit_here, fit_elsewhere = blocks(page, "python")

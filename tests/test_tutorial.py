@@ -18,6 +18,7 @@ def notebook() -> nbformat.NotebookNode:
     return nbformat.read(NOTEBOOK, as_version=4)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # of the kernel's own machinery
 def test_every_cell_runs_and_shows_something(
     notebook: nbformat.NotebookNode, tmp_path: Path

@@ -61,6 +61,7 @@ def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
 
 
+@pytest.mark.slow
 def test_two_processes_save_one_run_which_is_that_of_one(tmp_path: Path) -> None:
     done = torchrun(tmp_path, "cnn-32", *settings(), "--dataset", str(SMALL), "--json")
     assert done.returncode == 0, done.stderr

@@ -15,6 +15,7 @@ from fittingroom.runs.store import find_store
 TWO = ["zalando-gaussian-nb", "zalando-passive-aggressive"]
 
 
+@pytest.mark.slow
 def test_the_chosen_points_stand_on_a_leaderboard(tmp_path: Path, small: Dataset) -> None:
     steps: list[Progress] = []
     found = zalando(small, TWO, seeds=2, runs=tmp_path, on_progress=steps.append)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from fittingroom.data.dataset import Dataset
 
@@ -81,6 +82,7 @@ def test_a_wrong_place_is_wrong_usage(run_cli: Cli, tmp_path: Path) -> None:
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.slow
 def test_two_data_sets_side_by_side(run_cli: Cli, tmp_path: Path, small: Dataset) -> None:
     half = slice(None, None, 2)
     Dataset.from_arrays(
@@ -120,6 +122,7 @@ def test_a_data_set_named_twice_is_refused(run_cli: Cli) -> None:
     assert "name it once" in result.stderr
 
 
+@pytest.mark.slow
 def test_the_makers_benchmark_in_part(run_cli: Cli, tmp_path: Path) -> None:
     asked = ("compare", "--suite", "zalando", "--dataset", str(SMALL), "--seeds", "1")
     asked += ("--models", "zalando-gaussian-nb", "--format")

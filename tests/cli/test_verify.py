@@ -95,6 +95,7 @@ def test_a_fit_that_fails_is_exit_code_1(run_cli: Cli, tmp_path: Path) -> None:
     assert "needed more than 10 MiB of memory" in claim["note"]
 
 
+@pytest.mark.slow
 def test_killed_and_started_again_it_fits_what_is_missing(run_cli: Cli, tmp_path: Path) -> None:
     """Killed when two of six runs are saved; what was saved is not fitted again."""
     (tmp_path / "mine.toml").write_text(NETWORK)

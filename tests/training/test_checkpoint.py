@@ -278,6 +278,7 @@ assert os.waitpid(start(killed), 0)[1] == 0
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_killed_at_any_moment_it_ends_with_the_same_bits(tmp_path: Path) -> None:
     folders = tmp_path / "whole", tmp_path / "killed"
