@@ -36,6 +36,7 @@ from fittingroom.bundles.onnx import write_onnx
 from fittingroom.bundles.parity import onnx_predictor, parity
 from fittingroom.data.sources import load_dataset
 from fittingroom.models.catalog import MODELS
+from fittingroom.runs.run import environment
 from fittingroom.runs.store import write_text
 
 KEPT = record.ROOT / "benchmarks" / "results" / "portable.json"
@@ -158,7 +159,8 @@ def main() -> None:
                 print(model, found["parity"][model], flush=True)
             if not options.no_speed:
                 row = timed(bundle, images, file, options.rounds, options.threads)
-                found["speed"][model] = {"threads": options.threads, **row}
+                at = {"processor": environment()["processor"], "threads": options.threads}
+                found["speed"][model] = {**at, **row}
                 print(model, found["speed"][model], flush=True)
     found = {
         name: {model: rows[model] for model in MODELS if model in rows}
