@@ -7,6 +7,7 @@ import pytest
 
 from fittingroom.bench.executor import Limits, Outcome
 from fittingroom.bench.grid_search import GridSearch, Point
+from fittingroom.bench.placement import placed
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.splits import validation_split
 from fittingroom.models.zalando_grid import GRIDS, Grid
@@ -30,11 +31,26 @@ def store(tmp_path: Path, small: Dataset) -> Store:
     return open_store(tmp_path, small)
 
 
-def run(search: GridSearch, name: str, small: Dataset) -> tuple[list[Point], list[Point]]:
+def run(
+    search: GridSearch, name: str, small: Dataset, on: str = "local:1"
+) -> tuple[list[Point], list[Point]]:
     """What was started, and what each point came to."""
     started: list[Point] = []
     assert small.location is not None
-    return started, [*search.run(name, small.location, started.append)]
+    with placed(on, search.limits) as placement:
+        return started, [*search.run(name, small.location, placement, started.append)]
+
+
+def test_two_points_at_a_time_come_to_the_same(
+    tmp_path: Path, store: Store, small: Dataset
+) -> None:
+    one = GridSearch(small, store, [TREES], {}, Limits())
+    run(one, TREES.name, small)
+    two = GridSearch(small, open_store(tmp_path / "two", small), [TREES], {}, Limits())
+    started, ended = run(two, TREES.name, small, on="local:2")
+    assert len(started) == len(ended) == 4
+    for first, second in zip(one.searches[0].points, two.searches[0].points, strict=True):
+        assert (first.status, first.choose_accuracy) == (second.status, second.choose_accuracy)
 
 
 def test_every_point_is_fitted_once_and_the_best_on_validation_is_chosen(
@@ -79,7 +95,8 @@ def test_labels_of_the_test_split_change_no_choice(tmp_path: Path, small: Datase
         grid = Grid(**{**vars(TREES), "axes": {"max_depth": (1, 5, 10)}})
         store = open_store(tmp_path / "runs", dataset)
         search = GridSearch(dataset, store, [grid], {}, Limits())
-        list(search.run(grid.name, location, lambda _: None))
+        with placed("local:1", Limits()) as placement:
+            list(search.run(grid.name, location, placement, lambda _: None))
         (done,) = search.searches
         assert done.chosen is not None
         found.append((done.chosen.label, [point.choose_accuracy for point in done.points]))

@@ -102,6 +102,20 @@ def test_what_is_saved_is_not_fitted_again(tuned: tuple[Tuning, Path]) -> None:
     assert shorter.trials == tuning.trials
 
 
+def test_trials_at_the_same_time_are_those_of_one_after_the_other(tmp_path: Path) -> None:
+    """A grid doesn't depend on what was found meanwhile."""
+    space = parse_space({"n_neighbors": "1|3|5|7"})
+    options: dict[str, Any] = {"space": space, "sampler": "grid", "refit": False}
+    one = tune(SMALL, "knn", runs=tmp_path / "one", **options)
+    two = tune(SMALL, "knn", runs=tmp_path / "two", on="local:2", **options)
+    assert two.complete
+    assert len(two.trials) == 4
+    for first, second in zip(one.trials, two.trials, strict=True):
+        assert (first.settings, first.accuracy) == (second.settings, second.accuracy)
+    with pytest.raises(UsageError, match="--on takes local:N"):
+        tune(SMALL, "knn", runs=tmp_path / "three", on="elsewhere", **options)
+
+
 def test_random_test_labels_change_no_choice(small: Dataset, tmp_path: Path) -> None:
     """Whatever the test split says: the same trials, the same accuracies, the same best."""
     random = np.random.RandomState(0)

@@ -309,3 +309,15 @@ def test_nothing_to_verify_is_refused(bench: Bench) -> None:
         bench.verify()
     with pytest.raises(UsageError, match="seeds is 0"):
         bench.verify("clean", seeds=0)
+
+
+def test_fits_at_the_same_time_lead_to_the_same_verdict(tmp_path: Path, small: Dataset) -> None:
+    found = []
+    for on in ("local:1", "local:2"):
+        (folder := tmp_path / on.replace(":", "-")).mkdir()
+        found.append(Bench(folder, small).verify("searched", "diverging", on=on))
+    for name in ("searched", "diverging"):
+        one, two = (each[name] for each in found)
+        assert one.finding == two.finding
+        assert (one.failed, one.note) == (two.failed, two.note)
+    assert found[0]["diverging"].failed

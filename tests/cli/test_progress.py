@@ -75,3 +75,34 @@ def test_of_runs_at_the_same_time_each_is_told_by_its_name(
         "[3/5] swift seed 0: seed 2 is not begun",
         "[4/5] knn seed 0: fitting, usually 1 min",
     ]
+
+
+def test_runs_of_other_names_count_down_the_plan(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as the trials of a search; one that fails is one, and doesn't end the others."""
+    now = [100.0]
+    monkeypatch.setattr("fittingroom.cli.progress.time.monotonic", lambda: now[0])
+
+    def told(kind: str, trial: int, done: int, **detail: object) -> Progress:
+        return Progress(
+            kind=kind,  # type: ignore[arg-type]
+            model=f"knn trial {trial}",
+            seed=0,
+            done=done,
+            total=4,
+            detail=detail,
+        )
+
+    with ProgressDisplay({"knn": (4, 60.0)}) as display:
+        for trial in range(3):
+            display(told("started", trial, trial))
+            now[0] += 60
+            if trial == 1:
+                display(told("failed", trial, trial + 1, reason="diverged"))
+            else:
+                display(told("saved", trial, trial + 1))
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[1] == "[1/4] knn trial 0 seed 0: done in 1 min, about 3 min left"
+    assert lines[3] == "[2/4] knn trial 1 seed 0: diverged"
+    assert lines[5] == "[3/4] knn trial 2 seed 0: done in 1 min, about 1 min left"

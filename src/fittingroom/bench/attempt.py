@@ -1,9 +1,10 @@
-"""One trial of a search: its settings fitted in a child process, and how that ended."""
+"""The trials of a search: their settings fitted in child processes, and how that ended."""
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from optuna.trial import FrozenTrial, TrialState
 
-from fittingroom.bench.executor import Job, Worker
+from fittingroom.bench.executor import Job, Outcome
+from fittingroom.bench.placement import ENDED, Placement
 from fittingroom.bench.progress import OnProgress, Progress
 from fittingroom.bench.search import Claim, Search
 from fittingroom.bench.tuning import Trial
@@ -115,67 +117,125 @@ class Campaign:
         )
 
 
-class _Pruned(Exception):
-    """Not an error: ends a fit from within the callback that is told of its epochs."""
+def attempt_all(
+    campaign: Campaign, placement: Placement, next_claim: Callable[[], Claim | None]
+) -> None:
+    """Fit trials, unless their runs are saved, and record how each ended.
 
+    Parameters
+    ----------
+    campaign : what they have in common
+    placement : fits them
+    next_claim : gives a trial to be fitted whenever there is room for one, None when that is all
+    """
+    under_way: dict[int, _Attempt] = {}
 
-def attempt(campaign: Campaign, claim: Claim, worker: Worker) -> None:
-    """Fit a trial, unless its run is saved, and record how it ended."""
-    search, began = campaign.search, time.monotonic()
-    progress = _Telling(campaign, claim)
+    def jobs() -> Iterator[Job]:
+        while (claim := next_claim()) is not None:
+            attempt = _Attempt(campaign, claim, placement.at_once)
+            try:
+                job = attempt.begin()
+            except BaseException as error:
+                attempt.close(error)
+                raise
+            if job is not None:
+                under_way[id(job)] = attempt
+                yield job
+
+    def on_event(job: Job, event: Mapping[str, Any]) -> bool:
+        return event["event"] == "epoch" and under_way[id(job)].epoch(event)
+
     try:
-        job, asked = campaign.job(claim.settings)
-    except UsageError as error:  # settings that contradict each other
-        search.fail(claim, status="failed", reason=str(error))
-        progress.failed(str(error))
-        return
+        for job, outcome in placement.run(jobs(), on_event):
+            under_way[id(job)].end(outcome)
+            del under_way[id(job)]
+    except BaseException as error:
+        for attempt in under_way.values():
+            attempt.close(error)
+        raise
 
-    def on_epoch(event: Mapping[str, Any]) -> None:
-        progress.epoch(event)
-        accuracy = event["validation_accuracy"]
-        if (
-            campaign.prune
-            and accuracy is not None
-            and search.report(claim, event["epoch"], accuracy)
-        ):
-            unit = event.get("unit", "epoch")
-            raise _Pruned(f"worse than the median after {unit} {event['epoch']}")
 
-    if campaign.store.find(asked) is None:
-        progress.started()
+class _Attempt:
+    """One trial, which is held from the beginning to the end."""
+
+    def __init__(self, campaign: Campaign, claim: Claim, at_once: int) -> None:
+        self._campaign, self._claim = campaign, claim
+        self._progress, self._began = _Telling(campaign, claim, at_once), time.monotonic()
+        self._pruned: str | None = None
+        self._holding = campaign.search.holding(claim)
+        self._holding.__enter__()
+
+    def close(self, error: BaseException | None = None) -> None:
+        """Hold it no more; put it back where an error ended it."""
+        with contextlib.suppress(StoreError):  # then its silence tells others
+            self._holding.__exit__(type(error) if error else None, error, None)
+
+    def begin(self) -> Job | None:
+        """What is to be fitted; None where that is known already, or makes no sense."""
         try:
-            outcome = worker.run(job, on_epoch)
-        except _Pruned as pruned:
-            worker.stop()
-            campaign.store.checkpoint_path(asked).unlink(missing_ok=True)
-            campaign.store.remove_folds(asked)
-            search.prune(claim, reason=str(pruned), fit_seconds=time.monotonic() - began)
-            progress.failed(f"broken off, {pruned}")
-            return
-        if outcome.status != "ok":
-            spent = time.monotonic() - began
-            facts = {"status": outcome.status, "reason": outcome.reason, "fit_seconds": spent}
-            search.fail(claim, **facts)
-            progress.failed(outcome.reason)
-            return
-    run = campaign.store.find(asked)
-    if run is None:
-        raise StoreError(f"the run of a trial is not in {campaign.store.folder}; was it deleted?")
-    accuracy = float(campaign.correct(run).mean())
-    search.finish(
-        claim,
-        accuracy,
-        run=f"{asked.model}/{asked.folder_name}",
-        fit_seconds=run.record.fit_seconds,
-        kept_epoch=run.record.kept_epoch,
-    )
-    progress.saved(accuracy)
+            job, self._asked = self._campaign.job(self._claim.settings)
+        except UsageError as error:  # settings that contradict each other
+            self._fail(str(error), status="failed", reason=str(error))
+            return None
+        if self._campaign.store.find(self._asked) is not None:
+            self._finish()
+            return None
+        self._progress.started()
+        return job
+
+    def epoch(self, event: Mapping[str, Any]) -> bool:
+        """Tell of an epoch; whether the trial is to be broken off."""
+        self._progress.epoch(event)
+        accuracy, number = event["validation_accuracy"], event["epoch"]
+        if (
+            self._campaign.prune
+            and accuracy is not None
+            and self._campaign.search.report(self._claim, number, accuracy)
+        ):
+            self._pruned = f"worse than the median after {event.get('unit', 'epoch')} {number}"
+        return self._pruned is not None
+
+    def end(self, outcome: Outcome) -> None:
+        """Record how the fit ended."""
+        spent = time.monotonic() - self._began
+        if outcome == ENDED and self._pruned is not None:
+            self._campaign.store.checkpoint_path(self._asked).unlink(missing_ok=True)
+            self._campaign.store.remove_folds(self._asked)
+            self._campaign.search.prune(self._claim, reason=self._pruned, fit_seconds=spent)
+            self._progress.failed(f"broken off, {self._pruned}")
+            self.close()
+        elif outcome.status != "ok":
+            reason = outcome.reason
+            self._fail(reason, status=outcome.status, reason=reason, fit_seconds=spent)
+        else:
+            self._finish()
+
+    def _fail(self, told: str | None, **facts: Any) -> None:
+        self._campaign.search.fail(self._claim, **facts)
+        self._progress.failed(told)
+        self.close()
+
+    def _finish(self) -> None:
+        run = self._campaign.store.find(self._asked)
+        if run is None:
+            folder = self._campaign.store.folder
+            raise StoreError(f"the run of a trial is not in {folder}; was it deleted?")
+        accuracy = float(self._campaign.correct(run).mean())
+        self._campaign.search.finish(
+            self._claim,
+            accuracy,
+            run=f"{self._asked.model}/{self._asked.folder_name}",
+            fit_seconds=run.record.fit_seconds,
+            kept_epoch=run.record.kept_epoch,
+        )
+        self._progress.saved(accuracy)
+        self.close()
 
 
 class _Telling:
     """Tells of one trial."""
 
-    def __init__(self, campaign: Campaign, claim: Claim) -> None:
+    def __init__(self, campaign: Campaign, claim: Claim, at_once: int) -> None:
         self._campaign = campaign
         model = claim.settings.get("model", campaign.model)
         self._step = Progress(
@@ -184,6 +244,7 @@ class _Telling:
             seed=campaign.seed,
             done=self._done(),
             total=campaign.asked,
+            at_once=at_once,
         )
 
     def started(self) -> None:

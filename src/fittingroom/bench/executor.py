@@ -66,6 +66,10 @@ class Outcome:
     reason: str | None = None
 
 
+#: The module that a child runs.
+PROGRAM = "fittingroom.bench.worker"
+
+
 class Worker:
     """A child process that fits one job after the other; use it as a context manager.
 
@@ -86,7 +90,7 @@ class Worker:
         limits: Limits,
         *,
         threads: int | None = None,
-        program: str = "fittingroom.bench.worker",
+        program: str = PROGRAM,
     ) -> None:
         self._limits, self._program = limits, program
         # What OpenMP, BLAS, PyTorch and scikit-learn-intelex go by, whatever was set outside.

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from fittingroom.bench.comparison import Status
-from fittingroom.bench.executor import Job, Limits, Outcome, Worker
+from fittingroom.bench.executor import Job, Limits, Outcome
+from fittingroom.bench.placement import Placement
 from fittingroom.bench.progress import Progress
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.splits import validation_split
@@ -113,7 +114,7 @@ class GridSearch:
         stopped: Mapping[str, tuple[Outcome, Limits]],
         limits: Limits,
     ) -> None:
-        self._dataset, self._store, self._limits = dataset, store, limits
+        self._dataset, self._store, self.limits = dataset, store, limits
         self._choose = validation_split(dataset.train.labels).choose
         self._grids = {grid.name: grid for grid in grids}
         self._points = {
@@ -128,22 +129,48 @@ class GridSearch:
             for name, grid in self._grids.items()
         )
 
-    def run(self, name: str, location: Path, on_start: Callable[[Point], None]) -> Iterator[Point]:
+    def run(
+        self, name: str, location: Path, placement: Placement, on_start: Callable[[Point], None]
+    ) -> Iterator[Point]:
         """Try the points of one grid that aren't settled, and give each as it ends.
 
         Parameters
         ----------
         name : of the grid
         location : a folder that the data set is read from
+        placement : fits the points, within this search's limits
         on_start : called before a fit
         """
-        points = self._points[name]
-        with Worker(self._limits) as worker:
+        points, known, under_way = self._points[name], deque[Point](), dict[int, int]()
+
+        def jobs() -> Iterator[Job]:
             for number, point in enumerate(points):
                 if point.status in _SETTLED:
                     continue
-                points[number] = self._tried(point, location, worker, on_start)
-                yield points[number]
+                if (end := self._without_a_fit(point)) is not None:
+                    points[number] = end
+                    known.append(end)
+                    continue
+                job = self._job(point, location)
+                under_way[id(job)] = number
+                yield job
+
+        def on_event(job: Job, event: Mapping[str, Any]) -> None:
+            if event["event"] == "started":
+                on_start(points[under_way[id(job)]])
+
+        for job, outcome in placement.run(jobs(), on_event):
+            number = under_way[id(job)]
+            run = self._run(points[number])
+            points[number] = (
+                self._scored(points[number], run)
+                if run is not None
+                else points[number].ended(outcome, self.limits)
+            )
+            while known:
+                yield known.popleft()
+            yield points[number]
+        yield from known
 
     def _known(
         self, grid: Grid, written: Mapping[str, Any], stopped: Mapping[str, tuple[Outcome, Limits]]
@@ -176,13 +203,8 @@ class GridSearch:
             limits=Limits(),
         )
 
-    def _tried(
-        self, point: Point, location: Path, worker: Worker, on_start: Callable[[Point], None]
-    ) -> Point:
-        if (known := self._without_a_fit(point)) is not None:
-            return known
-        on_start(point)
-        job = Job(
+    def _job(self, point: Point, location: Path) -> Job:
+        return Job(
             dataset=str(location.resolve()),
             sha256=self._dataset.sha256,
             store=str(self._store.folder.resolve()),
@@ -193,16 +215,12 @@ class GridSearch:
             overrides=dict(point.parameters),
             keep_model=False,
         )
-        outcome = worker.run(job, lambda _: None)
-        if (run := self._run(point)) is not None:
-            return self._scored(point, run)
-        return point.ended(outcome, self._limits)
 
     def _without_a_fit(self, point: Point) -> Point | None:
         """The point's end, where it is saved, or where it or a quicker one was stopped before."""
         if (run := self._run(point)) is not None:
             return self._scored(point, run)
-        stopped = [p for p in self._points[point.classifier] if p.would_stop(self._limits)]
+        stopped = [p for p in self._points[point.classifier] if p.would_stop(self.limits)]
         for other in stopped:
             if other.key == point.key:
                 return point.ended(

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import psutil
 
-from fittingroom.bench.executor import Job, Limits, Outcome, Worker
+from fittingroom.bench.executor import PROGRAM, Job, Limits, Outcome, Worker
 from fittingroom.bench.placement import ENDED, OnEvent
 from fittingroom.bench.worker import one_line
 
@@ -26,13 +26,18 @@ class Local:
         Of each job.
     at_once
         How many children there are. A single one has the threads that it would have anyway.
+    program
+        The module that they run, see `Worker`.
     """
 
-    def __init__(self, limits: Limits, at_once: int) -> None:
+    def __init__(self, limits: Limits, at_once: int, program: str = PROGRAM) -> None:
         self._at_once = at_once
         threads = None if at_once == 1 else max(1, threads_here() // at_once)
         self._events: _Events = queue.SimpleQueue()
-        self._slots = [_Slot(Worker(limits, threads=threads), self._events) for _ in range(at_once)]
+        self._slots = [
+            _Slot(Worker(limits, threads=threads, program=program), self._events)
+            for _ in range(at_once)
+        ]
 
     @property
     def at_once(self) -> int:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
-from fittingroom.bench.executor import Job, Limits, Outcome
+from fittingroom.bench.executor import PROGRAM, Job, Limits, Outcome
 from fittingroom.bench.place import Place
 
 #: Gets a job's events: `{"event": "started"}`, then one for each epoch. Where it returns True for
@@ -42,7 +42,7 @@ class Placement(Protocol):
         """
 
 
-def placed(on: str, limits: Limits) -> AbstractContextManager[Placement]:
+def placed(on: str, limits: Limits, *, program: str = PROGRAM) -> AbstractContextManager[Placement]:
     """The placement that `on` names, ready for jobs inside a `with`.
 
     Parameters
@@ -53,6 +53,8 @@ def placed(on: str, limits: Limits) -> AbstractContextManager[Placement]:
         `ray://HOST:PORT` (a cluster's client port).
     limits
         Of each fit, wherever that is.
+    program
+        The module that fits, see `Worker`.
 
     Raises
     ------
@@ -65,7 +67,7 @@ def placed(on: str, limits: Limits) -> AbstractContextManager[Placement]:
     if place.kind == "local":
         from fittingroom.bench.local import Local
 
-        return Local(limits, place.at_once)
+        return Local(limits, place.at_once, program)
     from fittingroom.bench.ray_cluster import RayCluster
 
-    return RayCluster(limits, place.address)
+    return RayCluster(limits, place.address, program)

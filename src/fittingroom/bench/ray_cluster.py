@@ -19,7 +19,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Self
 
-from fittingroom.bench.executor import Job, Limits, Outcome, Worker
+from fittingroom.bench.executor import PROGRAM, Job, Limits, Outcome, Worker
 from fittingroom.bench.placement import ENDED, OnEvent
 from fittingroom.bench.worker import one_line
 from fittingroom.data.sources import find_again
@@ -43,10 +43,12 @@ class RayCluster:
     address
         `ray://HOST:PORT`; None is the cluster that RAY_ADDRESS names or that runs on this machine,
         else one that is started here and ended afterwards.
+    program
+        The module that fits, see `Worker`.
     """
 
-    def __init__(self, limits: Limits, address: str | None) -> None:
-        self._limits, self._address = limits, address
+    def __init__(self, limits: Limits, address: str | None, program: str = PROGRAM) -> None:
+        self._limits, self._address, self._program = limits, address, program
         self._ray: Any = None
 
     def __enter__(self) -> Self:
@@ -109,6 +111,7 @@ class RayCluster:
             number,
             asdict(job),
             asdict(self._limits),
+            self._program,
             (store.folder / CARD).read_text("utf8"),
             pack(saved, models=False),
             self._board,
@@ -166,6 +169,7 @@ def _fit_on_node(
     number: int,
     job: dict[str, Any],
     limits: dict[str, Any],
+    program: str,
     card: str,
     saved: bytes,
     board: Any,
@@ -178,6 +182,8 @@ def _fit_on_node(
         Of the job, for the board.
     job, limits
         As dictionaries.
+    program
+        The module that fits.
     card
         The text of the store's `dataset.json`.
     saved
@@ -201,7 +207,7 @@ def _fit_on_node(
             )
             return {"status": "failed", "reason": reason, "runs": pack([])}
         here = Job(**{**job, "dataset": str(found.location), "store": folder})
-        with Worker(Limits(**limits), threads=1) as worker:
+        with Worker(Limits(**limits), threads=1, program=program) as worker:
             outcome = worker.run(here, lambda event: board.tell.remote(number, event))
         made = [run for run in store.runs() if run.folder not in known]
         return {**asdict(outcome), "runs": pack(made)}

@@ -16,11 +16,13 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-from fittingroom.bench.attempt import Campaign, attempt
-from fittingroom.bench.executor import Limits, Worker
+from fittingroom.bench.attempt import Campaign, attempt_all
+from fittingroom.bench.executor import Limits
 from fittingroom.bench.fit_one import fit_one
+from fittingroom.bench.place import HERE, Place
+from fittingroom.bench.placement import placed
 from fittingroom.bench.progress import OnProgress
-from fittingroom.bench.search import hidden, open_search
+from fittingroom.bench.search import Claim, hidden, open_search
 from fittingroom.bench.space import Space, parse_space
 from fittingroom.bench.tuning import Tested, Tuning
 from fittingroom.data.dataset import Dataset
@@ -52,6 +54,7 @@ def tune(
     storage: str | None = None,
     refit: bool = True,
     runs: Path | str = "runs",
+    on: str = HERE,
     on_progress: OnProgress | None = None,
 ) -> Tuning:
     """Search settings of a catalogue model; what is saved of the same search is gone on from.
@@ -71,6 +74,7 @@ def tune(
     storage : URL of the database; None is a SQLite file beside the trials' runs
     refit : fit the best settings once more at the end; this alone reads the test split
     runs : the folder of saved runs
+    on : where trials are fitted, see :func:`.placement.placed`
     on_progress : called as the work goes on
 
     Returns
@@ -85,6 +89,7 @@ def tune(
     DataError, StoreError, TrainingError
         When the data can't be loaded, something can't be written, or the last fit fails.
     """
+    Place.of(on)
     model = row_of(model).name
     space = space or parse_space(row_of(model).space)
     if trials < 1:
@@ -109,7 +114,7 @@ def tune(
             prune=prune,
             tell=on_progress or (lambda _: None),
         )
-        interrupted = _go_on(campaign, Limits(memory=memory_limit), time_limit)
+        interrupted = _go_on(campaign, on, Limits(memory=memory_limit), time_limit)
         tuning = Tuning(
             study=study,
             storage=hidden(url),
@@ -180,17 +185,18 @@ def check_space(model: str, space: Space) -> None:
             raise error
 
 
-def _go_on(campaign: Campaign, limits: Limits, time_limit: float | None) -> bool:
+def _go_on(campaign: Campaign, on: str, limits: Limits, time_limit: float | None) -> bool:
     """Try until there are enough trials or the time is up; whether the user broke it off."""
     started = time.monotonic()
+
+    def next_claim() -> Claim | None:
+        if _out_of_time(campaign, started, time_limit):
+            return None
+        return campaign.search.ask(campaign.asked)
+
     try:
-        with Worker(limits) as worker:
-            while not _out_of_time(campaign, started, time_limit):
-                claim = campaign.search.ask(campaign.asked)
-                if claim is None:
-                    break
-                with campaign.search.holding(claim):
-                    attempt(campaign, claim, worker)
+        with placed(on, limits) as placement:
+            attempt_all(campaign, placement, next_claim)
     except KeyboardInterrupt:
         return True
     return False

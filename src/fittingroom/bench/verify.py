@@ -6,9 +6,8 @@ Run as a program it is the child process that fits, see :mod:`fittingroom.bench.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,9 @@ from fittingroom.bench.cells import duration
 from fittingroom.bench.claim import Claim, load_claims
 from fittingroom.bench.compare import located
 from fittingroom.bench.evidence import Arm, Runs, Setting, arms_of, expected_seconds
-from fittingroom.bench.executor import Job, Limits, Worker
+from fittingroom.bench.executor import Job, Limits
+from fittingroom.bench.place import HERE, Place
+from fittingroom.bench.placement import Placement, placed
 from fittingroom.bench.progress import OnProgress, Progress
 from fittingroom.bench.protocols import fit_as_used
 from fittingroom.bench.verdict import (
@@ -48,13 +49,14 @@ def verify(
     time_limit: float | None = TIME_LIMIT,
     budget: float | None = None,
     memory_limit: int | None = None,
+    on: str = HERE,
     command: str | None = None,
     on_progress: OnProgress | None = None,
 ) -> Verification:
     """Run each claim's recipe as it was really used and honestly, and judge its figure.
 
-    Runs that the store holds already are not fitted again; the others are fitted in a child
-    process.
+    Runs that the store holds already are not fitted again; the others are fitted in child
+    processes.
 
     Parameters
     ----------
@@ -73,6 +75,8 @@ def verify(
         Seconds for everything. No fit is started that is expected to end later.
     memory_limit
         Bytes resident in the fitting process and its children.
+    on
+        Where fits run: `local:N`, `ray` or `ray://HOST:PORT`, see :func:`.placement.placed`.
     command
         The command to quote as the way to do this again.
     on_progress
@@ -84,7 +88,10 @@ def verify(
         When a claim doesn't exist or is none, or a number makes no sense.
     DataError, StoreError
         When the data can't be loaded or the runs folder can't be written.
+    ClusterError
+        When there is no such cluster.
     """
+    Place.of(on)
     if seeds < 1:
         raise UsageError(f"seeds is {seeds}; at least 1 is needed.")
     found = [load_claims([each])[0] if isinstance(each, str) else each for each in claims]
@@ -94,11 +101,11 @@ def verify(
     store = open_store(runs, loaded)
     plans = [Plan.of(claim, loaded, seeds, time_limit) for claim in found]
     limits = Limits(seconds=time_limit, memory=memory_limit)
-    with located(loaded) as location, Worker(limits, program=PROGRAM) as child:
+    with located(loaded) as location, placed(on, limits, program=PROGRAM) as placement:
         work = _Work(
             runs=Runs(store, loaded),
             location=location,
-            child=child,
+            placement=placement,
             deadline=None if budget is None else time.monotonic() + budget,
             total=sum(plan.n_fits for plan in plans),
             tell=on_progress or (lambda _: None),
@@ -169,6 +176,14 @@ class _StoppedError(Exception):
         self.failed = failed
 
 
+def _late(arm: Arm) -> _StoppedError:
+    reason = (
+        f"the budget leaves no time for a fit of about {duration(arm.seconds)}; the same command "
+        "goes on from here"
+    )
+    return _StoppedError(reason, failed=False)
+
+
 class _Work:
     """Fits what is missing, claim by claim, and judges."""
 
@@ -177,12 +192,12 @@ class _Work:
         *,
         runs: Runs,
         location: Path,
-        child: Worker,
+        placement: Placement,
         deadline: float | None,
         total: int,
         tell: OnProgress,
     ) -> None:
-        self._runs, self._location, self._child = runs, location, child
+        self._runs, self._location, self._placement = runs, location, placement
         self._deadline, self._tell = deadline, tell
         self._done, self._total = 0, total
 
@@ -200,40 +215,56 @@ class _Work:
         except _StoppedError as stopped:
             failed, self._done = stopped.failed, end
             self._report("failed", plan.claim.id, 0, None, reason=str(stopped))
-            sentences.append(f"Not finished: {stopped}.")
+            sentences.append(f"Not finished: {str(stopped).rstrip('.')}.")
         note = in_words(*sentences, *of_protocol(plan.claim))
         return Checked(claim=plan.claim, finding=finding, note=note, failed=failed)
 
     def _fit(self, claim: str, arm: Arm) -> None:
         """Fit what an arm lacks; what its runs choose is known, and fitted, only after them."""
-        name, end = f"{claim} {arm.name}", self._done + arm.n_fits
+        end = self._done + arm.n_fits
         while todo := self._runs.missing(arm):
-            for setting, seed in todo:
-                self._stop_at_deadline(arm)
-                self._report("started", name, seed, arm.seconds)
-                job = job_of(setting, seed, self._runs, self._location)
-                outcome = self._child.run(job, partial(self._epoch, name, seed, arm.seconds))
-                if outcome.status != "ok":
-                    reason = f"{setting.label}, seed {seed}: {outcome.reason}"
-                    raise _StoppedError(reason, failed=True)
-                self._done = min(self._done + 1, end)
-                self._report("saved", name, seed, arm.seconds)
+            self._fit_all(claim, arm, todo, end)
         if self._done < end:
             self._done = end
-            self._report("saved", name, arm.seeds[-1], arm.seconds)
+            self._report("saved", f"{claim} {arm.name}", arm.seeds[-1], arm.seconds)
 
-    def _stop_at_deadline(self, arm: Arm) -> None:
-        if self._deadline is not None and self._deadline - time.monotonic() < arm.seconds:
-            raise _StoppedError(
-                f"the budget leaves no time for a fit of about {duration(arm.seconds)}; the same "
-                "command goes on from here",
-                failed=False,
-            )
+    def _fit_all(self, claim: str, arm: Arm, todo: Sequence[tuple[Setting, int]], end: int) -> None:
+        """Make these runs. After one that fails those under way end, and no other is begun."""
+        stopped: dict[int, _StoppedError] = {}  # by their places in what is to be done
+        places: dict[int, int] = {}
 
-    def _epoch(
-        self, name: str, seed: int, expected: float | None, event: Mapping[str, Any]
-    ) -> None:
-        self._report("epoch", name, seed, expected, **event)
+        def jobs() -> Iterator[Job]:
+            for place, (setting, seed) in enumerate(todo):
+                if not stopped and self._is_late(arm):
+                    stopped[place] = _late(arm)
+                if stopped:
+                    return
+                job = job_of(setting, seed, self._runs, self._location)
+                places[id(job)] = place
+                yield job
+
+        def tell(kind: Any, job: Job, **detail: Any) -> None:
+            name = f"{claim} {arm.name}"
+            if len(arm.candidates) > 1:
+                name += f" {todo[places[id(job)]][0].label}"
+            self._report(kind, name, job.seed, arm.seconds, **detail)
+
+        def on_event(job: Job, event: Mapping[str, Any]) -> None:
+            tell(event["event"], job, **event)
+
+        for job, outcome in self._placement.run(jobs(), on_event):
+            if outcome.status == "ok":
+                self._done = min(self._done + 1, end)
+                tell("saved", job)
+            else:
+                place = places[id(job)]
+                reason = f"{todo[place][0].label}, seed {job.seed}: {outcome.reason}"
+                stopped[place] = _StoppedError(reason, failed=True)
+        if stopped:
+            raise stopped[min(stopped)]
+
+    def _is_late(self, arm: Arm) -> bool:
+        return self._deadline is not None and self._deadline - time.monotonic() < arm.seconds
 
     def _report(
         self, kind: Any, name: str, seed: int, expected: float | None, **detail: Any
@@ -245,6 +276,7 @@ class _Work:
                 seed=seed,
                 done=self._done,
                 total=self._total,
+                at_once=self._placement.at_once,
                 expected=expected,
                 detail=detail,
             )

@@ -19,6 +19,8 @@ from fittingroom.bench.entrant import Entrant
 from fittingroom.bench.executor import Limits, Outcome
 from fittingroom.bench.grid_search import GridSearch, Point, Search, progress_of
 from fittingroom.bench.leaderboard import Leaderboard, Row
+from fittingroom.bench.place import HERE
+from fittingroom.bench.placement import Placement, placed
 from fittingroom.bench.progress import OnProgress
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.sources import load_dataset
@@ -116,6 +118,7 @@ def zalando(
     runs: Path | str = "runs",
     time_limit: float | None = 600.0,
     memory_limit: int | None = None,
+    on: str = HERE,
     command: str | None = None,
     on_progress: OnProgress | None = None,
 ) -> Benchmark:
@@ -133,6 +136,7 @@ def zalando(
     runs : the folder of saved runs
     time_limit : seconds for the fit of one point with its predictions
     memory_limit : bytes resident in the fitting process
+    on : where fits run, see :func:`.placement.placed`
     command : to quote as the way to reproduce this
     on_progress : called as the work goes on
 
@@ -150,7 +154,8 @@ def zalando(
     limits = Limits(seconds=time_limit, memory=memory_limit)
     search = GridSearch(dataset, store, GRIDS, _stopped(store), limits)
     tell = on_progress or (lambda _: None)
-    done = _search(dataset, store, search, wanted, seeds, tell)
+    with located(dataset) as location, placed(on, limits) as placement:
+        done = _search(dataset, store, search, wanted, seeds, location, placement, tell)
     entrants = [
         Entrant(name=found.grid.name, overrides=found.chosen.parameters)
         for found in search.searches
@@ -168,6 +173,7 @@ def zalando(
         full=full,
         runs=runs,
         memory_limit=memory_limit,
+        on=on,
         keep_models="none",
         command=command,
         on_progress=lambda step: tell(
@@ -208,6 +214,8 @@ def _search(
     search: GridSearch,
     wanted: Sequence[str],
     seeds: int,
+    location: Path,
+    placement: Placement,
     tell: OnProgress,
 ) -> int:
     """Try the points of the wanted classifiers; how many there were."""
@@ -217,14 +225,13 @@ def _search(
         tell(progress_of(point, "started", done, total))
 
     _save(dataset, store, search)
-    with located(dataset) as location:
-        for grid in GRIDS:
-            if grid.name not in wanted:
-                continue
-            for point in search.run(grid.name, location, on_start):
-                done += 1
-                tell(progress_of(point, "saved" if point.status == "ok" else "failed", done, total))
-                _save(dataset, store, search)
+    for grid in GRIDS:
+        if grid.name not in wanted:
+            continue
+        for point in search.run(grid.name, location, placement, on_start):
+            done += 1
+            tell(progress_of(point, "saved" if point.status == "ok" else "failed", done, total))
+            _save(dataset, store, search)
     return done
 
 

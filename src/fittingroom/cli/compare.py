@@ -84,6 +84,7 @@ def command(
             runs=runs,
             time_limit=limit,
             memory_limit=memory,
+            on=on,
         )
     boards = [
         _compare(

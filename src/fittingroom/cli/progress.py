@@ -16,8 +16,9 @@ _LINE_EVERY = 30.0  # seconds between plain lines about epochs
 
 @dataclass
 class _Running:
-    """A run under way."""
+    """A run under way, and the entry of the plan that it belongs to."""
 
+    planned: str
     started: float
     fraction: float = 0.0
 
@@ -26,7 +27,10 @@ class ProgressDisplay:
     """Shows the steps it is called with; use it as a context manager."""
 
     def __init__(self, plan: dict[str, tuple[int, float | None]] | None = None) -> None:
-        """`plan`: of each model the runs to be made and the seconds that one should take."""
+        """`plan`: of each model the runs to be made and the seconds that one should take.
+
+        Runs whose model isn't in it, such as trials, are those of its first entry that isn't done.
+        """
         self._console = Console(stderr=True, highlight=False)
         self._live = self._console.is_terminal
         self._expected = {model: seconds or 60.0 for model, (_, seconds) in (plan or {}).items()}
@@ -58,7 +62,8 @@ class ProgressDisplay:
     def __call__(self, step: Step) -> None:
         name = f"{step.model} seed {step.seed}"
         if step.kind == "started":
-            self._running[step.model, step.seed] = _Running(time.monotonic())
+            running = _Running(self._planned(step.model), time.monotonic())
+            self._running[step.model, step.seed] = running
             expected = f", usually {duration(step.expected)}" if step.expected else ""
             number = step.done + len(self._running)
             self._line(f"[{number}/{step.total}] {name}: fitting{expected}")
@@ -84,10 +89,13 @@ class ProgressDisplay:
     def _ended(self, step: Step, name: str) -> None:
         count, note = f"[{step.done}/{step.total}]", f"; {step.note}" if step.note else ""
         running = self._running.pop((step.model, step.seed), None)
-        # A model that failed gets no further runs than those under way.
-        still = sum(model == step.model for model, _ in self._running)
+        planned = running.planned if running else self._planned(step.model)
         failed = step.kind == "failed"
-        self._left[step.model] = still if failed else self._left.get(step.model, 1) - 1
+        if failed and planned == step.model:
+            # A model that failed gets no further runs than those under way.
+            self._left[planned] = sum(other.planned == planned for other in self._running.values())
+        else:
+            self._left[planned] = self._left.get(planned, 1) - 1
         if failed:
             self._console.print(
                 f"{count} {name}: {step.detail['reason']}", markup=False, soft_wrap=True
@@ -95,7 +103,7 @@ class ProgressDisplay:
         elif running is not None:
             seconds = time.monotonic() - running.started
             self._spent_so_far += seconds
-            self._expected_so_far += self._seconds(step.model)
+            self._expected_so_far += self._seconds(planned)
             self._line(f"{count} {name}: done in {duration(seconds)}{self._rest(step)}{note}")
         else:
             self._line(f"{count} {name}: already saved{note}")
@@ -114,18 +122,21 @@ class ProgressDisplay:
         """The time left, from the catalogue's seconds scaled by what was seen so far."""
         if not self._expected:
             return ""
-        under_way = {
-            run: (1 - running.fraction) * self._seconds(run[0])
-            for run, running in self._running.items()
-        }
+        running = self._running.values()
+        under_way = [(1 - run.fraction) * self._seconds(run.planned) for run in running]
         to_come = [
-            self._seconds(model) * (left - sum(model == other for other, _ in under_way))
+            self._seconds(model) * max(0, left - sum(run.planned == model for run in running))
             for model, left in self._left.items()
         ]
-        shared = (sum(under_way.values()) + sum(to_come)) / step.at_once
-        left = max(shared, *under_way.values(), 0.0)  # none ends before its own time
+        shared = (sum(under_way) + sum(to_come)) / step.at_once
+        left = max([shared, *under_way])  # none ends before its own time
         scale = self._spent_so_far / self._expected_so_far if self._expected_so_far else 1.0
         return f", about {duration(scale * left)} left"
+
+    def _planned(self, model: str) -> str:
+        if model in self._left:
+            return model
+        return next((name for name, left in self._left.items() if left > 0), model)
 
     def _seconds(self, model: str) -> float:
         return self._expected.get(model, 60.0)

@@ -12,6 +12,7 @@ from fittingroom.cli.options import (
     RUNS,
     DatasetOption,
     JsonOption,
+    OnOption,
     RunsOption,
     parse_duration,
     parse_size,
@@ -68,6 +69,7 @@ def command(
         bool, typer.Option("--no-test", help="Leave the test split unread: no last fit.")
     ] = False,
     memory_limit: Annotated[str, typer.Option(help="For one fit: 500M, 8G or none.")] = "8G",
+    on: OnOption = "local:1",
     lr_range: Annotated[
         bool, typer.Option("--lr-range", help="No search: a network's loss as the rate rises.")
     ] = False,
@@ -105,6 +107,7 @@ def command(
             storage=storage,
             refit=not no_test,
             runs=runs,
+            on=on,
             on_progress=progress,
         )
     _show(tuning, load_dataset(dataset), runs, as_json)

@@ -10,6 +10,7 @@ from fittingroom.cli.options import (
     RUNS,
     DatasetOption,
     JsonOption,
+    OnOption,
     RunsOption,
     parse_duration,
     parse_size,
@@ -41,6 +42,7 @@ def command(
         str, typer.Option(help="For everything: no fit is started that would end later.")
     ] = "none",
     memory_limit: Annotated[str, typer.Option(help="For one fit: 500M, 8G or none.")] = "8G",
+    on: OnOption = "local:1",
     as_json: JsonOption = False,
 ) -> None:
     """Check published claims: fit as the source did and honestly, and judge its figure."""
@@ -54,6 +56,9 @@ def command(
         )
 
     from fittingroom.bench.claim import claim_names, load_claims
+    from fittingroom.bench.place import Place
+
+    Place.of(on)
 
     asked = load_claims(claims or claim_names())  # a wrong name is told before torch is imported
 
@@ -69,7 +74,7 @@ def command(
         note(f"the claims that come with the package are of fashion-mnist, not of {loaded.name}")
     _show_plan(plans)
     times: dict[str, tuple[int, float | None]] = {
-        f"{plan.claim.id} {number}": (arm.n_fits, arm.seconds)
+        f"{plan.claim.id}, arm {number}": (arm.n_fits, arm.seconds)
         for plan in plans
         for number, arm in enumerate(plan.fitted)
     }
@@ -82,6 +87,7 @@ def command(
             time_limit=limit,
             budget=budgeted,
             memory_limit=memory,
+            on=on,
             command=typed_command(),
             on_progress=progress,
         )
