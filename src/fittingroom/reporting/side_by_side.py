@@ -25,7 +25,7 @@ def render_side_by_side(found: SideBySide, command: str | None = None) -> str:
         "side_by_side.html",
         found=found,
         title=listed(found.names),
-        summary=[order_sentence(order) for order in found.orders],
+        summary=[(_heading(order), order_sentence(order)) for order in found.orders],
         notes=notes(found),
         swaps={
             order: [swap_sentence(order, swap) for swap in order.swaps] for order in found.orders
@@ -39,6 +39,11 @@ def side_by_side_markdown(found: SideBySide) -> str:
     """The table for a README, with what it says above it."""
     table = markdown_table(found.columns, found.cells, numbers=frozenset(found.columns[1:]))
     return "\n\n".join([*map(order_sentence, found.orders), table, *notes(found)]) + "\n"
+
+
+def _heading(order: OrderChange) -> str:
+    changes = "changes" if order.swaps else "doesn't change"
+    return f"From {order.first} to {order.second} the ranking {changes}."
 
 
 def order_sentence(order: OrderChange) -> str:
