@@ -143,7 +143,7 @@ def fitting_on(node: Any) -> list[psutil.Process]:
 
 
 def wait_for(condition: Any) -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.1)
