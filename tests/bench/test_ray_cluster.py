@@ -14,7 +14,7 @@ import numpy as np
 import psutil
 import pytest
 
-from fittingroom.bench.executor import Job, Limits
+from fittingroom.bench.executor import PROGRAM, Job, Limits
 from fittingroom.bench.placement import placed
 from fittingroom.bench.ray_cluster import _Board, _fit_on_node
 from fittingroom.data.dataset import Dataset
@@ -46,7 +46,7 @@ def on_node(job: Job, store: Store, board: _Board, saved: bytes, **limits: Any) 
     """The task as Ray calls it, in this process."""
     card = (store.folder / CARD).read_text()
     limited = asdict(Limits(**limits))
-    return _fit_on_node(7, asdict(job), limited, card, saved, Handle(board))
+    return _fit_on_node(7, asdict(job), limited, PROGRAM, card, saved, Handle(board))
 
 
 def job_of(store: Store, small: Dataset, **changed: Any) -> Job:
@@ -185,7 +185,7 @@ def test_a_node_that_is_lost_costs_nothing_but_time(cluster: Any, tmp_path: Path
 
 SCRIPT = """
 import json, sys
-from fittingroom.bench.executor import Job, Limits
+from fittingroom.bench.executor import PROGRAM, Job, Limits
 from fittingroom.bench.placement import placed
 
 jobs = [Job(**fields) for fields in json.loads(sys.argv[1])]
