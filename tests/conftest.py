@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.sources import load_dataset
@@ -30,21 +31,33 @@ def small() -> Dataset:
 def compared_runs(small: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Saved runs of a real comparison: a forest, three networks, labels added from elsewhere.
 
-    Beside them a cross-validation. Not to be changed.
+    Beside them a cross-validation. Not to be changed. Processes that share the tests share it: who
+    comes first makes it.
     """
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    folder /= "compared"
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            making = tmp_path_factory.mktemp("compared")
+            _compare(small, making)
+            making.rename(folder)
+    return folder
+
+
+def _compare(small: Dataset, folder: Path) -> None:
     from fittingroom.bench.compare import compare
     from fittingroom.runs.added import add_predictions
     from fittingroom.runs.folds import fit_folds
     from fittingroom.runs.store import open_store
 
-    folder = tmp_path_factory.mktemp("compared")
     models = ["random-forest", "mlp-256-256", "swift-90", "cnn-32"]
     compare(small, models, seeds=2, runs=folder, keep_models="none")
     store = open_store(folder, small)
     np.savez(folder / "theirs.npz", labels=np.zeros(len(small.test), int))
     add_predictions(store, small, "theirs", folder / "theirs.npz")
     fit_folds(store, small, "logistic", 3)
-    return folder
 
 
 @pytest.fixture(scope="session")

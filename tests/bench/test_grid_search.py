@@ -41,6 +41,7 @@ def run(
         return started, [*search.run(name, small.location, placement, started.append)]
 
 
+@pytest.mark.slow
 def test_two_points_at_a_time_come_to_the_same(
     tmp_path: Path, store: Store, small: Dataset
 ) -> None:

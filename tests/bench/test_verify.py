@@ -311,6 +311,7 @@ def test_nothing_to_verify_is_refused(bench: Bench) -> None:
         bench.verify("clean", seeds=0)
 
 
+@pytest.mark.slow
 def test_fits_at_the_same_time_lead_to_the_same_verdict(tmp_path: Path, small: Dataset) -> None:
     found = []
     for on in ("local:1", "local:2"):
