@@ -44,6 +44,12 @@ def test_from_a_search_to_a_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     board = leaderboard(find_store("runs"))
     assert (len(board.rows), board.test_reads) == (1, 1)
 
+    # Beside the model's own settings, by the command that it told.
+    assert f"fittingroom compare --models knn --settings {recipe}" in result.stdout
+    compared = run("compare", "--models", "knn", "--settings", str(recipe), "--json")
+    labels = [row["model"] for row in json.loads(compared.stdout)["rows"]]
+    assert sorted(labels) == ["knn", board.rows[0].model]
+
 
 def test_the_range_of_learning_rates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
@@ -86,14 +92,16 @@ def test_wrong_usage_is_one_sentence(
     assert complaint in str(result.exception)
 
 
-def test_settings_of_another_model_are_refused(tmp_path: Path) -> None:
+def test_settings_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     file = tmp_path / "best.json"
     file.write_text('{"model": "cnn-32", "settings": {"epochs": 2}}')
     for arguments, complaint in (
-        (["knn", "--settings", str(file)], "has settings of cnn-32, not of knn"),
-        (["knn", "--settings", str(tmp_path)], "can't be read as settings"),
+        (["fit", "knn", "--settings", str(file)], "has settings of cnn-32, not of knn"),
+        (["fit", "knn", "--settings", str(tmp_path)], "can't be read as settings"),
+        (["compare", "--settings", str(tmp_path)], "can't be read as settings"),
+        (["compare", "--suite", "zalando", "--settings", str(file)], "leave --settings out"),
     ):
-        result = CliRunner().invoke(app, ["fit", *arguments, "--dataset", str(SMALL)])
+        result = CliRunner().invoke(app, [*arguments, "--dataset", str(SMALL)])
         assert isinstance(result.exception, FittingroomError)
         assert complaint in str(result.exception)
 

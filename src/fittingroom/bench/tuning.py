@@ -7,6 +7,7 @@ import json
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -119,8 +120,15 @@ class Tuning:
             asked += ["--set", f"{name}={text_of(value)}"]
         return shlex.join(asked)
 
+    def comparison(self, file: Path) -> str:
+        """How to compare the best settings, which `file` holds, with the model's own."""
+        asked = ["fittingroom", "compare", "--models", self.recipe()[0], "--settings", str(file)]
+        if self.dataset != "fashion-mnist":
+            asked += ["--dataset", self.dataset]
+        return shlex.join([*asked, "--seeds", "5"])
+
     def recipe_json(self) -> str:
-        """What `fit --settings` reads."""
+        """What `--settings` of `fit` and `compare` reads."""
         model, settings = self.recipe()
         told = {"schema_version": SCHEMA_VERSION, "model": model, "settings": settings}
         return json.dumps(told, indent=2, allow_nan=False) + "\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -17,11 +18,13 @@ from fittingroom.cli.options import (
     parse_duration,
     parse_formats,
     parse_size,
+    read_settings,
     typed_command,
 )
 from fittingroom.errors import UnknownNameError, UsageError
 
 if TYPE_CHECKING:
+    from fittingroom.bench.entrant import Entrant
     from fittingroom.bench.leaderboard import Leaderboard
     from fittingroom.data.dataset import Dataset
 
@@ -35,6 +38,10 @@ def command(
     ] = None,
     suite: Annotated[
         str | None, typer.Option(help="quick (the default), published, all or zalando.")
+    ] = None,
+    settings: Annotated[
+        list[Path] | None,
+        typer.Option(help="JSON of tune: its model takes part with those settings; repeatable."),
     ] = None,
     datasets: Annotated[
         list[str],
@@ -74,6 +81,8 @@ def command(
 
     loaded = _loaded(datasets)
     if suite == ZALANDO:
+        if settings:
+            raise UsageError(f"--suite {ZALANDO} has settings of its own; leave --settings out.")
         return _zalando(
             loaded,
             names,
@@ -86,10 +95,11 @@ def command(
             memory_limit=memory,
             on=on,
         )
+    entrants = _entrants(names, settings or [])
     boards = [
         _compare(
             data,
-            names,
+            entrants,
             seeds=seeds,
             full=full,
             runs=runs,
@@ -125,6 +135,16 @@ def _names(models: str | None, suite: str | None) -> tuple[str, ...]:
     return names_of(named if named is not None else suite or "quick")
 
 
+def _entrants(names: tuple[str, ...], files: list[Path]) -> list[Entrant]:
+    """Rows of the catalogue as they are, and those with the settings of a file."""
+    from fittingroom.bench.entrant import Entrant, entrants_of
+    from fittingroom.models.catalog import row_of
+
+    found = [read_settings(file) for file in files]
+    tuned = [Entrant(name=row_of(model).name, overrides=settings) for model, settings in found]
+    return entrants_of([*names, *tuned])
+
+
 def _loaded(names: list[str]) -> list[Dataset]:
     """The data sets, each found before anything is fitted."""
     from fittingroom.data.sources import load_dataset
@@ -139,22 +159,18 @@ def _loaded(names: list[str]) -> list[Dataset]:
 
 
 def _compare(
-    dataset: Dataset, names: tuple[str, ...], *, seeds: int, **options: Any
+    dataset: Dataset, entrants: list[Entrant], *, seeds: int, **options: Any
 ) -> Leaderboard:
     """Fit and rank on one data set, and show how that goes on."""
     from fittingroom.bench.compare import compare
     from fittingroom.cli.progress import ProgressDisplay
     from fittingroom.cli.show import show_plan
-    from fittingroom.models.catalog import row_of
 
-    rows = [row_of(name) for name in names]
-    plan: dict[str, tuple[int, float | None]] = {
-        r.name: (1 if r.deterministic else seeds, r.expected_seconds()) for r in rows
-    }
+    plan = {e.label: (1 if e.deterministic else seeds, e.seconds) for e in entrants}
     show_plan(dataset, plan, options["time_limit"])
     with ProgressDisplay(plan) as progress:
         return compare(
-            dataset, names, seeds=seeds, command=typed_command(), on_progress=progress, **options
+            dataset, entrants, seeds=seeds, command=typed_command(), on_progress=progress, **options
         )
 
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -50,8 +50,7 @@ def command(
 
     with _together() as speaks:
         name = row_of(model).name  # a wrong name is told at once, before torch is imported
-        overrides = {} if file is None else read_settings(file, name)
-        overrides |= parse_settings(settings or [])
+        overrides = _of_file(file, name) | parse_settings(settings or [])
         if folds and full:
             raise UsageError("--folds fits on parts of all training images; leave --full out.")
 
@@ -74,6 +73,15 @@ def command(
         from fittingroom.cli.show import say, summary_of_run
 
         say(run.record.to_json().rstrip() if as_json else summary_of_run(run))
+
+
+def _of_file(file: Path | None, name: str) -> dict[str, Any]:
+    if file is None:
+        return {}
+    model, settings = read_settings(file)
+    if model != name:
+        raise UsageError(f"{file} has settings of {model}, not of {name}.")
+    return settings
 
 
 @contextmanager

@@ -79,19 +79,16 @@ def split_settings(settings: list[str]) -> dict[str, str]:
     return parsed
 
 
-def read_settings(path: Path, model: str) -> dict[str, Any]:
-    """The settings in a file that `tune` wrote, or one of that form, for `model`."""
+def read_settings(path: Path) -> tuple[str, dict[str, Any]]:
+    """The model and its settings in a file that `tune` wrote, or one of that form."""
     try:
         found = json.loads(path.read_text("utf8"))
-        settings = dict(found["settings"])
+        return str(found["model"]), dict(found["settings"])
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise UsageError(
             f"{path} can't be read as settings ({error!r}); it should be JSON such as "
             '{"model": "cnn-32", "settings": {"epochs": 3}}.'
         ) from error
-    if found.get("model", model) != model:
-        raise UsageError(f"{path} has settings of {found['model']}, not of {model}.")
-    return settings
 
 
 def _parse(text: str, units: dict[str, int], what: str, examples: str) -> float | None:

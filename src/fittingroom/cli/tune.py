@@ -158,8 +158,9 @@ def _show(tuning: Tuning, dataset: Dataset, runs: Path, as_json: bool) -> None:
         f"{tuning.study}.json": tuning.to_json(),
         f"{tuning.study}.html": render_tuning(tuning, store.card.title, typed_command()),
     }
+    recipe = f"{tuning.study}.best.json"
     if tuning.best is not None:
-        texts[f"{tuning.study}.best.json"] = tuning.recipe_json()
+        texts[recipe] = tuning.recipe_json()
     files = [store.write_text(name, text) for name, text in texts.items()]
     if as_json:
         say(tuning.to_json().rstrip())
@@ -169,6 +170,8 @@ def _show(tuning: Tuning, dataset: Dataset, runs: Path, as_json: bool) -> None:
             say(sentence)
         if tuning.best is not None:
             say(f"\n{tuning.command}")
+            say("\nBetter than the model's own settings, and by how much?")
+            say(tuning.comparison(short(store.folder / recipe)))
     note(f"\n{tune_words.outcomes(tuning)}")
     note("\n".join(str(short(file)) for file in files))
 

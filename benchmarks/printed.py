@@ -1,0 +1,35 @@
+"""Keep what a command of Fittingroom prints as JSON, with the machine that it ran on.
+
+    python benchmarks/printed.py benchmarks/results/side-by-side.json \\
+        compare --suite quick --dataset fashion-mnist --dataset mnist --seeds 3
+
+What the command saved already it doesn't do again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import record
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("out", type=Path)
+    parser.add_argument("command", nargs=argparse.REMAINDER, help="without `fittingroom`")
+    options = parser.parse_args()
+    done = subprocess.run(
+        [sys.executable, "-m", "fittingroom.cli.main", *options.command, "--json"],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    record.write(options.out, {"printed": json.loads(done.stdout)})
+
+
+if __name__ == "__main__":
+    main()

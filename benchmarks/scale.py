@@ -1,0 +1,165 @@
+"""The same fits elsewhere: a Ray cluster that loses a node, and one network over two processes.
+
+    python benchmarks/scale.py lost-node --out benchmarks/results/lost-node.json
+    python benchmarks/scale.py curve --out benchmarks/results/curve.json
+
+`lost-node` compares models on a cluster of two nodes with a processor each, simulated on this
+machine, removes one while both fit, and holds every prediction against that of a comparison
+without a cluster, with one thread. `curve` trains `cnn-32` in float32, in one process and in two
+by torchrun with half the images of each step, and prints the table of docs/scale.md. A quarter of
+an hour and five minutes on two cores; both go on where they stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import record
+
+from fittingroom.runs.run import Run
+from fittingroom.runs.store import find_store
+
+FITTINGROOM = [sys.executable, "-m", "fittingroom.cli.main"]
+MODELS = "logistic,knn,random-forest,mlp-256-256,cnn-32"
+SINGLE = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+def lost_node(runs: Path) -> dict[str, Any]:
+    """Compare on Ray and lose a node meanwhile; compare without; how equal both are."""
+    comparison = ["compare", "--models", MODELS, "--seeds", "3", "--format", "json"]
+    with simulated_cluster() as (cluster, nodes):
+        started = time.monotonic()
+        on_ray = subprocess.Popen(
+            [*FITTINGROOM, *comparison, "--on", "ray", "--runs", str(runs / "ray")],
+            env={**SINGLE, "RAY_ADDRESS": cluster.address},
+        )
+        removed_after, under_way = remove_while_it_fits(cluster, nodes[1], on_ray, runs / "ray")
+        if on_ray.wait() != 0:
+            raise SystemExit("the comparison on Ray failed")
+        seconds = time.monotonic() - started
+    subprocess.run(
+        [*FITTINGROOM, *comparison, "--runs", str(runs / "here")], env=SINGLE, check=True
+    )
+    pairs = zip(saved(runs / "ray"), saved(runs / "here"), strict=True)
+    rows = [equal(one, other) for one, other in pairs]
+    return {
+        "nodes": len(nodes),
+        "removed_after_runs": removed_after,
+        "fits_under_way_there": under_way,
+        "seconds_on_ray": seconds,
+        "runs": rows,
+        "all_equal": all(row["equal"] for row in rows),
+    }
+
+
+@contextmanager
+def simulated_cluster() -> Iterator[tuple[Any, list[Any]]]:
+    """A head that fits nothing and two nodes with a processor each."""
+    os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "OMP_NUM_THREADS": "1"}
+    from ray.cluster_utils import Cluster
+
+    head = {"num_cpus": 0, "include_dashboard": False}
+    cluster = Cluster(initialize_head=True, head_node_args=head)
+    try:
+        yield cluster, [cluster.add_node(num_cpus=1) for _ in range(2)]
+    finally:
+        cluster.shutdown()
+
+
+def remove_while_it_fits(
+    cluster: Any, node: Any, comparison: subprocess.Popen[bytes], runs: Path
+) -> tuple[int, int]:
+    """Kill a node when some runs are saved and it fits; how many were saved, and were under way."""
+    while comparison.poll() is None:
+        n_saved, n_fitting = len(list(runs.glob("*/*/*/run.json"))), len(fitting_on(node))
+        if n_saved >= 4 and n_fitting:
+            cluster.remove_node(node, allow_graceful=False)
+            print(f"removed a node of two after {n_saved} runs", file=sys.stderr)
+            return n_saved, n_fitting
+        time.sleep(0.2)
+    raise SystemExit("the comparison ended before there was a node to remove")
+
+
+def fitting_on(node: Any) -> list[psutil.Process]:
+    """The child processes that fit on a node."""
+    (raylet,) = node.all_processes["raylet"]
+    below = psutil.Process(raylet.process.pid).children(recursive=True)
+    return [process for process in below if "fittingroom.bench.worker" in process.cmdline()]
+
+
+def saved(runs: Path) -> list[Run]:
+    return sorted(
+        find_store(runs).runs(), key=lambda run: (run.record.asked.model, run.record.asked.seed)
+    )
+
+
+def equal(one: Run, other: Run) -> dict[str, Any]:
+    assert one.record.asked == other.record.asked
+    assert one.test is not None
+    assert other.test is not None
+    return {
+        "model": one.record.asked.model,
+        "seed": one.record.asked.seed,
+        "test_accuracy": float(one.test.correct.mean()),
+        "equal": bool(np.array_equal(one.test.probabilities, other.test.probabilities)),
+    }
+
+
+def curve(runs: Path) -> dict[str, Any]:
+    """The history of `cnn-32` by one process and by two, epoch by epoch."""
+    fit = ["fit", "cnn-32", "--set", "batch_size=64", "--set", "precision=float32"]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
+    commands = {
+        "one": FITTINGROOM,
+        "two": [*torchrun, "--module", "fittingroom.cli.main"],
+    }
+    histories = {}
+    for name, command in commands.items():
+        subprocess.run([*command, *fit, "--runs", str(runs / name)], env=SINGLE, check=True)
+        (run,) = saved(runs / name)
+        assert run.test is not None
+        histories[name] = run
+    one, two = histories["one"], histories["two"]
+    epochs = [
+        {
+            "epoch": number,
+            "train_loss": [a.train_loss, b.train_loss],
+            "validation_loss": [a.validation_loss, b.validation_loss],
+        }
+        for number, (a, b) in enumerate(zip(one.history, two.history, strict=True), start=1)
+    ]
+    for row in epochs:
+        losses = [*row["train_loss"], *row["validation_loss"]]
+        print(f"| {row['epoch']} | {' | '.join(f'{loss:.6f}' for loss in losses)} |")
+    return {
+        "model": "cnn-32",
+        "images": one.record.trained_on,
+        "batch_size": 64,
+        "precision": "float32",
+        "epochs": epochs,
+        "test_accuracy": [float(run.test.correct.mean()) for run in (one, two) if run.test],
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("what", choices=["lost-node", "curve"])
+    parser.add_argument("--runs", type=Path, default=Path("runs-scale"))
+    parser.add_argument("--out", type=Path, required=True)
+    options = parser.parse_args()
+    found = {"lost-node": lost_node, "curve": curve}[options.what](options.runs)
+    record.write(options.out, found, [options.what, "--out", str(options.out)])
+
+
+if __name__ == "__main__":
+    main()
