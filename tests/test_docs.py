@@ -126,6 +126,32 @@ def test_the_tables_of_the_exported_models_are_those_that_were_measured() -> Non
         assert "\n".join(table) in page
 
 
+def test_the_search_that_is_told_of_is_the_one_that_was_made() -> None:
+    results = ROOT / "benchmarks" / "results"
+    page = (ROOT / "docs" / "tune.md").read_text("utf8")
+    tuning, board = (
+        json.loads((results / f"{name}.json").read_text("utf8"))["printed"]
+        for name in ("tune", "tuned")
+    )
+    found = tuning["overstatement"]
+    assert f"{found['observed']:.2%} of the images" in page
+    assert f"{found['expected']:.2%} on new ones" in page
+    for row in board["rows"]:
+        test = row["test"]
+        low, high = test["ci95"]
+        cells = (
+            f"{test['accuracy']:.4f} | {test['accuracy_sd']:.4f} | {low:.4f}–{high:.4f} "
+            f"| {test['log_loss']:.3f} |"
+        )
+        assert cells in page
+    (pair,) = board["pairs"]
+    low, high = sorted(-100 * end for end in pair["ci95"])
+    assert (
+        f"{-100 * pair['difference']:.1f} points more (95% interval {low:.1f} to {high:.1f}" in page
+    )
+    assert pair["p_holm"] < 0.000002
+
+
 def test_the_table_of_the_readme_is_the_demos() -> None:
     results = ROOT / "benchmarks" / "results"
     board = json.loads((results / "demo.json").read_text("utf8"))["leaderboard"]

@@ -120,9 +120,15 @@ class Tuning:
             asked += ["--set", f"{name}={text_of(value)}"]
         return shlex.join(asked)
 
-    def comparison(self, file: Path) -> str:
-        """How to compare the best settings, which `file` holds, with the model's own."""
-        asked = ["fittingroom", "compare", "--models", self.recipe()[0], "--settings", str(file)]
+    @property
+    def recipe_name(self) -> str:
+        """The file of the best settings."""
+        return f"{self.study}.best.json"
+
+    def comparison(self, folder: Path = Path()) -> str:
+        """How to compare the best settings, which lie in `folder`, with the model's own."""
+        file = str(folder / self.recipe_name)
+        asked = ["fittingroom", "compare", "--models", self.recipe()[0], "--settings", file]
         if self.dataset != "fashion-mnist":
             asked += ["--dataset", self.dataset]
         return shlex.join([*asked, "--seeds", "5"])

@@ -158,9 +158,8 @@ def _show(tuning: Tuning, dataset: Dataset, runs: Path, as_json: bool) -> None:
         f"{tuning.study}.json": tuning.to_json(),
         f"{tuning.study}.html": render_tuning(tuning, store.card.title, typed_command()),
     }
-    recipe = f"{tuning.study}.best.json"
     if tuning.best is not None:
-        texts[recipe] = tuning.recipe_json()
+        texts[tuning.recipe_name] = tuning.recipe_json()
     files = [store.write_text(name, text) for name, text in texts.items()]
     if as_json:
         say(tuning.to_json().rstrip())
@@ -171,7 +170,7 @@ def _show(tuning: Tuning, dataset: Dataset, runs: Path, as_json: bool) -> None:
         if tuning.best is not None:
             say(f"\n{tuning.command}")
             say("\nBetter than the model's own settings, and by how much?")
-            say(tuning.comparison(short(store.folder / recipe)))
+            say(tuning.comparison(short(store.folder)))
     note(f"\n{tune_words.outcomes(tuning)}")
     note("\n".join(str(short(file)) for file in files))
 

@@ -15,7 +15,7 @@ from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
 INK, MUTED, GRID = "#1c212b", "#666e7d", "#d9dde4"
-RIGHT, WRONG, ON_DARK = "#0072b2", "#d55e00", "#fefefe"
+RIGHT, WRONG, ON_DARK, PAPER = "#0072b2", "#d55e00", "#fefefe", "#fdfdfd"
 
 #: Classes by colour and by form, since ten colours can't be told apart by everyone. The colours
 #: (after Tol 2021, "Colour Schemes", the bright one) stand out from a dark page and from a light.
@@ -34,6 +34,7 @@ _VARIABLES = {
     RIGHT: "var(--blue)",
     WRONG: "var(--orange)",
     ON_DARK: "var(--on-blue)",
+    PAPER: "var(--paper)",
 }
 STYLE: dict[Any, Any] = {
     "axes.edgecolor": GRID,

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from fittingroom.bench.space import Choice
+from fittingroom.bench.space import Choice, Range
 from fittingroom.bench.tuning import best_so_far
 from fittingroom.models.settings import text_of
-from fittingroom.reporting.style import GRID, INK, MUTED, RIGHT, STYLE, WRONG, shortened
+from fittingroom.reporting.style import GRID, INK, MUTED, PAPER, RIGHT, STYLE, WRONG, shortened
 
 if TYPE_CHECKING:
     from fittingroom.bench.tuning import Trial, Tuning
@@ -124,7 +126,7 @@ def parallel_coordinates(tuning: Tuning) -> Figure:
             for text, y in ticks.items():
                 axes.annotate(
                     text, (x, y), (4, 0), textcoords="offset points", va="center", fontsize=8.5,
-                    color=INK,
+                    color=INK, bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 0.6},
                 )  # fmt: skip
         axes.set_xticks(range(len(names) + 1), shortened([*names, "accuracy, %"], 16), fontsize=9)
         axes.set_xlim(-0.1, len(names) + 0.45)
@@ -178,10 +180,29 @@ def _places(
         places = np.array([spread[text_of(value)] for value in values])
         return places, dict(zip(shortened(texts, 14), spread.values(), strict=True))
     low, high, numbers = float(dimension.low), float(dimension.high), np.array(values, float)
+    shown = np.array(_round_numbers(dimension))
+    labels = [f"{number:g}" for number in shown]
     if dimension.log:
-        low, high, numbers = np.log10(low), np.log10(high), np.log10(numbers)
-    shown = {
-        f"{10**x if dimension.log else x:.3g}": (x - low) / (high - low)
-        for x in np.linspace(low, high, 4)
-    }
-    return (numbers - low) / (high - low), shown
+        low, high, numbers, shown = (
+            np.log10(low),
+            np.log10(high),
+            np.log10(numbers),
+            np.log10(shown),
+        )
+    places = (shown - low) / (high - low)
+    return (numbers - low) / (high - low), dict(zip(labels, places.tolist(), strict=True))
+
+
+def _round_numbers(dimension: Range) -> list[float]:
+    """A few numbers that are easy to read, within the range."""
+    low, high = float(dimension.low), float(dimension.high)
+    if not dimension.log:
+        found = MaxNLocator(4, integer=dimension.whole).tick_values(low, high)
+        return [float(number) for number in found if low <= number <= high]
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for digits in ((1,), (1, 3), (1, 2, 5)):
+        numbers = [float(f"{digit}e{power}") for power in powers for digit in digits]
+        within = [number for number in numbers if low <= number <= high]
+        if len(within) > 2:
+            return within
+    return [low, high]
