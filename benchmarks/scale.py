@@ -6,8 +6,9 @@
 `lost-node` compares models on a cluster of two nodes with a processor each, simulated on this
 machine, removes one while both fit, and holds every prediction against that of a comparison
 without a cluster, with one thread. `curve` trains `cnn-32` in float32, in one process and in two
-by torchrun with half the images of each step, and prints the table of docs/scale.md. A quarter of
-an hour and five minutes on two cores; both go on where they stopped.
+by torchrun with half the images of each step, and prints the table of docs/scale.md; one process
+with two threads shows what another order of summation does by itself. A quarter of an hour and five
+minutes on two cores; both go on where they stopped.
 """
 
 from __future__ import annotations
@@ -116,38 +117,35 @@ def equal(one: Run, other: Run) -> dict[str, Any]:
 
 
 def curve(runs: Path) -> dict[str, Any]:
-    """The history of `cnn-32` by one process and by two, epoch by epoch."""
-    fit = ["fit", "cnn-32", "--set", "batch_size=64", "--set", "precision=float32"]
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
-    commands = {
-        "one": FITTINGROOM,
-        "two": [*torchrun, "--module", "fittingroom.cli.main"],
+    """The history of `cnn-32`, epoch by epoch: one process, one with two threads, two processes."""
+    fit = ["fit", "cnn-32", "--set", "precision=float32"]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--module"]
+    how = {
+        "one process": (FITTINGROOM, "1"),
+        "one process, two threads": (FITTINGROOM, "2"),
+        "two processes": ([*torchrun, "fittingroom.cli.main"], "1"),
     }
-    histories = {}
-    for name, command in commands.items():
-        subprocess.run([*command, *fit, "--runs", str(runs / name)], env=SINGLE, check=True)
-        (run,) = saved(runs / name)
-        assert run.test is not None
-        histories[name] = run
-    one, two = histories["one"], histories["two"]
-    epochs = [
-        {
-            "epoch": number,
-            "train_loss": [a.train_loss, b.train_loss],
-            "validation_loss": [a.validation_loss, b.validation_loss],
-        }
-        for number, (a, b) in enumerate(zip(one.history, two.history, strict=True), start=1)
-    ]
-    for row in epochs:
-        losses = [*row["train_loss"], *row["validation_loss"]]
-        print(f"| {row['epoch']} | {' | '.join(f'{loss:.6f}' for loss in losses)} |")
+    found = {}
+    for name, (command, threads) in how.items():
+        folder = runs / name.replace(", ", "-").replace(" ", "-")
+        environment = {**os.environ, "OMP_NUM_THREADS": threads}
+        subprocess.run([*command, *fit, "--runs", str(folder)], env=environment, check=True)
+        (found[name],) = saved(folder)
+    losses = {
+        name: [[epoch.train_loss, epoch.validation_loss] for epoch in run.history]
+        for name, run in found.items()
+    }
+    for number, row in enumerate(zip(*losses.values(), strict=True), start=1):
+        cells = [f"{loss:.6f}" for part in zip(*row, strict=True) for loss in part]
+        print(f"| {number} | {' | '.join(cells)} |")
     return {
         "model": "cnn-32",
-        "images": one.record.trained_on,
-        "batch_size": 64,
+        "images": found["one process"].record.trained_on,
         "precision": "float32",
-        "epochs": epochs,
-        "test_accuracy": [float(run.test.correct.mean()) for run in (one, two) if run.test],
+        "train_and_validation_loss": losses,
+        "test_accuracy": {
+            name: float(run.test.correct.mean()) for name, run in found.items() if run.test
+        },
     }
 
 

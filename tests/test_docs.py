@@ -152,6 +152,16 @@ def test_the_search_that_is_told_of_is_the_one_that_was_made() -> None:
     assert pair["p_holm"] < 0.000002
 
 
+def test_the_loss_curves_of_one_process_and_two_are_those_that_were_measured() -> None:
+    found = json.loads((ROOT / "benchmarks" / "results" / "curve.json").read_text("utf8"))
+    page = (ROOT / "docs" / "scale.md").read_text("utf8")
+    for number, row in enumerate(
+        zip(*found["train_and_validation_loss"].values(), strict=True), start=1
+    ):
+        losses = [f"{loss:.6f}" for part in zip(*row, strict=True) for loss in part]
+        assert f"| {number} | {' | '.join(losses)} |" in page
+
+
 def test_the_table_of_the_readme_is_the_demos() -> None:
     results = ROOT / "benchmarks" / "results"
     board = json.loads((results / "demo.json").read_text("utf8"))["leaderboard"]
