@@ -198,5 +198,6 @@ def _show_rate_range(
     page = render_rate_range(model, found, store.card.title, typed_command())
     file = store.write_text(f"{model}.lr-range.html", page)
     told: dict[str, Any] = {"schema_version": 1, "model": model, **found.to_dict()}
-    say(json.dumps(told) if as_json else tune_words.suggestion(model, found))
+    words = f"{tune_words.suggestion(model, found)} {tune_words.reason(found)}"
+    say(json.dumps(told) if as_json else words)
     note(str(short(file)))

@@ -56,11 +56,11 @@ def render_tuning(tuning: Tuning, title: str, command: str | None = None) -> str
 
 def render_rate_range(model: str, found: RateRange, title: str, command: str | None = None) -> str:
     """The whole page of a network's range of learning rates."""
-    sentence = tune_words.suggestion(model, found)
+    summary, reason = tune_words.suggestion(model, found), tune_words.reason(found)
     picture = draw(
         "Loss while the learning rate rises",
         tune_figures.loss_by_rate(found),
-        sentence,
+        f"{summary} {reason}",
         "Training loss of each step's batch and its moving average; the rate rises by the same "
         "factor from step to step. Too low a rate changes nothing, too high a one breaks the "
         "training; what serves lies between, left of the lowest point.",
@@ -69,7 +69,8 @@ def render_rate_range(model: str, found: RateRange, title: str, command: str | N
         "rate_range.html",
         model=model,
         title=title,
-        summary=sentence,
+        summary=summary,
+        reason=reason,
         picture=picture,
         command=command,
     )

@@ -69,11 +69,15 @@ def outcomes(tuning: Tuning) -> str:
 
 
 def suggestion(model: str, found: RateRange) -> str:
-    """The learning rate to try, and by what rule."""
+    """The learning rate to try."""
+    return f"Try a learning rate of {found.suggested:g} for {model}."
+
+
+def reason(found: RateRange) -> str:
+    """By what rule the learning rate is suggested."""
     return (
-        f"Try a learning rate of {found.suggested:g} for {model}: {RULE} ({found.lowest:.2g}). "
-        f"The rate rose from {LOW:g} to {found.rates[-1]:.2g} in {len(found.rates)} of {STEPS} "
-        "steps."
+        f"That is {RULE} ({found.lowest:.2g}). The rate rose from {LOW:g} to "
+        f"{found.rates[-1]:.2g} in {len(found.rates)} of {STEPS} steps."
     )
 
 
