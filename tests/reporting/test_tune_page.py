@@ -47,5 +47,5 @@ def test_the_page_of_learning_rates() -> None:
     losses = np.concatenate([np.linspace(2.3, 0.5, 40), np.linspace(0.6, 4, 10)])
     html = render_rate_range("cnn-32", RateRange(rates, losses, losses), "Fashion-MNIST")
     text = text_of(html)
-    assert "Try a learning rate of 0.0095 for cnn-32: a tenth of the rate" in text
+    assert "Try a learning rate of 0.0095 for cnn-32. That is a tenth of the rate" in text
     assert html.count("<svg ") == 1
