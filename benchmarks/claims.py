@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -56,11 +57,16 @@ def main() -> None:
                 on_progress=progress,
             )
         rows[name] = row(verification.claims[0])
-        kept = {"claims": [rows[each] for each in sorted(rows)]}
+        rows = dict(sorted(rows.items()))
+        kept = {"claims": list(rows.values())}
         record.write(options.out, kept, ["--seeds", str(options.seeds), "--out", str(options.out)])
-    print(f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}")
-    for each in sorted(rows):
-        print(f"| {' | '.join(rows[each]['cells'])} |")
+    print("\n".join(table(rows.values())))
+
+
+def table(claims: Iterable[dict[str, Any]]) -> list[str]:
+    """The lines of the table, in Markdown."""
+    lines = [COLUMNS, ["---"] * len(COLUMNS), *(claim["cells"] for claim in claims)]
+    return [f"| {' | '.join(line)} |" for line in lines]
 
 
 if __name__ == "__main__":

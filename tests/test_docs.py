@@ -126,6 +126,27 @@ def test_the_tables_of_the_exported_models_are_those_that_were_measured() -> Non
         assert "\n".join(table) in page
 
 
+def test_the_verdicts_are_those_that_were_found() -> None:
+    from claims import table
+
+    from fittingroom.bench.claim import claim_names
+
+    found = json.loads((ROOT / "benchmarks" / "results" / "claims.json").read_text("utf8"))
+    assert {claim["id"] for claim in found["claims"]} <= set(claim_names())
+    assert all(claim["complete"] for claim in found["claims"])
+    assert "\n".join(table(found["claims"])) in (ROOT / "docs" / "verify.md").read_text("utf8")
+
+
+def test_the_two_data_sets_side_by_side_are_as_measured() -> None:
+    found = json.loads((ROOT / "benchmarks" / "results" / "side-by-side.json").read_text("utf8"))
+    page = (ROOT / "docs" / "compare.md").read_text("utf8")
+    for model in found["printed"]["models"]:
+        figures = [f"{on[name]:.4f}" for on in model["on"] for name in ("accuracy", "error")]
+        difference = model["error_differences"][0]["error"]
+        line = f"| `{model['model']}` | {' | '.join(figures)} | −{-difference:.4f} "
+        assert line in page
+
+
 def test_the_search_that_is_told_of_is_the_one_that_was_made() -> None:
     results = ROOT / "benchmarks" / "results"
     page = (ROOT / "docs" / "tune.md").read_text("utf8")

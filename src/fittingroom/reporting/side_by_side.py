@@ -8,7 +8,14 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from fittingroom.reporting.page import Picture, draw, percent, render_page
-from fittingroom.reporting.style import CLASS_COLORS, CLASS_MARKERS, INK, STYLE, shortened
+from fittingroom.reporting.style import (
+    CLASS_COLORS,
+    CLASS_MARKERS,
+    INK,
+    STYLE,
+    log_ticks,
+    shortened,
+)
 from fittingroom.reporting.tables import markdown_table
 from fittingroom.reporting.words import listed
 
@@ -105,8 +112,9 @@ def errors(found: SideBySide) -> Figure:
                 axes.plot(at, y, marker, color=color, markersize=7)
             axes.plot([], [], marker, color=color, label=name)
         axes.set_xscale("log")
-        axes.xaxis.set_major_formatter("{x:g}")
-        axes.xaxis.set_minor_formatter("{x:g}")
+        ticks = log_ticks(*axes.get_xlim())
+        axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+        axes.set_xticks([], minor=True)
         axes.set_yticks(range(len(lines)), shortened([line.model for line in lines], 40))
         axes.tick_params(axis="y", labelcolor=INK)
         axes.set_ylim(len(lines) - 0.4, -0.6)

@@ -5,6 +5,7 @@ Blue and vermilion are told apart with any kind of colour vision (Okabe and Ito 
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from io import StringIO
@@ -61,6 +62,17 @@ STYLE: dict[Any, Any] = {
 def shortened(names: Sequence[str], at_most: int = 22) -> list[str]:
     """Names that leave room for a picture; the page around it has them in full."""
     return [n if len(n) <= at_most else f"{n[: at_most - 1]}…" for n in names]
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """A few round numbers for a logarithmic axis from `low` to `high`."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for digits in ((1,), (1, 3), (1, 2, 5)):
+        numbers = [float(f"{digit}e{power}") for power in powers for digit in digits]
+        within = [number for number in numbers if low <= number <= high]
+        if len(within) > 2:
+            return within
+    return [low, high]
 
 
 def inline_svg(figure: Figure, label: str) -> Markup:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,17 @@ from numpy.typing import NDArray
 from fittingroom.bench.space import Choice, Range
 from fittingroom.bench.tuning import best_so_far
 from fittingroom.models.settings import text_of
-from fittingroom.reporting.style import GRID, INK, MUTED, PAPER, RIGHT, STYLE, WRONG, shortened
+from fittingroom.reporting.style import (
+    GRID,
+    INK,
+    MUTED,
+    PAPER,
+    RIGHT,
+    STYLE,
+    WRONG,
+    log_ticks,
+    shortened,
+)
 
 if TYPE_CHECKING:
     from fittingroom.bench.tuning import Trial, Tuning
@@ -152,9 +161,8 @@ def loss_by_rate(found: RateRange) -> Figure:
                 xycoords=("data", "axes fraction"), fontsize=9, color=MUTED,
             )  # fmt: skip
         axes.set_xscale("log")
-        low, high = axes.get_xlim()
-        powers = [10.0**power for power in range(-9, 4) if low <= 10.0**power <= high]
-        axes.set_xticks(powers, [f"{power:g}" for power in powers])
+        ticks = log_ticks(*axes.get_xlim())
+        axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         axes.set_xticks([], minor=True)
         axes.set_ylim(0, 1.25 * float(found.smoothed[: max(2, len(found.rates) // 4)].max()))
         axes.set_xlabel("learning rate")
@@ -196,13 +204,7 @@ def _places(
 def _round_numbers(dimension: Range) -> list[float]:
     """A few numbers that are easy to read, within the range."""
     low, high = float(dimension.low), float(dimension.high)
-    if not dimension.log:
-        found = MaxNLocator(4, integer=dimension.whole).tick_values(low, high)
-        return [float(number) for number in found if low <= number <= high]
-    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    for digits in ((1,), (1, 3), (1, 2, 5)):
-        numbers = [float(f"{digit}e{power}") for power in powers for digit in digits]
-        within = [number for number in numbers if low <= number <= high]
-        if len(within) > 2:
-            return within
-    return [low, high]
+    if dimension.log:
+        return log_ticks(low, high)
+    found = MaxNLocator(4, integer=dimension.whole).tick_values(low, high)
+    return [float(number) for number in found if low <= number <= high]
