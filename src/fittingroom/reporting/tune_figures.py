@@ -191,12 +191,8 @@ def _places(
     shown = np.array(_round_numbers(dimension))
     labels = [f"{number:g}" for number in shown]
     if dimension.log:
-        low, high, numbers, shown = (
-            np.log10(low),
-            np.log10(high),
-            np.log10(numbers),
-            np.log10(shown),
-        )
+        low, high = np.log10(low), np.log10(high)
+        numbers, shown = np.log10(numbers), np.log10(shown)
     places = (shown - low) / (high - low)
     return (numbers - low) / (high - low), dict(zip(labels, places.tolist(), strict=True))
 
