@@ -53,6 +53,7 @@ def test_only_what_is_missing_is_fitted(tmp_path: Path, small: Dataset) -> None:
     assert [(s.model, s.seed) for s in steps if s.kind == "started"] == [("mlp-256-256", 2)]
 
 
+@pytest.mark.slow
 def test_two_at_a_time_give_what_one_after_the_other_does(
     tmp_path: Path, small: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:

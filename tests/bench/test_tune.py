@@ -102,6 +102,7 @@ def test_what_is_saved_is_not_fitted_again(tuned: tuple[Tuning, Path]) -> None:
     assert shorter.trials == tuning.trials
 
 
+@pytest.mark.slow
 def test_trials_at_the_same_time_are_those_of_one_after_the_other(tmp_path: Path) -> None:
     """A grid doesn't depend on what was found meanwhile."""
     space = parse_space({"n_neighbors": "1|3|5|7"})

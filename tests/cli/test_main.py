@@ -113,6 +113,7 @@ def test_a_file_in_the_way_of_the_runs_is_refused(run_cli: Cli, tmp_path: Path) 
     assert (tmp_path / "runs").read_text() == "in the way"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX limits")
 def test_a_disk_without_room_loses_nothing(run_cli: Cli, tmp_path: Path) -> None:
     """A limit on the size of files stands for a full disk: both fail while writing."""

@@ -46,7 +46,8 @@ def test_from_a_search_to_a_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
     # Beside the model's own settings, by the command that it told.
     assert f"fittingroom compare --models knn --settings {recipe}" in result.stdout
-    compared = run("compare", "--models", "knn", "--settings", str(recipe), "--json")
+    beside = ("--models", "knn", "--settings", str(recipe), "--format", "json", "--json")
+    compared = run("compare", *beside)
     labels = [row["model"] for row in json.loads(compared.stdout)["rows"]]
     assert sorted(labels) == ["knn", board.rows[0].model]
 
