@@ -33,6 +33,7 @@ from fittingroom.runs.store import find_store
 FITTINGROOM = [sys.executable, "-m", "fittingroom.cli.main"]
 MODELS = "logistic,knn,random-forest,mlp-256-256,cnn-32"
 SINGLE = {**os.environ, "OMP_NUM_THREADS": "1"}
+CLUSTER_ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "OMP_NUM_THREADS": "1"}
 
 
 def lost_node(runs: Path) -> dict[str, Any]:
@@ -66,7 +67,7 @@ def lost_node(runs: Path) -> dict[str, Any]:
 @contextmanager
 def simulated_cluster() -> Iterator[tuple[Any, list[Any]]]:
     """A head that fits nothing and two nodes with a processor each."""
-    os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "OMP_NUM_THREADS": "1"}
+    os.environ |= CLUSTER_ENVIRONMENT
     from ray.cluster_utils import Cluster
 
     head = {"num_cpus": 0, "include_dashboard": False}

@@ -183,6 +183,15 @@ def test_the_loss_curves_of_one_process_and_two_are_those_that_were_measured() -
         assert f"| {number} | {' | '.join(losses)} |" in page
 
 
+def test_the_lost_node_cost_nothing() -> None:
+    found = json.loads((ROOT / "benchmarks" / "results" / "lost-node.json").read_text("utf8"))
+    assert len(found["runs"]) == 11
+    assert found["fits_under_way_there"] == 1
+    assert all(run["equal"] for run in found["runs"])
+    page = (ROOT / "docs" / "scale.md").read_text("utf8")
+    assert all(f"`{run['model']}`" in page for run in found["runs"])
+
+
 def test_the_table_of_the_readme_is_the_demos() -> None:
     results = ROOT / "benchmarks" / "results"
     board = json.loads((results / "demo.json").read_text("utf8"))["leaderboard"]

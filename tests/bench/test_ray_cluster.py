@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
+from scale import CLUSTER_ENVIRONMENT, fitting_on, simulated_cluster
 
 from fittingroom.bench.executor import PROGRAM, Job, Limits
 from fittingroom.bench.placement import placed
@@ -122,24 +123,11 @@ COMPARE = [
 @pytest.fixture
 def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """A head that fits nothing and two nodes with a processor each, all on this machine."""
-    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    from ray.cluster_utils import Cluster
-
-    head = {"num_cpus": 0, "include_dashboard": False}
-    cluster = Cluster(initialize_head=True, head_node_args=head)
-    try:
-        cluster.workers = [cluster.add_node(num_cpus=1) for _ in range(2)]
+    for name, value in CLUSTER_ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)  # and undone afterwards
+    with simulated_cluster() as (cluster, nodes):
+        cluster.workers = nodes
         yield cluster
-    finally:
-        cluster.shutdown()
-
-
-def fitting_on(node: Any) -> list[psutil.Process]:
-    """The child processes that fit on a node."""
-    (raylet,) = node.all_processes["raylet"]
-    below = psutil.Process(raylet.process.pid).children(recursive=True)
-    return [process for process in below if "fittingroom.bench.worker" in process.cmdline()]
 
 
 def wait_for(condition: Any) -> None:
