@@ -17,7 +17,7 @@ from typing import Any
 
 import record
 
-from fittingroom.bench.claim import claim_names
+from fittingroom.bench.claim_file import claim_names
 from fittingroom.bench.verification import COLUMNS, Checked, cells
 from fittingroom.bench.verify import verify
 from fittingroom.cli.options import parse_duration

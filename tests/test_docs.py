@@ -129,7 +129,7 @@ def test_the_tables_of_the_exported_models_are_those_that_were_measured() -> Non
 def test_the_verdicts_are_those_that_were_found() -> None:
     from claims import table
 
-    from fittingroom.bench.claim import claim_names
+    from fittingroom.bench.claim_file import claim_names
 
     found = json.loads((ROOT / "benchmarks" / "results" / "claims.json").read_text("utf8"))
     assert {claim["id"] for claim in found["claims"]} <= set(claim_names())

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fittingroom.bench.claim import Claim, load_claims
+from fittingroom.bench.claim import Claim
+from fittingroom.bench.claim_file import load_claims
 from fittingroom.bench.evidence import Arm, Runs, Setting, arms_of, expected_seconds
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.splits import validation_split

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fittingroom.bench.claim import Claim, Figure, load_claims
+from fittingroom.bench.claim import Claim, Figure
+from fittingroom.bench.claim_file import load_claims
 from fittingroom.bench.evidence import Arm, Evidence, Setting
 from fittingroom.bench.verdict import (
     VERDICTS,

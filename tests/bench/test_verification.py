@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 
-from fittingroom.bench.claim import load_claims
+from fittingroom.bench.claim_file import load_claims
 from fittingroom.bench.verdict import Finding, Score
 from fittingroom.bench.verification import (
     COLUMNS,

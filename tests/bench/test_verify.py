@@ -6,14 +6,15 @@ from typing import Any
 
 import pytest
 
-from fittingroom.bench.claim import load_claims
+from fittingroom.bench.claim_file import load_claims
+from fittingroom.bench.evidence import Runs
 from fittingroom.bench.progress import Progress
 from fittingroom.bench.verification import Checked
 from fittingroom.bench.verify import Plan, verify
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import UsageError
 from fittingroom.runs.run import Run
-from fittingroom.runs.store import find_store
+from fittingroom.runs.store import find_store, open_store
 
 HEAD = """
 title = "a claim"
@@ -285,12 +286,22 @@ def test_a_budget_ends_the_work_and_the_same_command_goes_on(
     small: Dataset, tmp_path: Path
 ) -> None:
     bench = Bench(tmp_path, small)
-    found = bench.verify("clean", "quoted", budget=0.001)
-    assert bench.fits() == 0
+    found = bench.verify("searched", "clean", budget=8.5)  # one fit is said to take eight
+    assert bench.fits() == 1
     assert [c.finding.verdict for c in found.values()] == ["cannot-be-checked"] * 2
-    assert "the same command goes on from here" in found["clean"].note
+    told = "goes on from here. Saved so far: as claimed 1 of 3, honest 0 of 4."
+    assert told in found["searched"].note
     assert bench.found.complete, "nothing that was started failed"
     assert bench.steps[-1].done == bench.steps[-1].total
+    assert sum(step.runs for step in bench.steps if step.kind != "started") == bench.steps[-1].total
+
+    never = bench.verify("clean", budget=1)["clean"].note
+    assert "more than the 1 s that it may take" in never
+    assert "goes on" not in never
+
+
+def test_what_is_saved_is_judged_whatever_the_limits(bench: Bench, found: Found) -> None:
+    assert bench.verify("leaked", budget=0.001, time_limit=0.001)["leaked"] == found["leaked"]
 
 
 def test_data_in_memory_reaches_the_child(small: Dataset, tmp_path: Path) -> None:
@@ -299,8 +310,9 @@ def test_data_in_memory_reaches_the_child(small: Dataset, tmp_path: Path) -> Non
     assert bench.verify("leaked")["leaked"].finding.verdict == "not-what-it-says"
 
 
-def test_the_plan_counts_shared_runs_once(small: Dataset) -> None:
-    plan = Plan.of(load_claims(["s2-cnn1"])[0], small, 5, None)
+def test_the_plan_counts_shared_runs_once(small: Dataset, tmp_path: Path) -> None:
+    runs = Runs(open_store(tmp_path, small), small)
+    plan = Plan.of(load_claims(["s2-cnn1"])[0], runs, 5, None)
     assert (plan.n_fits, plan.seconds) == (5, 550)
 
 

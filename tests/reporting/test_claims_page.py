@@ -3,7 +3,7 @@ from __future__ import annotations
 import re
 from html import unescape
 
-from fittingroom.bench.claim import load_claims
+from fittingroom.bench.claim_file import load_claims
 from fittingroom.bench.verdict import Bar, Finding, Score
 from fittingroom.bench.verification import Checked, Verification
 from fittingroom.reporting.claims_page import render_claims

@@ -15,7 +15,7 @@ from fittingroom.models.catalog import (
     ALIASES,
     BASELINES,
     MODELS,
-    make_classifier,
+    classifier_of,
     names_of,
     row_of,
 )
@@ -56,7 +56,7 @@ class Entrant:
 
     def classifier(self, dataset: Dataset, seed: int) -> BaseEstimator:
         if self.own is None:
-            return make_classifier(self.name, dataset=dataset, random_state=seed, **self.overrides)
+            return classifier_of(self.name, self.overrides, dataset=dataset, random_state=seed)
         own = clone(self.own).set_params(**dict.fromkeys(_random_states(self.own), seed))
         if isinstance(own, NetworkClassifier):
             own.set_params(

@@ -133,6 +133,12 @@ class Runs:
         finals = [(self._chosen(arm, seed), seed) for seed in arm.seeds]
         return [each for each in finals if each[0].find(self.store, self.dataset, each[1]) is None]
 
+    def saved(self, arm: Arm) -> int:
+        """How many of an arm's fits there are."""
+        finals = len(arm.seeds) * arm.refit
+        missing = self.missing(dataclasses.replace(arm, refit=False))
+        return arm.n_fits - (len(missing) + finals if missing else len(self.missing(arm)))
+
     def evidence(self, arm: Arm) -> Evidence:
         """What the runs of an arm say; none may be missing."""
         runs = tuple(self._run(self._chosen(arm, seed), seed) for seed in arm.seeds)
@@ -175,8 +181,7 @@ class Runs:
         if measure == "choose":
             held_out = run.validation
             assert held_out is not None, f"{run.folder} was fitted on the validation part"
-            half = np.isin(held_out.index, self._choose)
-            return Part(held_out.index[half], held_out.probabilities[half], held_out.labels[half])
+            return held_out.among(self._choose)
         part = run.test if measure == "test" else run.measured
         assert part is not None, f"{run.folder} holds no predictions to measure"
         return part

@@ -13,7 +13,7 @@ from fittingroom.bench.progress import OnProgress, Progress
 from fittingroom.data.sources import load_dataset
 from fittingroom.data.splits import fold_of
 from fittingroom.errors import StoreError, TrainingError, UsageError
-from fittingroom.models.catalog import make_classifier, row_of
+from fittingroom.models.catalog import classifier_of, row_of
 from fittingroom.runs.asked import asked_of_row
 from fittingroom.runs.run import Run, label
 from fittingroom.runs.store import open_store
@@ -48,7 +48,7 @@ def fit_one(
         When the fit fails; the message says why.
     """
     model = row_of(model).name
-    make_classifier(model, **overrides)  # a wrong name is refused before any data are fetched
+    classifier_of(model, overrides)  # a wrong name is refused before any data are fetched
     loaded = load_dataset(dataset)
     assert loaded.location is not None  # it was loaded from somewhere
     _, asked = asked_of_row(

@@ -14,8 +14,9 @@ class Progress:
 
     `kind`: a run `started`, an `epoch` ended (with its figures in `detail`), a run is `saved`
     (fitted now, or found), a model `failed` (reason in `detail`). `done` and `total` count runs,
-    of which `at_once` are fitted at the same time; `expected` is the catalogue's guess of the
-    seconds that this run takes. `note` is what else is to be said of a run that is saved.
+    of which `at_once` are fitted at the same time; a step that ends several says how many `runs`.
+    `expected` is the catalogue's guess of the seconds that this run takes. `note` is what else is
+    to be said of a run that is saved.
     """
 
     kind: Literal["started", "epoch", "saved", "failed"]
@@ -23,6 +24,7 @@ class Progress:
     seed: int
     done: int
     total: int
+    runs: int = 1
     at_once: int = 1
     expected: float | None = None
     detail: Mapping[str, Any] = dataclasses.field(default_factory=dict)

@@ -12,7 +12,7 @@ from fittingroom.data.dataset import Dataset
 from fittingroom.data.sources import load_dataset
 from fittingroom.data.splits import validation_split
 from fittingroom.errors import UsageError
-from fittingroom.models.catalog import make_classifier, row_of
+from fittingroom.models.catalog import classifier_of, row_of
 from fittingroom.models.network import NetworkClassifier
 from fittingroom.runs.fit import taken
 from fittingroom.runs.run import label
@@ -41,9 +41,9 @@ def network_rate_range(
     model = row_of(model).name
     if row_of(model).family != "network":
         raise UsageError(f"{model} has no learning rate; --lr-range is for networks.")
-    make_classifier(model, **overrides)  # a wrong name is refused before any data are fetched
+    classifier_of(model, overrides)  # a wrong name is refused before any data are fetched
     loaded = load_dataset(dataset)
-    classifier = make_classifier(model, dataset=loaded, random_state=seed, **overrides)
+    classifier = classifier_of(model, overrides, dataset=loaded, random_state=seed)
     assert isinstance(classifier, NetworkClassifier)
     index = validation_split(loaded.train.labels).train
     name = label(model, overrides)

@@ -30,7 +30,7 @@ from fittingroom.data.sources import load_dataset
 from fittingroom.data.splits import fold_of
 from fittingroom.errors import UnknownNameError, UsageError
 from fittingroom.evaluation.intervals import accuracy_interval
-from fittingroom.models.catalog import make_classifier, row_of
+from fittingroom.models.catalog import classifier_of, row_of
 from fittingroom.models.settings import text_of
 from fittingroom.runs.store import open_store
 
@@ -173,7 +173,7 @@ def check_space(model: str, space: Space) -> None:
             others = {n: drawing.choice(d.probes()) for n, d in space.dimensions.items()}
             settings = {**space.fixed, **(others if draw else {}), name: value}
             try:
-                make_classifier(settings.pop("model", model), **settings)
+                classifier_of(settings.pop("model", model), settings)
             except UnknownNameError:
                 raise
             except UsageError as refused:

@@ -13,7 +13,8 @@ from typing import Any
 
 from fittingroom.bench import worker
 from fittingroom.bench.cells import duration
-from fittingroom.bench.claim import Claim, load_claims
+from fittingroom.bench.claim import Claim
+from fittingroom.bench.claim_file import load_claims
 from fittingroom.bench.compare import located
 from fittingroom.bench.evidence import Arm, Runs, Setting, arms_of, expected_seconds
 from fittingroom.bench.executor import Job, Limits
@@ -72,7 +73,8 @@ def verify(
         Seconds for one fit with its predictions. A recipe that is expected to take longer is
         replaced by the smaller one that its claim names, or left out.
     budget
-        Seconds for everything. No fit is started that is expected to end later.
+        Seconds for everything. No fit is started that is expected to end later, and a recipe of
+        which one fit takes longer is treated as by `time_limit`.
     memory_limit
         Bytes resident in the fitting process and its children.
     on
@@ -99,11 +101,12 @@ def verify(
         raise UsageError("there is no claim to verify; name at least one.")
     loaded = dataset if isinstance(dataset, Dataset) else load_dataset(dataset)
     store = open_store(runs, loaded)
-    plans = [Plan.of(claim, loaded, seeds, time_limit) for claim in found]
+    reader, longest = Runs(store, loaded), fit_limit(time_limit, budget)
+    plans = [Plan.of(claim, reader, seeds, longest) for claim in found]
     limits = Limits(seconds=time_limit, memory=memory_limit)
     with located(loaded) as location, placed(on, limits, program=PROGRAM) as placement:
         work = _Work(
-            runs=Runs(store, loaded),
+            runs=reader,
             location=location,
             placement=placement,
             deadline=None if budget is None else time.monotonic() + budget,
@@ -121,6 +124,11 @@ def verify(
     )
 
 
+def fit_limit(time_limit: float | None, budget: float | None) -> float | None:
+    """Seconds that one fit may be expected to take: no more than its limit, nor than all may."""
+    return min((limit for limit in (time_limit, budget) if limit is not None), default=None)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Plan:
     """What is run for a claim; `instead` says why that is less than the claim's recipe."""
@@ -131,24 +139,25 @@ class Plan:
     verifies: bool = True
 
     @classmethod
-    def of(cls, claim: Claim, dataset: Dataset, seeds: int, limit: float | None) -> Plan:
+    def of(cls, claim: Claim, runs: Runs, seeds: int, limit: float | None) -> Plan:
+        """`limit`: a recipe that is expected to take longer isn't fitted, or a smaller one is."""
         if claim.unknown:
             return cls(claim=claim, arms=(), instead=claim.unknown)
-        expected = expected_seconds(claim)
-        if limit is None or expected <= limit:
-            return cls(claim=claim, arms=tuple(arms_of(claim, dataset, seeds)))
+        expected, arms = expected_seconds(claim), arms_of(claim, runs.dataset, seeds)
+        if limit is None or expected <= limit or not any(map(runs.missing, arms)):
+            return cls(claim=claim, arms=tuple(arms))
         why = (
             f"one fit of the recipe is expected to take about {duration(expected)}, more than the "
-            f"limit of {duration(limit)}"
+            f"{duration(limit)} that it may take"
         )
         if claim.reduced is None or claim.reduced.seconds > limit:
             return cls(claim=claim, arms=(), instead=f"Left out: {why}.")
-        arms = tuple(arms_of(claim, dataset, seeds, reduced=True))
+        smaller = tuple(arms_of(claim, runs.dataset, seeds, reduced=True))
         settings = ", ".join(f"{k} {v}" for k, v in claim.reduced.parameters.items())
         return cls(
             claim=claim,
-            arms=arms,
-            instead=f"Not verified: {why}. Run instead with {settings} and {_seeds(arms)}.",
+            arms=smaller,
+            instead=f"Not verified: {why}. Run instead with {settings} and {_seeds(smaller)}.",
             verifies=False,
         )
 
@@ -213,9 +222,11 @@ class _Work:
                 finding = judged(plan, self._runs)
                 sentences += [*finding.remarks, *of_runs(plan.arms, self._runs)]
         except _StoppedError as stopped:
-            failed, self._done = stopped.failed, end
-            self._report("failed", plan.claim.id, 0, None, reason=str(stopped))
+            failed, rest, self._done = stopped.failed, end - self._done, end
+            why = "given up, since a fit failed" if failed else str(stopped)
+            self._report("failed", plan.claim.id, 0, None, runs=rest, reason=why)
             sentences.append(f"Not finished: {str(stopped).rstrip('.')}.")
+            sentences.append(self._saved(plan))
         note = in_words(*sentences, *of_protocol(plan.claim))
         return Checked(claim=plan.claim, finding=finding, note=note, failed=failed)
 
@@ -224,9 +235,9 @@ class _Work:
         end = self._done + arm.n_fits
         while todo := self._runs.missing(arm):
             self._fit_all(claim, arm, todo, end)
-        if self._done < end:
+        if saved := end - self._done:
             self._done = end
-            self._report("saved", f"{claim} {arm.name}", arm.seeds[-1], arm.seconds)
+            self._report("saved", f"{claim} {arm.name}", arm.seeds[-1], arm.seconds, runs=saved)
 
     def _fit_all(self, claim: str, arm: Arm, todo: Sequence[tuple[Setting, int]], end: int) -> None:
         """Make these runs. After one that fails those under way end, and no other is begun."""
@@ -260,14 +271,27 @@ class _Work:
                 place = places[id(job)]
                 reason = f"{todo[place][0].label}, seed {job.seed}: {outcome.reason}"
                 stopped[place] = _StoppedError(reason, failed=True)
+                self._done = min(self._done + 1, end)
+                tell("failed", job, reason=outcome.reason)
         if stopped:
             raise stopped[min(stopped)]
+
+    def _saved(self, plan: Plan) -> str:
+        """How far a claim got, in words."""
+        counts = [f"{arm.name} {self._runs.saved(arm)} of {arm.n_fits}" for arm in plan.fitted]
+        return f"Saved so far: {', '.join(counts)}."
 
     def _is_late(self, arm: Arm) -> bool:
         return self._deadline is not None and self._deadline - time.monotonic() < arm.seconds
 
     def _report(
-        self, kind: Any, name: str, seed: int, expected: float | None, **detail: Any
+        self,
+        kind: Any,
+        name: str,
+        seed: int,
+        expected: float | None,
+        runs: int = 1,
+        **detail: Any,
     ) -> None:
         self._tell(
             Progress(
@@ -276,6 +300,7 @@ class _Work:
                 seed=seed,
                 done=self._done,
                 total=self._total,
+                runs=runs,
                 at_once=self._placement.at_once,
                 expected=expected,
                 detail=detail,

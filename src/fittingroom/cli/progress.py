@@ -95,7 +95,9 @@ class ProgressDisplay:
             # A model that failed gets no further runs than those under way.
             self._left[planned] = sum(other.planned == planned for other in self._running.values())
         else:
-            self._left[planned] = self._left.get(planned, 1) - 1
+            for _ in range(step.runs):  # several may be those of several entries
+                entry = running.planned if running else self._planned(step.model)
+                self._left[entry] = self._left.get(entry, 1) - 1
         if failed:
             self._console.print(
                 f"{count} {name}: {step.detail['reason']}", markup=False, soft_wrap=True

@@ -55,21 +55,23 @@ def command(
             "name claims or say --all, not both." if claims else "name a claim, or say --all."
         )
 
-    from fittingroom.bench.claim import claim_names, load_claims
+    from fittingroom.bench.claim_file import claim_names, load_claims
     from fittingroom.bench.place import Place
 
     Place.of(on)
 
     asked = load_claims(claims or claim_names())  # a wrong name is told before torch is imported
 
-    from fittingroom.bench.verify import Plan, verify
+    from fittingroom.bench.evidence import Runs
+    from fittingroom.bench.verify import Plan, fit_limit, verify
     from fittingroom.cli.progress import ProgressDisplay
     from fittingroom.cli.show import note
     from fittingroom.data.sources import load_dataset
     from fittingroom.runs.store import open_store
 
     loaded = load_dataset(dataset)
-    plans = [Plan.of(claim, loaded, seeds, limit) for claim in asked]
+    store, longest = open_store(runs, loaded), fit_limit(limit, budgeted)
+    plans = [Plan.of(claim, Runs(store, loaded), seeds, longest) for claim in asked]
     if loaded.name != "fashion-mnist":
         note(f"the claims that come with the package are of fashion-mnist, not of {loaded.name}")
     _show_plan(plans)
@@ -91,7 +93,7 @@ def command(
             command=typed_command(),
             on_progress=progress,
         )
-    _show(verification, open_store(runs, loaded), as_json)
+    _show(verification, store, as_json)
     if not verification.complete:
         raise typer.Exit(1)
 
@@ -107,7 +109,7 @@ def _show_plan(plans: list[Plan]) -> None:
 def _show(verification: Verification, store: Store, as_json: bool) -> None:
     """Write the files, print the table, say where they are."""
     from fittingroom.bench.verification import COLUMNS, NUMBERS, cells
-    from fittingroom.cli.show import note, say, short, table
+    from fittingroom.cli.show import note_files, say, table
     from fittingroom.reporting.claims_page import render_claims
 
     files = [
@@ -120,4 +122,4 @@ def _show(verification: Verification, store: Store, as_json: bool) -> None:
         say(table(COLUMNS, map(cells, verification.claims), NUMBERS))
         for checked in verification.claims:
             say(f"\n{checked.claim.id}: {checked.note}")
-    note("\n" + "\n".join(str(short(file)) for file in files))
+    note_files(files)

@@ -139,7 +139,7 @@ def rerun_interval(accuracies: Sequence[float], deterministic: bool) -> Interval
     else:
         t = float(special.stdtrit(seeds - 1, (1 + CONFIDENCE) / 2))
         half = t * max(float(values.std(ddof=1)), LEAST_SD) * sqrt(1 + 1 / seeds)
-    return Interval(mean - half, mean + half)
+    return Interval(max(mean - half, 0.0), min(mean + half, 1.0))
 
 
 def standard_error(parts: Sequence[tuple[float, float]]) -> StandardError | None:

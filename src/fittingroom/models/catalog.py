@@ -12,7 +12,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal
 
-from fittingroom.errors import UnknownNameError, UsageError
+from fittingroom.errors import FittingroomError, UnknownNameError, UsageError
 from fittingroom.models.zalando_grid import GRIDS
 
 if TYPE_CHECKING:
@@ -130,19 +130,47 @@ def make_classifier(
     Raises
     ------
     UnknownNameError : no such classifier, or it has no such parameter
+    UsageError : a parameter makes no sense
+    """
+    return classifier_of(name, parameters, dataset=dataset, random_state=random_state)
+
+
+def classifier_of(
+    name: str,
+    overrides: Mapping[str, Any],
+    *,
+    dataset: Dataset | None = None,
+    random_state: int | None = 0,
+) -> BaseEstimator:
+    """The same with the parameters in a mapping, whatever they are called.
+
+    The seed is none of them: it belongs to a run.
+
+    Raises
+    ------
+    UnknownNameError : no such classifier, or it has no such parameter
+    UsageError : a parameter makes no sense
     """
     build = row_of(name).build
     known = inspect.signature(build).parameters
     takes_any = any(p.kind is p.VAR_KEYWORD for p in known.values())  # then the builder checks
-    for parameter in parameters:
-        if not takes_any and parameter not in known:
-            raise UnknownNameError(f"parameter of {name}", parameter, known)
+    if "random_state" in overrides:
+        raise UsageError(f"random_state is no parameter of {name}; it is the seed of a run.")
+    for parameter in overrides:
+        if not (takes_any or parameter in known):
+            options = known.keys() - {"random_state"}
+            raise UnknownNameError(f"parameter of {name}", parameter, options)
     given: dict[str, Any] = {"random_state": random_state}
     if dataset is not None:
         given["image_shape"] = dataset.image_shape
         given["mirror_keeps_class"] = dataset.mirror_keeps_class
     given = {key: value for key, value in given.items() if takes_any or key in known}
-    return build(**{**given, **parameters})
+    try:
+        return build(**{**given, **overrides})
+    except FittingroomError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{name} can't be made with these parameters: {error}.") from error
 
 
 #: What any recipe leaves open.

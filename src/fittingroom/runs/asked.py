@@ -16,7 +16,7 @@ from sklearn.base import BaseEstimator
 from torch import nn
 
 from fittingroom.data.dataset import Dataset
-from fittingroom.models.catalog import make_classifier, row_of
+from fittingroom.models.catalog import classifier_of, row_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +91,7 @@ def asked_of_row(
     UnknownNameError, UsageError
         When the model or one of its parameters doesn't exist or makes no sense.
     """
-    classifier = make_classifier(model, dataset=dataset, random_state=seed, **overrides)
+    classifier = classifier_of(model, overrides, dataset=dataset, random_state=seed)
     row = row_of(model)
     if row.deterministic:
         seed = 0

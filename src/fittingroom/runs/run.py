@@ -88,9 +88,14 @@ class Part:
         right: np.ndarray = self.probabilities.argmax(axis=1) == self.labels
         return right
 
+    def among(self, positions: np.ndarray) -> Part:
+        """The images at some positions of the split."""
+        there = np.isin(self.index, positions)
+        return Part(self.index[there], self.probabilities[there], self.labels[there])
+
     def accuracy_on(self, positions: np.ndarray) -> float:
         """The share that is right among the images at some positions of the split."""
-        return float(self.correct[np.isin(self.index, positions)].mean())
+        return float(self.among(positions).correct.mean())
 
 
 @dataclass(frozen=True, eq=False)
