@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fittingroom.bench.progress import Progress
-from fittingroom.bench.zalando import FILE, planned_runs, zalando
+from fittingroom.bench.zalando import FILE, STOPPED, planned_runs, zalando
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import StoreError, TrainingError, UnknownNameError, UsageError
 from fittingroom.models.catalog import BASELINES
@@ -64,7 +64,14 @@ def test_the_file_says_what_became_of_every_point(tmp_path: Path, small: Dataset
     assert bayes["chosen"]["parameters"] == {"priors": [0.1] * 10}
     assert bayes["chosen"]["test"]["accuracy"] == found.board.rows[0].test.accuracy  # type: ignore[union-attr]
 
-    path.write_text('{"classifiers": [')
+    def interrupt(step: Progress) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        zalando(small, ["zalando-extra-tree"], runs=tmp_path, on_progress=interrupt)
+    assert json.loads(path.read_text()) == written, "what was finished stays"
+
+    (path.parent / STOPPED).write_text('{"key": [')
     with pytest.raises(StoreError, match="remove it to search again"):
         zalando(small, ["zalando-gaussian-nb"], runs=tmp_path)
 

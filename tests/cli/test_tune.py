@@ -101,6 +101,7 @@ def test_settings_that_do_not_fit_are_refused(tmp_path: Path) -> None:
         (["fit", "knn", "--settings", str(tmp_path)], "can't be read as settings"),
         (["compare", "--settings", str(tmp_path)], "can't be read as settings"),
         (["compare", "--suite", "zalando", "--settings", str(file)], "leave --settings out"),
+        (["compare", "--suite", "zalando", "--keep-models", "all"], "leave --keep-models out"),
     ):
         result = CliRunner().invoke(app, [*arguments, "--dataset", str(SMALL)])
         assert isinstance(result.exception, FittingroomError)

@@ -247,11 +247,18 @@ class GridSearch:
 
 
 def progress_of(
-    point: Point, kind: Literal["started", "saved", "failed"], done: int, total: int
+    point: Point, kind: Literal["started", "saved", "failed"], done: int, total: int, at_once: int
 ) -> Progress:
     """A step of a search as the commands show it."""
-    detail = {"reason": point.reason}
-    return Progress(kind=kind, model=point.label, seed=0, done=done, total=total, detail=detail)
+    return Progress(
+        kind=kind,
+        model=point.label,
+        seed=0,
+        done=done,
+        total=total,
+        at_once=at_once,
+        detail={"reason": point.reason},
+    )
 
 
 def _no_looser(now: float | None, then: float | None) -> bool:

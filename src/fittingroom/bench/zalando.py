@@ -12,7 +12,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from fittingroom.bench.compare import compare, located
 from fittingroom.bench.entrant import Entrant
@@ -31,6 +31,8 @@ from fittingroom.runs.store import Store, open_store
 
 SCHEMA_VERSION = 1
 FILE = "zalando.json"
+#: What became of points that left no run, so that the next search knows.
+STOPPED = "zalando-stopped.json"
 
 COLUMNS = (
     *("classifier", "points", "fitted", "not fitted", "chosen", "on choose"),
@@ -152,16 +154,17 @@ def zalando(
     dataset = dataset if isinstance(dataset, Dataset) else load_dataset(dataset)
     store = open_store(runs, dataset)
     limits = Limits(seconds=time_limit, memory=memory_limit)
-    search = GridSearch(dataset, store, GRIDS, _stopped(store), limits)
+    search = GridSearch(dataset, store, GRIDS, _read_stopped(store), limits)
     tell = on_progress or (lambda _: None)
     with located(dataset) as location, placed(on, limits) as placement:
-        done = _search(dataset, store, search, wanted, seeds, location, placement, tell)
+        done = _search(store, search, wanted, seeds, location, placement, tell)
     entrants = [
         Entrant(name=found.grid.name, overrides=found.chosen.parameters)
         for found in search.searches
         if found.chosen
     ]
     if not entrants:
+        _save(dataset, store, search, None)
         raise TrainingError(
             "no point of the grids could be fitted; perhaps the limits are too tight. "
             f"{store.folder / FILE} has the reasons."
@@ -209,7 +212,6 @@ def _cells(search: Search, row: Row | None) -> list[str]:
 
 
 def _search(
-    dataset: Dataset,
     store: Store,
     search: GridSearch,
     wanted: Sequence[str],
@@ -221,22 +223,23 @@ def _search(
     """Try the points of the wanted classifiers; how many there were."""
     done, total = 0, sum(runs for runs, _ in planned_runs(wanted, seeds).values())
 
-    def on_start(point: Point) -> None:
-        tell(progress_of(point, "started", done, total))
+    def told(point: Point, kind: Literal["started", "saved", "failed"]) -> None:
+        tell(progress_of(point, kind, done, total, placement.at_once))
 
-    _save(dataset, store, search)
     for grid in GRIDS:
         if grid.name not in wanted:
             continue
-        for point in search.run(grid.name, location, placement, on_start):
+        for point in search.run(
+            grid.name, location, placement, on_start=lambda point: told(point, "started")
+        ):
             done += 1
-            tell(progress_of(point, "saved" if point.status == "ok" else "failed", done, total))
-            _save(dataset, store, search)
+            told(point, "saved" if point.status == "ok" else "failed")
+            _write_stopped(store, search)
     return done
 
 
 def _save(
-    dataset: Dataset, store: Store, search: GridSearch, board: Leaderboard | None = None
+    dataset: Dataset, store: Store, search: GridSearch, board: Leaderboard | None
 ) -> Benchmark:
     found = Benchmark(
         dataset_name=dataset.name,
@@ -248,21 +251,32 @@ def _save(
     return found
 
 
-def _stopped(store: Store) -> dict[str, tuple[Outcome, Limits]]:
-    """What became of points that left no run, by key, as the last search wrote it."""
-    path = store.folder / FILE
+def _write_stopped(store: Store, search: GridSearch) -> None:
+    stopped = {
+        point.key: {
+            "status": point.status,
+            "reason": point.reason,
+            "limits": dataclasses.asdict(point.limits),
+        }
+        for of_grid in search.searches
+        for point in of_grid.points
+        if point.status in ("failed", "nan", "timeout", "out-of-memory")
+    }
+    store.write_text(STOPPED, json.dumps(stopped, indent=2, allow_nan=False) + "\n")
+
+
+def _read_stopped(store: Store) -> dict[str, tuple[Outcome, Limits]]:
+    path = store.folder / STOPPED
     try:
         found = json.loads(path.read_text("utf8"))
         return {
-            point["key"]: (
+            key: (
                 Outcome(status=point["status"], reason=point["reason"]),
                 Limits(**point["limits"]),
             )
-            for classifier in found["classifiers"]
-            for point in classifier["points"]
-            if point["status"] in ("failed", "nan", "timeout", "out-of-memory")
+            for key, point in found.items()
         }
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise StoreError(f"{path} can't be read ({error}); remove it to search again.") from error

@@ -83,6 +83,8 @@ def command(
     if suite == ZALANDO:
         if settings:
             raise UsageError(f"--suite {ZALANDO} has settings of its own; leave --settings out.")
+        if keep_models != "best":
+            raise UsageError(f"--suite {ZALANDO} keeps no model; leave --keep-models out.")
         return _zalando(
             loaded,
             names,
