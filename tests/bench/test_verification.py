@@ -85,3 +85,6 @@ def test_what_is_known_of_a_protocol_is_told() -> None:
     assert remark == LEAK.claim.remark
     (unknown, _) = of_protocol(load_claims(["zalando-hog-svm"])[0])
     assert unknown == "How the figure was come by isn't known."
+    pooled = of_protocol(load_claims(["s0-lr"])[0])
+    assert "Its test images are others than the official ones" in pooled[1]
+    assert "test images are others" not in " ".join(of_protocol(LEAK.claim))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Literal
@@ -182,57 +182,65 @@ def judge_best(
     """
     assert claim.figure is not None
     assert claim.search is not None
-    value_of = {
+    of_value = {
         float(value): each for value, (_, each) in zip(claim.search.values, tried, strict=True)
     }
-    wanted = nearest(list(value_of), claim.figure.value)
-    best = max(value_of, key=lambda value: float(np.mean(value_of[value].accuracies)))
-    others = {
-        value: _compared(each, value_of[wanted])
-        for value, each in value_of.items()
-        if value != wanted
-    }
-    corrected = holm([paired.p for paired in others.values()])
-    better = [
-        value
-        for (value, paired), p in zip(others.items(), corrected, strict=True)
-        if p <= ALPHA and paired.difference > 0
-    ]
+    scores = {value: score_of(each) for value, each in of_value.items()}
+    mean_of = {value: float(score.accuracy or 0.0) for value, score in scores.items()}
+    wanted = nearest(list(of_value), claim.figure.value)
+    best = max(mean_of, key=mean_of.__getitem__)
     lowest = [_lowest(run.history) for run in sweep.runs] if sweep else []
+    better = _better_than(wanted, of_value)
     verdict: Verdict = "consistent"
-    if any(paired.single_seed for paired in others.values()):
+    if better is None:
         verdict = "cannot-be-checked"
     elif better:
-        as_used = lowest and nearest(list(value_of), min(lowest)) <= wanted <= nearest(
-            list(value_of), max(lowest)
-        )
+        read = [nearest(list(of_value), rate) for rate in lowest]
+        as_used = read and min(read) <= wanted <= max(read)
         verdict = "not-what-it-says" if as_used else "too-high" if wanted > best else "too-low"
-    honest = score_of(value_of[wanted])
-    shown = dict.fromkeys([wanted, best])
     remarks = [
-        f"By validation accuracy {best:g} is the best of {len(value_of)} values "
-        f"({np.mean(value_of[best].accuracies):.4f}, and {honest.accuracy:.4f} at {wanted:g}); "
-        f"significantly better than {wanted:g} are {len(better)}."
+        f"By validation accuracy {best:g} is the best of {len(of_value)} values "
+        f"({mean_of[best]:.4f}, and {mean_of[wanted]:.4f} at {wanted:g})"
+        + (
+            f"; significantly better than {wanted:g} are {len(better)}."
+            if better is not None
+            else "."
+        )
     ]
     if lowest:
         span = sorted({f"{value:.2g}" for value in lowest}, key=float)
         remarks.append(f"As claimed, the training loss is lowest at {' or '.join(span)}.")
-    if verdict == "cannot-be-checked":
-        remarks.append(ONE_SEED)
     return Finding(
         verdict=verdict,
         as_claimed=Score(seeds=len(lowest)),
-        honest=honest,
+        honest=scores[wanted],
         bars=tuple(
             Bar(
                 label=f"{claim.search.parameter} {value:g}",
-                value=float(np.mean(value_of[value].accuracies)),
-                interval=score_of(value_of[value]).ci95,
+                value=mean_of[value],
+                interval=scores[value].ci95,
             )
-            for value in shown
+            for value in dict.fromkeys([wanted, best])
         ),
-        remarks=tuple(remarks),
+        remarks=(*remarks, *([ONE_SEED] if better is None else [])),
     )
+
+
+def _better_than(wanted: float, of_value: Mapping[float, Evidence]) -> list[float] | None:
+    """The values that are significantly better than the wanted one; None where one seed is all."""
+    others = {
+        value: _compared(each, of_value[wanted])
+        for value, each in of_value.items()
+        if value != wanted
+    }
+    if any(paired.single_seed for paired in others.values()):
+        return None
+    corrected = holm([paired.p for paired in others.values()])
+    return [
+        value
+        for (value, paired), p in zip(others.items(), corrected, strict=True)
+        if p <= ALPHA and paired.difference > 0
+    ]
 
 
 def _claimed(figure: Figure) -> Bar:

@@ -110,6 +110,11 @@ def of_protocol(claim: Claim) -> list[str]:
         sentences.append(f"The protocol that was used: {told}.")
     elif claim.kind == "accuracy" and not claim.unknown:
         sentences.append("How the figure was come by isn't known.")
+    if claim.pooled:
+        sentences.append(
+            "Its test images are others than the official ones; what that alone moves an "
+            "accuracy by is in no interval here."
+        )
     return [*sentences, *([claim.remark] if claim.remark else [])]
 
 
