@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import re
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from fittingroom.models.zalando_grid import Grid
 from fittingroom.reporting.zalando_page import (
     benchmark_markdown,
     counts,
+    headline,
     left_out,
     points_csv,
     render_benchmark,
@@ -76,10 +78,17 @@ def test_the_page_shows_every_point(found: Benchmark) -> None:
     assert "6 points: 2 fitted, 1 too slow, 3 to do." in text
     assert "C 10.0 87.50% – chosen" in text
     assert "timeout: took longer than <9> s" in text
+    assert "Still to be tried: 3 C 1.0 C 10.0 C 100.0" in text
+    assert "0.8562–0.8662" in text
     assert "Written for today: the kernel is <new>." in text
     assert "<new>" not in html
     assert "http" not in html.replace("http-equiv", "")
     assert html == render_benchmark(found)
+
+
+def test_the_heading_names_classifiers_alone(found: Benchmark) -> None:
+    assert headline(found).startswith("zalando-svc reaches 86.1%")
+    assert headline(dataclasses.replace(found, board=None)) == ""
 
 
 def test_nothing_is_left_out_silently(found: Benchmark) -> None:

@@ -48,7 +48,7 @@ NOT_FITTED = {
     "never-valid": "never valid",
     "interrupted": "to do",
 }
-NUMBERS = frozenset({"points", "fitted", "on choose", "test accuracy", "rank"})
+NUMBERS = frozenset(COLUMNS) - {"classifier", "not fitted", "chosen"}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -151,9 +151,9 @@ def show_benchmark(
     from fittingroom.bench.zalando import COLUMNS as GRID_COLUMNS
     from fittingroom.bench.zalando import FILE
     from fittingroom.bench.zalando import NUMBERS as GRID_NUMBERS
-    from fittingroom.reporting.words import summary
     from fittingroom.reporting.zalando_page import (
         benchmark_markdown,
+        headline,
         left_out,
         points_csv,
         render_benchmark,
@@ -172,7 +172,7 @@ def show_benchmark(
         say(found.to_json().rstrip())
     else:
         say(f"{table(GRID_COLUMNS, found.cells, GRID_NUMBERS)}\n")
-        say(f"Chosen on validation images alone; of what was chosen: {summary(board)}")
+        say(f"Chosen on validation images alone; of what was chosen: {headline(found)}")
         for text in [*left_out(found), *(f"Note: {text}" for text in board.notes)]:
             say(text)
     note_files(files)

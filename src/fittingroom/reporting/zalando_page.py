@@ -24,7 +24,7 @@ def render_benchmark(found: Benchmark) -> str:
         found=found,
         columns=COLUMNS,
         numbers=NUMBERS,
-        summary="" if found.board is None else summary(found.board),
+        headline=headline(found),
         counts=counts(found),
         settings=settings,
     )
@@ -50,6 +50,15 @@ def points_csv(found: Benchmark) -> str:
             for point in search.points
         ),
     )
+
+
+def headline(found: Benchmark) -> str:
+    """Which classifier is best; of each there is one row, so its name is enough. Perhaps empty."""
+    text = "" if found.board is None else summary(found.board)
+    for search in found.searches:
+        if search.chosen is not None:
+            text = text.replace(search.chosen.label, search.grid.name)
+    return text
 
 
 def counts(found: Benchmark) -> str:
