@@ -147,6 +147,23 @@ def test_the_two_data_sets_side_by_side_are_as_measured() -> None:
         assert line in page
 
 
+def test_the_points_of_the_makers_benchmark_are_as_measured() -> None:
+    found = json.loads((ROOT / "benchmarks" / "results" / "zalando.json").read_text("utf8"))
+    page = (ROOT / "docs" / "zalando.md").read_text("utf8")
+    chosen = [grid for grid in found["printed"]["classifiers"] if grid["chosen"]]
+    assert sum(grid["counts"]["ok"] for grid in chosen) == 49
+    for grid in chosen:
+        test, choose = grid["chosen"]["test"], grid["chosen"]["choose_accuracy"]
+        low, high = test["ci95"]
+        line = rf"\| `{grid['classifier']}` \| {grid['counts']['points']} \| .* "
+        line += rf"\| {choose:.4f} \| {test['accuracy']:.4f} \| {low:.4f}–{high:.4f} \|"
+        assert re.search(line, page)
+    first, *others = found["printed"]["leaderboard"]["rows"]
+    assert first["model"].startswith("zalando-random-forest")
+    assert not first["indistinguishable_from"]
+    assert len(others) == 5
+
+
 def test_the_search_that_is_told_of_is_the_one_that_was_made() -> None:
     results = ROOT / "benchmarks" / "results"
     page = (ROOT / "docs" / "tune.md").read_text("utf8")
