@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,16 @@ from fittingroom.runs.store import find_store
 from fittingroom.training.distributed import Group
 
 SMALL = Path(__file__).parents[1] / "data" / "fashion-mnist-small"
+PROGRAM = ("-m", "fittingroom.cli.main", "fit")
 SETTINGS = {"epochs": 1, "batch_size": 100, "precision": "float32"}
 
 
-def torchrun(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def torchrun(
+    folder: Path, *arguments: str, program: Sequence[str] = PROGRAM
+) -> subprocess.CompletedProcess[str]:
     launch = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
     return subprocess.run(
-        [sys.executable, *launch, "-m", "fittingroom.cli.main", "fit", *arguments],
+        [sys.executable, *launch, *program, *arguments],
         cwd=folder,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
@@ -95,6 +99,19 @@ def test_what_processes_can_not_share_is_one_sentence(tmp_path: Path) -> None:
     assert done.stderr.count("fittingroom: ") == 1
     assert "batch norm looks at a whole batch" in done.stderr
     assert 'fittingroom/cli/main.py", line' not in done.stderr  # no traceback of ours
+    assert not list(tmp_path.glob("runs/*/*/*"))
+
+
+def test_processes_that_were_asked_for_different_runs_are_refused(tmp_path: Path) -> None:
+    """Seeds alone differ here, as with a command that has the rank in it."""
+    command = 'import os, sys; sys.argv += ["--seed", os.environ["RANK"]]; '
+    command += "from fittingroom.cli.main import main; main()"
+    (tmp_path / "command.py").write_text(command)
+    program = (str(tmp_path / "command.py"), "fit")
+    done = torchrun(tmp_path, "cnn-32", *settings(), "--dataset", str(SMALL), program=program)
+    assert done.returncode != 0
+    assert done.stderr.count("fittingroom: ") == 1
+    assert "the processes were asked for different runs" in done.stderr
     assert not list(tmp_path.glob("runs/*/*/*"))
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from fittingroom.bench.progress import OnProgress, Progress
 from fittingroom.data.dataset import Dataset
+from fittingroom.errors import UsageError
 from fittingroom.runs.asked import Asked
 from fittingroom.runs.fit import fit_catalogue_model
 from fittingroom.runs.parcel import pack, unpack
@@ -41,10 +42,17 @@ def fit_together(
 
     Raises
     ------
+    UsageError
+        When the processes were asked for different runs.
     UsageError, TrainingError, StoreError
         As `fit_catalogue_model`; see `training.distributed.joined`.
     """
     group = current()
+    if not group.same(asked.folder_name.encode()):
+        raise UsageError(
+            "the processes were asked for different runs; give each the same command, with the "
+            "same model, settings, seed and data."
+        )
     tell = on_progress if group.first else _silent
     with TemporaryDirectory(prefix="fittingroom-") as folder:
         if not group.first:

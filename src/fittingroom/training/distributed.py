@@ -89,6 +89,12 @@ class Group:
         distributed.broadcast(torch.frombuffer(buffer, dtype=torch.uint8), 0)
         return bytes(buffer)
 
+    def same(self, content: bytes) -> bool:
+        """Whether all processes have the same content; all are told so, or all that it isn't."""
+        others = torch.tensor([float(self.sent(content) != content)])
+        distributed.all_reduce(others)
+        return not others.item()
+
     def seed_epoch(self, seed: int, epoch: int) -> None:
         """Other random numbers in every process for the dropout of an epoch; alone, nothing."""
         if self.size > 1:
