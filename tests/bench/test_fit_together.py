@@ -16,6 +16,7 @@ from fittingroom.bench import fit_one as fit_one_file
 from fittingroom.bench.fit_one import fit_one
 from fittingroom.errors import UsageError
 from fittingroom.runs.store import find_store
+from fittingroom.training.checkpoint import Checkpoint
 from fittingroom.training.distributed import Group
 
 SMALL = Path(__file__).parents[1] / "data" / "fashion-mnist-small"
@@ -91,6 +92,43 @@ def test_on_all_images_the_twin_is_fitted_together_too_or_taken(tmp_path: Path) 
     again = torchrun(tmp_path, "cnn-32", *full)
     assert again.returncode == 0, again.stderr
     assert "already saved" in again.stderr
+
+
+STOPPING = """
+import os
+from fittingroom.cli.main import main
+from fittingroom.runs import fit
+from fittingroom.training.checkpoint import Checkpoint
+
+class Stopping(Checkpoint):
+    def __init__(self, path):
+        super().__init__(path, interval=0)
+
+    def write(self, state):
+        super().write(state)
+        os._exit(1)
+
+fit.Checkpoint = Stopping
+main()
+"""
+
+
+@pytest.mark.slow
+def test_a_training_that_was_killed_goes_on_in_all_processes(tmp_path: Path) -> None:
+    """The others are given the first one's checkpoint; one that isn't would end all."""
+    (tmp_path / "stopping.py").write_text(STOPPING)
+    asked = ("cnn-32", *settings(), "--set", "epochs=2", "--dataset", str(SMALL))
+    stopped = torchrun(tmp_path, *asked, program=(str(tmp_path / "stopping.py"), "fit"))
+    assert stopped.returncode != 0
+    (checkpoint,) = tmp_path.glob("runs/*/*/.checkpoint-*")
+    state = Checkpoint(checkpoint).read()
+    assert state is not None
+    done = torchrun(tmp_path, *asked)
+    assert done.returncode == 0, done.stderr
+    (run,) = find_store(tmp_path / "runs").runs()
+    assert len(run.history) == 2
+    assert [vars(run.history[0])] == state.facts["history"]  # its seconds are those of then
+    assert not checkpoint.exists()
 
 
 def test_what_processes_can_not_share_is_one_sentence(tmp_path: Path) -> None:

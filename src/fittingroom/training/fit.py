@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -123,10 +124,11 @@ class Fit:
         if state and state.facts.get("identity") == json.loads(json.dumps(self._identity)):
             self._restore(state)
         (begun,) = self.group.agreed([len(self.history)])
+        path = self.group.sent(os.fsencode(checkpoint.path))  # others have copies for the moment
         if begun != len(self.history):
             raise TrainingError(
                 f"process {self.group.rank} can't go on from epoch {begun:.0f} as the first one "
-                f"does; remove {checkpoint.path} to begin again."
+                f"does; remove the first one's {os.fsdecode(path)} to begin again."
             )
 
     def save(self, checkpoint: Checkpoint, seconds: float) -> None:
@@ -147,7 +149,7 @@ class Fit:
             "seed": self.seed,
             "mirror_keeps_class": self.mirror_keeps_class,
             "precision": self.precision,
-            "device": str(self.device),
+            "device": self.device.type,  # each process has another GPU
             "threads": torch.get_num_threads(),
             "torch": torch.__version__,
         }

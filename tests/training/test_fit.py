@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import torch
+
+from fittingroom.data.dataset import Dataset
+from fittingroom.errors import TrainingError
+from fittingroom.nets.mlp import MLP
+from fittingroom.training.checkpoint import Checkpoint
+from fittingroom.training.distributed import Group
+from fittingroom.training.fit import Epoch, Fit
+from fittingroom.training.recipe import Recipe
+
+
+def begun(small: Dataset, device: str = "cpu") -> Fit:
+    torch.manual_seed(5)
+    images = torch.from_numpy(small.train.images[:50].copy())
+    labels = torch.from_numpy(small.train.labels[:50].copy()).long()
+    recipe = Recipe(precision="float32")
+    return Fit(MLP(hidden=(16,)), images, labels, recipe, torch.device(device), 3, True)
+
+
+def stopped(fit: Fit, checkpoint: Checkpoint) -> None:
+    """Leave a state after an epoch."""
+    fit.resume(checkpoint)
+    fit.note(
+        Epoch(
+            epoch=1,
+            learning_rate=0.1,
+            train_loss=1.0,
+            train_accuracy=0.5,
+            validation_loss=None,
+            validation_accuracy=None,
+            seconds=2.0,
+        )
+    )
+    fit.save(checkpoint, seconds=2.0)
+
+
+def test_a_training_goes_on_with_another_gpu_but_not_elsewhere(
+    small: Dataset, tmp_path: Path
+) -> None:
+    """Each of several processes has another GPU and is given the state of the first one's."""
+    checkpoint = Checkpoint(tmp_path / "state.safetensors")
+    stopped(begun(small, "meta:0"), checkpoint)  # stands for a GPU, which not every machine has
+    for device, epochs in (("meta:1", 1), ("meta", 1), ("cpu", 0)):
+        fit = begun(small, device)
+        fit.resume(checkpoint)
+        assert len(fit.history) == epochs
+
+
+class Second(Group):
+    """The second of two processes, the first of which goes on from epoch 7."""
+
+    def agreed(self, figures: Sequence[float]) -> list[float]:
+        return [7.0]
+
+    def sent(self, content: bytes) -> bytes:
+        return b"/first/state.safetensors"
+
+
+def test_where_processes_go_on_from_different_epochs_the_first_ones_file_is_named(
+    small: Dataset, tmp_path: Path
+) -> None:
+    fit = begun(small)
+    fit.group = Second(1, 2)
+    with pytest.raises(TrainingError, match=r"epoch 7 .* remove the first one's /first/state"):
+        fit.resume(Checkpoint(tmp_path / "none"))
