@@ -38,3 +38,18 @@ def test_a_fit_that_fails_is_one_sentence(run_cli: Cli) -> None:
     assert "was not fitted" in result.stderr
     assert "epoch" in result.stderr.splitlines()[-1]
     assert "Traceback" not in result.stderr
+
+
+def test_a_number_of_processes_alone_is_not_torchruns(run_cli: Cli) -> None:
+    """Some clusters set it for every job."""
+    result = run_cli("fit", "knn", "--dataset", str(SMALL), env={"WORLD_SIZE": "2"})
+    assert result.returncode == 0, result.stderr
+
+
+def test_what_torchrun_would_not_set_is_one_sentence(run_cli: Cli) -> None:
+    told = {"RANK": "0", "WORLD_SIZE": "abc", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "9"}
+    result = run_cli("fit", "cnn-32", "--dataset", str(SMALL), env=told)
+    assert result.returncode == 2
+    assert "fittingroom: the variables that torchrun sets make no sense" in result.stderr
+    assert "'abc'" in result.stderr
+    assert "Traceback" not in result.stderr

@@ -21,6 +21,9 @@ from fittingroom.cli.options import (
 )
 from fittingroom.errors import UsageError
 
+#: What torchrun sets; some of it is set for other reasons on some clusters.
+TORCHRUN = {"RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"}
+
 
 def command(
     model: Annotated[str, typer.Argument(help="A name that `fittingroom models` lists.")],
@@ -90,7 +93,7 @@ def _together() -> Iterator[bool]:
 
     What ends all of them is told by the one that it happened to.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    if TORCHRUN - os.environ.keys() or os.environ["WORLD_SIZE"] == "1":
         yield True
         return
     from fittingroom.training.distributed import PeerError, joined

@@ -122,13 +122,20 @@ def joined() -> Iterator[Group]:
 
     Raises
     ------
+    UsageError : torchrun didn't start this process
     PeerError : another process failed before
     TrainingError : another process is gone without a word
     """
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
-    store, rank, size = next(rendezvous("env://"))
+    try:
+        store, rank, size = next(rendezvous("env://"))
+        local_rank = int(os.environ.get("LOCAL_RANK", "0"))
+    except ValueError as error:
+        raise UsageError(
+            f"the variables that torchrun sets make no sense ({error}); start this by torchrun."
+        ) from error
     distributed.init_process_group(backend, store=store, rank=rank, world_size=size)
-    token = _CURRENT.set(Group(rank, size, int(os.environ.get("LOCAL_RANK", "0"))))
+    token = _CURRENT.set(Group(rank, size, local_rank))
     try:
         yield _CURRENT.get()
         distributed.destroy_process_group()
