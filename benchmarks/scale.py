@@ -65,12 +65,12 @@ def lost_node(runs: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def simulated_cluster() -> Iterator[tuple[Any, list[Any]]]:
-    """A head that fits nothing and two nodes with a processor each."""
+def simulated_cluster(**options: Any) -> Iterator[tuple[Any, list[Any]]]:
+    """A head, with options of its own, that fits nothing and two nodes with a processor each."""
     os.environ |= CLUSTER_ENVIRONMENT
     from ray.cluster_utils import Cluster
 
-    head = {"num_cpus": 0, "include_dashboard": False}
+    head = {"num_cpus": 0, "include_dashboard": False, **options}
     cluster = Cluster(initialize_head=True, head_node_args=head)
     try:
         yield cluster, [cluster.add_node(num_cpus=1) for _ in range(2)]

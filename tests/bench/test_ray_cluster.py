@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -17,9 +18,9 @@ from scale import CLUSTER_ENVIRONMENT, fitting_on, simulated_cluster
 
 from fittingroom.bench.executor import PROGRAM, Job, Limits
 from fittingroom.bench.placement import placed
-from fittingroom.bench.ray_cluster import _Board, _fit_on_node
+from fittingroom.bench.ray_cluster import RayCluster, _Board, _fit_on_node, _import_ray
 from fittingroom.data.dataset import Dataset
-from fittingroom.errors import UsageError
+from fittingroom.errors import ClusterError, UsageError
 from fittingroom.runs.fit import fit_catalogue_model
 from fittingroom.runs.parcel import pack, unpack
 from fittingroom.runs.store import CARD, Store, find_store, open_store
@@ -114,6 +115,50 @@ def test_without_ray_one_sentence_says_how_to_get_it(monkeypatch: pytest.MonkeyP
         pass
 
 
+class RayWithoutCluster:
+    """Of Ray what is asked of it here, when the cluster that it was connected to is gone."""
+
+    def __init__(self) -> None:
+        self.exceptions = _import_ray().exceptions
+
+    def is_initialized(self) -> bool:
+        return False
+
+    def cluster_resources(self) -> dict[str, float]:
+        pytest.fail("Ray would start a cluster to answer that")
+
+    def wait(self, *_: Any, **__: Any) -> Any:
+        raise ConnectionError("Client is shutting down.")
+
+    def cancel(self, *_: Any, **__: Any) -> None:
+        pytest.fail("Ray would start a cluster to end that on")
+
+
+class Fitting:
+    """The remote function; remembers what it was called with."""
+
+    def __init__(self) -> None:
+        self.calls: list[Any] = []
+
+    def remote(self, *arguments: Any) -> object:
+        self.calls.append(arguments)
+        return object()
+
+
+def unconnected(ray: Any) -> RayCluster:
+    """With a Ray that isn't one."""
+    cluster = RayCluster(Limits(), None)
+    cluster._ray, cluster._fit, cluster._board = ray, Fitting(), None
+    return cluster
+
+
+def test_a_cluster_that_goes_away_is_one_sentence(store: Store, small: Dataset) -> None:
+    cluster = unconnected(RayWithoutCluster())
+    with pytest.raises(ClusterError, match=r"went away \(ConnectionError: .*\); .* saved"):
+        list(cluster.run([job_of(store, small)], lambda job, event: None))
+    assert cluster.at_once == 1
+
+
 COMPARE = [
     *(sys.executable, "-m", "fittingroom.cli.main", "compare", "--dataset", str(SMALL)),
     *("--models", "knn,mlp-256-256,mlp-10-10", "--seeds", "3", "--format", "json", "--json"),
@@ -202,6 +247,31 @@ def test_a_job_may_be_ended_before_its_last_epoch(
     assert outcomes == {"mlp-10-10": "interrupted", "knn": "ok"}
     wait_for(lambda: not any(fitting_on(node) for node in cluster.workers))
     assert [run.record.asked.model for run in store.runs()] == ["knn"]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")
+def test_the_loss_of_a_head_is_one_sentence_and_costs_no_finished_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To a client; a node of the cluster that loses its head is ended by Ray itself."""
+    for name, value in {**CLUSTER_ENVIRONMENT, "RAY_CLIENT_RECONNECT_GRACE_PERIOD": "2"}.items():
+        monkeypatch.setenv(name, value)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    models = ("--models", "knn,cnn-32", "--on", f"ray://127.0.0.1:{port}")
+    with simulated_cluster(ray_client_server_port=port) as (cluster, _):
+        started = subprocess.Popen(
+            [*COMPARE, *models, "--runs", str(tmp_path)], stderr=subprocess.PIPE, text=True
+        )
+        wait_for(lambda: list(tmp_path.glob("*/knn/*/run.json")))
+        cluster.remove_node(cluster.head_node, allow_graceful=False)
+        _, stderr = started.communicate(timeout=240)
+    assert started.returncode == 1
+    assert "fittingroom: the Ray cluster went away" in stderr
+    assert "Traceback" not in stderr
+    assert "knn" in {run.record.asked.model for run in find_store(tmp_path).runs()}
 
 
 @pytest.mark.slow

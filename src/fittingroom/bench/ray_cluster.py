@@ -13,7 +13,8 @@ import logging
 import os
 import platform
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -50,6 +51,7 @@ class RayCluster:
     def __init__(self, limits: Limits, address: str | None, program: str = PROGRAM) -> None:
         self._limits, self._address, self._program = limits, address, program
         self._ray: Any = None
+        self._at_once = 1
 
     def __enter__(self) -> Self:
         self._ray = _import_ray()
@@ -75,32 +77,59 @@ class RayCluster:
 
     @property
     def at_once(self) -> int:
-        """The processors of all nodes, as the cluster is now; at least 1."""
-        return max(1, int(self._ray.cluster_resources().get("CPU", 1)))
+        """The processors of all nodes when the cluster last answered; at least 1."""
+        # Where it doesn't answer, of which Ray has several errors, waiting for a task tells.
+        with suppress(Exception):
+            if self._ray.is_initialized():
+                self._at_once = max(1, int(self._ray.cluster_resources().get("CPU", 1)))
+        return self._at_once
 
     def run(self, jobs: Iterable[Job], on_event: OnEvent) -> Iterator[tuple[Job, Outcome]]:
-        """Fit all jobs; give each with its outcome when it ends; see `Placement`."""
+        """Fit all jobs; give each with its outcome when it ends; see `Placement`.
+
+        Raises
+        ------
+        ClusterError
+            When the cluster goes away meanwhile.
+        """
         tasks: dict[int, _Task] = {}
-        numbered = enumerate(jobs)
         try:
-            while True:
-                while len(tasks) < self.at_once and (following := next(numbered, None)):
-                    number, job = following
-                    tasks[number] = _Task(job, self._submit(number, job))
-                    on_event(job, {"event": "started"})
-                if not tasks:
-                    return
-                references = [task.reference for task in tasks.values()]
-                over, _ = self._ray.wait(references, timeout=_POLL_SECONDS)
-                for number, event in self._heard():
-                    if number in tasks and on_event(tasks[number].job, event):
-                        tasks[number].ended = True
-                        self._ray.cancel(tasks[number].reference, force=True)
-                for number in [n for n, task in tasks.items() if task.reference in over]:
-                    task = tasks.pop(number)
-                    yield task.job, self._outcome(task)
+            yield from self._run(tasks, enumerate(jobs), on_event)
+        except (self._ray.exceptions.RayError, ConnectionError) as error:
+            raise ClusterError(
+                f"the Ray cluster went away ({one_line(error).rstrip('.')}); what was finished is "
+                "saved, and the same command goes on from there."
+            ) from error
         finally:
-            for task in tasks.values():
+            self._interrupt(tasks.values())
+
+    def _run(
+        self, tasks: dict[int, _Task], numbered: Iterator[tuple[int, Job]], on_event: OnEvent
+    ) -> Iterator[tuple[Job, Outcome]]:
+        """As `run`; what is under way is in `tasks`."""
+        while True:
+            while len(tasks) < self.at_once and (following := next(numbered, None)):
+                number, job = following
+                tasks[number] = _Task(job, self._submit(number, job))
+                on_event(job, {"event": "started"})
+            if not tasks:
+                return
+            references = [task.reference for task in tasks.values()]
+            over, _ = self._ray.wait(references, timeout=_POLL_SECONDS)
+            for number, event in self._heard():
+                if number in tasks and on_event(tasks[number].job, event):
+                    tasks[number].ended = True
+                    self._ray.cancel(tasks[number].reference, force=True)
+            for number in [n for n, task in tasks.items() if task.reference in over]:
+                task = tasks.pop(number)
+                yield task.job, self._outcome(task)
+
+    def _interrupt(self, tasks: Collection[_Task]) -> None:
+        """End tasks that are under way, as far as the cluster is still there."""
+        if not self._ray.is_initialized():  # then Ray would start a cluster to end them on
+            return
+        with suppress(self._ray.exceptions.RayError, ConnectionError):
+            for task in tasks:
                 self._ray.cancel(task.reference, force=True)
 
     def _submit(self, number: int, job: Job) -> Any:
