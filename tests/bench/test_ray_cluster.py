@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import psutil
@@ -18,7 +19,7 @@ from scale import CLUSTER_ENVIRONMENT, fitting_on, simulated_cluster
 
 from fittingroom.bench.executor import PROGRAM, Job, Limits
 from fittingroom.bench.placement import placed
-from fittingroom.bench.ray_cluster import RayCluster, _Board, _fit_on_node, _import_ray
+from fittingroom.bench.ray_cluster import RayCluster, _Board, _fit_on_node, _import_ray, _Task
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import ClusterError, UsageError
 from fittingroom.runs.fit import fit_catalogue_model
@@ -157,6 +158,19 @@ def test_a_cluster_that_goes_away_is_one_sentence(store: Store, small: Dataset) 
     with pytest.raises(ClusterError, match=r"went away \(ConnectionError: .*\); .* saved"):
         list(cluster.run([job_of(store, small)], lambda job, event: None))
     assert cluster.at_once == 1
+
+
+def test_an_error_on_a_node_is_its_reason(store: Store, small: Dataset) -> None:
+    """Not that the job was lost; what Ray says of an error begins with something else."""
+    ray = RayWithoutCluster()
+    full = OSError(28, "No space left on device")
+    told = ray.exceptions.RayTaskError("_fit_on_node", "Traceback ...", full, pid=1, ip="::1")
+    lost = ray.exceptions.WorkerCrashedError()
+    ray.get = Mock(side_effect=[told.as_instanceof_cause(), lost])
+    cluster, task = unconnected(ray), _Task(job_of(store, small), object())
+    outcome = cluster._outcome(task)
+    assert (outcome.status, outcome.reason) == ("failed", f"OSError: {full}")
+    assert (cluster._outcome(task).reason or "").startswith("lost on the cluster")
 
 
 COMPARE = [

@@ -164,6 +164,8 @@ class RayCluster:
         except self._ray.exceptions.RayError as error:
             if task.ended:
                 return ENDED
+            if isinstance(error, self._ray.exceptions.RayTaskError):  # raised in the task itself
+                return Outcome(status="failed", reason=one_line(error.cause))
             reason = f"lost on the cluster, {RETRIES + 1} times at most: {one_line(error)}"
             return Outcome(status="failed", reason=reason)
         except StoreError as error:
