@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 import os
 import socket
@@ -11,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
+from zipfile import ZipFile
 
 import numpy as np
 import psutil
@@ -171,6 +173,21 @@ def test_an_error_on_a_node_is_its_reason(store: Store, small: Dataset) -> None:
     outcome = cluster._outcome(task)
     assert (outcome.status, outcome.reason) == ("failed", f"OSError: {full}")
     assert (cluster._outcome(task).reason or "").startswith("lost on the cluster")
+
+
+def test_a_job_carries_its_twin_and_nothing_else(store: Store, small: Dataset) -> None:
+    """Not every run of that model, of which a search over folds has many."""
+    options = {"seed": 1, "keep_model": False}
+    for epochs in (1, 2):
+        overrides = {"epochs": epochs}
+        twin = fit_catalogue_model(store, small, "mlp-10-10", overrides=overrides, **options)
+    fit_catalogue_model(store, small, "mlp-10-10", overrides={"epochs": 2}, full=True, **options)
+    cluster = unconnected(RayWithoutCluster())
+    for changed in ({"full": True}, {"full": True, "folds": 3}, {}):
+        cluster._submit(7, job_of(store, small, **changed))
+    carried = [ZipFile(io.BytesIO(call[5])).namelist() for call in cluster._fit.calls]
+    assert {Path(name).parent.name for name in carried[0]} == {twin.folder.name}
+    assert carried[1:] == [[], []]
 
 
 COMPARE = [

@@ -25,8 +25,10 @@ from fittingroom.bench.placement import ENDED, OnEvent
 from fittingroom.bench.worker import one_line
 from fittingroom.data.sources import find_again
 from fittingroom.errors import ClusterError, StoreError, UsageError
+from fittingroom.runs.asked import plain
 from fittingroom.runs.parcel import pack, unpack
-from fittingroom.runs.store import CARD, find_store
+from fittingroom.runs.run import Run
+from fittingroom.runs.store import CARD, Store, find_store
 
 #: How often a fit is begun again whose worker or node was lost.
 RETRIES = 3
@@ -134,15 +136,13 @@ class RayCluster:
 
     def _submit(self, number: int, job: Job) -> Any:
         store = find_store(job.store)
-        # Of a fit on all images, its twin without the validation part may be there already.
-        saved = store.runs(job.model, job.seed) if job.full else []
         return self._fit.remote(
             number,
             asdict(job),
             asdict(self._limits),
             self._program,
             (store.folder / CARD).read_text("utf8"),
-            pack(saved, models=False),
+            pack(_twins(job, store), models=False),
             self._board,
         )
 
@@ -194,6 +194,22 @@ class _Board:
     def take(self) -> list[tuple[int, dict[str, Any]]]:
         told, self._told = self._told, []
         return told
+
+
+def _twins(job: Job, store: Store) -> list[Run]:
+    """Saved runs that a fit on all images takes its choices from: it, without the validation part.
+
+    One that read the test split serves as well as one that didn't; see `fit_catalogue_model`.
+    """
+    if not job.full or job.folds or job.protocol is not None:
+        return []
+    return [
+        run
+        for run in store.runs(job.model, job.seed)
+        if run.record.overrides == plain(job.overrides)
+        and not run.record.asked.full
+        and run.record.asked.protocol is None
+    ]
 
 
 def _fit_on_node(
