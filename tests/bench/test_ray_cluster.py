@@ -6,9 +6,10 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -197,12 +198,15 @@ COMPARE = [
 
 
 @pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
     """A head that fits nothing and two nodes with a processor each, all on this machine."""
     for name, value in CLUSTER_ENVIRONMENT.items():
         monkeypatch.setenv(name, value)  # and undone afterwards
+    monkeypatch.setenv("RAY_TMPDIR", tempfile.gettempdir())  # sockets of Ray need a short path
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     with simulated_cluster() as (cluster, nodes):
         cluster.workers = nodes
+        cluster.left_on_nodes = lambda: list(tmp_path.glob("fittingroom-*"))
         yield cluster
 
 
@@ -252,11 +256,30 @@ import json, sys
 from fittingroom.bench.executor import PROGRAM, Job, Limits
 from fittingroom.bench.placement import placed
 
+heard = set()
+
+def on_event(job, event):
+    if event.get("epoch", 0) > 1:
+        heard.add(job.seed)
+    if len(heard) == 2:
+        raise KeyboardInterrupt
+    return job.seed == 1 and event.get("epoch", 0) > 1
+
 jobs = [Job(**fields) for fields in json.loads(sys.argv[1])]
 with placed("ray", Limits()) as placement:
-    for job, outcome in placement.run(jobs, lambda job, event: event.get("epoch", 0) > 1):
-        print(json.dumps([job.model, outcome.status]))
+    for job, outcome in placement.run(jobs, on_event):
+        print(json.dumps([job.model, outcome.status]), flush=True)
 """
+
+
+def run_script(cluster: Any, *jobs: Job) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", SCRIPT, json.dumps([asdict(job) for job in jobs])],
+        env={**os.environ, "RAY_ADDRESS": cluster.address},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 @pytest.mark.slow
@@ -264,20 +287,21 @@ with placed("ray", Limits()) as placement:
 def test_a_job_may_be_ended_before_its_last_epoch(
     cluster: Any, store: Store, small: Dataset
 ) -> None:
+    """And leaves nothing on its node, be it that one is ended or that all are interrupted."""
     endless = job_of(store, small, overrides={"epochs": 1_000_000})
-    jobs = [asdict(endless), asdict(job_of(store, small, model="knn", overrides={}))]
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, json.dumps(jobs)],
-        env={**os.environ, "RAY_ADDRESS": cluster.address},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_script(cluster, endless, job_of(store, small, model="knn", overrides={}))
     assert done.returncode == 0, done.stderr
     outcomes = dict(json.loads(line) for line in done.stdout.splitlines())
     assert outcomes == {"mlp-10-10": "interrupted", "knn": "ok"}
-    wait_for(lambda: not any(fitting_on(node) for node in cluster.workers))
+    assert not any(fitting_on(node) for node in cluster.workers)
     assert [run.record.asked.model for run in store.runs()] == ["knn"]
+    assert cluster.left_on_nodes() == []
+
+    done = run_script(cluster, *(replace(endless, seed=seed) for seed in (2, 3)))
+    assert "KeyboardInterrupt" in done.stderr
+    assert done.stdout == ""
+    assert not any(fitting_on(node) for node in cluster.workers)
+    assert cluster.left_on_nodes() == []
 
 
 @pytest.mark.slow

@@ -34,6 +34,8 @@ from fittingroom.runs.store import CARD, Store, find_store
 RETRIES = 3
 #: Seconds between two looks at what was heard of the fits under way.
 _POLL_SECONDS = 0.5
+#: Seconds that interrupted tasks have to end their children and remove their folders.
+_CLEARING_SECONDS = 10.0
 
 
 class RayCluster:
@@ -119,20 +121,30 @@ class RayCluster:
             references = [task.reference for task in tasks.values()]
             over, _ = self._ray.wait(references, timeout=_POLL_SECONDS)
             for number, event in self._heard():
-                if number in tasks and on_event(tasks[number].job, event):
-                    tasks[number].ended = True
-                    self._ray.cancel(tasks[number].reference, force=True)
+                task = tasks.get(number)
+                if task and not task.ended and on_event(task.job, event):
+                    task.ended = True
+                    self._interrupt([task])
             for number in [n for n, task in tasks.items() if task.reference in over]:
                 task = tasks.pop(number)
                 yield task.job, self._outcome(task)
 
     def _interrupt(self, tasks: Collection[_Task]) -> None:
-        """End tasks that are under way, as far as the cluster is still there."""
-        if not self._ray.is_initialized():  # then Ray would start a cluster to end them on
+        """End tasks that are under way, as far as the cluster is still there.
+
+        An interrupt lets a task remove its folder; one that doesn't heed it loses its process.
+        """
+        references = [task.reference for task in tasks]
+        if not references or not self._ray.is_initialized():  # else Ray would start a cluster
             return
         with suppress(self._ray.exceptions.RayError, ConnectionError):
-            for task in tasks:
-                self._ray.cancel(task.reference, force=True)
+            for reference in references:
+                self._ray.cancel(reference)
+            _, left = self._ray.wait(
+                references, num_returns=len(references), timeout=_CLEARING_SECONDS
+            )
+            for reference in left:
+                self._ray.cancel(reference, force=True)
 
     def _submit(self, number: int, job: Job) -> Any:
         store = find_store(job.store)
