@@ -122,6 +122,24 @@ def test_an_error_is_one_sentence(store: Store, small: Dataset) -> None:
     assert "\n" not in outcome.reason
 
 
+NOISY = r"""
+import os
+os.write(1, b"loaded \xff\n7\n{}\nwithout an end")
+from fittingroom.bench.worker import main
+main()
+"""
+
+
+def test_what_a_library_prints_is_no_event(
+    store: Store, small: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "noisy.py").write_text(NOISY)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), *sys.path]))
+    with Worker(Limits(seconds=60), program="noisy") as worker:
+        outcome = worker.run(job(store, small, "mlp-10-10", epochs=1), lambda _: None)
+    assert outcome.status == "ok"
+
+
 def test_changed_data_is_noticed(store: Store, small: Dataset) -> None:
     other = Job(**{**vars(job(store, small)), "sha256": "0" * 64})
     with Worker(Limits()) as worker:

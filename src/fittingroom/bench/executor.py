@@ -168,7 +168,8 @@ class Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,
-            text=True,
+            encoding="utf8",
+            errors="replace",
             env={**environment, **os.environ, **self._threads},
         )
         assert self._process.stdout is not None
@@ -232,7 +233,12 @@ def _environment(job: Job) -> dict[str, str]:
 
 def _read(stdout: IO[str], events: queue.Queue[dict[str, Any] | None]) -> None:
     for line in stdout:
-        events.put(json.loads(line))
+        try:
+            told = json.loads(line)
+        except ValueError:
+            continue  # printed by a library before the child kept such out of its events
+        if isinstance(told, dict) and "event" in told:
+            events.put(told)
     events.put(None)
 
 

@@ -29,6 +29,7 @@ def main(fit: FitJob | None = None) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     events = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf8")
     os.dup2(2, 1)  # whatever a library prints must not look like an event
+    events.write("\n")  # nor share a line with one, if it was printed before
     jobs: queue.Queue[dict[str, Any]] = queue.Queue()
     threading.Thread(target=_listen, args=(jobs,), daemon=True).start()
     datasets: dict[str, Any] = {}
