@@ -32,12 +32,15 @@ def owner() -> dict[str, Any]:
 def is_orphan(trial: FrozenTrial) -> bool:
     """Whether the process that a running trial belongs to has ended, as far as can be told.
 
-    On this machine that is seen at once; elsewhere by its silence.
+    On this machine that is seen at once, elsewhere by its silence. Silence tells as well where the
+    number is of a process born at another time: either it has returned, or the clock was set, and
+    the times of all births with it.
     """
     of_trial = trial.user_attrs.get("owner")
     if of_trial is not None and of_trial["host"] == socket.gethostname():
         try:
-            return bool(psutil.Process(of_trial["pid"]).create_time() != of_trial["born"])
+            if psutil.Process(of_trial["pid"]).create_time() == of_trial["born"]:
+                return False
         except psutil.NoSuchProcess:
             return True
     started = (trial.datetime_start or datetime.now()).timestamp()
