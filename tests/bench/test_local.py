@@ -89,6 +89,17 @@ def test_what_is_under_way_ends_with_the_loop(store: Store, small: Dataset) -> N
     assert store.runs() == []
 
 
+def test_after_an_early_end_it_is_of_use_again(store: Store, small: Dataset) -> None:
+    endless = [job(store, small, "mlp-10-10", seed, epochs=1_000_000) for seed in (0, 1)]
+    with Local(Limits(), 2) as local:
+        with pytest.raises(KeyboardInterrupt):
+            list(local.run(endless, interrupt_after_two()))
+        ended = [job.model for job, _ in local.run([job(store, small, "knn")], nothing)]
+    assert ended == ["knn"]
+    assert [run.record.asked.model for run in store.runs()] == ["knn"]
+    assert children() == []
+
+
 def interrupt_after_two() -> Any:
     heard = set()
 

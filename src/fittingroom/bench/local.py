@@ -31,13 +31,8 @@ class Local:
     """
 
     def __init__(self, limits: Limits, at_once: int, program: str = PROGRAM) -> None:
-        self._at_once = at_once
-        threads = None if at_once == 1 else max(1, threads_here() // at_once)
-        self._events: _Events = queue.SimpleQueue()
-        self._slots = [
-            _Slot(Worker(limits, threads=threads, program=program), self._events)
-            for _ in range(at_once)
-        ]
+        self._limits, self._at_once, self._program = limits, at_once, program
+        self._begin()
 
     @property
     def at_once(self) -> int:
@@ -72,6 +67,7 @@ class Local:
         finally:
             if busy:
                 self._end()
+                self._begin()  # what the old ones still told is nothing to another run
 
     def _next(self) -> tuple[_Slot, Mapping[str, Any] | Outcome]:
         while True:
@@ -79,6 +75,14 @@ class Local:
                 return self._events.get(timeout=_POLL_SECONDS)
             except queue.Empty:  # so that Ctrl-C is heard on every system
                 continue
+
+    def _begin(self) -> None:
+        threads = None if self._at_once == 1 else max(1, threads_here() // self._at_once)
+        self._events: _Events = queue.SimpleQueue()
+        self._slots = [
+            _Slot(Worker(self._limits, threads=threads, program=self._program), self._events)
+            for _ in range(self._at_once)
+        ]
 
     def _end(self) -> None:
         for slot in self._slots:
