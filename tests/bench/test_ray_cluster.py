@@ -210,11 +210,20 @@ def cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
         yield cluster
 
 
-def wait_for(condition: Any) -> None:
+def wait_for(condition: Any) -> Any:
+    """What it gives as soon as that is true."""
     deadline = time.monotonic() + 300
-    while not condition():
+    while not (found := condition()):
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.1)
+    return found
+
+
+def is_over(process: psutil.Process) -> bool:
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 @pytest.mark.slow
@@ -229,10 +238,9 @@ def test_a_node_that_is_lost_costs_nothing_but_time(cluster: Any, tmp_path: Path
     )
     lost = cluster.workers[1]
     wait_for(lambda: len(list(tmp_path.glob("ray/*/*/*/run.json"))) >= 2)
-    wait_for(lambda: fitting_on(lost))
-    (fitting,) = fitting_on(lost)
+    (fitting,) = wait_for(lambda: fitting_on(lost))
     cluster.remove_node(lost, allow_graceful=False)
-    wait_for(lambda: not fitting.is_running() or fitting.status() == psutil.STATUS_ZOMBIE)
+    wait_for(lambda: is_over(fitting))
     stdout, stderr = started.communicate(timeout=240)
     assert started.returncode == 0, stderr
     assert stdout.startswith("{"), stdout
