@@ -26,9 +26,17 @@ def main() -> None:
         [sys.executable, "-m", "fittingroom.cli.main", *options.command, "--json"],
         stdout=subprocess.PIPE,
         text=True,
-        check=True,
+        check=False,
     )
-    record.write(options.out, {"printed": json.loads(done.stdout)})
+    try:
+        printed = json.loads(done.stdout)
+    except ValueError:
+        raise SystemExit(f"no JSON came, and exit code {done.returncode}") from None
+    # 1 is a comparison's where a model failed: its row says so, and the others' figures stand.
+    if done.returncode not in (0, 1):
+        raise SystemExit(f"exit code {done.returncode}")
+    code = {"exit_code": done.returncode} if done.returncode else {}
+    record.write(options.out, {**code, "printed": printed})
 
 
 if __name__ == "__main__":
