@@ -250,13 +250,66 @@ def test_a_node_that_is_lost_costs_nothing_but_time(cluster: Any, tmp_path: Path
         [*COMPARE, "--runs", str(tmp_path / "here")], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    on_ray, here = find_store(tmp_path / "ray").runs(), find_store(tmp_path / "here").runs()
-    assert len(on_ray) == 7
-    for one, other in zip(on_ray, here, strict=True):
+    assert_same_runs(tmp_path / "ray", tmp_path / "here", 7)
+
+
+def assert_same_runs(on_ray: Path, here: Path, n: int) -> None:
+    """To the bit."""
+    runs = find_store(on_ray).runs()
+    assert len(runs) == n
+    for one, other in zip(runs, find_store(here).runs(), strict=True):
         assert one.record.asked == other.record.asked
-        assert one.test is not None
-        assert other.test is not None
-        np.testing.assert_array_equal(one.test.probabilities, other.test.probabilities)
+        for part in ("validation", "test", "out_of_fold"):
+            found, expected = getattr(one, part), getattr(other, part)
+            assert (found is None) == (expected is None)
+            if found is not None:
+                np.testing.assert_array_equal(found.probabilities, expected.probabilities)
+
+
+CLAIM = """
+title = "neighbours that were shown the answers"
+kind = "accuracy"
+claimed = "0.999"
+says = "test accuracy"
+protocol = ["trained-on-test"]
+[source]
+repository = "somebody/something"
+revision = "0123abc"
+[recipe]
+model = "knn"
+parameters = { n_neighbors = 1 }
+preprocessing = "none"
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize(
+    ("command", "kept_in"),
+    [
+        (("verify", "leak.toml", "--seeds", "1"), "."),
+        (("tune", "knn", "--space", "space.toml", "--sampler", "grid", "--folds", "2"), "tune"),
+    ],
+)
+def test_claims_and_searches_come_to_the_same_on_a_cluster(
+    cluster: Any, tmp_path: Path, command: tuple[str, ...], kept_in: str
+) -> None:
+    (tmp_path / "leak.toml").write_text(CLAIM)
+    (tmp_path / "space.toml").write_text("n_neighbors = [1, 5]\n")
+    for folder, on in (("ray", "ray"), ("here", "local:1")):
+        done = subprocess.run(
+            [
+                *(sys.executable, "-m", "fittingroom.cli.main", *command),
+                *("--dataset", str(SMALL), "--runs", folder, "--on", on),
+            ],
+            cwd=tmp_path,
+            env={**os.environ, "RAY_ADDRESS": cluster.address},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+    assert_same_runs(tmp_path / "ray" / kept_in, tmp_path / "here" / kept_in, 2)
 
 
 SCRIPT = """
