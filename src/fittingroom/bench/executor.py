@@ -107,7 +107,11 @@ class Worker:
         self.stop()
 
     def run(self, job: Job, on_epoch: Callable[[dict[str, Any]], None]) -> Outcome:
-        """Fit one job; `on_epoch` gets each epoch's event. Returns how it ended, never raises."""
+        """Fit one job; `on_epoch` gets each epoch's event. Returns how it ended.
+
+        Whatever becomes of the fit raises nothing; what `on_epoch` raises, or the start of a child,
+        is raised.
+        """
         try:
             self._send(job)
             for event in self._until_done():
