@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,22 @@ def test_what_is_under_way_ends_with_the_loop(store: Store, small: Dataset) -> N
         list(local.run(endless, interrupt_after_two()))
     assert children() == []
     assert store.runs() == []
+
+
+def test_of_a_job_that_was_ended_nothing_more_is_heard(store: Store, small: Dataset) -> None:
+    """Else a trial would be said to be broken off after an epoch that it went on to meanwhile."""
+    heard: list[int] = []
+
+    def on_event(job: Job, event: Mapping[str, Any]) -> bool:
+        if event["event"] == "epoch":
+            time.sleep(0.5)  # in which the job goes on
+            heard.append(event["epoch"])
+        return bool(heard)
+
+    endless = job(store, small, "mlp-10-10", epochs=1_000_000)
+    with Local(Limits(), 2) as local:
+        assert [outcome for _, outcome in local.run([endless], on_event)] == [ENDED]
+    assert heard == [1]
 
 
 def test_after_an_early_end_it_is_of_use_again(store: Store, small: Dataset) -> None:

@@ -58,7 +58,7 @@ class Local:
                     return
                 slot, event = self._next()
                 if not isinstance(event, Outcome):
-                    if on_event(slot.job, event):
+                    if not slot.was_ended and on_event(slot.job, event):
                         slot.end_job()
                     continue
                 busy.remove(slot)

@@ -21,7 +21,7 @@ from fittingroom.bench.executor import PROGRAM, Job, Limits, Outcome
 from fittingroom.bench.place import Place
 
 #: Gets a job's events: `{"event": "started"}`, then one for each epoch. Where it returns True for
-#: an epoch the job is ended, and its outcome is `ENDED`.
+#: an epoch the job is ended, nothing more is heard of it, and its outcome is `ENDED`.
 OnEvent = Callable[[Job, Mapping[str, Any]], bool | None]
 
 #: The outcome of a job that `OnEvent` ended.
