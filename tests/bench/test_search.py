@@ -156,6 +156,65 @@ def test_what_is_broken_off_is_put_back(tmp_path: Path) -> None:
     assert [row.value for row in search.rows()] == [0.5]
 
 
+def test_an_orphan_that_two_meet_at_once_is_fitted_by_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = opened(tmp_path), opened(tmp_path)
+    orphan = other.ask(2)
+    assert orphan is not None
+    orphan.trial.set_user_attr("owner", {**owner.owner(), "born": 0.0})
+    end, theirs = one._storage.set_trial_state_values, []
+
+    def ends_late(*arguments: Any, **options: Any) -> bool:
+        """Before one has ended the orphan's attempt, the other put it back and took it."""
+        if not theirs:
+            theirs.append(None)
+            theirs[0] = other.ask(2)
+        return end(*arguments, **options)
+
+    monkeypatch.setattr(one._storage, "set_trial_state_values", ends_late)
+    ours = one.ask(2)
+    assert [claim and claim.number for claim in (ours, *theirs)] == [1, 0]
+    assert dict(theirs[0].settings) == dict(orphan.settings)
+    one.finish(ours, 0.4)  # type: ignore[arg-type]
+    other.finish(theirs[0], 0.5)
+    assert one.ask(2) is None
+    assert [row.value for row in one.rows()] == [0.5, 0.4]
+
+
+@pytest.mark.parametrize("how", ["finish", "prune", "fail"])
+def test_what_was_put_back_twice_and_has_ended_is_not_given_out_again(
+    tmp_path: Path, how: str
+) -> None:
+    """As a kill between putting back and ending the attempt leaves it."""
+    search = opened(tmp_path)
+    orphan = search.ask(1)
+    assert orphan is not None
+    orphan.trial.set_user_attr("owner", {**owner.owner(), "born": 0.0})
+    search.study.enqueue_trial(orphan.trial.params, user_attrs={"first": 0})
+    again = search.ask(1)
+    assert again is not None
+    ends = {
+        "finish": lambda: search.finish(again, 0.5),
+        "prune": lambda: search.prune(again, reason="bad"),
+        "fail": lambda: search.fail(again, status="nan"),
+    }
+    ends[how]()
+    before = [row.state for row in opened(tmp_path).rows()]
+    assert before == [TrialState.WAITING]  # the second one
+    assert search.ask(1) is None
+    (row,) = search.rows()
+    assert row.number == again.trial.number
+
+
+def test_a_process_taken_for_dead_reports_to_nobody(tmp_path: Path) -> None:
+    search = opened(tmp_path, prune=True)
+    claim = search.ask(1)
+    assert claim is not None
+    search.study.tell(claim.trial.number, state=TrialState.FAIL)
+    assert not search.report(claim, 1, 0.5)
+
+
 def test_silence_elsewhere_is_taken_for_death(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

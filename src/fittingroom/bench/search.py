@@ -96,10 +96,11 @@ class Search:
                 return None
             trial = self.study.ask(self._distributions)
             is_new = "first" not in trial.user_attrs
-            if is_new and self._sampler.position >= trials:  # another process was faster
+            another_was_faster = is_new and self._sampler.position >= trials
+            if another_was_faster or self._is_second(self._frozen(trial)):
                 trial.set_user_attr("surplus", True)
                 self.study.tell(trial, state=TrialState.FAIL)
-                return None
+                return self.ask(trials)
             trial.set_user_attr("owner", owner())
             return Claim(
                 trial=trial,
@@ -115,14 +116,15 @@ class Search:
                 yield
             except BaseException:
                 with _told():
-                    self._put_back(self._frozen(claim))
+                    self._put_back(self._frozen(claim.trial))
                 raise
 
     def report(self, claim: Claim, epoch: int, accuracy: float) -> bool:
         """Note how good a trial is after an epoch; whether it should be broken off."""
-        with _told():
+        with _told(), contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):
             claim.trial.report(accuracy, epoch)
             return bool(claim.trial.should_prune())
+        return False  # taken for dead, see `_tell`: the checkpoint is another one's too by now
 
     def importance(self) -> dict[str, float] | None:
         """How much of the accuracies' variance is each parameter's: shares that sum to one.
@@ -164,9 +166,28 @@ class Search:
                 claim.trial.set_user_attr(name, fact)
             self.study.tell(claim.trial, value, state, skip_if_finished=True)
 
-    def _frozen(self, claim: Claim) -> FrozenTrial:
-        number = claim.trial.number
-        return next(t for t in self.study.get_trials(deepcopy=False) if t.number == number)
+    def _frozen(self, trial: optuna.Trial) -> FrozenTrial:
+        trials = self.study.get_trials(deepcopy=False)
+        return next(other for other in trials if other.number == trial.number)
+
+    def _is_second(self, trial: FrozenTrial) -> bool:
+        """Whether another attempt at this trial has ended for good, or is under way.
+
+        Processes that meet the same orphan at once each put it back.
+        """
+        return any(
+            other.state in (TrialState.COMPLETE, TrialState.PRUNED)
+            or "status" in other.user_attrs  # it failed, and was not put back
+            or (
+                other.state == TrialState.RUNNING
+                and other.number < trial.number  # they are given out in their order
+                and not is_orphan(other)
+            )
+            for other in self.study.get_trials(deepcopy=False)
+            if first_number(other) == first_number(trial)
+            and other.number != trial.number
+            and not is_surplus(other)
+        )
 
     def _put_back_what_the_dead_left(self) -> None:
         for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
@@ -176,14 +197,15 @@ class Search:
     def _put_back(self, trial: FrozenTrial) -> None:
         """Queue the same settings again, then end this attempt.
 
-        In this order a kill in between leaves two attempts, never none; the second finds the first
-        one's run.
+        In this order a kill in between leaves two attempts, never none; whoever is given the
+        second drops it, see `_is_second`.
         """
         if trial.state in _FINISHED:
             return
         suggested = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
         self.study.enqueue_trial(suggested, user_attrs={"first": first_number(trial)})
-        self.study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
+        with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):  # another was faster
+            self.study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
 
 
 @dataclass(frozen=True, kw_only=True)
