@@ -11,8 +11,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
 from optuna.trial import TrialState
+from sqlalchemy.exc import IntegrityError, ProgrammingError
 
 from fittingroom.bench import owner
 from fittingroom.bench.search import Search, open_search
@@ -137,6 +139,24 @@ def test_postgresql_is_shared_too() -> None:
     with closing(open_search(url, "s", SPACE, sampler="tpe", seed=0)) as search:
         assert len(tried(search, 13)) == 13
         assert "12" in [str(row.user_attrs.get("first")) for row in search.rows()]
+
+
+def test_a_database_whose_tables_another_process_makes_is_opened_a_little_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make, attempts = optuna.storages.RDBStorage.__init__, []
+
+    def too_early(*arguments: Any, **options: Any) -> None:
+        attempts.append(arguments)
+        if len(attempts) <= 2:
+            kind = (IntegrityError, ProgrammingError)[len(attempts) - 1]
+            raise kind("CREATE TABLE studies", None, Exception("it is there"))
+        make(*arguments, **options)
+
+    monkeypatch.setattr(optuna.storages.RDBStorage, "__init__", too_early)
+    monkeypatch.setattr("fittingroom.bench.search.PAUSES", (0.0, 0.0))
+    assert opened(tmp_path).ask(1) is not None
+    assert len(attempts) == 3
 
 
 def test_what_is_broken_off_is_put_back(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ what it would have done undisturbed.
 from __future__ import annotations
 
 import contextlib
+import time
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -28,7 +29,7 @@ from optuna.distributions import (
 )
 from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, ProgrammingError, SQLAlchemyError
 
 from fittingroom.bench.owner import DATABASE_ERRORS, is_orphan, owner, signs_of_life
 from fittingroom.bench.sampler import Seeded, first_number, is_surplus, seeded
@@ -39,6 +40,8 @@ from fittingroom.errors import StoreError, UsageError
 ENOUGH = 10
 #: Seconds that a process waits for another one to have written to a SQLite file.
 PATIENCE = 60
+#: Seconds between attempts at a database whose tables other processes are making just now.
+PAUSES = (0.1, 0.3, 1.0, 3.0)
 
 _FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
@@ -276,6 +279,11 @@ def _storage(url: str) -> optuna.storages.RDBStorage:
         options["connect_args"] = {"timeout": PATIENCE}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        for pause in PAUSES:
+            # A table that another process has made since this one looked can't be made again.
+            with contextlib.suppress(IntegrityError, ProgrammingError):
+                return optuna.storages.RDBStorage(url, engine_kwargs=options)
+            time.sleep(pause)
         return optuna.storages.RDBStorage(url, engine_kwargs=options)
 
 
