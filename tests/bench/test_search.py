@@ -17,7 +17,7 @@ from optuna.trial import TrialState
 from sqlalchemy.exc import IntegrityError, ProgrammingError
 
 from fittingroom.bench import owner
-from fittingroom.bench.search import Search, open_search
+from fittingroom.bench.search import Search, hidden, open_search
 from fittingroom.bench.space import parse_space
 from fittingroom.errors import StoreError, UnknownNameError, UsageError
 
@@ -289,3 +289,10 @@ def test_a_database_that_is_none_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises((UsageError, StoreError)) as refused:
         opening("postgresql://me:secret@127.0.0.1:1/none")
     assert "secret" not in str(refused.value)
+
+
+def test_a_password_is_hidden_wherever_it_stands() -> None:
+    url = "postgresql://me:secret@host/db?password=secret&sslmode=require"
+    assert hidden(url) == "postgresql://me:***@host/db?password=...&sslmode=..."
+    assert hidden("sqlite:///runs/studies.sqlite3") == "sqlite:///runs/studies.sqlite3"
+    assert hidden("secret") == "the given URL"

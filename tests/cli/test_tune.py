@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,19 @@ def test_from_a_search_to_a_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     compared = run("compare", *beside)
     labels = [row["model"] for row in json.loads(compared.stdout)["rows"]]
     assert sorted(labels) == ["knn", board.rows[0].model]
+
+
+def test_a_password_stands_in_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A database in a file has none; any other option is hidden like one."""
+    monkeypatch.chdir(tmp_path)
+    typed = ["tune", "knn", "--set", "n_neighbors=1|3", "--trials", "1", "--no-test"]
+    typed.append(f"--storage=sqlite:///{tmp_path / 'studies'}?cached_statements=7654321")
+    monkeypatch.setattr("sys.argv", ["fittingroom", *typed])
+    run(*typed)
+    (page,) = Path().glob("runs/tune/*/knn-*.html")
+    assert "--no-test '--storage=sqlite:///" in unescape(page.read_text())
+    assert "7654321" not in page.read_text()
+    assert "7654321" not in page.with_suffix(".json").read_text()
 
 
 def test_the_range_of_learning_rates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

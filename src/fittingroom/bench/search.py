@@ -257,9 +257,11 @@ def open_search(
 
 
 def hidden(url: str) -> str:
-    """The URL of a database without its password."""
+    """The URL of a database without its password, which may stand among its options too."""
     try:
-        return sqlalchemy.make_url(url).render_as_string(hide_password=True)
+        known = sqlalchemy.make_url(url)
+        options = dict.fromkeys(known.query, "...")
+        return known.set(query=options).render_as_string(hide_password=True)
     except SQLAlchemyError:
         return "the given URL"
 

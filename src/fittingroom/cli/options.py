@@ -100,6 +100,10 @@ def _parse(text: str, units: dict[str, int], what: str, examples: str) -> float 
     return float(match[1]) * units[match[2]]
 
 
-def typed_command() -> str:
-    """How to do it again: what was typed, without the path of the program."""
-    return shlex.join(["fittingroom", *sys.argv[1:]])
+def typed_command(secret: str | None = None, shown: str = "") -> str:
+    """How to do it again: what was typed, without the path of the program.
+
+    `shown` stands in the place of `secret`.
+    """
+    typed = [text.replace(secret, shown) if secret else text for text in sys.argv[1:]]
+    return shlex.join(["fittingroom", *typed])

@@ -110,7 +110,8 @@ def command(
             on=on,
             on_progress=progress,
         )
-    _show(tuning, load_dataset(dataset), runs, as_json)
+    typed = typed_command(secret=storage, shown=tuning.storage)
+    _show(tuning, load_dataset(dataset), runs, as_json, typed)
     if tuning.interrupted:
         raise typer.Exit(130)
     if tuning.best is None:
@@ -145,7 +146,7 @@ def _require_optuna() -> None:
         )
 
 
-def _show(tuning: Tuning, dataset: Dataset, runs: Path, as_json: bool) -> None:
+def _show(tuning: Tuning, dataset: Dataset, runs: Path, as_json: bool, typed: str) -> None:
     """Write the search's files, say what was found and where they are."""
     from fittingroom.bench.tune import FOLDER
     from fittingroom.cli.show import note, say, short
@@ -156,7 +157,7 @@ def _show(tuning: Tuning, dataset: Dataset, runs: Path, as_json: bool) -> None:
     store = open_store(runs / FOLDER, dataset)
     texts = {
         f"{tuning.study}.json": tuning.to_json(),
-        f"{tuning.study}.html": render_tuning(tuning, store.card.title, typed_command()),
+        f"{tuning.study}.html": render_tuning(tuning, store.card.title, typed),
     }
     if tuning.best is not None:
         texts[tuning.recipe_name] = tuning.recipe_json()
