@@ -82,7 +82,7 @@ def test_a_grid_is_tried_once(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 's'}"
     search = open_search(url, "s", space, sampler="grid", seed=0)
     assert tried_grid(search, 100) == [
-        {"n": n, "k": k} for n in (1, 2, 3) for k in ("a", "b")
+        {"n": n, "k": k} for k in ("a", "b") for n in (1, 2, 3)
     ]  # each once, though more were asked for
     assert search.ask(100) is None
 

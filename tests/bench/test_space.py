@@ -82,6 +82,7 @@ def test_a_grid_holds_every_point() -> None:
     assert len(points) == 3 * 2 * 4
     assert points[0] == {"a": 1, "b": "x", "c": 0.0}
     assert points[-1] == {"a": 5, "b": "none", "c": 0.3}
+    assert points == parse_space({"c": "0..0.3:0.1", "b": "x|none", "a": "1..5:2"}).grid()
     with pytest.raises(UsageError, match="can't hold every value of rate"):
         parse_space({"rate": "0.1..1:log"}).grid()
 

@@ -102,6 +102,16 @@ def test_what_is_saved_is_not_fitted_again(tuned: tuple[Tuning, Path]) -> None:
     assert shorter.trials == tuning.trials
 
 
+def test_a_grid_that_is_written_in_another_order_is_gone_on_with(tmp_path: Path) -> None:
+    written = {"n_neighbors": "1|3", "weights": "uniform|distance"}
+    options: dict[str, Any] = {"sampler": "grid", "refit": False, "runs": tmp_path}
+    tune(SMALL, "knn", space=parse_space(written), trials=2, **options)
+    other = parse_space(dict(reversed(written.items())))
+    tuning = tune(SMALL, "knn", space=other, **options)
+    assert tuning.complete
+    assert len({str(sorted((trial.settings or {}).items())) for trial in tuning.trials}) == 4
+
+
 @pytest.mark.slow
 def test_trials_at_the_same_time_are_those_of_one_after_the_other(tmp_path: Path) -> None:
     """A grid doesn't depend on what was found meanwhile."""

@@ -117,13 +117,13 @@ class Space:
         return Space(dimensions=left, fixed={**self.fixed, **fixed})
 
     def grid(self) -> list[dict[str, Any]]:
-        """Every point, as suggestions.
+        """Every point, as suggestions; their order doesn't depend on how the space was written.
 
         Raises
         ------
         UsageError : a range has no end of values
         """
-        values = {name: dim.grid() for name, dim in self.dimensions.items()}
+        values = {name: dim.grid() for name, dim in sorted(self.dimensions.items())}
         endless = [name for name, found in values.items() if found is None]
         if endless:
             name = endless[0]
