@@ -18,7 +18,7 @@ from fittingroom.bench.tune import tune
 from fittingroom.bench.tuning import Tuning
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.splits import validation_split
-from fittingroom.errors import UsageError
+from fittingroom.errors import TrainingError, UsageError
 from fittingroom.runs.store import find_store
 
 SMALL = Path(__file__).parents[1] / "data" / "fashion-mnist-small"
@@ -178,13 +178,33 @@ def test_a_trial_that_diverges_or_is_pruned_says_so(tmp_path: Path) -> None:
 def test_settings_that_contradict_each_other_are_failed_trials(tmp_path: Path) -> None:
     space = parse_space({"optimizer": "adam|sgd", "momentum": "0.9|0.8"})
     tuning = tune(
-        SMALL, "mlp-10-10", space=space, sampler="grid", trials=2, refit=False, runs=tmp_path
+        SMALL, "mlp-10-10", space=space, sampler="grid", trials=1, refit=False, runs=tmp_path
     )
-    assert {trial.status for trial in tuning.trials} == {"failed"}
+    assert [trial.status for trial in tuning.trials] == ["failed"]
     assert "adam takes no momentum" in str(tuning.trials[0].reason)
     assert tuning.best is None
     assert tuning.overstatement is None
     assert json.loads(tuning.to_json())["best"] is None
+
+
+def test_what_is_no_fault_of_the_settings_ends_the_search_and_fails_no_trial(
+    small: Dataset, tmp_path: Path
+) -> None:
+    def written(labels: Any) -> Path:
+        arrays = (small.train.images, labels, small.test.images, small.test.labels)
+        Dataset.from_arrays(*arrays, name="other").write_idx(tmp_path / "data")
+        return tmp_path / "data"
+
+    def change(step: Progress) -> None:
+        if step.kind == "started":
+            written(np.roll(small.train.labels, 1))
+
+    options: dict[str, Any] = {"space": parse_space({"n_neighbors": "1|3"}), "sampler": "grid"}
+    options |= {"refit": False, "runs": tmp_path / "runs"}
+    with pytest.raises(TrainingError, match=r"trial 0 is put back.*changed while it was in use"):
+        tune(written(small.train.labels), "knn", on_progress=change, **options)
+    tuning = tune(written(small.train.labels), "knn", **options)
+    assert [trial.status for trial in tuning.trials] == ["ok", "ok"]
 
 
 def test_folds_choose_among_models_by_all_training_images(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from fittingroom.bench.search import Claim, Search
 from fittingroom.bench.tuning import Trial
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.splits import validation_split
-from fittingroom.errors import StoreError, UsageError
+from fittingroom.errors import StoreError, TrainingError, UsageError
 from fittingroom.evaluation.overstatement import Overstatement, overstatement
 from fittingroom.runs.asked import Asked, asked_of_row
 from fittingroom.runs.run import Run
@@ -196,7 +196,12 @@ class _Attempt:
         return self._pruned is not None
 
     def end(self, outcome: Outcome) -> None:
-        """Record how the fit ended."""
+        """Record how the fit ended.
+
+        Raises
+        ------
+        TrainingError : what ended it is no fault of the settings, so that others would fare alike
+        """
         spent = time.monotonic() - self._began
         if outcome == ENDED and self._pruned is not None:
             self._campaign.store.checkpoint_path(self._asked).unlink(missing_ok=True)
@@ -204,6 +209,9 @@ class _Attempt:
             self._campaign.search.prune(self._claim, reason=self._pruned, fit_seconds=spent)
             self._progress.failed(f"broken off, {self._pruned}")
             self.close()
+        elif outcome.status == "interrupted":
+            number = self._claim.number
+            raise TrainingError(f"trial {number} is put back; it was not fitted: {outcome.reason}")
         elif outcome.status != "ok":
             reason = outcome.reason
             self._fail(reason, status=outcome.status, reason=reason, fit_seconds=spent)

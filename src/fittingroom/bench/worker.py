@@ -58,7 +58,7 @@ def _listen(jobs: queue.Queue[dict[str, Any]]) -> None:
 
 
 def _work(job: dict[str, Any], datasets: dict[str, Any], events: IO[str], fit: FitJob) -> None:
-    from fittingroom.errors import FittingroomError, NotFiniteError
+    from fittingroom.errors import DataError, FittingroomError, NotFiniteError, StoreError
 
     def tell(told: Mapping[str, Any]) -> None:
         events.write(json.dumps({"event": "epoch", **told}) + "\n")
@@ -70,6 +70,8 @@ def _work(job: dict[str, Any], datasets: dict[str, Any], events: IO[str], fit: F
         event = {"event": "failed", "status": "nan", "reason": str(error)}
     except MemoryError as error:
         event = {"event": "failed", "status": "out-of-memory", "reason": f"out of memory: {error}"}
+    except (DataError, StoreError) as error:  # the fit itself may be sound, and do another time
+        event = {"event": "failed", "status": "interrupted", "reason": str(error)}
     except FittingroomError as error:
         event = {"event": "failed", "status": "failed", "reason": str(error)}
     except Exception as error:  # a row of the table must say what became of every model
@@ -86,7 +88,7 @@ def _dataset(job: Mapping[str, Any], datasets: dict[str, Any]) -> Any:
     if where not in datasets:
         datasets[where] = load_dataset(where)
     if datasets[where].sha256 != job["sha256"]:
-        raise DataError(f"{where} changed while the comparison ran; start it again.")
+        raise DataError(f"{where} changed while it was in use; start again.")
     return datasets[where]
 
 
