@@ -108,7 +108,7 @@ def test_a_node_without_the_data_says_so(
 ) -> None:
     job = job_of(store, small, dataset="/nowhere")
     reply = on_node(job, store, _Board(), pack([]))
-    assert reply["status"] == "failed"
+    assert reply["status"] == "interrupted"
     assert f"doesn't have the data set {small.name} ({small.sha256[:8]})" in reply["reason"]
     assert "\n" not in reply["reason"]
 

@@ -181,7 +181,7 @@ class RayCluster:
             reason = f"lost on the cluster, {RETRIES + 1} times at most: {one_line(error)}"
             return Outcome(status="failed", reason=reason)
         except StoreError as error:
-            return Outcome(status="failed", reason=str(error))
+            return Outcome(status="interrupted", reason=str(error))
         return Outcome(status=reply["status"], reason=reply["reason"])
 
 
@@ -264,7 +264,7 @@ def _fit_on_node(
                 f"the node {platform.node()} doesn't have the data set {store.card.name} "
                 f"({job['sha256'][:8]}); put its files there and set FITTINGROOM_DATA to them."
             )
-            return {"status": "failed", "reason": reason, "runs": pack([])}
+            return {"status": "interrupted", "reason": reason, "runs": pack([])}
         here = Job(**{**job, "dataset": str(found.location), "store": folder})
         with Worker(Limits(**limits), threads=1, program=program) as worker:
             outcome = worker.run(here, lambda event: board.tell.remote(number, event))
