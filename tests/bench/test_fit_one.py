@@ -8,6 +8,7 @@ import catalogue
 import gpu
 import pytest
 
+from fittingroom.bench.executor import Limits
 from fittingroom.bench.fit_one import fit_one
 from fittingroom.bench.progress import Progress
 from fittingroom.data.dataset import Dataset
@@ -32,6 +33,8 @@ def test_a_failure_leaves_no_run(tmp_path: Path) -> None:
         fit_one(SMALL, "mlp-256-256", overrides={"learning_rate": 1e30}, **options)
     with pytest.raises(UnknownNameError):
         fit_one(SMALL, "mlp-256-255", overrides={}, **options)
+    with pytest.raises(TrainingError, match="needed more than 100 MiB of memory"):
+        fit_one(SMALL, "mlp-10-10", overrides={}, limits=Limits(memory=100 * 2**20), **options)
     assert not list(tmp_path.glob("*/*/*/run.json"))
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fittingroom.bench.executor import Limits
 from fittingroom.bench.progress import Progress
 from fittingroom.bench.space import parse_space
 from fittingroom.bench.tune import tune
@@ -205,6 +206,32 @@ def test_what_is_no_fault_of_the_settings_ends_the_search_and_fails_no_trial(
         tune(written(small.train.labels), "knn", on_progress=change, **options)
     tuning = tune(written(small.train.labels), "knn", **options)
     assert [trial.status for trial in tuning.trials] == ["ok", "ok"]
+
+
+def test_a_last_fit_that_fails_does_not_lose_the_search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: dict[str, Any] = {}
+
+    def fails(*_: Any, **options: Any) -> Any:
+        asked.update(options)
+        raise TrainingError("it needed more memory.")
+
+    monkeypatch.setattr("fittingroom.bench.tune.fit_one", fails)
+    space = parse_space({"n_neighbors": "1|3"})
+    tuning = tune(
+        *(SMALL, "knn"),
+        space=space,
+        trials=1,
+        memory_limit=2**33,
+        runs=tmp_path,
+        on="local:2",
+    )
+    assert (asked["on"], asked["limits"]) == ("local:2", Limits(memory=2**33))
+    assert tuning.best is not None
+    assert (tuning.tested, tuning.untested) == (None, "it needed more memory.")
+    found = json.loads(tuning.to_json())
+    assert (found["test"], found["untested"]) == (None, "it needed more memory.")
 
 
 def test_folds_choose_among_models_by_all_training_images(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from fittingroom.bench.leaderboard import leaderboard
 from fittingroom.cli.main import app
-from fittingroom.errors import FittingroomError
+from fittingroom.errors import FittingroomError, TrainingError
 from fittingroom.runs.store import find_store
 
 SMALL = Path(__file__).parents[1] / "data" / "fashion-mnist-small"
@@ -51,6 +51,21 @@ def test_from_a_search_to_a_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     compared = run("compare", *beside)
     labels = [row["model"] for row in json.loads(compared.stdout)["rows"]]
     assert sorted(labels) == ["knn", board.rows[0].model]
+
+
+def test_a_last_fit_that_fails_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def fails(*_: object, **__: object) -> None:
+        raise TrainingError("it needed more memory.")
+
+    monkeypatch.setattr("fittingroom.bench.tune.fit_one", fails)
+    with pytest.raises(SystemExit) as ended:
+        run("tune", "knn", "--set", "n_neighbors=1|3", "--trials", "1")
+    assert ended.value.code == 1
+    (page,) = Path().glob("runs/tune/*/knn-*.html")
+    assert "could not be fitted once more: it needed more memory." in page.read_text()
+    assert page.with_suffix(".best.json").exists()
 
 
 def test_a_password_stands_in_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

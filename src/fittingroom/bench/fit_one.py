@@ -7,8 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from fittingroom.bench.executor import Job, Limits, Worker
+from fittingroom.bench.executor import Job, Limits
 from fittingroom.bench.fit_together import fit_together
+from fittingroom.bench.place import HERE
+from fittingroom.bench.placement import placed
 from fittingroom.bench.progress import OnProgress, Progress
 from fittingroom.data.sources import load_dataset
 from fittingroom.data.splits import fold_of
@@ -30,10 +32,13 @@ def fit_one(
     reads_test: bool = True,
     folds: int = 0,
     runs: Path | str = "runs",
+    on: str = HERE,
+    limits: Limits | None = None,
     on_progress: OnProgress,
 ) -> Run:
     """The run that was asked for: the saved one, or a new one from a child process.
 
+    `on` says where that runs, see :func:`.placement.placed`; `limits` are of the fit.
     With `folds` it is a cross-validation over the training split, which reads no test image.
     Inside `training.distributed.joined` a network is trained by all processes together, in
     themselves; the first one's store gets the run and its `on_progress` is called.
@@ -90,10 +95,10 @@ def fit_one(
             folds=folds,
             overrides=dict(overrides),
         )
-        on_progress(started)
-        with Worker(Limits()) as worker:
-            outcome = worker.run(
-                job, lambda event: on_progress(replace(started, kind="epoch", detail=event))
+        with placed(on, limits or Limits()) as placement:
+            ((_, outcome),) = placement.run(
+                [job],
+                lambda _, event: on_progress(replace(started, kind=event["event"], detail=event)),
             )
         if outcome.status != "ok":
             raise TrainingError(f"{name} was not fitted: {outcome.reason}")

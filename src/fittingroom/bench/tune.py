@@ -28,7 +28,7 @@ from fittingroom.bench.tuning import Tested, Tuning
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.sources import load_dataset
 from fittingroom.data.splits import fold_of
-from fittingroom.errors import UnknownNameError, UsageError
+from fittingroom.errors import FittingroomError, UnknownNameError, UsageError
 from fittingroom.evaluation.intervals import accuracy_interval
 from fittingroom.models.catalog import classifier_of, row_of
 from fittingroom.models.settings import text_of
@@ -67,14 +67,14 @@ def tune(
     sampler : ``"tpe"`` (Bergstra et al. 2011), ``"random"`` or ``"grid"``
     trials : of how many the search is to consist, those of earlier and other processes included
     time_limit : seconds; no trial is started that usually would not end within them
-    memory_limit : bytes resident in a fitting process and its children
+    memory_limit : bytes resident in a fitting process and its children, the last fit's too
     prune : break a network's trial off that is worse than the median at the same epoch
     folds : choose by a cross-validation over the training split instead of by `choose`
     seed : of the search and of every fit
     storage : URL of the database; None is a SQLite file beside the trials' runs
     refit : fit the best settings once more at the end; this alone reads the test split
     runs : the folder of saved runs
-    on : where trials are fitted, see :func:`.placement.placed`
+    on : where all fits run, see :func:`.placement.placed`
     on_progress : called as the work goes on
 
     Returns
@@ -87,7 +87,9 @@ def tune(
     UnknownNameError, UsageError
         When a name, a range or a number makes no sense.
     DataError, StoreError, TrainingError
-        When the data can't be loaded, something can't be written, or the last fit fails.
+        When the data can't be loaded, something can't be written, or a fit ended for a reason that
+        is no fault of its settings. Where the last fit fails the search is given nevertheless, with
+        the reason.
     """
     Place.of(on)
     model = row_of(model).name
@@ -114,7 +116,8 @@ def tune(
             prune=prune,
             tell=on_progress or (lambda _: None),
         )
-        interrupted = _go_on(campaign, on, Limits(memory=memory_limit), time_limit)
+        limits = Limits(memory=memory_limit)
+        interrupted = _go_on(campaign, on, limits, time_limit)
         tuning = Tuning(
             study=study,
             storage=hidden(url),
@@ -135,7 +138,9 @@ def tune(
     if not refit or interrupted or elsewhere or tuning.best is None:
         return tuning
     try:
-        return replace(tuning, tested=_tested(tuning, loaded, runs, campaign.tell))
+        return replace(tuning, tested=_tested(tuning, loaded, runs, on, limits, campaign.tell))
+    except FittingroomError as error:  # what was searched is worth showing all the same
+        return replace(tuning, untested=str(error))
     except KeyboardInterrupt:
         return replace(tuning, interrupted=True)
 
@@ -210,12 +215,26 @@ def _out_of_time(campaign: Campaign, started: float, limit: float | None) -> boo
     return time.monotonic() - started + usual > limit
 
 
-def _tested(tuning: Tuning, dataset: Dataset, runs: Path | str, tell: OnProgress) -> Tested:
+def _tested(
+    tuning: Tuning,
+    dataset: Dataset,
+    runs: Path | str,
+    on: str,
+    limits: Limits,
+    tell: OnProgress,
+) -> Tested:
     """The best settings fitted on the same images once more; this run reads the test split."""
     model, settings = tuning.recipe()
     assert dataset.location is not None
     run = fit_one(
-        dataset.location, model, overrides=settings, seed=tuning.seed, runs=runs, on_progress=tell
+        dataset.location,
+        model,
+        overrides=settings,
+        seed=tuning.seed,
+        runs=runs,
+        on=on,
+        limits=limits,
+        on_progress=tell,
     )
     assert run.test is not None
     estimate = accuracy_interval(run.test.correct[None], run.record.deterministic)

@@ -67,6 +67,7 @@ class Tuning:
     overstatement : None where no trial has a figure
     importance : share of the accuracies' variance by parameter, largest first; None of few trials
     tested : None until the best settings were fitted once more
+    untested : why that failed, if it did
     interrupted : by the user
     """
 
@@ -84,6 +85,7 @@ class Tuning:
     overstatement: Overstatement | None
     importance: Mapping[str, float] | None
     tested: Tested | None = None
+    untested: str | None = None
     interrupted: bool = False
 
     @property
@@ -177,6 +179,7 @@ class Tuning:
             },
             "importance": None if self.importance is None else dict(self.importance),
             "test": None if self.tested is None else dataclasses.asdict(self.tested),
+            "untested": self.untested,
             "trials": [dataclasses.asdict(trial) for trial in self.trials],
         }
 

@@ -114,7 +114,7 @@ def command(
     _show(tuning, load_dataset(dataset), runs, as_json, typed)
     if tuning.interrupted:
         raise typer.Exit(130)
-    if tuning.best is None:
+    if tuning.best is None or tuning.untested is not None:
         raise typer.Exit(1)
 
 

@@ -44,6 +44,8 @@ def worth(tuning: Tuning) -> str:
 def tested(tuning: Tuning) -> str:
     """The best settings on the test split, if they were tried there."""
     one = tuning.tested
+    if tuning.untested is not None:
+        return f"The best settings could not be fitted once more: {tuning.untested}"
     if one is None:
         return "The test split was not read."
     low, high = (100 * end for end in one.ci95)
