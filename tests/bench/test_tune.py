@@ -241,7 +241,7 @@ def test_folds_choose_among_models_by_all_training_images(tmp_path: Path) -> Non
     assert tuning.overstatement is not None
     assert tuning.overstatement.images == 2000
     assert tuning.recipe() == ("logistic", {})
-    assert tuning.command == f"fittingroom fit logistic --dataset {SMALL}"
+    assert tuning.command == f"fittingroom fit logistic --dataset {SMALL} --runs {tmp_path}"
 
 
 def test_wrong_numbers_are_refused(tmp_path: Path) -> None:

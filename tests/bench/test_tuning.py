@@ -26,6 +26,18 @@ def test_the_command_says_the_settings(tuning: Tuning) -> None:
     }
 
 
+def test_the_commands_say_what_and_where(tuning: Tuning) -> None:
+    """Where models are searched, the best one is compared with the one that was asked for."""
+    trial = dataclasses.replace(tuning.trials[4], settings={"model": "cnn-32-64"})
+    found = dataclasses.replace(tuning, trials=(trial,), dataset="mnist", runs="my runs")
+    assert found.command == "fittingroom fit cnn-32-64 --dataset mnist --runs 'my runs'"
+    file = f"{found.study}.best.json"
+    assert found.comparison() == (
+        f"fittingroom compare --models cnn-32 --settings {file} --dataset mnist --runs 'my runs' "
+        "--seeds 5"
+    )
+
+
 def test_the_first_of_equals_is_best(tuning: Tuning) -> None:
     equal = [dataclasses.replace(trial, accuracy=0.9) for trial in tuning.trials[:3]]
     best = dataclasses.replace(tuning, trials=tuple(reversed(equal))).best

@@ -133,6 +133,7 @@ def tune(
             overstatement=campaign.overstatement(),
             importance=search.importance(),
             interrupted=interrupted,
+            runs=str(runs),
         )
     elsewhere = any(trial.status == "running" for trial in tuning.trials)
     if not refit or interrupted or elsewhere or tuning.best is None:

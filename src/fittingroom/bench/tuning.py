@@ -69,6 +69,7 @@ class Tuning:
     tested : None until the best settings were fitted once more
     untested : why that failed, if it did
     interrupted : by the user
+    runs : the folder of saved runs
     """
 
     study: str
@@ -87,6 +88,7 @@ class Tuning:
     tested: Tested | None = None
     untested: str | None = None
     interrupted: bool = False
+    runs: str = "runs"
 
     @property
     def best(self) -> Trial | None:
@@ -113,9 +115,7 @@ class Tuning:
     def command(self) -> str:
         """How to fit the best settings."""
         model, settings = self.recipe()
-        asked = ["fittingroom", "fit", model]
-        if self.dataset != "fashion-mnist":
-            asked += ["--dataset", self.dataset]
+        asked = ["fittingroom", "fit", model, *self._places()]
         if self.seed:
             asked += ["--seed", str(self.seed)]
         for name, value in settings.items():
@@ -128,12 +128,15 @@ class Tuning:
         return f"{self.study}.best.json"
 
     def comparison(self, folder: Path = Path()) -> str:
-        """How to compare the best settings, which lie in `folder`, with the model's own."""
+        """How to compare the best settings, which lie in `folder`, with those of `model`."""
         file = str(folder / self.recipe_name)
-        asked = ["fittingroom", "compare", "--models", self.recipe()[0], "--settings", file]
-        if self.dataset != "fashion-mnist":
-            asked += ["--dataset", self.dataset]
-        return shlex.join([*asked, "--seeds", "5"])
+        asked = ["fittingroom", "compare", "--models", self.model, "--settings", file]
+        return shlex.join([*asked, *self._places(), "--seeds", "5"])
+
+    def _places(self) -> list[str]:
+        """Where data are read and runs are kept, if that isn't where they usually are."""
+        data = [] if self.dataset == "fashion-mnist" else ["--dataset", self.dataset]
+        return data if self.runs == "runs" else [*data, "--runs", self.runs]
 
     def recipe_json(self) -> str:
         """What `--settings` of `fit` and `compare` reads."""
