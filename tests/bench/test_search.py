@@ -263,6 +263,27 @@ def test_what_is_worse_than_the_median_is_to_be_broken_off(tmp_path: Path) -> No
     assert search.rows()[-1].state == TrialState.PRUNED
 
 
+def test_a_trial_that_goes_on_is_broken_off_as_it_would_have_been(tmp_path: Path) -> None:
+    """What it told before it was put back counts: the median is held against its best."""
+    search = opened(tmp_path, prune=True)
+    for _ in range(5):
+        claim = search.ask(6)
+        assert claim is not None
+        search.report(claim, 1, 0.5)
+        search.report(claim, 2, 0.5)
+        search.finish(claim, 0.5)
+    claim = search.ask(6)
+    assert claim is not None
+    assert not search.report(claim, 1, 0.9)
+    with pytest.raises(KeyboardInterrupt), search.holding(claim):
+        raise KeyboardInterrupt
+    again = search.ask(6)
+    assert again is not None
+    assert dict(again.settings) == dict(claim.settings)
+    assert not search.report(again, 2, 0.1)
+    assert not search.report(again, 1, 0.9)  # by one without a checkpoint
+
+
 def test_importance_names_what_matters(tmp_path: Path) -> None:
     search = opened(tmp_path, "random")
     tried(search, 9)

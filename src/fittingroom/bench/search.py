@@ -125,7 +125,9 @@ class Search:
     def report(self, claim: Claim, epoch: int, accuracy: float) -> bool:
         """Note how good a trial is after an epoch; whether it should be broken off."""
         with _told(), contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):
-            claim.trial.report(accuracy, epoch)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of an epoch that an earlier attempt told of too
+                claim.trial.report(accuracy, epoch)
             return bool(claim.trial.should_prune())
         return False  # taken for dead, see `_tell`: the checkpoint is another one's too by now
 
@@ -206,7 +208,14 @@ class Search:
         if trial.state in _FINISHED:
             return
         suggested = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
-        self.study.enqueue_trial(suggested, user_attrs={"first": first_number(trial)})
+        again = optuna.trial.create_trial(
+            state=TrialState.WAITING,
+            user_attrs={"first": first_number(trial)},
+            system_attrs={"fixed_params": suggested},  # as `enqueue_trial` puts them
+            # A network goes on from its checkpoint, and doesn't tell of earlier epochs again.
+            intermediate_values=trial.intermediate_values,
+        )
+        self.study.add_trial(again)
         with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):  # another was faster
             self.study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
 
@@ -232,7 +241,8 @@ def open_search(
     space : what it searches
     sampler : ``"tpe"``, ``"random"`` or ``"grid"``
     seed : of the sampler
-    prune : whether a trial is broken off that is worse than the median at the same epoch
+    prune : whether a trial is broken off whose best so far is worse than the median of the
+        finished ones at the same epoch
 
     Raises
     ------

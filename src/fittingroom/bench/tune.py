@@ -68,7 +68,8 @@ def tune(
     trials : of how many the search is to consist, those of earlier and other processes included
     time_limit : seconds; no trial is started that usually would not end within them
     memory_limit : bytes resident in a fitting process and its children, the last fit's too
-    prune : break a network's trial off that is worse than the median at the same epoch
+    prune : break a trial off whose best epoch (of a network) or fold so far is worse than the
+        median of the finished trials there
     folds : choose by a cross-validation over the training split instead of by `choose`
     seed : of the search and of every fit
     storage : URL of the database; None is a SQLite file beside the trials' runs

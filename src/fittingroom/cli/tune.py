@@ -56,7 +56,7 @@ def command(
         str | None, typer.Option(help="tpe (the default), random or grid (of a preset).")
     ] = None,
     prune: Annotated[
-        bool, typer.Option("--prune", help="Break off networks that are worse than the median.")
+        bool, typer.Option("--prune", help="Break off trials that are worse than the median.")
     ] = False,
     folds: Annotated[
         int, typer.Option(help="Choose by a cross-validation over the training images.")
