@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,7 @@ import pytest
 from fittingroom.bench.executor import Limits
 from fittingroom.bench.progress import Progress
 from fittingroom.bench.space import parse_space
-from fittingroom.bench.tune import tune
+from fittingroom.bench.tune import _usual_seconds, tune
 from fittingroom.bench.tuning import Tuning
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.splits import validation_split
@@ -111,6 +113,26 @@ def test_a_grid_that_is_written_in_another_order_is_gone_on_with(tmp_path: Path)
     tuning = tune(SMALL, "knn", space=other, **options)
     assert tuning.complete
     assert len({str(sorted((trial.settings or {}).items())) for trial in tuning.trials}) == 4
+
+
+def test_the_last_fit_counts_towards_the_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fittingroom.bench.tune._usual_seconds", lambda _: 1000.0)
+    options: dict[str, Any] = {"space": parse_space({"n_neighbors": "1|3"}), "trials": 1}
+    options |= {"runs": tmp_path, "time_limit": 1500}
+    assert tune(SMALL, "knn", **options).trials == ()
+    assert len(tune(SMALL, "knn", refit=False, **options).trials) == 1
+
+
+def test_the_usual_seconds_are_those_of_trials_that_finished(tuning: Tuning) -> None:
+    ended = [("ok", 10.0), ("ok", 30.0), ("ok", 20.0), ("pruned", 1.0), ("failed", 0.1)]
+    trials = [
+        dataclasses.replace(tuning.trials[0], status=status, fit_seconds=seconds)
+        for status, seconds in ended
+    ]
+    assert _usual_seconds(SimpleNamespace(rows=lambda: trials)) == 20.0  # type: ignore[arg-type]
+    assert _usual_seconds(SimpleNamespace(rows=list)) == 0.0  # type: ignore[arg-type]
 
 
 @pytest.mark.slow

@@ -66,7 +66,8 @@ def tune(
     space : what is searched; None takes the model's row
     sampler : ``"tpe"`` (Bergstra et al. 2011), ``"random"`` or ``"grid"``
     trials : of how many the search is to consist, those of earlier and other processes included
-    time_limit : seconds; no trial is started that usually would not end within them
+    time_limit : seconds; no trial is started that usually would not end within them, the last fit
+        counted; what is under way is not ended
     memory_limit : bytes resident in a fitting process and its children, the last fit's too
     prune : break a trial off whose best epoch (of a network) or fold so far is worse than the
         median of the finished trials there
@@ -118,7 +119,7 @@ def tune(
             tell=on_progress or (lambda _: None),
         )
         limits = Limits(memory=memory_limit)
-        interrupted = _go_on(campaign, on, limits, time_limit)
+        interrupted = _go_on(campaign, on, limits, time_limit, to_come=2 if refit else 1)
         tuning = Tuning(
             study=study,
             storage=hidden(url),
@@ -192,13 +193,20 @@ def check_space(model: str, space: Space) -> None:
             raise error
 
 
-def _go_on(campaign: Campaign, on: str, limits: Limits, time_limit: float | None) -> bool:
-    """Try until there are enough trials or the time is up; whether the user broke it off."""
+def _go_on(
+    campaign: Campaign, on: str, limits: Limits, time_limit: float | None, *, to_come: int
+) -> bool:
+    """Try until there are enough trials or the time is up; whether the user broke it off.
+
+    `to_come`: how many fits, one after the other, there are with every trial that is started.
+    """
     started = time.monotonic()
 
     def next_claim() -> Claim | None:
-        if _out_of_time(campaign, started, time_limit):
-            return None
+        if time_limit is not None:
+            left = time_limit - (time.monotonic() - started)
+            if left < to_come * _usual_seconds(campaign):
+                return None
         return campaign.search.ask(campaign.asked)
 
     try:
@@ -209,12 +217,13 @@ def _go_on(campaign: Campaign, on: str, limits: Limits, time_limit: float | None
     return False
 
 
-def _out_of_time(campaign: Campaign, started: float, limit: float | None) -> bool:
-    if limit is None:
-        return False
-    seconds = [trial.fit_seconds for trial in campaign.rows() if trial.fit_seconds is not None]
-    usual = statistics.median(seconds) if seconds else 0.0
-    return time.monotonic() - started + usual > limit
+def _usual_seconds(campaign: Campaign) -> float:
+    """How long trials took that came to their end.
+
+    0 before the first one: the catalogue's seconds are those of other settings, and elsewhere.
+    """
+    seconds = [trial.fit_seconds or 0.0 for trial in campaign.rows() if trial.status == "ok"]
+    return statistics.median(seconds) if seconds else 0.0
 
 
 def _tested(

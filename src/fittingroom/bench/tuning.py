@@ -20,7 +20,7 @@ from fittingroom.models.settings import text_of
 
 SCHEMA_VERSION = 1
 
-Status = Literal["ok", "pruned", "failed", "nan", "timeout", "out-of-memory", "running", "waiting"]
+Status = Literal["ok", "pruned", "failed", "nan", "out-of-memory", "running", "waiting"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -60,7 +60,7 @@ def outcomes(tuning: Tuning) -> str:
     counts = {
         "finished": len(tuning.scored),
         "broken off as worse than the median": _count(tuning, "pruned"),
-        "failed": _count(tuning, "failed", "nan", "timeout", "out-of-memory"),
+        "failed": _count(tuning, "failed", "nan", "out-of-memory"),
         "running": _count(tuning, "running"),
         "put back": _count(tuning, "waiting"),
     }
