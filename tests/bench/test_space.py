@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,10 @@ def test_what_is_searched(written: Any, dimension: Range | Choice) -> None:
         ("64|", "an option is empty"),
         ("64|64", "there twice"),
         ([], "nothing to choose from"),
+        ("0.01|1e999", "rate=inf: give finite numbers"),
+        ("1e999", "rate=inf: give finite numbers"),
+        ([1.0, [float("-inf")]], "give finite numbers"),
+        (date(2018, 1, 1), "rate=2018-01-01: give finite numbers"),
     ],
 )
 def test_what_makes_no_sense_is_refused(written: Any, complaint: str) -> None:

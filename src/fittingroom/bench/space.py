@@ -6,6 +6,7 @@ and ``epochs=3`` for what is the same in every trial.
 
 from __future__ import annotations
 
+import json
 import math
 import re
 import tomllib
@@ -188,12 +189,12 @@ def _parsed(name: str, written: Any) -> Any:
     if isinstance(written, list):
         return _choice(name, written)
     if not isinstance(written, str):
-        return written
+        return _single(name, written)
     if (match := _RANGE.fullmatch(written.strip())) is not None:
         return _range(name, written, match)
     if "|" in written:
         return _choice(name, [value_of(part.strip()) for part in written.split("|")])
-    return value_of(written)
+    return _single(name, value_of(written))
 
 
 def _range(name: str, written: str, match: re.Match[str]) -> Range:
@@ -224,7 +225,19 @@ def _choice(name: str, options: list[Any]) -> Choice:
     _require(name, written, len(options) > 0, "there is nothing to choose from")
     _require(name, written, "" not in options, "an option is empty")
     _require(name, written, len({*choice.texts}) == len(options), "an option is there twice")
+    for option in options:
+        _single(name, option)
     return choice
+
+
+def _single(name: str, value: Any) -> Any:
+    try:
+        json.dumps(value, allow_nan=False)  # as what was found will be written
+    except (TypeError, ValueError):
+        raise UsageError(
+            f"{name}={value}: give finite numbers, words, or tuples of them."
+        ) from None
+    return value
 
 
 def _require(name: str, written: str, holds: bool, otherwise: str) -> None:
