@@ -55,5 +55,10 @@ def test_what_a_model_does_not_take_is_refused() -> None:
         check_space("cnn-32", parse_space({"augmentation": "none|flop", "epochs": 2}))
     with pytest.raises(UsageError, match="learning_rate must be above 0"):
         check_space("cnn-32", parse_space({"learning_rate": "0..1"}))
+    # Where models are searched, what counts is what each of them takes.
+    check_space("random-forest", parse_space({"model": "mlp-10-10|mlp-532", "epochs": 1}))
+    check_space("random-forest", parse_space({"model": "mlp-532", "epochs": "1|2"}))
+    with pytest.raises(UnknownNameError, match="of knn 'epochs'"):
+        check_space("mlp-10-10", parse_space({"model": "mlp-10-10|knn", "epochs": "3..5"}))
     # Sense only beside another setting is sense.
     check_space("mlp-532", parse_space({"nesterov": "true|false", "momentum": "0..0.9"}))

@@ -15,6 +15,7 @@ import time
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from fittingroom.bench.attempt import Campaign, attempt_all
 from fittingroom.bench.executor import Limits
@@ -165,32 +166,40 @@ def study_name(
 
 
 def check_space(model: str, space: Space) -> None:
-    """Refuse a space that names what the model doesn't take, or values that never make sense.
+    """Refuse a space that names what a model doesn't take, or values that never make sense.
+
+    Where models are searched, each of them must take each value.
 
     Raises
     ------
     UnknownNameError, UsageError
     """
+    searched = space.dimensions.get("model")
+    models = [space.fixed.get("model", model)] if searched is None else searched.probes()
+    for one in (row_of(str(name)).name for name in models):
+        for name, value in [*space.fixed.items(), *space.probes()]:
+            if name != "model":
+                _check_setting(one, space, name, value)
+
+
+def _check_setting(model: str, space: Space, name: str, value: Any) -> None:
+    """Refuse a setting that a model takes neither alone nor beside any others of the space."""
     drawing = random.Random(0)
-    for name, value in [*space.fixed.items(), *space.probes()]:
-        if name == "model":
-            row_of(str(value))
-        error: UsageError | None = None
-        for draw in range(_PROBES):
-            # Alone first; a setting may make sense only beside certain others.
-            others = {n: drawing.choice(d.probes()) for n, d in space.dimensions.items()}
-            settings = {**space.fixed, **(others if draw else {}), name: value}
-            try:
-                classifier_of(settings.pop("model", model), settings)
-            except UnknownNameError:
-                raise
-            except UsageError as refused:
-                error = refused
-            else:
-                break
-        else:
-            assert error is not None
-            raise error
+    error: UsageError | None = None
+    for draw in range(_PROBES):
+        # Alone first; a setting may make sense only beside certain others.
+        others = {n: drawing.choice(d.probes()) for n, d in space.dimensions.items()}
+        settings = {**space.fixed, **(others if draw else {}), name: value}
+        settings.pop("model", None)
+        try:
+            classifier_of(model, settings)
+            return
+        except UnknownNameError:
+            raise
+        except UsageError as refused:
+            error = refused
+    assert error is not None
+    raise error
 
 
 def _go_on(
