@@ -27,7 +27,12 @@ if TYPE_CHECKING:
     from fittingroom.data.dataset import Dataset
 
 
+#: What `--lr-range` goes by; every other option is of a search.
+_OF_LR_RANGE = {"model", "dataset", "settings", "seed", "lr_range", "runs", "as_json"}
+
+
 def command(
+    context: typer.Context,
     model: Annotated[str, typer.Argument(help="A name that `fittingroom models` lists.")],
     dataset: DatasetOption = "fashion-mnist",
     trials: Annotated[int, typer.Option(help="Of how many trials the search consists.")] = 50,
@@ -83,6 +88,7 @@ def command(
     seconds, memory = parse_duration(time_limit), parse_size(memory_limit)
     written = split_settings(settings or [])
     if lr_range:
+        _refuse_options_of_a_search(context)
         _show_rate_range(name, dataset, written, seed, runs, as_json)
         return
     searched = _space(name, space, written, preset)
@@ -174,6 +180,18 @@ def _show(tuning: Tuning, dataset: Dataset, runs: Path, as_json: bool, typed: st
             say(tuning.comparison(short(store.folder)))
     note(f"\n{tune_words.outcomes(tuning)}")
     note("\n".join(str(short(file)) for file in files))
+
+
+def _refuse_options_of_a_search(context: typer.Context) -> None:
+    typed = [
+        f"--{name.replace('_', '-')}"
+        for name in context.params
+        if name not in _OF_LR_RANGE
+        and (source := context.get_parameter_source(name)) is not None
+        and source.name == "COMMANDLINE"
+    ]
+    if typed:
+        raise UsageError(f"--lr-range is no search; leave {' and '.join(typed)} out.")
 
 
 def _show_rate_range(
