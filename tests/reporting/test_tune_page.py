@@ -7,8 +7,9 @@ from html import unescape
 import numpy as np
 
 from fittingroom.bench.tuning import Tuning
+from fittingroom.reporting import tune_words
 from fittingroom.reporting.tune_page import render_rate_range, render_tuning
-from fittingroom.training.rate_range import RateRange
+from fittingroom.training.rate_range import STEPS, RateRange
 
 
 def text_of(html: str) -> str:
@@ -48,4 +49,11 @@ def test_the_page_of_learning_rates() -> None:
     html = render_rate_range("cnn-32", RateRange(rates, losses, losses), "Fashion-MNIST")
     text = text_of(html)
     assert "Try a learning rate of 0.0095 for cnn-32. That is a tenth of the rate" in text
+    assert "steps; then the loss exploded." in text
     assert html.count("<svg ") == 1
+
+
+def test_a_loss_that_never_exploded_is_told_so() -> None:
+    losses = np.linspace(2.3, 0.5, STEPS)
+    found = RateRange(10.0 ** np.linspace(-5, 1, STEPS), losses, losses)
+    assert "300 of 300 steps; the loss never exploded." in tune_words.reason(found)

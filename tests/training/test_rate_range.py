@@ -33,6 +33,7 @@ def test_the_loss_falls_and_then_explodes(found: RateRange) -> None:
     assert found.smoothed[0] == found.losses[0]
     assert found.smoothed.min() < 0.6 * found.smoothed[0]
     assert found.smoothed[-1] > 4 * found.smoothed.min()
+    assert found.exploded
     assert found.suggested == pytest.approx(found.lowest / 10, rel=0.05)
 
 

@@ -62,8 +62,8 @@ def render_rate_range(model: str, found: RateRange, title: str, command: str | N
         tune_figures.loss_by_rate(found),
         f"{summary} {reason}",
         "Training loss of each step's batch and its moving average; the rate rises by the same "
-        "factor from step to step. Too low a rate changes nothing, too high a one breaks the "
-        "training; what serves lies between, left of the lowest point.",
+        "factor from step to step. At too low a rate the loss hardly falls, at too high a one it "
+        "rises again; what serves usually lies between, left of the lowest point.",
     )
     return render_page(
         "rate_range.html",

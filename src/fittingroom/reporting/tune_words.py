@@ -76,10 +76,11 @@ def suggestion(model: str, found: RateRange) -> str:
 
 
 def reason(found: RateRange) -> str:
-    """By what rule the learning rate is suggested."""
+    """By what rule the learning rate is suggested, and how far the rate rose."""
+    end = "then the loss exploded" if found.exploded else "the loss never exploded"
     return (
         f"That is {RULE} ({found.lowest:.2g}). The rate rose from {LOW:g} to "
-        f"{found.rates[-1]:.2g} in {len(found.rates)} of {STEPS} steps."
+        f"{found.rates[-1]:.2g} in {len(found.rates)} of {STEPS} steps; {end}."
     )
 
 

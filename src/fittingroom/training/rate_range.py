@@ -22,7 +22,7 @@ from fittingroom.training.shuffle import Images, Stretch, shuffled
 LOW, HIGH, STEPS = 1e-5, 10.0, 300
 #: How much of the smoothed loss stays at each step; it ends at so many times its lowest value.
 SMOOTHING, TOO_HIGH = 0.9, 4.0
-#: What the rate of the lowest loss is divided by: there it is about to go wrong already.
+#: What the rate of the lowest loss is divided by, to stay clear of where the loss rises again.
 MARGIN = 10.0
 
 RULE = "a tenth of the rate at which the smoothed training loss is lowest"
@@ -52,6 +52,12 @@ class RateRange:
     def suggested(self) -> float:
         """What to try, by `RULE`, to two digits."""
         return float(f"{self.lowest / MARGIN:.2g}")
+
+    @property
+    def exploded(self) -> bool:
+        """Whether the loss did, so that the rate rose no further."""
+        too_high = bool(self.smoothed[-1] > TOO_HIGH * self.smoothed.min())
+        return too_high or len(self.rates) < STEPS  # or it was not finite
 
     def to_dict(self) -> dict[str, Any]:
         return {
