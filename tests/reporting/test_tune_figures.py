@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
 
+from fittingroom.bench.presets import preset_of
+from fittingroom.bench.space import Choice, Space
 from fittingroom.bench.tuning import Tuning
 from fittingroom.reporting import tune_figures
 
@@ -33,6 +36,37 @@ def test_slices_show_each_setting_on_its_own_scale(tuning: Tuning) -> None:
     assert best.get_ydata() == [92.0]
     assert {*schedules.lines[0].get_xdata()} == {0.0, 1.0}
     assert [tick.get_text() for tick in schedules.get_xticklabels()] == ["constant", "cosine"]
+
+
+def searched(tuning: Tuning, name: str, options: list[Any]) -> Tuning:
+    """Nothing but these options, a trial each."""
+    trials = [
+        dataclasses.replace(tuning.trials[0], number=number, settings={name: option})
+        for number, option in enumerate(options)
+    ]
+    space = Space(dimensions={name: Choice(tuple(options))})
+    return dataclasses.replace(tuning, space=space, trials=tuple(trials))
+
+
+def test_many_numbers_to_choose_from_stand_on_a_scale(tuning: Tuning) -> None:
+    rates = preset_of("learning-rate").space.dimensions["learning_rate"].probes()
+    found = searched(tuning, "learning_rate", rates)
+    axes = tune_figures.slices(found).axes[0]
+    labels = [tick.get_text() for tick in axes.get_xticklabels()]
+    assert labels == ["0.001", "0.003", "0.01", "0.03"]
+    expected = (np.log10(rates) + 3) / (np.log10(rates[-1]) + 3)
+    np.testing.assert_allclose(axes.lines[0].get_xdata(), expected)
+    texts = [text.get_text() for text in tune_figures.parallel_coordinates(found).axes[0].texts]
+    assert texts[:4] == labels
+
+
+def test_many_other_options_have_as_many_labels_as_there_is_room_for(tuning: Tuning) -> None:
+    options = [(256, 256, 256, 256, number) for number in range(40)]  # alike where they are cut
+    axes = tune_figures.slices(searched(tuning, "hidden", options)).axes[0]
+    labels = axes.get_xticklabels()
+    assert [label.get_text() for label in labels] == ["(256, 256, 25…"] * 14
+    assert {label.get_rotation() for label in labels} == {90.0}
+    np.testing.assert_allclose(axes.get_xticks(), np.arange(0, 40, 3) / 39)
 
 
 def test_parallel_coordinates_end_at_the_accuracy(tuning: Tuning) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from fittingroom.bench.space import Choice, Range
+from fittingroom.bench.space import Choice, Dimension, Range
 from fittingroom.bench.tuning import best_so_far
 from fittingroom.models.settings import text_of
 from fittingroom.reporting.style import (
@@ -31,6 +32,10 @@ if TYPE_CHECKING:
     from fittingroom.training.rate_range import RateRange
 
 _COLUMNS = 3
+#: More numbers to choose from stand on a scale of their own; fewer have a label each.
+_FEW = 6
+#: How many characters of labels have room beside each other, and how many labels on their side.
+_CHARACTERS, _LABELS = 90, 16
 
 
 def history(tuning: Tuning) -> Figure:
@@ -99,7 +104,9 @@ def slices(tuning: Tuning) -> Figure:
             at = [trial.number for trial in scored].index(best.number)
             axes.plot(places[at], values[at], "o", color=RIGHT, markersize=7.5)
             axes.set_xlim(-0.08, 1.08)
-            axes.set_xticks(list(ticks.values()), list(ticks), fontsize=9)
+            axes.set_xticks([x for _, x in ticks], [text for text, _ in ticks], fontsize=9)
+            if columns * sum(len(text) + 2 for text, _ in ticks) > _CHARACTERS:
+                axes.tick_params(axis="x", labelrotation=90)
             axes.set_xlabel(shortened([name], 24)[0])
             axes.grid(axis="y")
             axes.set_axisbelow(True)
@@ -118,7 +125,7 @@ def parallel_coordinates(tuning: Tuning) -> Figure:
     low, high = float(accuracies.min()), float(accuracies.max())
     width = max(high - low, 1e-9)
     found = [_places(tuning, name, [_setting(t, name) for t in scored]) for name in names]
-    at = {f"{100 * value:.1f}": (value - low) / width for value in np.linspace(low, high, 4)}
+    at = [(f"{100 * value:.1f}", (value - low) / width) for value in np.linspace(low, high, 4)]
     lines = np.column_stack([*(places for places, _ in found), (accuracies - low) / width])
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(8.4, 4.2), layout="constrained")
@@ -132,7 +139,7 @@ def parallel_coordinates(tuning: Tuning) -> Figure:
             )  # fmt: skip
         for x, ticks in enumerate([*(ticks for _, ticks in found), at]):
             axes.axvline(x, color=GRID, linewidth=1)
-            for text, y in ticks.items():
+            for text, y in ticks:
                 axes.annotate(
                     text, (x, y), (4, 0), textcoords="offset points", va="center", fontsize=8.5,
                     color=INK, bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 0.6},
@@ -179,14 +186,15 @@ def _setting(trial: Trial, name: str) -> Any:
 
 def _places(
     tuning: Tuning, name: str, values: Sequence[Any]
-) -> tuple[NDArray[np.float64], dict[str, float]]:
+) -> tuple[NDArray[np.float64], list[tuple[str, float]]]:
     """Where values stand between 0 and 1 on a setting's axis, and the axis's labels."""
-    dimension = tuning.space.dimensions[name]
+    dimension = _on_a_scale(tuning.space.dimensions[name])
     if isinstance(dimension, Choice):
         texts = dimension.texts
         spread = {text: i / max(len(texts) - 1, 1) for i, text in enumerate(texts)}
         places = np.array([spread[text_of(value)] for value in values])
-        return places, dict(zip(shortened(texts, 14), spread.values(), strict=True))
+        ticks = list(zip(shortened(texts, 14), spread.values(), strict=True))
+        return places, ticks[:: math.ceil(len(ticks) / _LABELS)]
     low, high, numbers = float(dimension.low), float(dimension.high), np.array(values, float)
     shown = np.array(_round_numbers(dimension))
     labels = [f"{number:g}" for number in shown]
@@ -194,7 +202,17 @@ def _places(
         low, high = np.log10(low), np.log10(high)
         numbers, shown = np.log10(numbers), np.log10(shown)
     places = (shown - low) / (high - low)
-    return (numbers - low) / (high - low), dict(zip(labels, places.tolist(), strict=True))
+    return (numbers - low) / (high - low), list(zip(labels, places.tolist(), strict=True))
+
+
+def _on_a_scale(dimension: Dimension) -> Dimension:
+    """The range that many numbers to choose from span; anything else as it is."""
+    if isinstance(dimension, Range) or len(dimension.options) <= _FEW:
+        return dimension
+    if not all(isinstance(n, int | float) and not isinstance(n, bool) for n in dimension.options):
+        return dimension
+    low, high = min(dimension.options), max(dimension.options)
+    return Range(low=low, high=high, log=low > 0 and high >= 10 * low)
 
 
 def _round_numbers(dimension: Range) -> list[float]:
