@@ -243,7 +243,10 @@ def _tested(
     limits: Limits,
     tell: OnProgress,
 ) -> Tested:
-    """The best settings fitted on the same images once more; this run reads the test split."""
+    """The best settings fitted once more, on the training part; this run reads the test split.
+
+    Of a cross-validation's trials each learned from a share of the whole training split.
+    """
     model, settings = tuning.recipe()
     assert dataset.location is not None
     run = fit_one(
