@@ -189,6 +189,7 @@ class _Attempt:
         accuracy, number = event["validation_accuracy"], event["epoch"]
         if (
             self._campaign.prune
+            and self._pruned is None  # else it is being ended, and told of an epoch meanwhile
             and accuracy is not None
             and self._campaign.search.report(self._claim, number, accuracy)
         ):
