@@ -68,10 +68,11 @@ class Search:
         self._storage.engine.dispose()
 
     def rows(self) -> list[FrozenTrial]:
-        """Of every trial the last attempt, in the order of the first ones."""
+        """Of every trial the attempt that ended for good, else the last one, in their order."""
+        attempts = self.study.get_trials(deepcopy=False)
         latest = {
             first_number(trial): trial
-            for trial in self.study.get_trials(deepcopy=False)
+            for trial in sorted(attempts, key=_has_ended)
             if not is_surplus(trial)
         }
         return [latest[first] for first in sorted(latest)]
@@ -181,8 +182,7 @@ class Search:
         Processes that meet the same orphan at once each put it back.
         """
         return any(
-            other.state in (TrialState.COMPLETE, TrialState.PRUNED)
-            or "status" in other.user_attrs  # it failed, and was not put back
+            _has_ended(other)
             or (
                 other.state == TrialState.RUNNING
                 and other.number < trial.number  # they are given out in their order
@@ -274,6 +274,12 @@ def hidden(url: str) -> str:
         return known.set(query=options).render_as_string(hide_password=True)
     except SQLAlchemyError:
         return "the given URL"
+
+
+def _has_ended(attempt: FrozenTrial) -> bool:
+    """Whether that is all that comes of a trial: it failed by itself, if it failed."""
+    ended = (TrialState.COMPLETE, TrialState.PRUNED)
+    return attempt.state in ended or "status" in attempt.user_attrs
 
 
 def _distribution(dimension: Dimension) -> BaseDistribution:
