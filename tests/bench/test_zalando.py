@@ -10,7 +10,7 @@ from fittingroom.bench.zalando import FILE, STOPPED, planned_runs, zalando
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import StoreError, TrainingError, UnknownNameError, UsageError
 from fittingroom.models.catalog import BASELINES
-from fittingroom.runs.store import find_store
+from fittingroom.runs.store import find_store, open_store
 
 TWO = ["zalando-gaussian-nb", "zalando-passive-aggressive"]
 
@@ -74,6 +74,15 @@ def test_the_file_says_what_became_of_every_point(tmp_path: Path, small: Dataset
     (path.parent / STOPPED).write_text('{"key": [')
     with pytest.raises(StoreError, match="remove it to search again"):
         zalando(small, ["zalando-gaussian-nb"], runs=tmp_path)
+
+
+def test_what_is_no_fault_of_a_point_ends_the_search(tmp_path: Path, small: Dataset) -> None:
+    store = open_store(tmp_path, small)
+    (store.folder / "zalando-gaussian-nb").write_text("where its runs should go")
+    with pytest.raises(TrainingError, match="zalando-gaussian-nb was not fitted: "):
+        zalando(small, ["zalando-gaussian-nb"], runs=tmp_path)
+    (store.folder / "zalando-gaussian-nb").unlink()
+    assert zalando(small, ["zalando-gaussian-nb"], seeds=1, runs=tmp_path).complete
 
 
 def test_the_plan_counts_what_is_tried() -> None:

@@ -15,6 +15,7 @@ from fittingroom.bench.placement import Placement
 from fittingroom.bench.progress import Progress
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.splits import validation_split
+from fittingroom.errors import TrainingError
 from fittingroom.models.zalando_grid import Grid
 from fittingroom.runs.asked import asked_of_row
 from fittingroom.runs.run import Run, label
@@ -140,6 +141,10 @@ class GridSearch:
         location : a folder that the data set is read from
         placement : fits the points, within this search's limits
         on_start : called before a fit
+
+        Raises
+        ------
+        TrainingError : what ended a fit is no fault of its point, so that others would fare alike
         """
         points, known, under_way = self._points[name], deque[Point](), dict[int, int]()
 
@@ -162,6 +167,8 @@ class GridSearch:
         for job, outcome in placement.run(jobs(), on_event):
             number = under_way[id(job)]
             run = self._run(points[number])
+            if run is None and outcome.status == "interrupted":  # no fault of the point's
+                raise TrainingError(f"{points[number].label} was not fitted: {outcome.reason}")
             points[number] = (
                 self._scored(points[number], run)
                 if run is not None

@@ -145,7 +145,8 @@ def zalando(
     Raises
     ------
     UnknownNameError, UsageError : no such classifier, fewer than one seed
-    TrainingError : nothing was chosen, since no point could be fitted
+    TrainingError : nothing was chosen, since no point could be fitted, or a fit ended for a reason
+        that is no fault of its point
     DataError, StoreError : the data can't be loaded, or the runs folder read or written
     """
     if seeds < 1:
