@@ -37,6 +37,9 @@ while claim := search.ask(int(sys.argv[2])):
     search.finish(claim, claim.settings["x"])
 """
 
+#: No process has this number.
+NOBODY = 2**30
+
 
 def opened(folder: Path, sampler: str = "tpe", seed: int = 0, **options: Any) -> Search:
     url = f"sqlite:///{folder / 'studies.sqlite3'}"
@@ -182,7 +185,7 @@ def test_an_orphan_that_two_meet_at_once_is_fitted_by_one(
     one, other = opened(tmp_path), opened(tmp_path)
     orphan = other.ask(2)
     assert orphan is not None
-    orphan.trial.set_user_attr("owner", {**owner.owner(), "born": 0.0})
+    orphan.trial.set_user_attr("owner", {**owner.owner(), "pid": NOBODY})
     end, theirs = one._storage.set_trial_state_values, []
 
     def ends_late(*arguments: Any, **options: Any) -> bool:
@@ -210,7 +213,7 @@ def test_what_was_put_back_twice_and_has_ended_is_not_given_out_again(
     search = opened(tmp_path)
     orphan = search.ask(1)
     assert orphan is not None
-    orphan.trial.set_user_attr("owner", {**owner.owner(), "born": 0.0})
+    orphan.trial.set_user_attr("owner", {**owner.owner(), "pid": NOBODY})
     search.study.enqueue_trial(orphan.trial.params, user_attrs={"first": 0})
     again = search.ask(1)
     assert again is not None
