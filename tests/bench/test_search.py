@@ -30,11 +30,11 @@ from fittingroom.bench.search import open_search
 from fittingroom.bench.space import parse_space
 space = parse_space({"x": "0.001..1:log", "n": "1..9", "k": "a|b|c", "epochs": 1})
 search = open_search(sys.argv[1], "s", space, sampler="tpe", seed=0)
-while claim := search.ask(int(sys.argv[2])):
-    print(claim.number, flush=True)
+while held := search.ask(int(sys.argv[2])):
+    print(held.number, flush=True)
     if sys.argv[3] == "hangs":
         time.sleep(600)
-    search.finish(claim, claim.settings["x"])
+    search.finish(held, held.settings["x"])
 """
 
 #: No process has this number.
@@ -57,8 +57,8 @@ def worker(place: Path | str, how: str, trials: int = 20) -> Any:
 
 def tried(search: Search, trials: int) -> list[dict[str, Any]]:
     """Ask and finish until there are enough: the settings in their order."""
-    while claim := search.ask(trials):
-        search.finish(claim, float(claim.settings["x"]))
+    while held := search.ask(trials):
+        search.finish(held, float(held.settings["x"]))
     return [search.settings(row) or {} for row in search.rows()]
 
 
@@ -91,8 +91,8 @@ def test_a_grid_is_tried_once(tmp_path: Path) -> None:
 
 
 def tried_grid(search: Search, trials: int) -> list[dict[str, Any]]:
-    while claim := search.ask(trials):
-        search.finish(claim, 0.5)
+    while held := search.ask(trials):
+        search.finish(held, 0.5)
     return [search.settings(row) or {} for row in search.rows()]
 
 
@@ -107,11 +107,11 @@ def test_a_killed_process_s_trial_is_given_to_the_next(tmp_path: Path) -> None:
     assert [row.state for row in search.rows()][5] == TrialState.RUNNING
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
-    claim = search.ask(12)
-    assert claim is not None
-    assert claim.number == 5
-    assert dict(claim.settings) == expected[5]
-    search.finish(claim, float(claim.settings["x"]))
+    held = search.ask(12)
+    assert held is not None
+    assert held.number == 5
+    assert dict(held.settings) == expected[5]
+    search.finish(held, float(held.settings["x"]))
     assert tried(search, 12) == expected
     assert len(search.rows()) == 12
 
@@ -164,17 +164,17 @@ def test_a_database_whose_tables_another_process_makes_is_opened_a_little_later(
 
 def test_what_is_broken_off_is_put_back(tmp_path: Path) -> None:
     search = opened(tmp_path)
-    claim = search.ask(3)
-    assert claim is not None
-    with pytest.raises(KeyboardInterrupt), search.holding(claim):
+    held = search.ask(3)
+    assert held is not None
+    with pytest.raises(KeyboardInterrupt), search.holding(held):
         raise KeyboardInterrupt
     (row,) = search.rows()
     assert row.state == TrialState.WAITING
     again = search.ask(1)
     assert again is not None
-    assert dict(again.settings) == dict(claim.settings)
+    assert dict(again.settings) == dict(held.settings)
     # Whoever was taken for dead and comes back changes nothing.
-    search.finish(claim, 0.9)
+    search.finish(held, 0.9)
     search.finish(again, 0.5)
     assert [row.value for row in search.rows()] == [0.5]
 
@@ -197,7 +197,7 @@ def test_an_orphan_that_two_meet_at_once_is_fitted_by_one(
 
     monkeypatch.setattr(one._storage, "set_trial_state_values", ends_late)
     ours = one.ask(2)
-    assert [claim and claim.number for claim in (ours, *theirs)] == [1, 0]
+    assert [held and held.number for held in (ours, *theirs)] == [1, 0]
     assert dict(theirs[0].settings) == dict(orphan.settings)
     one.finish(ours, 0.4)  # type: ignore[arg-type]
     other.finish(theirs[0], 0.5)
@@ -234,21 +234,21 @@ def test_what_was_put_back_twice_and_has_ended_is_not_given_out_again(
 
 def test_a_process_taken_for_dead_reports_to_nobody(tmp_path: Path) -> None:
     search = opened(tmp_path, prune=True)
-    claim = search.ask(1)
-    assert claim is not None
-    search.study.tell(claim.trial.number, state=TrialState.FAIL)
-    assert not search.report(claim, 1, 0.5)
+    held = search.ask(1)
+    assert held is not None
+    search.study.tell(held.trial.number, state=TrialState.FAIL)
+    assert not search.report(held, 1, 0.5)
 
 
 def test_silence_elsewhere_is_taken_for_death(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     search = opened(tmp_path)
-    claim = search.ask(1)
-    assert claim is not None
+    held = search.ask(1)
+    assert held is not None
     monkeypatch.setattr(owner.socket, "gethostname", lambda: "another machine")
     assert search.ask(1) is None  # it may live
-    claim.trial.set_user_attr("beat", time.time() - owner.SILENCE - 1)
+    held.trial.set_user_attr("beat", time.time() - owner.SILENCE - 1)
     again = search.ask(1)
     assert again is not None
     assert again.number == 0
@@ -257,14 +257,14 @@ def test_silence_elsewhere_is_taken_for_death(
 def test_what_is_worse_than_the_median_is_to_be_broken_off(tmp_path: Path) -> None:
     search = opened(tmp_path, prune=True)
     for accuracy in (0.5, 0.6, 0.7, 0.8, 0.9, 0.1):
-        claim = search.ask(6)
-        assert claim is not None
-        pruned = search.report(claim, 1, accuracy)
+        held = search.ask(6)
+        assert held is not None
+        pruned = search.report(held, 1, accuracy)
         assert pruned == (accuracy == 0.1)
         if pruned:
-            search.prune(claim, reason="bad")
+            search.prune(held, reason="bad")
         else:
-            search.finish(claim, accuracy)
+            search.finish(held, accuracy)
     assert search.rows()[-1].state == TrialState.PRUNED
 
 
@@ -272,19 +272,19 @@ def test_a_trial_that_goes_on_is_broken_off_as_it_would_have_been(tmp_path: Path
     """What it told before it was put back counts: the median is held against its best."""
     search = opened(tmp_path, prune=True)
     for _ in range(5):
-        claim = search.ask(6)
-        assert claim is not None
-        search.report(claim, 1, 0.5)
-        search.report(claim, 2, 0.5)
-        search.finish(claim, 0.5)
-    claim = search.ask(6)
-    assert claim is not None
-    assert not search.report(claim, 1, 0.9)
-    with pytest.raises(KeyboardInterrupt), search.holding(claim):
+        held = search.ask(6)
+        assert held is not None
+        search.report(held, 1, 0.5)
+        search.report(held, 2, 0.5)
+        search.finish(held, 0.5)
+    held = search.ask(6)
+    assert held is not None
+    assert not search.report(held, 1, 0.9)
+    with pytest.raises(KeyboardInterrupt), search.holding(held):
         raise KeyboardInterrupt
     again = search.ask(6)
     assert again is not None
-    assert dict(again.settings) == dict(claim.settings)
+    assert dict(again.settings) == dict(held.settings)
     assert not search.report(again, 2, 0.1)
     assert not search.report(again, 1, 0.9)  # by one without a checkpoint
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from fittingroom.bench.executor import Limits, Outcome
-from fittingroom.bench.grid_search import Point, Search
+from fittingroom.bench.grid_search import Point, SearchedGrid
 from fittingroom.bench.leaderboard import Leaderboard
 from fittingroom.bench.zalando import Benchmark
 from fittingroom.models.zalando_grid import Grid
@@ -41,7 +41,7 @@ def found(board: Callable[..., Leaderboard], row: Callable[..., Any]) -> Benchma
 
     slow = Outcome(status="timeout", reason="took longer than <9> s")
     searches = (
-        Search(
+        SearchedGrid(
             grid=grid("zalando-svc", repaired="the kernel is <new>"),
             points=(
                 point("zalando-svc", 1.0, status="ok", reason=None, choose_accuracy=0.85),
@@ -49,7 +49,7 @@ def found(board: Callable[..., Leaderboard], row: Callable[..., Any]) -> Benchma
                 point("zalando-svc", 100.0).ended(slow, Limits(seconds=9)),
             ),
         ),
-        Search(
+        SearchedGrid(
             grid=grid("zalando-other"),
             points=tuple(point("zalando-other", C) for C in (1.0, 10.0, 100.0)),
         ),

@@ -15,7 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 from fittingroom.bench.executor import Job, Outcome
 from fittingroom.bench.placement import ENDED, Placement
 from fittingroom.bench.progress import OnProgress, Progress
-from fittingroom.bench.search import Claim, Search
+from fittingroom.bench.search import HeldTrial, Search
 from fittingroom.bench.tuning import Trial
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.splits import validation_split
@@ -118,7 +118,7 @@ class Campaign:
 
 
 def attempt_all(
-    campaign: Campaign, placement: Placement, next_claim: Callable[[], Claim | None]
+    campaign: Campaign, placement: Placement, next_trial: Callable[[], HeldTrial | None]
 ) -> None:
     """Fit trials, unless their runs are saved, and record how each ended.
 
@@ -126,13 +126,13 @@ def attempt_all(
     ----------
     campaign : what they have in common
     placement : fits them
-    next_claim : gives a trial to be fitted whenever there is room for one, None when that is all
+    next_trial : gives a trial to be fitted whenever there is room for one, None when that is all
     """
     under_way: dict[int, _Attempt] = {}
 
     def jobs() -> Iterator[Job]:
-        while (claim := next_claim()) is not None:
-            attempt = _Attempt(campaign, claim, placement.at_once)
+        while (held := next_trial()) is not None:
+            attempt = _Attempt(campaign, held, placement.at_once)
             try:
                 job = attempt.begin()
             except BaseException as error:
@@ -158,11 +158,11 @@ def attempt_all(
 class _Attempt:
     """One trial, which is held from the beginning to the end."""
 
-    def __init__(self, campaign: Campaign, claim: Claim, at_once: int) -> None:
-        self._campaign, self._claim = campaign, claim
-        self._progress, self._began = _Telling(campaign, claim, at_once), time.monotonic()
+    def __init__(self, campaign: Campaign, held: HeldTrial, at_once: int) -> None:
+        self._campaign, self._held = campaign, held
+        self._progress, self._began = _Telling(campaign, held, at_once), time.monotonic()
         self._pruned: str | None = None
-        self._holding = campaign.search.holding(claim)
+        self._holding = campaign.search.holding(held)
         self._holding.__enter__()
 
     def close(self, error: BaseException | None = None) -> None:
@@ -173,7 +173,7 @@ class _Attempt:
     def begin(self) -> Job | None:
         """What is to be fitted; None where that is known already, or makes no sense."""
         try:
-            job, self._asked = self._campaign.job(self._claim.settings)
+            job, self._asked = self._campaign.job(self._held.settings)
         except UsageError as error:  # settings that contradict each other
             self._fail(str(error), status="failed", reason=str(error))
             return None
@@ -191,7 +191,7 @@ class _Attempt:
             self._campaign.prune
             and self._pruned is None  # else it is being ended, and told of an epoch meanwhile
             and accuracy is not None
-            and self._campaign.search.report(self._claim, number, accuracy)
+            and self._campaign.search.report(self._held, number, accuracy)
         ):
             self._pruned = f"worse than the median after {event.get('unit', 'epoch')} {number}"
         return self._pruned is not None
@@ -207,11 +207,11 @@ class _Attempt:
         if outcome == ENDED and self._pruned is not None:
             self._campaign.store.checkpoint_path(self._asked).unlink(missing_ok=True)
             self._campaign.store.remove_folds(self._asked)
-            self._campaign.search.prune(self._claim, reason=self._pruned, fit_seconds=spent)
+            self._campaign.search.prune(self._held, reason=self._pruned, fit_seconds=spent)
             self._progress.failed(f"broken off, {self._pruned}")
             self.close()
         elif outcome.status == "interrupted":
-            number = self._claim.number
+            number = self._held.number
             raise TrainingError(f"trial {number} is put back; it was not fitted: {outcome.reason}")
         elif outcome.status != "ok":
             reason = outcome.reason
@@ -220,7 +220,7 @@ class _Attempt:
             self._finish()
 
     def _fail(self, told: str | None, **facts: Any) -> None:
-        self._campaign.search.fail(self._claim, **facts)
+        self._campaign.search.fail(self._held, **facts)
         self._progress.failed(told)
         self.close()
 
@@ -231,7 +231,7 @@ class _Attempt:
             raise StoreError(f"the run of a trial is not in {folder}; was it deleted?")
         accuracy = float(self._campaign.correct(run).mean())
         self._campaign.search.finish(
-            self._claim,
+            self._held,
             accuracy,
             run=f"{self._asked.model}/{self._asked.folder_name}",
             fit_seconds=run.record.fit_seconds,
@@ -244,12 +244,12 @@ class _Attempt:
 class _Telling:
     """Tells of one trial."""
 
-    def __init__(self, campaign: Campaign, claim: Claim, at_once: int) -> None:
+    def __init__(self, campaign: Campaign, held: HeldTrial, at_once: int) -> None:
         self._campaign = campaign
-        model = claim.settings.get("model", campaign.model)
+        model = held.settings.get("model", campaign.model)
         self._step = Progress(
             kind="started",
-            model=f"{model} trial {claim.number}",
+            model=f"{model} trial {held.number}",
             seed=campaign.seed,
             done=self._done(),
             total=campaign.asked,

@@ -69,7 +69,7 @@ class Point:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Search:
+class SearchedGrid:
     """A classifier's grid: its points, and the one that is best on `choose` once all are done."""
 
     grid: Grid
@@ -124,9 +124,9 @@ class GridSearch:
         }
 
     @property
-    def searches(self) -> tuple[Search, ...]:
+    def searches(self) -> tuple[SearchedGrid, ...]:
         return tuple(
-            Search(grid=grid, points=tuple(self._points[name]))
+            SearchedGrid(grid=grid, points=tuple(self._points[name]))
             for name, grid in self._grids.items()
         )
 

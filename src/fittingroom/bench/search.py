@@ -84,7 +84,7 @@ class Search:
             return None
         return self.space.settings(suggested)
 
-    def ask(self, trials: int) -> Claim | None:
+    def ask(self, trials: int) -> HeldTrial | None:
         """The next trial, this process's own from now on; None where there are enough.
 
         Parameters
@@ -106,30 +106,30 @@ class Search:
                 self.study.tell(trial, state=TrialState.FAIL)
                 return self.ask(trials)
             trial.set_user_attr("owner", owner())
-            return Claim(
+            return HeldTrial(
                 trial=trial,
                 number=self._sampler.position,
                 settings=self.space.settings(trial.params),
             )
 
     @contextmanager
-    def holding(self, claim: Claim) -> Iterator[None]:
+    def holding(self, held: HeldTrial) -> Iterator[None]:
         """Give signs of life meanwhile; put the trial back if it is broken off."""
-        with signs_of_life(claim.trial):
+        with signs_of_life(held.trial):
             try:
                 yield
             except BaseException:
                 with _told():
-                    self._put_back(self._frozen(claim.trial))
+                    self._put_back(self._frozen(held.trial))
                 raise
 
-    def report(self, claim: Claim, epoch: int, accuracy: float) -> bool:
+    def report(self, held: HeldTrial, epoch: int, accuracy: float) -> bool:
         """Note how good a trial is after an epoch; whether it should be broken off."""
         with _told(), contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of an epoch that an earlier attempt told of too
-                claim.trial.report(accuracy, epoch)
-            return bool(claim.trial.should_prune())
+                held.trial.report(accuracy, epoch)
+            return bool(held.trial.should_prune())
         return False  # taken for dead, see `_tell`: the checkpoint is another one's too by now
 
     def importance(self) -> dict[str, float] | None:
@@ -150,27 +150,27 @@ class Search:
             except RuntimeError:  # no variance
                 return None
 
-    def finish(self, claim: Claim, accuracy: float, **facts: Any) -> None:
+    def finish(self, held: HeldTrial, accuracy: float, **facts: Any) -> None:
         """Record how good a trial is."""
-        self._tell(claim, TrialState.COMPLETE, accuracy, facts)
+        self._tell(held, TrialState.COMPLETE, accuracy, facts)
 
-    def fail(self, claim: Claim, **facts: Any) -> None:
+    def fail(self, held: HeldTrial, **facts: Any) -> None:
         """Record that a trial has no figure; `facts` say why."""
-        self._tell(claim, TrialState.FAIL, None, facts)
+        self._tell(held, TrialState.FAIL, None, facts)
 
-    def prune(self, claim: Claim, **facts: Any) -> None:
+    def prune(self, held: HeldTrial, **facts: Any) -> None:
         """Record that a trial was broken off, since it was worse than most."""
-        self._tell(claim, TrialState.PRUNED, None, facts)
+        self._tell(held, TrialState.PRUNED, None, facts)
 
     def _tell(
-        self, claim: Claim, state: TrialState, value: float | None, facts: Mapping[str, Any]
+        self, held: HeldTrial, state: TrialState, value: float | None, facts: Mapping[str, Any]
     ) -> None:
         with _told(), contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):
             # A process that slept so long that it was taken for dead tells nobody any more; its
             # run is saved, and whoever was given the trial finds it.
             for name, fact in facts.items():
-                claim.trial.set_user_attr(name, fact)
-            self.study.tell(claim.trial, value, state, skip_if_finished=True)
+                held.trial.set_user_attr(name, fact)
+            self.study.tell(held.trial, value, state, skip_if_finished=True)
 
     def _frozen(self, trial: optuna.Trial) -> FrozenTrial:
         trials = self.study.get_trials(deepcopy=False)
@@ -221,7 +221,7 @@ class Search:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Claim:
+class HeldTrial:
     """A trial that is this process's own: its place in the search, and what to fit."""
 
     trial: optuna.Trial

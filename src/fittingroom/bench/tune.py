@@ -23,7 +23,7 @@ from fittingroom.bench.fit_one import fit_one
 from fittingroom.bench.place import HERE, Place
 from fittingroom.bench.placement import placed
 from fittingroom.bench.progress import OnProgress
-from fittingroom.bench.search import Claim, hidden, open_search
+from fittingroom.bench.search import HeldTrial, hidden, open_search
 from fittingroom.bench.space import Space, parse_space
 from fittingroom.bench.tuning import Tested, Tuning
 from fittingroom.data.dataset import Dataset
@@ -211,7 +211,7 @@ def _go_on(
     """
     started = time.monotonic()
 
-    def next_claim() -> Claim | None:
+    def next_trial() -> HeldTrial | None:
         if time_limit is not None:
             left = time_limit - (time.monotonic() - started)
             if left < to_come * _usual_seconds(campaign):
@@ -220,7 +220,7 @@ def _go_on(
 
     try:
         with placed(on, limits) as placement:
-            attempt_all(campaign, placement, next_claim)
+            attempt_all(campaign, placement, next_trial)
     except KeyboardInterrupt:
         return True
     return False

@@ -17,7 +17,7 @@ from typing import Any, Literal
 from fittingroom.bench.compare import compare, located
 from fittingroom.bench.entrant import Entrant
 from fittingroom.bench.executor import Limits, Outcome
-from fittingroom.bench.grid_search import GridSearch, Point, Search, progress_of
+from fittingroom.bench.grid_search import GridSearch, Point, SearchedGrid, progress_of
 from fittingroom.bench.leaderboard import Leaderboard, Row
 from fittingroom.bench.place import HERE
 from fittingroom.bench.placement import Placement, placed
@@ -57,10 +57,10 @@ class Benchmark:
 
     dataset_name: str
     dataset_sha256: str
-    searches: tuple[Search, ...]
+    searches: tuple[SearchedGrid, ...]
     board: Leaderboard | None = None
 
-    def row_of(self, search: Search) -> Row | None:
+    def row_of(self, search: SearchedGrid) -> Row | None:
         """The leaderboard's row of a classifier's chosen point."""
         chosen = search.chosen
         if self.board is None or chosen is None:
@@ -91,7 +91,7 @@ class Benchmark:
     def to_json(self) -> str:
         return json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n"
 
-    def _classifier(self, search: Search) -> dict[str, Any]:
+    def _classifier(self, search: SearchedGrid) -> dict[str, Any]:
         chosen, row = search.chosen, self.row_of(search)
         return {
             "classifier": search.grid.name,
@@ -195,7 +195,7 @@ def planned_runs(classifiers: Sequence[str], seeds: int) -> dict[str, tuple[int,
     return {"points": (points, None), "chosen": (chosen, None)}
 
 
-def _cells(search: Search, row: Row | None) -> list[str]:
+def _cells(search: SearchedGrid, row: Row | None) -> list[str]:
     counts, chosen = search.counts, search.chosen
     others = [f"{counts[status]} {name}" for status, name in NOT_FITTED.items() if status in counts]
     head = [search.grid.name, str(counts["points"]), str(counts.get("ok", 0)), ", ".join(others)]
