@@ -19,6 +19,7 @@ from fittingroom.bench.verdict import (
     judge_best,
     judge_difference,
     judge_order,
+    meaning,
     score_of,
 )
 
@@ -80,6 +81,12 @@ UNSURE = Score(accuracy=0.88, seeds=1)
 def test_the_rule(claimed: str, used: Score | None, honest: Score, verdict: str) -> None:
     assert judge(Figure.parse(claimed), used, honest) == verdict
     assert verdict in VERDICTS
+
+
+def test_a_verdict_is_worded_for_the_kind_of_claim() -> None:
+    assert meaning("accuracy", "consistent") == VERDICTS["consistent"]
+    assert meaning("text", "consistent") == "no other value is significantly better"
+    assert meaning("order", "cannot-be-checked") == VERDICTS["cannot-be-checked"]
 
 
 def test_half_a_digit_reaches_so_far_and_no_farther() -> None:
@@ -211,6 +218,8 @@ def test_a_value_is_the_best_unless_another_is_significantly_better(
     assert found.verdict == verdict
     assert found.honest.accuracy == pytest.approx(0.8705, abs=1e-3)
     assert "by validation accuracy" in found.remarks[0].lower()
+    told = "None is" if verdict == "consistent" else "One is"
+    assert found.remarks[1] == f"{told} significantly better than 0.003."
 
 
 def test_one_seed_finds_no_best_value() -> None:

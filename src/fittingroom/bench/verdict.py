@@ -24,7 +24,25 @@ VERDICTS: dict[Verdict, str] = {
     "not-what-it-says": "the figure comes out by the protocol as it was used, not by an honest one",
     "cannot-be-checked": "nothing was verified",
 }
+#: The same of claims that aren't of an accuracy, where it differs.
+_OTHERWISE: dict[tuple[str, Verdict], str] = {
+    ("difference", "consistent"): "the claimed difference lies in the interval of the one found",
+    ("difference", "too-high"): "the difference found is smaller",
+    ("difference", "too-low"): "the difference found is larger",
+    ("order", "consistent"): "each model is significantly better than the one before",
+    ("order", "too-high"): "of some neighbours the first is significantly better",
+    ("order", "not-what-it-says"): "the order holds by the protocol as it was used, not honestly",
+    ("text", "consistent"): "no other value is significantly better",
+    ("text", "too-high"): "others are significantly better, the best of them lower",
+    ("text", "too-low"): "others are significantly better, the best of them higher",
+    ("text", "not-what-it-says"): "it was read off right, but others are significantly better",
+}
 ONE_SEED = "One seed tells nothing about a re-run; give more seeds."
+
+
+def meaning(kind: str, verdict: Verdict) -> str:
+    """What a verdict means for a claim of that kind, in words."""
+    return _OTHERWISE.get((kind, verdict), VERDICTS[verdict])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,13 +218,11 @@ def judge_best(
         verdict = "not-what-it-says" if as_used else "too-high" if wanted > best else "too-low"
     remarks = [
         f"By validation accuracy {best:g} is the best of {len(of_value)} values "
-        f"({mean_of[best]:.4f}, and {mean_of[wanted]:.4f} at {wanted:g})"
-        + (
-            f"; significantly better than {wanted:g} are {len(better)}."
-            if better is not None
-            else "."
-        )
+        f"({mean_of[best]:.4f}, and {mean_of[wanted]:.4f} at {wanted:g})."
     ]
+    if better is not None:
+        told = {0: "None is", 1: "One is"}.get(len(better), f"{len(better)} are")
+        remarks.append(f"{told} significantly better than {wanted:g}.")
     if lowest:
         span = sorted({f"{value:.2g}" for value in lowest}, key=float)
         remarks.append(f"As claimed, the training loss is lowest at {' or '.join(span)}.")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from fittingroom.bench.verdict import VERDICTS
+from fittingroom.bench.verdict import VERDICTS, meaning
 from fittingroom.bench.verification import COLUMNS, NUMBERS, cells
 from fittingroom.reporting.claim_figure import claim_figure
 from fittingroom.reporting.page import render_page
@@ -47,7 +47,7 @@ def _card(checked: Checked) -> dict[str, Any]:
         "claimed": claim.claimed,
         "says": claim.says,
         "verdict": finding.verdict,
-        "meaning": VERDICTS[finding.verdict],
+        "meaning": meaning(claim.kind, finding.verdict),
         "note": checked.note,
         "source": claim.source,
         "recipe": claim.recipe,
