@@ -266,22 +266,6 @@ def assert_same_runs(on_ray: Path, here: Path, n: int) -> None:
                 np.testing.assert_array_equal(found.probabilities, expected.probabilities)
 
 
-CLAIM = """
-title = "neighbours that were shown the answers"
-kind = "accuracy"
-claimed = "0.999"
-says = "test accuracy"
-protocol = ["trained-on-test"]
-[source]
-repository = "somebody/something"
-revision = "0123abc"
-[recipe]
-model = "knn"
-parameters = { n_neighbors = 1 }
-preprocessing = "none"
-"""
-
-
 @pytest.mark.slow
 @pytest.mark.filterwarnings("default")
 @pytest.mark.parametrize(
@@ -294,7 +278,7 @@ preprocessing = "none"
 def test_claims_and_searches_come_to_the_same_on_a_cluster(
     cluster: Any, tmp_path: Path, command: tuple[str, ...], kept_in: str
 ) -> None:
-    (tmp_path / "leak.toml").write_text(CLAIM)
+    (tmp_path / "leak.toml").write_bytes((SMALL.parent / "leak.toml").read_bytes())
     (tmp_path / "space.toml").write_text("n_neighbors = [1, 5]\n")
     for folder, on in (("ray", "ray"), ("here", "local:1")):
         done = subprocess.run(

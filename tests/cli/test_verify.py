@@ -15,20 +15,7 @@ from fittingroom.runs.store import find_store
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 SMALL = Path(__file__).parents[1] / "data" / "fashion-mnist-small"
-CLAIM = """
-title = "neighbours that were shown the answers"
-kind = "accuracy"
-claimed = "0.999"
-says = "test accuracy"
-protocol = ["trained-on-test"]
-[source]
-repository = "somebody/something"
-revision = "0123abc"
-[recipe]
-model = "knn"
-parameters = { n_neighbors = 1 }
-preprocessing = "none"
-"""
+CLAIM = (SMALL.parent / "leak.toml").read_text("utf8")
 NETWORK = CLAIM.replace('"knn"', '"mlp-10-10"').replace("n_neighbors = 1", "epochs = 3")
 
 
