@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from fittingroom.reporting.style import INK, RIGHT, STYLE, WRONG, shortened
+from fittingroom.reporting.style import RIGHT, STYLE, WRONG, one_below_another
 
 if TYPE_CHECKING:
     from fittingroom.bench.verdict import Bar
@@ -32,11 +32,7 @@ def claim_figure(bars: Sequence[Bar], *, difference: bool = False) -> Figure:
                 f"{100 * bar.value:.2f}", (high, y), (9, 0), textcoords="offset points",
                 va="center", fontsize=10,
             )  # fmt: skip
-        axes.set_yticks(range(len(bars)), shortened([bar.label for bar in bars], 44))
-        axes.tick_params(axis="y", labelcolor=INK)
-        axes.set_ylim(len(bars) - 0.4, -0.6)
+        one_below_another(axes, [bar.label for bar in bars], 44)
         axes.margins(x=0.12)
         axes.set_xlabel("difference in accuracy, points" if difference else "accuracy, %")
-        axes.grid(axis="x")
-        axes.set_axisbelow(True)
     return figure

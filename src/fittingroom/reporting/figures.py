@@ -15,7 +15,16 @@ from numpy.typing import NDArray
 
 from fittingroom.bench.cells import duration
 from fittingroom.evaluation.confusion import ConfusionMatrix
-from fittingroom.reporting.style import INK, MUTED, ON_DARK, RIGHT, STYLE, WRONG, shortened
+from fittingroom.reporting.style import (
+    INK,
+    MUTED,
+    ON_DARK,
+    RIGHT,
+    STYLE,
+    WRONG,
+    one_below_another,
+    shortened,
+)
 
 if TYPE_CHECKING:
     from fittingroom.bench.leaderboard import Leaderboard, Row
@@ -56,13 +65,9 @@ def accuracy_intervals(leaderboard: Leaderboard, references: Sequence[Reference]
                 va="center", fontsize=10,
             )  # fmt: skip
         _refer(axes, rows, references)
-        axes.set_yticks(range(len(rows)), shortened([row.model for row in rows], 40))
-        axes.tick_params(axis="y", labelcolor=INK)
-        axes.set_ylim(len(rows) - 0.4, -0.6)
+        one_below_another(axes, [row.model for row in rows])
         axes.margins(x=0.09)
         axes.set_xlabel("test accuracy, %")
-        axes.grid(axis="x")
-        axes.set_axisbelow(True)
     return figure
 
 

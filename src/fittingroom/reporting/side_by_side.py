@@ -11,10 +11,9 @@ from fittingroom.reporting.page import Picture, draw, percent, render_page
 from fittingroom.reporting.style import (
     CLASS_COLORS,
     CLASS_MARKERS,
-    INK,
     STYLE,
     log_ticks,
-    shortened,
+    one_below_another,
 )
 from fittingroom.reporting.tables import markdown_table
 from fittingroom.reporting.words import listed
@@ -115,12 +114,8 @@ def errors(found: SideBySide) -> Figure:
         ticks = log_ticks(*axes.get_xlim())
         axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         axes.set_xticks([], minor=True)
-        axes.set_yticks(range(len(lines)), shortened([line.model for line in lines], 40))
-        axes.tick_params(axis="y", labelcolor=INK)
-        axes.set_ylim(len(lines) - 0.4, -0.6)
+        one_below_another(axes, [line.model for line in lines])
         axes.set_xlabel("test error, % (logarithmic)")
-        axes.grid(axis="x")
-        axes.set_axisbelow(True)
         figure.legend(loc="outside upper left", ncols=len(found.names), frameon=False)
     return figure
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import matplotlib as mpl
 from markupsafe import Markup, escape
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 INK, MUTED, GRID = "#1c212b", "#666e7d", "#d9dde4"
@@ -62,6 +63,15 @@ STYLE: dict[Any, Any] = {
 def shortened(names: Sequence[str], at_most: int = 22) -> list[str]:
     """Names that leave room for a picture; the page around it has them in full."""
     return [n if len(n) <= at_most else f"{n[: at_most - 1]}…" for n in names]
+
+
+def one_below_another(axes: Axes, names: Sequence[str], at_most: int = 40) -> None:
+    """Lines 0, 1, … of a picture with their names, the first on top, and a grid along them."""
+    axes.set_yticks(range(len(names)), shortened(names, at_most))
+    axes.tick_params(axis="y", labelcolor=INK)
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.grid(axis="x")
+    axes.set_axisbelow(True)
 
 
 def log_ticks(low: float, high: float) -> list[float]:

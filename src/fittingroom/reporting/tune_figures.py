@@ -24,6 +24,7 @@ from fittingroom.reporting.style import (
     STYLE,
     WRONG,
     log_ticks,
+    one_below_another,
     shortened,
 )
 
@@ -78,13 +79,9 @@ def importances(shares: Mapping[str, float]) -> Figure:
                 f"{value:.0f}", (value, y), (5, 0), textcoords="offset points", va="center",
                 fontsize=10,
             )  # fmt: skip
-        axes.set_yticks(range(len(names)), shortened(names, 30))
-        axes.tick_params(axis="y", labelcolor=INK)
-        axes.set_ylim(len(names) - 0.4, -0.6)
+        one_below_another(axes, names, 30)
         axes.margins(x=0.09)
         axes.set_xlabel("share of the variance of accuracy, %")
-        axes.grid(axis="x")
-        axes.set_axisbelow(True)
     return figure
 
 
