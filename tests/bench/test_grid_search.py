@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from fittingroom.bench.executor import Limits, Outcome
-from fittingroom.bench.grid_search import GridSearch, Point
+from fittingroom.bench.grid_search import GridSearch, Point, SearchedGrid
 from fittingroom.bench.placement import placed
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.splits import validation_split
@@ -81,6 +82,13 @@ def test_every_point_is_fitted_once_and_the_best_on_validation_is_chosen(
     known = GridSearch(small, store, [TREES], {}, Limits()).searches[0]
     assert known.points[:2] == found.points[:2]
     assert [point.status for point in known.points[2:]] == ["interrupted"] * 2
+    assert known.chosen is None  # before all points are done
+
+
+def test_of_equal_points_the_first_is_chosen() -> None:
+    point = Point(classifier="a", written={}, parameters={}, key="1", status="ok", reason=None)
+    equal = tuple(replace(point, key=key, choose_accuracy=0.85) for key in "123")
+    assert SearchedGrid(grid=TREES, points=equal).chosen is equal[0]
 
 
 def test_labels_of_the_test_split_change_no_choice(tmp_path: Path, small: Dataset) -> None:

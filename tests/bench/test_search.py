@@ -103,8 +103,8 @@ def test_a_killed_process_s_trial_is_given_to_the_next(tmp_path: Path) -> None:
     tried(search, 5)
     process = worker(tmp_path, "hangs")
     assert process.stdout.readline().strip() == "5"
-    # While it lives the trial is its own, and another one is given out.
     assert [row.state for row in search.rows()][5] == TrialState.RUNNING
+    assert search.ask(6) is None, "while it lives the trial is its own"
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
     held = search.ask(12)
@@ -240,9 +240,24 @@ def test_a_process_taken_for_dead_reports_to_nobody(tmp_path: Path) -> None:
     assert not search.report(held, 1, 0.5)
 
 
+def test_who_holds_a_trial_gives_signs_of_life(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(owner, "BEAT", 0.01)
+    search = opened(tmp_path)
+    held = search.ask(1)
+    assert held is not None
+    with search.holding(held):
+        deadline = time.monotonic() + 60
+        while "beat" not in search.rows()[0].user_attrs:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+
 def test_silence_elsewhere_is_taken_for_death(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    assert (owner.BEAT, owner.SILENCE) == (20, 120), "as the documentation says"
     search = opened(tmp_path)
     held = search.ask(1)
     assert held is not None
@@ -256,7 +271,7 @@ def test_silence_elsewhere_is_taken_for_death(
 
 def test_what_is_worse_than_the_median_is_to_be_broken_off(tmp_path: Path) -> None:
     search = opened(tmp_path, prune=True)
-    for accuracy in (0.5, 0.6, 0.7, 0.8, 0.9, 0.1):
+    for accuracy in (0.5, 0.6, 0.7, 0.8, 0.2, 0.1):  # no median is taken of fewer than five
         held = search.ask(6)
         assert held is not None
         pruned = search.report(held, 1, accuracy)
@@ -293,6 +308,8 @@ def test_importance_names_what_matters(tmp_path: Path) -> None:
     search = opened(tmp_path, "random")
     tried(search, 9)
     assert search.importance() is None
+    tried(search, 10)
+    assert search.importance() is not None
     tried(search, 25)
     shares = search.importance()
     assert shares is not None

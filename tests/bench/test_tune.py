@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,13 +17,14 @@ import pytest
 
 from fittingroom.bench.executor import Limits
 from fittingroom.bench.progress import Progress
+from fittingroom.bench.search import open_search
 from fittingroom.bench.space import parse_space
-from fittingroom.bench.tune import _usual_seconds, tune
+from fittingroom.bench.tune import _usual_seconds, study_name, tune
 from fittingroom.bench.tuning import Tuning
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.splits import validation_split
 from fittingroom.errors import TrainingError, UsageError
-from fittingroom.runs.store import find_store
+from fittingroom.runs.store import find_store, open_store
 
 SMALL = Path(__file__).parents[1] / "data" / "fashion-mnist-small"
 WRITTEN = {"learning_rate": "1e-3..1e-1:log", "batch_size": "32|64", "epochs": "3"}
@@ -67,6 +69,7 @@ def test_the_best_is_fitted_once_more_and_this_reads_the_test_split(
     (run,) = find_store(next(runs.glob("fashion-*"))).runs()
     assert tuning.best is not None
     assert run.record.overrides == tuning.best.settings
+    assert run.record.trained_on == 1800
     assert run.test is not None
     assert tuning.tested is not None
     assert tuning.tested.accuracy == run.test.correct.mean()
@@ -264,6 +267,32 @@ def test_folds_choose_among_models_by_all_training_images(tmp_path: Path) -> Non
     assert tuning.overstatement.images == 2000
     assert tuning.recipe() == ("logistic", {})
     assert tuning.command == f"fittingroom fit logistic --dataset {SMALL} --runs {tmp_path}"
+
+
+@pytest.mark.slow
+def test_folds_break_off_what_is_worse_after_one_of_them(tmp_path: Path) -> None:
+    space = parse_space({"n_neighbors": [1, 2, 3, 4, 5, 500]})
+    options: dict[str, Any] = {"sampler": "grid", "folds": 2, "prune": True, "runs": tmp_path}
+    tuning = tune(SMALL, "knn", space=space, **options)
+    assert [trial.status for trial in tuning.trials] == [*["ok"] * 5, "pruned"]
+    assert tuning.trials[-1].reason == "worse than the median after fold 1"
+    assert len(find_store(tmp_path / "tune").runs()) == 5, "of it nothing is left"
+    (last,) = find_store(next(tmp_path.glob("fashion-*"))).runs()
+    assert (last.record.trained_on, last.record.asked.folds) == (1800, 0)
+
+
+def test_while_another_process_tries_there_is_no_last_fit(small: Dataset, tmp_path: Path) -> None:
+    """The process that ends last makes it, so that the test split is read once."""
+    space = parse_space({"n_neighbors": "1|3"})
+    store = open_store(tmp_path / "tune", small)
+    url = f"sqlite:///{(store.folder / 'studies.sqlite3').resolve()}"
+    name = study_name(small, "knn", space, "grid", 0, 0)
+    with closing(open_search(url, name, space, sampler="grid", seed=0)) as other:
+        assert other.ask(2) is not None
+        tuning = tune(SMALL, "knn", space=space, sampler="grid", runs=tmp_path)
+    assert [trial.status for trial in tuning.trials] == ["running", "ok"]
+    assert (tuning.tested, tuning.complete) == (None, False)
+    assert not list(tmp_path.glob("fashion-*"))
 
 
 def test_wrong_numbers_are_refused(tmp_path: Path) -> None:

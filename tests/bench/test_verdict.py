@@ -222,5 +222,20 @@ def test_a_value_is_the_best_unless_another_is_significantly_better(
     assert found.remarks[1] == f"{told} significantly better than 0.003."
 
 
+def test_what_is_significant_by_itself_is_not_so_among_three() -> None:
+    """Six images that one model alone has right: p is 0.03, and 0.09 as one of three."""
+
+    def knn(right: int) -> Evidence:
+        return evidence(right / N, model="knn")
+
+    steps = [knn(1700 + 6 * n) for n in range(4)]
+    assert judge_order(claim("s0-order"), [], steps).verdict == "cannot-be-checked"
+    search = claim("s1-lr-sweep").search
+    assert search is not None
+    about = claim("s1-lr-sweep", search=search.model_copy(update={"values": list(RATES)}))
+    tried = [(Setting(model="knn"), knn(right)) for right in (1706, 1700, 1706, 1706)]
+    assert judge_best(about, None, tried).verdict == "consistent"
+
+
 def test_one_seed_finds_no_best_value() -> None:
     assert swept((0.84, 0.87, 0.85, 0.80), seeds=1).verdict == "cannot-be-checked"

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -51,10 +52,10 @@ def recipe(model: str, parameters: str = "", **options: Any) -> str:
 NETWORK = recipe("mlp-10-10", "epochs = 2", full=True, seconds=3)
 #: Neighbours first: networks have a child process of their own.
 CLAIMS = {
-    "clean": text(recipe("knn", full=True), protocol='"clean"'),
+    "clean": text(recipe("knn", full=True, seconds=8), protocol='"clean"'),
     "leaked": text(recipe("knn", "n_neighbors = 1"), claimed="0.999", protocol='"trained-on-test"'),
     "searched": text(
-        recipe("knn"),
+        recipe("knn", seconds=8),
         '[split]\nkind = "pooled"\ntest = 0.2\nseed = 0\n',
         '[search]\nparameter = "n_neighbors"\nvalues = [1, 5, 9]\n',
         protocol='"selected-on-test", "own-random-split"',
@@ -71,6 +72,11 @@ CLAIMS = {
     "unknown": 'unknown = "There is no code of it."\n' + text().split("[recipe]")[0],
     "too-slow": text(recipe("knn", seconds=1000), protocol='"clean"'),
     "quoted": text(NETWORK, claimed="0.3", protocol='"training-accuracy-quoted", "never-tested"'),
+    "until": text(
+        recipe("mlp-10-10", "epochs = 1", seconds=3),
+        "[until]\ntrain_accuracy = 0.3\nthen = 1\n",
+        protocol='"trained-on-test"',
+    ),
     "diverging": text(
         recipe("mlp-10-10", "epochs = 2, learning_rate = 1e30", full=True, seconds=3),
         protocol='"clean"',
@@ -124,19 +130,19 @@ class Bench:
 
 
 @pytest.fixture(scope="module")
-def bench(small: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Bench:
-    """All claims, verified once. Not to be verified again but for what is saved already."""
+def first(small: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    """All claims, verified once."""
     bench = Bench(tmp_path_factory.mktemp("claims"), small)
     bench.verify(*CLAIMS)
     return bench
 
 
-@pytest.fixture(scope="module")
-def first(bench: Bench) -> Bench:
-    """The same, with what happened in that verification."""
-    copied = copy.copy(bench)
-    copied.steps = list(bench.steps)
-    return copied
+@pytest.fixture
+def bench(first: Bench) -> Bench:
+    """The same, to be verified again, but for what is saved already."""
+    again = copy.copy(first)
+    again.steps = []
+    return again
 
 
 @pytest.fixture
@@ -189,6 +195,19 @@ def test_a_search_chooses_on_test_as_claimed_and_reads_it_once_honestly(
     assert "Chosen honest: n_neighbors" in checked.note
 
 
+def test_epochs_before_the_log_began_are_said_to_be_unknown(first: Bench, found: Found) -> None:
+    checked = found["until"]
+    assert first.fits("until") == 6
+    assert "Epochs in all, unknown to the source: " in checked.note
+    used = [run for run in first.runs("mlp-10-10") if run.measured and not run.test]
+    epochs = [len(run.history) for run in used]
+    assert len(epochs) == 3
+    assert min(epochs) >= 2
+    for run in used:
+        passed = [epoch.train_accuracy > 0.3 for epoch in run.history]
+        assert passed.index(True) == len(passed) - 2, "one epoch more, once it was passed"
+
+
 def test_reads_of_the_test_split_are_counted(first: Bench) -> None:
     runs = find_store(first.folder / "runs").runs()
     assert first.found.test_reads == sum(run.record.asked.reads_test for run in runs)
@@ -215,7 +234,7 @@ def test_a_best_value_is_sought_on_validation_images(first: Bench, found: Found)
     assert first.fits("swept") == 3 + 3 * 2
     assert checked.finding.verdict == "consistent"
     assert "the training loss is lowest at" in checked.note
-    swept = [run for run in first.runs("mlp-10-10") if len(run.history) == 3]
+    swept = [run for run in first.runs("mlp-10-10") if run.record.overrides.get("schedule")]
     assert len(swept) == 3
     assert not any(run.record.asked.reads_test for run in swept)
 
@@ -283,9 +302,11 @@ def test_nothing_is_fitted_again(bench: Bench, found: Found) -> None:
 
 
 def test_a_budget_ends_the_work_and_the_same_command_goes_on(
-    small: Dataset, tmp_path: Path
+    small: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench = Bench(tmp_path, small)
+    clock = SimpleNamespace(monotonic=lambda: float(bench.fits()))  # a second for every fit
+    monkeypatch.setattr("fittingroom.bench.verify.time", clock)
     found = bench.verify("searched", "clean", budget=8.5)  # one fit is said to take eight
     assert bench.fits() == 1
     assert [c.finding.verdict for c in found.values()] == ["cannot-be-checked"] * 2
