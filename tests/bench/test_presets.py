@@ -22,13 +22,13 @@ MADE_FOR = {
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_preset_is_a_grid_that_its_model_takes(name: str) -> None:
     model, points = MADE_FOR[name]
-    space = preset_of(name).space
+    space = preset_of(name)
     assert len(space.grid()) == points
     check_space(model, space)
 
 
 def test_the_published_rates() -> None:
-    rates = preset_of("learning-rate").space.dimensions["learning_rate"].probes()
+    rates = preset_of("learning-rate").dimensions["learning_rate"].probes()
     assert rates[0] == 1e-3
     assert rates[20] == 1e-2
     assert rates[-1] == pytest.approx(0.0891, abs=1e-4)

@@ -237,5 +237,18 @@ def test_what_is_significant_by_itself_is_not_so_among_three() -> None:
     assert judge_best(about, None, tried).verdict == "consistent"
 
 
+def test_the_direction_is_that_of_what_is_significantly_better() -> None:
+    """The highest mean may be that of runs which lie so far apart that they say nothing."""
+    search = claim("s1-lr-sweep").search
+    assert search is not None
+    about = claim("s1-lr-sweep", search=search.model_copy(update={"values": list(RATES)}))
+    accuracies = [(0.88, 0.8805, 0.881), (0.85, 0.8505, 0.851), (0.70, 0.97, 0.98), (0.6, 0.6, 0.6)]
+    tried = [(Setting(model="mlp-10-10"), evidence(*each)) for each in accuracies]
+    found = judge_best(about, None, tried)
+    assert "0.01 is the best of 4 values" in found.remarks[0]
+    assert found.remarks[1] == "One is significantly better than 0.003."
+    assert found.verdict == "too-high"
+
+
 def test_one_seed_finds_no_best_value() -> None:
     assert swept((0.84, 0.87, 0.85, 0.80), seeds=1).verdict == "cannot-be-checked"

@@ -92,7 +92,7 @@ def test_the_plan_counts_what_is_tried() -> None:
     }
 
 
-@pytest.mark.parametrize("options", [{"classifiers": ["svc"]}, {"seeds": 0}])
+@pytest.mark.parametrize("options", [{"classifiers": ["svc"]}, {"classifiers": []}, {"seeds": 0}])
 def test_what_makes_no_sense_is_refused(tmp_path: Path, small: Dataset, options: dict) -> None:  # type: ignore[type-arg]
     with pytest.raises((UnknownNameError, UsageError)):
         zalando(small, runs=tmp_path / "runs", **options)

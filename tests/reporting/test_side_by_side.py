@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import csv
+import io
 import re
 from collections.abc import Callable
 from html import unescape
@@ -12,6 +14,7 @@ from fittingroom.bench.side_by_side import SideBySide, side_by_side
 from fittingroom.reporting.side_by_side import (
     order_sentence,
     render_side_by_side,
+    side_by_side_csv,
     side_by_side_markdown,
 )
 
@@ -51,6 +54,25 @@ def test_markdown_holds_the_table(found: SideBySide) -> None:
     assert r"Digits \<i\>, rank" in lines[0]
 
 
+def test_csv_holds_figures(found: SideBySide) -> None:
+    lines = [*csv.DictReader(io.StringIO(side_by_side_csv(found)))]
+    assert [line["model"] for line in lines] == ["swift", "cnn-32", "knn"]
+    for line, shown in zip(lines, found.lines, strict=True):
+        (difference,) = shown.differences
+        assert difference is not None
+        head = "error, Digits <i> - Fashion-MNIST"
+        assert (float(line[head]), float(line[f"{head}, low"])) == (
+            difference.error,
+            difference.ci95[0],
+        )
+        assert shown.rows[1] is not None
+        assert int(line["Digits <i>, rank"]) == shown.rows[1].rank
+
+
+def test_markdown_shows_names_as_they_are(found: SideBySide) -> None:
+    assert r"2.0 points behind on Digits \<i\>" in side_by_side_markdown(found)
+
+
 def test_an_order_that_stays_is_said_to(
     board: Callable[..., Leaderboard], row: Callable[..., Any]
 ) -> None:
@@ -61,3 +83,24 @@ def test_an_order_that_stays_is_said_to(
     boards[1] = board(rows=rows[:1], dataset_sha256="cd" * 32, dataset_title="x")
     (order,) = side_by_side(boards).orders
     assert order_sentence(order).endswith("fewer than two models were tested on both.")
+    assert "whether the ranking changes can't be said." in unescape(
+        render_side_by_side(side_by_side(boards))
+    )
+
+
+def test_of_an_order_without_a_decided_pair_nothing_is_said(
+    board: Callable[..., Leaderboard], row: Callable[..., Any]
+) -> None:
+    alike = (
+        row("swift", 0.94, 1, ["knn"]),
+        row("knn", 0.94, 1, ["swift"]),
+    )
+    boards = [board(rows=alike), board(rows=alike, dataset_sha256="cd" * 32, dataset_title="x")]
+    (order,) = side_by_side(boards).orders
+    assert "whether the ranking changes can't be said; 2 models" in order_sentence(order)
+    assert "doesn't change" not in unescape(render_side_by_side(side_by_side(boards)))
+
+
+def test_a_word_among_figures_keeps_its_hyphens(board: Callable[..., Leaderboard]) -> None:
+    boards = [board(), board(dataset_sha256="cd" * 32, dataset_title="x")]
+    assert "out-of-memory" in unescape(render_side_by_side(side_by_side(boards)))

@@ -49,7 +49,7 @@ def searched(tuning: Tuning, name: str, options: list[Any]) -> Tuning:
 
 
 def test_many_numbers_to_choose_from_stand_on_a_scale(tuning: Tuning) -> None:
-    rates = preset_of("learning-rate").space.dimensions["learning_rate"].probes()
+    rates = preset_of("learning-rate").dimensions["learning_rate"].probes()
     found = searched(tuning, "learning_rate", rates)
     axes = tune_figures.slices(found).axes[0]
     labels = [tick.get_text() for tick in axes.get_xticklabels()]

@@ -39,7 +39,7 @@ def test_without_a_figure_there_is_still_a_page(tuning: Tuning) -> None:
     )
     text = text_of(render_tuning(nothing, "Fashion-MNIST"))
     assert "No trial of cnn-32 has a figure yet." in text
-    assert "The test split was not read." in text
+    assert "no trial and no fit read the test split." in text
     assert "<svg" not in render_tuning(nothing, "Fashion-MNIST")
 
 

@@ -6,6 +6,7 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -67,11 +68,13 @@ class Campaign:
         """Which of the images that choose a run has right, (n,) bool."""
         if run.out_of_fold is not None:
             return run.out_of_fold.correct
-        part, choose = run.validation, validation_split(self.dataset.train.labels).choose
-        if part is None:
+        if run.validation is None:
             raise StoreError(f"{run.folder} holds no validation predictions; remove it.")
-        right: NDArray[np.bool_] = part.correct[np.isin(part.index, choose)]
-        return right
+        return run.validation.among(self._choose).correct
+
+    @cached_property
+    def _choose(self) -> NDArray[np.int64]:
+        return validation_split(self.dataset.train.labels).choose
 
     def rows(self) -> list[Trial]:
         """Every trial so far."""

@@ -95,14 +95,19 @@ def fit_one(
             folds=folds,
             overrides=dict(overrides),
         )
-        with placed(on, limits or Limits()) as placement:
-            ((_, outcome),) = placement.run(
-                [job],
-                lambda _, event: on_progress(replace(started, kind=event["event"], detail=event)),
-            )
-        if outcome.status != "ok":
-            raise TrainingError(f"{name} was not fitted: {outcome.reason}")
+        _fit(job, on, limits or Limits(), started, on_progress)
     on_progress(replace(started, kind="saved", done=1))
     if (run := store.find(asked)) is None:
         raise StoreError(f"the run of {name} is not in {store.folder}; was it deleted meanwhile?")
     return run
+
+
+def _fit(job: Job, on: str, limits: Limits, started: Progress, on_progress: OnProgress) -> None:
+    """Make a run in a child process, and tell how far it is."""
+    with placed(on, limits) as placement:
+        ((_, outcome),) = placement.run(
+            [job],
+            lambda _, event: on_progress(replace(started, kind=event["event"], detail=event)),
+        )
+    if outcome.status != "ok":
+        raise TrainingError(f"{started.model} was not fitted: {outcome.reason}")

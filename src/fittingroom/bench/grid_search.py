@@ -16,6 +16,7 @@ from fittingroom.bench.progress import Progress
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.splits import validation_split
 from fittingroom.errors import TrainingError
+from fittingroom.models.settings import settings_in_words
 from fittingroom.models.zalando_grid import Grid
 from fittingroom.runs.asked import asked_of_row
 from fittingroom.runs.run import Run, label
@@ -236,8 +237,8 @@ class GridSearch:
                 )
         for other in stopped:
             if other.status == "timeout" and self._is_quicker(other, point):
-                settings = ", ".join(f"{n} {v}" for n, v in other.parameters.items())
-                reason = f"left out: with {settings} it took too long already"
+                quicker = settings_in_words(other.parameters)
+                reason = f"left out: with {quicker} it took too long already"
                 return point.ended(Outcome(status="timeout", reason=reason), other.limits)
         return None
 

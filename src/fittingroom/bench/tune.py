@@ -25,7 +25,7 @@ from fittingroom.bench.placement import placed
 from fittingroom.bench.progress import OnProgress
 from fittingroom.bench.search import HeldTrial, hidden, open_search
 from fittingroom.bench.space import Space, parse_space
-from fittingroom.bench.tuning import Tested, Tuning
+from fittingroom.bench.tuning import FOLDER, Tested, Tuning
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.sources import load_dataset
 from fittingroom.data.splits import fold_of
@@ -35,8 +35,6 @@ from fittingroom.models.catalog import classifier_of, row_of
 from fittingroom.models.settings import text_of
 from fittingroom.runs.store import open_store
 
-#: The folder of trials' runs below that of all runs: they would fill every table.
-FOLDER = "tune"
 _PROBES = 20  # random completions of a setting that is looked at before anything is fitted
 
 

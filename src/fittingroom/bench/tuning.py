@@ -16,9 +16,12 @@ from numpy.typing import NDArray
 from fittingroom.bench.space import Space
 from fittingroom.evaluation.frames import frame
 from fittingroom.evaluation.overstatement import Overstatement
+from fittingroom.models.catalog import row_of
 from fittingroom.models.settings import text_of
 
 SCHEMA_VERSION = 1
+#: The folder of trials' runs below that of all runs: they would fill every table.
+FOLDER = "tune"
 
 Status = Literal["ok", "pruned", "failed", "nan", "out-of-memory", "running", "waiting"]
 
@@ -131,7 +134,8 @@ class Tuning:
         """How to compare the best settings, which lie in `folder`, with those of `model`."""
         file = str(folder / self.recipe_name)
         asked = ["fittingroom", "compare", "--models", self.model, "--settings", file]
-        return shlex.join([*asked, *self._places(), "--seeds", "5"])
+        fixed = all(row_of(model).deterministic for model in (self.model, self.recipe()[0]))
+        return shlex.join([*asked, *self._places(), *([] if fixed else ["--seeds", "5"])])
 
     def _places(self) -> list[str]:
         """Where data are read and runs are kept, if that isn't where they usually are."""

@@ -33,6 +33,7 @@ from fittingroom.bench.verification import Checked, Verification, in_words, of_p
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.sources import load_dataset
 from fittingroom.errors import UsageError
+from fittingroom.models.settings import settings_in_words
 from fittingroom.runs.store import find_store, open_store
 
 #: The module that the child runs, and this one.
@@ -153,7 +154,7 @@ class Plan:
         if claim.reduced is None or claim.reduced.seconds > limit:
             return cls(claim=claim, arms=(), instead=f"Left out: {why}.")
         smaller = tuple(arms_of(claim, runs.dataset, seeds, reduced=True))
-        settings = ", ".join(f"{k} {v}" for k, v in claim.reduced.parameters.items())
+        settings = settings_in_words(claim.reduced.parameters)
         return cls(
             claim=claim,
             arms=smaller,

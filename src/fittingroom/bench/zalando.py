@@ -26,6 +26,7 @@ from fittingroom.data.dataset import Dataset
 from fittingroom.data.sources import load_dataset
 from fittingroom.errors import StoreError, TrainingError, UsageError
 from fittingroom.models.catalog import baselines_of
+from fittingroom.models.settings import settings_in_words
 from fittingroom.models.zalando_grid import GRIDS
 from fittingroom.runs.store import Store, open_store
 
@@ -204,7 +205,7 @@ def _cells(search: SearchedGrid, row: Row | None) -> list[str]:
     score = row.test if row else None
     return [
         *head,
-        ", ".join(f"{n} {value}" for n, value in chosen.parameters.items()) or "the only point",
+        settings_in_words(chosen.parameters) or "the only point",
         f"{chosen.choose_accuracy:.4f}",
         f"{score.accuracy:.4f}" if score else row.status if row else "",
         f"{score.ci95[0]:.4f}-{score.ci95[1]:.4f}" if score else "",

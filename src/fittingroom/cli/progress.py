@@ -126,11 +126,13 @@ class ProgressDisplay:
             return ""
         running = self._running.values()
         under_way = [(1 - run.fraction) * self._seconds(run.planned) for run in running]
-        to_come = [
-            self._seconds(model) * max(0, left - sum(run.planned == model for run in running))
-            for model, left in self._left.items()
-        ]
-        shared = (sum(under_way) + sum(to_come)) / step.at_once
+        at_most = step.total - step.done - len(running)  # a search's plan may be more than it takes
+        to_come = 0.0
+        for model, planned in self._left.items():
+            count = min(max(0, planned - sum(run.planned == model for run in running)), at_most)
+            to_come += count * self._seconds(model)
+            at_most -= count
+        shared = (sum(under_way) + to_come) / step.at_once
         left = max([shared, *under_way])  # none ends before its own time
         scale = self._spent_so_far / self._expected_so_far if self._expected_so_far else 1.0
         return f", about {duration(scale * left)} left"

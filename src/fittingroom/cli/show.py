@@ -113,9 +113,9 @@ def show_side_by_side(
         notes,
         order_sentence,
         render_side_by_side,
+        side_by_side_csv,
         side_by_side_markdown,
     )
-    from fittingroom.reporting.tables import csv_text
     from fittingroom.runs.store import write_text
 
     written = [write_comparison(store, dataset, formats) for store, dataset in compared]
@@ -124,7 +124,7 @@ def show_side_by_side(
     if "md" in formats:
         texts["side-by-side.md"] = side_by_side_markdown(found)
     if "csv" in formats:
-        texts["side-by-side.csv"] = csv_text(found.columns, found.cells)
+        texts["side-by-side.csv"] = side_by_side_csv(found)
     if "html" in formats:
         texts["side-by-side.html"] = render_side_by_side(found, found.boards[0].command)
     files = [write_text(runs / name, text) for name, text in texts.items()]

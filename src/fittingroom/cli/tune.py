@@ -139,7 +139,7 @@ def _space(model: str, file: Path | None, written: dict[str, str], preset: str |
         return Space(dimensions=dimensions, fixed=fixed)
     if file is not None:
         return read_space(file).with_fixed(fixed)
-    whole = preset_of(preset).space if preset is not None else parse_space(row_of(model).space)
+    whole = preset_of(preset) if preset is not None else parse_space(row_of(model).space)
     return whole.with_fixed(fixed)
 
 
@@ -154,7 +154,7 @@ def _require_optuna() -> None:
 
 def _show(tuning: Tuning, dataset: Dataset, runs: Path, as_json: bool, typed: str) -> None:
     """Write the search's files, say what was found and where they are."""
-    from fittingroom.bench.tune import FOLDER
+    from fittingroom.bench.tuning import FOLDER
     from fittingroom.cli.show import note, say, short
     from fittingroom.reporting import tune_words
     from fittingroom.reporting.tune_page import render_tuning
@@ -200,6 +200,7 @@ def _show_rate_range(
     """Write the picture of a network's learning rates, say what it suggests and where it is."""
     from fittingroom.bench.rate_range import network_rate_range
     from fittingroom.bench.space import sorted_out
+    from fittingroom.bench.tuning import FOLDER
     from fittingroom.cli.progress import ProgressDisplay
     from fittingroom.cli.show import note, say, short
     from fittingroom.reporting import tune_words
@@ -213,7 +214,7 @@ def _show_rate_range(
         loaded, found = network_rate_range(
             dataset, model, overrides=fixed, seed=seed, on_progress=progress
         )
-    store = open_store(runs / "tune", loaded)
+    store = open_store(runs / FOLDER, loaded)
     page = render_rate_range(model, found, store.card.title, typed_command())
     file = store.write_text(f"{model}.lr-range.html", page)
     told: dict[str, Any] = {"schema_version": 1, "model": model, **found.to_dict()}

@@ -102,8 +102,13 @@ def _show_plan(plans: list[Plan]) -> None:
     from fittingroom.bench.cells import duration
     from fittingroom.cli.show import note
 
-    fits, seconds = sum(plan.n_fits for plan in plans), sum(plan.seconds for plan in plans)
-    note(f"claims {len(plans)}, fits {fits}, about {duration(seconds)} where none is saved yet")
+    # An order takes the runs of its claims: what two of them share is fitted once.
+    arms = {repr(arm.candidates): arm for plan in plans for arm in plan.fitted}.values()
+    fits, seconds = sum(arm.n_fits for arm in arms), sum(arm.n_fits * arm.seconds for arm in arms)
+    note(
+        f"claims {len(plans)}, fits {fits}, about {duration(seconds)} one after the other where "
+        "none is saved yet"
+    )
 
 
 def _show(verification: Verification, store: Store, as_json: bool) -> None:

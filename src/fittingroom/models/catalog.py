@@ -104,11 +104,16 @@ def baselines_of(names: Sequence[str] | None) -> tuple[str, ...]:
     Raises
     ------
     UnknownNameError : no such row
+    UsageError : the list is empty
     """
-    for name in names or ():
+    if names is None:
+        return tuple(BASELINES)
+    if not names:
+        raise UsageError("there is no model to compare; name at least one.")
+    for name in names:
         if name not in BASELINES:
             raise UnknownNameError("classifier of the suite zalando", name, BASELINES)
-    return tuple(dict.fromkeys(names or BASELINES))
+    return tuple(dict.fromkeys(names))
 
 
 def make_classifier(

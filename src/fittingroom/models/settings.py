@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Mapping
 from typing import Any
 
 _WORDS = {"true": True, "false": False, "none": None}
@@ -25,3 +26,8 @@ def text_of(value: Any) -> str:
     if isinstance(value, str) and value_of(value) == value:
         return value
     return repr(value)
+
+
+def settings_in_words(settings: Mapping[str, Any]) -> str:
+    """To be read, not typed: `C 10.0, kernel rbf`."""
+    return ", ".join(f"{name} {value}" for name, value in settings.items())

@@ -26,7 +26,7 @@ def render_claims(verification: Verification) -> str:
         summary=_summary(verification),
         columns=COLUMNS,
         numbers=NUMBERS,
-        rows=[(checked.claim.id, cells(checked)) for checked in verification.claims],
+        rows=[cells(checked) for checked in verification.claims],
         cards=[_card(checked) for checked in verification.claims],
         verdicts=VERDICTS,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
@@ -15,7 +15,7 @@ from fittingroom.reporting.style import (
     log_ticks,
     one_below_another,
 )
-from fittingroom.reporting.tables import markdown_table
+from fittingroom.reporting.tables import csv_text, escaped, markdown_table
 from fittingroom.reporting.words import listed
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 #: Swaps that a sentence names; the page has all of them.
 NAMED = 3
+UNCHANGED = "doesn't change"
 
 
 def render_side_by_side(found: SideBySide, command: str | None = None) -> str:
@@ -44,12 +45,37 @@ def render_side_by_side(found: SideBySide, command: str | None = None) -> str:
 def side_by_side_markdown(found: SideBySide) -> str:
     """The table for a README, with what it says above it."""
     table = markdown_table(found.columns, found.cells, numbers=frozenset(found.columns[1:]))
-    return "\n\n".join([*map(order_sentence, found.orders), table, *notes(found)]) + "\n"
+    orders = [escaped(order_sentence(order)) for order in found.orders]
+    return "\n\n".join([*orders, table, *map(escaped, notes(found))]) + "\n"
+
+
+def side_by_side_csv(found: SideBySide) -> str:
+    """Every figure, a line a model; what a data set doesn't have is empty."""
+    scores = ("rank", "accuracy", "low", "high")
+    head = [f"{name}, {what}" for name in found.names for what in scores]
+    first, *others = found.names
+    for name in others:
+        difference = f"error, {name} - {first}"
+        head += [difference, f"{difference}, low", f"{difference}, high"]
+    return csv_text(["model", *head], map(_csv_line, found.lines))
+
+
+def _csv_line(line: Line) -> list[Any]:
+    cells: list[Any] = [line.model]
+    for row in line.rows:
+        test = row.test if row else None
+        cells += [row.rank if row else None]
+        cells += [test.accuracy, *test.ci95] if test else [None] * 3
+    for found in line.differences:
+        cells += [found.error, *found.ci95] if found else [None] * 3
+    return cells
 
 
 def _heading(order: OrderChange) -> str:
-    changes = "changes" if order.swaps else "doesn't change"
-    return f"From {order.first} to {order.second} the ranking {changes}."
+    between = f"From {order.first} to {order.second}"
+    if not order.kept and not order.swaps:
+        return f"{between}: whether the ranking changes can't be said."
+    return f"{between} the ranking {'changes' if order.swaps else UNCHANGED}."
 
 
 def order_sentence(order: OrderChange) -> str:
@@ -63,8 +89,10 @@ def order_sentence(order: OrderChange) -> str:
         f"of {pairs:,} pairs {order.kept:,} stand in the same order on both, {len(order.swaps):,} "
         f"change theirs, {order.undecided:,} can't be told apart on at least one"
     )
-    if not order.swaps:
-        verdict = "the ranking doesn't change"
+    if not order.kept and not order.swaps:
+        verdict = "whether the ranking changes can't be said"
+    elif not order.swaps:
+        verdict = f"the ranking {UNCHANGED}"
     else:
         named = "; ".join(swap_sentence(order, swap) for swap in order.swaps[:NAMED])
         more = len(order.swaps) - NAMED

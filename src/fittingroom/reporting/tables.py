@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 
 def leaderboard_markdown(board: Leaderboard) -> str:
     """The table for a README, with the answer above it and the notes below."""
-    notes = "".join(f"\n{_escaped(note)}\n" for note in board.notes)
+    notes = "".join(f"\n{escaped(note)}\n" for note in board.notes)
     table = markdown_table(COLUMNS, [cells(row) for row in board.rows], NUMBERS)
-    return f"{_escaped(summary(board))}\n\n{table}\n\n{_escaped(board.title)}\n{notes}"
+    return f"{escaped(summary(board))}\n\n{table}\n\n{escaped(board.title)}\n{notes}"
 
 
 def markdown_table(
     columns: Sequence[str], rows: Iterable[Sequence[str]], numbers: Collection[str]
 ) -> str:
     """Cells as a table that Markdown shows as they are; columns of numbers stand right."""
-    head = [_escaped(name) for name in columns]
+    head = [escaped(name) for name in columns]
     rule = ["---:" if name in numbers else "---" for name in columns]
-    body = [[_escaped(cell) for cell in row] for row in rows]
+    body = [[escaped(cell) for cell in row] for row in rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in (head, rule, *body))
 
 
@@ -107,7 +107,7 @@ def _plain(cell: Any) -> Any:
     return cell
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
     """Text that Markdown shows as it is."""
     for sign in "\\`*_[]<>|":
         text = text.replace(sign, f"\\{sign}")

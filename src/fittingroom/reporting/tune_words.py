@@ -47,7 +47,7 @@ def tested(tuning: Tuning) -> str:
     if tuning.untested is not None:
         return f"The best settings could not be fitted once more: {tuning.untested}"
     if one is None:
-        return "The test split was not read."
+        return "There was no last fit here, so no trial and no fit read the test split."
     low, high = (100 * end for end in one.ci95)
     return (
         f"Fitted once more, and tested once: test accuracy {one.accuracy:.2%} (95% interval "
@@ -67,7 +67,7 @@ def outcomes(tuning: Tuning) -> str:
     told = listed([f"{count} {what}" for what, count in counts.items() if count]) or "none yet"
     done = tuning.complete and not tuning.interrupted
     left = "" if done else " The same command goes on from here."
-    return f"Trials: {told}, of {tuning.asked}.{left}"
+    return f"Trials: {told}, of {max(tuning.asked, len(tuning.trials))}.{left}"
 
 
 def suggestion(model: str, found: RateRange) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fittingroom.bench.zalando import COLUMNS, NOT_FITTED, NUMBERS
+from fittingroom.models.settings import settings_in_words
 from fittingroom.reporting.page import render_page
-from fittingroom.reporting.tables import csv_text, markdown_table
+from fittingroom.reporting.tables import csv_text, escaped, markdown_table
 from fittingroom.reporting.words import listed, summary
 
 if TYPE_CHECKING:
@@ -26,15 +26,15 @@ def render_benchmark(found: Benchmark) -> str:
         numbers=NUMBERS,
         headline=headline(found),
         counts=counts(found),
-        settings=settings,
+        settings=settings_in_words,
     )
 
 
 def benchmark_markdown(found: Benchmark) -> str:
     """The table for a README, and what was left out."""
     table = markdown_table(COLUMNS, found.cells, NUMBERS)
-    lines = "".join(f"\n- {line}" for line in left_out(found))
-    return f"{counts(found)}\n\n{table}\n{lines}\n"
+    lines = "".join(f"\n- {escaped(line)}" for line in left_out(found))
+    return f"{escaped(counts(found))}\n\n{table}\n{lines}\n"
 
 
 def points_csv(found: Benchmark) -> str:
@@ -43,7 +43,7 @@ def points_csv(found: Benchmark) -> str:
         ("classifier", "settings", "status", "reason", "choose_accuracy", "fit_seconds", "chosen"),
         (
             (
-                *(point.classifier, settings(point.written), point.status, point.reason),
+                *(point.classifier, settings_in_words(point.written), point.status, point.reason),
                 *(point.choose_accuracy, point.fit_seconds, point is search.chosen),
             )
             for search in found.searches
@@ -78,7 +78,7 @@ def left_out(found: Benchmark) -> list[str]:
         for point in search.points:
             if point.status not in ("ok", "interrupted"):
                 why = (point.classifier, NOT_FITTED[point.status], point.reason or "")
-                groups.setdefault(why, []).append(settings(point.written))
+                groups.setdefault(why, []).append(settings_in_words(point.written))
     lines = [
         f"{classifier}, {len(points)} {status} ({reason}): {'; '.join(points[:NAMED])}"
         + (f"; and {len(points) - NAMED} more" if len(points) > NAMED else "")
@@ -86,8 +86,3 @@ def left_out(found: Benchmark) -> list[str]:
     ]
     to_do = [search.grid.name for search in found.searches if not search.finished]
     return [*lines, f"Still to do: {listed(to_do)}."] if to_do else lines
-
-
-def settings(parameters: Mapping[str, Any]) -> str:
-    """`C 10.0, kernel rbf`."""
-    return ", ".join(f"{name} {value}" for name, value in parameters.items())

@@ -188,8 +188,8 @@ def _bundle(
         everything = validation.probabilities, validation.labels
     held_out = validation if twin is None else twin.validation
     if held_out is not None:
-        unseen = np.isin(held_out.index, validation_split(dataset.train.labels).calibrate)
-        calibration = held_out.probabilities[unseen], held_out.labels[unseen]
+        unseen = held_out.among(validation_split(dataset.train.labels).calibrate)
+        calibration = unseen.probabilities, unseen.labels
     return bundle_of(
         classifier,
         model=record.asked.model,
