@@ -76,13 +76,19 @@ def test_the_commands_and_options_that_are_shown_exist() -> None:
     def help_of(command: str) -> str:
         return run(ROOT, sys.executable, "-m", "fittingroom.cli.main", command, "--help")
 
+    def options(text: str) -> set[str]:
+        return set(re.findall(r"--[a-z][a-z-]*", text))
+
     for page in PAGES:
-        for line in re.findall(r"fittingroom ([a-z]+)((?: [^\n`|]*)?)", page.read_text("utf8")):
-            command, rest = line
-            if command not in COMMANDS:
-                continue
-            for option in re.findall(r"--[a-z-]+", rest):
-                assert option in help_of(command), f"{page.name}: {command} {option}"
+        # In a block a command goes on in the lines below it that are indented.
+        shown = [
+            *re.findall(r"fittingroom ([a-z]+)((?: [^\n`|]*)?)", page.read_text("utf8")),
+            *re.findall(r"fittingroom ([a-z]+)((?:[^\n]|\n(?= ))*)", "\n".join(blocks(page, "sh"))),
+        ]
+        for command, rest in shown:
+            if command in COMMANDS:
+                unknown = options(rest) - options(help_of(command))
+                assert not unknown, f"{page.name}: {command} {unknown}"
 
 
 def test_every_model_of_the_catalogue_is_documented() -> None:
@@ -148,6 +154,8 @@ def test_the_two_data_sets_side_by_side_are_as_measured() -> None:
 
 
 def test_the_points_of_the_makers_benchmark_are_as_measured() -> None:
+    from fittingroom.models.settings import settings_in_words
+
     found = json.loads((ROOT / "benchmarks" / "results" / "zalando.json").read_text("utf8"))
     page = (ROOT / "docs" / "zalando.md").read_text("utf8")
     chosen = [grid for grid in found["printed"]["classifiers"] if grid["chosen"]]
@@ -155,10 +163,16 @@ def test_the_points_of_the_makers_benchmark_are_as_measured() -> None:
     for grid in chosen:
         test, choose = grid["chosen"]["test"], grid["chosen"]["choose_accuracy"]
         low, high = test["ci95"]
-        line = rf"\| `{grid['classifier']}` \| {grid['counts']['points']} \| .* "
+        assert set(grid["counts"]) == {"points", "ok"}, "none reached the limit"
+        points = grid["counts"]["points"]
+        written = settings_in_words(grid["chosen"]["parameters"])
+        of_point = re.escape(written if points > 1 else "the only point")
+        line = rf"\| `{grid['classifier']}` \| {points} \| {of_point} "
         line += rf"\| {choose:.4f} \| {test['accuracy']:.4f} \| {low:.4f}–{high:.4f} \|"
         assert re.search(line, page)
     first, *others = found["printed"]["leaderboard"]["rows"]
+    (perceptron,) = (row for row in others if row["model"].startswith("zalando-perceptron"))
+    assert f"an sd of {100 * perceptron['test']['accuracy_sd']:.1f} points" in page
     assert first["model"].startswith("zalando-random-forest")
     assert not first["indistinguishable_from"]
     assert len(others) == 5
@@ -174,14 +188,15 @@ def test_the_search_that_is_told_of_is_the_one_that_was_made() -> None:
     found = tuning["overstatement"]
     assert f"{found['observed']:.2%} of the images" in page
     assert f"{found['expected']:.2%} on new ones" in page
-    for row in board["rows"]:
+    for row, whose in zip(board["rows"], ("found", "published"), strict=True):
         test = row["test"]
         low, high = test["ci95"]
+        line = next(line for line in page.splitlines() if line.startswith(f"| {whose}: "))
         cells = (
             f"{test['accuracy']:.4f} | {test['accuracy_sd']:.4f} | {low:.4f}–{high:.4f} "
             f"| {test['log_loss']:.3f} |"
         )
-        assert cells in page
+        assert cells in line
     (pair,) = board["pairs"]
     low, high = sorted(-100 * end for end in pair["ci95"])
     assert (
@@ -198,6 +213,8 @@ def test_the_loss_curves_of_one_process_and_two_are_those_that_were_measured() -
     ):
         losses = [f"{loss:.6f}" for part in zip(*row, strict=True) for loss in part]
         assert f"| {number} | {' | '.join(losses)} |" in page
+    first, second, third = (f"{accuracy:.4f}" for accuracy in found["test_accuracy"].values())
+    assert f"Test accuracy is {first}, {second} and {third}." in page
 
 
 def test_the_lost_node_cost_nothing() -> None:

@@ -205,7 +205,7 @@ def _cells(search: SearchedGrid, row: Row | None) -> list[str]:
     score = row.test if row else None
     return [
         *head,
-        settings_in_words(chosen.parameters) or "the only point",
+        settings_in_words(chosen.parameters) if counts["points"] > 1 else "the only point",
         f"{chosen.choose_accuracy:.4f}",
         f"{score.accuracy:.4f}" if score else row.status if row else "",
         f"{score.ci95[0]:.4f}-{score.ci95[1]:.4f}" if score else "",

@@ -124,8 +124,8 @@ def rerun_interval(accuracies: Sequence[float], deterministic: bool) -> Interval
 
     mean ± t · sd · √(1 + 1/S) over S seeds, Student's t with S - 1 degrees of freedom and an sd of
     at least 0.001: the prediction interval of one more observation (Hahn and Meeker 1991,
-    "Statistical Intervals", section 4.7). The one fit of a deterministic model is its mean, and
-    the normal distribution's 1.96 takes the place of t. A single seed of any other model says
+    "Statistical Intervals", section 4.7). Of a deterministic model's one fit it is its
+    accuracy ± 1.96 · 0.001, by the normal distribution. A single seed of any other model says
     nothing of a re-run: None.
     """
     values = np.asarray(accuracies, dtype=np.float64)
