@@ -2,13 +2,17 @@
 
     python benchmarks/scale.py lost-node --out benchmarks/results/lost-node.json
     python benchmarks/scale.py curve --out benchmarks/results/curve.json
+    python benchmarks/scale.py short-curve --out benchmarks/results/short-curve.json
+    python benchmarks/scale.py threads --out benchmarks/results/threads.json
 
 `lost-node` compares models on a cluster of two nodes with a processor each, simulated on this
 machine, removes one while both fit, and holds every prediction against that of a comparison
 without a cluster, with one thread. `curve` trains `cnn-32` in float32, in one process and in two
 by torchrun with half the images of each step, and prints the table of docs/scale.md; one process
-with two threads shows what another order of summation does by itself. A quarter of an hour and five
-minutes on two cores; both go on where they stopped.
+with two threads shows what another order of summation does by itself. `short-curve` is the same on
+few images, where rounding has not grown yet. `threads` fits models with one thread and with two, on
+few images, and counts what differs. A quarter of an hour, five minutes, and two and one on two
+cores; all go on where they stopped.
 """
 
 from __future__ import annotations
@@ -35,6 +39,18 @@ FITTINGROOM = [sys.executable, "-m", "fittingroom.cli.main"]
 MODELS = "logistic,knn,random-forest,mlp-256-256,cnn-32"
 COMPARE = [*FITTINGROOM, "compare", "--models", MODELS, "--seeds", "3", "--format", "json"]
 SINGLE = {**os.environ, "OMP_NUM_THREADS": "1"}
+SMALL = record.ROOT / "tests" / "data" / "fashion-mnist-small"
+#: Fitted with one thread and with two; the large network for two epochs.
+BY_THREADS = {
+    **dict.fromkeys(
+        (
+            *("knn", "random-forest", "hist-gradient-boosting", "mlp-10-10", "mlp-532"),
+            *("mlp-256-256", "logistic", "cnn-32", "cnn-32-64", "swift-90", "hog-svm", "svm-rbf"),
+        ),
+        (),
+    ),
+    "cnn-64x4": ("--set", "epochs=2"),
+}
 CLUSTER_ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "OMP_NUM_THREADS": "1"}
 
 
@@ -129,9 +145,15 @@ def equal(one: Run, other: Run) -> dict[str, Any]:
     }
 
 
-def curve(runs: Path) -> dict[str, Any]:
+def short_curve(runs: Path) -> dict[str, Any]:
+    """`curve` for three epochs on 1,800 images, in batches of 64."""
+    settings = ("--set", "epochs=3", "--set", "batch_size=64")
+    return curve(runs / "short", "--dataset", str(SMALL), *settings, digits=7)
+
+
+def curve(runs: Path, *options: str, digits: int = 6) -> dict[str, Any]:
     """The history of `cnn-32`, epoch by epoch: one process, one with two threads, two processes."""
-    fit = ["fit", "cnn-32", "--set", "precision=float32"]
+    fit = ["fit", "cnn-32", "--set", "precision=float32", *options]
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--module"]
     how = {
         "one process": (FITTINGROOM, "1"),
@@ -149,7 +171,7 @@ def curve(runs: Path) -> dict[str, Any]:
         for name, run in found.items()
     }
     for number, row in enumerate(zip(*losses.values(), strict=True), start=1):
-        cells = [f"{loss:.6f}" for part in zip(*row, strict=True) for loss in part]
+        cells = [f"{loss:.{digits}f}" for part in zip(*row, strict=True) for loss in part]
         print(f"| {number} | {' | '.join(cells)} |")
     return {
         "model": "cnn-32",
@@ -162,15 +184,45 @@ def curve(runs: Path) -> dict[str, Any]:
     }
 
 
+def threads(runs: Path) -> dict[str, Any]:
+    """By how much the same fits differ with one thread and with two."""
+    rows = []
+    for model, options in BY_THREADS.items():
+        found = []
+        for count in ("1", "2"):
+            folder = runs / f"threads-{count}"
+            command = [*FITTINGROOM, "fit", model, *options, "--dataset", str(SMALL)]
+            environment = {**os.environ, "OMP_NUM_THREADS": count}
+            subprocess.run([*command, "--runs", str(folder)], env=environment, check=True)
+            (run,) = (run for run in saved(folder) if run.record.asked.model == model)
+            assert run.test is not None
+            assert run.validation is not None
+            found.append(np.concatenate([run.validation.probabilities, run.test.probabilities]))
+        one, two = found
+        rows.append(
+            {
+                "model": model,
+                "settings": list(options),
+                "images": len(one),
+                "largest_difference": float(np.abs(one - two).max()),
+                "labels_otherwise": int((one.argmax(axis=1) != two.argmax(axis=1)).sum()),
+            }
+        )
+        print(rows[-1])
+    return {"rows": rows}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=["lost-node", "curve"])
+    parser.add_argument("what", choices=WHAT)
     parser.add_argument("--runs", type=Path, default=Path("runs-scale"))
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
-    found = {"lost-node": lost_node, "curve": curve}[options.what](options.runs)
+    found = WHAT[options.what](options.runs)
     record.write(options.out, found, [options.what, "--out", str(options.out)])
 
+
+WHAT = {"lost-node": lost_node, "curve": curve, "short-curve": short_curve, "threads": threads}
 
 if __name__ == "__main__":
     main()

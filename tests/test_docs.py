@@ -205,16 +205,37 @@ def test_the_search_that_is_told_of_is_the_one_that_was_made() -> None:
     assert pair["p_holm"] < 0.000002
 
 
-def test_the_loss_curves_of_one_process_and_two_are_those_that_were_measured() -> None:
-    found = json.loads((ROOT / "benchmarks" / "results" / "curve.json").read_text("utf8"))
+@pytest.mark.parametrize(("curve", "digits"), [("short-curve", 7), ("curve", 6)])
+def test_the_loss_curves_of_one_process_and_two_are_those_that_were_measured(
+    curve: str, digits: int
+) -> None:
+    found = json.loads((ROOT / "benchmarks" / "results" / f"{curve}.json").read_text("utf8"))
     page = (ROOT / "docs" / "scale.md").read_text("utf8")
     for number, row in enumerate(
         zip(*found["train_and_validation_loss"].values(), strict=True), start=1
     ):
-        losses = [f"{loss:.6f}" for part in zip(*row, strict=True) for loss in part]
+        losses = [f"{loss:.{digits}f}" for part in zip(*row, strict=True) for loss in part]
         assert f"| {number} | {' | '.join(losses)} |" in page
     first, second, third = (f"{accuracy:.4f}" for accuracy in found["test_accuracy"].values())
-    assert f"Test accuracy is {first}, {second} and {third}." in page
+    assert curve != "curve" or f"Test accuracy is {first}, {second} and {third}." in page
+
+
+def test_what_another_number_of_threads_changes_is_as_measured() -> None:
+    found = json.loads((ROOT / "benchmarks" / "results" / "threads.json").read_text("utf8"))
+    page = " ".join((ROOT / "docs" / "scale.md").read_text("utf8").split())
+    (sentence,) = re.findall(r"With one thread and with two, .*? after two epochs\.", page)
+    equal, nearly, others = re.split("were equal to the bit|the largest difference", sentence)
+    rows = {row["model"]: row for row in found["rows"]}
+    assert set(re.findall(r"`([a-z0-9-]+)`", equal)) == {
+        model for model, row in rows.items() if row["largest_difference"] == 0
+    }
+    for model in re.findall(r"`([a-z0-9-]+)`", nearly):
+        assert 0 < rows[model]["largest_difference"] < 0.00001
+    assert f"`hog-svm` {rows['hog-svm']['largest_difference']:.4f}" in others
+    assert f"up to {rows['svm-rbf']['largest_difference']:.2f}" in others
+    assert rows["svm-rbf"]["labels_otherwise"] == 0
+    assert f"`cnn-32-64` labelled {rows['cnn-32-64']['labels_otherwise']} of 1,200" in others
+    assert f"`cnn-64x4` {rows['cnn-64x4']['labels_otherwise']} after" in others
 
 
 def test_the_lost_node_cost_nothing() -> None:
