@@ -140,7 +140,19 @@ def test_the_verdicts_are_those_that_were_found() -> None:
     found = json.loads((ROOT / "benchmarks" / "results" / "claims.json").read_text("utf8"))
     assert {claim["id"] for claim in found["claims"]} <= set(claim_names())
     assert all(claim["complete"] for claim in found["claims"])
-    assert "\n".join(table(found["claims"])) in (ROOT / "docs" / "verify.md").read_text("utf8")
+    page = (ROOT / "docs" / "verify.md").read_text("utf8")
+    assert "\n".join(table(found["claims"])) in page
+    note = {claim["id"]: claim["note"] for claim in found["claims"]}
+    for points in re.findall(r"\+(\d\.\d\d) points", note["s0-order"])[:3]:  # honestly
+        assert points in page
+    told = r"accuracy (\S+) is the best of 40 values \(0\.(\d{4}), and"
+    best = re.search(told, note["s1-lr-sweep"])
+    assert best is not None
+    assert f"{float(best[1]):.4f} gets the highest" in page
+    assert f"({int(best[2]) / 100:.1f}%, against" in page
+    for name in ("s4-augmentation", "s4-pooling"):
+        (claim,) = (claim for claim in found["claims"] if claim["id"] == name)
+        assert f"{-100 * claim['honest']['accuracy']:.1f}" in page
 
 
 def test_the_two_data_sets_side_by_side_are_as_measured() -> None:

@@ -35,6 +35,7 @@ def torchrun(
         capture_output=True,
         text=True,
         check=False,
+        timeout=240,
     )
 
 

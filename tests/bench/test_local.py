@@ -82,10 +82,21 @@ def test_two_at_once_share_the_threads_and_one_can_be_ended(
     assert len(store.runs("mlp-10-10", 1)) == 1
 
 
-def test_what_is_under_way_ends_with_the_loop(store: Store, small: Dataset) -> None:
+def test_what_is_under_way_ends_with_the_loop(
+    store: Store, small: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two at a time with one thread: each has that one, and not none."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
     endless = [job(store, small, "mlp-10-10", seed, epochs=1_000_000) for seed in (0, 1)]
+    interrupt, threads = interrupt_after_two(), set()
+
+    def on_event(job: Job, event: Mapping[str, Any]) -> None:
+        threads.update(child.environ()["OMP_NUM_THREADS"] for child in children())
+        interrupt(job, event)
+
     with Local(Limits(), 2) as local, pytest.raises(KeyboardInterrupt):
-        list(local.run(endless, interrupt_after_two()))
+        list(local.run(endless, on_event))
+    assert threads == {"1"}
     assert children() == []
     assert store.runs() == []
 

@@ -3,12 +3,14 @@ from __future__ import annotations
 import io
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -106,6 +108,7 @@ def test_limits_and_failures_come_back_as_they_are(store: Store, small: Dataset)
 def test_a_node_without_the_data_says_so(
     store: Store, small: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delenv("FITTINGROOM_DATA", raising=False)
     job = job_of(store, small, dataset="/nowhere")
     reply = on_node(job, store, _Board(), pack([]))
     assert reply["status"] == "interrupted"
@@ -163,6 +166,16 @@ def test_a_cluster_that_goes_away_is_one_sentence(store: Store, small: Dataset) 
     assert cluster.at_once == 1
 
 
+def test_as_many_fits_are_under_way_as_the_cluster_has_processors() -> None:
+    """Also when nodes come or go; of a cluster that is away for a moment, as many as before."""
+    ray = RayWithoutCluster()
+    ray.is_initialized = lambda: True  # type: ignore[method-assign]
+    processors: list[Any] = [{"CPU": 2.0}, {"CPU": 3.0}, ConnectionError("away")]
+    ray.cluster_resources = Mock(side_effect=processors)  # type: ignore[method-assign]
+    cluster = unconnected(ray)
+    assert [cluster.at_once for _ in range(3)] == [2, 3, 3]
+
+
 def test_an_error_on_a_node_is_its_reason(store: Store, small: Dataset) -> None:
     """Not that the job was lost; what Ray says of an error begins with something else."""
     ray = RayWithoutCluster()
@@ -198,11 +211,18 @@ COMPARE = [
 
 
 @pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
+def short_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """For Ray's files: a path to a socket must be short."""
+    with tempfile.TemporaryDirectory(prefix="r", ignore_cleanup_errors=True) as folder:
+        monkeypatch.setenv("RAY_TMPDIR", folder)
+        yield
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, short_folder: None) -> Iterator[Any]:
     """A head that fits nothing and two nodes with a processor each, all on this machine."""
     for name, value in CLUSTER_ENVIRONMENT.items():
         monkeypatch.setenv(name, value)  # and undone afterwards
-    monkeypatch.setenv("RAY_TMPDIR", tempfile.gettempdir())  # sockets of Ray need a short path
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     with simulated_cluster() as (cluster, nodes):
         cluster.workers = nodes
@@ -210,9 +230,21 @@ def cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
         yield cluster
 
 
+@contextmanager
+def running(command: list[str], **options: Any) -> Iterator[subprocess.Popen[str]]:
+    """A process that doesn't outlive what is done with it, nor do its children."""
+    process = subprocess.Popen(command, start_new_session=True, **options)
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
 def wait_for(condition: Any) -> Any:
     """What it gives as soon as that is true."""
-    deadline = time.monotonic() + 300
+    deadline = time.monotonic() + 240
     while not (found := condition()):
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.1)
@@ -227,21 +259,19 @@ def is_over(process: psutil.Process) -> bool:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 @pytest.mark.filterwarnings("default")  # what Ray's own code has to say
 def test_a_node_that_is_lost_costs_nothing_but_time(cluster: Any, tmp_path: Path) -> None:
-    started = subprocess.Popen(
-        [*COMPARE, "--on", "ray", "--runs", str(tmp_path / "ray")],
-        env={**os.environ, "RAY_ADDRESS": cluster.address},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    command = [*COMPARE, "--on", "ray", "--runs", str(tmp_path / "ray")]
+    environment = {**os.environ, "RAY_ADDRESS": cluster.address}
     lost = cluster.workers[1]
-    wait_for(lambda: len(list(tmp_path.glob("ray/*/*/*/run.json"))) >= 2)
-    (fitting,) = wait_for(lambda: fitting_on(lost))
-    cluster.remove_node(lost, allow_graceful=False)
-    wait_for(lambda: is_over(fitting))
-    stdout, stderr = started.communicate(timeout=240)
+    with running(command, env=environment, **pipes) as started:
+        wait_for(lambda: len(list(tmp_path.glob("ray/*/*/*/run.json"))) >= 2)
+        (fitting,) = wait_for(lambda: fitting_on(lost))
+        cluster.remove_node(lost, allow_graceful=False)
+        wait_for(lambda: is_over(fitting))
+        stdout, stderr = started.communicate(timeout=240)
     assert started.returncode == 0, stderr
     assert stdout.startswith("{"), stdout
     assert "raylet" not in stderr
@@ -267,6 +297,7 @@ def assert_same_runs(on_ray: Path, here: Path, n: int) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 @pytest.mark.filterwarnings("default")
 @pytest.mark.parametrize(
     ("command", "kept_in"),
@@ -328,6 +359,7 @@ def run_script(cluster: Any, *jobs: Job) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 @pytest.mark.filterwarnings("default")
 def test_a_job_may_be_ended_before_its_last_epoch(
     cluster: Any, store: Store, small: Dataset
@@ -350,9 +382,10 @@ def test_a_job_may_be_ended_before_its_last_epoch(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 @pytest.mark.filterwarnings("default")
 def test_the_loss_of_a_head_is_one_sentence_and_costs_no_finished_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, short_folder: None
 ) -> None:
     """To a client; a node of the cluster that loses its head is ended by Ray itself."""
     for name, value in {**CLUSTER_ENVIRONMENT, "RAY_CLIENT_RECONNECT_GRACE_PERIOD": "2"}.items():
@@ -361,10 +394,11 @@ def test_the_loss_of_a_head_is_one_sentence_and_costs_no_finished_run(
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     models = ("--models", "knn,cnn-32", "--on", f"ray://127.0.0.1:{port}")
-    with simulated_cluster(ray_client_server_port=port) as (cluster, _):
-        started = subprocess.Popen(
-            [*COMPARE, *models, "--runs", str(tmp_path)], stderr=subprocess.PIPE, text=True
-        )
+    command = [*COMPARE, *models, "--runs", str(tmp_path)]
+    with (
+        simulated_cluster(ray_client_server_port=port) as (cluster, _),
+        running(command, stderr=subprocess.PIPE, text=True) as started,
+    ):
         wait_for(lambda: list(tmp_path.glob("*/knn/*/run.json")))
         cluster.remove_node(cluster.head_node, allow_graceful=False)
         _, stderr = started.communicate(timeout=240)

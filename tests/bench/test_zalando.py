@@ -1,15 +1,21 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from fittingroom.bench.compare import compare
+from fittingroom.bench.executor import Limits
+from fittingroom.bench.grid_search import GridSearch
 from fittingroom.bench.progress import Progress
-from fittingroom.bench.zalando import FILE, STOPPED, planned_runs, zalando
+from fittingroom.bench.zalando import FILE, STOPPED, Benchmark, planned_runs, zalando
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import StoreError, TrainingError, UnknownNameError, UsageError
 from fittingroom.models.catalog import BASELINES
+from fittingroom.models.zalando_grid import GRIDS
 from fittingroom.runs.store import find_store, open_store
 
 TWO = ["zalando-gaussian-nb", "zalando-passive-aggressive"]
@@ -45,6 +51,10 @@ def test_the_chosen_points_stand_on_a_leaderboard(tmp_path: Path, small: Dataset
 def test_the_file_says_what_became_of_every_point(tmp_path: Path, small: Dataset) -> None:
     with pytest.raises(TrainingError, match="no point of the grids could be fitted"):
         zalando(small, ["zalando-gaussian-nb"], runs=tmp_path, memory_limit=1)
+    steps: list[Progress] = []
+    with pytest.raises(TrainingError):
+        zalando(small, TWO[:1], runs=tmp_path, memory_limit=1, on_progress=steps.append)
+    assert [step.kind for step in steps] == ["failed"], "what a limit stopped is remembered"
     path = find_store(tmp_path).folder / FILE
     written = json.loads(path.read_text())
     assert written["schema_version"] == 1
@@ -74,6 +84,38 @@ def test_the_file_says_what_became_of_every_point(tmp_path: Path, small: Dataset
     (path.parent / STOPPED).write_text('{"key": [')
     with pytest.raises(StoreError, match="remove it to search again"):
         zalando(small, ["zalando-gaussian-nb"], runs=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("status", "complete"),
+    [("ok", True), ("timeout", True), ("out-of-memory", True), ("failed", False), ("nan", False)],
+)
+def test_a_limit_that_was_reached_is_no_failure(
+    small: Dataset, tmp_path: Path, status: Any, complete: bool
+) -> None:
+    (search, *_) = GridSearch(small, open_store(tmp_path, small), GRIDS, {}, Limits()).searches
+    points = tuple(dataclasses.replace(point, status=status) for point in search.points)
+    found = Benchmark(
+        dataset_name=small.name,
+        dataset_sha256=small.sha256,
+        searches=(dataclasses.replace(search, points=points),),
+        board=None,
+    )
+    assert found.complete is complete
+
+
+def test_what_was_chosen_has_no_time_limit(
+    small: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: dict[str, Any] = {}
+
+    def noted(*arguments: Any, **options: Any) -> Any:
+        asked.update(options)
+        return compare(*arguments, **options)
+
+    monkeypatch.setattr("fittingroom.bench.zalando.compare", noted)
+    zalando(small, TWO[:1], seeds=1, runs=tmp_path, time_limit=100, memory_limit=2**33)
+    assert (asked.get("time_limit"), asked["memory_limit"]) == (None, 2**33)
 
 
 def test_what_is_no_fault_of_a_point_ends_the_search(tmp_path: Path, small: Dataset) -> None:

@@ -68,6 +68,20 @@ def test_a_last_fit_that_fails_is_told(tmp_path: Path, monkeypatch: pytest.Monke
     assert page.with_suffix(".best.json").exists()
 
 
+def test_a_search_in_which_no_trial_has_a_figure_is_exit_code_1(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of these settings makes sense beside another one, but not beside this."""
+    monkeypatch.chdir(tmp_path)
+    searched = ("--set", "optimizer=adam|sgd", "--set", "momentum=0.9|0.8", "--sampler", "grid")
+    with pytest.raises(SystemExit) as ended:
+        run("tune", "mlp-10-10", *searched, "--trials", "1")
+    assert ended.value.code == 1
+    (page,) = Path().glob("runs/tune/*/mlp-10-10-*.html")
+    assert "No trial of mlp-10-10 has a figure yet." in page.read_text()
+    assert not list(Path().rglob("*.best.json"))
+
+
 def test_a_password_stands_in_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A database in a file has none; any other option is hidden like one."""
     monkeypatch.chdir(tmp_path)
@@ -90,6 +104,7 @@ def test_the_range_of_learning_rates(tmp_path: Path, monkeypatch: pytest.MonkeyP
     (page,) = Path().glob("runs/tune/*/mlp-256-256.lr-range.html")
     assert "Try a learning rate of" in page.read_text()
     assert str(page) in result.stderr
+    assert not list(Path().rglob("run.json"))
 
 
 @pytest.mark.parametrize(

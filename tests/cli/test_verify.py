@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from fittingroom.bench.claim_file import claim_names
 from fittingroom.runs.store import find_store
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
@@ -49,6 +50,15 @@ def test_one_command_from_claims_to_verdicts(run_cli: Cli, tmp_path: Path) -> No
     assert list(first["honest"]) == ["accuracy", "ci95", "seeds"]
     assert (first["id"], first["claimed"]) == ("leak", 0.999)
     assert second["honest"] == {"accuracy": None, "ci95": None, "seeds": 0}
+
+
+def test_all_claims_with_a_budget_for_none(run_cli: Cli) -> None:
+    result = run_cli("verify", "--all", "--budget", "1s", "--dataset", str(SMALL), "--json")
+    assert result.returncode == 0, result.stderr
+    claims = json.loads(result.stdout)["claims"]
+    assert [claim["id"] for claim in claims] == claim_names()
+    assert {claim["verdict"] for claim in claims} == {"cannot-be-checked"}
+    assert ": fitting" not in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -101,27 +101,30 @@ except Exception as error:
 """
 
 
-def start(folder: Path, script: str, processes: int, *arguments: str) -> int:
+def start(
+    folder: Path, script: str, processes: int, *arguments: str
+) -> subprocess.CompletedProcess[str]:
     (folder / "script.py").write_text(script)
     launch = [sys.executable]
     if processes > 1:
         launch += ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-    done = subprocess.run(
+    return subprocess.run(
         [*launch, str(folder / "script.py"), *arguments],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         check=False,
+        timeout=240,
     )
-    return done.returncode
 
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     """What one process and each of three tell of the same trainings."""
     folder = tmp_path_factory.mktemp("told")
-    assert start(folder, SCRIPT, 1, str(SMALL), str(folder), "alone") == 0
-    assert start(folder, SCRIPT, 3, str(SMALL), str(folder)) == 0
+    for processes, more in ((1, ["alone"]), (3, [])):
+        done = start(folder, SCRIPT, processes, str(SMALL), str(folder), *more)
+        assert done.returncode == 0, done.stderr
     return {path.stem: json.loads(path.read_text()) for path in folder.glob("*.json")}
 
 
@@ -132,7 +135,8 @@ def test_several_processes_train_as_one_does(told: dict[str, Any], recipe: str) 
     assert first == told["1of3"][recipe] == told["2of3"][recipe]
     assert first["kept"] == alone["kept"]
     for one, several in zip(alone["figures"], first["figures"], strict=True):
-        assert several == pytest.approx(one, rel=1e-4)
+        assert several[::2] == pytest.approx(one[::2], rel=1e-4)  # losses
+        assert several[1::2] == pytest.approx(one[1::2], abs=1.5 / 200)  # an image may flip
     assert first["weights"] == pytest.approx(alone["weights"], rel=1e-4)
 
 
@@ -144,7 +148,7 @@ def test_several_processes_go_on_from_a_checkpoint_to_the_same_bits(told: dict[s
 
 
 def test_of_a_failure_only_the_process_that_failed_tells(tmp_path: Path) -> None:
-    assert start(tmp_path, FAILING, 2, str(tmp_path)) != 0
+    assert start(tmp_path, FAILING, 2, str(tmp_path)).returncode != 0
     assert (tmp_path / "1.txt").read_text() == "TrainingError: its own reason"
     assert (tmp_path / "0.txt").read_text() == "PeerError: another process failed."
 

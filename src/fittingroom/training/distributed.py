@@ -9,6 +9,7 @@ processes together: how many there are changes the rounding, and nothing else th
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -70,6 +71,7 @@ class Group:
         padded[: parts[self.rank]] = part[: parts[self.rank]]
         received = [torch.empty_like(padded) for _ in parts]
         distributed.all_gather(received, padded)
+        _let_go(padded, *received)
         return torch.cat([rows[:m] for rows, m in zip(received, parts, strict=True)])
 
     def agreed(self, figures: Sequence[float]) -> list[float]:
@@ -78,6 +80,7 @@ class Group:
             return list(figures)
         shared = torch.tensor(figures, dtype=torch.float64)
         distributed.broadcast(shared, 0)
+        _let_go(shared)
         return shared.tolist()
 
     def sent(self, content: bytes) -> bytes:
@@ -88,19 +91,33 @@ class Group:
         if not size:
             return b""
         buffer = bytearray(content) if self.first else bytearray(int(size))
-        distributed.broadcast(torch.frombuffer(buffer, dtype=torch.uint8), 0)
+        shared = torch.frombuffer(buffer, dtype=torch.uint8)
+        distributed.broadcast(shared, 0)
+        _let_go(shared)
         return bytes(buffer)
 
     def same(self, content: bytes) -> bool:
         """Whether all processes have the same content; all are told so, or all that it isn't."""
         others = torch.tensor([float(self.sent(content) != content)])
         distributed.all_reduce(others)
+        _let_go(others)
         return not others.item()
 
     def seed_epoch(self, seed: int, epoch: int) -> None:
         """Other random numbers in every process for the dropout of an epoch; alone, nothing."""
         if self.size > 1:
             torch.manual_seed((seed * 1_000_003 + epoch) * self.size + self.rank)
+
+
+def _let_go(*tensors: Tensor) -> None:
+    """Wait until gloo's threads have let go of tensors that they have sent or received.
+
+    Now and then they hold one a moment longer than the call takes. Where Python ends meanwhile,
+    they can't free it any more, and the process is aborted after all its work is done.
+    """
+    of_gloo = [tensor for tensor in tensors if tensor.device.type == "cpu"]
+    while any(tensor._use_count() > 1 for tensor in of_gloo):  # type: ignore[attr-defined]
+        time.sleep(0)
 
 
 #: One process, which has every image of a batch.
