@@ -155,6 +155,7 @@ def test_data_in_memory_reaches_the_child(tmp_path: Path, small: Dataset) -> Non
     assert board.dataset_name == "mine"
 
 
+@pytest.mark.slow
 def test_saved_models_stay_as_asked(tmp_path: Path, small: Dataset) -> None:
     def kept(runs: Path, keep: Any) -> int:
         compare(small, ["mlp-256-256"], seeds=2, runs=runs, keep_models=keep)

@@ -141,6 +141,7 @@ def test_what_processes_can_not_share_is_one_sentence(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("runs/*/*/*"))
 
 
+@pytest.mark.slow
 def test_processes_that_were_asked_for_different_runs_are_refused(tmp_path: Path) -> None:
     """Seeds alone differ here, as with a command that has the rank in it."""
     command = 'import os, sys; sys.argv += ["--seed", os.environ["RANK"]]; '

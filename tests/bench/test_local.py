@@ -94,11 +94,17 @@ def test_what_is_under_way_ends_with_the_loop(
         threads.update(child.environ()["OMP_NUM_THREADS"] for child in children())
         interrupt(job, event)
 
-    with Local(Limits(), 2) as local, pytest.raises(KeyboardInterrupt):
-        list(local.run(endless, on_event))
-    assert threads == {"1"}
+    with Local(Limits(), 2) as local:
+        with pytest.raises(KeyboardInterrupt):
+            list(local.run(endless, on_event))
+        assert threads == {"1"}
+        assert children() == []
+        assert store.runs() == []
+        # and it is of use again
+        ended = [job.model for job, _ in local.run([job(store, small, "knn")], nothing)]
+    assert ended == ["knn"]
+    assert [run.record.asked.model for run in store.runs()] == ["knn"]
     assert children() == []
-    assert store.runs() == []
 
 
 def test_of_a_job_that_was_ended_nothing_more_is_heard(store: Store, small: Dataset) -> None:
@@ -115,17 +121,6 @@ def test_of_a_job_that_was_ended_nothing_more_is_heard(store: Store, small: Data
     with Local(Limits(), 2) as local:
         assert [outcome for _, outcome in local.run([endless], on_event)] == [ENDED]
     assert heard == [1]
-
-
-def test_after_an_early_end_it_is_of_use_again(store: Store, small: Dataset) -> None:
-    endless = [job(store, small, "mlp-10-10", seed, epochs=1_000_000) for seed in (0, 1)]
-    with Local(Limits(), 2) as local:
-        with pytest.raises(KeyboardInterrupt):
-            list(local.run(endless, interrupt_after_two()))
-        ended = [job.model for job, _ in local.run([job(store, small, "knn")], nothing)]
-    assert ended == ["knn"]
-    assert [run.record.asked.model for run in store.runs()] == ["knn"]
-    assert children() == []
 
 
 def interrupt_after_two() -> Any:

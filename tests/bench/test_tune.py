@@ -108,6 +108,7 @@ def test_what_is_saved_is_not_fitted_again(tuned: tuple[Tuning, Path]) -> None:
     assert shorter.trials == tuning.trials
 
 
+@pytest.mark.slow
 def test_a_grid_that_is_written_in_another_order_is_gone_on_with(tmp_path: Path) -> None:
     written = {"n_neighbors": "1|3", "weights": "uniform|distance"}
     options: dict[str, Any] = {"sampler": "grid", "refit": False, "runs": tmp_path}

@@ -48,7 +48,9 @@ def test_the_chosen_points_stand_on_a_leaderboard(tmp_path: Path, small: Dataset
     assert again.searches == found.searches
 
 
-def test_the_file_says_what_became_of_every_point(tmp_path: Path, small: Dataset) -> None:
+def test_the_file_says_what_became_of_every_point(
+    tmp_path: Path, small: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(TrainingError, match="no point of the grids could be fitted"):
         zalando(small, ["zalando-gaussian-nb"], runs=tmp_path, memory_limit=1)
     steps: list[Progress] = []
@@ -64,7 +66,15 @@ def test_the_file_says_what_became_of_every_point(tmp_path: Path, small: Dataset
     assert bayes["counts"] == {"points": 1, "out-of-memory": 1}
     assert bayes["points"][0]["limits"] == {"seconds": 600.0, "memory": 1}
 
+    asked: dict[str, Any] = {}
+
+    def noted(*arguments: Any, **options: Any) -> Any:
+        asked.update(options)
+        return compare(*arguments, **options)
+
+    monkeypatch.setattr("fittingroom.bench.zalando.compare", noted)
     found = zalando(small, ["zalando-gaussian-nb"], seeds=1, runs=tmp_path, memory_limit=2**33)
+    assert (asked.get("time_limit"), asked["memory_limit"]) == (None, 2**33), "for the chosen"
     written = json.loads(path.read_text())
     assert written == json.loads(found.to_json())
     assert found.board is not None
@@ -102,20 +112,6 @@ def test_a_limit_that_was_reached_is_no_failure(
         board=None,
     )
     assert found.complete is complete
-
-
-def test_what_was_chosen_has_no_time_limit(
-    small: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: dict[str, Any] = {}
-
-    def noted(*arguments: Any, **options: Any) -> Any:
-        asked.update(options)
-        return compare(*arguments, **options)
-
-    monkeypatch.setattr("fittingroom.bench.zalando.compare", noted)
-    zalando(small, TWO[:1], seeds=1, runs=tmp_path, time_limit=100, memory_limit=2**33)
-    assert (asked.get("time_limit"), asked["memory_limit"]) == (None, 2**33)
 
 
 def test_what_is_no_fault_of_a_point_ends_the_search(tmp_path: Path, small: Dataset) -> None:

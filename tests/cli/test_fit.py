@@ -5,6 +5,8 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 SMALL = Path(__file__).parents[1] / "data" / "fashion-mnist-small"
 
@@ -40,6 +42,7 @@ def test_a_fit_that_fails_is_one_sentence(run_cli: Cli) -> None:
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.slow
 def test_a_number_of_processes_alone_is_not_torchruns(run_cli: Cli) -> None:
     """Some clusters set it for every job."""
     result = run_cli("fit", "knn", "--dataset", str(SMALL), env={"WORLD_SIZE": "2"})
