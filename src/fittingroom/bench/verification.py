@@ -24,7 +24,7 @@ COLUMNS = (
     "seeds",
     "verdict",
 )
-NUMBERS = frozenset({"claimed", "as claimed", "honest", "seeds"})
+NUMBERS = frozenset(COLUMNS[1:-1])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -104,10 +104,12 @@ def _show_plan(plans: list[Plan]) -> None:
 
     # An order takes the runs of its claims: what two of them share is fitted once.
     arms = {repr(arm.candidates): arm for plan in plans for arm in plan.fitted}.values()
-    fits, seconds = sum(arm.n_fits for arm in arms), sum(arm.n_fits * arm.seconds for arm in arms)
+    runs, fits = sum(plan.n_fits for plan in plans), sum(arm.n_fits for arm in arms)
+    shared = f" ({runs - fits} of them shared)" if runs > fits else ""
+    seconds = sum(arm.n_fits * arm.seconds for arm in arms)
     note(
-        f"claims {len(plans)}, fits {fits}, about {duration(seconds)} one after the other where "
-        "none is saved yet"
+        f"claims {len(plans)}, runs {runs}{shared}, about {duration(seconds)} one after the other "
+        "where none is saved yet"
     )
 
 
