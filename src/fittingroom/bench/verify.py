@@ -172,11 +172,6 @@ class Plan:
     def n_fits(self) -> int:
         return sum(arm.n_fits for arm in self.fitted)
 
-    @property
-    def seconds(self) -> float:
-        """What all fits together should take."""
-        return sum(arm.n_fits * arm.seconds for arm in self.fitted)
-
 
 class _StoppedError(Exception):
     """A fit didn't end well, or wasn't started."""

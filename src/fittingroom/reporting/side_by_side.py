@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 #: Swaps that a sentence names; the page has all of them.
 NAMED = 3
-UNCHANGED = "doesn't change"
 
 
 def render_side_by_side(found: SideBySide, command: str | None = None) -> str:
@@ -72,10 +71,15 @@ def _csv_line(line: Line) -> list[Any]:
 
 
 def _heading(order: OrderChange) -> str:
-    between = f"From {order.first} to {order.second}"
-    if not order.kept and not order.swaps:
-        return f"{between}: whether the ranking changes can't be said."
-    return f"{between} the ranking {'changes' if order.swaps else UNCHANGED}."
+    return f"From {order.first} to {order.second}: {_change(order)}."
+
+
+def _change(order: OrderChange) -> str:
+    if order.swaps:
+        return "the ranking changes"
+    if order.kept:
+        return "the ranking doesn't change"
+    return "whether the ranking changes can't be said"
 
 
 def order_sentence(order: OrderChange) -> str:
@@ -89,15 +93,12 @@ def order_sentence(order: OrderChange) -> str:
         f"of {pairs:,} pairs {order.kept:,} stand in the same order on both, {len(order.swaps):,} "
         f"change theirs, {order.undecided:,} can't be told apart on at least one"
     )
-    if not order.kept and not order.swaps:
-        verdict = "whether the ranking changes can't be said"
-    elif not order.swaps:
-        verdict = f"the ranking {UNCHANGED}"
-    else:
+    verdict = _change(order)
+    if order.swaps:
         named = "; ".join(swap_sentence(order, swap) for swap in order.swaps[:NAMED])
         more = len(order.swaps) - NAMED
         others = f"; and {more} more" if more > 0 else ""
-        verdict = f"the ranking changes ({named}{others})"
+        verdict += f" ({named}{others})"
     return f"{where}: {verdict}; {order.models} models{tau}, {counts}."
 
 
