@@ -133,8 +133,8 @@ class RayCluster:
     def _interrupt(self, tasks: Collection[_Task]) -> None:
         """End tasks that are under way, as far as the cluster is still there.
 
-        An interrupt lets a task remove its folder. Python may lose one, where it falls into code
-        whose errors are ignored; a task that doesn't heed a second one loses its process.
+        An interrupt lets a task remove its folder. One that doesn't heed it in time gets another,
+        and then loses its process.
         """
         references = [task.reference for task in tasks]
         if not references or not self._ray.is_initialized():  # else Ray would start a cluster

@@ -126,7 +126,8 @@ class ProgressDisplay:
             return ""
         running = self._running.values()
         under_way = [(1 - run.fraction) * self._seconds(run.planned) for run in running]
-        at_most = step.total - step.done - len(running)  # a search's plan may be more than it takes
+        # A search's plan may be more than it takes.
+        at_most = max(0, step.total - step.done - len(running))
         to_come = 0.0
         for model, planned in self._left.items():
             count = min(max(0, planned - sum(run.planned == model for run in running)), at_most)
