@@ -20,6 +20,7 @@ from fittingroom.reporting.tune_page import render_tuning
 from fittingroom.runs.store import write_text
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium isn't installed")
+WebDriverWait = pytest.importorskip("selenium.webdriver.support.wait").WebDriverWait
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
 DRIVER = shutil.which("chromedriver")
@@ -62,6 +63,10 @@ def opened(browser: Any, page: Path, size: tuple[int, int] = DESKTOP) -> Any:
     browser.get_log("browser")
     browser.get_log("performance")
     browser.get(page.as_uri())
+    # On a busy machine `get` may be back while the page is still being read.
+    WebDriverWait(browser, 60).until(
+        lambda driver: driver.execute_script("return document.readyState") == "complete"
+    )
     return browser
 
 
