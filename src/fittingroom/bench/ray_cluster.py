@@ -34,9 +34,9 @@ from fittingroom.runs.store import CARD, Store, find_store
 RETRIES = 3
 #: Seconds between two looks at what was heard of the fits under way.
 _POLL_SECONDS = 0.5
-#: Seconds that interrupted tasks have to end their children and remove their folders, and how often
-#: they are interrupted.
-_CLEARING_SECONDS, _INTERRUPTS = 10.0, 2
+#: Seconds that interrupted tasks have to end their children and remove their folders. It takes them
+#: a second or two; but Ray runs them at niceness 15, and beside busy processes that is a minute.
+_CLEARING_SECONDS = 90.0
 
 
 class RayCluster:
@@ -133,20 +133,18 @@ class RayCluster:
     def _interrupt(self, tasks: Collection[_Task]) -> None:
         """End tasks that are under way, as far as the cluster is still there.
 
-        An interrupt lets a task remove its folder. One that doesn't heed it in time gets another,
-        and then loses its process.
+        An interrupt lets a task remove its folder. One that doesn't heed it in time loses its
+        process.
         """
         references = [task.reference for task in tasks]
         if not references or not self._ray.is_initialized():  # else Ray would start a cluster
             return
         with suppress(self._ray.exceptions.RayError, ConnectionError):
-            left = references
-            for _ in range(_INTERRUPTS):
-                for reference in left:
-                    self._ray.cancel(reference)
-                _, left = self._ray.wait(left, num_returns=len(left), timeout=_CLEARING_SECONDS)
-                if not left:
-                    return
+            for reference in references:
+                self._ray.cancel(reference)
+            _, left = self._ray.wait(
+                references, num_returns=len(references), timeout=_CLEARING_SECONDS
+            )
             for reference in left:
                 self._ray.cancel(reference, force=True)
 
