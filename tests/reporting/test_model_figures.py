@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.colors import to_hex
 
 from fittingroom.bench.study import Calibration, EpochFigures, Study
@@ -55,37 +59,57 @@ def test_reliability_shows_the_bins_that_have_images() -> None:
     assert shares == [0, 0, 50, 50]
 
 
+def panels_of(axes: Axes) -> Iterator[tuple[list[float], list[str]]]:
+    """Of each panel its bars from the top: their lengths in percent of its line, and colours."""
+    (lines,) = (each for each in axes.collections if isinstance(each, LineCollection))
+    for (left, bottom), (right, _) in lines.get_segments():
+        bars = [
+            bar
+            for bar in axes.patches
+            if left - 1e-6 <= bar.get_x() <= right and 0 < bar.get_y() - bottom < 1.5
+        ]
+        assert [bar.get_y() for bar in bars] == sorted((b.get_y() for b in bars), reverse=True)
+        lengths = [100 * bar.get_width() / (right - left) for bar in bars]
+        yield lengths, [to_hex(bar.get_facecolor()) for bar in bars]
+
+
 @pytest.mark.parametrize("examples", [False, True])
 def test_a_histogram_a_class(examples: bool) -> None:
     matrix = ConfusionMatrix(np.array([[3, 1, 0], [0, 4, 0], [0, 0, 0]]))
     images = [np.zeros((4, 4), np.uint8), None, None] if examples else []
-    figure = model_figures.class_histograms(matrix, ["a", "b", "c" * 30], images)
-    histograms = [axes for axes in figure.axes if axes.patches]
-    assert len(figure.axes) == 3 + examples
-    assert [axes.get_title() for axes in histograms] == [
-        "a\nF1 0.857",
-        "b\nF1 0.889",
-        "cccccccccc…\nF1 –",
-    ]
-    first = histograms[0].patches
-    assert [bar.get_width() for bar in first] == [75, 25, 0]
-    assert to_hex(first[0].get_facecolor()) == style.RIGHT
-    assert to_hex(first[1].get_facecolor()) == style.WRONG
+    (axes,) = model_figures.class_histograms(matrix, ["a", "b", "c" * 30], images).axes
+    assert len(axes.images) == examples
+    texts = [text.get_text() for text in axes.texts]
+    assert {"a\nF1 0.857", "b\nF1 0.889", "cccccccccc…\nF1 –"} < set(texts)
+    lengths, colors = zip(*panels_of(axes), strict=True)
+    np.testing.assert_allclose(lengths, [[75, 25, 0], [0, 100, 0], [0, 0, 0]])
+    for label, each in enumerate(colors):
+        assert [color == style.RIGHT for color in each] == [other == label for other in range(3)]
+        assert set(each) == {style.RIGHT, style.WRONG}
 
 
 @pytest.mark.parametrize("images", [False, True])
 def test_bars_of_some_images(images: bool) -> None:
-    probabilities = np.array([[0.1, 0.65, 0.25], [0.5, 0.3, 0.2]])
-    shown = [np.zeros((4, 4), np.uint8)] * 2 if images else []
+    """Six, which stand in two rows."""
+    probabilities = np.array([[0.1, 0.65, 0.25], [0.5, 0.3, 0.2], *[[0.2, 0.3, 0.5]] * 4])
+    shown = [np.full((4, 8), place, np.uint8) for place in range(6)] if images else []
+    titles = ["7", "1,234", "8", "9", "10", "11"]
     figure = model_figures.probability_bars(
-        probabilities, [2, 0], ["a", "b", "c"], shown, ["7", "1,234"]
+        probabilities, [2, 0, 0, 0, 0, 1], ["a", "b", "c"], shown, titles
     )
-    bars = [axes for axes in figure.axes if axes.patches]
-    assert len(figure.axes) == 2 + 2 * images
-    assert [axes.get_title() for axes in bars] == ["7", "1,234"]
-    np.testing.assert_allclose([bar.get_width() for bar in bars[0].patches], [10, 65, 25])
-    colors = [[to_hex(bar.get_facecolor()) for bar in axes.patches] for axes in bars]
-    assert [each.index(style.RIGHT) for each in colors] == [2, 0]
+    (axes,) = figure.axes
+    lengths, colors = zip(*panels_of(axes), strict=True)
+    np.testing.assert_allclose(lengths, 100 * probabilities)
+    assert [each.index(style.RIGHT) for each in colors] == [2, 0, 0, 0, 0, 1]
+    places = {text.get_text(): text.get_position() for text in axes.texts}
+    assert [title for title in places if title in titles] == titles
+    assert places["7"][1] == places["10"][1] > places["11"][1]
+    assert places["7"][0] == places["11"][0] < places["1,234"][0]
+    for title, image in zip(titles, axes.images, strict=images):
+        left, right, bottom, top = image.get_extent()
+        assert (left + right) / 2 == pytest.approx(places[title][0])
+        assert (right - left) / (top - bottom) == pytest.approx(2)
+        assert bottom > places[title][1]
 
 
 def test_every_network_of_the_study_can_be_drawn(compared: Study) -> None:

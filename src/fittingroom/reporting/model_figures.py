@@ -101,20 +101,13 @@ def class_histograms(
 
     `examples` are images (height, width), one of each class, to stand above.
     """
-    classes, f1 = len(class_names), matrix.f1
-    shares = 100 * matrix.counts / np.maximum(matrix.counts.sum(axis=1, keepdims=True), 1)
+    shares = matrix.counts / np.maximum(matrix.counts.sum(axis=1, keepdims=True), 1)
+    scores = ["–" if np.isnan(f1) else f"{f1:.3f}" for f1 in matrix.f1]
     short = shortened(class_names, 11)
-    with mpl.rc_context(STYLE):
-        figure, panels = _panels(classes, examples, "% of the class's images")
-        for label, axes in enumerate(panels):
-            colors = [RIGHT if other == label else WRONG for other in range(classes)]
-            axes.barh(range(classes), shares[label], 0.75, color=colors)
-            score = "–" if np.isnan(f1[label]) else f"{f1[label]:.3f}"
-            axes.set_title(f"{short[label]}\nF1 {score}", fontsize=9, color=INK)
-            axes.set_ylim(classes - 0.4, -0.6)
-            named = label % _COLUMNS == 0 and classes <= 12
-            axes.set_yticks(range(classes) if named else [], short if named else [], fontsize=8)
-    return figure
+    titles = [f"{name}\nF1 {score}" for name, score in zip(short, scores, strict=True)]
+    return _panels(
+        shares, range(len(short)), short, examples, titles, WRONG, "% of the class's images"
+    )
 
 
 def probability_bars(
@@ -129,53 +122,80 @@ def probability_bars(
     `labels` (n,) are their classes, `images` (height, width) stand above the bars where given, and
     `titles` above these.
     """
-    n, classes = probabilities.shape
-    short = shortened(class_names, 11)
-    with mpl.rc_context(STYLE):
-        figure, panels = _panels(n, images, "probability, %")
-        for place, axes in enumerate(panels):
-            colors = [RIGHT if c == labels[place] else MUTED for c in range(classes)]
-            axes.barh(range(classes), 100 * probabilities[place], 0.75, color=colors)
-            axes.set_ylim(classes - 0.4, -0.6)
-            named = place % _COLUMNS == 0 and classes <= 12
-            axes.set_yticks(range(classes) if named else [], short if named else [], fontsize=8)
-            if titles is not None:
-                axes.set_title(titles[place], fontsize=8, color=INK)
-    return figure
+    short, titles = shortened(class_names, 11), titles or [""] * len(labels)
+    return _panels(probabilities, labels, short, images, titles, MUTED, "probability, %")
 
 
-# Of small pictures beside one another: how many, and their sizes in inches. They are put where they
-# belong, since matplotlib's own layout would take most of a page's time.
+# Of small pictures beside one another: how many, and their sizes in inches.
 _COLUMNS = 5
 _WIDE, _HIGH, _IMAGE = 1.7, 1.5, 0.7
 _NAMES, _BETWEEN, _TITLE, _TICKS = 0.95, 0.3, 0.4, 0.3
 
 
 def _panels(
-    n: int, images: Sequence[NDArray[np.uint8] | None], axis: str
-) -> tuple[Figure, list[Axes]]:
-    """A figure of n small axes from 0 to 100, with an image above each where there are some."""
+    shares: NDArray[np.floating],
+    labels: Sequence[int],
+    names: Sequence[str],
+    images: Sequence[NDArray[np.uint8] | None],
+    titles: Sequence[str],
+    color: str,
+    axis: str,
+) -> Figure:
+    """A panel of bars for each row of `shares` (n, c), that of its label in blue, else `color`.
+
+    All are drawn in one pair of axes that measures inches: with a pair for each, and one for each
+    image above, matplotlib would take most of a page's time.
+    """
+    n, classes = shares.shape
     columns = min(_COLUMNS, n)
     each = _TICKS + _HIGH + _TITLE + (_IMAGE if images else 0)
     width = _NAMES + columns * (_WIDE + _BETWEEN)
     height = -(-n // columns) * each + 0.3
-    figure = Figure(figsize=(width, height))
-    panels = []
-    for place in range(n):
-        row, column = divmod(place, columns)
-        x, y = _NAMES + column * (_WIDE + _BETWEEN), height - (row + 1) * each + _TICKS
-        below = figure.add_axes((x / width, y / height, _WIDE / width, _HIGH / height))
-        below.set_xlim(0, 100)
-        below.set_xticks([0, 50, 100], ["0", "50", "100"], fontsize=8)
-        below.tick_params(axis="y", length=0)
-        panels.append(below)
-        if images and (image := images[place]) is not None:
-            y += _HIGH + _TITLE
-            above = figure.add_axes((x / width, y / height, _WIDE / width, _IMAGE / height))
-            above.imshow(image, cmap="gray_r", interpolation="nearest")
-            above.axis("off")
-    figure.supxlabel(axis, fontsize=9, color=MUTED)
-    return figure, panels
+    # Of bars: where their panel begins, and how far below its upper edge they lie.
+    rows, column_of = np.divmod(np.arange(n), columns)
+    left = _NAMES + column_of * (_WIDE + _BETWEEN)
+    bottom = height - (rows + 1) * each + _TICKS
+    line = _HIGH / (classes + 0.2)
+    down = line * (np.arange(classes) + 0.6)
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(width, height))
+        axes = figure.add_axes((0, 0, 1, 1))
+        axes.axis("off")
+        own = np.arange(classes) == np.asarray(labels)[:, None]
+        axes.barh(
+            (bottom[:, None] + _HIGH - down).ravel(),
+            _WIDE * shares.ravel(),
+            0.75 * line,
+            np.repeat(left, classes),
+            color=np.where(own, RIGHT, color).ravel().tolist(),
+        )
+        axes.hlines(bottom, left, left + _WIDE, GRID, linewidth=0.8)
+        for place in range(n):
+            x, y = left[place], bottom[place]
+            for tick in (0, 50, 100):
+                axes.text(
+                    x + _WIDE * tick / 100, y - 0.06, str(tick), ha="center", va="top",
+                    fontsize=8, color=MUTED,
+                )  # fmt: skip
+            if column_of[place] == 0 and classes <= 12:
+                for name, below in zip(names, down, strict=True):
+                    axes.text(
+                        x - 0.05, y + _HIGH - below, name, ha="right", va="center",
+                        fontsize=8, color=MUTED,
+                    )  # fmt: skip
+            axes.text(x + _WIDE / 2, y + _HIGH + 0.08, titles[place], ha="center", fontsize=9)
+            if images and (image := images[place]) is not None:
+                _image(axes, image, x + _WIDE / 2, y + _HIGH + _TITLE)
+        axes.set(xlim=(0, width), ylim=(0, height))
+        figure.supxlabel(axis, fontsize=9, color=MUTED)
+    return figure
+
+
+def _image(axes: Axes, image: NDArray[np.uint8], middle: float, bottom: float) -> None:
+    """An image where axes measure inches."""
+    half = _IMAGE * image.shape[1] / image.shape[0] / 2
+    extent = (middle - half, middle + half, bottom, bottom + _IMAGE)
+    axes.imshow(image, cmap="gray_r", interpolation="nearest", extent=extent, aspect="auto")
 
 
 def architecture(layers: Sequence[Layer]) -> Figure:

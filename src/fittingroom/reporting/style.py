@@ -50,6 +50,7 @@ STYLE: dict[Any, Any] = {
     "font.size": 11,
     "grid.color": GRID,
     "grid.linewidth": 0.8,
+    "image.composite_image": False,  # else images of one pair of axes become one large one
     "text.color": INK,
     "text.parse_math": False,  # a class may be called "US$ or A$"
     "xtick.color": GRID,
