@@ -24,7 +24,7 @@ from fittingroom.data.sources import load_dataset
 from fittingroom.models.catalog import make_classifier, row_of
 from fittingroom.runs.fit import fit_catalogue_model
 from fittingroom.runs.store import Store, open_store
-from fittingroom.training.fit import Epoch
+from fittingroom.training.epoch import Epoch
 
 MODELS = "swift-90,swift-93,swift-94,wide-resnet"
 #: Images of the fit that warms up: some steps at every batch size.

@@ -49,12 +49,16 @@ def compared_runs(small: Dataset, tmp_path_factory: pytest.TempPathFactory) -> P
 def _compare(small: Dataset, folder: Path) -> None:
     from fittingroom.bench.compare import compare
     from fittingroom.runs.added import add_predictions
+    from fittingroom.runs.fit import fit_catalogue_model
     from fittingroom.runs.folds import fit_folds
     from fittingroom.runs.store import open_store
 
     models = ["random-forest", "mlp-256-256", "swift-90", "cnn-32"]
-    compare(small, models, seeds=2, runs=folder, keep_models="none")
     store = open_store(folder, small)
+    for model in models:  # in this process, since each child would import all libraries anew
+        for seed in range(2):
+            fit_catalogue_model(store, small, model, seed=seed, keep_model=False)
+    compare(small, models, seeds=2, runs=folder, keep_models="none")
     np.savez(folder / "theirs.npz", labels=np.zeros(len(small.test), int))
     add_predictions(store, small, "theirs", folder / "theirs.npz")
     fit_folds(store, small, "logistic", 3)

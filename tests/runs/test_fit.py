@@ -24,7 +24,7 @@ from fittingroom.runs.fit import fit_catalogue_model, fit_run
 from fittingroom.runs.run import read_run
 from fittingroom.runs.store import Store, open_store
 from fittingroom.training.checkpoint import Checkpoint
-from fittingroom.training.fit import Epoch
+from fittingroom.training.epoch import Epoch
 
 SMALL = Path(__file__).parents[1] / "data" / "fashion-mnist-small"
 

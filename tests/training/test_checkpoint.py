@@ -21,7 +21,7 @@ from fittingroom.nets.wide_resnet import WideResNet
 from fittingroom.training import checkpoint as module
 from fittingroom.training import shuffle
 from fittingroom.training.checkpoint import Checkpoint, State
-from fittingroom.training.fit import Epoch
+from fittingroom.training.epoch import Epoch
 from fittingroom.training.loop import TrainingResult, train
 from fittingroom.training.recipe import Recipe
 

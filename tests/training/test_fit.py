@@ -11,7 +11,8 @@ from fittingroom.errors import TrainingError
 from fittingroom.nets.mlp import MLP
 from fittingroom.training.checkpoint import Checkpoint
 from fittingroom.training.distributed import Group
-from fittingroom.training.fit import Epoch, Fit
+from fittingroom.training.epoch import Epoch
+from fittingroom.training.fit import Fit
 from fittingroom.training.recipe import Recipe
 
 

@@ -15,7 +15,8 @@ from fittingroom.nets.cnn import CNN, NormalizedCNN
 from fittingroom.nets.mlp import MLP
 from fittingroom.nets.wide_resnet import WideResNet
 from fittingroom.training.augment import AUGMENTATIONS
-from fittingroom.training.fit import Epoch, Fit, best_epoch
+from fittingroom.training.epoch import Epoch
+from fittingroom.training.fit import Fit, best_epoch
 from fittingroom.training.loop import (
     TrainingResult,
     _train_epoch,

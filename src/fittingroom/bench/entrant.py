@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sklearn.base import BaseEstimator, clone
-from torch import nn
 
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import UsageError
@@ -19,7 +18,6 @@ from fittingroom.models.catalog import (
     names_of,
     row_of,
 )
-from fittingroom.models.network import NetworkClassifier
 from fittingroom.runs.asked import Asked, asked_of
 from fittingroom.runs.run import label
 from fittingroom.runs.store import check_model_name
@@ -57,6 +55,8 @@ class Entrant:
     def classifier(self, dataset: Dataset, seed: int) -> BaseEstimator:
         if self.own is None:
             return classifier_of(self.name, self.overrides, dataset=dataset, random_state=seed)
+        from fittingroom.models.network import NetworkClassifier
+
         own = clone(self.own).set_params(**dict.fromkeys(_random_states(self.own), seed))
         if isinstance(own, NetworkClassifier):
             own.set_params(
@@ -89,6 +89,11 @@ def _entrant(name: str, model: Any) -> Entrant:
     if model is None or isinstance(model, str):
         return Entrant(name=row_of(model or name).name)
     check_model_name(name)
+    # Models of the catalogue needn't wait for torch.
+    from torch import nn
+
+    from fittingroom.models.network import NetworkClassifier
+
     if isinstance(model, nn.Module):
         model = NetworkClassifier(model)
     if not isinstance(model, BaseEstimator) or not hasattr(model, "fit"):

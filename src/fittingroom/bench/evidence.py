@@ -6,11 +6,10 @@ import dataclasses
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator
 
 from fittingroom.bench.claim import Claim, Parameters
 from fittingroom.data.dataset import Dataset
@@ -19,6 +18,9 @@ from fittingroom.models.catalog import row_of
 from fittingroom.runs.asked import Asked, asked_of_row, plain
 from fittingroom.runs.run import Part, Run, label
 from fittingroom.runs.store import Store
+
+if TYPE_CHECKING:
+    from sklearn.base import BaseEstimator
 
 #: A recipe of which one fit takes longer gets no more than these seeds.
 SLOW_SECONDS, SLOW_SEEDS = 600.0, 3

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from fittingroom.bench.executor import Job, Limits
-from fittingroom.bench.fit_together import fit_together
 from fittingroom.bench.place import HERE
 from fittingroom.bench.placement import placed
 from fittingroom.bench.progress import OnProgress, Progress
@@ -19,7 +19,6 @@ from fittingroom.models.catalog import classifier_of, row_of
 from fittingroom.runs.asked import asked_of_row
 from fittingroom.runs.run import Run, label
 from fittingroom.runs.store import open_store
-from fittingroom.training.distributed import current
 
 
 def fit_one(
@@ -77,11 +76,13 @@ def fit_one(
         total=1,
         expected=None if overrides else (folds or 1) * row_of(model).expected_seconds(),
     )
-    if current().size > 1:
+    if _several_processes():
         if row_of(model).family != "network" or folds:
             raise UsageError(
                 f"several processes train one network together; {name} is fitted by one."
             )
+        from fittingroom.bench.fit_together import fit_together
+
         return fit_together(store, loaded, asked, overrides, started, on_progress)
     if store.find(asked) is None:
         job = Job(
@@ -100,6 +101,12 @@ def fit_one(
     if (run := store.find(asked)) is None:
         raise StoreError(f"the run of {name} is not in {store.folder}; was it deleted meanwhile?")
     return run
+
+
+def _several_processes() -> bool:
+    """Whether this process trains together with others; then torch is there already."""
+    distributed = sys.modules.get("fittingroom.training.distributed")
+    return distributed is not None and distributed.current().size > 1
 
 
 def _fit(job: Job, on: str, limits: Limits, started: Progress, on_progress: OnProgress) -> None:

@@ -16,7 +16,7 @@ from fittingroom.runs.parcel import pack, unpack
 from fittingroom.runs.run import Run
 from fittingroom.runs.store import Store, open_store, write_bytes
 from fittingroom.training.distributed import Group, current
-from fittingroom.training.fit import Epoch
+from fittingroom.training.epoch import Epoch
 
 
 def fit_together(

@@ -15,7 +15,6 @@ from fittingroom.bench.worker import one_line
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.splits import validation_split
 from fittingroom.errors import FittingroomError, NotFiniteError
-from fittingroom.runs.fit import fit_run
 from fittingroom.runs.run import label
 from fittingroom.runs.store import Store
 
@@ -146,6 +145,8 @@ class Plan:
 
     def _fit_own(self, entrant: Entrant, seed: int) -> Outcome:
         """Fit an estimator that exists in this process alone; only its predictions are saved."""
+        from fittingroom.runs.fit import fit_run
+
         try:
             fit_run(
                 self._store,

@@ -27,7 +27,7 @@ from fittingroom.runs.fit import OnEpoch, history_csv, predicted, record_of, tak
 from fittingroom.runs.run import Run
 from fittingroom.runs.store import Store
 from fittingroom.training.checkpoint import Checkpoint
-from fittingroom.training.fit import Epoch
+from fittingroom.training.epoch import Epoch
 from fittingroom.training.recipe import Recipe
 
 #: Epochs after which a training accuracy that was to be passed is given up.

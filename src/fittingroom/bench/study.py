@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,9 +31,11 @@ from fittingroom.evaluation.examples import fixed
 from fittingroom.evaluation.intervals import accuracy_interval
 from fittingroom.evaluation.label_quality import LabelSuspects, label_suspects
 from fittingroom.evaluation.metrics import accuracy, correctness
-from fittingroom.models.layers import Layer, layers_of
 from fittingroom.runs.run import Part, Run
 from fittingroom.runs.store import Store
+
+if TYPE_CHECKING:
+    from fittingroom.models.layers import Layer
 
 #: Models whose average is tried.
 AVERAGED = 3
@@ -290,6 +292,8 @@ def _layers(run: Run, n_classes: int) -> tuple[Layer, ...]:
     asked = run.record.asked.parameters
     if run.record.family != "network" or not isinstance(asked.get("net"), str):
         return ()
+    from fittingroom.models.layers import layers_of
+
     height, width = asked["image_shape"] or (28, 28)
     return layers_of(asked["net"], asked["net_options"] or {}, (height, width), n_classes)
 

@@ -21,7 +21,6 @@ from fittingroom.bench.executor import Job, Limits
 from fittingroom.bench.place import HERE, Place
 from fittingroom.bench.placement import Placement, placed
 from fittingroom.bench.progress import OnProgress, Progress
-from fittingroom.bench.protocols import fit_as_used
 from fittingroom.bench.verdict import (
     Finding,
     judge_accuracy,
@@ -342,6 +341,8 @@ def job_of(setting: Setting, seed: int, runs: Runs, location: Path) -> Job:
 
 def fit_job(job: Mapping[str, Any], dataset: Any, tell: worker.Tell) -> None:
     """Fit what a job asks for, in a child process: honestly, or by the protocol that it names."""
+    from fittingroom.bench.protocols import fit_as_used
+
     if job["protocol"] is None:
         worker.fit_job(job, dataset, tell)
         return

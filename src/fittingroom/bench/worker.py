@@ -99,7 +99,7 @@ def fit_job(job: Mapping[str, Any], dataset: Any, tell: Tell) -> None:
     from fittingroom.runs.fit import fit_catalogue_model
     from fittingroom.runs.folds import fit_folds
     from fittingroom.runs.store import find_store
-    from fittingroom.training.fit import Epoch
+    from fittingroom.training.epoch import Epoch
 
     def on_epoch(epoch: Epoch, epochs: int) -> None:
         tell({"epochs": epochs, **asdict(epoch)})

@@ -28,10 +28,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.svm import SVC
 
 from fittingroom.errors import UsageError
-from fittingroom.models.forest import can_grow, fit_forest
-from fittingroom.models.nearest import NearestImages, can_search
 from fittingroom.models.pixels import whole_pixels
-from fittingroom.models.softmax_regression import can_solve, fit_softmax_regression
 
 Engine = Literal["auto", "scikit-learn"]
 
@@ -77,6 +74,11 @@ def fit_on_pixels(
     """
     if engine != "auto" or type(estimator) not in _OURS:
         return None
+    # Only now: they take torch and numba, and many a classifier is built to name its run alone.
+    from fittingroom.models.forest import can_grow, fit_forest
+    from fittingroom.models.nearest import NearestImages, can_search
+    from fittingroom.models.softmax_regression import can_solve, fit_softmax_regression
+
     n_classes = int(y.max()) + 1
     plain = scale == 1 and not centre
     name = f"fittingroom {version('fittingroom')}"
@@ -138,6 +140,8 @@ def intel_twins() -> dict[type, type]:
 
 def to_stock(fitted: Any) -> BaseEstimator:
     """The scikit-learn estimator that holds what `fitted` learned; `fitted` if it is one."""
+    from fittingroom.models.nearest import NearestImages
+
     if isinstance(fitted, NearestImages):
         return fitted.to_scikit_learn()
     for stock, copy in _COPY.items():
@@ -153,6 +157,8 @@ def faster(fitted: BaseEstimator) -> Any:
     """What predicts the same as a fitted scikit-learn estimator, only faster, where we have it."""
     if not isinstance(fitted, KNeighborsClassifier):
         return fitted
+    from fittingroom.models.nearest import NearestImages, can_search
+
     pixels = whole_pixels(fitted._fit_X)
     estimator = KNeighborsClassifier(**fitted.get_params(deep=False))
     if pixels is None or not can_search(estimator, *pixels.shape):

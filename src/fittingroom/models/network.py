@@ -28,7 +28,7 @@ from fittingroom.nets.mlp import MLP
 from fittingroom.nets.swift import Swift
 from fittingroom.nets.wide_resnet import WideResNet
 from fittingroom.training.checkpoint import Checkpoint
-from fittingroom.training.fit import Epoch
+from fittingroom.training.epoch import Epoch
 from fittingroom.training.loop import predict, train
 from fittingroom.training.rate_range import RateRange, rate_range
 from fittingroom.training.recipe import Recipe

@@ -7,13 +7,13 @@ import hashlib
 import inspect
 import json
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from torch import nn
 
 from fittingroom.data.dataset import Dataset
 from fittingroom.models.catalog import classifier_of, row_of
@@ -120,7 +120,8 @@ def plain(value: Any) -> Any:
         return [plain(v) for v in value]
     if isinstance(value, np.ndarray):
         return f"array {value.shape} {value.dtype} {_digest(np.ascontiguousarray(value).data)}"
-    if isinstance(value, nn.Module):
+    torch = sys.modules.get("torch")  # two seconds to import; without it there are no modules
+    if torch is not None and isinstance(value, torch.nn.Module):
         weights = {
             k: plain(v.detach().cpu().float().numpy()) for k, v in value.state_dict().items()
         }

@@ -20,7 +20,7 @@ import psutil
 
 from fittingroom.errors import StoreError
 from fittingroom.runs.asked import Asked
-from fittingroom.training.fit import Epoch
+from fittingroom.training.epoch import Epoch
 
 SCHEMA_VERSION = 1
 

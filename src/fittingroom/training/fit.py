@@ -8,7 +8,6 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -20,6 +19,7 @@ from fittingroom.training import precision
 from fittingroom.training.augment import AUGMENTATIONS, MIXINGS, Mixture
 from fittingroom.training.checkpoint import Checkpoint, State
 from fittingroom.training.distributed import ALONE, Group, SharedStep
+from fittingroom.training.epoch import Epoch
 from fittingroom.training.optim import Average
 from fittingroom.training.recipe import Recipe, Watch
 from fittingroom.training.shuffle import Images
@@ -27,24 +27,6 @@ from fittingroom.training.step import make_step
 
 #: Of what a checkpoint holds; another one is not gone on from.
 STATE_VERSION = 1
-
-
-@dataclass(frozen=True, kw_only=True)
-class Epoch:
-    """What one pass over the training images left: a row of the history.
-
-    The training figures are means over the epoch, with dropout and augmentation on and the
-    weights moving, as Keras logs them. The training loss is the one trained with, label smoothing
-    and all; the validation loss is the plain cross-entropy, in the precision of the training.
-    """
-
-    epoch: int  # 1-based
-    learning_rate: float  # of the epoch's first step
-    train_loss: float
-    train_accuracy: float
-    validation_loss: float | None
-    validation_accuracy: float | None
-    seconds: float  # validation included
 
 
 class Fit:

@@ -23,7 +23,8 @@ from fittingroom.training import precision
 from fittingroom.training.augment import Batch, Mixture
 from fittingroom.training.checkpoint import Checkpoint
 from fittingroom.training.distributed import ALONE, Group, current, refuse_unshareable
-from fittingroom.training.fit import Epoch, Fit
+from fittingroom.training.epoch import Epoch
+from fittingroom.training.fit import Fit
 from fittingroom.training.memory import keep_freed_memory
 from fittingroom.training.optim import learning_rate
 from fittingroom.training.recipe import Recipe
