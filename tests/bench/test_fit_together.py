@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fittingroom.bench import fit_one as fit_one_file
 from fittingroom.bench.fit_one import fit_one
 from fittingroom.errors import UsageError
 from fittingroom.runs.store import find_store
+from fittingroom.training import distributed
 from fittingroom.training.checkpoint import Checkpoint
 from fittingroom.training.distributed import Group
 
@@ -159,7 +159,7 @@ def test_processes_that_were_asked_for_different_runs_are_refused(tmp_path: Path
 def test_several_processes_train_one_network(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str, folds: int
 ) -> None:
-    monkeypatch.setattr(fit_one_file, "current", lambda: Group(0, 2))
+    monkeypatch.setattr(distributed, "current", lambda: Group(0, 2))
     with pytest.raises(UsageError, match=f"train one network together; {model} is fitted by one"):
         fit_one(
             SMALL, model, overrides={}, folds=folds, runs=tmp_path, on_progress=lambda step: None

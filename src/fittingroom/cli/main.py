@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import typer
 
+from fittingroom.bench.worker import collect_rarely
 from fittingroom.cli import add, compare, data, export, fit, models, predict, report, tune, verify
 from fittingroom.errors import FittingroomError
 
@@ -52,6 +53,7 @@ def main() -> None:
     """Run the command; a user's mistake is one sentence on stderr and an exit code."""
     if os.name == "posix":
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `fittingroom models | head` is no error
+    collect_rarely()
     # What the library has to say while it works: where data come from, what it passes over.
     logging.basicConfig(stream=sys.stderr, format="%(message)s", level=logging.WARNING)
     logging.getLogger("fittingroom").setLevel(logging.INFO)
