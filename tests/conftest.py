@@ -11,12 +11,15 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
+from fittingroom.bench.worker import collect_rarely
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.sources import load_dataset
 
 if TYPE_CHECKING:
     from fittingroom.bench.study import Study
     from fittingroom.bench.tuning import Tuning
+
+collect_rarely()  # as the commands and their children do
 
 SMALL = Path(__file__).parent / "data" / "fashion-mnist-small"
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,21 @@ def test_a_saved_run_is_found(tmp_path: Path) -> None:
     again = fit_one(SMALL, "knn", **options)
     assert again.folder == first.folder
     assert [step.kind for step in steps] == ["started", "saved", "saved"]
+
+    # Where nothing is to be fitted, a classical model is found without waiting for torch.
+    script = """
+import sys
+from fittingroom.bench.fit_one import fit_one
+found = fit_one(sys.argv[1], "knn", overrides={}, runs=sys.argv[2], on_progress=lambda step: None)
+print(found.folder, *({"torch", "numba", "skimage"} & sys.modules.keys()))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(SMALL), str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == [str(first.folder)]
 
 
 def test_a_failure_leaves_no_run(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ def test_one_command_from_data_to_leaderboard(run_cli: Cli, tmp_path: Path) -> N
     for model in ("knn", "mlp-256-256"):
         assert model in result.stdout
     assert "[1/3] knn seed 0: fitting" in result.stderr
+    assert "\x1b" not in result.stdout + result.stderr  # colours are for terminals
     (board,) = tmp_path.glob("runs/*/leaderboard.json")
     (report,) = tmp_path.glob("runs/*/report.html")
     for path in (board, report):

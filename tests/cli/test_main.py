@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -146,12 +145,3 @@ def test_a_closed_pipe_is_no_error() -> None:
 
 def test_version(run_cli: Cli) -> None:
     assert run_cli("--version").stdout.strip().count(".") == 2
-
-
-def test_no_colour_and_no_control_characters_away_from_a_terminal(run_cli: Cli) -> None:
-    result = run_cli(
-        *("compare", "--models", "knn", "--dataset", str(SMALL), "--format", "json"),
-        env={"NO_COLOR": "1"},
-    )
-    assert "\x1b" not in result.stdout + result.stderr
-    assert os.linesep in result.stderr
