@@ -1,10 +1,8 @@
 from __future__ import annotations
 
-import _thread
 import io
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -24,7 +22,6 @@ import psutil
 import pytest
 from scale import CLUSTER_ENVIRONMENT, fitting_on, simulated_cluster
 
-from fittingroom.bench import ray_cluster
 from fittingroom.bench.executor import PROGRAM, Job, Limits
 from fittingroom.bench.placement import placed
 from fittingroom.bench.ray_cluster import RayCluster, _Board, _fit_on_node, _import_ray, _Task
@@ -108,32 +105,6 @@ def test_limits_and_failures_come_back_as_they_are(store: Store, small: Dataset)
     assert unpack(reply["runs"], store) == []
 
 
-def test_of_an_interrupted_task_nothing_is_left_though_it_is_interrupted_again(
-    store: Store, small: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As Ray interrupts, by `interrupt_main`; the second time in the midst of clearing up."""
-    monkeypatch.setenv("TMPDIR", str(tmp_path / "node"))
-    monkeypatch.setattr("tempfile.tempdir", None)
-    (tmp_path / "node").mkdir()
-    remove, struck = shutil.rmtree, []
-
-    def interrupted(*arguments: Any, **options: Any) -> None:
-        struck.append(arguments)
-        _thread.interrupt_main()
-        remove(*arguments, **options)
-
-    monkeypatch.setattr(shutil, "rmtree", interrupted)
-    board = _Board()
-    monkeypatch.setattr(board, "tell", lambda number, event: _thread.interrupt_main())
-    handler = signal.getsignal(signal.SIGINT)
-    with pytest.raises(KeyboardInterrupt):
-        on_node(job_of(store, small, overrides={"epochs": 1_000_000}), store, board, pack([]))
-    assert struck
-    assert not list((tmp_path / "node").iterdir())
-    assert psutil.Process().children() == []
-    assert signal.getsignal(signal.SIGINT) == handler
-
-
 def test_a_node_without_the_data_says_so(
     store: Store, small: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -203,30 +174,6 @@ def test_as_many_fits_are_under_way_as_the_cluster_has_processors() -> None:
     ray.cluster_resources = Mock(side_effect=processors)  # type: ignore[method-assign]
     cluster = unconnected(ray)
     assert [cluster.at_once for _ in range(3)] == [2, 3, 3]
-
-
-@pytest.mark.parametrize("heeds", [1, 3, None])
-def test_an_interrupt_that_is_lost_comes_again_before_force(
-    store: Store, small: Dataset, monkeypatch: pytest.MonkeyPatch, heeds: int | None
-) -> None:
-    monkeypatch.setattr(ray_cluster, "_CLEARING_SECONDS", 0.5)
-    monkeypatch.setattr(ray_cluster, "_AGAIN_SECONDS", 0.1)
-    ray, cancelled = RayWithoutCluster(), []
-
-    def wait(references: list[Any], **options: Any) -> tuple[list[Any], list[Any]]:
-        time.sleep(options["timeout"])
-        heeded = len(cancelled) == heeds
-        return (references, []) if heeded else ([], references)
-
-    monkeypatch.setattr(ray, "is_initialized", lambda: True)
-    monkeypatch.setattr(ray, "wait", wait)
-    monkeypatch.setattr(ray, "cancel", lambda _, force=False: cancelled.append(force))
-    unconnected(ray)._interrupt([_Task(job_of(store, small), object())])
-    if heeds:
-        assert cancelled == [False] * heeds
-    else:
-        assert cancelled[:3] == [False] * 3
-        assert [n for n, force in enumerate(cancelled) if force] == [len(cancelled) - 1]
 
 
 def test_an_error_on_a_node_is_its_reason(store: Store, small: Dataset) -> None:

@@ -12,11 +12,9 @@ from __future__ import annotations
 import logging
 import os
 import platform
-import signal
-import time
 import warnings
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -39,8 +37,6 @@ _POLL_SECONDS = 0.5
 #: Seconds that interrupted tasks have to end their children and remove their folders. It takes them
 #: a second or two; but Ray runs them at niceness 15, and beside busy processes that is a minute.
 _CLEARING_SECONDS = 90.0
-#: Seconds after which they are interrupted again: one that comes at a bad moment gets lost.
-_AGAIN_SECONDS = 5.0
 
 
 class RayCluster:
@@ -137,17 +133,18 @@ class RayCluster:
     def _interrupt(self, tasks: Collection[_Task]) -> None:
         """End tasks that are under way, as far as the cluster is still there.
 
-        An interrupt lets a task remove its folder. One that heeds none in time loses its process.
+        An interrupt lets a task remove its folder. One that doesn't heed it in time loses its
+        process.
         """
-        left = [task.reference for task in tasks]
-        if not left or not self._ray.is_initialized():  # else Ray would start a cluster
+        references = [task.reference for task in tasks]
+        if not references or not self._ray.is_initialized():  # else Ray would start a cluster
             return
         with suppress(self._ray.exceptions.RayError, ConnectionError):
-            deadline = time.monotonic() + _CLEARING_SECONDS
-            while left and time.monotonic() < deadline:
-                for reference in left:
-                    self._ray.cancel(reference)
-                _, left = self._ray.wait(left, num_returns=len(left), timeout=_AGAIN_SECONDS)
+            for reference in references:
+                self._ray.cancel(reference)
+            _, left = self._ray.wait(
+                references, num_returns=len(references), timeout=_CLEARING_SECONDS
+            )
             for reference in left:
                 self._ray.cancel(reference, force=True)
 
@@ -259,13 +256,7 @@ def _fit_on_node(
     -------
     `status` and `reason` of the outcome, and `runs`, a parcel of the runs that were made.
     """
-    with ExitStack() as ending:
-        handler = signal.getsignal(signal.SIGINT) or signal.default_int_handler
-        ending.callback(signal.signal, signal.SIGINT, handler)
-        folder = ending.enter_context(TemporaryDirectory(prefix="fittingroom-"))
-        worker = ending.enter_context(Worker(Limits(**limits), threads=1, program=program))
-        # First of all when this ends: another interrupt mustn't strike what clears up.
-        ending.callback(signal.signal, signal.SIGINT, signal.SIG_IGN)
+    with TemporaryDirectory(prefix="fittingroom-") as folder:
         (Path(folder) / CARD).write_text(card, "utf8")
         store = find_store(folder)
         known = {run.folder for run in unpack(saved, store)}
@@ -277,7 +268,8 @@ def _fit_on_node(
             )
             return {"status": "interrupted", "reason": reason, "runs": pack([])}
         here = Job(**{**job, "dataset": str(found.location), "store": folder})
-        outcome = worker.run(here, lambda event: board.tell.remote(number, event))
+        with Worker(Limits(**limits), threads=1, program=program) as worker:
+            outcome = worker.run(here, lambda event: board.tell.remote(number, event))
         made = [run for run in store.runs() if run.folder not in known]
         return {**asdict(outcome), "runs": pack(made)}
 
