@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import _thread
 import io
 import json
 import os
@@ -10,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -103,6 +104,36 @@ def test_limits_and_failures_come_back_as_they_are(store: Store, small: Dataset)
     reply = on_node(endless, store, _Board(), pack([]), memory=100 * 2**20)
     assert reply["status"] == "out-of-memory"
     assert unpack(reply["runs"], store) == []
+
+
+def test_an_interrupt_ends_a_task_though_it_was_ignored_before(
+    store: Store, small: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Ray interrupts, by `interrupt_main`, which does nothing where it is ignored."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "node"))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    (tmp_path / "node").mkdir()
+    board = _Board()
+    monkeypatch.setattr(board, "tell", lambda number, event: _thread.interrupt_main())
+    limits = {"seconds": 60.0}  # should it not be heeded
+    with ignoring_interrupts():
+        with pytest.raises(KeyboardInterrupt):
+            on_node(
+                job_of(store, small, overrides={"epochs": 10**6}), store, board, pack([]), **limits
+            )
+        assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    assert not list((tmp_path / "node").iterdir())
+    assert psutil.Process().children() == []
+
+
+@contextmanager
+def ignoring_interrupts() -> Iterator[None]:
+    """Also in what is started meanwhile, as in the background of a script."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_a_node_without_the_data_says_so(
@@ -220,12 +251,16 @@ def short_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, short_folder: None) -> Iterator[Any]:
-    """A head that fits nothing and two nodes with a processor each, all on this machine."""
+    """A head that fits nothing and two nodes with a processor each, all on this machine.
+
+    Started as from the background of a script.
+    """
     for name, value in CLUSTER_ENVIRONMENT.items():
         monkeypatch.setenv(name, value)  # and undone afterwards
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    with simulated_cluster() as (cluster, nodes):
-        cluster.workers = nodes
+    with ExitStack() as ending:
+        with ignoring_interrupts():
+            cluster, cluster.workers = ending.enter_context(simulated_cluster())
         cluster.left_on_nodes = lambda: list(tmp_path.glob("fittingroom-*"))
         yield cluster
 

@@ -12,9 +12,10 @@ from __future__ import annotations
 import logging
 import os
 import platform
+import signal
 import warnings
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -256,7 +257,7 @@ def _fit_on_node(
     -------
     `status` and `reason` of the outcome, and `runs`, a parcel of the runs that were made.
     """
-    with TemporaryDirectory(prefix="fittingroom-") as folder:
+    with _heeding_interrupts(), TemporaryDirectory(prefix="fittingroom-") as folder:
         (Path(folder) / CARD).write_text(card, "utf8")
         store = find_store(folder)
         known = {run.folder for run in unpack(saved, store)}
@@ -272,6 +273,20 @@ def _fit_on_node(
             outcome = worker.run(here, lambda event: board.tell.remote(number, event))
         made = [run for run in store.runs() if run.folder not in known]
         return {**asdict(outcome), "runs": pack(made)}
+
+
+@contextmanager
+def _heeding_interrupts() -> Iterator[None]:
+    """Let an interrupt end the task, as Ray's `cancel` relies on.
+
+    What a script starts in its background ignores interrupts, and all that it starts in turn: a
+    cluster, its workers.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _import_ray() -> Any:
