@@ -13,7 +13,9 @@ ROOT = Path(__file__).parents[1]
 SMALL = Path(__file__).parent / "data" / "fashion-mnist-small"
 
 
-@pytest.mark.parametrize(("limit", "kept"), [("50M", True), ("much", False)])
+@pytest.mark.parametrize(
+    ("limit", "kept"), [pytest.param("50M", True, marks=pytest.mark.slow), ("much", False)]
+)
 def test_what_a_command_printed_is_kept_though_a_model_failed(
     tmp_path: Path, limit: str, kept: bool
 ) -> None:

@@ -114,6 +114,7 @@ def test_a_limit_that_was_reached_is_no_failure(
     assert found.complete is complete
 
 
+@pytest.mark.slow
 def test_what_is_no_fault_of_a_point_ends_the_search(tmp_path: Path, small: Dataset) -> None:
     store = open_store(tmp_path, small)
     (store.folder / "zalando-gaussian-nb").write_text("where its runs should go")

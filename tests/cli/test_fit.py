@@ -33,6 +33,7 @@ def test_no_test_leaves_the_test_split_unread(run_cli: Cli) -> None:
     assert board["rows"][0]["validation"]["accuracy"] > 0.7
 
 
+@pytest.mark.slow
 def test_a_fit_that_fails_is_one_sentence(run_cli: Cli) -> None:
     settings = ("--set", "learning_rate=1e30", "--set", "epochs=2")
     result = run_cli("fit", "mlp-256-256", "--dataset", str(SMALL), *settings)
