@@ -36,7 +36,7 @@ RETRIES = 3
 #: Seconds between two looks at what was heard of the fits under way.
 _POLL_SECONDS = 0.5
 #: Seconds that interrupted tasks have to end their children and remove their folders. It takes them
-#: a second or two; but Ray runs them at niceness 15, and beside busy processes that is a minute.
+#: a tenth of one; but Ray runs them at niceness 15, and beside busy processes that can be a minute.
 _CLEARING_SECONDS = 90.0
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 import numpy as np
@@ -170,22 +170,19 @@ def _panels(
             color=np.where(own, RIGHT, color).ravel().tolist(),
         )
         axes.hlines(bottom, left, left + _WIDE, GRID, linewidth=0.8)
-        for place in range(n):
-            x, y = left[place], bottom[place]
+        small: dict[str, Any] = {"fontsize": 8, "color": MUTED}
+        for place, (x, y) in enumerate(zip(left, bottom, strict=True)):
             for tick in (0, 50, 100):
-                axes.text(
-                    x + _WIDE * tick / 100, y - 0.06, str(tick), ha="center", va="top",
-                    fontsize=8, color=MUTED,
-                )  # fmt: skip
-            if column_of[place] == 0 and classes <= 12:
-                for name, below in zip(names, down, strict=True):
-                    axes.text(
-                        x - 0.05, y + _HIGH - below, name, ha="right", va="center",
-                        fontsize=8, color=MUTED,
-                    )  # fmt: skip
+                at = x + _WIDE * tick / 100
+                axes.text(at, y - 0.06, str(tick), ha="center", va="top", **small)
             axes.text(x + _WIDE / 2, y + _HIGH + 0.08, titles[place], ha="center", fontsize=9)
             if images and (image := images[place]) is not None:
                 _image(axes, image, x + _WIDE / 2, y + _HIGH + _TITLE)
+        if classes <= 12:
+            for y in bottom[column_of == 0]:
+                for name, below in zip(names, down, strict=True):
+                    x = _NAMES - 0.05
+                    axes.text(x, y + _HIGH - below, name, ha="right", va="center", **small)
         axes.set(xlim=(0, width), ylim=(0, height))
         figure.supxlabel(axis, fontsize=9, color=MUTED)
     return figure

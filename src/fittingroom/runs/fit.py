@@ -9,12 +9,14 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from importlib import metadata
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import psutil
 from sklearn.base import BaseEstimator
 
+from fittingroom.bundles.bundle import Bundle, bundle_of
+from fittingroom.bundles.manifest import Data
 from fittingroom.data.dataset import Dataset, Split
 from fittingroom.data.mapped import MappedRows, memory_map
 from fittingroom.data.splits import validation_split
@@ -30,9 +32,6 @@ from fittingroom.runs.store import Store
 from fittingroom.training.checkpoint import Checkpoint
 from fittingroom.training.epoch import Epoch
 from fittingroom.training.recipe import Recipe
-
-if TYPE_CHECKING:
-    from fittingroom.bundles.bundle import Bundle
 
 OnEpoch = Callable[[Epoch, int], None]
 
@@ -187,9 +186,6 @@ def _bundle(
     twin: Run | None,
 ) -> Bundle:
     """The fitted classifier as it is kept, calibrated on what nothing else was chosen by."""
-    from fittingroom.bundles.bundle import bundle_of  # most runs of a search keep no model
-    from fittingroom.bundles.manifest import Data
-
     everything = calibration = None
     if validation is not None:
         everything = validation.probabilities, validation.labels
