@@ -92,7 +92,8 @@ def test_a_histogram_a_class(examples: bool) -> None:
 def test_bars_of_some_images(images: bool) -> None:
     """Six, which stand in two rows."""
     probabilities = np.array([[0.1, 0.65, 0.25], [0.5, 0.3, 0.2], *[[0.2, 0.3, 0.5]] * 4])
-    shown = [np.full((4, 8), place, np.uint8) for place in range(6)] if images else []
+    shapes = [(4, 4), (4, 8), (8, 4), (4, 40), (4, 4), (4, 4)]  # one wider than its panel
+    shown = [np.zeros(shape, np.uint8) for shape in shapes] if images else []
     titles = ["7", "1,234", "8", "9", "10", "11"]
     figure = model_figures.probability_bars(
         probabilities, [2, 0, 0, 0, 0, 1], ["a", "b", "c"], shown, titles
@@ -105,10 +106,11 @@ def test_bars_of_some_images(images: bool) -> None:
     assert [title for title in places if title in titles] == titles
     assert places["7"][1] == places["10"][1] > places["11"][1]
     assert places["7"][0] == places["11"][0] < places["1,234"][0]
-    for title, image in zip(titles, axes.images, strict=images):
+    for title, shape, image in zip(titles, shapes, axes.images, strict=images):
         left, right, bottom, top = image.get_extent()
         assert (left + right) / 2 == pytest.approx(places[title][0])
-        assert (right - left) / (top - bottom) == pytest.approx(2)
+        assert (right - left) / (top - bottom) == pytest.approx(shape[1] / shape[0])
+        assert right - left < places["1,234"][0] - places["7"][0]
         assert bottom > places[title][1]
 
 

@@ -189,9 +189,11 @@ def _panels(
 
 
 def _image(axes: Axes, image: NDArray[np.uint8], middle: float, bottom: float) -> None:
-    """An image where axes measure inches."""
-    half = _IMAGE * image.shape[1] / image.shape[0] / 2
-    extent = (middle - half, middle + half, bottom, bottom + _IMAGE)
+    """An image where axes measure inches, as large as there is room above a panel."""
+    height, width = image.shape
+    pixel = min(_IMAGE / height, _WIDE / width)
+    half, top = pixel * width / 2, bottom + pixel * height
+    extent = (middle - half, middle + half, bottom, top)
     axes.imshow(image, cmap="gray_r", interpolation="nearest", extent=extent, aspect="auto")
 
 
