@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from fittingroom.bench.cells import duration
 from fittingroom.bench.progress import Progress as Step
@@ -38,7 +38,7 @@ class ProgressDisplay:
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
-            TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+            MofNCompleteColumn(),  # knows tasks whose total isn't known yet
             TimeElapsedColumn(),
             TextColumn("{task.fields[left]}"),
             console=self._console,
