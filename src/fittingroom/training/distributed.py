@@ -230,9 +230,10 @@ class SharedStep:
     def _add_gradients(self) -> None:
         """Give every process the sum of all gradients.
 
-        They stand one after the other in one vector, always in the same order. Where a number stands
-        decides in which order it is added up, and so its last digits. DistributedDataParallel lays
-        its vectors out anew after the first step of each process: a resumed training would differ.
+        They stand one after the other in one vector, always in the same order. Where a number
+        stands decides in which order it is added up, and so its last digits: a resumed training
+        would differ by DistributedDataParallel, which lays its vectors out anew after each first
+        step.
         """
         gradients = [p.grad for p in self._net.parameters() if p.grad is not None]
         added = parameters_to_vector(gradients)
