@@ -78,6 +78,7 @@ def bundles(small: Dataset) -> Mapping[str, Bundle]:
             class_names=small.class_names,
             image_shape=small.image_shape,
             data=Data(name=small.name, sha256=small.sha256, images=len(images)),
+            preparation=small.preparation,
             parameters={key: list(v) if isinstance(v, tuple) else v for key, v in options.items()},
             validation=(given, theirs),
             calibration=(given[:100], theirs[:100]),

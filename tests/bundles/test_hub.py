@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from PIL import Image
 from safetensors.torch import load_file
 
 from fittingroom.bundles.bundle import Bundle, load
@@ -148,12 +149,14 @@ def test_a_known_data_set_has_its_name_on_the_hub(bundles: Mapping[str, Bundle])
 def test_the_cards_examples_run(
     model: str,
     folders: Mapping[str, Path],
+    small: Dataset,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     text = (folders[model] / "README.md").read_text("utf8")
     examples = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    assert len(examples) == 2
+    assert len(examples) == 3
+    Image.fromarray(small.test.images[0]).save(folders[model] / "picture.png")
     monkeypatch.chdir(folders[model])
     for example in examples:
         exec(example, {})

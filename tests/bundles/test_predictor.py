@@ -3,17 +3,136 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from fittingroom.bundles.bundle import Bundle
+from fittingroom.bundles.bundle import Bundle, load
+from fittingroom.bundles.hub import card, write_hub
+from fittingroom.bundles.parity import onnx_predictor
 from fittingroom.bundles.predictor import Prediction, joined, odds_of_photos, predict_picture
 from fittingroom.data.catalog import DATASETS
 from fittingroom.data.dataset import Dataset
-from fittingroom.data.decode import Picture
+from fittingroom.data.decode import Picture, decode
+from fittingroom.data.preparation import prepare
+from fittingroom.data.rendering import Preparation
+from fittingroom.data.sources import load_dataset
 from fittingroom.evaluation.unlike import unlike_scores
+from fittingroom.runs.fit import fit_catalogue_model
+from fittingroom.runs.run import Run
+from fittingroom.runs.store import open_store
+
+#: How somebody's pictures may look: of an image of the data a picture, saved as a file.
+FORMS: dict[str, tuple[str, Callable[[np.ndarray], Image.Image]]] = {
+    "dark on white": ("png", lambda image: Image.fromarray(255 - image)),
+    "bright on black": ("png", lambda image: Image.fromarray(image)),
+    "colour, wider": ("png", lambda image: _tinted(image).resize((40, 24))),
+    "JPEG": ("jpg", lambda image: _tinted(image).resize((32, 32))),
+    "transparent": ("png", lambda image: _cut_out(image)),
+}
+PER_CLASS = 30
+
+
+def _tinted(image: np.ndarray) -> Image.Image:
+    return Image.fromarray(np.stack([image, image // 2, 255 - image], axis=2))
+
+
+def _cut_out(image: np.ndarray) -> Image.Image:
+    """Dark where there is something, transparent elsewhere."""
+    return Image.fromarray(np.dstack([image // 2] * 3 + [(image > 8) * np.uint8(255)]))
+
+
+def pictures_of(small: Dataset, folder: Path, form: str) -> None:
+    """Class folders of some images of the data, each as a picture file of that form."""
+    suffix, drawn = FORMS[form]
+    for name, split in (("train", small.train), ("test", small.test)):
+        for label in range(3):
+            of_class = folder / name / f"class {label}"
+            of_class.mkdir(parents=True)
+            for number, image in enumerate(split.images[split.labels == label][:PER_CLASS]):
+                drawn(image).save(of_class / f"{number:03}.{suffix}")
+
+
+def fitted(dataset: Dataset, folder: Path) -> Run:
+    return fit_catalogue_model(open_store(folder, dataset), dataset, "logistic")
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_own_pictures_are_predicted_as_in_the_table(
+    form: str, small: Dataset, tmp_path: Path
+) -> None:
+    """By `predict`, by the exported graph, and by what the exported card tells to do."""
+    pictures_of(small, tmp_path / "pictures", form)
+    dataset = load_dataset(tmp_path / "pictures")
+    run = fitted(dataset, tmp_path / "runs")
+    bundle = load(run.folder)
+    assert run.test is not None
+    assert run.test.correct.mean() > 0.7
+    files = sorted((tmp_path / "pictures" / "test").glob("*/*"))
+    expected = bundle.predict_proba(dataset.test.images)
+    (tmp_path / "hub").mkdir()
+    graph = onnx_predictor(write_hub(bundle, tmp_path / "hub", "mine"))
+    for file, theirs in zip(files, expected, strict=True):
+        found = predict_picture(bundle, decode(file))
+        np.testing.assert_allclose(found.probabilities, theirs, atol=5e-6)
+        views = prepare(file, bundle.preparation, bundle.facts.image_shape).views
+        np.testing.assert_allclose(graph(views)[0], theirs, atol=1e-4)
+    (text,) = re.findall(
+        r"## From a picture.*?```python\n(.*?)```", card(bundle, "mine", None), re.S
+    )
+    told: dict[str, np.ndarray] = {}
+    if form != "transparent":  # which the card doesn't go into
+        text = text.replace("picture.png", str(files[0]))
+        exec(text.replace("model.onnx", str(tmp_path / "hub" / "model.onnx")), told)
+        np.testing.assert_allclose(told["probabilities"][0], expected[0], atol=1e-4)
+
+
+@pytest.mark.parametrize("preparation", ["image", "garment", "digit"])
+def test_test_images_as_files_are_predicted_as_in_the_table(
+    preparation: Preparation, small: Dataset, tmp_path: Path
+) -> None:
+    """Of data sets whose makers cut out garments or centred ink their own images are left alone."""
+    dataset = dataclasses.replace(small, preparation=preparation)
+    run = fitted(dataset, tmp_path)
+    bundle = load(run.folder)
+    assert bundle.preparation == preparation
+    assert run.test is not None
+    for number in range(0, len(small.test), 4):
+        Image.fromarray(small.test.images[number]).save(tmp_path / "image.png")
+        found = predict_picture(bundle, decode(tmp_path / "image.png"))
+        right = found.top(1)[0][0] == small.class_names[small.test.labels[number]]
+        assert right == run.test.correct[number]
+
+
+def test_the_user_may_know_better(bundles: Mapping[str, Bundle], photo: Picture) -> None:
+    bundle = bundles["logistic"]
+    found = {how: predict_picture(bundle, photo, how) for how in ("image", "garment", "digit")}  # type: ignore[arg-type]
+    assert not found["image"].rendering.is_photo
+    assert found["garment"].rendering.is_photo
+    assert (found["image"].odds == 1).all()
+    assert (found["garment"].odds != 1).any()
+    np.testing.assert_array_equal(
+        found["garment"].probabilities, predict_picture(bundle, photo).probabilities
+    )
+
+
+def test_format_1_is_known_by_what_its_data_are_called(bundles: Mapping[str, Bundle]) -> None:
+    bundle = bundles["logistic"]
+    for name, classes, preparation in (
+        ("fashion-mnist", DATASETS["fashion-mnist"].class_names, "garment"),
+        ("mnist", DATASETS["mnist"].class_names, "digit"),
+        ("fashion-mnist", DATASETS["mnist"].class_names, "image"),
+        ("mine", DATASETS["mnist"].class_names, "image"),
+    ):
+        data = bundle.facts.data.model_copy(update={"name": name})
+        facts = bundle.facts.model_copy(
+            update={"format": 1, "preparation": None, "data": data, "class_names": list(classes)}
+        )
+        assert dataclasses.replace(bundle, facts=facts).preparation == preparation
 
 
 def of_the_data(image: np.ndarray) -> Picture:

@@ -24,12 +24,15 @@ _MESSAGES: dict[str, dict[str, tuple[str, int]]] = {
         "label_filename": ("string", 4),
     },
     "ModelDynamicBatching": {},
+    "ModelParameter": {"string_value": ("string", 1)},
+    "ParametersEntry": {"key": ("string", 1), "value": ("ModelParameter", 2)},  # of a map
     "ModelConfig": {
         "name": ("string", 1),
         "max_batch_size": ("int32", 4),
         "input": ("ModelInput*", 5),
         "output": ("ModelOutput*", 6),
         "dynamic_batching": ("ModelDynamicBatching", 11),
+        "parameters": ("ParametersEntry*", 14),
         "backend": ("string", 17),
     },
 }
@@ -90,6 +93,8 @@ def test_the_configuration_is_the_graphs(folder: Path) -> None:
             kind = {_TYPES["TYPE_UINT8"]: "UINT8", _TYPES["TYPE_FP32"]: "FLOAT"}[tensor.data_type]
             assert of_graph.elem_type == onnx.TensorProto.DataType.Value(kind)
     assert config.output[0].label_filename == "labels.txt"
+    (parameter,) = config.parameters
+    assert (parameter.key, parameter.value.string_value) == ("preparation", "garment")
 
 
 def test_the_parser_can_fail() -> None:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 from typer.testing import CliRunner
@@ -75,7 +76,7 @@ def test_a_folder_as_json(run: str, pictures: Path, small: Dataset, run_cli: Cli
         assert entry["top"][0]["label"] == label
         assert sum(top["probability"] for top in entry["top"]) == pytest.approx(1)
         assert label in entry["set"]
-        assert entry["unlike_data"] is False
+        assert entry["unlike_data"] is None  # 100 validation images are too few to say so
         assert 0 <= entry["unlike_score"] <= 1
         assert entry["decisions"]
 
@@ -86,6 +87,37 @@ def test_for_people(run: str, pictures: Path) -> None:
     assert first.startswith(f"{pictures / 'boot.png'}: Ankle boot ")
     assert coverage.startswith("    90% set: Ankle boot")
     assert "taken for an image of the data" in seen
+
+
+def test_of_a_photo_less_is_promised(run: str, small: Dataset, tmp_path: Path) -> None:
+    """The set was made for images of the data; and what the odds of photos decided is said."""
+    ground = np.full((300, 300), 240, np.uint8)
+    image = np.kron(small.test.images[0], np.ones((8, 8), np.uint8))  # an ankle boot
+    ground[40:264, 40:264][image > 8] = 255 - image[image > 8]
+    Image.fromarray(ground).save(tmp_path / "boot.png")
+    said, _ = call(run, str(tmp_path / "boot.png"))
+    assert "on images like the data, not on photos" in said
+    (entry,) = json.loads(call(run, str(tmp_path / "boot.png"), "--json")[0])["predictions"]
+    assert entry["is_photo"] is True
+    assert entry["odds"].keys() == set(small.class_names)
+    said, _ = call(run, str(tmp_path / "boot.png"), "--as", "image")
+    assert "90% set:" in said
+    assert "resized from 300×300 to 28×28" in said
+
+
+def test_a_folder_says_what_it_skips(run: str, pictures: Path, tmp_path: Path) -> None:
+    boot = (pictures / "boot.png").read_bytes()
+    Image.open(pictures / "boot.png").convert("RGB").save(tmp_path / "a.jfif", "JPEG")
+    (tmp_path / "without-suffix").write_bytes(boot)
+    Image.open(pictures / "boot.png").save(tmp_path / "b.gif")
+    (tmp_path / "c.heic").write_bytes(b"\0\0\0\x18ftypheic")
+    (tmp_path / "._a.jfif").write_bytes(b"left by a Mac")
+    (tmp_path / "Thumbs.db").write_bytes(b"left by Windows")
+    said, noted = call(run, str(tmp_path))
+    assert said.count("Ankle boot") >= 2
+    assert f"skipped what isn't a PNG, JPEG or WebP picture in {tmp_path}: b.gif, c.heic" in noted
+    assert "._a" not in said + noted
+    assert "Thumbs" not in said + noted
 
 
 def test_a_picture_on_standard_input(run: str, pictures: Path) -> None:
@@ -114,6 +146,7 @@ def test_bad_input_is_one_sentence(run: str, pictures: Path, tmp_path: Path) -> 
     assert "sheet.png" in str(wrong)
     assert wrong.exit_code == 2
     assert "can't be written" in str(refusal(run, str(pictures), "--show", "/nowhere/x.png"))
+    assert "--as is photo or image" in str(refusal(run, str(pictures), "--as", "picture"))
     _, said = call(run, str(tmp_path / "absent.png"), code=1)
     assert "absent.png can't be read (No such file or directory)" in said
 

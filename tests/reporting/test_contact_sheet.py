@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from fittingroom.bundles.predictor import Prediction
-from fittingroom.data.photo import Rendering
+from fittingroom.data.rendering import Rendering
 from fittingroom.reporting.contact_sheet import GAP, SIDE, Entry, contact_sheet
 
 
@@ -21,7 +21,9 @@ def entry(lines: list[str], good: bool | None = None, side: int = 200) -> Entry:
     seen = np.zeros((1, 28, 28), np.uint8)
     seen[0, 7:21, 7:21] = 200
     rendering = Rendering(seen, np.ones(1), mask, ("drawn",))
-    prediction = Prediction(np.array([0.9, 0.1]), ("a", "b"), ("a",), 0.1, False, rendering)
+    prediction = Prediction(
+        np.array([0.9, 0.1]), ("a", "b"), ("a",), 0.1, False, np.ones(2), ("a", 0.9), rendering
+    )
     return Entry(pixels, prediction, lines, good)
 
 

@@ -48,6 +48,8 @@ from fittingroom.bundles.weights import (
     to_bytes,
     weights_of,
 )
+from fittingroom.data.catalog import DATASETS
+from fittingroom.data.rendering import Preparation
 from fittingroom.errors import BundleError
 from fittingroom.evaluation.calibration import at_temperature, fit_temperature
 from fittingroom.evaluation.conformal import conformal_quantile, conformal_threshold
@@ -81,6 +83,18 @@ class Bundle:
 
     facts: Facts
     classifier: BaseEstimator
+
+    @property
+    def preparation(self) -> Preparation:
+        """How a picture becomes an image of the kind that it was fitted on.
+
+        A bundle of format 1 doesn't say; what its data are called does.
+        """
+        if self.facts.preparation is not None:
+            return self.facts.preparation
+        row = DATASETS.get(self.facts.data.name)
+        same = row is not None and row.class_names == tuple(self.facts.class_names)
+        return row.preparation if row is not None and same else "image"
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -140,6 +154,7 @@ def bundle_of(
     class_names: Sequence[str],
     image_shape: tuple[int, int],
     data: Data,
+    preparation: Preparation = "image",
     parameters: Mapping[str, Any] | None = None,
     seed: int = 0,
     validation: tuple[NDArray[np.floating], NDArray[np.integer]] | None = None,
@@ -152,6 +167,7 @@ def bundle_of(
     classifier : its labels are positions in `class_names`
     model : its name in the catalogue
     data : what it was fitted on
+    preparation : how its images were made of pictures
     parameters : what was set otherwise than in the catalogue, as JSON has it
     validation : probabilities (n, len(class_names)) and labels of images that it wasn't fitted on
     calibration : those of them that nothing was chosen by: the temperature is fitted on the first
@@ -178,6 +194,7 @@ def bundle_of(
         class_names=list(class_names),
         classes=[int(label) for label in classifier.classes_],
         image_shape=image_shape,
+        preparation=preparation,
         data=data,
         fitted=Fitted(
             seed=seed,

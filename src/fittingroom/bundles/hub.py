@@ -60,13 +60,14 @@ def write_hub(bundle: Bundle, folder: Path, name: str, test: Predictions | None 
         (folder / WEIGHTS).write_bytes(save(weights, metadata={"format": "pt"}))
     else:
         bundle.write(folder)
-    (folder / CONFIG).write_text(_json(config(bundle.facts, bundle.class_names)), encoding="utf-8")
+    (folder / CONFIG).write_text(_json(config(bundle)), encoding="utf-8")
     (folder / CARD).write_text(card(bundle, name, test), encoding="utf-8")
     return file
 
 
-def config(facts: Facts, class_names: tuple[str, ...]) -> dict[str, Any]:
+def config(bundle: Bundle) -> dict[str, Any]:
     """`config.json`: the classes, the images, and what it takes to build the model again."""
+    facts, class_names = bundle.facts, bundle.class_names
     described = facts.classifier
     height, width = facts.image_shape
     return {
@@ -77,6 +78,7 @@ def config(facts: Facts, class_names: tuple[str, ...]) -> dict[str, Any]:
         "image_size": [height, width],
         "num_channels": 1,
         "pixels": "uint8, 0 is black",
+        "preparation": bundle.preparation,
         "temperature": facts.calibrated.temperature if facts.calibrated else None,
         "classifier": described.model_dump(mode="json"),
         "parameters": facts.parameters,
@@ -89,7 +91,13 @@ def card(bundle: Bundle, name: str, test: Predictions | None) -> str:
     """`README.md`: metadata that the hub reads, then what a person should know."""
     facts = bundle.facts
     figures = _test_figures(facts, test) or _validation_figures(facts.validation)
-    sections = [_opening(bundle, name), _use(facts), _results(figures), _calibration(facts)]
+    sections = [
+        _opening(bundle, name),
+        _use(facts),
+        _pictures(bundle),
+        _results(figures),
+        _calibration(facts),
+    ]
     sections += [_limits(facts), _origin(facts)]
     front = "\n".join(_yaml(_metadata(facts, name, figures)))
     return f"---\n{front}\n---\n\n" + "\n".join(section for section in sections if section)
@@ -189,6 +197,56 @@ print(labels[str(probabilities[0].argmax())], probabilities[0].max())
     return text + (_use_of_weights() if isinstance(facts.classifier, Network) else _use_of_bundle())
 
 
+def _pictures(bundle: Bundle) -> str:
+    """How a picture file becomes what the graph takes, as in `preparation.prepare`."""
+    height, width = bundle.facts.image_shape
+    if bundle.preparation == "image":
+        return f"""## From a picture to an image
+
+It was fitted on pictures as they are, in grey. One of another size is resized as a whole:
+
+```python
+import numpy as np
+import onnxruntime
+from PIL import Image, ImageOps
+
+picture = ImageOps.exif_transpose(Image.open("picture.png")).convert("L")
+picture = picture.resize(({width}, {height}), Image.Resampling.BILINEAR)
+images = np.asarray(picture)[None]
+session = onnxruntime.InferenceSession("{GRAPH}")
+(probabilities,) = session.run(None, {{"{INPUT}": images}})
+print(probabilities[0])
+```
+"""
+    return f"""## From a picture to an image
+
+A photo isn't such an image: {_MADE[bundle.preparation]}. A photo that is only shrunk gets a
+wrong class, with high probability. Fittingroom makes images of it, whose probabilities are joined
+by their weighted geometric mean:
+
+```python
+import numpy as np
+import onnxruntime
+from fittingroom.data.preparation import prepare
+
+rendering = prepare("picture.png", "{bundle.preparation}", ({height}, {width}))
+session = onnxruntime.InferenceSession("{GRAPH}")
+(probabilities,) = session.run(None, {{"{INPUT}": rendering.views}})
+joined = np.exp(rendering.weights @ np.log(np.maximum(probabilities, 1e-7)))
+print(joined / joined.sum())
+```
+"""
+
+
+#: How makers made their images of pictures.
+_MADE = {
+    "garment": "the garment was cut out, negated, trimmed, shrunk to the longest edge and centred "
+    "on black",
+    "digit": "the ink was made bright on black, shrunk into a box of 20×20 pixels and centred by "
+    "its mass",
+}
+
+
 def _use_of_weights() -> str:
     return f"""
 `{WEIGHTS}` are the weights for PyTorch, before the temperature:
@@ -258,12 +316,19 @@ def _limits(facts: Facts) -> str:
     height, width = facts.image_shape
     return (
         f"## Limits\n\n- It takes images of {height}×{width} grey pixels as those of "
-        f"{_title(facts)} were made: their size, ground and framing. Photographs are others.\n"
+        f"{_title(facts)} were made: their size, ground and framing.\n"
         "- Whatever it is shown gets one of its classes, and a probability that means nothing "
         "where the image is unlike those that it was fitted on.\n"
-        f"- It is one fit (seed {facts.fitted.seed}); another seed may give another accuracy.\n"
+        f"- {_fits(facts)}\n"
         "- The figures above hold for its data set alone, mistakes in its labels included.\n"
     )
+
+
+def _fits(facts: Facts) -> str:
+    row = MODELS.get(facts.model)
+    if row is not None and row.deterministic:
+        return "It is deterministic: another fit on the same images gives the same model."
+    return f"It is one fit (seed {facts.fitted.seed}); another seed may give another accuracy."
 
 
 def _origin(facts: Facts) -> str:

@@ -10,9 +10,12 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from fittingroom.data.rendering import Preparation
 from fittingroom.errors import BundleError
 
-FORMAT: Final = 1
+#: What is written, and what is read.
+FORMAT: Final = 2
+FORMATS = (1, FORMAT)
 FILE = "manifest.json"
 #: No manifest of ours comes near; a larger file isn't read.
 MOST_BYTES = 2**20
@@ -165,15 +168,17 @@ class Facts(_Strict):
     class_names, classes : those of the data set, and which of them it can tell: the labels that it
         was fitted on, positions in `class_names`
     image_shape : (height, width)
+    preparation : how its images were made of pictures; None in format 1, which doesn't say
     classifier : what it takes to build it again, with the files
     """
 
-    format: Literal[1] = FORMAT
+    format: Literal[1, 2] = FORMAT
     model: Text
     parameters: Annotated[dict[Text, Any], Field(max_length=64)]
     class_names: Annotated[list[Text], Field(min_length=2, max_length=256)]
     classes: Annotated[list[int], Field(min_length=2, max_length=256)]
     image_shape: tuple[Side, Side]
+    preparation: Preparation | None = None
     data: Data
     fitted: Fitted
     versions: Annotated[dict[Text, Text], Field(max_length=32)]
@@ -214,10 +219,10 @@ class Manifest(_Strict):
         except (ValueError, RecursionError) as error:
             raise BundleError(f"{FILE} isn't valid JSON ({_short(error)}).") from error
         facts = fields.get("facts") if isinstance(fields, dict) else None
-        if isinstance(facts, dict) and facts.get("format", FORMAT) != FORMAT:
+        if isinstance(facts, dict) and facts.get("format", FORMAT) not in FORMATS:
             raise BundleError(
-                f"{FILE} has format {str(facts['format'])[:50]!r}, but this version reads format "
-                f"{FORMAT}; a newer fittingroom may read it."
+                f"{FILE} has format {str(facts['format'])[:50]!r}, but this version reads formats "
+                f"{FORMATS[0]} to {FORMAT}; a newer fittingroom may read it."
             )
         try:
             # Through JSON again, in which a strict model takes a list for a tuple.
@@ -230,12 +235,20 @@ class Manifest(_Strict):
         return manifest
 
     def to_json(self) -> str:
-        return _canonical(self.model_dump(mode="json"))
+        return _canonical(self._fields())
 
     def digest(self) -> str:
         """The hash of everything but the hash."""
-        text = _canonical(self.model_dump(mode="json", exclude={"sha256"}))
-        return hashlib.sha256(text.encode()).hexdigest()
+        fields = self._fields()
+        del fields["sha256"]
+        return hashlib.sha256(_canonical(fields).encode()).hexdigest()
+
+    def _fields(self) -> dict[str, Any]:
+        """As they stand in the file; those of format 1 as that version wrote them."""
+        fields = self.model_dump(mode="json")
+        if self.facts.format == 1:
+            del fields["facts"]["preparation"]
+        return fields
 
 
 def check(facts: Facts) -> None:
@@ -246,6 +259,8 @@ def check(facts: Facts) -> None:
     in_order = sorted(set(classes)) == classes
     if not in_order or classes[0] < 0 or classes[-1] >= len(facts.class_names):
         raise BundleError(f"{FILE} isn't one of ours: classes are no positions of class names.")
+    if (facts.preparation is None) != (facts.format == 1):
+        raise BundleError(f"{FILE} isn't one of ours: format {facts.format} has another content.")
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

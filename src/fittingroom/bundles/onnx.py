@@ -78,6 +78,7 @@ def properties(bundle: Bundle) -> dict[str, str]:
     return {
         "labels": json.dumps(bundle.class_names, ensure_ascii=False),
         "image_shape": json.dumps(facts.image_shape),
+        "preparation": bundle.preparation,
         "model": facts.model,
         "parameters": json.dumps(facts.parameters),
         "data": facts.data.name,

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from fittingroom.bundles.bundle import Bundle
 from fittingroom.data.catalog import DATASETS
 from fittingroom.data.decode import Picture
-from fittingroom.data.photo import Rendering, render
+from fittingroom.data.preparation import prepare
+from fittingroom.data.rendering import Preparation, Rendering
 from fittingroom.evaluation.conformal import prediction_sets
 from fittingroom.evaluation.metrics import CLIP
 from fittingroom.evaluation.unlike import unlike_scores
@@ -29,6 +30,8 @@ class Prediction:
         those that it was fitted on; the most probable first. Empty where nothing was calibrated
     unlike_score : how undecided the classifier is, 0 … 1, see `unlike_scores`
     unlike_data : whether that is more than images like the data are; None where nothing tells
+    odds : float64 (classes,), what the probabilities were multiplied by
+    without_odds : the most probable class without them, and its probability
     rendering : what the classifier saw
     """
 
@@ -37,6 +40,8 @@ class Prediction:
     labels: tuple[str, ...]
     unlike_score: float
     unlike_data: bool | None
+    odds: NDArray[np.float64]
+    without_odds: tuple[str, float]
     rendering: Rendering
 
     def top(self, n: int | None = None) -> list[tuple[str, float]]:
@@ -45,8 +50,10 @@ class Prediction:
         return [(self.class_names[k], float(self.probabilities[k])) for k in order]
 
 
-def predict_picture(bundle: Bundle, picture: Picture) -> Prediction:
-    """Find the object in a picture, show it to the classifier in several views, and join them.
+def predict_picture(
+    bundle: Bundle, picture: Picture, preparation: Preparation | None = None
+) -> Prediction:
+    """Make images of the data's kind of a picture, show them to the classifier, and join the views.
 
     The views' probabilities are joined by their weighted geometric mean. Of a photo they are then
     multiplied by how much oftener people take photos of each class than the data set shows it,
@@ -54,16 +61,19 @@ def predict_picture(bundle: Bundle, picture: Picture) -> Prediction:
     Classifier to New a Priori Probabilities", equation 2.4). The score of what is unlike the data
     leaves that out.
 
+    Parameters
+    ----------
+    preparation : how the images are made; None as those that the classifier was fitted on
+
     Raises
     ------
     InputError : a classifier that can't take such images
     """
-    rendering = render(picture, bundle.facts.image_shape)
+    rendering = prepare(picture, preparation or bundle.preparation, bundle.facts.image_shape)
     seen = joined(bundle.predict_proba(rendering.views), rendering.weights)
-    probabilities = seen
-    if rendering.is_photo:
-        probabilities = seen * odds_of_photos(bundle)
-        probabilities /= probabilities.sum()
+    odds = odds_of_photos(bundle) if rendering.is_photo else np.ones(len(seen))
+    probabilities = seen * odds
+    probabilities /= probabilities.sum()
     calibrated, names = bundle.facts.calibrated, bundle.class_names
     score = float(unlike_scores(seen[None])[0])
     labels: tuple[str, ...] = ()
@@ -71,8 +81,20 @@ def predict_picture(bundle: Bundle, picture: Picture) -> Prediction:
         within = prediction_sets(probabilities[None], calibrated.quantile)[0]
         order = np.argsort(-probabilities, kind="stable")
         labels = tuple(names[k] for k in order if within[k])
-    unlike = None if calibrated is None else score > calibrated.unlike
-    return Prediction(probabilities, names, labels, score, unlike, rendering)
+    # Of too few validation images the threshold is 1, which no score exceeds: nothing tells then.
+    known = calibrated is not None and calibrated.unlike < 1
+    unlike = score > calibrated.unlike if calibrated is not None and known else None
+    first = int(seen.argmax())
+    return Prediction(
+        probabilities=probabilities,
+        class_names=names,
+        labels=labels,
+        unlike_score=score,
+        unlike_data=unlike,
+        odds=odds,
+        without_odds=(names[first], float(seen[first])),
+        rendering=rendering,
+    )
 
 
 def joined(

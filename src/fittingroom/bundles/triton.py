@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from fittingroom.bundles.bundle import Bundle
-from fittingroom.bundles.manifest import Facts
 from fittingroom.bundles.onnx import INPUT, OUTPUT, write_onnx
 
 CONFIG, LABELS, MODEL = "config.pbtxt", "labels.txt", "1/model.onnx"
@@ -24,17 +23,18 @@ def write_triton(bundle: Bundle, folder: Path, name: str) -> Path:
     file = folder / MODEL
     file.parent.mkdir()
     write_onnx(bundle, file)
-    (folder / CONFIG).write_text(config(bundle.facts, name), encoding="utf-8")
+    (folder / CONFIG).write_text(config(bundle, name), encoding="utf-8")
     labels = "".join(f"{label}\n" for label in bundle.class_names)
     (folder / LABELS).write_text(labels, encoding="utf-8")
     return file
 
 
-def config(facts: Facts, name: str) -> str:
+def config(bundle: Bundle, name: str) -> str:
     """`config.pbtxt`: the server's ``ModelConfig`` in protobuf's text format.
 
     Dimensions are without the batch's, which the server adds and fills by itself.
     """
+    facts = bundle.facts
     height, width = facts.image_shape
     return f"""name: "{name}"
 backend: "onnxruntime"
@@ -55,4 +55,8 @@ output [
   }}
 ]
 dynamic_batching {{ }}
+parameters {{
+  key: "preparation"
+  value: {{ string_value: "{bundle.preparation}" }}
+}}
 """

@@ -11,18 +11,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fittingroom.cli.options import JsonOption
+from fittingroom.data.folder import visible
 from fittingroom.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from fittingroom.bundles.bundle import Bundle
     from fittingroom.bundles.predictor import Prediction
     from fittingroom.data.decode import Picture
+    from fittingroom.data.rendering import Preparation
 
 STDIN = "-"
 #: For people: so many classes, if they are as probable as this.
 TOP, LEAST = 3, 0.01
 #: A contact sheet of more would be too large a picture.
 MOST_SHOWN = 400
+#: Files that are named where they are skipped.
+MOST_NAMED = 5
 
 
 def command(
@@ -33,6 +37,15 @@ def command(
             help="Pictures (PNG, JPEG, WebP), folders of them, or - for one on standard input."
         ),
     ],
+    taken_as: Annotated[
+        str | None,
+        typer.Option(
+            "--as",
+            metavar="photo|image",
+            help="What the pictures are: photos, whose object is found, or images like those that "
+            "the model was fitted on. By default what those were made of.",
+        ),
+    ] = None,
     show: Annotated[
         Path | None,
         typer.Option(help="Write a PNG picture of the photos beside what the model saw of them."),
@@ -40,6 +53,8 @@ def command(
     as_json: JsonOption = False,
 ) -> None:
     """Say what is in pictures, how sure that is, and what the model saw of them."""
+    if taken_as not in (None, "photo", "image"):
+        raise UsageError(f"--as is photo or image, not {taken_as!r}.")
     files = list(_files(images))
     if show is not None:
         _check_target(show, len(files))
@@ -48,10 +63,11 @@ def command(
     from fittingroom.errors import FittingroomError
 
     loaded = load(bundle)
+    preparation = _preparation(loaded, taken_as)
     facts, entries, failed = [], [], 0
     for file in _with_progress(files, quiet=not as_json):
         try:
-            picture, prediction = _predicted(loaded, file)
+            picture, prediction = _predicted(loaded, file, preparation)
         except FittingroomError as error:
             failed += 1
             facts.append(_facts(file, None, str(error)))
@@ -78,17 +94,31 @@ def _files(given: Iterable[str]) -> Iterator[str]:
     ------
     DataError : a folder has none
     """
-    from fittingroom.data.decode import SUFFIXES
+    from fittingroom.cli.show import note
+    from fittingroom.data.decode import looks_like_picture
 
     for name in given:
         path = Path(name)
         if name == STDIN or not path.is_dir():
             yield name
             continue
-        found = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
-        if not found:
+        files = sorted(_visible_files(path))
+        pictures = [file for file in files if looks_like_picture(file)]
+        if not pictures:
             raise DataError(f"there is no PNG, JPEG or WebP picture in {name}.")
-        yield from map(str, found)
+        if skipped := [file.name for file in files if file not in pictures]:
+            shown = ", ".join(skipped[:MOST_NAMED]) + ", …" * (len(skipped) > MOST_NAMED)
+            note(f"skipped what isn't a PNG, JPEG or WebP picture in {name}: {shown}")
+        yield from map(str, pictures)
+
+
+def _visible_files(folder: Path) -> Iterator[Path]:
+    """The files in a folder and its folders, without what systems hide or leave there."""
+    for entry in visible(folder):
+        if entry.is_dir():
+            yield from _visible_files(entry)
+        elif entry.is_file():
+            yield entry
 
 
 def _check_target(show: Path, n: int) -> None:
@@ -112,12 +142,21 @@ def _with_progress(files: list[str], *, quiet: bool) -> Iterable[str]:
     return track(files, "predicting", console=console, transient=True)
 
 
-def _predicted(bundle: Bundle, file: str) -> tuple[Picture, Prediction]:
-    from fittingroom.bundles.predictor import predict_picture
-    from fittingroom.data.decode import MOST_BYTES, decode
+def _preparation(bundle: Bundle, taken_as: str | None) -> Preparation:
+    """As the images were made that the model was fitted on, unless the user knows better."""
+    known = bundle.preparation
+    if taken_as == "image":
+        return "image"
+    return "garment" if taken_as == "photo" and known == "image" else known
 
-    picture = decode(sys.stdin.buffer.read(MOST_BYTES + 1) if file == STDIN else Path(file))
-    return picture, predict_picture(bundle, picture)
+
+def _predicted(bundle: Bundle, file: str, preparation: Preparation) -> tuple[Picture, Prediction]:
+    from fittingroom.bundles.predictor import predict_picture
+    from fittingroom.data.decode import LONGEST, MOST_BYTES, decode
+
+    content = sys.stdin.buffer.read(MOST_BYTES + 1) if file == STDIN else Path(file)
+    picture = decode(content, longest=max(LONGEST, *bundle.facts.image_shape))
+    return picture, predict_picture(bundle, picture, preparation)
 
 
 def _facts(file: str, prediction: Prediction | None, error: str | None) -> dict[str, Any]:
@@ -129,6 +168,10 @@ def _facts(file: str, prediction: Prediction | None, error: str | None) -> dict[
         "set": list(prediction.labels) if prediction else [],
         "unlike_data": prediction.unlike_data if prediction else None,
         "unlike_score": prediction.unlike_score if prediction else None,
+        "odds": dict(zip(prediction.class_names, prediction.odds.tolist(), strict=True))
+        if prediction and prediction.rendering.is_photo
+        else None,
+        "is_photo": prediction.rendering.is_photo if prediction else None,
         "decisions": list(prediction.rendering.decisions) if prediction else [],
         "error": error,
     }
@@ -140,6 +183,9 @@ def _lines(prediction: Prediction) -> list[str]:
     lines = [", ".join(f"{label} {_percent(p)}" for label, p in top)]
     if prediction.unlike_data:
         lines.append("looks unlike anything that the model has seen")
+    label, probability = prediction.without_odds
+    if label != prediction.top(1)[0][0]:
+        lines.append(f"{label} {_percent(probability)} if people took as many photos of each class")
     return lines
 
 
@@ -151,10 +197,19 @@ def _text(file: str, prediction: Prediction, bundle: Bundle) -> str:
     first, *others = _lines(prediction)
     calibrated = bundle.facts.calibrated
     if calibrated is not None:
-        often = f"{calibrated.coverage:.0%}"
-        others.insert(0, f"{often} set: {', '.join(prediction.labels)}")
+        others.insert(0, _set(prediction, calibrated.coverage))
     others.append("; ".join(prediction.rendering.decisions))
     return "\n".join([f"{file}: {first}", *(f"    {line}" for line in others)])
+
+
+def _set(prediction: Prediction, coverage: float) -> str:
+    """The classes that may be the true one, and of what that was measured."""
+    names = ", ".join(prediction.labels)
+    if not prediction.rendering.is_photo:
+        return f"{coverage:.0%} set: {names}"
+    return (
+        f"set: {names} ({coverage:.0%} hold the true class on images like the data, not on photos)"
+    )
 
 
 def _write_sheet(show: Path, entries: list[tuple[str, Picture, Prediction]]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from fittingroom.data.idx import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS
+from fittingroom.data.rendering import Preparation
 
 DIGITS = tuple("0123456789")
 
@@ -20,6 +21,7 @@ class DatasetRow:
     mirrors : addresses that hold the four files under their usual names with `.gz`, one host each
     keras, torchvision : the folder's name in those libraries' caches, None where they keep no IDX
     debian : the Debian package that installs the files, None if there is none
+    preparation : how its makers made the images from pictures, and so how others are
     photo_odds : how much oftener people take photos of a class than the data set shows it, 1 where
         nothing is said
     """
@@ -32,6 +34,7 @@ class DatasetRow:
     mirrors: tuple[str, ...]
     licence: str
     citation: str
+    preparation: Preparation = "image"
     keras: str | None = None
     torchvision: str | None = None
     debian: str | None = None
@@ -68,6 +71,7 @@ DATASETS: dict[str, DatasetRow] = {
         licence="MIT",
         citation="Xiao, Rasul, Vollgraf: Fashion-MNIST: a Novel Image Dataset for Benchmarking "
         "Machine Learning Algorithms, 2017, arXiv:1708.07747",
+        preparation="garment",
         keras="fashion-mnist",
         torchvision="FashionMNIST",
         debian="dataset-fashion-mnist",
@@ -99,6 +103,7 @@ DATASETS: dict[str, DatasetRow] = {
         licence="CC BY-SA 3.0",
         citation="LeCun, Bottou, Bengio, Haffner: Gradient-Based Learning Applied to Document "
         "Recognition, Proceedings of the IEEE 86(11), 1998",
+        preparation="digit",
         torchvision="MNIST",
     ),
 }

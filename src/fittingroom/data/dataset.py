@@ -15,10 +15,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from fittingroom.data import idx
 from fittingroom.data.mapped import pieces
+from fittingroom.data.rendering import Preparation
 from fittingroom.errors import DataError, InputError
 
 LABELS_FILE = "labels.txt"  # one class name a line, in the order of the labels
-CARD_FILE = "dataset.json"  # what IDX files can't say: the name, and whether mirroring is harmless
+#: What IDX files can't say: the name, whether mirroring is harmless, how images were made.
+CARD_FILE = "dataset.json"
 MOST_CLASSES = 256  # a label is one byte in an IDX file
 
 _Scalar = TypeVar("_Scalar", bound=np.generic)
@@ -73,6 +75,7 @@ class Dataset:
         for every copy of the same data, compressed or not (see `content_sha256`)
     source : where it was found, in words
     location : a folder that `load_dataset` reads it from again, None for arrays
+    preparation : how its images were made of pictures, so that others are made alike
     """
 
     name: str
@@ -83,6 +86,7 @@ class Dataset:
     sha256: str
     source: str
     location: Path | None = None
+    preparation: Preparation = "image"
 
     def __post_init__(self) -> None:
         check_class_names(self.class_names)
@@ -111,6 +115,7 @@ class Dataset:
         class_names: Sequence[str] | None = None,
         name: str = "arrays",
         mirror_keeps_class: bool = False,
+        preparation: Preparation = "image",
     ) -> Dataset:
         """A data set from arrays, which are copied.
 
@@ -120,6 +125,7 @@ class Dataset:
         train_labels, test_labels : integers from 0, (n,)
         class_names : one for each label; "0", "1", ... up to the highest label if absent
         mirror_keeps_class : whether training may flip images left to right
+        preparation : how the images were made of pictures, see `preparation.prepare`
 
         Raises
         ------
@@ -142,6 +148,7 @@ class Dataset:
             mirror_keeps_class=mirror_keeps_class,
             sha256=content_sha256(train, test, names),
             source="arrays in memory",
+            preparation=preparation,
         )
 
     @property
@@ -173,6 +180,7 @@ class Dataset:
             "schema_version": 1,
             "name": self.name,
             "mirror_keeps_class": self.mirror_keeps_class,
+            "preparation": self.preparation,
         }
         try:
             folder.mkdir(parents=True, exist_ok=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import warnings
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +19,11 @@ from fittingroom.errors import DataError
 
 FORMATS = ("PNG", "JPEG", "WEBP")
 #: What files of these formats are usually called; what they are is read, not believed.
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp"})
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jfif", ".webp"})
 MOST_PIXELS = 50_000_000
 MOST_BYTES = 100_000_000
+#: Pixels of the longest edge of what is decoded, where nobody needs more.
+LONGEST = 640
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +39,11 @@ class Picture:
     pixels: NDArray[np.uint8]
     opaque: NDArray[np.bool_] | None
 
+    @cached_property
+    def grey(self) -> NDArray[np.uint8]:
+        """uint8 (height, width), by the weights of ITU-R 601."""
+        return np.asarray(Image.fromarray(self.pixels).convert("L"))
+
     def shrunk(self, longest: int) -> Picture:
         """The picture with a longest edge of at most so many pixels."""
         if max(self.pixels.shape) <= longest:
@@ -48,7 +56,7 @@ class Picture:
         return Picture(np.asarray(image), opaque)
 
 
-def decode(file: Path | str | bytes, *, longest: int = 640) -> Picture:
+def decode(file: Path | str | bytes, *, longest: int = LONGEST) -> Picture:
     """The first frame of a picture file, turned as its camera was held.
 
     Parameters
@@ -84,6 +92,20 @@ def decode(file: Path | str | bytes, *, longest: int = 640) -> Picture:
     except Exception as error:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise DataError(f"{name} can't be read ({reason[:150]}).") from error
+
+
+def looks_like_picture(path: Path) -> bool:
+    """Whether a file is called, or begins, like one of these formats."""
+    if path.suffix.lower() in SUFFIXES:
+        return True
+    try:
+        with path.open("rb") as file:
+            start = file.read(12)
+    except OSError:
+        return False
+    return start.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")) or (
+        start.startswith(b"RIFF") and start.endswith(b"WEBP")
+    )
 
 
 def _read(path: Path) -> bytes:

@@ -51,7 +51,13 @@ def read_image_folder(folder: Path) -> tuple[Pictures, Pictures, tuple[str, ...]
     return train, test, class_names
 
 
-def _visible(folder: Path) -> list[Path]:
+def visible(folder: Path) -> list[Path]:
+    """What a folder holds, by name, without hidden files and what file managers leave.
+
+    Raises
+    ------
+    DataError : it can't be read
+    """
     try:
         entries = sorted(folder.iterdir())
     except OSError as error:
@@ -60,7 +66,7 @@ def _visible(folder: Path) -> list[Path]:
 
 
 def _class_names(split: Path) -> tuple[str, ...]:
-    entries = _visible(split)
+    entries = visible(split)
     for entry in entries:
         if not entry.is_dir():
             raise DataError(f"{entry} is no class folder; {split} may hold folders only.")
@@ -72,7 +78,7 @@ def _class_names(split: Path) -> tuple[str, ...]:
 def _picture_paths(split: Path, class_names: tuple[str, ...]) -> list[tuple[Path, int]]:
     paths = []
     for label, name in enumerate(class_names):
-        members = _visible(split / name)
+        members = visible(split / name)
         if not members:
             raise DataError(f"{split / name} holds no picture.")
         paths += [(path, label) for path in members]

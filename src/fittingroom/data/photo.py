@@ -6,14 +6,13 @@ longest edge to 28 pixels, centre, negate, grey. They also sharpened; on photos 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from fittingroom.data.cutout import Cutout, cut_outs
 from fittingroom.data.decode import Picture
+from fittingroom.data.rendering import Rendering
 
 #: Red, green and blue in grey (ITU-R BT.601, as Pillow and ImageMagick have it).
 GREY = (0.299, 0.587, 0.114)
@@ -23,6 +22,8 @@ LEAST = 2
 LONGEST = 224
 #: A picture of at most this many pixels a side may be one of the data set itself.
 SMALL = 64
+#: The ground of a photo that has the images' own size; none of the 60,000 training images has one.
+LIGHT = 192
 #: The object is seen as wide as it lies and narrower, since it lies spread out as the data's don't,
 #: and turned by so many degrees.
 WIDTHS, TURNS = (1.0, 0.85, 0.72), (0, -7, 7)
@@ -38,37 +39,18 @@ _HOW = {
 }
 
 
-@dataclass(frozen=True, eq=False)
-class Rendering:
-    """What a model is shown of a photo.
+def render_garment(picture: Picture, shape: tuple[int, int] = (28, 28)) -> Rendering:
+    """Images (height, width) like Fashion-MNIST's that show a picture's main object.
 
-    Attributes
-    ----------
-    views : uint8 (views, height, width), the object bright on black; the first is as it lies
-    weights : float64 (views,), how much each counts; their sum is one
-    mask : bool, of the photo as it was looked at: where the object is, by the best guess
-    decisions : how it was made, in words
-    is_photo : not an image of the data already
-    """
-
-    views: NDArray[np.uint8]
-    weights: NDArray[np.float64]
-    mask: NDArray[np.bool_]
-    decisions: tuple[str, ...]
-    is_photo: bool = True
-
-
-def render(picture: Picture, shape: tuple[int, int] = (28, 28)) -> Rendering:
-    """Images (height, width) of the data set's kind that show a picture's main object.
-
-    A small grey picture on black is taken for an image of the data already, and shown as it is.
+    A grey picture of the images' own size, or another small one on black, is taken for an image of
+    the data already, and shown as it is.
     """
     picture = picture.shrunk(LONGEST)
     grey = picture.pixels @ np.array(GREY)
-    if _is_of_the_data(picture, grey):
+    if _is_of_the_data(picture, grey, shape):
         whole = np.ones(grey.shape, bool)
-        image = grey.round().astype(np.uint8) if grey.shape == shape else _fitted(grey, shape)
-        how = "small, grey and on black: taken for an image of the data"
+        image = picture.grey if grey.shape == shape else _fitted(grey, shape)
+        how = "small and grey, not on a light ground: taken for an image of the data"
         return Rendering(image[None], np.ones(1), whole, (how,), is_photo=False)
     cutouts, weights = _objects(picture)
     views = [view for cutout in cutouts for view in _views(cutout.mask, grey, shape)]
@@ -99,11 +81,11 @@ def _views(
     return [_fitted(_turned(negative, turn), shape, width) for turn in TURNS for width in WIDTHS]
 
 
-def _is_of_the_data(picture: Picture, grey: NDArray[np.float64]) -> bool:
+def _is_of_the_data(picture: Picture, grey: NDArray[np.float64], shape: tuple[int, int]) -> bool:
     if max(grey.shape) > SMALL or np.ptp(picture.pixels.astype(int), axis=2).max() > 8:
         return False
-    border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
-    return bool(np.median(border) < 16 and grey.max() > 64)
+    ground = np.median(np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]]))
+    return bool(ground < (LIGHT if grey.shape == shape else 16) and grey.max() > 64)
 
 
 def _turned(values: NDArray[np.float64], degrees: float) -> NDArray[np.float64]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple, get_args
 
 import numpy as np
 from filelock import FileLock
@@ -32,6 +33,7 @@ from fittingroom.data.download import (
     remove_leftovers,
 )
 from fittingroom.data.folder import is_image_folder, read_image_folder
+from fittingroom.data.rendering import Preparation
 from fittingroom.errors import DataError, InputError, UnknownNameError
 
 DATA_VARIABLE = "FITTINGROOM_DATA"
@@ -268,7 +270,8 @@ def _load_folder(folder: Path) -> Dataset:
     if is_image_folder(folder):
         (train, test, names) = read_image_folder(folder)
         _require_class_names(names, folder)
-        return _dataset(folder.name, Split(*train), Split(*test), names, False, str(folder), folder)
+        card = Card(folder.name, False, "image")
+        return _dataset(card, Split(*train), Split(*test), names, str(folder), folder)
     raise DataError(
         f"{folder} holds no data set: neither the IDX files {', '.join(idx.FILES)} "
         f"nor the folders train and test with one folder of pictures for each class."
@@ -277,8 +280,8 @@ def _load_folder(folder: Path) -> Dataset:
 
 def _from_row(row: DatasetRow, read: idx.IdxFolder, source: str, folder: Path) -> Dataset:
     train, test = _splits(read)
-    mirror = row.mirror_keeps_class
-    return _dataset(row.name, train, test, row.class_names, mirror, source, folder)
+    card = Card(row.name, row.mirror_keeps_class, row.preparation)
+    return _dataset(card, train, test, row.class_names, source, folder)
 
 
 def _from_idx(read: idx.IdxFolder, folder: Path) -> Dataset:
@@ -295,8 +298,7 @@ def _from_idx(read: idx.IdxFolder, folder: Path) -> Dataset:
                 f"{read.paths[file]} has the label {highest}, but there are {len(names)} classes, "
                 f"0 to {len(names) - 1}; name every class in {labels_file}, one a line."
             )
-    name, mirror = _read_card(folder)
-    return _dataset(name, *_splits(read), names, mirror, str(folder), folder)
+    return _dataset(_read_card(folder), *_splits(read), names, str(folder), folder)
 
 
 def _splits(read: idx.IdxFolder) -> tuple[Split, Split]:
@@ -310,32 +312,56 @@ def _splits(read: idx.IdxFolder) -> tuple[Split, Split]:
     return train, test
 
 
+class Card(NamedTuple):
+    """What the files of images don't say."""
+
+    name: str
+    mirror_keeps_class: bool
+    preparation: Preparation
+
+
 def _dataset(
-    name: str,
+    card: Card,
     train: Split,
     test: Split,
     class_names: tuple[str, ...],
-    mirror_keeps_class: bool,
     source: str,
     location: Path,
 ) -> Dataset:
     sha256 = content_sha256(train, test, class_names)
-    return Dataset(name, train, test, class_names, mirror_keeps_class, sha256, source, location)
+    return Dataset(
+        name=card.name,
+        train=train,
+        test=test,
+        class_names=class_names,
+        mirror_keeps_class=card.mirror_keeps_class,
+        sha256=sha256,
+        source=source,
+        location=location,
+        preparation=card.preparation,
+    )
 
 
-def _read_card(folder: Path) -> tuple[str, bool]:
-    """Name and `mirror_keeps_class` from `dataset.json`, else the folder's name and False."""
+def _read_card(folder: Path) -> Card:
+    """What `dataset.json` says; without one, what is true of most folders."""
     path = folder / CARD_FILE
     if not path.exists():
-        return folder.name or "dataset", False
+        return Card(folder.name or "dataset", False, "image")
     try:
-        card = json.loads(_read_small(path))
-        name, mirror = card["name"], card["mirror_keeps_class"]
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        fields = json.loads(_read_small(path))
+        card = Card(
+            fields["name"], fields["mirror_keeps_class"], fields.get("preparation", "image")
+        )
+        version = fields.get("schema_version")
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise DataError(f"{path} is no description of a data set: {error!r}.") from error
-    if not isinstance(name, str) or not isinstance(mirror, bool) or card.get("schema_version") != 1:
-        raise DataError(f"{path} must hold schema_version 1, a name and mirror_keeps_class.")
-    return name, mirror
+    known = isinstance(card.name, str) and isinstance(card.mirror_keeps_class, bool)
+    if version != 1 or not known or card.preparation not in get_args(Preparation):
+        raise DataError(
+            f"{path} must hold schema_version 1, a name, mirror_keeps_class (true or false) and "
+            f"perhaps preparation ({', '.join(get_args(Preparation))})."
+        )
+    return card
 
 
 def _read_small(path: Path) -> str:

@@ -199,6 +199,7 @@ def _bundle(
         class_names=dataset.class_names,
         image_shape=dataset.image_shape,
         data=Data(name=dataset.name, sha256=dataset.sha256, images=record.trained_on or 0),
+        preparation=dataset.preparation,
         parameters=record.overrides,
         seed=record.asked.seed,
         validation=everything,

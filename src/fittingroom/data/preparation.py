@@ -1,0 +1,59 @@
+"""How a picture becomes an image of a data set: as the images that a model was fitted on were made.
+
+`image` takes the picture for one of the data's kind: grey, and shrunk or enlarged as a whole where
+it has another size. `garment` cuts the object out as Fashion-MNIST's makers did, `digit` finds ink
+as MNIST's did.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from fittingroom.data.decode import LONGEST, Picture, decode
+from fittingroom.data.digit import render_digit
+from fittingroom.data.photo import render_garment
+from fittingroom.data.rendering import Preparation, Rendering
+
+
+def prepare(
+    picture: Picture | Path | str | bytes, preparation: Preparation, shape: tuple[int, int]
+) -> Rendering:
+    """The images (height, width) that a model is to be shown of a picture.
+
+    Parameters
+    ----------
+    picture : decoded, or a PNG, JPEG or WebP file: its path, or its bytes
+    preparation : how the images were made that the model was fitted on
+    shape : of those images
+
+    Raises
+    ------
+    DataError : the file isn't such a picture, is too large, or damaged
+    """
+    if not isinstance(picture, Picture):
+        picture = decode(picture, longest=max(LONGEST, *shape))
+    return PREPARATIONS[preparation](picture, shape)
+
+
+def render_image(picture: Picture, shape: tuple[int, int]) -> Rendering:
+    """The whole picture in grey, resized if it has another size."""
+    grey = picture.grey
+    how = "taken as an image of the data"
+    if grey.shape != shape:
+        wide, tall = grey.shape[::-1]
+        how += f", resized from {wide}×{tall} to {shape[1]}×{shape[0]} pixels"
+        image = Image.fromarray(grey).resize(shape[::-1], Image.Resampling.BILINEAR)
+        grey = np.asarray(image)
+    whole = np.ones(picture.grey.shape, bool)
+    return Rendering(grey[None], np.ones(1), whole, (how,), is_photo=False)
+
+
+PREPARATIONS: dict[Preparation, Callable[[Picture, tuple[int, int]], Rendering]] = {
+    "image": render_image,
+    "garment": render_garment,
+    "digit": render_digit,
+}

@@ -1,0 +1,57 @@
+"""preparation.py: a picture becomes an image as those of the data were made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fittingroom.data.decode import decode
+from fittingroom.data.preparation import PREPARATIONS, prepare
+from fittingroom.data.rendering import Preparation
+from fittingroom.errors import DataError
+
+
+def test_every_preparation_is_there() -> None:
+    assert set(PREPARATIONS) == set(get_args(Preparation))
+
+
+@pytest.mark.parametrize("preparation", PREPARATIONS)
+@pytest.mark.parametrize("size", [(28, 28), (640, 480), (1, 1), (3, 900)])
+def test_anything_becomes_images(
+    preparation: Preparation, size: tuple[int, int], tmp_path: Path
+) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "picture.png")
+    rendering = prepare(tmp_path / "picture.png", preparation, (28, 20))
+    assert rendering.views.dtype == np.uint8
+    assert rendering.views.shape == (len(rendering.weights), 28, 20)
+    assert rendering.weights.sum() == pytest.approx(1)
+    assert rendering.decisions
+
+
+def test_a_picture_of_another_size_is_resized_as_a_whole_and_said_so(tmp_path: Path) -> None:
+    image = Image.linear_gradient("L").resize((100, 50))
+    image.save(tmp_path / "picture.png")
+    rendering = prepare(tmp_path / "picture.png", "image", (28, 28))
+    expected = image.resize((28, 28), Image.Resampling.BILINEAR)
+    np.testing.assert_array_equal(rendering.views[0], np.asarray(expected))
+    assert rendering.decisions == (
+        "taken as an image of the data, resized from 100×50 to 28×28 pixels",
+    )
+
+
+def test_large_images_of_the_data_are_not_shrunk_on_the_way(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (900, 700), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "picture.png")
+    rendering = prepare(tmp_path / "picture.png", "image", (900, 700))
+    np.testing.assert_array_equal(rendering.views[0], pixels)
+    assert max(decode(tmp_path / "picture.png").pixels.shape) == 640
+
+
+def test_what_is_no_picture_is_refused() -> None:
+    with pytest.raises(DataError, match="isn't a PNG, JPEG or WebP"):
+        prepare(b"nothing", "image", (28, 28))
