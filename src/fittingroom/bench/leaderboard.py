@@ -366,6 +366,11 @@ def _notes(
         notes.append(
             f"Labels without probabilities, so log loss means little: {', '.join(certain)}."
         )
+    notes += [
+        f"{label} is fitted anew by every comparison: {reason}."
+        for label, runs in finished.items()
+        if (reason := runs[0].record.asked.not_found_again) is not None
+    ]
     if len({row.trained_on for row in rows if row.test and row.trained_on}) > 1:
         notes.append("The rows were trained on different numbers of images.")
     runs = [run for found in finished.values() for run in found if run.record.family != "added"]

@@ -137,7 +137,9 @@ def fit_run(
     checkpoint = Checkpoint(store.checkpoint_path(asked))
     options: dict[str, Any] = {}
     if isinstance(classifier, NetworkClassifier):
-        options |= {"on_epoch": on_epoch, "checkpoint": checkpoint}
+        options["on_epoch"] = on_epoch
+        if asked.not_found_again is None:  # or nothing would go on from it
+            options["checkpoint"] = checkpoint
         chosen = twin.record.kept_epoch if twin and _chooses(classifier) else None
         if chosen is not None:
             classifier.set_params(recipe=_until(classifier.recipe, chosen))
