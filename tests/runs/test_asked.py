@@ -9,7 +9,8 @@ from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
-from fittingroom.runs.asked import Asked, plain
+from fittingroom.data.dataset import Dataset
+from fittingroom.runs.asked import Asked, asked_of_row, plain
 
 ASKED = Asked(
     dataset="ab" * 32, model="knn", parameters={"k": 5}, full=False, reads_test=True, seed=1
@@ -42,6 +43,19 @@ def test_the_key_is_the_same_in_every_process_and_for_every_order() -> None:
     reordered = dataclasses.replace(ASKED, parameters={"b": 1, "a": 2})
     assert reordered.key == dataclasses.replace(ASKED, parameters={"a": 2, "b": 1}).key
     assert ASKED.key == "6183190c9f0d"
+
+
+@pytest.mark.parametrize(
+    ("model", "key"),
+    [
+        ("mlp-256-256", "0e41aab77261"),
+        ("cnn-32", "4fdb72146d7a"),
+        ("swift", "c4613cd34e23"),
+    ],
+)
+def test_saved_runs_of_the_catalogue_are_found_again(small: Dataset, model: str, key: str) -> None:
+    _, asked = asked_of_row(small, model, overrides={}, seed=3, full=False, reads_test=True)
+    assert asked.key == key
 
 
 def test_plain_tells_apart_what_differs() -> None:
