@@ -9,8 +9,10 @@ import pytest
 
 from fittingroom.bench.comparison import Comparison, Entry
 from fittingroom.bench.leaderboard import leaderboard
+from fittingroom.bench.study import study
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import StoreError
+from fittingroom.reporting.report import Report
 from fittingroom.runs.asked import Asked
 from fittingroom.runs.run import Part, RunRecord
 from fittingroom.runs.store import Store, open_store
@@ -171,12 +173,60 @@ def test_a_missing_run_is_a_row_that_says_so(store: Store, small: Dataset) -> No
     assert rows["whole"].status == "ok"
 
 
+def test_a_saved_run_that_holds_no_probabilities_is_a_failed_row(
+    store: Store, small: Dataset
+) -> None:
+    """Earlier versions saved what an estimator gave; one such run ended every report."""
+    whole = save(store, small, entry(store, "whole", 2), 0.1)
+    wrong = save(store, small, entry(store, "wrong", 2), 0.1)
+    run = store.get("wrong", wrong.key, 1)
+    assert run is not None
+    with np.load(run.folder / "predictions.npz") as saved:
+        arrays = dict(saved)
+    arrays["test_probabilities"][7] *= 2
+    np.savez(run.folder / "predictions.npz", **arrays)
+
+    for comparison in (None, Comparison(entries=(whole, wrong))):
+        if comparison is not None:
+            comparison.save(store)
+        found = study(store, small)
+        rows = {row.model: row for row in found.board.rows}
+        assert rows["whole"].rank == 1
+        assert rows["wrong"].status == "failed"
+        assert rows["wrong"].reason == (
+            "in a saved run the probabilities of image 7 sum to 2, not to 1; remove "
+            f"{run.folder} to fit it again"
+        )
+        assert [*found.models] == ["whole"]
+        assert Report(found, small).html()
+
+
 def test_what_was_added_joins_every_table(store: Store, small: Dataset) -> None:
     ours = save(store, small, entry(store, "ours", 1), 0.1)
     save(store, small, entry(store, "fitted-once", 1), 0.1)
     save(store, small, entry(store, "theirs", 1, fixed=True), 0.2, family="added")
     Comparison(entries=(ours,)).save(store)
     assert {row.model for row in leaderboard(store).rows} == {"ours", "theirs"}
+
+
+def test_what_was_added_takes_no_fitted_models_place(store: Store, small: Dataset) -> None:
+    asked = Asked(
+        *(),
+        dataset=small.sha256,
+        model="one",
+        parameters={"predictions": "others"},
+        full=False,
+        reads_test=True,
+        seed=0,
+    )
+    added = entry(store, "one", 1, fixed=True)
+    save(store, small, added, 0.3, family="added", asked=asked)
+    Comparison(entries=(save(store, small, entry(store, "one", 1), 0.1),)).save(store)
+    rows = {row.model: row.test for row in leaderboard(store).rows}
+    assert {model: test and test.accuracy for model, test in rows.items()} == {
+        "one": pytest.approx(0.9),
+        "one (added)": pytest.approx(0.7),
+    }
 
 
 def test_runs_of_one_name_are_told_apart(store: Store, small: Dataset) -> None:

@@ -8,7 +8,14 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from fittingroom.errors import InputError
-from fittingroom.evaluation.metrics import METRICS, accuracy, correctness, log_loss, macro_f1
+from fittingroom.evaluation.metrics import (
+    METRICS,
+    accuracy,
+    correctness,
+    fault_of,
+    log_loss,
+    macro_f1,
+)
 
 
 @st.composite
@@ -66,6 +73,21 @@ def test_log_loss_of_float32_is_summed_in_float64():
 def test_what_is_no_prediction_is_refused(metric, probabilities, labels, says):
     with pytest.raises(InputError, match=says):
         metric(probabilities, labels)
+
+
+def test_the_first_row_that_is_no_distribution_is_named():
+    rows = np.full((4, 2), 0.5, dtype=np.float32)
+    assert fault_of(rows) is None
+    softmax = np.exp(np.random.default_rng(0).normal(0, 10, (5000, 10)).astype(np.float32))
+    assert fault_of((softmax / softmax.sum(axis=1, keepdims=True)).astype(np.float16)) is None
+    for row, fault in [
+        ([0.5, np.nan], "are not all finite"),
+        ([1.25, -0.25], "hold -0.25, which is negative"),
+        ([3, 0.5], "sum to 3.5, not to 1"),
+        ([0, 0], "sum to 0, not to 1"),
+    ]:
+        rows[2] = row
+        assert fault_of(rows) == (2, fault)
 
 
 def test_every_metric_is_a_row():

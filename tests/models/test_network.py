@@ -213,6 +213,7 @@ def test_a_module_of_ones_own_is_copied_and_starts_as_it_is(small: Dataset) -> N
         (MLP(n_classes=7), "gives 7 outputs an image, but there are 10 classes"),
         (nn.Conv2d(3, 10, 3), r"can't take images \(batch, 1, 28, 28\)"),
         (nn.Identity(), "gives 1×28×28 outputs an image"),
+        (nn.ModuleList([nn.Flatten()]), "NotImplementedError: "),
     ],
 )
 def test_a_module_that_does_not_fit_the_images_is_refused(
@@ -220,6 +221,23 @@ def test_a_module_that_does_not_fit_the_images_is_refused(
 ) -> None:
     with pytest.raises(InputError, match=message):
         NetworkClassifier(net).fit(*rows(small))
+
+
+def test_lazy_layers_get_their_weights_from_the_seed(small: Dataset) -> None:
+    X, y = rows(small)
+    lazy = nn.Sequential(nn.Flatten(), nn.LazyLinear(10))
+    recipe = Recipe(optimizer="sgd", learning_rate=1e-30, epochs=1)
+    state = torch.get_rng_state()
+    first, again, other = (
+        NetworkClassifier(lazy, recipe=recipe, random_state=seed).fit(X, y).net_[1].weight
+        for seed in (0, 0, 1)
+    )
+    assert torch.equal(torch.get_rng_state(), state)
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    assert isinstance(lazy[1], nn.LazyLinear)
+    trained = NetworkClassifier(lazy, recipe=Recipe(epochs=1)).fit(X, y).net_[1].weight
+    assert not torch.allclose(trained, first)
 
 
 def test_options_are_for_named_networks(small: Dataset) -> None:

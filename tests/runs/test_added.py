@@ -60,6 +60,10 @@ def test_the_same_again_is_the_same_and_other_predictions_need_another_name(
         ({"probabilities": np.full((999, 10), 0.1)}, r"shape \(999, 10\)"),
         ({"probabilities": np.full((1000, 10), 0.2)}, "sum to 2, not to 1"),
         ({"probabilities": np.full((1000, 10), np.nan)}, "finite"),
+        (
+            {"probabilities": np.eye(10)[[0] * 1000] * 1.1 - 0.01},
+            "image 0 hold -0.01, ",
+        ),
         ({"probabilities": np.full((1000, 10), "x")}, "finite"),
         ({"labels": np.zeros((1000, 10))}, "integers"),
         ({"labels": np.full(1000, 10)}, r"0\.\.9"),

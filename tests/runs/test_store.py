@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fittingroom.data.dataset import Dataset
-from fittingroom.errors import StoreError, UsageError
+from fittingroom.errors import InputError, StoreError, UsageError
 from fittingroom.runs.asked import Asked
 from fittingroom.runs.run import Part, RunRecord
 from fittingroom.runs.store import Store, check_model_name, find_store, open_store, write_text
@@ -67,6 +67,22 @@ def test_a_failure_while_writing_leaves_nothing_behind(tmp_path: Path, small: Da
     with pytest.raises(StoreError, match="no space left on device"):
         store.save(record(store), validation=None, test=part(small), model=full_disk)
     assert sorted(store.folder.rglob("*")) == before
+
+
+@pytest.mark.parametrize("name", ["validation", "test", "out_of_fold", "measured"])
+def test_what_is_no_distribution_is_never_saved(tmp_path: Path, small: Dataset, name: str) -> None:
+    store = open_store(tmp_path, small)
+    wrong = part(small)
+    wrong.probabilities[7] *= 1.01
+    parts = {"validation": None, "test": part(small), name: wrong}
+    with pytest.raises(InputError, match=r"of image 7 sum to 1\.01, not to 1\."):
+        store.save(record(store), **parts)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="of image 7 sum to"):
+        store.save_fold(record(store).asked, 0, wrong)
+    assert store.runs() == []
+    assert store.read_fold(record(store).asked, 0) is None
+    wrong.probabilities[7] /= 1.0095  # as float16 may leave it
+    assert store.save(record(store), **(parts | {name: part(small)}))  # type: ignore[arg-type]
 
 
 def test_the_first_of_two_equal_runs_stands(tmp_path: Path, small: Dataset) -> None:

@@ -43,7 +43,10 @@ class Entrant:
     def deterministic(self) -> bool:
         if self.own is None:
             return row_of(self.name).deterministic
-        return not _random_states(self.own)
+        try:
+            return not _random_states(self.own)
+        except Exception:  # it can't be fitted either, and its row will say why
+            return False
 
     @property
     def seconds(self) -> float | None:
@@ -65,8 +68,28 @@ class Entrant:
         return own
 
     def asked(self, dataset: Dataset, seed: int, full: bool) -> Asked:
-        classifier = self.classifier(dataset, seed)
-        return asked_of(classifier, self.name, dataset, full=full, reads_test=True, seed=seed)
+        """What its run is asked.
+
+        An own one is asked the same with every seed, but may be asked another thing each time that
+        this is called; see `Asked.not_found_again`.
+        """
+        if self.own is None:
+            classifier = self.classifier(dataset, seed)
+            return asked_of(classifier, self.name, dataset, full=full, reads_test=True, seed=seed)
+        from fittingroom.runs.fingerprint import parameters_of, unlike_any
+
+        try:
+            parameters = parameters_of(self.classifier(dataset, 0))
+        except Exception as error:  # it can't be fitted either, and its row will say why
+            parameters = unlike_any(self.own, error)
+        return Asked(
+            dataset=dataset.sha256,
+            model=self.name,
+            parameters=parameters,
+            full=full,
+            reads_test=True,
+            seed=seed,
+        )
 
 
 def entrants_of(models: Sequence[str | Entrant] | Mapping[str, Any] | str) -> list[Entrant]:

@@ -218,13 +218,24 @@ def _groups(comparison: Comparison | None, saved: Sequence[Run]) -> _Groups:
     else:
         added = [run for run in saved if run.record.family == "added"]
         entries = [*comparison.entries, *_entries_of(added)]
-    return {
-        entry.label: (
-            entry,
-            [known.get((entry.model, f"{entry.key}-s{seed}")) for seed in entry.seeds],
-        )
-        for entry in entries
-    }
+    groups: dict[str, tuple[Entry, Sequence[Run | None]]] = {}
+    for entry in entries:
+        if entry.label in groups:  # what was added under the name of a model that was fitted
+            entry = dataclasses.replace(entry, label=f"{entry.label} (added)")
+        runs = [known.get((entry.model, f"{entry.key}-s{seed}")) for seed in entry.seeds]
+        groups[entry.label] = _believed(entry, runs), runs
+    return groups
+
+
+def _believed(entry: Entry, runs: Sequence[Run | None]) -> Entry:
+    """The entry, but failed where a saved run of it holds what is no prediction."""
+    saved = [run for run in runs if run is not None and entry.status == "ok"]
+    for run in saved:
+        for part in (run.test, run.validation):
+            if part is not None and part.fault is not None:
+                reason = f"in a saved run {part.fault}; remove {run.folder} to fit it again"
+                return entry.ended("failed", reason)
+    return entry
 
 
 def _finished(groups: _Groups) -> dict[str, list[Run]]:
@@ -355,6 +366,11 @@ def _notes(
         notes.append(
             f"Labels without probabilities, so log loss means little: {', '.join(certain)}."
         )
+    notes += [
+        f"{label} is fitted anew by every comparison: {reason}."
+        for label, runs in finished.items()
+        if (reason := runs[0].record.asked.not_found_again) is not None
+    ]
     if len({row.trained_on for row in rows if row.test and row.trained_on}) > 1:
         notes.append("The rows were trained on different numbers of images.")
     runs = [run for found in finished.values() for run in found if run.record.family != "added"]

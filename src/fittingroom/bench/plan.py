@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,9 +16,12 @@ from fittingroom.bench.progress import OnProgress, Progress
 from fittingroom.bench.worker import one_line
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.splits import validation_split
-from fittingroom.errors import FittingroomError, NotFiniteError
+from fittingroom.errors import DataError, FittingroomError, NotFiniteError, StoreError
+from fittingroom.runs.asked import Asked
 from fittingroom.runs.run import label
 from fittingroom.runs.store import Store
+
+log = logging.getLogger(__name__)
 
 
 class Plan:
@@ -40,19 +45,19 @@ class Plan:
         self._command, self._on_progress = command, on_progress
         train = dataset.train.labels
         trained_on = len(train) if full else len(validation_split(train).train)
-        self._standings = {
-            entrant.label: _Standing(
-                entrant,
-                Entry.of(
-                    entrant.asked(dataset, 0, full),
-                    label=entrant.label,
-                    seeds=(0,) if entrant.deterministic else tuple(range(seeds)),
-                    deterministic=entrant.deterministic,
-                    trained_on=trained_on,
-                ),
+        self._standings = {}
+        for entrant in entrants:
+            asked = entrant.asked(dataset, 0, full)
+            entry = Entry.of(
+                asked,
+                label=entrant.label,
+                seeds=(0,) if entrant.deterministic else tuple(range(seeds)),
+                deterministic=entrant.deterministic,
+                trained_on=trained_on,
             )
-            for entrant in entrants
-        }
+            if asked.not_found_again:
+                entry = entry.ended("interrupted", "not finished; the same command begins it anew")
+            self._standings[entrant.label] = _Standing(entrant, asked, entry)
         self._at_once = 1
         self._save()
 
@@ -96,7 +101,7 @@ class Plan:
                     self._ended(standing, seed, Outcome(status="timeout", reason=reason))
                 elif entrant.own is not None:
                     self._tell("started", entrant, seed)
-                    self._ended(standing, seed, self._fit_own(entrant, seed))
+                    self._ended(standing, seed, self._fit_own(standing, seed))
                 else:
                     yield Job(
                         dataset=str(location.resolve()),
@@ -143,18 +148,19 @@ class Plan:
     def _save(self) -> None:
         Comparison(entries=tuple(self.entries), command=self._command).save(self._store)
 
-    def _fit_own(self, entrant: Entrant, seed: int) -> Outcome:
+    def _fit_own(self, standing: _Standing, seed: int) -> Outcome:
         """Fit an estimator that exists in this process alone; only its predictions are saved."""
         from fittingroom.runs.fit import fit_run
 
+        entrant, entry = standing.entrant, standing.entry
         try:
             fit_run(
                 self._store,
                 self._dataset,
                 entrant.classifier(self._dataset, seed),
-                entrant.asked(self._dataset, seed, self._full),
+                dataclasses.replace(standing.asked, seed=seed),
                 family="own",
-                deterministic=entrant.deterministic,
+                deterministic=entry.deterministic,
                 keep_model=False,
                 on_epoch=lambda epoch, epochs: self._tell(
                     "epoch", entrant, seed, epochs=epochs, **vars(epoch)
@@ -162,20 +168,30 @@ class Plan:
             )
         except NotFiniteError as error:
             return Outcome(status="nan", reason=str(error))
+        except (DataError, StoreError) as error:  # the fit itself may be sound
+            return Outcome(status="interrupted", reason=str(error))
         except FittingroomError as error:
             return Outcome(status="failed", reason=str(error))
         except MemoryError as error:
             return Outcome(status="out-of-memory", reason=one_line(error))
         except Exception as error:  # whatever a stranger's estimator raises is its row's reason
             return Outcome(status="failed", reason=one_line(error))
+        if standing.asked.not_found_again and seed == entry.seeds[0]:
+            log.warning(
+                "%s is fitted anew by every comparison: %s. Earlier runs of it stay in %s until "
+                "you remove them.",
+                entrant.name,
+                standing.asked.not_found_again,
+                self._store.folder / entrant.name,
+            )
         return Outcome(status="ok")
 
 
 class _Standing:
     """How far a model has got."""
 
-    def __init__(self, entrant: Entrant, entry: Entry) -> None:
-        self.entrant, self._entry = entrant, entry
+    def __init__(self, entrant: Entrant, asked: Asked, entry: Entry) -> None:
+        self.entrant, self.asked, self._entry = entrant, asked, entry
         self.to_come = list(entry.seeds)
         self.left = set(entry.seeds)  # those under way too
         self._failures: dict[int, Outcome] = {}

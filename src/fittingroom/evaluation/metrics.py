@@ -57,6 +57,21 @@ METRICS: dict[str, Callable[[NDArray[np.floating], NDArray[np.integer]], float]]
 }
 
 
+def fault_of(probabilities: NDArray[np.floating]) -> tuple[int, str] | None:
+    """The first row of (n, c) that is not a distribution, and in words what is wrong with it."""
+    # One pass finds NaN and infinity too: neither is within the tolerance of 1.
+    off = np.abs(probabilities.sum(axis=1, dtype=np.float64) - 1.0)  # (n,)
+    bad = np.flatnonzero(~(off <= SUM_TOLERANCE) | (probabilities.min(axis=1) < 0))
+    if not len(bad):
+        return None
+    row = probabilities[bad[0]]
+    if not np.isfinite(row).all():
+        return int(bad[0]), "are not all finite"
+    if (row < 0).any():
+        return int(bad[0]), f"hold {row.min():.4g}, which is negative"
+    return int(bad[0]), f"sum to {row.sum(dtype=np.float64):.4g}, not to 1"
+
+
 def _check(probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -> None:
     if probabilities.ndim != 2 or labels.ndim != 1 or len(probabilities) != len(labels):
         raise InputError(
@@ -70,11 +85,9 @@ def _check(probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -> 
             f"labels run from {labels.min()} to {labels.max()} but the probabilities have "
             f"{probabilities.shape[1]} classes; labels must be class indices from 0."
         )
-    # One pass finds NaN and infinity too: neither is within the tolerance of 1.
-    off = np.abs(probabilities.sum(axis=1, dtype=np.float64) - 1.0)  # (n,)
-    bad = np.flatnonzero(~(off <= SUM_TOLERANCE) | (probabilities.min(axis=1) < 0))
-    if len(bad):
+    if (found := fault_of(probabilities)) is not None:
+        row, fault = found
         raise InputError(
-            f"row {bad[0]} is not a distribution: {probabilities[bad[0]].tolist()}; probabilities "
-            "must be finite, not negative and sum to one."
+            f"the probabilities of row {row} {fault}; they must be finite, not negative and sum to "
+            "one."
         )

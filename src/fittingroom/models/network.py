@@ -13,6 +13,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from fittingroom.data.mapped import MappedRows, memory_map
 from fittingroom.data.splits import validation_split
@@ -29,7 +30,7 @@ from fittingroom.nets.swift import Swift
 from fittingroom.nets.wide_resnet import WideResNet
 from fittingroom.training.checkpoint import Checkpoint
 from fittingroom.training.epoch import Epoch
-from fittingroom.training.loop import predict, train
+from fittingroom.training.loop import predict, to_unit, train
 from fittingroom.training.rate_range import RateRange, rate_range
 from fittingroom.training.recipe import Recipe
 from fittingroom.training.shuffle import BUFFER, Images
@@ -51,7 +52,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     ----------
     net : name of a network (a key of ``NETS``), or an nn.Module of your own that takes float32
         (batch, 1, height, width) in 0..1 and gives logits (batch, classes); it is copied, never
-        changed, and starts with the weights it has
+        changed, and starts with the weights it has; those of lazy layers come from the seed
     recipe : how it is trained
     net_options : keyword arguments of the named network
     image_shape : (height, width); None takes it from images (n, height, width), or assumes a
@@ -271,7 +272,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             if self.net_options:
                 raise UsageError("net_options are for a named network; build your own with them.")
             net = copy.deepcopy(self.net)
-            self._try(net)
+            self._try(net, seed)
             return net
         if self.net not in NETS:
             raise UnknownNameError("network", str(self.net), NETS)
@@ -281,15 +282,23 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 self.image_shape_, len(self.classes_), **dict(self.net_options or {})
             )
 
-    def _try(self, net: nn.Module) -> None:
-        """Refuse a module that can't take these images or has another number of classes."""
+    def _try(self, net: nn.Module, seed: int) -> None:
+        """Refuse a module that can't take these images or has another number of classes.
+
+        Lazy layers, which have no weights before they are shown an image, get them.
+        """
         black = torch.zeros(2, *self.image_shape_, dtype=torch.uint8)
         height, width = self.image_shape_
         try:
+            if any(map(is_lazy, [*net.parameters(), *net.buffers()])):
+                with torch.random.fork_rng(devices=[]), torch.no_grad():
+                    torch.manual_seed(seed)
+                    net.eval()(to_unit(black))
             logits = predict(copy.deepcopy(net), black)
-        except (RuntimeError, ValueError, IndexError, TypeError) as error:
+        except Exception as error:  # whatever a stranger's module raises
+            said = " ".join(f"{type(error).__name__}: {error}".split())
             raise InputError(
-                f"the network can't take images (batch, 1, {height}, {width}): {error}"
+                f"the network can't take images (batch, 1, {height}, {width}): {said}"
             ) from error
         if logits.shape != (2, len(self.classes_)):
             outputs = "×".join(str(size) for size in logits.shape[1:])

@@ -9,6 +9,7 @@ import numpy as np
 
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import InputError, UsageError
+from fittingroom.evaluation.metrics import fault_of
 from fittingroom.runs.asked import Asked, plain
 from fittingroom.runs.run import Part, Run, RunRecord, environment
 from fittingroom.runs.store import Store, check_model_name
@@ -88,16 +89,13 @@ def _read(path: Path, n_images: int, n_classes: int) -> np.ndarray:
             f"{path}: probabilities have shape {array.shape}; the test split needs "
             f"({n_images}, {n_classes})."
         )
-    if array.dtype.kind != "f" or not np.isfinite(array).all() or (array < 0).any():
+    if array.dtype.kind != "f":
         raise InputError(
-            f"{path}: probabilities must be finite floating-point numbers, none negative."
+            f"{path}: probabilities are {array.dtype}; give finite floating-point numbers."
         )
-    off = np.abs(array.sum(axis=1, dtype=np.float64) - 1)
-    if off.max() > 1e-3:
-        raise InputError(
-            f"{path}: the probabilities of image {off.argmax()} sum to "
-            f"{array[off.argmax()].sum():.4g}, not to 1."
-        )
+    if (found := fault_of(array)) is not None:
+        row, fault = found
+        raise InputError(f"{path}: the probabilities of image {row} {fault}.")
     probabilities: np.ndarray = array.astype(np.float32)
     return probabilities
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import inspect
 import json
 import math
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +15,9 @@ from sklearn.base import BaseEstimator
 
 from fittingroom.data.dataset import Dataset
 from fittingroom.models.catalog import classifier_of, row_of
+
+#: Among the parameters of an own model: why no other run can be known to be the same.
+NOT_FOUND_AGAIN = "not_found_again"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +48,11 @@ class Asked:
             del asked["protocol"]
         text = json.dumps(asked, sort_keys=True, allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    @property
+    def not_found_again(self) -> str | None:
+        """Why each comparison makes this run anew, None for one that is found again."""
+        return self.parameters.get(NOT_FOUND_AGAIN)
 
     @property
     def folder_name(self) -> str:
@@ -103,8 +109,8 @@ def asked_of_row(
 def plain(value: Any) -> Any:
     """`value` as JSON that is equal exactly when the values are.
 
-    Arrays and weights are hashed, estimators give their class and parameters, and a class that is
-    not part of an installed library brings the hash of its source, since its code may change.
+    For what the catalogue holds and what can be written in a command. Arrays are hashed; estimators
+    give their class and parameters, classes and functions their names.
     """
     if value is None or isinstance(value, bool | int | str):
         return value
@@ -120,32 +126,18 @@ def plain(value: Any) -> Any:
         return [plain(v) for v in value]
     if isinstance(value, np.ndarray):
         return f"array {value.shape} {value.dtype} {_digest(np.ascontiguousarray(value).data)}"
-    torch = sys.modules.get("torch")  # two seconds to import; without it there are no modules
-    if torch is not None and isinstance(value, torch.nn.Module):
-        weights = {
-            k: plain(v.detach().cpu().float().numpy()) for k, v in value.state_dict().items()
-        }
-        classes = sorted({_class_name(type(m)) for m in value.modules()})
-        return {"module": repr(value), "classes": classes, "weights": weights}
     if isinstance(value, BaseEstimator):
         # The seed stands beside the key, however deep in a pipeline it is set.
         parameters = value.get_params(deep=False).items()
         asked = {name: plain(p) for name, p in parameters if name != "random_state"}
-        return {"class": _class_name(type(value)), **asked}
+        return {"class": _name(type(value)), **asked}
     if isinstance(value, type) or callable(value):
-        return _class_name(value)
+        return _name(value)
     return repr(value)
 
 
-def _class_name(thing: Any) -> str:
-    """Module and name; the hash of its source too where that may change between two runs."""
-    name = f"{thing.__module__}.{getattr(thing, '__qualname__', repr(thing))}"
-    if thing.__module__.split(".")[0] in ("sklearn", "sklearnex", "torch", "fittingroom"):
-        return name
-    try:
-        return f"{name} {_digest(inspect.getsource(thing).encode())}"
-    except (OSError, TypeError):
-        return name
+def _name(thing: Any) -> str:
+    return f"{thing.__module__}.{getattr(thing, '__qualname__', repr(thing))}"
 
 
 def _digest(data: Any) -> str:

@@ -20,7 +20,7 @@ from fittingroom.bundles.manifest import Data
 from fittingroom.data.dataset import Dataset, Split
 from fittingroom.data.mapped import MappedRows, memory_map
 from fittingroom.data.splits import validation_split
-from fittingroom.errors import NotFiniteError
+from fittingroom.errors import InputError, NotFiniteError
 
 # Not used here, but by a fit, whose time doesn't count what was imported before.
 from fittingroom.models import forest, nearest, softmax_regression  # noqa: F401
@@ -137,7 +137,9 @@ def fit_run(
     checkpoint = Checkpoint(store.checkpoint_path(asked))
     options: dict[str, Any] = {}
     if isinstance(classifier, NetworkClassifier):
-        options |= {"on_epoch": on_epoch, "checkpoint": checkpoint}
+        options["on_epoch"] = on_epoch
+        if asked.not_found_again is None:  # or nothing would go on from it
+            options["checkpoint"] = checkpoint
         chosen = twin.record.kept_epoch if twin and _chooses(classifier) else None
         if chosen is not None:
             classifier.set_params(recipe=_until(classifier.recipe, chosen))
@@ -145,7 +147,7 @@ def fit_run(
             options["validation"] = taken(classifier, dataset.train, split.choose)
     start = time.perf_counter()
     classifier.fit(*taken(classifier, dataset.train, index), **options)
-    fit_seconds = time.perf_counter() - start + getattr(classifier, "seconds_before_", 0.0)
+    fit_seconds = time.perf_counter() - start + (_said(classifier, "seconds_before_") or 0.0)
 
     validation = test = seconds_per_image = None
     if not asked.full:
@@ -171,7 +173,7 @@ def fit_run(
         record,
         validation=validation,
         test=test,
-        history=history_csv(getattr(classifier, "history_", None)),
+        history=history_csv(_said(classifier, "history_")),
         model=bundle.write if bundle else None,
     )
     checkpoint.remove()
@@ -210,15 +212,21 @@ def _bundle(
 def record_of(classifier: BaseEstimator, **figures: Any) -> RunRecord:
     """The record of a fit: its figures, what the fitted classifier says, and the machine."""
     return RunRecord(
-        engine=getattr(classifier, "engine_", None) or _engine(classifier),
-        precision=getattr(classifier, "precision_", None),
-        device=getattr(classifier, "device_", None),
-        kept_epoch=getattr(classifier, "kept_epoch_", None),
-        parameters=getattr(classifier, "n_parameters_", None),
+        engine=_said(classifier, "engine_") or _engine(classifier),
+        precision=_said(classifier, "precision_"),
+        device=_said(classifier, "device_"),
+        kept_epoch=_said(classifier, "kept_epoch_"),
+        parameters=_said(classifier, "n_parameters_"),
         peak_memory_bytes=peak_memory(),
         environment=environment(),
         **figures,
     )
+
+
+def _said(classifier: BaseEstimator, name: str) -> Any:
+    """What a fitted classifier of ours says of itself; in a stranger's it may mean anything."""
+    ours = any(kind.__module__.startswith("fittingroom.") for kind in type(classifier).__mro__)
+    return getattr(classifier, name, None) if ours else None
 
 
 def history_csv(history: list[Epoch] | None) -> str | None:
@@ -273,19 +281,58 @@ def taken(
 def predicted(
     classifier: BaseEstimator, split: Split, index: np.ndarray, n_classes: int
 ) -> tuple[Part, float]:
-    """Probabilities of all classes, and the seconds an image took."""
+    """Probabilities of all classes, and the seconds an image took.
+
+    A classifier that gives labels alone is taken to be certain of them.
+
+    Raises
+    ------
+    NotFiniteError
+        When a probability is NaN or infinite.
+    InputError
+        When an image gets anything but a distribution over the classes, or one of their labels.
+    """
     images, labels = taken(classifier, split, index)
+    certain = not hasattr(classifier, "predict_proba")
     start = time.perf_counter()
-    if hasattr(classifier, "predict_proba"):
-        given = classifier.predict_proba(images)
-    else:  # a classifier that gives labels alone is taken to be certain of them
-        given = classifier.predict(images)[:, None] == classifier.classes_
+    given = classifier.predict(images) if certain else classifier.predict_proba(images)
     seconds = (time.perf_counter() - start) / len(images)
+    classes = given if certain else getattr(classifier, "classes_", None)
+    if classes is None:
+        raise InputError("the fitted model has no classes_ that say what its columns stand for.")
+    numbers = _class_numbers(classes, n_classes, "predicts" if certain else "has in its classes_")
+    shape = np.shape(given)
+    if shape != ((len(images),) if certain else (len(images), len({*numbers}))):
+        raise InputError(
+            f"the fitted model predicts an array {shape} for {len(images)} images"
+            + ("." if certain else f" and {len({*numbers})} different classes_.")
+        )
     probabilities = np.zeros((len(images), n_classes), np.float32)
-    probabilities[:, np.asarray(classifier.classes_)] = given
+    with np.errstate(over="ignore"):  # what is infinite then is refused
+        if certain:
+            probabilities[np.arange(len(images)), numbers] = 1
+        else:
+            probabilities[:, numbers] = given
     if not np.isfinite(probabilities).all():
         raise NotFiniteError("the fitted model predicts probabilities that are not finite.")
-    return Part(index, probabilities, labels), seconds
+    return Part(index, probabilities, labels).checked(), seconds
+
+
+def _class_numbers(labels: Any, n_classes: int, which: str) -> np.ndarray:
+    """Labels (n,) of whatever type as class numbers int64. Raises InputError for what is none."""
+    labels = np.asarray(labels)
+    try:
+        numbers = labels.astype(np.float64).ravel()
+    except (ValueError, TypeError):
+        numbers = np.full(labels.size, np.nan)
+    strange = labels.ravel()[~np.isin(numbers, np.arange(n_classes))]
+    if len(strange):
+        raise InputError(
+            f"the fitted model {which} {strange[0]!r}, which is not among the labels of the "
+            f"training images, 0 to {n_classes - 1}."
+        )
+    whole: np.ndarray = numbers.astype(np.int64)
+    return whole
 
 
 def _engine(classifier: BaseEstimator) -> str:

@@ -18,7 +18,8 @@ from zipfile import BadZipFile
 import numpy as np
 import psutil
 
-from fittingroom.errors import StoreError
+from fittingroom.errors import InputError, StoreError
+from fittingroom.evaluation.metrics import fault_of
 from fittingroom.runs.asked import Asked
 from fittingroom.training.epoch import Epoch
 
@@ -87,6 +88,20 @@ class Part:
         """Which images were right, (n,) bool."""
         right: np.ndarray = self.probabilities.argmax(axis=1) == self.labels
         return right
+
+    @cached_property
+    def fault(self) -> str | None:
+        """What is wrong, where some image's probabilities are no distribution over the classes."""
+        if (found := fault_of(self.probabilities)) is None:
+            return None
+        row, fault = found
+        return f"the probabilities of image {self.index[row]} {fault}"
+
+    def checked(self) -> Part:
+        """Itself, where nothing is wrong with it. Raises InputError."""
+        if self.fault is not None:
+            raise InputError(f"{self.fault}.")
+        return self
 
     def among(self, positions: np.ndarray) -> Part:
         """The images at some positions of the split."""

@@ -109,9 +109,14 @@ class Store:
 
         Raises
         ------
+        InputError
+            When what was predicted for an image is no distribution over the classes.
         StoreError
             When the folder can't be written.
         """
+        arrays = _arrays(
+            validation=validation, test=test, out_of_fold=out_of_fold, measured=measured
+        )
         with self.aside() as folder:
             if model is not None:
                 (folder / "model").mkdir()
@@ -119,9 +124,6 @@ class Store:
                 record = _with_size(record, folder / "model")
             if history is not None:
                 (folder / "history.csv").write_text(history, "utf8")
-            arrays = _arrays(
-                validation=validation, test=test, out_of_fold=out_of_fold, measured=measured
-            )
             np.savez_compressed(folder / "predictions.npz", **arrays)  # type: ignore[arg-type]
             (folder / "run.json").write_text(record.to_json(), "utf8")
             return self.commit(folder, record.asked)
@@ -145,14 +147,15 @@ class Store:
         path = self._folds(asked) / f"{number}.npz"
         try:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-                return Part(arrays["index"], arrays["probabilities"], arrays["labels"])
+                part = Part(arrays["index"], arrays["probabilities"], arrays["labels"])
+            return part.checked()
         except (OSError, ValueError, KeyError, EOFError, BadZipFile):
             return None  # not there, or not whole: it is made again
 
     def save_fold(self, asked: Asked, number: int, part: Part) -> None:
-        """Keep what a fold predicted until the run is saved. Raises StoreError."""
+        """Keep what a fold predicted until the run is saved. Raises InputError, StoreError."""
         folder = self._folds(asked)
-        arrays = {name: vars(part)[name] for name in ("index", "probabilities", "labels")}
+        arrays = {name: vars(part.checked())[name] for name in ("index", "probabilities", "labels")}
         with self.aside() as aside:
             np.savez_compressed(aside / "fold.npz", **arrays)
             _flush(aside)
@@ -315,7 +318,7 @@ def _arrays(**parts: Part | None) -> dict[str, np.ndarray]:
         f"{name}_{field}": array
         for name, part in parts.items()
         if part is not None
-        for field, array in vars(part).items()
+        for field, array in vars(part.checked()).items()
         if field in ("index", "probabilities", "labels")
     }
 
