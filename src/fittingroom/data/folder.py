@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import warnings
 from pathlib import Path
@@ -14,7 +15,10 @@ from fittingroom.errors import DataError
 SPLITS = ("train", "test")
 _LITTER = frozenset({"thumbs.db", "desktop.ini"})  # left by file managers, beside dot files
 
-Pictures = tuple[NDArray[np.uint8], NDArray[np.int64]]
+Bytes = NDArray[np.uint8]
+Pictures = tuple[Bytes, NDArray[np.int64]]
+
+logger = logging.getLogger("fittingroom.data")
 
 
 def is_image_folder(folder: Path) -> bool:
@@ -26,7 +30,9 @@ def read_image_folder(folder: Path) -> tuple[Pictures, Pictures, tuple[str, ...]
     """Read every picture under `train` and `test`; the class names are the sorted folder names.
 
     Pictures may have any size, the same for all. Colour becomes grey by the weights of ITU-R 601
-    (0.299 R + 0.587 G + 0.114 B), transparency is dropped, a camera's rotation mark is obeyed.
+    (0.299 R + 0.587 G + 0.114 B), a camera's rotation mark is obeyed. If any picture is transparent
+    somewhere, all are laid on one ground: white, or black where what is visible of the training
+    pictures is nearer to white than to black.
 
     Returns
     -------
@@ -46,8 +52,18 @@ def read_image_folder(folder: Path) -> tuple[Pictures, Pictures, tuple[str, ...]
         raise DataError(f"{folder / has} has a class folder {odd!r}, but {folder / lacks} has not.")
     paths = {split: _picture_paths(folder / split, class_names) for split in SPLITS}
     first = paths["train"][0][0]
-    size = _read_picture(first).shape
-    train, test = (_read_split(paths[split], first, size) for split in SPLITS)
+    size = _read_picture(first)[0].shape
+    read = {split: _read_split(paths[split], first, size) for split in SPLITS}
+    if any(alphas for _, alphas in read.values()):
+        ground = _ground(*read["train"])
+        name = {0: "black", 255: "white"}[ground]
+        logger.info("%s: pictures with transparency are laid on %s ground", folder, name)
+        for images, alphas in read.values():
+            _lay_on(ground, images, alphas)
+    train, test = (
+        (read[split][0], np.array([label for _, label in paths[split]], dtype=np.int64))
+        for split in SPLITS
+    )
     return train, test, class_names
 
 
@@ -79,21 +95,43 @@ def _picture_paths(split: Path, class_names: tuple[str, ...]) -> list[tuple[Path
     return paths
 
 
-def _read_split(paths: list[tuple[Path, int]], first: Path, size: tuple[int, ...]) -> Pictures:
+def _read_split(
+    paths: list[tuple[Path, int]], first: Path, size: tuple[int, ...]
+) -> tuple[Bytes, dict[int, Bytes]]:
+    """Pictures (n, height, width) in grey, and by position how opaque those are that aren't."""
     images = np.empty((len(paths), *size), dtype=np.uint8)
+    alphas = {}
     for position, (path, _) in enumerate(paths):
-        picture = _read_picture(path)
+        picture, alpha = _read_picture(path)
         if picture.shape != size:
             raise DataError(
                 f"{path} is {picture.shape[1]}×{picture.shape[0]} pixels wide and high, but "
                 f"{first} is {size[1]}×{size[0]}; make all pictures the same size."
             )
         images[position] = picture
-    return images, np.array([label for _, label in paths], dtype=np.int64)
+        if alpha is not None:
+            alphas[position] = alpha
+    return images, alphas
 
 
-def _read_picture(path: Path) -> NDArray[np.uint8]:
-    """One picture in grey, uint8 (height, width)."""
+def _ground(images: Bytes, alphas: dict[int, Bytes]) -> int:
+    """White, or black under pictures whose visible part is nearer to white."""
+    opaque = grey = 0.0
+    for position, alpha in alphas.items():
+        opaque += alpha.sum(dtype=np.float64)
+        grey += images[position].ravel().astype(np.float64) @ alpha.ravel()
+    return 0 if grey > opaque * 255 / 2 else 255
+
+
+def _lay_on(ground: int, images: Bytes, alphas: dict[int, Bytes]) -> None:
+    """Blend the pictures with a ground of that grey, in place."""
+    for position, alpha in alphas.items():
+        share = alpha / 255
+        images[position] = np.rint(images[position] * share + ground * (1 - share))
+
+
+def _read_picture(path: Path) -> tuple[Bytes, Bytes | None]:
+    """One picture in grey, uint8 (height, width), and how opaque it is, None if it is wholly."""
     from PIL import Image, ImageOps  # slow to import, and only pictures need it
 
     try:
@@ -104,7 +142,12 @@ def _read_picture(path: Path) -> NDArray[np.uint8]:
                 if picture.mode.startswith(("I", "F")):
                     raise DataError(f"{path} has more than 8 bits a pixel; convert it to 8 bits.")
                 upright = ImageOps.exif_transpose(picture)
-                return np.asarray(upright.convert("L"), dtype=np.uint8)
+                alpha = None
+                if upright.has_transparency_data:
+                    upright = upright.convert("RGBA")
+                    alpha = np.asarray(upright.getchannel("A"))
+                opaque = alpha is None or bool((alpha == 255).all())
+                return np.asarray(upright.convert("L"), dtype=np.uint8), None if opaque else alpha
     except DataError:
         raise
     except Exception as error:  # a damaged picture makes Pillow raise nearly anything
