@@ -65,6 +65,16 @@ def test_colour_becomes_grey_and_litter_is_ignored(copy):
     assert load_dataset(copy).sha256 == before.sha256
 
 
+def test_a_class_whose_name_begins_with_a_dot_is_passed_over_aloud(copy, caplog):
+    caplog.set_level("INFO", logger="fittingroom")
+    before = load_dataset(copy)
+    assert caplog.text == ""
+    (copy / "train" / "Trouser").rename(copy / "train" / ".NET")
+    (copy / "test" / "Trouser").rename(copy / "test" / ".NET")
+    assert len(load_dataset(copy).class_names) == len(before.class_names) - 1
+    assert f"passing over {copy / 'train' / '.NET'}: its name begins with a dot" in caplog.text
+
+
 def test_grey_follows_itu_r_601(tmp_path):
     colours = np.zeros((2, 3, 3), np.uint8)
     colours[:, 0, 0] = colours[:, 1, 1] = colours[:, 2, 2] = 200

@@ -77,6 +77,8 @@ def _visible(folder: Path) -> list[Path]:
 
 def _class_names(split: Path) -> tuple[str, ...]:
     entries = _visible(split)
+    for hidden in sorted(split.glob(".*/")):
+        logger.info("passing over %s: its name begins with a dot", hidden)
     for entry in entries:
         if not entry.is_dir():
             raise DataError(f"{entry} is no class folder; {split} may hold folders only.")
