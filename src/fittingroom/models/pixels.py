@@ -79,7 +79,7 @@ def check_mapped(estimator: BaseEstimator, X: MappedRows, *, reset: bool) -> Map
     """As ``check_pixels``, without reading all: the first images tell their number and scale."""
     some = X[:_MAPPED_SAMPLE]
     some = validate_data(estimator, some.reshape(len(some), -1), reset=reset)
-    if some.any():
+    if some.min() < some.max():
         _check_scale(estimator, some, reset, False)
     return X
 
