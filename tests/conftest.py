@@ -1,9 +1,15 @@
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
+import select
+import struct
 import subprocess
 import sys
-from collections.abc import Callable
+import termios
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -148,3 +154,73 @@ def run_cli(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
         )
 
     return run
+
+
+class Terminal:
+    """The command line in a terminal of its own: what a person sees, types, resizes and closes."""
+
+    def __init__(self, folder: Path, *arguments: str, columns: int = 80, **env: str) -> None:
+        self._master, slave = os.openpty()
+        self.resize(columns)
+        outside = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES", "NO_COLOR")}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "fittingroom.cli.main", *arguments],
+            cwd=folder,
+            env={**outside, "TERM": "xterm-256color", **env},
+            preexec_fn=lambda: os.login_tty(slave),
+        )
+        os.close(slave)
+        self.text = ""
+
+    def resize(self, columns: int) -> None:
+        fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("4H", 24, columns, 0, 0))
+
+    def type(self, keys: bytes) -> None:
+        os.write(self._master, keys)
+
+    def wait_for(self, text: str, seconds: float = 120) -> None:
+        """Read until `text` is on the screen, or was."""
+        deadline = time.monotonic() + seconds
+        while text not in self.text:
+            assert time.monotonic() < deadline, self.text
+            assert self._read(), self.text
+
+    def wait(self, seconds: float = 120) -> int:
+        """Read to the end; the exit code."""
+        deadline = time.monotonic() + seconds
+        while self._read():
+            assert time.monotonic() < deadline, self.text
+        return self.process.wait(seconds)
+
+    def close(self) -> None:
+        """As when its window is closed."""
+        with contextlib.suppress(OSError):  # closed already
+            os.close(self._master)
+        self._master = -1
+
+    def _read(self) -> bool:
+        """Read what has come; whether there may be more."""
+        if not select.select([self._master], [], [], 1)[0]:
+            return True
+        try:
+            read = os.read(self._master, 1 << 16)
+        except OSError:  # Linux's end of file: nobody has the other side open any more
+            return False
+        self.text += read.decode("utf8", "replace")
+        return bool(read)
+
+
+@pytest.fixture
+def terminal(tmp_path: Path) -> Iterator[Callable[..., Terminal]]:
+    """Run the command line in a terminal, in an empty folder; closed when the test ends."""
+    opened: list[Terminal] = []
+
+    def run(*arguments: str, folder: Path = tmp_path, **options: object) -> Terminal:
+        opened.append(Terminal(folder, *arguments, **options))  # type: ignore[arg-type]
+        return opened[-1]
+
+    yield run
+    for each in opened:
+        each.close()
+        each.process.kill()
+        each.process.wait()

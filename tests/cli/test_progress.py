@@ -1,15 +1,28 @@
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import logging
+import os
+import re
+import struct
+import sys
+import termios
+import threading
+import time
+from collections.abc import Callable, Iterator
+
 import pytest
 
 from fittingroom.bench.progress import Progress
+from fittingroom.cli.main import _Messages
 from fittingroom.cli.progress import ProgressDisplay
 
 
-def step(kind: str, done: int, **detail: object) -> Progress:
+def step(kind: str, done: int, model: str = "swift", **detail: object) -> Progress:
     return Progress(
         kind=kind,  # type: ignore[arg-type]
-        model="swift",
+        model=model,
         seed=1,
         done=done,
         total=2,
@@ -106,3 +119,100 @@ def test_runs_of_other_names_count_down_the_plan(
     assert lines[1] == "[1/4] knn trial 0 seed 0: done in 1 min, about 3 min left"
     assert lines[3] == "[2/4] knn trial 1 seed 0: diverged"
     assert lines[5] == "[3/4] knn trial 2 seed 0: done in 1 min, about 1 min left"
+
+
+@pytest.fixture
+def on_terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], Callable[[], str]]]:
+    """Make standard error a terminal of so many columns; what comes back closes and reads it."""
+    for name in ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    masters: list[int] = []
+
+    def make(columns: int) -> Callable[[], str]:
+        master, slave = os.openpty()
+        masters.append(master)
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("4H", 24, columns, 0, 0))
+        screen = os.fdopen(slave, "w", encoding="utf8")
+        monkeypatch.setattr(sys, "stderr", screen)
+        read: list[bytes] = []
+
+        def listen() -> None:  # meanwhile: a terminal that nobody reads takes 4 KB
+            with contextlib.suppress(OSError):  # the other side was closed
+                while received := os.read(master, 1 << 16):
+                    read.append(received)
+
+        reader = threading.Thread(target=listen)
+        reader.start()
+
+        def sent() -> str:
+            screen.close()
+            reader.join()
+            return b"".join(read).decode("utf8")
+
+        return sent
+
+    yield make
+    for master in masters:
+        os.close(master)
+
+
+def a_comparison() -> None:
+    """Everything that a display may be told, with a message of the library in between."""
+    name = "swift[epochs=2]"
+    with ProgressDisplay({name: (2, 60.0)}) as display:
+        display(step("started", 0, name))
+        logging.getLogger("fittingroom.data").warning("passing over a copy")
+        display(step("epoch", 0, name, epoch=1, epochs=2, validation_accuracy=0.9))
+        time.sleep(0.3)  # a bar is drawn ten times a second
+        display(step("saved", 1, name))
+        display(step("started", 1, name))
+        display(step("failed", 2, name, reason="the loss became nan in epoch 3"))
+
+
+@pytest.mark.parametrize("columns", [20, 80, 200])
+def test_a_terminal_has_a_bar(
+    columns: int, on_terminal: Callable[[int], Callable[[], str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = on_terminal(columns)
+    logger = logging.getLogger("fittingroom.data")
+    monkeypatch.setattr(logger, "handlers", [_Messages()])
+    a_comparison()
+    plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", sent())
+    assert "━" in plain
+    for text in (
+        "passing over a copy",
+        "[2/2] swift[epochs=2] seed 1: the loss became nan in epoch 3",
+    ):
+        assert text in (line.strip() for line in plain.replace("\r", "\n").split("\n"))
+    if columns > 20:
+        assert "swift[epochs=2] seed 1 epoch 1/2" in plain
+        assert re.search(r" 0/2 +0:00:0\d +about \d", plain)
+        assert all(len(line) <= columns for line in re.split(r"[\r\n]+", plain))
+
+
+@pytest.mark.parametrize("variable", ["NO_COLOR", "FORCE_COLOR"])
+def test_colours_are_as_was_asked(
+    variable: str,
+    on_terminal: Callable[[int], Callable[[], str]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv(variable, "1")
+    a_comparison()  # to a file, in which nothing moves, colours or not
+    assert "\x1b[?25l" not in capsys.readouterr().err
+    sent = on_terminal(80)
+    a_comparison()
+    coloured = re.search(r"\x1b\[[0-9;]*3[0-9]", sent()) is not None
+    assert coloured == (variable == "FORCE_COLOR")
+
+
+def test_a_dumb_terminal_has_plain_lines(
+    on_terminal: Callable[[int], Callable[[], str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+    sent = on_terminal(80)
+    a_comparison()
+    text = sent()
+    assert "\x1b" not in text
+    assert "[1/2] swift[epochs=2] seed 1: done in" in text

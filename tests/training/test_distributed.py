@@ -20,7 +20,7 @@ from fittingroom.training.recipe import Recipe
 SMALL = Path(__file__).parents[1] / "data" / "fashion-mnist-small"
 
 SCRIPT = """
-import contextlib, json, sys
+import contextlib, hashlib, json, sys
 from pathlib import Path
 
 import torch
@@ -31,14 +31,32 @@ from fittingroom.training.checkpoint import Checkpoint
 from fittingroom.training.distributed import ALONE, PeerError, current, joined
 from fittingroom.training.loop import train
 from fittingroom.training.recipe import Recipe
+from torch import nn
+from torch.optim.optimizer import register_optimizer_step_pre_hook
+
+class BackToFront(nn.Module):  # its gradients don't come in the order that DDP expects at first
+    def __init__(self):
+        super().__init__()
+        self.last, self.first = nn.Linear(40, 10), nn.Linear(784, 40)
+
+    def forward(self, images):
+        hidden = nn.functional.relu(self.first(images.flatten(1)))
+        return self.last(nn.functional.dropout(hidden, 0.5, self.training))
+
+gradients = []  # a hash for each step
+
+def note(optimizer, *_):
+    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+    bits = b"".join(weight.grad.numpy().tobytes() for weight in weights)
+    gradients.append(hashlib.sha256(bits).hexdigest())
 
 small, folder = load_dataset(sys.argv[1]), Path(sys.argv[2])
 X = torch.from_numpy(small.train.images[:602].copy())
 y = torch.from_numpy(small.train.labels[:602].copy())
 
-def trained(recipe, checkpoint=None, on_epoch=None, dropout=None):
+def trained(recipe, checkpoint=None, on_epoch=None, back_to_front=False):
     torch.manual_seed(0)
-    net = CNN(features=(4, "pool"), hidden=(16,), dropout=dropout)
+    net = BackToFront() if back_to_front else CNN(features=(4, "pool"), hidden=(16,))
     result = train(
         net, X[:402], y[:402], recipe, validation=(X[402:], y[402:]), seed=3,
         mirror_keeps_class=True, checkpoint=checkpoint, on_epoch=on_epoch,
@@ -62,16 +80,18 @@ alone = len(sys.argv) > 3
 with contextlib.nullcontext(ALONE) if alone else joined() as group:
     told["sgd"], told["adam"] = trained(sgd), trained(adam)
     if not alone:
-        told["dropout"] = trained(adam, dropout=(0.5,))
+        register_optimizer_step_pre_hook(note)
+        told["dropout"] = trained(adam, back_to_front=True)
+        told["gradients"] = gradients[-9:]
         file = folder / "checkpoint.safetensors"
         with contextlib.suppress(KeyboardInterrupt):
-            trained(adam, Checkpoint(file, interval=0), stop, dropout=(0.5,))
+            trained(adam, Checkpoint(file, interval=0), stop, back_to_front=True)
         torch.distributed.barrier()  # the first one has written
         again = []
         told["resumed"] = trained(
-            adam, Checkpoint(file), lambda epoch, _: again.append(epoch.epoch), dropout=(0.5,)
+            adam, Checkpoint(file), lambda epoch, _: again.append(epoch.epoch), back_to_front=True
         )
-        told["again"] = again
+        told["again"] = again, gradients[-9:]
 told["after"] = current() is ALONE
 (folder / f"{group.rank}of{group.size}.json").write_text(json.dumps(told))
 """
@@ -143,7 +163,10 @@ def test_several_processes_train_as_one_does(told: dict[str, Any], recipe: str) 
 def test_several_processes_go_on_from_a_checkpoint_to_the_same_bits(told: dict[str, Any]) -> None:
     for rank in range(3):
         assert told[f"{rank}of3"]["resumed"] == told["0of3"]["dropout"]
-        assert told[f"{rank}of3"]["again"] == [3]
+        assert (
+            told[f"{rank}of3"]["resumed"]["kept"] == 3
+        )  # weights that were trained after it resumed
+        assert told[f"{rank}of3"]["again"] == [[3], told["0of3"]["gradients"]]
         assert told[f"{rank}of3"]["after"]
 
 

@@ -49,13 +49,20 @@ def options(version: bool = typer.Option(False, "--version", help="Print the ver
         raise typer.Exit
 
 
+class _Messages(logging.Handler):
+    """Prints to what is standard error at that time: a progress bar puts messages above itself."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print(self.format(record), file=sys.stderr)  # noqa: T201
+
+
 def main() -> None:
     """Run the command; a user's mistake is one sentence on stderr and an exit code."""
     if os.name == "posix":
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `fittingroom models | head` is no error
     collect_rarely()
     # What the library has to say while it works: where data come from, what it passes over.
-    logging.basicConfig(stream=sys.stderr, format="%(message)s", level=logging.WARNING)
+    logging.basicConfig(handlers=[_Messages()], format="%(message)s", level=logging.WARNING)
     logging.getLogger("fittingroom").setLevel(logging.INFO)
     try:
         app()

@@ -107,7 +107,7 @@ def _with_progress(files: list[str], *, quiet: bool) -> Iterable[str]:
     from rich.progress import track
 
     console = Console(stderr=True)
-    if quiet or not console.is_terminal:
+    if quiet or not (sys.stderr.isatty() and console.is_interactive):
         return files
     return track(files, "predicting", console=console, transient=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from dataclasses import dataclass
 
@@ -32,15 +33,16 @@ class ProgressDisplay:
         Runs whose model isn't in it, such as trials, are those of its first entry that isn't done.
         """
         self._console = Console(stderr=True, highlight=False)
-        self._live = self._console.is_terminal
+        # Not where a variable says that colours are welcome in a file, nor on a dumb terminal.
+        self._live = sys.stderr.isatty() and self._console.is_interactive
         self._expected = {model: seconds or 60.0 for model, (_, seconds) in (plan or {}).items()}
         self._left = {model: runs for model, (runs, _) in (plan or {}).items()}
         self._bar = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),  # cnn-32[epochs=3] is a name
             BarColumn(bar_width=24),
             MofNCompleteColumn(),  # knows tasks whose total isn't known yet
             TimeElapsedColumn(),
-            TextColumn("{task.fields[left]}"),
+            TextColumn("{task.fields[left]}", markup=False),
             console=self._console,
             transient=True,
         )

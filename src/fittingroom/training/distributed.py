@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.distributed.rendezvous import rendezvous
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.parallel import DistributedDataParallel
+from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from fittingroom.errors import FittingroomError, TrainingError, UsageError
 from fittingroom.training.augment import MIXINGS, Mixture
@@ -198,13 +198,18 @@ class SharedStep:
         device: torch.device,
         group: Group,
     ) -> None:
-        self._group, self._weight = group, 1.0
-        shared = DistributedDataParallel(net, forward_sync_buffers=False)
+        self._net, self._group, self._share = net, group, 1.0
+        for tensor in (*net.parameters(), *net.buffers()):
+            shared = tensor.detach()
+            distributed.broadcast(shared, 0)
+            _let_go(shared)
 
         def weighted(logits: Tensor, labels: Tensor, mixture: Mixture | None) -> Tensor:
-            return loss(logits, labels, mixture) * self._weight
+            return loss(logits, labels, mixture) * self._share
 
-        self._step = AutogradStep(shared, recipe, weighted, number_format, device)
+        self._step = AutogradStep(
+            net, recipe, weighted, number_format, device, between=self._add_gradients
+        )
 
     def __call__(
         self,
@@ -216,12 +221,25 @@ class SharedStep:
         """Logits (batch, classes) of all images (batch, 1, height, width), before the update."""
         n = len(images)
         start, stop = self._group.bounds(n)[self._group.rank]
-        # The mean over processes is the mean over images only if each counts as many as it has.
-        # One that has none takes part with an image that counts for nothing.
-        self._weight = (stop - start) * self._group.size / n
+        # One that has no image takes part with one that counts for nothing.
+        self._share = (stop - start) / n
         mine = slice(start, stop) if stop > start else slice(0, 1)
         logits = self._step(images[mine], labels[mine], learning_rate)
         return self._group.gathered(logits, n)
+
+    def _add_gradients(self) -> None:
+        """Give every process the sum of all gradients.
+
+        They stand one after the other in one vector, always in the same order. Where a number
+        stands decides in which order it is added up, and so its last digits: a resumed training
+        would differ by DistributedDataParallel, which lays its vectors out anew after each first
+        step.
+        """
+        gradients = [p.grad for p in self._net.parameters() if p.grad is not None]
+        added = parameters_to_vector(gradients)
+        distributed.all_reduce(added)
+        _let_go(added)
+        vector_to_parameters(added, gradients)
 
     def state(self) -> dict[str, Tensor]:
         """What the optimiser remembers, as ``AutogradStep`` gives it."""

@@ -25,12 +25,19 @@ class AutogradStep:
     recipe : says the optimiser
     loss : of float32 logits (batch, classes), labels (batch,) and how images were mixed, or None
     number_format : ``"float32"`` or ``"bfloat16"``, of the forward pass
+    between : called between the backward pass and the update, where several processes share a step
     """
 
     def __init__(
-        self, net: nn.Module, recipe: Recipe, loss: Loss, number_format: str, device: torch.device
+        self,
+        net: nn.Module,
+        recipe: Recipe,
+        loss: Loss,
+        number_format: str,
+        device: torch.device,
+        between: Callable[[], None] = lambda: None,
     ) -> None:
-        self._net, self._loss = net, loss
+        self._net, self._loss, self._between = net, loss, between
         self._number_format, self._device = number_format, device
         self._optimizer = make_optimizer(net, recipe)
 
@@ -48,6 +55,7 @@ class AutogradStep:
             logits: Tensor = self._net(images)
         logits = logits.float()
         self._loss(logits, labels, mixture).backward()  # type: ignore[no-untyped-call]
+        self._between()
         self._optimizer.step()
         self._optimizer.zero_grad()
         return logits.detach()
