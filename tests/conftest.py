@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import fcntl
 import os
 import select
@@ -33,7 +34,7 @@ SMALL = Path(__file__).parent / "data" / "fashion-mnist-small"
 @pytest.fixture(scope="session")
 def small() -> Dataset:
     """3,000 real images of Fashion-MNIST: 200 a class to train on, 100 a class to test."""
-    return load_dataset(SMALL)
+    return dataclasses.replace(load_dataset(SMALL), preparation="garment")
 
 
 @pytest.fixture(scope="session")

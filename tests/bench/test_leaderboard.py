@@ -46,9 +46,13 @@ def save(
     wrong: float,
     *,
     alike: bool = False,
+    too_high: int = 0,
     **changes: object,
 ) -> Entry:
-    """Runs that have a share `wrong` of the test images wrong, each other ones or all alike."""
+    """Runs that have a share `wrong` of the test images wrong, each other ones or all alike.
+
+    The labels that they are judged by are `too_high`.
+    """
     labels = small.test.labels
     for seed in entry.seeds:
         random = np.random.default_rng([0 if alike else seed, len(entry.model)])
@@ -74,7 +78,7 @@ def save(
             predict_us_per_image=3.0,
             environment={"torch": "2.13.0"},
         )
-        part = Part(np.arange(len(labels)), probabilities, labels)
+        part = Part(np.arange(len(labels)), probabilities, (labels + too_high) % 10)
         store.save(dataclasses.replace(record, **changes), validation=part, test=part)  # type: ignore[arg-type]
     return entry.ended("ok")
 
@@ -156,6 +160,20 @@ def test_mixed_circumstances_are_said(store: Store, small: Dataset) -> None:
     notes = " ".join(leaderboard(store).notes)
     assert "different precisions: bfloat16, float32" in notes
     assert "different torch: 2.12.0, 2.13.0" in notes
+
+
+def test_test_labels_in_another_numbering_are_said(store: Store, small: Dataset) -> None:
+    save(store, small, entry(store, "one", 2), 0.1, too_high=1)
+    save(store, small, entry(store, "second", 2), 0.3, too_high=1)
+    board = leaderboard(store)
+    assert "'Trouser' is predicted as 'T-shirt/top', 'Pullover' is" in board.notes[0]
+    assert "each label one too high; numbered so, 90.3% would be right" in board.notes[0]
+
+
+def test_predictions_from_elsewhere_say_nothing_of_the_labels(store: Store, small: Dataset) -> None:
+    save(store, small, entry(store, "ours", 2), 0.1)
+    save(store, small, entry(store, "theirs", 1), 0.1, too_high=1, family="added")
+    assert not any("contradicted" in note for note in leaderboard(store).notes)
 
 
 def test_a_missing_run_is_a_row_that_says_so(store: Store, small: Dataset) -> None:

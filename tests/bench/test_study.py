@@ -11,9 +11,11 @@ from fittingroom.bench.study import AVERAGED, Study, study
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.splits import validation_split
 from fittingroom.errors import StoreError
+from fittingroom.evaluation import label_quality
 from fittingroom.evaluation.calibration import fit_temperature
 from fittingroom.evaluation.metrics import accuracy, log_loss
-from fittingroom.runs.store import Store, find_store
+from fittingroom.runs.added import add_predictions
+from fittingroom.runs.store import Store, find_store, open_store
 
 NETWORKS = ("mlp-256-256", "swift-90", "cnn-32")
 
@@ -134,3 +136,18 @@ def test_a_history_that_somebody_changed_is_one_sentence(
     (run.folder / "history.csv").write_text("epoch,train_loss\none,two\n", "utf8")
     with pytest.raises(StoreError, match="can't be read"):
         study(store)
+
+
+def test_labels_that_every_model_contradicts_are_not_single_doubtful_ones(
+    small: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(label_quality, "find_spec", lambda name: None)  # cleanlab leaves some
+    store = open_store(tmp_path, small)
+    wrong = 0.9 * np.eye(10)[(small.test.labels + 1) % 10] + 0.01
+    for name, flatter in (("one", 1), ("other", 2)):
+        mixed = (wrong + 0.1 * (flatter - 1)) / (wrong + 0.1 * (flatter - 1)).sum(1, keepdims=True)
+        np.savez(tmp_path / "theirs.npz", probabilities=mixed)
+        add_predictions(store, small, name, tmp_path / "theirs.npz", as_is=True)
+    found = study(store)
+    assert found.sensitivity == {}
+    assert "NaN" not in json.dumps(found.to_dict(), allow_nan=False)

@@ -78,6 +78,22 @@ def test_predictions_made_elsewhere_join_the_table(
     assert board["test_reads"] == 2
 
 
+def test_what_is_no_prediction_is_refused_in_one_sentence(
+    run_cli: Cli, tmp_path: Path, small: Dataset
+) -> None:
+    predictions = (small.test.labels + (np.arange(1000) < 100)) % 10
+    np.savez(tmp_path / "theirs.npz", labels=small.test.labels, predictions=predictions)
+    add = ("add", "theirs", "theirs.npz", "--dataset", str(SMALL))
+    refused = run_cli(*add)
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr.count("\n") == 1
+    assert "--array predictions" in refused.stderr
+    added = run_cli(*add, "--array", "predictions", "--json")
+    assert added.returncode == 0, added.stderr
+    (row,) = json.loads(added.stdout)["rows"]
+    assert (row["test"]["accuracy"], row["deterministic"]) == (0.9, False)
+
+
 def test_a_wrong_place_is_wrong_usage(run_cli: Cli, tmp_path: Path) -> None:
     result = run_cli("compare", "--models", "knn", "--dataset", str(SMALL), "--on", "local:0")
     assert result.returncode == 2

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from fittingroom.data import load_dataset
+from fittingroom.data.decode import decode
 from fittingroom.errors import DataError
 
 
@@ -64,6 +65,16 @@ def test_colour_becomes_grey_and_litter_is_ignored(copy):
     assert load_dataset(copy).sha256 == before.sha256
 
 
+def test_a_class_whose_name_begins_with_a_dot_is_passed_over_aloud(copy, caplog):
+    caplog.set_level("INFO", logger="fittingroom")
+    before = load_dataset(copy)
+    assert caplog.text == ""
+    (copy / "train" / "Trouser").rename(copy / "train" / ".NET")
+    (copy / "test" / "Trouser").rename(copy / "test" / ".NET")
+    assert len(load_dataset(copy).class_names) == len(before.class_names) - 1
+    assert f"passing over {copy / 'train' / '.NET'}: its name begins with a dot" in caplog.text
+
+
 def test_grey_follows_itu_r_601(tmp_path):
     colours = np.zeros((2, 3, 3), np.uint8)
     colours[:, 0, 0] = colours[:, 1, 1] = colours[:, 2, 2] = 200
@@ -75,6 +86,50 @@ def test_grey_follows_itu_r_601(tmp_path):
     np.testing.assert_allclose(
         dataset.train.images[0, 0], [0.299 * 200, 0.587 * 200, 0.114 * 200], atol=1
     )
+
+
+def transparent(mode: str, grey: int, alpha: np.ndarray) -> Image.Image:
+    """A picture of one grey, opaque where `alpha` is, in one of the ways that PNG has."""
+    layers = [Image.fromarray(np.full_like(alpha, grey)) for _ in mode[:-1]]
+    if mode != "P":
+        return Image.merge(mode, [*layers, Image.fromarray(alpha)])
+    picture = Image.fromarray(alpha, "P")
+    picture.putpalette([grey] * 768)
+    picture.info["transparency"] = bytes(range(256))
+    return picture
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+@pytest.mark.parametrize(("grey", "ground"), [(0, "white"), (90, "white"), (255, "black")])
+def test_what_is_transparent_lies_on_a_ground_that_shows_the_rest(
+    small, tmp_path, mode, grey, ground, caplog
+):
+    source = load_dataset(small)
+    caplog.set_level("INFO", logger="fittingroom")
+    for split in ("train", "test"):
+        part = getattr(source, split)
+        for position in range(40):
+            path = tmp_path / split / str(part.labels[position] % 2) / f"{position:02}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            transparent(mode, grey, part.images[position]).save(path)
+    dataset = load_dataset(tmp_path)
+    assert f"pictures with transparency are laid on {ground} ground" in caplog.text
+    opaque = (
+        np.stack(
+            [
+                i
+                for label in (0, 1)
+                for i in source.train.images[:40][source.train.labels[:40] % 2 == label]
+            ]
+        )
+        / 255
+    )
+    expected = grey * opaque + (255 if ground == "white" else 0) * (1 - opaque)
+    np.testing.assert_allclose(dataset.train.images, expected, atol=1)
+    assert len({image.tobytes() for image in dataset.train.images}) == 40
+    if ground == "white":  # as `predict` sees them
+        path = sorted((tmp_path / "train" / "0").iterdir())[0]
+        np.testing.assert_allclose(dataset.train.images[0], decode(path).pixels[..., 0], atol=1)
 
 
 def test_a_camera_that_was_turned(tmp_path):

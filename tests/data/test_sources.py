@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import logging
 import os
 import shutil
@@ -14,8 +15,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fittingroom.data import DATASETS, idx, load_dataset, sources
-from fittingroom.data.catalog import DatasetRow
+from fittingroom.data import DATASETS, Dataset, idx, load_dataset, sources
+from fittingroom.data.catalog import DIGITS, DatasetRow
 from fittingroom.data.sources import (
     SEARCH_PATH,
     Place,
@@ -239,6 +240,69 @@ def test_a_copy_of_a_named_data_set_is_that_data_set(small, row, copy, monkeypat
     assert by_path.mirror_keeps_class
     assert by_path.class_names == row.class_names
     assert (by_path.name, by_path.sha256) == (by_name.name, by_name.sha256)
+
+
+def test_what_lies_beside_a_named_data_set_counts(small, row, copy, monkeypatch):
+    """Whether a class is called otherwise or mirroring is harmless: it is another data set."""
+    monkeypatch.setitem(DATASETS, "fashion-mnist", row)
+    (copy / "labels.txt").write_text("\n".join(DIGITS))
+    renamed = load_dataset(copy)
+    assert renamed.class_names == DIGITS
+    assert (renamed.name, renamed.mirror_keeps_class) == ("fashion-mnist", True)
+    assert renamed.sha256 != load_dataset(small).sha256
+    with pytest.raises(DataError, match=r"labels.txt or .* another data set of fashion-mnist"):
+        find_dataset(row, only(copy))
+
+    (copy / "labels.txt").unlink()
+    card = {"schema_version": 1, "name": "still", "mirror_keeps_class": False}
+    (copy / "dataset.json").write_text(json.dumps(card))
+    still = load_dataset(copy)
+    assert (still.name, still.mirror_keeps_class) == ("still", False)
+    with pytest.raises(DataError, match=r"or dataset.json in .*; remove it, or give the folder's"):
+        find_dataset(row, only(copy))
+
+
+def test_arrays_of_a_named_data_set_come_back_the_same(small, row, tmp_path, monkeypatch):
+    """So that a child process fits what its parent asks for."""
+    monkeypatch.setitem(DATASETS, "fashion-mnist", row)
+    source = load_dataset(small)
+    dataset = Dataset.from_arrays(
+        source.train.images, source.train.labels, source.test.images, source.test.labels
+    )
+    dataset.write_idx(tmp_path)
+    back = load_dataset(tmp_path)
+    assert back.class_names == DIGITS
+    assert (back.sha256, back.name) == (dataset.sha256, "arrays")
+    assert not back.mirror_keeps_class
+
+
+def test_labels_that_begin_at_one(copy):
+    for name in (LABELS, idx.TEST_LABELS):
+        rewrite(copy, name, idx.read_idx(copy / f"{name}.gz", 1) + 1)
+    with pytest.raises(DataError, match=r"has the label 10, .* begin at 1: subtract 1 from each"):
+        load_dataset(copy)
+
+
+def test_the_variable_names_the_folder_of_another_set(small, copy, row, lonely, monkeypatch):
+    """The files there are sound, so nobody is advised to remove them."""
+    labels = idx.read_idx(copy / f"{LABELS}.gz", 1)[::-1].copy()
+    rewrite(copy, LABELS, labels)
+    other = replace(row, name="other", sha256=idx.read_folder(copy).sha256())
+    monkeypatch.setitem(DATASETS, "fashion-mnist", row)
+    monkeypatch.setitem(DATASETS, "other", other)
+    monkeypatch.setenv("FITTINGROOM_DATA", str(copy))
+    assert find_dataset(other, OFFLINE).location == copy
+    with pytest.raises(DataError, match="fashion-mnist is in none of the known places"):
+        find_dataset(row, replace(OFFLINE, target=lambda _: lonely / "target"))
+    shutil.copytree(small, lonely / ".cache" / "fittingroom" / "fashion-mnist")
+    assert find_dataset(row, OFFLINE).location == lonely / ".cache/fittingroom/fashion-mnist"
+
+
+def test_a_name_with_a_dot_is_a_path(lonely, small):
+    with pytest.raises(DataError, match=r"my.set doesn't exist; a data set is a folder or one of"):
+        load_dataset("my.set")
+    shutil.copytree(small, lonely / "my.set")
+    assert load_dataset("my.set").name == "my.set"
 
 
 def test_without_labels_txt_the_classes_are_the_digits(copy):

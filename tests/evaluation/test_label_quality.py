@@ -54,9 +54,18 @@ def test_confident_classes_by_hand() -> None:
     assert confident_class(probabilities, labels).tolist() == [0, -1, 1, 1, 0]
 
 
-def test_a_class_without_images_has_no_threshold() -> None:
-    with pytest.raises(InputError, match="class 1 has no image"):
-        confident_class(np.full((2, 2), 0.5), np.array([0, 0]))
+def test_a_class_without_images_has_no_threshold(either: bool) -> None:
+    for find in (confident_class, label_suspects):
+        with pytest.raises(InputError, match="class 1 has no image"):
+            find(np.full((2, 2), 0.5), np.array([0, 0]))
+
+
+def test_labels_that_are_contradicted_wholly(either: bool) -> None:
+    labels = np.arange(20) % CLASSES
+    found = label_suspects(np.eye(CLASSES)[(labels + 1) % CLASSES], labels)
+    assert len(found) >= 16
+    alone = label_suspects(np.eye(CLASSES)[[1, 2, 3, 0]], np.arange(CLASSES))
+    assert len(alone) in (0, 4)  # cleanlab leaves each class an image
 
 
 def test_labels_that_nothing_speaks_against(either: bool) -> None:

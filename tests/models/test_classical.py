@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 from sklearn.base import BaseEstimator, clone
+from sklearn.datasets import load_digits
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.exceptions import NotFittedError, SkipTestWarning
+from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from sklearn.utils.estimator_checks import check_estimator
 
@@ -139,6 +141,30 @@ def test_images_scaled_already_are_refused(name: str, images: Any, fitted: Any) 
         build(name).fit(images[0] / 255, images[1])
     with pytest.raises(InputError, match=r"0\.\.255"):
         fitted(name).predict_proba(images[0] / 255)
+
+
+def test_standardised_images_are_refused_where_the_classifier_scales(
+    name: str, images: Any, unseen: Any, fitted: Any
+) -> None:
+    scaler = StandardScaler().fit(images[0])
+    standardised = scaler.transform(images[0])
+    with pytest.raises(InputError, match=r"0\.\.255, and these floats go from -"):
+        fitted(name).predict_proba(standardised)
+    if build(name).scale != 1:
+        with pytest.raises(InputError, match="before they are standardised"):
+            build(name).fit(standardised, images[1])
+        return
+    model = build(name).fit(standardised, images[1])
+    assert model.score(scaler.transform(unseen[0]), unseen[1]) > LEAST_ACCURACY
+
+
+def test_the_digits_of_scikit_learn_are_refused_where_the_classifier_scales(name: str) -> None:
+    digits, labels = load_digits(return_X_y=True)
+    if build(name).scale != 1:
+        with pytest.raises(InputError, match=r"from 0 to 16; multiply them by 255 / 16"):
+            build(name).fit(digits[:300], labels[:300])
+        digits *= 255 / 16
+    assert build(name).fit(digits[:300], labels[:300]).score(digits[300:], labels[300:]) > 0.6
 
 
 def test_images_keep_their_content(name: str, images: Any) -> None:

@@ -76,7 +76,15 @@ def test_predictions_are_probabilities_of_the_classes(small: Dataset) -> None:
 def test_bytes_floats_and_images_are_the_same_to_it(small: Dataset) -> None:
     X, y = rows(small)
     expected = tiny().fit(X, y).predict_proba(X)
-    for same in (X.astype(np.float64), X.astype(np.int64), X.reshape(-1, 28, 28)):
+    images = X.reshape(-1, 28, 28)
+    others = (
+        images,
+        images[..., None],
+        images[:, None],
+        list(images),
+        torch.from_numpy(images.copy()),
+    )
+    for same in (X.astype(np.float64), X.astype(np.int64), *others):
         np.testing.assert_allclose(tiny().fit(same, y).predict_proba(same), expected, atol=1e-6)
 
 
@@ -180,6 +188,10 @@ def test_scaled_images_are_refused(small: Dataset) -> None:
         tiny().fit(X / 255, y)
     with pytest.raises(InputError, match="unscaled"):
         tiny().fit(X, y).predict(X / 255)
+    with pytest.raises(InputError, match="before they are standardised"):
+        tiny().fit((X - X.mean()) / X.std(), y)
+    with pytest.raises(InputError, match="from 0 to 15; multiply them by 255 / 15"):
+        tiny().fit(X // 16 - X // 16 // 16, y)
 
 
 def test_predicting_before_fitting_is_refused(small: Dataset) -> None:

@@ -32,26 +32,93 @@ def test_images_become_rows_without_a_copy() -> None:
     assert checked(ROWS.tolist()).shape == (4, 64)
 
 
-@pytest.mark.parametrize("scaled", [ROWS / 255, ROWS / 127.5 - 1, (ROWS > 99).astype(np.float32)])
+@pytest.mark.parametrize(
+    "scaled",
+    [
+        ROWS / 255,
+        ROWS / 127.5 - 1,
+        (ROWS > 99).astype(np.float32),
+        (ROWS > 99).astype(np.uint8),  # floats in 0..1 that were cast
+        ROWS > 99,
+    ],
+)
 def test_scaled_images_are_refused_in_one_sentence(scaled: np.ndarray) -> None:
-    with pytest.raises(InputError, match=r"0\.\.255, and the largest of these floats is [01]") as e:
+    kind = "floats" if scaled.dtype.kind == "f" else "integers"
+    with pytest.raises(
+        InputError, match=rf"0\.\.255, and the largest of these {kind} is [01]"
+    ) as e:
         checked(scaled)
     assert "\n" not in str(e.value)
     with pytest.raises(InputError):
         check_pixels_and_labels(BaseEstimator(), scaled, [0, 1, 0, 1])
 
 
+OTHER = {
+    "standardised": ((ROWS - ROWS.mean()) / ROWS.std(), r"from -\d.* standardised"),
+    "0..16": (ROWS // 16, r"from 0 to 15; multiply them by 255 / 15"),
+    "16 bits": (ROWS.astype(np.uint16) * 257, r"from \d+ to 65\d+; multiply them by 255 / 65"),
+}
+
+
+@pytest.mark.parametrize("scale", OTHER)
+def test_another_scale_is_refused_where_it_matters(scale: str) -> None:
+    X, complaint = OTHER[scale]
+    with pytest.raises(InputError, match=complaint):
+        checked(X)
+    assert check_pixels(BaseEstimator(), X, reset=True, any_scale=True).shape == (4, 64)
+
+
+def test_standardised_images_are_predicted_where_the_fit_was_of_such() -> None:
+    standardised = OTHER["standardised"][0]
+    estimator = BaseEstimator()
+    check_pixels(estimator, standardised, reset=True, any_scale=True)
+    check_pixels(estimator, standardised, reset=False, any_scale=True)
+    check_pixels(estimator, ROWS, reset=True, any_scale=True)
+    with pytest.raises(InputError, match="as those of fit"):
+        check_pixels(estimator, standardised, reset=False, any_scale=True)
+
+
+@pytest.mark.parametrize("value", [0, 1, 200])
+def test_images_of_one_value_teach_nothing(value: int) -> None:
+    X = np.full((2, 64), value)
+    with pytest.raises(InputError, match=f"every pixel of these images is {value}"):
+        checked(X)
+
+
 @pytest.mark.parametrize(
     "X",
     [
-        np.zeros((2, 64)),  # black at either scale
-        np.ones((2, 64), np.uint8),  # dark, but whole numbers can't have been divided
-        np.full((2, 64), 1.5),
+        ROWS.astype(float) - 128,  # as wide as pixels are: a projection of them is too
+        ROWS // 2,
+        np.where(ROWS > 99, 255, 0),
         np.random.RandomState(0).rand(5, 10),  # no image
     ],
 )
 def test_what_needn_t_have_been_scaled_is_taken(X: np.ndarray) -> None:
     np.testing.assert_array_equal(checked(X), X)
+
+
+def test_what_is_predicted_may_be_dark() -> None:
+    estimator = BaseEstimator()
+    checked_images = check_pixels(estimator, ROWS, reset=True)
+    for dark in (checked_images * 0, checked_images // 100, (checked_images > 99).astype(np.uint8)):
+        check_pixels(estimator, dark, reset=False)
+    with pytest.raises(InputError, match="largest of these integers is 1"):
+        check_pixels(estimator, np.repeat(ROWS > 99, 3, axis=0), reset=False)
+
+
+def test_one_channel_more_and_lists_are_images_too() -> None:
+    for X in (IMAGES[..., None], IMAGES[:, None], IMAGES.tolist(), list(IMAGES)):
+        np.testing.assert_array_equal(checked(X), ROWS)
+    with pytest.raises(InputError, match="make coloured ones grey"):
+        checked(np.repeat(IMAGES[..., None], 3, axis=-1))
+
+
+def test_a_single_image_is_told_from_an_array_of_them() -> None:
+    estimator = BaseEstimator()
+    check_pixels(estimator, IMAGES, reset=True)
+    with pytest.raises(InputError, match=r"one image of 8×8 .* images\[None\]"):
+        check_pixels(estimator, IMAGES[0], reset=False)
 
 
 @pytest.mark.parametrize(

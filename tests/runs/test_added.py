@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fittingroom.bench.leaderboard import leaderboard
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import FittingroomError, InputError, UsageError
 from fittingroom.runs.added import add_predictions
@@ -67,7 +68,7 @@ def test_the_same_again_is_the_same_and_other_predictions_need_another_name(
         ({"probabilities": np.full((1000, 10), "x")}, "finite"),
         ({"labels": np.zeros((1000, 10))}, "integers"),
         ({"labels": np.full(1000, 10)}, r"0\.\.9"),
-        ({"labels": np.array([{}] * 1000, dtype=object)}, "plain arrays"),
+        ({"labels": np.array([{}] * 1000, dtype=object)}, r"plain arrays \(labels is none\)"),
     ],
 )
 def test_what_is_no_prediction_is_refused(
@@ -97,3 +98,115 @@ def test_what_is_no_npz_file_is_refused(
 def test_a_name_can_be_no_path(tmp_path: Path, store: Store, small: Dataset) -> None:
     with pytest.raises(UsageError, match="can't be named"):
         add_predictions(store, small, "../x", saved(tmp_path, probabilities=certain(small)))
+
+
+def good(small: Dataset) -> np.ndarray:
+    """Probabilities (1000, 10) that are right for 900 images."""
+    predicted = small.test.labels.copy()
+    predicted[::10] = (predicted[::10] + 1) % 10
+    return 0.9 * np.eye(10)[predicted] + 0.01
+
+
+ALPHABETICAL = [9, 8, 4, 3, 2, 5, 6, 7, 0, 1]  # the classes of the data set by their names
+
+
+def test_the_official_labels_are_no_predictions(
+    tmp_path: Path, store: Store, small: Dataset
+) -> None:
+    truth = small.test.labels
+    with pytest.raises(InputError, match="labels are the official test labels themselves"):
+        add_predictions(store, small, "theirs", saved(tmp_path, labels=truth))
+    path = saved(tmp_path, labels=truth, predictions=good(small).argmax(axis=1))
+    with pytest.raises(InputError, match=r"labels and predictions; .* --array predictions or"):
+        add_predictions(store, small, "theirs", path)
+    with pytest.raises(InputError, match="themselves; name the predictions by --array predictions"):
+        add_predictions(store, small, "theirs", path, array="labels")
+    assert store.runs() == []
+    run = add_predictions(store, small, "theirs", path, array="predictions")
+    assert run.test is not None
+    assert run.test.correct.mean() == pytest.approx(0.9)
+    perfect = add_predictions(store, small, "perfect", path, array="labels", as_is=True)
+    assert perfect.test is not None
+    assert perfect.test.correct.all()
+
+
+def test_other_arrays_may_hold_anything(tmp_path: Path, store: Store, small: Dataset) -> None:
+    path = saved(tmp_path, a=np.array([{}], dtype=object), probabilities=good(small), z=np.eye(3))
+    assert add_predictions(store, small, "theirs", path).test is not None
+
+
+def test_an_array_that_is_not_there(tmp_path: Path, store: Store, small: Dataset) -> None:
+    path = saved(tmp_path, mine=good(small))
+    with pytest.raises(InputError, match=r"named 'probabilities' or 'labels' .* by --array mine"):
+        add_predictions(store, small, "theirs", path)
+    with pytest.raises(InputError, match="no array 'yours'; it holds mine"):
+        add_predictions(store, small, "theirs", path, array="yours")
+    assert add_predictions(store, small, "theirs", path, array="mine").test is not None
+
+
+def test_classes_in_another_order_are_refused_unless_they_are_named(
+    tmp_path: Path, store: Store, small: Dataset, caplog: pytest.LogCaptureFixture
+) -> None:
+    expected = good(small)
+    columns, names = expected[:, ALPHABETICAL], np.array(small.class_names)[ALPHABETICAL]
+    with pytest.raises(InputError, match=r"another order: 'T-shirt/top' is predicted as 'Bag'"):
+        add_predictions(store, small, "theirs", saved(tmp_path, probabilities=columns))
+    assert store.runs() == []
+    for arrays in (
+        {"probabilities": columns},
+        {"labels": columns.argmax(axis=1)},
+        {"probabilities": columns, "labels": columns.argmax(axis=1)},
+        {"probabilities": columns, "labels": np.argsort(ALPHABETICAL)[small.test.labels]},
+    ):
+        path = saved(tmp_path, class_names=names, **arrays)
+        name = f"{'-'.join(arrays)}-{len(store.runs())}"
+        run = add_predictions(store, small, name, path)
+        assert run.test is not None
+        np.testing.assert_array_equal(
+            run.test.probabilities.argmax(axis=1), expected.argmax(axis=1)
+        )
+    assert caplog.text == ""
+    as_is = saved(tmp_path, probabilities=columns)
+    assert add_predictions(store, small, "as-is", as_is, as_is=True).test is not None
+
+
+def test_class_names_are_those_of_the_data_set(
+    tmp_path: Path, store: Store, small: Dataset
+) -> None:
+    path = saved(tmp_path, probabilities=good(small), class_names=np.array(list("abcdefghij")))
+    with pytest.raises(InputError, match=r"class_names are a, b, .*; fashion-mnist-small has T-sh"):
+        add_predictions(store, small, "theirs", path)
+
+
+def test_labels_beside_probabilities_tell_whether_the_rows_are_in_order(
+    tmp_path: Path, store: Store, small: Dataset
+) -> None:
+    shuffled = np.random.default_rng(0).permutation(1000)
+    path = saved(tmp_path, probabilities=good(small)[shuffled], labels=small.test.labels[shuffled])
+    with pytest.raises(InputError, match="images may stand in another order"):
+        add_predictions(store, small, "theirs", path)
+    for labels in (small.test.labels, good(small).argmax(axis=1)):
+        path = saved(tmp_path, probabilities=good(small), labels=labels)
+        assert add_predictions(store, small, "theirs", path).test is not None
+
+
+def test_what_is_as_good_in_any_order_is_said(
+    tmp_path: Path, store: Store, small: Dataset, caplog: pytest.LogCaptureFixture
+) -> None:
+    shuffled = np.random.default_rng(0).permutation(1000)
+    add_predictions(store, small, "sound", saved(tmp_path, probabilities=good(small)))
+    assert caplog.text == ""
+    path = saved(tmp_path, probabilities=good(small)[shuffled])
+    add_predictions(store, small, "shuffled", path)
+    assert "as many would be in any order (10.0%)" in caplog.text
+
+
+def test_nobody_knows_whether_another_fit_gives_the_same(
+    tmp_path: Path, store: Store, small: Dataset
+) -> None:
+    add_predictions(store, small, "theirs", saved(tmp_path, probabilities=good(small)))
+    assert "One seed tells nothing about a re-run: theirs." in leaderboard(store).notes
+    (file,) = store.folder.glob("theirs/*/run.json")
+    file.write_text(file.read_text().replace('"deterministic": false', '"deterministic": true'))
+    (run,) = store.runs()  # as it was recorded once
+    assert not run.record.deterministic

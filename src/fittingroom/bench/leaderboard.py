@@ -13,14 +13,16 @@ import numpy as np
 
 from fittingroom.bench.cells import COLUMNS, cells
 from fittingroom.bench.comparison import Comparison, Entry, Status
+from fittingroom.evaluation.agreement import average
 from fittingroom.evaluation.confusion import ConfusionMatrix, confusion_matrix, mean_confusion
 from fittingroom.evaluation.frames import frame
 from fittingroom.evaluation.intervals import accuracy_interval
 from fittingroom.evaluation.metrics import METRICS
+from fittingroom.evaluation.relabelling import relabelling
 from fittingroom.evaluation.significance import Ranking, rank_models
 from fittingroom.runs.asked import Asked
 from fittingroom.runs.run import Part, Run
-from fittingroom.runs.store import Store
+from fittingroom.runs.store import DatasetCard, Store
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -191,7 +193,7 @@ def leaderboard_and_runs(
         test_reads=sum(run.record.asked.reads_test for run in saved),
         rows=tuple(rows),
         pairs=_pairs(ranking),
-        notes=tuple(_notes(rows, finished, parts)),
+        notes=(*_numbering(finished, parts, store.card), *_notes(rows, finished, parts)),
         command=comparison.command if comparison else None,
         confusions={
             label: mean_confusion(
@@ -385,6 +387,28 @@ def _notes(
         if len(values) > 1:
             notes.append(f"The runs were made with different {name}: {_joined(values)}.")
     return notes
+
+
+def _numbering(
+    finished: Mapping[str, Sequence[Run]], parts: Mapping[str, Sequence[Part]], card: DatasetCard
+) -> list[str]:
+    """Whether the fitted models, together, say that the test labels count the classes otherwise."""
+    fitted = [
+        part
+        for label, found in parts.items()
+        for part in found
+        if finished[label][0].record.family != "added"
+    ]
+    if not fitted:
+        return []
+    predicted = average([part.probabilities for part in fitted]).argmax(axis=1)
+    other = relabelling(predicted, fitted[0].labels, len(card.class_names))
+    if other is None:
+        return []
+    return [
+        "The test labels are contradicted as if they numbered the classes otherwise than the "
+        f"training labels: {other.sentence(card.class_names)}. Check the labels."
+    ]
 
 
 def _gives_labels_only(part: Part) -> bool:

@@ -366,7 +366,7 @@ def _train_suspects(saved: Sequence[Run]) -> TrainSuspects | None:
     """The training labels that cross-validated models contradict together."""
     runs = [run for run in saved if run.record.asked.folds]
     parts = [part for run in runs if (part := run.out_of_fold)]
-    if not parts:
+    if not parts or len(np.unique(parts[0].labels)) < parts[0].probabilities.shape[1]:
         return None
     return TrainSuspects(
         models=tuple(run.record.label for run in runs),
@@ -385,6 +385,8 @@ def _sensitivity(models: Mapping[str, ModelStudy], labels: Labels) -> dict[str, 
         right = correctness(model.probabilities, labels)
         kept = np.ones(len(labels), bool)
         kept[suspects.positions] = False
+        if not kept.any():  # contradicted wholly: it isn't single labels that are wrong
+            continue
         found[label] = Sensitivity(suspects, float(right.mean()), float(right[kept].mean()))
     return found
 

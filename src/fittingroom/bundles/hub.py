@@ -200,17 +200,21 @@ print(labels[str(probabilities[0].argmax())], probabilities[0].max())
 def _pictures(bundle: Bundle) -> str:
     """How a picture file becomes what the graph takes, as in `preparation.prepare`."""
     height, width = bundle.facts.image_shape
-    if bundle.preparation == "image":
+    if bundle.preparation not in _MADE:
+        ground = "black" if bundle.preparation == "image-on-black" else "white"
         return f"""## From a picture to an image
 
-It was fitted on pictures as they are, in grey. One of another size is resized as a whole:
+It was fitted on pictures as they are, in grey, on {ground} where they are transparent. One of
+another size is resized as a whole:
 
 ```python
 import numpy as np
 import onnxruntime
 from PIL import Image, ImageOps
 
-picture = ImageOps.exif_transpose(Image.open("picture.png")).convert("L")
+picture = ImageOps.exif_transpose(Image.open("picture.png")).convert("RGBA")
+ground = Image.new("RGBA", picture.size, "{ground}")
+picture = Image.alpha_composite(ground, picture).convert("L")
 picture = picture.resize(({width}, {height}), Image.Resampling.BILINEAR)
 images = np.asarray(picture)[None]
 session = onnxruntime.InferenceSession("{GRAPH}")

@@ -23,9 +23,16 @@ def command(
         Path,
         typer.Argument(
             help="An .npz file with `probabilities` (images, classes) or `labels` (images,), "
-            "in the order of the official test split."
+            "in the order of the official test split; `class_names` may say that of the classes."
         ),
     ],
+    array: Annotated[
+        str | None, typer.Option("--array", metavar="NAME", help="The array with the predictions.")
+    ] = None,
+    as_is: Annotated[
+        bool,
+        typer.Option("--as-is", help="Take what looks like the truth, or like another order."),
+    ] = False,
     dataset: DatasetOption = "fashion-mnist",
     runs: RunsOption = RUNS,
     as_json: JsonOption = False,
@@ -38,5 +45,5 @@ def command(
 
     loaded = load_dataset(dataset)
     store = open_store(runs, loaded)
-    add_predictions(store, loaded, name, predictions)
+    add_predictions(store, loaded, name, predictions, array=array, as_is=as_is)
     show_comparison(store, loaded, formats=parse_formats(FORMATS), as_json=as_json)

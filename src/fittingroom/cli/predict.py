@@ -145,9 +145,10 @@ def _with_progress(files: list[str], *, quiet: bool) -> Iterable[str]:
 def _preparation(bundle: Bundle, taken_as: str | None) -> Preparation:
     """As the images were made that the model was fitted on, unless the user knows better."""
     known = bundle.preparation
-    if taken_as == "image":
+    of_images = known in ("image", "image-on-black")
+    if taken_as == "image" and not of_images:
         return "image"
-    return "garment" if taken_as == "photo" and known == "image" else known
+    return "garment" if taken_as == "photo" and of_images else known
 
 
 def _predicted(bundle: Bundle, file: str, preparation: Preparation) -> tuple[Picture, Prediction]:

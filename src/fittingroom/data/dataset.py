@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fittingroom.data import idx
 from fittingroom.data.mapped import pieces
+from fittingroom.data.plausible import check_images
 from fittingroom.data.rendering import Preparation
 from fittingroom.errors import DataError, InputError
 
@@ -24,6 +27,8 @@ CARD_FILE = "dataset.json"
 MOST_CLASSES = 256  # a label is one byte in an IDX file
 
 _Scalar = TypeVar("_Scalar", bound=np.generic)
+
+logger = logging.getLogger("fittingroom.data")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -101,8 +106,26 @@ class Dataset:
                 wrong = lowest if lowest < 0 else highest
                 raise InputError(
                     f"the {part} label {wrong} is outside the {self.n_classes} classes, "
-                    f"whose labels are 0 to {self.n_classes - 1}."
+                    f"whose labels are 0 to {self.n_classes - 1}{self._numbering()}."
                 )
+            check_images(split.images, split.labels, part)
+        self._say_what_is_strange()
+
+    def _say_what_is_strange(self) -> None:
+        """Log what is possible, but seldom meant."""
+        if len(self.test) > len(self.train):
+            logger.warning(
+                "there are more test images (%d) than training images (%d); were they exchanged?",
+                *(len(self.test), len(self.train)),
+            )
+        empty = np.setdiff1d(np.arange(self.n_classes), self.train.labels)
+        if len(empty):
+            some = ", ".join(f"{label} ({self.class_names[label]})" for label in empty[:3])
+            more = f" and {len(empty) - 3} more labels" if len(empty) > 3 else ""
+            logger.warning(
+                "no training image has the label %s%s, so no model learns it%s.",
+                *(some, more, self._numbering()),
+            )
 
     @classmethod
     def from_arrays(
@@ -150,6 +173,11 @@ class Dataset:
             source="arrays in memory",
             preparation=preparation,
         )
+
+    def _numbering(self) -> str:
+        """What to do about labels that begin at 1."""
+        lowest = min(self.train.labels.min(), self.test.labels.min())
+        return "; the labels begin at 1, so subtract 1 from each" if lowest == 1 else ""
 
     @property
     def n_classes(self) -> int:
@@ -243,7 +271,21 @@ def _read_only(array: NDArray[_Scalar]) -> NDArray[_Scalar]:
 
 
 def _pixels(values: ArrayLike) -> NDArray[np.uint8]:
-    array = _integers(values, "images", "multiply pixels in 0..1 by 255 and round them")
+    array = _array(values, "images")
+    if array.dtype.kind == "f" and array.size and array.min() < 0:
+        remedy = "stretch them to 0..255 and round them"
+    elif array.dtype.kind == "f" and array.size and array.max() > 1:
+        remedy = "round them and convert them by .astype(np.uint8)"
+    elif array.dtype.kind in "fb":
+        remedy = "multiply pixels in 0..1 by 255 and round them"
+    else:
+        remedy = "give an array of numbers"
+    _require_integers(array, "images", remedy)
+    if array.ndim != 3:
+        raise InputError(
+            f"images must be a uint8 array (n, height, width), not of shape {array.shape}; "
+            f"{_image_remedy(array.shape)}."
+        )
     if array.dtype != np.uint8 and array.size and not (array.min() >= 0 and array.max() <= 255):
         raise InputError(
             f"images hold values from {array.min()} to {array.max()}; pixels go from 0 to 255."
@@ -251,13 +293,53 @@ def _pixels(values: ArrayLike) -> NDArray[np.uint8]:
     return np.array(array, dtype=np.uint8, order="C")
 
 
+def _image_remedy(shape: tuple[int, ...]) -> str:
+    """How an array of images of another shape becomes (n, height, width)."""
+    match shape:
+        case (_,):
+            return "these look like labels"
+        case (_, pixels):
+            side = math.isqrt(pixels)
+            size = f"{side}, {side}" if side**2 == pixels else "height, width"
+            return f"rows of pixels become images by .reshape(-1, {size})"
+        case (_, 1, _, _):
+            return "take the only channel, images[:, 0]"
+        case (_, _, _, 1):
+            return "take the only channel, images[..., 0]"
+        case (_, 3 | 4, _, _) | (_, _, _, 3 | 4):
+            return "make coloured images grey first"
+    return "give one grey image for each label"
+
+
 def _label_array(values: ArrayLike) -> NDArray[np.int64]:
-    array = _integers(values, "labels", "number the classes from 0 and give their class_names")
+    array = _array(values, "labels")
+    if array.ndim == 2 and array.shape[1] == 1:
+        raise InputError(f"labels must have the shape (n,), not {array.shape}; take labels[:, 0].")
+    if array.ndim == 2:
+        raise InputError(
+            f"labels must have the shape (n,), not {array.shape}; of one column for each class "
+            "take labels.argmax(axis=1)."
+        )
+    if array.ndim != 1:
+        raise InputError(
+            f"labels must have the shape (n,), not {array.shape}; the order is training images, "
+            "training labels, test images, test labels."
+        )
+    if array.dtype.kind in "fb":
+        remedy = "convert them by .astype(int)"
+    else:
+        remedy = "number the classes from 0 and give their class_names"
+    _require_integers(array, "labels", remedy)
     return np.array(array, dtype=np.int64, order="C")
 
 
-def _integers(values: ArrayLike, what: str, remedy: str) -> NDArray[Any]:
-    array = np.asarray(values)
+def _array(values: ArrayLike, what: str) -> NDArray[Any]:
+    try:
+        return np.asarray(values)
+    except (ValueError, TypeError, RuntimeError) as error:  # of lists, and of tensors on a GPU
+        raise InputError(f"{what} can't be made an array ({error}); give one.") from error
+
+
+def _require_integers(array: NDArray[Any], what: str, remedy: str) -> None:
     if array.dtype.kind not in "iu":
         raise InputError(f"{what} must be integers, not {array.dtype}; {remedy}.")
-    return array

@@ -34,10 +34,12 @@ class Picture:
     ----------
     pixels : uint8 (height, width, 3), red, green, blue
     opaque : bool (height, width), or None where the file knows no transparency
+    alpha : uint8 (height, width), how opaque it is in 0..255, or None where it wholly is
     """
 
     pixels: NDArray[np.uint8]
     opaque: NDArray[np.bool_] | None
+    alpha: NDArray[np.uint8] | None = None
 
     @cached_property
     def grey(self) -> NDArray[np.uint8]:
@@ -120,14 +122,18 @@ def _picture(image: Image.Image, longest: int) -> Picture:
         plain.info = image.info
         image = plain
     image = ImageOps.exif_transpose(image)
-    opaque = None
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        image.thumbnail((longest, longest))
-        alpha = np.asarray(image.getchannel("A"))
-        opaque = alpha >= 128 if alpha.min() < 128 else None
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image)
-    image = image.convert("RGB")
+    image = image.convert("RGBA" if image.has_transparency_data else "RGB")
     image.thumbnail((longest, longest))
-    return Picture(np.asarray(image), opaque)
+    image, alpha = on_white(image)
+    opaque = alpha >= 128 if alpha is not None and alpha.min() < 128 else None
+    return Picture(np.asarray(image.convert("RGB")), opaque, alpha)
+
+
+def on_white(image: Image.Image) -> tuple[Image.Image, NDArray[np.uint8] | None]:
+    """An image without transparency, and how opaque it was: (height, width), None if wholly."""
+    if not image.has_transparency_data:
+        return image, None
+    image = image.convert("RGBA")
+    alpha = np.asarray(image.getchannel("A"))
+    laid = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return laid, None if bool((alpha == 255).all()) else alpha

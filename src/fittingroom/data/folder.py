@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import warnings
 from pathlib import Path
@@ -9,12 +10,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from fittingroom.data.rendering import Preparation, on_black
 from fittingroom.errors import DataError
 
 SPLITS = ("train", "test")
 _LITTER = frozenset({"thumbs.db", "desktop.ini"})  # left by file managers, beside dot files
 
-Pictures = tuple[NDArray[np.uint8], NDArray[np.int64]]
+Bytes = NDArray[np.uint8]
+Pictures = tuple[Bytes, NDArray[np.int64]]
+
+logger = logging.getLogger("fittingroom.data")
 
 
 def is_image_folder(folder: Path) -> bool:
@@ -22,17 +27,20 @@ def is_image_folder(folder: Path) -> bool:
     return all(os.path.isdir(folder / split) for split in SPLITS)
 
 
-def read_image_folder(folder: Path) -> tuple[Pictures, Pictures, tuple[str, ...]]:
+def read_image_folder(folder: Path) -> tuple[Pictures, Pictures, tuple[str, ...], Preparation]:
     """Read every picture under `train` and `test`; the class names are the sorted folder names.
 
     Pictures may have any size, the same for all. Colour becomes grey by the weights of ITU-R 601
-    (0.299 R + 0.587 G + 0.114 B), transparency is dropped, a camera's rotation mark is obeyed.
+    (0.299 R + 0.587 G + 0.114 B), a camera's rotation mark is obeyed. If any picture is transparent
+    somewhere, all are laid on one ground: white, or black where what is visible of the training
+    pictures is nearer to white than to black.
 
     Returns
     -------
     train : uint8 images (n, height, width), int64 labels (n,)
     test : the same
     class_names : in the labels' order
+    preparation : on which ground pictures are laid
 
     Raises
     ------
@@ -46,9 +54,22 @@ def read_image_folder(folder: Path) -> tuple[Pictures, Pictures, tuple[str, ...]
         raise DataError(f"{folder / has} has a class folder {odd!r}, but {folder / lacks} has not.")
     paths = {split: _picture_paths(folder / split, class_names) for split in SPLITS}
     first = paths["train"][0][0]
-    size = _read_picture(first).shape
-    train, test = (_read_split(paths[split], first, size) for split in SPLITS)
-    return train, test, class_names
+    size = _read_picture(first)[0].shape
+    read = {split: _read_split(paths[split], first, size) for split in SPLITS}
+    preparation: Preparation = "image"
+    if any(alphas for _, alphas in read.values()):
+        if _is_bright(*read["train"]):
+            preparation = "image-on-black"
+            for images, alphas in read.values():
+                for position, alpha in alphas.items():
+                    images[position] = on_black(images[position], alpha)
+        ground = "white" if preparation == "image" else "black"
+        logger.info("%s: pictures with transparency are laid on %s ground", folder, ground)
+    train, test = (
+        (read[split][0], np.array([label for _, label in paths[split]], dtype=np.int64))
+        for split in SPLITS
+    )
+    return train, test, class_names, preparation
 
 
 def visible(folder: Path) -> list[Path]:
@@ -67,6 +88,8 @@ def visible(folder: Path) -> list[Path]:
 
 def _class_names(split: Path) -> tuple[str, ...]:
     entries = visible(split)
+    for hidden in sorted(split.glob(".*/")):
+        logger.info("passing over %s: its name begins with a dot", hidden)
     for entry in entries:
         if not entry.is_dir():
             raise DataError(f"{entry} is no class folder; {split} may hold folders only.")
@@ -85,22 +108,38 @@ def _picture_paths(split: Path, class_names: tuple[str, ...]) -> list[tuple[Path
     return paths
 
 
-def _read_split(paths: list[tuple[Path, int]], first: Path, size: tuple[int, ...]) -> Pictures:
+def _read_split(
+    paths: list[tuple[Path, int]], first: Path, size: tuple[int, ...]
+) -> tuple[Bytes, dict[int, Bytes]]:
+    """Pictures (n, height, width) on white, and by position how opaque those are that aren't."""
     images = np.empty((len(paths), *size), dtype=np.uint8)
+    alphas = {}
     for position, (path, _) in enumerate(paths):
-        picture = _read_picture(path)
+        picture, alpha = _read_picture(path)
         if picture.shape != size:
             raise DataError(
                 f"{path} is {picture.shape[1]}×{picture.shape[0]} pixels wide and high, but "
                 f"{first} is {size[1]}×{size[0]}; make all pictures the same size."
             )
         images[position] = picture
-    return images, np.array([label for _, label in paths], dtype=np.int64)
+        if alpha is not None:
+            alphas[position] = alpha
+    return images, alphas
 
 
-def _read_picture(path: Path) -> NDArray[np.uint8]:
-    """One picture in grey, uint8 (height, width)."""
+def _is_bright(images: Bytes, alphas: dict[int, Bytes]) -> bool:
+    """Whether what is visible of such pictures is nearer to white than to black."""
+    laid = (on_black(images[position], alpha) for position, alpha in alphas.items())
+    shown = sum(float(image.sum(dtype=np.float64)) for image in laid)
+    opaque = sum(float(alpha.sum(dtype=np.float64)) for alpha in alphas.values())
+    return shown > opaque / 2
+
+
+def _read_picture(path: Path) -> tuple[Bytes, Bytes | None]:
+    """One picture in grey, on white, and how opaque it is, None if wholly; (height, width)."""
     from PIL import Image, ImageOps  # slow to import, and only pictures need it
+
+    from fittingroom.data.decode import on_white
 
     try:
         with warnings.catch_warnings():
@@ -110,7 +149,8 @@ def _read_picture(path: Path) -> NDArray[np.uint8]:
                 if picture.mode.startswith(("I", "F")):
                     raise DataError(f"{path} has more than 8 bits a pixel; convert it to 8 bits.")
                 upright = ImageOps.exif_transpose(picture)
-                return np.asarray(upright.convert("L"), dtype=np.uint8)
+                upright, alpha = on_white(upright)
+                return np.asarray(upright.convert("L"), dtype=np.uint8), alpha
     except DataError:
         raise
     except Exception as error:  # a damaged picture makes Pillow raise nearly anything

@@ -34,6 +34,15 @@ FILES = tuple(DIMENSIONS)
 #: would go for a copy or two.
 MAP_FROM = 1 << 30
 
+#: What the third byte of an IDX file says that it holds.
+_TYPES = {
+    0x08: "unsigned bytes",
+    0x09: "signed bytes",
+    0x0B: "16-bit integers",
+    0x0C: "32-bit integers",
+    0x0D: "32-bit floats",
+    0x0E: "64-bit floats",
+}
 _CHUNK = 1 << 16
 _LARGEST = 1 << 36  # 64 GiB: no header may promise more
 # A bomb is told by its ratio: 8 MiB that come out of less than a two-hundredth. Fashion-MNIST
@@ -184,7 +193,7 @@ def _read_shape(path: Path, header: bytearray, dimensions: int) -> tuple[int, ..
         raise DataError(f"{path} is empty.")
     magic, expected = header[:4].hex(), f"{0x0800 + dimensions:08x}"
     if magic != expected:
-        raise DataError(f"{path} is no IDX file: it begins with {magic} instead of {expected}.")
+        raise DataError(_other_file(path, bytes(header[:4]), dimensions))
     if len(header) < 4 + 4 * dimensions:
         raise DataError(f"{path} is truncated: its header ends after {len(header)} bytes.")
     shape = struct.unpack(f">{dimensions}I", header[4:])
@@ -194,6 +203,25 @@ def _read_shape(path: Path, header: bytearray, dimensions: int) -> tuple[int, ..
     if prod(shape) > _LARGEST:
         raise DataError(f"{path} can't be true: its header promises {sizes} = {prod(shape)} bytes.")
     return shape
+
+
+def _other_file(path: Path, magic: bytes, dimensions: int) -> str:
+    """What a file is that doesn't begin as one of unsigned bytes with so many dimensions does."""
+    told = f"it begins with {magic.hex()} instead of {0x0800 + dimensions:08x}"
+    if magic.startswith(b"\x1f\x8b"):
+        remedy = "decompress it once" if path.suffix == ".gz" else "let its name end in .gz"
+        return f"{path} is compressed ({told}); {remedy}."
+    if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in _TYPES:
+        return f"{path} is no IDX file: {told}."
+    if magic[2] != 0x08:
+        return (
+            f"{path} holds {_TYPES[magic[2]]} ({told}); convert them to unsigned bytes, "
+            "pixels 0..255 and labels from 0."
+        )
+    hint = {1: "these look like labels", 3: "these look like images"}.get(
+        magic[3], "make coloured images grey, one (height, width) each"
+    )
+    return f"{path} has {magic[3]} dimension(s) instead of {dimensions} ({told}); {hint}."
 
 
 def _check_length(path: Path, promised: int, held: int) -> None:
@@ -220,7 +248,10 @@ def _opened(path: Path) -> Iterator[Read]:
         with path.open("rb") as file:
             yield _GzipStream(path, file).read if path.suffix == ".gz" else file.read
     except zlib.error as error:
-        raise DataError(f"{path} is a damaged gzip file ({error}).") from error
+        raise DataError(
+            f"{path} is a damaged gzip file ({error}), or isn't compressed: then take .gz off its "
+            "name."
+        ) from error
     except OSError as error:
         raise DataError(f"{path} can't be read: {error.strerror or error}.") from error
 

@@ -1,8 +1,8 @@
-"""How a picture becomes an image of a data set: as the images that a model was fitted on were made.
+"""How a picture becomes an image of a data set: as those were made that a model was fitted on.
 
-`image` takes the picture for one of the data's kind: grey, and shrunk or enlarged as a whole where
-it has another size. `garment` cuts the object out as Fashion-MNIST's makers did, `digit` finds ink
-as MNIST's did.
+`image` takes the picture for one of the data's kind: in grey, on white where it is transparent, and
+resized as a whole where it has another size; `image-on-black` has the other ground. `garment` cuts
+the object out as Fashion-MNIST's makers did, `digit` finds ink as MNIST's did.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from fittingroom.data.decode import LONGEST, Picture, decode
 from fittingroom.data.digit import render_digit
 from fittingroom.data.photo import render_garment
-from fittingroom.data.rendering import Preparation, Rendering
+from fittingroom.data.rendering import Preparation, Rendering, on_black
 
 
 def prepare(
@@ -41,19 +42,29 @@ def prepare(
 
 def render_image(picture: Picture, shape: tuple[int, int]) -> Rendering:
     """The whole picture in grey, resized if it has another size."""
-    grey = picture.grey
+    return _whole(picture.grey, shape)
+
+
+def render_on_black(picture: Picture, shape: tuple[int, int]) -> Rendering:
+    """The same, on a black ground where it is transparent."""
+    alpha = picture.alpha
+    return _whole(picture.grey if alpha is None else on_black(picture.grey, alpha), shape)
+
+
+def _whole(grey: NDArray[np.uint8], shape: tuple[int, int]) -> Rendering:
+    whole = np.ones(grey.shape, bool)
     how = "taken as an image of the data"
     if grey.shape != shape:
         wide, tall = grey.shape[::-1]
         how += f", resized from {wide}×{tall} to {shape[1]}×{shape[0]} pixels"
         image = Image.fromarray(grey).resize(shape[::-1], Image.Resampling.BILINEAR)
         grey = np.asarray(image)
-    whole = np.ones(picture.grey.shape, bool)
     return Rendering(grey[None], np.ones(1), whole, (how,), is_photo=False)
 
 
 PREPARATIONS: dict[Preparation, Callable[[Picture, tuple[int, int]], Rendering]] = {
     "image": render_image,
+    "image-on-black": render_on_black,
     "garment": render_garment,
     "digit": render_digit,
 }

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 #: How the images of a data set were made of pictures, and how others become like them; see
 #: `preparation.prepare`.
-Preparation = Literal["image", "garment", "digit"]
+Preparation = Literal["image", "image-on-black", "garment", "digit"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,3 +31,8 @@ class Rendering:
     mask: NDArray[np.bool_]
     decisions: tuple[str, ...]
     is_photo: bool = True
+
+
+def on_black(on_white: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A grey picture that lies on white, laid on black; both (height, width)."""
+    return np.maximum(on_white, 255 - alpha) - (255 - alpha)

@@ -97,8 +97,8 @@ def load_dataset(name_or_path: str | Path, *, search: SearchPath | None = None) 
     if isinstance(name_or_path, str) and text in DATASETS:
         return find_dataset(DATASETS[text], search or SEARCH_PATH)
     folder = _expanded(text)
-    separators = (os.sep, os.altsep or os.sep)
-    is_path = isinstance(name_or_path, Path) or any(s in text for s in separators)
+    signs = (os.sep, os.altsep or os.sep, ".")  # no name of the catalogue has any
+    is_path = isinstance(name_or_path, Path) or any(sign in text for sign in signs)
     if not text or not (is_path or os.path.exists(folder)):
         raise UnknownNameError("data set", text, DATASETS)
     return _load_folder(folder)
@@ -113,9 +113,13 @@ def find_dataset(row: DatasetRow, search: SearchPath) -> Dataset:
             try:
                 return _load_named(row, folder, place.title)
             except DataError as error:
-                if place.ours:
+                other = _known(folder) if place.ours else None
+                if other is not None and row.name not in (other.name, folder.name):
+                    logger.info("passing over %s: %s is %s", place.title, folder, other.name)
+                elif place.ours:
                     raise
-                logger.warning("passing over %s: %s", place.title, error)
+                else:
+                    logger.warning("passing over %s: %s", place.title, error)
     return _load_named(row, _fetch(row, search), "fetched")
 
 
@@ -141,6 +145,14 @@ def find_again(
             found = _load_folder(folder)
             if found.sha256 == sha256:
                 return found
+    return None
+
+
+def _known(folder: Path) -> DatasetRow | None:
+    """The row whose files a folder holds, if any."""
+    with suppress(DataError):
+        read = idx.read_folder(folder)
+        return row_with(lambda name: idx.array_sha256(read.arrays[name]))
     return None
 
 
@@ -234,23 +246,31 @@ def _load_named(row: DatasetRow, folder: Path, source: str) -> Dataset:
         intact = False
     if not intact:
         raise DataError(_what_is_wrong(row, folder))
-    return _from_row(row, read, f"{source}, {folder}", folder)
+    found = _from_idx(read, folder, row, f"{source}, {folder}")
+    facts = (found.name, found.class_names, found.mirror_keeps_class)
+    if facts != (row.name, row.class_names, row.mirror_keeps_class):
+        raise DataError(
+            f"{LABELS_FILE} or {CARD_FILE} in {folder} makes another data set of {row.name}; "
+            "remove it, or give the folder's path to use what it says."
+        )
+    return found
 
 
 def _what_is_wrong(row: DatasetRow, folder: Path) -> str:
     """One sentence on the first file that isn't the catalogue's, with both hashes."""
     for name, path in idx.find_files(folder).items():
+        away = "move it away"
         try:
             found = idx.file_sha256(path, LARGEST_FILE)
         except DataError as error:
-            found = ""
+            found, away = "", "remove the file"
             reason = str(error).rstrip(".")
         else:
             reason = f"{path} has the SHA-256 {found}"
         if found != row.sha256[name]:
             return (
                 f"{reason}, but {name} of {row.name} has {row.sha256[name]}; "
-                f"remove the file, or give the folder's path to use it for what it is."
+                f"{away}, or give the folder's path to use it for what it is."
             )
     return f"{folder} changed while it was read; try again."
 
@@ -266,11 +286,11 @@ def _load_folder(folder: Path) -> Dataset:
     if idx.find_files(folder):
         read = idx.read_folder(folder)
         row = row_with(lambda name: idx.array_sha256(read.arrays[name]))
-        return _from_row(row, read, str(folder), folder) if row else _from_idx(read, folder)
+        return _from_idx(read, folder, row, str(folder))
     if is_image_folder(folder):
-        (train, test, names) = read_image_folder(folder)
+        train, test, names, preparation = read_image_folder(folder)
         _require_class_names(names, folder)
-        card = Card(folder.name, False, "image")
+        card = Card(folder.name, False, preparation)
         return _dataset(card, Split(*train), Split(*test), names, str(folder), folder)
     raise DataError(
         f"{folder} holds no data set: neither the IDX files {', '.join(idx.FILES)} "
@@ -278,27 +298,37 @@ def _load_folder(folder: Path) -> Dataset:
     )
 
 
-def _from_row(row: DatasetRow, read: idx.IdxFolder, source: str, folder: Path) -> Dataset:
-    train, test = _splits(read)
-    card = Card(row.name, row.mirror_keeps_class, row.preparation)
-    return _dataset(card, train, test, row.class_names, source, folder)
+def _from_idx(read: idx.IdxFolder, folder: Path, row: DatasetRow | None, source: str) -> Dataset:
+    """IDX files as `labels.txt` and `dataset.json` say, else as the catalogue does, if it does."""
+    names = _class_names(read, folder, row.class_names if row else DIGITS)
+    card = Card(folder.name or "dataset", False, "image")
+    if row:
+        card = Card(row.name, row.mirror_keeps_class, row.preparation)
+    if (file := folder / CARD_FILE).exists():
+        card = _read_card(file, card)
+    return _dataset(card, *_splits(read), names, source, folder)
 
 
-def _from_idx(read: idx.IdxFolder, folder: Path) -> Dataset:
-    """IDX files that the catalogue doesn't know; `labels.txt` and `dataset.json` tell the rest."""
-    labels_file = folder / LABELS_FILE
-    names = DIGITS
-    if labels_file.exists():
-        names = tuple(line.strip() for line in _read_small(labels_file).strip().splitlines())
-        _require_class_names(names, labels_file)
-    for file in (idx.TRAIN_LABELS, idx.TEST_LABELS):
-        highest = int(read.arrays[file].max())
+def _class_names(read: idx.IdxFolder, folder: Path, otherwise: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of `labels.txt`, else the others; a name for every label."""
+    file = folder / LABELS_FILE
+    names = otherwise
+    if file.exists():
+        names = tuple(line.strip() for line in _read_small(file).strip().splitlines())
+        _require_class_names(names, file)
+    labels = {name: read.arrays[name] for name in (idx.TRAIN_LABELS, idx.TEST_LABELS)}
+    lowest = min(int(array.min()) for array in labels.values())
+    for name, array in labels.items():
+        highest = int(array.max())
         if highest >= len(names):
+            remedy = f"name every class in {file}, one a line"
+            if lowest == 1:
+                remedy = f"the labels begin at 1: subtract 1 from each, and {remedy}"
             raise DataError(
-                f"{read.paths[file]} has the label {highest}, but there are {len(names)} classes, "
-                f"0 to {len(names) - 1}; name every class in {labels_file}, one a line."
+                f"{read.paths[name]} has the label {highest}, but there are {len(names)} classes, "
+                f"0 to {len(names) - 1}; {remedy}."
             )
-    return _dataset(_read_card(folder), *_splits(read), names, str(folder), folder)
+    return names
 
 
 def _splits(read: idx.IdxFolder) -> tuple[Split, Split]:
@@ -329,28 +359,30 @@ def _dataset(
     location: Path,
 ) -> Dataset:
     sha256 = content_sha256(train, test, class_names)
-    return Dataset(
-        name=card.name,
-        train=train,
-        test=test,
-        class_names=class_names,
-        mirror_keeps_class=card.mirror_keeps_class,
-        sha256=sha256,
-        source=source,
-        location=location,
-        preparation=card.preparation,
-    )
+    try:
+        return Dataset(
+            name=card.name,
+            train=train,
+            test=test,
+            class_names=class_names,
+            mirror_keeps_class=card.mirror_keeps_class,
+            sha256=sha256,
+            source=source,
+            location=location,
+            preparation=card.preparation,
+        )
+    except InputError as error:
+        raise DataError(f"{location}: {error}") from error
 
 
-def _read_card(folder: Path) -> Card:
-    """What `dataset.json` says; without one, what is true of most folders."""
-    path = folder / CARD_FILE
-    if not path.exists():
-        return Card(folder.name or "dataset", False, "image")
+def _read_card(path: Path, otherwise: Card) -> Card:
+    """What a `dataset.json` says."""
     try:
         fields = json.loads(_read_small(path))
         card = Card(
-            fields["name"], fields["mirror_keeps_class"], fields.get("preparation", "image")
+            fields["name"],
+            fields["mirror_keeps_class"],
+            fields.get("preparation", otherwise.preparation),
         )
         version = fields.get("schema_version")
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:

@@ -74,6 +74,7 @@ def label_suspects(
     InputError : shapes don't fit, or a class has no image
     """
     correctness(probabilities, labels)
+    _check_classes(probabilities, labels)
     if find_spec("cleanlab"):
         found, method = _by_cleanlab(probabilities, labels), "cleanlab's find_label_issues"
     else:
@@ -102,9 +103,7 @@ def confident_class(
     of several such classes the most probable. Northcutt, Jiang and Chuang 2021, "Confident
     Learning", arXiv 1911.00068, equation 1. Raises InputError where a class has no image.
     """
-    counts = np.bincount(labels, minlength=probabilities.shape[1])
-    if counts.min() == 0:
-        raise InputError(f"class {counts.argmin()} has no image, so it has no threshold.")
+    counts = _check_classes(probabilities, labels)
     sums = np.bincount(labels, of_label(probabilities, labels), minlength=len(counts))
     sure = probabilities >= sums / counts  # (n, c)
     best = np.where(sure, probabilities, -1).argmax(axis=1)
@@ -115,13 +114,23 @@ def _by_cleanlab(
     probabilities: NDArray[np.floating], labels: NDArray[np.integer]
 ) -> NDArray[np.int64]:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about the progress bars of notebooks
+        warnings.simplefilter("ignore")  # of the progress bars of notebooks, of classes of few
         from cleanlab.filter import find_label_issues
 
-    found = find_label_issues(
-        labels.astype(np.int64),
-        probabilities.astype(np.float64),
-        return_indices_ranked_by="self_confidence",
-        n_jobs=1,
-    )
+        found = find_label_issues(
+            labels.astype(np.int64),
+            probabilities.astype(np.float64),
+            return_indices_ranked_by="self_confidence",
+            n_jobs=1,
+        )
     return np.asarray(found, np.int64)
+
+
+def _check_classes(
+    probabilities: NDArray[np.floating], labels: NDArray[np.integer]
+) -> NDArray[np.int64]:
+    """Images of each class (c,), each at least one."""
+    counts = np.bincount(labels, minlength=probabilities.shape[1])
+    if counts.min() == 0:
+        raise InputError(f"class {counts.argmin()} has no image, so it has no threshold.")
+    return counts

@@ -119,8 +119,8 @@ def compare_pair(
     """Compare two models by which images each seed has right.
 
     `correct_a` is bool (seeds of A, n), `correct_b` bool (seeds of B, n), over the same images.
-    `fixed` marks a model that another fit would not change: deterministic, or one saved
-    prediction; it has one row and no variance over seeds.
+    `fixed` marks a deterministic model, which another fit would not change; it has one row and no
+    variance over seeds.
 
     One row each: exact McNemar and the interval of `paired_interval`. Otherwise a t test with
     SE² = variance over images of the seed-averaged difference / n + s²_A / S_A + s²_B / S_B,

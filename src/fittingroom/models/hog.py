@@ -57,7 +57,12 @@ class HogFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """Descriptors (n, features) of images (n, height*width)."""
         if self.shape_ is None:
             return X.astype(np.float32)
-        images = np.maximum(X, 0).reshape(-1, *self.shape_)
+        if X.min() < 0:
+            raise InputError(
+                "gradients are taken of pixels, and some of these are negative; pass the images in "
+                "0..255 as they are."
+            )
+        images = X.reshape(-1, *self.shape_)
         margins = (0, self.cell // 2) if self.second_grid else (0,)
         return np.hstack([self._describe(images, margin) for margin in margins])
 

@@ -23,6 +23,7 @@ from fittingroom.models.pixels import (
     check_mapped_and_labels,
     check_pixels,
     check_pixels_and_labels,
+    image_shape,
 )
 from fittingroom.nets.cnn import CNN, NormalizedCNN
 from fittingroom.nets.mlp import MLP
@@ -190,8 +191,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _learned_from(self, X: Any, y: Any) -> tuple[Images, Tensor]:
         """Images and labels (n,) as codes, checked; sets `classes_` and `image_shape_`."""
-        is_array = isinstance(X, np.ndarray | MappedRows)
-        shape = X.shape[1:] if is_array and len(X.shape) == 3 else None
+        shape = image_shape(X)
         check = check_mapped_and_labels if isinstance(X, MappedRows) else check_pixels_and_labels
         X, y = check(self, X, y)
         self.classes_, codes = np.unique(y, return_inverse=True)

@@ -54,10 +54,10 @@ class PixelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
         Raises
         ------
-        InputError : images already scaled to 0..1, fewer than two classes, no labels
+        InputError : images on another scale than 0..255, fewer than two classes, no labels
         ValueError : NaN, infinity, lengths that differ, no numeric array
         """
-        X, y = check_pixels_and_labels(self, X, y)
+        X, y = check_pixels_and_labels(self, X, y, any_scale=self.scale == 1)
         self.classes_, codes = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
             raise InputError(

@@ -58,7 +58,7 @@ class StandardizedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mi
         InputError : images already scaled to 0..1, fewer than two classes, no labels
         ValueError : NaN, infinity, lengths that differ, no numeric array; what `estimator` refuses
         """
-        X, y = check_pixels_and_labels(self, X, y)
+        X, y = check_pixels_and_labels(self, X, y, any_scale=True)
         self.classes_, codes = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
             raise InputError(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Mapping
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -9,13 +12,28 @@ import numpy as np
 
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import InputError, UsageError
+from fittingroom.evaluation.intervals import wilson
 from fittingroom.evaluation.metrics import fault_of
+from fittingroom.evaluation.relabelling import relabelling
 from fittingroom.runs.asked import Asked, plain
 from fittingroom.runs.run import Part, Run, RunRecord, environment
 from fittingroom.runs.store import Store, check_model_name
 
+#: Arrays whose names say what they are.
+_KNOWN = ("probabilities", "labels", "class_names")
 
-def add_predictions(store: Store, dataset: Dataset, name: str, path: Path | str) -> Run:
+logger = logging.getLogger("fittingroom.runs")
+
+
+def add_predictions(
+    store: Store,
+    dataset: Dataset,
+    name: str,
+    path: Path | str,
+    *,
+    array: str | None = None,
+    as_is: bool = False,
+) -> Run:
     """Put saved test predictions under `name` beside the runs of `dataset`.
 
     Parameters
@@ -28,17 +46,32 @@ def add_predictions(store: Store, dataset: Dataset, name: str, path: Path | str)
         The name in the table.
     path
         An `.npz` file with `probabilities` (n_test, classes), each row summing to one, or with
-        `labels` (n_test,), class indices. In the order of the official test split.
+        `labels` (n_test,), class indices. In the order of the official test split. `class_names`
+        (classes,), if it has them, say in what order the classes are there.
+    array
+        The array with the predictions, under whatever name.
+    as_is
+        Take also what looks like the truth itself, or like classes in another order.
 
     Raises
     ------
     UsageError
         When the name can't be used or stands for other predictions already.
     InputError
-        When the file is not what it should be.
+        When the file is not what it should be, or doesn't say which of its arrays is meant.
     """
     check_model_name(name)
-    probabilities = _read(Path(path), len(dataset.test), dataset.n_classes)
+    path = Path(path)
+    arrays = _arrays(path)
+    chosen = array or _which(path, arrays, dataset)
+    order = _order(path, arrays.get("class_names"), dataset)
+    probabilities = _predicted(path, arrays, chosen, dataset)[:, order]
+    if not as_is:
+        _refuse_truth(path, arrays, chosen, probabilities, dataset)
+        _refuse_numbering(path, probabilities, dataset)
+        if chosen != "labels" and "labels" in arrays:
+            _refuse_order(path, arrays["labels"], order, probabilities, dataset)
+    _warn_of_chance(path, probabilities, dataset)
     asked = Asked(
         dataset=dataset.sha256,
         model=name,
@@ -58,7 +91,7 @@ def add_predictions(store: Store, dataset: Dataset, name: str, path: Path | str)
         asked=asked,
         overrides={},
         family="added",
-        deterministic=True,  # the file is what it is: no seed would change it
+        deterministic=False,  # nobody knows what another fit would give
         trained_on=None,
         environment=environment(),
     )
@@ -66,32 +99,84 @@ def add_predictions(store: Store, dataset: Dataset, name: str, path: Path | str)
     return store.save(record, validation=None, test=Part(index, probabilities, dataset.test.labels))
 
 
-def _read(path: Path, n_images: int, n_classes: int) -> np.ndarray:
+def _arrays(path: Path) -> dict[str, np.ndarray]:
+    """The plain arrays of a file."""
+    arrays, name = {}, ""
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            name = next((n for n in ("probabilities", "labels") if n in arrays), None)
-            if name is None:
-                raise InputError(
-                    f"{path} holds {', '.join(arrays) or 'nothing'}; an array named "
-                    "'probabilities' or 'labels' is needed."
-                )
-            array = arrays[name]
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as found:
+            for name in found:
+                with nullcontext() if name in _KNOWN else suppress(ValueError):
+                    arrays[name] = found[name]  # a ValueError says that it holds Python objects
     except FileNotFoundError:
         raise InputError(f"{path} does not exist.") from None
-    except InputError:
-        raise
     except (OSError, ValueError, EOFError, AttributeError, TypeError, BadZipFile) as error:
-        raise InputError(f"{path} is not a NumPy .npz file of plain arrays.") from error
-    if name == "labels":
-        return _certain(path, array, n_images, n_classes)
+        which = f" ({name} is none)" if name else ""
+        raise InputError(f"{path} is not a NumPy .npz file of plain arrays{which}.") from error
+    return arrays
+
+
+def _which(path: Path, arrays: Mapping[str, np.ndarray], dataset: Dataset) -> str:
+    """The array with the predictions, where nobody named it."""
+    if "probabilities" in arrays:
+        return "probabilities"
+    others = _candidates(arrays, dataset)
+    if "labels" not in arrays:
+        hint = f" (name another by --array {others[0]})" if others else ""
+        raise InputError(
+            f"{path} holds {', '.join(arrays) or 'nothing'}; an array named 'probabilities' or "
+            f"'labels' is needed{hint}."
+        )
+    if others:
+        raise InputError(
+            f"{path} holds labels and {', '.join(others)}; say which are the predictions, "
+            f"--array {others[0]} or --array labels."
+        )
+    return "labels"
+
+
+def _candidates(arrays: Mapping[str, np.ndarray], dataset: Dataset) -> list[str]:
+    """Other arrays that may be predictions of the test images."""
+    shapes = {(len(dataset.test),), (len(dataset.test), dataset.n_classes)}
+    return [n for n, a in arrays.items() if n not in _KNOWN and a.shape in shapes]
+
+
+def _order(path: Path, names: np.ndarray | None, dataset: Dataset) -> list[int]:
+    """For each class of the data set its number in the file, which may name them in its order."""
+    if names is None:
+        return list(range(dataset.n_classes))
+    theirs = [str(name) for name in names.ravel()]
+    if sorted(theirs) != sorted(dataset.class_names):
+        raise InputError(
+            f"{path}: class_names are {', '.join(theirs)}; {dataset.name} has "
+            f"{', '.join(dataset.class_names)}."
+        )
+    return [theirs.index(name) for name in dataset.class_names]
+
+
+def _predicted(
+    path: Path, arrays: Mapping[str, np.ndarray], name: str, dataset: Dataset
+) -> np.ndarray:
+    """Probabilities (n_test, classes), classes in the order of the file."""
+    if name not in arrays:
+        raise InputError(f"{path} has no array {name!r}; it holds {', '.join(arrays)}.")
+    array = arrays[name]
+    if array.ndim == 1 or name == "labels":
+        return _certain(path, name, array, len(dataset.test), dataset.n_classes)
+    return _probabilities(path, name, array, len(dataset.test), dataset.n_classes)
+
+
+def _probabilities(
+    path: Path, name: str, array: np.ndarray, n_images: int, n_classes: int
+) -> np.ndarray:
     if array.shape != (n_images, n_classes):
         raise InputError(
-            f"{path}: probabilities have shape {array.shape}; the test split needs "
+            f"{path}: {name} have shape {array.shape}; the test split needs "
             f"({n_images}, {n_classes})."
         )
     if array.dtype.kind != "f":
         raise InputError(
-            f"{path}: probabilities are {array.dtype}; give finite floating-point numbers."
+            f"{path}: {name} are {array.dtype}; give finite floating-point numbers, such as the "
+            "softmax of scores."
         )
     if (found := fault_of(array)) is not None:
         row, fault = found
@@ -100,13 +185,83 @@ def _read(path: Path, n_images: int, n_classes: int) -> np.ndarray:
     return probabilities
 
 
-def _certain(path: Path, labels: np.ndarray, n_images: int, n_classes: int) -> np.ndarray:
+def _certain(
+    path: Path, name: str, labels: np.ndarray, n_images: int, n_classes: int
+) -> np.ndarray:
     if labels.shape != (n_images,) or labels.dtype.kind not in "iu":
         raise InputError(
-            f"{path}: labels are {labels.dtype} of shape {labels.shape}; the test split needs "
+            f"{path}: {name} are {labels.dtype} of shape {labels.shape}; the test split needs "
             f"({n_images},) integers."
         )
     if labels.min() < 0 or labels.max() >= n_classes:
-        raise InputError(f"{path}: labels must lie in 0..{n_classes - 1}.")
+        raise InputError(
+            f"{path}: {name} go from {labels.min()} to {labels.max()}; they must lie in "
+            f"0..{n_classes - 1}."
+        )
     certain: np.ndarray = np.eye(n_classes, dtype=np.float32)[labels]
     return certain
+
+
+def _refuse_truth(
+    path: Path,
+    arrays: Mapping[str, np.ndarray],
+    name: str,
+    probabilities: np.ndarray,
+    dataset: Dataset,
+) -> None:
+    """Refuse the official labels in the place of predictions."""
+    if not (probabilities[np.arange(len(dataset.test)), dataset.test.labels] == 1).all():
+        return
+    if arrays[name].ndim == 2:
+        logger.warning("%s: every image is right for certain; are these the labels?", path)
+        return
+    others = [other for other in _candidates(arrays, dataset) if other != name]
+    remedy = f"name the predictions by --array {others[0]}" if others else "save the predictions"
+    raise InputError(
+        f"{path}: {name} are the official test labels themselves; {remedy}, or say --as-is if a "
+        "model does get every image right."
+    )
+
+
+def _refuse_numbering(path: Path, probabilities: np.ndarray, dataset: Dataset) -> None:
+    """Refuse classes in another order than the data set's."""
+    predicted = probabilities.argmax(axis=1)
+    other = relabelling(predicted, dataset.test.labels, dataset.n_classes)
+    if other is not None:
+        raise InputError(
+            f"{path} seems to have the classes in another order: "
+            f"{other.sentence(dataset.class_names)}; put them in the order of the data set, or add "
+            "an array class_names with theirs to the file, or say --as-is if the model is so wrong."
+        )
+
+
+def _refuse_order(
+    path: Path, labels: np.ndarray, order: list[int], probabilities: np.ndarray, dataset: Dataset
+) -> None:
+    """Refuse probabilities beside labels that show the images in another order."""
+    numbers = np.argsort(order)  # of the data set's classes, by those of the file
+    theirs = labels.ravel()
+    inside = theirs.dtype.kind in "iu" and np.isin(theirs, numbers).all()
+    known = (dataset.test.labels, probabilities.argmax(axis=1))
+    given = (theirs, numbers[theirs]) if inside else (theirs,)
+    if any(np.array_equal(a, b) for a in given for b in known):
+        return
+    raise InputError(
+        f"{path}: the labels beside the probabilities are neither the official test labels nor the "
+        "most probable classes, so the images may stand in another order; put them in that of the "
+        "official test split, or say --as-is."
+    )
+
+
+def _warn_of_chance(path: Path, probabilities: np.ndarray, dataset: Dataset) -> None:
+    """Say where predictions are no better than they would be for other images."""
+    predicted, labels = probabilities.argmax(axis=1), dataset.test.labels
+    shares = [np.bincount(x, minlength=dataset.n_classes) / len(x) for x in (predicted, labels)]
+    chance = float(shares[0] @ shares[1])
+    right = int((predicted == labels).sum())
+    if wilson(right, len(labels)).low <= chance:
+        logger.warning(
+            "%s: %.1f%% are right, and as many would be in any order (%.1f%%); do the predictions "
+            "stand in the order of the official test split?",
+            *(path, 100 * right / len(labels), 100 * chance),
+        )
