@@ -96,7 +96,7 @@ def test_of_a_photo_less_is_promised(run: str, small: Dataset, tmp_path: Path) -
     ground[40:264, 40:264][image > 8] = 255 - image[image > 8]
     Image.fromarray(ground).save(tmp_path / "boot.png")
     said, _ = call(run, str(tmp_path / "boot.png"))
-    assert "on images like the data, not on photos" in said
+    assert "right for 90% of images like the data, for fewer photos" in said
     (entry,) = json.loads(call(run, str(tmp_path / "boot.png"), "--json")[0])["predictions"]
     assert entry["is_photo"] is True
     assert entry["odds"].keys() == set(small.class_names)
