@@ -60,6 +60,10 @@ class Photo:
     def right(self) -> bool:
         return GARMENTS.get(self.folder) == self.label
 
+    @property
+    def right_without_odds(self) -> bool:
+        return GARMENTS.get(self.folder) == self.prediction.without_odds[0]
+
 
 def predicted(bundle: Bundle, folder: Path) -> list[Photo]:
     """All photos; several are looked at at a time."""
@@ -106,6 +110,7 @@ def figures(photos: Sequence[Photo]) -> dict[str, Any]:
     apart = separation(*scores)
     return {
         "micro": share(sum(photo.right for photo in garments), len(garments)),
+        "micro_without_odds": share(sum(p.right_without_odds for p in garments), len(garments)),
         "macro": float(np.mean([entry["share"] for entry in classes.values()])),
         "classes": classes,
         "unlike": {

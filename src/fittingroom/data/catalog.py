@@ -75,14 +75,7 @@ DATASETS: dict[str, DatasetRow] = {
         keras="fashion-mnist",
         torchvision="FashionMNIST",
         debian="dataset-fashion-mnist",
-        photo_odds={
-            "T-shirt/top": 1.5,
-            "Pullover": 3,
-            "Sandal": 0.1,
-            "Sneaker": 0.1,
-            "Bag": 0.1,
-            "Ankle boot": 0.1,
-        },
+        photo_odds={"T-shirt/top": 1.5, "Pullover": 3, "Bag": 0.3},
     ),
     "mnist": DatasetRow(
         name="mnist",
