@@ -18,9 +18,11 @@ import torch
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.linear_model import LinearRegression
 from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier
 from torch import Tensor, nn
 
 from fittingroom import compare
+from fittingroom.bench.entrant import Entrant
 from fittingroom.bench.leaderboard import Row, leaderboard
 from fittingroom.bench.progress import Progress
 from fittingroom.bench.study import study
@@ -430,3 +432,19 @@ def test_a_lazy_module_gets_its_weights_from_the_seed(tmp_path: Path, small: Dat
         assert part is not None
         assert other is not None
         np.testing.assert_array_equal(part.probabilities, other.probabilities)
+
+
+@pytest.mark.parametrize(
+    ("entrant", "seconds"),
+    [
+        (Entrant(name="swift"), 130 / 30),
+        (Entrant(name="swift", overrides={"epochs": 32}), 2 * 130 / 30),
+        (Entrant(name="swift", overrides={"epochs": 32, "hidden": 8}), None),
+        (Entrant(name="swift", overrides={"epochs": "many"}), None),
+        (Entrant(name="knn", overrides={"n_neighbors": 3}), None),
+        (Entrant(name="mine", own=KNeighborsClassifier()), None),
+    ],
+)
+def test_what_is_known_of_its_time(entrant: Entrant, seconds: Any, small: Dataset) -> None:
+    """The images are a thirtieth of those that the catalogue's seconds are for."""
+    assert entrant.seconds(small) == pytest.approx(seconds)

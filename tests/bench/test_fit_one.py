@@ -48,6 +48,8 @@ def test_a_failure_leaves_no_run(tmp_path: Path) -> None:
     options: dict[str, Any] = {"runs": tmp_path, "on_progress": lambda _: None}
     with pytest.raises(TrainingError, match="was not fitted"):
         fit_one(SMALL, "mlp-256-256", overrides={"learning_rate": 1e30}, **options)
+    with pytest.raises(TrainingError, match="n_neighbors is 1801, but there are only 1800 train"):
+        fit_one(SMALL, "knn", overrides={"n_neighbors": 1801}, **options)
     with pytest.raises(UnknownNameError):
         fit_one(SMALL, "mlp-256-255", overrides={}, **options)
     with pytest.raises(TrainingError, match="needed more than 100 MiB of memory"):

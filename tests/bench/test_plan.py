@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -44,11 +44,16 @@ class Scripted:
             raise GoesOnError
 
 
-def plan_of(store: Store, small: Dataset, steps: list[Progress]) -> Plan:
+def plan_of(
+    store: Store,
+    small: Dataset,
+    steps: list[Progress],
+    models: Sequence[str] = ("mlp-256-256", "knn"),
+) -> Plan:
     return Plan(
         small,
         store,
-        entrants_of(["mlp-256-256", "knn"]),
+        entrants_of(models),
         seeds=4,
         full=False,
         command="the command",
@@ -108,8 +113,14 @@ def test_what_is_not_finished_is_interrupted(small: Dataset, tmp_path: Path) -> 
 
 
 def test_what_would_take_too_long_is_never_drawn(small: Dataset, tmp_path: Path) -> None:
-    plan = plan_of(open_store(tmp_path, small), small, [])
-    placement = Scripted(("knn", 0, OK))
-    fit(plan, small, placement, seconds=22)  # knn 8 or 20, the network 25
-    assert placement.drawn == [("knn", 0)]
+    steps: list[Progress] = []
+    models = ["cnn-16-32-64-128", "swift-photo"]  # on all of Fashion-MNIST 8 h 20 min and 12 min
+    plan = plan_of(open_store(tmp_path, small), small, steps, models)
+    placement = Scripted(*(("swift-photo", seed, OK) for seed in range(4)))
+    fit(plan, small, placement, seconds=30)
+    assert {model for model, _ in placement.drawn} == {"swift-photo"}
     assert [entry.status for entry in plan.entries] == ["timeout", "ok"]
+    assert plan.entries[0].reason == (
+        "left out: expected to take about 16 min 40 s here, more than the limit of 30 s"
+    )
+    assert {step.expected for step in steps if step.model == "swift-photo"} == {24.0}

@@ -9,6 +9,7 @@ from sklearn.svm import SVC, LinearSVC
 
 from fittingroom.data.dataset import Dataset
 from fittingroom.evaluation.calibration import best_temperature
+from fittingroom.models import calibrated_svm
 from fittingroom.models.calibrated_svm import CalibratedSVM, one_vs_one_scores
 
 
@@ -43,6 +44,19 @@ def test_many_images_at_once_are_as_one_by_one(arrays: Any) -> None:
     np.testing.assert_allclose(
         one_vs_one_scores(svc, many)[-500:], one_vs_one_scores(svc, test[:500] / 255), atol=1e-9
     )
+
+
+@pytest.mark.parametrize("classes", [2, 10])
+def test_weights_that_would_be_too_large_are_left_to_libsvm(
+    classes: int, arrays: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train, labels, test, _ = arrays
+    kept = labels < classes
+    svc = SVC(C=10).fit(train[kept] / 255, labels[kept])
+    expected = one_vs_one_scores(svc, test / 255)
+    monkeypatch.setattr(calibrated_svm, "MOST_WEIGHTS", 0)
+    monkeypatch.setattr(calibrated_svm, "pair_weights", None)
+    np.testing.assert_allclose(one_vs_one_scores(svc, test / 255), expected, atol=1e-9)
 
 
 @pytest.mark.parametrize("truth", [0.05, 0.7, 1.0, 12.0])

@@ -15,7 +15,7 @@ from sklearn.svm import SVC
 
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import UsageError
-from fittingroom.models.engine import fit_with, intel_twins, to_stock
+from fittingroom.models.engine import fit_with, intel_twins, suits_intel, to_stock
 
 needs_intel = pytest.mark.skipif(not intel_twins(), reason="scikit-learn-intelex isn't installed")
 
@@ -67,6 +67,39 @@ def test_intel_finds_the_support_vectors_that_libsvm_finds(classes: int, arrays:
 def test_a_search_by_neighbours_stays_with_the_engine(arrays: Any) -> None:
     fitted, _ = fit_with("auto", ESTIMATORS["neighbours"], *arrays[:2])
     assert type(fitted) is not KNeighborsClassifier
+
+
+@pytest.mark.parametrize(
+    ("estimator", "size", "suits"),
+    [
+        (SVC(), (60_000, 784, 10), True),
+        (SVC(), (300, 50_176, 10), True),
+        (SVC(), (60_000, 784, 30), False),  # copies of 5.1 GiB
+        (SVC(), (2000, 784, 200), False),
+        (ESTIMATORS["logistic"], (60_000, 784, 10), True),
+        (ESTIMATORS["logistic"], (60_000, 784, 200), False),
+        (ESTIMATORS["logistic"], (300, 50_176, 2), False),
+        (ESTIMATORS["forest"], (60_000, 784, 10), True),
+        (ESTIMATORS["forest"], (3000, 784, 200), False),
+        (ESTIMATORS["forest"], (300, 50_176, 2), False),
+        (ESTIMATORS["neighbours"], (60_000, 784, 200), True),
+        (ESTIMATORS["neighbours"], (300, 50_176, 2), True),
+        (KNeighborsClassifier(995), (1000, 784, 10), False),
+    ],
+    ids=str,
+)
+def test_the_twin_is_left_out_where_it_does_not_suit(
+    estimator: Any, size: tuple[int, int, int], suits: bool
+) -> None:
+    assert suits_intel(estimator, *size) is suits
+
+
+def test_a_search_for_all_images_is_scikit_learns(arrays: Any) -> None:
+    train, labels, test = arrays
+    fitted, engine = fit_with("auto", KNeighborsClassifier(1000, algorithm="brute"), train, labels)
+    assert engine.startswith("scikit-learn 1.")
+    shares = np.bincount(labels) / 1000
+    np.testing.assert_allclose(fitted.predict_proba(test[:5]), np.tile(shares, (5, 1)))
 
 
 @needs_intel

@@ -87,5 +87,12 @@ def test_threads_change_nothing(images: Any) -> None:
     ids=str,
 )
 def test_what_is_left_to_others(options: dict[str, Any]) -> None:
-    assert not can_grow(RandomForestClassifier(**options), 10)
-    assert not can_grow(RandomForestClassifier(), 257)
+    assert not can_grow(RandomForestClassifier(**options), 60_000, 784, 10)
+
+
+def test_numbers_that_do_not_suit_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 32)
+    assert can_grow(RandomForestClassifier(), 60_000, 784, 256)
+    assert not can_grow(RandomForestClassifier(), 60_000, 784, 257)
+    assert can_grow(RandomForestClassifier(), 300, 50_176, 2)
+    assert not can_grow(RandomForestClassifier(), 1000, 50_176, 2)  # 1.5 GiB on 32 threads

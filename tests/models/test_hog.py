@@ -54,6 +54,12 @@ def test_shapes_that_cannot_be() -> None:
         HogFeatures(image_shape=(3, 100)).fit(np.zeros((1, 300)))
 
 
+def test_tiny_images_are_described_where_their_shape_is_said() -> None:
+    rows = np.random.default_rng(0).uniform(size=(4, 16))
+    features = HogFeatures(image_shape=(4, 4)).fit_transform(rows)
+    assert features.shape == (4, 9 + 2 * 2 * 9)  # one cell, and four of the second grid
+
+
 def test_rows_that_are_no_images_stay() -> None:
     rows = np.random.default_rng(0).normal(size=(4, 10))
     np.testing.assert_allclose(HogFeatures().fit_transform(rows), rows, atol=1e-6)

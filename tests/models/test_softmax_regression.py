@@ -24,7 +24,7 @@ from fittingroom.models.softmax_regression import (
 SCALE = 255.0
 
 pytestmark = pytest.mark.skipif(
-    not can_solve(LogisticRegression(), 10),
+    not can_solve(LogisticRegression(), 60_000, 784, 10),
     reason="this processor has no fast products of eight-bit numbers",
 )
 
@@ -141,5 +141,22 @@ def test_exponential() -> None:
     "options", [{"C": np.inf}, {"fit_intercept": False}, {"class_weight": "balanced"}], ids=str
 )
 def test_what_is_left_to_others(options: dict[str, Any]) -> None:
-    assert not can_solve(LogisticRegression(**options), 10)
-    assert not can_solve(LogisticRegression(), 2)
+    assert not can_solve(LogisticRegression(**options), 60_000, 784, 10)
+
+
+@pytest.mark.parametrize(
+    ("size", "solved"),
+    [
+        ((60_000, 784, 10), True),
+        ((2000, 784, 10), True),
+        ((60_000, 784, 2), False),
+        ((400, 784, 10), True),
+        ((300, 784, 10), False),  # few images for so many pixels
+        ((60_000, 4624, 10), True),
+        ((60_000, 4761, 10), False),  # 1.01 GiB of matrices
+        ((300, 50_176, 3), False),
+    ],
+    ids=str,
+)
+def test_numbers_that_do_not_suit_it(size: tuple[int, int, int], solved: bool) -> None:
+    assert can_solve(LogisticRegression(), *size) is solved

@@ -6,6 +6,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fittingroom.data.dataset import Dataset
+from fittingroom.nets import whitening
 from fittingroom.nets.whitening import Whitening
 
 
@@ -33,6 +34,25 @@ def test_whitened_patches_have_no_mean_and_are_uncorrelated(
     assert covariance.diag().max() <= 1 + 1e-3
     assert covariance.diag()[-1] > 0.9  # the strongest axes come last
     torch.testing.assert_close(maps[:, 8:], -maps[:, :8])
+
+
+def test_large_images_are_looked_at_in_parts(
+    layer: Whitening, small: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts: list[int] = []
+    patch_moments = whitening._patch_moments
+
+    def counted(images: Tensor) -> tuple[Tensor, Tensor]:
+        parts.append(len(images))
+        return patch_moments(images)
+
+    monkeypatch.setattr(whitening, "_patch_moments", counted)
+    monkeypatch.setattr(whitening, "PIXELS", 300 * 784)
+    in_parts = Whitening()
+    in_parts.fit_constants(torch.from_numpy(small.train.images.copy()))
+    assert parts == [300] * 6 + [200]
+    torch.testing.assert_close(in_parts.weight, layer.weight)
+    torch.testing.assert_close(in_parts.bias, layer.bias)
 
 
 @pytest.mark.parametrize("sides", [(28, 28), (9, 17), (1, 1)])

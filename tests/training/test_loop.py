@@ -335,6 +335,20 @@ def test_bfloat16_trains_near_float32_and_leaves_float32(images: Data, validatio
     assert losses[0] == pytest.approx(losses[1], rel=0.05)
 
 
+@pytest.mark.parametrize(("side", "at_once"), [(4, 500), (64, 500), (224, 41), (2000, 1)])
+def test_fewer_large_images_are_predicted_at_once(side: int, at_once: int) -> None:
+    class Counting(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            seen.append(len(x))
+            return x.new_zeros(len(x), 2)
+
+    seen: list[int] = []
+    n = at_once + 2
+    assert predict(Counting(), torch.zeros(1, side, side).expand(n, side, side)).shape == (n, 2)
+    assert seen[0] == at_once
+    assert sum(seen) == n
+
+
 def test_predictions_are_float32_whatever_the_batch(images: Data) -> None:
     net = CNN(features=(8, "pool"), hidden=(16,)).train()
     X = images[0].repeat(2, 1, 1)[:701]

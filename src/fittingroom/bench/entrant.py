@@ -48,12 +48,19 @@ class Entrant:
         except Exception:  # it can't be fitted either, and its row will say why
             return False
 
-    @property
-    def seconds(self) -> float | None:
-        """Expected seconds of one fit on the catalogue's reference machine, None if unknown."""
-        if self.own is not None or self.overrides:
+    def seconds(self, dataset: Dataset) -> float | None:
+        """Expected seconds of one fit on the catalogue's reference machine, None if unknown.
+
+        Of what overrides change, it knows a network's epochs alone.
+        """
+        if self.own is not None:
             return None
-        return row_of(self.name).expected_seconds()
+        row, epochs = row_of(self.name), self.overrides.get("epochs")
+        if not self.overrides:
+            return row.expected_seconds(dataset)
+        if row.family != "network" or len(self.overrides) > 1 or type(epochs) is not int:
+            return None
+        return row.expected_seconds(dataset, epochs=epochs)
 
     def classifier(self, dataset: Dataset, seed: int) -> BaseEstimator:
         if self.own is None:

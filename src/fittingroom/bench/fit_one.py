@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from fittingroom.bench.entrant import Entrant
 from fittingroom.bench.executor import Job, Limits
 from fittingroom.bench.place import HERE
 from fittingroom.bench.placement import placed
@@ -68,13 +69,14 @@ def fit_one(
         asked = replace(asked, folds=folds)
     store = open_store(runs, loaded)
     name = label(model, overrides)
+    expected = Entrant(name=model, overrides=overrides).seconds(loaded)
     started = Progress(
         kind="started",
         model=name,
         seed=asked.seed,
         done=0,
         total=1,
-        expected=None if overrides else (folds or 1) * row_of(model).expected_seconds(),
+        expected=None if expected is None else (folds or 1) * expected,
     )
     if _several_processes():
         if row_of(model).family != "network" or folds:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from fittingroom.bench.cells import duration
 from fittingroom.bench.comparison import Comparison, Entry
 from fittingroom.bench.entrant import Entrant
 from fittingroom.bench.executor import Job, Limits, Outcome
@@ -92,12 +93,13 @@ class Plan:
         """The missing runs of the catalogue, each model's together."""
         for standing in self._standings.values():
             entrant, entry = standing.entrant, standing.entry
+            expected = entrant.seconds(self._dataset) or 0
             while standing.to_come:
                 seed = standing.to_come.pop(0)
                 if self._store.get(entry.model, entry.key, seed) is not None:
                     self._ended(standing, seed, Outcome(status="ok"))
-                elif limit is not None and (entrant.seconds or 0) > limit:
-                    reason = _too_long(entrant.seconds or 0, limit)
+                elif limit is not None and expected > limit:
+                    reason = _too_long(expected, limit)
                     self._ended(standing, seed, Outcome(status="timeout", reason=reason))
                 elif entrant.own is not None:
                     self._tell("started", entrant, seed)
@@ -140,7 +142,7 @@ class Plan:
                 done=total - left,
                 total=total,
                 at_once=self._at_once,
-                expected=entrant.seconds,
+                expected=entrant.seconds(self._dataset),
                 detail=detail,
             )
         )
@@ -221,6 +223,6 @@ class _Standing:
 
 def _too_long(expected: float, limit: float) -> str:
     return (
-        f"left out: expected to take about {expected / 60:.0f} minutes here, "
-        f"more than the limit of {limit / 60:g}"
+        f"left out: expected to take about {duration(expected)} here, more than the limit of "
+        f"{duration(limit)}"
     )

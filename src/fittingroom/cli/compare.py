@@ -168,7 +168,7 @@ def _compare(
     from fittingroom.cli.progress import ProgressDisplay
     from fittingroom.cli.show import show_plan
 
-    plan = {e.label: (1 if e.deterministic else seeds, e.seconds) for e in entrants}
+    plan = {e.label: (1 if e.deterministic else seeds, e.seconds(dataset)) for e in entrants}
     show_plan(dataset, plan, options["time_limit"])
     with ProgressDisplay(plan) as progress:
         return compare(

@@ -98,7 +98,8 @@ def command(
     from fittingroom.cli.progress import ProgressDisplay
     from fittingroom.data.sources import load_dataset
 
-    with ProgressDisplay({name: (trials, row_of(name).expected_seconds())}) as progress:
+    loaded = load_dataset(dataset)
+    with ProgressDisplay({name: (trials, row_of(name).expected_seconds(loaded))}) as progress:
         tuning = tune(
             dataset,
             name,
@@ -117,7 +118,7 @@ def command(
             on_progress=progress,
         )
     typed = typed_command(secret=storage, shown=tuning.storage)
-    _show(tuning, load_dataset(dataset), runs, as_json, typed)
+    _show(tuning, loaded, runs, as_json, typed)
     if tuning.interrupted:
         raise typer.Exit(130)
     if tuning.best is None or tuning.untested is not None:

@@ -19,6 +19,8 @@ from fittingroom.models.engine import Engine, fit_with
 from fittingroom.models.pixel_classifier import PixelClassifier
 
 _CHUNK = 1000  # images whose kernel rows are held at once: 140 MB for 17,000 support vectors
+#: Bytes of weights above which libsvm's own scores are taken: it has no weights of 0.
+MOST_WEIGHTS = 2**29
 _COLDEST, _HOTTEST = 1e-2, 1e2
 
 
@@ -106,20 +108,26 @@ def one_vs_one_scores(svc: SVC, X: NDArray[Any]) -> NDArray[np.float64]:
     -------
     (n, classes); for two classes (n,), positive for the second
     """
+    n_classes = len(svc.classes_)
+    n_pairs = n_classes * (n_classes - 1) // 2
+    chunks = [X[start : start + _CHUNK] for start in range(0, len(X), _CHUNK)]
+    if 8 * n_pairs * (len(svc.support_vectors_) + n_classes) > MOST_WEIGHTS:
+        return np.concatenate([svc.decision_function(chunk) for chunk in chunks])
     weights, pairs = pair_weights(svc)
-    margins = np.concatenate(
-        [
-            rbf_kernel(X[start : start + _CHUNK], svc.support_vectors_, gamma=svc._gamma) @ weights
-            for start in range(0, len(X), _CHUNK)
-        ]
-    )  # (n, pairs), positive for the first class of the pair
-    margins += svc.intercept_
-    if len(svc.classes_) == 2:
-        return margins[:, 0]  # scikit-learn turns the sign of the only pair round
-    decided, losses = pair_decisions(pairs, len(svc.classes_))
-    votes = (margins >= 0) @ decided + losses
-    confidence = margins @ decided
-    return votes + confidence / (3 * (np.abs(confidence) + 1))  # type: ignore[no-any-return]
+    decided, losses = pair_decisions(pairs, n_classes)
+
+    def scores(chunk: NDArray[Any]) -> NDArray[np.float64]:
+        # (n, pairs), positive for the first class of the pair
+        kernel = rbf_kernel(chunk, svc.support_vectors_, gamma=svc._gamma)
+        margins: NDArray[np.float64] = kernel @ weights + svc.intercept_
+        if n_classes == 2:
+            return margins[:, 0]  # scikit-learn turns the sign of the only pair round
+        votes: NDArray[np.float64] = (margins >= 0) @ decided + losses
+        confidence: NDArray[np.float64] = margins @ decided
+        confidence /= 3 * (np.abs(confidence) + 1)
+        return votes + confidence
+
+    return np.concatenate([scores(chunk) for chunk in chunks])
 
 
 def pair_weights(svc: SVC) -> tuple[NDArray[np.float64], list[tuple[int, int]]]:

@@ -21,6 +21,12 @@ if TYPE_CHECKING:
     from fittingroom.data.dataset import Dataset
 
 
+#: Pixels of all training images of Fashion-MNIST, which the rows' times are for.
+_REFERENCE_PIXELS = 60_000 * 28 * 28
+#: No run is expected to take less, however few its images are: its process has to start.
+_LEAST_SECONDS = 3.0
+
+
 @dataclass(frozen=True, kw_only=True)
 class ModelRow:
     """One classifier of the catalogue.
@@ -60,11 +66,26 @@ class ModelRow:
         )
         return build
 
-    def expected_seconds(self) -> float:
-        """Expected time of a run on this installation."""
-        if self.stock_seconds is None or find_spec("sklearnex") is not None:
-            return self.seconds
-        return self.stock_seconds
+    def expected_seconds(
+        self, dataset: Dataset | None = None, *, epochs: int | None = None
+    ) -> float:
+        """Expected time of a run on this installation, at least what its process takes to start.
+
+        Parameters
+        ----------
+        dataset : what it is fitted on; None is Fashion-MNIST. Time is taken to grow with the pixels
+            of all training images together, also where it grows faster with the images (SVMs) or
+            with the classes.
+        epochs : of a network, in place of its recipe's
+        """
+        seconds = self.seconds
+        if self.stock_seconds is not None and find_spec("sklearnex") is None:
+            seconds = self.stock_seconds
+        if dataset is not None:
+            seconds *= dataset.train.images.size / _REFERENCE_PIXELS
+        if epochs is not None:
+            seconds *= epochs / self.build().recipe.epochs
+        return max(_LEAST_SECONDS, seconds)
 
 
 def row_of(name: str) -> ModelRow:

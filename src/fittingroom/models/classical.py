@@ -16,6 +16,8 @@ from fittingroom.models.engine import Engine
 from fittingroom.models.hog import HogFeatures
 from fittingroom.models.pixel_classifier import PixelClassifier
 
+_LARGE = 64 * 64  # pixels of an image above which `hog_svm` takes larger cells
+
 
 def logistic(
     *,
@@ -111,7 +113,7 @@ def hog_svm(
     C: float = 10.0,
     gamma: float | str = 1.2,
     orientations: int = 9,
-    cell: int = 4,
+    cell: int | None = None,
     block: int = 8,
     square_root: bool = True,
     second_grid: bool = True,
@@ -121,8 +123,13 @@ def hog_svm(
     """Histograms of oriented gradients, then an SVM with a Gaussian kernel.
 
     One block that is the whole image (8×8 cells) beats the usual overlapping small ones here, and
-    a second grid of cells between the first's is worth one point of accuracy.
+    a second grid of cells between the first's is worth one point of accuracy. Unless it is said, a
+    cell is 4 pixels wide, and on images of more than 64×64 pixels a seventh of the shorter side:
+    cells of 4 would give millions of numbers an image.
     """
+    height, width = image_shape or (28, 28)
+    if cell is None:
+        cell = 4 if height * width <= _LARGE else max(4, min(height, width) // 7)
     features = HogFeatures(
         orientations=orientations,
         cell=cell,

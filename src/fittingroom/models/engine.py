@@ -1,7 +1,8 @@
 """Who fits a classical model: kernels of our own, scikit-learn-intelex, or scikit-learn.
 
 Ours take whole pixels, and what the catalogue asks for; scikit-learn-intelex, where it is
-installed, takes any numbers; scikit-learn takes everything.
+installed, takes any numbers; scikit-learn takes everything. Each is asked before it allocates
+anything whether numbers of images, pixels and classes suit it, and the next one is taken if not.
 
 Only the fit is handed over. What comes back is always a plain scikit-learn estimator, so that a
 model predicts the same numbers whether it was just fitted or comes out of a file; k-nearest
@@ -27,7 +28,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.svm import SVC
 
-from fittingroom.errors import UsageError
+from fittingroom.errors import InputError, UsageError
 from fittingroom.models.pixels import whole_pixels
 
 Engine = Literal["auto", "scikit-learn"]
@@ -35,6 +36,10 @@ Engine = Literal["auto", "scikit-learn"]
 #: Estimators that have kernels of our own.
 _OURS = (KNeighborsClassifier, LogisticRegression, RandomForestClassifier)
 _STOCK = (KNeighborsClassifier, LogisticRegression, RandomForestClassifier, SVC)
+#: Bytes of float32 images that a twin's SVM may copy: 1.6 GiB are 60,000 of 28 × 28, ten classes.
+MOST_COPIED = 3 * 2**30
+#: Classes up to which twins are as fast as scikit-learn.
+MOST_CLASSES = 100
 
 
 @dataclass(frozen=True)
@@ -79,7 +84,8 @@ def fit_on_pixels(
     from fittingroom.models.nearest import NearestImages, can_search
     from fittingroom.models.softmax_regression import can_solve, fit_softmax_regression
 
-    n_classes = int(y.max()) + 1
+    estimator._validate_params()  # scikit-learn names the one that makes no sense
+    size = (*X.shape, int(y.max()) + 1)
     plain = scale == 1 and not centre
     name = f"fittingroom {version('fittingroom')}"
     pixels = whole_pixels(X)
@@ -87,9 +93,9 @@ def fit_on_pixels(
         return None
     if isinstance(estimator, KNeighborsClassifier) and plain and can_search(estimator, *X.shape):
         return Fitted(NearestImages(estimator, pixels, y), None, name)
-    if isinstance(estimator, RandomForestClassifier) and plain and can_grow(estimator, n_classes):
+    if isinstance(estimator, RandomForestClassifier) and plain and can_grow(estimator, *size):
         return Fitted(fit_forest(estimator, pixels, y), None, name)
-    if isinstance(estimator, LogisticRegression) and centre and can_solve(estimator, n_classes):
+    if isinstance(estimator, LogisticRegression) and centre and can_solve(estimator, *size):
         mean = (pixels.mean(axis=0) / scale).astype(np.float32)
         fitted = fit_softmax_regression(estimator, pixels, y, scale=scale, mean=mean)
         return Fitted(fitted, mean, name)
@@ -101,7 +107,8 @@ def fit_with(engine: Engine, estimator: BaseEstimator, X: Any, y: Any) -> tuple[
 
     Parameters
     ----------
-    engine : "auto" takes the twin where there is one, "scikit-learn" never
+    engine : "auto" takes the twin where there is one that suits (see `suits_intel`),
+        "scikit-learn" never
     estimator : an unfitted scikit-learn estimator
     X : array (n, features)
     y : integers (n,), every class of 0..classes-1 present
@@ -113,16 +120,45 @@ def fit_with(engine: Engine, estimator: BaseEstimator, X: Any, y: Any) -> tuple[
     Raises
     ------
     UsageError : another engine
+    InputError : there are fewer images than neighbours to look for
     """
     if engine not in ("auto", "scikit-learn"):
         raise UsageError(f"engine {engine!r} is unknown; take 'auto' or 'scikit-learn'.")
+    _refuse_too_many_neighbours(estimator, len(X))
     fast = intel_twins().get(type(estimator)) if engine == "auto" else None
-    if fast is None:
+    if fast is None or not suits_intel(estimator, len(X), X.shape[1], int(y.max()) + 1):
         return estimator.fit(X, y), f"scikit-learn {version('scikit-learn')}"
     fitted = fast(**estimator.get_params(deep=False)).fit(X, y)
     if not isinstance(estimator, KNeighborsClassifier):
         fitted = to_stock(fitted)
     return fitted, f"scikit-learn-intelex {version('scikit-learn-intelex')}"
+
+
+def _refuse_too_many_neighbours(estimator: BaseEstimator, n_images: int) -> None:
+    """The twin would predict nonsense, and scikit-learn refuse only when it predicts."""
+    k = estimator.n_neighbors if isinstance(estimator, KNeighborsClassifier) else 1
+    if isinstance(k, int | np.integer) and k > n_images:
+        raise InputError(
+            f"n_neighbors is {k}, but there are only {n_images} training images; take at most "
+            f"{n_images}."
+        )
+
+
+def suits_intel(estimator: BaseEstimator, n_images: int, n_features: int, n_classes: int) -> bool:
+    """Whether the twin of `estimator` takes no more than scikit-learn, or little, on such images.
+
+    A search for nearly all images as neighbours loses some of them, or crashes. All others slow
+    down with every class: at 200 a forest takes fifteen times as long. An SVM copies the support
+    vectors of each pair of classes, at most ``classes - 1`` times all images. Forests and logistic
+    regression are slow where images are fewer than features.
+    """
+    if isinstance(estimator, KNeighborsClassifier):
+        return bool(2 * estimator.n_neighbors <= n_images)
+    if isinstance(estimator, SVC):
+        fits = 4 * (n_classes - 1) * n_images * n_features <= MOST_COPIED
+    else:
+        fits = n_features <= n_images
+    return n_classes <= MOST_CLASSES and fits
 
 
 def intel_twins() -> dict[type, type]:

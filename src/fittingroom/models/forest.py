@@ -27,6 +27,8 @@ _MOST_WEIGHT = 2 ** (_VALUE_SHIFT - _CLASS_BITS) - 1
 _LARGE = 1000  # images of a node above which they are counted in place
 _SMALL = 100  # images of a node up to which sorting is faster than counting
 _TINY = 24  # images of a node up to which insertion sorts faster than counting
+#: Bytes of images that the threads may copy together, each those of the subtree it is at.
+MOST_MEMORY = 2**30
 _EPSILON = np.finfo(np.float64).eps
 _LEAF, _UNDEFINED = -1, -2  # as scikit-learn marks them
 
@@ -34,12 +36,15 @@ _LEAF, _UNDEFINED = -1, -2  # as scikit-learn marks them
 _exactly = njit(cache=True, nogil=True, error_model="numpy")
 
 
-def can_grow(estimator: RandomForestClassifier, n_classes: int) -> bool:
-    """Whether :func:`fit_forest` does what `estimator` asks for."""
+def can_grow(
+    estimator: RandomForestClassifier, n_images: int, n_pixels: int, n_classes: int
+) -> bool:
+    """Whether :func:`fit_forest` does what `estimator` asks for, within `MOST_MEMORY`."""
     free = {"n_estimators", "max_depth", "random_state", "n_jobs", "verbose"}
     asked, defaults = estimator.get_params(), RandomForestClassifier().get_params()
     same = all(asked[name] == defaults[name] for name in asked if name not in free)
-    return same and n_classes <= MOST_CLASSES
+    copies = torch.get_num_threads() * min(n_images, _LARGE) * n_pixels
+    return same and n_classes <= MOST_CLASSES and copies <= MOST_MEMORY
 
 
 def fit_forest(
@@ -143,7 +148,7 @@ def _grow(
     features = np.arange(n_pixels).astype(np.int32)
     constants = np.empty(n_pixels, np.int32)
     spare = np.empty((2, n), np.uint32)
-    near = np.empty((_LARGE, n_pixels), np.uint8)  # the images of a small subtree
+    near = np.empty((min(n, _LARGE), n_pixels), np.uint8)  # the images of a small subtree
     ordered, unordered = np.empty(_SMALL, np.int32), np.empty(_SMALL, np.int32)
     counts = np.zeros(256, np.int32)
     table = np.zeros(n_classes * 256, np.int32)

@@ -10,8 +10,11 @@ from numpy.typing import NDArray
 from skimage.feature import hog
 from sklearn.base import BaseEstimator, TransformerMixin
 
-from fittingroom.errors import InputError
+from fittingroom.errors import InputError, UsageError
 from fittingroom.models.pixels import SMALLEST_IMAGE
+
+#: Bytes of the training images' descriptors above which a fit is refused.
+MOST_MEMORY = 2**31
 
 
 class HogFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -25,9 +28,8 @@ class HogFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         image allows, so a large number means one block, the whole image
     square_root : take the pixels' square roots first, which evens out light and dark
     second_grid : describe the image on a second grid too, half a cell up and left of the first
-    image_shape : (height, width); without it images are square
-
-    Rows of fewer than 49 numbers are no images and stay as they are.
+    image_shape : (height, width); without it images are square, and rows of fewer than 49 numbers
+        are no images and stay as they are
     """
 
     def __init__(
@@ -48,9 +50,21 @@ class HogFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.image_shape = image_shape
 
     def fit(self, X: NDArray[Any], y: Any = None) -> HogFeatures:
-        """Find the images' shape; nothing is learned from their content."""
+        """Find the images' shape; nothing is learned from their content.
+
+        Raises
+        ------
+        UsageError : a setting that is no whole number of at least 1
+        InputError : images that are smaller than a cell, or whose descriptors would be too large
+        """
+        for name in ("orientations", "cell", "block"):
+            value = getattr(self, name)
+            if not isinstance(value, int | np.integer) or value < 1:
+                raise UsageError(f"{name} must be a whole number of at least 1, not {value!r}.")
         self.n_features_in_ = X.shape[1]
         self.shape_ = self._shape(X.shape[1])
+        if self.shape_ is not None:
+            self._refuse_large(self.shape_, len(X))
         return self
 
     def transform(self, X: NDArray[Any]) -> NDArray[np.float32]:
@@ -63,23 +77,44 @@ class HogFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
                 "0..255 as they are."
             )
         images = X.reshape(-1, *self.shape_)
-        margins = (0, self.cell // 2) if self.second_grid else (0,)
-        return np.hstack([self._describe(images, margin) for margin in margins])
+        return np.hstack([self._describe(images, margin) for margin in self._margins])
+
+    @property
+    def _margins(self) -> tuple[int, ...]:
+        return (0, self.cell // 2) if self.second_grid else (0,)
+
+    def _block(self, side: int, margin: int) -> tuple[int, int]:
+        """Along a side of so many pixels with its margins: cells of a block, and blocks."""
+        cells = (side + 2 * margin) // self.cell
+        block = min(self.block, cells)
+        return block, cells - block + 1
+
+    def _refuse_large(self, shape: tuple[int, int], n_images: int) -> None:
+        numbers = self.orientations * sum(
+            math.prod(number for side in shape for number in self._block(side, margin))
+            for margin in self._margins
+        )
+        size = 4 * n_images * numbers
+        if size > MOST_MEMORY:
+            raise InputError(
+                f"with cell={self.cell} and block={self.block}, descriptors of {n_images:,} images "
+                f"of {shape[0]}×{shape[1]} pixels would take {size / 2**30:.1f} GiB; take larger "
+                f"cells, such as cell={max(self.cell + 1, min(shape) // 7)}."
+            )
 
     def _describe(self, images: NDArray[Any], margin: int) -> NDArray[np.float32]:
         """Descriptors (n, features) of images (n, height, width) with a black margin around."""
-        height, width = ((side + 2 * margin) // self.cell for side in images.shape[1:])  # in cells
         options = {
             "orientations": self.orientations,
             "pixels_per_cell": (self.cell, self.cell),
-            "cells_per_block": (min(self.block, height), min(self.block, width)),
+            "cells_per_block": tuple(self._block(side, margin)[0] for side in images.shape[1:]),
             "transform_sqrt": self.square_root,
         }
         padded = np.pad(images, ((0, 0), (margin, margin), (margin, margin)))
         return np.stack([hog(image, **options).astype(np.float32) for image in padded])
 
     def _shape(self, pixels: int) -> tuple[int, int] | None:
-        if pixels < SMALLEST_IMAGE:
+        if pixels < SMALLEST_IMAGE and self.image_shape is None:
             return None
         side = math.isqrt(pixels)
         shape = self.image_shape or (side, side)

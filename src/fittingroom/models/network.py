@@ -17,7 +17,7 @@ from torch.nn.parameter import is_lazy
 
 from fittingroom.data.mapped import MappedRows, memory_map
 from fittingroom.data.splits import validation_split
-from fittingroom.errors import InputError, UnknownNameError, UsageError
+from fittingroom.errors import FittingroomError, InputError, UnknownNameError, UsageError
 from fittingroom.models.pixels import (
     check_mapped,
     check_mapped_and_labels,
@@ -25,6 +25,7 @@ from fittingroom.models.pixels import (
     check_pixels_and_labels,
     image_shape,
 )
+from fittingroom.models.settings import settings_in_words
 from fittingroom.nets.cnn import CNN, NormalizedCNN
 from fittingroom.nets.mlp import MLP
 from fittingroom.nets.swift import Swift
@@ -276,11 +277,18 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             return net
         if self.net not in NETS:
             raise UnknownNameError("network", str(self.net), NETS)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            return NETS[self.net](
-                self.image_shape_, len(self.classes_), **dict(self.net_options or {})
-            )
+        options = dict(self.net_options or {})
+        _refuse_empty_layers(options)
+        try:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(seed)
+                return NETS[self.net](self.image_shape_, len(self.classes_), **options)
+        except FittingroomError:
+            raise
+        except (TypeError, ValueError, IndexError, RuntimeError) as error:
+            raise UsageError(
+                f"a {self.net} can't be made with {settings_in_words(options)}: {error}."
+            ) from error
 
     def _try(self, net: nn.Module, seed: int) -> None:
         """Refuse a module that can't take these images or has another number of classes.
@@ -306,6 +314,14 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 f"the network gives {outputs} outputs an image, but there are "
                 f"{len(self.classes_)} classes; its last layer must have one output for each."
             )
+
+
+def _refuse_empty_layers(options: Mapping[str, Any]) -> None:
+    """Layers of no outputs make a network that learns nothing, or that torch can't make."""
+    for name, value in options.items():
+        for number in value if isinstance(value, list | tuple) else [value]:
+            if type(number) is int and number < 1 and name != "dropout":
+                raise UsageError(f"{name} must have whole numbers of at least 1, not {value!r}.")
 
 
 def _some(images: Images, index: np.ndarray) -> Images:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
-from fittingroom.errors import InputError
+from fittingroom.errors import InputError, UsageError
 from fittingroom.models.engine import Engine, Fitted, fit_on_pixels, fit_with
 from fittingroom.models.pixels import check_pixels, check_pixels_and_labels
 
@@ -54,9 +54,13 @@ class PixelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
         Raises
         ------
-        InputError : images on another scale than 0..255, fewer than two classes, no labels
+        InputError : images on another scale than 0..255, fewer than two classes, no labels, a
+            setting that asks for more than these images are
+        UsageError : a setting that makes no sense
         ValueError : NaN, infinity, lengths that differ, no numeric array
         """
+        if not self.scale > 0:
+            raise UsageError(f"scale must be above 0, not {self.scale!r}, since it divides pixels.")
         X, y = check_pixels_and_labels(self, X, y, any_scale=self.scale == 1)
         self.classes_, codes = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:

@@ -32,12 +32,17 @@ _LANES = 64  # images whose softmax is computed together
 _DIGITS = 3
 _LARGEST = 127 * 2**16  # what three digits of -128..127 can write, rounding included
 _SHARE = 0.1  # the p (1 - p) that stands for all classes and images
+#: Bytes that the preconditioner may take: up to 68 × 68 pixels.
+MOST_MEMORY = 2**30
+_MATRICES = 6  # float64 (pixels, pixels), at once, while the preconditioner is made
 
 
-def can_solve(estimator: LogisticRegression, n_classes: int) -> bool:
+def can_solve(estimator: LogisticRegression, n_images: int, n_pixels: int, n_classes: int) -> bool:
     """Whether :func:`fit_softmax_regression` does what `estimator` asks for, and fast.
 
-    Two classes are left to scikit-learn, which gives them one row of weights.
+    Two classes are left to scikit-learn, which gives them one row of weights. So are images of more
+    pixels than twice the number of images, or than `MOST_MEMORY` allows: the preconditioner's
+    memory grows with the square of the pixels, and its time with their cube.
     """
     free = {"C", "tol", "max_iter", "n_jobs", "random_state"}
     asked, defaults = estimator.get_params(), LogisticRegression().get_params()
@@ -45,6 +50,8 @@ def can_solve(estimator: LogisticRegression, n_classes: int) -> bool:
         all(asked[name] == defaults[name] for name in asked if name not in free)
         and math.isfinite(estimator.C)
         and n_classes > 2
+        and n_pixels <= 2 * n_images
+        and _MATRICES * 8 * n_pixels**2 <= MOST_MEMORY
         and torch.cpu._is_vnni_supported()
     )
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fittingroom.errors import InputError
+from fittingroom.errors import InputError, UsageError
 from fittingroom.nets import keras
 from fittingroom.nets.dropout import Dropout
 from fittingroom.nets.pooling import MaxPool
@@ -36,6 +36,7 @@ class CNN(nn.Module):
     Raises
     ------
     InputError : the images are too small for the layers
+    UsageError : features that are no convolutions, each pooled once or not
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class CNN(nn.Module):
         resize: int | None = None,
     ) -> None:
         super().__init__()
+        _refuse_strange(features)
         self.resize = None if resize is None else Resize(image_shape, resize)
         height, width = image_shape if resize is None else (resize, resize)
         layers: list[nn.Module] = []
@@ -69,7 +71,7 @@ class CNN(nn.Module):
                 conv = keras.conv(channels, feature, stride=step, padding=padding)
                 layers += [conv, MaxPool(relu=True) if pooled else nn.ReLU()]
             channels = feature
-        _refuse_vanished(image_shape, height, width)
+        _refuse_vanished((resize, resize) if resize else image_shape, height, width)
         self.features = nn.Sequential(*layers)
 
         dense: list[nn.Module] = []
@@ -169,6 +171,17 @@ class NormalizedCNN(nn.Module):
         maps = self.features(x)  # (batch, channels, h, w)
         logits: Tensor = self.classifier(maps.permute(0, 2, 3, 1).flatten(1))
         return logits
+
+
+def _refuse_strange(features: Sequence[Feature]) -> None:
+    previous: Feature = "pool"
+    for feature in features:
+        if not isinstance(feature, int) and (feature != "pool" or previous == "pool"):
+            raise UsageError(
+                f"features must be channels of convolutions, with 'pool' once after those that are "
+                f"pooled, not {tuple(features)!r}."
+            )
+        previous = feature
 
 
 def _refuse_vanished(image_shape: tuple[int, int], height: int, width: int) -> None:

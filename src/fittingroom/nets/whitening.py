@@ -17,6 +17,8 @@ PATCH = 3
 AXES = 8
 #: Training images whose patches give the constants.
 IMAGES = 5000
+#: Pixels whose patches are held at once: those of as many images of 28 × 28, in 141 MB.
+PIXELS = IMAGES * 28 * 28
 #: Added to each axis's variance, so that axes of mere noise aren't blown up.
 FLOOR = 0.02
 
@@ -35,13 +37,11 @@ class Whitening(nn.Conv2d):
 
     def fit_constants(self, images: Tensor) -> None:
         """Set the kernels from training images (n, height, width) in 0..255."""
-        x = images[:IMAGES].float() / 255
-        patches = F.pad(x, (1, 1, 1, 1)).unfold(1, PATCH, 1).unfold(2, PATCH, 1)
-        patches = patches.reshape(len(x), -1, PATCH**2)  # (images, patches, 9)
-        # Summed image by image and then in double: some processors' libraries lose a hundredth
-        # in sums of millions.
-        mean = patches.mean(dim=1).double().mean(dim=0)
-        moments = (patches.mT @ patches).double().mean(dim=0) / patches.shape[1]
+        images = images[:IMAGES]
+        at_once = max(1, PIXELS // images[0].numel())
+        starts = range(0, len(images), at_once)
+        parts = [_patch_moments(images[start : start + at_once]) for start in starts]
+        mean, moments = (torch.cat(part).mean(dim=0) for part in zip(*parts, strict=True))
         variances, axes = torch.linalg.eigh(moments - torch.outer(mean, mean))
         kernels = axes.T / (variances[:, None] + FLOOR).sqrt()  # (9, 9)
         kernels = kernels[-AXES:]  # eigh puts the strongest last
@@ -63,6 +63,19 @@ class Whitening(nn.Conv2d):
         kernel = self.weight[:, 0].permute(1, 2, 0).contiguous().numpy()  # (3, 3, 16)
         in_parts(_convolve, len(x), y.numel(), x[:, 0].numpy(), kernel, view(self.bias), view(y))
         return y
+
+
+def _patch_moments(images: Tensor) -> tuple[Tensor, Tensor]:
+    """Of the patches of each image (n, height, width) the mean (n, 9) and the moments (n, 9, 9).
+
+    Summed image by image and then in double: some processors' libraries lose a hundredth in sums
+    of millions.
+    """
+    x = images.float() / 255
+    patches = F.pad(x, (1, 1, 1, 1)).unfold(1, PATCH, 1).unfold(2, PATCH, 1)
+    patches = patches.reshape(len(x), -1, PATCH**2)  # (images, patches, 9)
+    moments = (patches.mT @ patches).double() / patches.shape[1]
+    return patches.mean(dim=1).double(), moments
 
 
 def _any_requires_gradient(tensors: tuple[Tensor | None, ...]) -> bool:

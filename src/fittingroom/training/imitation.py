@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fittingroom.errors import InputError
 from fittingroom.nets.compiled import compiled, in_parts
 
 Image = NDArray[np.float32]
@@ -36,6 +37,10 @@ SPOTS, GRAIN, MOST_FOLDS = 0.1, 0.02, 5
 DARKEST = 0.02
 
 
+#: Pixels a side of which photos can be imitated.
+SMALLEST = 8
+
+
 def imitated(images: Tensor, *, mirror: bool, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Images as photos of the same things, and which of them are spoilt.
 
@@ -48,7 +53,17 @@ def imitated(images: Tensor, *, mirror: bool, generator: torch.Generator) -> tup
     Returns
     -------
     images like those given, and bool (n,): True where nothing of their class can be told
+
+    Raises
+    ------
+    InputError : smaller images
     """
+    height, width = images.shape[2:]
+    if min(height, width) < SMALLEST:
+        raise InputError(
+            f"augmentation 'photo' needs images of at least {SMALLEST} pixels a side, not "
+            f"{height}×{width}; take another augmentation."
+        )
     given = np.ascontiguousarray(images[:, 0].cpu().numpy())
     seeds = torch.randint(2**31, (len(given),), generator=generator).numpy()
     photos, spoilt = np.empty_like(given), np.zeros(len(given), np.bool_)

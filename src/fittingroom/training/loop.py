@@ -32,6 +32,9 @@ from fittingroom.training.shuffle import BUFFER, Images, Stretch, shuffled
 
 #: Images predicted at once: more would no longer fit a processor's cache.
 PREDICTION_BATCH = 500
+#: Their pixels at most: of images larger than 64 × 64 fewer are taken, since a network's maps are
+#: many times as large as its images.
+PREDICTION_PIXELS = 2**21
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,6 +131,7 @@ def begin(
     group: Group = ALONE,
 ) -> Fit:
     """A training before its first step; the network and what it learns from are on the device."""
+    _refuse_single_images(net, len(images), recipe.batch_size)
     keep_freed_memory()
     if callable(fit_constants := getattr(net, "fit_constants", None)):
         fit_constants(_in_memory(images))
@@ -135,6 +139,15 @@ def begin(
     if isinstance(images, Tensor):
         images = images.to(device)
     return Fit(net, images, labels.to(device), recipe, device, seed, mirror_keeps_class, group)
+
+
+def _refuse_single_images(net: nn.Module, n: int, batch_size: int) -> None:
+    normalizes = any(isinstance(module, nn.BatchNorm1d) for module in net.modules())
+    if normalizes and min(n, batch_size) < 2:
+        raise UsageError(
+            f"batch norm needs at least 2 images a batch, but batch_size is {batch_size} and the "
+            f"number of training images {n}; give at least 2 of both."
+        )
 
 
 @contextmanager
@@ -266,9 +279,11 @@ def _channel_last(images: Tensor) -> Tensor:
 def _logits(net: nn.Module, images: Images, device: torch.device, number_format: str) -> Tensor:
     net.eval()
     logits: Tensor | None = None
+    _, height, width = images.shape
+    at_once = max(1, min(PREDICTION_BATCH, PREDICTION_PIXELS // (height * width)))
     with precision.autocast(number_format, device):
-        for start in range(0, len(images), PREDICTION_BATCH):
-            pixels = torch.as_tensor(images[start : start + PREDICTION_BATCH], device=device)
+        for start in range(0, len(images), at_once):
+            pixels = torch.as_tensor(images[start : start + at_once], device=device)
             logits = _with(logits, net(to_unit(pixels)).float(), start, len(images))
     assert logits is not None, "there are images"
     return logits
