@@ -38,6 +38,22 @@ def small() -> Dataset:
 
 
 @pytest.fixture(scope="session")
+def some_of(small: Dataset) -> Callable[..., Dataset]:
+    """`some_of({0: 40, 1: 40}, {0: 1})`: so many training and test images of the classes."""
+
+    def made(train: dict[int, int], test: dict[int, int], **fields: object) -> Dataset:
+        parts = []
+        for split, counts in ((small.train, train), (small.test, test)):
+            positions = [np.flatnonzero(split.labels == c)[:n] for c, n in counts.items()]
+            index = np.random.default_rng(0).permutation(np.concatenate(positions))
+            parts += [split.images[index], split.labels[index]]
+        names = small.class_names[: 1 + max(*train, *test)]
+        return Dataset.from_arrays(*parts, **{"class_names": names, "name": "some", **fields})  # type: ignore[arg-type]
+
+    return made
+
+
+@pytest.fixture(scope="session")
 def compared_runs(small: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Saved runs of a real comparison: a forest, three networks, labels added from elsewhere.
 

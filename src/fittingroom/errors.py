@@ -54,5 +54,9 @@ class StoreError(FittingroomError):
     """A run folder can't be read or written."""
 
 
+class ReportError(FittingroomError):
+    """A page or another file can't be made of results that are whole."""
+
+
 class BundleError(FittingroomError):
     """A saved classifier can't be written, read or believed."""

@@ -10,6 +10,7 @@ from sklearn.neighbors import NearestNeighbors
 from fittingroom.bench import explore as module
 from fittingroom.bench.explore import NEAR, explore
 from fittingroom.data.dataset import Dataset
+from fittingroom.errors import DataError
 
 
 def changed(small: Dataset, train: np.ndarray, test: np.ndarray) -> Dataset:
@@ -96,3 +97,35 @@ def test_the_figures_are_json(small: Dataset) -> None:
     assert plain["searched"] == {"train": len(small.train), "test": len(small.test)}
     assert 0 < plain["nearest_neighbour"]["accuracy"] < 1
     assert plain["train"]["images"] == len(small.train)
+
+
+@pytest.mark.parametrize("tsne", [False, True])
+@pytest.mark.parametrize("train", [2, 3, 5])
+def test_a_handful_of_images(small: Dataset, train: int, tsne: bool) -> None:
+    labels = np.arange(train) % 2
+    data = Dataset.from_arrays(
+        *(small.train.images[:train], labels, small.test.images[:1], [0]),
+        class_names=["a", "b", "c"],
+    )
+    found = explore(data, tsne=tsne)
+    assert np.isfinite(found.image_map.points).all()
+    assert found.image_map.points.shape == (train, 2)
+    assert found.neighbours.counts.sum() == train
+    assert np.isnan(found.class_means[2]).all()  # of a class without images, without a warning
+    assert np.isfinite(found.class_means[:2]).all()
+
+
+@pytest.mark.parametrize("tsne", [False, True])
+def test_images_that_are_all_the_same_have_a_map(small: Dataset, tsne: bool) -> None:
+    same = np.repeat(small.train.images[:1], 6, axis=0)
+    data = Dataset.from_arrays(same, np.arange(6) % 2, same[:1], [0], class_names=["a", "b"])
+    found = explore(data, tsne=tsne)
+    assert not found.image_map.points.any()
+    assert found.copies == {"train": 5, "test": 0, "between": 1}
+
+
+def test_a_single_training_image_is_refused(small: Dataset) -> None:
+    one = small.train.images[:1]
+    data = Dataset.from_arrays(one, [0], one, [0], class_names=["a", "b"])
+    with pytest.raises(DataError, match="a single training image"):
+        explore(data)

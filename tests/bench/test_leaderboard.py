@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,9 @@ from fittingroom.data.dataset import Dataset
 from fittingroom.errors import StoreError
 from fittingroom.reporting.report import Report
 from fittingroom.runs.asked import Asked
+from fittingroom.runs.fit import fit_catalogue_model
 from fittingroom.runs.run import Part, RunRecord
-from fittingroom.runs.store import Store, open_store
+from fittingroom.runs.store import Store, find_store, open_store
 
 ROW_KEYS = {
     *("model", "rank", "indistinguishable_from", "seeds", "trained_on", "test", "validation"),
@@ -274,3 +276,60 @@ def test_a_damaged_comparison_is_refused(store: Store) -> None:
     (store.folder / "comparison.json").write_text("{")
     with pytest.raises(StoreError, match=r"comparison\.json can't be read"):
         leaderboard(store)
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_nobody_knows_how_what_was_added_varies(
+    store: Store, small: Dataset, recorded: bool
+) -> None:
+    """Whatever its record says: earlier versions called it deterministic."""
+    save(store, small, entry(store, "theirs", 1, fixed=recorded), 0.2, family="added")
+    save(store, small, entry(store, "knn", 1, fixed=True), 0.1)
+    board = leaderboard(store)
+    rows = {row.model: row for row in board.rows}
+    assert (rows["theirs"].deterministic, rows["knn"].deterministic) == (False, True)
+    assert board.notes == ("One seed tells nothing about a re-run: theirs.",)
+
+
+def test_what_was_added_has_no_seeds_in_the_title(store: Store, small: Dataset) -> None:
+    save(store, small, entry(store, "theirs", 1), 0.2, family="added", trained_on=None)
+    save(store, small, entry(store, "ours", 3), 0.1)
+    assert ": 1,000 test images, 3 seeds; " in leaderboard(store).title
+
+
+def test_copies_and_classes_without_images_are_said_without_the_data_too(
+    tmp_path: Path, some_of: Callable[..., Dataset], small: Dataset
+) -> None:
+    few = some_of({0: 20, 1: 20}, {0: 5, 1: 5, 2: 4})
+    test = few.test.images.copy()
+    test[:3] = few.train.images[7]  # to the pixel
+    data = Dataset.from_arrays(
+        *(few.train.images, few.train.labels, test, few.test.labels),
+        class_names=small.class_names[:4],
+        name="leaky",
+    )
+    store = open_store(tmp_path, data)
+    fit_catalogue_model(store, data, "knn", keep_model=False)
+    for found in (store, find_store(tmp_path)):
+        assert leaderboard(found).notes[:3] == (
+            "3 of 14 test images are exact copies of training images; that a model has them "
+            "right says nothing of new images.",
+            "Classes without training images, which no model learns: Pullover, Dress.",
+            "Classes without test images, of which nothing is said: Dress.",
+        )
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_one_or_two_test_images_make_a_table(
+    tmp_path: Path, some_of: Callable[..., Dataset], n: int
+) -> None:
+    data = some_of({0: 20, 1: 20}, {0: n})
+    store = open_store(tmp_path, data)
+    for seed in range(2):
+        fit_catalogue_model(store, data, "random-forest", seed=seed, keep_model=False)
+    fit_catalogue_model(store, data, "knn", keep_model=False)
+    board = leaderboard(store)
+    assert f": {n} test image{'s' * (n > 1)}, 2 seeds; " in board.title
+    (pair,) = board.pairs
+    assert pair.p == 1.0
+    json.loads(board.to_json())

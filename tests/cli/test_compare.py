@@ -163,3 +163,28 @@ def test_the_makers_benchmark_in_part(run_cli: Cli, tmp_path: Path) -> None:
     (file,) = tmp_path.glob("runs/*/zalando.json")
     assert found == json.loads(file.read_text())
     assert len(found["leaderboard"]["rows"]) == 1
+
+
+def test_the_table_of_few_images_is_there_though_the_page_is_not(
+    run_cli: Cli, tmp_path: Path, some_of: Callable[..., Dataset]
+) -> None:
+    data = some_of({0: 12, 1: 12}, {0: 3, 1: 2})
+    data.write_idx(tmp_path / "some")
+    folder = tmp_path / "runs" / f"some-{data.sha256[:8]}"
+    (folder / "report.html").mkdir(parents=True)
+    asked = ("compare", "-m", "knn", "--seeds", "1", "-d", "some", "--format", "html,md,csv,json")
+    result = run_cli(*asked)
+    assert result.returncode == 1
+    title, _, head, row = result.stdout.splitlines()[:4]
+    assert title.startswith("some: 5 test images; ")
+    assert head.split()[:2] == ["rank", "model"]
+    assert row.split()[:2] == ["1", "knn"]
+    assert "Traceback" not in result.stderr
+    assert "report.html can't be written" in result.stderr.splitlines()[-1]
+    assert json.loads((folder / "leaderboard.json").read_text())["rows"][0]["model"] == "knn"
+
+    (folder / "report.html").rmdir()
+    again = run_cli(*asked)
+    assert again.returncode == 0, again.stderr
+    assert again.stdout == result.stdout
+    assert "Test images with their probabilities" in (folder / "report.html").read_text()

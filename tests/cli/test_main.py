@@ -8,7 +8,16 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from fittingroom.cli.main import app
+from fittingroom.data.dataset import Dataset
+from fittingroom.runs.fit import fit_catalogue_model
+from fittingroom.runs.folds import fit_folds
+from fittingroom.runs.store import open_store
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 SMALL = Path(__file__).parents[1] / "data" / "fashion-mnist-small"
@@ -143,5 +152,60 @@ def test_a_closed_pipe_is_no_error() -> None:
     assert done.stdout.startswith("model")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+def test_a_table_that_can_not_be_written_is_one_sentence() -> None:
+    command = f"{sys.executable} -m fittingroom.cli.main models > /dev/full"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("fittingroom: standard output can't be written: no space left")
+    assert done.stderr.count("\n") == 1
+
+
 def test_version(run_cli: Cli) -> None:
     assert run_cli("--version").stdout.strip().count(".") == 2
+
+
+FEW = {
+    "one test image": ({0: 12, 1: 12}, {0: 1}),
+    "the least training images": ({0: 10, 1: 10, 2: 10}, {0: 8, 1: 8, 2: 1}),
+    "classes missing": ({0: 20, 1: 20}, {0: 9, 2: 9, 3: 1}),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", FEW)
+def test_every_command_takes_few_images(
+    kind: str,
+    some_of: Callable[..., Dataset],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """Without a warning, which would be an error here, and without a word of another library."""
+    pytest.importorskip("onnxruntime")
+    monkeypatch.chdir(tmp_path)
+    train, test = FEW[kind]
+    data = some_of(train, test)
+    data.write_idx(Path("some"))
+    store = open_store("runs", data)
+    kept = fit_catalogue_model(store, data, "knn").folder
+    fit_catalogue_model(store, data, "random-forest", keep_model=False)
+    fit_folds(store, data, "logistic", 3)
+    np.savez("theirs.npz", labels=np.ones(len(data.test), int))
+    Image.fromarray(data.test.images[0]).save("picture.png")
+
+    def run(*arguments: str) -> str:
+        result = CliRunner().invoke(app, arguments, catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+        return result.stdout
+
+    json.loads(run("data", "some", "--json", "--report", "data.html"))
+    run("data", "some", "--tsne", "--report", "data.html")
+    json.loads(run("add", "theirs", "theirs.npz", "-d", "some", "--json"))
+    table = run("report", "--format", "html,md,csv,json")
+    assert [line.split()[1] for line in table.splitlines()[3:6]].count("theirs") == 1
+    compared = ("compare", "-m", "knn,random-forest", "--seeds", "1", "-d", "some")
+    assert len(json.loads(run(*compared, "--format", "html,md,csv,json", "--json"))["rows"]) == 3
+    json.loads(run("predict", str(kept), "picture.png", "--json", "--show", "sheet.png"))
+    assert "labels equal" in run("export", str(kept), "--out", "knn.onnx")
+    assert capfd.readouterr().err == ""

@@ -11,8 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from fittingroom.bench.claim_file import claim_names
-from fittingroom.runs.store import find_store
+from fittingroom.bench.claim_file import claim_names, load_claims
+from fittingroom.bench.verdict import Finding
+from fittingroom.bench.verification import Checked, Verification
+from fittingroom.cli.verify import _show
+from fittingroom.data.dataset import Dataset
+from fittingroom.errors import StoreError
+from fittingroom.runs.store import find_store, open_store
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 SMALL = Path(__file__).parents[1] / "data" / "fashion-mnist-small"
@@ -126,3 +131,27 @@ def test_killed_and_started_again_it_fits_what_is_missing(run_cli: Cli, tmp_path
     assert result.stderr.count(": fitting") == 6 - len(before)
     runs = find_store(tmp_path / "runs").runs()
     assert sum(run.measured is not None for run in runs) == 3
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_verdicts_are_shown_before_their_files(
+    small: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str], as_json: bool
+) -> None:
+    store = open_store(tmp_path, small)
+    (store.folder / "claims.html").mkdir()
+    checked = Checked(
+        claim=load_claims(["s0-order"])[0],
+        finding=Finding(verdict="cannot-be-checked"),
+        note="A sentence.",
+    )
+    verification = Verification(
+        dataset_title="some",
+        dataset_sha256=small.sha256,
+        test_images=1000,
+        test_reads=0,
+        claims=(checked,),
+    )
+    with pytest.raises(StoreError, match=r"claims\.html can't be written"):
+        _show(verification, store, as_json)
+    assert "cannot-be-checked" in capsys.readouterr().out
+    assert (store.folder / "claims.json").exists()

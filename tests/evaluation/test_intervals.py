@@ -104,7 +104,7 @@ def test_interval_holds_the_expected_accuracy():
     [
         np.ones(5, dtype=bool),
         np.ones((0, 5), dtype=bool),
-        np.ones((1, 1), dtype=bool),
+        np.ones((1, 0), dtype=bool),
         np.ones((1, 5), dtype=int),
     ],
 )
@@ -241,3 +241,11 @@ def test_the_rerun_interval_covers():
     drawn = 0.9 + 0.005 * rng.standard_normal((4000, 4))
     held = np.mean([last in rerun_interval(first, False) for *first, last in drawn])
     assert 0.94 <= held <= 0.96
+
+
+@pytest.mark.parametrize(("correct", "successes"), [([[1]], 1), ([[1], [1]], 1), ([[1], [0]], 0.5)])
+def test_one_image_says_nothing_of_the_spread_over_images(correct, successes):
+    found = accuracy_interval(np.array(correct, bool), False)
+    assert found.mean == successes
+    assert found.interval == wilson(successes, 1)
+    assert found.interval.high - found.interval.low > 0.75

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fittingroom.errors import InputError
 from fittingroom.evaluation import label_quality
 from fittingroom.evaluation.label_quality import confident_class, label_suspects
 
@@ -54,10 +53,20 @@ def test_confident_classes_by_hand() -> None:
     assert confident_class(probabilities, labels).tolist() == [0, -1, 1, 1, 0]
 
 
-def test_a_class_without_images_has_no_threshold(either: bool) -> None:
-    for find in (confident_class, label_suspects):
-        with pytest.raises(InputError, match="class 1 has no image"):
-            find(np.full((2, 2), 0.5), np.array([0, 0]))
+def test_of_a_class_without_images_nothing_is_confidently() -> None:
+    probabilities = np.array([[0.3, 0.7], [0.6, 0.4]])
+    assert confident_class(probabilities, np.array([0, 0])).tolist() == [-1, 0]
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes"), [([0], 2), ([1, 1, 1], 3), ([0, 1], 3), ([0, 2, 2, 0], 256)]
+)
+def test_few_images_and_classes_without_any(either: bool, labels: list[int], classes: int) -> None:
+    """Without a warning too, which would be an error here."""
+    for taken_for in (0, 1):  # all right, all surely wrong
+        probabilities = np.eye(classes)[(np.array(labels) + taken_for) % classes]
+        found = label_suspects(probabilities, np.array(labels))
+        assert len(found) <= taken_for * len(labels)
 
 
 def test_labels_that_are_contradicted_wholly(either: bool) -> None:

@@ -133,8 +133,24 @@ def test_the_same_difference_on_every_image_is_a_sign_test():
     right, wrong = np.ones((2, 8), dtype=bool), np.zeros((2, 8), dtype=bool)
     found = compare_pair(right, wrong)
     assert found.p == 2 / 2**8
-    assert found.interval == Interval(1.0, 1.0)
-    assert found.degrees_of_freedom is None
+    assert found.interval == paired_interval(8, 0, 8)  # eight images don't make it certain
+    assert (found.standard_error, found.degrees_of_freedom) == (None, None)
+    half = np.repeat(np.eye(2, dtype=bool), 4, axis=1)  # each seed has another half right
+    found = compare_pair(half, wrong[:1])
+    assert found.interval.bounds == (0.5 * paired_interval(8, 0, 8).low, 0.5)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 5])
+@pytest.mark.parametrize("seeds", [(1, 1), (1, 3), (2, 3)])
+def test_where_nothing_is_significant_the_interval_says_so(n, seeds):
+    """However one-sided, five images are too few; and a single one has no spread of its own."""
+    right, wrong = np.ones((seeds[0], n), dtype=bool), np.zeros((seeds[1], n), dtype=bool)
+    found = compare_pair(right, wrong)
+    assert found.difference == 1.0
+    assert found.p == 2 / 2**n
+    assert found.p > 0.05
+    assert found.interval.low < 0 < found.interval.high == 1.0
+    assert rank_models(["a", "b"], [right, wrong], [False] * 2).ranks == {"a": 1, "b": 1}
 
 
 @given(SEVERAL, SEVERAL)
@@ -324,14 +340,15 @@ def test_a_study_that_finds_too_much_says_so():
     assert "MISSED" in study.line(found)
 
 
-def test_eighteen_models_in_a_second():
+@pytest.mark.parametrize(("models", "pairs", "seconds"), [(18, 153, 1.0), (60, 1770, 10.0)])
+def test_many_models_in_seconds(models, pairs, seconds):
     rng = np.random.default_rng(0)
-    correct = [rng.random((3, 10_000)) < 0.9 for _ in range(18)]
-    names = [f"model-{i}" for i in range(18)]
+    correct = [rng.random((3, 10_000)) < 0.9 for _ in range(models)]
+    names = [f"model-{i}" for i in range(models)]
     started = perf_counter()
-    ranking = rank_models(names, correct, [False] * 18)
-    assert perf_counter() - started < 1.0
-    assert len(ranking.pairs) == 153
+    ranking = rank_models(names, correct, [False] * models)
+    assert perf_counter() - started < seconds
+    assert len(ranking.pairs) == pairs
 
 
 @given(st.integers(0, 60), st.integers(0, 60))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import re
+from collections.abc import Callable
 from html import unescape
 from io import BytesIO
 
@@ -85,3 +86,15 @@ def test_few_and_many_classes(n_classes: int) -> None:
 def test_numbers_become_greys() -> None:
     assert images.stretched(np.array([[1.0, 2.0], [3.0, 5.0]])).tolist() == [[0, 64], [128, 255]]
     assert images.stretched(np.ones((2, 2))).tolist() == [[0, 0], [0, 0]]
+
+
+def test_few_images_and_a_class_without_any(some_of: Callable[..., Dataset]) -> None:
+    data = some_of({0: 3, 2: 2}, {0: 1})
+    html = render_data(explore(data), data)
+    text = text_of(html)
+    assert "Trouser no training image – –" in text
+    assert "0 to 3 of each for training" in text
+    assert "A walk through the training images All of them." in text
+    assert html.count("<img ") == 1 + (3 + 2) + 2 * 2 + 5 + 5  # first, samples, means, random, walk
+    more = some_of({0: 31, 1: 30}, {0: 1})
+    assert "60 of them, evenly spaced." in text_of(render_data(explore(more), more))

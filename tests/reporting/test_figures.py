@@ -7,7 +7,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import to_hex
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.patches import Rectangle
 
 from fittingroom.evaluation.confusion import ConfusionMatrix
@@ -175,3 +175,30 @@ def test_names_with_dollars_and_angles_are_plain_text(board):
     svg = style.inline_svg(figures.confusion(board().confusions["swift"], names), "x")
     for shown in ("US$ or A$", "&lt;b&gt;", "a &amp; b", r"\alpha$_$"):
         assert f">{shown}</text>" in svg
+
+
+def test_a_heat_map_of_nothing_is_empty():
+    (axes,) = figures.shares(np.full((2, 2), np.nan), ["a", "b"], ["a", "b"], "x").axes
+    assert not axes.patches
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+def test_long_names_leave_room_for_the_cells(classes):
+    matrix = ConfusionMatrix(np.eye(classes, dtype=int))
+    figure = figures.confusion(matrix, [f"{n} {'long name ' * 9}" for n in range(classes)])
+    style.inline_svg(figure, "x")  # lays it out; no room would be a warning
+    (axes,) = figure.axes
+    assert axes.get_window_extent().width > 100
+
+
+def test_many_classes_are_one_picture():
+    counts = np.eye(60, dtype=int) * 3
+    counts[7, 9] = 2
+    (axes,) = figures.confusion(ConfusionMatrix(counts), [str(n) for n in range(60)]).axes
+    (image,) = axes.images
+    assert not axes.patches
+    painted = image.get_array()
+    assert painted.shape == (60, 60, 4)
+    assert tuple(painted[7, 9]) == pytest.approx((*to_rgb(style.WRONG), 0.75))
+    assert tuple(painted[7, 7]) == pytest.approx((*to_rgb(style.RIGHT), 0.6))
+    assert painted[9, 7, 3] == 0

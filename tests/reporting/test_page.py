@@ -14,7 +14,7 @@ from fittingroom.bench.explore import explore
 from fittingroom.bench.study import Study
 from fittingroom.bench.tuning import Tuning
 from fittingroom.data.dataset import Dataset
-from fittingroom.reporting.data_page import write_data_page
+from fittingroom.reporting.data_page import render_data
 from fittingroom.reporting.report import Report
 from fittingroom.reporting.tune_page import render_tuning
 from fittingroom.runs.store import write_text
@@ -50,7 +50,7 @@ def pages(
     folder = tmp_path_factory.mktemp("pages")
     return {
         "report": Report(compared, small).save(folder / "report.html"),
-        "data": write_data_page(explore(small), small, folder / "data.html"),
+        "data": write_text(folder / "data.html", render_data(explore(small), small)),
         "tune": write_text(folder / "tune.html", render_tuning(tuning, "Fashion-MNIST")),
     }
 

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import pytest
+from matplotlib.figure import Figure
 
+from fittingroom.reporting import style
 from fittingroom.reporting.style import log_ticks
 
 
@@ -19,3 +21,20 @@ def test_a_logarithmic_axis_has_a_few_round_numbers(
     low: float, high: float, ticks: list[float]
 ) -> None:
     assert log_ticks(low, high) == pytest.approx(ticks)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "wide", "least"),
+    [(604.8, 54, 32), (302.4, 27, 27), (1080, 54, 54), (2160, 108, 108)],
+)
+def test_letters_are_of_one_size_in_small_and_large_pictures(
+    pixels: float, wide: float, least: float
+) -> None:
+    svg = style.inline_svg(Figure(figsize=(pixels / 72, 3)), "x")
+    assert f'style="--wide:{wide}rem;--least:{least}rem"' in svg
+
+
+def test_signs_that_matplotlib_can_not_measure_are_no_warning() -> None:
+    figure = Figure()
+    figure.text(0.5, 0.5, "\u9577\u3044")
+    assert "\u9577\u3044" in style.inline_svg(figure, "x")

@@ -5,8 +5,10 @@ import io
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from fittingroom.bench.study import Study
-from fittingroom.reporting.tables import csv_files, leaderboard_markdown
+from fittingroom.reporting.tables import csv_files, csv_text, escaped, leaderboard_markdown
 
 Make = Callable[..., Any]
 
@@ -53,3 +55,24 @@ def test_no_cell_is_a_formula(
 ) -> None:
     text = csv_files(study(rows=(row("=1+1", 0.9, 1),), pairs=()))["leaderboard.csv"]
     assert read(text)[0]["model"] == "'=1+1"
+
+
+def test_markdown_begins_no_list_rule_or_heading(board: Make) -> None:
+    for title in ("# a", "- a", "+ a", "1. a", "12) a", "---", "=== a"):
+        line = leaderboard_markdown(board(dataset_title=title, notes=(title,))).splitlines()
+        (shown,) = (each for each in line if each.endswith("test split: 8"))
+        assert shown.startswith((f"\\{title[0]}", "1\\.", "12\\)"))
+        assert line[-1] in (title.replace(title[0], f"\\{title[0]}", 1), "1\\. a", "12\\) a")
+
+
+def test_signs_that_steer_are_blanks_in_text_for_other_programs() -> None:
+    assert escaped("a\x1b[31m\r\nb &lt; ~~c~~") == r"a \[31m  b \&lt; \~\~c\~\~"
+    assert csv_text(["a"], [["b\x1b\r\nc"]]) == "a\nb   c\n"
+
+
+@pytest.mark.parametrize("cell", ["=1", "+1", "-1", "@a", "\t=1", "\r=1", " =1", "\uff1d1"])
+def test_no_cell_and_no_heading_is_a_formula(cell: str) -> None:
+    head, line = [*csv.reader(io.StringIO(csv_text([cell], [[cell]])))]
+    assert head == line
+    assert line[0].startswith("'")
+    assert csv_text(["a"], [[-1.5]]) == "a\n-1.5\n"  # a number is none

@@ -41,7 +41,7 @@ def test_little_to_compare(board, row):
 def test_how_often_fitted(row):
     assert fitted(row("a", 0.9, 1)) == "3 seeds"
     assert fitted(row("a", 0.9, 1, seeds=1)) == "one seed"
-    assert fitted(row("a", 0.9, 1, seeds=1, deterministic=True)) == "fitted once"
+    assert fitted(row("a", 0.9, 1, seeds=1, deterministic=True)) == "deterministic"
 
 
 def test_lists():
@@ -72,3 +72,26 @@ def test_a_close_pair_is_told_from_the_second_s_side(board):
 )
 def test_p_values_have_the_digits_that_mean_something(p, said):
     assert words.p_value(p) == said
+
+
+def test_equal_models_are_neither_ahead_nor_behind(board):
+    pair = dataclasses.replace(board().pairs[1], difference=0.0, ci95=(0.0, 0.0))
+    found = PairStudy(pair, fixed=np.arange(0), broken=np.arange(0))
+    assert words.close_pair(found).startswith(
+        "svm-rbf is as often right as cnn-32 (95% interval 0.00 to 0.00, p 0.50"
+    )
+
+
+def test_many_names_are_not_all_listed(board, row):
+    rows = [row(f"m{i}", 0.9, 1, [f"m{j}" for j in range(60) if j != i]) for i in range(60)]
+    assert summary(board(rows=tuple(rows))).endswith(
+        "but can't be told apart from m1, m2, m3 and 56 others."
+    )
+
+
+def test_names_in_sentences_are_short_and_turn_nothing_around():
+    arabic = "\u0642\u0645\u064a\u0635"
+    long, shown, plain = words.in_sentences(("n" * 400, arabic, "Coat"))
+    assert len(long) == words.LONGEST
+    assert shown == f"\u2068{arabic}\u2069"
+    assert plain == "Coat"

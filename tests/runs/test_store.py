@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -170,3 +171,29 @@ def test_a_file_where_the_folder_should_be_is_refused(tmp_path: Path, small: Dat
     (tmp_path / "runs").write_text("in the way")
     with pytest.raises(StoreError, match="can't be written"):
         open_store(tmp_path / "runs", small)
+
+
+def test_a_card_of_an_earlier_version_is_read_and_completed(
+    small: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_store(tmp_path, small)
+    card = json.loads((store.folder / "dataset.json").read_text())
+    assert (card.pop("copied_test_images"), card.pop("untrained_classes")) == (0, [])
+    (store.folder / "dataset.json").write_text(json.dumps(card))
+    assert find_store(tmp_path).card.copied_test_images is None  # not counted
+    assert open_store(tmp_path, small).card == find_store(tmp_path).card == store.card
+
+    def again(_: Dataset) -> int:
+        raise AssertionError("what is known of the same data isn't counted again")
+
+    monkeypatch.setattr("fittingroom.runs.store.copied_test_images", again)
+    assert open_store(tmp_path, small).card == store.card
+
+
+def test_a_damaged_card_is_written_anew(small: Dataset, tmp_path: Path) -> None:
+    store = open_store(tmp_path, small)
+    for damaged in ("{", "[]", '{"name": "x"}'):
+        (store.folder / "dataset.json").write_text(damaged)
+        with pytest.raises(StoreError, match="can't be read"):
+            find_store(tmp_path)
+        assert open_store(tmp_path, small).card == store.card

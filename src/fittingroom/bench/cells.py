@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
+
+from rich.cells import cell_len
 
 if TYPE_CHECKING:
     from fittingroom.bench.leaderboard import Row, Scores
@@ -51,8 +55,39 @@ def _sd(score: Scores | None, deterministic: bool) -> str:
     if score is None:
         return ""
     if score.accuracy_sd is None:
-        return "fixed" if deterministic else "?"
+        return "deterministic" if deterministic else "?"
     return f"{score.accuracy_sd:.4f}"
+
+
+def shortened(names: Sequence[str], at_most: int = 22) -> list[str]:
+    """Names that take no more than `at_most` cells of a terminal, where a wide sign takes two.
+
+    Those that would begin alike keep their ends as well.
+    """
+    cut = [_cut(name, at_most) for name in names]
+    times = Counter(cut)
+    return [
+        _cut(name, at_most, at_most // 2) if times[short] > 1 and short != name else short
+        for name, short in zip(names, cut, strict=True)
+    ]
+
+
+def _cut(name: str, at_most: int, end: int = 0) -> str:
+    """A name without its middle, or without what is before the last `end` cells."""
+    if cell_len(name) <= at_most:
+        return name
+    lengths = range(len(name), -1, -1)
+    head = next(name[:n] for n in lengths if cell_len(name[:n]) < at_most - end)
+    tail = next(name[len(name) - n :] for n in lengths if cell_len(name[len(name) - n :]) <= end)
+    return f"{head}…{tail}"
+
+
+def signed(number: float, digits: int, plus: str = "+") -> str:
+    """A difference with its sign; what rounds to nothing has none."""
+    text = f"{abs(number):.{digits}f}"
+    if not text.strip("0."):
+        return text
+    return f"{'-' if number < 0 else plus}{text}"
 
 
 def duration(seconds: float | None) -> str:

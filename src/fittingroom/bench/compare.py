@@ -94,6 +94,7 @@ def compare(
     Place.of(on)  # a wrong one is refused before anything is loaded
     dataset = dataset if isinstance(dataset, Dataset) else load_dataset(dataset)
     entrants = entrants_of(models)
+    split = validation_split(dataset.train.labels)  # too few images are refused before any fit
     store = open_store(runs, dataset)
     plan = Plan(
         dataset,
@@ -108,7 +109,7 @@ def compare(
     with located(dataset) as location, placed(on, limits) as placement:
         plan.fit(placement, location, limits, keep_model=keep_models != "none")
     if keep_models == "best":
-        _keep_best(store, plan.entries, validation_split(dataset.train.labels).choose)
+        _keep_best(store, plan.entries, split.choose)
     return leaderboard(store)
 
 

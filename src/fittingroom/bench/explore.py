@@ -12,6 +12,7 @@ from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.describe import DatasetDescription, describe
+from fittingroom.errors import DataError
 from fittingroom.evaluation.confusion import ConfusionMatrix, confusion_matrix
 from fittingroom.models.nearest import NearestImages, can_search
 
@@ -73,7 +74,8 @@ class Exploration:
 
     Attributes
     ----------
-    class_means, class_sds : (classes, height, width), of the training images' pixels, 0..255
+    class_means, class_sds : (classes, height, width), of the training images' pixels, 0..255; NaN
+        for a class without training images
     copies : images that are exact copies: "train" and "test" of another one of the split,
         "between" test images that are training images, too
     twins : pairs of images that are the same or nearly so, the nearest first; an image's pairs
@@ -127,7 +129,15 @@ def explore(dataset: Dataset, *, tsne: bool = False, seed: int = 0) -> Explorati
     tsne : place the map's points by t-SNE (van der Maaten and Hinton 2008) instead of by their
         first two principal components; takes half a minute
     seed : which images are on the map
+
+    Raises
+    ------
+    DataError : there is a single training image, which has no neighbour
     """
+    if len(dataset.train) == 1:
+        raise DataError(
+            f"{dataset.name} has a single training image, so there are no neighbours to look for."
+        )
     train, test = (
         np.asarray(split.images[:MOST_SEARCHED]) for split in (dataset.train, dataset.test)
     )
@@ -206,9 +216,9 @@ def _twins(
 def _class_pixels(
     images: NDArray[np.uint8], labels: NDArray[np.int64], n_classes: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    means = np.empty((n_classes, *images.shape[1:]))
-    sds = np.empty_like(means)
-    for label in range(n_classes):
+    means = np.full((n_classes, *images.shape[1:]), np.nan)
+    sds = means.copy()
+    for label in np.unique(labels):
         of_class = images[labels == label]
         means[label], sds[label] = of_class.mean(axis=0), of_class.std(axis=0)
     return means, sds
@@ -221,8 +231,11 @@ def _image_map(rows: NDArray[np.uint8], tsne: bool, seed: int) -> ImageMap:
     centred -= centred.mean(axis=0)
     variances, axes = np.linalg.eigh(centred.T @ centred)
     components = centred @ axes[:, ::-1][:, :50]  # eigh puts the strongest last
-    share = variances[-2:].sum() / variances.sum()
-    if not tsne:
+    if components.shape[1] < 2:  # images of one pixel
+        components = np.pad(components, ((0, 0), (0, 1)))
+    whole = variances.sum()
+    if not tsne or not whole > 0:  # images that are all the same have no map by t-SNE
+        share = variances[-2:].sum() / whole if whole > 0 else 1.0
         points, method = components[:, :2], f"the first two principal components, {share:.0%} of"
         return ImageMap(drawn, points, f"{method} the variance")
     perplexity = min(30.0, (len(drawn) - 1) / 3)

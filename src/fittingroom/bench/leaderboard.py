@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fittingroom.bench.cells import COLUMNS, cells
+from fittingroom.bench.cells import COLUMNS, cells, shortened
 from fittingroom.bench.comparison import Comparison, Entry, Status
 from fittingroom.evaluation.agreement import average
 from fittingroom.evaluation.confusion import ConfusionMatrix, confusion_matrix, mean_confusion
@@ -124,11 +124,13 @@ class Leaderboard:
 
     @property
     def title(self) -> str:
-        """What was compared, on how many images, how often."""
-        seeds = sorted({row.seeds for row in self.rows if row.test and not row.deterministic})
+        """What was compared, on how many images, how often; what was added has no seeds of ours."""
+        fitted = [row for row in self.rows if row.test and row.trained_on]
+        seeds = sorted({row.seeds for row in fitted if not row.deterministic})
         fits = f", {'/'.join(map(str, seeds))} seed{'s' * (seeds != [1])}" if seeds else ""
         reads = f"saved runs that read the test split: {self.test_reads}"
-        return f"{self.dataset_title}: {self.n_test:,} test images{fits}; {reads}"
+        images = f"{self.n_test:,} test image{'s' * (self.n_test != 1)}"
+        return f"{self.dataset_title}: {images}{fits}; {reads}"
 
     def __repr__(self) -> str:
         return f"<Leaderboard of {len(self.rows)} models on {self.title}>"
@@ -193,7 +195,11 @@ def leaderboard_and_runs(
         test_reads=sum(run.record.asked.reads_test for run in saved),
         rows=tuple(rows),
         pairs=_pairs(ranking),
-        notes=(*_numbering(finished, parts, store.card), *_notes(rows, finished, parts)),
+        notes=(
+            *_data_notes(store.card, parts),
+            *_numbering(finished, parts, store.card),
+            *_notes(rows, finished, parts),
+        ),
         command=comparison.command if comparison else None,
         confusions={
             label: mean_confusion(
@@ -268,7 +274,8 @@ def _entries_of(runs: Sequence[Run]) -> list[Entry]:
             record.asked,
             label=label,
             seeds=tuple(run.record.asked.seed for run in group),
-            deterministic=record.deterministic,
+            # Nobody knows how predictions that were added were made; early records say otherwise.
+            deterministic=record.deterministic and record.family != "added",
             trained_on=record.trained_on,
         )
         entries.append(entry.ended("ok"))
@@ -366,7 +373,7 @@ def _notes(
     certain = [label for label, found in parts.items() if _gives_labels_only(found[0])]
     if certain:
         notes.append(
-            f"Labels without probabilities, so log loss means little: {', '.join(certain)}."
+            f"Probabilities are all 0 or 1, so log loss means little: {', '.join(certain)}."
         )
     notes += [
         f"{label} is fitted anew by every comparison: {reason}."
@@ -409,6 +416,30 @@ def _numbering(
         "The test labels are contradicted as if they numbered the classes otherwise than the "
         f"training labels: {other.sentence(card.class_names)}. Check the labels."
     ]
+
+
+def _data_notes(card: DatasetCard, parts: Mapping[str, Sequence[Part]]) -> list[str]:
+    """What a reader must know of the data before trusting any figure."""
+    notes = []
+    if copied := card.copied_test_images:
+        notes.append(
+            f"{copied:,} of {card.test_images:,} test images are exact copies of training images; "
+            "that a model has them right says nothing of new images."
+        )
+    if untrained := card.untrained_classes:
+        notes.append(f"Classes without training images, which no model learns: {_some(untrained)}.")
+    labels = next(iter(parts.values()))[0].labels if parts else np.arange(len(card.class_names))
+    untested = [name for i, name in enumerate(card.class_names) if i not in labels]
+    if untested:
+        notes.append(f"Classes without test images, of which nothing is said: {_some(untested)}.")
+    return notes
+
+
+def _some(names: Sequence[str]) -> str:
+    """Names of classes, or the first ones of many."""
+    named = shortened(names, 40)
+    more = [f"and {len(named) - 5} others"] if len(named) > 8 else []
+    return ", ".join([*named[:5], *more] if more else named)
 
 
 def _gives_labels_only(part: Part) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import kendalltau
 
+from fittingroom.bench.cells import signed
 from fittingroom.bench.leaderboard import Leaderboard, Row
 from fittingroom.errors import UsageError
 from fittingroom.evaluation.intervals import Interval, independent_interval
@@ -250,7 +251,9 @@ def _cells(line: Line) -> list[str]:
         text
         for found in line.differences
         for text in (
-            (f"{found.error:+.4f}", "{:+.4f} to {:+.4f}".format(*found.ci95)) if found else ("", "")
+            (signed(found.error, 4), " to ".join(signed(end, 4) for end in found.ci95))
+            if found
+            else ("", "")
         )
     ]
     return [

@@ -63,6 +63,7 @@ class Calibration:
     """
 
     temperature: float
+    images: int  # it was fitted on
     before: Reliability
     after: Reliability
 
@@ -171,7 +172,7 @@ class Study:
     labels : (n,) of the test images
     wrong_for_all : positions of the test images that every model gets wrong
     train_suspects : where a model was cross-validated
-    sensitivity : by model, where there are at least two
+    sensitivity : by model, where there are at least two; none of a model whose others doubt all
     """
 
     board: Leaderboard
@@ -232,7 +233,23 @@ def study(store: Store, dataset: Dataset | None = None) -> Study:
     StoreError : a file of the store is damaged
     """
     saved = store.runs()
-    board, finished = leaderboard_and_runs(store, saved)
+    return study_of(*leaderboard_and_runs(store, saved), saved, dataset)
+
+
+def study_of(
+    board: Leaderboard,
+    finished: Mapping[str, Sequence[Run]],
+    saved: Sequence[Run],
+    dataset: Dataset | None = None,
+) -> Study:
+    """Study the models of a table that was computed already; the same is raised as by `study`.
+
+    Parameters
+    ----------
+    board, finished : as `leaderboard_and_runs` gives them
+    saved : every run of the store
+    dataset : as for `study`
+    """
     runs = {
         label: found
         for label, found in finished.items()
@@ -240,7 +257,7 @@ def study(store: Store, dataset: Dataset | None = None) -> Study:
     }
     order = [row.model for row in board.rows if row.model in runs]
     unseen = None  # the even positions of those that nothing else is chosen by
-    if dataset is not None:
+    if dataset is not None and any(found[0].validation for found in runs.values()):
         unseen = validation_split(dataset.train.labels).calibrate[::2]
     models = {label: _model(label, runs[label], board, unseen) for label in order}
     labels = _test(runs[order[0]][0]).labels if order else np.empty(0, np.int64)
@@ -320,6 +337,7 @@ def _calibration(run: Run, unseen: NDArray[np.int64] | None) -> Calibration | No
     temperature = fit_temperature(validation.probabilities[chosen], validation.labels[chosen])
     return Calibration(
         temperature=temperature,
+        images=int(chosen.sum()),
         before=reliability(test.probabilities, test.labels),
         after=reliability(at_temperature(test.probabilities, temperature), test.labels),
     )
@@ -366,7 +384,7 @@ def _train_suspects(saved: Sequence[Run]) -> TrainSuspects | None:
     """The training labels that cross-validated models contradict together."""
     runs = [run for run in saved if run.record.asked.folds]
     parts = [part for run in runs if (part := run.out_of_fold)]
-    if not parts or len(np.unique(parts[0].labels)) < parts[0].probabilities.shape[1]:
+    if not parts:
         return None
     return TrainSuspects(
         models=tuple(run.record.label for run in runs),
@@ -376,7 +394,7 @@ def _train_suspects(saved: Sequence[Run]) -> TrainSuspects | None:
 
 
 def _sensitivity(models: Mapping[str, ModelStudy], labels: Labels) -> dict[str, Sensitivity]:
-    if len(models) < 2 or len(np.unique(labels)) < _classes(models):
+    if len(models) < 2:
         return {}
     found = {}
     for label, model in models.items():
@@ -389,7 +407,3 @@ def _sensitivity(models: Mapping[str, ModelStudy], labels: Labels) -> dict[str, 
             continue
         found[label] = Sensitivity(suspects, float(right.mean()), float(right[kept].mean()))
     return found
-
-
-def _classes(models: Mapping[str, ModelStudy]) -> int:
-    return int(next(iter(models.values())).probabilities.shape[1])

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from fittingroom.bench.cells import signed
 from fittingroom.bench.claim import Claim, Figure, nearest
 from fittingroom.bench.evidence import Evidence, Setting
 from fittingroom.evaluation.intervals import rerun_interval
@@ -284,7 +285,7 @@ def _neighbours(names: Sequence[str], evidences: Sequence[Evidence]) -> tuple[li
             found.append("alike")
         else:
             found.append("holds" if paired.difference > 0 else "reversed")
-        points = f"{100 * paired.difference:+.2f} points".replace("-", "−")
+        points = f"{signed(100 * paired.difference, 2)} points".replace("-", "−")
         told = {"holds": "", "alike": ", not told apart", "reversed": ", the other way round"}
         words.append(f"{better} against {worse} {points}{told.get(found[-1], '')}")
     return found, "; ".join(words)

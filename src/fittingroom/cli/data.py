@@ -31,44 +31,47 @@ def command(
     as_json: JsonOption = False,
 ) -> None:
     """Show a data set: shape, counts per class, pixel statistics, hash, place."""
-    from fittingroom.cli.show import say
+    from fittingroom.cli.show import say, write_files
     from fittingroom.data.describe import describe
     from fittingroom.data.sources import load_dataset
 
     if tsne and report is None:
         raise UsageError("--tsne is about the page's map; give --report FILE.html with it.")
     loaded = load_dataset(dataset)
-    explored = None if report is None else _explored(loaded, report, tsne)
+    explored = None if report is None else _explored(loaded, tsne)
     description = describe(loaded) if explored is None else explored.description
     if as_json:
         say(json.dumps((explored or description).to_dict(), indent=2))
     else:
         say(text(description))
+    if report is not None and explored is not None:
+        from fittingroom.reporting.data_page import render_data
+
+        write_files({report: lambda: render_data(explored, loaded, typed_command())})
 
 
-def _explored(dataset: Dataset, report: Path, tsne: bool) -> Exploration:
-    """Look at the data closely, and write the page."""
+def _explored(dataset: Dataset, tsne: bool) -> Exploration:
+    """Look at the data closely."""
     from fittingroom.bench.explore import explore
-    from fittingroom.cli.show import note, short
-    from fittingroom.reporting.data_page import write_data_page
+    from fittingroom.cli.show import note
 
     note(f"looking at {dataset.name}: neighbours and duplicates take some seconds")
-    exploration = explore(dataset, tsne=tsne)
-    note(f"{short(write_data_page(exploration, dataset, report, typed_command()))}\n")
-    return exploration
+    return explore(dataset, tsne=tsne)
 
 
 def text(description: DatasetDescription) -> str:
     """The description for people."""
+    from fittingroom.bench.cells import shortened
     from fittingroom.cli.show import table
 
     height, width = description.shape
+    names = shortened(description.class_names, 40)  # --json has them in full
     splits = {"train": description.train, "test": description.test}
     rows = [
         ["images", *(f"{split.images:,}" for split in splits.values())],
         *(
-            [name, *(f"{split.counts[name]:,}" for split in splits.values())]
-            for name in description.class_names
+            [short, *(f"{split.counts[name]:,}" for split in splits.values())]
+            for short, name in zip(names, description.class_names, strict=True)
         ),
         ["pixel minimum", *(str(split.pixel_min) for split in splits.values())],
         ["pixel maximum", *(str(split.pixel_max) for split in splits.values())],

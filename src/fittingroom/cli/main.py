@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from io import TextIOWrapper
 
 import typer
 
@@ -60,6 +61,9 @@ def main() -> None:
     """Run the command; a user's mistake is one sentence on stderr and an exit code."""
     if os.name == "posix":
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `fittingroom models | head` is no error
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a class may be called what a terminal can't write
+            stream.reconfigure(errors="backslashreplace")
     collect_rarely()
     # What the library has to say while it works: where data come from, what it passes over.
     logging.basicConfig(handlers=[_Messages()], format="%(message)s", level=logging.WARNING)

@@ -4,43 +4,67 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Collection, Iterable, Mapping, Sequence
+import traceback
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from rich.cells import cell_len
 
 from fittingroom.bench.cells import COLUMNS, NUMBERS, cells, duration
+from fittingroom.errors import FittingroomError, ReportError, StoreError
 
 if TYPE_CHECKING:
     from fittingroom.bench.leaderboard import Leaderboard
+    from fittingroom.bench.study import Study
     from fittingroom.bench.zalando import Benchmark
     from fittingroom.data.dataset import Dataset
     from fittingroom.runs.run import Run
     from fittingroom.runs.store import Store
 
+#: What makes the text of each file.
+Files = dict[Path, Callable[[], str]]
+# The name of a folder may hold signs that steer a terminal.
+_HARMLESS = {code: " " for code in (*range(32), *range(127, 160)) if code != ord("\n")}
+
 
 def say(text: str) -> None:
-    """Data, on stdout."""
-    print(text)  # noqa: T201
+    """Data, on stdout, where they are at once: what comes after them may fail.
+
+    Raises StoreError where nothing can be written there, such as a file on a full disk.
+    """
+    try:
+        print(text.translate(_HARMLESS), flush=True)  # noqa: T201
+    except OSError as error:
+        sys.stdout = None  # or Python would try again as it ends
+        reason = (error.strerror or str(error)).lower()
+        raise StoreError(f"standard output can't be written: {reason}.") from error
 
 
 def note(text: str) -> None:
     """A message, on stderr."""
-    print(text, file=sys.stderr)  # noqa: T201
+    print(text.translate(_HARMLESS), file=sys.stderr)  # noqa: T201
 
 
 def table(
     columns: Sequence[str], rows: Iterable[Sequence[str]], right: Collection[str] = ()
 ) -> str:
-    """Columns as wide as their longest cell; nothing is cut or wrapped."""
+    """Columns as wide as a terminal shows their longest cell; nothing is cut or wrapped."""
     lines = [tuple(columns), *rows]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
+    widths = [max(cell_len(line[i]) for line in lines) for i in range(len(columns))]
     return "\n".join(
         "  ".join(
-            cell.rjust(width) if column in right else cell.ljust(width)
+            _padded(cell, width, column in right)
             for column, cell, width in zip(columns, line, widths, strict=True)
         ).rstrip()
         for line in lines
     )
+
+
+def _padded(cell: str, width: int, right: bool) -> str:
+    blanks = " " * (width - cell_len(cell))
+    return blanks + cell if right else cell + blanks
 
 
 def show_plan(
@@ -60,11 +84,18 @@ def show_plan(
 
 def show_comparison(
     store: Store, dataset: Dataset | None, *, formats: Collection[str], as_json: bool
-) -> Leaderboard:
-    """Write the comparison's files, print its table, say where they are."""
+) -> None:
+    """Print the comparison's table, then write its files and say where they are.
+
+    Raises
+    ------
+    StoreError : the runs can't be read
+    ReportError, StoreError : a file can't be made or written; the table was printed before, and
+        every other file is there
+    """
     from fittingroom.reporting.words import summary
 
-    board, files = write_comparison(store, dataset, formats)
+    board, files = _comparison(store, dataset, formats)
     if as_json:
         say(board.to_json().rstrip())
     else:
@@ -73,31 +104,47 @@ def show_comparison(
         say(summary(board))
         for text in board.notes:
             say(f"Note: {text}")
-    note_files(files)
-    return board
+    write_files(files)
 
 
-def write_comparison(
+def _comparison(
     store: Store, dataset: Dataset | None, formats: Collection[str]
-) -> tuple[Leaderboard, list[Path]]:
-    """Write the files of a store's comparison; the leaderboard, and where they are."""
-    from fittingroom.bench.study import study
-    from fittingroom.reporting.tables import csv_files, leaderboard_markdown
+) -> tuple[Leaderboard, Files]:
+    """The leaderboard of a store's comparison, and the files that are to be made of it."""
+    from fittingroom.bench.leaderboard import leaderboard_and_runs
 
-    found = study(store, dataset)
-    board = found.board
-    texts = {"leaderboard.json": board.to_json()}
-    if "json" in formats:
-        texts["study.json"] = json.dumps(found.to_dict(), indent=2, allow_nan=False) + "\n"
-    if "md" in formats:
-        texts["leaderboard.md"] = leaderboard_markdown(board)
-    if "csv" in formats:
-        texts |= csv_files(found)
-    if "html" in formats:
+    saved = store.runs()
+    board, finished = leaderboard_and_runs(store, saved)
+
+    @cache
+    def studied() -> Study:
+        from fittingroom.bench.study import study_of
+
+        return study_of(board, finished, saved, dataset)
+
+    def markdown() -> str:
+        from fittingroom.reporting.tables import leaderboard_markdown
+
+        return leaderboard_markdown(board)
+
+    def page() -> str:
         from fittingroom.reporting.report import Report
 
-        texts["report.html"] = Report(found, dataset).html()
-    return board, [store.write_text(name, text) for name, text in texts.items()]
+        return Report(studied(), dataset).html()
+
+    texts: dict[str, Callable[[], str]] = {"leaderboard.json": board.to_json}
+    if "json" in formats:
+        texts["study.json"] = lambda: _json(studied().to_dict())
+    if "md" in formats:
+        texts["leaderboard.md"] = markdown
+    if "csv" in formats:
+        from fittingroom.reporting.tables import CSV_FILES
+
+        for name, text_of in CSV_FILES.items():
+            texts[name] = lambda text_of=text_of: text_of(studied())  # type: ignore[misc]
+    if "html" in formats:
+        texts["report.html"] = page
+    return board, {store.folder / name: text for name, text in texts.items()}
 
 
 def show_side_by_side(
@@ -107,7 +154,7 @@ def show_side_by_side(
     *,
     as_json: bool,
 ) -> None:
-    """Write the files of several data sets' comparisons, and how their tables differ."""
+    """Print how the tables of several data sets differ, then write their comparisons' files."""
     from fittingroom.bench.side_by_side import side_by_side
     from fittingroom.reporting.side_by_side import (
         notes,
@@ -116,18 +163,9 @@ def show_side_by_side(
         side_by_side_csv,
         side_by_side_markdown,
     )
-    from fittingroom.runs.store import write_text
 
-    written = [write_comparison(store, dataset, formats) for store, dataset in compared]
-    found = side_by_side([board for board, _ in written])
-    texts = {"side-by-side.json": found.to_json()}
-    if "md" in formats:
-        texts["side-by-side.md"] = side_by_side_markdown(found)
-    if "csv" in formats:
-        texts["side-by-side.csv"] = side_by_side_csv(found)
-    if "html" in formats:
-        texts["side-by-side.html"] = render_side_by_side(found, found.boards[0].command)
-    files = [write_text(runs / name, text) for name, text in texts.items()]
+    boards, files = zip(*(_comparison(*each, formats) for each in compared), strict=True)
+    found = side_by_side(boards)
     if as_json:
         say(found.to_json().rstrip())
     else:
@@ -136,7 +174,15 @@ def show_side_by_side(
             say(sentence)
         for text in notes(found):
             say(f"Note: {text}")
-    note_files([file for _, of_board in written for file in of_board] + files)
+    texts: Files = {runs / "side-by-side.json": found.to_json}
+    if "md" in formats:
+        texts[runs / "side-by-side.md"] = lambda: side_by_side_markdown(found)
+    if "csv" in formats:
+        texts[runs / "side-by-side.csv"] = lambda: side_by_side_csv(found)
+    if "html" in formats:
+        command = found.boards[0].command
+        texts[runs / "side-by-side.html"] = lambda: render_side_by_side(found, command)
+    write_files(texts | {path: text for of_board in files for path, text in of_board.items()})
 
 
 def show_benchmark(
@@ -147,7 +193,7 @@ def show_benchmark(
     *,
     as_json: bool,
 ) -> None:
-    """Write the files of the makers' benchmark and of its leaderboard, print what was chosen."""
+    """Print what was chosen of the makers' benchmark, then write its files and leaderboard's."""
     from fittingroom.bench.zalando import COLUMNS as GRID_COLUMNS
     from fittingroom.bench.zalando import FILE
     from fittingroom.bench.zalando import NUMBERS as GRID_NUMBERS
@@ -159,15 +205,7 @@ def show_benchmark(
         render_benchmark,
     )
 
-    board, files = write_comparison(store, dataset, formats)
-    texts = {}
-    if "md" in formats:
-        texts["zalando.md"] = benchmark_markdown(found)
-    if "csv" in formats:
-        texts["zalando.csv"] = points_csv(found)
-    if "html" in formats:
-        texts["zalando.html"] = render_benchmark(found)
-    files += [store.folder / FILE, *(store.write_text(n, text) for n, text in texts.items())]
+    board, files = _comparison(store, dataset, formats)
     if as_json:
         say(found.to_json().rstrip())
     else:
@@ -175,7 +213,50 @@ def show_benchmark(
         say(f"Chosen on validation images alone; of what was chosen: {headline(found)}")
         for text in [*left_out(found), *(f"Note: {text}" for text in board.notes)]:
             say(text)
-    note_files(files)
+    texts: Files = {store.folder / FILE: found.to_json}
+    if "md" in formats:
+        texts[store.folder / "zalando.md"] = lambda: benchmark_markdown(found)
+    if "csv" in formats:
+        texts[store.folder / "zalando.csv"] = lambda: points_csv(found)
+    if "html" in formats:
+        texts[store.folder / "zalando.html"] = lambda: render_benchmark(found)
+    write_files(files | texts)
+
+
+def write_files(files: Files) -> None:
+    """Make and write files one after the other, and say where those are that could be.
+
+    Raises
+    ------
+    FittingroomError : the first that stood in the way of one, after all others were tried
+    """
+    from fittingroom.runs.store import write_text
+
+    written, problems = [], []
+    for path, text in files.items():
+        try:
+            written.append(write_text(path, text()))
+        except FittingroomError as error:
+            problems.append(error)
+        except Exception as error:  # a fault of ours in one file must not take the others away
+            problems.append(_fault(path, error))
+    if written:
+        note_files(written)
+    if problems:
+        raise problems[0]
+
+
+def _fault(path: Path, error: Exception) -> ReportError:
+    """What became of a file in one sentence, which says where in the code that was."""
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    return ReportError(
+        f"{short(path)} can't be made: {type(error).__name__} in {Path(where.filename).name}, line "
+        f"{where.lineno} ({error}); this is a fault of Fittingroom, and no other result is lost."
+    )
+
+
+def _json(figures: Mapping[str, Any]) -> str:
+    return json.dumps(figures, indent=2, allow_nan=False) + "\n"
 
 
 def note_files(files: Iterable[Path]) -> None:

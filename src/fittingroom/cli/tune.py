@@ -154,21 +154,14 @@ def _require_optuna() -> None:
 
 
 def _show(tuning: Tuning, dataset: Dataset, runs: Path, as_json: bool, typed: str) -> None:
-    """Write the search's files, say what was found and where they are."""
+    """Say what was found, then write the search's files and say where they are."""
     from fittingroom.bench.tuning import FOLDER
-    from fittingroom.cli.show import note, say, short
+    from fittingroom.cli.show import Files, note, say, short, write_files
     from fittingroom.reporting import tune_words
     from fittingroom.reporting.tune_page import render_tuning
     from fittingroom.runs.store import open_store
 
     store = open_store(runs / FOLDER, dataset)
-    texts = {
-        f"{tuning.study}.json": tuning.to_json(),
-        f"{tuning.study}.html": render_tuning(tuning, store.card.title, typed),
-    }
-    if tuning.best is not None:
-        texts[tuning.recipe_name] = tuning.recipe_json()
-    files = [store.write_text(name, text) for name, text in texts.items()]
     if as_json:
         say(tuning.to_json().rstrip())
     else:
@@ -180,7 +173,13 @@ def _show(tuning: Tuning, dataset: Dataset, runs: Path, as_json: bool, typed: st
             say("\nBetter than the model's own settings, and by how much?")
             say(tuning.comparison(short(store.folder)))
     note(f"\n{tune_words.outcomes(tuning)}")
-    note("\n".join(str(short(file)) for file in files))
+    files: Files = {store.folder / f"{tuning.study}.json": tuning.to_json}
+    if tuning.best is not None:
+        files[store.folder / tuning.recipe_name] = tuning.recipe_json
+    files[store.folder / f"{tuning.study}.html"] = lambda: render_tuning(
+        tuning, store.card.title, typed
+    )
+    write_files(files)
 
 
 def _refuse_options_of_a_search(context: typer.Context) -> None:
@@ -198,12 +197,12 @@ def _refuse_options_of_a_search(context: typer.Context) -> None:
 def _show_rate_range(
     model: str, dataset: str, written: dict[str, str], seed: int, runs: Path, as_json: bool
 ) -> None:
-    """Write the picture of a network's learning rates, say what it suggests and where it is."""
+    """Say what a network's loss by learning rate suggests, then write the picture."""
     from fittingroom.bench.rate_range import network_rate_range
     from fittingroom.bench.space import sorted_out
     from fittingroom.bench.tuning import FOLDER
     from fittingroom.cli.progress import ProgressDisplay
-    from fittingroom.cli.show import note, say, short
+    from fittingroom.cli.show import say, write_files
     from fittingroom.reporting import tune_words
     from fittingroom.reporting.tune_page import render_rate_range
     from fittingroom.runs.store import open_store
@@ -216,9 +215,14 @@ def _show_rate_range(
             dataset, model, overrides=fixed, seed=seed, on_progress=progress
         )
     store = open_store(runs / FOLDER, loaded)
-    page = render_rate_range(model, found, store.card.title, typed_command())
-    file = store.write_text(f"{model}.lr-range.html", page)
     told: dict[str, Any] = {"schema_version": 1, "model": model, **found.to_dict()}
     words = f"{tune_words.suggestion(model, found)} {tune_words.reason(found)}"
     say(json.dumps(told) if as_json else words)
-    note(str(short(file)))
+    typed = typed_command()
+    write_files(
+        {
+            store.folder / f"{model}.lr-range.html": lambda: render_rate_range(
+                model, found, store.card.title, typed
+            )
+        }
+    )

@@ -114,19 +114,20 @@ def _show_plan(plans: list[Plan]) -> None:
 
 
 def _show(verification: Verification, store: Store, as_json: bool) -> None:
-    """Write the files, print the table, say where they are."""
+    """Print the table, then write the files and say where they are."""
     from fittingroom.bench.verification import COLUMNS, NUMBERS, cells
-    from fittingroom.cli.show import note_files, say, table
+    from fittingroom.cli.show import say, table, write_files
     from fittingroom.reporting.claims_page import render_claims
 
-    files = [
-        store.write_text("claims.json", verification.to_json()),
-        store.write_text("claims.html", render_claims(verification)),
-    ]
     if as_json:
         say(verification.to_json().rstrip())
     else:
         say(table(COLUMNS, map(cells, verification.claims), NUMBERS))
         for checked in verification.claims:
             say(f"\n{checked.claim.id}: {checked.note}")
-    note_files(files)
+    write_files(
+        {
+            store.folder / "claims.json": verification.to_json,
+            store.folder / "claims.html": lambda: render_claims(verification),
+        }
+    )

@@ -111,9 +111,10 @@ def accuracy_interval(correct: NDArray[np.bool_], deterministic: bool) -> Accura
     mean = int(right.sum()) / (n * seeds)
     if seeds == 1:
         return AccuracyEstimate(mean, None, wilson(int(right.sum()), n), 1, not deterministic)
-    over_seeds = seed_variance(correct)
-    over_images = integer_variance(right) / seeds**2
-    error = standard_error([(over_images / n, n - 1), (over_seeds / seeds, seeds - 1)])
+    over_seeds, error = seed_variance(correct), None
+    if n > 1:  # one image says nothing of the spread over images
+        over_images = integer_variance(right) / seeds**2
+        error = standard_error([(over_images / n, n - 1), (over_seeds / seeds, seeds - 1)])
     # No spread at all (every image right): Student would say "exactly 1", Wilson doesn't.
     interval = wilson(mean * n, n) if error is None else error.interval(mean, 0.0, 1.0)
     return AccuracyEstimate(mean, sqrt(over_seeds), interval, seeds, False)
@@ -214,9 +215,9 @@ def seed_variance(correct: NDArray[np.bool_]) -> float:
 
 
 def check_correct(correct: NDArray[np.bool_]) -> None:
-    """Raise InputError unless `correct` is a bool array (seeds >= 1, n >= 2)."""
-    if correct.ndim != 2 or correct.dtype != np.bool_ or len(correct) < 1 or correct.shape[1] < 2:
+    """Raise InputError unless `correct` is a bool array (seeds >= 1, n >= 1)."""
+    if correct.ndim != 2 or correct.dtype != np.bool_ or 0 in correct.shape:
         raise InputError(
             f"correctness is {correct.dtype} of shape {correct.shape}; give a bool array "
-            "(seeds, images) with at least one seed and two images."
+            "(seeds, images) with at least one seed and one image."
         )

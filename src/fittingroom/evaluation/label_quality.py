@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fittingroom.errors import InputError
 from fittingroom.evaluation.agreement import of_label
 from fittingroom.evaluation.frames import frame
 from fittingroom.evaluation.metrics import correctness
@@ -71,11 +70,10 @@ def label_suspects(
 
     Raises
     ------
-    InputError : shapes don't fit, or a class has no image
+    InputError : shapes don't fit
     """
     correctness(probabilities, labels)
-    _check_classes(probabilities, labels)
-    if find_spec("cleanlab"):
+    if find_spec("cleanlab") and labels.min() < labels.max():  # it refuses labels of one class
         found, method = _by_cleanlab(probabilities, labels), "cleanlab's find_label_issues"
     else:
         counted = confident_class(probabilities, labels)
@@ -101,11 +99,13 @@ def confident_class(
 
     That is a class of which it gets at least the mean probability that images with that label get;
     of several such classes the most probable. Northcutt, Jiang and Chuang 2021, "Confident
-    Learning", arXiv 1911.00068, equation 1. Raises InputError where a class has no image.
+    Learning", arXiv 1911.00068, equation 1. Of a class without images nothing is confidently.
     """
-    counts = _check_classes(probabilities, labels)
+    counts = np.bincount(labels, minlength=probabilities.shape[1])
     sums = np.bincount(labels, of_label(probabilities, labels), minlength=len(counts))
-    sure = probabilities >= sums / counts  # (n, c)
+    thresholds = np.full(len(counts), np.inf)
+    np.divide(sums, counts, out=thresholds, where=counts > 0)
+    sure = probabilities >= thresholds  # (n, c)
     best = np.where(sure, probabilities, -1).argmax(axis=1)
     return np.where(sure.any(axis=1), best, -1)
 
@@ -124,13 +124,3 @@ def _by_cleanlab(
             n_jobs=1,
         )
     return np.asarray(found, np.int64)
-
-
-def _check_classes(
-    probabilities: NDArray[np.floating], labels: NDArray[np.integer]
-) -> NDArray[np.int64]:
-    """Images of each class (c,), each at least one."""
-    counts = np.bincount(labels, minlength=probabilities.shape[1])
-    if counts.min() == 0:
-        raise InputError(f"class {counts.argmin()} has no image, so it has no threshold.")
-    return counts

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from fittingroom.errors import InputError
 from fittingroom.evaluation.intervals import CONFIDENCE, Interval, check_correct
 
 BOOTSTRAPS = 1000
@@ -60,10 +61,12 @@ def overstatement(
 
     Raises
     ------
-    InputError : it is no such array
+    InputError : it is no such array, or has fewer than two images
     """
     check_correct(correct)
     models, n = correct.shape
+    if n < 2:
+        raise InputError("one image can't both choose and score; give at least two.")
     right = correct.T.astype(np.float64)  # (n, models)
     random = np.random.RandomState(seed)
     scores: list[NDArray[np.float64]] = []

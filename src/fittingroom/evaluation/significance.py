@@ -125,6 +125,7 @@ def compare_pair(
     One row each: exact McNemar and the interval of `paired_interval`. Otherwise a t test with
     SE² = variance over images of the seed-averaged difference / n + s²_A / S_A + s²_B / S_B,
     s² being the variance of the accuracy over seeds, with Satterthwaite's degrees of freedom.
+    Where every image differs by the same amount there is no such variance: an exact sign test.
     A single seed of a model that is not fixed gives s² = 0 for want of knowledge, and
     `single_seed`. Identical predictions give p = 1 and the interval [0, 0].
     """
@@ -223,13 +224,17 @@ def _compare(a: _Tally, b: _Tally) -> PairedDifference:
             degrees_of_freedom=None,
             single_seed=single_seed,
         )
-    over_images = integer_variance(differences) / scale**2
-    over_seeds = [(m.seed_variance / m.seeds, m.seeds - 1) for m in (a, b) if m.seeds > 1]
-    error = standard_error([(over_images / n, n - 1), *over_seeds])
+    error = None
+    if n > 1:  # a single image says nothing of the spread over images
+        over_images = integer_variance(differences) / scale**2
+        over_seeds = [(m.seed_variance / m.seeds, m.seeds - 1) for m in (a, b) if m.seeds > 1]
+        error = standard_error([(over_images / n, n - 1), *over_seeds])
     if error is None:
         # Every image differs by the same amount: no spread for a t test, but a sign test stands.
         signs = (int((differences > 0).sum()), int((differences < 0).sum()))
-        interval, p = Interval(difference, difference), mcnemar_exact(*signs)
+        amount = abs(difference) if n > 1 else 1.0
+        low, high = paired_interval(*signs, n).bounds
+        interval, p = Interval(amount * low, amount * high), mcnemar_exact(*signs)
     else:
         interval, p = error.interval(difference, -1.0, 1.0), error.p_value(difference)
     return PairedDifference(
@@ -239,7 +244,7 @@ def _compare(a: _Tally, b: _Tally) -> PairedDifference:
         only_a_right=only_a,
         only_b_right=only_b,
         method="t test over images and seeds" if error else "exact sign test",
-        standard_error=error.value if error else 0.0,
+        standard_error=error.value if error else None,
         degrees_of_freedom=error.degrees_of_freedom if error else None,
         single_seed=single_seed,
     )

@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from fittingroom.bench.cells import shortened
 from fittingroom.reporting.style import (
     CLASS_COLORS,
     CLASS_MARKERS,
@@ -17,7 +18,6 @@ from fittingroom.reporting.style import (
     MUTED,
     RIGHT,
     STYLE,
-    shortened,
 )
 
 if TYPE_CHECKING:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +10,6 @@ from markupsafe import Markup
 from fittingroom.evaluation.examples import random_images
 from fittingroom.reporting import data_figures, figures, images, words
 from fittingroom.reporting.page import Captioned, Picture, draw, percent, render_page
-from fittingroom.runs.store import write_text
 
 if TYPE_CHECKING:
     from fittingroom.bench.explore import Exploration, Place, Twins
@@ -24,7 +22,7 @@ SAMPLES, GRID, SLIDES, TWINS = 10, 25, 60, 40
 def render_data(exploration: Exploration, dataset: Dataset, command: str | None = None) -> str:
     """The whole page. The same data gives the same text, to the byte."""
     data, train = exploration.description, dataset.train
-    step = max(1, len(train) // SLIDES)
+    slides = np.linspace(0, len(train) - 1, min(SLIDES, len(train))).astype(int)
     shown = exploration.twins[:TWINS]
     return render_page(
         "data.html",
@@ -35,8 +33,8 @@ def render_data(exploration: Exploration, dataset: Dataset, command: str | None 
         numbers=_numbers(np.asarray(train.images[0])),
         classes=_classes(exploration, dataset),
         random=[_captioned(dataset, "train", int(i)) for i in random_images(len(train), GRID)],
-        step=step,
-        slides=[_captioned(dataset, "train", i) for i in range(0, len(train), step)[:SLIDES]],
+        walk="All of them." if len(slides) == len(train) else f"{SLIDES} of them, evenly spaced.",
+        slides=[_captioned(dataset, "train", int(i)) for i in slides],
         map=_map(exploration, dataset),
         neighbours=_neighbours(exploration),
         copies=words.copies(exploration),
@@ -45,13 +43,6 @@ def render_data(exploration: Exploration, dataset: Dataset, command: str | None 
         searched=words.searched(exploration),
         command=command,
     )
-
-
-def write_data_page(
-    exploration: Exploration, dataset: Dataset, path: Path, command: str | None = None
-) -> Path:
-    """Write the page aside and rename it into place. Raises StoreError where that fails."""
-    return write_text(path, render_data(exploration, dataset, command))
 
 
 def _histogram(exploration: Exploration) -> Picture:
@@ -85,7 +76,7 @@ def _map(exploration: Exploration, dataset: Dataset) -> Picture:
 def _neighbours(exploration: Exploration) -> Picture:
     data, matrix = exploration.description, exploration.neighbours
     accuracy = matrix.report(data.class_names).accuracy
-    sentence = matrix.hardest_sentence(data.class_names)
+    sentence = matrix.hardest_sentence(words.in_sentences(data.class_names))
     return draw(
         "What any model will find hard",
         figures.confusion(matrix, data.class_names, "class of the nearest other image"),
@@ -104,15 +95,12 @@ def _classes(exploration: Exploration, dataset: Dataset) -> list[dict[str, Any]]
         of_class = np.flatnonzero(train.labels == label)
         drawn = of_class[random_images(len(of_class), SAMPLES, seed=label)]
         samples = [_image(dataset, "train", int(i), name) for i in drawn]
-        mean, sd = exploration.class_means[label], exploration.class_sds[label]
-        rows.append(
-            {
-                "name": name,
-                "samples": Markup(" ").join(samples),
-                "mean": images.picture(np.round(mean).astype(np.uint8), f"mean of {name}"),
-                "sd": images.picture(images.stretched(sd), f"standard deviation of {name}"),
-            }
-        )
+        row = {"name": name, "samples": Markup(" ").join(samples), "mean": "–", "sd": "–"}
+        if samples:
+            mean, sd = exploration.class_means[label], exploration.class_sds[label]
+            row["mean"] = images.picture(np.round(mean).astype(np.uint8), f"mean of {name}")
+            row["sd"] = images.picture(images.stretched(sd), f"standard deviation of {name}")
+        rows.append(row)
     return rows
 
 
@@ -133,7 +121,7 @@ def _of_place(dataset: Dataset, place: Place) -> Captioned:
 
 def _captioned(dataset: Dataset, split: str, position: int) -> Captioned:
     label = int(getattr(dataset, split).labels[position])
-    name = dataset.class_names[label]
+    name = words.in_sentences(dataset.class_names)[label]
     return Captioned(_image(dataset, split, position, name), f"{position:,}: {name}")
 
 

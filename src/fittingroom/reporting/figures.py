@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from matplotlib.transforms import Bbox
 from numpy.typing import NDArray
+from rich.cells import cell_len
 
-from fittingroom.bench.cells import duration
+from fittingroom.bench.cells import duration, shortened, signed
 from fittingroom.evaluation.confusion import ConfusionMatrix
 from fittingroom.reporting.style import (
     INK,
@@ -23,7 +24,6 @@ from fittingroom.reporting.style import (
     STYLE,
     WRONG,
     one_below_another,
-    shortened,
 )
 
 if TYPE_CHECKING:
@@ -41,6 +41,8 @@ _SHORT_TICKS = (1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 
 #: Differences of a smaller p are shown as such.
 SIGNIFICANT = 0.05
+#: Models and classes that a picture has lines and columns for; of more, the first ones.
+MODELS, CLASSES = 30, 50
 
 
 def accuracy_intervals(leaderboard: Leaderboard, references: Sequence[Reference] = ()) -> Figure:
@@ -148,25 +150,28 @@ def differences(leaderboard: Leaderboard) -> Figure | None:
     """Who beats whom: the accuracy of each row's model minus that of each column's, in points.
 
     Only differences that are significant after Holm's correction have a colour. None where fewer
-    than two models were tested.
+    than two models were tested; of many the first.
     """
-    names = [row.model for row in _tested(leaderboard)]
+    names = [row.model for row in _tested(leaderboard)][:MODELS]
     if len(names) < 2:
         return None
     places = {name: place for place, name in enumerate(names)}
     size = 0.62 * len(names)
+    wide, tall = _room(names, names)
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(size + 2.4, size + 1.6), layout="constrained")
+        figure = Figure(figsize=(size + wide, size + tall), layout="constrained")
         axes = figure.subplots()
         for pair in leaderboard.pairs:
+            if not {pair.a, pair.b} <= places.keys():
+                continue
             for name, other, sign in ((pair.a, pair.b, 1), (pair.b, pair.a, -1)):
                 i, j, points = places[name], places[other], sign * 100 * pair.difference
                 if pair.p_holm < SIGNIFICANT:
                     cell = Rectangle((j - 0.48, i - 0.48), 0.96, 0.96, alpha=0.3)
                     cell.set_facecolor(RIGHT if points > 0 else WRONG)
                     axes.add_patch(cell)
-                axes.text(j, i, f"{points:+.1f}".replace("-", "−"), ha="center", va="center",
-                          fontsize=9)  # fmt: skip
+                axes.text(j, i, signed(points, 1).replace("-", "−"), ha="center",
+                          va="center", fontsize=9)  # fmt: skip
         _name_cells(axes, names, names)
         axes.set_xlabel("row minus column, points of accuracy")
     return figure
@@ -179,10 +184,12 @@ def shares(
 
     Depth runs from the least to the largest of them. What is NaN stays empty.
     """
-    low, high = np.nanmin(values), np.nanmax(values)
+    known = values[~np.isnan(values)]
+    low, high = (known.min(), known.max()) if known.size else (0.0, 1.0)
+    wide, tall = _room(rows, columns)
     with mpl.rc_context(STYLE):
         figure = Figure(
-            figsize=(0.62 * len(columns) + 2.4, 0.42 * len(rows) + 1.6), layout="constrained"
+            figsize=(0.62 * len(columns) + wide, 0.42 * len(rows) + tall), layout="constrained"
         )
         axes = figure.subplots()
         for i, j in np.ndindex(values.shape):
@@ -204,20 +211,22 @@ def confusion(
 ) -> Figure:
     """Each true class as a line: the share of its images by predicted class, in percent.
 
-    Right is blue; wrong is vermilion, the darker the more, relative to the commonest mistake.
+    Right is blue; wrong is vermilion, the darker the more, relative to the commonest mistake. More
+    than `CLASSES` have no names: the picture shows where mistakes gather.
     """
     classes = len(class_names)
     totals = matrix.counts.sum(axis=1, keepdims=True)
     shares = matrix.counts / np.maximum(totals, 1)  # (c, c), a line without images is empty
     worst = max(float((shares - np.diag(np.diag(shares))).max()), 1e-9)
-    size = 0.55 * max(classes, 4)
+    size = 0.55 * max(classes, 4) if classes <= CLASSES else 7.0
+    wide, tall = _room(class_names, class_names) if classes <= CLASSES else (0.5, 0.5)
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(size + 2.0, size + 1.4), layout="constrained")
+        figure = Figure(figsize=(size + wide, size + tall), layout="constrained")
         axes = figure.subplots()
-        for i, j in np.ndindex(classes, classes):
+        if classes > CLASSES:
+            axes.imshow(_painted(shares, worst), interpolation="nearest")
+        for i, j in np.argwhere(shares > 0) if classes <= CLASSES else ():
             share = float(shares[i, j])
-            if share == 0:
-                continue
             color, depth = (RIGHT, share) if i == j else (WRONG, 0.75 * share / worst)
             cell = Rectangle((j - 0.48, i - 0.48), 0.96, 0.96, facecolor=color, alpha=depth)
             axes.add_patch(cell)
@@ -225,10 +234,30 @@ def confusion(
                 ink = ON_DARK if i == j and depth > 0.55 else INK
                 axes.text(j, i, _percent(share), ha="center", va="center", fontsize=9.5, color=ink)
         _name_cells(axes, class_names, class_names)
+        if classes > CLASSES:
+            axes.set_xticks([])
+            axes.set_yticks([])
         axes.set_ylabel("true class")
         axes.set_xlabel(f"{predicted}, % of the true class")
         axes.set_aspect("equal")
     return figure
+
+
+def _painted(shares: NDArray[np.floating], worst: float) -> NDArray[np.floating]:
+    """A picture (c, c, 4) of as many cells as would be slow to draw one by one."""
+    painted = np.empty((*shares.shape, 4))
+    painted[:] = to_rgba(WRONG)
+    painted[..., 3] = 0.75 * shares / worst
+    diagonal = np.arange(len(shares))
+    painted[diagonal, diagonal] = to_rgba(RIGHT)
+    painted[diagonal, diagonal, 3] = np.diag(shares)
+    return painted
+
+
+def _room(rows: Sequence[str], columns: Sequence[str]) -> tuple[float, float]:
+    """Inches that names at the left of cells and aslant above them take, wide and high."""
+    down, across = (max(map(cell_len, shortened(names))) for names in (rows, columns))
+    return 0.7 + 0.085 * down + 0.06 * across, 0.75 + 0.06 * across
 
 
 def _name_cells(axes: Axes, rows: Sequence[str], columns: Sequence[str]) -> None:
@@ -266,33 +295,34 @@ def _label_points(axes: Axes, names: Sequence[str], points: NDArray[np.float64])
     x, y, low, high = points.T
     at = axes.transData.transform(np.column_stack([x, y]))  # (n, 2) pixels
     ends = [axes.transData.transform(np.column_stack([x, end]))[:, 1] for end in (low, high)]
-    taken = [Bbox.from_extents(px - 5, py - 5, px + 5, py + 5) for px, py in at]
-    taken += [
-        Bbox.from_extents(px - 2, below, px + 2, above)
-        for (px, _), below, above in zip(at, *ends, strict=True)
-    ]
-    inside = axes.get_window_extent()
+    # Boxes are left, bottom, right, top.
+    taken = np.concatenate(
+        [
+            np.column_stack([at - 5, at + 5]),
+            np.column_stack([at[:, 0] - 2, ends[0], at[:, 0] + 2, ends[1]]),
+        ]
+    )
+    inside = np.array([axes.get_window_extent().extents])
     for name, (px, py), point_x, point_y in zip(names, at, x, y, strict=True):
         width = 0.58 * size * len(name)
         left_of = {"left": 0.0, "center": width / 2, "right": width}
-        boxes = [
-            Bbox.from_bounds(px + dx - left_of[side], py + dy - size / 2, width, size)
-            for side, dx, dy in _PLACES
-        ]
-        covered = [_covered(box, taken) + 9 * _outside(box, inside) for box in boxes]
-        best = int(np.argmin(covered))  # of equal ones the first, the nearest
+        corners = np.array(
+            [(px + dx - left_of[side], py + dy - size / 2) for side, dx, dy in _PLACES]
+        )
+        boxes = np.column_stack([corners, np.add(corners, [width, size])])
+        outside = width * size - _covered(boxes, inside)
+        # Rounded, so that of equal ones it is the first, the nearest.
+        best = int(np.argmin(np.round(_covered(boxes, taken) + 9 * outside, 6)))
         side, dx, dy = _PLACES[best]
-        taken.append(boxes[best])
+        taken = np.vstack([taken, boxes[best]])
         axes.annotate(
             name, (point_x, point_y), (dx, dy), textcoords="offset points",
             ha=side, va="center", fontsize=size,
         )  # fmt: skip
 
 
-def _covered(box: Bbox, taken: Sequence[Bbox]) -> float:
-    shared = (Bbox.intersection(box, other) for other in taken)
-    return sum(part.width * part.height for part in shared if part is not None)
-
-
-def _outside(box: Bbox, inside: Bbox) -> float:
-    return float(box.width * box.height) - _covered(box, [inside])
+def _covered(boxes: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How much of each box (n, 4) the others (m, 4) cover, each counted by itself: (n,)."""
+    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
+    high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
+    return np.asarray((high - low).clip(min=0).prod(axis=2).sum(axis=1))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fittingroom.reporting import images
+from fittingroom.reporting import images, words
 from fittingroom.reporting.page import Captioned
 
 if TYPE_CHECKING:
@@ -31,9 +31,10 @@ def gallery(
 
 def caption_of(study: Study, position: int, model: str | None = None) -> str:
     """ "4,711: Shirt", and of a model "4,711: Shirt → Coat, 98%": actual, predicted, how sure."""
-    actual = study.board.class_names[int(study.labels[position])]
+    names = words.in_sentences(study.board.class_names)
+    actual = names[int(study.labels[position])]
     if model is None:
         return f"{position:,}: {actual}"
     probabilities = study.models[model].probabilities[position]
-    predicted = study.board.class_names[int(probabilities.argmax())]
+    predicted = names[int(probabilities.argmax())]
     return f"{position:,}: {actual} → {predicted}, {probabilities.max():.0%}"

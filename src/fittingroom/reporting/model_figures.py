@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from fittingroom.reporting.style import GRID, INK, MUTED, RIGHT, STYLE, WRONG, shortened
+from fittingroom.bench.cells import shortened
+from fittingroom.reporting.style import GRID, INK, MUTED, RIGHT, STYLE, WRONG
 
 if TYPE_CHECKING:
     from fittingroom.bench.study import Calibration, EpochFigures

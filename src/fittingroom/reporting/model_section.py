@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 #: Images shown: sure mistakes and doubtful hits, random predictions, images with their bars.
 TOLD, RANDOM, BARS = 12, 25, 10
+#: Classes that have a panel each; of more, panels would be as many as nobody looks at.
+PANELS = 30
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class ModelSection:
     settings: Mapping[str, str]
     layers: Sequence[Any]
     report: ClassificationReport
-    counts: list[list[str]]
+    counts: list[list[str]]  # none where there are too many classes, and so for the shares
     shares: list[list[str]]
     confused: Sequence[str]
     pictures: Sequence[Picture]
@@ -43,15 +45,15 @@ class ModelSection:
 
 def section_of(model: ModelStudy, study: Study, dataset: Dataset | None) -> ModelSection:
     """What the page says of `model`; images need the data set."""
-    names, counts = study.board.class_names, model.confusion.counts
-    totals = np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    counts = model.confusion.counts
+    listed = counts if len(counts) <= figures.CLASSES else counts[:0]
     drawn = random_images(len(study.labels), RANDOM + BARS)
     galleries = {
         "Surest mistakes": surest_mistakes(model.probabilities, study.labels, TOLD),
         "Least certain hits": doubtful_hits(model.probabilities, study.labels, TOLD),
         "Predictions at random": drawn[:RANDOM],
     }
-    with_bars = drawn[RANDOM:]
+    with_bars = drawn[-BARS:]  # of few images some are shown twice
     return ModelSection(
         model=model.model,
         anchor=f"model-{list(study.models).index(model.model)}",
@@ -59,9 +61,12 @@ def section_of(model: ModelStudy, study: Study, dataset: Dataset | None) -> Mode
         settings=words.settings(model.parameters),
         layers=model.layers,
         report=model.report,
-        counts=[[_count(cell) for cell in row] for row in counts],
-        shares=[[f"{100 * cell:.1f}" for cell in row] for row in counts / totals],
-        confused=words.confused(model.confusion, names),
+        counts=[[_count(cell) for cell in row] for row in listed],
+        shares=[
+            [f"{100 * cell / total:.1f}" if total else "–" for cell in row]
+            for row, total in zip(listed, listed.sum(axis=1), strict=True)
+        ],
+        confused=words.confused(model.confusion, words.in_sentences(study.board.class_names)),
         pictures=_pictures(model, study, dataset),
         galleries={
             title: gallery(study, dataset, positions, model.model)
@@ -73,23 +78,26 @@ def section_of(model: ModelStudy, study: Study, dataset: Dataset | None) -> Mode
 
 def _pictures(model: ModelStudy, study: Study, dataset: Dataset | None) -> list[Picture]:
     names = study.board.class_names
-    sentence = model.confusion.hardest_sentence(names)
+    sentence = model.confusion.hardest_sentence(words.in_sentences(study.board.class_names))
     pictures = [
         draw(
             "What it takes for what",
             figures.confusion(model.confusion, names),
             f"Confusion matrix of {model.model}. {sentence}",
             "Each line is a true class: the share of its images by predicted class, in percent. "
-            "Blue is right; counts and shares as numbers are below.",
+            f"Blue is right; {_numbers_are(len(names))}.",
             finding=sentence,
         ),
-        draw(
-            "Where each class's images went",
-            model_figures.class_histograms(model.confusion, names, _examples(study, dataset)),
-            f"For each class, the share of its images by predicted class, for {model.model}.",
-            "Blue is the class itself.",
-        ),
     ]
+    if len(names) <= PANELS:
+        pictures.append(
+            draw(
+                "Where each class's images went",
+                model_figures.class_histograms(model.confusion, names, _examples(study, dataset)),
+                f"For each class, the share of its images by predicted class, for {model.model}.",
+                "Blue is the class itself.",
+            )
+        )
     if model.history:
         kept = f" Epoch {model.kept_epoch} was kept." if model.kept_epoch else ""
         pictures.append(
@@ -111,7 +119,8 @@ def _pictures(model: ModelStudy, study: Study, dataset: Dataset | None) -> list[
                 f"{percent(before.expected_calibration_error)} as fitted, "
                 f"{percent(after.expected_calibration_error)} at its temperature.",
                 f"Test images by the probability of the predicted class, seed {model.seed}. The "
-                "temperature was fitted on validation images that nothing else was chosen by.",
+                f"temperature was fitted on {model.calibration.images:,} validation "
+                f"image{'s' * (model.calibration.images != 1)} that nothing else was chosen by.",
                 finding=words.calibration(model),
             )
         )
@@ -126,6 +135,12 @@ def _pictures(model: ModelStudy, study: Study, dataset: Dataset | None) -> list[
             ),
         )
     return pictures
+
+
+def _numbers_are(classes: int) -> str:
+    if classes <= figures.CLASSES:
+        return "counts and shares as numbers are below"
+    return "of so many classes the counts are in confusions.csv alone (--format csv)"
 
 
 def _examples(study: Study, dataset: Dataset | None) -> list[NDArray[np.uint8] | None]:
@@ -153,7 +168,7 @@ def _bars(
     )
     spoken = "; ".join(caption_of(study, int(position), model.model) for position in positions)
     return draw(
-        "Ten test images with their probabilities",
+        "Test images with their probabilities",
         figure,
         f"Actual class, predicted class and its probability, {model.model}: {spoken}.",
         f"Drawn at random, the same for every model; blue is the image's own class. Seed "

@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from fittingroom.bench.cells import duration
+from fittingroom.bench.cells import duration, signed
 from fittingroom.reporting import words
 from fittingroom.reporting.style import inline_svg
 
@@ -53,8 +53,8 @@ def percent(share: float) -> str:
 
 def points(ends: tuple[float, float]) -> str:
     """Two shares as an interval in percent; "to" where a minus sign would meet the dash."""
-    low, high = (f"{100 * end:.2f}".replace("-", "−") for end in ends)
-    return f"{low} to {high}" if min(ends) < 0 else f"{low}–{high}"
+    low, high = (signed(100 * end, 2, "").replace("-", "−") for end in ends)
+    return f"{low} to {high}" if "−" in low + high else f"{low}–{high}"
 
 
 def _environment() -> Environment:
@@ -71,6 +71,7 @@ def _environment() -> Environment:
         count=lambda number: f"{number:,}",
         microseconds=lambda time: f"{time:.1f}" if time < 9.95 else f"{time:,.0f}",
         duration=duration,
+        signed=lambda number, digits: signed(number, digits).replace("-", "−"),
         fitted=words.fitted,
         p_value=words.p_value,
     )

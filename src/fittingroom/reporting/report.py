@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fittingroom.bench.cells import duration
+from fittingroom.bench.cells import duration, shortened
 from fittingroom.reporting import figures, images, words
 from fittingroom.reporting.gallery import gallery
 from fittingroom.reporting.model_section import section_of
@@ -80,16 +80,19 @@ def report(runs: Path | str = "runs") -> Report:
 def render(study: Study, dataset: Dataset | None = None) -> str:
     """The whole page. The same study gives the same text, to the byte."""
     board = study.board
-    sections = [section_of(model, study, dataset) for model in study.models.values()]
+    shown = [*study.models.values()][: figures.MODELS]
+    sections = [section_of(model, study, dataset) for model in shown]
     return render_page(
         "report.html",
         board=board,
+        short_names=shortened(board.class_names),
         summary=words.summary(board),
         more=words.findings(study),
         pictures=_overview(board),
         differences=_differences(board),
         pairs=[_close_pair(pair, study, dataset) for pair in study.close_pairs[:PAIRS]],
         models=sections,
+        models_left_out=len(study.models) - len(sections),
         across=_across(study),
         all_wrong=gallery(study, dataset, study.wrong_for_all[:ALL_WRONG]),
         n_all_wrong=len(study.wrong_for_all),
@@ -144,11 +147,13 @@ def _differences(board: Leaderboard) -> Picture | None:
     figure = figures.differences(board)
     if figure is None:
         return None
+    many = sum(row.test is not None for row in board.rows) > figures.MODELS
+    some = f"The first {figures.MODELS} models. " if many else ""
     return draw(
         "Who beats whom",
         figure,
-        "Differences of test accuracy between all models; the table below has them as numbers.",
-        "Test accuracy of the row's model minus that of the column's, in points. Blue: "
+        "Differences of test accuracy between models; the table below has them as numbers.",
+        f"{some}Test accuracy of the row's model minus that of the column's, in points. Blue: "
         "significantly better; vermilion: significantly worse (5%, Holm's correction over all "
         "pairs); no colour: can't be told apart.",
     )
@@ -157,22 +162,25 @@ def _differences(board: Leaderboard) -> Picture | None:
 def _across(study: Study) -> list[Picture]:
     if study.agreement is None:
         return []
-    names, board = list(study.models), study.board
-    f1 = np.stack([model.confusion.f1 for model in study.models.values()])  # (models, classes)
+    names, class_names = list(study.models)[: figures.MODELS], study.board.class_names
+    f1 = np.stack([study.models[name].confusion.f1 for name in names])  # (models, classes)
+    hardest = np.sort(words.mean_f1(study).argsort(kind="stable")[: figures.CLASSES])
+    some = "" if len(hardest) == len(class_names) else f"Of the {len(hardest)} hardest classes. "
     pictures = [
         draw(
             "Which classes are hard for whom",
-            figures.shares(f1, names, board.class_names, "F1, %"),
+            figures.shares(f1[:, hardest], names, [class_names[i] for i in hardest], "F1, %"),
             f"F1 of each model by class. {words.hardest_for_all(study)}",
-            "F1 of each class, in percent: the harmonic mean of precision and recall.",
+            f"{some}F1 of each class, in percent: the harmonic mean of precision and recall.",
             finding=words.hardest_for_all(study),
         )
     ]
     if len(names) > 1:
+        shared = study.agreement.shared_mistakes[: len(names), : len(names)]
         pictures.append(
             draw(
                 "Do they make the same mistakes?",
-                figures.shares(study.agreement.shared_mistakes, names, names, "shared mistakes, %"),
+                figures.shares(shared, names, names, "shared mistakes, %"),
                 f"Shared mistakes of every pair of models. {words.most_different(study)}",
                 "Of the images that either of two models gets wrong, the share that both do. "
                 "Models with few mistakes in common gain most from being averaged.",
@@ -202,7 +210,7 @@ def _train_suspects(study: Study, dataset: Dataset | None) -> list[Captioned]:
     """The most doubtful training labels: given, suggested, the probability of the given one."""
     if dataset is None or study.train_suspects is None:
         return []
-    found, names = study.train_suspects.suspects, study.board.class_names
+    found, names = study.train_suspects.suspects, words.in_sentences(study.board.class_names)
     shown = []
     for position, given, suggested, confidence in zip(
         found.positions[:SUSPECTS], found.given, found.suggested, found.confidence, strict=False

@@ -15,7 +15,7 @@ from fittingroom.reporting.style import (
     log_ticks,
     one_below_another,
 )
-from fittingroom.reporting.tables import csv_text, escaped, markdown_table
+from fittingroom.reporting.tables import csv_text, markdown_table, paragraph
 from fittingroom.reporting.words import listed
 
 if TYPE_CHECKING:
@@ -44,8 +44,8 @@ def render_side_by_side(found: SideBySide, command: str | None = None) -> str:
 def side_by_side_markdown(found: SideBySide) -> str:
     """The table for a README, with what it says above it."""
     table = markdown_table(found.columns, found.cells, numbers=frozenset(found.columns[1:]))
-    orders = [escaped(order_sentence(order)) for order in found.orders]
-    return "\n\n".join([*orders, table, *map(escaped, notes(found))]) + "\n"
+    orders = [paragraph(order_sentence(order)) for order in found.orders]
+    return "\n\n".join([*orders, table, *map(paragraph, notes(found))]) + "\n"
 
 
 def side_by_side_csv(found: SideBySide) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+import warnings
 from collections.abc import Sequence
 from io import StringIO
 from typing import Any
@@ -15,6 +16,8 @@ import matplotlib as mpl
 from markupsafe import Markup, escape
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from fittingroom.bench.cells import shortened
 
 INK, MUTED, GRID = "#1c212b", "#666e7d", "#d9dde4"
 RIGHT, WRONG, ON_DARK, PAPER = "#0072b2", "#d55e00", "#fefefe", "#fdfdfd"
@@ -61,11 +64,6 @@ STYLE: dict[Any, Any] = {
 }
 
 
-def shortened(names: Sequence[str], at_most: int = 22) -> list[str]:
-    """Names that leave room for a picture; the page around it has them in full."""
-    return [n if len(n) <= at_most else f"{n[: at_most - 1]}…" for n in names]
-
-
 def one_below_another(axes: Axes, names: Sequence[str], at_most: int = 40) -> None:
     """Lines 0, 1, … of a picture with their names, the first on top, and a grid along them."""
     axes.set_yticks(range(len(names)), shortened(names, at_most))
@@ -95,7 +93,9 @@ def inline_svg(figure: Figure, label: str) -> Markup:
     # The style again, since matplotlib makes some ticks only as it draws.
     settings: dict[Any, Any] = {**STYLE, "svg.fonttype": "none", "svg.hashsalt": label}
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    with mpl.rc_context(settings), StringIO() as buffer:
+    with mpl.rc_context(settings), StringIO() as buffer, warnings.catch_warnings():
+        # The page's own font has signs that matplotlib, which only measures, has not.
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
         if (layout := figure.get_layout_engine()) is not None:
             layout.execute(figure)  # once; left to itself it draws the figure once more for that
             figure.set_layout_engine("none")
@@ -112,6 +112,19 @@ def inline_svg(figure: Figure, label: str) -> Markup:
     body = re.sub(r"font-family: [^;\"]*;?", "", body)
     for color, variable in _VARIABLES.items():
         body = body.replace(color, variable)
+    wide, least = _widths(float(view[1].split()[2]))
     return Markup(
-        f'<svg viewBox="{view[1]}" role="img" aria-label="{escape(label)}">{body.strip()}'
+        f'<svg viewBox="{view[1]}" style="--wide:{wide:.4g}rem;--least:{least:.4g}rem" role="img" '
+        f'aria-label="{escape(label)}">{body.strip()}'
     )
+
+
+def _widths(pixels: float) -> tuple[float, float]:
+    """How wide a picture of so many pixels is on a page, and how narrow it may become, in rem.
+
+    All pictures have the same scale, so that letters in small ones aren't larger; wide ones are
+    scrolled before their letters can't be read.
+    """
+    legible = 0.8 * pixels / 16
+    wide = max(min(54.0, 54 * pixels / 604.8), legible)
+    return wide, max(min(32.0, wide), legible)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+import re
+import unicodedata
 from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +19,9 @@ if TYPE_CHECKING:
 
 def leaderboard_markdown(board: Leaderboard) -> str:
     """The table for a README, with the answer above it and the notes below."""
-    notes = "".join(f"\n{escaped(note)}\n" for note in board.notes)
+    notes = "".join(f"\n{paragraph(note)}\n" for note in board.notes)
     table = markdown_table(COLUMNS, [cells(row) for row in board.rows], NUMBERS)
-    return f"{escaped(summary(board))}\n\n{table}\n\n{escaped(board.title)}\n{notes}"
+    return f"{paragraph(summary(board))}\n\n{table}\n\n{paragraph(board.title)}\n{notes}"
 
 
 def markdown_table(
@@ -34,37 +36,57 @@ def markdown_table(
 
 def csv_files(study: Study) -> dict[str, str]:
     """Every figure of a comparison, as the text of a CSV file by its name."""
-    board = study.board
-    names = board.class_names
-    return {
-        "leaderboard.csv": csv_text(_LEADERBOARD, (_leaderboard_line(row) for row in board.rows)),
-        "pairs.csv": csv_text(
-            ("a", "b", "difference", "low", "high", "p", "p_holm", "only_a_right", "only_b_right"),
-            (
-                (p.a, p.b, p.difference, *p.ci95, p.p, p.p_holm, p.only_a_right, p.only_b_right)
-                for p in board.pairs
-            ),
-        ),
-        "classes.csv": csv_text(
-            ("model", "class", "precision", "recall", "f1", "images"),
-            (
-                (model.model, row.name, row.precision, row.recall, row.f1, row.support)
-                for model in study.models.values()
-                for row in model.report.classes
-            ),
-        ),
-        "confusions.csv": csv_text(
-            ("model", "class", "predicted", "images"),
-            (
-                (model.model, names[i], names[j], float(count))
-                for model in study.models.values()
-                for i, line in enumerate(model.confusion.counts)
-                for j, count in enumerate(line)
-            ),
-        ),
-    }
+    return {name: text_of(study) for name, text_of in CSV_FILES.items()}
 
 
+def _leaderboard_csv(study: Study) -> str:
+    return csv_text(_LEADERBOARD, map(_leaderboard_line, study.board.rows))
+
+
+def _pairs_csv(study: Study) -> str:
+    return csv_text(
+        ("a", "b", "difference", "low", "high", "p", "p_holm", "only_a_right", "only_b_right"),
+        (
+            (p.a, p.b, p.difference, *p.ci95, p.p, p.p_holm, p.only_a_right, p.only_b_right)
+            for p in study.board.pairs
+        ),
+    )
+
+
+def _classes_csv(study: Study) -> str:
+    return csv_text(
+        ("model", "class", "precision", "recall", "f1", "images"),
+        (
+            (model.model, row.name, row.precision, row.recall, row.f1, row.support)
+            for model in study.models.values()
+            for row in model.report.classes
+        ),
+    )
+
+
+def _confusions_csv(study: Study) -> str:
+    names = study.board.class_names
+    return csv_text(
+        ("model", "class", "predicted", "images"),
+        (
+            (model.model, names[i], names[j], float(count))
+            for model in study.models.values()
+            for i, line in enumerate(model.confusion.counts)
+            for j, count in enumerate(line)
+        ),
+    )
+
+
+CSV_FILES = {
+    "leaderboard.csv": _leaderboard_csv,
+    "pairs.csv": _pairs_csv,
+    "classes.csv": _classes_csv,
+    "confusions.csv": _confusions_csv,
+}
+
+
+#: What a spreadsheet takes for the begin of a formula.
+_FORMULA = frozenset("=+-@")
 _SCORES = ("accuracy", "accuracy_sd", "low", "high", "macro_f1", "log_loss")
 _LEADERBOARD = (
     *("rank", "model", "status", "reason", "seeds", "deterministic", "trained_on"),
@@ -95,20 +117,29 @@ def csv_text(head: Sequence[str], lines: Iterable[Sequence[Any]]) -> str:
     """A CSV file's text; no cell is taken for a formula."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(head)
+    writer.writerow(map(_plain, head))
     writer.writerows([_plain(cell) for cell in line] for line in lines)
     return text.getvalue()
 
 
 def _plain(cell: Any) -> Any:
-    """A cell that no spreadsheet takes for a formula."""
-    if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@", "\t"):
-        return f"'{cell}"
-    return cell
+    """A cell that no spreadsheet takes for a formula, in one line."""
+    if not isinstance(cell, str):
+        return cell
+    cell = printable(cell)
+    return f"'{cell}" if unicodedata.normalize("NFKC", cell.lstrip())[:1] in _FORMULA else cell
 
 
 def escaped(text: str) -> str:
-    """Text that Markdown shows as it is."""
-    for sign in "\\`*_[]<>|":
-        text = text.replace(sign, f"\\{sign}")
-    return text.replace("\n", " ")
+    """Text that Markdown shows as it is, within a line."""
+    return re.sub(r"[\\`*_\[\]<>|~&#]", r"\\\g<0>", printable(text))
+
+
+def paragraph(text: str) -> str:
+    """Text that Markdown shows as it is where a line begins: no list, no rule."""
+    return re.sub(r"^(\d*)([-+=.)])", r"\1\\\2", escaped(text))
+
+
+def printable(text: str) -> str:
+    """Text in one line, without signs that steer a terminal or a program."""
+    return "".join(sign if sign.isprintable() else " " for sign in text)

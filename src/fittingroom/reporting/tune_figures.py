@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from fittingroom.bench.cells import shortened
 from fittingroom.bench.space import Choice, Dimension, Range
 from fittingroom.bench.tuning import best_so_far
 from fittingroom.models.settings import text_of
@@ -25,7 +26,6 @@ from fittingroom.reporting.style import (
     WRONG,
     log_ticks,
     one_below_another,
-    shortened,
 )
 
 if TYPE_CHECKING:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from fittingroom.bench.cells import signed
 from fittingroom.reporting.words import listed
 from fittingroom.training.rate_range import LOW, RULE, STEPS
 
@@ -32,7 +33,7 @@ def worth(tuning: Tuning) -> str:
             if tuning.scored
             else ""
         )
-    points = f"{100 * one.overstated:.2f}".replace("-", "−")
+    points = signed(100 * one.overstated, 2, "").replace("-", "−")
     by = f"{tuning.folds} folds" if tuning.folds else "the half of the validation part that chooses"
     return (
         f"Chosen among {one.models} by {one.images:,} images ({by}), it is expected to overstate "

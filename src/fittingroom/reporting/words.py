@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
+
+from fittingroom.bench.cells import shortened, signed
 
 if TYPE_CHECKING:
     from fittingroom.bench.explore import Exploration
     from fittingroom.bench.leaderboard import Leaderboard, Pair, Row
     from fittingroom.bench.study import ModelStudy, PairStudy, Study
     from fittingroom.evaluation.confusion import ConfusionMatrix
+
+
+#: Names that a sentence lists; of more, three and how many others.
+MOST = 8
+#: Letters of a class's name in a sentence; tables have it in full.
+LONGEST = 40
 
 
 def summary(leaderboard: Leaderboard) -> str:
@@ -28,7 +39,8 @@ def summary(leaderboard: Leaderboard) -> str:
         beaten = [row.model for row in others if row.model not in alike]
         rest = f"; it is better than {_some(beaten)}" if beaten else ""
         first = f"{best.model} comes first with {_figures(best)}"
-        return f"{first}, but can't be told apart from {listed(alike)}{rest}."
+        named = alike if len(alike) <= MOST else [*alike[:3], f"{len(alike) - 3} others"]
+        return f"{first}, but can't be told apart from {listed(named)}{rest}."
     pair = _pair(leaderboard.pairs, best.model, others[0].model)
     ahead = f", {_lead(pair, best.model)} ahead of {others[0].model}" if pair else ""
     return f"{best.model} is best: {_figures(best)}{ahead}."
@@ -45,22 +57,30 @@ def findings(study: Study) -> list[str]:
         sentences.append(f"Can't be told apart: {'; '.join(pairs)}{more}.")
     if study.models:
         best = next(iter(study.models.values()))
-        sentence = best.confusion.hardest_sentence(board.class_names)
+        sentence = best.confusion.hardest_sentence(in_sentences(board.class_names))
         sentences.append(f"For {best.model}: {sentence}")
     return sentences
 
 
 def hardest_for_all(study: Study) -> str:
     """The class with the lowest mean F1 over the models, and the one with the highest."""
-    f1 = np.stack([model.confusion.f1 for model in study.models.values()])
-    if np.isnan(f1).all(axis=0).any():  # a class that is nowhere
-        f1 = np.where(np.isnan(f1), 0.0, f1)
-    means, names = np.nanmean(f1, axis=0), study.board.class_names
-    hardest, easiest = int(means.argmin()), int(means.argmax())
+    means, names = mean_f1(study), in_sentences(study.board.class_names)
+    hardest, easiest = int(np.nanargmin(means)), int(np.nanargmax(means))
+    if means[hardest] == means[easiest]:
+        return f"Over all models no class is harder than another (mean F1 {means[hardest]:.1%})."
     return (
         f"Over all models {names[hardest]} is hardest (mean F1 {means[hardest]:.1%}) and "
         f"{names[easiest]} easiest ({means[easiest]:.1%})."
     )
+
+
+def mean_f1(study: Study) -> NDArray[np.float64]:
+    """Each class's mean F1 (c,) over the models; NaN for one that is nowhere."""
+    f1 = np.stack([model.confusion.f1 for model in study.models.values()])  # (models, classes)
+    known = (~np.isnan(f1)).sum(axis=0)
+    means = np.full(f1.shape[1], np.nan)
+    np.divide(np.nansum(f1, axis=0), known, out=means, where=known > 0)
+    return means
 
 
 def most_different(study: Study) -> str:
@@ -81,8 +101,10 @@ def most_different(study: Study) -> str:
 def close_pair(found: PairStudy) -> str:
     """By how much the second of two models is ahead or behind, and on how many images."""
     pair, points = found.pair, -100 * found.pair.difference
-    low, high = (f"{-100 * end:.2f}".replace("-", "−") for end in reversed(pair.ci95))
+    low, high = (signed(-100 * end, 2, "").replace("-", "−") for end in reversed(pair.ci95))
     lead = f"{abs(points):.2f} points {'ahead of' if points > 0 else 'behind'} {pair.a}"
+    if not points:
+        lead = f"as often right as {pair.a}"
     return (
         f"{pair.b} is {lead} (95% interval {low} to {high}, p {p_value(pair.p_holm)} after Holm's "
         f"correction). Of their first fits, {pair.b} is right on {len(found.fixed):,} images that "
@@ -155,6 +177,8 @@ def calibration(model: ModelStudy) -> str:
     before, after = (r.expected_calibration_error for r in (found.before, found.after))
     bias = float(np.nansum(found.before.counts * (found.before.confidence - found.before.accuracy)))
     kind = "surer than it is right" if bias > 0 else "right more often than its probabilities say"
+    if before < 0.0005:
+        kind = "right as often as its probabilities say"
     return (
         f"It is {kind}: expected calibration error {100 * before:.1f}%, and {100 * after:.1f}% at "
         f"temperature {found.temperature:.2f}."
@@ -231,23 +255,34 @@ def p_value(p: float) -> str:
     return "< 0.0001" if p < 0.0001 else f"{p:.4f}" if p < 0.01 else f"{p:.2f}"
 
 
+@lru_cache(maxsize=8)
+def in_sentences(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Classes' names for sentences and captions: not too long, and none turns what is beside it."""
+    return tuple(_isolated(name) for name in shortened(names, LONGEST))
+
+
+def _isolated(name: str) -> str:
+    """A name written from right to left, kept from turning the words and figures beside it."""
+    turns = any(unicodedata.bidirectional(sign) in ("R", "AL", "AN") for sign in name)
+    return f"\N{FIRST STRONG ISOLATE}{name}\N{POP DIRECTIONAL ISOLATE}" if turns else name
+
+
 def listed(names: Sequence[str]) -> str:
     """ "a", "a and b", "a, b and c"."""
     return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]])) if names else ""
 
 
 def fitted(row: Row) -> str:
-    """How often the model was fitted: "3 seeds", "one seed", "fitted once"."""
+    """How often the model was fitted: "3 seeds", "one seed"; or "deterministic"."""
     if row.deterministic:
-        return "fitted once"
+        return "deterministic"
     return "one seed" if row.seeds == 1 else f"{row.seeds} seeds"
 
 
 def _figures(row: Row) -> str:
     assert row.test is not None
     low, high = row.test.ci95
-    once = "deterministic" if row.deterministic else fitted(row)
-    return f"{row.test.accuracy:.1%} (95% interval {100 * low:.1f}–{100 * high:.1f}, {once})"
+    return f"{row.test.accuracy:.1%} (95% interval {100 * low:.1f}–{100 * high:.1f}, {fitted(row)})"
 
 
 def _some(names: Sequence[str]) -> str:

@@ -12,7 +12,7 @@ import re
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -25,6 +25,7 @@ from fittingroom.data.catalog import DATASETS
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import StoreError, UsageError
 from fittingroom.runs.asked import Asked
+from fittingroom.runs.copies import copied_test_images
 from fittingroom.runs.run import Part, Run, RunRecord, read_run
 
 #: What a store belongs to, saved beside the runs: a `DatasetCard`.
@@ -44,7 +45,37 @@ class DatasetCard:
     class_names: tuple[str, ...]
     test_images: int
     location: str | None = None  # a folder that it was read from
+    untrained_classes: tuple[str, ...] = ()  # those without a training image
+    copied_test_images: int | None = None  # that are training images too; None if not counted
     schema_version: int = 1
+
+    @classmethod
+    def of(cls, dataset: Dataset, known: DatasetCard | None) -> DatasetCard:
+        """The card of `dataset`; of what is `known` of the same data nothing is counted again."""
+        seen = set(np.unique(dataset.train.labels).tolist())
+        copied = known.copied_test_images if known and known.sha256 == dataset.sha256 else None
+        return cls(
+            name=dataset.name,
+            title=DATASETS[dataset.name].title if dataset.name in DATASETS else dataset.name,
+            sha256=dataset.sha256,
+            class_names=dataset.class_names,
+            test_images=len(dataset.test),
+            location=None if dataset.location is None else str(dataset.location.resolve()),
+            untrained_classes=tuple(
+                name for label, name in enumerate(dataset.class_names) if label not in seen
+            ),
+            copied_test_images=copied_test_images(dataset) if copied is None else copied,
+        )
+
+    @classmethod
+    def read(cls, file: Path) -> DatasetCard:
+        """A saved card. Raises StoreError."""
+        try:
+            fields = json.loads(file.read_text("utf8"))
+            lists = {name: tuple(value) for name, value in fields.items() if type(value) is list}
+            return cls(**{**fields, **lists})
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+            raise StoreError(f"{file} can't be read ({error}).") from error
 
 
 @dataclass(frozen=True)
@@ -219,18 +250,14 @@ def open_store(root: Path | str, dataset: Dataset) -> Store:
     StoreError
         When the folder can't be made or written.
     """
-    card = DatasetCard(
-        name=dataset.name,
-        title=DATASETS[dataset.name].title if dataset.name in DATASETS else dataset.name,
-        sha256=dataset.sha256,
-        class_names=dataset.class_names,
-        test_images=len(dataset.test),
-        location=None if dataset.location is None else str(dataset.location.resolve()),
-    )
     folder = Path(root) / f"{dataset.slug}-{dataset.sha256[:8]}"
+    file, known = folder / CARD, None
+    with suppress(StoreError):
+        known = DatasetCard.read(file)
+    card = DatasetCard.of(dataset, known)
     with _writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        file, text = folder / CARD, json.dumps(asdict(card), indent=2) + "\n"
+        text = json.dumps(asdict(card), indent=2) + "\n"
         if not file.exists() or file.read_text("utf8") != text:
             write_text(file, text)
         if not os.access(folder, os.W_OK):
@@ -255,13 +282,7 @@ def find_store(path: Path | str) -> Store:
     if len(folders) > 1:
         names = ", ".join(str(folder) for folder in folders)
         raise StoreError(f"{path} holds runs of several data sets; name one of {names}.")
-    file = folders[0] / CARD
-    try:
-        fields = json.loads(file.read_text("utf8"))
-        card = DatasetCard(**{**fields, "class_names": tuple(fields["class_names"])})
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise StoreError(f"{file} can't be read ({error}).") from error
-    return Store(folders[0], card)
+    return Store(folders[0], DatasetCard.read(folders[0] / CARD))
 
 
 def check_model_name(name: str) -> str:

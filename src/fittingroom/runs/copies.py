@@ -1,0 +1,30 @@
+"""Test images that a model may have seen: exact copies of training images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from hashlib import blake2b
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fittingroom.data.dataset import Dataset
+from fittingroom.data.mapped import pieces
+
+
+def copied_test_images(dataset: Dataset) -> int:
+    """How many of the test images are training images too, to the pixel.
+
+    Takes a third of a second for 70,000 images of 28×28; a mapped file isn't read into memory.
+    """
+    test = list(_digests(dataset.test.images))
+    wanted = set(test)
+    copied = {digest for digest in _digests(dataset.train.images) if digest in wanted}
+    return sum(digest in copied for digest in test)
+
+
+def _digests(images: NDArray[np.uint8]) -> Iterator[bytes]:
+    """16 bytes that stand for the pixels of each image."""
+    for piece in pieces(images):
+        for image in piece:
+            yield blake2b(image, digest_size=16).digest()

@@ -1,0 +1,137 @@
+"""What was found is shown before anything is made of it, and one file takes no other away."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.cells import cell_len
+
+from fittingroom.cli import show
+from fittingroom.cli.show import show_comparison, show_side_by_side, table, write_files
+from fittingroom.data.dataset import Dataset
+from fittingroom.errors import ReportError, StoreError
+from fittingroom.reporting.report import Report
+from fittingroom.runs.added import add_predictions
+from fittingroom.runs.fit import fit_catalogue_model
+from fittingroom.runs.store import Store, open_store
+
+ALL = frozenset({"html", "md", "csv", "json"})
+FILES = {
+    *("leaderboard.json", "study.json", "leaderboard.md", "report.html"),
+    *("leaderboard.csv", "pairs.csv", "classes.csv", "confusions.csv"),
+}
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def few(some_of: Callable[..., Dataset]) -> Dataset:
+    return some_of({0: 20, 1: 20}, {0: 6, 1: 6})
+
+
+@pytest.fixture
+def store(few: Dataset, tmp_path: Path) -> Store:
+    """A fit and predictions from elsewhere."""
+    found = open_store(tmp_path / "runs", few)
+    fit_catalogue_model(found, few, "knn", keep_model=False)
+    np.savez(tmp_path / "theirs.npz", labels=np.zeros(len(few.test), int))
+    add_predictions(found, few, "theirs", tmp_path / "theirs.npz")
+    return found
+
+
+def files_of(store: Store) -> set[str]:
+    return {path.name for path in store.folder.iterdir() if path.is_file()} - {"dataset.json"}
+
+
+@pytest.mark.parametrize(
+    ("in_the_way", "as_json"),
+    [("leaderboard.json", True), *((name, False) for name in sorted(FILES))],
+)
+def test_a_file_that_can_not_be_written_takes_nothing_else(
+    store: Store, few: Dataset, capsys: Capture, in_the_way: str, as_json: bool
+) -> None:
+    (store.folder / in_the_way).mkdir()
+    with pytest.raises(StoreError, match=f"{in_the_way} can't be written") as raised:
+        show_comparison(store, few, formats=ALL, as_json=as_json)
+    assert "\n" not in str(raised.value)
+    shown = capsys.readouterr()
+    if as_json:
+        assert {row["model"] for row in json.loads(shown.out)["rows"]} == {"knn", "theirs"}
+    else:
+        assert {line.split()[1] for line in shown.out.splitlines()[3:5]} == {"knn", "theirs"}
+    assert files_of(store) == FILES - {in_the_way}
+    assert in_the_way not in shown.err
+    assert all(name in shown.err for name in files_of(store))
+
+
+def test_a_fault_in_the_page_takes_nothing_else(
+    store: Store, few: Dataset, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: Report) -> str:
+        return str(1 // 0)
+
+    monkeypatch.setattr(Report, "html", broken)
+    with pytest.raises(ReportError) as raised:
+        show_comparison(store, few, formats=ALL, as_json=False)
+    assert "report.html can't be made: ZeroDivisionError in test_show.py, line " in str(
+        raised.value
+    )
+    assert raised.value.exit_code == 1
+    assert "rank  model" in capsys.readouterr().out
+    assert files_of(store) == FILES - {"report.html"}
+
+
+def test_a_fault_in_what_is_computed_for_the_files_takes_the_table_not_away(
+    store: Store, few: Dataset, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr("fittingroom.bench.study.study_of", broken)
+    with pytest.raises(ReportError, match=r"study\.json can't be made: RuntimeError"):
+        show_comparison(store, few, formats=ALL, as_json=False)
+    assert "rank  model" in capsys.readouterr().out
+    assert files_of(store) == {"leaderboard.json", "leaderboard.md"}
+
+
+def test_several_data_sets_are_shown_before_their_files(
+    store: Store, few: Dataset, some_of: Callable[..., Dataset], tmp_path: Path, capsys: Capture
+) -> None:
+    other = some_of({0: 20, 1: 20}, {0: 3, 1: 4}, name="other")
+    second = open_store(tmp_path / "runs", other)
+    fit_catalogue_model(second, other, "knn", keep_model=False)
+    (tmp_path / "runs" / "side-by-side.html").mkdir()
+    (second.folder / "report.html").mkdir()
+    both = [(store, few), (second, other)]
+    with pytest.raises(StoreError, match=r"side-by-side\.html can't be written"):
+        show_side_by_side(tmp_path / "runs", both, ALL, as_json=True)
+    assert len(json.loads(capsys.readouterr().out)["leaderboards"]) == 2
+    assert files_of(store) == FILES
+    assert files_of(second) == FILES - {"report.html"}
+    found = {path.name for path in (tmp_path / "runs").glob("side-by-side.*")}
+    assert found == {f"side-by-side.{kind}" for kind in ("json", "md", "csv", "html")}
+
+
+def test_the_first_thing_in_the_way_is_told(tmp_path: Path, capsys: Capture) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "c").mkdir()
+    with pytest.raises(StoreError, match="a can't be written"):
+        write_files({tmp_path / name: lambda: "text" for name in "abc"})
+    assert (tmp_path / "b").read_text() == "text"
+    assert capsys.readouterr().err.split() == [str(tmp_path / "b")]
+
+
+def test_columns_are_as_wide_as_they_are_shown() -> None:
+    wide, plain = "\u9577\u3044\u540d\u524d", "Coat"
+    text = table(["class", "n"], [[wide, "1"], [plain, "10"], ["e\u0301", "2"]], right={"n"})
+    assert {cell_len(line) for line in text.splitlines()} == {len("class") + 3 + 2 + 2}
+
+
+def test_no_name_steers_the_terminal(capsys: Capture) -> None:
+    show.say("a\x1b[31mb\x9bc\nd")
+    show.note("e\rf")
+    shown = capsys.readouterr()
+    assert (shown.out, shown.err) == ("a [31mb c\nd\n", "e f\n")
