@@ -202,3 +202,19 @@ def test_many_classes_are_one_picture():
     assert tuple(painted[7, 9]) == pytest.approx((*to_rgb(style.WRONG), 0.75))
     assert tuple(painted[7, 7]) == pytest.approx((*to_rgb(style.RIGHT), 0.6))
     assert painted[9, 7, 3] == 0
+
+
+@pytest.mark.parametrize("draw", ["differences", "shares", "confusion", "neighbours"])
+def test_what_stands_below_few_columns_is_not_cut(board, draw):
+    rows, two = board().rows[:2], ConfusionMatrix(np.eye(2, dtype=int))
+    names = ["a" * 22, "b" * 22]
+    figure = {
+        "differences": lambda: figures.differences(board(rows=rows, pairs=board().pairs[:1])),
+        "shares": lambda: figures.shares(np.eye(2), ["a", "b"], ["a", "b"], "shared mistakes, %"),
+        "confusion": lambda: figures.confusion(two, ["a", "b"]),
+        "neighbours": lambda: figures.confusion(two, names, "class of the nearest other image"),
+    }[draw]()
+    FigureCanvasAgg(figure).draw()
+    (axes,) = figure.axes
+    box = axes.xaxis.label.get_window_extent()
+    assert 0 <= box.x0 < box.x1 <= figure.bbox.width

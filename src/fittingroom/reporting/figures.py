@@ -156,7 +156,7 @@ def differences(leaderboard: Leaderboard) -> Figure | None:
     if len(names) < 2:
         return None
     places = {name: place for place, name in enumerate(names)}
-    size = 0.62 * len(names)
+    size = 0.62 * max(len(names), 4)  # two columns are narrower than what stands below them
     wide, tall = _room(names, names)
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(size + wide, size + tall), layout="constrained")
@@ -189,7 +189,8 @@ def shares(
     wide, tall = _room(rows, columns)
     with mpl.rc_context(STYLE):
         figure = Figure(
-            figsize=(0.62 * len(columns) + wide, 0.42 * len(rows) + tall), layout="constrained"
+            figsize=(0.62 * max(len(columns), 4) + wide, 0.42 * len(rows) + tall),
+            layout="constrained",
         )
         axes = figure.subplots()
         for i, j in np.ndindex(values.shape):
@@ -220,8 +221,10 @@ def confusion(
     worst = max(float((shares - np.diag(np.diag(shares))).max()), 1e-9)
     size = 0.55 * max(classes, 4) if classes <= CLASSES else 7.0
     wide, tall = _room(class_names, class_names) if classes <= CLASSES else (0.5, 0.5)
+    below = f"{predicted}, % of the true class"
+    least = 0.085 * len(below) + 1  # of few classes it is wider than their cells
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(size + wide, size + tall), layout="constrained")
+        figure = Figure(figsize=(max(size + wide, least), size + tall), layout="constrained")
         axes = figure.subplots()
         if classes > CLASSES:
             axes.imshow(_painted(shares, worst), interpolation="nearest")
@@ -238,7 +241,7 @@ def confusion(
             axes.set_xticks([])
             axes.set_yticks([])
         axes.set_ylabel("true class")
-        axes.set_xlabel(f"{predicted}, % of the true class")
+        axes.set_xlabel(below)
         axes.set_aspect("equal")
     return figure
 
