@@ -86,6 +86,7 @@ def test_a_fit_that_needs_too_much_memory_is_ended(store: Store, small: Dataset)
     assert children() == []
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_has_a_status_of_its_own(store: Store, small: Dataset) -> None:
     with Worker(Limits()) as worker:
         diverging = job(store, small, "mlp-256-256", learning_rate=1e30, epochs=3)

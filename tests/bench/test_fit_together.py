@@ -132,6 +132,7 @@ def test_a_training_that_was_killed_goes_on_in_all_processes(tmp_path: Path) -> 
     assert not checkpoint.exists()
 
 
+@pytest.mark.slow
 def test_what_processes_can_not_share_is_one_sentence(tmp_path: Path) -> None:
     done = torchrun(tmp_path, "swift-90", "--dataset", str(SMALL))
     assert done.returncode != 0

@@ -43,6 +43,7 @@ def nothing(job: Job, event: Mapping[str, Any]) -> None:
     pass
 
 
+@pytest.mark.slow
 def test_two_at_once_share_the_threads_and_one_can_be_ended(
     store: Store, small: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -260,6 +260,7 @@ def test_a_last_fit_that_fails_does_not_lose_the_search(
     assert (found["test"], found["untested"]) == (None, "it needed more memory.")
 
 
+@pytest.mark.slow
 def test_folds_choose_among_models_by_all_training_images(tmp_path: Path) -> None:
     space = parse_space({"model": "knn|logistic"})
     tuning = tune(SMALL, "knn", space=space, sampler="grid", folds=2, refit=False, runs=tmp_path)
@@ -332,6 +333,7 @@ def wait_for(process: subprocess.Popen[str], folder: Path, runs: int) -> None:
         time.sleep(0.005)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "ended_by", [signal.SIGINT, pytest.param(signal.SIGKILL, marks=pytest.mark.slow)]
 )

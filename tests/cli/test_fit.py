@@ -22,6 +22,7 @@ def test_fit_saves_a_run_and_says_where(run_cli: Cli, tmp_path: Path) -> None:
     assert record == json.loads((folder / "run.json").read_text())
 
 
+@pytest.mark.slow
 def test_no_test_leaves_the_test_split_unread(run_cli: Cli) -> None:
     result = run_cli("fit", "knn", "--dataset", str(SMALL), "--no-test")
     assert result.returncode == 0, result.stderr

@@ -191,6 +191,7 @@ def test_expected_time_depends_on_the_images(small: Dataset) -> None:
     assert MODELS["swift-90"].expected_seconds(small) == 3  # to start
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="a process can't be limited there")
 def test_corners_take_little_memory_and_predict_what_scikit_learn_does() -> None:
     done = subprocess.run(

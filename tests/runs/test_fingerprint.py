@@ -283,6 +283,7 @@ print(fingerprint(Net()))
 """
 
 
+@pytest.mark.slow
 def test_every_process_finds_the_same_wherever_the_code_is_from(tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text(PROCESS)
     found = []

@@ -250,6 +250,7 @@ print(run.record.trained_on, len(run.validation.index), run.test.correct.mean())
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="needs RLIMIT_DATA as Linux has it")
 def test_a_mapped_data_set_larger_than_the_memory_is_fitted(tmp_path: Path) -> None:
     done = subprocess.run(

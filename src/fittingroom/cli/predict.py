@@ -208,9 +208,7 @@ def _set(prediction: Prediction, coverage: float) -> str:
     names = ", ".join(prediction.labels)
     if not prediction.rendering.is_photo:
         return f"{coverage:.0%} set: {names}"
-    return (
-        f"set: {names} ({coverage:.0%} hold the true class on images like the data, not on photos)"
-    )
+    return f"set: {names} (right for {coverage:.0%} of images like the data, for fewer photos)"
 
 
 def _write_sheet(show: Path, entries: list[tuple[str, Picture, Prediction]]) -> None:
