@@ -24,7 +24,7 @@ TYPED: dict[str, tuple[str, ...]] = {
     "data": (SMALL, "--report", "data.html"),
     "models": (),
     "fit": ("logistic", *ON_SMALL, "--json"),
-    "compare": ("--models", "knn,mlp-10-10", "--seeds", "2", *ON_SMALL),
+    "compare": ("--models", "knn,logistic", "--seeds", "1", "--format", "md", *ON_SMALL),
     "tune": ("knn", "--set", "n_neighbors=1|3", "--trials", "2", "--no-test", *ON_SMALL),
     "report": ("runs",),
     "verify": ("s2-knn", "--seeds", "1", *ON_SMALL),
@@ -63,6 +63,7 @@ def test_every_command_runs(command: str, begun: Path, tmp_path: Path, terminal:
     assert ("\x1b[" in screen.text) == trains  # a bar is drawn where there is something to wait for
 
 
+@pytest.mark.slow
 def test_a_dumb_terminal_gets_plain_lines(terminal: Terminals) -> None:
     screen = terminal("fit", "knn", *ON_SMALL, TERM="dumb")
     assert screen.wait() == 0, screen.text

@@ -50,6 +50,7 @@ def wait_for(condition: Any, seconds: float = 30) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_a_child_fits_one_job_after_the_other_and_networks_have_their_own(
     store: Store, small: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -44,6 +44,7 @@ print(found.folder, *({"torch", "numba"} & sys.modules.keys()))
     assert done.stdout.split() == [str(first.folder)]
 
 
+@pytest.mark.slow
 def test_a_failure_leaves_no_run(tmp_path: Path) -> None:
     options: dict[str, Any] = {"runs": tmp_path, "on_progress": lambda _: None}
     with pytest.raises(TrainingError, match="was not fitted"):

@@ -83,6 +83,7 @@ def test_two_at_once_share_the_threads_and_one_can_be_ended(
     assert len(store.runs("mlp-10-10", 1)) == 1
 
 
+@pytest.mark.slow
 def test_what_is_under_way_ends_with_the_loop(
     store: Store, small: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:

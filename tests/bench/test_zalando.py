@@ -48,6 +48,7 @@ def test_the_chosen_points_stand_on_a_leaderboard(tmp_path: Path, small: Dataset
     assert again.searches == found.searches
 
 
+@pytest.mark.slow
 def test_the_file_says_what_became_of_every_point(
     tmp_path: Path, small: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:

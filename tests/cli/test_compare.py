@@ -65,6 +65,7 @@ def test_a_model_over_its_limit_is_a_row_and_exit_code_1(run_cli: Cli, tmp_path:
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.slow
 def test_predictions_made_elsewhere_join_the_table(
     run_cli: Cli, tmp_path: Path, small: Dataset
 ) -> None:

@@ -11,6 +11,7 @@ Cli = Callable[..., subprocess.CompletedProcess[str]]
 SMALL = Path(__file__).parents[1] / "data" / "fashion-mnist-small"
 
 
+@pytest.mark.slow
 def test_fit_saves_a_run_and_says_where(run_cli: Cli, tmp_path: Path) -> None:
     arguments = ("fit", "mlp-256-256", "--dataset", str(SMALL), "--set", "epochs=2", "--seed", "7")
     result = run_cli(*arguments)

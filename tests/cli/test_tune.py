@@ -26,6 +26,7 @@ def run(*arguments: str) -> Result:
     return result
 
 
+@pytest.mark.slow
 def test_from_a_search_to_a_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("space.toml").write_text('n_neighbors = [1, 5]\nweights = "distance"\n')
@@ -85,6 +86,7 @@ def test_a_search_in_which_no_trial_has_a_figure_is_exit_code_1(
     assert not list(Path().rglob("*.best.json"))
 
 
+@pytest.mark.slow
 def test_a_password_stands_in_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A database in a file has none; any other option is hidden like one."""
     monkeypatch.chdir(tmp_path)

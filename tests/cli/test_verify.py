@@ -25,6 +25,7 @@ CLAIM = (SMALL.parent / "leak.toml").read_text("utf8")
 NETWORK = CLAIM.replace('"knn"', '"mlp-10-10"').replace("n_neighbors = 1", "epochs = 3")
 
 
+@pytest.mark.slow
 def test_one_command_from_claims_to_verdicts(run_cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "leak.toml").write_text(CLAIM)
     command = ("verify", "leak.toml", "s4-cnn-noaug", "--dataset", str(SMALL))
@@ -57,6 +58,7 @@ def test_one_command_from_claims_to_verdicts(run_cli: Cli, tmp_path: Path) -> No
     assert second["honest"] == {"accuracy": None, "ci95": None, "seeds": 0}
 
 
+@pytest.mark.slow
 def test_all_claims_with_a_budget_for_none(run_cli: Cli) -> None:
     result = run_cli("verify", "--all", "--budget", "1s", "--dataset", str(SMALL), "--json")
     assert result.returncode == 0, result.stderr
