@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.neighbors import KNeighborsClassifier
 
+from fittingroom.models.byte_products import are_exact
 from fittingroom.models.pixels import whole_pixels
 from fittingroom.nets.compiled import compiled, in_parts
 
@@ -107,11 +108,7 @@ class NearestImages:
 
 
 def can_search(estimator: KNeighborsClassifier, n: int, n_pixels: int) -> bool:
-    """Whether :class:`NearestImages` does what `estimator` asks for, and fast, among n images.
-
-    Without instructions for eight-bit products a library may add pairs of them up in 16 bits,
-    which overflow.
-    """
+    """Whether :class:`NearestImages` does what `estimator` asks for, and fast, among n images."""
     defaults = KNeighborsClassifier(algorithm="brute").get_params()
     free = {"n_neighbors", "weights", "n_jobs", "leaf_size"}
     asked = {k: v for k, v in estimator.get_params().items() if k not in free}
@@ -121,7 +118,7 @@ def can_search(estimator: KNeighborsClassifier, n: int, n_pixels: int) -> bool:
         and isinstance(estimator.n_neighbors, int | np.integer)
         and 1 <= estimator.n_neighbors <= min(n, MOST_NEIGHBOURS)
         and n_pixels <= MOST_PIXELS
-        and torch.cpu._is_vnni_supported()
+        and are_exact(n_pixels)
     )
 
 

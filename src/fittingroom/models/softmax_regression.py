@@ -24,6 +24,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
+from fittingroom.models.byte_products import are_exact
 from fittingroom.nets.compiled import compiled, in_parts
 
 MOST_IMAGES = 2**31 // (2**7 * 2**8)  # of a block: sums of products stay below 2³¹
@@ -52,7 +53,7 @@ def can_solve(estimator: LogisticRegression, n_images: int, n_pixels: int, n_cla
         and n_classes > 2
         and n_pixels <= 2 * n_images
         and _MATRICES * 8 * n_pixels**2 <= MOST_MEMORY
-        and torch.cpu._is_vnni_supported()
+        and are_exact(n_pixels)
     )
 
 
