@@ -22,6 +22,7 @@ from fittingroom.data.dataset import Dataset
 from fittingroom.data.sources import load_dataset
 from fittingroom.errors import BundleError
 from fittingroom.evaluation.calibration import at_temperature
+from fittingroom.models.byte_products import are_exact
 from fittingroom.models.catalog import MODELS as CATALOGUE
 from fittingroom.models.catalog import make_classifier
 from fittingroom.models.nearest import NearestImages
@@ -118,6 +119,7 @@ def test_probabilities_are_calibrated(bundles: Mapping[str, Bundle], small: Data
     assert bundle.class_names == small.class_names
 
 
+@pytest.mark.skipif(not are_exact(784), reason="no fast products of eight-bit numbers")
 def test_a_fast_engine_is_used_again(saved: Path) -> None:
     assert isinstance(load(saved / "knn").classifier.estimator_, NearestImages)
 
