@@ -236,7 +236,7 @@ def _groups(comparison: Comparison | None, saved: Sequence[Run]) -> _Groups:
 
 
 def _believed(entry: Entry, runs: Sequence[Run | None]) -> Entry:
-    """The entry, but failed where a saved run of it holds what is no prediction."""
+    """The entry; `failed` if a saved run of it holds invalid probabilities."""
     saved = [run for run in runs if run is not None and entry.status == "ok"]
     for run in saved:
         for part in (run.test, run.validation):
@@ -274,8 +274,7 @@ def _entries_of(runs: Sequence[Run]) -> list[Entry]:
             record.asked,
             label=label,
             seeds=tuple(run.record.asked.seed for run in group),
-            # Nobody knows how predictions that were added were made; early records say otherwise.
-            deterministic=record.deterministic and record.family != "added",
+            deterministic=record.deterministic,
             trained_on=record.trained_on,
         )
         entries.append(entry.ended("ok"))

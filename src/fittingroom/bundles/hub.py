@@ -224,9 +224,9 @@ print(probabilities[0])
 """
     return f"""## From a picture to an image
 
-A photo isn't such an image: {_MADE[bundle.preparation]}. A photo that is only shrunk gets a
-wrong class, with high probability. Fittingroom makes images of it, whose probabilities are joined
-by their weighted geometric mean:
+A photo isn't such an image: {_MADE[bundle.preparation]}. A photo that is only shrunk
+usually gets a wrong class. Fittingroom makes images of it, whose probabilities are joined by their
+weighted geometric mean:
 
 ```python
 import numpy as np

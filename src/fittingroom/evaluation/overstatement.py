@@ -61,7 +61,7 @@ def overstatement(
 
     Raises
     ------
-    InputError : it is no such array, or has fewer than two images
+    InputError : `correct` isn't such an array, or has fewer than two images
     """
     check_correct(correct)
     models, n = correct.shape

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,9 +52,6 @@ class Relabelling:
             f"{', '.join(pairs[:at_most])}{more}{step}; numbered so, "
             f"{self.otherwise:.1%} would be right instead of {self.accuracy:.1%}"
         )
-
-    def to_dict(self) -> dict[str, object]:
-        return asdict(self)
 
 
 def relabelling(

@@ -125,7 +125,7 @@ def compare_pair(
     One row each: exact McNemar and the interval of `paired_interval`. Otherwise a t test with
     SE² = variance over images of the seed-averaged difference / n + s²_A / S_A + s²_B / S_B,
     s² being the variance of the accuracy over seeds, with Satterthwaite's degrees of freedom.
-    Where every image differs by the same amount there is no such variance: an exact sign test.
+    Where every image differs by the same amount, that variance is zero: an exact sign test.
     A single seed of a model that is not fixed gives s² = 0 for want of knowledge, and
     `single_seed`. Identical predictions give p = 1 and the interval [0, 0].
     """

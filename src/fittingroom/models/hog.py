@@ -29,7 +29,7 @@ class HogFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     square_root : take the pixels' square roots first, which evens out light and dark
     second_grid : describe the image on a second grid too, half a cell up and left of the first
     image_shape : (height, width); without it images are square, and rows of fewer than 49 numbers
-        are no images and stay as they are
+        aren't images and stay as they are
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class HogFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
         Raises
         ------
-        UsageError : a setting that is no whole number of at least 1
+        UsageError : a setting that isn't a positive integer
         InputError : images that are smaller than a cell, or whose descriptors would be too large
         """
         for name in ("orientations", "cell", "block"):

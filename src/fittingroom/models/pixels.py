@@ -105,7 +105,7 @@ def whole_pixels(X: NDArray[Any]) -> NDArray[np.uint8] | None:
 
 
 def _rows(estimator: BaseEstimator, X: Any, reset: bool) -> Any:
-    """Images as rows (n, pixels); what is no array of images is left to scikit-learn."""
+    """Images as rows (n, pixels); scikit-learn checks anything that isn't an array of images."""
     if image_shape(X) is not None:
         X = np.asarray(X)
         return X.reshape(len(X), -1)

@@ -36,7 +36,7 @@ class CNN(nn.Module):
     Raises
     ------
     InputError : the images are too small for the layers
-    UsageError : features that are no convolutions, each pooled once or not
+    UsageError : features other than convolutions, each with at most one pooling
     """
 
     def __init__(

@@ -93,7 +93,7 @@ class Part:
 
     @cached_property
     def fault(self) -> str | None:
-        """What is wrong, where some image's probabilities are no distribution over the classes."""
+        """What is wrong, if some image's probabilities aren't a distribution over the classes."""
         if (found := fault_of(self.probabilities)) is None:
             return None
         row, fault = found

@@ -141,7 +141,7 @@ class Store:
         Raises
         ------
         InputError
-            When what was predicted for an image is no distribution over the classes.
+            When an image's probabilities aren't a distribution over the classes.
         StoreError
             When the folder can't be written.
         """
