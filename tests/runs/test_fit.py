@@ -19,7 +19,7 @@ from fittingroom.data.dataset import Dataset
 from fittingroom.data.splits import validation_split
 from fittingroom.errors import NotFiniteError, StoreError, UnknownNameError
 from fittingroom.runs import fit
-from fittingroom.runs.asked import asked_of
+from fittingroom.runs.asked import asked_of, plain
 from fittingroom.runs.fit import fit_catalogue_model, fit_run
 from fittingroom.runs.run import read_run
 from fittingroom.runs.store import Store, open_store
@@ -140,7 +140,7 @@ def test_a_full_run_that_is_not_kept_needs_no_twin(store: Store, small: Dataset)
 
 def test_own_estimators_may_give_labels_alone(store: Store, small: Dataset) -> None:
     own = make_pipeline(MinMaxScaler(), Perceptron(max_iter=20, tol=None))
-    asked = asked_of(own, "mine", small, full=False, reads_test=True, seed=0)
+    asked = asked_of(plain(own), "mine", small, full=False, reads_test=True, seed=0)
     run = fit_run(store, small, own, asked, family="own", deterministic=True, keep_model=False)
     assert run.test is not None
     assert set(np.unique(run.test.probabilities)) == {0.0, 1.0}
@@ -156,7 +156,7 @@ def test_probabilities_that_are_not_finite_are_no_result(store: Store, small: Da
         def predict_proba(self, X: np.ndarray) -> np.ndarray:
             return np.full((len(X), len(self.classes_)), np.nan)
 
-    asked = asked_of(Broken(), "broken", small, full=False, reads_test=True, seed=0)
+    asked = asked_of(plain(Broken()), "broken", small, full=False, reads_test=True, seed=0)
     with pytest.raises(NotFiniteError, match="not finite"):
         fit_run(store, small, Broken(), asked, family="own", deterministic=True)
     assert store.runs() == []

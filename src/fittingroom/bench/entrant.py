@@ -18,7 +18,7 @@ from fittingroom.models.catalog import (
     names_of,
     row_of,
 )
-from fittingroom.runs.asked import Asked, asked_of
+from fittingroom.runs.asked import Asked, asked_of, plain
 from fittingroom.runs.run import label
 from fittingroom.runs.store import check_model_name
 
@@ -80,23 +80,20 @@ class Entrant:
         An own one is asked the same with every seed, but may be asked another thing each time that
         this is called; see `Asked.not_found_again`.
         """
+        parameters = self._parameters(dataset)
+        return asked_of(parameters, self.name, dataset, full=full, reads_test=True, seed=seed)
+
+    def _parameters(self, dataset: Dataset) -> dict[str, Any]:
+        """As JSON has them; the seed isn't one of them."""
         if self.own is None:
-            classifier = self.classifier(dataset, seed)
-            return asked_of(classifier, self.name, dataset, full=full, reads_test=True, seed=seed)
+            parameters: dict[str, Any] = plain(self.classifier(dataset, 0))
+            return parameters
         from fittingroom.runs.fingerprint import parameters_of, unlike_any
 
         try:
-            parameters = parameters_of(self.classifier(dataset, 0))
+            return parameters_of(self.classifier(dataset, 0))
         except Exception as error:  # it can't be fitted either, and its row will say why
-            parameters = unlike_any(self.own, error)
-        return Asked(
-            dataset=dataset.sha256,
-            model=self.name,
-            parameters=parameters,
-            full=full,
-            reads_test=True,
-            seed=seed,
-        )
+            return unlike_any(self.own, error)
 
 
 def entrants_of(models: Sequence[str | Entrant] | Mapping[str, Any] | str) -> list[Entrant]:

@@ -58,7 +58,9 @@ class Plan:
             )
             if asked.not_found_again:
                 entry = entry.ended("interrupted", "not finished; the same command begins it anew")
-            self._standings[entrant.label] = _Standing(entrant, asked, entry)
+            self._standings[entrant.label] = _Standing(
+                entrant, asked, entry, entrant.seconds(dataset)
+            )
         self._at_once = 1
         self._save()
 
@@ -93,7 +95,7 @@ class Plan:
         """The missing runs of the catalogue, each model's together."""
         for standing in self._standings.values():
             entrant, entry = standing.entrant, standing.entry
-            expected = entrant.seconds(self._dataset) or 0
+            expected = standing.expected or 0
             while standing.to_come:
                 seed = standing.to_come.pop(0)
                 if self._store.get(entry.model, entry.key, seed) is not None:
@@ -102,7 +104,7 @@ class Plan:
                     reason = _too_long(expected, limit)
                     self._ended(standing, seed, Outcome(status="timeout", reason=reason))
                 elif entrant.own is not None:
-                    self._tell("started", entrant, seed)
+                    self._tell("started", standing, seed)
                     self._ended(standing, seed, self._fit_own(standing, seed))
                 else:
                     yield Job(
@@ -117,7 +119,7 @@ class Plan:
                     )
 
     def _on_event(self, job: Job, event: Mapping[str, Any]) -> None:
-        self._tell(event["event"], self._standing(job).entrant, job.seed, **event)
+        self._tell(event["event"], self._standing(job), job.seed, **event)
 
     def _standing(self, job: Job) -> _Standing:
         return self._standings[label(job.model, job.overrides)]
@@ -125,24 +127,24 @@ class Plan:
     def _ended(self, standing: _Standing, seed: int, outcome: Outcome) -> None:
         standing.end(seed, outcome)
         if outcome.status == "ok":
-            self._tell("saved", standing.entrant, seed)
+            self._tell("saved", standing, seed)
         else:
-            self._tell("failed", standing.entrant, seed, reason=standing.reason(seed))
+            self._tell("failed", standing, seed, reason=standing.reason(seed))
         if not standing.left:
             self._save()
 
-    def _tell(self, kind: Any, entrant: Entrant, seed: int, **detail: Any) -> None:
+    def _tell(self, kind: Any, standing: _Standing, seed: int, **detail: Any) -> None:
         total = sum(len(standing.entry.seeds) for standing in self._standings.values())
         left = sum(len(standing.left) for standing in self._standings.values())
         self._on_progress(
             Progress(
                 kind=kind,
-                model=entrant.label,
+                model=standing.entrant.label,
                 seed=seed,
                 done=total - left,
                 total=total,
                 at_once=self._at_once,
-                expected=entrant.seconds(self._dataset),
+                expected=standing.expected,
                 detail=detail,
             )
         )
@@ -165,7 +167,7 @@ class Plan:
                 deterministic=entry.deterministic,
                 keep_model=False,
                 on_epoch=lambda epoch, epochs: self._tell(
-                    "epoch", entrant, seed, epochs=epochs, **vars(epoch)
+                    "epoch", standing, seed, epochs=epochs, **vars(epoch)
                 ),
             )
         except NotFiniteError as error:
@@ -192,8 +194,11 @@ class Plan:
 class _Standing:
     """How far a model has got."""
 
-    def __init__(self, entrant: Entrant, asked: Asked, entry: Entry) -> None:
+    def __init__(
+        self, entrant: Entrant, asked: Asked, entry: Entry, expected: float | None
+    ) -> None:
         self.entrant, self.asked, self._entry = entrant, asked, entry
+        self.expected = expected  # seconds of one fit
         self.to_come = list(entry.seeds)
         self.left = set(entry.seeds)  # those under way too
         self._failures: dict[int, Outcome] = {}

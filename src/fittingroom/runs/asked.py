@@ -60,7 +60,7 @@ class Asked:
 
 
 def asked_of(
-    classifier: BaseEstimator,
+    parameters: Mapping[str, Any],
     model: str,
     dataset: Dataset,
     *,
@@ -68,11 +68,11 @@ def asked_of(
     reads_test: bool,
     seed: int,
 ) -> Asked:
-    """What a run of `classifier` would be asked; its key tells whether a saved run is the same."""
+    """What a run of a model with these parameters, as JSON has them, would be asked."""
     return Asked(
         dataset=dataset.sha256,
         model=model,
-        parameters=plain(classifier),
+        parameters=parameters,
         full=full,
         reads_test=reads_test,
         seed=seed,
@@ -102,7 +102,7 @@ def asked_of_row(
     if row.deterministic:
         seed = 0
     return classifier, asked_of(
-        classifier, row.name, dataset, full=full, reads_test=reads_test, seed=seed
+        plain(classifier), row.name, dataset, full=full, reads_test=reads_test, seed=seed
     )
 
 
