@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fittingroom.data.dataset import Dataset
 from fittingroom.data.decode import decode
 from fittingroom.data.preparation import PREPARATIONS, prepare
 from fittingroom.data.rendering import Preparation
-from fittingroom.errors import DataError
+from fittingroom.errors import DataError, UnknownNameError
 
 
 def test_every_preparation_is_there() -> None:
@@ -50,6 +51,14 @@ def test_large_images_of_the_data_are_not_shrunk_on_the_way(tmp_path: Path) -> N
     rendering = prepare(tmp_path / "picture.png", "image", (900, 700))
     np.testing.assert_array_equal(rendering.views[0], pixels)
     assert max(decode(tmp_path / "picture.png").pixels.shape) == 640
+
+
+def test_another_preparation_is_refused() -> None:
+    with pytest.raises(UnknownNameError, match="unknown preparation 'digits'; did you mean digit"):
+        prepare(b"", "digits", (28, 28))  # type: ignore[arg-type]
+    images = np.arange(256, dtype=np.uint8).reshape(2, 8, 16)
+    with pytest.raises(UnknownNameError, match="unknown preparation"):
+        Dataset.from_arrays(images, [0, 1], images, [0, 1], preparation="photo")  # type: ignore[arg-type]
 
 
 def test_what_is_no_picture_is_refused() -> None:

@@ -136,8 +136,10 @@ def _with_progress(files: list[str], *, quiet: bool) -> Iterable[str]:
     from rich.console import Console
     from rich.progress import track
 
+    from fittingroom.cli.progress import can_animate
+
     console = Console(stderr=True)
-    if quiet or not (sys.stderr.isatty() and console.is_interactive):
+    if quiet or not can_animate(console):
         return files
     return track(files, "predicting", console=console, transient=True)
 

@@ -24,6 +24,14 @@ class _Running:
     fraction: float = 0.0
 
 
+def can_animate(console: Console) -> bool:
+    """Whether a bar may move on standard error: not in a file, nor on a dumb terminal.
+
+    rich alone takes a file for a terminal where a variable says that colours are welcome.
+    """
+    return sys.stderr.isatty() and console.is_interactive
+
+
 class ProgressDisplay:
     """Shows the steps it is called with; use it as a context manager."""
 
@@ -33,8 +41,7 @@ class ProgressDisplay:
         Runs whose model isn't in it, such as trials, are those of its first entry that isn't done.
         """
         self._console = Console(stderr=True, highlight=False)
-        # Not where a variable says that colours are welcome in a file, nor on a dumb terminal.
-        self._live = sys.stderr.isatty() and self._console.is_interactive
+        self._live = can_animate(self._console)
         self._expected = {model: seconds or 60.0 for model, (_, seconds) in (plan or {}).items()}
         self._left = {model: runs for model, (runs, _) in (plan or {}).items()}
         self._bar = Progress(

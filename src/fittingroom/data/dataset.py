@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from fittingroom.data import idx
 from fittingroom.data.mapped import pieces
 from fittingroom.data.plausible import check_images
-from fittingroom.data.rendering import Preparation
+from fittingroom.data.rendering import Preparation, check_preparation
 from fittingroom.errors import DataError, InputError
 
 LABELS_FILE = "labels.txt"  # one class name a line, in the order of the labels
@@ -95,6 +95,7 @@ class Dataset:
 
     def __post_init__(self) -> None:
         check_class_names(self.class_names)
+        check_preparation(self.preparation)
         if self.train.images.shape[1:] != self.test.images.shape[1:]:
             raise InputError(
                 f"training images of {self.train.images.shape[1:]} pixels can't go with "
@@ -155,6 +156,8 @@ class Dataset:
         InputError
             Not integers, a pixel outside 0..255, shapes that don't fit, a label outside the
             classes, or class names that a file can't hold.
+        UnknownNameError
+            Another preparation.
         """
         train = Split(_pixels(train_images), _label_array(train_labels))
         test = Split(_pixels(test_images), _label_array(test_labels))

@@ -17,7 +17,7 @@ from PIL import Image
 from fittingroom.data.decode import LONGEST, Picture, decode
 from fittingroom.data.digit import render_digit
 from fittingroom.data.photo import render_garment
-from fittingroom.data.rendering import Preparation, Rendering, on_black
+from fittingroom.data.rendering import Preparation, Rendering, check_preparation, on_black
 
 
 def prepare(
@@ -34,7 +34,9 @@ def prepare(
     Raises
     ------
     DataError : the file isn't such a picture, is too large, or damaged
+    UnknownNameError : another preparation
     """
+    check_preparation(preparation)
     if not isinstance(picture, Picture):
         picture = decode(picture, longest=max(LONGEST, *shape))
     return PREPARATIONS[preparation](picture, shape)

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fittingroom.errors import UnknownNameError
+
 #: How the images of a data set were made of pictures, and how others become like them; see
 #: `preparation.prepare`.
 Preparation = Literal["image", "image-on-black", "garment", "digit"]
+
+
+def check_preparation(name: str) -> None:
+    """Raise UnknownNameError for what isn't a `Preparation`."""
+    if name not in get_args(Preparation):
+        raise UnknownNameError("preparation", str(name), get_args(Preparation))
 
 
 @dataclass(frozen=True, eq=False)
