@@ -15,6 +15,7 @@ needs_vnni = pytest.mark.skipif(not torch.cpu._is_vnni_supported(), reason="no s
 
 
 @needs_vnni
+@pytest.mark.skipif("ONEDNN_MAX_CPU_ISA" in os.environ, reason="restricted instructions")
 def test_here_they_are_exact_but_for_single_bytes() -> None:
     assert byte_products.are_exact(784)
     assert not byte_products.are_exact(1)

@@ -98,7 +98,10 @@ def compared(small: Dataset) -> dict[str, tuple[float, float]]:
     net = WideResNet(depth=16, width=2).train()
     exact = copy.deepcopy(net).double()
     expected = results(lambda x: by_hand(exact, x), exact, x.double(), labels)
-    found = {"float32": results(net, net, x, labels)}
+    found = {
+        "float32": results(net, net, x, labels),
+        "plain float32": results(lambda x: by_hand(net, x), net, x, labels),
+    }
     with torch.autocast("cpu", torch.bfloat16):
         found["bfloat16"] = results(net, net, x, labels)
         found["plain bfloat16"] = results(lambda x: by_hand(net, x), net, x, labels)
@@ -112,9 +115,15 @@ Compared = dict[str, tuple[float, float]]
 
 
 def test_logits_and_gradients_are_those_of_plain_operations(compared: Compared) -> None:
+    """On every processor nearer to float64 than plain operations in float32 are, by far.
+
+    How near the gradients come hangs on rounding: of a map next to zero a ReLU passes the gradient
+    or doesn't. By instruction set and seed that is 2e-6 to 3e-3 here, and 0.018 to 0.023 in plain
+    operations.
+    """
     logits, gradients = compared["float32"]
     assert logits < 1e-5
-    assert gradients < 1e-4
+    assert gradients < 0.3 * compared["plain float32"][1] < 0.01
 
 
 def test_bfloat16_loses_no_more_than_in_plain_operations(compared: Compared) -> None:
