@@ -66,7 +66,7 @@ def right(bundle: Bundle, images: Pixels, labels: NDArray[np.int64], draw: Draw)
     random, count = np.random.default_rng(0), 0
     for image, label in zip(images, labels, strict=True):
         grey = np.clip(draw(image, random), 0, 255).astype(np.uint8)
-        picture = Picture(np.repeat(grey[..., None], 3, axis=2), None)
+        picture = Picture(np.repeat(grey[..., None], 3, axis=2))
         count += predict_picture(bundle, picture).top(1)[0][0] == bundle.facts.class_names[label]
     return count
 

@@ -138,7 +138,7 @@ def test_format_1_is_known_by_what_its_data_are_called(bundles: Mapping[str, Bun
 
 
 def of_the_data(image: np.ndarray) -> Picture:
-    return Picture(np.repeat(image[:, :, None], 3, axis=2), None)
+    return Picture(np.repeat(image[:, :, None], 3, axis=2))
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +147,7 @@ def photo(small: Dataset) -> Picture:
     image = np.kron(small.test.images[0], np.ones((8, 8), np.uint8))
     ground = np.full((300, 260, 3), (170, 30, 40), np.uint8)
     ground[40:264, 18:242][image > 8] = (255 - image[image > 8])[:, None]
-    return Picture(ground, None)
+    return Picture(ground)
 
 
 @pytest.fixture(scope="module")

@@ -77,7 +77,7 @@ def test_transparency_is_told_and_stands_on_white() -> None:
         assert not picture.opaque[:9].any()
         assert picture.opaque[12:].all()
         assert (picture.pixels[:9] == 255).all()
-    assert decode(encoded(two_colours().convert("RGBA"), "PNG")).opaque is None
+    assert decode(encoded(two_colours().convert("RGBA"), "PNG")).alpha is None
 
 
 def test_palettes_with_and_without_a_hole() -> None:

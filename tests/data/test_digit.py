@@ -24,7 +24,8 @@ def seven(size: tuple[int, int] = (200, 260), pen: int = 14) -> Pixels:
 
 
 def picture(grey: Pixels, opaque: NDArray[np.bool_] | None = None) -> Picture:
-    return Picture(np.repeat(grey[..., None], 3, axis=2), opaque)
+    alpha = None if opaque is None else 255 * opaque.astype(np.uint8)
+    return Picture(np.repeat(grey[..., None], 3, axis=2), alpha)
 
 
 def on_paper(ink: Pixels) -> Picture:

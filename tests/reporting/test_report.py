@@ -14,7 +14,7 @@ from fittingroom.data.dataset import Dataset
 from fittingroom.errors import StoreError
 from fittingroom.reporting import figures
 from fittingroom.reporting.report import Report, render
-from fittingroom.reporting.tables import csv_files
+from fittingroom.reporting.tables import CSV_FILES
 from fittingroom.runs.added import add_predictions
 from fittingroom.runs.fit import fit_catalogue_model
 from fittingroom.runs.folds import fit_folds
@@ -303,7 +303,8 @@ def test_few_images(kind, some_of, tmp_path):
     assert text.count("Test images with their probabilities") == len(found.models) == 2
     assert "nan" not in text.lower().replace("fashion", "").split()
     assert "−0.0" not in text.replace("−0.05", "")
-    csv_files(found)
+    for text_of in CSV_FILES.values():
+        text_of(found)
 
 
 def test_of_many_models_the_best_have_a_part_and_all_a_line(some_of, tmp_path, monkeypatch):

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from fittingroom.bench.study import Study
-from fittingroom.reporting.tables import csv_files, csv_text, escaped, leaderboard_markdown
+from fittingroom.reporting.tables import CSV_FILES, csv_text, escaped, leaderboard_markdown
 
 Make = Callable[..., Any]
 
@@ -36,7 +36,7 @@ def test_markdown_shows_signs_as_they_are(
 
 
 def test_csv_holds_every_figure(compared: Study) -> None:
-    files = {name: read(text) for name, text in csv_files(compared).items()}
+    files = {name: read(text_of(compared)) for name, text_of in CSV_FILES.items()}
     assert [line["model"] for line in files["leaderboard.csv"]] == [
         row.model for row in compared.board.rows
     ]
@@ -53,7 +53,7 @@ def test_csv_holds_every_figure(compared: Study) -> None:
 def test_no_cell_is_a_formula(
     board: Callable[..., Any], study: Callable[..., Study], row: Any
 ) -> None:
-    text = csv_files(study(rows=(row("=1+1", 0.9, 1),), pairs=()))["leaderboard.csv"]
+    text = CSV_FILES["leaderboard.csv"](study(rows=(row("=1+1", 0.9, 1),), pairs=()))
     assert read(text)[0]["model"] == "'=1+1"
 
 

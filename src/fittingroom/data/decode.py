@@ -33,18 +33,30 @@ class Picture:
     Attributes
     ----------
     pixels : uint8 (height, width, 3), red, green, blue
-    opaque : bool (height, width), or None where the file knows no transparency
+        on white where the file is transparent
     alpha : uint8 (height, width), how opaque it is in 0..255, or None where it wholly is
     """
 
     pixels: NDArray[np.uint8]
-    opaque: NDArray[np.bool_] | None
     alpha: NDArray[np.uint8] | None = None
+
+    @property
+    def opaque(self) -> NDArray[np.bool_] | None:
+        """Where it is at least half opaque, bool (height, width); None if that is everywhere."""
+        if self.alpha is None or self.alpha.min() >= 128:
+            return None
+        return self.alpha >= 128
 
     @cached_property
     def grey(self) -> NDArray[np.uint8]:
         """uint8 (height, width), by the weights of ITU-R 601."""
         return np.asarray(Image.fromarray(self.pixels).convert("L"))
+
+    @property
+    def ground(self) -> float:
+        """The grey that most of the border has: its median, in 0..255."""
+        grey = self.grey
+        return float(np.median(np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])))
 
     def shrunk(self, longest: int) -> Picture:
         """The picture with a longest edge of at most so many pixels."""
@@ -52,10 +64,10 @@ class Picture:
             return self
         image = Image.fromarray(self.pixels)
         image.thumbnail((longest, longest))
-        opaque = None
-        if self.opaque is not None:
-            opaque = np.asarray(Image.fromarray(self.opaque).resize(image.size))
-        return Picture(np.asarray(image), opaque)
+        alpha = None
+        if self.alpha is not None:
+            alpha = np.asarray(Image.fromarray(self.alpha).resize(image.size))
+        return Picture(np.asarray(image), alpha)
 
 
 def decode(file: Path | str | bytes, *, longest: int = LONGEST) -> Picture:
@@ -125,8 +137,7 @@ def _picture(image: Image.Image, longest: int) -> Picture:
     image = image.convert("RGBA" if image.has_transparency_data else "RGB")
     image.thumbnail((longest, longest))
     image, alpha = on_white(image)
-    opaque = alpha >= 128 if alpha is not None and alpha.min() < 128 else None
-    return Picture(np.asarray(image.convert("RGB")), opaque, alpha)
+    return Picture(np.asarray(image.convert("RGB")), alpha)
 
 
 def on_white(image: Image.Image) -> tuple[Image.Image, NDArray[np.uint8] | None]:

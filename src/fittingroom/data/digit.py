@@ -34,13 +34,12 @@ def render_digit(picture: Picture, shape: tuple[int, int]) -> Rendering:
     A grey picture of the images' own size is shown as it is, or negated if its ground is light.
     """
     picture = picture.shrunk(LONGEST)
-    grey = picture.grey.astype(np.float64)
-    light = bool(np.median(_border(grey)) > 127)
-    if grey.shape == shape and picture.opaque is None:
+    light = picture.ground > 127
+    if picture.grey.shape == shape and picture.opaque is None:
         image = 255 - picture.grey if light else picture.grey
         how = "an image of the data's size, " + ("negated" if light else "taken as it is")
         return _rendering(image, np.ones(shape, bool), (how,), is_photo=False)
-    ink = _ink(picture, grey, light)
+    ink = _ink(picture, light)
     if not ink.any():
         how = "nothing stands out from its ground"
         return _rendering(np.zeros(shape, np.uint8), ink > 0, (how,))
@@ -65,13 +64,9 @@ def _rendering(
     return Rendering(image[None], np.ones(1), mask, decisions, is_photo)
 
 
-def _border(grey: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
-
-
-def _ink(picture: Picture, grey: NDArray[np.float64], light: bool) -> NDArray[np.float64]:
+def _ink(picture: Picture, light: bool) -> NDArray[np.float64]:
     """How much each pixel is ink, 0 … 255, without specks."""
-    opaque = picture.opaque
+    grey, opaque = picture.grey.astype(np.float64), picture.opaque
     if opaque is not None and opaque.any() and np.ptp(grey[opaque]) < CONTRAST:
         return np.where(opaque, 255.0, 0.0)  # strokes of one colour on a transparent ground
     # What stands out from the ground around it, so that light may fall unevenly.

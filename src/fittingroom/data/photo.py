@@ -14,8 +14,6 @@ from fittingroom.data.cutout import Cutout, cut_outs
 from fittingroom.data.decode import Picture
 from fittingroom.data.rendering import Rendering
 
-#: Red, green and blue in grey (ITU-R BT.601, as Pillow and ImageMagick have it).
-GREY = (0.299, 0.587, 0.114)
 #: What a pixel of the object is at least, so that a white garment isn't lost on a black ground.
 LEAST = 2
 #: Pixels of the longest edge at which the object is looked for.
@@ -46,8 +44,8 @@ def render_garment(picture: Picture, shape: tuple[int, int] = (28, 28)) -> Rende
     the data already, and shown as it is.
     """
     picture = picture.shrunk(LONGEST)
-    grey = picture.pixels @ np.array(GREY)
-    if _is_of_the_data(picture, grey, shape):
+    grey = picture.grey.astype(np.float64)
+    if _is_of_the_data(picture, shape):
         whole = np.ones(grey.shape, bool)
         image = picture.grey if grey.shape == shape else _fitted(grey, shape)
         how = "small and grey, not on a light ground: taken for an image of the data"
@@ -81,11 +79,11 @@ def _views(
     return [_fitted(_turned(negative, turn), shape, width) for turn in TURNS for width in WIDTHS]
 
 
-def _is_of_the_data(picture: Picture, grey: NDArray[np.float64], shape: tuple[int, int]) -> bool:
+def _is_of_the_data(picture: Picture, shape: tuple[int, int]) -> bool:
+    grey = picture.grey
     if max(grey.shape) > SMALL or np.ptp(picture.pixels.astype(int), axis=2).max() > 8:
         return False
-    ground = np.median(np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]]))
-    return bool(ground < (LIGHT if grey.shape == shape else 16) and grey.max() > 64)
+    return bool(picture.ground < (LIGHT if grey.shape == shape else 16) and grey.max() > 64)
 
 
 def _turned(values: NDArray[np.float64], degrees: float) -> NDArray[np.float64]:

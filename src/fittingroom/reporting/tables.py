@@ -34,11 +34,6 @@ def markdown_table(
     return "\n".join(f"| {' | '.join(line)} |" for line in (head, rule, *body))
 
 
-def csv_files(study: Study) -> dict[str, str]:
-    """Every figure of a comparison, as the text of a CSV file by its name."""
-    return {name: text_of(study) for name, text_of in CSV_FILES.items()}
-
-
 def _leaderboard_csv(study: Study) -> str:
     return csv_text(_LEADERBOARD, map(_leaderboard_line, study.board.rows))
 
@@ -77,6 +72,7 @@ def _confusions_csv(study: Study) -> str:
     )
 
 
+#: Every figure of a comparison, as the text of a CSV file by its name.
 CSV_FILES = {
     "leaderboard.csv": _leaderboard_csv,
     "pairs.csv": _pairs_csv,
