@@ -37,7 +37,7 @@ def test_few_images_with_names_of_every_kind(
     assert shown.returncode == 1
     assert shown.stderr.splitlines()[-1].startswith("fittingroom: data.html can't be written")
     assert "Traceback" not in shown.stderr
-    rows = shown.stdout.splitlines()[4:]
+    rows = shown.stdout.splitlines()[5:]
     assert len({cell_len(line) for line in rows}) == 1
     assert max(map(cell_len, rows)) < 80
     assert [line.split()[-3] for line in rows if "…" in line] == ["1", "2"]  # told apart

@@ -52,6 +52,7 @@ def test_as_json(small):
         "shape",
         "class_names",
         "mirror_keeps_class",
+        "preparation",
         "train",
         "test",
         "sha256",

@@ -83,6 +83,7 @@ def text(description: DatasetDescription) -> str:
         [
             f"{description.title}: grey images of {height} x {width} pixels, "
             f"{len(description.class_names)} classes; mirroring {mirrored} the class",
+            f"pictures become such images by the preparation '{description.preparation}'",
             f"found: {description.source}",
             f"sha256 {description.sha256}",
             "",

@@ -13,6 +13,7 @@ from fittingroom.data import idx
 from fittingroom.data.catalog import row_with
 from fittingroom.data.dataset import Dataset, Split
 from fittingroom.data.mapped import pieces
+from fittingroom.data.rendering import Preparation
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class DatasetDescription:
     Attributes
     ----------
     shape : height and width in pixels
+    preparation : how its images were made of pictures, see `preparation.prepare`
     sha256 : the content hash, see `Dataset`
     files : the SHA-256 of the four decompressed IDX files that the catalogue knows this data by,
         None for data that isn't in the catalogue
@@ -45,6 +47,7 @@ class DatasetDescription:
     shape: tuple[int, int]
     class_names: tuple[str, ...]
     mirror_keeps_class: bool
+    preparation: Preparation
     train: SplitDescription
     test: SplitDescription
     sha256: str
@@ -71,6 +74,7 @@ def describe(dataset: Dataset) -> DatasetDescription:
         shape=dataset.image_shape,
         class_names=dataset.class_names,
         mirror_keeps_class=dataset.mirror_keeps_class,
+        preparation=dataset.preparation,
         train=_describe_split(dataset.train, dataset.class_names),
         test=_describe_split(dataset.test, dataset.class_names),
         sha256=dataset.sha256,

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, get_args
 
 import numpy as np
 from filelock import FileLock
 from platformdirs import user_cache_path
 
 from fittingroom.data import idx
+from fittingroom.data.card import Card, card_of, class_names_of, require_class_names
 from fittingroom.data.catalog import DATASETS, DIGITS, DatasetRow, row_with
 from fittingroom.data.dataset import (
     CARD_FILE,
     LABELS_FILE,
     Dataset,
     Split,
-    check_class_names,
     content_sha256,
 )
 from fittingroom.data.download import (
@@ -33,11 +31,9 @@ from fittingroom.data.download import (
     remove_leftovers,
 )
 from fittingroom.data.folder import is_image_folder, read_image_folder
-from fittingroom.data.rendering import Preparation
 from fittingroom.errors import DataError, InputError, UnknownNameError
 
 DATA_VARIABLE = "FITTINGROOM_DATA"
-_SMALL_FILE = 1 << 16  # bytes; no honest labels.txt or dataset.json is longer
 
 logger = logging.getLogger("fittingroom.data")
 
@@ -289,7 +285,7 @@ def _load_folder(folder: Path) -> Dataset:
         return _from_idx(read, folder, row, str(folder))
     if is_image_folder(folder):
         train, test, names, preparation = read_image_folder(folder)
-        _require_class_names(names, folder)
+        require_class_names(names, folder)
         card = Card(folder.name, False, preparation)
         return _dataset(card, Split(*train), Split(*test), names, str(folder), folder)
     raise DataError(
@@ -300,35 +296,8 @@ def _load_folder(folder: Path) -> Dataset:
 
 def _from_idx(read: idx.IdxFolder, folder: Path, row: DatasetRow | None, source: str) -> Dataset:
     """IDX files as `labels.txt` and `dataset.json` say, else as the catalogue does, if it does."""
-    names = _class_names(read, folder, row.class_names if row else DIGITS)
-    card = Card(folder.name or "dataset", False, "image")
-    if row:
-        card = Card(row.name, row.mirror_keeps_class, row.preparation)
-    if (file := folder / CARD_FILE).exists():
-        card = _read_card(file, card)
-    return _dataset(card, *_splits(read), names, source, folder)
-
-
-def _class_names(read: idx.IdxFolder, folder: Path, otherwise: tuple[str, ...]) -> tuple[str, ...]:
-    """Those of `labels.txt`, else the others; a name for every label."""
-    file = folder / LABELS_FILE
-    names = otherwise
-    if file.exists():
-        names = tuple(line.strip() for line in _read_small(file).strip().splitlines())
-        _require_class_names(names, file)
-    labels = {name: read.arrays[name] for name in (idx.TRAIN_LABELS, idx.TEST_LABELS)}
-    lowest = min(int(array.min()) for array in labels.values())
-    for name, array in labels.items():
-        highest = int(array.max())
-        if highest >= len(names):
-            remedy = f"name every class in {file}, one a line"
-            if lowest == 1:
-                remedy = f"the labels begin at 1: subtract 1 from each, and {remedy}"
-            raise DataError(
-                f"{read.paths[name]} has the label {highest}, but there are {len(names)} classes, "
-                f"0 to {len(names) - 1}; {remedy}."
-            )
-    return names
+    names = class_names_of(read, folder, row.class_names if row else DIGITS)
+    return _dataset(card_of(folder, row), *_splits(read), names, source, folder)
 
 
 def _splits(read: idx.IdxFolder) -> tuple[Split, Split]:
@@ -340,14 +309,6 @@ def _splits(read: idx.IdxFolder) -> tuple[Split, Split]:
         )
     )
     return train, test
-
-
-class Card(NamedTuple):
-    """What the files of images don't say."""
-
-    name: str
-    mirror_keeps_class: bool
-    preparation: Preparation
 
 
 def _dataset(
@@ -373,44 +334,3 @@ def _dataset(
         )
     except InputError as error:
         raise DataError(f"{location}: {error}") from error
-
-
-def _read_card(path: Path, otherwise: Card) -> Card:
-    """What a `dataset.json` says."""
-    try:
-        fields = json.loads(_read_small(path))
-        card = Card(
-            fields["name"],
-            fields["mirror_keeps_class"],
-            fields.get("preparation", otherwise.preparation),
-        )
-        version = fields.get("schema_version")
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise DataError(f"{path} is no description of a data set: {error!r}.") from error
-    known = isinstance(card.name, str) and isinstance(card.mirror_keeps_class, bool)
-    if version != 1 or not known or card.preparation not in get_args(Preparation):
-        raise DataError(
-            f"{path} must hold schema_version 1, a name, mirror_keeps_class (true or false) and "
-            f"perhaps preparation ({', '.join(get_args(Preparation))})."
-        )
-    return card
-
-
-def _read_small(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            content = file.read(_SMALL_FILE + 1)
-        if len(content) > _SMALL_FILE:
-            raise DataError(f"{path} is longer than {_SMALL_FILE} bytes.")
-        return content.decode("utf-8-sig")
-    except OSError as error:
-        raise DataError(f"{path} can't be read: {error.strerror or error}.") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is no UTF-8 text: {error.reason}.") from error
-
-
-def _require_class_names(names: tuple[str, ...], where: Path) -> None:
-    try:
-        check_class_names(names)
-    except InputError as error:
-        raise DataError(f"{where}: {error}") from error
