@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import subprocess
@@ -14,7 +15,9 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+from fittingroom.bundles.bundle import load
 from fittingroom.cli.main import app
+from fittingroom.cli.predict import _preparation
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import FittingroomError
 from fittingroom.runs.fit import fit_catalogue_model
@@ -103,6 +106,25 @@ def test_of_a_photo_less_is_promised(run: str, small: Dataset, tmp_path: Path) -
     said, _ = call(run, str(tmp_path / "boot.png"), "--as", "image")
     assert "90% set:" in said
     assert "resized from 300×300 to 28×28" in said
+
+
+@pytest.mark.parametrize(
+    ("known", "by_default", "as_photo", "as_image"),
+    [
+        ("image", "image", "garment", "image"),
+        ("image-on-black", "image-on-black", "garment", "image-on-black"),
+        ("garment", "garment", "garment", "image"),
+        ("digit", "digit", "digit", "image"),
+    ],
+)
+def test_what_pictures_are_taken_as(
+    known: str, by_default: str, as_photo: str, as_image: str, run: str
+) -> None:
+    bundle = load(run)
+    facts = bundle.facts.model_copy(update={"preparation": known})
+    bundle = dataclasses.replace(bundle, facts=facts)
+    expected = {None: by_default, "photo": as_photo, "image": as_image}
+    assert {how: _preparation(bundle, how) for how in expected} == expected
 
 
 def test_a_folder_says_what_it_skips(run: str, pictures: Path, tmp_path: Path) -> None:
