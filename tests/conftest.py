@@ -5,6 +5,7 @@ import dataclasses
 import fcntl
 import os
 import select
+import signal
 import struct
 import subprocess
 import sys
@@ -173,6 +174,17 @@ def run_cli(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     return run
 
 
+def _enter_terminal(slave: int) -> None:
+    """What a shell in a terminal does before it starts a command.
+
+    What a script runs in its background ignores interrupts, what `nohup` starts hangups too, and so
+    would all that these tests start there.
+    """
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+    os.login_tty(slave)
+
+
 class Terminal:
     """The command line in a terminal of its own: what a person sees, types, resizes and closes."""
 
@@ -184,7 +196,7 @@ class Terminal:
             [sys.executable, "-m", "fittingroom.cli.main", *arguments],
             cwd=folder,
             env={**outside, "TERM": "xterm-256color", **env},
-            preexec_fn=lambda: os.login_tty(slave),
+            preexec_fn=lambda: _enter_terminal(slave),
         )
         os.close(slave)
         self.text = ""
@@ -199,14 +211,14 @@ class Terminal:
         """Read until `text` is on the screen, or was."""
         deadline = time.monotonic() + seconds
         while text not in self.text:
-            assert time.monotonic() < deadline, self.text
-            assert self._read(), self.text
+            assert time.monotonic() < deadline, self.text[-2000:]
+            assert self._read(), self.text[-2000:]
 
     def wait(self, seconds: float = 120) -> int:
         """Read to the end; the exit code."""
         deadline = time.monotonic() + seconds
         while self._read():
-            assert time.monotonic() < deadline, self.text
+            assert time.monotonic() < deadline, self.text[-2000:]
         return self.process.wait(seconds)
 
     def close(self) -> None:
