@@ -15,7 +15,7 @@ from typing import Any
 
 import record
 
-from fittingroom.runs.store import write_text
+from fittingroom.files import replace_file
 
 RESULTS = record.ROOT / "benchmarks" / "results"
 PAGE = record.ROOT / "docs" / "speed.md"
@@ -52,7 +52,7 @@ def main() -> None:
         ("utilisation", utilisation_table(figures["utilisation"])),
     ):
         page = put(page, name, table)
-    write_text(PAGE, page)
+    replace_file(PAGE, page)
 
 
 def put(page: str, name: str, table: list[str]) -> str:

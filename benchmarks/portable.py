@@ -35,9 +35,9 @@ from fittingroom.bundles.bundle import Bundle, load
 from fittingroom.bundles.onnx import write_onnx
 from fittingroom.bundles.parity import onnx_predictor, parity
 from fittingroom.data.sources import load_dataset
+from fittingroom.files import replace_file
 from fittingroom.models.catalog import MODELS
 from fittingroom.runs.run import environment
-from fittingroom.runs.store import write_text
 
 KEPT = record.ROOT / "benchmarks" / "results" / "portable.json"
 PAGE = record.ROOT / "docs" / "export.md"
@@ -179,7 +179,7 @@ def versions() -> dict[str, str]:
 def fill_page(found: dict[str, Any]) -> None:
     page = PAGE.read_text(encoding="utf-8")
     page = put(page, "parity", parity_table(found["parity"]))
-    write_text(PAGE, put(page, "speed", speed_table(found["speed"])))
+    replace_file(PAGE, put(page, "speed", speed_table(found["speed"])))
 
 
 if __name__ == "__main__":

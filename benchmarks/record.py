@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from fittingroom.files import replace_file
 from fittingroom.runs.run import environment
-from fittingroom.runs.store import write_text
 
 ROOT = Path(__file__).parents[1]
 
@@ -38,4 +38,4 @@ def write(path: Path, figures: dict[str, Any], arguments: Sequence[str] | None =
         **figures,
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_text(path, json.dumps(record, indent=2) + "\n")
+    replace_file(path, json.dumps(record, indent=2) + "\n")

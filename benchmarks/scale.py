@@ -32,8 +32,9 @@ import numpy as np
 import psutil
 import record
 
+from fittingroom.files import replace_file
 from fittingroom.runs.run import Run
-from fittingroom.runs.store import find_store, write_text
+from fittingroom.runs.store import find_store
 
 FITTINGROOM = [sys.executable, "-m", "fittingroom.cli.main"]
 MODELS = "logistic,knn,random-forest,mlp-256-256,cnn-32"
@@ -58,7 +59,7 @@ def lost_node(runs: Path) -> dict[str, Any]:
     """Compare on Ray and lose a node meanwhile; compare without; how equal both are."""
     noted = runs / "lost-node.json"  # once all is saved there is no node left to lose
     if not noted.exists():
-        write_text(noted, json.dumps(compare_and_lose_a_node(runs / "ray")))
+        replace_file(noted, json.dumps(compare_and_lose_a_node(runs / "ray")))
     subprocess.run([*COMPARE, "--runs", str(runs / "here")], env=SINGLE, check=True)
     pairs = zip(saved(runs / "ray"), saved(runs / "here"), strict=True)
     rows = [equal(one, other) for one, other in pairs]

@@ -154,6 +154,7 @@ def test_trials_at_the_same_time_are_those_of_one_after_the_other(tmp_path: Path
         tune(SMALL, "knn", runs=tmp_path / "three", on="elsewhere", **options)
 
 
+@pytest.mark.slow
 def test_random_test_labels_change_no_choice(small: Dataset, tmp_path: Path) -> None:
     """Whatever the test split says: the same trials, the same accuracies, the same best."""
     random = np.random.RandomState(0)

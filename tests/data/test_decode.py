@@ -157,7 +157,7 @@ def test_what_is_damaged_or_none(tmp_path: Path) -> None:
             decode(data)
     with pytest.raises(DataError, match="can't be read"):
         decode(tmp_path / "nowhere.png")
-    with pytest.raises(DataError, match="can't be read"):
+    with pytest.raises(DataError, match="is a folder, not a file"):
         decode(tmp_path)
 
 

@@ -183,7 +183,7 @@ def test_the_splits_differ_in_image_size(tmp_path):
 
 
 def test_an_unreadable_file_is_a_sentence(tmp_path):
-    with pytest.raises(DataError, match="can't be read: No such file"):
+    with pytest.raises(DataError, match="can't be read: no such file"):
         idx.read_idx(tmp_path / "absent", 3)
 
 

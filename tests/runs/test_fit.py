@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -297,5 +298,9 @@ def test_the_history_of_a_run_is_read_from_its_file(store: Store, small: Dataset
     assert run.history == tuple(told)
     assert fit_catalogue_model(store, small, "knn", keep_model=False).history == ()
     (run.folder / "history.csv").write_text("epoch,train_loss\none,two\n")
-    with pytest.raises(StoreError, match=r"history\.csv can't be read"):
+    with pytest.raises(StoreError, match=r"history\.csv was changed after it was saved"):
+        read_run(run.folder).history  # noqa: B018
+    unhashed = replace(run.record, files=None).to_json()
+    (run.folder / "run.json").write_text(unhashed)
+    with pytest.raises(StoreError, match=r"history\.csv can't be read: could not convert"):
         read_run(run.folder).history  # noqa: B018

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -89,14 +90,15 @@ def test_what_is_no_run_or_another_one_is_refused(
     (run, _) = store.runs()
     name = f"mlp-10-10/{run.folder.name}"
     content = files(run)
-    with pytest.raises(StoreError, match="damaged"):
+    with pytest.raises(StoreError, match="the parcel of runs that was sent here can't be read"):
         unpack(pack([run])[:100], elsewhere)
     with pytest.raises(StoreError, match="can't be read"):
         unpack(parcel_of(**{f"{name}/run.json": b"{}"}), elsewhere)
     other = f"knn/{run.folder.name}/run.json"
     with pytest.raises(StoreError, match="is another run"):
         unpack(parcel_of(**{other: content["run.json"]}), elsewhere)
-    foreign = content["run.json"].replace(small.sha256.encode(), b"0" * 64)
+    other_data = replace(run.record, asked=replace(run.record.asked, dataset="0" * 64))
+    foreign = other_data.to_json().encode()
     with pytest.raises(StoreError, match="is another run"):
         unpack(parcel_of(**{f"{name}/run.json": foreign}), elsewhere)
     assert elsewhere.runs() == []

@@ -33,9 +33,7 @@ def test_a_record_survives_its_file(tmp_path: Path) -> None:
 )
 def test_a_damaged_record_is_refused_in_one_sentence(tmp_path: Path, text: str) -> None:
     (tmp_path / "run.json").write_text(text)
-    with pytest.raises(
-        StoreError, match=r"run\.json can't be read .*; remove its folder"
-    ) as refusal:
+    with pytest.raises(StoreError, match=r"run\.json can't be read: ") as refusal:
         read_run(tmp_path)
     assert "\n" not in str(refusal.value)
 

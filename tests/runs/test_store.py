@@ -9,9 +9,10 @@ import pytest
 
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import InputError, StoreError, UsageError
+from fittingroom.files import replace_file
 from fittingroom.runs.asked import Asked
 from fittingroom.runs.run import Part, RunRecord
-from fittingroom.runs.store import Store, check_model_name, find_store, open_store, write_text
+from fittingroom.runs.store import Store, check_model_name, find_store, open_store
 
 
 def record(store: Store, model: str = "knn", seed: int = 0) -> RunRecord:
@@ -94,28 +95,13 @@ def test_the_first_of_two_equal_runs_stands(tmp_path: Path, small: Dataset) -> N
     assert first.folder == second.folder
 
 
-def test_what_dead_processes_left_is_swept_and_the_living_are_spared(
-    tmp_path: Path, small: Dataset
-) -> None:
-    store = open_store(tmp_path, small)
-    dead = store.folder / ".partial-999999999-abcd"
-    alive = store.folder / f".partial-{os.getpid()}-abcd"
-    for folder in (dead, alive):
-        folder.mkdir()
-        (folder / "run.json").write_text("{")
-    open_store(tmp_path, small)
-    assert not dead.exists()
-    assert alive.exists()
-    assert store.runs() == []
-
-
 def test_a_dropped_model_takes_nothing_else_along(tmp_path: Path, small: Dataset) -> None:
     store = open_store(tmp_path, small)
     run = store.save(
         record(store),
         validation=None,
         test=part(small),
-        model=lambda folder: write_text(folder / "weights", "w") and None,
+        model=lambda folder: replace_file(folder / "weights", "w") and None,
     )
     store.drop_model(run)
     store.drop_model(run)  # nothing left to drop is no error
@@ -149,15 +135,6 @@ def test_several_data_sets_must_be_told_apart(tmp_path: Path, small: Dataset) ->
 def test_names_that_are_no_folder_names_are_refused(name: str) -> None:
     with pytest.raises(UsageError, match="can't be named"):
         check_model_name(name)
-
-
-def test_text_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
-    path = tmp_path / "leaderboard.json"
-    write_text(path, "old")
-    with pytest.raises(UnicodeEncodeError):
-        write_text(path, "new \udcff")
-    assert path.read_text() == "old"
-    assert [file.name for file in tmp_path.iterdir()] == ["leaderboard.json"]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")

@@ -69,7 +69,7 @@ class Campaign:
         if run.out_of_fold is not None:
             return run.out_of_fold.correct
         if run.validation is None:
-            raise StoreError(f"{run.folder} holds no validation predictions; remove it.")
+            raise StoreError(f"{run.folder} holds no validation predictions.")
         return run.validation.among(self._choose).correct
 
     @cached_property
@@ -97,7 +97,9 @@ class Campaign:
     def _run(self, folder: str) -> Run | None:
         model, _, name = folder.partition("/")
         key, _, seed = name.rpartition("-s")
-        return self.store.get(model, key, int(seed)) if seed.isdecimal() else None
+        with contextlib.suppress(StoreError):  # then as if it lay on another machine
+            return self.store.get(model, key, int(seed)) if seed.isdecimal() else None
+        return None
 
     def _row(self, number: int, trial: FrozenTrial) -> Trial:
         facts = trial.user_attrs

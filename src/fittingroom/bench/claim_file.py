@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import tomllib
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +24,7 @@ from fittingroom.bench.claim import (
 )
 from fittingroom.errors import FittingroomError, UnknownNameError, UsageError
 from fittingroom.models.catalog import classifier_of
+from fittingroom.untrusted import MOST_TOML_BYTES, in_short, parse_toml, read_text
 
 if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
@@ -57,7 +58,7 @@ def load_claims(names: Sequence[str]) -> list[Claim]:
 
 def _path(name: str) -> Path:
     if name.endswith(".toml"):
-        return Path(name).resolve()
+        return Path(os.path.abspath(name))
     if name not in claim_names():
         raise UnknownNameError("claim", name, claim_names())
     return FOLDER.resolve() / f"{name}.toml"
@@ -79,11 +80,11 @@ def _load(path: Path) -> Claim:
 
 
 def _read(path: Path) -> Claim:
+    text = read_text(path, UsageError, most=MOST_TOML_BYTES)
     try:
-        text = path.read_text("utf8")
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path} can't be read ({error}).") from error
-    return parse_claim(text, path.stem)
+        return parse_claim(text, path.stem)
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from error
 
 
 def parse_claim(text: str, name: str) -> Claim:
@@ -99,9 +100,9 @@ def parse_claim(text: str, name: str) -> Claim:
     UsageError : it is no TOML, or no claim; the message says what is wrong where
     """
     try:
-        fields = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"claim {name} is not valid TOML: {error}.") from error
+        fields = parse_toml(text)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"claim {name} is not valid TOML: {in_short(error)}.") from error
     for reserved in ("id", "members"):
         if reserved in fields:
             raise UsageError(f"claim {name}: {reserved} is no field of a claim's file.")

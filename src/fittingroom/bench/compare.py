@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
@@ -21,7 +21,7 @@ from fittingroom.bench.progress import OnProgress
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.sources import load_dataset
 from fittingroom.data.splits import validation_split
-from fittingroom.errors import UsageError
+from fittingroom.errors import StoreError, UsageError
 from fittingroom.runs.run import Run
 from fittingroom.runs.store import Store, open_store
 
@@ -131,6 +131,9 @@ def _keep_best(store: Store, entries: Sequence[Entry], choose: np.ndarray) -> No
         return 0.0 if run.validation is None else run.validation.accuracy_on(choose)
 
     for entry in entries:
+        if entry.status != "ok":
+            continue
         runs = [run for seed in entry.seeds if (run := store.get(entry.model, entry.key, seed))]
-        for run in sorted(runs, key=accuracy, reverse=True)[1:]:
-            store.drop_model(run)
+        with suppress(StoreError):  # of predictions that can't be read no best is known
+            for run in sorted(runs, key=accuracy, reverse=True)[1:]:
+                store.drop_model(run)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from dataclasses import dataclass
 from typing import Literal
 
 from fittingroom.errors import StoreError
 from fittingroom.runs.asked import Asked
 from fittingroom.runs.store import Store
+from fittingroom.untrusted import STRICT, read_json
 
-Status = Literal["ok", "failed", "timeout", "out-of-memory", "nan", "interrupted"]
+Status = Literal["ok", "failed", "timeout", "out-of-memory", "nan", "interrupted", "unreadable"]
 
 FILE = "comparison.json"
 
@@ -19,6 +21,8 @@ FILE = "comparison.json"
 @dataclass(frozen=True, kw_only=True)
 class Entry:
     """One line of the plan: a model, the key of its runs, and the seeds it is fitted with."""
+
+    __pydantic_config__ = STRICT
 
     label: str
     model: str
@@ -56,9 +60,11 @@ class Entry:
 class Comparison:
     """The entries of one `compare`, in the order they were asked for."""
 
+    __pydantic_config__ = STRICT
+
     entries: tuple[Entry, ...]
     command: str | None = None
-    schema_version: int = 1
+    schema_version: Literal[1] = 1
 
     def save(self, store: Store) -> None:
         store.write_text(FILE, json.dumps(dataclasses.asdict(self), indent=2) + "\n")
@@ -73,11 +79,10 @@ class Comparison:
             When the file is damaged.
         """
         path = store.folder / FILE
-        try:
-            fields = json.loads(path.read_text("utf8"))
-            entries = tuple(Entry(**{**e, "seeds": tuple(e["seeds"])}) for e in fields["entries"])
-            return cls(entries=entries, command=fields["command"])
-        except FileNotFoundError:
+        if not os.path.lexists(path):
             return None
-        except (OSError, ValueError, TypeError, KeyError) as error:
-            raise StoreError(f"{path} can't be read ({error}); run compare again.") from error
+        comparison = read_json(path, StoreError, cls, within=store.folder)
+        strange = next((e for e in comparison.entries if not e.label.isprintable()), None)
+        if strange is not None:
+            raise StoreError(f"{path} can't be read: {strange.label!r} is not a model's name.")
+        return comparison

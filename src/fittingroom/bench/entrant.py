@@ -11,9 +11,6 @@ from sklearn.base import BaseEstimator, clone
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import UsageError
 from fittingroom.models.catalog import (
-    ALIASES,
-    BASELINES,
-    MODELS,
     classifier_of,
     names_of,
     row_of,
@@ -128,8 +125,6 @@ def _entrant(name: str, model: Any) -> Entrant:
             f"{name!r} is a {type(model).__name__}; give a scikit-learn classifier, a torch "
             "module or a name of the catalogue."
         )
-    if name in (*MODELS, *ALIASES, *BASELINES):
-        raise UsageError(f"{name!r} is a model of the catalogue; give yours another name.")
     return Entrant(name=name, own=model)
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from fittingroom.bench.claim import Claim, Parameters
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.splits import validation_split
+from fittingroom.errors import StoreError
 from fittingroom.models.catalog import row_of
 from fittingroom.runs.asked import Asked, asked_of_row, plain
 from fittingroom.runs.run import Part, Run, label
@@ -128,12 +129,19 @@ class Runs:
             (setting, seed)
             for seed in arm.seeds
             for setting in arm.candidates
-            if setting.find(self.store, self.dataset, seed) is None
+            if self._lacks(setting, seed)
         ]
         if todo or not arm.refit:
             return todo
         finals = [(self._chosen(arm, seed), seed) for seed in arm.seeds]
-        return [each for each in finals if each[0].find(self.store, self.dataset, each[1]) is None]
+        return [final for final in finals if self._lacks(*final)]
+
+    def _lacks(self, setting: Setting, seed: int) -> bool:
+        """Whether a run has to be fitted. Of one that can't be read `evidence` says so."""
+        try:
+            return setting.find(self.store, self.dataset, seed) is None
+        except StoreError:
+            return False
 
     def saved(self, arm: Arm) -> int:
         """How many of an arm's fits there are."""

@@ -10,11 +10,12 @@ from typing import Any
 from fittingroom.bench.progress import OnProgress, Progress
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import UsageError
+from fittingroom.files import replace_file
 from fittingroom.runs.asked import Asked
 from fittingroom.runs.fit import fit_catalogue_model
 from fittingroom.runs.parcel import pack, unpack
 from fittingroom.runs.run import Run
-from fittingroom.runs.store import Store, open_store, write_bytes
+from fittingroom.runs.store import Store, open_store
 from fittingroom.training.distributed import Group, current
 from fittingroom.training.epoch import Epoch
 
@@ -89,7 +90,7 @@ def _share(group: Group, store: Store, asked: Asked) -> None:
         state = group.sent(path.read_bytes() if group.first and path.exists() else b"")
         if state and not group.first:
             path.parent.mkdir(exist_ok=True)
-            write_bytes(path, state)
+            replace_file(path, state)
 
 
 def _silent(_: Progress) -> None:

@@ -15,7 +15,7 @@ from fittingroom.bench.placement import Placement
 from fittingroom.bench.progress import Progress
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.splits import validation_split
-from fittingroom.errors import TrainingError
+from fittingroom.errors import StoreError, TrainingError
 from fittingroom.models.settings import settings_in_words
 from fittingroom.models.zalando_grid import Grid
 from fittingroom.runs.asked import asked_of_row
@@ -167,14 +167,10 @@ class GridSearch:
 
         for job, outcome in placement.run(jobs(), on_event):
             number = under_way[id(job)]
-            run = self._run(points[number])
-            if run is None and outcome.status == "interrupted":  # no fault of the point's
+            saved = self._saved(points[number])
+            if saved is None and outcome.status == "interrupted":  # no fault of the point's
                 raise TrainingError(f"{points[number].label} was not fitted: {outcome.reason}")
-            points[number] = (
-                self._scored(points[number], run)
-                if run is not None
-                else points[number].ended(outcome, self.limits)
-            )
+            points[number] = saved or points[number].ended(outcome, self.limits)
             while known:
                 yield known.popleft()
             yield points[number]
@@ -194,11 +190,19 @@ class GridSearch:
         if grid.never_valid(written):
             reason = "scikit-learn refuses these values together"
             return dataclasses.replace(point, status="never-valid", reason=reason)
-        if (run := self._run(point)) is not None:
-            return self._scored(point, run)
+        if (saved := self._saved(point)) is not None:
+            return saved
         if point.key in stopped:
             return point.ended(*stopped[point.key])
         return point
+
+    def _saved(self, point: Point) -> Point | None:
+        """The point with what its saved run says, None where there is none."""
+        try:
+            run = self._store.get(point.classifier, point.key, 0)
+            return None if run is None else self._scored(point, run)
+        except StoreError as error:
+            return point.ended(Outcome(status="unreadable", reason=str(error)), self.limits)
 
     def _scored(self, point: Point, run: Run) -> Point:
         assert run.validation is not None, "a point is fitted without the validation part"
@@ -226,8 +230,8 @@ class GridSearch:
 
     def _without_a_fit(self, point: Point) -> Point | None:
         """The point's end, where it is saved, or where it or a quicker one was stopped before."""
-        if (run := self._run(point)) is not None:
-            return self._scored(point, run)
+        if (saved := self._saved(point)) is not None:
+            return saved
         stopped = [p for p in self._points[point.classifier] if p.would_stop(self.limits)]
         for other in stopped:
             if other.key == point.key:
@@ -241,9 +245,6 @@ class GridSearch:
                 reason = f"left out: with {quicker} it took too long already"
                 return point.ended(Outcome(status="timeout", reason=reason), other.limits)
         return None
-
-    def _run(self, point: Point) -> Run | None:
-        return self._store.get(point.classifier, point.key, 0)
 
     def _is_quicker(self, other: Point, point: Point) -> bool:
         """Whether `other` asks for no more of anything that takes time, and is else the same."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -14,14 +14,15 @@ import numpy as np
 from fittingroom.bench.cells import COLUMNS, cells
 from fittingroom.bench.comparison import Comparison, Entry, Status
 from fittingroom.bench.notes import joined, notes_of
+from fittingroom.errors import StoreError
 from fittingroom.evaluation.confusion import ConfusionMatrix, confusion_matrix, mean_confusion
 from fittingroom.evaluation.frames import frame
 from fittingroom.evaluation.intervals import accuracy_interval
 from fittingroom.evaluation.metrics import METRICS
 from fittingroom.evaluation.significance import Ranking, rank_models
 from fittingroom.runs.asked import Asked
-from fittingroom.runs.run import Part, Run
-from fittingroom.runs.store import Store
+from fittingroom.runs.run import Part, Run, labels_sha256
+from fittingroom.runs.store import DatasetCard, Saved, Store, Unreadable
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -161,20 +162,23 @@ def leaderboard(store: Store) -> Leaderboard:
     Raises
     ------
     StoreError
-        When a file of the store is damaged.
+        When a file of the store can't be read, unless it belongs to a run: that is a row which says
+        so.
     """
-    return leaderboard_and_runs(store, store.runs())[0]
+    return leaderboard_and_runs(store, store.saved())[0]
 
 
-def leaderboard_and_runs(
-    store: Store, saved: Sequence[Run]
-) -> tuple[Leaderboard, dict[str, list[Run]]]:
+def leaderboard_and_runs(store: Store, saved: Saved) -> tuple[Leaderboard, dict[str, list[Run]]]:
     """The table, and by row the runs of those that have all of their own; the same is raised.
 
     `saved` are the store's runs, read once for all that is computed from them.
     """
-    comparison = Comparison.load(store)
-    groups = _groups(comparison, saved)
+    comparison, lost = None, []
+    try:
+        comparison = Comparison.load(store)
+    except StoreError as error:
+        lost.append(f"{error} So the table holds every saved run.")
+    groups = _groups(comparison, saved, store.card)
     finished = _finished(groups)
     tested = {label: [run.test for run in runs] for label, runs in finished.items()}
     parts = {label: [p for p in found if p is not None] for label, found in tested.items()}
@@ -191,10 +195,10 @@ def leaderboard_and_runs(
         dataset_sha256=store.card.sha256,
         class_names=store.card.class_names,
         n_test=store.card.test_images,
-        test_reads=sum(run.record.asked.reads_test for run in saved),
+        test_reads=sum(run.record.asked.reads_test for run in saved.runs),
         rows=tuple(rows),
         pairs=_pairs(ranking),
-        notes=notes_of(store.card, rows, finished, parts),
+        notes=(*lost, *_unread(saved, groups), *notes_of(store.card, rows, finished, parts)),
         command=comparison.command if comparison else None,
         confusions={
             label: mean_confusion(
@@ -213,32 +217,69 @@ def leaderboard_and_runs(
 _Groups = Mapping[str, tuple[Entry, Sequence[Run | None]]]
 
 
-def _groups(comparison: Comparison | None, saved: Sequence[Run]) -> _Groups:
-    """The rows of the table with their runs; None for a run that isn't there."""
-    known = {(asked.model, asked.folder_name): run for run in saved if (asked := run.record.asked)}
+def _groups(comparison: Comparison | None, saved: Saved, card: DatasetCard) -> _Groups:
+    """The rows of the table with their runs; None for a run that isn't there or can't be read."""
+    runs = {run.folder.parts[-2:]: run for run in saved.runs}
+    unreadable = {each.folder.parts[-2:]: each.reason for each in saved.unreadable}
     if comparison is None:
-        entries = _entries_of(saved)
+        entries = [*_entries_of(saved.runs), *map(_entry_of_unreadable, saved.unreadable)]
     else:
-        added = [run for run in saved if run.record.family == "added"]
+        added = [run for run in saved.runs if run.record.family == "added"]
         entries = [*comparison.entries, *_entries_of(added)]
     groups: dict[str, tuple[Entry, Sequence[Run | None]]] = {}
     for entry in entries:
-        if entry.label in groups:  # what was added under the name of a model that was fitted
-            entry = dataclasses.replace(entry, label=f"{entry.label} (added)")
-        runs = [known.get((entry.model, f"{entry.key}-s{seed}")) for seed in entry.seeds]
-        groups[entry.label] = _believed(entry, runs), runs
+        places = [(entry.model, f"{entry.key}-s{seed}") for seed in entry.seeds]
+        found = [runs.get(place) for place in places]
+        reasons = [unreadable[place] for place in places if place in unreadable]
+        reasons += [reason for run in found if run and (reason := _fault_of(run, card))]
+        if reasons and entry.status == "ok":
+            entry = entry.ended("unreadable", reasons[0])
+        groups[entry.label] = entry, found
     return groups
 
 
-def _believed(entry: Entry, runs: Sequence[Run | None]) -> Entry:
-    """The entry; `failed` if a saved run of it holds invalid probabilities."""
-    saved = [run for run in runs if run is not None and entry.status == "ok"]
-    for run in saved:
-        for part in (run.test, run.validation):
-            if part is not None and part.fault is not None:
-                reason = f"in a saved run {part.fault}; remove {run.folder} to fit it again"
-                return entry.ended("failed", reason)
-    return entry
+def _unread(saved: Saved, groups: _Groups) -> Iterator[str]:
+    """A note on runs that can't be read, where no row says so."""
+    of_rows = {entry.reason for entry, _ in groups.values()}
+    others = [each.reason for each in saved.unreadable if each.reason not in of_rows]
+    if others:
+        more = f" So it is with {len(others) - 1} more." if len(others) > 1 else ""
+        yield f"A saved run is left out: {others[0]}{more}"
+
+
+def _fault_of(run: Run, card: DatasetCard) -> str | None:
+    """Why what a run says can't be believed, if it can't."""
+    try:
+        parts = [part for part in (run.test, run.validation) if part is not None]
+        _ = run.history
+    except StoreError as error:
+        return str(error)
+    test, n_classes = run.test, len(card.class_names)
+    if any(part.probabilities.shape[1] != n_classes for part in parts):
+        return f"{run.folder} doesn't have probabilities of {n_classes} classes."
+    if test is not None and len(test.labels) != card.test_images:
+        return f"{run.folder} doesn't have predictions of {card.test_images:,} test images."
+    official = card.test_labels_sha256
+    if test is not None and official is not None and labels_sha256(test.labels) != official:
+        return f"{run.folder} judges its predictions by other labels than the data set's."
+    fault = next((part.fault for part in parts if part.fault is not None), None)
+    return None if fault is None else f"{run.folder}: {fault}."
+
+
+def _entry_of_unreadable(run: Unreadable) -> Entry:
+    """A row for a run that no comparison asked for and that can't be read."""
+    model, folder = run.folder.parts[-2:]
+    key, _, seed = folder.rpartition("-s")
+    return Entry(
+        label=f"{model}/{folder}",
+        model=model,
+        key=key,
+        seeds=(int(seed),),
+        deterministic=False,
+        trained_on=None,
+        status="unreadable",
+        reason=run.reason,
+    )
 
 
 def _finished(groups: _Groups) -> dict[str, list[Run]]:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import socket
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
 import optuna
-import psutil
 from optuna.trial import FrozenTrial
 from sqlalchemy.exc import SQLAlchemyError
+
+from fittingroom.files import Owner, this_process
 
 #: Seconds between two signs of life, and without one until a process elsewhere is taken for dead.
 BEAT, SILENCE = 20.0, 120.0
@@ -24,25 +24,19 @@ DATABASE_ERRORS = (SQLAlchemyError, optuna.exceptions.StorageInternalError)
 
 
 def owner() -> dict[str, Any]:
-    """This process, so that another one can tell whether it lives: numbers of dead ones return."""
-    born = psutil.Process().create_time()
-    return {"host": socket.gethostname(), "pid": os.getpid(), "born": born}
+    """This process, as a trial's attribute says whose it is."""
+    return asdict(this_process())
 
 
 def is_orphan(trial: FrozenTrial) -> bool:
     """Whether the process that a running trial belongs to has ended, as far as can be told.
 
-    On this machine that is seen at once, elsewhere by its silence. Silence tells as well where the
-    number is of a process born at another time: either it has returned, or the clock was set, and
-    the times of all births with it.
+    On this machine that is usually seen at once, elsewhere by its silence.
     """
     of_trial = trial.user_attrs.get("owner")
-    if of_trial is not None and of_trial["host"] == socket.gethostname():
-        try:
-            if psutil.Process(of_trial["pid"]).create_time() == of_trial["born"]:
-                return False
-        except psutil.NoSuchProcess:
-            return True
+    dead = None if of_trial is None else Owner(**of_trial).is_dead
+    if dead is not None:
+        return dead
     started = (trial.datetime_start or datetime.now()).timestamp()
     return time.time() - float(trial.user_attrs.get("beat", started)) > SILENCE
 

@@ -98,8 +98,8 @@ class Plan:
             expected = standing.expected or 0
             while standing.to_come:
                 seed = standing.to_come.pop(0)
-                if self._store.get(entry.model, entry.key, seed) is not None:
-                    self._ended(standing, seed, Outcome(status="ok"))
+                if (saved := self._saved(entry, seed)) is not None:
+                    self._ended(standing, seed, saved)
                 elif limit is not None and expected > limit:
                     reason = _too_long(expected, limit)
                     self._ended(standing, seed, Outcome(status="timeout", reason=reason))
@@ -117,6 +117,14 @@ class Plan:
                         overrides=dict(entrant.overrides),
                         keep_model=keep_model,
                     )
+
+    def _saved(self, entry: Entry, seed: int) -> Outcome | None:
+        """What is known of a run already."""
+        try:
+            run = self._store.get(entry.model, entry.key, seed)
+        except StoreError as error:
+            return Outcome(status="unreadable", reason=str(error))
+        return None if run is None else Outcome(status="ok")
 
     def _on_event(self, job: Job, event: Mapping[str, Any]) -> None:
         self._tell(event["event"], self._standing(job), job.seed, **event)

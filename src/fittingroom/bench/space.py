@@ -6,24 +6,25 @@ and ``epochs=3`` for what is the same in every trial.
 
 from __future__ import annotations
 
-import json
 import math
 import re
-import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 from fittingroom.errors import UsageError
-from fittingroom.models.settings import text_of, value_of
+from fittingroom.models.settings import is_setting, text_of, value_of
+from fittingroom.untrusted import read_toml
 
 Number = int | float
 
 _RANGE = re.compile(r"(?P<low>[^:]+?)\.\.(?P<high>[^:]*)(?P<options>(?::[^:]*)*)")
 #: Digits of a number that a search chose: more of them decide nothing and are hard to read.
 DIGITS = 4
+#: Points of a grid; nobody waits for the fits of more.
+MOST_POINTS = 100_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,15 +50,19 @@ class Range:
             return int(suggested)
         return min(max(float(f"{suggested:.{DIGITS}g}"), self.low), self.high)
 
-    def grid(self) -> list[Any] | None:
-        """Every value, or None where there is no end of them."""
+    @property
+    def count(self) -> int | None:
+        """How many values there are, None where there is no end of them."""
         if self.whole:
-            step = int(self.step or 1)
-            return list(range(int(self.low), int(self.high) + 1, step))
+            return int(self.high - self.low) // int(self.step or 1) + 1
         if self.step is None:
             return None
-        count = math.floor((self.high - self.low) / self.step + 1e-9) + 1
-        return [self.value(self.low + number * self.step) for number in range(count)]
+        return math.floor(min((self.high - self.low) / self.step, MOST_POINTS) + 1e-9) + 1
+
+    def grid(self) -> list[Any]:
+        """Every value."""
+        step = self.step or 1
+        return [self.value(self.low + number * step) for number in range(self.count or 0)]
 
     def probes(self) -> list[Any]:
         """Values that tell whether the range makes sense."""
@@ -83,7 +88,13 @@ class Choice:
         """How the options are written: what a database can hold, and tell apart."""
         return [text_of(option) for option in self.options]
 
-    def grid(self) -> list[Any] | None:
+    @property
+    def count(self) -> int:
+        """How many options there are."""
+        return len(self.options)
+
+    def grid(self) -> list[Any]:
+        """Every option as it is written."""
         return list(self.texts)
 
     def probes(self) -> list[Any]:
@@ -122,17 +133,23 @@ class Space:
 
         Raises
         ------
-        UsageError : a range has no end of values
+        UsageError : a range has no end of values, or there are more than `MOST_POINTS` points
         """
+        points = 1
+        for name, dimension in self.dimensions.items():
+            if dimension.count is None:
+                raise UsageError(
+                    f"a grid can't hold every value of {name}={dimension}; give a step "
+                    f"({name}=LOW..HIGH:STEP) or values ({name}=A|B|C)."
+                )
+            points *= dimension.count
+            if points > MOST_POINTS:
+                raise UsageError(
+                    f"the grid has more than {MOST_POINTS:,} points, of which {name}={dimension} "
+                    f"has {dimension.count:,} values; give a larger step or fewer values."
+                )
         values = {name: dim.grid() for name, dim in sorted(self.dimensions.items())}
-        endless = [name for name, found in values.items() if found is None]
-        if endless:
-            name = endless[0]
-            raise UsageError(
-                f"a grid can't hold every value of {name}={self.dimensions[name]}; give a step "
-                f"({name}=LOW..HIGH:STEP) or values ({name}=A|B|C)."
-            )
-        return [dict(zip(values, point, strict=True)) for point in product(*_known(values))]
+        return [dict(zip(values, point, strict=True)) for point in product(*values.values())]
 
     def probes(self) -> Iterator[tuple[str, Any]]:
         """Name and value of what each dimension must be able to take."""
@@ -175,14 +192,14 @@ def read_space(path: Path) -> Space:
     ------
     UsageError : it can't be read, or something in it makes no sense
     """
-    try:
-        written = tomllib.loads(path.read_text("utf8"))
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path} can't be read as a space: {error}") from error
+    written = read_toml(path, UsageError)
     tables = [name for name, value in written.items() if isinstance(value, dict)]
-    if tables:
-        raise UsageError(f"{path}: {tables[0]!r} is a table; a space is one line a parameter.")
-    return parse_space(written)
+    try:
+        if tables:
+            raise UsageError(f"{tables[0]!r} is a table; a space is one line a parameter.")
+        return parse_space(written)
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from error
 
 
 def _parsed(name: str, written: Any) -> Any:
@@ -215,7 +232,7 @@ def _range(name: str, written: str, match: re.Match[str]) -> Range:
 def _number(name: str, written: str, text: str) -> Number:
     value = value_of(text.strip())
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    _require(name, written, is_number and math.isfinite(value), f"{text.strip()!r} is no number")
+    _require(name, written, is_number, f"{text.strip()!r} is no number")
     return value  # type: ignore[no-any-return]
 
 
@@ -231,12 +248,9 @@ def _choice(name: str, options: list[Any]) -> Choice:
 
 
 def _single(name: str, value: Any) -> Any:
-    try:
-        json.dumps(value, allow_nan=False)  # as what was found will be written
-    except (TypeError, ValueError):
-        raise UsageError(
-            f"{name}={value}: give finite numbers, words, or tuples of them."
-        ) from None
+    if not is_setting(value):  # as one of a TOML file may be
+        given = "" if isinstance(value, int) else f"={value!s:.100}"  # it may be too long to write
+        raise UsageError(f"{name}{given}: give finite numbers, words, or tuples of them.")
     return value
 
 
@@ -246,7 +260,3 @@ def _require(name: str, written: str, holds: bool, otherwise: str) -> None:
             f"{name}={written}: {otherwise}. Write LOW..HIGH, LOW..HIGH:log, LOW..HIGH:STEP or "
             "A|B|C."
         )
-
-
-def _known(values: Mapping[str, list[Any] | None]) -> Iterable[list[Any]]:
-    return [found for found in values.values() if found is not None]

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from fittingroom.bench.leaderboard import Leaderboard, Pair, leaderboard_and_runs
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.splits import validation_split
-from fittingroom.errors import StoreError
 from fittingroom.evaluation.agreement import (
     Agreement,
     agreement,
@@ -232,8 +231,8 @@ def study(store: Store, dataset: Dataset | None = None) -> Study:
     ------
     StoreError : a file of the store is damaged
     """
-    saved = store.runs()
-    return study_of(*leaderboard_and_runs(store, saved), saved, dataset)
+    saved = store.saved()
+    return study_of(*leaderboard_and_runs(store, saved), saved.runs, dataset)
 
 
 def study_of(
@@ -280,18 +279,12 @@ def _model(
 ) -> ModelStudy:
     first = runs[0]
     confusion = board.confusions[label]
-    try:
-        layers, history = _layers(first, len(board.class_names)), _history(first)
-    except (KeyError, TypeError, ValueError) as error:  # files that somebody changed
-        raise StoreError(
-            f"{first.folder} can't be read ({error!r}); remove it to fit it again."
-        ) from error
     return ModelStudy(
         model=label,
         seed=first.record.asked.seed,
         parameters=first.record.asked.parameters,
-        layers=layers,
-        history=history,
+        layers=_layers(first, len(board.class_names)),
+        history=_history(first),
         kept_epoch=first.record.kept_epoch,
         confusion=confusion,
         report=confusion.report(board.class_names),
@@ -311,8 +304,11 @@ def _layers(run: Run, n_classes: int) -> tuple[Layer, ...]:
         return ()
     from fittingroom.models.layers import layers_of
 
-    height, width = asked["image_shape"] or (28, 28)
-    return layers_of(asked["net"], asked["net_options"] or {}, (height, width), n_classes)
+    try:
+        height, width = asked["image_shape"] or (28, 28)
+        return layers_of(asked["net"], asked["net_options"] or {}, (height, width), n_classes)
+    except Exception:  # settings that somebody wrote into an old run, which has no hashes
+        return ()
 
 
 def _history(run: Run) -> tuple[EpochFigures, ...]:

@@ -31,7 +31,7 @@ from fittingroom.bench.verdict import (
 from fittingroom.bench.verification import Checked, Verification, in_words, of_protocol, of_runs
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.sources import load_dataset
-from fittingroom.errors import UsageError
+from fittingroom.errors import StoreError, UsageError
 from fittingroom.models.settings import settings_in_words
 from fittingroom.runs.store import find_store, open_store
 
@@ -216,8 +216,9 @@ class _Work:
             if plan.arms:
                 finding = judged(plan, self._runs)
                 sentences += [*finding.remarks, *of_runs(plan.arms, self._runs)]
-        except _StoppedError as stopped:
-            failed, rest, self._done = stopped.failed, end - self._done, end
+        except (_StoppedError, StoreError) as stopped:  # a saved run may be unreadable
+            failed = not isinstance(stopped, _StoppedError) or stopped.failed
+            rest, self._done = end - self._done, end
             why = "given up, since a fit failed" if failed else str(stopped)
             self._report("failed", plan.claim.id, 0, None, runs=rest, reason=why)
             sentences.append(f"Not finished: {str(stopped).rstrip('.')}.")

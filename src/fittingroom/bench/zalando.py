@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from fittingroom.bench.compare import compare, located
+from fittingroom.bench.comparison import Status
 from fittingroom.bench.entrant import Entrant
 from fittingroom.bench.executor import Limits, Outcome
 from fittingroom.bench.grid_search import GridSearch, Point, SearchedGrid, progress_of
@@ -29,6 +31,7 @@ from fittingroom.models.catalog import baselines_of
 from fittingroom.models.settings import settings_in_words
 from fittingroom.models.zalando_grid import GRIDS
 from fittingroom.runs.store import Store, open_store
+from fittingroom.untrusted import STRICT, read_json
 
 SCHEMA_VERSION = 1
 FILE = "zalando.json"
@@ -44,6 +47,7 @@ NOT_FITTED = {
     "timeout": "too slow",
     "out-of-memory": "too large",
     "failed": "failed",
+    "unreadable": "unreadable",
     "nan": "not finite",
     "impractical": "impractical",
     "never-valid": "never valid",
@@ -267,18 +271,23 @@ def _write_stopped(store: Store, search: GridSearch) -> None:
     store.write_text(STOPPED, json.dumps(stopped, indent=2, allow_nan=False) + "\n")
 
 
+@dataclass(frozen=True)
+class _Stopped:
+    """A point that left no run, as `zalando-stopped.json` has it."""
+
+    __pydantic_config__ = STRICT
+
+    status: Status
+    reason: str | None
+    limits: Limits
+
+
 def _read_stopped(store: Store) -> dict[str, tuple[Outcome, Limits]]:
     path = store.folder / STOPPED
-    try:
-        found = json.loads(path.read_text("utf8"))
-        return {
-            key: (
-                Outcome(status=point["status"], reason=point["reason"]),
-                Limits(**point["limits"]),
-            )
-            for key, point in found.items()
-        }
-    except FileNotFoundError:
+    if not os.path.lexists(path):
         return {}
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise StoreError(f"{path} can't be read ({error}); remove it to search again.") from error
+    stopped = read_json(path, StoreError, dict[str, _Stopped], within=store.folder)
+    return {
+        key: (Outcome(status=point.status, reason=point.reason), point.limits)
+        for key, point in stopped.items()
+    }

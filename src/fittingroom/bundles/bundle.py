@@ -11,13 +11,10 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-import shutil
-import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any, TypeVar
 
 import numpy as np
@@ -48,18 +45,20 @@ from fittingroom.bundles.weights import (
     to_bytes,
     weights_of,
 )
-from fittingroom.data.catalog import DATASETS
+from fittingroom.data.catalog import row_of_content
 from fittingroom.data.rendering import Preparation
 from fittingroom.errors import BundleError
 from fittingroom.evaluation.calibration import at_temperature, fit_temperature
 from fittingroom.evaluation.conformal import conformal_quantile, conformal_threshold
 from fittingroom.evaluation.metrics import METRICS
 from fittingroom.evaluation.unlike import unlike_scores
+from fittingroom.files import folder_aside, writing
 from fittingroom.models.calibrated_svm import CalibratedSVM
 from fittingroom.models.engine import faster
 from fittingroom.models.hog import HogFeatures
 from fittingroom.models.network import NetworkClassifier, count_parameters
 from fittingroom.models.pixel_classifier import PixelClassifier
+from fittingroom.untrusted import read_bytes
 
 WEIGHTS, ESTIMATOR, ARRAYS = "weights.safetensors", "estimator.skops", "arrays.safetensors"
 COVERAGE = 0.9
@@ -67,6 +66,8 @@ COVERAGE = 0.9
 LIKE = 0.995
 #: Pixels of an image that a network of any depth looks at within a moment.
 SMALL_IMAGE = 2**14
+#: Numbers that describe an image; the catalogue's HOG descriptor of 28 x 28 pixels has a thousand.
+MOST_FEATURES = 2**22
 _Classifier = TypeVar("_Classifier", NetworkClassifier, PixelClassifier)
 _PACKAGES = ("fittingroom", "numpy", "scikit-learn", "skops", "torch")
 
@@ -88,13 +89,12 @@ class Bundle:
     def preparation(self) -> Preparation:
         """How a picture becomes an image of the kind that it was fitted on.
 
-        A bundle of format 1 doesn't say; what its data are called does.
+        A bundle of format 1 doesn't say; its data do, where they are known.
         """
         if self.facts.preparation is not None:
             return self.facts.preparation
-        row = DATASETS.get(self.facts.data.name)
-        same = row is not None and row.class_names == tuple(self.facts.class_names)
-        return row.preparation if row is not None and same else "image"
+        row = row_of_content(self.facts.data.sha256)
+        return row.preparation if row else "image"
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -125,17 +125,9 @@ class Bundle:
         path = Path(path)
         if path.exists() or path.is_symlink():
             raise BundleError(f"{path} is there already; a bundle is a new folder.")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            aside = Path(mkdtemp(prefix=f".{path.name}-", dir=path.parent))
-            try:
-                self.write(aside)
-                aside.chmod(0o755)
-                aside.rename(path)
-            finally:
-                shutil.rmtree(aside, ignore_errors=True)
-        except OSError as error:
-            raise BundleError(f"{path} can't be written ({error.strerror}).") from error
+        with writing(path, BundleError), folder_aside(path.parent, BundleError) as folder:
+            self.write(folder)
+            folder.rename(path)
         return path
 
     def write(self, folder: Path) -> None:
@@ -223,7 +215,9 @@ def load(path: Path | str) -> Bundle:
         raise BundleError(f"{path} isn't there, or no folder; a bundle is a folder.")
     if not os.path.lexists(folder / manifests.FILE):
         raise BundleError(f"{path} holds no bundle: there is no {manifests.FILE} in it.")
-    manifest = Manifest.parse(_read(folder, manifests.FILE, manifests.MOST_BYTES))
+    manifest = Manifest.parse(
+        read_bytes(folder / manifests.FILE, BundleError, most=manifests.MOST_BYTES, within=folder)
+    )
     described = manifest.facts.classifier
     wanted = {WEIGHTS} if isinstance(described, Network) else {ESTIMATOR}
     if isinstance(described, Classical) and described.centred:
@@ -287,30 +281,8 @@ def _calibrated(probabilities: NDArray[np.floating], labels: NDArray[np.integer]
     )
 
 
-def _read(folder: Path, name: str, most: int) -> bytes:
-    """A plain file of the folder itself, if it isn't larger than `most` bytes."""
-    try:
-        # Neither a link to elsewhere nor a pipe that never ends.
-        opened = os.open(folder / name, os.O_RDONLY | _NO_LINK)
-        with os.fdopen(opened, "rb") as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise BundleError(f"{folder / name} isn't a plain file.")
-            if status.st_size > most:
-                raise BundleError(
-                    f"{folder / name} has {status.st_size:,} bytes, more than the {most:,} that "
-                    "it may have."
-                )
-            return file.read(most + 1)
-    except OSError as error:
-        raise BundleError(f"{folder / name} can't be read ({error.strerror}).") from error
-
-
-_NO_LINK = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-
-
 def _read_checked(folder: Path, name: str, file: File) -> bytes:
-    data = _read(folder, name, file.bytes)
+    data = read_bytes(folder / name, BundleError, most=file.bytes, within=folder)
     if len(data) != file.bytes or hashlib.sha256(data).hexdigest() != file.sha256:
         raise BundleError(f"{folder / name} isn't the file that {manifests.FILE} tells of.")
     return data
@@ -338,11 +310,13 @@ def _build_classical(
     pixels = math.prod(facts.image_shape)
     features = None
     if described.hog is not None:
+        if described.hog.image_shape not in (None, facts.image_shape):
+            raise BundleError(f"{manifests.FILE} describes images of two shapes.")
         features = HogFeatures(**described.hog.model_dump())
         features.fit(np.empty((0, pixels), np.float32))
-    n_features = pixels
-    if features is not None:
-        n_features = features.transform(np.zeros((1, pixels), np.float32)).shape[1]
+    n_features = pixels if features is None else features.count_features()
+    if n_features > MOST_FEATURES:
+        raise BundleError(f"it would describe an image by {n_features:,} numbers.")
     n_classes, mean = len(facts.classes), None
     if described.centred:
         arrays = from_bytes(files[ARRAYS], ARRAYS)

@@ -16,7 +16,7 @@ from fittingroom.bundles import manifest as manifests
 from fittingroom.bundles.bundle import ARRAYS, ESTIMATOR, Bundle
 from fittingroom.bundles.manifest import Facts, Network, Validation
 from fittingroom.bundles.onnx import INPUT, write_onnx
-from fittingroom.data.catalog import DATASETS
+from fittingroom.data.catalog import row_of_content
 from fittingroom.evaluation.calibration import at_temperature, reliability
 from fittingroom.evaluation.intervals import wilson
 from fittingroom.evaluation.metrics import METRICS
@@ -336,7 +336,7 @@ def _fits(facts: Facts) -> str:
 
 
 def _origin(facts: Facts) -> str:
-    row = DATASETS.get(facts.data.name) if _dataset_on_the_hub(facts) else None
+    row = row_of_content(facts.data.sha256)
     source = f" {row.citation}. The data's licence: {row.licence}." if row else ""
     versions = ", ".join(f"{name} {version}" for name, version in facts.versions.items())
     settings = json.dumps(facts.parameters, ensure_ascii=False)
@@ -349,14 +349,14 @@ def _origin(facts: Facts) -> str:
 
 
 def _title(facts: Facts) -> str:
-    return DATASETS[facts.data.name].title if _dataset_on_the_hub(facts) else facts.data.name
+    row = row_of_content(facts.data.sha256)
+    return row.title if row else facts.data.name
 
 
 def _dataset_on_the_hub(facts: Facts) -> str | None:
-    """The hub's name of the data, unless they only have a known data set's name."""
-    row = DATASETS.get(facts.data.name)
-    same = row is not None and row.class_names == tuple(facts.class_names)
-    return _ON_THE_HUB.get(facts.data.name) if same else None
+    """The hub's name of the data, which their content tells."""
+    row = row_of_content(facts.data.sha256)
+    return _ON_THE_HUB[row.name] if row else None
 
 
 def _json(fields: dict[str, Any]) -> str:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from fittingroom.data.rendering import Preparation
 from fittingroom.errors import BundleError
+from fittingroom.untrusted import in_short, parse_json
 
 #: What is written, and what is read.
 FORMAT: Final = 2
@@ -23,7 +23,15 @@ MOST_BYTES = 2**20
 MOST_FILE_BYTES = 2**31
 
 Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-Text = Annotated[str, Field(min_length=1, max_length=1000)]
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("holds signs that can't be printed")
+    return text
+
+
+Text = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_printable)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0, lt=1e6)]
 Width = Annotated[int, Field(ge=1, le=16_384)]
@@ -213,11 +221,9 @@ class Manifest(_Strict):
         BundleError : anything else, to the last byte
         """
         try:
-            fields = json.loads(
-                data.decode("utf-8"), object_pairs_hook=_once, parse_constant=_no_number
-            )
+            fields = parse_json(data.decode("utf-8"))
         except (ValueError, RecursionError) as error:
-            raise BundleError(f"{FILE} isn't valid JSON ({_short(error)}).") from error
+            raise BundleError(f"{FILE} isn't valid JSON ({in_short(error)}).") from error
         facts = fields.get("facts") if isinstance(fields, dict) else None
         if isinstance(facts, dict) and facts.get("format", FORMAT) not in FORMATS:
             raise BundleError(
@@ -229,7 +235,7 @@ class Manifest(_Strict):
             manifest = cls.model_validate_json(json.dumps(fields))
             check(manifest.facts)
         except (ValidationError, RecursionError) as error:
-            raise BundleError(f"{FILE} isn't one of ours: {_short(error)}.") from error
+            raise BundleError(f"{FILE} isn't one of ours: {in_short(error)}.") from error
         if manifest.sha256 != manifest.digest() or manifest.to_json().encode() != data:
             raise BundleError(f"{FILE} was changed after it was written.")
         return manifest
@@ -263,26 +269,5 @@ def check(facts: Facts) -> None:
         raise BundleError(f"{FILE} isn't one of ours: format {facts.format} has another content.")
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    fields = dict(pairs)
-    if len(fields) < len(pairs):
-        twice = Counter(key for key, _ in pairs).most_common(1)[0][0]
-        raise ValueError(f"{twice[:50]!r} stands twice")
-    return fields
-
-
-def _no_number(name: str) -> float:
-    raise ValueError(f"{name} is no number")
-
-
 def _canonical(fields: dict[str, Any]) -> str:
     return json.dumps(fields, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def _short(error: Exception) -> str:
-    """What is wrong, in a few words."""
-    if isinstance(error, ValidationError):
-        first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(str(part)[:50] for part in first["loc"])
-        return f"{place}: {first['msg']}"[:300]
-    return f"{type(error).__name__}: {error}"[:300]

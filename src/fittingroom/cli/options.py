@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +13,7 @@ import typer
 
 from fittingroom.errors import UsageError
 from fittingroom.models.settings import value_of
+from fittingroom.untrusted import STRICT, read_json
 
 DatasetOption = Annotated[
     str,
@@ -38,6 +39,17 @@ OnOption = Annotated[
 
 RUNS = Path("runs")
 FORMATS = "html,json"
+
+
+@dataclass(frozen=True)
+class _Settings:
+    """What a file of settings must hold; `tune` writes more."""
+
+    __pydantic_config__ = STRICT
+
+    model: str
+    settings: dict[str, Any]
+
 
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
 _BYTES = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
@@ -82,13 +94,13 @@ def split_settings(settings: list[str]) -> dict[str, str]:
 def read_settings(path: Path) -> tuple[str, dict[str, Any]]:
     """The model and its settings in a file that `tune` wrote, or one of that form."""
     try:
-        found = json.loads(path.read_text("utf8"))
-        return str(found["model"]), dict(found["settings"])
-    except (OSError, ValueError, TypeError, KeyError) as error:
+        found = read_json(path, UsageError, _Settings)
+    except UsageError as error:
         raise UsageError(
-            f"{path} can't be read as settings ({error!r}); it should be JSON such as "
+            f"{str(error).rstrip('.')}; settings are JSON such as "
             '{"model": "cnn-32", "settings": {"epochs": 3}}.'
         ) from error
+    return found.model, found.settings
 
 
 def _parse(text: str, units: dict[str, int], what: str, examples: str) -> float | None:

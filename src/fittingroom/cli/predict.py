@@ -59,7 +59,7 @@ def command(
     if show is not None:
         _check_target(show, len(files))
     from fittingroom.bundles.bundle import load
-    from fittingroom.cli.show import note, say
+    from fittingroom.cli.output import note, one_line, say
     from fittingroom.errors import FittingroomError
 
     loaded = load(bundle)
@@ -71,7 +71,7 @@ def command(
         except FittingroomError as error:
             failed += 1
             facts.append(_facts(file, None, str(error)))
-            note(f"fittingroom: {error}")
+            note(f"fittingroom: {one_line(str(error))}")
             continue
         facts.append(_facts(file, prediction, None))
         if not as_json:
@@ -94,7 +94,7 @@ def _files(given: Iterable[str]) -> Iterator[str]:
     ------
     DataError : a folder has none
     """
-    from fittingroom.cli.show import note
+    from fittingroom.cli.output import note
     from fittingroom.data.decode import looks_like_picture
 
     for name in given:
@@ -116,6 +116,8 @@ def _visible_files(folder: Path) -> Iterator[Path]:
     """The files in a folder and its folders, without what systems hide or leave there."""
     for entry in visible(folder):
         if entry.is_dir():
+            if entry.is_symlink():  # it may lead back here
+                continue
             yield from _visible_files(entry)
         elif entry.is_file():
             yield entry
@@ -197,12 +199,15 @@ def _percent(probability: float) -> str:
 
 
 def _text(file: str, prediction: Prediction, bundle: Bundle) -> str:
+    from fittingroom.cli.output import one_line
+
     first, *others = _lines(prediction)
     calibrated = bundle.facts.calibrated
     if calibrated is not None:
         others.insert(0, _set(prediction, calibrated.coverage))
     others.append("; ".join(prediction.rendering.decisions))
-    return "\n".join([f"{file}: {first}", *(f"    {line}" for line in others)])
+    lines = [f"{file}: {first}", *(f"    {line}" for line in others)]
+    return "\n".join(map(one_line, lines))
 
 
 def _set(prediction: Prediction, coverage: float) -> str:
@@ -214,8 +219,8 @@ def _set(prediction: Prediction, coverage: float) -> str:
 
 
 def _write_sheet(show: Path, entries: list[tuple[str, Picture, Prediction]]) -> None:
+    from fittingroom.files import replace_file
     from fittingroom.reporting.contact_sheet import Entry, contact_sheet
-    from fittingroom.runs.store import write_bytes
 
     drawn = contact_sheet(
         [
@@ -227,4 +232,4 @@ def _write_sheet(show: Path, entries: list[tuple[str, Picture, Prediction]]) -> 
             for file, picture, prediction in entries
         ]
     )
-    write_bytes(show, drawn)
+    replace_file(show, drawn)

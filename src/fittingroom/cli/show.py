@@ -1,9 +1,8 @@
-"""What the commands print: data on stdout, messages on stderr."""
+"""What several commands show, and the files that they write."""
 
 from __future__ import annotations
 
 import json
-import sys
 import traceback
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cache
@@ -13,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from rich.cells import cell_len
 
 from fittingroom.bench.cells import COLUMNS, NUMBERS, cells, duration
-from fittingroom.errors import FittingroomError, ReportError, StoreError
+from fittingroom.cli.output import note, one_line, say
+from fittingroom.errors import FittingroomError, ReportError
 
 if TYPE_CHECKING:
     from fittingroom.bench.leaderboard import Leaderboard
@@ -25,33 +25,13 @@ if TYPE_CHECKING:
 
 #: What makes the text of each file.
 Files = dict[Path, Callable[[], str]]
-# The name of a folder may hold signs that steer a terminal.
-_HARMLESS = {code: " " for code in (*range(32), *range(127, 160)) if code != ord("\n")}
-
-
-def say(text: str) -> None:
-    """Data, on stdout, where they are at once: what comes after them may fail.
-
-    Raises StoreError where nothing can be written there, such as a file on a full disk.
-    """
-    try:
-        print(text.translate(_HARMLESS), flush=True)  # noqa: T201
-    except OSError as error:
-        sys.stdout = None  # or Python would try again as it ends
-        reason = (error.strerror or str(error)).lower()
-        raise StoreError(f"standard output can't be written: {reason}.") from error
-
-
-def note(text: str) -> None:
-    """A message, on stderr."""
-    print(text.translate(_HARMLESS), file=sys.stderr)  # noqa: T201
 
 
 def table(
     columns: Sequence[str], rows: Iterable[Sequence[str]], right: Collection[str] = ()
 ) -> str:
     """Columns as wide as a terminal shows their longest cell; nothing is cut or wrapped."""
-    lines = [tuple(columns), *rows]
+    lines = [tuple(map(one_line, line)) for line in (columns, *rows)]
     widths = [max(cell_len(line[i]) for line in lines) for i in range(len(columns))]
     return "\n".join(
         "  ".join(
@@ -113,14 +93,14 @@ def _comparison(
     """The leaderboard of a store's comparison, and the files that are to be made of it."""
     from fittingroom.bench.leaderboard import leaderboard_and_runs
 
-    saved = store.runs()
+    saved = store.saved()
     board, finished = leaderboard_and_runs(store, saved)
 
     @cache
     def studied() -> Study:
         from fittingroom.bench.study import study_of
 
-        return study_of(board, finished, saved, dataset)
+        return study_of(board, finished, saved.runs, dataset)
 
     def markdown() -> str:
         from fittingroom.reporting.tables import leaderboard_markdown
@@ -230,12 +210,12 @@ def write_files(files: Files) -> None:
     ------
     FittingroomError : the first that stood in the way of one, after all others were tried
     """
-    from fittingroom.runs.store import write_text
+    from fittingroom.files import replace_file
 
     written, problems = [], []
     for path, text in files.items():
         try:
-            written.append(write_text(path, text()))
+            written.append(replace_file(path, text()))
         except FittingroomError as error:
             problems.append(error)
         except Exception as error:  # a fault of ours in one file must not take the others away

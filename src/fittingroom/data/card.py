@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-import json
+import logging
+import os
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, get_args
+from typing import Literal, NamedTuple, get_args
 
 from fittingroom.data import idx
-from fittingroom.data.catalog import DatasetRow
+from fittingroom.data.catalog import DATASETS, DatasetRow
 from fittingroom.data.dataset import CARD_FILE, LABELS_FILE, check_class_names
 from fittingroom.data.rendering import Preparation
 from fittingroom.errors import DataError, InputError
+from fittingroom.untrusted import STRICT, read_json, read_text
 
 _SMALL_FILE = 1 << 16  # bytes; no honest labels.txt or dataset.json is longer
+
+
+logger = logging.getLogger("fittingroom.data")
 
 
 class Card(NamedTuple):
@@ -29,7 +35,21 @@ def card_of(folder: Path, row: DatasetRow | None) -> Card:
     if row:
         card = Card(row.name, row.mirror_keeps_class, row.preparation)
     file = folder / CARD_FILE
-    return _read_card(file, card) if file.exists() else card
+    if os.path.lexists(file):
+        card = _read_card(file, card)
+    return card if row else card._replace(name=free_name(card.name, folder))
+
+
+def free_name(name: str, folder: Path) -> str:
+    """The name of data that the catalogue doesn't know: none that other data are known by."""
+    row = DATASETS.get(name.strip().lower())
+    if row is None:
+        return name if name.isprintable() else ascii(name)[1:-1]
+    logger.warning(
+        "%s isn't %s: its images or labels are others; it is called other-%s here.",
+        *(folder, row.title, row.name),
+    )
+    return f"other-{row.name}"
 
 
 def class_names_of(
@@ -38,8 +58,9 @@ def class_names_of(
     """Those of `labels.txt`, else the others; a name for every label."""
     file = folder / LABELS_FILE
     names = otherwise
-    if file.exists():
-        names = tuple(line.strip() for line in _read_small(file).strip().splitlines())
+    if os.path.lexists(file):
+        text = read_text(file, DataError, most=_SMALL_FILE, within=folder)
+        names = tuple(line.strip() for line in text.strip().splitlines())
         require_class_names(names, file)
     labels = {name: read.arrays[name] for name in (idx.TRAIN_LABELS, idx.TEST_LABELS)}
     lowest = min(int(array.min()) for array in labels.values())
@@ -56,38 +77,28 @@ def class_names_of(
     return names
 
 
+@dataclass(frozen=True)
+class _CardFile:
+    """A `dataset.json`."""
+
+    __pydantic_config__ = STRICT
+
+    schema_version: Literal[1]
+    name: str
+    mirror_keeps_class: bool
+    preparation: Preparation | None = None
+
+
 def _read_card(path: Path, otherwise: Card) -> Card:
     """What a `dataset.json` says."""
     try:
-        fields = json.loads(_read_small(path))
-        card = Card(
-            fields["name"],
-            fields["mirror_keeps_class"],
-            fields.get("preparation", otherwise.preparation),
-        )
-        version = fields.get("schema_version")
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise DataError(f"{path} is no description of a data set: {error!r}.") from error
-    known = isinstance(card.name, str) and isinstance(card.mirror_keeps_class, bool)
-    if version != 1 or not known or card.preparation not in get_args(Preparation):
+        read = read_json(path, DataError, _CardFile, most=_SMALL_FILE, within=path.parent)
+    except DataError as error:
         raise DataError(
-            f"{path} must hold schema_version 1, a name, mirror_keeps_class (true or false) and "
-            f"perhaps preparation ({', '.join(get_args(Preparation))})."
-        )
-    return card
-
-
-def _read_small(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            content = file.read(_SMALL_FILE + 1)
-        if len(content) > _SMALL_FILE:
-            raise DataError(f"{path} is longer than {_SMALL_FILE} bytes.")
-        return content.decode("utf-8-sig")
-    except OSError as error:
-        raise DataError(f"{path} can't be read: {error.strerror or error}.") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is no UTF-8 text: {error.reason}.") from error
+            f"{str(error).rstrip('.')}; it must hold schema_version 1, a name, mirror_keeps_class "
+            f"(true or false) and perhaps preparation ({', '.join(get_args(Preparation))})."
+        ) from error
+    return Card(read.name, read.mirror_keeps_class, read.preparation or otherwise.preparation)
 
 
 def require_class_names(names: tuple[str, ...], where: Path) -> None:

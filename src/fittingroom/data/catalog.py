@@ -18,6 +18,7 @@ class DatasetRow:
     Attributes
     ----------
     sha256 : hash of each of the four **decompressed** files, since mirrors compress differently
+    content : the `Dataset.sha256` of its images, labels and class names
     mirrors : addresses that hold the four files under their usual names with `.gz`, one host each
     keras, torchvision : the folder's name in those libraries' caches, None where they keep no IDX
     debian : the Debian package that installs the files, None if there is none
@@ -31,6 +32,7 @@ class DatasetRow:
     class_names: tuple[str, ...]
     mirror_keeps_class: bool
     sha256: Mapping[str, str]
+    content: str
     mirrors: tuple[str, ...]
     licence: str
     citation: str
@@ -64,6 +66,7 @@ DATASETS: dict[str, DatasetRow] = {
             TEST_IMAGES: "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
             TEST_LABELS: "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
         },
+        content="113e73cdb8cbafcde2b04d780350dbc3a49243dd192cd3b417c104123e7efe07",
         mirrors=(
             "https://storage.googleapis.com/tensorflow/tf-keras-datasets/",
             "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
@@ -88,6 +91,7 @@ DATASETS: dict[str, DatasetRow] = {
             TEST_IMAGES: "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
             TEST_LABELS: "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
         },
+        content="9eca173025d6bdbe339bb158923d853238fc821749a005717d6e8d7b718c466e",
         mirrors=(
             "https://storage.googleapis.com/cvdf-datasets/mnist/",
             "https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -116,3 +120,8 @@ def row_with(sha256_of: Callable[[str], str]) -> DatasetRow | None:
             found = sha256_of(name)
             rows = [row for row in rows if row.sha256[name] == found]
     return rows[0] if rows else None
+
+
+def row_of_content(sha256: str) -> DatasetRow | None:
+    """The row of a data set with this content hash, whatever it is called."""
+    return next((row for row in DATASETS.values() if row.content == sha256), None)

@@ -95,6 +95,8 @@ class Dataset:
 
     def __post_init__(self) -> None:
         check_class_names(self.class_names)
+        if not self.name.isprintable():
+            raise InputError(f"{self.name!r} can't be the name of a data set; use printable text.")
         check_preparation(self.preparation)
         if self.train.images.shape[1:] != self.test.images.shape[1:]:
             raise InputError(

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import io
 import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,12 +18,16 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from fittingroom.errors import DataError
+from fittingroom.untrusted import blaming, open_untrusted, read_bytes
 
 FORMATS = ("PNG", "JPEG", "WEBP")
 #: What files of these formats are usually called; what they are is read, not believed.
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jfif", ".webp"})
 MOST_PIXELS = 50_000_000
 MOST_BYTES = 100_000_000
+#: Ordinary progressive JPEGs have about ten scans; each takes the time of decoding all pixels.
+MOST_SCANS, MOST_SCANNED_PIXELS = 200, 20 * MOST_PIXELS
+_START_OF_SCAN = b"\xff\xda"  # among a scan's own bytes 255 is always followed by others
 #: Pixels of the longest edge of what is decoded, where nobody needs more.
 LONGEST = 640
 
@@ -82,30 +88,58 @@ def decode(file: Path | str | bytes, *, longest: int = LONGEST) -> Picture:
     ------
     DataError : no picture of these formats, too large, or damaged; the message says which
     """
+    with open_picture(file) as image:
+        image.draft("RGB", (2 * longest, 2 * longest))  # a JPEG may be read smaller
+        return _picture(image, longest)
+
+
+@contextmanager
+def open_picture(
+    file: Path | str | bytes, formats: Sequence[str] = FORMATS, within: Path | None = None
+) -> Iterator[Image.Image]:
+    """A picture of which no more than the header has been read; decode it inside.
+
+    Parameters
+    ----------
+    file : a path, or the file's bytes
+    formats : of Pillow. None of those that start a program (Ghostscript, for PostScript) may be
+        among them
+    within : see `open_untrusted`
+
+    Raises
+    ------
+    DataError : as `decode`
+    """
     name = "the picture" if isinstance(file, bytes) else str(file)
-    try:
-        data = file if isinstance(file, bytes) else _read(Path(file))
-        if len(data) > MOST_BYTES:
-            raise DataError(f"{name} has more than {MOST_BYTES:,} bytes; that is no photo.")
-        with warnings.catch_warnings():
-            # Of bombs we look out ourselves; what else is strange in a file is not its reader's.
-            warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-                if image.width * image.height > MOST_PIXELS:
-                    raise DataError(
-                        f"{name} has {image.width:,} × {image.height:,} pixels, more than "
-                        f"{MOST_PIXELS:,}; shrink it first."
-                    )
-                image.draft("RGB", (2 * longest, 2 * longest))  # a JPEG may be read smaller
-                return _picture(image, longest)
-    except DataError:
-        raise
-    except UnidentifiedImageError:
-        raise DataError(f"{name} isn't a PNG, JPEG or WebP picture.") from None
-    # Pillow's decoders raise many things for damaged files, struct.error and SyntaxError too.
-    except Exception as error:
-        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise DataError(f"{name} can't be read ({reason[:150]}).") from error
+    data = file
+    if not isinstance(data, bytes):
+        data = read_bytes(data, DataError, most=MOST_BYTES, within=within)
+    if len(data) > MOST_BYTES:
+        raise DataError(f"{name} has more than {MOST_BYTES:,} bytes; that is no photo.")
+    with blaming(name, DataError), warnings.catch_warnings():
+        # Of bombs we look out ourselves; what else is strange in a file is not its reader's.
+        warnings.simplefilter("ignore")
+        try:
+            image = Image.open(io.BytesIO(data), formats=list(formats))
+        except UnidentifiedImageError:
+            *others, last = map(_spelt, formats)
+            raise DataError(f"{name} isn't a {', '.join(others)} or {last} picture.") from None
+        with image:
+            pixels = image.width * image.height
+            if pixels > MOST_PIXELS:
+                raise DataError(
+                    f"{name} has {image.width:,} × {image.height:,} pixels, more than "
+                    f"{MOST_PIXELS:,}; shrink it first."
+                )
+            # A progressive JPEG is decoded once for each scan, of which a file may hold thousands.
+            scans = data.count(_START_OF_SCAN)
+            if pixels * scans > MOST_SCANNED_PIXELS or scans > MOST_SCANS:
+                raise DataError(f"{name} shows its pixels in {scans:,} scans; save it plainly.")
+            yield image
+
+
+def _spelt(format: str) -> str:
+    return {"WEBP": "WebP"}.get(format, format)
 
 
 def looks_like_picture(path: Path) -> bool:
@@ -113,18 +147,13 @@ def looks_like_picture(path: Path) -> bool:
     if path.suffix.lower() in SUFFIXES:
         return True
     try:
-        with path.open("rb") as file:
+        with open_untrusted(path, DataError) as file:
             start = file.read(12)
-    except OSError:
+    except DataError:
         return False
     return start.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")) or (
         start.startswith(b"RIFF") and start.endswith(b"WEBP")
     )
-
-
-def _read(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(MOST_BYTES + 1)
 
 
 def _picture(image: Image.Image, longest: int) -> Picture:

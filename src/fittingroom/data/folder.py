@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
-import warnings
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
+import psutil
 from numpy.typing import NDArray
 
 from fittingroom.data.rendering import Preparation, on_black
 from fittingroom.errors import DataError
+from fittingroom.untrusted import require_inside
 
 SPLITS = ("train", "test")
+#: Of Pillow's formats those of plain pictures: none starts a program or holds anything else.
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "PPM", "TIFF")
+#: Bytes that images may have whatever their files are; and how many times as many as their files,
+#: beyond that. Drawings of two colours reach 100, deflate's limit is 1,032.
+ALWAYS_ROOM, MOST_GROWTH = 2**28, 500
 _LITTER = frozenset({"thumbs.db", "desktop.ini"})  # left by file managers, beside dot files
 
 Bytes = NDArray[np.uint8]
@@ -48,14 +56,17 @@ def read_image_folder(folder: Path) -> tuple[Pictures, Pictures, tuple[str, ...]
         The two splits differ in classes, a class is empty, a file is no picture of at most 8 bits
         per channel, or two pictures differ in size.
     """
+    for split in SPLITS:
+        require_inside(folder / split, folder, DataError)
     class_names = _class_names(folder / "train")
     for odd in sorted(set(class_names) ^ set(_class_names(folder / "test"))):
         has, lacks = SPLITS if odd in class_names else SPLITS[::-1]
         raise DataError(f"{folder / has} has a class folder {odd!r}, but {folder / lacks} has not.")
     paths = {split: _picture_paths(folder / split, class_names) for split in SPLITS}
+    size = _read_picture(paths["train"][0][0], folder)[0].shape
+    _require_room(folder, [path for split in SPLITS for path, _ in paths[split]], size)
     first = paths["train"][0][0]
-    size = _read_picture(first)[0].shape
-    read = {split: _read_split(paths[split], first, size) for split in SPLITS}
+    read = {split: _read_split(paths[split], first, size, folder) for split in SPLITS}
     preparation: Preparation = "image"
     if any(alphas for _, alphas in read.values()):
         if _is_bright(*read["train"]):
@@ -91,6 +102,7 @@ def _class_names(split: Path) -> tuple[str, ...]:
     for hidden in sorted(split.glob(".*/")):
         logger.info("passing over %s: its name begins with a dot", hidden)
     for entry in entries:
+        require_inside(entry, split.parent, DataError)
         if not entry.is_dir():
             raise DataError(f"{entry} is no class folder; {split} may hold folders only.")
     if not entries:
@@ -109,13 +121,13 @@ def _picture_paths(split: Path, class_names: tuple[str, ...]) -> list[tuple[Path
 
 
 def _read_split(
-    paths: list[tuple[Path, int]], first: Path, size: tuple[int, ...]
+    paths: list[tuple[Path, int]], first: Path, size: tuple[int, ...], folder: Path
 ) -> tuple[Bytes, dict[int, Bytes]]:
     """Pictures (n, height, width) on white, and by position how opaque those are that aren't."""
     images = np.empty((len(paths), *size), dtype=np.uint8)
     alphas = {}
     for position, (path, _) in enumerate(paths):
-        picture, alpha = _read_picture(path)
+        picture, alpha = _read_picture(path, folder)
         if picture.shape != size:
             raise DataError(
                 f"{path} is {picture.shape[1]}×{picture.shape[0]} pixels wide and high, but "
@@ -135,23 +147,33 @@ def _is_bright(images: Bytes, alphas: dict[int, Bytes]) -> bool:
     return shown > opaque / 2
 
 
-def _read_picture(path: Path) -> tuple[Bytes, Bytes | None]:
+def _read_picture(path: Path, folder: Path) -> tuple[Bytes, Bytes | None]:
     """One picture in grey, on white, and how opaque it is, None if wholly; (height, width)."""
-    from PIL import Image, ImageOps  # slow to import, and only pictures need it
+    from PIL import ImageOps  # slow to import, and only pictures need it
 
-    from fittingroom.data.decode import on_white
+    from fittingroom.data.decode import on_white, open_picture
 
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as picture:
-                if picture.mode.startswith(("I", "F")):
-                    raise DataError(f"{path} has more than 8 bits a pixel; convert it to 8 bits.")
-                upright = ImageOps.exif_transpose(picture)
-                upright, alpha = on_white(upright)
-                return np.asarray(upright.convert("L"), dtype=np.uint8), alpha
-    except DataError:
-        raise
-    except Exception as error:  # a damaged picture makes Pillow raise nearly anything
-        raise DataError(f"{path} can't be read as a picture: {error}.") from error
+    with open_picture(path, FORMATS, within=folder) as picture:
+        if picture.mode.startswith(("I", "F")):
+            raise DataError(f"{path} has more than 8 bits a pixel; convert it to 8 bits.")
+        upright, alpha = on_white(ImageOps.exif_transpose(picture))
+        return np.asarray(upright.convert("L"), dtype=np.uint8), alpha
+
+
+def _require_room(folder: Path, paths: Collection[Path], size: tuple[int, ...]) -> None:
+    """Refuse more pixels than honest files of these sizes show, or than memory holds."""
+    wanted = len(paths) * math.prod(size)
+    if wanted < ALWAYS_ROOM:
+        return
+    files = {(status.st_dev, status.st_ino): status.st_size for status in map(os.stat, paths)}
+    held, free = sum(files.values()), psutil.virtual_memory().available
+    if wanted > MOST_GROWTH * held:
+        raise DataError(
+            f"{folder} holds {held:,} bytes of pictures, which would become {wanted:,}; that is no "
+            "data set."
+        )
+    if wanted > free:
+        raise DataError(
+            f"{folder}: its {len(paths):,} pictures of {size[1]}×{size[0]} pixels take "
+            f"{wanted:,} bytes of memory, and {free:,} are free; make the pictures smaller."
+        )

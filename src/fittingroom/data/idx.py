@@ -22,6 +22,8 @@ from numpy.typing import NDArray
 
 from fittingroom.data.mapped import pieces
 from fittingroom.errors import DataError
+from fittingroom.files import file_aside
+from fittingroom.untrusted import open_untrusted
 
 TRAIN_IMAGES = "train-images-idx3-ubyte"
 TRAIN_LABELS = "train-labels-idx1-ubyte"
@@ -77,7 +79,7 @@ def find_files(folder: Path) -> dict[str, Path]:
     found = {}
     for name in FILES:
         for path in (folder / name, folder / f"{name}.gz"):
-            if os.path.isfile(path):  # says no, where Path.is_file() may raise
+            if os.path.lexists(path):  # whatever it is; its reader says what is wrong with it
                 found[name] = path
                 break
     return found
@@ -96,7 +98,7 @@ def read_folder(folder: Path) -> IdxFolder:
     missing = [name for name in FILES if name not in paths]
     if missing:
         raise DataError(f"{folder} lacks {' and '.join(missing)} (each may also end in .gz).")
-    arrays = {name: read_idx(paths[name], DIMENSIONS[name]) for name in FILES}
+    arrays = {name: read_idx(paths[name], DIMENSIONS[name], within=folder) for name in FILES}
     for images, labels in ((TRAIN_IMAGES, TRAIN_LABELS), (TEST_IMAGES, TEST_LABELS)):
         if len(arrays[images]) != len(arrays[labels]):
             raise DataError(
@@ -112,7 +114,7 @@ def read_folder(folder: Path) -> IdxFolder:
     return IdxFolder(paths, arrays)
 
 
-def read_idx(path: Path, dimensions: int) -> Bytes:
+def read_idx(path: Path, dimensions: int, *, within: Path | None = None) -> Bytes:
     """Read one IDX file of unsigned bytes, decompressed on the way if its name ends in `.gz`.
 
     The length is exactly what the header promises, and a gzip stream is read to its end, so that
@@ -128,7 +130,7 @@ def read_idx(path: Path, dimensions: int) -> Bytes:
     DataError
         One sentence that names the file and what is wrong with it.
     """
-    with _opened(path) as read:
+    with _opened(path, within) as read:
         header = 4 + 4 * dimensions
         shape = _read_shape(path, _take(read, header), dimensions)
         promised = prod(shape)
@@ -147,15 +149,10 @@ def write_idx(path: Path, array: Bytes) -> None:
 
     It is written aside and renamed: `array` may be a map of the very file that it replaces.
     """
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        with partial.open("wb") as file:
-            file.write(_header(array))
-            for piece in pieces(array):
-                file.write(piece.data)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with file_aside(path, DataError) as partial, partial.open("wb") as file:
+        file.write(_header(array))
+        for piece in pieces(array):
+            file.write(piece.data)
 
 
 def array_sha256(array: Bytes) -> str:
@@ -242,18 +239,16 @@ def _take(read: Read, size: int) -> bytearray:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Read]:
+def _opened(path: Path, within: Path | None = None) -> Iterator[Read]:
     """A function that reads decompressed bytes; what goes wrong becomes a `DataError`."""
-    try:
-        with path.open("rb") as file:
+    with open_untrusted(path, DataError, within=within) as file:
+        try:
             yield _GzipStream(path, file).read if path.suffix == ".gz" else file.read
-    except zlib.error as error:
-        raise DataError(
-            f"{path} is a damaged gzip file ({error}), or isn't compressed: then take .gz off its "
-            "name."
-        ) from error
-    except OSError as error:
-        raise DataError(f"{path} can't be read: {error.strerror or error}.") from error
+        except zlib.error as error:
+            raise DataError(
+                f"{path} is a damaged gzip file ({error}), or isn't compressed: then take .gz off "
+                "its name."
+            ) from error
 
 
 class _GzipStream:

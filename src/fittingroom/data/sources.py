@@ -14,7 +14,7 @@ from filelock import FileLock
 from platformdirs import user_cache_path
 
 from fittingroom.data import idx
-from fittingroom.data.card import Card, card_of, class_names_of, require_class_names
+from fittingroom.data.card import Card, card_of, class_names_of, free_name, require_class_names
 from fittingroom.data.catalog import DATASETS, DIGITS, DatasetRow, row_with
 from fittingroom.data.dataset import (
     CARD_FILE,
@@ -286,7 +286,7 @@ def _load_folder(folder: Path) -> Dataset:
     if is_image_folder(folder):
         train, test, names, preparation = read_image_folder(folder)
         require_class_names(names, folder)
-        card = Card(folder.name, False, preparation)
+        card = Card(free_name(folder.name, folder), False, preparation)
         return _dataset(card, Split(*train), Split(*test), names, str(folder), folder)
     raise DataError(
         f"{folder} holds no data set: neither the IDX files {', '.join(idx.FILES)} "

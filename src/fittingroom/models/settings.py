@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import math
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,13 +12,30 @@ _WORDS = {"true": True, "false": False, "none": None}
 
 
 def value_of(text: str) -> Any:
-    """What is meant: a number, true, false, none, a Python tuple or list, else the text itself."""
+    """What is meant: a number, true, false, none, a Python tuple or list, else the text itself.
+
+    Whole numbers have at most 64 bits; what is longer is text.
+    """
     if text.lower() in _WORDS:
         return _WORDS[text.lower()]
     try:
-        return ast.literal_eval(text)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of signs that Python would rather have escaped
+            value = ast.literal_eval(text)
+        return value if isinstance(value, float) or is_setting(value) else text
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return text
+
+
+def is_setting(value: Any) -> bool:
+    """Whether a parameter can be set to it in a command, in a file and in a record of a run."""
+    if isinstance(value, tuple | list):
+        return all(map(is_setting, value))
+    if isinstance(value, int):
+        return abs(value) < 2**63
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return value is None or isinstance(value, str)
 
 
 def text_of(value: Any) -> str:

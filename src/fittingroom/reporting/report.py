@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fittingroom.bench.cells import duration, shortened
+from fittingroom.files import replace_file
 from fittingroom.reporting import figures, images, words
 from fittingroom.reporting.gallery import gallery
 from fittingroom.reporting.model_section import section_of
 from fittingroom.reporting.page import Captioned, Picture, draw, percent, points, render_page
-from fittingroom.reporting.references import REFERENCES
-from fittingroom.runs.store import write_text
+from fittingroom.reporting.references import references_of
 
 if TYPE_CHECKING:
     from fittingroom.bench.leaderboard import Leaderboard, Row
@@ -48,7 +48,7 @@ class Report:
 
     def save(self, path: Path | str) -> Path:
         """Write the page aside and rename it into place. Raises StoreError where that fails."""
-        return write_text(Path(path), self.html())
+        return replace_file(Path(path), self.html())
 
     def _repr_html_(self) -> str:
         return (
@@ -101,7 +101,7 @@ def render(study: Study, dataset: Dataset | None = None) -> str:
         train_suspects_finding=words.train_suspects(study),
         sensitivity=study.sensitivity,
         sensitivity_finding=words.sensitivity(study),
-        references=REFERENCES.get(board.dataset_name, ()),
+        references=references_of(board.dataset_sha256),
         cite=words.cite(board),
     )
 
@@ -113,7 +113,7 @@ def _overview(board: Leaderboard) -> list[Picture]:
     pictures = [
         draw(
             "Accuracy, with what chance leaves open",
-            figures.accuracy_intervals(board, REFERENCES.get(board.dataset_name, ())),
+            figures.accuracy_intervals(board, references_of(board.dataset_sha256)),
             f"Test accuracy with 95% intervals: {_spoken(tested)}.",
             "The line is the 95% interval. Blue: the first model and those that can't be told "
             "apart from it. Intervals that overlap decide nothing: models are compared image by "

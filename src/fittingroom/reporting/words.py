@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fittingroom.bench.cells import shortened, signed
+from fittingroom.data.catalog import row_of_content
 
 if TYPE_CHECKING:
     from fittingroom.bench.explore import Exploration
@@ -134,13 +135,8 @@ def cite(board: Leaderboard) -> str:
         f"Fittingroom {board.environment.get('fittingroom', '')}, comparison of "
         f"{len(board.rows)} models on {board.dataset_title} (SHA-256 {board.dataset_sha256[:16]}…)."
     )
-    makers = {
-        "fashion-mnist": "Data: H. Xiao, K. Rasul, R. Vollgraf, “Fashion-MNIST: a Novel Image "
-        "Dataset for Benchmarking Machine Learning Algorithms”, arXiv 1708.07747, 2017.",
-        "mnist": "Data: Y. LeCun, L. Bottou, Y. Bengio, P. Haffner, “Gradient-Based Learning "
-        "Applied to Document Recognition”, Proceedings of the IEEE 86(11), 1998.",
-    }
-    return " ".join(filter(None, [ours, makers.get(board.dataset_name)]))
+    row = row_of_content(board.dataset_sha256)
+    return f"{ours} Data: {row.citation}." if row else ours
 
 
 def train_suspects(study: Study) -> str:

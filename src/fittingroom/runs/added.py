@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping
-from contextlib import nullcontext, suppress
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 
+from fittingroom.array_file import open_arrays
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import InputError, UsageError
 from fittingroom.evaluation.intervals import wilson
@@ -62,8 +62,10 @@ def add_predictions(
     """
     check_model_name(name)
     path = Path(path)
-    arrays = _arrays(path)
-    chosen = array or _which(path, arrays, dataset)
+    arrays, held = _arrays(path, array, dataset)
+    chosen = array or _which(path, arrays, held, dataset)
+    if chosen not in arrays:
+        raise InputError(f"{path} has no array {chosen!r}; it holds {held}.")
     order = _order(path, arrays.get("class_names"), dataset)
     probabilities = _predicted(path, arrays, chosen, dataset)[:, order]
     if not as_is:
@@ -99,23 +101,27 @@ def add_predictions(
     return store.save(record, validation=None, test=Part(index, probabilities, dataset.test.labels))
 
 
-def _arrays(path: Path) -> dict[str, np.ndarray]:
-    """The plain arrays of a file."""
-    arrays, name = {}, ""
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as found:
-            for name in found:
-                with nullcontext() if name in _KNOWN else suppress(ValueError):
-                    arrays[name] = found[name]  # a ValueError says that it holds Python objects
-    except FileNotFoundError:
-        raise InputError(f"{path} does not exist.") from None
-    except (OSError, ValueError, EOFError, AttributeError, TypeError, BadZipFile) as error:
-        which = f" ({name} is none)" if name else ""
-        raise InputError(f"{path} is not a NumPy .npz file of plain arrays{which}.") from error
-    return arrays
+def _arrays(path: Path, asked: str | None, dataset: Dataset) -> tuple[dict[str, np.ndarray], str]:
+    """Those arrays of a file that are named or may be predictions, and the names of all.
+
+    No others are unpacked.
+    """
+    if not os.path.lexists(path):
+        raise InputError(f"{path} does not exist.")
+    names = {*_KNOWN, asked}
+    with open_arrays(path, InputError) as file:
+        for name in names & file.objects:
+            raise InputError(f"{path}: {name} holds Python objects, which are not read.")
+        wanted = [
+            n
+            for n, header in file.headers.items()
+            if n in names or header.shape in _shapes(dataset)
+        ]
+        held = ", ".join([*file.headers, *sorted(file.objects)]) or "nothing"
+        return dict(zip(wanted, file.read(*wanted), strict=True)), held
 
 
-def _which(path: Path, arrays: Mapping[str, np.ndarray], dataset: Dataset) -> str:
+def _which(path: Path, arrays: Mapping[str, np.ndarray], held: str, dataset: Dataset) -> str:
     """The array with the predictions, where nobody named it."""
     if "probabilities" in arrays:
         return "probabilities"
@@ -123,8 +129,7 @@ def _which(path: Path, arrays: Mapping[str, np.ndarray], dataset: Dataset) -> st
     if "labels" not in arrays:
         hint = f" (name another by --array {others[0]})" if others else ""
         raise InputError(
-            f"{path} holds {', '.join(arrays) or 'nothing'}; an array named 'probabilities' or "
-            f"'labels' is needed{hint}."
+            f"{path} holds {held}; an array named 'probabilities' or 'labels' is needed{hint}."
         )
     if others:
         raise InputError(
@@ -136,8 +141,13 @@ def _which(path: Path, arrays: Mapping[str, np.ndarray], dataset: Dataset) -> st
 
 def _candidates(arrays: Mapping[str, np.ndarray], dataset: Dataset) -> list[str]:
     """Other arrays that may be predictions of the test images."""
-    shapes = {(len(dataset.test),), (len(dataset.test), dataset.n_classes)}
+    shapes = _shapes(dataset)
     return [n for n, a in arrays.items() if n not in _KNOWN and a.shape in shapes]
+
+
+def _shapes(dataset: Dataset) -> set[tuple[int, ...]]:
+    """Of labels and of probabilities of the test images."""
+    return {(len(dataset.test),), (len(dataset.test), dataset.n_classes)}
 
 
 def _order(path: Path, names: np.ndarray | None, dataset: Dataset) -> list[int]:
@@ -157,8 +167,6 @@ def _predicted(
     path: Path, arrays: Mapping[str, np.ndarray], name: str, dataset: Dataset
 ) -> np.ndarray:
     """Probabilities (n_test, classes), classes in the order of the file."""
-    if name not in arrays:
-        raise InputError(f"{path} has no array {name!r}; it holds {', '.join(arrays)}.")
     array = arrays[name]
     if array.ndim == 1 or name == "labels":
         return _certain(path, name, array, len(dataset.test), dataset.n_classes)

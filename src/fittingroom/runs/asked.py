@@ -15,6 +15,7 @@ from sklearn.base import BaseEstimator
 
 from fittingroom.data.dataset import Dataset
 from fittingroom.models.catalog import classifier_of, row_of
+from fittingroom.untrusted import STRICT
 
 #: Among the parameters of an own model: why no other run can be known to be the same.
 NOT_FOUND_AGAIN = "not_found_again"
@@ -27,6 +28,8 @@ class Asked:
     What was merely resolved (precision, engine, threads, versions) is not here: it is recorded in
     :class:`RunRecord`, and a table that mixes different values says so.
     """
+
+    __pydantic_config__ = STRICT
 
     dataset: str  # content hash
     model: str

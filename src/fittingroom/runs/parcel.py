@@ -13,8 +13,10 @@ import zipfile
 from collections.abc import Iterable
 
 from fittingroom.errors import StoreError
-from fittingroom.runs.run import Run, read_run
+from fittingroom.files import folder_aside
+from fittingroom.runs.run import RECORD, Run, read_run
 from fittingroom.runs.store import Store
+from fittingroom.untrusted import blaming
 
 _MEMBER = re.compile(
     r"(?P<run>[A-Za-z0-9][\w.+-]*/[0-9a-f]{12}-s\d+)"
@@ -46,11 +48,11 @@ def unpack(parcel: bytes, store: Store) -> list[Run]:
         When the parcel is damaged, holds anything but runs of that store's data set, or the store
         can't be written.
     """
-    try:
-        with zipfile.ZipFile(io.BytesIO(parcel)) as archive:
-            members = {name: archive.read(name) for name in archive.namelist()}
-    except (zipfile.BadZipFile, OSError) as error:
-        raise StoreError(f"the runs that were sent here are damaged ({error}).") from error
+    with (
+        blaming("the parcel of runs that was sent here", StoreError),
+        zipfile.ZipFile(io.BytesIO(parcel)) as archive,
+    ):
+        members = {name: archive.read(name) for name in archive.namelist()}
     folders: dict[str, dict[str, bytes]] = {}
     for member, content in members.items():
         match = _MEMBER.fullmatch(member)
@@ -61,12 +63,16 @@ def unpack(parcel: bytes, store: Store) -> list[Run]:
 
 
 def _commit(store: Store, name: str, files: dict[str, bytes]) -> Run:
-    with store.aside() as folder:
+    with folder_aside(store.folder) as folder:
         for file, content in files.items():
             path = folder / file
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(content)
-        asked = read_run(folder).record.asked
+        record = read_run(folder).record
+        for file, content in files.items():
+            if file != RECORD and not record.holds(file, content):
+                raise StoreError(f"{name}/{file}, which was sent here, was changed on its way.")
+        asked = record.asked
         if f"{asked.model}/{asked.folder_name}" != name or asked.dataset != store.card.sha256:
             raise StoreError(f"what was sent here as {name} is another run.")
         return store.commit(folder, asked)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import hashlib
+import io
 import json
 import os
 import platform
@@ -13,22 +15,38 @@ from functools import cached_property
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
-from zipfile import BadZipFile
 
 import numpy as np
 import psutil
+from numpy.typing import NDArray
 
+from fittingroom.array_file import MOST_BYTES, ArrayFile
 from fittingroom.errors import InputError, StoreError
 from fittingroom.evaluation.metrics import fault_of
 from fittingroom.runs.asked import Asked
 from fittingroom.training.epoch import Epoch
+from fittingroom.untrusted import (
+    MOST_JSON_BYTES,
+    STRICT,
+    blaming,
+    parse_json,
+    read_bytes,
+    read_text,
+    typed,
+)
 
 SCHEMA_VERSION = 1
+#: The files of a run, besides its model.
+RECORD, PREDICTIONS, HISTORY = "run.json", "predictions.npz", "history.csv"
+#: What of the data a run may have predicted.
+PARTS = ("validation", "test", "out_of_fold", "measured")
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunRecord:
     """`run.json`. Times are wall time; the peak is the fitting process's resident size."""
+
+    __pydantic_config__ = STRICT
 
     asked: Asked
     overrides: Mapping[str, Any]  # what differs from the catalogue's row
@@ -45,32 +63,66 @@ class RunRecord:
     model_bytes: int | None = None
     peak_memory_bytes: int | None = None
     environment: Mapping[str, str | int]
+    #: SHA-256 of each file of the run by its place in the folder, and of the official test labels
+    #: (int64, little-endian). None in runs of version 0.1.
+    files: Mapping[str, str] | None = None
+    test_labels_sha256: str | None = None
     schema_version: int = SCHEMA_VERSION
 
     @property
     def label(self) -> str:
         """The name in a table: the model, and what was set otherwise than in the catalogue."""
-        return label(self.asked.model, self.overrides)
+        name = label(self.asked.model, self.overrides)
+        return f"{name} (added)" if self.family == "added" else name
+
+    def holds(self, name: str, data: bytes) -> bool:
+        """Whether a file of the run, by its place in the folder, has these bytes.
+
+        Nothing is known of runs without hashes, so they hold anything.
+        """
+        return self.files is None or self.files.get(name) == _digest(data)
 
     def to_json(self) -> str:
-        return (
-            json.dumps(dataclasses.asdict(self), indent=2, sort_keys=True, allow_nan=False) + "\n"
-        )
+        """`run.json`, which holds the hash of all the rest of it."""
+        fields = dataclasses.asdict(self)
+        return _canonical({**fields, "sha256": _digest(_canonical(fields).encode())})
 
     @classmethod
     def from_json(cls, text: str) -> RunRecord:
-        fields = json.loads(text)
-        if fields.get("schema_version") != SCHEMA_VERSION:
-            raise ValueError(f"schema_version is {fields.get('schema_version')!r}")
-        if fields["family"] == "added":  # was recorded as deterministic, which nobody knows
-            fields["deterministic"] = False
-        return cls(**{**fields, "asked": Asked(**fields["asked"])})
+        """The record of a `run.json`.
+
+        Raises
+        ------
+        ValueError, RecursionError : it isn't one, or was changed after it was written
+        """
+        fields = parse_json(text)
+        version = fields.get("schema_version") if isinstance(fields, dict) else None
+        if isinstance(version, int) and version > SCHEMA_VERSION:
+            raise ValueError(f"a newer version wrote it (schema_version {version})")
+        sha256 = fields.pop("sha256", None) if isinstance(fields, dict) else None
+        if sha256 is not None and sha256 != _digest(_canonical(fields).encode()):
+            raise ValueError("it was changed after it was written")
+        record = typed(cls, fields)
+        if record.files is not None and sha256 is None:
+            raise ValueError("it was changed after it was written")
+        if record.family == "added":  # was recorded as deterministic, which nobody knows
+            return dataclasses.replace(record, deterministic=False)
+        return record
+
+
+def _canonical(fields: Mapping[str, Any]) -> str:
+    return json.dumps(fields, indent=2, sort_keys=True, allow_nan=False) + "\n"
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def label(model: str, overrides: Mapping[str, Any]) -> str:
     """`cnn-32`, or `cnn-32[epochs=3]`."""
     settings = ",".join(f"{name}={value}" for name, value in sorted(overrides.items()))
-    return f"{model}[{settings}]" if settings else model
+    text = f"{model}[{settings}]" if settings else model
+    return text if text.isprintable() else ascii(text)[1:-1]
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,23 +174,28 @@ class Run:
     folder: Path
     record: RunRecord
 
-    @cached_property
+    @property
     def test(self) -> Part | None:
         """The official test split, or None where the run left it unread."""
-        return self._part("test")
+        return self._parts["test"]
 
-    @cached_property
+    @property
     def validation(self) -> Part | None:
         """The validation part, or None where the run was fitted on it."""
-        return self._part("validation")
+        return self._parts["validation"]
 
-    @cached_property
+    @property
     def measured(self) -> Part | None:
         """What a published protocol took its figure from, or None for an honest run.
 
         `index` are positions in the training split followed by the test split.
         """
-        return self._part("measured")
+        return self._parts["measured"]
+
+    @property
+    def out_of_fold(self) -> Part | None:
+        """The whole training split, each image by the fit that didn't see it, or None."""
+        return self._parts["out_of_fold"]
 
     @cached_property
     def history(self) -> tuple[Epoch, ...]:
@@ -149,29 +206,37 @@ class Run:
         StoreError
             When `history.csv` is damaged.
         """
-        path = self.folder / "history.csv"
-        if not path.exists():
+        if not os.path.lexists(self.folder / HISTORY):
             return ()
-        try:
-            with path.open(encoding="utf8", newline="") as file:
-                return tuple(_epoch(line) for line in csv.DictReader(file))
-        except (OSError, ValueError, TypeError, KeyError) as error:
-            raise _unreadable(path, error) from error
+        data = self._read(HISTORY)
+        with blaming(self.folder / HISTORY, StoreError):
+            lines = csv.DictReader(io.StringIO(data.decode("utf-8")))
+            return tuple(_epoch(line) for line in lines)
 
     @cached_property
-    def out_of_fold(self) -> Part | None:
-        """The whole training split, each image by the fit that didn't see it, or None."""
-        return self._part("out_of_fold")
+    def _parts(self) -> Mapping[str, Part | None]:
+        """What it predicted, by the part of the data. Raises StoreError."""
+        data = self._read(PREDICTIONS)
+        with blaming(self.folder / PREDICTIONS, StoreError):
+            arrays = ArrayFile(io.BytesIO(data))
+            parts = {name: _part(arrays, name) for name in PARTS}
+            test, expected = parts["test"], self.record.test_labels_sha256
+            if test is not None and expected is not None and labels_sha256(test.labels) != expected:
+                raise ValueError("its labels aren't those of the data set")
+            return parts
 
-    def _part(self, name: str) -> Part | None:
-        path = self.folder / "predictions.npz"
-        try:
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-                if f"{name}_probabilities" not in arrays:
-                    return None
-                return Part(*(arrays[f"{name}_{f.name}"] for f in dataclasses.fields(Part)))
-        except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-            raise _unreadable(path, error) from error
+    def _read(self, name: str) -> bytes:
+        """A file of the run, if it is the one that was saved. Raises StoreError."""
+        path = self.folder / name
+        data = read_bytes(path, StoreError, most=MOST_BYTES, within=self.folder)
+        if not self.record.holds(name, data):
+            raise StoreError(f"{path} was changed after it was saved.")
+        return data
+
+
+def labels_sha256(labels: NDArray[np.int64]) -> str:
+    """The hash of labels (n,): of int64, little-endian."""
+    return _digest(np.ascontiguousarray(labels, dtype="<i8").tobytes())
 
 
 def read_run(folder: Path) -> Run:
@@ -180,23 +245,33 @@ def read_run(folder: Path) -> Run:
     Raises
     ------
     StoreError
-        When `run.json` is missing, damaged or of another format.
+        When `run.json` is missing, damaged or of a newer version.
     """
-    path = folder / "run.json"
-    try:
-        return Run(folder, RunRecord.from_json(path.read_text("utf8")))
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise _unreadable(path, error) from error
+    path = folder / RECORD
+    text = read_text(path, StoreError, most=MOST_JSON_BYTES, within=folder)
+    with blaming(path, StoreError):
+        return Run(folder, RunRecord.from_json(text))
+
+
+def _part(arrays: ArrayFile, name: str) -> Part | None:
+    """What a run predicted for a part. Raises ValueError, KeyError where that makes no sense."""
+    names = [f"{name}_{field.name}" for field in dataclasses.fields(Part)]
+    if not any(each in arrays.headers for each in names):
+        return None
+    index, probabilities, labels = arrays.read(*names)
+    n, kinds = len(index), [array.dtype.kind for array in (index, probabilities, labels)]
+    shapes = (index.shape, probabilities.shape[:1], labels.shape)
+    if kinds != ["i", "f", "i"] or {*shapes} != {(n,)} or probabilities.ndim != 2 or n == 0:
+        raise ValueError(f"its {name} part isn't one of ours")
+    if index.min() < 0 or labels.min() < 0 or labels.max() >= probabilities.shape[1]:
+        raise ValueError(f"its {name} part has a label or a position that there isn't")
+    return Part(index, probabilities, labels)
 
 
 def _epoch(line: Mapping[str, str]) -> Epoch:
     """An epoch of `history.csv`; what was not measured is empty there."""
     figures = {name: float(text) if text else None for name, text in line.items()}
-    return Epoch(**{**figures, "epoch": int(line["epoch"])})  # type: ignore[arg-type]
-
-
-def _unreadable(path: Path, error: Exception) -> StoreError:
-    return StoreError(f"{path} can't be read ({error}); remove its folder to fit it again.")
+    return typed(Epoch, {**figures, "epoch": int(line["epoch"])})
 
 
 def environment() -> dict[str, str | int]:

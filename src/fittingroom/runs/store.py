@@ -6,38 +6,62 @@ kills the process, a run is either wholly there or not there at all.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
-import secrets
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Literal
-from zipfile import BadZipFile
+from typing import Literal, NamedTuple
 
 import numpy as np
-import psutil
 
-from fittingroom.data.catalog import DATASETS
-from fittingroom.data.dataset import Dataset
-from fittingroom.errors import StoreError, UsageError
+from fittingroom.array_file import open_arrays
+from fittingroom.data.catalog import row_of_content
+from fittingroom.data.dataset import Dataset, check_class_names
+from fittingroom.errors import InputError, StoreError, UsageError
+from fittingroom.files import (
+    flush,
+    folder_aside,
+    partial_path,
+    remove_abandoned,
+    replace_file,
+    writing,
+)
+from fittingroom.models.catalog import ALIASES, BASELINES, MODELS
 from fittingroom.runs.asked import Asked
 from fittingroom.runs.copies import copied_test_images
-from fittingroom.runs.run import Part, Run, RunRecord, read_run
+from fittingroom.runs.run import (
+    HISTORY,
+    PREDICTIONS,
+    RECORD,
+    Part,
+    Run,
+    RunRecord,
+    labels_sha256,
+    read_run,
+)
+from fittingroom.untrusted import STRICT, read_json
 
 #: What a store belongs to, saved beside the runs: a `DatasetCard`.
 CARD = "dataset.json"
 
-_PARTIAL = re.compile(r"^\.partial-(\d+)-[0-9a-f]+$")
-_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$")
+_RUN = re.compile(r"[0-9a-f]{12}-s\d+")
+_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._+-]{0,62}[A-Za-z0-9_+-])?")
+#: Names that a folder can't have on Windows, whatever comes after a dot, and endings of the files
+#: that stand beside the models' folders.
+_DEVICES = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?", re.IGNORECASE)
+_FILE_ENDINGS = (".json", ".html", ".md", ".csv", ".db")
 
 
 @dataclass(frozen=True)
 class DatasetCard:
     """What a table must know of a data set, saved beside the runs: they need no data to be read."""
+
+    __pydantic_config__ = STRICT
 
     name: str
     title: str
@@ -47,7 +71,8 @@ class DatasetCard:
     location: str | None = None  # a folder that it was read from
     untrained_classes: tuple[str, ...] = ()  # those without a training image
     copied_test_images: int | None = None  # that are training images too; None if not counted
-    schema_version: int = 1
+    test_labels_sha256: str | None = None  # see `labels_sha256`
+    schema_version: Literal[1] = 1
 
     @classmethod
     def of(cls, dataset: Dataset, known: DatasetCard | None) -> DatasetCard:
@@ -56,7 +81,7 @@ class DatasetCard:
         copied = known.copied_test_images if known and known.sha256 == dataset.sha256 else None
         return cls(
             name=dataset.name,
-            title=DATASETS[dataset.name].title if dataset.name in DATASETS else dataset.name,
+            title=row.title if (row := row_of_content(dataset.sha256)) else dataset.name,
             sha256=dataset.sha256,
             class_names=dataset.class_names,
             test_images=len(dataset.test),
@@ -65,17 +90,35 @@ class DatasetCard:
                 name for label, name in enumerate(dataset.class_names) if label not in seen
             ),
             copied_test_images=copied_test_images(dataset) if copied is None else copied,
+            test_labels_sha256=labels_sha256(dataset.test.labels),
         )
 
     @classmethod
     def read(cls, file: Path) -> DatasetCard:
         """A saved card. Raises StoreError."""
+        card = read_json(file, StoreError, cls, within=file.parent)
         try:
-            fields = json.loads(file.read_text("utf8"))
-            lists = {name: tuple(value) for name, value in fields.items() if type(value) is list}
-            return cls(**{**fields, **lists})
-        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-            raise StoreError(f"{file} can't be read ({error}).") from error
+            check_class_names(card.class_names)
+        except InputError as error:
+            raise StoreError(f"{file} can't be read: {error}") from error
+        if not f"{card.name}{card.title}".isprintable():
+            raise StoreError(f"{file} can't be read: the data set's name can't be printed.")
+        return card
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """A saved run that can't be used: damaged, of a newer version, or not what its name says."""
+
+    folder: Path
+    reason: str
+
+
+class Saved(NamedTuple):
+    """The runs of a store by model, key and seed, and those that can't be read."""
+
+    runs: list[Run]
+    unreadable: list[Unreadable]
 
 
 @dataclass(frozen=True)
@@ -98,21 +141,46 @@ class Store:
         return self.get(asked.model, asked.key, asked.seed)
 
     def get(self, model: str, key: str, seed: int) -> Run | None:
-        """The saved run of that name, key and seed, if there is one."""
+        """The saved run of that name, key and seed, if there is one. Raises StoreError."""
         folder = self.folder / model / f"{key}-s{seed}"
-        return read_run(folder) if folder.exists() else None
+        if not os.path.lexists(folder):
+            return None
+        try:
+            return self._run(folder)
+        except StoreError as error:
+            remedy = f"move {folder} away to fit it again"
+            raise StoreError(f"{str(error).rstrip('.')}; {remedy}.") from error
 
     def checkpoint_path(self, asked: Asked) -> Path:
         """Where a training of that run keeps its state, until the run is saved."""
         return self.folder / asked.model / f".checkpoint-{asked.folder_name}.safetensors"
 
     def runs(self, model: str = "*", seed: int | Literal["*"] = "*") -> list[Run]:
-        """Every saved run (of one model, or one seed), by model, key and seed."""
-        files = self.folder.glob(f"{model}/*-s{seed}/run.json")
-        runs = [read_run(file.parent) for file in files if not file.parent.name.startswith(".")]
-        return sorted(
-            runs, key=lambda r: (r.record.asked.model, r.record.asked.key, r.record.asked.seed)
-        )
+        """Every saved run (of one model, or one seed) that can be read; see `saved`."""
+        return self.saved(model, seed).runs
+
+    def saved(self, model: str = "*", seed: int | Literal["*"] = "*") -> Saved:
+        """The saved runs (of one model, or one seed)."""
+        runs, unreadable = [], []
+        for file in sorted(self.folder.glob(f"{model}/*-s{seed}/{RECORD}")):
+            if _RUN.fullmatch(file.parent.name):
+                try:
+                    runs.append(self._run(file.parent))
+                except StoreError as error:
+                    unreadable.append(Unreadable(file.parent, str(error)))
+        return Saved(sorted(runs, key=_order), unreadable)
+
+    def _run(self, folder: Path) -> Run:
+        """The run of a folder, if it is the one that its name says. Raises StoreError."""
+        run = read_run(folder)
+        asked = run.record.asked
+        if (asked.model, asked.folder_name) != (folder.parent.name, folder.name):
+            raise StoreError(f"{folder} holds another run, {asked.model}/{asked.folder_name}.")
+        if asked.dataset != self.card.sha256:
+            raise StoreError(f"{folder} holds a run on another data set.")
+        if not _NAME.fullmatch(asked.model):
+            raise StoreError(f"{folder} is called as no model can be.")
+        return run
 
     def save(
         self,
@@ -130,7 +198,7 @@ class Store:
         Parameters
         ----------
         record
-            Saved as `run.json`; its `model_bytes` is filled in here.
+            Saved as `run.json`; its `model_bytes` and hashes are filled in here.
         validation, test, out_of_fold, measured
             Saved as `predictions.npz`.
         history
@@ -148,22 +216,27 @@ class Store:
         arrays = _arrays(
             validation=validation, test=test, out_of_fold=out_of_fold, measured=measured
         )
-        with self.aside() as folder:
+        with folder_aside(self.folder) as folder:
             if model is not None:
                 (folder / "model").mkdir()
                 model(folder / "model")
                 record = _with_size(record, folder / "model")
             if history is not None:
-                (folder / "history.csv").write_text(history, "utf8")
-            np.savez_compressed(folder / "predictions.npz", **arrays)  # type: ignore[arg-type]
-            (folder / "run.json").write_text(record.to_json(), "utf8")
+                (folder / HISTORY).write_text(history, "utf8")
+            np.savez_compressed(folder / PREDICTIONS, **arrays)  # type: ignore[arg-type]
+            record = replace(
+                record,
+                files=_hashes(folder),
+                test_labels_sha256=None if test is None else labels_sha256(test.labels),
+            )
+            (folder / RECORD).write_text(record.to_json(), "utf8")
             return self.commit(folder, record.asked)
 
     def commit(self, folder: Path, asked: Asked) -> Run:
         """Give a run that was written in a folder of `aside` its name; see `save`."""
         final = self.folder / asked.model / asked.folder_name
-        with _writing(final.parent):
-            _flush(folder)
+        with writing(final.parent):
+            flush(folder)
             final.parent.mkdir(exist_ok=True)
             try:
                 folder.rename(final)
@@ -177,19 +250,19 @@ class Store:
         """What a fold of an unfinished cross-validation predicted, if it is done."""
         path = self._folds(asked) / f"{number}.npz"
         try:
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-                part = Part(arrays["index"], arrays["probabilities"], arrays["labels"])
+            with open_arrays(path, StoreError) as arrays:
+                part = Part(*arrays.read("index", "probabilities", "labels"))
             return part.checked()
-        except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+        except (StoreError, InputError):
             return None  # not there, or not whole: it is made again
 
     def save_fold(self, asked: Asked, number: int, part: Part) -> None:
         """Keep what a fold predicted until the run is saved. Raises InputError, StoreError."""
         folder = self._folds(asked)
         arrays = {name: vars(part.checked())[name] for name in ("index", "probabilities", "labels")}
-        with self.aside() as aside:
+        with folder_aside(self.folder) as aside:
             np.savez_compressed(aside / "fold.npz", **arrays)
-            _flush(aside)
+            flush(aside)
             folder.mkdir(parents=True, exist_ok=True)
             (aside / "fold.npz").replace(folder / f"{number}.npz")
 
@@ -204,14 +277,14 @@ class Store:
         """Delete a run's saved model, and nothing else of it."""
         model = run.folder / "model"
         if model.exists():
-            with _writing(model):
+            with writing(model):
                 # Renamed first, so that a kill leaves no half model under the run's name.
-                model.rename(trash := _partial_name(self.folder))
+                model.rename(trash := partial_path(self.folder))
                 shutil.rmtree(trash)
 
     def write_text(self, name: str, text: str) -> Path:
         """Write `name` in the data set's folder, whole or not at all."""
-        return write_text(self.folder / name, text)
+        return replace_file(self.folder / name, text)
 
     def sweep(self) -> None:
         """Remove what killed processes left half written."""
@@ -222,24 +295,7 @@ class Store:
         for path in self.folder.glob("*/.folds-*"):
             if path.with_name(path.name.removeprefix(".folds-")).exists():
                 shutil.rmtree(path, ignore_errors=True)
-        for path in [*self.folder.glob(".partial-*"), *self.folder.glob("*/.partial-*")]:
-            match = _PARTIAL.match(path.name)
-            if match and not psutil.pid_exists(int(match[1])):
-                if path.is_dir():
-                    shutil.rmtree(path, ignore_errors=True)
-                else:
-                    path.unlink(missing_ok=True)
-
-    @contextmanager
-    def aside(self) -> Iterator[Path]:
-        """A folder to write in; what is left of it is removed. Raises StoreError."""
-        with _writing(self.folder):
-            folder = _partial_name(self.folder)
-            folder.mkdir(parents=True)
-            try:
-                yield folder
-            finally:
-                shutil.rmtree(folder, ignore_errors=True)
+        remove_abandoned(self.folder, ".partial-*", "*/.partial-*")
 
 
 def open_store(root: Path | str, dataset: Dataset) -> Store:
@@ -250,16 +306,16 @@ def open_store(root: Path | str, dataset: Dataset) -> Store:
     StoreError
         When the folder can't be made or written.
     """
-    folder = Path(root) / f"{dataset.slug}-{dataset.sha256[:8]}"
+    folder = _folder_of(Path(root), dataset)
     file, known = folder / CARD, None
     with suppress(StoreError):
         known = DatasetCard.read(file)
     card = DatasetCard.of(dataset, known)
-    with _writing(folder):
+    with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         text = json.dumps(asdict(card), indent=2) + "\n"
         if not file.exists() or file.read_text("utf8") != text:
-            write_text(file, text)
+            replace_file(file, text)
         if not os.access(folder, os.W_OK):
             raise PermissionError(13, "permission denied")
     store = Store(folder, card)
@@ -286,48 +342,35 @@ def find_store(path: Path | str) -> Store:
 
 
 def check_model_name(name: str) -> str:
-    """`name`, if it can be a folder's name.
+    """`name`, if a model outside the catalogue can have it, and a folder on any system.
 
     Raises
     ------
     UsageError
-        When it holds anything but letters, digits, `.`, `_`, `+` and `-`, or starts with a sign.
+        When it holds anything but letters, digits, `.`, `_`, `+` and `-`, starts with a sign, ends
+        with a dot, is a model's of the catalogue, or a file's of the store or the system.
     """
-    if not _NAME.match(name):
+    if not _NAME.fullmatch(name):
         raise UsageError(
             f"a model can't be named {name!r}; use up to 64 letters, digits and . _ + -, "
-            "a letter or digit first."
+            "a letter or digit first and no dot last."
         )
+    if name.lower() in (*MODELS, *ALIASES, *BASELINES):
+        raise UsageError(f"{name} is a model of the catalogue; give yours another name.")
+    if _DEVICES.fullmatch(name) or name.lower().endswith(_FILE_ENDINGS):
+        raise UsageError(f"a model can't be named {name!r}, as a file is; give it another name.")
     return name
 
 
-def write_text(path: Path, text: str) -> Path:
-    """Write `text` to `path` aside, then rename it into place."""
-    return write_bytes(path, text.encode())
-
-
-def write_bytes(path: Path, data: bytes) -> Path:
-    """Write `data` to `path` aside, then rename it into place.
-
-    Raises
-    ------
-    StoreError : the file system refuses; what was at `path` is still there
-    """
-    partial = _partial_name(path.parent)
-    with _writing(path):
-        try:
-            with partial.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
-    return path
-
-
-def _partial_name(folder: Path) -> Path:
-    return folder / f".partial-{os.getpid()}-{secrets.token_hex(4)}"
+def _folder_of(root: Path, dataset: Dataset) -> Path:
+    """Where the runs of a data set lie, which may have been called otherwise."""
+    end = dataset.sha256[:8]
+    folder = root / f"{dataset.slug}-{end}"
+    for other in [] if folder.exists() else sorted(root.glob(f"*-{end}/{CARD}")):
+        with suppress(StoreError):
+            if DatasetCard.read(other).sha256 == dataset.sha256:
+                return other.parent
+    return folder
 
 
 def _store_folders(root: Path) -> list[Path]:
@@ -346,23 +389,17 @@ def _arrays(**parts: Part | None) -> dict[str, np.ndarray]:
 
 def _with_size(record: RunRecord, folder: Path) -> RunRecord:
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-    return RunRecord(**{**vars(record), "model_bytes": size})
+    return replace(record, model_bytes=size)
 
 
-def _flush(folder: Path) -> None:
-    """Bring every file of a run to the disk before its name appears."""
-    for file in folder.rglob("*"):
-        if file.is_file():
-            with file.open("rb") as opened:
-                os.fsync(opened.fileno())
+def _hashes(folder: Path) -> dict[str, str]:
+    """The SHA-256 of every file below a folder, by its place."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {
+        file.relative_to(folder).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in files
+    }
 
 
-@contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    """Say in one sentence what could not be written, and why."""
-    try:
-        yield
-    except OSError as error:
-        raise StoreError(
-            f"{path} can't be written: {(error.strerror or str(error)).lower()}."
-        ) from error
+def _order(run: Run) -> tuple[str, str, int]:
+    return run.record.asked.model, run.record.asked.key, run.record.asked.seed

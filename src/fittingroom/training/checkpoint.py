@@ -6,20 +6,23 @@ its header, everything else. It is written aside and renamed, so a kill leaves t
 
 from __future__ import annotations
 
-import contextlib
+import hashlib
 import json
 import logging
-import os
-import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
+
+from fittingroom.errors import StoreError
+from fittingroom.files import file_aside
+from fittingroom.untrusted import open_untrusted, parse_json
 
 log = logging.getLogger(__name__)
 
@@ -55,20 +58,16 @@ class Checkpoint:
 
     def write(self, state: State) -> None:
         """Replace what was there. A disk that is full costs the checkpoint, not the training."""
-        partial = self.path.with_name(f".partial-{os.getpid()}-{secrets.token_hex(4)}")
         # A clone each: safetensors refuses tensors that share memory.
         tensors = {name: t.detach().cpu().clone().contiguous() for name, t in state.tensors.items()}
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            save_file(tensors, partial, {"facts": json.dumps(dict(state.facts))})
-            with partial.open("rb") as file:
-                os.fsync(file.fileno())
-            partial.replace(self.path)
-        except (OSError, SafetensorError) as error:
+            with file_aside(self.path) as partial:
+                facts = json.dumps(dict(state.facts))
+                sha256 = _digest(tensors, facts)
+                save_file(tensors, partial, {"facts": facts, "sha256": sha256})
+        except (OSError, StoreError, SafetensorError) as error:
             log.warning("no checkpoint could be written: %s", error)
-        finally:
-            with contextlib.suppress(OSError):
-                partial.unlink(missing_ok=True)
         self._written = time.monotonic()
 
     def read(self) -> State | None:
@@ -76,12 +75,24 @@ class Checkpoint:
         if not self.path.exists():
             return None
         try:
-            with safe_open(self.path, "pt") as file:
-                facts = dict(json.loads(file.metadata()["facts"]))
-                return State({name: file.get_tensor(name) for name in file.keys()}, facts)  # noqa: SIM118
-        except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
-            log.warning("%s can't be read, the training starts anew: %s", self.path, error)
+            with open_untrusted(self.path, StoreError), safe_open(self.path, "pt") as file:
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+                facts, sha256 = (file.metadata()[name] for name in ("facts", "sha256"))
+                if _digest(tensors, facts) != sha256:
+                    raise StoreError(f"{self.path} was changed after it was written.")
+                return State(tensors, dict(parse_json(facts)))
+        except StoreError as error:
+            log.warning("%s; the training starts anew.", str(error).rstrip("."))
             return None
 
     def remove(self) -> None:
         self.path.unlink(missing_ok=True)
+
+
+def _digest(tensors: Mapping[str, Tensor], facts: str) -> str:
+    """The hash of everything that a state holds."""
+    digest = hashlib.sha256(facts.encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()

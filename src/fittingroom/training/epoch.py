@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from fittingroom.untrusted import STRICT
+
 
 @dataclass(frozen=True, kw_only=True)
 class Epoch:
@@ -13,6 +15,8 @@ class Epoch:
     weights moving, as Keras logs them. The training loss is the one trained with, label smoothing
     and all; the validation loss is the plain cross-entropy, in the precision of the training.
     """
+
+    __pydantic_config__ = STRICT
 
     epoch: int  # 1-based
     learning_rate: float  # of the epoch's first step

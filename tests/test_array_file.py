@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import io
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fittingroom.array_file import MOST_BYTES, open_arrays
+from fittingroom.errors import DataError
+
+
+def zipped(**members: bytes) -> bytes:
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(f"{name}.npy", content)
+    return data.getvalue()
+
+
+def saved(array: np.ndarray) -> bytes:
+    data = io.BytesIO()
+    np.save(data, array)
+    return data.getvalue()
+
+
+SHORT = saved(np.zeros(4)).replace(b"(4,)", b"(9,)")
+LONG = saved(np.zeros(4)) + b"more"
+BOMB = saved(np.zeros(4)).replace(b"'shape': (4,), }", b"'shape': (10**9,)}")
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (b"", "File is not a zip file"),
+        (b"PK\x03\x04", "File is not a zip file"),
+        (zipped(a=b"hello there"), "magic string is not correct"),
+        (zipped(a=SHORT), "a.npy has another size than its header says"),
+        (zipped(a=LONG), "a.npy has another size than its header says"),
+        (zipped(a=BOMB), "can't be read"),
+        (zipped(a=saved(np.zeros(4)))[:-30], "File is not a zip file"),
+        (zipped(**{f"a{n}": b"" for n in range(1001)}), "more than 1000 arrays"),
+        (zipped(b=saved(np.zeros(4))), "KeyError 'a'"),
+    ],
+)
+def test_arrays_that_make_no_sense_are_refused(
+    tmp_path: Path, content: bytes, complaint: str
+) -> None:
+    path = tmp_path / "a.npz"
+    path.write_bytes(content)
+    with pytest.raises(DataError) as refusal, open_arrays(path, DataError) as arrays:
+        arrays.read("a")
+    assert str(refusal.value).startswith(f"{path} can't be read: ")
+    assert complaint in str(refusal.value)
+
+
+def test_arrays_are_measured_before_they_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.npz"
+    n = MOST_BYTES // 8 + 1
+    np.savez_compressed(path, large=np.zeros(n), small=np.arange(3), words=np.array([{}]))
+    with open_arrays(path, DataError) as arrays:
+        assert arrays.headers["large"].shape == (n,)
+        assert arrays.objects == {"words"}
+        assert arrays.read("small")[0].tolist() == [0, 1, 2]
+        with pytest.raises(ValueError, match="would take 536,870,920 bytes of memory"):
+            arrays.read("large")
