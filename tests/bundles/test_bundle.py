@@ -18,6 +18,7 @@ from torch import nn
 
 from fittingroom.bundles.bundle import Bundle, bundle_of, load
 from fittingroom.bundles.manifest import FILE, Data, File, Manifest
+from fittingroom.bundles.weights import weights_of
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.sources import load_dataset
 from fittingroom.errors import BundleError
@@ -27,6 +28,7 @@ from fittingroom.models.catalog import MODELS as CATALOGUE
 from fittingroom.models.catalog import make_classifier
 from fittingroom.models.nearest import NearestImages
 from fittingroom.models.network import NetworkClassifier
+from fittingroom.nets.cnn import CNN
 from fittingroom.training.recipe import Recipe
 
 Copied = Callable[[str], Path]
@@ -203,10 +205,10 @@ def test_links_and_pipes_are_not_followed(copied: Copied, tmp_path: Path, refuse
     folder = copied("mlp-10-10")
     (folder / "weights.safetensors").rename(tmp_path / "elsewhere")
     (folder / "weights.safetensors").symlink_to(tmp_path / "elsewhere")
-    refused(folder, "can't be read")
+    refused(folder, "is a link to something outside")
     (folder / "weights.safetensors").unlink()
     os.mkfifo(folder / "weights.safetensors")
-    refused(folder, "isn't a plain file")
+    refused(folder, "is a pipe, not a file")
 
 
 @pytest.mark.parametrize(
@@ -235,6 +237,52 @@ def test_weights_of_another_network(copied: Copied, resigned: Resigned, refused:
     refused(resigned(folder, classifier=huge), "those of another network")
     deep = network("wide-resnet", depth=11, width=1, mirror_views=False)
     refused(resigned(folder, classifier=deep), "no network of ours is like that")
+
+
+@pytest.mark.parametrize(
+    "features",
+    [
+        pytest.param([64, "pool"] * 8, id="for minutes"),
+        pytest.param([4096, *([1, "pool"] * 8)], id="with gigabytes"),
+    ],
+)
+def test_a_network_that_computes(
+    features: list[Any], copied: Copied, resigned: Resigned, refused: Refused
+) -> None:
+    """The weights say nothing of the size that a network enlarges images to."""
+    folder = copied("cnn-6-16-120")
+    described = Manifest.parse((folder / FILE).read_bytes()).facts.classifier.model_dump(
+        mode="json"
+    )
+    assert described["options"]["resize"] == 32
+    options = described["options"] | {"features": features, "hidden": [], "resize": 1024}
+    net = CNN((28, 28), 10, **options)
+    (folder / "weights.safetensors").write_bytes(weights_of(net))
+    assert (folder / "weights.safetensors").stat().st_size < 2**22
+    classifier = {**described, "options": options}
+    refused(resigned(folder, classifier=classifier), "multiplications and .* numbers in memory")
+
+
+def test_a_descriptor_of_terabytes(copied: Copied, resigned: Resigned, refused: Refused) -> None:
+    folder = copied("hog-svm")
+    described = Manifest.parse((folder / FILE).read_bytes()).facts.classifier.model_dump(
+        mode="json"
+    )
+    hog = described["hog"] | {"cell": 1, "block": 256, "image_shape": [1024, 1024]}
+    large = {"image_shape": [1024, 1024], "classifier": {**described, "hog": hog}}
+    refused(resigned(folder, **large), "it would describe an image by 697,[0-9,]* numbers")
+    other = described["hog"] | {"image_shape": [56, 14]}
+    refused(resigned(folder, classifier={**described, "hog": other}), "images of two shapes")
+
+
+@pytest.mark.parametrize("name", ["a\nb", "a\x1b[2J", "\u202eb", ""])
+def test_names_that_steer_a_terminal(
+    name: str, copied: Copied, resigned: Resigned, refused: Refused
+) -> None:
+    folder = copied("logistic")
+    facts = Manifest.parse((folder / FILE).read_bytes()).facts
+    refused(resigned(folder, class_names=[name, *facts.class_names[1:]]), "class_names.0")
+    refused(resigned(folder, model=name), "model")
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])

@@ -149,7 +149,7 @@ def test_foreign_parts(model: str, kind: str, spoilt: Spoilt, refused: Refused) 
     part = {"content": [], "__reduce__": {"args": {}}, **FOREIGN[kind]}
 
     def spoil(schema: dict[str, Any]) -> None:
-        schema["content"]["content"]["extra"] = part
+        schema["content"]["content"]["_sklearn_version"] = part
 
     refused(spoilt(model, in_schema(spoil)), r"has no part|has no loader")
 
@@ -358,7 +358,9 @@ def test_a_part_that_stands_for_another(spoilt: Spoilt, refused: Refused) -> Non
         nodes = np.zeros(5, NODE_DTYPE)
         members["bad.npy"] = array_bytes(nodes)
         bad = {**tree["content"]["content"]["nodes"], "file": "bad.npy"}
-        schema["content"]["content"] = {"first": bad, **schema["content"]["content"]}
+        content = schema["content"]["content"]
+        del content["warm_start"]
+        schema["content"]["content"] = {"warm_start": bad, **content}
         members["schema.json"] = json.dumps(schema).encode()
 
     refused(spoilt("random-forest", spoil), "have one number")
@@ -382,3 +384,78 @@ def test_a_file_that_is_no_archive() -> None:
 def test_every_classical_kind_is_covered(saved: Path) -> None:
     kinds = {load(saved / model).facts.classifier.estimator for model in CLASSICAL}  # type: ignore[union-attr]
     assert kinds == set(_KINDS)
+
+
+def named_again(times: int) -> Spoil:
+    """The largest array of an attribute is named by so many other parts of the attribute."""
+
+    def spoil(members: Members) -> None:
+        schema = schema_of(members)
+        array = field(schema, "coef_")
+        copies = [{**array, "__id__": 10**9 + number} for number in range(times)]
+        array["__id__"] = 10**9 - 1
+        content = schema["content"]["content"]
+        content["class_weight"] = {
+            "__class__": "list",
+            "__module__": "builtins",
+            "__loader__": "ListNode",
+            "content": copies,
+            "__id__": 10**9 - 2,
+        }
+        members["schema.json"] = json.dumps(schema).encode()
+
+    return spoil
+
+
+def test_an_array_that_is_named_again_and_again(spoilt: Spoilt, refused: Refused) -> None:
+    refused(spoilt("logistic", named_again(3000)), "names its arrays again and again")
+
+
+def test_trees_that_share_their_arrays(spoilt: Spoilt, refused: Refused) -> None:
+    """Two arrays of 1 MB each would become those of 2,000 trees."""
+
+    def share(members: Members) -> None:
+        schema = schema_of(members)
+        trees = field(schema, "estimators_")["content"]
+        first = trees[0]
+        tree = field(first, "tree_")
+        large = np.zeros(60_000, NODE_DTYPE)  # looked at only after its mentions were counted
+        members[tree["content"]["content"]["nodes"]["file"]] = array_bytes(large)
+        numbers = iter(range(10**9, 2 * 10**9))
+        copies = json.loads(json.dumps([first] * 2000))
+        for copy in copies:
+            for part in [p for loader in ("ObjectNode", "TreeNode") for p in parts(copy, loader)]:
+                part["__id__"] = next(numbers)
+        kept = {node["file"] for node in parts(first, "NdArrayNode")}
+        for node in parts(trees[1:], "NdArrayNode"):
+            if node["file"] not in kept:
+                members.pop(node["file"], None)
+        trees[:] = copies
+        members["schema.json"] = json.dumps(schema).encode()
+
+    refused(spoilt("random-forest", share), "names its arrays again and again|would grow to")
+
+
+def test_more_parts_than_any_estimator_has(spoilt: Spoilt, refused: Refused) -> None:
+    one = {"__class__": "str", "__module__": "builtins", "__loader__": "JsonNode", "content": "1"}
+
+    def fill(schema: dict[str, Any]) -> None:
+        weights = field(schema, "class_weight")
+        parts = [one] * 100_001
+        weights.update(__class__="list", __loader__="ListNode", content=parts, __id__=10**9)
+
+    refused(spoilt("logistic", in_schema(fill)), "more than 100,000 parts")
+
+
+@pytest.mark.parametrize(
+    ("model", "kind"), [("logistic", "LogisticRegression"), ("random-forest", "DecisionTree")]
+)
+def test_attributes_that_a_kind_does_not_have(
+    model: str, kind: str, spoilt: Spoilt, refused: Refused
+) -> None:
+    def add(schema: dict[str, Any]) -> None:
+        part = [p for p in parts(schema, "ObjectNode") if p["__class__"].startswith(kind)][-1]
+        content = part["content"]["content"]
+        content["predict_proba"] = content["random_state"]
+
+    refused(spoilt(model, in_schema(add)), f"a {kind}.* has no attribute 'predict_proba'")

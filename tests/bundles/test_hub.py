@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 
 from fittingroom.bundles.bundle import Bundle, load
 from fittingroom.bundles.hub import Predictions, card, write_hub
+from fittingroom.data.catalog import DATASETS
 from fittingroom.data.dataset import Dataset
 from fittingroom.evaluation.calibration import at_temperature, reliability
 from fittingroom.evaluation.metrics import METRICS
@@ -138,11 +139,15 @@ def test_a_known_data_set_has_its_name_on_the_hub(bundles: Mapping[str, Bundle])
     bundle = bundles["logistic"]
     assert "datasets" not in front_matter(card(bundle, "mine", None))
     data = bundle.facts.data.model_copy(update={"name": "fashion-mnist"})
+    of_that_name = bundle.facts.model_copy(update={"data": data})
+    named = card(Bundle(of_that_name, bundle.classifier), "mine", None)
+    assert "datasets" not in front_matter(named)
+    assert "Xiao" not in named
+    data = data.model_copy(update={"sha256": DATASETS["fashion-mnist"].content})
     facts = bundle.facts.model_copy(update={"data": data})
-    fields = front_matter(card(Bundle(facts, bundle.classifier), "mine", None))
-    assert fields["datasets"] == ["zalando-datasets/fashion_mnist"]
-    others = facts.model_copy(update={"class_names": [str(number) for number in range(10)]})
-    assert "datasets" not in front_matter(card(Bundle(others, bundle.classifier), "mine", None))
+    known = card(Bundle(facts, bundle.classifier), "mine", None)
+    assert front_matter(known)["datasets"] == ["zalando-datasets/fashion_mnist"]
+    assert "Xiao" in known
 
 
 @pytest.mark.parametrize("model", ["mlp-10-10", "logistic"])

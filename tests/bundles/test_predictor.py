@@ -122,18 +122,15 @@ def test_the_user_may_know_better(bundles: Mapping[str, Bundle], photo: Picture)
     )
 
 
-def test_format_1_is_known_by_what_its_data_are_called(bundles: Mapping[str, Bundle]) -> None:
+def test_format_1_is_known_by_the_content_of_its_data(bundles: Mapping[str, Bundle]) -> None:
     bundle = bundles["logistic"]
-    for name, classes, preparation in (
-        ("fashion-mnist", DATASETS["fashion-mnist"].class_names, "garment"),
-        ("mnist", DATASETS["mnist"].class_names, "digit"),
-        ("fashion-mnist", DATASETS["mnist"].class_names, "image"),
-        ("mine", DATASETS["mnist"].class_names, "image"),
+    for name, content, preparation in (
+        ("mine", DATASETS["fashion-mnist"].content, "garment"),
+        ("mnist", DATASETS["mnist"].content, "digit"),
+        ("fashion-mnist", bundle.facts.data.sha256, "image"),
     ):
-        data = bundle.facts.data.model_copy(update={"name": name})
-        facts = bundle.facts.model_copy(
-            update={"format": 1, "preparation": None, "data": data, "class_names": list(classes)}
-        )
+        data = bundle.facts.data.model_copy(update={"name": name, "sha256": content})
+        facts = bundle.facts.model_copy(update={"format": 1, "preparation": None, "data": data})
         assert dataclasses.replace(bundle, facts=facts).preparation == preparation
 
 

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from sklearn.ensemble._hist_gradient_boosting.common import PREDICTOR_RECORD_DTYPE
 from sklearn.tree._tree import NODE_DTYPE
 
+from fittingroom.bundles.attributes import ATTRIBUTES
 from fittingroom.errors import BundleError
 
 SCHEMA = "schema.json"
@@ -29,6 +30,10 @@ MOST_BYTES = 2**31  # of all arrays together
 #: Times a member may grow when it is unpacked; arrays of pixels reach 20, our descriptions 40.
 MOST_GROWTH = 200
 MOST_NESTED = 60
+#: Parts of a description. A forest of 1,000 trees has 60,000.
+MOST_PARTS = 100_000
+#: Bytes of arrays that may be named twice whatever the others are.
+SMALL = 2**20
 
 Node = dict[str, Any]
 
@@ -65,7 +70,11 @@ class Archive:
         self.root: Node = json.loads(file.read(SCHEMA).decode("utf-8"))
         self._arrays: dict[str, Array] = {}
         known: dict[Any, Node] = {}
-        for node in self.nodes():
+        held = sum(member.file_size for member in self._members.values())
+        built = 0
+        for number, node in enumerate(self.nodes(), start=1):
+            if number > MOST_PARTS:
+                raise BundleError(f"the estimator has more than {MOST_PARTS:,} parts.")
             # skops builds a part once for all that have its number, so that all must be the same.
             same = known.setdefault(node["__id__"], node) if "__id__" in node else node
             if same is not node and _unnumbered(same) != _unnumbered(node):
@@ -73,8 +82,15 @@ class Archive:
             part = f"{node['__loader__']} {node['__module__']}.{node['__class__']}"
             if part not in allowed:
                 raise BundleError(f"such an estimator has no part {part[:200]!r}.")
+            if node["__loader__"] == "ObjectNode":
+                _check_attributes(node)
             if node["__loader__"] == "NdArrayNode":
-                self._arrays[node["file"]] = self._array(node)
+                array = self._array(node)
+                self._arrays[node["file"]] = array
+                built += array.bytes
+                # Few arrays are named twice; every mention of one may become a copy.
+                if built > 2 * held + SMALL:
+                    raise BundleError("the estimator names its arrays again and again.")
         unused = set(self._members) - set(self._arrays) - {SCHEMA}
         if unused:
             raise BundleError(f"the estimator's file holds {min(unused)[:50]!r}, which is no part.")
@@ -137,6 +153,16 @@ class Array:
     def bytes(self) -> int:
         """Of the file."""
         return self.start + math.prod(self.shape) * self.dtype.itemsize
+
+
+def _check_attributes(node: Node) -> None:
+    """Refuse what objects of such a class don't have."""
+    content = node["content"]
+    attributes = content["content"] if content["__loader__"] == "DictNode" else ()
+    known = ATTRIBUTES[node["__class__"]]
+    strange = next((name for name in attributes if name not in known), None)
+    if strange is not None:
+        raise BundleError(f"a {node['__class__']} has no attribute {strange[:50]!r}.")
 
 
 def field(node: Node, name: str) -> Node:

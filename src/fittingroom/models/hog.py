@@ -89,12 +89,17 @@ class HogFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         block = min(self.block, cells)
         return block, cells - block + 1
 
-    def _refuse_large(self, shape: tuple[int, int], n_images: int) -> None:
-        numbers = self.orientations * sum(
-            math.prod(number for side in shape for number in self._block(side, margin))
+    def count_features(self) -> int:
+        """Numbers that describe an image, after a fit."""
+        if self.shape_ is None:
+            return int(self.n_features_in_)
+        return self.orientations * sum(
+            math.prod(number for side in self.shape_ for number in self._block(side, margin))
             for margin in self._margins
         )
-        size = 4 * n_images * numbers
+
+    def _refuse_large(self, shape: tuple[int, int], n_images: int) -> None:
+        size = 4 * n_images * self.count_features()
         if size > MOST_MEMORY:
             raise InputError(
                 f"with cell={self.cell} and block={self.block}, descriptors of {n_images:,} images "
