@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,11 @@ __all__ = [
     "report",
     "side_by_side",
 ]
+
+# Numba reads a .numba_config.yaml in the working folder, which may have been downloaded with data
+# and could say where compiled code lies. The environment goes before it; empty means Numba's own.
+for _name in ("NUMBA_CACHE_DIR", "NUMBA_CACHE_LOCATOR_CLASSES"):
+    os.environ.setdefault(_name, "")
 
 # Imported when first asked for: scikit-learn and torch take seconds that `--help` shouldn't.
 _HOMES = {

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from fittingroom.bench.comparison import Status
 
 _POLL_SECONDS = 0.2
+#: Modules are looked for where Python is installed and never in the working folder, which may have
+#: been downloaded with the data; said to a child by -P, to what it starts in turn by this.
+SAFE_PATH = {"PYTHONSAFEPATH": "1"}
 #: How often a waiting thread of GNU's OpenMP looks again before it sleeps. By default it looks for
 #: so long that it takes the processor from our own threads between two products of a network;
 #: nearest neighbours, which have none in between, are slower by far where it sleeps.
@@ -168,13 +171,13 @@ class Worker:
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 (closed in stop)
         self._events = queue.Queue()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", self._program, str(os.getpid())],
+            [sys.executable, "-P", "-m", self._program, str(os.getpid())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,
             encoding="utf8",
             errors="replace",
-            env={**environment, **os.environ, **self._threads},
+            env={**environment, **os.environ, **self._threads, **SAFE_PATH},
         )
         assert self._process.stdout is not None
         reader = threading.Thread(

@@ -15,7 +15,7 @@ import platform
 import signal
 import warnings
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import chdir, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -62,14 +62,10 @@ class RayCluster:
     def __enter__(self) -> Self:
         self._ray = _import_ray()
         try:
-            with warnings.catch_warnings():
+            # Ray puts the folder that this is called in first where its workers look for modules.
+            with chdir(Path(__file__).parents[2]), warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                self._ray.init(
-                    address=self._address,
-                    include_dashboard=None if self._address else False,
-                    log_to_driver=False,
-                    logging_level=logging.CRITICAL,
-                )
+                self._connect()
         except Exception as error:  # whatever it is, there is no cluster to be had
             address = self._address or os.environ.get("RAY_ADDRESS")
             where = f"at {address}" if address else "on this machine"
@@ -80,6 +76,18 @@ class RayCluster:
 
     def __exit__(self, *_: object) -> None:
         self._ray.shutdown()
+
+    def _connect(self) -> None:
+        options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
+        try:
+            self._ray.init(address=self._address or "auto", **options)
+        except ConnectionError:
+            if self._address or os.environ.get("RAY_ADDRESS"):
+                raise
+            # What is started here is for this machine alone: Ray listens to no other then, as it
+            # does on systems whose firewalls would ask.
+            self._ray._private.ray_constants.ENABLE_RAY_CLUSTER = False
+            self._ray.init(address="local", include_dashboard=False, **options)
 
     @property
     def at_once(self) -> int:

@@ -41,7 +41,15 @@ _VARIABLES = {
     ON_DARK: "var(--on-blue)",
     PAPER: "var(--paper)",
 }
+# All else as matplotlib has it: a matplotlibrc in the working folder may say anything, as that TeX
+# sets the letters. Only where figures are shown is left to the program.
+_DEFAULTS = {
+    name: value
+    for name, value in dict.items(mpl.rcParamsDefault)
+    if name.split(".")[0] not in ("backend", "backend_fallback", "interactive", "toolbar", "webagg")
+}
 STYLE: dict[Any, Any] = {
+    **_DEFAULTS,
     "axes.edgecolor": GRID,
     "axes.labelcolor": MUTED,
     "axes.spines.left": False,
@@ -106,17 +114,24 @@ def inline_svg(figure: Figure, label: str) -> Markup:
     assert view is not None
     body = text[text.index(">") + 1 :]
     # Numbered names would repeat from figure to figure; what is referred to carries the salt.
-    body = re.sub(r' id="[\w.]+_\d+"', "", body).replace("xlink:href", "href")
     body = re.sub(r"<style.*?</style>", "", body, flags=re.DOTALL)  # it would be the page's too
-    body = re.sub(r"font: ([\d.]+px) [^;\"]*", r"font-size: \1", body)
-    body = re.sub(r"font-family: [^;\"]*;?", "", body)
-    for color, variable in _VARIABLES.items():
-        body = body.replace(color, variable)
+    # Within tags alone: between them stand names, which may look like anything.
+    body = re.sub(r"<[^>]*>", lambda tag: _for_a_page(tag[0]), body)
     wide, least = _widths(float(view[1].split()[2]))
     return Markup(
         f'<svg viewBox="{view[1]}" style="--wide:{wide:.4g}rem;--least:{least:.4g}rem" role="img" '
         f'aria-label="{escape(label)}">{body.strip()}'
     )
+
+
+def _for_a_page(tag: str) -> str:
+    """A tag of matplotlib's with the page's own fonts and colours."""
+    tag = re.sub(r' id="[\w.]+_\d+"', "", tag).replace("xlink:href", "href")
+    tag = re.sub(r"font: ([\d.]+px) [^;\"]*", r"font-size: \1", tag)
+    tag = re.sub(r"font-family: [^;\"]*;?", "", tag)
+    for color, variable in _VARIABLES.items():
+        tag = tag.replace(color, variable)
+    return tag
 
 
 def _widths(pixels: float) -> tuple[float, float]:
