@@ -49,7 +49,13 @@ def begun(tmp_path_factory: pytest.TempPathFactory, small: Dataset) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize(
+    "command",
+    [
+        pytest.param(name, marks=[] if name in ("compare", "report") else pytest.mark.slow)
+        for name in COMMANDS
+    ],
+)
 def test_every_command_runs(command: str, begun: Path, tmp_path: Path, terminal: Terminals) -> None:
     folder = tmp_path / "folder"
     shutil.copytree(begun, folder)

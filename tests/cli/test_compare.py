@@ -166,6 +166,7 @@ def test_the_makers_benchmark_in_part(run_cli: Cli, tmp_path: Path) -> None:
     assert len(found["leaderboard"]["rows"]) == 1
 
 
+@pytest.mark.slow
 def test_the_table_of_few_images_is_there_though_the_page_is_not(
     run_cli: Cli, tmp_path: Path, some_of: Callable[..., Dataset]
 ) -> None:

@@ -24,6 +24,7 @@ def test_data_shows_counts_pixels_and_hash(run_cli: Cli) -> None:
     assert "Ankle boot" in shown.stdout
 
 
+@pytest.mark.slow
 def test_few_images_with_names_of_every_kind(
     run_cli: Cli, tmp_path: Path, some_of: Callable[..., Dataset]
 ) -> None:

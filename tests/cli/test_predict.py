@@ -170,7 +170,7 @@ def test_bad_input_is_one_sentence(run: str, pictures: Path, tmp_path: Path) -> 
     assert "can't be written" in str(refusal(run, str(pictures), "--show", "/nowhere/x.png"))
     assert "--as is photo or image" in str(refusal(run, str(pictures), "--as", "picture"))
     _, said = call(run, str(tmp_path / "absent.png"), code=1)
-    assert "absent.png can't be read (No such file or directory)" in said
+    assert "absent.png can't be read: no such file or directory" in said
 
 
 def test_help_answers_at_once() -> None:

@@ -59,7 +59,7 @@ def test_a_file_that_can_not_be_written_takes_nothing_else(
     assert "\n" not in str(raised.value)
     shown = capsys.readouterr()
     if as_json:
-        assert {row["model"] for row in json.loads(shown.out)["rows"]} == {"knn", "theirs"}
+        assert {row["model"] for row in json.loads(shown.out)["rows"]} == {"knn", "theirs (added)"}
     else:
         assert {line.split()[1] for line in shown.out.splitlines()[3:5]} == {"knn", "theirs"}
     assert files_of(store) == FILES - {in_the_way}
@@ -134,4 +134,6 @@ def test_no_name_steers_the_terminal(capsys: Capture) -> None:
     show.say("a\x1b[31mb\x9bc\nd")
     show.note("e\rf")
     shown = capsys.readouterr()
-    assert (shown.out, shown.err) == ("a [31mb c\nd\n", "e f\n")
+    assert (shown.out, shown.err) == ("a\\x1b[31mb\\x9bc\nd\n", "e\\rf\n")
+    lines = table(["model"], [["a\nb"], ["\u202ec\u2028"]]).splitlines()
+    assert lines == ["model", "a\\nb", "\\u202ec\\u2028"]

@@ -124,7 +124,7 @@ def test_the_range_of_learning_rates(tmp_path: Path, monkeypatch: pytest.MonkeyP
         (["knn", "--preset", "depth", "--set", "n_neighbors=1..9"], "give one of them"),
         (["knn", "--sampler", "tp"], "did you mean tpe"),
         (["logistic", "--sampler", "grid"], "can't hold every value of C"),
-        (["knn", "--space", "absent.toml"], "can't be read as a space"),
+        (["knn", "--space", "absent.toml"], "absent.toml can't be read: no such file"),
         (["knn", "--storage", "studies"], "takes the URL of a database"),
         (["knn", "--lr-range"], "has no learning rate"),
         (["cnn-32", "--lr-range", "--set", "epochs=1..3"], "searches nothing"),
@@ -150,8 +150,8 @@ def test_settings_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     file.write_text('{"model": "cnn-32", "settings": {"epochs": 2}}')
     for arguments, complaint in (
         (["fit", "knn", "--settings", str(file)], "has settings of cnn-32, not of knn"),
-        (["fit", "knn", "--settings", str(tmp_path)], "can't be read as settings"),
-        (["compare", "--settings", str(tmp_path)], "can't be read as settings"),
+        (["fit", "knn", "--settings", str(tmp_path)], "is a folder, not a file; settings are JSON"),
+        (["compare", "--settings", str(tmp_path)], "is a folder, not a file; settings are JSON"),
         (["compare", "--suite", "zalando", "--settings", str(file)], "leave --settings out"),
         (["compare", "--suite", "zalando", "--keep-models", "all"], "leave --keep-models out"),
     ):

@@ -14,10 +14,10 @@ from fittingroom.bench.explore import explore
 from fittingroom.bench.study import Study
 from fittingroom.bench.tuning import Tuning
 from fittingroom.data.dataset import Dataset
+from fittingroom.files import replace_file
 from fittingroom.reporting.data_page import render_data
 from fittingroom.reporting.report import Report
 from fittingroom.reporting.tune_page import render_tuning
-from fittingroom.runs.store import write_text
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium isn't installed")
 WebDriverWait = pytest.importorskip("selenium.webdriver.support.wait").WebDriverWait
@@ -50,8 +50,8 @@ def pages(
     folder = tmp_path_factory.mktemp("pages")
     return {
         "report": Report(compared, small).save(folder / "report.html"),
-        "data": write_text(folder / "data.html", render_data(explore(small), small)),
-        "tune": write_text(folder / "tune.html", render_tuning(tuning, "Fashion-MNIST")),
+        "data": replace_file(folder / "data.html", render_data(explore(small), small)),
+        "tune": replace_file(folder / "tune.html", render_tuning(tuning, "Fashion-MNIST")),
     }
 
 

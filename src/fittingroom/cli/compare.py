@@ -187,8 +187,9 @@ def _zalando(
 ) -> None:
     """Search the grids of the makers' benchmark and compare what is chosen."""
     from fittingroom.bench.zalando import planned_runs, zalando
+    from fittingroom.cli.output import note
     from fittingroom.cli.progress import ProgressDisplay
-    from fittingroom.cli.show import note, show_benchmark
+    from fittingroom.cli.show import show_benchmark
     from fittingroom.runs.store import open_store
 
     if len(loaded) > 1:

@@ -31,7 +31,8 @@ def command(
     as_json: JsonOption = False,
 ) -> None:
     """Show a data set: shape, counts per class, pixel statistics, hash, place."""
-    from fittingroom.cli.show import say, write_files
+    from fittingroom.cli.output import say
+    from fittingroom.cli.show import write_files
     from fittingroom.data.describe import describe
     from fittingroom.data.sources import load_dataset
 
@@ -53,7 +54,7 @@ def command(
 def _explored(dataset: Dataset, tsne: bool) -> Exploration:
     """Look at the data closely."""
     from fittingroom.bench.explore import explore
-    from fittingroom.cli.show import note
+    from fittingroom.cli.output import note
 
     note(f"looking at {dataset.name}: neighbours and duplicates take some seconds")
     return explore(dataset, tsne=tsne)

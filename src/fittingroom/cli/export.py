@@ -60,7 +60,7 @@ def command(
         raise UsageError("--dataset is what to verify with; leave it or --no-verify out.")
     from fittingroom.bundles.bundle import load
     from fittingroom.bundles.export import export, require_packages
-    from fittingroom.cli.show import note, say
+    from fittingroom.cli.output import note, say
 
     require_packages()  # before the seconds that the others take
     saved = _run_of(run)

@@ -73,7 +73,8 @@ def command(
                 on_progress=progress,
             )
     if speaks:
-        from fittingroom.cli.show import say, summary_of_run
+        from fittingroom.cli.output import say
+        from fittingroom.cli.show import summary_of_run
 
         say(run.record.to_json().rstrip() if as_json else summary_of_run(run))
 

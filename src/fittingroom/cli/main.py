@@ -13,6 +13,7 @@ import typer
 
 from fittingroom.bench.worker import collect_rarely
 from fittingroom.cli import add, compare, data, export, fit, models, predict, report, tune, verify
+from fittingroom.cli.output import note, one_line
 from fittingroom.errors import FittingroomError
 
 COMMANDS: dict[str, Callable[..., None]] = {
@@ -54,7 +55,7 @@ class _Messages(logging.Handler):
     """Prints to what is standard error at that time: a progress bar puts messages above itself."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        print(self.format(record), file=sys.stderr)  # noqa: T201
+        note(one_line(self.format(record)))
 
 
 def main() -> None:
@@ -71,7 +72,7 @@ def main() -> None:
     try:
         app()
     except FittingroomError as error:
-        print(f"fittingroom: {error}", file=sys.stderr)  # noqa: T201
+        note(f"fittingroom: {one_line(str(error))}")
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -10,7 +10,8 @@ from fittingroom.cli.options import JsonOption
 def command(as_json: JsonOption = False) -> None:
     """List the models: what each is, what it re-creates, how long a fit takes."""
     from fittingroom.bench.cells import duration
-    from fittingroom.cli.show import say, table
+    from fittingroom.cli.output import say
+    from fittingroom.cli.show import table
     from fittingroom.models.catalog import MODELS
 
     if as_json:

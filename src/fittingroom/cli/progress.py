@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from fittingroom.bench.cells import duration
 from fittingroom.bench.progress import Progress as Step
+from fittingroom.cli.output import one_line
 
 _LINE_EVERY = 30.0  # seconds between plain lines about epochs
 
@@ -108,9 +109,8 @@ class ProgressDisplay:
                 entry = running.planned if running else self._planned(step.model)
                 self._left[entry] = self._left.get(entry, 1) - 1
         if failed:
-            self._console.print(
-                f"{count} {name}: {step.detail['reason']}", markup=False, soft_wrap=True
-            )
+            reason = one_line(f"{count} {name}: {step.detail['reason']}")
+            self._console.print(reason, markup=False, soft_wrap=True)
         elif running is not None:
             seconds = time.monotonic() - running.started
             self._spent_so_far += seconds

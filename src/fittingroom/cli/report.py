@@ -18,7 +18,8 @@ def command(
     as_json: JsonOption = False,
 ) -> None:
     """Write the table and the page again from the saved runs; nothing is fitted."""
-    from fittingroom.cli.show import note, show_comparison
+    from fittingroom.cli.output import note
+    from fittingroom.cli.show import show_comparison
     from fittingroom.data.sources import find_again
     from fittingroom.runs.store import find_store
 

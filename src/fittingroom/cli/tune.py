@@ -156,7 +156,8 @@ def _require_optuna() -> None:
 def _show(tuning: Tuning, dataset: Dataset, runs: Path, as_json: bool, typed: str) -> None:
     """Say what was found, then write the search's files and say where they are."""
     from fittingroom.bench.tuning import FOLDER
-    from fittingroom.cli.show import Files, note, say, short, write_files
+    from fittingroom.cli.output import note, say
+    from fittingroom.cli.show import Files, short, write_files
     from fittingroom.reporting import tune_words
     from fittingroom.reporting.tune_page import render_tuning
     from fittingroom.runs.store import open_store
@@ -201,8 +202,9 @@ def _show_rate_range(
     from fittingroom.bench.rate_range import network_rate_range
     from fittingroom.bench.space import sorted_out
     from fittingroom.bench.tuning import FOLDER
+    from fittingroom.cli.output import say
     from fittingroom.cli.progress import ProgressDisplay
-    from fittingroom.cli.show import say, write_files
+    from fittingroom.cli.show import write_files
     from fittingroom.reporting import tune_words
     from fittingroom.reporting.tune_page import render_rate_range
     from fittingroom.runs.store import open_store

@@ -64,8 +64,8 @@ def command(
 
     from fittingroom.bench.evidence import Runs
     from fittingroom.bench.verify import Plan, fit_limit, verify
+    from fittingroom.cli.output import note
     from fittingroom.cli.progress import ProgressDisplay
-    from fittingroom.cli.show import note
     from fittingroom.data.sources import load_dataset
     from fittingroom.runs.store import open_store
 
@@ -100,7 +100,7 @@ def command(
 
 def _show_plan(plans: list[Plan]) -> None:
     from fittingroom.bench.cells import duration
-    from fittingroom.cli.show import note
+    from fittingroom.cli.output import note
 
     # An order takes the runs of its claims: what two of them share is fitted once.
     arms = {repr(arm.candidates): arm for plan in plans for arm in plan.fitted}.values()
@@ -116,7 +116,8 @@ def _show_plan(plans: list[Plan]) -> None:
 def _show(verification: Verification, store: Store, as_json: bool) -> None:
     """Print the table, then write the files and say where they are."""
     from fittingroom.bench.verification import COLUMNS, NUMBERS, cells
-    from fittingroom.cli.show import say, table, write_files
+    from fittingroom.cli.output import say
+    from fittingroom.cli.show import table, write_files
     from fittingroom.reporting.claims_page import render_claims
 
     if as_json:
