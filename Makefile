@@ -16,13 +16,19 @@ $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed; say PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
 
-# Installed again when what is to be installed has changed.
-$(BIN)/fittingroom: pyproject.toml constraints.txt | $(BIN)/python
-	$(PIP) install --quiet --constraint constraints.txt --editable '.[photos]'
+# Installed again when what is to be installed has changed. Everything but torch, whose builds differ, is compared with
+# the hashes in requirements/ before it is installed, what builds the package included.
+HASHED := $(PIP) install --quiet --require-hashes --no-deps --requirement
+EDITABLE := $(PIP) install --quiet --constraint constraints.txt --no-build-isolation --editable
+
+$(BIN)/fittingroom: pyproject.toml constraints.txt requirements/run.txt | $(BIN)/python
+	$(HASHED) requirements/run.txt
+	$(EDITABLE) '.[photos]'
 	@touch $@
 
-$(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
-	$(PIP) install --quiet --constraint constraints.txt --editable '.[dev]'
+$(VENV)/.dev: pyproject.toml constraints.txt requirements/run.txt requirements/dev.txt | $(BIN)/python
+	$(HASHED) requirements/run.txt --requirement requirements/dev.txt
+	$(EDITABLE) '.[dev]'
 	@touch $@ $(BIN)/fittingroom
 
 demo: install

@@ -112,7 +112,7 @@ def run_there(
         ("compare", "-d", "data", "--models", "knn,mlp-10-10", "--seeds", "1", "--on", "local:2"),
         ("data", "data", "--report", "data.html"),
         pytest.param(
-            ("tune", "knn", "-d", "data", "--space", "n_neighbors=1..3", "--trials", "2"),
+            ("tune", "knn", "-d", "data", "--set", "n_neighbors=1..3", "--trials", "2"),
             marks=pytest.mark.slow,
         ),
         pytest.param(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from fittingroom.data.dataset import Dataset
 from fittingroom.reporting.report import Report
 from fittingroom.runs.asked import Asked
 from fittingroom.runs.fit import fit_catalogue_model
-from fittingroom.runs.run import Part, RunRecord
+from fittingroom.runs.run import Part, Run, RunRecord
 from fittingroom.runs.store import Store, find_store, open_store
 
 ROW_KEYS = {
@@ -358,3 +359,97 @@ def test_one_or_two_test_images_make_a_table(
     (pair,) = board.pairs
     assert pair.p == 1.0
     json.loads(board.to_json())
+
+
+def without_hashes(run: Run, **arrays: np.ndarray) -> None:
+    """Make it a run of version 0.1, with other arrays."""
+    path = run.folder / "predictions.npz"
+    with np.load(path) as saved:
+        np.savez(path, **{**saved, **arrays})  # type: ignore[arg-type]
+    record = dataclasses.replace(run.record, files=None, test_labels_sha256=None)
+    fields = json.loads(record.to_json())
+    for name in ("files", "test_labels_sha256", "sha256"):
+        del fields[name]
+    (run.folder / "run.json").write_text(json.dumps(fields))
+
+
+def test_runs_without_hashes_are_read_and_said(store: Store, small: Dataset) -> None:
+    save(store, small, entry(store, "old", 1), 0.1)
+    (run,) = store.runs()
+    without_hashes(run)
+    board = leaderboard(store)
+    assert [(row.model, row.status) for row in board.rows] == [("old", "ok")]
+    assert any("Saved by version 0.1, without hashes" in note for note in board.notes)
+
+
+def test_predictions_judged_by_labels_of_their_own_are_not_ranked(
+    store: Store, small: Dataset
+) -> None:
+    save(store, small, entry(store, "cheat", 1), 0.4)
+    save(store, small, entry(store, "honest", 1), 0.1)
+    run = next(run for run in store.runs() if run.record.asked.model == "cheat")
+    assert run.test is not None
+    labels = run.test.probabilities.argmax(axis=1)
+    without_hashes(run, test_labels=labels)
+    rows = {row.model: row for row in leaderboard(store).rows}
+    assert rows["honest"].rank == 1
+    assert rows["cheat"].status == "unreadable"
+    assert "judges its predictions by other labels" in (rows["cheat"].reason or "")
+
+
+@pytest.mark.parametrize(
+    ("arrays", "complaint"),
+    [
+        ({"test_labels": np.zeros(999, np.int64)}, "its test part isn't one of ours"),
+        ({"test_labels": np.full(1000, 10)}, "a label or a position that there isn't"),
+        ({"test_index": np.zeros((1000, 1), np.int64)}, "its test part isn't one of ours"),
+        ({"test_probabilities": np.zeros((1000, 10), "U3")}, "its test part isn't one of ours"),
+        ({"validation_labels": np.zeros(1000)}, "its validation part isn't one of ours"),
+        (
+            {
+                "test_index": np.arange(2),
+                "test_labels": np.zeros(2, int),
+                "test_probabilities": np.full((2, 10), 0.1),
+            },
+            "doesn't have predictions of 1,000 test images",
+        ),
+    ],
+)
+def test_parts_that_make_no_sense_cost_their_row(
+    store: Store, small: Dataset, arrays: dict[str, np.ndarray], complaint: str
+) -> None:
+    save(store, small, entry(store, "odd", 1), 0.1)
+    save(store, small, entry(store, "whole", 1), 0.1)
+    without_hashes(next(r for r in store.runs() if r.record.asked.model == "odd"), **arrays)
+    rows = {row.model: row for row in leaderboard(store).rows}
+    assert rows["whole"].rank == 1
+    assert rows["odd"].status == "unreadable"
+    assert complaint in (rows["odd"].reason or "")
+
+
+def test_a_run_of_a_newer_version_is_skipped_and_said(store: Store, small: Dataset) -> None:
+    newer = save(store, small, entry(store, "newer", 1), 0.1)
+    whole = save(store, small, entry(store, "whole", 1), 0.1)
+    run = store.get("newer", newer.key, 0)
+    assert run is not None
+    fields = json.loads((run.folder / "run.json").read_text())
+    fields["schema_version"] = 2
+    (run.folder / "run.json").write_text(json.dumps(fields))
+    for comparison in (None, Comparison(entries=(whole, newer)), Comparison(entries=(whole,))):
+        if comparison is not None:
+            comparison.save(store)
+        board = leaderboard(store)
+        said = [*(row.reason for row in board.rows if row.reason), *board.notes]
+        assert sum("a newer version wrote it (schema_version 2)" in text for text in said) == 1
+        assert next(row for row in board.rows if row.model == "whole").rank == 1
+
+
+def test_a_run_under_another_name_is_not_believed(store: Store, small: Dataset) -> None:
+    good = save(store, small, entry(store, "good", 1), 0.1)
+    bad = save(store, small, entry(store, "bad", 1), 0.5)
+    folders = {e.model: store.folder / e.model / f"{e.key}-s0" for e in (good, bad)}
+    shutil.rmtree(folders["bad"])
+    shutil.copytree(folders["good"], folders["bad"])
+    rows = leaderboard(store).rows
+    assert [row.status for row in rows] == ["ok", "unreadable"]
+    assert "holds another run, good/" in (rows[1].reason or "")

@@ -454,3 +454,30 @@ def test_no_cluster_is_one_sentence(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "fittingroom: no Ray cluster at ray://127.0.0.1:9" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_a_cluster_that_is_started_here_listens_to_this_machine_alone(tmp_path: Path) -> None:
+    script = (
+        "import psutil\n"
+        "from fittingroom.bench.executor import Limits\n"
+        "from fittingroom.bench.ray_cluster import RayCluster\n"
+        "with RayCluster(Limits(), None):\n"
+        "    for process in psutil.Process().children(recursive=True):\n"
+        "        for socket in process.net_connections('inet'):\n"
+        "            if socket.status == 'LISTEN':\n"
+        "                print(socket.laddr.ip, process.name())\n"
+    )
+    environment = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"}
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", script],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=True,
+    )
+    listening = done.stdout.splitlines()
+    assert any("gcs_server" in line for line in listening)
+    assert {line.split()[0] for line in listening} <= {"127.0.0.1", "::ffff:127.0.0.1", "::1"}

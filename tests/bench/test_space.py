@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -113,3 +114,20 @@ def test_a_file_that_is_no_space_is_refused(tmp_path: Path, text: str) -> None:
         read_space(file)
     with pytest.raises(UsageError, match="can't be read"):
         read_space(tmp_path / "absent.toml")
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        {"a": "1..1000000000"},
+        {"a": "0.0..1.0:1e-300"},
+        {"a": "-9e307..9e307:1e-300"},
+        dict.fromkeys("abc", "1..1000"),
+        {"a": "1..100000", "b": "x|y"},
+    ],
+)
+def test_a_grid_of_too_many_points_is_not_built(written: dict[str, str]) -> None:
+    began = time.perf_counter()
+    with pytest.raises(UsageError, match="more than 100,000 points, of which"):
+        parse_space(written).grid()
+    assert time.perf_counter() - began < 1

@@ -5,6 +5,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from rich.cells import cell_len
 
 from fittingroom.data.dataset import Dataset

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -157,6 +158,29 @@ def test_what_the_model_saw(run: str, pictures: Path, tmp_path: Path) -> None:
     with Image.open(io.BytesIO(show.read_bytes())) as sheet:
         assert sheet.width > 300
     assert list(tmp_path.iterdir()) == [show]  # nothing half-written beside it
+
+
+def test_a_folder_with_names_of_every_kind(
+    run: str, pictures: Path, tmp_path: Path, run_cli: Cli
+) -> None:
+    """Names that aren't UTF-8, that steer a terminal, and folders that lead back to themselves."""
+    folder = os.fsencode(tmp_path / "pictures")
+    os.makedirs(folder + b"/below")
+    picture = (pictures / "boot.png").read_bytes()
+    names = [b"a\xff.png", b"b\n\x1b[2J.png", "ü😀.png".encode(), b"below/c.png"]
+    for name in names:
+        Path(os.fsdecode(folder + b"/" + name)).write_bytes(picture)
+    for name in (b"round", b"and", b"below/round"):
+        os.symlink(folder, folder + b"/" + name)
+    os.mkfifo(folder + b"/pipe.png")
+    show = tmp_path / "seen.png"
+    done = run_cli("predict", run, os.fsdecode(folder), "--show", str(show))
+    assert done.returncode == 0, done.stderr
+    lines = [line for line in done.stdout.splitlines() if not line.startswith(" ")]
+    assert len(lines) == len(names)
+    assert "\x1b" not in done.stdout + done.stderr
+    assert "b\\n\\x1b[2J.png: " in done.stdout
+    assert show.read_bytes().startswith(b"\x89PNG")
 
 
 def test_bad_input_is_one_sentence(run: str, pictures: Path, tmp_path: Path) -> None:

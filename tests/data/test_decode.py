@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import time
 import zlib
 from pathlib import Path
 from typing import Any
@@ -173,3 +174,20 @@ def test_random_damage_is_one_kind_of_error() -> None:
                 assert decode(bytes(data)).pixels.ndim == 3
             except DataError:
                 continue
+
+
+def test_scans_without_end(tmp_path: Path) -> None:
+    """A progressive JPEG is decoded once for each of its scans."""
+    plain = io.BytesIO()
+    noise = np.random.default_rng(0).integers(0, 255, (300, 400, 3), np.uint8)
+    Image.fromarray(noise).save(plain, "JPEG", progressive=True)
+    data = plain.getvalue()
+    scans = data.count(b"\xff\xda")
+    assert 5 < scans < 20
+    assert decode(data).pixels.shape == (300, 400, 3)
+    last = data.rindex(b"\xff\xda")
+    endless = data[:last] + data[last:-2] * 300 + data[-2:]
+    began = time.perf_counter()
+    with pytest.raises(DataError, match=f"shows its pixels in {scans + 299} scans"):
+        decode(endless)
+    assert time.perf_counter() - began < 1

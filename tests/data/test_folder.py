@@ -236,3 +236,48 @@ def complaint_about(folder: Path) -> str:
     except DataError as error:
         return str(error)
     return ""
+
+
+def test_hard_links_that_would_fill_the_memory(copy):
+    """A few kilobytes of one file under thousands of names."""
+    first = sorted((copy / "train" / "Trouser").iterdir())[0]
+    for split in ("train", "test"):
+        for name in ("Trouser", "Ankle boot", "T-shirt-top"):
+            for path in (copy / split / name).iterdir():
+                path.unlink() if path != first else None
+    Image.new("L", (1000, 1000)).save(first)
+    for split in ("train", "test"):
+        for name in ("Trouser", "Ankle boot", "T-shirt-top"):
+            for number in range(100):
+                (copy / split / name / f"{number}-.png").hardlink_to(first)
+    with pytest.raises(DataError, match=r"would become 60[0-9,]*; that is no data set"):
+        load_dataset(copy)
+
+
+def test_more_pictures_than_memory(copy, monkeypatch):
+    monkeypatch.setattr("fittingroom.data.folder.ALWAYS_ROOM", 1000)
+    free = type("Memory", (), {"available": 2000})
+    monkeypatch.setattr("psutil.virtual_memory", lambda: free)
+    with pytest.raises(DataError, match=r"its 42 pictures of 28×28 pixels take 32,928 bytes"):
+        load_dataset(copy)
+
+
+def test_class_folders_that_lead_elsewhere(copy, tmp_path):
+    (copy / "train" / "Trouser").rename(tmp_path / "elsewhere")
+    (copy / "train" / "Trouser").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(DataError, match="Trouser is a link to something outside"):
+        load_dataset(copy)
+
+
+@pytest.mark.parametrize("kind", ["BMP", "GIF", "PPM", "TIFF", "WEBP", "JPEG"])
+def test_plain_pictures_of_every_format(copy, kind):
+    before = load_dataset(copy)
+    for path in copy.rglob("*.png"):
+        options = (
+            {"lossless": True} if kind == "WEBP" else {"quality": 100} if kind == "JPEG" else {}
+        )
+        with Image.open(path) as image:
+            image.convert("L").save(path.with_suffix(f".{kind.lower()}"), kind, **options)
+        path.unlink()
+    images = load_dataset(copy).train.images.astype(int)
+    assert abs(images - before.train.images).max() <= (0 if kind != "JPEG" else 12)

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fittingroom.data import DATASETS, Dataset, idx, load_dataset, sources
-from fittingroom.data.catalog import DIGITS, DatasetRow
+from fittingroom.data.catalog import DIGITS, DatasetRow, row_of_content
 from fittingroom.data.sources import (
     SEARCH_PATH,
     Place,
@@ -25,6 +25,7 @@ from fittingroom.data.sources import (
     find_dataset,
 )
 from fittingroom.errors import DataError, UnknownNameError, UsageError
+from fittingroom.runs.store import DatasetCard
 
 IMAGES, LABELS = idx.TRAIN_IMAGES, idx.TRAIN_LABELS
 
@@ -463,3 +464,44 @@ def test_a_data_set_is_found_again_only_if_it_is_the_same(
         assert find_again(name, small, "0" * 64) is None
         assert find_again(name, tmp_path, sha256) is None
     assert find_again("fashion-mnist-small", None, sha256) is None
+
+
+@pytest.mark.parametrize("how", ["folder", "card"])
+def test_other_data_of_a_known_name_are_not_taken_for_it(small, tmp_path, caplog, how):
+    folder = tmp_path / ("Fashion-MNIST" if how == "folder" else "mine")
+    shutil.copytree(small, folder)
+    (folder / "dataset.json").unlink(missing_ok=True)
+    if how == "card":
+        card = {"schema_version": 1, "name": "fashion-mnist", "mirror_keeps_class": True}
+        (folder / "dataset.json").write_text(json.dumps(card))
+    dataset = load_dataset(folder)
+    assert dataset.name == "other-fashion-mnist"
+    assert f"{folder} isn't Fashion-MNIST: its images or labels are others" in caplog.text
+    assert DatasetCard.of(dataset, None).title == "other-fashion-mnist"
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_the_content_of_named_data_is_known(name):
+    try:
+        dataset = find_dataset(DATASETS[name], replace(sources.SEARCH_PATH, fetchers=()))
+    except DataError:
+        pytest.skip(f"{name} isn't on this machine")
+    assert row_of_content(dataset.sha256) is DATASETS[name]
+
+
+def test_a_folder_whose_name_can_not_be_printed(small, tmp_path):
+    folder = tmp_path / "a\x1b[2J\nb"
+    shutil.copytree(small, folder)
+    (folder / "dataset.json").unlink(missing_ok=True)
+    assert load_dataset(folder).name == "a\\x1b[2J\\nb"
+
+
+def test_links_that_lead_out_of_a_folder_are_not_followed(copy, tmp_path):
+    (copy / f"{IMAGES}.gz").rename(tmp_path / "elsewhere.gz")
+    (copy / f"{IMAGES}.gz").symlink_to(tmp_path / "elsewhere.gz")
+    with pytest.raises(DataError, match=r"is a link to something outside .*cp -L copies it"):
+        load_dataset(copy)
+    (copy / f"{IMAGES}.gz").unlink()
+    (tmp_path / "elsewhere.gz").rename(copy / "stored")
+    (copy / f"{IMAGES}.gz").symlink_to("stored")
+    load_dataset(copy)

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from xml.etree import ElementTree
+
+import matplotlib as mpl
 import pytest
 from matplotlib.figure import Figure
 
 from fittingroom.reporting import style
-from fittingroom.reporting.style import log_ticks
+from fittingroom.reporting.style import INK, STYLE, inline_svg, log_ticks
 
 
 @pytest.mark.parametrize(
@@ -38,3 +41,17 @@ def test_signs_that_matplotlib_can_not_measure_are_no_warning() -> None:
     figure = Figure()
     figure.text(0.5, 0.5, "\u9577\u3044")
     assert "\u9577\u3044" in style.inline_svg(figure, "x")
+
+
+def test_names_stay_what_they_are_called() -> None:
+    """A class may be called as matplotlib writes fonts and colours."""
+    names = ["font: 12px bold", INK, "font-family: x;", 'a id="b_1" xlink:href="c"']
+    figure = Figure()
+    with mpl.rc_context(STYLE):
+        axes = figure.add_subplot()
+        for position, name in enumerate(names):
+            axes.text(0.1, 0.2 * position, name)
+    svg = str(inline_svg(figure, "names"))
+    root = ElementTree.fromstring(svg.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" '))
+    shown = [text.text for text in root.iter("{http://www.w3.org/2000/svg}text")]
+    assert [text for text in shown if text in names] == names

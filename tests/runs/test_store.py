@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -174,3 +175,23 @@ def test_a_damaged_card_is_written_anew(small: Dataset, tmp_path: Path) -> None:
         with pytest.raises(StoreError, match="can't be read"):
             find_store(tmp_path)
         assert open_store(tmp_path, small).card == store.card
+
+
+def test_runs_go_with_the_content_of_the_data(small: Dataset, tmp_path: Path) -> None:
+    store = open_store(tmp_path, small)
+    renamed = replace(small, name="another name")
+    assert open_store(tmp_path, renamed).folder == store.folder
+    assert find_store(tmp_path).card.name == "another name"
+    assert open_store(tmp_path / "new", renamed).folder.name.startswith("another-name-")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("a\n", "con", "CON", "nul.txt", "com1", "lpt9.x", "report.html", "dataset.json", "x."),
+        *("tune.db", "logistic", "Logistic", "swift-94", "zalando-linear-svc"),
+    ],
+)
+def test_names_that_mean_something_else_are_refused(name: str) -> None:
+    with pytest.raises(UsageError):
+        check_model_name(name)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -20,6 +19,7 @@ from fittingroom.evaluation.frames import frame
 from fittingroom.evaluation.intervals import accuracy_interval
 from fittingroom.evaluation.metrics import METRICS
 from fittingroom.evaluation.significance import Ranking, rank_models
+from fittingroom.json_text import json_text
 from fittingroom.runs.asked import Asked
 from fittingroom.runs.run import Part, Run, labels_sha256
 from fittingroom.runs.store import DatasetCard, Saved, Store, Unreadable
@@ -113,7 +113,7 @@ class Leaderboard:
         }
 
     def to_json(self) -> str:
-        return json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n"
+        return json_text(self.to_dict())
 
     def to_frame(self) -> DataFrame:
         """A line a model, the scores' figures in columns of their own, such as `test_accuracy`.

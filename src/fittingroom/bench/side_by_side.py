@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -17,6 +16,7 @@ from fittingroom.bench.cells import signed
 from fittingroom.bench.leaderboard import Leaderboard, Row
 from fittingroom.errors import UsageError
 from fittingroom.evaluation.intervals import Interval, independent_interval
+from fittingroom.json_text import json_text
 
 SCHEMA_VERSION = 1
 
@@ -93,7 +93,7 @@ class SideBySide:
         }
 
     def to_json(self) -> str:
-        return json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n"
+        return json_text(self.to_dict())
 
     @property
     def columns(self) -> tuple[str, ...]:

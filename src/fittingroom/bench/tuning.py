@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from fittingroom.bench.space import Space
 from fittingroom.evaluation.frames import frame
 from fittingroom.evaluation.overstatement import Overstatement
+from fittingroom.json_text import json_text
 from fittingroom.models.catalog import row_of
 from fittingroom.models.settings import text_of
 
@@ -146,7 +146,7 @@ class Tuning:
         """What `--settings` of `fit` and `compare` reads."""
         model, settings = self.recipe()
         told = {"schema_version": SCHEMA_VERSION, "model": model, "settings": settings}
-        return json.dumps(told, indent=2, allow_nan=False) + "\n"
+        return json_text(told)
 
     def to_dict(self) -> dict[str, Any]:
         """`<study>.json`."""
@@ -191,7 +191,7 @@ class Tuning:
         }
 
     def to_json(self) -> str:
-        return json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n"
+        return json_text(self.to_dict())
 
     def to_frame(self) -> Any:
         """A line a trial, a column a setting. Raises UsageError without pandas."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from fittingroom.bench.claim import NOTES, Claim
 from fittingroom.bench.evidence import Arm, Runs
 from fittingroom.bench.verdict import Finding, Score
+from fittingroom.json_text import json_text
 
 SCHEMA_VERSION = 1
 
@@ -72,7 +72,7 @@ class Verification:
         }
 
     def to_json(self) -> str:
-        return json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n"
+        return json_text(self.to_dict())
 
 
 def cells(checked: Checked) -> list[str]:

@@ -8,7 +8,6 @@ row of a leaderboard like any other.
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from fittingroom.bench.progress import OnProgress
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.sources import load_dataset
 from fittingroom.errors import StoreError, TrainingError, UsageError
+from fittingroom.json_text import json_text
 from fittingroom.models.catalog import baselines_of
 from fittingroom.models.settings import settings_in_words
 from fittingroom.models.zalando_grid import GRIDS
@@ -94,7 +94,7 @@ class Benchmark:
         }
 
     def to_json(self) -> str:
-        return json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n"
+        return json_text(self.to_dict())
 
     def _classifier(self, search: SearchedGrid) -> dict[str, Any]:
         chosen, row = search.chosen, self.row_of(search)
@@ -268,7 +268,7 @@ def _write_stopped(store: Store, search: GridSearch) -> None:
         for point in of_grid.points
         if point.status in ("failed", "nan", "timeout", "out-of-memory")
     }
-    store.write_text(STOPPED, json.dumps(stopped, indent=2, allow_nan=False) + "\n")
+    store.write_text(STOPPED, json_text(stopped))
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +9,7 @@ import typer
 
 from fittingroom.cli.options import JsonOption, typed_command
 from fittingroom.errors import UsageError
+from fittingroom.json_text import json_text
 
 if TYPE_CHECKING:
     from fittingroom.bench.explore import Exploration
@@ -42,7 +42,7 @@ def command(
     explored = None if report is None else _explored(loaded, tsne)
     description = describe(loaded) if explored is None else explored.description
     if as_json:
-        say(json.dumps((explored or description).to_dict(), indent=2))
+        say(json_text((explored or description).to_dict()).rstrip())
     else:
         say(text(description))
     if report is not None and explored is not None:

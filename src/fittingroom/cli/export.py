@@ -10,6 +10,7 @@ import typer
 
 from fittingroom.cli.options import JsonOption
 from fittingroom.errors import DataError, StoreError, UsageError
+from fittingroom.json_text import json_text
 
 if TYPE_CHECKING:
     from fittingroom.bundles.bundle import Bundle
@@ -80,7 +81,7 @@ def command(
     )
     if written.parity is None:
         note("not verified: nothing tells that it predicts what our model predicts")
-    say(json.dumps(_facts(bundle, written), indent=2) if as_json else _text(written))
+    say(json_text(_facts(bundle, written)).rstrip() if as_json else _text(written))
 
 
 def _run_of(folder: Path) -> Run | None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
-
 from fittingroom.cli.options import JsonOption
+from fittingroom.json_text import json_text
 
 
 def command(as_json: JsonOption = False) -> None:
@@ -27,7 +26,7 @@ def command(as_json: JsonOption = False) -> None:
             }
             for row in MODELS.values()
         ]
-        return say(json.dumps({"schema_version": 1, "models": models}, indent=2))
+        return say(json_text({"schema_version": 1, "models": models}).rstrip())
     columns = ("model", "family", "parameters", "source", "fit", "about")
     rows = [
         (

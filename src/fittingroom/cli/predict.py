@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ import typer
 from fittingroom.cli.options import JsonOption
 from fittingroom.data.folder import visible
 from fittingroom.errors import DataError, UsageError
+from fittingroom.json_text import json_text
 
 if TYPE_CHECKING:
     from fittingroom.bundles.bundle import Bundle
@@ -79,7 +79,7 @@ def command(
         if show is not None:
             entries.append((file, picture, prediction))
     if as_json:
-        say(json.dumps({"schema_version": 1, "predictions": facts}, indent=2, allow_nan=False))
+        say(json_text({"schema_version": 1, "predictions": facts}).rstrip())
     if show is not None and entries:
         _write_sheet(show, entries)
         note(str(show))

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import traceback
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 
 from fittingroom.bench.cells import COLUMNS, NUMBERS, cells, duration
 from fittingroom.cli.output import note, one_line, say
 from fittingroom.errors import FittingroomError, ReportError
+from fittingroom.json_text import json_text
 
 if TYPE_CHECKING:
     from fittingroom.bench.leaderboard import Leaderboard
@@ -114,7 +114,7 @@ def _comparison(
 
     texts: dict[str, Callable[[], str]] = {"leaderboard.json": board.to_json}
     if "json" in formats:
-        texts["study.json"] = lambda: _json(studied().to_dict())
+        texts["study.json"] = lambda: json_text(studied().to_dict())
     if "md" in formats:
         texts["leaderboard.md"] = markdown
     if "csv" in formats:
@@ -233,10 +233,6 @@ def _fault(path: Path, error: Exception) -> ReportError:
         f"{short(path)} can't be made: {type(error).__name__} in {Path(where.filename).name}, line "
         f"{where.lineno} ({error}); this is a fault of Fittingroom, and no other result is lost."
     )
-
-
-def _json(figures: Mapping[str, Any]) -> str:
-    return json.dumps(figures, indent=2, allow_nan=False) + "\n"
 
 
 def note_files(files: Iterable[Path]) -> None:

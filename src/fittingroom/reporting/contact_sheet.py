@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from fittingroom.bundles.predictor import Prediction
+from fittingroom.reporting.tables import printable
 
 #: Pixels: of a photo and of the image beside it; between entries; of a line of text.
 SIDE, GAP, LINE = 196, 12, 18
@@ -62,7 +63,8 @@ def _draw(sheet: Image.Image, entry: Entry, left: int, top: int) -> None:
     colour = {True: GOOD, False: BAD, None: PLAIN}[entry.good]
     for i, line in enumerate(entry.lines):
         place = (left, top + SIDE + 4 + i * LINE)
-        draw.text(place, _cut(draw, line, font), fill=PLAIN if i else colour, font=font)
+        text = _cut(draw, printable(line), font)
+        draw.text(place, text, fill=PLAIN if i else colour, font=font)
 
 
 def _outlined(pixels: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDArray[np.uint8]:

@@ -1,0 +1,110 @@
+"""Writes `run.txt` and `dev.txt`: the pins of constraints.txt with the hashes of their files.
+
+    .venv/bin/python requirements/hashes.py
+
+Of the pins it takes those that an installation needs here, asks the index that pip uses for the
+hash of every wheel of that version, and keeps the marker under which each is needed. torch is left
+out: its builds for processors and for each CUDA have hashes of their own.
+"""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, distribution, requires
+from pathlib import Path
+
+from packaging.markers import Marker
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from pip._internal.models.index import PyPI
+
+HERE = Path(__file__).parent
+CONSTRAINTS = HERE.parent / "constraints.txt"
+#: What builds the package itself, which is then done without downloading anything.
+BUILD = ("hatchling", "editables")
+LEFT_OUT = {"fittingroom", "torch", "pip"}
+
+
+def pins() -> dict[str, str]:
+    """Versions by canonical name."""
+    lines = (line.split("==") for line in CONSTRAINTS.read_text("utf8").splitlines())
+    return {canonicalize_name(name): version for name, version in lines}
+
+
+def needed(name: str, extra: str) -> Iterator[tuple[str, str, Marker | None]]:
+    """Name, extra and marker of what a package requires; markers that only ask for an extra aside."""
+    try:
+        required = requires(name) or []
+    except PackageNotFoundError:  # needed on other systems alone
+        return
+    for requirement in map(Requirement, required):
+        marker = requirement.marker
+        if marker is not None and "extra" in str(marker):
+            if not marker.evaluate({"extra": extra}):
+                continue
+            marker = None
+        for of_extra in requirement.extras or [""]:
+            yield canonicalize_name(requirement.name), of_extra, marker
+
+
+def closure(roots: list[tuple[str, str]]) -> dict[str, Marker | None]:
+    """What the roots need, each with the marker under which it is needed."""
+    found: dict[str, Marker | None] = {}
+    to_do: list[tuple[str, str, Marker | None]] = [(*root, None) for root in roots]
+    seen = set()
+    while to_do:
+        name, extra, marker = to_do.pop()
+        if (name, extra, str(marker)) in seen:
+            continue
+        seen.add((name, extra, str(marker)))
+        known = found.get(name, marker)
+        found[name] = None if known is None or marker is None else marker
+        to_do += [(n, e, both(marker, m)) for n, e, m in needed(name, extra)]
+    return found
+
+
+def both(one: Marker | None, other: Marker | None) -> Marker | None:
+    """The marker under which both hold; None always does."""
+    if one is None or other is None or str(one) == str(other):
+        return one or other
+    return Marker(f"({one}) and ({other})")
+
+
+def hashes(name: str, version: str) -> list[str]:
+    """Of every wheel of a version."""
+    request = urllib.request.Request(
+        f"{PyPI.simple_url}/{name}/", headers={"Accept": "application/vnd.pypi.simple.v1+json"}
+    )
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        files = json.load(answer)["files"]
+    return sorted(
+        file["hashes"]["sha256"]
+        for file in files
+        if file["filename"].endswith(".whl")
+        and file["filename"].split("-")[1] == version
+    )
+
+
+def write(path: Path, packages: dict[str, Marker | None]) -> None:
+    """A requirements file for `pip install --require-hashes --no-deps`."""
+    versions, blocks = pins(), []
+    for name, marker in sorted(packages.items()):
+        if name in LEFT_OUT or name not in versions:
+            continue
+        digests = hashes(name, versions[name])
+        if not digests:
+            raise SystemExit(f"{name} {versions[name]} has no wheel")
+        first = f"{name}=={versions[name]}" + (f" ; {marker}" if marker else "")
+        blocks.append(" \\\n".join([first, *(f"    --hash=sha256:{each}" for each in digests)]))
+    path.write_text("\n".join(blocks) + "\n", "utf8")
+    print(f"{path}: {len(blocks)} packages")
+
+
+if __name__ == "__main__":
+    assert distribution("fittingroom")
+    run = closure([("fittingroom", ""), ("fittingroom", "photos"), *((name, "") for name in BUILD)])
+    dev = closure([("fittingroom", "dev")])
+    write(HERE / "run.txt", run)
+    write(HERE / "dev.txt", {name: marker for name, marker in dev.items() if name not in run})
