@@ -34,7 +34,7 @@ def pins() -> dict[str, str]:
 
 
 def needed(name: str, extra: str) -> Iterator[tuple[str, str, Marker | None]]:
-    """Name, extra and marker of what a package requires; markers that only ask for an extra aside."""
+    """Name, extra and marker of what a package requires, without markers that ask for an extra."""
     try:
         required = requires(name) or []
     except PackageNotFoundError:  # needed on other systems alone
@@ -82,8 +82,7 @@ def hashes(name: str, version: str) -> list[str]:
     return sorted(
         file["hashes"]["sha256"]
         for file in files
-        if file["filename"].endswith(".whl")
-        and file["filename"].split("-")[1] == version
+        if file["filename"].endswith(".whl") and file["filename"].split("-")[1] == version
     )
 
 
@@ -99,7 +98,6 @@ def write(path: Path, packages: dict[str, Marker | None]) -> None:
         first = f"{name}=={versions[name]}" + (f" ; {marker}" if marker else "")
         blocks.append(" \\\n".join([first, *(f"    --hash=sha256:{each}" for each in digests)]))
     path.write_text("\n".join(blocks) + "\n", "utf8")
-    print(f"{path}: {len(blocks)} packages")
 
 
 if __name__ == "__main__":

@@ -262,3 +262,23 @@ def test_ctrl_c_keeps_what_is_finished(tmp_path: Path) -> None:
         e["status"] for e in json.loads((store.folder / "comparison.json").read_text())["entries"]
     }
     assert statuses <= {"ok", "interrupted"}
+
+
+def test_a_saved_run_that_can_not_be_read_is_a_row_and_stays_where_it_is(
+    tmp_path: Path, small: Dataset
+) -> None:
+    compare(small, ["knn", "logistic"], seeds=1, runs=tmp_path, keep_models="none")
+    run = next(tmp_path.glob("*/knn/*"))
+    for name, content in (("run.json", "{"), ("predictions.npz", "no")):
+        whole = (run / name).read_bytes()
+        (run / name).write_text(content)
+        steps: list[Progress] = []
+        board = compare(
+            small, ["knn", "logistic"], seeds=1, runs=tmp_path, on_progress=steps.append
+        )
+        rows = {row.model: row for row in board.rows}
+        assert (rows["knn"].status, rows["logistic"].status) == ("unreadable", "ok")
+        assert name in (rows["knn"].reason or "")
+        assert not [step for step in steps if step.kind == "started"]
+        assert (run / name).read_text() == content
+        (run / name).write_bytes(whole)

@@ -178,3 +178,17 @@ def test_what_is_impractical_is_never_started(store: Store, small: Dataset) -> N
     assert found.chosen is None
     assert {point.status for point in found.points} == {"impractical"}
     assert all("23 GB" in (point.reason or "") for point in found.points)
+
+
+def test_a_run_that_can_not_be_read_is_a_point_that_says_so(store: Store, small: Dataset) -> None:
+    valid = replace(TREES, axes={"criterion": ("gini",), "max_depth": (1, 10)})
+    run(GridSearch(small, store, [valid], {}, Limits()), valid.name, small)
+    first, second = store.runs()
+    (first.folder / "run.json").write_text("{")
+    search = GridSearch(small, store, [valid], {}, Limits())
+    started, ended = run(search, valid.name, small)
+    assert started == []
+    points = {point.key: point for point in ended}
+    assert points[first.record.asked.key].status == "unreadable"
+    assert "run.json can't be read" in (points[first.record.asked.key].reason or "")
+    assert points[second.record.asked.key].status == "ok"

@@ -356,3 +356,18 @@ def test_fits_at_the_same_time_lead_to_the_same_verdict(tmp_path: Path, small: D
         assert one.finding == two.finding
         assert (one.failed, one.note) == (two.failed, two.note)
     assert found[0]["diverging"].failed
+
+
+def test_a_run_that_can_not_be_read_costs_its_claim_alone(tmp_path: Path, small: Dataset) -> None:
+    bench = Bench(tmp_path, small)
+    bench.verify("clean", "worse", seeds=1)
+    store = find_store(tmp_path / "runs")
+    for run in store.runs():
+        if run.record.overrides == {}:
+            (run.folder / "run.json").write_text("{")
+    checked = bench.verify("clean", "worse", seeds=1)
+    assert bench.fits() == 0
+    assert checked["clean"].finding.verdict == "cannot-be-checked"
+    assert checked["clean"].failed
+    assert "run.json can't be read" in checked["clean"].note
+    assert checked["worse"].finding.verdict != "cannot-be-checked"

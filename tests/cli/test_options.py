@@ -1,9 +1,15 @@
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 
+from fittingroom.bench.space import parse_space
 from fittingroom.cli.options import parse_duration, parse_settings, parse_size
-from fittingroom.errors import UsageError
+from fittingroom.data.dataset import Dataset
+from fittingroom.errors import FittingroomError, UsageError
+from fittingroom.models.catalog import MODELS, classifier_of
+from fittingroom.runs.asked import asked_of_row
 
 
 def test_durations_and_sizes() -> None:
@@ -34,3 +40,30 @@ def test_settings_become_values() -> None:
     for wrong in ("epochs", "=3"):
         with pytest.raises(UsageError):
             parse_settings([wrong])
+
+
+#: What people type by mistake, and what nobody would.
+VALUES = (
+    *("", "0", "-1", "1.5", "1e999", "nan", "inf", "9" * 30, "9" * 5000, "0x" + "f" * 30, "true"),
+    *("none", "[]", "()", "(1,)", "[1,[2,[3]]]", "{}", "{1:2}", "'a'", "\ud800", "\0", "a\nb"),
+    *("\x1b[2J", "b'x'", "1j", "...", "lambda: 1", "__import__('os')", "(" * 300, "[" * 5000),
+    *("1" + "+1" * 2000, "-" * 3000 + "1", "10**10", "0.1|0.2", "1..3", "3..1", "1..1e9", "a|"),
+    *("1..9" + "9" * 400, "0..1:log", "1..2:0", "1..2:-1", "1e308..1e309", "-inf..inf", "sgd"),
+    *("(64,'pool',64)", "(0,)", "(-1,)", "(1e9,)", "(True,)", "((),)", "(1,'a',None,2.5)"),
+)
+
+
+@pytest.mark.parametrize(
+    "model",
+    ["logistic", "cnn-32", *(pytest.param(m, marks=pytest.mark.slow) for m in MODELS)],
+)
+def test_no_setting_is_more_than_one_sentence(model: str, small: Dataset) -> None:
+    """Every parameter of a model, set to anything."""
+    for parameter in classifier_of(model, {}, dataset=small, random_state=0).get_params():
+        for value in VALUES:
+            with contextlib.suppress(FittingroomError):
+                settings = parse_settings([f"{parameter}={value}"])
+                asked_of_row(small, model, overrides=settings, seed=0, full=False, reads_test=True)
+    for value in VALUES:
+        with contextlib.suppress(UsageError):
+            parse_space({"x": value}).grid()

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from fittingroom.bench.progress import OnProgress, Progress
 from fittingroom.data.dataset import Dataset
-from fittingroom.errors import UsageError
+from fittingroom.errors import StoreError, UsageError
 from fittingroom.files import replace_file
 from fittingroom.runs.asked import Asked
 from fittingroom.runs.fit import fit_catalogue_model
@@ -18,6 +21,9 @@ from fittingroom.runs.run import Run
 from fittingroom.runs.store import Store, open_store
 from fittingroom.training.distributed import Group, current
 from fittingroom.training.epoch import Epoch
+from fittingroom.untrusted import open_untrusted
+
+log = logging.getLogger(__name__)
 
 
 def fit_together(
@@ -87,10 +93,22 @@ def _share(group: Group, store: Store, asked: Asked) -> None:
         unpack(saved, store)
     for training in (asked, replace(asked, full=False, reads_test=False)):  # its twin, too
         path = store.checkpoint_path(training)
-        state = group.sent(path.read_bytes() if group.first and path.exists() else b"")
+        state = group.sent(_state_at(path) if group.first else b"")
         if state and not group.first:
             path.parent.mkdir(exist_ok=True)
             replace_file(path, state)
+
+
+def _state_at(path: Path) -> bytes:
+    """The checkpoint at a path, empty where there is none that can be read."""
+    if not os.path.lexists(path):
+        return b""
+    try:
+        with open_untrusted(path, StoreError, within=path.parent) as file:
+            return file.read()
+    except StoreError as error:
+        log.warning("%s", error)
+        return b""
 
 
 def _silent(_: Progress) -> None:

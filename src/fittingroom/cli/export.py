@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -122,12 +121,12 @@ def _data_of(bundle: Bundle, run: Path, asked: str | None) -> Dataset:
 
 def _location(run: Path) -> str | None:
     """Where the data of a run in a store were found when it was fitted."""
+    from fittingroom.runs.store import CARD, DatasetCard
+
     try:
-        card = json.loads((run.resolve().parents[1] / "dataset.json").read_text("utf8"))
-        location = card["location"]
-    except (OSError, ValueError, KeyError, TypeError, IndexError):
+        return DatasetCard.read(run.resolve().parents[1] / CARD).location
+    except (StoreError, IndexError):
         return None
-    return location if isinstance(location, str) else None
 
 
 def _text(written: Export) -> str:

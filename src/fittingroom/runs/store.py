@@ -313,9 +313,8 @@ def open_store(root: Path | str, dataset: Dataset) -> Store:
     card = DatasetCard.of(dataset, known)
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(asdict(card), indent=2) + "\n"
-        if not file.exists() or file.read_text("utf8") != text:
-            replace_file(file, text)
+        if card != known:
+            replace_file(file, json.dumps(asdict(card), indent=2) + "\n")
         if not os.access(folder, os.W_OK):
             raise PermissionError(13, "permission denied")
     store = Store(folder, card)

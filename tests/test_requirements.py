@@ -1,0 +1,34 @@
+"""requirements/: the pins of constraints.txt, with hashes."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+#: Its builds for processors and for each CUDA have hashes of their own.
+LEFT_OUT = {"torch"}
+
+
+def canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def pinned(file: str) -> dict[str, str]:
+    """Versions by name."""
+    lines = re.findall(r"^([\w.-]+)==([^\s;]+)", (ROOT / file).read_text("utf8"), re.MULTILINE)
+    return {canonical(name): version for name, version in lines}
+
+
+def test_every_pin_has_hashes() -> None:
+    hashed = pinned("requirements/run.txt") | pinned("requirements/dev.txt")
+    constraints = pinned("constraints.txt")
+    assert hashed == {n: v for n, v in constraints.items() if n not in LEFT_OUT}
+    for file in ("run.txt", "dev.txt"):
+        text = (ROOT / "requirements" / file).read_text("utf8").replace("\\\n", "")
+        assert all("--hash=sha256:" in line for line in text.splitlines())
+
+
+def test_what_builds_the_package_is_pinned() -> None:
+    version = pinned("requirements/run.txt")["hatchling"]
+    assert f'requires = ["hatchling=={version}"]' in (ROOT / "pyproject.toml").read_text("utf8")
