@@ -16,7 +16,7 @@ $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed; say PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
 
-# Installed again when what is to be installed has changed. Everything but torch, whose builds differ, is compared with
+# Installed again when what is to be installed has changed. Everything but torch and what its builds for CUDA bring is compared with
 # the hashes in requirements/ before it is installed, what builds the package included.
 HASHED := $(PIP) install --quiet --require-hashes --no-deps --requirement
 EDITABLE := $(PIP) install --quiet --constraint constraints.txt --no-build-isolation --editable

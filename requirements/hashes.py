@@ -2,9 +2,9 @@
 
     .venv/bin/python requirements/hashes.py
 
-Of the pins it takes those that an installation needs here, asks the index that pip uses for the
-hash of every wheel of that version, and keeps the marker under which each is needed. torch is left
-out: its builds for processors and for each CUDA have hashes of their own.
+Of the pins it takes those that an installation needs here, asks the public index for the hash of
+every wheel of that version, and keeps the marker under which each is needed. torch is left out: its
+builds for processors and for each CUDA have hashes of their own, and need other things.
 """
 
 from __future__ import annotations
@@ -45,8 +45,36 @@ def needed(name: str, extra: str) -> Iterator[tuple[str, str, Marker | None]]:
             if not marker.evaluate({"extra": extra}):
                 continue
             marker = None
+        if marker is not None and not can_hold(marker):
+            continue
         for of_extra in requirement.extras or [""]:
             yield canonicalize_name(requirement.name), of_extra, marker
+
+
+def can_hold(marker: Marker) -> bool:
+    """Whether a marker holds on any system that this package runs on."""
+    systems = (
+        ("linux", "Linux", "posix"),
+        ("darwin", "Darwin", "posix"),
+        ("win32", "Windows", "nt"),
+    )
+    return any(
+        marker.evaluate(
+            {
+                "python_version": python,
+                "python_full_version": f"{python}.0",
+                "sys_platform": platform,
+                "platform_system": system,
+                "os_name": name,
+                "platform_machine": machine,
+                "platform_python_implementation": "CPython",
+                "implementation_name": "cpython",
+            }
+        )
+        for python in ("3.11", "3.12", "3.13", "3.14")
+        for platform, system, name in systems
+        for machine in ("x86_64", "AMD64", "arm64", "aarch64")
+    )
 
 
 def closure(roots: list[tuple[str, str]]) -> dict[str, Marker | None]:
@@ -59,8 +87,7 @@ def closure(roots: list[tuple[str, str]]) -> dict[str, Marker | None]:
         if (name, extra, str(marker)) in seen:
             continue
         seen.add((name, extra, str(marker)))
-        known = found.get(name, marker)
-        found[name] = None if known is None or marker is None else marker
+        found[name] = either(found[name], marker) if name in found else marker
         to_do += [(n, e, both(marker, m)) for n, e, m in needed(name, extra)]
     return found
 
@@ -70,6 +97,13 @@ def both(one: Marker | None, other: Marker | None) -> Marker | None:
     if one is None or other is None or str(one) == str(other):
         return one or other
     return Marker(f"({one}) and ({other})")
+
+
+def either(one: Marker | None, other: Marker | None) -> Marker | None:
+    """The marker under which one of them holds; None always does."""
+    if one is None or other is None:
+        return None
+    return one if str(one) == str(other) else Marker(f"({one}) or ({other})")
 
 
 def hashes(name: str, version: str) -> list[str]:
@@ -90,8 +124,10 @@ def write(path: Path, packages: dict[str, Marker | None]) -> None:
     """A requirements file for `pip install --require-hashes --no-deps`."""
     versions, blocks = pins(), []
     for name, marker in sorted(packages.items()):
-        if name in LEFT_OUT or name not in versions:
+        if name in LEFT_OUT:
             continue
+        if name not in versions:
+            raise SystemExit(f"{name} is needed, but constraints.txt doesn't pin it")
         digests = hashes(name, versions[name])
         if not digests:
             raise SystemExit(f"{name} {versions[name]} has no wheel")

@@ -65,3 +65,29 @@ def test_arrays_are_measured_before_they_are_read(tmp_path: Path) -> None:
         assert arrays.read("small")[0].tolist() == [0, 1, 2]
         with pytest.raises(ValueError, match="would take 536,870,920 bytes of memory"):
             arrays.read("large")
+
+
+def packed(name: str, content: bytes, how: int) -> bytes:
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w", how) as archive:
+        archive.writestr(name, content)
+    return data.getvalue()
+
+
+def test_what_would_unpack_before_it_was_measured(tmp_path: Path) -> None:
+    header = saved(np.zeros(4))[:8]
+    long = header[:6] + b"\x02\x00" + (2**31).to_bytes(4, "little") + b" " * 2**24
+    many = io.BytesIO()
+    with zipfile.ZipFile(many, "w") as archive:
+        for number in range(70_000):
+            archive.writestr(f"{number}.npy", b"")
+    for content, complaint in (
+        (packed("a.npy", bytes(2**24), zipfile.ZIP_BZIP2), "compressed as no array"),
+        (packed("a.npy", bytes(2**24), zipfile.ZIP_LZMA), "compressed as no array"),
+        (packed("a.npy", long, zipfile.ZIP_DEFLATED), "can't be read"),
+        (many.getvalue(), "more than 1000 arrays"),
+    ):
+        path = tmp_path / "a.npz"
+        path.write_bytes(content)
+        with pytest.raises(DataError, match=complaint), open_arrays(path, DataError) as arrays:
+            arrays.read("a")

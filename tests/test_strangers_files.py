@@ -201,16 +201,16 @@ def gzip_bomb() -> bytes:
 
 @cache
 def zip_bomb() -> bytes:
-    """Two arrays of a gigabyte each in a few megabytes."""
+    """Two arrays of 600 MB each in a few megabytes."""
     data = io.BytesIO()
     with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for name in ("labels", "test_probabilities"):
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                 np.lib.format.write_array_header_1_0(
-                    member, {"descr": "<f8", "fortran_order": False, "shape": (2**27,)}
+                    member, {"descr": "<f8", "fortran_order": False, "shape": (75 * 2**20,)}
                 )
-                for _ in range(64):
-                    member.write(bytes(2**24))
+                for _ in range(75):
+                    member.write(bytes(2**23))
     return data.getvalue()
 
 

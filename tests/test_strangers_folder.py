@@ -149,6 +149,13 @@ def test_a_file_for_another_program_is_not_opened_by_it(
     assert done.returncode == 1
     assert "00.png isn't a PNG, JPEG, WebP, BMP, GIF, PPM or TIFF picture" in done.stderr
     assert events == []
+
+
+@pytest.mark.slow
+def test_a_photo_for_another_program_is_not_opened_by_it(
+    downloaded: Path,
+    run_there: Callable[..., tuple[subprocess.CompletedProcess[str], list[Any]]],
+) -> None:
     (downloaded / "photo.png").write_bytes(POSTSCRIPT)
     assert run_there("fit", "knn", "-d", "data")[0].returncode == 0
     model = next(downloaded.glob("runs/*/knn/*"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -19,6 +20,10 @@ from fittingroom.untrusted import open_untrusted
 
 #: Bytes that the arrays of one file may have in memory, and how many arrays it may hold.
 MOST_BYTES, MOST_ARRAYS = 2**29, 1000
+#: Bytes of an array's header, and of an array's entry in the directory of the file.
+MOST_HEADER_BYTES, MOST_ENTRY_BYTES = 10_000, 500
+# The end of a zip file: its mark, the directory's size and place, and a comment.
+_END, _END_BYTES, _LARGE_END = b"PK\x05\x06", 22 + 2**16, b"PK\x06\x07"
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,7 @@ class ArrayFile:
     """
 
     def __init__(self, file: BinaryIO) -> None:
+        _check_directory(file)
         self._file = zipfile.ZipFile(file)
         members = self._file.infolist()
         if len(members) > MOST_ARRAYS or len({m.filename for m in members}) < len(members):
@@ -70,15 +76,28 @@ class ArrayFile:
     def _header(self, member: zipfile.ZipInfo) -> ArrayHeader:
         if not member.filename.endswith(".npy"):
             raise ValueError(f"it holds {member.filename[:50]!r}, which is not an array")
+        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise ValueError(f"{member.filename[:50]} is compressed as no array of NumPy is")
         with self._file.open(member) as opened:
-            version = npy.read_magic(opened)
-            read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-            shape, _, dtype = read(opened)
-            size = member.file_size - opened.tell()
+            head = io.BytesIO(opened.read(MOST_HEADER_BYTES))  # a header may say that it has more
+        version = npy.read_magic(head)
+        read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+        shape, _, dtype = read(head)
+        size = member.file_size - head.tell()
         header = ArrayHeader(dtype, shape)
         if header.bytes != size and not dtype.hasobject:
             raise ValueError(f"{member.filename[:50]} has another size than its header says")
         return header
+
+
+def _check_directory(file: BinaryIO) -> None:
+    """Refuse a directory of more entries than there may be, all of which `ZipFile` would read."""
+    file.seek(max(0, file.seek(0, 2) - _END_BYTES))
+    tail = file.read()
+    place = tail.rfind(_END)
+    size = int.from_bytes(tail[place + 12 : place + 16], "little")
+    if place >= 0 and (_LARGE_END in tail or size > MOST_ARRAYS * MOST_ENTRY_BYTES):
+        raise ValueError(f"it holds more than {MOST_ARRAYS} arrays")
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The one way to replace a file or add a folder: whole or not at all.
+"""How a file is replaced and a folder added: whole or not at all.
 
 What is written stands aside under a name that says who writes it, and is renamed into place. What a
 killed process leaves is found by that name; what a living one writes, here or on another machine
@@ -14,6 +14,7 @@ import secrets
 import shutil
 import socket
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -82,7 +83,7 @@ def this_machine() -> str:
         with suppress(OSError):
             signs.append(os.readlink(sign) if sign.endswith("pid") else Path(sign).read_text())
     if len(signs) == 1:  # not Linux
-        signs.append(f"{psutil.boot_time():.0f}")
+        signs.append(f"{uuid.getnode():x}")
     return f"{signs[0]} {_digest(' '.join(signs[1:]))}"
 
 
@@ -172,7 +173,7 @@ def flush(folder: Path) -> None:
 
 
 def _flush_file(path: Path) -> None:
-    with path.open("rb") as opened:
+    with path.open("r+b") as opened:  # Windows syncs only what may be written
         os.fsync(opened.fileno())
 
 

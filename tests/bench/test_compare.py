@@ -248,6 +248,7 @@ def test_twenty_kills_lose_no_finished_run(tmp_path: Path) -> None:
     assert comparisons > 1
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_what_is_finished(tmp_path: Path) -> None:
     process = started(tmp_path)
     deadline = time.monotonic() + 60

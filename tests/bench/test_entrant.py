@@ -174,6 +174,7 @@ fitted(Mine())
 """
 
 
+@pytest.mark.slow
 def test_what_is_typed_in_again_otherwise_is_another_model(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-iq"],

@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[2]
 SMALL = ROOT / "tests" / "data" / "fashion-mnist-small"
 
 
+@pytest.mark.slow
 def test_a_saved_run_is_found(tmp_path: Path) -> None:
     steps: list[Progress] = []
     options: dict[str, Any] = {"overrides": {}, "runs": tmp_path, "on_progress": steps.append}

@@ -91,6 +91,7 @@ def test_of_equal_points_the_first_is_chosen() -> None:
     assert SearchedGrid(grid=TREES, points=equal).chosen is equal[0]
 
 
+@pytest.mark.slow
 def test_labels_of_the_test_split_change_no_choice(tmp_path: Path, small: Dataset) -> None:
     """The same data with test labels drawn at random: the same points, the same figures."""
     drawn = np.random.default_rng(0).permutation(small.test.labels)

@@ -453,3 +453,30 @@ def test_a_run_under_another_name_is_not_believed(store: Store, small: Dataset) 
     rows = leaderboard(store).rows
     assert [row.status for row in rows] == ["ok", "unreadable"]
     assert "holds another run, good/" in (rows[1].reason or "")
+
+
+def test_a_comparison_names_no_run_as_it_likes(store: Store, small: Dataset) -> None:
+    added = save(store, small, entry(store, "theirs", 1), 0.0, family="added")
+    own = save(store, small, entry(store, "mine", 1), 0.1)
+    renamed = dataclasses.replace(added, label="cnn-32", deterministic=True, trained_on=60_000)
+    Comparison(entries=(renamed, own)).save(store)
+    rows = {row.model: row for row in leaderboard(store).rows}
+    assert rows["mine"].rank == 1 or rows["theirs (added)"].rank == 1
+    assert rows["cnn-32"].status == "unreadable"
+    assert "is called cnn-32 by comparison.json, and theirs (added)" in (
+        rows["cnn-32"].reason or ""
+    )
+
+
+def test_seeds_that_were_validated_otherwise_are_no_row(store: Store, small: Dataset) -> None:
+    save(store, small, entry(store, "odd", 2), 0.1)
+    run = store.runs()[1]
+    assert run.validation is not None
+    arrays = {
+        f"validation_{name}": getattr(run.validation, name)[:500]
+        for name in ("index", "probabilities", "labels")
+    }
+    without_hashes(run, **arrays)
+    (row,) = leaderboard(store).rows
+    assert row.status == "unreadable"
+    assert "was validated by other images than" in (row.reason or "")

@@ -116,6 +116,7 @@ def test_a_killed_process_s_trial_is_given_to_the_next(tmp_path: Path) -> None:
     assert len(search.rows()) == 12
 
 
+@pytest.mark.slow
 def test_two_processes_share_a_study(tmp_path: Path) -> None:
     processes = [worker(tmp_path, "works", 12) for _ in range(2)]
     numbers = [

@@ -2,18 +2,23 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from fittingroom.bench.study import AVERAGED, Study, study
+from fittingroom.bench.study import AVERAGED, Study, _layers, study
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.splits import validation_split
 from fittingroom.evaluation import label_quality
 from fittingroom.evaluation.calibration import fit_temperature
 from fittingroom.evaluation.metrics import accuracy, log_loss
 from fittingroom.runs.added import add_predictions
+from fittingroom.runs.fit import fit_catalogue_model
+from fittingroom.runs.folds import fit_folds
+from fittingroom.runs.run import Run
 from fittingroom.runs.store import Store, find_store, open_store
 
 NETWORKS = ("mlp-256-256", "swift-90", "cnn-32")
@@ -153,3 +158,43 @@ def test_labels_that_every_model_contradicts_are_not_single_doubtful_ones(
     found = study(store)
     assert found.sensitivity == {}
     assert "NaN" not in json.dumps(found.to_dict(), allow_nan=False)
+
+
+def test_a_damaged_cross_validation_costs_no_page(small: Dataset, tmp_path: Path) -> None:
+    store = open_store(tmp_path, small)
+    fit_catalogue_model(store, small, "knn", keep_model=False)
+    for model in ("knn", "logistic"):
+        fit_folds(store, small, model, 3)
+    whole = study(store).train_suspects
+    assert whole is not None
+    assert len(whole.models) == 2
+    run = next(run for run in store.runs("knn") if run.record.asked.folds)
+    (run.folder / "predictions.npz").write_bytes(b"no")
+    left = study(store).train_suspects
+    assert left is not None
+    assert left.models == ("logistic",)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"net_options": {"hidden": [300_000, 300_000]}},
+        {"net": "wide-resnet", "net_options": {"depth": 60_000_004}},
+        {"net": "cnn", "net_options": {"features": [128, "pool"] * 8, "resize": 1024}},
+        {"net": "nothing"},
+        {"net_options": 3},
+        {"image_shape": [10**6, 10**6]},
+    ],
+)
+def test_layers_of_a_record_are_modest(
+    compared_runs: Path, tmp_path: Path, changed: dict[str, object]
+) -> None:
+    """A record says what was fitted, and a stranger may have written it."""
+    shutil.copytree(compared_runs, tmp_path / "runs")
+    store = find_store(tmp_path / "runs")
+    run = next(run for run in store.runs() if run.record.asked.model == "mlp-256-256")
+    parameters = {**run.record.asked.parameters, **changed}
+    record = replace(run.record, asked=replace(run.record.asked, parameters=parameters))
+    began = time.perf_counter()
+    assert _layers(Run(run.folder, record), 10) == ()
+    assert time.perf_counter() - began < 5

@@ -436,17 +436,6 @@ def test_trees_that_share_their_arrays(spoilt: Spoilt, refused: Refused) -> None
     refused(spoilt("random-forest", share), "names its arrays again and again|would grow to")
 
 
-def test_more_parts_than_any_estimator_has(spoilt: Spoilt, refused: Refused) -> None:
-    one = {"__class__": "str", "__module__": "builtins", "__loader__": "JsonNode", "content": "1"}
-
-    def fill(schema: dict[str, Any]) -> None:
-        weights = field(schema, "class_weight")
-        parts = [one] * 100_001
-        weights.update(__class__="list", __loader__="ListNode", content=parts, __id__=10**9)
-
-    refused(spoilt("logistic", in_schema(fill)), "more than 100,000 parts")
-
-
 @pytest.mark.parametrize(
     ("model", "kind"), [("logistic", "LogisticRegression"), ("random-forest", "DecisionTree")]
 )

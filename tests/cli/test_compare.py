@@ -42,6 +42,7 @@ def test_one_command_from_data_to_leaderboard(run_cli: Cli, tmp_path: Path) -> N
     assert (board.read_bytes(), report.read_bytes()) == texts
 
 
+@pytest.mark.slow
 def test_a_model_over_its_limit_is_a_row_and_exit_code_1(run_cli: Cli, tmp_path: Path) -> None:
     result = run_cli(
         *(

@@ -111,3 +111,14 @@ def test_mistakes_get_one_sentence(
 def test_a_run_without_a_model(run: Path, tmp_path: Path) -> None:
     bare = shutil.copytree(run, tmp_path / "bare", ignore=shutil.ignore_patterns("model"))
     assert "kept no model" in str(refusal(str(bare)))
+
+
+def test_another_model_in_the_place_of_a_runs_own(
+    run: Path, small: Dataset, tmp_path: Path
+) -> None:
+    """Its card would carry the figures of this run."""
+    other = fit_catalogue_model(open_store(tmp_path / "runs", small), small, "knn")
+    swapped = shutil.copytree(run, tmp_path / "swapped")
+    shutil.rmtree(swapped / "model")
+    shutil.copytree(other.folder / "model", swapped / "model")
+    assert "was changed after it was saved" in str(refusal(str(swapped)))

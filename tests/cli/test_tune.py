@@ -57,6 +57,7 @@ def test_from_a_search_to_a_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert sorted(labels) == ["knn", board.rows[0].model]
 
 
+@pytest.mark.slow
 def test_a_last_fit_that_fails_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 

@@ -191,3 +191,13 @@ def test_scans_without_end(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=f"shows its pixels in {scans + 299} scans"):
         decode(endless)
     assert time.perf_counter() - began < 1
+
+
+def test_large_pictures_are_no_endless_ones(tmp_path: Path) -> None:
+    """In compressed bytes everything occurs, and behind a photo a film may stand."""
+    noise = np.random.default_rng(0).integers(0, 255, (2500, 2400, 3), np.uint8)
+    large = encoded(Image.fromarray(noise), "PNG")
+    assert large.count(b"\xff\xda") > 100
+    assert decode(large).pixels.shape[2] == 3
+    photo = encoded(Image.fromarray(noise[:300, :400]), "JPEG")
+    assert decode(photo + b"\xff\xda" * 10_000).pixels.shape == (300, 400, 3)

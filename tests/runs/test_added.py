@@ -215,3 +215,12 @@ def test_nobody_knows_whether_another_fit_gives_the_same(
     (run.folder / "run.json").write_text(as_recorded_once.to_json())
     (run,) = store.runs()
     assert not run.record.deterministic
+
+
+@pytest.mark.parametrize("names", [np.empty(2**20, "U0"), np.full(2**20, "a"), np.arange(10)])
+def test_class_names_are_measured_first(
+    tmp_path: Path, store: Store, small: Dataset, names: np.ndarray
+) -> None:
+    path = saved(tmp_path, probabilities=good(small), class_names=names)
+    with pytest.raises(InputError, match=r"class_names must be the 10 names of the classes"):
+        add_predictions(store, small, "theirs", path)

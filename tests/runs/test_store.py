@@ -195,3 +195,40 @@ def test_runs_go_with_the_content_of_the_data(small: Dataset, tmp_path: Path) ->
 def test_names_that_mean_something_else_are_refused(name: str) -> None:
     with pytest.raises(UsageError):
         check_model_name(name)
+
+
+def test_a_card_is_believed_no_title(small: Dataset, tmp_path: Path) -> None:
+    store = open_store(tmp_path, small)
+    card = json.loads((store.folder / "dataset.json").read_text())
+    for name in ("fashion-mnist", "Fashion_MNIST", "Fashion\u2010MNIST"):
+        (store.folder / "dataset.json").write_text(
+            json.dumps({**card, "title": "Fashion-MNIST", "name": name})
+        )
+        found = find_store(tmp_path).card
+        assert (found.name, found.title) == ("other-fashion-mnist", "other-fashion-mnist")
+
+
+def test_a_card_of_a_newer_version_stays(small: Dataset, tmp_path: Path) -> None:
+    store = open_store(tmp_path, small)
+    newer = (store.folder / "dataset.json").read_text().replace('_version": 1', '_version": 2')
+    (store.folder / "dataset.json").write_text(newer)
+    for again in (lambda: open_store(tmp_path, small), lambda: find_store(tmp_path)):
+        with pytest.raises(StoreError, match="was written by a newer version"):
+            again()
+    assert (store.folder / "dataset.json").read_text() == newer
+
+
+def test_runs_that_links_lead_to_elsewhere_are_not_read(small: Dataset, tmp_path: Path) -> None:
+    store = open_store(tmp_path / "runs", small)
+    run = store.save(record(store), validation=None, test=part(small))
+    run.folder.parent.rename(tmp_path / "elsewhere")
+    (store.folder / "knn").symlink_to(tmp_path / "elsewhere")
+    assert store.runs() == []
+    (unreadable,) = store.saved().unreadable
+    assert "is a link to something outside" in unreadable.reason
+
+
+def test_names_of_version_0_1_are_read(small: Dataset, tmp_path: Path) -> None:
+    store = open_store(tmp_path, small)
+    store.save(record(store, "v1."), validation=None, test=part(small))
+    assert [run.record.asked.model for run in store.runs()] == ["v1."]

@@ -91,7 +91,10 @@ class Campaign:
                 run = self._run(trial.run or "")
                 if run is None:
                     return None
-                correct.append(self.correct(run))
+                with contextlib.suppress(StoreError):
+                    correct.append(self.correct(run))
+                    continue
+                return None
         return overstatement(np.stack(correct)) if correct else None
 
     def _run(self, folder: str) -> Run | None:
@@ -182,8 +185,12 @@ class _Attempt:
         except UsageError as error:  # settings that contradict each other
             self._fail(str(error), status="failed", reason=str(error))
             return None
-        if self._campaign.store.find(self._asked) is not None:
-            self._finish()
+        try:
+            if self._campaign.store.find(self._asked) is not None:
+                self._finish()
+                return None
+        except StoreError as error:  # a saved run that can't be read
+            self._fail(str(error), status="failed", reason=str(error))
             return None
         self._progress.started()
         return job

@@ -147,12 +147,18 @@ class Runs:
         """How many of an arm's fits there are."""
         finals = len(arm.seeds) * arm.refit
         missing = self.missing(dataclasses.replace(arm, refit=False))
-        return arm.n_fits - (len(missing) + finals if missing else len(self.missing(arm)))
+        try:
+            lacking = len(missing) + finals if missing else len(self.missing(arm))
+        except StoreError:  # what would be fitted last depends on runs that can't be read
+            lacking = finals
+        return arm.n_fits - lacking
 
     def evidence(self, arm: Arm) -> Evidence:
         """What the runs of an arm say; none may be missing."""
         runs = tuple(self._run(self._chosen(arm, seed), seed) for seed in arm.seeds)
         if arm.measure == "training":
+            if not all(run.history for run in runs):
+                raise StoreError(f"a run of {arm.name} has no history.")
             logged = tuple(run.history[-1].train_accuracy for run in runs)
             return Evidence(arm=arm, runs=runs, accuracies=logged, correct=None, index=None)
         parts = [self._part(run, arm.measure) for run in runs]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fittingroom.bench.cells import COLUMNS, cells
-from fittingroom.bench.comparison import Comparison, Entry, Status
+from fittingroom.bench.comparison import FILE, Comparison, Entry, Status
 from fittingroom.bench.notes import joined, notes_of
 from fittingroom.errors import StoreError
 from fittingroom.evaluation.confusion import ConfusionMatrix, confusion_matrix, mean_confusion
@@ -231,7 +231,14 @@ def _groups(comparison: Comparison | None, saved: Saved, card: DatasetCard) -> _
         places = [(entry.model, f"{entry.key}-s{seed}") for seed in entry.seeds]
         found = [runs.get(place) for place in places]
         reasons = [unreadable[place] for place in places if place in unreadable]
-        reasons += [reason for run in found if run and (reason := _fault_of(run, card))]
+        there = [run for run in found if run is not None]
+        reasons += [reason for run in there if (reason := _fault_of(run, card))]
+        reasons += _disagreement(entry, there) if not reasons else []
+        if there:  # they know it better than a list of what was asked
+            record = there[0].record
+            entry = dataclasses.replace(
+                entry, deterministic=record.deterministic, trained_on=record.trained_on
+            )
         if reasons and entry.status == "ok":
             entry = entry.ended("unreadable", reasons[0])
         groups[entry.label] = entry, found
@@ -257,13 +264,27 @@ def _fault_of(run: Run, card: DatasetCard) -> str | None:
     test, n_classes = run.test, len(card.class_names)
     if any(part.probabilities.shape[1] != n_classes for part in parts):
         return f"{run.folder} doesn't have probabilities of {n_classes} classes."
-    if test is not None and len(test.labels) != card.test_images:
+    if test is not None and not np.array_equal(test.index, np.arange(card.test_images)):
         return f"{run.folder} doesn't have predictions of {card.test_images:,} test images."
     official = card.test_labels_sha256
     if test is not None and official is not None and labels_sha256(test.labels) != official:
         return f"{run.folder} judges its predictions by other labels than the data set's."
     fault = next((part.fault for part in parts if part.fault is not None), None)
     return None if fault is None else f"{run.folder}: {fault}."
+
+
+def _disagreement(entry: Entry, runs: Sequence[Run]) -> list[str]:
+    """Why runs can't be those of one row, if they can't."""
+    for run in runs:
+        label = run.record.label
+        if label != entry.label and not entry.label.startswith(f"{label} ("):
+            return [f"{run.folder} is called {entry.label} by {FILE}, and {label} by itself."]
+        ours, first = run.validation, runs[0].validation
+        if (ours is None) != (first is None) or (
+            ours is not None and first is not None and not np.array_equal(ours.index, first.index)
+        ):
+            return [f"{run.folder} was validated by other images than {runs[0].folder}."]
+    return []
 
 
 def _entry_of_unreadable(run: Unreadable) -> Entry:

@@ -95,7 +95,9 @@ def _comparability(
         notes.append(
             f"Probabilities are all 0 or 1, so log loss means little: {', '.join(certain)}."
         )
-    unhashed = [label for label, runs in finished.items() if runs[0].record.files is None]
+    unhashed = [
+        label for label, runs in finished.items() if any(run.record.files is None for run in runs)
+    ]
     if unhashed:
         notes.append(
             "Saved by version 0.1, without hashes by which a later change would be seen: "

@@ -34,7 +34,9 @@ def is_orphan(trial: FrozenTrial) -> bool:
     On this machine that is usually seen at once, elsewhere by its silence.
     """
     of_trial = trial.user_attrs.get("owner")
-    dead = None if of_trial is None else Owner(**of_trial).is_dead
+    dead = None
+    if of_trial is not None:
+        dead = Owner(of_trial["host"], of_trial["pid"], of_trial["born"]).is_dead
     if dead is not None:
         return dead
     started = (trial.datetime_start or datetime.now()).timestamp()

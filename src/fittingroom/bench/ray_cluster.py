@@ -86,8 +86,12 @@ class RayCluster:
                 raise
             # What is started here is for this machine alone: Ray listens to no other then, as it
             # does on systems whose firewalls would ask.
-            self._ray._private.ray_constants.ENABLE_RAY_CLUSTER = False
-            self._ray.init(address="local", include_dashboard=False, **options)
+            constants = self._ray._private.ray_constants
+            before, constants.ENABLE_RAY_CLUSTER = constants.ENABLE_RAY_CLUSTER, False
+            try:
+                self._ray.init(address="local", include_dashboard=False, **options)
+            finally:
+                constants.ENABLE_RAY_CLUSTER = before
 
     @property
     def at_once(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from fittingroom.bench.leaderboard import Leaderboard, Pair, leaderboard_and_runs
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.splits import validation_split
+from fittingroom.errors import BundleError, StoreError
 from fittingroom.evaluation.agreement import (
     Agreement,
     agreement,
@@ -302,13 +304,21 @@ def _layers(run: Run, n_classes: int) -> tuple[Layer, ...]:
     asked = run.record.asked.parameters
     if run.record.family != "network" or not isinstance(asked.get("net"), str):
         return ()
+    from fittingroom.bundles.weights import require_modest
     from fittingroom.models.layers import layers_of
 
+    options = asked.get("net_options") or {}
     try:
-        height, width = asked["image_shape"] or (28, 28)
-        return layers_of(asked["net"], asked["net_options"] or {}, (height, width), n_classes)
-    except Exception:  # settings that somebody wrote into an old run, which has no hashes
+        height, width = asked.get("image_shape") or (28, 28)
+        require_modest(asked["net"], options, (height, width), n_classes)
+    except (
+        BundleError,
+        AttributeError,
+        TypeError,
+        ValueError,
+    ):  # somebody else may have written it
         return ()
+    return layers_of(asked["net"], options, (height, width), n_classes)
 
 
 def _history(run: Run) -> tuple[EpochFigures, ...]:
@@ -378,14 +388,25 @@ def _average(
 
 def _train_suspects(saved: Sequence[Run]) -> TrainSuspects | None:
     """The training labels that cross-validated models contradict together."""
-    runs = [run for run in saved if run.record.asked.folds]
-    parts = [part for run in runs if (part := run.out_of_fold)]
+    parts: dict[str, Part] = {}
+    for run in saved:
+        with suppress(StoreError):  # of a run that can't be read
+            part = run.out_of_fold if run.record.asked.folds else None
+            if part is not None and part.fault is None:
+                parts.setdefault(run.record.label, part)
     if not parts:
         return None
+    first = next(iter(parts.values()))
+    alike = {
+        label: part.probabilities
+        for label, part in parts.items()
+        if np.array_equal(part.labels, first.labels)
+        and part.probabilities.shape == first.probabilities.shape
+    }
     return TrainSuspects(
-        models=tuple(run.record.label for run in runs),
-        labels=parts[0].labels,
-        suspects=label_suspects(average([part.probabilities for part in parts]), parts[0].labels),
+        models=tuple(alike),
+        labels=first.labels,
+        suspects=label_suspects(average([*alike.values()]), first.labels),
     )
 
 

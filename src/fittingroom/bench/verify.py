@@ -219,7 +219,9 @@ class _Work:
         except (_StoppedError, StoreError) as stopped:  # a saved run may be unreadable
             failed = not isinstance(stopped, _StoppedError) or stopped.failed
             rest, self._done = end - self._done, end
-            why = "given up, since a fit failed" if failed else str(stopped)
+            why = str(stopped)
+            if isinstance(stopped, _StoppedError) and failed:
+                why = "given up, since a fit failed"
             self._report("failed", plan.claim.id, 0, None, runs=rest, reason=why)
             sentences.append(f"Not finished: {str(stopped).rstrip('.')}.")
             sentences.append(self._saved(plan))

@@ -30,8 +30,6 @@ MOST_BYTES = 2**31  # of all arrays together
 #: Times a member may grow when it is unpacked; arrays of pixels reach 20, our descriptions 40.
 MOST_GROWTH = 200
 MOST_NESTED = 60
-#: Parts of a description. A forest of 1,000 trees has 60,000.
-MOST_PARTS = 100_000
 #: Bytes of arrays that may be named twice whatever the others are.
 SMALL = 2**20
 
@@ -72,9 +70,7 @@ class Archive:
         known: dict[Any, Node] = {}
         held = sum(member.file_size for member in self._members.values())
         built = 0
-        for number, node in enumerate(self.nodes(), start=1):
-            if number > MOST_PARTS:
-                raise BundleError(f"the estimator has more than {MOST_PARTS:,} parts.")
+        for node in self.nodes():
             # skops builds a part once for all that have its number, so that all must be the same.
             same = known.setdefault(node["__id__"], node) if "__id__" in node else node
             if same is not node and _unnumbered(same) != _unnumbered(node):

@@ -41,6 +41,7 @@ from fittingroom.bundles.manifest import (
 from fittingroom.bundles.weights import (
     build_network,
     from_bytes,
+    multiplications,
     network_of,
     to_bytes,
     weights_of,
@@ -52,7 +53,7 @@ from fittingroom.evaluation.calibration import at_temperature, fit_temperature
 from fittingroom.evaluation.conformal import conformal_quantile, conformal_threshold
 from fittingroom.evaluation.metrics import METRICS
 from fittingroom.evaluation.unlike import unlike_scores
-from fittingroom.files import folder_aside, writing
+from fittingroom.files import folder_aside
 from fittingroom.models.calibrated_svm import CalibratedSVM
 from fittingroom.models.engine import faster
 from fittingroom.models.hog import HogFeatures
@@ -64,8 +65,9 @@ WEIGHTS, ESTIMATOR, ARRAYS = "weights.safetensors", "estimator.skops", "arrays.s
 COVERAGE = 0.9
 #: The share of images like the data that mustn't be called unlike it.
 LIKE = 0.995
-#: Pixels of an image that a network of any depth looks at within a moment.
-SMALL_IMAGE = 2**14
+#: Multiplications that a network does, and pixels of an image that any other classifier looks at,
+#: within a moment.
+QUICK, SMALL_IMAGE = 1e10, 2**14
 #: Numbers that describe an image; the catalogue's HOG descriptor of 28 x 28 pixels has a thousand.
 MOST_FEATURES = 2**22
 _Classifier = TypeVar("_Classifier", NetworkClassifier, PixelClassifier)
@@ -125,7 +127,7 @@ class Bundle:
         path = Path(path)
         if path.exists() or path.is_symlink():
             raise BundleError(f"{path} is there already; a bundle is a new folder.")
-        with writing(path, BundleError), folder_aside(path.parent, BundleError) as folder:
+        with folder_aside(path.parent, BundleError) as folder:
             self.write(folder)
             folder.rename(path)
         return path
@@ -230,7 +232,7 @@ def load(path: Path | str) -> Bundle:
     else:
         classifier = _build_classical(manifest.facts, described, files)
     bundle = Bundle(manifest.facts, classifier)
-    if math.prod(bundle.facts.image_shape) <= SMALL_IMAGE:
+    if _is_quick(bundle):
         _try(bundle)
     return bundle
 
@@ -346,6 +348,15 @@ def _labelled(classifier: _Classifier, facts: Facts) -> _Classifier:
     classifier.classes_ = np.array(facts.classes)
     classifier.n_features_in_ = math.prod(facts.image_shape)
     return classifier
+
+
+def _is_quick(bundle: Bundle) -> bool:
+    """Whether it predicts an image within a moment."""
+    facts = bundle.facts
+    if isinstance(facts.classifier, Network):
+        weights = bundle.classifier.net_.state_dict()
+        return multiplications(facts.classifier, facts.image_shape, weights) <= QUICK
+    return math.prod(facts.image_shape) <= SMALL_IMAGE
 
 
 def _try(bundle: Bundle) -> None:

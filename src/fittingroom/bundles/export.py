@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -17,6 +15,7 @@ from numpy.typing import NDArray
 
 from fittingroom.bundles.bundle import Bundle
 from fittingroom.errors import BundleError, UsageError
+from fittingroom.files import folder_aside
 
 if TYPE_CHECKING:
     from fittingroom.bundles.hub import Predictions
@@ -120,21 +119,14 @@ def _written_aside(place: Path, known: Collection[str], force: bool) -> Iterator
     Raises UsageError, BundleError as `export`.
     """
     _check_free(place, known, force)
-    try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        room = Path(mkdtemp(prefix=f".{place.name}-", dir=place.parent))
-        try:
-            aside = room / place.name
-            if known:
-                aside.mkdir()
-            yield aside
-            if place.is_dir():  # only a file can be replaced in one step
-                place.rename(room / "before")
-            aside.replace(place)
-        finally:
-            shutil.rmtree(room, ignore_errors=True)
-    except OSError as error:
-        raise BundleError(f"{place} can't be written ({error.strerror}).") from error
+    with folder_aside(place.parent, BundleError) as room:
+        aside = room / place.name
+        if known:
+            aside.mkdir()
+        yield aside
+        if place.is_dir():  # only a file can be replaced in one step
+            place.rename(room / "before")
+        aside.replace(place)
 
 
 def _check_free(place: Path, known: Collection[str], force: bool) -> None:

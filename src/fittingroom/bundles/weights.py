@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -16,9 +17,11 @@ from fittingroom.bundles.manifest import OPTIONS, Network
 from fittingroom.errors import BundleError, InputError, UsageError
 from fittingroom.models.network import NETS, NetworkClassifier
 
-#: For one image: multiplications, some seconds of a laptop, and numbers in the maps of one layer.
-#: The largest network of the catalogue takes 1.2e9 and 1.3e5 for 28 x 28 pixels.
-MOST_PRODUCTS, MOST_NUMBERS = 1e11, 2**26
+#: For one image: multiplications, ten seconds of a laptop, and numbers in the maps of one layer.
+#: The largest network of the catalogue is at 7e9 and 2e5 for 28 x 28 pixels.
+MOST_MULTIPLICATIONS, MOST_NUMBERS = 5e11, 2**26
+#: Weights that a network may have which is built from a record alone, without a file that has them.
+MOST_WEIGHTS = 2**27
 
 
 def network_of(classifier: NetworkClassifier) -> Network:
@@ -84,8 +87,7 @@ def build_network(
     BundleError : there is no such network, these aren't its weights, or it would compute for long
     """
     try:
-        with torch.device("meta"):
-            wanted = NETS[network.net](image_shape, n_classes, **network.options).state_dict()
+        wanted = _shapes(network, image_shape, n_classes)
     except (InputError, UsageError, RuntimeError, ValueError, TypeError) as error:
         raise BundleError(f"no network of ours is like that: {str(error)[:200]}") from error
     described = {name: (tuple(t.shape), t.dtype) for name, t in wanted.items()}
@@ -98,20 +100,70 @@ def build_network(
     return net.eval()
 
 
-def _refuse_work(
-    network: Network, image_shape: tuple[int, int], weights: Mapping[str, Tensor]
+def require_modest(
+    net: str, options: Mapping[str, Any], image_shape: tuple[int, int], n_classes: int
 ) -> None:
-    """Refuse a network that takes too long, or too much memory, for one image.
+    """Refuse a network that would take long to build or to run; nothing of it is built.
+
+    Parameters
+    ----------
+    net, options : as a run's record has them, defaults left out
+
+    Raises
+    ------
+    BundleError : there is no such network, or it would take too long or too much memory
+    """
+    if net not in OPTIONS:
+        raise BundleError(f"there is no network {net[:50]!r}.")
+    try:
+        checked = OPTIONS[net].model_validate_json(json.dumps(_all_options(net, options)))
+        network = Network(
+            kind="network",
+            net=net,  # type: ignore[arg-type]
+            options=checked.model_dump(),
+            precision="float32",
+            kept_epoch=1,
+        )
+        weights = _shapes(network, image_shape, n_classes)
+    except (InputError, UsageError, RuntimeError, ValueError, TypeError) as error:
+        raise BundleError(f"no network of ours is like that: {str(error)[:200]}") from error
+    if sum(weight.numel() for weight in weights.values()) > MOST_WEIGHTS:
+        raise BundleError("it has more weights than any network of ours.")
+    _refuse_work(network, image_shape, weights)
+
+
+def _shapes(network: Network, image_shape: tuple[int, int], n_classes: int) -> dict[str, Tensor]:
+    """The weights of a network without their numbers, which takes no memory."""
+    with torch.device("meta"):
+        return dict(NETS[network.net](image_shape, n_classes, **network.options).state_dict())
+
+
+def multiplications(
+    network: Network, image_shape: tuple[int, int], weights: Mapping[str, Tensor]
+) -> float:
+    """At most so many for one image.
 
     Every weight of a convolution is used at most once for each pixel, any other once.
     """
+    kernels = sum(weight.numel() for weight in weights.values() if weight.ndim == 4)
+    others = sum(weight.numel() for weight in weights.values() if weight.ndim != 4)
+    return float(_pixels(network, image_shape) * kernels + others)
+
+
+def _pixels(network: Network, image_shape: tuple[int, int]) -> int:
+    """Of an image as the first layer sees it."""
     side = network.options.get("resize")
-    pixels = math.prod(image_shape) if side is None else side**2
-    kernels = [weight for weight in weights.values() if weight.ndim == 4]
-    products = sum(weight.numel() for weight in weights.values())
-    products += pixels * sum(kernel.numel() for kernel in kernels)
-    numbers = pixels * max((len(kernel) for kernel in kernels), default=1)
-    if products > MOST_PRODUCTS or numbers > MOST_NUMBERS:
+    return math.prod(image_shape) if side is None else side**2
+
+
+def _refuse_work(
+    network: Network, image_shape: tuple[int, int], weights: Mapping[str, Tensor]
+) -> None:
+    """Refuse a network that takes too long, or too much memory, for one image."""
+    products = multiplications(network, image_shape, weights)
+    widest = max((len(weight) for weight in weights.values() if weight.ndim == 4), default=1)
+    numbers = _pixels(network, image_shape) * widest
+    if products > MOST_MULTIPLICATIONS or numbers > MOST_NUMBERS:
         raise BundleError(
             f"it would take {products:.1e} multiplications and {numbers:.1e} numbers in memory for "
             "one image."

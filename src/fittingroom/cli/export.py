@@ -94,7 +94,9 @@ def _run_of(folder: Path) -> Run | None:
             f"the run in {folder} kept no model, so there is nothing to export; compare or fit it "
             "again into another folder (--runs), with --keep-models all."
         )
-    return read_run(folder)
+    run = read_run(folder)
+    run.check_model()
+    return run
 
 
 def _data_of(bundle: Bundle, run: Path, asked: str | None) -> Dataset:

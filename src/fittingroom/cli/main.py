@@ -13,8 +13,9 @@ import typer
 
 from fittingroom.bench.worker import collect_rarely
 from fittingroom.cli import add, compare, data, export, fit, models, predict, report, tune, verify
-from fittingroom.cli.output import note, one_line
+from fittingroom.cli.output import note
 from fittingroom.errors import FittingroomError
+from fittingroom.printable import printable
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "data": data.command,
@@ -55,7 +56,7 @@ class _Messages(logging.Handler):
     """Prints to what is standard error at that time: a progress bar puts messages above itself."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        note(one_line(self.format(record)))
+        note(printable(self.format(record)))
 
 
 def main() -> None:
@@ -72,7 +73,7 @@ def main() -> None:
     try:
         app()
     except FittingroomError as error:
-        note(f"fittingroom: {one_line(str(error))}")
+        note(f"fittingroom: {printable(str(error))}")
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)

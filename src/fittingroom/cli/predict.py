@@ -59,8 +59,9 @@ def command(
     if show is not None:
         _check_target(show, len(files))
     from fittingroom.bundles.bundle import load
-    from fittingroom.cli.output import note, one_line, say
+    from fittingroom.cli.output import note, say
     from fittingroom.errors import FittingroomError
+    from fittingroom.printable import printable
 
     loaded = load(bundle)
     preparation = _preparation(loaded, taken_as)
@@ -71,7 +72,7 @@ def command(
         except FittingroomError as error:
             failed += 1
             facts.append(_facts(file, None, str(error)))
-            note(f"fittingroom: {one_line(str(error))}")
+            note(f"fittingroom: {printable(str(error))}")
             continue
         facts.append(_facts(file, prediction, None))
         if not as_json:
@@ -103,7 +104,7 @@ def _files(given: Iterable[str]) -> Iterator[str]:
             yield name
             continue
         files = sorted(_visible_files(path))
-        pictures = [file for file in files if looks_like_picture(file)]
+        pictures = [file for file in files if looks_like_picture(file, within=path)]
         if not pictures:
             raise DataError(f"there is no PNG, JPEG or WebP picture in {name}.")
         if skipped := [file.name for file in files if file not in pictures]:
@@ -199,7 +200,7 @@ def _percent(probability: float) -> str:
 
 
 def _text(file: str, prediction: Prediction, bundle: Bundle) -> str:
-    from fittingroom.cli.output import one_line
+    from fittingroom.printable import printable
 
     first, *others = _lines(prediction)
     calibrated = bundle.facts.calibrated
@@ -207,7 +208,7 @@ def _text(file: str, prediction: Prediction, bundle: Bundle) -> str:
         others.insert(0, _set(prediction, calibrated.coverage))
     others.append("; ".join(prediction.rendering.decisions))
     lines = [f"{file}: {first}", *(f"    {line}" for line in others)]
-    return "\n".join(map(one_line, lines))
+    return "\n".join(map(printable, lines))
 
 
 def _set(prediction: Prediction, coverage: float) -> str:

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from fittingroom.bench.cells import duration
 from fittingroom.bench.progress import Progress as Step
-from fittingroom.cli.output import one_line
+from fittingroom.printable import printable
 
 _LINE_EVERY = 30.0  # seconds between plain lines about epochs
 
@@ -109,7 +109,7 @@ class ProgressDisplay:
                 entry = running.planned if running else self._planned(step.model)
                 self._left[entry] = self._left.get(entry, 1) - 1
         if failed:
-            reason = one_line(f"{count} {name}: {step.detail['reason']}")
+            reason = printable(f"{count} {name}: {step.detail['reason']}")
             self._console.print(reason, markup=False, soft_wrap=True)
         elif running is not None:
             seconds = time.monotonic() - running.started

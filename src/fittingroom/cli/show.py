@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 from rich.cells import cell_len
 
 from fittingroom.bench.cells import COLUMNS, NUMBERS, cells, duration
-from fittingroom.cli.output import note, one_line, say
+from fittingroom.cli.output import note, say
 from fittingroom.errors import FittingroomError, ReportError
 from fittingroom.json_text import json_text
+from fittingroom.printable import printable
 
 if TYPE_CHECKING:
     from fittingroom.bench.leaderboard import Leaderboard
@@ -31,7 +32,7 @@ def table(
     columns: Sequence[str], rows: Iterable[Sequence[str]], right: Collection[str] = ()
 ) -> str:
     """Columns as wide as a terminal shows their longest cell; nothing is cut or wrapped."""
-    lines = [tuple(map(one_line, line)) for line in (columns, *rows)]
+    lines = [tuple(map(printable, line)) for line in (columns, *rows)]
     widths = [max(cell_len(line[i]) for line in lines) for i in range(len(columns))]
     return "\n".join(
         "  ".join(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
@@ -13,6 +14,7 @@ from fittingroom.data.catalog import DATASETS, DatasetRow
 from fittingroom.data.dataset import CARD_FILE, LABELS_FILE, check_class_names
 from fittingroom.data.rendering import Preparation
 from fittingroom.errors import DataError, InputError
+from fittingroom.printable import printable
 from fittingroom.untrusted import STRICT, read_json, read_text
 
 _SMALL_FILE = 1 << 16  # bytes; no honest labels.txt or dataset.json is longer
@@ -42,9 +44,9 @@ def card_of(folder: Path, row: DatasetRow | None) -> Card:
 
 def free_name(name: str, folder: Path) -> str:
     """The name of data that the catalogue doesn't know: none that other data are known by."""
-    row = DATASETS.get(name.strip().lower())
+    row = next((row for row in DATASETS.values() if _letters(row.name) == _letters(name)), None)
     if row is None:
-        return name if name.isprintable() else ascii(name)[1:-1]
+        return printable(name)
     logger.warning(
         "%s isn't %s: its images or labels are others; it is called other-%s here.",
         *(folder, row.title, row.name),
@@ -87,6 +89,11 @@ class _CardFile:
     name: str
     mirror_keeps_class: bool
     preparation: Preparation | None = None
+
+
+def _letters(name: str) -> str:
+    """What a reader takes two names for one by: letters and digits."""
+    return "".join(c for c in unicodedata.normalize("NFKC", name).lower() if c.isalnum())
 
 
 def _read_card(path: Path, otherwise: Card) -> Card:

@@ -6,6 +6,7 @@ Only PNG, JPEG and WebP; the size is looked at before anything is decoded.
 from __future__ import annotations
 
 import io
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -27,7 +28,9 @@ MOST_PIXELS = 50_000_000
 MOST_BYTES = 100_000_000
 #: Ordinary progressive JPEGs have about ten scans; each takes the time of decoding all pixels.
 MOST_SCANS, MOST_SCANNED_PIXELS = 200, 20 * MOST_PIXELS
-_START_OF_SCAN = b"\xff\xda"  # among a scan's own bytes 255 is always followed by others
+# Among the bytes of a scan 255 is followed by 0, or by the number of a restart.
+_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]", re.DOTALL)
+_END, _START_OF_SCAN = 0xD9, 0xDA
 #: Pixels of the longest edge of what is decoded, where nobody needs more.
 LONGEST = 640
 
@@ -132,25 +135,37 @@ def open_picture(
                     f"{MOST_PIXELS:,}; shrink it first."
                 )
             # A progressive JPEG is decoded once for each scan, of which a file may hold thousands.
-            scans = data.count(_START_OF_SCAN)
+            scans = _count_scans(data) if image.format == "JPEG" else 1
             if pixels * scans > MOST_SCANNED_PIXELS or scans > MOST_SCANS:
                 raise DataError(f"{name} shows its pixels in {scans:,} scans; save it plainly.")
             yield image
+
+
+def _count_scans(data: bytes) -> int:
+    """The scans of a JPEG up to its end, behind which other things may stand."""
+    scans, place = 0, 2
+    while (marker := _MARKER.search(data, place)) is not None and marker[0][1] != _END:
+        scans += marker[0][1] == _START_OF_SCAN
+        place = marker.end() + max(2, int.from_bytes(data[marker.end() : marker.end() + 2]))
+    return scans
 
 
 def _spelt(format: str) -> str:
     return {"WEBP": "WebP"}.get(format, format)
 
 
-def looks_like_picture(path: Path) -> bool:
-    """Whether a file is called, or begins, like one of these formats."""
-    if path.suffix.lower() in SUFFIXES:
-        return True
+def looks_like_picture(path: Path, within: Path | None = None) -> bool:
+    """Whether a plain file is called, or begins, like one of these formats.
+
+    `within`: see `open_untrusted`
+    """
     try:
-        with open_untrusted(path, DataError) as file:
+        with open_untrusted(path, DataError, within=within) as file:
             start = file.read(12)
     except DataError:
         return False
+    if path.suffix.lower() in SUFFIXES:
+        return True
     return start.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")) or (
         start.startswith(b"RIFF") and start.endswith(b"WEBP")
     )

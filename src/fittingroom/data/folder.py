@@ -63,9 +63,11 @@ def read_image_folder(folder: Path) -> tuple[Pictures, Pictures, tuple[str, ...]
         has, lacks = SPLITS if odd in class_names else SPLITS[::-1]
         raise DataError(f"{folder / has} has a class folder {odd!r}, but {folder / lacks} has not.")
     paths = {split: _picture_paths(folder / split, class_names) for split in SPLITS}
-    size = _read_picture(paths["train"][0][0], folder)[0].shape
-    _require_room(folder, [path for split in SPLITS for path, _ in paths[split]], size)
     first = paths["train"][0][0]
+    picture, alpha = _read_picture(first, folder)
+    layers = 1 if alpha is None else 2
+    size = picture.shape
+    _require_room(folder, [path for split in SPLITS for path, _ in paths[split]], size, layers)
     read = {split: _read_split(paths[split], first, size, folder) for split in SPLITS}
     preparation: Preparation = "image"
     if any(alphas for _, alphas in read.values()):
@@ -154,15 +156,19 @@ def _read_picture(path: Path, folder: Path) -> tuple[Bytes, Bytes | None]:
     from fittingroom.data.decode import on_white, open_picture
 
     with open_picture(path, FORMATS, within=folder) as picture:
+        if "jpeg" in str(picture.info.get("compression", "")):  # which a TIFF may hold
+            raise DataError(f"{path} is a JPEG in a TIFF; save it as one or the other.")
         if picture.mode.startswith(("I", "F")):
             raise DataError(f"{path} has more than 8 bits a pixel; convert it to 8 bits.")
         upright, alpha = on_white(ImageOps.exif_transpose(picture))
         return np.asarray(upright.convert("L"), dtype=np.uint8), alpha
 
 
-def _require_room(folder: Path, paths: Collection[Path], size: tuple[int, ...]) -> None:
+def _require_room(
+    folder: Path, paths: Collection[Path], size: tuple[int, ...], layers: int
+) -> None:
     """Refuse more pixels than honest files of these sizes show, or than memory holds."""
-    wanted = len(paths) * math.prod(size)
+    wanted = len(paths) * math.prod(size) * layers
     if wanted < ALWAYS_ROOM:
         return
     files = {(status.st_dev, status.st_ino): status.st_size for status in map(os.stat, paths)}

@@ -79,7 +79,7 @@ def find_files(folder: Path) -> dict[str, Path]:
     found = {}
     for name in FILES:
         for path in (folder / name, folder / f"{name}.gz"):
-            if os.path.lexists(path):  # whatever it is; its reader says what is wrong with it
+            if os.path.isfile(path):  # says no, where Path.is_file() may raise
                 found[name] = path
                 break
     return found
@@ -96,6 +96,9 @@ def read_folder(folder: Path) -> IdxFolder:
     """
     paths = find_files(folder)
     missing = [name for name in FILES if name not in paths]
+    for path in (folder / f"{name}{end}" for name in missing for end in ("", ".gz")):
+        if os.path.lexists(path):
+            read_idx(path, 1, within=folder)  # which says why that is no file
     if missing:
         raise DataError(f"{folder} lacks {' and '.join(missing)} (each may also end in .gz).")
     arrays = {name: read_idx(paths[name], DIMENSIONS[name], within=folder) for name in FILES}

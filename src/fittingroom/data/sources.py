@@ -131,11 +131,14 @@ def find_again(
     sha256 : its content hash; anything else that lies there is passed over
     search : whose places are looked at; nothing is fetched
     """
-    folders = [] if location is None else [Path(location)]
+    folders = []
     if name in DATASETS:
         places = (search or SEARCH_PATH).places
         with suppress(DataError):  # a variable that names no folder leaves the others
             folders += [folder for place in places for folder in place.folders(DATASETS[name])]
+    # Last, since a stranger may have written it; and never another machine's.
+    if location is not None and not str(location).startswith(("//", "\\\\")):
+        folders.append(Path(location))
     for folder in folders:
         with suppress(DataError, InputError):
             found = _load_folder(folder)

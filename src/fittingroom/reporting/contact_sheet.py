@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from fittingroom.bundles.predictor import Prediction
-from fittingroom.reporting.tables import printable
+from fittingroom.printable import printable
 
 #: Pixels: of a photo and of the image beside it; between entries; of a line of text.
 SIDE, GAP, LINE = 196, 12, 18

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fittingroom.bench.cells import COLUMNS, NUMBERS, cells
+from fittingroom.printable import printable
 from fittingroom.reporting.words import summary
 
 if TYPE_CHECKING:
@@ -134,8 +135,3 @@ def escaped(text: str) -> str:
 def paragraph(text: str) -> str:
     """Text that Markdown shows as it is where a line begins: no list, no rule."""
     return re.sub(r"^(\d*)([-+=.)])", r"\1\\\2", escaped(text))
-
-
-def printable(text: str) -> str:
-    """Text in one line, without signs that steer a terminal or a program."""
-    return "".join(sign if sign.isprintable() else " " for sign in text)

@@ -22,6 +22,8 @@ from fittingroom.runs.store import Store, check_model_name
 #: Arrays whose names say what they are.
 _KNOWN = ("probabilities", "labels", "class_names")
 
+_LONGEST_NAME = 4000  # bytes of a class's name
+
 logger = logging.getLogger("fittingroom.runs")
 
 
@@ -112,12 +114,21 @@ def _arrays(path: Path, asked: str | None, dataset: Dataset) -> tuple[dict[str, 
     with open_arrays(path, InputError) as file:
         for name in names & file.objects:
             raise InputError(f"{path}: {name} holds Python objects, which are not read.")
+        names_of_classes = file.headers.get("class_names")
+        if names_of_classes is not None and not (
+            names_of_classes.shape == (dataset.n_classes,)
+            and names_of_classes.dtype.kind in "US"
+            and 0 < names_of_classes.dtype.itemsize <= _LONGEST_NAME
+        ):
+            raise InputError(
+                f"{path}: class_names must be the {dataset.n_classes} names of the classes."
+            )
         wanted = [
             n
             for n, header in file.headers.items()
             if n in names or header.shape in _shapes(dataset)
         ]
-        held = ", ".join([*file.headers, *sorted(file.objects)]) or "nothing"
+        held = ", ".join([*file.headers, *sorted(file.objects)])[:1000] or "nothing"
         return dict(zip(wanted, file.read(*wanted), strict=True)), held
 
 

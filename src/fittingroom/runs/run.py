@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from fittingroom.array_file import MOST_BYTES, ArrayFile
 from fittingroom.errors import InputError, StoreError
 from fittingroom.evaluation.metrics import fault_of
+from fittingroom.printable import printable
 from fittingroom.runs.asked import Asked
 from fittingroom.training.epoch import Epoch
 from fittingroom.untrusted import (
@@ -38,6 +39,10 @@ from fittingroom.untrusted import (
 SCHEMA_VERSION = 1
 #: The files of a run, besides its model.
 RECORD, PREDICTIONS, HISTORY = "run.json", "predictions.npz", "history.csv"
+#: The folder of its model, and bytes that a file of that may have.
+MODEL, MOST_MODEL_BYTES = "model", 2**31
+#: Bytes of a history: of 100,000 epochs.
+MOST_HISTORY_BYTES = 2**24
 #: What of the data a run may have predicted.
 PARTS = ("validation", "test", "out_of_fold", "measured")
 
@@ -122,7 +127,7 @@ def label(model: str, overrides: Mapping[str, Any]) -> str:
     """`cnn-32`, or `cnn-32[epochs=3]`."""
     settings = ",".join(f"{name}={value}" for name, value in sorted(overrides.items()))
     text = f"{model}[{settings}]" if settings else model
-    return text if text.isprintable() else ascii(text)[1:-1]
+    return printable(text)
 
 
 @dataclass(frozen=True, eq=False)
@@ -208,7 +213,7 @@ class Run:
         """
         if not os.path.lexists(self.folder / HISTORY):
             return ()
-        data = self._read(HISTORY)
+        data = self._read(HISTORY, MOST_HISTORY_BYTES)
         with blaming(self.folder / HISTORY, StoreError):
             lines = csv.DictReader(io.StringIO(data.decode("utf-8")))
             return tuple(_epoch(line) for line in lines)
@@ -225,10 +230,15 @@ class Run:
                 raise ValueError("its labels aren't those of the data set")
             return parts
 
-    def _read(self, name: str) -> bytes:
+    def check_model(self) -> None:
+        """Compare the files of the saved model with what was saved. Raises StoreError."""
+        for path in sorted((self.folder / MODEL).iterdir()):
+            self._read(f"{MODEL}/{path.name}", MOST_MODEL_BYTES)
+
+    def _read(self, name: str, most: int = MOST_BYTES) -> bytes:
         """A file of the run, if it is the one that was saved. Raises StoreError."""
         path = self.folder / name
-        data = read_bytes(path, StoreError, most=MOST_BYTES, within=self.folder)
+        data = read_bytes(path, StoreError, most=most, within=self.folder)
         if not self.record.holds(name, data):
             raise StoreError(f"{path} was changed after it was saved.")
         return data

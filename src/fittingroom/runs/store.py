@@ -20,6 +20,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from fittingroom.array_file import open_arrays
+from fittingroom.data.card import free_name
 from fittingroom.data.catalog import row_of_content
 from fittingroom.data.dataset import Dataset, check_class_names
 from fittingroom.errors import InputError, StoreError, UsageError
@@ -38,23 +39,28 @@ from fittingroom.runs.run import (
     HISTORY,
     PREDICTIONS,
     RECORD,
+    SCHEMA_VERSION,
     Part,
     Run,
     RunRecord,
     labels_sha256,
     read_run,
 )
-from fittingroom.untrusted import STRICT, read_json
+from fittingroom.untrusted import STRICT, read_json, require_inside
 
 #: What a store belongs to, saved beside the runs: a `DatasetCard`.
 CARD = "dataset.json"
 
 _RUN = re.compile(r"[0-9a-f]{12}-s\d+")
-_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._+-]{0,62}[A-Za-z0-9_+-])?")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
 #: Names that a folder can't have on Windows, whatever comes after a dot, and endings of the files
 #: that stand beside the models' folders.
 _DEVICES = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?", re.IGNORECASE)
 _FILE_ENDINGS = (".json", ".html", ".md", ".csv", ".db")
+
+
+class NewerError(StoreError):
+    """A newer version wrote it, and knows more than this one."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +78,7 @@ class DatasetCard:
     untrained_classes: tuple[str, ...] = ()  # those without a training image
     copied_test_images: int | None = None  # that are training images too; None if not counted
     test_labels_sha256: str | None = None  # see `labels_sha256`
-    schema_version: Literal[1] = 1
+    schema_version: int = 1
 
     @classmethod
     def of(cls, dataset: Dataset, known: DatasetCard | None) -> DatasetCard:
@@ -97,13 +103,15 @@ class DatasetCard:
     def read(cls, file: Path) -> DatasetCard:
         """A saved card. Raises StoreError."""
         card = read_json(file, StoreError, cls, within=file.parent)
+        if card.schema_version > SCHEMA_VERSION:
+            raise NewerError(f"{file} was written by a newer version of fittingroom.")
         try:
             check_class_names(card.class_names)
         except InputError as error:
             raise StoreError(f"{file} can't be read: {error}") from error
-        if not f"{card.name}{card.title}".isprintable():
-            raise StoreError(f"{file} can't be read: the data set's name can't be printed.")
-        return card
+        row = row_of_content(card.sha256)  # whatever it says: somebody may have written it
+        name = row.name if row else free_name(card.name, file.parent)
+        return replace(card, name=name, title=row.title if row else name)
 
 
 @dataclass(frozen=True)
@@ -180,6 +188,8 @@ class Store:
             raise StoreError(f"{folder} holds a run on another data set.")
         if not _NAME.fullmatch(asked.model):
             raise StoreError(f"{folder} is called as no model can be.")
+        if folder.is_symlink() or folder.parent.is_symlink():
+            require_inside(folder, self.folder, StoreError)
         return run
 
     def save(
@@ -233,7 +243,7 @@ class Store:
             return self.commit(folder, record.asked)
 
     def commit(self, folder: Path, asked: Asked) -> Run:
-        """Give a run that was written in a folder of `aside` its name; see `save`."""
+        """Give a run that was written in a folder of `folder_aside` its name; see `save`."""
         final = self.folder / asked.model / asked.folder_name
         with writing(final.parent):
             flush(folder)
@@ -308,8 +318,12 @@ def open_store(root: Path | str, dataset: Dataset) -> Store:
     """
     folder = _folder_of(Path(root), dataset)
     file, known = folder / CARD, None
-    with suppress(StoreError):
+    try:
         known = DatasetCard.read(file)
+    except NewerError:
+        raise
+    except StoreError:  # there is none, or it is written anew
+        pass
     card = DatasetCard.of(dataset, known)
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -349,7 +363,7 @@ def check_model_name(name: str) -> str:
         When it holds anything but letters, digits, `.`, `_`, `+` and `-`, starts with a sign, ends
         with a dot, is a model's of the catalogue, or a file's of the store or the system.
     """
-    if not _NAME.fullmatch(name):
+    if not _NAME.fullmatch(name) or name.endswith("."):
         raise UsageError(
             f"a model can't be named {name!r}; use up to 64 letters, digits and . _ + -, "
             "a letter or digit first and no dot last."

@@ -1,0 +1,18 @@
+from __future__ import annotations
+
+import pytest
+
+from fittingroom.printable import printable
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Größe 😀 長袖", "Größe 😀 長袖"),
+        ("a\nb\x1b[2J", "a\\nb\\x1b[2J"),
+        ("\u202ea\u2028\u061c", "\\u202ea\\u2028\\u061c"),
+        ("\udcff", "\\udcff"),
+    ],
+)
+def test_what_steers_is_seen(text: str, shown: str) -> None:
+    assert printable(text) == shown
