@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import io
+import tracemalloc
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from fittingroom.array_file import MOST_BYTES, open_arrays
+from fittingroom.array_file import MOST_BYTES, _check_directory, open_arrays
 from fittingroom.errors import DataError
 
 
@@ -77,17 +78,26 @@ def packed(name: str, content: bytes, how: int) -> bytes:
 def test_what_would_unpack_before_it_was_measured(tmp_path: Path) -> None:
     header = saved(np.zeros(4))[:8]
     long = header[:6] + b"\x02\x00" + (2**31).to_bytes(4, "little") + b" " * 2**24
-    many = io.BytesIO()
-    with zipfile.ZipFile(many, "w") as archive:
-        for number in range(70_000):
-            archive.writestr(f"{number}.npy", b"")
     for content, complaint in (
         (packed("a.npy", bytes(2**24), zipfile.ZIP_BZIP2), "compressed as no array"),
         (packed("a.npy", bytes(2**24), zipfile.ZIP_LZMA), "compressed as no array"),
         (packed("a.npy", long, zipfile.ZIP_DEFLATED), "can't be read"),
-        (many.getvalue(), "more than 1000 arrays"),
     ):
         path = tmp_path / "a.npz"
         path.write_bytes(content)
+        tracemalloc.start()
         with pytest.raises(DataError, match=complaint), open_arrays(path, DataError) as arrays:
             arrays.read("a")
+        assert tracemalloc.get_traced_memory()[1] < 2**20
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("comment", [b"", b"x" * 65_535])
+def test_a_directory_of_thousands_is_not_read(comment: bytes) -> None:
+    many = io.BytesIO()
+    with zipfile.ZipFile(many, "w") as archive:
+        for number in range(7000):
+            archive.writestr(f"{number:080}.npy", b"")
+        archive.comment = comment
+    with pytest.raises(ValueError, match="more than 1000 arrays"):
+        _check_directory(many)

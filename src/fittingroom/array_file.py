@@ -22,8 +22,6 @@ from fittingroom.untrusted import open_untrusted
 MOST_BYTES, MOST_ARRAYS = 2**29, 1000
 #: Bytes of an array's header, and of an array's entry in the directory of the file.
 MOST_HEADER_BYTES, MOST_ENTRY_BYTES = 10_000, 500
-# The end of a zip file: its mark, the directory's size and place, and a comment.
-_END, _END_BYTES, _LARGE_END = b"PK\x05\x06", 22 + 2**16, b"PK\x06\x07"
 
 
 @dataclass(frozen=True)
@@ -92,11 +90,9 @@ class ArrayFile:
 
 def _check_directory(file: BinaryIO) -> None:
     """Refuse a directory of more entries than there may be, all of which `ZipFile` would read."""
-    file.seek(max(0, file.seek(0, 2) - _END_BYTES))
-    tail = file.read()
-    place = tail.rfind(_END)
-    size = int.from_bytes(tail[place + 12 : place + 16], "little")
-    if place >= 0 and (_LARGE_END in tail or size > MOST_ARRAYS * MOST_ENTRY_BYTES):
+    end = zipfile._EndRecData(file)  # type: ignore[attr-defined]
+    size = 0 if end is None else end[zipfile._ECD_SIZE]  # type: ignore[attr-defined]
+    if size > MOST_ARRAYS * MOST_ENTRY_BYTES:
         raise ValueError(f"it holds more than {MOST_ARRAYS} arrays")
 
 

@@ -461,11 +461,19 @@ def test_a_comparison_names_no_run_as_it_likes(store: Store, small: Dataset) -> 
     renamed = dataclasses.replace(added, label="cnn-32", deterministic=True, trained_on=60_000)
     Comparison(entries=(renamed, own)).save(store)
     rows = {row.model: row for row in leaderboard(store).rows}
-    assert rows["mine"].rank == 1 or rows["theirs (added)"].rank == 1
+    assert rows["mine"].rank == 2
+    assert rows["theirs (added)"].rank == 1
     assert rows["cnn-32"].status == "unreadable"
-    assert "is called cnn-32 by comparison.json, and theirs (added)" in (
-        rows["cnn-32"].reason or ""
-    )
+    assert "is called cnn-32 by comparison.json" in (rows["cnn-32"].reason or "")
+
+
+def test_a_setting_that_is_the_models_own_changes_no_row(store: Store, small: Dataset) -> None:
+    """A run that was asked with a default written out, and is found again without it."""
+    plain = save(store, small, entry(store, "knn", 2), 0.1, overrides={"n_neighbors": 5})
+    Comparison(entries=(plain,)).save(store)
+    assert [(row.model, row.status) for row in leaderboard(store).rows] == [("knn", "ok")]
+    (store.folder / "comparison.json").unlink()
+    assert [row.status for row in leaderboard(store).rows] == ["ok"]
 
 
 def test_seeds_that_were_validated_otherwise_are_no_row(store: Store, small: Dataset) -> None:

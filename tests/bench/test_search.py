@@ -96,6 +96,7 @@ def tried_grid(search: Search, trials: int) -> list[dict[str, Any]]:
     return [search.settings(row) or {} for row in search.rows()]
 
 
+@pytest.mark.slow
 def test_a_killed_process_s_trial_is_given_to_the_next(tmp_path: Path) -> None:
     (tmp_path / "undisturbed").mkdir()
     expected = tried(opened(tmp_path / "undisturbed"), 12)

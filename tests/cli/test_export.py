@@ -121,4 +121,13 @@ def test_another_model_in_the_place_of_a_runs_own(
     swapped = shutil.copytree(run, tmp_path / "swapped")
     shutil.rmtree(swapped / "model")
     shutil.copytree(other.folder / "model", swapped / "model")
-    assert "was changed after it was saved" in str(refusal(str(swapped)))
+    assert "swapped/model/arrays.safetensors can't be read" in str(refusal(str(swapped)))
+    shutil.copy(run / "model" / "arrays.safetensors", swapped / "model")
+    assert "estimator.skops was changed after it was saved" in str(refusal(str(swapped)))
+    beside = shutil.copytree(run, tmp_path / "beside")
+    for file in (other.folder / "model").iterdir():
+        shutil.copy(file, beside)
+    (beside / "model" / ".DS_Store").write_text("of a file manager")
+    out = tmp_path / "x.onnx"
+    said, _ = call(str(beside), "--no-verify", "--out", str(out), "--json")
+    assert json.loads(said)["model"] == "logistic"

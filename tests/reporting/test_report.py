@@ -254,6 +254,7 @@ def test_the_page_does_without_the_data(compared):
     assert "What it takes for what" in Page(html).text
 
 
+@pytest.mark.slow
 def test_few_and_many_classes_with_long_names(unusual):
     html = render(*unusual)
     page = Page(html)

@@ -211,6 +211,7 @@ def test_a_card_is_believed_no_title(small: Dataset, tmp_path: Path) -> None:
 def test_a_card_of_a_newer_version_stays(small: Dataset, tmp_path: Path) -> None:
     store = open_store(tmp_path, small)
     newer = (store.folder / "dataset.json").read_text().replace('_version": 1', '_version": 2')
+    newer = newer.replace('"title": ', '"titles": ')
     (store.folder / "dataset.json").write_text(newer)
     for again in (lambda: open_store(tmp_path, small), lambda: find_store(tmp_path)):
         with pytest.raises(StoreError, match="was written by a newer version"):

@@ -133,7 +133,10 @@ class Runs:
         ]
         if todo or not arm.refit:
             return todo
-        finals = [(self._chosen(arm, seed), seed) for seed in arm.seeds]
+        try:
+            finals = [(self._chosen(arm, seed), seed) for seed in arm.seeds]
+        except StoreError:  # of runs that can't be read none is chosen, as `evidence` says
+            return []
         return [final for final in finals if self._lacks(*final)]
 
     def _lacks(self, setting: Setting, seed: int) -> bool:
@@ -147,11 +150,7 @@ class Runs:
         """How many of an arm's fits there are."""
         finals = len(arm.seeds) * arm.refit
         missing = self.missing(dataclasses.replace(arm, refit=False))
-        try:
-            lacking = len(missing) + finals if missing else len(self.missing(arm))
-        except StoreError:  # what would be fitted last depends on runs that can't be read
-            lacking = finals
-        return arm.n_fits - lacking
+        return arm.n_fits - (len(missing) + finals if missing else len(self.missing(arm)))
 
     def evidence(self, arm: Arm) -> Evidence:
         """What the runs of an arm say; none may be missing."""
@@ -196,10 +195,12 @@ class Runs:
     def _part(self, run: Run, measure: Measure) -> Part:
         if measure == "choose":
             held_out = run.validation
-            assert held_out is not None, f"{run.folder} was fitted on the validation part"
+            if held_out is None:
+                raise StoreError(f"{run.folder} says nothing of the validation part.")
             return held_out.among(self._choose)
         part = run.test if measure == "test" else run.measured
-        assert part is not None, f"{run.folder} holds no predictions to measure"
+        if part is None:
+            raise StoreError(f"{run.folder} holds no predictions to measure.")
         return part
 
 

@@ -205,7 +205,8 @@ class GridSearch:
             return point.ended(Outcome(status="unreadable", reason=str(error)), self.limits)
 
     def _scored(self, point: Point, run: Run) -> Point:
-        assert run.validation is not None, "a point is fitted without the validation part"
+        if run.validation is None:
+            raise StoreError(f"{run.folder} says nothing of the validation part.")
         return dataclasses.replace(
             point,
             status="ok",

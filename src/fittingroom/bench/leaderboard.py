@@ -276,15 +276,25 @@ def _fault_of(run: Run, card: DatasetCard) -> str | None:
 def _disagreement(entry: Entry, runs: Sequence[Run]) -> list[str]:
     """Why runs can't be those of one row, if they can't."""
     for run in runs:
-        label = run.record.label
-        if label != entry.label and not entry.label.startswith(f"{label} ("):
-            return [f"{run.folder} is called {entry.label} by {FILE}, and {label} by itself."]
+        if not _may_be_called(run, entry.label):
+            return [f"{run.folder} is called {entry.label} by {FILE}."]
         ours, first = run.validation, runs[0].validation
         if (ours is None) != (first is None) or (
             ours is not None and first is not None and not np.array_equal(ours.index, first.index)
         ):
             return [f"{run.folder} was validated by other images than {runs[0].folder}."]
     return []
+
+
+def _may_be_called(run: Run, label: str) -> bool:
+    """Whether a label is one of a run's model, and says so where it was only added.
+
+    Settings that a label names or leaves out may be the model's own, so that one run has several.
+    """
+    model = run.record.asked.model
+    if run.record.family == "added":
+        return label == run.record.label
+    return label == model or label.startswith((f"{model}[", f"{model} ("))
 
 
 def _entry_of_unreadable(run: Unreadable) -> Entry:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fittingroom.bench.leaderboard import Leaderboard, Pair, leaderboard_and_runs
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.splits import validation_split
-from fittingroom.errors import BundleError, StoreError
+from fittingroom.errors import StoreError
 from fittingroom.evaluation.agreement import (
     Agreement,
     agreement,
@@ -271,7 +271,7 @@ def study_of(
         agreement=agreement(probabilities, labels) if models else None,
         wrong_for_all=wrong_for_all([*probabilities.values()], labels) if models else labels,
         average=_average(runs, models, labels),
-        train_suspects=_train_suspects(saved),
+        train_suspects=_train_suspects(saved, len(board.class_names), dataset),
         sensitivity=_sensitivity(models, labels),
     )
 
@@ -304,21 +304,16 @@ def _layers(run: Run, n_classes: int) -> tuple[Layer, ...]:
     asked = run.record.asked.parameters
     if run.record.family != "network" or not isinstance(asked.get("net"), str):
         return ()
-    from fittingroom.bundles.weights import require_modest
+    from fittingroom.bundles.weights import modest_options
     from fittingroom.models.layers import layers_of
 
     options = asked.get("net_options") or {}
     try:
         height, width = asked.get("image_shape") or (28, 28)
-        require_modest(asked["net"], options, (height, width), n_classes)
-    except (
-        BundleError,
-        AttributeError,
-        TypeError,
-        ValueError,
-    ):  # somebody else may have written it
+        checked = modest_options(asked["net"], options, (height, width), n_classes)
+        return layers_of(asked["net"], checked, (height, width), n_classes)
+    except Exception:  # a stranger may have written the record, and pages do without
         return ()
-    return layers_of(asked["net"], options, (height, width), n_classes)
 
 
 def _history(run: Run) -> tuple[EpochFigures, ...]:
@@ -386,28 +381,34 @@ def _average(
     )
 
 
-def _train_suspects(saved: Sequence[Run]) -> TrainSuspects | None:
+def _train_suspects(
+    saved: Sequence[Run], n_classes: int, dataset: Dataset | None
+) -> TrainSuspects | None:
     """The training labels that cross-validated models contradict together."""
-    parts: dict[str, Part] = {}
+    parts: list[tuple[str, Part]] = []
     for run in saved:
         with suppress(StoreError):  # of a run that can't be read
             part = run.out_of_fold if run.record.asked.folds else None
-            if part is not None and part.fault is None:
-                parts.setdefault(run.record.label, part)
+            if part is not None and _is_whole(part, n_classes, dataset):
+                parts.append((run.record.label, part))
     if not parts:
         return None
-    first = next(iter(parts.values()))
-    alike = {
-        label: part.probabilities
-        for label, part in parts.items()
-        if np.array_equal(part.labels, first.labels)
-        and part.probabilities.shape == first.probabilities.shape
-    }
+    labels = parts[0][1].labels
+    alike = [(label, part) for label, part in parts if np.array_equal(part.labels, labels)]
     return TrainSuspects(
-        models=tuple(alike),
-        labels=first.labels,
-        suspects=label_suspects(average([*alike.values()]), first.labels),
+        models=tuple(label for label, _ in alike),
+        labels=labels,
+        suspects=label_suspects(average([part.probabilities for _, part in alike]), labels),
     )
+
+
+def _is_whole(part: Part, n_classes: int, dataset: Dataset | None) -> bool:
+    """Whether a part may be what a cross-validation says of the training split."""
+    if part.fault is not None or part.probabilities.shape[1] != n_classes:
+        return False
+    if dataset is not None and not np.array_equal(part.labels, dataset.train.labels):
+        return False
+    return np.array_equal(part.index, np.arange(len(part.index)))
 
 
 def _sensitivity(models: Mapping[str, ModelStudy], labels: Labels) -> dict[str, Sensitivity]:

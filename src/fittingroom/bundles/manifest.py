@@ -36,7 +36,9 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0, lt=1e6)]
 Width = Annotated[int, Field(ge=1, le=16_384)]
 Widths = Annotated[list[Width], Field(max_length=32)]
-Side = Annotated[int, Field(ge=1, le=1024)]
+#: Pixels of an image, each way.
+MOST_SIDE = 1024
+Side = Annotated[int, Field(ge=1, le=MOST_SIDE)]
 
 
 class _Strict(BaseModel):

@@ -9,11 +9,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from fittingroom.bundles.manifest import OPTIONS, Network
+from fittingroom.bundles.manifest import MOST_SIDE, OPTIONS, Network
 from fittingroom.errors import BundleError, InputError, UsageError
 from fittingroom.models.network import NETS, NetworkClassifier
 
@@ -67,7 +66,7 @@ def from_bytes(data: bytes, file: str) -> dict[str, Tensor]:
     """
     try:
         arrays: dict[str, Tensor] = load(data)
-    except (SafetensorError, KeyError, ValueError, RuntimeError, OverflowError) as error:
+    except Exception as error:  # whatever a library makes of a stranger's bytes
         raise BundleError(f"{file} isn't a safetensors file ({str(error)[:200]}).") from error
     for name, array in arrays.items():
         if array.is_floating_point() and not bool(torch.isfinite(array).all()):
@@ -100,10 +99,10 @@ def build_network(
     return net.eval()
 
 
-def require_modest(
+def modest_options(
     net: str, options: Mapping[str, Any], image_shape: tuple[int, int], n_classes: int
-) -> None:
-    """Refuse a network that would take long to build or to run; nothing of it is built.
+) -> dict[str, Any]:
+    """All options of a network that takes neither long nor much memory; nothing of it is built.
 
     Parameters
     ----------
@@ -113,9 +112,11 @@ def require_modest(
     ------
     BundleError : there is no such network, or it would take too long or too much memory
     """
-    if net not in OPTIONS:
-        raise BundleError(f"there is no network {net[:50]!r}.")
+    if net not in OPTIONS or not set(options) <= set(OPTIONS[net].model_fields):
+        raise BundleError(f"there is no network {net[:50]!r} with such options.")
     try:
+        if not all(1 <= side <= MOST_SIDE for side in image_shape):
+            raise ValueError(f"images of {image_shape} pixels")
         checked = OPTIONS[net].model_validate_json(json.dumps(_all_options(net, options)))
         network = Network(
             kind="network",
@@ -130,6 +131,7 @@ def require_modest(
     if sum(weight.numel() for weight in weights.values()) > MOST_WEIGHTS:
         raise BundleError("it has more weights than any network of ours.")
     _refuse_work(network, image_shape, weights)
+    return network.options
 
 
 def _shapes(network: Network, image_shape: tuple[int, int], n_classes: int) -> dict[str, Tensor]:

@@ -64,7 +64,7 @@ def command(
 
     require_packages()  # before the seconds that the others take
     saved = _run_of(run)
-    bundle = load(run)
+    bundle = load(run / "model" if saved else run)
     images = None
     if verify:
         images = _data_of(bundle, run, dataset).test.images

@@ -29,6 +29,10 @@ MOST_SHOWN = 400
 MOST_NAMED = 5
 
 
+#: A picture, and the folder that it was found in, if it was.
+_File = tuple[str, Path | None]
+
+
 def command(
     bundle: Annotated[Path, typer.Argument(help="The folder of a bundle, or of a saved run.")],
     images: Annotated[
@@ -66,9 +70,9 @@ def command(
     loaded = load(bundle)
     preparation = _preparation(loaded, taken_as)
     facts, entries, failed = [], [], 0
-    for file in _with_progress(files, quiet=not as_json):
+    for file, within in _with_progress(files, quiet=not as_json):
         try:
-            picture, prediction = _predicted(loaded, file, preparation)
+            picture, prediction = _predicted(loaded, file, within, preparation)
         except FittingroomError as error:
             failed += 1
             facts.append(_facts(file, None, str(error)))
@@ -88,8 +92,8 @@ def command(
         raise typer.Exit(1)
 
 
-def _files(given: Iterable[str]) -> Iterator[str]:
-    """The pictures that were named, those of folders by name.
+def _files(given: Iterable[str]) -> Iterator[_File]:
+    """The pictures that were named, those of folders by name and with their folder.
 
     Raises
     ------
@@ -101,16 +105,16 @@ def _files(given: Iterable[str]) -> Iterator[str]:
     for name in given:
         path = Path(name)
         if name == STDIN or not path.is_dir():
-            yield name
+            yield name, None
             continue
         files = sorted(_visible_files(path))
-        pictures = [file for file in files if looks_like_picture(file, within=path)]
+        pictures = [file for file in files if looks_like_picture(file)]
         if not pictures:
             raise DataError(f"there is no PNG, JPEG or WebP picture in {name}.")
         if skipped := [file.name for file in files if file not in pictures]:
             shown = ", ".join(skipped[:MOST_NAMED]) + ", …" * (len(skipped) > MOST_NAMED)
             note(f"skipped what isn't a PNG, JPEG or WebP picture in {name}: {shown}")
-        yield from map(str, pictures)
+        yield from ((str(picture), path) for picture in pictures)
 
 
 def _visible_files(folder: Path) -> Iterator[Path]:
@@ -134,7 +138,7 @@ def _check_target(show: Path, n: int) -> None:
         raise UsageError(f"--show takes up to {MOST_SHOWN} pictures, not {n:,}.")
 
 
-def _with_progress(files: list[str], *, quiet: bool) -> Iterable[str]:
+def _with_progress(files: list[_File], *, quiet: bool) -> Iterable[_File]:
     """The files, with a bar on a terminal where nothing else is printed meanwhile."""
     from rich.console import Console
     from rich.progress import track
@@ -156,12 +160,14 @@ def _preparation(bundle: Bundle, taken_as: str | None) -> Preparation:
     return "garment" if taken_as == "photo" and of_images else known
 
 
-def _predicted(bundle: Bundle, file: str, preparation: Preparation) -> tuple[Picture, Prediction]:
+def _predicted(
+    bundle: Bundle, file: str, within: Path | None, preparation: Preparation
+) -> tuple[Picture, Prediction]:
     from fittingroom.bundles.predictor import predict_picture
     from fittingroom.data.decode import LONGEST, MOST_BYTES, decode
 
     content = sys.stdin.buffer.read(MOST_BYTES + 1) if file == STDIN else Path(file)
-    picture = decode(content, longest=max(LONGEST, *bundle.facts.image_shape))
+    picture = decode(content, longest=max(LONGEST, *bundle.facts.image_shape), within=within)
     return picture, predict_picture(bundle, picture, preparation)
 
 

@@ -28,8 +28,8 @@ MOST_PIXELS = 50_000_000
 MOST_BYTES = 100_000_000
 #: Ordinary progressive JPEGs have about ten scans; each takes the time of decoding all pixels.
 MOST_SCANS, MOST_SCANNED_PIXELS = 200, 20 * MOST_PIXELS
-# Among the bytes of a scan 255 is followed by 0, or by the number of a restart.
-_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]", re.DOTALL)
+# Among the bytes of a scan 255 is followed by 0, or by the number of a restart; 1 has no length.
+_MARKER = re.compile(rb"\xff[^\x00\x01\xff\xd0-\xd8]", re.DOTALL)
 _END, _START_OF_SCAN = 0xD9, 0xDA
 #: Pixels of the longest edge of what is decoded, where nobody needs more.
 LONGEST = 640
@@ -79,19 +79,22 @@ class Picture:
         return Picture(np.asarray(image), alpha)
 
 
-def decode(file: Path | str | bytes, *, longest: int = LONGEST) -> Picture:
+def decode(
+    file: Path | str | bytes, *, longest: int = LONGEST, within: Path | None = None
+) -> Picture:
     """The first frame of a picture file, turned as its camera was held.
 
     Parameters
     ----------
     file : a path, or the file's bytes
     longest : a picture with a longer edge is shrunk to this
+    within : see `open_untrusted`
 
     Raises
     ------
     DataError : no picture of these formats, too large, or damaged; the message says which
     """
-    with open_picture(file) as image:
+    with open_picture(file, within=within) as image:
         image.draft("RGB", (2 * longest, 2 * longest))  # a JPEG may be read smaller
         return _picture(image, longest)
 
@@ -135,7 +138,7 @@ def open_picture(
                     f"{MOST_PIXELS:,}; shrink it first."
                 )
             # A progressive JPEG is decoded once for each scan, of which a file may hold thousands.
-            scans = _count_scans(data) if image.format == "JPEG" else 1
+            scans = _count_scans(data) if image.format in ("JPEG", "MPO") else 1
             if pixels * scans > MOST_SCANNED_PIXELS or scans > MOST_SCANS:
                 raise DataError(f"{name} shows its pixels in {scans:,} scans; save it plainly.")
             yield image
@@ -154,18 +157,15 @@ def _spelt(format: str) -> str:
     return {"WEBP": "WebP"}.get(format, format)
 
 
-def looks_like_picture(path: Path, within: Path | None = None) -> bool:
-    """Whether a plain file is called, or begins, like one of these formats.
-
-    `within`: see `open_untrusted`
-    """
+def looks_like_picture(path: Path) -> bool:
+    """Whether a file is called, or begins, like one of these formats."""
+    if path.suffix.lower() in SUFFIXES:
+        return True
     try:
-        with open_untrusted(path, DataError, within=within) as file:
+        with open_untrusted(path, DataError) as file:
             start = file.read(12)
     except DataError:
         return False
-    if path.suffix.lower() in SUFFIXES:
-        return True
     return start.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")) or (
         start.startswith(b"RIFF") and start.endswith(b"WEBP")
     )

@@ -232,8 +232,9 @@ class Run:
 
     def check_model(self) -> None:
         """Compare the files of the saved model with what was saved. Raises StoreError."""
-        for path in sorted((self.folder / MODEL).iterdir()):
-            self._read(f"{MODEL}/{path.name}", MOST_MODEL_BYTES)
+        for name in self.record.files or {}:
+            if name.startswith(f"{MODEL}/"):
+                self._read(name, MOST_MODEL_BYTES)
 
     def _read(self, name: str, most: int = MOST_BYTES) -> bytes:
         """A file of the run, if it is the one that was saved. Raises StoreError."""

@@ -46,7 +46,15 @@ from fittingroom.runs.run import (
     labels_sha256,
     read_run,
 )
-from fittingroom.untrusted import STRICT, read_json, require_inside
+from fittingroom.untrusted import (
+    MOST_JSON_BYTES,
+    STRICT,
+    blaming,
+    parse_json,
+    read_text,
+    require_inside,
+    typed,
+)
 
 #: What a store belongs to, saved beside the runs: a `DatasetCard`.
 CARD = "dataset.json"
@@ -102,9 +110,13 @@ class DatasetCard:
     @classmethod
     def read(cls, file: Path) -> DatasetCard:
         """A saved card. Raises StoreError."""
-        card = read_json(file, StoreError, cls, within=file.parent)
-        if card.schema_version > SCHEMA_VERSION:
-            raise NewerError(f"{file} was written by a newer version of fittingroom.")
+        text = read_text(file, StoreError, most=MOST_JSON_BYTES, within=file.parent)
+        with blaming(file, StoreError):
+            fields = parse_json(text)
+            version = fields.get("schema_version") if isinstance(fields, dict) else None
+            if isinstance(version, int) and version > SCHEMA_VERSION:
+                raise NewerError(f"{file} was written by a newer version of fittingroom.")
+            card = typed(cls, fields)
         try:
             check_class_names(card.class_names)
         except InputError as error:
