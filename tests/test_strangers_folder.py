@@ -109,7 +109,7 @@ def run_there(
     "arguments",
     [
         pytest.param(("fit", "cnn-32", "-d", "data", "--set", "epochs=1"), marks=pytest.mark.slow),
-        ("compare", "-d", "data", "--models", "knn,mlp-10-10", "--seeds", "1", "--on", "local:2"),
+        ("compare", "-d", "data", "--models", "knn", "--on", "local:2"),
         ("data", "data", "--report", "data.html"),
         pytest.param(
             ("tune", "knn", "-d", "data", "--set", "n_neighbors=1..3", "--trials", "2"),

@@ -75,6 +75,7 @@ def test_the_same_seed_gives_the_same_trials(tmp_path: Path, sampler: str) -> No
     assert tried(opened(tmp_path / "other", sampler, seed=1), 12) != first
 
 
+@pytest.mark.slow
 def test_tpe_goes_where_it_was_good(tmp_path: Path) -> None:
     found = [settings["x"] for settings in tried(opened(tmp_path), 25)]
     assert sum(found[15:]) > 2 * sum(found[:10])

@@ -80,6 +80,7 @@ def test_predictions_made_elsewhere_join_the_table(
     assert board["test_reads"] == 2
 
 
+@pytest.mark.slow
 def test_what_is_no_prediction_is_refused_in_one_sentence(
     run_cli: Cli, tmp_path: Path, small: Dataset
 ) -> None:
