@@ -75,7 +75,7 @@ def test_predictions_made_elsewhere_join_the_table(
     result = run_cli("add", "theirs", "theirs.npz", "--dataset", str(SMALL), "--json")
     assert result.returncode == 0, result.stderr
     board = json.loads(result.stdout)
-    assert [row["model"] for row in board["rows"]] == ["knn", "theirs"]
+    assert [row["model"] for row in board["rows"]] == ["knn", "theirs (added)"]
     assert board["rows"][1]["rank"] == 2
     assert board["test_reads"] == 2
 
