@@ -93,7 +93,7 @@ def test_the_file_says_what_became_of_every_point(
     assert json.loads(path.read_text()) == written, "what was finished stays"
 
     (path.parent / STOPPED).write_text('{"key": [')
-    with pytest.raises(StoreError, match="remove it to search again"):
+    with pytest.raises(StoreError, match="move it away to try again"):
         zalando(small, ["zalando-gaussian-nb"], runs=tmp_path)
 
 

@@ -286,7 +286,11 @@ def _read_stopped(store: Store) -> dict[str, tuple[Outcome, Limits]]:
     path = store.folder / STOPPED
     if not os.path.lexists(path):
         return {}
-    stopped = read_json(path, StoreError, dict[str, _Stopped], within=store.folder)
+    try:
+        stopped = read_json(path, StoreError, dict[str, _Stopped], within=store.folder)
+    except StoreError as error:
+        remedy = "move it away to try again what was stopped"
+        raise StoreError(f"{str(error).rstrip('.')}; {remedy}.") from error
     return {
         key: (Outcome(status=point.status, reason=point.reason), point.limits)
         for key, point in stopped.items()
