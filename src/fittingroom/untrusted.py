@@ -106,8 +106,10 @@ def read_bytes(
 ) -> bytes:
     """The bytes of a plain file that has at most so many."""
     with open_untrusted(path, error, most=most, within=within) as file:
-        data = file.read(most + 1)
-    if len(data) > most:  # it grew, or the system doesn't say how large it is
+        # No more than it has: Python takes memory for all that it is asked to read.
+        size = min(most, os.fstat(file.fileno()).st_size or most)
+        data = file.read(size + 1)
+    if len(data) > size:  # it grew, or the system doesn't say how large it is
         raise error(f"{path} has more than the {most:,} bytes that such a file may have.")
     return data
 
