@@ -138,12 +138,10 @@ def read_json(
     kind : a dataclass, `dict[str, int]` and so on
     """
     of_type: Any = kind
-    adapter = _adapter(of_type)
+    _adapter(of_type)  # a fault of the type is ours, not the file's
     text = read_text(path, error, most=most, within=within)
     with blaming(path, error):
-        # Through JSON again, in which a strict type takes a list for a tuple.
-        value: _Kind = adapter.validate_json(json.dumps(parse_json(text)))
-    return value
+        return typed(kind, parse_json(text))
 
 
 def read_toml(path: Path | str, error: type[FittingroomError]) -> dict[str, Any]:
@@ -185,6 +183,7 @@ def typed(kind: type[_Kind], value: Any) -> _Kind:
     pydantic.ValidationError : it has other fields, types or ranges
     """
     of_type: Any = kind
+    # Through JSON again, in which a strict type takes a list for a tuple.
     result: _Kind = _adapter(of_type).validate_json(json.dumps(value))
     return result
 

@@ -88,21 +88,19 @@ class Campaign:
         correct = []
         for trial in self.rows():
             if trial.status == "ok":
-                run = self._run(trial.run or "")
-                if run is None:
-                    return None
-                with contextlib.suppress(StoreError):
+                try:
+                    run = self._run(trial.run or "")
+                    if run is None:
+                        return None
                     correct.append(self.correct(run))
-                    continue
-                return None
+                except StoreError:  # as if it lay on another machine
+                    return None
         return overstatement(np.stack(correct)) if correct else None
 
     def _run(self, folder: str) -> Run | None:
         model, _, name = folder.partition("/")
         key, _, seed = name.rpartition("-s")
-        with contextlib.suppress(StoreError):  # then as if it lay on another machine
-            return self.store.get(model, key, int(seed)) if seed.isdecimal() else None
-        return None
+        return self.store.get(model, key, int(seed)) if seed.isdecimal() else None
 
     def _row(self, number: int, trial: FrozenTrial) -> Trial:
         facts = trial.user_attrs

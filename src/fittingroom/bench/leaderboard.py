@@ -250,7 +250,7 @@ def _unread(saved: Saved, groups: _Groups) -> Iterator[str]:
     of_rows = {entry.reason for entry, _ in groups.values()}
     others = [each.reason for each in saved.unreadable if each.reason not in of_rows]
     if others:
-        more = f" So it is with {len(others) - 1} more." if len(others) > 1 else ""
+        more = f" {len(others) - 1} more can't be read either." if len(others) > 1 else ""
         yield f"A saved run is left out: {others[0]}{more}"
 
 

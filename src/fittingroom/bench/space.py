@@ -52,7 +52,7 @@ class Range:
 
     @property
     def count(self) -> int | None:
-        """How many values there are, None where there is no end of them."""
+        """The number of values, None if it is infinite."""
         if self.whole:
             return int(self.high - self.low) // int(self.step or 1) + 1
         if self.step is None:

@@ -83,7 +83,7 @@ def build_network(
 
     Raises
     ------
-    BundleError : there is no such network, these aren't its weights, or it would compute for long
+    BundleError : no such network, weights of another one, or an image would take too long
     """
     try:
         wanted = _shapes(network, image_shape, n_classes)
@@ -113,7 +113,7 @@ def modest_options(
     BundleError : there is no such network, or it would take too long or too much memory
     """
     if net not in OPTIONS or not set(options) <= set(OPTIONS[net].model_fields):
-        raise BundleError(f"there is no network {net[:50]!r} with such options.")
+        raise BundleError(f"no network is called {net[:50]!r} and has these options.")
     try:
         if not all(1 <= side <= MOST_SIDE for side in image_shape):
             raise ValueError(f"images of {image_shape} pixels")

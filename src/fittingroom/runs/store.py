@@ -419,11 +419,12 @@ def _with_size(record: RunRecord, folder: Path) -> RunRecord:
 
 def _hashes(folder: Path) -> dict[str, str]:
     """The SHA-256 of every file below a folder, by its place."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {
-        file.relative_to(folder).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest()
-        for file in files
-    }
+    hashes = {}
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        hashes[path.relative_to(folder).as_posix()] = digest
+    return hashes
 
 
 def _order(run: Run) -> tuple[str, str, int]:
