@@ -6,6 +6,7 @@ else along.
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
 import json
@@ -14,11 +15,12 @@ import os
 import shutil
 import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -33,10 +35,12 @@ from fittingroom.bench.space import read_space
 from fittingroom.bench.zalando import STOPPED, _read_stopped
 from fittingroom.bundles.bundle import load
 from fittingroom.cli.options import read_settings
+from fittingroom.cli.show import leaderboard_text
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.decode import decode
 from fittingroom.data.sources import load_dataset
 from fittingroom.errors import FittingroomError
+from fittingroom.reporting.words import summary
 from fittingroom.runs.added import add_predictions
 from fittingroom.runs.fit import fit_catalogue_model
 from fittingroom.runs.store import find_store, open_store
@@ -367,3 +371,46 @@ def test_what_is_written_while_others_look_is_left_alone(whole: Path, tmp_path: 
     (elsewhere / "run.json").write_text("{")
     open_store(folder / "runs", data)
     assert (elsewhere / "run.json").exists()
+
+
+#: What a stranger may write in the place of any value.
+ODD = (None, True, -1, 2**70, "", "a\nb", "\x1b[2J", "x" * 3000, [], [[]], {}, {"a": {"b": [1]}})
+
+
+def places(value: object, place: tuple[object, ...] = ()) -> Iterator[tuple[object, ...]]:
+    """Where values stand in what was read from JSON, the outermost first."""
+    yield place
+    pairs: Iterable[tuple[object, object]] = ()
+    if isinstance(value, dict | list):
+        pairs = value.items() if isinstance(value, dict) else enumerate(value)
+    for key, inner in pairs:
+        yield from places(inner, (*place, key))
+
+
+def put(value: Any, place: tuple[Any, ...], odd: object) -> Any:
+    """A copy with another value in a place."""
+    if not place:
+        return odd
+    copy = value.copy()
+    copy[place[0]] = put(value[place[0]], place[1:], odd)
+    return copy
+
+
+@pytest.mark.parametrize("step", [20, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("reader", ["run.json", "card of a store", "comparison.json"])
+def test_edits_of_records(reader: str, step: int, whole: Path, tmp_path: Path) -> None:
+    """Any value of a file without hashes is replaced by any other: a row, a note or a sentence."""
+    folder = tmp_path / "given"
+    shutil.copytree(whole, folder)
+    file = READERS[reader].file(folder)
+    fields = json.loads(file.read_text())
+    for name in ("sha256", "files", "test_labels_sha256"):
+        if reader == "run.json":
+            del fields[name]
+    edits = [(place, odd) for place in places(fields) for odd in ODD]
+    for place, odd in edits[::step]:
+        file.write_text(json.dumps(put(fields, place, odd)))
+        with contextlib.suppress(FittingroomError):
+            board = leaderboard(find_store(folder / "runs"))
+            assert "\x1b" not in leaderboard_text(board) + summary(board)
+            board.to_json()

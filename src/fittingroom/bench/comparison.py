@@ -82,7 +82,9 @@ class Comparison:
         if not os.path.lexists(path):
             return None
         comparison = read_json(path, StoreError, cls, within=store.folder)
-        strange = next((e for e in comparison.entries if not e.label.isprintable()), None)
-        if strange is not None:
-            raise StoreError(f"{path} can't be read: {strange.label!r} is not a model's name.")
+        for entry in comparison.entries:
+            if not entry.label.isprintable():
+                raise StoreError(f"{path} can't be read: {entry.label!r} is not a model's name.")
+            if not entry.seeds:
+                raise StoreError(f"{path} can't be read: {entry.label} has no seeds.")
         return comparison
