@@ -28,9 +28,10 @@ from fittingroom.bench.placement import placed
 from fittingroom.bench.ray_cluster import RayCluster, _Board, _fit_on_node, _import_ray, _Task
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import ClusterError, UsageError
+from fittingroom.runs.dataset_card import CARD
 from fittingroom.runs.fit import fit_catalogue_model
 from fittingroom.runs.parcel import pack, unpack
-from fittingroom.runs.store import CARD, Store, find_store, open_store
+from fittingroom.runs.store import Store, find_store, open_store
 
 SMALL = Path(__file__).parents[1] / "data" / "fashion-mnist-small"
 

@@ -25,7 +25,7 @@ from fittingroom.data.sources import (
     find_dataset,
 )
 from fittingroom.errors import DataError, UnknownNameError, UsageError
-from fittingroom.runs.store import DatasetCard
+from fittingroom.runs.dataset_card import DatasetCard
 
 IMAGES, LABELS = idx.TRAIN_IMAGES, idx.TRAIN_LABELS
 

@@ -164,7 +164,7 @@ def test_a_card_of_an_earlier_version_is_read_and_completed(
     def again(_: Dataset) -> int:
         raise AssertionError("what is known of the same data isn't counted again")
 
-    monkeypatch.setattr("fittingroom.runs.store.copied_test_images", again)
+    monkeypatch.setattr("fittingroom.runs.dataset_card.copied_test_images", again)
     assert open_store(tmp_path, small).card == store.card
 
 

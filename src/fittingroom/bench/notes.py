@@ -10,8 +10,8 @@ import numpy as np
 from fittingroom.bench.cells import shortened
 from fittingroom.evaluation.agreement import average
 from fittingroom.evaluation.relabelling import relabelling
+from fittingroom.runs.dataset_card import DatasetCard
 from fittingroom.runs.run import Part, Run
-from fittingroom.runs.store import DatasetCard
 
 if TYPE_CHECKING:
     from fittingroom.bench.leaderboard import Row

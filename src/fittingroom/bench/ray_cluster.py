@@ -27,9 +27,10 @@ from fittingroom.bench.worker import one_line
 from fittingroom.data.sources import find_again
 from fittingroom.errors import ClusterError, StoreError, UsageError
 from fittingroom.runs.asked import plain
+from fittingroom.runs.dataset_card import CARD
 from fittingroom.runs.parcel import pack, unpack
 from fittingroom.runs.run import Run
-from fittingroom.runs.store import CARD, Store, find_store
+from fittingroom.runs.store import Store, find_store
 
 #: How often a fit is begun again whose worker or node was lost.
 RETRIES = 3

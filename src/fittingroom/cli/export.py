@@ -123,7 +123,7 @@ def _data_of(bundle: Bundle, run: Path, asked: str | None) -> Dataset:
 
 def _location(run: Path) -> str | None:
     """Where the data of a run in a store were found when it was fitted."""
-    from fittingroom.runs.store import CARD, DatasetCard
+    from fittingroom.runs.dataset_card import CARD, DatasetCard
 
     try:
         return DatasetCard.read(run.resolve().parents[1] / CARD).location

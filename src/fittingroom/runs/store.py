@@ -20,9 +20,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from fittingroom.array_file import open_arrays
-from fittingroom.data.card import free_name
-from fittingroom.data.catalog import row_of_content
-from fittingroom.data.dataset import Dataset, check_class_names
+from fittingroom.data.dataset import Dataset
 from fittingroom.errors import InputError, StoreError, UsageError
 from fittingroom.files import (
     flush,
@@ -34,30 +32,18 @@ from fittingroom.files import (
 )
 from fittingroom.models.catalog import ALIASES, BASELINES, MODELS
 from fittingroom.runs.asked import Asked
-from fittingroom.runs.copies import copied_test_images
+from fittingroom.runs.dataset_card import CARD, DatasetCard, NewerError
 from fittingroom.runs.run import (
     HISTORY,
     PREDICTIONS,
     RECORD,
-    SCHEMA_VERSION,
     Part,
     Run,
     RunRecord,
     labels_sha256,
     read_run,
 )
-from fittingroom.untrusted import (
-    MOST_JSON_BYTES,
-    STRICT,
-    blaming,
-    parse_json,
-    read_text,
-    require_inside,
-    typed,
-)
-
-#: What a store belongs to, saved beside the runs: a `DatasetCard`.
-CARD = "dataset.json"
+from fittingroom.untrusted import require_inside
 
 _RUN = re.compile(r"[0-9a-f]{12}-s\d+")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
@@ -65,65 +51,6 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
 #: that stand beside the models' folders.
 _DEVICES = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?", re.IGNORECASE)
 _FILE_ENDINGS = (".json", ".html", ".md", ".csv", ".db")
-
-
-class NewerError(StoreError):
-    """A newer version wrote it, and knows more than this one."""
-
-
-@dataclass(frozen=True)
-class DatasetCard:
-    """What a table must know of a data set, saved beside the runs: they need no data to be read."""
-
-    __pydantic_config__ = STRICT
-
-    name: str
-    title: str
-    sha256: str
-    class_names: tuple[str, ...]
-    test_images: int
-    location: str | None = None  # a folder that it was read from
-    untrained_classes: tuple[str, ...] = ()  # those without a training image
-    copied_test_images: int | None = None  # that are training images too; None if not counted
-    test_labels_sha256: str | None = None  # see `labels_sha256`
-    schema_version: int = 1
-
-    @classmethod
-    def of(cls, dataset: Dataset, known: DatasetCard | None) -> DatasetCard:
-        """The card of `dataset`; of what is `known` of the same data nothing is counted again."""
-        seen = set(np.unique(dataset.train.labels).tolist())
-        copied = known.copied_test_images if known and known.sha256 == dataset.sha256 else None
-        return cls(
-            name=dataset.name,
-            title=row.title if (row := row_of_content(dataset.sha256)) else dataset.name,
-            sha256=dataset.sha256,
-            class_names=dataset.class_names,
-            test_images=len(dataset.test),
-            location=None if dataset.location is None else str(dataset.location.resolve()),
-            untrained_classes=tuple(
-                name for label, name in enumerate(dataset.class_names) if label not in seen
-            ),
-            copied_test_images=copied_test_images(dataset) if copied is None else copied,
-            test_labels_sha256=labels_sha256(dataset.test.labels),
-        )
-
-    @classmethod
-    def read(cls, file: Path) -> DatasetCard:
-        """A saved card. Raises StoreError."""
-        text = read_text(file, StoreError, most=MOST_JSON_BYTES, within=file.parent)
-        with blaming(file, StoreError):
-            fields = parse_json(text)
-            version = fields.get("schema_version") if isinstance(fields, dict) else None
-            if isinstance(version, int) and version > SCHEMA_VERSION:
-                raise NewerError(f"{file} was written by a newer version of fittingroom.")
-            card = typed(cls, fields)
-        try:
-            check_class_names(card.class_names)
-        except InputError as error:
-            raise StoreError(f"{file} can't be read: {error}") from error
-        row = row_of_content(card.sha256)  # whatever it says: somebody may have written it
-        name = row.name if row else free_name(card.name, file.parent)
-        return replace(card, name=name, title=row.title if row else name)
 
 
 @dataclass(frozen=True)
