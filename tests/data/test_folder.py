@@ -281,3 +281,13 @@ def test_plain_pictures_of_every_format(copy, kind):
         path.unlink()
     images = load_dataset(copy).train.images.astype(int)
     assert abs(images - before.train.images).max() <= (0 if kind != "JPEG" else 12)
+
+
+def test_a_jpeg_in_a_tiff(copy):
+    """Its scans would not be counted."""
+    path = sorted((copy / "train" / "Trouser").iterdir())[0]
+    with Image.open(path) as image:
+        image.save(path.with_suffix(".tif"), "TIFF", compression="jpeg")
+    path.unlink()
+    with pytest.raises(DataError, match="is a JPEG in a TIFF"):
+        load_dataset(copy)
