@@ -310,6 +310,7 @@ def test_standard_error_is_not_below_the_true_one():
         assert 0.95 < ratio < 1.25  # the true one is itself known to 3%
 
 
+@pytest.mark.slow
 def test_promises_hold_in_a_thousand_simulations(tmp_path, capsys):
     written = tmp_path / "honesty.json"
     assert honesty.main(["--out", str(written)]) == 0

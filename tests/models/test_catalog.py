@@ -224,7 +224,13 @@ def build(model: str, shape: tuple[int, int], **settings: Any) -> Any:
     return make_classifier(model, dataset=dataset, **settings)
 
 
-@pytest.mark.parametrize("shape", TOO_SMALL, ids=str)
+@pytest.mark.parametrize(
+    "shape",
+    [
+        pytest.param(shape, marks=pytest.mark.slow if shape == (40, 20) else (), id=str(shape))
+        for shape in TOO_SMALL
+    ],
+)
 @pytest.mark.parametrize("model", MODELS)
 def test_a_model_takes_images_or_says_that_they_are_too_small(
     model: str, shape: tuple[int, int]
