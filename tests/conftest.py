@@ -151,7 +151,7 @@ def tuning() -> Tuning:
             images=3000,
         ),
         importance={"learning_rate": 0.8, "schedule": 0.2},
-        tested=Tested(accuracy=0.909, ci95=(0.903, 0.9145), run="cnn-32/fedcba987654-s0"),
+        tested=Tested(accuracy=0.909, this_fit_ci95=(0.903, 0.9145), run="cnn-32/fedcba987654-s0"),
     )
 
 

@@ -59,7 +59,14 @@ def test_what_rounds_to_nothing_has_no_sign(number: float, says: str) -> None:
 
 
 def test_a_model_that_no_seed_changes_is_called_deterministic() -> None:
-    scores = Scores(accuracy=0.9, accuracy_sd=None, ci95=(0.8, 1.0), macro_f1=0.9, log_loss=0.1)
+    scores = Scores(
+        accuracy=0.9,
+        accuracy_sd=None,
+        ci95=(0.8, 1.0),
+        this_fit_ci95=None,
+        macro_f1=0.9,
+        log_loss=0.1,
+    )
     shown = {
         known: cells(Row(model="a", test=scores, seeds=1, deterministic=known))
         for known in (True, False)

@@ -93,7 +93,7 @@ def test_a_model_that_fails_is_a_row_and_the_others_finish(tmp_path: Path, small
     rows = {row.model: row for row in board.rows}
     assert (rows["failing"].status, rows["failing"].reason) == ("failed", "RuntimeError: no idea")
     assert rows["nan"].status == "nan"
-    assert rows["neighbours"].rank == 1
+    assert rows["neighbours"].rank == (1, 1)
     assert not board.complete
 
 

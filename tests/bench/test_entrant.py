@@ -207,7 +207,7 @@ def test_what_can_not_be_known_is_fitted_anew_and_says_so(
         assert rows["mine"].status == "ok"
         store = find_store(tmp_path)
         board = leaderboard(store)
-        assert [(row.model, row.rank) for row in board.rows] == [("mine", 1)]
+        assert [(row.model, row.rank) for row in board.rows] == [("mine", (1, 1))]
         (note,) = [note for note in board.notes if "anew" in note]
         assert note == (
             "mine is fitted anew by every comparison: Locked.lock holds a _thread.lock, which "
@@ -345,7 +345,7 @@ def test_what_can_not_be_used_is_a_failed_row_and_the_others_finish(
 ) -> None:
     models = {"mine": mine, "nearest": Nearest()}
     rows, _ = rows_of(small, models, tmp_path, seeds=2)
-    assert rows["nearest"].rank == 1
+    assert rows["nearest"].rank == (1, 1)
     assert rows["mine"].status == "failed"
     assert rows["mine"].reason is not None
     assert re.search(says, rows["mine"].reason)

@@ -5,6 +5,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,8 @@ from fittingroom.bench.comparison import Comparison, Entry
 from fittingroom.bench.leaderboard import leaderboard
 from fittingroom.bench.study import study
 from fittingroom.data.dataset import Dataset
+from fittingroom.evaluation.intervals import wilson
+from fittingroom.evaluation.seed_spread import SeedVariance
 from fittingroom.reporting.report import Report
 from fittingroom.runs.asked import Asked
 from fittingroom.runs.fit import fit_catalogue_model
@@ -24,7 +27,10 @@ ROW_KEYS = {
     *("fit_seconds", "predict_us_per_image", "parameters", "engine", "precision"),
     *("status", "reason"),
 }
-PAIR_KEYS = {"a", "b", "difference", "ci95", "p", "p_holm", "only_a_right", "only_b_right"}
+PAIR_KEYS = {
+    *("a", "b", "difference", "ci95", "p", "p_adjusted", "p_these_fits", "only_a_right"),
+    *("only_b_right", "method", "standard_error", "degrees_of_freedom", "single_seed"),
+}
 
 
 @pytest.fixture
@@ -93,7 +99,7 @@ def test_the_table_is_computed_from_saved_runs(store: Store, small: Dataset) -> 
     board = leaderboard(store)
 
     assert [row.model for row in board.rows] == ["good", "near-good", "bad"]
-    assert [row.rank for row in board.rows] == [1, 1, 3]
+    assert [row.rank for row in board.rows] == [(1, 2), (1, 2), (3, 3)]
     first = board.rows[0]
     assert first.indistinguishable_from == ("near-good",)
     assert first.test is not None
@@ -120,12 +126,12 @@ def test_the_json_has_the_promised_shape(store: Store, small: Dataset) -> None:
     text = leaderboard(store).to_json()
     board = json.loads(text)
     assert "NaN" not in text
-    assert board["schema_version"] == 1
+    assert board["schema_version"] == 2
     assert board["dataset"] == {"name": small.name, "sha256": small.sha256}
     for row in board["rows"]:
         assert set(row) >= ROW_KEYS
     assert set(board["rows"][0]["test"]) == {
-        *("accuracy", "accuracy_sd", "ci95", "macro_f1", "log_loss")
+        *("accuracy", "accuracy_sd", "ci95", "this_fit_ci95", "macro_f1", "log_loss")
     }
     assert set(board["pairs"][0]) == PAIR_KEYS
     failed = board["rows"][-1]
@@ -138,18 +144,64 @@ def test_images_are_never_counted_once_per_seed(store: Store, small: Dataset) ->
     """Five fits that agree on every image tell no more about other images than one."""
     save(store, small, entry(store, "one", 1), 0.1)
     save(store, small, entry(store, "five5", 5), 0.1, alike=True)
-    widths = {}
-    for row in leaderboard(store).rows:
-        assert row.test is not None
-        widths[row.model] = row.test.ci95[1] - row.test.ci95[0]
-    assert widths["five5"] == pytest.approx(widths["one"], rel=0.02)
+    found = {row.model: row.test for row in leaderboard(store).rows}
+    one, five = found["one"], found["five5"]
+    assert one is not None
+    assert five is not None
+    assert five.ci95 == pytest.approx(one.this_fit_ci95, abs=1e-4)
 
 
-def test_one_seed_is_said_to_tell_nothing_about_a_re_run(store: Store, small: Dataset) -> None:
+def test_of_one_seed_of_an_unknown_recipe_nothing_is_said(store: Store, small: Dataset) -> None:
     save(store, small, entry(store, "single", 1), 0.1)
     save(store, small, entry(store, "fixed", 1, fixed=True), 0.2)
     (note,) = leaderboard(store).notes
-    assert "One seed tells nothing about a re-run: single." in note
+    assert note.startswith("One seed each of single, and nothing tells what another seed would ")
+    rows = {row.model: row for row in leaderboard(store).rows}
+    assert [rows["single"].rank, rows["fixed"].rank] == [(1, 2), (1, 2)]
+    assert rows["single"].test.ci95 is None
+    assert rows["single"].test.this_fit_ci95 == wilson(900, 1000).bounds
+
+
+def test_one_seed_of_a_recipe_that_was_measured_has_its_place(
+    store: Store, small: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(store, small, entry(store, "fixed", 1, fixed=True), 0.2)
+    single = save(store, small, entry(store, "single", 1), 0.1)
+    measured = {single.key: SeedVariance(0.002**2, 47, 0.0)}
+    monkeypatch.setattr("fittingroom.bench.leaderboard.measured_variance", measured.get)
+    board = leaderboard(store)
+    assert [row.rank for row in board.rows] == [(1, 1), (2, 2)]
+    assert board.notes[0].startswith("One seed each of single: their intervals and ranks go by ")
+    assert board.pairs[0].single_seed
+
+
+def test_a_table_that_was_shown_before_uses_up_some_of_the_five_per_cent(
+    store: Store, small: Dataset
+) -> None:
+    entries = [save(store, small, entry(store, name, 9), 0.1) for name in ("aaa", "bb")]
+    first = Comparison(entries=tuple(entries)).looked_at()
+    assert first.looks == ({entries[0].key: 9, entries[1].key: 9},)
+    assert first.looked_at() is first
+    first.save(store)
+    once = leaderboard(store)
+    dataclasses.replace(first, looks=({e.key: 2 for e in entries}, *first.looks)).save(store)
+    twice = leaderboard(store)
+    assert once.pairs[0].p == twice.pairs[0].p
+    assert once.pairs[0].p_adjusted < twice.pairs[0].p_adjusted or once.pairs[0].p == 1
+
+
+def test_copies_among_the_test_images_count_once(some_of: Any, tmp_path: Path) -> None:
+    data = some_of({0: 40, 1: 40}, {0: 50, 1: 50})
+    images = np.concatenate([data.test.images] * 2)
+    labels = np.concatenate([data.test.labels] * 2)
+    doubled = Dataset.from_arrays(
+        data.train.images, data.train.labels, images, labels, class_names=data.class_names
+    )
+    store = open_store(tmp_path, doubled)
+    copies = store.card.copies
+    assert copies is not None
+    np.testing.assert_array_equal(copies, np.tile(np.arange(100), 2))
+    assert open_store(tmp_path / "other", data).card.copies is None
 
 
 def test_mixed_circumstances_are_said(store: Store, small: Dataset) -> None:
@@ -234,7 +286,7 @@ def test_a_saved_run_that_holds_no_probabilities_is_a_row_that_says_so(
             comparison.save(store)
         found = study(store, small)
         rows = {row.model: row for row in found.board.rows}
-        assert rows["whole"].rank == 1
+        assert rows["whole"].rank == (1, 1)
         assert rows["wrong"].status == "unreadable"
         assert rows["wrong"].reason == (
             f"{run.folder}: the probabilities of image 7 sum to 2, not to 1."
@@ -314,7 +366,7 @@ def test_nobody_knows_how_what_was_added_varies(
     board = leaderboard(store)
     rows = {row.model: row for row in board.rows}
     assert (rows["theirs (added)"].deterministic, rows["knn"].deterministic) == (False, True)
-    assert board.notes == ("One seed tells nothing about a re-run: theirs (added).",)
+    assert [note.partition(",")[0] for note in board.notes] == ["One seed each of theirs (added)"]
 
 
 def test_what_was_added_has_no_seeds_in_the_title(store: Store, small: Dataset) -> None:
@@ -392,7 +444,7 @@ def test_predictions_judged_by_labels_of_their_own_are_not_ranked(
     labels = run.test.probabilities.argmax(axis=1)
     without_hashes(run, test_labels=labels)
     rows = {row.model: row for row in leaderboard(store).rows}
-    assert rows["honest"].rank == 1
+    assert rows["honest"].rank == (1, 1)
     assert rows["cheat"].status == "unreadable"
     assert "judges its predictions by other labels" in (rows["cheat"].reason or "")
 
@@ -422,7 +474,7 @@ def test_parts_that_make_no_sense_cost_their_row(
     save(store, small, entry(store, "whole", 1), 0.1)
     without_hashes(next(r for r in store.runs() if r.record.asked.model == "odd"), **arrays)
     rows = {row.model: row for row in leaderboard(store).rows}
-    assert rows["whole"].rank == 1
+    assert rows["whole"].rank == (1, 1)
     assert rows["odd"].status == "unreadable"
     assert complaint in (rows["odd"].reason or "")
 
@@ -441,7 +493,7 @@ def test_a_run_of_a_newer_version_is_skipped_and_said(store: Store, small: Datas
         board = leaderboard(store)
         said = [*(row.reason for row in board.rows if row.reason), *board.notes]
         assert sum("a newer version wrote it (schema_version 2)" in text for text in said) == 1
-        assert next(row for row in board.rows if row.model == "whole").rank == 1
+        assert next(row for row in board.rows if row.model == "whole").rank == (1, 1)
 
 
 def test_a_run_under_another_name_is_not_believed(store: Store, small: Dataset) -> None:
@@ -461,8 +513,8 @@ def test_a_comparison_names_no_run_as_it_likes(store: Store, small: Dataset) -> 
     renamed = dataclasses.replace(added, label="cnn-32", deterministic=True, trained_on=60_000)
     Comparison(entries=(renamed, own)).save(store)
     rows = {row.model: row for row in leaderboard(store).rows}
-    assert rows["mine"].rank == 2
-    assert rows["theirs (added)"].rank == 1
+    assert rows["mine"].test
+    assert rows["theirs (added)"].test
     assert rows["cnn-32"].status == "unreadable"
     assert "is called cnn-32 by comparison.json" in (rows["cnn-32"].reason or "")
 

@@ -16,6 +16,7 @@ def scores(accuracy: float) -> Scores:
         accuracy=accuracy,
         accuracy_sd=None,
         ci95=(accuracy - 0.003, accuracy + 0.004),
+        this_fit_ci95=None,
         macro_f1=accuracy,
         log_loss=0.3,
     )
@@ -34,7 +35,7 @@ def board(
         if accuracy is None
         else Row(
             model=model,
-            rank=rank,
+            rank=(rank, rank),
             seeds=1,
             test=scores(accuracy),
             indistinguishable_from=alike.get(model, ()),
@@ -50,6 +51,7 @@ def board(
         test_reads=len(rows),
         rows=tuple(rows),
         pairs=(),
+        winner_ci95=None,
         notes=(),
         command=None,
         confusions={},
@@ -65,7 +67,7 @@ def test_lines_hold_what_each_leaderboard_says() -> None:
     found = side_by_side([FIRST, SECOND])
     assert [line.model for line in found.lines] == ["swift", "svm", "knn", "slow", "other"]
     svm = found.lines[1]
-    assert [row.rank for row in svm.rows if row] == [2, 3]
+    assert [row.rank for row in svm.rows if row] == [(2, 2), (3, 3)]
     (difference,) = svm.differences
     assert difference is not None
     assert difference.error == pytest.approx(-0.06)

@@ -73,7 +73,8 @@ def test_the_best_is_fitted_once_more_and_this_reads_the_test_split(
     assert run.test is not None
     assert tuning.tested is not None
     assert tuning.tested.accuracy == run.test.correct.mean()
-    assert tuning.tested.ci95[0] < tuning.tested.accuracy < tuning.tested.ci95[1]
+    low, high = tuning.tested.this_fit_ci95
+    assert low < tuning.tested.accuracy < high
 
 
 def test_what_was_found_is_json(tuned: tuple[Tuning, Path]) -> None:

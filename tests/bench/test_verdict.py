@@ -126,8 +126,8 @@ def test_an_accuracy_that_only_the_protocol_gives() -> None:
 def test_a_difference_is_held_against_its_interval(claimed: str, verdict: str) -> None:
     found = judge_difference(
         claim("s4-pooling", claimed=claimed),
-        evidence(0.9060, 0.9050, 0.9055),
-        evidence(0.9000, 0.9005, 0.9005),
+        evidence(*[0.9060, 0.9050, 0.9055] * 3),
+        evidence(*[0.9000, 0.9005, 0.9005] * 3),
     )
     assert found.verdict == verdict
     assert found.honest.accuracy == pytest.approx(0.0053, abs=3e-4)

@@ -1,7 +1,5 @@
 """intervals.py against published figures, scipy, brute force and coverage by simulation."""
 
-import json
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,13 +9,12 @@ from scipy import optimize, stats
 from fittingroom.errors import InputError
 from fittingroom.evaluation.intervals import (
     Interval,
-    accuracy_interval,
     independent_interval,
     paired_interval,
     rerun_interval,
-    standard_error,
     wilson,
 )
+from fittingroom.evaluation.paired_difference import mcnemar
 
 
 @pytest.mark.parametrize(
@@ -49,84 +46,6 @@ def test_wilson_equals_scipy(counts, confidence):
 def test_wilson_refuses_what_is_no_share(successes, n):
     with pytest.raises(InputError, match="not a share"):
         wilson(successes, n)
-
-
-def test_one_seed_and_a_deterministic_model_have_wilsons_interval():
-    correct = np.arange(100)[None] < 90  # (1, 100)
-    for deterministic in (False, True):
-        found = accuracy_interval(correct, deterministic)
-        assert (found.mean, found.sd, found.seeds) == (0.9, None, 1)
-        assert found.interval == wilson(90, 100)
-        assert found.single_seed is not deterministic
-
-
-def test_several_seeds_by_hand():
-    correct = np.array([[1, 1, 1, 0], [1, 1, 0, 0], [1, 1, 1, 1]], dtype=bool)
-    found = accuracy_interval(correct, deterministic=False)
-    accuracies = np.array([0.75, 0.5, 1.0])
-    averaged = np.array([1, 1, 2 / 3, 1 / 3])
-    image_part, seed_part = averaged.var(ddof=1) / 4, accuracies.var(ddof=1) / 3
-    df = (image_part + seed_part) ** 2 / (image_part**2 / 3 + seed_part**2 / 2)
-    half = stats.t.ppf(0.975, df) * np.sqrt(image_part + seed_part)
-    assert found.mean == pytest.approx(0.75)
-    assert found.sd == pytest.approx(0.25)
-    assert found.interval.bounds == pytest.approx((0.75 - half, min(1.0, 0.75 + half)))
-    assert found.interval.high == 1.0  # 0.75 + half is beyond what an accuracy can be
-    assert json.loads(json.dumps(found.to_dict())) == {
-        "mean": 0.75,
-        "sd": 0.25,
-        "interval": list(found.interval.bounds),
-        "seeds": 3,
-        "single_seed": False,
-    }
-
-
-def test_always_right_is_not_taken_for_exactly_one():
-    found = accuracy_interval(np.ones((3, 50), dtype=bool), deterministic=False)
-    assert found.mean == 1.0
-    assert found.sd == 0.0
-    assert found.interval == wilson(50, 50)
-
-
-def test_interval_holds_the_expected_accuracy():
-    rng = np.random.default_rng(0)
-    held = 0
-    for _ in range(400):
-        chance = rng.beta(0.9, 0.1, 1000)  # (images,), mean 0.9
-        shifted = 1 - (1 - chance) * np.exp(rng.normal(0, 0.03, (3, 1)))  # seeds that differ
-        correct = rng.random((3, 1000)) < shifted
-        held += 0.9 in accuracy_interval(correct, deterministic=False).interval
-    assert 0.92 <= held / 400 <= 0.99
-
-
-@pytest.mark.parametrize(
-    "correct",
-    [
-        np.ones(5, dtype=bool),
-        np.ones((0, 5), dtype=bool),
-        np.ones((1, 0), dtype=bool),
-        np.ones((1, 5), dtype=int),
-    ],
-)
-def test_only_bool_seeds_by_images_is_taken(correct):
-    with pytest.raises(InputError, match="bool array"):
-        accuracy_interval(correct, deterministic=False)
-
-
-def test_a_deterministic_model_has_one_row():
-    with pytest.raises(InputError, match="fitted once"):
-        accuracy_interval(np.ones((2, 5), dtype=bool), deterministic=True)
-
-
-def test_standard_error_is_welchs():
-    a, b = np.array([1.0, 2.0, 4.0, 3.0]), np.array([2.0, 9.0, 7.0])
-    error = standard_error([(a.var(ddof=1) / 4, 3), (b.var(ddof=1) / 3, 2)])
-    welch = stats.ttest_ind(a, b, equal_var=False)
-    assert error.degrees_of_freedom == pytest.approx(welch.df)
-    assert error.p_value(a.mean() - b.mean()) == pytest.approx(welch.pvalue)
-    low, high = welch.confidence_interval()
-    assert error.interval(a.mean() - b.mean(), -99, 99).bounds == pytest.approx((low, high))
-    assert standard_error([(0.0, 3), (0.0, 2)]) is None
 
 
 def _score(only_a: int, only_b: int, n: int, difference: float) -> float:
@@ -188,6 +107,16 @@ def test_identical_predictions_give_an_interval_of_nothing():
     assert paired_interval(0, 0, 100) == Interval(0.0, 0.0)
 
 
+def test_without_its_correction_the_interval_agrees_with_mid_p():
+    disagreements = 0
+    for discordant in range(6, 201):
+        for only_a in range(discordant // 2):
+            significant = mcnemar(only_a, discordant - only_a, mid_p=True) <= 0.05
+            found = paired_interval(only_a, discordant - only_a, 900, exact=False)
+            disagreements += (0.0 not in found) != significant
+    assert disagreements <= 60  # of 10,000
+
+
 @pytest.mark.parametrize(("only_a", "only_b", "n"), [(-1, 0, 5), (3, 3, 5), (0, 0, 0)])
 def test_paired_interval_refuses_impossible_counts(only_a, only_b, n):
     with pytest.raises(InputError, match="give counts"):
@@ -241,11 +170,3 @@ def test_the_rerun_interval_covers():
     drawn = 0.9 + 0.005 * rng.standard_normal((4000, 4))
     held = np.mean([last in rerun_interval(first, False) for *first, last in drawn])
     assert 0.94 <= held <= 0.96
-
-
-@pytest.mark.parametrize(("correct", "successes"), [([[1]], 1), ([[1], [1]], 1), ([[1], [0]], 0.5)])
-def test_one_image_says_nothing_of_the_spread_over_images(correct, successes):
-    found = accuracy_interval(np.array(correct, bool), False)
-    assert found.mean == successes
-    assert found.interval == wilson(successes, 1)
-    assert found.interval.high - found.interval.low > 0.75

@@ -1,6 +1,7 @@
 """words.py: what is said follows from the figures."""
 
 import dataclasses
+from functools import partial
 
 import numpy as np
 import pytest
@@ -20,7 +21,8 @@ def test_the_best_of_all(board):
 def test_the_first_that_others_equal(board, row):
     alike = row("a", 0.91, 1, ["b", "c"])
     b, c, d = row("b", 0.908, 1, ["a"]), row("c", 0.905, 1, ["a"]), row("d", 0.8, 4)
-    first = "a comes first with 91.0% (95% interval 90.5–91.5, 3 seeds), but can't be told apart"
+    first = "a comes first with 91.0% (95% interval 90.3–91.4, 3 seeds), but can't be told apart"
+    board = partial(board, winner_ci95=(0.903, 0.914))  # not the one in the table
     assert summary(board(rows=(alike, b, c))) == f"{first} from b and c."
     assert summary(board(rows=(alike, b, c, d))) == f"{first} from b and c; it is better than d."
     more = tuple(row(f"e{i}", 0.7, 5) for i in range(4))
@@ -31,9 +33,13 @@ def test_little_to_compare(board, row):
     assert summary(board(rows=())) == "No model has test figures."
     assert summary(board(rows=board().rows[4:])) == "No model has test figures."
     once = row("one", 0.9, 1, deterministic=True, seeds=1)
-    assert summary(board(rows=(once,))) == (
+    assert summary(board(rows=(once,), winner_ci95=(0.895, 0.905))) == (
         "one reaches 90.0% (95% interval 89.5–90.5, deterministic); "
         "there is nothing to compare it with."
+    )
+    unknown = row("one", 0.9, 1, seeds=1)
+    assert summary(board(rows=(unknown,), winner_ci95=None)).startswith(
+        "one reaches 90.0% (one seed, which tells nothing about another); "
     )
     assert summary(board(pairs=(), rows=(once, row("b", 0.8, 2)))).endswith("deterministic).")
 
@@ -57,9 +63,14 @@ def test_a_close_pair_is_told_from_the_second_s_side(board):
     pair = board().pairs[1]  # cnn-32 is 0.17 points behind svm-rbf
     found = PairStudy(pair, fixed=np.arange(1200), broken=np.arange(7))
     assert words.close_pair(found) == (
-        "svm-rbf is 0.17 points ahead of cnn-32 (95% interval −0.33 to 0.67, p 0.50 after Holm's "
-        "correction). Of their first fits, svm-rbf is right on 1,200 images that cnn-32 gets "
+        "svm-rbf is 0.17 points ahead of cnn-32 (95% interval −0.33 to 0.67, p 0.50 adjusted for "
+        "all pairs). Of their first fits, svm-rbf is right on 1,200 images that cnn-32 gets "
         "wrong, and wrong on 7 that cnn-32 gets right."
+    )
+    unknown = dataclasses.replace(pair, p=None, p_adjusted=None, ci95=None)
+    assert words.close_pair(dataclasses.replace(found, pair=unknown)).startswith(
+        "svm-rbf is 0.17 points ahead of cnn-32 (of one seed, so nothing tells what another would "
+        "change). Of their first fits"
     )
     behind = dataclasses.replace(pair, difference=0.0017)
     assert " 0.17 points behind cnn-32 " in words.close_pair(
@@ -68,7 +79,8 @@ def test_a_close_pair_is_told_from_the_second_s_side(board):
 
 
 @pytest.mark.parametrize(
-    ("p", "said"), [(0.00004, "< 0.0001"), (0.0041, "0.0041"), (0.049, "0.05"), (1.0, "1.00")]
+    ("p", "said"),
+    [(None, "unknown"), (0.00004, "< 0.0001"), (0.0041, "0.0041"), (0.049, "0.05"), (1.0, "1.00")],
 )
 def test_p_values_have_the_digits_that_mean_something(p, said):
     assert words.p_value(p) == said

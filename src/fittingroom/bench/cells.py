@@ -36,10 +36,10 @@ def cells(row: Row) -> list[str]:
         return ["-", row.model, row.status, *[""] * 8, row.reason or ""]
     score = row.test
     return [
-        str(row.rank or "-"),
+        rank(row),
         row.model,
         f"{score.accuracy:.4f}" if score else "not read",
-        f"{score.ci95[0]:.4f}-{score.ci95[1]:.4f}" if score else "",
+        interval(score),
         _sd(score, row.deterministic),
         f"{score.macro_f1:.4f}" if score else "",
         f"{score.log_loss:.3f}" if score else "",
@@ -49,6 +49,21 @@ def cells(row: Row) -> list[str]:
         " ".join(filter(None, [row.engine, row.precision])),
         ", ".join(row.indistinguishable_from),
     ]
+
+
+def rank(row: Row) -> str:
+    """The places that a row may have: "1", or "2-4"."""
+    if row.rank is None:
+        return "-"
+    first, last = row.rank
+    return str(first) if first == last else f"{first}-{last}"
+
+
+def interval(score: Scores | None) -> str:
+    """The interval of an accuracy; nobody knows that of one seed of a recipe new to all."""
+    if score is None:
+        return ""
+    return "unknown" if score.ci95 is None else f"{score.ci95[0]:.4f}-{score.ci95[1]:.4f}"
 
 
 def _sd(score: Scores | None, deterministic: bool) -> str:

@@ -110,6 +110,7 @@ def compare(
         plan.fit(placement, location, limits, keep_model=keep_models != "none")
     if keep_models == "best":
         _keep_best(store, plan.entries, split.choose)
+    plan.looked_at()
     return leaderboard(store)
 
 

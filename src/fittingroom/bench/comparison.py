@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -64,7 +65,16 @@ class Comparison:
 
     entries: tuple[Entry, ...]
     command: str | None = None
+    #: By key, how many seeds the rows of each table had that was shown.
+    looks: tuple[Mapping[str, int], ...] = ()
     schema_version: Literal[1] = 1
+
+    def looked_at(self) -> Comparison:
+        """The same, its table shown once more."""
+        look = {entry.key: len(entry.seeds) for entry in self.entries if entry.status == "ok"}
+        if look in self.looks:
+            return self
+        return dataclasses.replace(self, looks=(*self.looks, look))
 
     def save(self, store: Store) -> None:
         store.write_text(FILE, json.dumps(dataclasses.asdict(self), indent=2) + "\n")
@@ -87,4 +97,6 @@ class Comparison:
                 raise StoreError(f"{path} can't be read: {entry.label!r} is not a model's name.")
             if not entry.seeds:
                 raise StoreError(f"{path} can't be read: {entry.label} has no seeds.")
+        if any(seeds < 1 for look in comparison.looks for seeds in look.values()):
+            raise StoreError(f"{path} can't be read: a table was shown without seeds.")
         return comparison

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fittingroom.bench.cells import COLUMNS, cells
 from fittingroom.bench.comparison import Comparison, Entry, Status
@@ -17,36 +18,46 @@ from fittingroom.bench.notes import joined, notes_of
 from fittingroom.errors import StoreError
 from fittingroom.evaluation.confusion import ConfusionMatrix, confusion_matrix, mean_confusion
 from fittingroom.evaluation.frames import frame
-from fittingroom.evaluation.intervals import accuracy_interval
+from fittingroom.evaluation.intervals import Interval
 from fittingroom.evaluation.metrics import METRICS
-from fittingroom.evaluation.significance import Ranking, rank_models
+from fittingroom.evaluation.ranking import Ranking, rank_models
+from fittingroom.evaluation.recipe_fits import AccuracyEstimate, Fits, accuracies
 from fittingroom.json_text import json_text
+from fittingroom.runs.measured_spread import measured_variance
 from fittingroom.runs.run import Part, Run
 from fittingroom.runs.store import Saved, Store
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scores:
-    """Means over seeds; the interval is for the accuracy."""
+    """Means over seeds.
+
+    `ci95` is of the recipe's accuracy, for fits with other seeds and for other images; None where
+    nothing tells what another seed would change. `this_fit_ci95` is of the one fit at hand.
+    """
 
     accuracy: float
     accuracy_sd: float | None
-    ci95: tuple[float, float]
+    ci95: tuple[float, float] | None
+    this_fit_ci95: tuple[float, float] | None
     macro_f1: float
     log_loss: float
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One model. A model that failed is a row that says so; its figures are None."""
+    """One model. A model that failed is a row that says so; its figures are None.
+
+    `rank` is the first and the last place that the model may have.
+    """
 
     model: str
-    rank: int | None = None
+    rank: tuple[int, int] | None = None
     indistinguishable_from: tuple[str, ...] = ()
     seeds: int = 0
     deterministic: bool = False
@@ -64,23 +75,29 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Pair:
-    """Accuracy of `a` minus accuracy of `b` on the test images, and what the tests say of it."""
+    """Accuracy of `a` minus accuracy of `b`, and what the tests say of it: `PairedDifference`."""
 
     a: str
     b: str
     difference: float
-    ci95: tuple[float, float]
-    p: float
-    p_holm: float
+    ci95: tuple[float, float] | None
+    p: float | None
+    p_adjusted: float | None
+    p_these_fits: float | None
     only_a_right: float
     only_b_right: float
+    method: str
+    standard_error: float | None
+    degrees_of_freedom: float | None
+    single_seed: bool
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Leaderboard:
     """The answer to "which is better, by how much, and how sure are you?".
 
-    Rows stand by rank, then by mean accuracy; rows without a rank come last.
+    Rows stand by mean accuracy; rows without a rank come last. `winner_ci95` is the interval of the
+    first one's accuracy, with what it owes to having come first allowed for.
     """
 
     dataset_name: str
@@ -91,6 +108,7 @@ class Leaderboard:
     test_reads: int
     rows: tuple[Row, ...]
     pairs: tuple[Pair, ...]
+    winner_ci95: tuple[float, float] | None
     notes: tuple[str, ...]
     command: str | None
     confusions: Mapping[str, ConfusionMatrix]
@@ -109,6 +127,7 @@ class Leaderboard:
             "test_reads": self.test_reads,
             "rows": [dataclasses.asdict(row) for row in self.rows],
             "pairs": [dataclasses.asdict(pair) for pair in self.pairs],
+            "winner_ci95": self.winner_ci95,
             "notes": list(self.notes),
         }
 
@@ -183,9 +202,12 @@ def leaderboard_and_runs(store: Store, saved: Saved) -> tuple[Leaderboard, dict[
     tested = {label: [run.test for run in runs] for label, runs in finished.items()}
     parts = {label: [p for p in found if p is not None] for label, found in tested.items()}
     parts = {label: found for label, found in parts.items() if found}
-    ranking = _ranking(groups, parts)
+    ranking = rank_models(_recipes(groups, parts, store.card.copies), _looks(comparison, groups))
+    validated = _validated(groups, finished)
 
-    rows = [_row(entry, finished.get(entry.label), ranking) for entry, _ in groups.values()]
+    rows = [
+        _row(entry, finished.get(entry.label), ranking, validated) for entry, _ in groups.values()
+    ]
     order = {label: position for position, label in enumerate(ranking.order)}
     rows.sort(key=lambda row: order.get(row.model, len(order)))
     runs = [run for found in finished.values() for run in found]
@@ -198,7 +220,13 @@ def leaderboard_and_runs(store: Store, saved: Saved) -> tuple[Leaderboard, dict[
         test_reads=sum(run.record.asked.reads_test for run in saved.runs),
         rows=tuple(rows),
         pairs=_pairs(ranking),
-        notes=(*lost, *left_out(saved, groups), *notes_of(store.card, rows, finished, parts)),
+        winner_ci95=_bounds(ranking.winner),
+        notes=(
+            *lost,
+            *left_out(saved, groups),
+            *_undone(ranking),
+            *notes_of(store.card, rows, finished, parts),
+        ),
         command=comparison.command if comparison else None,
         confusions={
             label: mean_confusion(
@@ -222,15 +250,52 @@ def _finished(groups: Groups) -> dict[str, list[Run]]:
     }
 
 
-def _ranking(groups: Groups, parts: Mapping[str, Sequence[Part]]) -> Ranking:
-    return rank_models(
-        list(parts),
-        [np.stack([part.correct for part in found]) for found in parts.values()],
-        [groups[label][0].deterministic for label in parts],
-    )
+def _looks(comparison: Comparison | None, groups: Groups) -> list[dict[str, int]]:
+    """How many seeds each row had in the tables that were shown before."""
+    if comparison is None:
+        return []
+    return [
+        {label: look[entry.key] for label, (entry, _) in groups.items() if entry.key in look}
+        for look in comparison.looks
+    ]
 
 
-def _row(entry: Entry, runs: Sequence[Run] | None, ranking: Ranking) -> Row:
+def _recipes(
+    groups: Groups,
+    parts: Mapping[str, Sequence[Part]],
+    copies: NDArray[np.int64] | None,
+) -> dict[str, Fits]:
+    """What the runs of each row have right, and what is known of their recipe besides."""
+    recipes = {}
+    for label, found in parts.items():
+        entry, runs = groups[label]
+        family = next(run.record.family for run in runs if run is not None)
+        recipes[label] = Fits(
+            np.stack([part.correct for part in found]),
+            deterministic=entry.deterministic,
+            kind="classical" if family == "classical" else "network",
+            known=measured_variance(entry.key),
+            copies=copies,
+        )
+    return recipes
+
+
+def _validated(
+    groups: Groups, finished: Mapping[str, Sequence[Run]]
+) -> Mapping[str, AccuracyEstimate]:
+    """The accuracy of each row on the validation images, where it has one."""
+    parts = {label: [run.validation for run in runs] for label, runs in finished.items()}
+    known = {label: [p for p in found if p is not None] for label, found in parts.items()}
+    recipes = _recipes(groups, {label: found for label, found in known.items() if found}, None)
+    return accuracies({label: replace(fits, known=None) for label, fits in recipes.items()})
+
+
+def _row(
+    entry: Entry,
+    runs: Sequence[Run] | None,
+    ranking: Ranking,
+    validated: Mapping[str, AccuracyEstimate],
+) -> Row:
     if runs is None:
         status, reason = entry.status, entry.reason
         if status == "ok":  # its runs were deleted since
@@ -244,7 +309,7 @@ def _row(entry: Entry, runs: Sequence[Run] | None, ranking: Ranking) -> Row:
             reason=reason,
         )
     records = [run.record for run in runs]
-    test = _scores([run.test for run in runs], entry.deterministic)
+    test = _scores([run.test for run in runs], ranking.accuracies.get(entry.label))
     return Row(
         model=entry.label,
         rank=ranking.ranks.get(entry.label),
@@ -253,7 +318,7 @@ def _row(entry: Entry, runs: Sequence[Run] | None, ranking: Ranking) -> Row:
         deterministic=entry.deterministic,
         trained_on=records[0].trained_on,
         test=test,
-        validation=_scores([run.validation for run in runs], entry.deterministic),
+        validation=_scores([run.validation for run in runs], validated.get(entry.label)),
         fit_seconds=_mean([r.fit_seconds for r in records]),
         predict_us_per_image=_mean([r.predict_us_per_image for r in records]),
         parameters=records[0].parameters,
@@ -263,11 +328,10 @@ def _row(entry: Entry, runs: Sequence[Run] | None, ranking: Ranking) -> Row:
     )
 
 
-def _scores(parts: Sequence[Part | None], deterministic: bool) -> Scores | None:
+def _scores(parts: Sequence[Part | None], estimate: AccuracyEstimate | None) -> Scores | None:
     known = [part for part in parts if part is not None]
-    if not known:
+    if estimate is None:
         return None
-    estimate = accuracy_interval(np.stack([part.correct for part in known]), deterministic)
     means = {
         name: float(np.mean([metric(part.probabilities, part.labels) for part in known]))
         for name, metric in METRICS.items()
@@ -276,7 +340,8 @@ def _scores(parts: Sequence[Part | None], deterministic: bool) -> Scores | None:
     return Scores(
         accuracy=estimate.mean,
         accuracy_sd=estimate.sd,
-        ci95=estimate.interval.bounds,
+        ci95=_bounds(estimate.interval),
+        this_fit_ci95=_bounds(estimate.fit_interval),
         macro_f1=means["macro_f1"],
         log_loss=means["log_loss"],
     )
@@ -288,14 +353,35 @@ def _pairs(ranking: Ranking) -> tuple[Pair, ...]:
             a=pair.a,
             b=pair.b,
             difference=pair.paired.difference,
-            ci95=pair.paired.interval.bounds,
+            ci95=_bounds(pair.paired.interval),
             p=pair.paired.p,
-            p_holm=pair.p_holm,
+            p_adjusted=pair.p_adjusted,
+            p_these_fits=pair.paired.p_these_fits,
             only_a_right=pair.paired.only_a_right,
             only_b_right=pair.paired.only_b_right,
+            method=pair.paired.method,
+            standard_error=pair.paired.standard_error,
+            degrees_of_freedom=pair.paired.degrees_of_freedom,
+            single_seed=pair.paired.single_seed,
         )
         for pair in ranking.pairs
     )
+
+
+def _undone(ranking: Ranking) -> list[str]:
+    """What would be called different, had nobody looked at fewer seeds before."""
+    undone = [f"{pair.a} and {pair.b}" for pair in ranking.pairs if pair.undone]
+    if not undone:
+        return []
+    more = f" and {len(undone) - 3} other pairs" if len(undone) > 3 else ""
+    return [
+        f"Not told apart, because tables with other numbers of seeds were shown before, and every "
+        f"look uses up some of the 5%: {', '.join(undone[:3])}{more}."
+    ]
+
+
+def _bounds(interval: Interval | None) -> tuple[float, float] | None:
+    return None if interval is None else interval.bounds
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

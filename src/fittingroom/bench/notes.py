@@ -87,9 +87,7 @@ def _comparability(
 ) -> list[str]:
     """What a reader must know before trusting a comparison of these rows."""
     notes = []
-    single = [r.model for r in rows if r.test and r.seeds == 1 and not r.deterministic]
-    if single:
-        notes.append(f"One seed tells nothing about a re-run: {', '.join(single)}.")
+    notes += _single_seeds(rows)
     certain = [label for label, found in parts.items() if _gives_labels_only(found[0])]
     if certain:
         notes.append(
@@ -121,6 +119,23 @@ def _comparability(
         values = {str(run.record.environment.get(name)) for run in runs}
         if len(values) > 1:
             notes.append(f"The runs were made with different {name}: {joined(values)}.")
+    return notes
+
+
+def _single_seeds(rows: Sequence[Row]) -> list[str]:
+    """What the figures of models with one seed rest on."""
+    notes = []
+    single = [r for r in rows if r.test and r.seeds == 1 and not r.deterministic]
+    if known := [r.model for r in single if r.test and r.test.ci95]:
+        notes.append(
+            f"One seed each of {', '.join(known)}: their intervals and ranks go by how much such "
+            "recipes vary from seed to seed; more seeds make them narrower."
+        )
+    if unknown := [r.model for r in single if r.test and not r.test.ci95]:
+        notes.append(
+            f"One seed each of {', '.join(unknown)}, and nothing tells what another seed would "
+            "change, so they can't be told apart from any other; give more seeds."
+        )
     return notes
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,9 @@ class Plan:
                 entrant, asked, entry, entrant.seconds(dataset)
             )
         self._at_once = 1
+        self._looks: tuple[Mapping[str, int], ...] = ()
+        with suppress(StoreError):  # a damaged one is written anew
+            self._looks = before.looks if (before := Comparison.load(store)) else ()
         self._save()
 
     @property
@@ -157,8 +161,17 @@ class Plan:
             )
         )
 
+    def looked_at(self) -> None:
+        """Remember that the table is shown now, with as many seeds as it has."""
+        self._looks = self._comparison.looked_at().looks
+        self._save()
+
+    @property
+    def _comparison(self) -> Comparison:
+        return Comparison(entries=tuple(self.entries), command=self._command, looks=self._looks)
+
     def _save(self) -> None:
-        Comparison(entries=tuple(self.entries), command=self._command).save(self._store)
+        self._comparison.save(self._store)
 
     def _fit_own(self, standing: _Standing, seed: int) -> Outcome:
         """Fit an estimator that exists in this process alone; only its predictions are saved."""

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import kendalltau
 
-from fittingroom.bench.cells import signed
+from fittingroom.bench.cells import rank, signed
 from fittingroom.bench.leaderboard import Leaderboard, Row
 from fittingroom.errors import UsageError
 from fittingroom.evaluation.intervals import Interval, independent_interval
@@ -26,7 +26,7 @@ class Difference:
     """Error on a further data set minus error on the first, with its 95% interval."""
 
     error: float
-    ci95: tuple[float, float]
+    ci95: tuple[float, float] | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,10 +171,13 @@ def _difference(first: Row | None, other: Row | None) -> Difference | None:
     if first is None or first.test is None or other is None or other.test is None:
         return None
     here, there = first.test, other.test  # an error is what is left of an accuracy
+    error = here.accuracy - there.accuracy
+    if here.ci95 is None or there.ci95 is None:
+        return Difference(error=error, ci95=None)
     found = independent_interval(
         here.accuracy, Interval(*here.ci95), there.accuracy, Interval(*there.ci95)
     )
-    return Difference(error=here.accuracy - there.accuracy, ci95=found.bounds)
+    return Difference(error=error, ci95=found.bounds)
 
 
 def _order(
@@ -234,7 +237,7 @@ def _figures(line: Line, names: Sequence[str]) -> dict[str, Any]:
             "rank": row.rank if row else None,
             "accuracy": row.test.accuracy if row and row.test else None,
             "error": 1 - row.test.accuracy if row and row.test else None,
-            "ci95": list(row.test.ci95) if row and row.test else None,
+            "ci95": list(row.test.ci95) if row and row.test and row.test.ci95 else None,
         }
         for name, row in zip(names, line.rows, strict=True)
     ]
@@ -251,14 +254,14 @@ def _cells(line: Line) -> list[str]:
         text
         for found in line.differences
         for text in (
-            (signed(found.error, 4), " to ".join(signed(end, 4) for end in found.ci95))
+            (signed(found.error, 4), " to ".join(signed(end, 4) for end in found.ci95 or ()))
             if found
             else ("", "")
         )
     ]
     return [
         line.model,
-        *(str(row.rank) if row and row.rank else "-" for row in line.rows),
+        *(rank(row) if row else "-" for row in line.rows),
         *(
             f"{score.accuracy:.4f}" if score else row.status if row and not row.validation else "-"
             for score, row in zip(scores, line.rows, strict=True)

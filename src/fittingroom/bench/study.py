@@ -29,7 +29,7 @@ from fittingroom.evaluation.calibration import (
 )
 from fittingroom.evaluation.confusion import ClassificationReport, ConfusionMatrix
 from fittingroom.evaluation.examples import fixed
-from fittingroom.evaluation.intervals import accuracy_interval
+from fittingroom.evaluation.intervals import wilson
 from fittingroom.evaluation.label_quality import LabelSuspects, label_suspects
 from fittingroom.evaluation.metrics import accuracy, correctness
 from fittingroom.runs.run import Part, Run
@@ -376,7 +376,7 @@ def _average(
     return AverageScore(
         weights=dict(zip(best, weights, strict=True)),
         accuracy=float(right.mean()),
-        ci95=accuracy_interval(right[None], True).interval.bounds,
+        ci95=wilson(int(right.sum()), len(right)).bounds,
         best_accuracy=accuracy(models[best[0]].probabilities, labels),
     )
 

@@ -30,7 +30,7 @@ from fittingroom.data.dataset import Dataset
 from fittingroom.data.sources import load_dataset
 from fittingroom.data.splits import fold_of
 from fittingroom.errors import FittingroomError, UnknownNameError, UsageError
-from fittingroom.evaluation.intervals import accuracy_interval
+from fittingroom.evaluation.intervals import wilson
 from fittingroom.models.catalog import classifier_of, row_of
 from fittingroom.models.settings import text_of
 from fittingroom.runs.store import open_store
@@ -258,9 +258,9 @@ def _tested(
         on_progress=tell,
     )
     assert run.test is not None
-    estimate = accuracy_interval(run.test.correct[None], run.record.deterministic)
+    correct = run.test.correct
     return Tested(
-        accuracy=estimate.mean,
-        ci95=estimate.interval.bounds,
+        accuracy=float(correct.mean()),
+        this_fit_ci95=wilson(int(correct.sum()), len(correct)).bounds,
         run=f"{run.record.asked.model}/{run.record.asked.folder_name}",
     )

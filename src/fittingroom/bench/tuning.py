@@ -50,7 +50,7 @@ class Tested:
     """The best settings fitted once more, and how they do on the test split."""
 
     accuracy: float
-    ci95: tuple[float, float]
+    this_fit_ci95: tuple[float, float]  # of this fit, on other images
     run: str
 
 

@@ -13,7 +13,9 @@ from fittingroom.bench.cells import signed
 from fittingroom.bench.claim import Claim, Figure, nearest
 from fittingroom.bench.evidence import Evidence, Setting
 from fittingroom.evaluation.intervals import rerun_interval
-from fittingroom.evaluation.significance import ALPHA, PairedDifference, compare_pair, holm
+from fittingroom.evaluation.paired_difference import PairedDifference, compare_pair
+from fittingroom.evaluation.ranking import ALPHA, adjusted
+from fittingroom.evaluation.recipe_fits import Fits
 
 Verdict = Literal["consistent", "too-high", "too-low", "not-what-it-says", "cannot-be-checked"]
 
@@ -139,7 +141,7 @@ def judge_difference(claim: Claim, first: Evidence, second: Evidence) -> Finding
     """A difference of two settings: does it lie in the interval of the difference found?"""
     assert claim.figure is not None
     paired = _compared(first, second)
-    interval = None if paired.single_seed else paired.interval.bounds
+    interval = paired.interval.bounds if paired.interval else None
     seeds = min(len(first.runs), len(second.runs))
     honest = Score(accuracy=paired.difference, ci95=interval, seeds=seeds)
     accuracies = " and ".join(f"{np.mean(each.accuracies):.4f}" for each in (first, second))
@@ -251,9 +253,10 @@ def _better_than(wanted: float, of_value: Mapping[float, Evidence]) -> list[floa
         for value, each in of_value.items()
         if value != wanted
     }
-    if any(paired.single_seed for paired in others.values()):
+    known = [paired.p for paired in others.values() if paired.p is not None]
+    if len(known) < len(others):
         return None
-    corrected = holm([paired.p for paired in others.values()])
+    corrected = adjusted(known)
     return [
         value
         for (value, paired), p in zip(others.items(), corrected, strict=True)
@@ -269,17 +272,18 @@ def _compared(a: Evidence, b: Evidence) -> PairedDifference:
     assert a.correct is not None
     assert b.correct is not None
     return compare_pair(
-        a.correct, b.correct, fixed_a=a.arm.deterministic, fixed_b=b.arm.deterministic
+        Fits(a.correct, deterministic=a.arm.deterministic),
+        Fits(b.correct, deterministic=b.arm.deterministic),
     )
 
 
 def _neighbours(names: Sequence[str], evidences: Sequence[Evidence]) -> tuple[list[str], str]:
     """Of each neighbouring pair whether its order holds; and all of it in words."""
     compared = [_compared(better, worse) for worse, better in pairwise(evidences)]
-    corrected = holm([paired.p for paired in compared])
+    corrected = adjusted([1.0 if paired.p is None else paired.p for paired in compared])
     found, words = [], []
     for (worse, better), paired, p in zip(pairwise(names), compared, corrected, strict=True):
-        if paired.single_seed:
+        if paired.p is None:
             found.append("single")
         elif p > ALPHA:
             found.append("alike")

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from fittingroom.bench.cells import interval, rank
 from fittingroom.bench.compare import compare, located
 from fittingroom.bench.comparison import Status
 from fittingroom.bench.entrant import Entrant
@@ -212,8 +213,8 @@ def _cells(search: SearchedGrid, row: Row | None) -> list[str]:
         settings_in_words(chosen.parameters) if counts["points"] > 1 else "the only point",
         f"{chosen.choose_accuracy:.4f}",
         f"{score.accuracy:.4f}" if score else row.status if row else "",
-        f"{score.ci95[0]:.4f}-{score.ci95[1]:.4f}" if score else "",
-        str(row.rank) if row and row.rank else "-",
+        interval(score),
+        rank(row) if row else "-",
     ]
 
 

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fittingroom.errors import InputError
-from fittingroom.evaluation.intervals import CONFIDENCE, Interval, check_correct
+from fittingroom.evaluation.correctness import check_correct
+from fittingroom.evaluation.intervals import CONFIDENCE, Interval
 
 BOOTSTRAPS = 1000
 _AT_ONCE = 50  # bootstraps: 24 MB of counts for 60,000 images

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from fittingroom.evaluation.confusion import confusion_matrix
-from fittingroom.evaluation.significance import mcnemar_exact
+from fittingroom.evaluation.paired_difference import mcnemar
 
 #: What another numbering must gain at least, of the images whose class it changes, and how
 #: surprising that must be.
@@ -88,7 +88,7 @@ def relabelling(
     moved = crossed != labels
     right, otherwise = (predicted == labels)[moved], (predicted == crossed)[moved]
     lost, gained = int((right & ~otherwise).sum()), int((otherwise & ~right).sum())
-    if gained - lost <= LEAST_GAIN * len(right) or mcnemar_exact(lost, gained) > ALPHA:
+    if gained - lost <= LEAST_GAIN * len(right) or mcnemar(lost, gained) > ALPHA:
         return None
     if (assigned == np.arange(n_classes)).all():
         return None

@@ -27,7 +27,7 @@ from fittingroom.reporting.style import (
 )
 
 if TYPE_CHECKING:
-    from fittingroom.bench.leaderboard import Leaderboard, Row
+    from fittingroom.bench.leaderboard import Leaderboard, Row, Scores
     from fittingroom.reporting.references import Reference
 
 # Where a name may stand beside its point: alignment and offset in pixels, best first.
@@ -48,7 +48,8 @@ MODELS, CLASSES = 30, 50
 def accuracy_intervals(leaderboard: Leaderboard, references: Sequence[Reference] = ()) -> Figure:
     """Test accuracy with its 95% interval, one line a model, in the leaderboard's order.
 
-    Blue are the first model and those that can't be told apart from it. Dotted are the
+    Blue are the first model and those that can't be told apart from it; hollow is one whose
+    interval nobody knows. Dotted are the
     `references` that lie no farther from the models than these do from one another.
     """
     rows = _tested(leaderboard)
@@ -58,10 +59,13 @@ def accuracy_intervals(leaderboard: Leaderboard, references: Sequence[Reference]
         axes = figure.subplots()
         for y, row in enumerate(rows):
             assert row.test is not None
-            low, high = (100 * end for end in row.test.ci95)
+            low, high = (100 * end for end in ends_of(row.test))
             color = RIGHT if row.model in alike else MUTED
             axes.plot([low, high], [y, y], color=color, linewidth=2.2, solid_capstyle="butt")
-            axes.plot(100 * row.test.accuracy, y, "o", color=color, markersize=7)
+            fill = color if row.test.ci95 else "none"
+            axes.plot(
+                100 * row.test.accuracy, y, "o", color=color, markerfacecolor=fill, markersize=7
+            )
             axes.annotate(
                 f"{100 * row.test.accuracy:.2f}", (high, y), (7, 0), textcoords="offset points",
                 va="center", fontsize=10,
@@ -73,9 +77,14 @@ def accuracy_intervals(leaderboard: Leaderboard, references: Sequence[Reference]
     return figure
 
 
+def ends_of(score: Scores) -> tuple[float, float]:
+    """The ends of an accuracy's interval; the accuracy itself where nobody knows one."""
+    return score.ci95 or (score.accuracy, score.accuracy)
+
+
 def _refer(axes: Axes, rows: Sequence[Row], references: Sequence[Reference]) -> None:
     """Lines at what others reported; their names stand above, every other one higher."""
-    ends = [end for row in rows if row.test for end in row.test.ci95]
+    ends = [end for row in rows if row.test for end in ends_of(row.test)]
     if not ends:
         return
     low, high = 2 * min(ends) - max(ends), 2 * max(ends) - min(ends)
@@ -120,7 +129,7 @@ def _against(
         return None
     times = np.array([max(seconds[row.model] or 0.0, ticks[0]) for row in rows])
     means = np.array([100 * row.test.accuracy for row in rows if row.test])
-    ends = np.array([[100 * end for end in row.test.ci95] for row in rows if row.test])
+    ends = np.array([[100 * end for end in ends_of(row.test)] for row in rows if row.test])
     front = [not np.any((times < t) & (means >= m)) for t, m in zip(times, means, strict=True)]
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(8.4, 4.8))
@@ -149,8 +158,8 @@ def _against(
 def differences(leaderboard: Leaderboard) -> Figure | None:
     """Who beats whom: the accuracy of each row's model minus that of each column's, in points.
 
-    Only differences that are significant after Holm's correction have a colour. None where fewer
-    than two models were tested; of many the first.
+    Only differences that are significant once adjusted for all pairs have a colour. None where
+    fewer than two models were tested; of many the first.
     """
     names = [row.model for row in _tested(leaderboard)][:MODELS]
     if len(names) < 2:
@@ -166,7 +175,7 @@ def differences(leaderboard: Leaderboard) -> Figure | None:
                 continue
             for name, other, sign in ((pair.a, pair.b, 1), (pair.b, pair.a, -1)):
                 i, j, points = places[name], places[other], sign * 100 * pair.difference
-                if pair.p_holm < SIGNIFICANT:
+                if pair.p_adjusted is not None and pair.p_adjusted <= SIGNIFICANT:
                     cell = Rectangle((j - 0.48, i - 0.48), 0.96, 0.96, alpha=0.3)
                     cell.set_facecolor(RIGHT if points > 0 else WRONG)
                     axes.add_patch(cell)

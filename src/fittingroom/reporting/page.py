@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from fittingroom.bench.cells import duration, signed
+from fittingroom.bench.cells import duration, rank, signed
 from fittingroom.reporting import words
 from fittingroom.reporting.style import inline_svg
 
@@ -51,8 +51,10 @@ def percent(share: float) -> str:
     return f"{100 * share:.2f}%"
 
 
-def points(ends: tuple[float, float]) -> str:
+def points(ends: tuple[float, float] | None) -> str:
     """Two shares as an interval in percent; "to" where a minus sign would meet the dash."""
+    if ends is None:
+        return "unknown"
     low, high = (signed(100 * end, 2, "").replace("-", "−") for end in ends)
     return f"{low} to {high}" if "−" in low + high else f"{low}–{high}"
 
@@ -74,6 +76,7 @@ def _environment() -> Environment:
         signed=lambda number, digits: signed(number, digits).replace("-", "−"),
         fitted=words.fitted,
         p_value=words.p_value,
+        rank=lambda row: rank(row).replace("-", "–"),
     )
     return environment
 

@@ -154,7 +154,7 @@ def _differences(board: Leaderboard) -> Picture | None:
         figure,
         "Differences of test accuracy between models; the table below has them as numbers.",
         f"{some}Test accuracy of the row's model minus that of the column's, in points. Blue: "
-        "significantly better; vermilion: significantly worse (5%, Holm's correction over all "
+        "significantly better; vermilion: significantly worse (5%, adjusted for all "
         "pairs); no colour: can't be told apart.",
     )
 

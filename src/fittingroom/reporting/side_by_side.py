@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
+from fittingroom.reporting.figures import ends_of
 from fittingroom.reporting.page import Picture, draw, percent, render_page
 from fittingroom.reporting.style import (
     CLASS_COLORS,
@@ -50,7 +51,7 @@ def side_by_side_markdown(found: SideBySide) -> str:
 
 def side_by_side_csv(found: SideBySide) -> str:
     """Every figure, a line a model; what a data set doesn't have is empty."""
-    scores = ("rank", "accuracy", "low", "high")
+    scores = ("first_rank", "last_rank", "accuracy", "low", "high")
     head = [f"{name}, {what}" for name in found.names for what in scores]
     first, *others = found.names
     for name in others:
@@ -63,10 +64,10 @@ def _csv_line(line: Line) -> list[Any]:
     cells: list[Any] = [line.model]
     for row in line.rows:
         test = row.test if row else None
-        cells += [row.rank if row else None]
-        cells += [test.accuracy, *test.ci95] if test else [None] * 3
+        cells += (row and row.rank) or (None, None)
+        cells += [test.accuracy, *(test.ci95 or (None, None))] if test else [None] * 3
     for found in line.differences:
-        cells += [found.error, *found.ci95] if found else [None] * 3
+        cells += [found.error, *(found.ci95 or (None, None))] if found else [None] * 3
     return cells
 
 
@@ -134,7 +135,7 @@ def errors(found: SideBySide) -> Figure:
                     continue
                 # No error at all has no place on this axis; half an image stands for it.
                 least = 50 / found.boards[i].n_test
-                low, high = (max(100 * (1 - end), least) for end in reversed(row.test.ci95))
+                low, high = (max(100 * (1 - end), least) for end in reversed(ends_of(row.test)))
                 at = max(100 * (1 - row.test.accuracy), least)
                 axes.plot([low, high], [y, y], color=color, linewidth=2.2, solid_capstyle="butt")
                 axes.plot(at, y, marker, color=color, markersize=7)

@@ -41,9 +41,17 @@ def _leaderboard_csv(study: Study) -> str:
 
 def _pairs_csv(study: Study) -> str:
     return csv_text(
-        ("a", "b", "difference", "low", "high", "p", "p_holm", "only_a_right", "only_b_right"),
         (
-            (p.a, p.b, p.difference, *p.ci95, p.p, p.p_holm, p.only_a_right, p.only_b_right)
+            *("a", "b", "difference", "low", "high", "p", "p_adjusted", "p_these_fits"),
+            *("only_a_right", "only_b_right", "method", "standard_error", "degrees_of_freedom"),
+            "single_seed",
+        ),
+        (
+            (
+                *(p.a, p.b, p.difference, *(p.ci95 or _UNKNOWN), p.p, p.p_adjusted),
+                *(p.p_these_fits, p.only_a_right, p.only_b_right, p.method, p.standard_error),
+                *(p.degrees_of_freedom, p.single_seed),
+            )
             for p in study.board.pairs
         ),
     )
@@ -84,9 +92,14 @@ CSV_FILES = {
 
 #: What a spreadsheet takes for the begin of a formula.
 _FORMULA = frozenset("=+-@")
-_SCORES = ("accuracy", "accuracy_sd", "low", "high", "macro_f1", "log_loss")
+_SCORES = (
+    *("accuracy", "accuracy_sd", "low", "high", "this_fit_low", "this_fit_high"),
+    *("macro_f1", "log_loss"),
+)
+_UNKNOWN = (None, None)
 _LEADERBOARD = (
-    *("rank", "model", "status", "reason", "seeds", "deterministic", "trained_on"),
+    *("first_rank", "last_rank", "model", "status", "reason"),
+    *("seeds", "deterministic", "trained_on"),
     *(f"test_{name}" for name in _SCORES),
     *(f"validation_{name}" for name in _SCORES),
     *("fit_seconds", "predict_us_per_image", "parameters", "engine", "precision"),
@@ -96,7 +109,7 @@ _LEADERBOARD = (
 
 def _leaderboard_line(row: Row) -> Sequence[Any]:
     return (
-        *(row.rank, row.model, row.status, row.reason, row.seeds, row.deterministic),
+        *(*(row.rank or _UNKNOWN), row.model, row.status, row.reason, row.seeds, row.deterministic),
         *(row.trained_on, *_scores(row.test), *_scores(row.validation)),
         *(row.fit_seconds, row.predict_us_per_image, row.parameters, row.engine, row.precision),
         "; ".join(row.indistinguishable_from),
@@ -107,7 +120,8 @@ def _scores(scores: Scores | None) -> Sequence[Any]:
     if scores is None:
         return [None] * len(_SCORES)
     of = scores
-    return of.accuracy, of.accuracy_sd, *of.ci95, of.macro_f1, of.log_loss
+    ends = (*(of.ci95 or _UNKNOWN), *(of.this_fit_ci95 or _UNKNOWN))
+    return of.accuracy, of.accuracy_sd, *ends, of.macro_f1, of.log_loss
 
 
 def csv_text(head: Sequence[str], lines: Iterable[Sequence[Any]]) -> str:

@@ -49,10 +49,10 @@ def tested(tuning: Tuning) -> str:
         return f"The best settings could not be fitted once more: {tuning.untested}"
     if one is None:
         return "There was no last fit here, so no trial and no fit read the test split."
-    low, high = (100 * end for end in one.ci95)
+    low, high = (100 * end for end in one.this_fit_ci95)
     return (
-        f"Fitted once more, and tested once: test accuracy {one.accuracy:.2%} (95% interval "
-        f"{low:.1f}–{high:.1f}, one fit)."
+        f"Fitted once more, and tested once: test accuracy {one.accuracy:.2%} (95% interval of "
+        f"this fit {low:.1f}–{high:.1f}; another seed gives another fit)."
     )
 
 

@@ -34,17 +34,17 @@ def summary(leaderboard: Leaderboard) -> str:
         return "No model has test figures."
     best, others = tested[0], tested[1:]
     if not others:
-        return f"{best.model} reaches {_figures(best)}; there is nothing to compare it with."
+        return f"{best.model} reaches {_figures(leaderboard)}; there is nothing to compare it with."
     alike = best.indistinguishable_from
     if alike:
         beaten = [row.model for row in others if row.model not in alike]
         rest = f"; it is better than {_some(beaten)}" if beaten else ""
-        first = f"{best.model} comes first with {_figures(best)}"
+        first = f"{best.model} comes first with {_figures(leaderboard)}"
         named = alike if len(alike) <= MOST else [*alike[:3], f"{len(alike) - 3} others"]
         return f"{first}, but can't be told apart from {listed(named)}{rest}."
     pair = _pair(leaderboard.pairs, best.model, others[0].model)
     ahead = f", {_lead(pair, best.model)} ahead of {others[0].model}" if pair else ""
-    return f"{best.model} is best: {_figures(best)}{ahead}."
+    return f"{best.model} is best: {_figures(leaderboard)}{ahead}."
 
 
 def findings(study: Study) -> list[str]:
@@ -102,14 +102,17 @@ def most_different(study: Study) -> str:
 def close_pair(found: PairStudy) -> str:
     """By how much the second of two models is ahead or behind, and on how many images."""
     pair, points = found.pair, -100 * found.pair.difference
-    low, high = (signed(-100 * end, 2, "").replace("-", "−") for end in reversed(pair.ci95))
     lead = f"{abs(points):.2f} points {'ahead of' if points > 0 else 'behind'} {pair.a}"
     if not points:
         lead = f"as often right as {pair.a}"
+    sure = "of one seed, so nothing tells what another would change"
+    if pair.ci95 is not None:
+        low, high = (signed(-100 * end, 2, "").replace("-", "−") for end in reversed(pair.ci95))
+        sure = f"95% interval {low} to {high}, p {p_value(pair.p_adjusted)} adjusted for all pairs"
     return (
-        f"{pair.b} is {lead} (95% interval {low} to {high}, p {p_value(pair.p_holm)} after Holm's "
-        f"correction). Of their first fits, {pair.b} is right on {len(found.fixed):,} images that "
-        f"{pair.a} gets wrong, and wrong on {len(found.broken):,} that {pair.a} gets right."
+        f"{pair.b} is {lead} ({sure}). Of their first fits, {pair.b} is right on "
+        f"{len(found.fixed):,} images that {pair.a} gets wrong, and wrong on "
+        f"{len(found.broken):,} that {pair.a} gets right."
     )
 
 
@@ -246,8 +249,10 @@ def searched(exploration: Exploration) -> str:
     return f"{train:,} training images and {test:,} test images"
 
 
-def p_value(p: float) -> str:
-    """As many digits as mean anything."""
+def p_value(p: float | None) -> str:
+    """As many digits as mean anything; "unknown" where there is none."""
+    if p is None:
+        return "unknown"
     return "< 0.0001" if p < 0.0001 else f"{p:.4f}" if p < 0.01 else f"{p:.2f}"
 
 
@@ -275,10 +280,14 @@ def fitted(row: Row) -> str:
     return "one seed" if row.seeds == 1 else f"{row.seeds} seeds"
 
 
-def _figures(row: Row) -> str:
-    assert row.test is not None
-    low, high = row.test.ci95
-    return f"{row.test.accuracy:.1%} (95% interval {100 * low:.1f}–{100 * high:.1f}, {fitted(row)})"
+def _figures(board: Leaderboard) -> str:
+    """The accuracy of the first model, with the interval that allows for its having come first."""
+    best = board.rows[0]
+    assert best.test is not None
+    if board.winner_ci95 is None:
+        return f"{best.test.accuracy:.1%} ({fitted(best)}, which tells nothing about another)"
+    low, high = (100 * end for end in board.winner_ci95)
+    return f"{best.test.accuracy:.1%} (95% interval {low:.1f}–{high:.1f}, {fitted(best)})"
 
 
 def _some(names: Sequence[str]) -> str:
@@ -291,6 +300,8 @@ def _pair(pairs: Sequence[Pair], first: str, second: str) -> Pair | None:
 
 def _lead(pair: Pair, model: str) -> str:
     """By how many points `model` is ahead, with the interval the right way round."""
-    low, high = pair.ci95 if pair.a == model else (-pair.ci95[1], -pair.ci95[0])
     points = abs(100 * pair.difference)
+    if pair.ci95 is None:
+        return f"{points:.1f} points"
+    low, high = pair.ci95 if pair.a == model else (-pair.ci95[1], -pair.ci95[0])
     return f"{points:.1f} points (95% interval {100 * low:.1f}–{100 * high:.1f})"

@@ -1,4 +1,4 @@
-"""Test images that a model may have seen: exact copies of training images."""
+"""Exact copies: test images that a model may have seen, or that count for one."""
 
 from __future__ import annotations
 
@@ -21,6 +21,14 @@ def copied_test_images(dataset: Dataset) -> int:
     wanted = set(test)
     copied = {digest for digest in _digests(dataset.train.images) if digest in wanted}
     return sum(digest in copied for digest in test)
+
+
+def repeated_images(images: NDArray[np.uint8]) -> tuple[tuple[int, ...], ...]:
+    """Positions of images that are equal to the pixel, a group for each that there is again."""
+    groups: dict[bytes, list[int]] = {}
+    for position, digest in enumerate(_digests(images)):
+        groups.setdefault(digest, []).append(position)
+    return tuple(tuple(group) for group in groups.values() if len(group) > 1)
 
 
 def _digests(images: NDArray[np.uint8]) -> Iterator[bytes]:

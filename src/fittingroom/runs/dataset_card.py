@@ -6,12 +6,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fittingroom.data.card import free_name
 from fittingroom.data.catalog import row_of_content
 from fittingroom.data.dataset import Dataset, check_class_names
 from fittingroom.errors import InputError, StoreError
-from fittingroom.runs.copies import copied_test_images
+from fittingroom.runs.copies import copied_test_images, repeated_images
 from fittingroom.runs.run import SCHEMA_VERSION, labels_sha256
 from fittingroom.untrusted import MOST_JSON_BYTES, STRICT, blaming, parse_json, read_text, typed
 
@@ -38,13 +39,18 @@ class DatasetCard:
     untrained_classes: tuple[str, ...] = ()  # those without a training image
     copied_test_images: int | None = None  # that are training images too; None if not counted
     test_labels_sha256: str | None = None  # see `labels_sha256`
+    #: Positions of test images that are copies of one another, by groups; None if not looked for.
+    repeated_test_images: tuple[tuple[int, ...], ...] | None = None
     schema_version: int = 1
 
     @classmethod
     def of(cls, dataset: Dataset, known: DatasetCard | None) -> DatasetCard:
         """The card of `dataset`; of what is `known` of the same data nothing is counted again."""
         seen = set(np.unique(dataset.train.labels).tolist())
-        copied = known.copied_test_images if known and known.sha256 == dataset.sha256 else None
+        if known is not None and known.sha256 != dataset.sha256:
+            known = None
+        copied = known.copied_test_images if known else None
+        repeated = known.repeated_test_images if known else None
         return cls(
             name=dataset.name,
             title=row.title if (row := row_of_content(dataset.sha256)) else dataset.name,
@@ -57,7 +63,20 @@ class DatasetCard:
             ),
             copied_test_images=copied_test_images(dataset) if copied is None else copied,
             test_labels_sha256=labels_sha256(dataset.test.labels),
+            repeated_test_images=repeated_images(dataset.test.images)
+            if repeated is None
+            else repeated,
         )
+
+    @property
+    def copies(self) -> NDArray[np.int64] | None:
+        """A number for each test image, the same for copies; None where there are no copies."""
+        if not self.repeated_test_images:
+            return None
+        numbers = np.arange(self.test_images)
+        for group in self.repeated_test_images:
+            numbers[list(group)] = group[0]
+        return numbers
 
     @classmethod
     def read(cls, file: Path) -> DatasetCard:
@@ -73,6 +92,10 @@ class DatasetCard:
             check_class_names(card.class_names)
         except InputError as error:
             raise StoreError(f"{file} can't be read: {error}") from error
+        groups = card.repeated_test_images or ()
+        positions = [position for group in groups for position in group]
+        if not all(groups) or any(not 0 <= each < card.test_images for each in positions):
+            raise StoreError(f"{file} can't be read: its copies are of images that it hasn't.")
         row = row_of_content(card.sha256)  # whatever it says: somebody may have written it
         name = row.name if row else free_name(card.name, file.parent)
         return replace(card, name=name, title=row.title if row else name)

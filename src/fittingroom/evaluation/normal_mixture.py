@@ -1,0 +1,96 @@
+"""An error that is normal, but of a variance that isn't known exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import starmap
+from math import inf, sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import optimize, special
+
+Floats = NDArray[np.float64]
+
+#: Variances that a mixture tells apart, evenly on a logarithmic scale.
+_BINS = 200
+
+
+@dataclass(frozen=True, eq=False)
+class NormalMixture:
+    """A distribution around zero: normal for each of the (k,) variances, mixed by the weights.
+
+    Student's t is one, with variances that are inversely chi-squared; so is the distribution of
+    Behrens and Fisher (Kim and Cohen 1998, Journal of Educational and Behavioral Statistics
+    23:356-377), of a sum of two such errors.
+    """
+
+    variances: Floats
+    weights: Floats
+
+    @classmethod
+    def of(cls, certain: float, parts: Sequence[tuple[Floats, Floats]]) -> NormalMixture:
+        """The sum of a normal error of `certain` variance and of mixtures, independent of it.
+
+        Each part is its variances and their weights, both (k,).
+        """
+        variances, weights = np.array([certain]), np.ones(1)
+        for more, of_more in starmap(_binned, parts):
+            variances, weights = _binned(
+                np.add.outer(variances, more).ravel(), np.outer(weights, of_more).ravel()
+            )
+        return cls(variances, weights)
+
+    @property
+    def standard_error(self) -> float:
+        """Scale of the Student's t with this precision: the root of 1 / mean of 1 / variance."""
+        if self.variances[0] == 0:
+            return 0.0
+        return 1 / sqrt(float(self.weights @ (1 / self.variances)))
+
+    def tail(self, distance: float) -> float:
+        """Probability of an error of at least that size, of either sign."""
+        if distance == 0:
+            return 1.0
+        with np.errstate(divide="ignore"):
+            normal = special.ndtr(-abs(distance) / np.sqrt(self.variances))
+        return float(2 * (self.weights @ normal))
+
+    def half_width(self, tail: float) -> float:
+        """The size that an error exceeds with probability `tail`, of either sign."""
+        widest = -float(special.ndtri(tail / 2)) * sqrt(float(self.variances.max()))
+        if self.tail(widest) >= tail:
+            return widest
+        narrowest = 1e-3 * widest
+        while self.tail(narrowest) < tail:
+            narrowest /= 1e3
+        return float(
+            optimize.brentq(lambda width: self.tail(width) - tail, narrowest, widest, rtol=1e-9)
+        )
+
+    def degrees_of_freedom(self, tail: float) -> float:
+        """Of the Student's t with the same standard error and half width; at least 1."""
+        if self.standard_error == 0:
+            return inf
+        ratio = self.half_width(tail) / self.standard_error
+        if ratio <= -special.ndtri(tail / 2) * (1 + 1e-4):
+            return inf
+        if ratio >= special.stdtrit(1.0, 1 - tail / 2):
+            return 1.0
+        return float(
+            optimize.brentq(lambda df: special.stdtrit(df, 1 - tail / 2) - ratio, 1.0, 1e6)
+        )
+
+
+def _binned(variances: Floats, weights: Floats) -> tuple[Floats, Floats]:
+    """Not more than `_BINS` variances; each stands for those that are within a few per cent."""
+    if len(variances) <= _BINS:
+        return variances, weights
+    logs = np.log(np.maximum(variances, 1e-300))
+    low, high = logs.min(), logs.max()
+    bins = np.minimum(((logs - low) * (_BINS / max(high - low, 1e-300))).astype(int), _BINS - 1)
+    total = np.bincount(bins, weights, minlength=_BINS)
+    filled = total > 0
+    means: Floats = np.bincount(bins, weights * variances, minlength=_BINS)[filled] / total[filled]
+    return means, np.asarray(total[filled], np.float64)

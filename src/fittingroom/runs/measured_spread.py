@@ -1,0 +1,33 @@
+"""How much recipes of the catalogue vary over seeds, measured beforehand: `measured_spread.json`.
+
+It comes with the package, made by `benchmarks/seed_spread.py`. A key covers the data, the recipe
+and what it is trained on, so a recipe that changes is no longer found.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from importlib.resources import files
+
+from fittingroom.evaluation.seed_spread import SeedVariance
+
+FILE = "measured_spread.json"
+
+
+def measured_variance(key: str) -> SeedVariance | None:
+    """What is known of the variance over seeds of the runs with that key, None where nothing is."""
+    return _measured().get(key)
+
+
+@cache
+def _measured() -> dict[str, SeedVariance]:
+    text = files("fittingroom.runs").joinpath(FILE).read_text(encoding="utf-8")
+    return {
+        recipe["key"]: SeedVariance(
+            variance=recipe["variance"],
+            degrees_of_freedom=recipe["seeds"] - 1,
+            noise=recipe["noise"],
+        ).measured()
+        for recipe in json.loads(text)["recipes"]
+    }

@@ -1,0 +1,234 @@
+"""paired_difference.py: published figures, scipy and a bootstrap as oracles, invariants."""
+
+import honesty
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from scipy import stats
+
+from fittingroom.errors import InputError
+from fittingroom.evaluation.intervals import Interval, paired_interval
+from fittingroom.evaluation.paired_difference import compare_pair, mcnemar
+from fittingroom.evaluation.recipe_fits import Fits
+from fittingroom.evaluation.seed_spread import SeedVariance
+
+
+def fits_of(seeds, n=12):
+    return hnp.arrays(np.bool_, (seeds, n)).map(Fits)
+
+
+SEVERAL = st.integers(1, 4).flatmap(fits_of)
+
+
+@pytest.mark.parametrize(
+    ("only_a", "only_b", "p"),
+    [  # 121/59, 70/59, 80/59: the exact figures that statsmodels' own tests hold
+        (121, 59, 4.434e-06),
+        (70, 59, 0.378688),
+        (80, 59, 0.08944),
+        (0, 0, 1.0),
+        (5, 5, 1.0),
+        (6, 0, 2 / 64),
+    ],
+)
+def test_mcnemar_as_published(only_a, only_b, p):
+    assert mcnemar(only_a, only_b) == pytest.approx(p, rel=2e-4)
+
+
+@given(st.integers(0, 600), st.integers(0, 600))
+def test_mcnemar_is_the_binomial_test(only_a, only_b):
+    if only_a + only_b:
+        expected = stats.binomtest(only_a, only_a + only_b).pvalue
+        assert mcnemar(only_a, only_b) == pytest.approx(expected, rel=1e-9)
+        at = stats.binom.pmf(min(only_a, only_b), only_a + only_b, 0.5)
+        middle = min(1.0, 2 * stats.binom.cdf(min(only_a, only_b), only_a + only_b, 0.5) - at)
+        assert mcnemar(only_a, only_b, mid_p=True) == pytest.approx(middle, rel=1e-9)
+    assert mcnemar(only_a, only_b) == mcnemar(only_b, only_a)
+
+
+def test_p_and_interval_agree_where_each_model_has_one_fit():
+    # Both are monotone in the split, so only the two splits beside the edge can disagree.
+    disagreements = 0
+    for discordant in range(6, 401):  # below 6 nothing is significant
+        edge = max(k for k in range(discordant // 2) if mcnemar(k, discordant - k) <= 0.05)
+        for only_a, significant in [(edge, True), (edge + 1, False)]:
+            found = paired_interval(only_a, discordant - only_a, 10_000)
+            disagreements += (0.0 not in found) != significant
+    assert disagreements <= 10  # of 790 at the very edge
+
+
+@pytest.mark.parametrize(("n", "method"), [(999, "mid-p McNemar"), (1000, "exact McNemar")])
+def test_two_deterministic_models_are_compared_by_mcnemar(n, method):
+    a, b = np.arange(n)[None] < n - 12, np.arange(n)[None] < n - 16
+    b[0, :3] = False
+    found = compare_pair(Fits(a, deterministic=True), Fits(b, deterministic=True))
+    assert found.method == method
+    assert (found.only_a_right, found.only_b_right) == (7, 0)
+    assert found.difference == 7 / n
+    assert found.p == found.p_these_fits == mcnemar(7, 0, mid_p=n < 1000)
+    assert found.interval == paired_interval(7, 0, n, exact=n >= 1000)
+    assert (found.standard_error, found.degrees_of_freedom) == (None, None)
+    assert not found.single_seed
+
+
+def test_one_fit_of_a_recipe_of_which_nothing_is_known_says_nothing_of_it():
+    a, b = np.arange(1000)[None] < 900, np.arange(1000)[None] < 500
+    for fixed in (True, False):
+        found = compare_pair(Fits(a, deterministic=fixed), Fits(b))
+        assert found.single_seed
+        assert (found.p, found.interval) == (None, None)
+        assert found.p_these_fits == mcnemar(400, 0)  # of the fits at hand it is plain
+        assert found.method == "unknown spread over seeds"
+
+
+def test_one_fit_of_a_recipe_that_was_measured_before_says_as_much_as_that():
+    rng = np.random.default_rng(0)
+    a, b = rng.random((1, 10_000)) < 0.91, rng.random((1, 10_000)) < 0.89
+    steady = SeedVariance(0.001**2, 400, 0.0)
+    wild = SeedVariance(0.05**2, 400, 0.0)
+    sure = compare_pair(Fits(a, deterministic=True), Fits(b, known=steady))
+    unsure = compare_pair(Fits(a, deterministic=True), Fits(b, known=wild))
+    assert sure.p < 0.01
+    assert unsure.p > 0.5
+    images = (a[0] != b[0]).mean() / 10_000
+    for found, variance in ((sure, 0.001**2), (unsure, 0.05**2)):
+        # The fit itself follows Student's t with 7 degrees of freedom.
+        drawn = rng.normal(0, images**0.5, 10**6) + rng.standard_t(7, 10**6) * variance**0.5
+        half = np.quantile(abs(drawn), 0.95)
+        assert found.interval.high - found.difference == pytest.approx(half, rel=0.03)
+        p = (abs(drawn) >= found.difference).mean()
+        assert found.p == pytest.approx(p, rel=0.1, abs=1e-5)
+    assert sure.single_seed
+
+
+def test_many_seeds_are_welchs_test_over_images_and_seeds():
+    rng = np.random.default_rng(1)
+    chances = rng.beta(4, 1, (2, 400))
+    a, b = (rng.random((60, 400)) < chance for chance in chances)
+    found = compare_pair(Fits(a), Fits(b))
+    averaged = a.mean(axis=0) - b.mean(axis=0)
+    noise = (a.var(axis=0, ddof=1).mean() + b.var(axis=0, ddof=1).mean()) / 60 / 400
+    images = averaged.var(ddof=1) / 400 - noise + averaged.mean() ** 2 / 400 + 2 / 400**2
+    seeds = (a.mean(axis=1).var(ddof=1) + b.mean(axis=1).var(ddof=1)) / 60
+    assert found.difference == pytest.approx(averaged.mean())
+    assert found.standard_error == pytest.approx(np.sqrt(images + seeds), rel=0.01)
+    z = abs(averaged.mean()) / np.sqrt(images + seeds)
+    assert found.p == pytest.approx(2 * stats.norm.sf(z), rel=0.05)
+    pairs = [(i, j) for i in range(60) for j in range(60)]
+    assert found.only_a_right == pytest.approx(np.mean([(a[i] & ~b[j]).sum() for i, j in pairs]))
+    assert found.only_b_right == pytest.approx(np.mean([(b[j] & ~a[i]).sum() for i, j in pairs]))
+
+
+def test_few_seeds_alone_are_less_sure_than_welchs_test():
+    rng = np.random.default_rng(2)
+    chances = rng.beta(4, 1, 2000) + np.array([[0.02], [0.0]])
+    a, b = (rng.random((3, 2000)) < chance for chance in chances)
+    found = compare_pair(Fits(a), Fits(b))
+    welch = stats.ttest_ind(a.mean(axis=1), b.mean(axis=1), equal_var=False)
+    assert found.p > welch.pvalue
+    assert found.degrees_of_freedom < 6
+    assert found.method == "Behrens-Fisher over images and seeds"
+
+
+def test_identical_predictions_are_not_different():
+    row = np.array([[1, 0, 1, 1]], dtype=bool)
+    fixed = compare_pair(Fits(row, deterministic=True), Fits(row, deterministic=True))
+    assert (fixed.p, fixed.interval) == (1.0, Interval(0.0, 0.0))
+    several = compare_pair(Fits(row.repeat(3, axis=0)), Fits(row.repeat(5, axis=0)))
+    assert several.p == 1.0
+    assert several.interval.low < 0 < several.interval.high
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("seeds", [(1, 3), (2, 3), (10, 10)])
+def test_however_one_sided_five_images_are_too_few(n, seeds):
+    """A single one has no spread of its own."""
+    right, wrong = np.ones((seeds[0], n), dtype=bool), np.zeros((seeds[1], n), dtype=bool)
+    found = compare_pair(Fits(right, deterministic=seeds[0] == 1), Fits(wrong))
+    assert found.difference == 1.0
+    assert found.p > 0.05
+    assert found.p == pytest.approx(max(found.p, mcnemar(n, 0)), abs=0.45 / n)
+    assert found.interval.low < 0
+    assert found.interval.high == 1.0
+
+
+@given(SEVERAL, SEVERAL)
+def test_swapping_a_and_b_changes_signs_alone(a, b):
+    found, swapped = compare_pair(a, b), compare_pair(b, a)
+    assert swapped.difference == -found.difference
+    assert (swapped.only_a_right, swapped.only_b_right) == (found.only_b_right, found.only_a_right)
+    assert found.only_a_right - found.only_b_right == pytest.approx(12 * found.difference)
+    if found.p is None:
+        assert 1 in (a.seeds, b.seeds)
+        return
+    assert swapped.p == pytest.approx(found.p, abs=1e-9)
+    assert swapped.interval.bounds == pytest.approx((-found.interval.high, -found.interval.low))
+    assert 0 <= found.p <= 1
+    assert found.difference in found.interval
+
+
+@given(SEVERAL, SEVERAL, st.randoms(use_true_random=False))
+def test_the_order_of_images_and_seeds_does_not_matter(a, b, random):
+    images = random.sample(range(12), 12)
+    seeds = random.sample(range(a.seeds), a.seeds)
+    mixed = Fits(a.correct[seeds][:, images]), Fits(b.correct[:, images])
+    assert compare_pair(*mixed) == compare_pair(a, b)
+
+
+def test_copies_of_an_image_count_once():
+    rng = np.random.default_rng(3)
+    a, b = rng.random((1, 2500)) < 0.90, rng.random((1, 2500)) < 0.88
+    copies = np.repeat(np.arange(2500), 4)
+    once = compare_pair(Fits(a, deterministic=True), Fits(b, deterministic=True))
+    taken, counted = (
+        compare_pair(*(Fits(row.repeat(4, axis=1), True, copies=of) for row in (a, b)))
+        for of in (None, copies)
+    )
+    assert taken.p < 0.1 * once.p  # four times the images, or so it seems
+    assert counted.p == pytest.approx(once.p, rel=0.2)
+    assert counted.interval.bounds == pytest.approx(once.interval.bounds, abs=0.0015)
+    assert counted.method == "normal, near-copies of an image as one"
+
+
+def test_what_cannot_be_compared_is_refused():
+    row = np.ones((1, 5), dtype=bool)
+    with pytest.raises(InputError, match="5 images, the other of 6"):
+        compare_pair(Fits(row), Fits(np.ones((1, 6), dtype=bool)))
+    with pytest.raises(InputError, match="can't be negative"):
+        mcnemar(-1, 3)
+
+
+def _bootstrap_error(a, b, rounds, rng):
+    """Two-way bootstrap: seeds of A, seeds of B and images are each drawn with replacement."""
+    n = a.shape[1]
+    images = rng.multinomial(n, np.full(n, 1 / n), size=rounds).astype(np.float32)  # (rounds, n)
+
+    def accuracies(correct):
+        seeds = len(correct)
+        drawn = rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=rounds)  # (rounds, seeds)
+        per_seed = images @ correct.T.astype(np.float32) / n  # (rounds, seeds)
+        return (drawn / seeds * per_seed).sum(axis=1)
+
+    return float(np.std(accuracies(a) - accuracies(b), ddof=1))
+
+
+@pytest.mark.parametrize("seed_sd", [0.0, 0.5, 1.0])
+def test_standard_error_equals_a_two_way_bootstrap(seed_sd):
+    # 20 seeds, since a bootstrap of few seeds is itself too small by (S - 1) / S. It counts the
+    # seed noise of single images three times and the formula once (Owen 2007, Annals of Applied
+    # Statistics 1:386-411), so the bootstrap's is the larger one.
+    rng = np.random.default_rng(3)
+    shared, offset = rng.normal(0, honesty.SHARED_SD, 2000), honesty.offset_for(0.9)
+    a, b = (
+        honesty.fits(
+            rng,
+            honesty.logistic(offset + shared + rng.normal(0, honesty.OWN_SD, 2000)),
+            20,
+            seed_sd,
+        )
+        for _ in range(2)
+    )
+    formula = compare_pair(Fits(a), Fits(b)).standard_error
+    assert 0.85 < formula / _bootstrap_error(a, b, 2000, rng) < 1.05

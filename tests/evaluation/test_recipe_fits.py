@@ -1,0 +1,115 @@
+"""recipe_fits.py: intervals of accuracies against Wilson's, by hand, and by simulation."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from fittingroom.errors import InputError
+from fittingroom.evaluation.intervals import wilson
+from fittingroom.evaluation.recipe_fits import Fits, accuracies
+from fittingroom.evaluation.seed_spread import SeedVariance
+
+
+def estimate_of(fits: Fits):
+    return accuracies({"a": fits})["a"]
+
+
+def test_a_deterministic_model_has_wilsons_interval():
+    found = estimate_of(Fits(np.arange(100)[None] < 90, deterministic=True))
+    assert (found.mean, found.sd, found.seeds) == (0.9, None, 1)
+    assert found.interval == found.fit_interval == wilson(90, 100)
+
+
+def test_one_seed_says_how_the_fit_at_hand_does_on_other_images():
+    found = estimate_of(Fits(np.arange(100)[None] < 90))
+    assert found.fit_interval == wilson(90, 100)
+    assert found.interval is None
+    measured = SeedVariance(0.02**2, 200, 0.0)
+    found = estimate_of(Fits(np.arange(100)[None] < 90, known=measured))
+    assert found.fit_interval == wilson(90, 100)
+    drawn = np.random.default_rng(0).normal(0, (0.09 / 99) ** 0.5, 10**6)
+    drawn += 0.02 * np.random.default_rng(1).standard_t(7, 10**6)  # one fit may be an outlier
+    as_many = stats.norm.isf(0.025) ** 2 * 0.09 / np.quantile(abs(drawn), 0.95) ** 2
+    assert found.interval.bounds == pytest.approx(wilson(0.9 * as_many, as_many).bounds, abs=1e-3)
+
+
+def test_many_seeds_by_hand():
+    rng = np.random.default_rng(0)
+    chance = rng.beta(4, 1, 500)
+    shift = rng.normal(0, 0.03, (80, 1))
+    correct = rng.random((80, 500)) < chance + shift
+    found = estimate_of(Fits(correct))
+    averaged, per_seed = correct.mean(axis=0), correct.mean(axis=1)
+    noise = correct.var(axis=0, ddof=1).mean() / 80 / 500
+    variance = averaged.var(ddof=1) / 500 - noise + per_seed.var(ddof=1) / 80
+    assert found.mean == pytest.approx(correct.mean())
+    assert found.sd == pytest.approx(per_seed.std(ddof=1))
+    assert found.fit_interval is None
+    width = found.interval.high - found.interval.low
+    assert width == pytest.approx(2 * 1.96 * np.sqrt(variance), rel=0.03)
+    assert found.interval.low < found.mean < found.interval.high
+
+
+def test_always_right_is_not_taken_for_exactly_one():
+    found = estimate_of(Fits(np.ones((3, 50), dtype=bool)))
+    assert (found.mean, found.sd) == (1.0, 0.0)
+    assert found.interval == wilson(50, 50)
+
+
+@pytest.mark.parametrize(("correct", "mean"), [([[1], [1]], 1), ([[1], [0]], 0.5)])
+def test_one_image_says_nothing_of_the_spread_over_images(correct, mean):
+    found = estimate_of(Fits(np.array(correct, bool)))
+    assert found.mean == mean
+    assert found.interval.high - found.interval.low > 0.75
+
+
+def test_interval_holds_the_expected_accuracy():
+    rng = np.random.default_rng(0)
+    held = 0
+    for _ in range(400):
+        chance = rng.beta(0.9, 0.1, 1000)  # (images,), mean 0.9
+        shifted = 1 - (1 - chance) * np.exp(rng.normal(0, 0.03, (3, 1)))  # seeds that differ
+        correct = rng.random((3, 1000)) < shifted
+        held += 0.9 in estimate_of(Fits(correct)).interval
+    assert held / 400 >= 0.93
+
+
+def test_copies_of_an_image_count_once():
+    row = np.random.default_rng(0).random((1, 2500)) < 0.9
+    once = estimate_of(Fits(row, deterministic=True)).interval
+    copies = np.repeat(np.arange(2500), 4)
+    four = Fits(row.repeat(4, axis=1), deterministic=True, copies=copies)
+    assert estimate_of(four).interval.bounds == pytest.approx(once.bounds, abs=3e-4)
+
+
+def test_what_a_kind_says_stays_with_it():
+    rng = np.random.default_rng(0)
+
+    def fits(kind: str) -> Fits:
+        return Fits(rng.random((2, 2000)) < 0.9, kind=kind)
+
+    alone = fits("network")
+    many = {f"forest {i}": fits("classical") for i in range(8)}
+    beside = accuracies({"a": alone, **many})["a"]
+    assert beside == estimate_of(alone)
+    among = accuracies({"a": alone, **{f"{i}": fits("network") for i in range(8)}})["a"]
+    assert among.interval.high - among.interval.low < beside.interval.high - beside.interval.low
+
+
+@pytest.mark.parametrize(
+    "correct",
+    [
+        np.ones(5, dtype=bool),
+        np.ones((0, 5), dtype=bool),
+        np.ones((1, 0), dtype=bool),
+        np.ones((1, 5), dtype=int),
+    ],
+)
+def test_only_bool_seeds_by_images_is_taken(correct):
+    with pytest.raises(InputError, match="bool array"):
+        Fits(correct)
+
+
+def test_a_deterministic_model_has_one_row():
+    with pytest.raises(InputError, match="fitted once"):
+        Fits(np.ones((2, 5), dtype=bool), deterministic=True)
