@@ -1,0 +1,55 @@
+"""measured_spread.json: of recipes as they are, and believed as far as it goes."""
+
+from __future__ import annotations
+
+import json
+from importlib.resources import files
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from fittingroom.data.catalog import DATASETS
+from fittingroom.models.catalog import row_of
+from fittingroom.runs.asked import asked_of_row
+from fittingroom.runs.measured_spread import FILE, measured_variance
+
+RECORD = json.loads(files("fittingroom.runs").joinpath(FILE).read_text("utf8"))
+RECIPES = RECORD["recipes"]
+
+
+def key_of(model: str, **settings: Any) -> str:
+    row = DATASETS["fashion-mnist"]
+    dataset: Any = SimpleNamespace(
+        sha256=row.content, image_shape=(28, 28), mirror_keeps_class=row.mirror_keeps_class
+    )
+    given = {"overrides": {}, "seed": 3, "full": False, "reads_test": True, **settings}
+    return asked_of_row(dataset, model, **given)[1].key
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe["model"])
+def test_each_is_of_a_recipe_of_today(recipe: dict[str, Any]) -> None:
+    assert recipe["key"] == key_of(recipe["model"])
+    assert not row_of(recipe["model"]).deterministic
+    assert recipe["seeds"] >= 10
+    assert recipe["variance"] == pytest.approx(recipe["sd"] ** 2)
+    assert 0 < recipe["noise"] < 0.003**2
+    assert 0 < recipe["variance"] < 0.02**2
+    known = measured_variance(recipe["key"])
+    assert known is not None
+    assert (known.variance, known.degrees_of_freedom) == (recipe["variance"], 5)
+
+
+def test_the_networks_of_the_demo_are_among_them() -> None:
+    assert {"mlp-256-256", "cnn-32", "random-forest"} <= {each["model"] for each in RECIPES}
+    assert len({each["key"] for each in RECIPES}) == len(RECIPES)
+
+
+def test_another_recipe_is_not() -> None:
+    assert measured_variance(key_of("cnn-32", overrides={"epochs": 3})) is None
+    assert measured_variance(key_of("cnn-32", full=True)) is None
+    assert measured_variance("") is None
+
+
+def test_it_is_of_a_committed_state() -> None:
+    assert not RECORD["commit"].endswith("-dirty")
