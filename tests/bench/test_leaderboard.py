@@ -168,7 +168,7 @@ def test_one_seed_of_a_recipe_that_was_measured_has_its_place(
     save(store, small, entry(store, "fixed", 1, fixed=True), 0.2)
     single = save(store, small, entry(store, "single", 1), 0.1)
     measured = {single.key: SeedVariance(0.002**2, 47, 0.0)}
-    monkeypatch.setattr("fittingroom.bench.leaderboard.measured_variance", measured.get)
+    monkeypatch.setattr("fittingroom.bench.recipes.measured_variance", measured.get)
     board = leaderboard(store)
     assert [row.rank for row in board.rows] == [(1, 1), (2, 2)]
     assert board.notes[0].startswith("One seed each of single: their intervals and ranks go by ")

@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fittingroom.bench.cells import COLUMNS, cells
 from fittingroom.bench.comparison import Comparison, Entry, Status
 from fittingroom.bench.groups import Groups, groups_of, left_out
 from fittingroom.bench.notes import joined, notes_of
+from fittingroom.bench.recipes import looks_of, recipes_of, validated_of
 from fittingroom.errors import StoreError
 from fittingroom.evaluation.confusion import ConfusionMatrix, confusion_matrix, mean_confusion
 from fittingroom.evaluation.frames import frame
 from fittingroom.evaluation.intervals import Interval
 from fittingroom.evaluation.metrics import METRICS
 from fittingroom.evaluation.ranking import Ranking, rank_models
-from fittingroom.evaluation.recipe_fits import AccuracyEstimate, Fits, accuracies
+from fittingroom.evaluation.recipe_fits import AccuracyEstimate
 from fittingroom.json_text import json_text
-from fittingroom.runs.measured_spread import measured_variance
 from fittingroom.runs.run import Part, Run
 from fittingroom.runs.store import Saved, Store
 
@@ -202,8 +201,10 @@ def leaderboard_and_runs(store: Store, saved: Saved) -> tuple[Leaderboard, dict[
     tested = {label: [run.test for run in runs] for label, runs in finished.items()}
     parts = {label: [p for p in found if p is not None] for label, found in tested.items()}
     parts = {label: found for label, found in parts.items() if found}
-    ranking = rank_models(_recipes(groups, parts, store.card.copies), _looks(comparison, groups))
-    validated = _validated(groups, finished)
+    ranking = rank_models(
+        recipes_of(groups, parts, store.card.copies), looks_of(comparison, groups)
+    )
+    validated = validated_of(groups, finished)
 
     rows = [
         _row(entry, finished.get(entry.label), ranking, validated) for entry, _ in groups.values()
@@ -248,46 +249,6 @@ def _finished(groups: Groups) -> dict[str, list[Run]]:
         for label, (entry, runs) in groups.items()
         if entry.status == "ok" and all(runs)
     }
-
-
-def _looks(comparison: Comparison | None, groups: Groups) -> list[dict[str, int]]:
-    """How many seeds each row had in the tables that were shown before."""
-    if comparison is None:
-        return []
-    return [
-        {label: look[entry.key] for label, (entry, _) in groups.items() if entry.key in look}
-        for look in comparison.looks
-    ]
-
-
-def _recipes(
-    groups: Groups,
-    parts: Mapping[str, Sequence[Part]],
-    copies: NDArray[np.int64] | None,
-) -> dict[str, Fits]:
-    """What the runs of each row have right, and what is known of their recipe besides."""
-    recipes = {}
-    for label, found in parts.items():
-        entry, runs = groups[label]
-        family = next(run.record.family for run in runs if run is not None)
-        recipes[label] = Fits(
-            np.stack([part.correct for part in found]),
-            deterministic=entry.deterministic,
-            kind="classical" if family == "classical" else "network",
-            known=measured_variance(entry.key),
-            copies=copies,
-        )
-    return recipes
-
-
-def _validated(
-    groups: Groups, finished: Mapping[str, Sequence[Run]]
-) -> Mapping[str, AccuracyEstimate]:
-    """The accuracy of each row on the validation images, where it has one."""
-    parts = {label: [run.validation for run in runs] for label, runs in finished.items()}
-    known = {label: [p for p in found if p is not None] for label, found in parts.items()}
-    recipes = _recipes(groups, {label: found for label, found in known.items() if found}, None)
-    return accuracies({label: replace(fits, known=None) for label, fits in recipes.items()})
 
 
 def _row(
