@@ -243,9 +243,9 @@ class Outcome:
     called: float
     called_usual: float
     called_pooled: float
-    differences_hold: float
-    accuracies_hold: float
-    winner_holds: float
+    differences_hold: float | None
+    accuracies_hold: float | None
+    winner_holds: float | None
 
     @property
     def met(self) -> bool:
@@ -278,7 +278,14 @@ def simulate(scenario: Scenario, simulations: int, seed: int = 0) -> Outcome:
                 *_held(ranking, dict(zip(recipes, truth, strict=True))),
             )
         )
-    return Outcome(scenario, simulations, *np.nanmean(np.array(rows), axis=0).tolist())
+    shares = (_mean([row[column] for row in rows]) for column in range(6))
+    return Outcome(scenario, simulations, *shares)  # type: ignore[arg-type]
+
+
+def _mean(shares: Sequence[float]) -> float | None:
+    """Over the tables that say something; None where none does."""
+    known = [share for share in shares if not np.isnan(share)]
+    return float(np.mean(known)) if known else None
 
 
 def _or_one(p: float | None) -> float:
@@ -329,7 +336,7 @@ def line(found: Outcome) -> str:
         f"{of.group:11} {of.models:6} {seeds:>11} {of.spread!s:>8} {of.measured or '':>5}"
         f" {of.gap or '':>4} {of.images:6} {of.accuracy:6}"
         + "".join(f" {share:7.1%}" for share in shares)
-        + "".join(f" {share:8.1%}" for share in held)
+        + "".join(f" {'' if share is None else f'{share:.1%}':>8}" for share in held)
         + ("" if found.met else "  MISSED")
     )
 
