@@ -189,7 +189,7 @@ def test_copies_of_an_image_count_once():
     assert taken.p < 0.1 * once.p  # four times the images, or so it seems
     assert counted.p == pytest.approx(once.p, rel=0.2)
     assert counted.interval.bounds == pytest.approx(once.interval.bounds, abs=0.0015)
-    assert counted.method == "normal, near-copies of an image as one"
+    assert counted.method == "normal, copies of an image as one"
 
 
 def test_what_cannot_be_compared_is_refused():

@@ -166,6 +166,7 @@ def test_what_looks_undo_is_known():
     for gap in np.linspace(0.001, 0.01, 19):
         ten = dict(zip("ab", _models([0.9, 0.9 - gap], 10), strict=True))
         first, later = rank_models(ten), rank_models(ten, [{"a": 3, "b": 3}])
+        assert not first.pairs[0].undone  # of a first look nothing was used up before
         assert later.pairs[0].undone == (first.ranks != later.ranks)
         if later.pairs[0].undone:
             return

@@ -32,7 +32,8 @@ class PairedDifference:
     difference : of the means over seeds
     interval, p : of the recipes: for fits with other seeds and for other images; None where
         nothing tells what another seed would change
-    p_looks : p, were this the only pair, with what looks at fewer or more seeds use up
+    p_looks : p with what looks at fewer or more seeds use up; `p_first_look` the same, had nobody
+        looked before
     p_these_fits : of the two fits at hand, on other images; None where a recipe has several
     only_a_right, only_b_right : expected number of images that a fit of the one has right and a fit
         of the other wrong, over all pairs of their seeds: a plain count where each has one. So
@@ -47,6 +48,7 @@ class PairedDifference:
     interval: Interval | None
     p: float | None
     p_looks: float | None
+    p_first_look: float | None
     p_these_fits: float | None
     only_a_right: float
     only_b_right: float
@@ -114,6 +116,7 @@ def compare(
         interval=None,
         p=None,
         p_looks=None,
+        p_first_look=None,
         p_these_fits=of_fits.p if of_fits else None,
         only_a_right=counted.only_a,
         only_b_right=counted.only_b,
@@ -128,6 +131,7 @@ def compare(
             interval=of_fits.interval,
             p=of_fits.p,
             p_looks=of_fits.p,
+            p_first_look=of_fits.p,
             method=of_fits.method,
         )
     if spread_a is None or spread_b is None:
@@ -137,15 +141,17 @@ def compare(
     error = NormalMixture.of(over_images, over_seeds)
     p, tail = error.tail(counted.difference), 1 - CONFIDENCE
     degrees = error.degrees_of_freedom(tail)
-    p_looks = p
+    p_looks = p_first = p
     if seen is not None:
         looks = _looks(seen, over_images, (a, spread_a), (b, spread_b))
-        p_looks, tail = sequential_p(p, looks), level(looks, tail)
+        p_looks, p_first = sequential_p(p, looks), sequential_p(p, looks[-1:])
+        tail = level(looks, tail)
     return replace(
         compared,
         interval=_around(counted.difference, error.half_width(tail)),
         p=p,
         p_looks=p_looks,
+        p_first_look=p_first,
         method="Behrens-Fisher over images and seeds",
         standard_error=error.standard_error,
         degrees_of_freedom=degrees if isfinite(degrees) else None,
@@ -196,7 +202,7 @@ def _of_these_fits(counted: _Counted) -> _OfFits:
         return _OfFits(
             _around(counted.difference, error.half_width(1 - CONFIDENCE)),
             error.tail(counted.difference),
-            "normal, near-copies of an image as one",
+            "normal, copies of an image as one",
         )
     few = n < FEW_IMAGES
     return _OfFits(
@@ -233,9 +239,9 @@ def _image_variance(counted: _Counted, noise: float) -> float:
     """Variance that the draw of the images gives to the difference, without what is `noise`.
 
     Two images more are counted, of which each model alone has one right (Agresti and Min 2005,
-    Statistics in Medicine 24:729-740), since a few differences say little of the variance. It is
-    the variance where there is no difference, like that of McNemar's test: however alike all
-    images are, a handful of them proves nothing.
+    Statistics in Medicine 24:729-740), since a few differences say little of the variance. Like
+    McNemar's test it takes the variance that holds under no difference, which isn't zero where all
+    images differ by the same amount.
     """
     over_images, drawn = mean_variance(counted.differences, counted.copies)
     over_images = max(0.0, over_images / counted.scale**2 - noise)

@@ -96,11 +96,10 @@ def rank_models(
         seen = [(look[a], look[b]) for look in looks if a in look and b in look]
         compared.append(compare(recipes[a], spreads[a], recipes[b], spreads[b], seen))
     p_adjusted = _adjusted([each.p_looks for each in compared], len(recipes))
+    p_at_first = _adjusted([each.p_first_look for each in compared], len(recipes))
     pairs = [
-        RankedPair(a, b, each, p, p is not None and p > alpha and undone)
-        for (a, b), each, p, undone in zip(
-            couples, compared, p_adjusted, _significant(compared, len(recipes), alpha), strict=True
-        )
+        RankedPair(a, b, each, p, first is not None and p is not None and first <= alpha < p)
+        for (a, b), each, p, first in zip(couples, compared, p_adjusted, p_at_first, strict=True)
     ]
     beaten_by: dict[str, set[str]] = {name: set() for name in recipes}
     for pair in pairs:
@@ -115,12 +114,6 @@ def _adjusted(p: Sequence[float | None], models: int) -> list[float | None]:
     """The same where some are unknown, and stay so."""
     known = iter(adjusted([each for each in p if each is not None], models))
     return [None if each is None else next(known) for each in p]
-
-
-def _significant(compared: Sequence[PairedDifference], models: int, alpha: float) -> list[bool]:
-    """Which pairs would be called different, were this the first look and the only one."""
-    p_adjusted = _adjusted([each.p for each in compared], models)
-    return [p is not None and p <= alpha for p in p_adjusted]
 
 
 def _tukey(p: float, models: int) -> float:

@@ -28,7 +28,7 @@ class Fits:
     deterministic : another seed gives the same fit
     kind : recipes of one kind say something of one another's spread over seeds
     known : what is known of that spread beside these fits, on the same images
-    copies : (n,) numbers of the images, the same for near-copies; None where each is another
+    copies : (n,) numbers of the images, the same for copies; None where each is another
     """
 
     correct: NDArray[np.bool_]
@@ -54,7 +54,7 @@ class Fits:
         """Whether nothing here tells what another fit would have right."""
         return self.seeds == 1 and not self.deterministic
 
-    @property
+    @cached_property
     def right(self) -> NDArray[np.int64]:
         """Of how many seeds each image is right, (n,)."""
         right: NDArray[np.int64] = self.correct.sum(axis=0, dtype=np.int64)
@@ -145,7 +145,8 @@ def accuracy_interval(fits: Fits, spread: SeedSpread, tail: float) -> Interval:
     if spread is NO_SPREAD and fits.copies is None:
         return wilson(int(fits.right.sum()), n, confidence=1 - 2 * tail)
     over_images, drawn = mean_variance(fits.right, fits.copies)
-    over_images = max(0.0, over_images / fits.seeds**2 - fits.noise)
+    noise = 0.0 if spread is NO_SPREAD else fits.noise
+    over_images = max(0.0, over_images / fits.seeds**2 - noise)
     error = NormalMixture.of(over_images, [spread.of_mean(fits.seeds)])
     half = error.half_width(2 * tail)
     z = -float(special.ndtri(tail))

@@ -1,7 +1,7 @@
 """How much recipes of the catalogue vary over seeds, measured beforehand: `measured_spread.json`.
 
 It comes with the package, made by `benchmarks/seed_spread.py`. A key covers the data, the recipe
-and what it is trained on, so a recipe that changes is no longer found.
+and what it is trained on, so a changed recipe has no entry.
 """
 
 from __future__ import annotations
