@@ -118,8 +118,8 @@ NO_SPREAD = SeedSpread(np.zeros(1), np.ones(1))
 def seed_spreads(known: Sequence[SeedVariance]) -> list[SeedSpread | None]:
     """The spread of each recipe, given what is known of all of them, which are of one kind.
 
-    None where nothing is known of a recipe itself and too little of others: one alone says where a
-    spread may lie, two how much they differ.
+    None where nothing is known of a recipe itself nor of three others: two say nothing of each other
+    (`_wide_share`), nor of a third.
     """
     informed = [each for each in known if each.degrees_of_freedom]
     if not informed:
@@ -134,7 +134,7 @@ def seed_spreads(known: Sequence[SeedVariance]) -> list[SeedSpread | None]:
     # The weight of hyperparameters counts a recipe's own likelihood; that is divided out.
     posterior = likelihoods * ((weights / evidence) @ of_type)  # (m, k)
     posterior /= posterior.sum(axis=1, keepdims=True)
-    few = len(informed) < 2
+    few = len(informed) < 3
     return [
         None if few and not each.degrees_of_freedom else _trimmed(row)
         for each, row in zip(known, posterior, strict=True)
