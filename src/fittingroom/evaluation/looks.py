@@ -18,8 +18,8 @@ from scipy import special
 
 Floats = NDArray[np.float64]
 
-#: Levels between which others are interpolated.
-_LEVELS = np.geomspace(1e-9, 1.0, 28)
+#: Shares of error between which others are interpolated.
+_ALPHAS = np.geomspace(1e-9, 1.0, 28)
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(48)
 
 
@@ -49,45 +49,47 @@ def level(looks: Sequence[Look], alpha: float) -> float:
     `alpha`. Of the looks before the last two it is left out that they may have done so already,
     which makes it less rather than more.
     """
-    found = alpha * looks[0].used_up
-    for before, last in pairwise(looks):
-        more = alpha * (last.used_up - before.used_up)
-        correlation = np.sqrt(min(1.0, last.variance / before.variance)) if before.variance else 1.0
-        found = _next_level(found, more, float(correlation))
-    return found
+    return float(_levels(looks, np.array([alpha]))[0])
 
 
 def sequential_p(p: float, looks: Sequence[Look]) -> float:
     """The smallest alpha at which the last look calls a pair different whose p it is."""
     if len(looks) == 1 or p in (0.0, 1.0):
         return min(1.0, p / looks[-1].used_up) if p < 1 else 1.0
-    levels = [max(level(looks, alpha), 1e-300) for alpha in _LEVELS]
+    levels = np.maximum(_levels(looks, _ALPHAS), 1e-300)
     if p >= levels[-1]:
         return 1.0
     if p <= levels[0]:  # as far below
-        return float(p * _LEVELS[0] / levels[0])
-    return float(np.exp(np.interp(np.log(p), np.log(levels), np.log(_LEVELS))))
+        return float(p * _ALPHAS[0] / levels[0])
+    return float(np.exp(np.interp(np.log(p), np.log(levels), np.log(_ALPHAS))))
 
 
-def _next_level(before: float, more: float, correlation: float) -> float:
-    """The level of a look that adds `more` to what a look at the level `before` finds by chance.
+def _levels(looks: Sequence[Look], alpha: Floats) -> Floats:
+    """The levels of the last look at each alpha."""
+    found = alpha * looks[0].used_up
+    for before, last in pairwise(looks):
+        more = alpha * (last.used_up - before.used_up)
+        correlation = np.sqrt(min(1.0, last.variance / before.variance)) if before.variance else 1.0
+        found = _next_levels(found, more, float(correlation))
+    return found
 
-    Both are normal with that correlation.
+
+def _next_levels(before: Floats, more: Floats, correlation: float) -> Floats:
+    """Levels of a look that adds `more` to what a look at the levels `before` finds by chance.
+
+    Both are normal with that correlation. Takes and gives (k,).
     """
-    if more <= 0:
-        return 0.0 if correlation < 1 else before
-    edge = -float(special.ndtri(before / 2))
     other = np.sqrt(1 - correlation**2)
     if other < 1e-6:  # the same once more
         return before + more
-    x = edge * _NODES  # where the look before found nothing
+    edge = -special.ndtri(before / 2)[:, None]  # (k, 1)
+    x = edge * _NODES  # (k, nodes), where the look before found nothing
     density = edge * _WEIGHTS * np.exp(-x * x / 2) / np.sqrt(2 * np.pi)
-
-    def found(far: float) -> float:
-        return float(2 * density @ special.ndtr((correlation * x - far) / other))
-
-    low, high = 0.0, -float(special.ndtri(more / 2))  # alone it would need no more than that
+    low, high = np.zeros(len(more)), -special.ndtri(more / 2)  # alone it would need no more
     for _ in range(50):
         middle = (low + high) / 2
-        low, high = (middle, high) if found(middle) > more else (low, middle)
-    return float(2 * special.ndtr(-high))
+        found = 2 * (density * special.ndtr((correlation * x - middle[:, None]) / other)).sum(1)
+        too_much = found > more
+        low, high = np.where(too_much, middle, low), np.where(too_much, high, middle)
+    levels: Floats = 2 * special.ndtr(-high)
+    return levels

@@ -118,8 +118,8 @@ NO_SPREAD = SeedSpread(np.zeros(1), np.ones(1))
 def seed_spreads(known: Sequence[SeedVariance]) -> list[SeedSpread | None]:
     """The spread of each recipe, given what is known of all of them, which are of one kind.
 
-    None where nothing is known of a recipe itself nor of three others: two say nothing of each other
-    (`_wide_share`), nor of a third.
+    None where nothing is known of a recipe itself nor of three others: two say nothing of each
+    other (`_wide_share`), nor of a third.
     """
     informed = [each for each in known if each.degrees_of_freedom]
     if not informed:
