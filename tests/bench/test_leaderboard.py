@@ -201,6 +201,10 @@ def test_copies_among_the_test_images_count_once(some_of: Any, tmp_path: Path) -
     copies = store.card.copies
     assert copies is not None
     np.testing.assert_array_equal(copies, np.tile(np.arange(100), 2))
+    assert leaderboard(store).notes[0] == (
+        "200 of 200 test images are exact copies of one another; in intervals and tests they count "
+        "as 100."
+    )
     assert open_store(tmp_path / "other", data).card.copies is None
 
 
@@ -389,9 +393,11 @@ def test_copies_and_classes_without_images_are_said_without_the_data_too(
     store = open_store(tmp_path, data)
     fit_catalogue_model(store, data, "knn", keep_model=False)
     for found in (store, find_store(tmp_path)):
-        assert leaderboard(found).notes[:3] == (
+        assert leaderboard(found).notes[:4] == (
             "3 of 14 test images are exact copies of training images; that a model has them "
             "right says nothing of new images.",
+            "3 of 14 test images are exact copies of one another; in intervals and tests they "
+            "count as 1.",
             "Classes without training images, which no model learns: Pullover, Dress.",
             "Classes without test images, of which nothing is said: Dress.",
         )

@@ -51,6 +51,11 @@ def _data(card: DatasetCard, parts: Mapping[str, Sequence[Part]]) -> list[str]:
             f"{copied:,} of {card.test_images:,} test images are exact copies of training images; "
             "that a model has them right says nothing of new images."
         )
+    if groups := card.repeated_test_images:
+        notes.append(
+            f"{sum(map(len, groups)):,} of {card.test_images:,} test images are exact copies of "
+            f"one another; in intervals and tests they count as {len(groups):,}."
+        )
     if untrained := card.untrained_classes:
         notes.append(f"Classes without training images, which no model learns: {_some(untrained)}.")
     labels = next(iter(parts.values()))[0].labels if parts else np.arange(len(card.class_names))
