@@ -213,6 +213,7 @@ def test_recipes_that_differ_are_told_apart():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # minutes, on two cores
 def test_promises_hold_in_simulations_of_every_kind(tmp_path, capsys):
     written = tmp_path / "honesty.json"
     assert honesty.main(["--simulations", "60", "--images", "2000", "--out", str(written)]) == 0
