@@ -148,7 +148,7 @@ class Claim(Strict):
     protocol : what is known of how it was come by (`NOTES`); empty where nothing is
     sweep : of a text, parameters of the one training whose loss the source read the value from
     order : ids of claims in the same folder
-    unknown : why it can't be checked at all
+    unknown : why it can't be checked; with a recipe all the same, that is run and verifies nothing
     remark : what else a reader should know
     """
 

@@ -141,7 +141,7 @@ def _parts(claim: Claim) -> Iterator[str]:
     kind = claim.kind
     parts = ("recipe", "search", "until", "difference", "sweep", "order", "reduced")
     given = {part for part in parts if getattr(claim, part)}
-    needed = set() if claim.unknown else _NEEDED[kind]
+    needed = set() if claim.unknown and claim.recipe is None else _NEEDED[kind]
     for part in sorted(needed - given):
         yield f"a claim of kind {kind} needs [{part}]"
     for part in sorted(given - _NEEDED[kind] - _ALLOWED[kind]):

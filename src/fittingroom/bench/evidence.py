@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from fittingroom.bench.claim import Claim, Parameters
+from fittingroom.bench.claim import Claim, Parameters, Split
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.splits import validation_split
 from fittingroom.errors import StoreError
@@ -60,6 +59,15 @@ class Setting:
     def find(self, store: Store, dataset: Dataset, seed: int) -> Run | None:
         """Its saved run with that seed, if there is one."""
         return store.find(self.asked(dataset, seed)[1])
+
+    @property
+    def tested(self) -> Setting:
+        """The same, measured on the test images and not on held-out ones."""
+        protocol = self.protocol
+        if protocol is not None:
+            notes = [note for note in protocol["notes"] if note != "never-tested"]
+            protocol = {**protocol, "notes": notes}
+        return dataclasses.replace(self, reads_test=True, protocol=protocol)
 
     @property
     def label(self) -> str:
@@ -190,7 +198,7 @@ class Runs:
             return float(self._part(self._run(setting, seed), by).correct.mean())
 
         best = max(arm.candidates, key=accuracy)
-        return dataclasses.replace(best, reads_test=True) if arm.refit else best
+        return best.tested if arm.refit else best
 
     def _part(self, run: Run, measure: Measure) -> Part:
         if measure == "choose":
@@ -229,6 +237,24 @@ def arms_of(claim: Claim, dataset: Dataset, seeds: int, reduced: bool = False) -
     return _Arms(claim, dataset, seeds, reduced).all()
 
 
+def _held_out(claim: Claim, dataset: Dataset) -> float | None:
+    """The share of the training split that leaves an honest run as many images as the source had.
+
+    None where that is what our own validation part leaves, where the source trained on everything,
+    or where its split isn't known.
+    """
+    split, n = claim.split, len(dataset.train)
+    assert claim.recipe is not None
+    if claim.recipe.full or not (split.validation or split.test):
+        return None
+    share = split.validation or 0.0
+    if claim.pooled:
+        trained_on = (n + len(dataset.test)) * (1 - (split.test or 0.0)) * (1 - share)
+        share = round(1 - trained_on / n, 9)
+    ours = len(validation_split(dataset.train.labels).train)
+    return None if share * n < 1 or abs(n - share * n - ours) < 1 else share
+
+
 class _Arms:
     def __init__(self, claim: Claim, dataset: Dataset, seeds: int, reduced: bool) -> None:
         assert claim.recipe is not None
@@ -240,6 +266,7 @@ class _Arms:
             seeds = min(seeds, claim.reduced.seeds or seeds)
         if self.seconds > SLOW_SECONDS:
             seeds = min(seeds, SLOW_SEEDS)
+        self.held_out = _held_out(claim, dataset)
         fixed = row_of(self.recipe.model).deterministic
         self.seeds = (0,) if fixed else tuple(range(seeds))
 
@@ -268,10 +295,12 @@ class _Arms:
 
     def _searched_honestly(self) -> Arm:
         """The honest figure; settings that were searched are chosen by `choose`."""
+        measure: Measure = "test" if self.held_out is None else "measured"
         if self.claim.search is None:
-            return self._arm("honest", [self._honest()])
+            return self._arm("honest", [self._honest()], measure)
         tried = [self._honest(reads_test=False, full=False, **each) for each in self._tried()]
-        return self._arm("honest", tried, "test", chosen_by="choose", refit=True)
+        by: Measure = "choose" if self.held_out is None else "measured"
+        return self._arm("honest", tried, measure, chosen_by=by, refit=True)
 
     def _as_used(self) -> Arm | None:
         """The figure by the protocol as it was used; None where nothing is known of that."""
@@ -280,7 +309,7 @@ class _Arms:
             return None
         measure: Measure = "training" if "training-accuracy-quoted" in notes else "measured"
         if self._is_honest_fit():
-            shared = "test" if measure == "measured" else measure
+            shared = "test" if measure == "measured" and self.held_out is None else measure
             return self._arm("as claimed", [self._honest()], shared)
         if claim.search is None:
             return self._arm("as claimed", [self._used()], measure)
@@ -289,15 +318,12 @@ class _Arms:
 
     def _is_honest_fit(self) -> bool:
         """Whether the source fitted as the honest run does, on as many images."""
-        split, notes = self.claim.split, set(self.claim.protocol)
+        notes, split = set(self.claim.protocol), self.claim.split
         if "training-accuracy-quoted" in notes:  # logged before there was anything to test
             notes -= {"training-accuracy-quoted", "never-tested"}
-        if notes - {"clean"}:
+        if notes - {"clean"} or self.claim.pooled:
             return False
-        n = len(self.dataset.train)
-        held_out = math.ceil(n * split.validation) if split.validation else 0
-        honest = n if self.recipe.full else len(validation_split(self.dataset.train.labels).train)
-        return n - held_out == honest
+        return self.recipe.full or split.validation is not None
 
     def _tried(self) -> list[Parameters]:
         search = self.claim.search
@@ -312,7 +338,14 @@ class _Arms:
             parameters={**self.parameters, **parameters},
             full=self.recipe.full if full is None else full,
             reads_test=reads_test,
+            protocol=None if self.held_out is None else self._held_out_as_used(reads_test),
         )
+
+    def _held_out_as_used(self, reads_test: bool) -> Mapping[str, Any]:
+        """The official split, of whose training part as much is held out as `held_out` says."""
+        split = Split(kind="official", validation=self.held_out, seed=self.claim.split.seed)
+        notes = [] if reads_test else ["never-tested"]
+        return {"notes": notes, "split": split.model_dump(), "until": None}
 
     def _used(self, **parameters: Any) -> Setting:
         claim = self.claim

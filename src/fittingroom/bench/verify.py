@@ -141,17 +141,18 @@ class Plan:
     @classmethod
     def of(cls, claim: Claim, runs: Runs, seeds: int, limit: float | None) -> Plan:
         """`limit`: a recipe that is expected to take longer isn't fitted, or a smaller one is."""
-        if claim.unknown:
+        if claim.unknown and claim.recipe is None:
             return cls(claim=claim, arms=(), instead=claim.unknown)
         expected, arms = expected_seconds(claim), arms_of(claim, runs.dataset, seeds)
         if limit is None or expected <= limit or not any(map(runs.missing, arms)):
-            return cls(claim=claim, arms=tuple(arms))
+            ours = f"{claim.unknown} Run instead with settings of our own." if claim.unknown else None
+            return cls(claim=claim, arms=tuple(arms), instead=ours, verifies=not claim.unknown)
         why = (
             f"one fit of the recipe is expected to take about {duration(expected)}, more than the "
             f"{duration(limit)} that it may take"
         )
         if claim.reduced is None or claim.reduced.seconds > limit:
-            return cls(claim=claim, arms=(), instead=f"Left out: {why}.")
+            return cls(claim=claim, arms=(), instead=in_words(claim.unknown, f"Left out: {why}."))
         smaller = tuple(arms_of(claim, runs.dataset, seeds, reduced=True))
         settings = settings_in_words(claim.reduced.parameters)
         return cls(
