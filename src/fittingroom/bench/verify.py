@@ -145,7 +145,7 @@ class Plan:
             return cls(claim=claim, arms=(), instead=claim.unknown)
         expected, arms = expected_seconds(claim), arms_of(claim, runs.dataset, seeds)
         if limit is None or expected <= limit or not any(map(runs.missing, arms)):
-            ours = in_words(claim.unknown, claim.unknown and "Run instead with settings of our own.")
+            ours = in_words(claim.unknown, claim.unknown and "Run with our own settings.")
             return cls(claim=claim, arms=tuple(arms), instead=ours, verifies=not claim.unknown)
         why = (
             f"one fit of the recipe is expected to take about {duration(expected)}, more than the "
