@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fittingroom.bench.arms import Arm, Setting, arms_of, expected_seconds
 from fittingroom.bench.claim import Claim
 from fittingroom.bench.claim_file import load_claims
-from fittingroom.bench.evidence import Arm, Runs, Setting, arms_of, expected_seconds
+from fittingroom.bench.evidence import Runs
 from fittingroom.data.dataset import Dataset, Split
 from fittingroom.data.splits import validation_split
 from fittingroom.runs.fit import fit_catalogue_model

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from fittingroom.bench.evidence import Setting
+from fittingroom.bench.arms import Setting
 from fittingroom.bench.leaderboard import leaderboard
 from fittingroom.bench.protocols import fit_as_used, split_as_used
 from fittingroom.data.dataset import Dataset

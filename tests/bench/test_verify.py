@@ -6,12 +6,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from scipy import special
 
 from fittingroom.bench.claim_file import load_claims
+from fittingroom.bench.claim_plan import Plan
 from fittingroom.bench.evidence import Runs
 from fittingroom.bench.progress import Progress
 from fittingroom.bench.verification import Checked
-from fittingroom.bench.verify import Plan, verify
+from fittingroom.bench.verify import verify
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import UsageError
 from fittingroom.runs.run import Run
@@ -245,7 +247,7 @@ def test_a_difference_is_of_two_settings(first: Bench, found: Found) -> None:
     assert checked.finding.verdict == "too-high"
     assert checked.finding.honest.accuracy is not None
     assert 0.1 < checked.finding.honest.accuracy < 0.4
-    assert checked.to_dict()["as_claimed"] == {"accuracy": None, "ci95": None, "seeds": 0}
+    assert checked.to_dict()["as_claimed"] == {"accuracy": None, "interval": None, "seeds": 0}
 
 
 def test_an_order_takes_the_runs_of_its_claims(first: Bench, found: Found) -> None:
@@ -322,7 +324,31 @@ def test_a_budget_ends_the_work_and_the_same_command_goes_on(
 
 
 def test_what_is_saved_is_judged_whatever_the_limits(bench: Bench, found: Found) -> None:
-    assert bench.verify("leaked", budget=0.001, time_limit=0.001)["leaked"] == found["leaked"]
+    again = bench.verify("leaked", budget=0.001, time_limit=0.001)["leaked"].finding
+    before = found["leaked"].finding
+    assert (again.verdict, again.accuracies) == (before.verdict, before.accuracies)
+
+
+def test_claims_that_are_judged_at_once_share_the_chance_of_error(
+    bench: Bench, found: Found
+) -> None:
+    """The interval of a deterministic model is 1.96 thousandths for one claim, more for many."""
+
+    def half(checked: Checked) -> float:
+        interval = checked.finding.honest.interval
+        assert interval is not None
+        return (interval.high - interval.low) / 2
+
+    alone = bench.verify("clean")["clean"]
+    assert bench.found.alpha == 0.05
+    assert half(alone) == pytest.approx(0.00196, abs=1e-5)
+    judged = [
+        name for name in CLAIMS if name not in ("unknown", "diverging", "too-slow", "reduced")
+    ]
+    bench.verify(*CLAIMS)
+    assert bench.found.alpha == pytest.approx(0.05 / len(judged))
+    z = float(special.ndtri(1 - bench.found.alpha / 2))
+    assert half(found["clean"]) == pytest.approx(z / 1000, rel=1e-6)
 
 
 def test_data_in_memory_reaches_the_child(small: Dataset, tmp_path: Path) -> None:

@@ -50,12 +50,16 @@ def test_one_command_from_claims_to_verdicts(run_cli: Cli, tmp_path: Path) -> No
     assert found == json.loads(saved.read_text())
     assert "already saved" in as_json.stderr
     assert ": fitting" not in as_json.stderr
-    assert list(found) == ["schema_version", "claims"]
+    assert list(found) == ["schema_version", "confidence_each", "claims"]
     first, second = found["claims"]
-    assert list(first) == ["id", "claimed", "verdict", "as_claimed", "honest", "note"]
-    assert list(first["honest"]) == ["accuracy", "ci95", "seeds"]
+    keys = ["id", "claimed", "verdict", "as_claimed", "honest", "accuracies", "note"]
+    assert list(first) == keys
+    assert list(first["honest"]) == ["accuracy", "interval", "seeds"]
+    assert first["accuracies"] == {
+        name: [first[name.replace(" ", "_")]["accuracy"]] for name in ("as claimed", "honest")
+    }
     assert (first["id"], first["claimed"]) == ("leak", 0.999)
-    assert second["honest"] == {"accuracy": None, "ci95": None, "seeds": 0}
+    assert second["honest"] == {"accuracy": None, "interval": None, "seeds": 0}
 
 
 @pytest.mark.slow

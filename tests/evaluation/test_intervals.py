@@ -11,7 +11,6 @@ from fittingroom.evaluation.intervals import (
     Interval,
     independent_interval,
     paired_interval,
-    rerun_interval,
     wilson,
 )
 from fittingroom.evaluation.paired_difference import mcnemar
@@ -137,36 +136,3 @@ def test_the_interval_of_an_independent_difference_as_published(first, second, l
     assert found.bounds == pytest.approx((low, high), abs=5e-5)
     swapped = independent_interval(*shares[1], *shares[0])
     assert swapped.bounds == pytest.approx((-high, -low), abs=5e-5)
-
-
-def test_a_rerun_lies_where_student_says():
-    accuracies = [0.90, 0.91, 0.89, 0.90, 0.92]
-    mean, sd = np.mean(accuracies), np.std(accuracies, ddof=1)
-    half = 2.776445 * sd * np.sqrt(1.2)  # t of 4 degrees of freedom
-    found = rerun_interval(accuracies, deterministic=False)
-    assert found.bounds == pytest.approx((mean - half, mean + half), rel=1e-6)
-
-
-def test_a_rerun_is_never_surer_than_a_thousandth():
-    half = 4.302653 * 0.001 * np.sqrt(4 / 3)
-    found = rerun_interval([0.9, 0.9, 0.9], deterministic=False)
-    assert found.bounds == pytest.approx((0.9 - half, 0.9 + half), rel=1e-6)
-    fixed = rerun_interval([0.9], deterministic=True)
-    assert fixed.bounds == pytest.approx((0.9 - 0.00195996, 0.9 + 0.00195996), rel=1e-6)
-
-
-def test_one_seed_tells_nothing_of_a_rerun():
-    assert rerun_interval([0.9], deterministic=False) is None
-
-
-@pytest.mark.parametrize("accuracies", [[], [float("nan")], [[0.9]]])
-def test_a_rerun_needs_accuracies(accuracies):
-    with pytest.raises(InputError, match="give at least one finite number"):
-        rerun_interval(accuracies, deterministic=False)
-
-
-def test_the_rerun_interval_covers():
-    rng = np.random.default_rng(0)
-    drawn = 0.9 + 0.005 * rng.standard_normal((4000, 4))
-    held = np.mean([last in rerun_interval(first, False) for *first, last in drawn])
-    assert 0.94 <= held <= 0.96

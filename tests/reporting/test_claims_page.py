@@ -6,16 +6,17 @@ from html import unescape
 from fittingroom.bench.claim_file import load_claims
 from fittingroom.bench.verdict import Bar, Finding, Score
 from fittingroom.bench.verification import Checked, Verification
+from fittingroom.evaluation.intervals import Interval
 from fittingroom.reporting.claims_page import render_claims
 
 LEAK = Finding(
     verdict="not-what-it-says",
-    as_claimed=Score(accuracy=0.976, ci95=(0.97, 0.982), seeds=3),
-    honest=Score(accuracy=0.867, ci95=(0.86, 0.874), seeds=3),
+    as_claimed=Score(accuracy=0.976, interval=Interval(0.97, 0.982), seeds=3),
+    honest=Score(accuracy=0.867, interval=Interval(0.86, 0.874), seeds=3),
     bars=(
-        Bar(label="claimed", value=0.9759, interval=(0.97585, 0.97595), claimed=True),
-        Bar(label="as claimed", value=0.976, interval=(0.97, 0.982)),
-        Bar(label="honest", value=0.867, interval=(0.86, 0.874)),
+        Bar(label="claimed", value=0.9759, interval=Interval(0.97585, 0.97595), claimed=True),
+        Bar(label="as claimed", value=0.976, interval=Interval(0.97, 0.982)),
+        Bar(label="honest", value=0.867, interval=Interval(0.86, 0.874)),
     ),
 )
 UNKNOWN = Finding(verdict="cannot-be-checked")

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fittingroom.bench.arms import Arm
 from fittingroom.bench.claim import NOTES, Claim
-from fittingroom.bench.evidence import Arm, Runs
+from fittingroom.bench.evidence import Runs
 from fittingroom.bench.verdict import Finding, Score
+from fittingroom.evaluation.ranking import ALPHA
 from fittingroom.json_text import json_text
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 #: The first interval is of a run as claimed, the second of an honest one.
 COLUMNS = (
@@ -44,19 +46,24 @@ class Checked:
             "verdict": self.finding.verdict,
             "as_claimed": self.finding.as_claimed.to_dict(),
             "honest": self.finding.honest.to_dict(),
+            "accuracies": {name: [*each] for name, each in self.finding.accuracies.items()},
             "note": self.note,
         }
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verification:
-    """Claims, checked, and on what data that was done."""
+    """Claims, checked, and on what data that was done.
+
+    `alpha` is the chance of a false verdict that each claim was allowed.
+    """
 
     dataset_title: str
     dataset_sha256: str
     test_images: int
     test_reads: int
     claims: tuple[Checked, ...]
+    alpha: float = ALPHA
     command: str | None = None
 
     @property
@@ -68,6 +75,7 @@ class Verification:
         """`claims.json`."""
         return {
             "schema_version": SCHEMA_VERSION,
+            "confidence_each": 1 - self.alpha,
             "claims": [checked.to_dict() for checked in self.claims],
         }
 
@@ -91,9 +99,9 @@ def cells(checked: Checked) -> list[str]:
 
 def _score(score: Score, sign: str) -> tuple[str, str]:
     figure = "" if score.accuracy is None else f"{score.accuracy:{sign}.4f}"
-    if score.ci95 is None:
+    if score.interval is None:
         return figure, ""
-    low, high = (f"{end:{sign}.4f}" for end in score.ci95)
+    low, high = (f"{end:{sign}.4f}" for end in score.interval.bounds)
     return figure, f"{low} to {high}" if sign else f"{low}-{high}"
 
 
@@ -112,8 +120,8 @@ def of_protocol(claim: Claim) -> list[str]:
         sentences.append("How the figure was come by isn't known.")
     if claim.pooled:
         sentences.append(
-            "Its test images are others than the official ones; what that alone moves an "
-            "accuracy by is in no interval here."
+            "Its test images are others than the official ones; what that alone may move an "
+            "accuracy by is in the honest interval."
         )
     return [*sentences, *([claim.remark] if claim.remark else [])]
 

@@ -7,32 +7,27 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from fittingroom.bench import worker
+from fittingroom.bench.arms import Arm, Setting
 from fittingroom.bench.cells import duration
 from fittingroom.bench.claim import Claim
 from fittingroom.bench.claim_file import load_claims
+from fittingroom.bench.claim_plan import Plan, fit_limit
 from fittingroom.bench.compare import located
-from fittingroom.bench.evidence import Arm, Runs, Setting, arms_of, expected_seconds
+from fittingroom.bench.evidence import Runs
 from fittingroom.bench.executor import Job, Limits
+from fittingroom.bench.judging import Fitted, judge_claims
 from fittingroom.bench.place import HERE, Place
 from fittingroom.bench.placement import Placement, placed
 from fittingroom.bench.progress import OnProgress, Progress
-from fittingroom.bench.verdict import (
-    Finding,
-    judge_accuracy,
-    judge_best,
-    judge_difference,
-    judge_order,
-)
-from fittingroom.bench.verification import Checked, Verification, in_words, of_protocol, of_runs
+from fittingroom.bench.verification import Verification
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.sources import load_dataset
 from fittingroom.errors import StoreError, UsageError
-from fittingroom.models.settings import settings_in_words
 from fittingroom.runs.store import find_store, open_store
 
 #: The module that the child runs, and this one.
@@ -113,64 +108,17 @@ def verify(
             total=sum(plan.n_fits for plan in plans),
             tell=on_progress or (lambda _: None),
         )
-        checked = tuple(work.check(plan) for plan in plans)
+        fitted = [work.fit(plan) for plan in plans]
+    alpha, checked = judge_claims(fitted, loaded)
     return Verification(
         dataset_title=store.card.title,
         dataset_sha256=store.card.sha256,
         test_images=store.card.test_images,
         test_reads=sum(run.record.asked.reads_test for run in store.runs()),
         claims=checked,
+        alpha=alpha,
         command=command,
     )
-
-
-def fit_limit(time_limit: float | None, budget: float | None) -> float | None:
-    """Seconds that one fit may be expected to take: no more than its limit, nor than all may."""
-    return min((limit for limit in (time_limit, budget) if limit is not None), default=None)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """What is run for a claim; `instead` says why that is less than the claim's recipe."""
-
-    claim: Claim
-    arms: tuple[Arm, ...]
-    instead: str | None = None
-    verifies: bool = True
-
-    @classmethod
-    def of(cls, claim: Claim, runs: Runs, seeds: int, limit: float | None) -> Plan:
-        """`limit`: a recipe that is expected to take longer isn't fitted, or a smaller one is."""
-        if claim.unknown and claim.recipe is None:
-            return cls(claim=claim, arms=(), instead=claim.unknown)
-        expected, arms = expected_seconds(claim), arms_of(claim, runs.dataset, seeds)
-        if limit is None or expected <= limit or not any(map(runs.missing, arms)):
-            ours = in_words(claim.unknown, claim.unknown and "Run with our own settings.")
-            return cls(claim=claim, arms=tuple(arms), instead=ours, verifies=not claim.unknown)
-        why = (
-            f"one fit of the recipe is expected to take about {duration(expected)}, more than the "
-            f"{duration(limit)} that it may take"
-        )
-        if claim.reduced is None or claim.reduced.seconds > limit:
-            return cls(claim=claim, arms=(), instead=in_words(claim.unknown, f"Left out: {why}."))
-        smaller = tuple(arms_of(claim, runs.dataset, seeds, reduced=True))
-        settings = settings_in_words(claim.reduced.parameters)
-        return cls(
-            claim=claim,
-            arms=smaller,
-            instead=f"Not verified: {why}. Run instead with {settings} and {_seeds(smaller)}.",
-            verifies=False,
-        )
-
-    @property
-    def fitted(self) -> list[Arm]:
-        """The arms without those whose runs are the same as another's."""
-        first = {repr(arm.candidates): arm for arm in reversed(self.arms)}
-        return [arm for arm in self.arms if first[repr(arm.candidates)] is arm]
-
-    @property
-    def n_fits(self) -> int:
-        return sum(arm.n_fits for arm in self.fitted)
 
 
 class _StoppedError(Exception):
@@ -206,17 +154,13 @@ class _Work:
         self._deadline, self._tell = deadline, tell
         self._done, self._total = 0, total
 
-    def check(self, plan: Plan) -> Checked:
-        """Fit what a claim's verdict takes and is not saved, then judge it."""
+    def fit(self, plan: Plan) -> Fitted:
+        """Fit what a claim's verdict takes and is not saved."""
         end = self._done + plan.n_fits
-        finding, failed = Finding(verdict="cannot-be-checked"), False
-        sentences = [plan.instead]
         try:
             for arm in plan.fitted:
                 self._fit(plan.claim.id, arm)
-            if plan.arms:
-                finding = judged(plan, self._runs)
-                sentences += [*finding.remarks, *of_runs(plan.arms, self._runs)]
+            return Fitted.of(plan, self._runs)
         except (_StoppedError, StoreError) as stopped:  # a saved run may be unreadable
             failed = not isinstance(stopped, _StoppedError) or stopped.failed
             rest, self._done = end - self._done, end
@@ -224,10 +168,8 @@ class _Work:
             if isinstance(stopped, _StoppedError) and failed:
                 why = "given up, since a fit failed"
             self._report("failed", plan.claim.id, 0, None, runs=rest, reason=why)
-            sentences.append(f"Not finished: {str(stopped).rstrip('.')}.")
-            sentences.append(self._saved(plan))
-        note = in_words(*sentences, *of_protocol(plan.claim))
-        return Checked(claim=plan.claim, finding=finding, note=note, failed=failed)
+            unfinished = f"Not finished: {str(stopped).rstrip('.')}."
+            return Fitted(plan, trouble=(unfinished, self._saved(plan)), failed=failed)
 
     def _fit(self, claim: str, arm: Arm) -> None:
         """Fit what an arm lacks; what its runs choose is known, and fitted, only after them."""
@@ -307,25 +249,6 @@ class _Work:
         )
 
 
-def judged(plan: Plan, runs: Runs) -> Finding:
-    """The verdict on a claim whose runs are all saved."""
-    claim, arms = plan.claim, plan.arms
-    used, honest = ([arm for arm in arms if arm.name == name] for name in ("as claimed", "honest"))
-    if claim.kind == "difference":
-        finding = judge_difference(claim, *(runs.evidence(arm) for arm in arms))
-    elif claim.kind == "order":
-        # Of the same models or not at all: a claim of which nothing is known has none.
-        known = used if len(used) == len(honest) else []
-        finding = judge_order(claim, [*map(runs.evidence, known)], [*map(runs.evidence, honest)])
-    elif claim.kind == "text":
-        sweep = runs.evidence(used[0]) if used else None
-        finding = judge_best(claim, sweep, list(runs.each(honest[0])))
-    else:
-        as_claimed = runs.evidence(used[0]) if used else None
-        finding = judge_accuracy(claim, as_claimed, runs.evidence(honest[0]))
-    return finding if plan.verifies else replace(finding, verdict="cannot-be-checked")
-
-
 def job_of(setting: Setting, seed: int, runs: Runs, location: Path) -> Job:
     """A fit in words that another process can read."""
     _, asked = setting.asked(runs.dataset, seed)
@@ -368,11 +291,6 @@ def fit_job(job: Mapping[str, Any], dataset: Any, tell: worker.Tell) -> None:
             overrides=setting.parameters,
             on_epoch=lambda epoch, epochs: tell({"epochs": epochs, **asdict(epoch)}),
         )
-
-
-def _seeds(arms: Sequence[Arm]) -> str:
-    most = max(len(arm.seeds) for arm in arms)
-    return f"{most} seed{'s' * (most > 1)}"
 
 
 if __name__ == "__main__":

@@ -19,8 +19,8 @@ from fittingroom.cli.options import (
 from fittingroom.errors import UsageError
 
 if TYPE_CHECKING:
+    from fittingroom.bench.claim_plan import Plan
     from fittingroom.bench.verification import Verification
-    from fittingroom.bench.verify import Plan
     from fittingroom.runs.store import Store
 
 
@@ -62,8 +62,9 @@ def command(
 
     asked = load_claims(claims or claim_names())  # a wrong name is told before torch is imported
 
+    from fittingroom.bench.claim_plan import Plan, fit_limit
     from fittingroom.bench.evidence import Runs
-    from fittingroom.bench.verify import Plan, fit_limit, verify
+    from fittingroom.bench.verify import verify
     from fittingroom.cli.output import note
     from fittingroom.cli.progress import ProgressDisplay
     from fittingroom.data.sources import load_dataset

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from math import hypot, sqrt
 
-import numpy as np
 from scipy import optimize, special
 
 from fittingroom.errors import InputError
 
 CONFIDENCE = 0.95
-#: Standard deviation of an accuracy over re-runs that is assumed at least: other versions and other
-#: machines move it too.
-LEAST_SD = 0.001
 
 
 @dataclass(frozen=True)
@@ -48,29 +43,6 @@ def wilson(successes: float, n: float, confidence: float = CONFIDENCE) -> Interv
     low = 0.0 if successes == 0 else max(0.0, center - half)
     high = 1.0 if successes == n else min(1.0, center + half)
     return Interval(low, high)
-
-
-def rerun_interval(accuracies: Sequence[float], deterministic: bool) -> Interval | None:
-    """Where the accuracy of one more run would lie, with 95% confidence, on the same images.
-
-    mean ± t · sd · √(1 + 1/S) over S seeds, Student's t with S - 1 degrees of freedom and an sd of
-    at least 0.001: the prediction interval of one more observation (Hahn and Meeker 1991,
-    "Statistical Intervals", section 4.7). Of a deterministic model's one fit it is its
-    accuracy ± 1.96 · 0.001, by the normal distribution. A single seed of any other model says
-    nothing of a re-run: None.
-    """
-    values = np.asarray(accuracies, dtype=np.float64)
-    if values.ndim != 1 or not len(values) or not np.isfinite(values).all():
-        raise InputError(f"accuracies are {list(accuracies)}; give at least one finite number.")
-    seeds, mean = len(values), float(values.mean())
-    if deterministic:
-        half = float(special.ndtri((1 + CONFIDENCE) / 2)) * LEAST_SD
-    elif seeds == 1:
-        return None
-    else:
-        t = float(special.stdtrit(seeds - 1, (1 + CONFIDENCE) / 2))
-        half = t * max(float(values.std(ddof=1)), LEAST_SD) * sqrt(1 + 1 / seeds)
-    return Interval(max(mean - half, 0.0), min(mean + half, 1.0))
 
 
 def paired_interval(only_a: int, only_b: int, n: int, *, exact: bool = True) -> Interval:

@@ -104,6 +104,20 @@ class SeedSpread:
             np.multiply.outer(self.weights, of_heavier).ravel(),
         )
 
+    def of_rerun(self, seeds: int, least: float) -> tuple[Floats, Floats]:
+        """The same of one more run minus the mean over so many seeds, at least `least` apart.
+
+        The one more run may be an outlier, as a single fit may.
+        """
+        squares = np.maximum(self.values, least) ** 2
+        if self.values[0] == 0:
+            return squares, self.weights
+        heavier, of_heavier = _outlying()
+        return (
+            np.multiply.outer(squares, heavier + 1 / seeds).ravel(),
+            np.multiply.outer(self.weights, of_heavier).ravel(),
+        )
+
     @property
     def precision_variance(self) -> float:
         """The variance over seeds: 1 / mean of 1 / variance, as a t test would take it."""

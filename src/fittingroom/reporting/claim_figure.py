@@ -25,7 +25,8 @@ def claim_figure(bars: Sequence[Bar], *, difference: bool = False) -> Figure:
         axes = figure.subplots()
         for y, bar in enumerate(bars):
             color = WRONG if bar.claimed else RIGHT
-            low, high = (100 * end for end in bar.interval or (bar.value, bar.value))
+            ends = bar.interval.bounds if bar.interval else (bar.value, bar.value)
+            low, high = (100 * end for end in ends)
             axes.plot([low, high], [y, y], color=color, linewidth=2.2, solid_capstyle="butt")
             axes.plot(100 * bar.value, y, "D" if bar.claimed else "o", color=color, markersize=7)
             axes.annotate(

@@ -62,7 +62,7 @@ def _picture(checked: Checked) -> Markup | None:
         return None
     told = "; ".join(
         f"{bar.label} {bar.value:.4f}"
-        + (f" ({bar.interval[0]:.4f} to {bar.interval[1]:.4f})" if bar.interval else "")
+        + (f" ({bar.interval.low:.4f} to {bar.interval.high:.4f})" if bar.interval else "")
         for bar in bars
     )
     difference = checked.claim.kind == "difference"

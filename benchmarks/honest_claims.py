@@ -1,0 +1,303 @@
+"""Are honest claims left in peace? Verdicts on figures that were come by honestly.
+
+    python benchmarks/honest_claims.py --runs runs/honest-claims --out benchmarks/results/honest-claims.json
+
+Simulated: the source fits a recipe once and measures it honestly, on the official test images, on
+images that it held out of the training ones, or on a split of its own; we fit it again with other
+seeds. Or it says what one setting gains over another; or that a value of a setting is the best of
+40, where another is better by 1.3 points. The images are those of `honesty.py`.
+
+Real, on Fashion-MNIST: twenty sources, each with a split of its own, fit logistic regression, or a
+small perceptron. "Before" stands for the rules as they were: a verdict by Student's interval of one
+more run, or of the mean difference, without the draw of the images, each claim by itself.
+"""  # noqa: E501
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import honesty
+import numpy as np
+import record
+from scipy import stats
+
+from fittingroom.bench.arms import Arm, Setting
+from fittingroom.bench.claim import Claim, Figure
+from fittingroom.bench.claim_file import load_claims
+from fittingroom.bench.evidence import Evidence, draw_of_images, with_spreads
+from fittingroom.bench.verdict import (
+    Verdict,
+    judge_accuracy,
+    judge_best,
+    judge_difference,
+)
+from fittingroom.bench.verify import verify
+from fittingroom.cli.progress import ProgressDisplay
+from fittingroom.data.dataset import Dataset
+from fittingroom.data.sources import load_dataset
+from fittingroom.evaluation.paired_difference import compare_pair
+from fittingroom.evaluation.ranking import adjusted
+
+ACCUSED: set[Verdict] = {"too-high", "too-low", "not-what-it-says"}
+POOL, TEST, OWN_TEST = 70_000, 10_000, 14_000
+LEAST_SD = 0.001
+#: Test images by where the claimed figure was measured; each names a claim of that kind.
+MEASURED = {"official": "s2-cnn1", "held out": "s3-cnn2", "own split": "s0-cnn"}
+REAL = {
+    "logistic": ("logistic", {}),
+    "perceptron": ("mlp-10-10", {"epochs": 10}),
+}
+SOURCES = 20
+
+
+def evidence(correct: np.ndarray, name: str, *, deterministic: bool = False) -> Evidence:
+    """Runs of an arm that have these images right, bool (seeds, n)."""
+    model = "knn" if deterministic else "mlp-10-10"
+    arm = Arm(
+        name=name,
+        candidates=(Setting(model=model, parameters={"simulated": name}),),
+        seeds=tuple(range(len(correct))),
+        measure="choose" if name.startswith("value") else "test",
+        seconds=1,
+    )
+    return Evidence(
+        arm=arm,
+        runs=(),
+        accuracies=tuple(float(row.mean()) for row in correct),
+        correct=correct,
+        index=np.arange(correct.shape[1]),
+    )
+
+
+def chance_of(rng: np.random.Generator, images: int, accuracy: float) -> np.ndarray:
+    """How likely a fit is to have each image right, (images,)."""
+    difficulty = rng.normal(0, honesty.SHARED_SD, images) + rng.normal(0, honesty.OWN_SD, images)
+    return honesty.logistic(honesty.offset_for(accuracy) + difficulty)
+
+
+def accuracy_claims(
+    rng: np.random.Generator, measured: str, seeds: int, spread: float
+) -> tuple[Verdict, Verdict]:
+    """The verdict on a claim whose recipe is deterministic where `seeds` is 0; and as before."""
+    fixed = seeds == 0
+    chance = chance_of(rng, POOL, 0.88)
+    if fixed:
+        right = rng.random((1, POOL)) < chance
+        runs = np.repeat(right, 3, axis=0)
+    else:
+        runs = honesty.fits(rng, chance, 2 * seeds + 1, spread)
+    order = rng.permutation(POOL)
+    own = {
+        "official": np.arange(POOL - TEST, POOL),
+        "held out": order[order < POOL - TEST][: TEST + 2000],
+        "own split": order[:OWN_TEST],
+    }[measured]
+    n = max(1, seeds)
+    used = evidence(runs[1 : 1 + n][:, own], "as claimed", deterministic=fixed)
+    honest = evidence(runs[-n:][:, -TEST:], "honest", deterministic=fixed)
+    used, honest = with_spreads([used, honest])
+    (claim,) = load_claims([MEASURED[measured]])
+    claim = claim.model_copy(update={"claimed": f"{runs[0, own].mean():.4f}"})
+    draw = draw_of_images(claim, honest.accuracy, _Sizes())
+    now = judge_accuracy(claim, used, honest, draw=draw).verdict
+    assert claim.figure is not None
+    return now, _before(claim.figure, used, honest)
+
+
+class _Sizes:
+    """As much of a data set as the draw of images depends on."""
+
+    train, test = range(POOL - TEST), range(TEST)
+
+
+def _before(figure: Figure, used: Evidence, honest: Evidence) -> Verdict:
+    if _in(figure, _student(honest)):
+        return "consistent"
+    if _in(figure, _student(used)):
+        return "not-what-it-says"
+    return "too-high" if figure.value > honest.accuracy else "too-low"
+
+
+def _student(arm: Evidence) -> tuple[float, float]:
+    seeds = len(arm.accuracies)
+    if arm.arm.deterministic:
+        half = stats.norm.ppf(0.975) * LEAST_SD
+    else:
+        sd = max(float(np.std(arm.accuracies, ddof=1)), LEAST_SD)
+        half = stats.t.ppf(0.975, seeds - 1) * sd * np.sqrt(1 + 1 / seeds)
+    return arm.accuracy - half, arm.accuracy + half
+
+
+def _in(figure: Figure, interval: tuple[float, float]) -> bool:
+    return figure.bounds[0] <= interval[1] and figure.bounds[1] >= interval[0]
+
+
+def difference_claims(
+    rng: np.random.Generator, seeds: int, spread: float, gap: float
+) -> tuple[Verdict, Verdict]:
+    """The verdict on what one run of a setting gained over one run of another."""
+    shared = rng.normal(0, honesty.SHARED_SD, TEST)
+    arms = [
+        honesty.fits(
+            rng,
+            honesty.logistic(
+                honesty.offset_for(accuracy) + shared + rng.normal(0, honesty.OWN_SD, TEST)
+            ),
+            seeds + 1,
+            spread,
+        )
+        for accuracy in (0.90 + gap / 100, 0.90)
+    ]
+    gained = float(arms[0][0].mean() - arms[1][0].mean())
+    names = ("first", "second")
+    first, second = with_spreads(
+        [evidence(arm[1:], name) for arm, name in zip(arms, names, strict=True)]
+    )
+    if gained < 0:  # so the source would have said it the other way round
+        first, second, gained = second, first, -gained
+    (claim,) = load_claims(["s4-pooling"])
+    claim = claim.model_copy(update={"claimed": f"{100 * gained:.1f}%"})
+    paired = compare_pair(first.fits, second.fits)
+    assert claim.figure is not None
+    assert paired.interval is not None
+    before: Verdict = "consistent" if _in(claim.figure, paired.interval.bounds) else "too-high"
+    return judge_difference(claim, first, second).verdict, before
+
+
+def best_claims(
+    rng: np.random.Generator, seeds: int, spread: float, miss: float
+) -> tuple[Verdict, Verdict]:
+    """The verdict on a best value of 40 that another one misses by so many points."""
+    (claim,) = load_claims(["s1-lr-sweep"])
+    assert claim.search is not None
+    values = claim.search.values
+    place = min(range(len(values)), key=lambda i: abs(np.log(float(values[i]) / 0.003)))
+    shared = rng.normal(0, honesty.SHARED_SD, 3000)
+    tried = []
+    for i in range(len(values)):
+        far = min(abs(i - place + 8), 20)  # the best is eight values below
+        accuracy = 0.85 - (miss / 100 if i == place else 0.0015 * far)
+        chance = honesty.logistic(
+            honesty.offset_for(accuracy) + shared + rng.normal(0, honesty.OWN_SD, 3000)
+        )
+        tried.append(evidence(honesty.fits(rng, chance, seeds, spread), f"value {i}"))
+    tried = with_spreads(tried)
+    ps = [compare_pair(each.fits, tried[place].fits) for i, each in enumerate(tried) if i != place]
+    better = [p <= 0.05 for p in adjusted([paired.p or 1.0 for paired in ps])]
+    ahead = any(b and paired.difference > 0 for b, paired in zip(better, ps, strict=True))
+    return judge_best(claim, None, tried).verdict, "too-low" if ahead else "consistent"
+
+
+def simulated(simulations: int) -> Iterator[dict[str, Any]]:
+    for measured in MEASURED:
+        yield _of(simulations, "accuracy", accuracy_claims, measured=measured, seeds=0, spread=0.0)
+        for seeds in (2, 3, 5, 10):
+            for spread in (0.1, 0.3, 1.0):
+                given = {"measured": measured, "seeds": seeds, "spread": spread}
+                yield _of(simulations, "accuracy", accuracy_claims, **given)
+    for seeds in (3, 5, 10):
+        for spread in (0.1, 0.3, 1.0):
+            for gap in (0.5, 2.5):
+                given = {"seeds": seeds, "spread": spread, "gap": gap}
+                yield _of(simulations, "difference", difference_claims, **given)
+    for seeds, spread in ((5, 0.3), (5, 1.5), (20, 1.5)):
+        for miss in (0.0, 1.3):
+            given = {"seeds": seeds, "spread": spread, "miss": miss}
+            yield _of(max(1, simulations // 5), "best value", best_claims, **given)
+
+
+def _of(simulations: int, kind: str, simulate: Any, **given: Any) -> dict[str, Any]:
+    """Shares of each verdict, now and before."""
+    rng = np.random.Generator(np.random.SFC64(0))
+    verdicts = [simulate(rng, *given.values()) for _ in range(simulations)]
+    now, before = (_shares(each) for each in zip(*verdicts, strict=True))
+    return {"kind": kind, **given, "simulations": simulations, "now": now, "before": before}
+
+
+def _shares(verdicts: Sequence[str]) -> dict[str, float]:
+    found = {name: verdicts.count(name) / len(verdicts) for name in sorted({*verdicts})}
+    return {"accused": sum(found.get(name, 0.0) for name in ACCUSED), **found}
+
+
+def real(runs: Path, dataset: Dataset, kind: str) -> dict[str, Any]:
+    """Twenty sources that measured on splits of their own, judged one by one and all at once."""
+    model, parameters = REAL[kind]
+    (like,) = load_claims(["s0-cnn"])
+    assert like.recipe is not None
+    seeded = kind != "logistic"
+    claims = [
+        like.model_copy(
+            update={
+                "id": f"{kind}-{seed}",
+                "recipe": like.recipe.model_copy(
+                    update={"model": model, "parameters": parameters, "seconds": 15.0}
+                ),
+                "split": like.split.model_copy(update={"seed": seed}),
+            }
+        )
+        for seed in range(SOURCES)
+    ]
+    # The figure of a source with seeds is that of its sixth; ours are the first five.
+    with ProgressDisplay() as progress:
+        first = verify(claims, dataset=dataset, runs=runs, seeds=6, on_progress=progress)
+    figures = {
+        checked.claim.id: f"{checked.finding.accuracies['as claimed'][-1]:.4f}"
+        for checked in first.claims
+    }
+    claims = [claim.model_copy(update={"claimed": figures[claim.id]}) for claim in claims]
+    told: dict[str, list[str]] = {"one by one": [], "all at once": [], "before": []}
+    given = {"dataset": dataset, "runs": runs, "seeds": 5}
+    told["all at once"] = [each.finding.verdict for each in verify(claims, **given).claims]
+    for claim in claims:
+        (checked,) = verify([claim], **given).claims
+        told["one by one"].append(checked.finding.verdict)
+        told["before"].append(_judged_before(claim, checked.finding.accuracies, not seeded))
+    return {
+        "model": model,
+        "claimed": list(figures.values()),
+        **{name: _shares(verdicts) for name, verdicts in told.items()},
+    }
+
+
+def _judged_before(claim: Claim, accuracies: Any, deterministic: bool) -> Verdict:
+    arms = [
+        replace(evidence(np.ones((1, 1), bool), name, deterministic=deterministic), accuracies=each)
+        for name, each in accuracies.items()
+    ]
+    assert claim.figure is not None
+    return _before(claim.figure, *arms)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--simulations", type=int, default=1000)
+    parser.add_argument("--runs", type=Path, help="where real fits are kept; none without it")
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    found: dict[str, Any] = {"simulated": [], "real": []}
+    for row in simulated(options.simulations):
+        found["simulated"].append(row)
+        given = {k: v for k, v in row.items() if k not in ("now", "before", "simulations")}
+        print(_line(given, row["now"], row["before"]), flush=True)
+    if options.runs:
+        dataset = load_dataset("fashion-mnist")
+        for kind in REAL:
+            row = real(options.runs, dataset, kind)
+            found["real"].append(row)
+            print(_line({"real": kind}, row["one by one"], row["before"]), flush=True)
+    if options.out:
+        record.write(options.out, found)
+
+
+def _line(given: dict[str, Any], now: dict[str, float], before: dict[str, float]) -> str:
+    what = ", ".join(f"{name} {value}" for name, value in given.items())
+    told = ", ".join(f"{name} {share:.1%}" for name, share in now.items() if name != "accused")
+    return f"{what}: accused {now['accused']:.1%} (before {before['accused']:.1%}); {told}"
+
+
+if __name__ == "__main__":
+    main()

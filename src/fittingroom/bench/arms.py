@@ -1,0 +1,269 @@
+"""What must be fitted for a claim's verdict: by the protocol as it was used, and honestly."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from fittingroom.bench.claim import Claim, Parameters, Split
+from fittingroom.data.dataset import Dataset
+from fittingroom.data.splits import validation_split
+from fittingroom.models.catalog import row_of
+from fittingroom.runs.asked import Asked, asked_of_row, plain
+from fittingroom.runs.run import Run, label
+from fittingroom.runs.store import Store
+
+if TYPE_CHECKING:
+    from sklearn.base import BaseEstimator
+
+#: A recipe of which one fit takes longer gets no more than these seeds.
+SLOW_SECONDS, SLOW_SEEDS = 600.0, 3
+#: The notes that change a run; the others change what is read of it.
+_IN_RUN = {"trained-on-test", "selected-on-test", "test-not-scaled", "never-tested"}
+
+#: Where a figure is read: on official test images, where the source measured, as logged while
+#: training, or on the `choose` half of the validation part.
+Measure = Literal["test", "measured", "training", "choose"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """Something to be fitted with every seed; plain data, so that any process can do it."""
+
+    model: str
+    parameters: Parameters = field(default_factory=dict)
+    full: bool = False
+    reads_test: bool = True
+    protocol: Mapping[str, Any] | None = None
+
+    def asked(self, dataset: Dataset, seed: int) -> tuple[BaseEstimator, Asked]:
+        """The unfitted classifier, and what its run is asked."""
+        classifier, asked = asked_of_row(
+            dataset,
+            self.model,
+            overrides=self.parameters,
+            seed=seed,
+            full=self.full,
+            reads_test=self.reads_test,
+        )
+        if self.protocol is not None:
+            asked = dataclasses.replace(asked, protocol=plain(self.protocol))
+        return classifier, asked
+
+    def find(self, store: Store, dataset: Dataset, seed: int) -> Run | None:
+        """Its saved run with that seed, if there is one."""
+        return store.find(self.asked(dataset, seed)[1])
+
+    @property
+    def tested(self) -> Setting:
+        """The same, measured on the test images and not on held-out ones."""
+        protocol = self.protocol
+        if protocol is not None:
+            notes = [note for note in protocol["notes"] if note != "never-tested"]
+            protocol = {**protocol, "notes": notes}
+        return dataclasses.replace(self, reads_test=True, protocol=protocol)
+
+    @property
+    def label(self) -> str:
+        return label(row_of(self.model).name, plain(self.parameters))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arm:
+    """Runs of one kind, one figure a seed.
+
+    Attributes
+    ----------
+    name : `as claimed`, `honest`, or a model's
+    candidates : what is fitted with each seed; of several, one is chosen
+    chosen_by : by which accuracy; None where nothing is chosen
+    refit : the chosen one is fitted once more, and then reads the test split
+    measure : where the figure is read
+    seconds : one fit should take
+    """
+
+    name: str
+    candidates: tuple[Setting, ...]
+    seeds: tuple[int, ...]
+    measure: Measure
+    chosen_by: Measure | None = None
+    refit: bool = False
+    seconds: float
+
+    @property
+    def deterministic(self) -> bool:
+        return row_of(self.candidates[0].model).deterministic
+
+    @property
+    def family(self) -> str:
+        return row_of(self.candidates[0].model).family
+
+    @property
+    def n_fits(self) -> int:
+        return len(self.seeds) * (len(self.candidates) + self.refit)
+
+
+def expected_seconds(claim: Claim, reduced: bool = False) -> float:
+    """What one fit of a claim's recipe should take, the longest where there are several."""
+    if claim.members:
+        return max(expected_seconds(member) for member in claim.members)
+    if reduced:
+        assert claim.reduced is not None
+        return claim.reduced.seconds
+    assert claim.recipe is not None
+    return claim.recipe.seconds or row_of(claim.recipe.model).expected_seconds()
+
+
+def arms_of(claim: Claim, dataset: Dataset, seeds: int, reduced: bool = False) -> list[Arm]:
+    """All that a claim's verdict takes.
+
+    Parameters
+    ----------
+    claim : not one that can't be checked
+    seeds : fits of each; fewer where a fit is slow, one where a model is deterministic
+    reduced : what is run instead of a recipe that takes too long
+    """
+    if claim.members:
+        return [arm for member in claim.members for arm in arms_of(member, dataset, seeds)]
+    return _Arms(claim, dataset, seeds, reduced).all()
+
+
+def _held_out(claim: Claim, dataset: Dataset) -> float | None:
+    """The share of the training split that leaves an honest run as many images as the source had.
+
+    None where that is what our own validation part leaves, where the source trained on everything,
+    or where its split isn't known.
+    """
+    split, n = claim.split, len(dataset.train)
+    assert claim.recipe is not None
+    if claim.recipe.full or not (split.validation or split.test):
+        return None
+    share = split.validation or 0.0
+    if claim.pooled:
+        trained_on = (n + len(dataset.test)) * (1 - (split.test or 0.0)) * (1 - share)
+        share = round(1 - trained_on / n, 9)
+    ours = len(validation_split(dataset.train.labels).train)
+    return None if share * n < 1 or abs(n - share * n - ours) < 1 else share
+
+
+class _Arms:
+    def __init__(self, claim: Claim, dataset: Dataset, seeds: int, reduced: bool) -> None:
+        assert claim.recipe is not None
+        self.claim, self.recipe, self.dataset = claim, claim.recipe, dataset
+        self.seconds = expected_seconds(claim, reduced)
+        self.parameters = dict(self.recipe.parameters)
+        if reduced and claim.reduced is not None:
+            self.parameters |= claim.reduced.parameters
+            seeds = min(seeds, claim.reduced.seeds or seeds)
+        if self.seconds > SLOW_SECONDS:
+            seeds = min(seeds, SLOW_SEEDS)
+        self.held_out = _held_out(claim, dataset)
+        fixed = row_of(self.recipe.model).deterministic
+        self.seeds = (0,) if fixed else tuple(range(seeds))
+
+    def all(self) -> list[Arm]:
+        claim = self.claim
+        if claim.difference is not None:
+            return [
+                self._arm(name, [self._honest(**parameters)])
+                for name, parameters in (
+                    ("first", claim.difference.first),
+                    ("second", claim.difference.second),
+                )
+            ]
+        if claim.kind == "text":
+            return self._text()
+        used = self._as_used()
+        return [*([used] if used else []), self._searched_honestly()]
+
+    def _text(self) -> list[Arm]:
+        arms = []
+        if self.claim.sweep is not None:
+            sweep = self._honest(reads_test=False, **self.claim.sweep)
+            arms.append(self._arm("as claimed", [sweep], "training"))
+        values = [self._honest(reads_test=False, full=False, **each) for each in self._tried()]
+        return [*arms, self._arm("honest", values, "choose")]
+
+    def _searched_honestly(self) -> Arm:
+        """The honest figure; settings that were searched are chosen by `choose`."""
+        measure: Measure = "test" if self.held_out is None else "measured"
+        if self.claim.search is None:
+            return self._arm("honest", [self._honest()], measure)
+        tried = [self._honest(reads_test=False, full=False, **each) for each in self._tried()]
+        by: Measure = "choose" if self.held_out is None else "measured"
+        return self._arm("honest", tried, measure, chosen_by=by, refit=True)
+
+    def _as_used(self) -> Arm | None:
+        """The figure by the protocol as it was used; None where nothing is known of that."""
+        claim, notes = self.claim, set(self.claim.protocol)
+        if not notes:
+            return None
+        measure: Measure = "training" if "training-accuracy-quoted" in notes else "measured"
+        if self._is_honest_fit():
+            shared = "test" if measure == "measured" and self.held_out is None else measure
+            return self._arm("as claimed", [self._honest()], shared)
+        if claim.search is None:
+            return self._arm("as claimed", [self._used()], measure)
+        tried = [self._used(**each) for each in self._tried()]
+        return self._arm("as claimed", tried, measure, chosen_by="measured")
+
+    def _is_honest_fit(self) -> bool:
+        """Whether the source fitted as the honest run does, on as many images."""
+        notes, split = set(self.claim.protocol), self.claim.split
+        if "training-accuracy-quoted" in notes:  # logged before there was anything to test
+            notes -= {"training-accuracy-quoted", "never-tested"}
+        if notes - {"clean"} or self.claim.pooled:
+            return False
+        return self.recipe.full or split.validation is not None
+
+    def _tried(self) -> list[Parameters]:
+        search = self.claim.search
+        assert search is not None
+        return [{search.parameter: value} for value in search.values]
+
+    def _honest(
+        self, *, reads_test: bool = True, full: bool | None = None, **parameters: Any
+    ) -> Setting:
+        return Setting(
+            model=self.recipe.model,
+            parameters={**self.parameters, **parameters},
+            full=self.recipe.full if full is None else full,
+            reads_test=reads_test,
+            protocol=None if self.held_out is None else self._held_out_as_used(reads_test),
+        )
+
+    def _held_out_as_used(self, reads_test: bool) -> Mapping[str, Any]:
+        """The official split, of whose training part as much is held out as `held_out` says."""
+        split = Split(kind="official", validation=self.held_out, seed=self.claim.split.seed)
+        notes = [] if reads_test else ["never-tested"]
+        return {"notes": notes, "split": split.model_dump(), "until": None}
+
+    def _used(self, **parameters: Any) -> Setting:
+        claim = self.claim
+        # What a search chose on test is read from its runs, none of which chose anything.
+        in_run = _IN_RUN - {"selected-on-test"} if claim.search else _IN_RUN
+        validated = "never-tested" in claim.protocol and claim.split.validation
+        return Setting(
+            model=self.recipe.model,
+            parameters={**self.parameters, **parameters},
+            reads_test=claim.pooled or not validated,
+            protocol={
+                "notes": sorted(set(claim.protocol) & in_run),
+                "split": claim.split.model_dump(),
+                "until": claim.until.model_dump() if claim.until else None,
+            },
+        )
+
+    def _arm(
+        self, name: str, settings: Sequence[Setting], measure: Measure = "test", **options: Any
+    ) -> Arm:
+        return Arm(
+            name=name,
+            candidates=tuple(settings),
+            seeds=self.seeds,
+            measure=measure,
+            seconds=self.seconds,
+            **options,
+        )

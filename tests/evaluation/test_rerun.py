@@ -1,0 +1,84 @@
+import numpy as np
+import pytest
+
+from fittingroom.evaluation.rerun import (
+    draw_variance,
+    rerun_difference_interval,
+    rerun_interval,
+)
+from fittingroom.evaluation.seed_spread import NO_SPREAD, SeedSpread, SeedVariance, seed_spreads
+
+
+def exactly(sd):
+    return SeedSpread(np.array([sd]), np.ones(1))
+
+
+def by_own_seeds(accuracies):
+    variance = SeedVariance(float(np.var(accuracies, ddof=1)), len(accuracies) - 1, 0.0)
+    return seed_spreads([variance])[0]
+
+
+def test_a_rerun_of_a_known_spread_follows_students_t():
+    """Single fits follow Student's t with 7 degrees of freedom, whose 97.5% point is 2.36462."""
+    found = rerun_interval(0.9, 10**9, exactly(0.01))
+    assert found.bounds == pytest.approx((0.9 - 0.0236462, 0.9 + 0.0236462), abs=5e-5)
+
+
+def test_a_rerun_is_never_surer_than_a_thousandth():
+    found = rerun_interval(0.9, 10**9, exactly(1e-4))
+    assert found.bounds == pytest.approx((0.9 - 0.00236462, 0.9 + 0.00236462), abs=5e-6)
+    fixed = rerun_interval(0.9, 1, NO_SPREAD)
+    assert fixed.bounds == pytest.approx((0.9 - 0.00195996, 0.9 + 0.00195996), rel=1e-5)
+
+
+def test_a_rerun_is_an_accuracy():
+    assert rerun_interval(0.99, 3, exactly(0.1)).high == 1
+    assert rerun_interval(0.01, 3, exactly(0.1)).low == 0
+    assert rerun_difference_interval(0.9, [(3, exactly(0.3))] * 2).high == 1
+
+
+def test_fewer_seeds_and_more_claims_widen_the_interval():
+    def width(**changes):
+        given = {"mean": 0.9, "seeds": 5, "spread": exactly(0.01), **changes}
+        found = rerun_interval(**given)
+        return found.high - found.low
+
+    assert width(seeds=2) / width() == pytest.approx(np.sqrt(1.5 / 1.2), rel=0.05)
+    assert width(alpha=0.002) > 1.5 * width()
+    normal = rerun_interval(0.9, 1, NO_SPREAD, draw=0.01**2)
+    half = 1.959964 * np.sqrt(0.01**2 + 0.001**2)
+    assert normal.bounds == pytest.approx((0.9 - half, 0.9 + half), rel=1e-5)
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 5])
+def test_the_rerun_interval_covers(seeds):
+    rng = np.random.default_rng(0)
+    drawn = 0.9 + 0.005 * rng.standard_normal((400, seeds + 1))
+    held = [
+        last in rerun_interval(np.mean(first), seeds, by_own_seeds(first)) for *first, last in drawn
+    ]
+    assert np.mean(held) > 0.935, "95%, less two standard errors of 400 simulations"
+
+
+def test_the_interval_of_one_more_difference_covers():
+    rng = np.random.default_rng(0)
+    held = []
+    for _ in range(300):
+        a, b = 0.9 + 0.003 * rng.standard_normal(6), 0.895 + 0.006 * rng.standard_normal(6)
+        spreads = [(5, by_own_seeds(each[:5])) for each in (a, b)]
+        found = rerun_difference_interval(np.mean(a[:5]) - np.mean(b[:5]), spreads)
+        held.append(a[5] - b[5] in found)
+    assert np.mean(held) > 0.93
+
+
+def test_the_variance_of_two_draws_is_that_of_simulated_ones():
+    rng = np.random.default_rng(0)
+    pool = rng.random(7000) < 0.86
+    gaps = [
+        rng.choice(pool, 1000, replace=False).mean() - rng.choice(pool, 1400, replace=False).mean()
+        for _ in range(4000)
+    ]
+    assert np.var(gaps) == pytest.approx(draw_variance(pool.mean(), 1000, 1400, 7000), rel=0.07)
+    apart = draw_variance(0.86, 1000, 1400)
+    assert apart == pytest.approx(0.86 * 0.14 * (1 / 1000 + 1 / 1400))
+    assert draw_variance(0.86, 7000, 7000, 7000) == 0
