@@ -9,11 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fittingroom.bench.study import AVERAGED, Study, _layers, study
+from fittingroom.bench.averaged import AVERAGED
+from fittingroom.bench.study import Study, _layers, study
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.splits import validation_split
 from fittingroom.evaluation import label_quality
-from fittingroom.evaluation.calibration import fit_temperature
+from fittingroom.evaluation.agreement import average
+from fittingroom.evaluation.calibration import at_temperature, fit_temperature
+from fittingroom.evaluation.conformal import conformal_quantile, prediction_sets, set_coverage
 from fittingroom.evaluation.metrics import accuracy, log_loss
 from fittingroom.runs.added import add_predictions
 from fittingroom.runs.fit import fit_catalogue_model
@@ -65,23 +68,58 @@ def test_temperatures_are_fitted_on_what_nothing_else_looked_at(
     assert compared.models["theirs (added)"].calibration is None
 
 
-def test_the_average_is_chosen_by_validation_alone(compared: Study, store: Store) -> None:
-    found = compared.average
+def test_the_average_is_of_calibrated_models_and_chosen_on_the_choose_half(
+    compared: Study, store: Store, small: Dataset
+) -> None:
+    found, split = compared.average, validation_split(small.train.labels)
     assert found is not None
     assert len(found.weights) == AVERAGED
     assert sum(found.weights.values()) == pytest.approx(1)
     first = {}
     for run in store.runs():
         if run.validation is not None:
-            first.setdefault(run.record.asked.model, run.validation)
-    scores = {name: accuracy(part.probabilities, part.labels) for name, part in first.items()}
+            first.setdefault(run.record.asked.model, run)
+    parts = {name: run.validation.among(split.choose) for name, run in first.items()}
+    scores = {name: accuracy(part.probabilities, part.labels) for name, part in parts.items()}
     least = min(scores[name] for name in found.weights)
     assert least >= max(scores[name] for name in set(scores) - set(found.weights))
-    mixed = sum(w * first[name].probabilities for name, w in found.weights.items())
-    labels = next(iter(first.values())).labels
-    best = min(log_loss(first[name].probabilities, labels) for name in found.weights)
-    assert log_loss(np.asarray(mixed), labels) <= best
+
+    def at_own(name: str, probabilities: np.ndarray) -> np.ndarray:
+        calibration = compared.models[name].calibration
+        assert calibration is not None
+        return at_temperature(probabilities, calibration.temperature)
+
+    calibrated = {name: at_own(name, parts[name].probabilities) for name in found.weights}
+    mixed = sum(weight * calibrated[name] for name, weight in found.weights.items())
+    labels = next(iter(parts.values())).labels
+    assert log_loss(np.asarray(mixed), labels) <= min(
+        log_loss(each, labels) for each in calibrated.values()
+    )
+    tested = {name: at_own(name, compared.models[name].probabilities) for name in found.weights}
+    mixed = sum(weight * tested[name] for name, weight in found.weights.items())
+    assert found.accuracy == accuracy(np.asarray(mixed), compared.labels)
+    assert found.log_loss == pytest.approx(log_loss(np.asarray(mixed), compared.labels))
+    best = next(iter(found.weights))
+    assert found.best_log_loss == pytest.approx(log_loss(tested[best], compared.labels))
     assert found.ci95[0] < found.accuracy < found.ci95[1]
+
+
+def test_sets_of_classes_are_those_of_the_bundle(
+    compared: Study, store: Store, small: Dataset
+) -> None:
+    """The quantile comes from the other half of what gave the temperature."""
+    calibration = compared.models["mlp-256-256"].calibration
+    run = next(run for run in store.runs() if run.record.asked.model == "mlp-256-256")
+    assert calibration is not None
+    assert run.validation is not None
+    others = run.validation.among(validation_split(small.train.labels).calibrate[1::2])
+    quantile = conformal_quantile(
+        at_temperature(others.probabilities, calibration.temperature), others.labels
+    )
+    tested = at_temperature(compared.models["mlp-256-256"].probabilities, calibration.temperature)
+    expected = set_coverage(prediction_sets(tested, quantile), compared.labels)
+    assert calibration.sets.to_dict() == expected.to_dict()
+    assert calibration.class_sets is None, "of 50 images a class has five"
 
 
 def test_close_pairs_are_those_that_the_table_cannot_tell_apart(compared: Study) -> None:
@@ -98,13 +136,18 @@ def test_close_pairs_are_those_that_the_table_cannot_tell_apart(compared: Study)
         )
 
 
-def test_doubtful_test_labels_are_found_by_the_others(compared: Study) -> None:
-    assert set(compared.sensitivity) == set(compared.models)
-    for name, found in compared.sensitivity.items():
-        probabilities = compared.models[name].probabilities
-        kept = np.setdiff1d(np.arange(len(compared.labels)), found.suspects.positions)
-        assert found.accuracy == accuracy(probabilities, compared.labels)
-        assert found.without == accuracy(probabilities[kept], compared.labels[kept])
+def test_doubtful_test_labels_are_the_same_for_every_model(compared: Study) -> None:
+    found = compared.sensitivity
+    assert found is not None
+    assert set(found.accuracy) == set(found.without) == set(compared.models)
+    kept = np.setdiff1d(np.arange(len(compared.labels)), found.doubtful)
+    assert 0 < len(found.doubtful) < len(compared.labels)
+    for name, model in compared.models.items():
+        others = [each.probabilities for label, each in compared.models.items() if label != name]
+        doubted = label_quality.label_suspects(average(others), compared.labels).positions
+        assert set(found.doubtful) <= set(doubted), "no model is needed to doubt them"
+        assert found.accuracy[name] == accuracy(model.probabilities, compared.labels)
+        assert found.without[name] == accuracy(model.probabilities[kept], compared.labels[kept])
 
 
 def test_doubtful_training_labels_come_from_the_cross_validation(
@@ -117,18 +160,18 @@ def test_doubtful_training_labels_come_from_the_cross_validation(
     np.testing.assert_array_equal(found.labels, small.train.labels)
 
 
-def test_without_the_data_set_only_calibration_is_missing(store: Store) -> None:
+def test_without_the_data_set_what_is_calibrated_is_missing(store: Store) -> None:
     found = study(store)
     assert all(model.calibration is None for model in found.models.values())
     assert found.agreement is not None
-    assert found.average is not None
+    assert found.average is None
 
 
 def test_the_figures_are_json(compared: Study) -> None:
     plain = json.loads(json.dumps(compared.to_dict(), allow_nan=False))
-    assert plain["schema_version"] == 1
+    assert plain["schema_version"] == 2
     assert [model["model"] for model in plain["models"]] == list(compared.models)
-    assert set(plain["label_quality"]["test"]) == set(compared.models)
+    assert set(plain["label_quality"]["test"]["accuracy"]) == set(compared.models)
 
 
 def test_a_history_that_somebody_changed_costs_its_row_alone(
@@ -156,7 +199,7 @@ def test_labels_that_every_model_contradicts_are_not_single_doubtful_ones(
         np.savez(tmp_path / "theirs.npz", probabilities=mixed)
         add_predictions(store, small, name, tmp_path / "theirs.npz", as_is=True)
     found = study(store)
-    assert found.sensitivity == {}
+    assert found.sensitivity is None
     assert "NaN" not in json.dumps(found.to_dict(), allow_nan=False)
 
 

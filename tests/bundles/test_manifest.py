@@ -49,8 +49,35 @@ def test_what_is_written_is_read(manifest: Manifest, signed: Signed) -> None:
     assert Manifest.parse(signed(lambda fields: None)) == manifest
 
 
+def test_what_was_written_as_format_2_is_read_as_it_stands(
+    manifest: Manifest, signed: Signed
+) -> None:
+    """It had no thresholds for each class."""
+
+    def as_before(fields: dict[str, Any]) -> None:
+        fields["facts"]["format"] = 2
+        del fields["facts"]["calibrated"]["class_quantiles"]
+
+    written = signed(as_before)
+    read = Manifest.parse(written)
+    assert read.to_json().encode() == written
+    assert read.facts.calibrated is not None
+    assert read.facts.calibrated.class_quantiles is None
+    with pytest.raises(BundleError, match="format 2 has another content"):
+        Manifest.parse(signed(_with_thresholds_in_format_2))
+
+
+def _with_thresholds_in_format_2(fields: dict[str, Any]) -> None:
+    fields["facts"]["format"] = 2
+    fields["facts"]["calibrated"]["class_quantiles"] = [0.9] * 10
+
+
 def _in_facts(**changed: Any) -> Callable[[dict[str, Any]], Any]:
     return lambda fields: fields["facts"].update(changed)
+
+
+def _in_calibrated(**changed: Any) -> Callable[[dict[str, Any]], Any]:
+    return lambda fields: fields["facts"]["calibrated"].update(changed)
 
 
 def _in_network(**changed: Any) -> Callable[[dict[str, Any]], Any]:
@@ -64,8 +91,10 @@ def _in_network(**changed: Any) -> Callable[[dict[str, Any]], Any]:
         (lambda fields: fields.update(surprise=1), "surprise"),
         (lambda fields: fields["facts"].pop("model"), "facts.model"),
         (lambda fields: fields.pop("sha256"), "sha256"),
-        (_in_facts(format=3), "has format '3'"),
-        (_in_facts(preparation=None), "format 2 has another content"),
+        (_in_facts(format=4), "has format '4'"),
+        (_in_facts(preparation=None), "format 3 has another content"),
+        (_in_calibrated(class_quantiles=[0.9] * 9), "format 3 has another content"),
+        (_in_calibrated(class_quantiles=[1.1] * 10), "class_quantiles"),
         (_in_facts(preparation="photo"), "isn't one of ours"),
         (_in_facts(format="1"), "has format '1'"),
         (_in_facts(model=""), "facts.model"),

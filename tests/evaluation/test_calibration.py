@@ -41,6 +41,19 @@ def test_the_expected_calibration_error_by_hand() -> None:
     assert empty == {"low": 0.0, "high": 0.25, "count": 0, "confidence": None, "accuracy": None}
 
 
+def test_the_error_by_chance_is_that_of_labels_drawn_by_the_probabilities() -> None:
+    probabilities, _ = drawn(2000)
+    random = np.random.default_rng(1)
+    cumulated = np.cumsum(probabilities, axis=1)
+    errors = []
+    for _ in range(200):
+        labels = (random.random((2000, 1)) < cumulated / cumulated[:, -1:]).argmax(axis=1)
+        errors.append(reliability(probabilities, labels).expected_calibration_error)
+    found = reliability(probabilities, labels).error_by_chance
+    assert found == pytest.approx(np.mean(errors), rel=0.04)
+    assert 0.01 < found < 0.03
+
+
 @given(st.integers(1, 40), st.integers(2, 12), st.integers(1, 20), st.integers(0, 99))
 def test_every_image_is_in_one_bin(n: int, classes: int, bins: int, seed: int) -> None:
     random = np.random.default_rng(seed)

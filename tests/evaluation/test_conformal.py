@@ -9,9 +9,11 @@ import pytest
 
 from fittingroom.errors import InputError
 from fittingroom.evaluation.conformal import (
+    class_quantiles,
     conformal_quantile,
     conformal_threshold,
     prediction_sets,
+    set_coverage,
 )
 
 
@@ -55,6 +57,64 @@ def test_the_sets_cover_what_they_promise(coverage: float) -> None:
         sets = prediction_sets(probabilities, quantile)
         covered.append(sets[np.arange(300), labels].mean())
     assert coverage - 0.01 < np.mean(covered) < coverage + 0.03
+
+
+def lopsided(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Two of three classes are easy, the last is taken for the first in two cases of three."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(3, size=n)
+    logits = 6.0 * np.eye(3)[labels] + rng.normal(0, 1.5, (n, 3))
+    logits[(labels == 2) & (rng.random(n) < 2 / 3), 0] += 6
+    return np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True), labels
+
+
+def test_one_threshold_leaves_the_hardest_class_out_and_one_for_each_does_not() -> None:
+    by_one, by_each = [], []
+    for seed in range(40):
+        probabilities, labels = lopsided(600, seed)
+        new, truth = lopsided(600, 1000 + seed)
+        one = conformal_quantile(probabilities, labels)
+        each = class_quantiles(probabilities, labels)
+        assert each is not None
+        by_one.append(set_coverage(prediction_sets(new, one), truth))
+        by_each.append(set_coverage(prediction_sets(new, each), truth))
+    assert np.mean([found.coverage for found in by_one]) == pytest.approx(0.9, abs=0.02)
+    assert np.mean([found.by_class[2] for found in by_one]) < 0.8
+    by_class = np.mean([found.by_class for found in by_each], axis=0)
+    assert by_class[2] == pytest.approx(0.9, abs=0.02)
+    assert (by_class > 0.89).all(), "the most probable class is in each set, which may be more"
+    sizes = [np.mean([found.mean_size for found in each]) for each in (by_one, by_each)]
+    assert sizes[0] < sizes[1]
+
+
+def test_a_class_of_too_few_images_has_no_threshold_of_its_own() -> None:
+    probabilities = np.full((27, 3), 1 / 3)
+    labels = np.repeat(np.arange(3), 9)
+    assert class_quantiles(probabilities, labels) is not None
+    assert class_quantiles(probabilities[1:], labels[1:]) is None
+
+
+def test_what_is_equal_but_for_rounding_is_in_the_set() -> None:
+    """Votes of five neighbours at a temperature: a tie at the threshold isn't left to rounding."""
+    rng = np.random.default_rng(0)
+    votes = rng.multinomial(5, [0.7, 0.2, 0.1], 500) / 5
+    labels = np.array([rng.choice(3, p=vote) for vote in votes])
+    exact = prediction_sets(votes, conformal_quantile(votes, labels))
+    rounded = votes.astype(np.float32)
+    np.testing.assert_array_equal(
+        exact, prediction_sets(votes, conformal_quantile(rounded, labels))
+    )
+    np.testing.assert_array_equal(
+        exact, prediction_sets(rounded, conformal_quantile(votes, labels))
+    )
+
+
+def test_coverage_is_counted_by_class() -> None:
+    sets = np.array([[1, 1, 0, 0], [0, 1, 0, 0], [1, 0, 0, 0], [1, 1, 1, 0]], bool)
+    found = set_coverage(sets, np.array([0, 0, 0, 2]))
+    assert found.coverage == 0.75
+    assert found.mean_size == 7 / 4
+    assert found.to_dict()["by_class"] == [pytest.approx(2 / 3), None, 1.0, None]
 
 
 def test_too_few_images_let_every_class_in() -> None:

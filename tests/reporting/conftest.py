@@ -149,7 +149,7 @@ def study(board):
         wrong_for_all=nothing,
         average=None,
         train_suspects=None,
-        sensitivity={},
+        sensitivity=None,
     )
 
 

@@ -11,6 +11,7 @@ from matplotlib.colors import to_hex
 from fittingroom.bench.study import Calibration, EpochFigures, Study
 from fittingroom.data.dataset import Dataset
 from fittingroom.evaluation.calibration import reliability
+from fittingroom.evaluation.conformal import set_coverage
 from fittingroom.evaluation.confusion import ConfusionMatrix
 from fittingroom.models.layers import layers_of
 from fittingroom.reporting import model_figures, style
@@ -50,7 +51,8 @@ def test_curves_without_validation_show_the_training_alone() -> None:
 def test_reliability_shows_the_bins_that_have_images() -> None:
     probabilities = np.array([[0.9, 0.1], [0.8, 0.2], [0.6, 0.4], [0.45, 0.55]])
     bins = reliability(probabilities, np.array([0, 1, 0, 1]), bins=4)
-    figure = model_figures.reliability_diagram(Calibration(1.5, 4, bins, bins))
+    sets = set_coverage(np.ones((4, 2), bool), np.array([0, 1, 0, 1]))
+    figure = model_figures.reliability_diagram(Calibration(1.5, 4, bins, bins, sets, None))
     upper = figure.axes[0]
     np.testing.assert_allclose(upper.lines[1].get_xdata(), [57.5, 85])
     np.testing.assert_allclose(upper.lines[1].get_ydata(), [100, 50])

@@ -3,43 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fittingroom.bench.averaged import AverageScore, Member, average_of_best
+from fittingroom.bench.doubtful import (
+    Sensitivity,
+    TrainSuspects,
+    sensitivity_of,
+    train_suspects_of,
+)
 from fittingroom.bench.leaderboard import Leaderboard, Pair, leaderboard_and_runs
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.splits import validation_split
-from fittingroom.errors import StoreError
-from fittingroom.evaluation.agreement import (
-    Agreement,
-    agreement,
-    average,
-    fit_weights,
-    wrong_for_all,
-)
+from fittingroom.evaluation.agreement import Agreement, agreement, wrong_for_all
 from fittingroom.evaluation.calibration import (
     Reliability,
     at_temperature,
     fit_temperature,
     reliability,
 )
+from fittingroom.evaluation.conformal import (
+    SetCoverage,
+    class_quantiles,
+    conformal_quantile,
+    prediction_sets,
+    set_coverage,
+)
 from fittingroom.evaluation.confusion import ClassificationReport, ConfusionMatrix
 from fittingroom.evaluation.examples import fixed
-from fittingroom.evaluation.intervals import wilson
-from fittingroom.evaluation.label_quality import LabelSuspects, label_suspects
-from fittingroom.evaluation.metrics import accuracy, correctness
 from fittingroom.runs.run import Part, Run
 from fittingroom.runs.store import Store
 
 if TYPE_CHECKING:
     from fittingroom.models.layers import Layer
-
-#: Models whose average is tried.
-AVERAGED = 3
 
 Labels = NDArray[np.int64]
 Probabilities = NDArray[np.float32]
@@ -67,12 +67,16 @@ class Calibration:
     images: int  # it was fitted on
     before: Reliability
     after: Reliability
+    sets: SetCoverage  # of nine of ten, with one threshold
+    class_sets: SetCoverage | None  # with one for each class; None where one has too few images
 
     def to_dict(self) -> dict[str, Any]:
         return {
             "temperature": self.temperature,
             "before": self.before.to_dict(),
             "after": self.after.to_dict(),
+            "sets": self.sets.to_dict(),
+            "class_sets": self.class_sets.to_dict() if self.class_sets else None,
         }
 
 
@@ -129,41 +133,6 @@ class PairStudy:
     broken: NDArray[np.int64]
 
 
-@dataclass(frozen=True)
-class AverageScore:
-    """What an average of the best models scores; chosen and weighed on validation images alone."""
-
-    weights: Mapping[str, float]
-    accuracy: float
-    ci95: tuple[float, float]
-    best_accuracy: float  # of its best model alone, on the same images, first seed
-
-
-@dataclass(frozen=True, eq=False)
-class TrainSuspects:
-    """Training labels that cross-validated models contradict: by their average, where several.
-
-    `labels` (n,) are those of all training images, `suspects` their positions.
-    """
-
-    models: tuple[str, ...]
-    labels: Labels
-    suspects: LabelSuspects
-
-
-@dataclass(frozen=True, eq=False)
-class Sensitivity:
-    """How much a model's score hangs on test labels that are doubtful.
-
-    The suspects are found by the average of the other models, this one left out; `without` is its
-    accuracy on all other images, of its first seed as `accuracy` is.
-    """
-
-    suspects: LabelSuspects
-    accuracy: float
-    without: float
-
-
 @dataclass(frozen=True, eq=False)
 class Study:
     """A comparison, studied.
@@ -173,7 +142,6 @@ class Study:
     labels : (n,) of the test images
     wrong_for_all : positions of the test images that every model gets wrong
     train_suspects : where a model was cross-validated
-    sensitivity : by model, where there are at least two; none of a model whose others doubt all
     """
 
     board: Leaderboard
@@ -184,19 +152,12 @@ class Study:
     wrong_for_all: NDArray[np.int64]
     average: AverageScore | None
     train_suspects: TrainSuspects | None
-    sensitivity: Mapping[str, Sensitivity]
-
-    @property
-    def order_changes(self) -> bool:
-        """Whether the models' accuracies without doubtful labels stand in another order."""
-        scores = self.sensitivity
-        by_all = sorted(scores, key=lambda model: -scores[model].accuracy)
-        return by_all != sorted(scores, key=lambda model: -scores[model].without)
+    sensitivity: Sensitivity | None
 
     def to_dict(self) -> dict[str, Any]:
         """`study.json`."""
         return {
-            "schema_version": 1,
+            "schema_version": 2,
             "models": [study.to_dict() for study in self.models.values()],
             "agreement": self.agreement.to_dict() if self.agreement else None,
             "wrong_for_all": self.wrong_for_all.tolist(),
@@ -208,13 +169,12 @@ class Study:
                     "models": list(self.train_suspects.models),
                     **self.train_suspects.suspects.to_dict(),
                 },
-                "test": {
-                    model: {
-                        "suspects": len(found.suspects),
-                        "accuracy": found.accuracy,
-                        "accuracy_without": found.without,
-                    }
-                    for model, found in self.sensitivity.items()
+                "test": None
+                if self.sensitivity is None
+                else {
+                    "doubtful": self.sensitivity.doubtful.tolist(),
+                    "accuracy": dict(self.sensitivity.accuracy),
+                    "accuracy_without": dict(self.sensitivity.without),
                 },
             },
         }
@@ -257,10 +217,16 @@ def study_of(
         if all(run.test is not None for run in found)
     }
     order = [row.model for row in board.rows if row.model in runs]
-    unseen = None  # the even positions of those that nothing else is chosen by
+    split = None
     if dataset is not None and any(found[0].validation for found in runs.values()):
-        unseen = validation_split(dataset.train.labels).calibrate[::2]
+        split = validation_split(dataset.train.labels)
+    unseen = None if split is None else split.calibrate  # nothing else is chosen by them
     models = {label: _model(label, runs[label], board, unseen) for label in order}
+    members = {
+        label: Member(part, _test(runs[label][0]), model.calibration.temperature)
+        for label, model in models.items()
+        if model.calibration and (part := runs[label][0].validation)
+    }
     labels = _test(runs[order[0]][0]).labels if order else np.empty(0, np.int64)
     probabilities = {label: model.probabilities for label, model in models.items()}
     return Study(
@@ -270,9 +236,9 @@ def study_of(
         close_pairs=tuple(_close_pairs(board, models, labels)),
         agreement=agreement(probabilities, labels) if models else None,
         wrong_for_all=wrong_for_all([*probabilities.values()], labels) if models else labels,
-        average=_average(runs, models, labels),
-        train_suspects=_train_suspects(saved, len(board.class_names), dataset),
-        sensitivity=_sensitivity(models, labels),
+        average=average_of_best(members, split.choose) if split else None,
+        train_suspects=train_suspects_of(saved, len(board.class_names), dataset),
+        sensitivity=sensitivity_of(probabilities, labels),
     )
 
 
@@ -330,17 +296,29 @@ def _history(run: Run) -> tuple[EpochFigures, ...]:
 
 
 def _calibration(run: Run, unseen: NDArray[np.int64] | None) -> Calibration | None:
-    """`unseen` are the validation images to fit the temperature on."""
+    """`unseen` are the validation images that nothing was chosen by.
+
+    As in a bundle the first of each two of them give the temperature, the others the quantiles.
+    """
     validation, test = run.validation, _test(run)
     if unseen is None or validation is None:
         return None
-    chosen = np.isin(validation.index, unseen)
-    temperature = fit_temperature(validation.probabilities[chosen], validation.labels[chosen])
+    first, others = validation.among(unseen[::2]), validation.among(unseen[1::2])
+    temperature = fit_temperature(first.probabilities, first.labels)
+    by_set = at_temperature(others.probabilities, temperature), others.labels
+    calibrated = at_temperature(test.probabilities, temperature)
+
+    def sets(quantile: float | NDArray[np.float64]) -> SetCoverage:
+        return set_coverage(prediction_sets(calibrated, quantile), test.labels)
+
+    by_class = class_quantiles(*by_set)
     return Calibration(
         temperature=temperature,
-        images=int(chosen.sum()),
+        images=len(first.labels),
         before=reliability(test.probabilities, test.labels),
-        after=reliability(at_temperature(test.probabilities, temperature), test.labels),
+        after=reliability(calibrated, test.labels),
+        sets=sets(conformal_quantile(*by_set)),
+        class_sets=None if by_class is None else sets(by_class),
     )
 
 
@@ -358,70 +336,3 @@ def _close_pairs(
         for pair in board.pairs
         if pair.b in alike[pair.a] and pair.a in models and pair.b in models
     ]
-
-
-def _average(
-    runs: Mapping[str, Sequence[Run]], models: Mapping[str, ModelStudy], labels: Labels
-) -> AverageScore | None:
-    """The average of the models that are best on the validation images, weighed on them."""
-    known = {label: found[0].validation for label, found in runs.items() if found[0].validation}
-    if len(known) < AVERAGED:
-        return None
-    scores = {label: accuracy(part.probabilities, part.labels) for label, part in known.items()}
-    best = sorted(scores, key=lambda label: -scores[label])[:AVERAGED]
-    parts = [known[label] for label in best]
-    weights = fit_weights([part.probabilities for part in parts], parts[0].labels)
-    mean = average([models[label].probabilities for label in best], weights)
-    right = correctness(mean, labels)
-    return AverageScore(
-        weights=dict(zip(best, weights, strict=True)),
-        accuracy=float(right.mean()),
-        ci95=wilson(int(right.sum()), len(right)).bounds,
-        best_accuracy=accuracy(models[best[0]].probabilities, labels),
-    )
-
-
-def _train_suspects(
-    saved: Sequence[Run], n_classes: int, dataset: Dataset | None
-) -> TrainSuspects | None:
-    """The training labels that cross-validated models contradict together."""
-    parts: list[tuple[str, Part]] = []
-    for run in saved:
-        with suppress(StoreError):  # of a run that can't be read
-            part = run.out_of_fold if run.record.asked.folds else None
-            if part is not None and _is_whole(part, n_classes, dataset):
-                parts.append((run.record.label, part))
-    if not parts:
-        return None
-    labels = parts[0][1].labels
-    alike = [(label, part) for label, part in parts if np.array_equal(part.labels, labels)]
-    return TrainSuspects(
-        models=tuple(label for label, _ in alike),
-        labels=labels,
-        suspects=label_suspects(average([part.probabilities for _, part in alike]), labels),
-    )
-
-
-def _is_whole(part: Part, n_classes: int, dataset: Dataset | None) -> bool:
-    """Whether a part may be what a cross-validation says of the training split."""
-    if part.fault is not None or part.probabilities.shape[1] != n_classes:
-        return False
-    if dataset is not None and not np.array_equal(part.labels, dataset.train.labels):
-        return False
-    return np.array_equal(part.index, np.arange(len(part.index)))
-
-
-def _sensitivity(models: Mapping[str, ModelStudy], labels: Labels) -> dict[str, Sensitivity]:
-    if len(models) < 2:
-        return {}
-    found = {}
-    for label, model in models.items():
-        others = [other.probabilities for name, other in models.items() if name != label]
-        suspects = label_suspects(average(others), labels)
-        right = correctness(model.probabilities, labels)
-        kept = np.ones(len(labels), bool)
-        kept[suspects.positions] = False
-        if not kept.any():  # contradicted wholly: it isn't single labels that are wrong
-            continue
-        found[label] = Sensitivity(suspects, float(right.mean()), float(right[kept].mean()))
-    return found

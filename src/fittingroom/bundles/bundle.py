@@ -50,7 +50,12 @@ from fittingroom.data.catalog import row_of_content
 from fittingroom.data.rendering import Preparation
 from fittingroom.errors import BundleError
 from fittingroom.evaluation.calibration import at_temperature, fit_temperature
-from fittingroom.evaluation.conformal import conformal_quantile, conformal_threshold
+from fittingroom.evaluation.conformal import (
+    COVERAGE,
+    class_quantiles,
+    conformal_quantile,
+    conformal_threshold,
+)
 from fittingroom.evaluation.metrics import METRICS
 from fittingroom.evaluation.unlike import unlike_scores
 from fittingroom.files import folder_aside
@@ -62,7 +67,6 @@ from fittingroom.models.pixel_classifier import PixelClassifier
 from fittingroom.untrusted import read_bytes
 
 WEIGHTS, ESTIMATOR, ARRAYS = "weights.safetensors", "estimator.skops", "arrays.safetensors"
-COVERAGE = 0.9
 #: The share of images like the data that mustn't be called unlike it.
 LIKE = 0.995
 #: Multiplications that a network does, and pixels of an image that any other classifier looks at,
@@ -196,7 +200,7 @@ def bundle_of(
         ),
         versions={name: metadata.version(name) for name in _PACKAGES},
         validation=_figures(*validation) if validation else None,
-        calibrated=_calibrated(*calibration) if calibration else None,
+        calibrated=_calibrated(*calibration, classifier.classes_) if calibration else None,
         classifier=described,
     )
     check(facts)
@@ -271,13 +275,21 @@ def _figures(probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -
     return Validation(images=len(labels), **figures)
 
 
-def _calibrated(probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -> Calibrated:
+def _calibrated(
+    probabilities: NDArray[np.floating],
+    labels: NDArray[np.integer],
+    classes: NDArray[np.integer],
+) -> Calibrated:
     temperature = fit_temperature(probabilities[::2], labels[::2])
     others = at_temperature(probabilities[1::2], temperature)
+    known = np.isin(labels[1::2], classes)
+    columns = np.searchsorted(classes, labels[1::2][known])
+    by_class = class_quantiles(others[known][:, classes], columns)
     return Calibrated(
         temperature=temperature,
         coverage=COVERAGE,
-        quantile=conformal_quantile(others, labels[1::2], COVERAGE),
+        quantile=conformal_quantile(others, labels[1::2]),
+        class_quantiles=None if by_class is None else by_class.tolist(),
         like=LIKE,
         unlike=conformal_threshold(unlike_scores(others), LIKE),
     )

@@ -14,7 +14,7 @@ from safetensors.torch import save
 
 from fittingroom.bundles import manifest as manifests
 from fittingroom.bundles.bundle import ARRAYS, ESTIMATOR, Bundle
-from fittingroom.bundles.manifest import Facts, Network, Validation
+from fittingroom.bundles.manifest import Calibrated, Facts, Network, Validation
 from fittingroom.bundles.onnx import INPUT, write_onnx
 from fittingroom.data.catalog import row_of_content
 from fittingroom.evaluation.calibration import at_temperature, reliability
@@ -312,8 +312,19 @@ def _calibration(facts: Facts) -> str:
         f"{fitted.temperature:.4f}, found on validation images that nothing else was chosen by. "
         f"All classes of probability {1 - fitted.quantile:.4f} or more, and the most probable one "
         f"anyhow, make a set that holds the true class of {fitted.coverage:.0%} of images like "
-        "those (split conformal prediction).\n"
+        f"those (split conformal prediction).{_by_class(facts, fitted)}\n"
     )
+
+
+def _by_class(facts: Facts, fitted: Calibrated) -> str:
+    """The thresholds with which each class has the coverage."""
+    if fitted.class_quantiles is None:
+        return ""
+    least = ", ".join(
+        f"{facts.class_names[k]} {1 - quantile:.4f}"
+        for k, quantile in zip(facts.classes, fitted.class_quantiles, strict=True)
+    )
+    return f" With a threshold for each class that holds of every class by itself: {least}."
 
 
 def _limits(facts: Facts) -> str:

@@ -14,8 +14,8 @@ from fittingroom.errors import BundleError
 from fittingroom.untrusted import in_short, parse_json
 
 #: What is written, and what is read.
-FORMAT: Final = 2
-FORMATS = (1, FORMAT)
+FORMAT: Final = 3
+FORMATS = (1, 2, FORMAT)
 FILE = "manifest.json"
 #: No manifest of ours comes near; a larger file isn't read.
 MOST_BYTES = 2**20
@@ -158,12 +158,15 @@ class Calibrated(_Strict):
     ----------
     temperature : of the probabilities, see `at_temperature`
     coverage, quantile : of sets of classes, see `prediction_sets`; at this temperature
+    class_quantiles : one for each of `classes`, so that each gets the coverage; None where one has
+        too few images, and before format 3
     like, unlike : that share of images like the data has at most this score, see `unlike_scores`
     """
 
     temperature: Positive
     coverage: Share
     quantile: Share
+    class_quantiles: Annotated[list[Share], Field(min_length=2, max_length=256)] | None = None
     like: Share
     unlike: Share
 
@@ -182,7 +185,7 @@ class Facts(_Strict):
     classifier : what it takes to build it again, with the files
     """
 
-    format: Literal[1, 2] = FORMAT
+    format: Literal[1, 2, 3] = FORMAT
     model: Text
     parameters: Annotated[dict[Text, Any], Field(max_length=64)]
     class_names: Annotated[list[Text], Field(min_length=2, max_length=256)]
@@ -252,8 +255,10 @@ class Manifest(_Strict):
         return hashlib.sha256(_canonical(fields).encode()).hexdigest()
 
     def _fields(self) -> dict[str, Any]:
-        """As they stand in the file; those of format 1 as that version wrote them."""
+        """As they stand in the file; those of earlier formats as those versions wrote them."""
         fields = self.model_dump(mode="json")
+        if self.facts.format < 3 and self.facts.calibrated is not None:
+            del fields["facts"]["calibrated"]["class_quantiles"]
         if self.facts.format == 1:
             del fields["facts"]["preparation"]
         return fields
@@ -267,7 +272,9 @@ def check(facts: Facts) -> None:
     in_order = sorted(set(classes)) == classes
     if not in_order or classes[0] < 0 or classes[-1] >= len(facts.class_names):
         raise BundleError(f"{FILE} isn't one of ours: classes are no positions of class names.")
-    if (facts.preparation is None) != (facts.format == 1):
+    quantiles = facts.calibrated and facts.calibrated.class_quantiles
+    of_other = (facts.preparation is None) != (facts.format == 1)
+    if of_other or (quantiles and (facts.format < 3 or len(quantiles) != len(classes))):
         raise BundleError(f"{FILE} isn't one of ours: format {facts.format} has another content.")
 
 

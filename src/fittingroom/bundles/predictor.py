@@ -26,8 +26,9 @@ class Prediction:
     ----------
     probabilities : float64 (classes,), calibrated
     class_names : of `probabilities`
-    labels : the set of classes that holds the true one with the bundle's coverage, on data like
-        those that it was fitted on; the most probable first. Empty where nothing was calibrated
+    labels : the set of classes that holds the true one with the bundle's coverage, whichever that
+        is, on data like those that it was fitted on; the most probable first. Empty where nothing
+        was calibrated. Of a bundle without `class_quantiles` the coverage is one over all classes
     unlike_score : how undecided the classifier is, 0 … 1, see `unlike_scores`
     unlike_data : whether that is more than images like the data are; None where nothing tells
     odds : float64 (classes,), what the probabilities were multiplied by
@@ -78,7 +79,8 @@ def predict_picture(
     score = float(unlike_scores(seen[None])[0])
     labels: tuple[str, ...] = ()
     if calibrated is not None:
-        within = prediction_sets(probabilities[None], calibrated.quantile)[0]
+        quantile = np.array(calibrated.class_quantiles or calibrated.quantile)
+        within = prediction_sets(probabilities[None], quantile)[0]
         order = np.argsort(-probabilities, kind="stable")
         labels = tuple(names[k] for k in order if within[k])
     # Of too few validation images the threshold is 1, which no score exceeds: nothing tells then.

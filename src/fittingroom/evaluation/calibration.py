@@ -32,12 +32,15 @@ class Reliability:
     counts : (bins,) images
     confidence, accuracy : (bins,) mean probability of the predicted class, share that was right;
         NaN in a bin without images
+    chance_sd : (bins,) standard deviation of the share that is right, were each image right with
+        the probability that it has; NaN as above
     """
 
     edges: NDArray[np.float64]
     counts: NDArray[np.int64]
     confidence: NDArray[np.float64]
     accuracy: NDArray[np.float64]
+    chance_sd: NDArray[np.float64]
 
     @property
     def expected_calibration_error(self) -> float:
@@ -49,10 +52,21 @@ class Reliability:
         distance = np.abs(self.accuracy - self.confidence)
         return float(np.nansum(self.counts * distance) / self.counts.sum())
 
+    @property
+    def error_by_chance(self) -> float:
+        """The expected calibration error of perfect probabilities on so many images.
+
+        Chance alone moves the share that is right in each bin (Bröcker and Smith 2007, Weather and
+        Forecasting 22:651-661): by √(2/π) standard deviations on average, where it is normal.
+        """
+        moved = np.sqrt(2 / np.pi) * self.chance_sd
+        return float(np.nansum(self.counts * moved) / self.counts.sum())
+
     def to_dict(self) -> dict[str, Any]:
         """Plain lists; what an empty bin has no figure for is None."""
         return {
             "expected_calibration_error": self.expected_calibration_error,
+            "error_by_chance": self.error_by_chance,
             "bins": [
                 {
                     "low": float(low),
@@ -97,6 +111,7 @@ def reliability(
             counts=counts,
             confidence=np.bincount(place, confidence, minlength=bins) / counts,
             accuracy=np.bincount(place, right, minlength=bins) / counts,
+            chance_sd=np.sqrt(np.bincount(place, confidence * (1 - confidence), bins)) / counts,
         )
 
 

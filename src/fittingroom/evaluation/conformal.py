@@ -1,20 +1,49 @@
 """Sets of classes that hold the true one with a chosen probability: split conformal prediction.
 
-Sadinle, Lei and Wasserman 2019, "Least Ambiguous Set-Valued Classifiers with Bounded Error Levels".
+Sadinle, Lei and Wasserman 2019, "Least Ambiguous Set-Valued Classifiers with Bounded Error Levels",
+Journal of the American Statistical Association 114:223-234: with one threshold for all images, or
+with one for each class, so that each class gets the coverage.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fittingroom.errors import InputError
 
+#: Share of images whose set holds the true class, unless told otherwise.
+COVERAGE = 0.9
+#: Probabilities that differ by no more are equal: float32 rounds, and votes of neighbours tie.
+_EQUAL = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class SetCoverage:
+    """How often sets of classes hold the true one.
+
+    Attributes
+    ----------
+    coverage : over all images
+    by_class : (classes,) over the images of each; NaN of a class without images
+    mean_size : classes in a set
+    """
+
+    coverage: float
+    by_class: NDArray[np.float64]
+    mean_size: float
+
+    def to_dict(self) -> dict[str, Any]:
+        by_class = [None if np.isnan(share) else float(share) for share in self.by_class]
+        return {"coverage": self.coverage, "by_class": by_class, "mean_size": self.mean_size}
+
 
 def conformal_quantile(
-    probabilities: NDArray[np.floating], labels: NDArray[np.integer], coverage: float = 0.9
+    probabilities: NDArray[np.floating], labels: NDArray[np.integer], coverage: float = COVERAGE
 ) -> float:
     """How improbable a class may be and still belong to a set: a threshold on 1 - p.
 
@@ -39,6 +68,21 @@ def conformal_quantile(
     return conformal_threshold(1 - of_truth, coverage)
 
 
+def class_quantiles(
+    probabilities: NDArray[np.floating], labels: NDArray[np.integer], coverage: float = COVERAGE
+) -> NDArray[np.float64] | None:
+    """The same for each class by its own images, (classes,): then each class gets the coverage.
+
+    None where a class has too few images for that: 9 are needed for nine of ten.
+
+    Raises InputError for another coverage, or no images.
+    """
+    own = [labels == k for k in range(probabilities.shape[1])]
+    if min(int(each.sum()) for each in own) < math.ceil(coverage / (1 - coverage) - _EQUAL):
+        return None
+    return np.array([conformal_quantile(probabilities[k], labels[k], coverage) for k in own])
+
+
 def conformal_threshold(scores: NDArray[np.floating], share: float) -> float:
     """What a new image's score is at most, with that probability.
 
@@ -58,8 +102,24 @@ def conformal_threshold(scores: NDArray[np.floating], share: float) -> float:
     return float(np.partition(np.asarray(scores, np.float64), place - 1)[place - 1])
 
 
-def prediction_sets(probabilities: NDArray[np.floating], quantile: float) -> NDArray[np.bool_]:
-    """Which classes belong to each image's set, (n, classes); the most probable always does."""
-    sets = 1 - probabilities.astype(np.float64) <= quantile
+def prediction_sets(
+    probabilities: NDArray[np.floating], quantile: float | NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """Which classes belong to each image's set, (n, classes); the most probable always does.
+
+    `quantile` is one for all classes, or (classes,).
+    """
+    sets = 1 - probabilities.astype(np.float64) <= np.asarray(quantile) + _EQUAL
     sets[np.arange(len(sets)), probabilities.argmax(axis=1)] = True
-    return sets
+    return np.asarray(sets)
+
+
+def set_coverage(sets: NDArray[np.bool_], labels: NDArray[np.integer]) -> SetCoverage:
+    """How often sets (n, classes) hold the labels (n,)."""
+    held = sets[np.arange(len(labels)), labels]
+    counts = np.bincount(labels, minlength=sets.shape[1])
+    shares = np.full(len(counts), np.nan)
+    np.divide(np.bincount(labels, held, len(counts)), counts, out=shares, where=counts > 0)
+    return SetCoverage(
+        coverage=float(held.mean()), by_class=shares, mean_size=float(sets.sum(axis=1).mean())
+    )

@@ -168,7 +168,7 @@ def wide_resnet(**options: Any) -> NetworkClassifier:
     """A wide residual network, WRN-40-4, with strong augmentation: for accuracy, on a GPU.
 
     ``fittingroom fit wide-resnet``. Never run at full length yet, on a GPU not at all: 0.960 is
-    hoped for, since published networks of this kind reach 0.959 to 0.966 with less augmentation or
+    hoped for, since published networks of this kind reach 0.959 to 0.967 with less augmentation or
     longer schedules. On two laptop cores an epoch takes about 14 min, the whole two days.
 
     Zagoruyko and Komodakis's recipe (arXiv 1605.07146: Nesterov SGD, batch 128, decay 5e-4), with

@@ -111,6 +111,7 @@ def _pictures(model: ModelStudy, study: Study, dataset: Dataset | None) -> list[
         )
     if model.calibration:
         before, after = model.calibration.before, model.calibration.after
+        classes = words.in_sentences(names)
         pictures.append(
             draw(
                 "Do its probabilities mean what they say?",
@@ -121,7 +122,7 @@ def _pictures(model: ModelStudy, study: Study, dataset: Dataset | None) -> list[
                 f"Test images by the probability of the predicted class, seed {model.seed}. The "
                 f"temperature was fitted on {model.calibration.images:,} validation "
                 f"image{'s' * (model.calibration.images != 1)} that nothing else was chosen by.",
-                finding=words.calibration(model),
+                finding=f"{words.calibration(model)} {words.sets(model, classes)}",
             )
         )
     if model.layers:

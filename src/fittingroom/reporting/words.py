@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from fittingroom.bench.explore import Exploration
     from fittingroom.bench.leaderboard import Leaderboard, Pair, Row
     from fittingroom.bench.study import ModelStudy, PairStudy, Study
+    from fittingroom.evaluation.conformal import SetCoverage
     from fittingroom.evaluation.confusion import ConfusionMatrix
 
 
@@ -125,10 +126,11 @@ def average(study: Study) -> str:
     low, high = found.ci95
     best = next(iter(found.weights))
     return (
-        f"The three best on the validation images, their probabilities averaged: {weighed}. Models "
-        f"and weights were chosen on the validation images alone. Test accuracy "
-        f"{found.accuracy:.2%} (95% interval {100 * low:.2f}–{100 * high:.2f}, one fit of each); "
-        f"{best} alone has {found.best_accuracy:.2%} with the same fit."
+        f"The three best on the validation images, their calibrated probabilities averaged: "
+        f"{weighed}. Models and weights were chosen on half of the validation images, temperatures "
+        f"on the other half. Test accuracy {found.accuracy:.2%} (95% interval {100 * low:.2f}–"
+        f"{100 * high:.2f}, one fit of each), log loss {found.log_loss:.3f}; {best} alone has "
+        f"{found.best_accuracy:.2%} and {found.best_log_loss:.3f} with the same fit, calibrated."
     )
 
 
@@ -161,11 +163,15 @@ def train_suspects(study: Study) -> str:
 
 def sensitivity(study: Study) -> str:
     """Whether the order of the models hangs on doubtful test labels."""
-    changes = "another" if study.order_changes else "the same"
+    found = study.sensitivity
+    if found is None:
+        return ""
+    n = len(found.doubtful)
     return (
-        "Test labels are never corrected. For each model, those that the average of all other "
-        "models finds doubtful are set aside, to see what hangs on them (first fits). Without them "
-        f"the models stand in {changes} order."
+        f"Test labels are never corrected. {n:,} are set aside, to see what hangs on them, for all "
+        "models the same: those that the average of the other models finds doubtful, whichever "
+        "model is left out (first fits). Without them the models stand in "
+        f"{'another' if found.order_changes else 'the same'} order."
     )
 
 
@@ -180,7 +186,29 @@ def calibration(model: ModelStudy) -> str:
         kind = "right as often as its probabilities say"
     return (
         f"It is {kind}: expected calibration error {100 * before:.1f}%, and {100 * after:.1f}% at "
-        f"temperature {found.temperature:.2f}."
+        f"temperature {found.temperature:.2f}, where right probabilities would show "
+        f"{100 * found.after.error_by_chance:.1f}% by chance."
+    )
+
+
+def sets(model: ModelStudy, names: Sequence[str]) -> str:
+    """How often sets of classes hold the true one, of all images and of the worst class."""
+    found = model.calibration
+    assert found is not None
+
+    def told(sets: SetCoverage) -> str:
+        worst = int(np.nanargmin(sets.by_class))
+        return (
+            f"{sets.coverage:.0%} of the test images and for {sets.by_class[worst]:.0%} of "
+            f"{names[worst]} ({sets.mean_size:.2f} classes each)"
+        )
+
+    by_class = "a class has too few validation images for a threshold of its own"
+    if found.class_sets is not None:
+        by_class = f"with one for each class they hold it for {told(found.class_sets)}"
+    return (
+        "Sets of classes that are to hold the true one for 90% of the images hold it, with one "
+        f"threshold for all classes, for {told(found.sets)}; {by_class}."
     )
 
 

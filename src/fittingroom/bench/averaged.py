@@ -1,0 +1,76 @@
+"""What the average of a table's best models would score."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fittingroom.evaluation.agreement import average, fit_weights
+from fittingroom.evaluation.calibration import at_temperature
+from fittingroom.evaluation.intervals import wilson
+from fittingroom.evaluation.metrics import accuracy, correctness, log_loss
+from fittingroom.runs.run import Part
+
+#: Models whose average is tried.
+AVERAGED = 3
+
+
+@dataclass(frozen=True)
+class AverageScore:
+    """What an average of the best models scores; chosen and weighed on validation images alone.
+
+    The best of them alone has `best_accuracy` and `best_log_loss`, by the same fit and calibrated
+    as it is in the average.
+    """
+
+    weights: Mapping[str, float]
+    accuracy: float
+    ci95: tuple[float, float]
+    log_loss: float
+    best_accuracy: float
+    best_log_loss: float
+
+
+@dataclass(frozen=True, eq=False)
+class Member:
+    """A fit that may take part: what it predicts, and the temperature that calibrates that."""
+
+    validation: Part
+    test: Part
+    temperature: float
+
+    def calibrated(self, part: Part) -> NDArray[np.float64]:
+        return at_temperature(part.probabilities, self.temperature)
+
+
+def average_of_best(
+    members: Mapping[str, Member], choose: NDArray[np.int64]
+) -> AverageScore | None:
+    """The average of the three that are best on the `choose` images, weighed on them.
+
+    Each is calibrated first: of a model that is too sure an average hears little else.
+
+    None where there are fewer than three.
+    """
+    if len(members) < AVERAGED:
+        return None
+    parts = {label: member.validation.among(choose) for label, member in members.items()}
+    scores = {label: accuracy(part.probabilities, part.labels) for label, part in parts.items()}
+    best = sorted(scores, key=lambda label: -scores[label])[:AVERAGED]
+    labels = parts[best[0]].labels
+    weights = fit_weights([members[label].calibrated(parts[label]) for label in best], labels)
+    predicted = [members[label].calibrated(members[label].test) for label in best]
+    truth = members[best[0]].test.labels
+    mean = average(predicted, weights)
+    right = correctness(mean, truth)
+    return AverageScore(
+        weights=dict(zip(best, weights, strict=True)),
+        accuracy=float(right.mean()),
+        ci95=wilson(int(right.sum()), len(right)).bounds,
+        log_loss=log_loss(mean, truth),
+        best_accuracy=accuracy(predicted[0], truth),
+        best_log_loss=log_loss(predicted[0], truth),
+    )
