@@ -13,7 +13,6 @@ window is a mistake in its re-creation until shown otherwise.
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -111,9 +110,8 @@ def _fit(case: Case, seed: int, runs: Path | str) -> Run:
 
 
 def kept(out: Path, asked: Collection[str]) -> list[dict[str, Any]]:
-    """The rows that `out` holds of models that aren't asked for."""
-    rows = json.loads(out.read_text("utf8"))["rows"] if out.exists() else []
-    return [row for row in rows if model_of(row) not in asked]
+    """The rows that `out` holds, by this state of the code, of models that aren't asked for."""
+    return [row for row in record.kept(out).get("rows", []) if model_of(row) not in asked]
 
 
 def model_of(row: dict[str, Any]) -> str:
@@ -138,7 +136,8 @@ def main() -> None:
             f"| `{row['model']}` | {row['trained_on']:,} | {row['test_accuracy']:.4f} "
             f"| {window}{'' if row['inside'] else ' **missed**'} |"
         )
-    record.write(options.out, {"rows": rows})
+    reads = sum(len(row["test_accuracies"]) for row in rows)
+    record.write(options.out, {"rows": rows}, test_reads=reads)
 
 
 if __name__ == "__main__":

@@ -44,8 +44,8 @@ def main() -> None:
         {**checked.to_dict(), "cells": cells(checked), "complete": not checked.failed}
         for checked in verification.claims
     ]
-    found = {**verification.to_dict(), "claims": claims, "test_reads": verification.test_reads}
-    record.write(options.out, found)
+    found = {**verification.to_dict(), "claims": claims}
+    record.write(options.out, found, test_reads=verification.test_reads)
     print("\n".join(table(claims)))
 
 

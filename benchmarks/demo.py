@@ -20,7 +20,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
     board = leaderboard(find_store(options.runs))
-    record.write(options.out, {"compared_by": board.command, "leaderboard": board.to_dict()})
+    figures = {"compared_by": board.command, "leaderboard": board.to_dict()}
+    record.write(options.out, figures, test_reads=board.test_reads)
 
 
 if __name__ == "__main__":

@@ -91,7 +91,8 @@ def main() -> None:
         for seed in range(options.seeds):
             fits.append(fit(store, dataset, model, seed))
             figures = {"gpu": torch.cuda.get_device_name(), "models": summary(fits), "fits": fits}
-            record.write(options.out, figures)  # after each: a sitting may end at any time
+            # After each: a sitting may end at any time.
+            record.write(options.out, figures, test_reads=len(fits))
             print(model, figures["models"][model], flush=True)
 
 

@@ -258,6 +258,7 @@ def real(runs: Path, dataset: Dataset, kind: str) -> dict[str, Any]:
         told["before"].append(_judged_before(claim, checked.finding.accuracies, not seeded))
     return {
         "model": model,
+        "test_reads": first.test_reads,
         "claimed": list(figures.values()),
         **{name: _shares(verdicts) for name, verdicts in told.items()},
     }
@@ -290,7 +291,8 @@ def main() -> None:
             found["real"].append(row)
             print(_line({"real": kind}, row["one by one"], row["before"]), flush=True)
     if options.out:
-        record.write(options.out, found)
+        reads = sum(row["test_reads"] for row in found["real"])
+        record.write(options.out, found, test_reads=reads)
 
 
 def _line(given: dict[str, Any], now: dict[str, float], before: dict[str, float]) -> str:

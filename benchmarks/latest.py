@@ -14,18 +14,20 @@ import statistics
 from typing import Any
 
 import record
+from speed import range_of
 
 from fittingroom.files import replace_file
 
-RESULTS = record.ROOT / "benchmarks" / "results"
 PAGE = record.ROOT / "docs" / "speed.md"
 
 
 def main() -> None:
-    networks, classical, swift, ceiling = (
-        json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+    networks, classical, swift, ceiling = parts = [
+        json.loads((record.RESULTS / f"{name}.json").read_text(encoding="utf-8"))
         for name in ("speed", "classical", "swift", "ceiling")
-    )
+    ]
+    if len({part["commit"] for part in parts}) > 1:
+        raise SystemExit("these results are of several states of the code; make all of them anew.")
     figures = {
         "keras_speedup": {
             model: {**row["as_published"], "at_its_best": row["at_its_best"]}
@@ -35,7 +37,7 @@ def main() -> None:
             model: row["pytorch"] for model, row in networks["keras_speedup"].items()
         },
         "sklearn_speedup": {
-            model: {name: row[name] for name in ("median", "min", "max")}
+            model: {name: row[name] for name in ("turns", "median", "min", "max")}
             for model, row in classical["sklearn_speedup"].items()
         },
         "swift": swift["swift"],
@@ -43,7 +45,7 @@ def main() -> None:
             preset: row["utilisation"] for preset, row in ceiling["utilisation"].items()
         },
     }
-    record.write(RESULTS / "latest.json", figures)
+    record.write(record.RESULTS / "latest.json", figures)
     page = PAGE.read_text(encoding="utf-8")
     for name, table in (
         ("networks", networks_table(figures["keras_speedup"], figures["pytorch_speedup"])),
@@ -75,7 +77,7 @@ def networks_table(keras: dict[str, Any], pytorch: dict[str, Any]) -> list[str]:
     ]
     return [
         *(columns(["network", *peers]), columns(["---"] * 5)),
-        *(columns([f"`{model}`", *map(ratio, row)]) for model, row in ratios.items()),
+        *(columns([f"`{model}`", *map(range_of, row)]) for model, row in ratios.items()),
         columns(["geometric mean", *(f"**{mean:.2f}**" for mean in means)]),
     ]
 
@@ -86,7 +88,7 @@ def columns(texts: list[str]) -> str:
 
 def ratio_table(rows: dict[str, Any]) -> list[str]:
     lines = ["| model | times as fast |", "|---|---|"]
-    lines += [f"| `{model}` | {ratio(row)} |" for model, row in rows.items()]
+    lines += [f"| `{model}` | {range_of(row)} |" for model, row in rows.items()]
     mean = statistics.geometric_mean(row["median"] for row in rows.values())
     return [*lines, f"| geometric mean | **{mean:.2f}** |"]
 
@@ -105,10 +107,6 @@ def swift_table(rows: dict[str, Any]) -> list[str]:
 def utilisation_table(rows: dict[str, float]) -> list[str]:
     lines = ["| preset | of the ceiling |", "|---|---|"]
     return lines + [f"| `{preset}` | {100 * share:.0f}% |" for preset, share in rows.items()]
-
-
-def ratio(row: dict[str, float]) -> str:
-    return f"{row['median']:.2f} ({row['min']:.2f} to {row['max']:.2f})"
 
 
 if __name__ == "__main__":

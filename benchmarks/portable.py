@@ -28,7 +28,7 @@ import record
 import torch
 from latest import columns, put
 from numpy.typing import NDArray
-from speed import spread
+from speed import range_of, spread
 from threadpoolctl import threadpool_limits
 
 from fittingroom.bundles.bundle import Bundle, load
@@ -131,7 +131,7 @@ def speed_table(rows: dict[str, Any]) -> list[str]:
         for size in map(str, BATCHES):
             ratio = row[size]["times_as_fast"]
             cells += [f"{row[size][name]:,.0f}" for name in ("ours", "onnxruntime")]
-            cells += [f"{ratio['median']:.2f} ({ratio['min']:.2f} to {ratio['max']:.2f})"]
+            cells += [range_of(ratio)]
         lines.append(columns(cells))
     return lines
 
@@ -148,9 +148,8 @@ def main() -> None:
     images = np.array(load_dataset("fashion-mnist").test.images)
     torch.set_num_threads(options.threads)
     found: dict[str, Any] = {"parity": {}, "speed": {}}
-    if options.out.exists():
-        before = json.loads(options.out.read_text(encoding="utf-8"))
-        found = {name: before.get(name, {}) for name in found}
+    before = record.kept(options.out)
+    found = {name: before.get(name, {}) for name in found}
     with tempfile.TemporaryDirectory() as folder, threadpool_limits(options.threads):
         for model, place in bundles_in(options.runs).items():
             file, bundle = Path(folder) / "model.onnx", load(place)

@@ -21,7 +21,6 @@ next.
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import multiprocessing
 import statistics
@@ -92,7 +91,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
-    kept = json.loads(options.out.read_text("utf8")) if options.out.exists() else {}
+    kept = record.kept(options.out)
     trials, cost = kept.get("trials", []), kept.get("seconds_an_epoch", {})
     folder, fresh = str(options.data), multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(len(SEEDS), mp_context=fresh) as pool:
@@ -131,7 +130,6 @@ def _write(out: Path, cost: dict[str, float], trials: list[dict[str, Any]]) -> N
         "seconds_an_epoch": cost,
         "trials": trials,
         "chosen": chosen(trials),
-        "test_reads": 0,
     }
     record.write(out, figures)
 

@@ -11,7 +11,6 @@ setting is chosen by it.
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -84,16 +83,15 @@ def main() -> None:
                 on=options.on,
                 on_progress=progress,
             )
-    recipes = {each["key"]: each for each in json.loads(OUT.read_text())["recipes"]}
-    for (model, key), runs in saved(options.runs).items():
-        recipes[key] = recipe(model, key, runs)
-    ordered = sorted(recipes.values(), key=lambda each: each["model"])
+    recipes = [recipe(model, key, runs) for (model, key), runs in saved(options.runs).items()]
+    ordered = sorted(recipes, key=lambda each: each["model"])
     for each in ordered:
         print(
             f"{each['model']:24} {each['seeds']:3} seeds {each['accuracy']:8.2%}"
             f"  sd {100 * each['sd']:.2f} points"
         )
-    record.write(OUT, {"dataset": "fashion-mnist", "recipes": ordered})
+    reads = sum(each["seeds"] for each in ordered)
+    record.write(OUT, {"dataset": "fashion-mnist", "recipes": ordered}, test_reads=reads)
 
 
 if __name__ == "__main__":

@@ -122,11 +122,20 @@ def compare(model: str, peers: Peers, rounds: int) -> dict[str, Any]:
 
 
 def spread(ratios: Sequence[float]) -> dict[str, float]:
+    """Median and range of ratios, one a turn."""
     return {
+        "turns": len(ratios),
         "median": round(statistics.median(ratios), 3),
         "min": round(min(ratios), 3),
         "max": round(max(ratios), 3),
     }
+
+
+def range_of(ratios: dict[str, float]) -> str:
+    """A `spread` as text; results from before `turns` were kept have several."""
+    if ratios.get("turns") == 1:
+        return f"{ratios['median']:.2f}, one turn"
+    return f"{ratios['median']:.2f} ({ratios['min']:.2f} to {ratios['max']:.2f})"
 
 
 def main() -> None:
@@ -147,9 +156,7 @@ def main() -> None:
             **dict.fromkeys(KERAS if options.jit else KERAS[:2], keras),
             **dict.fromkeys(PYTORCH, plain),
         }
-        found: dict[str, Any] = {}
-        if options.out.exists():
-            found = json.loads(options.out.read_text(encoding="utf-8"))["keras_speedup"]
+        found: dict[str, Any] = record.kept(options.out).get("keras_speedup", {})
         for model in options.models.split(","):
             if model not in found:
                 found[model] = compare(model, peers, options.rounds)

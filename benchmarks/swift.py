@@ -85,12 +85,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
     presets = options.presets.split(",")
-    before = json.loads(options.out.read_text("utf-8")) if options.out.exists() else {}
-    rounds = before.get("rounds", [])
+    rounds = record.kept(options.out).get("rounds", [])
     for seed in range(len(rounds), options.seeds):
         rounds.append(one_round(presets, seed))
         figures = {preset: summary(preset, rounds) for preset in presets}
-        record.write(options.out, {"swift": figures, "rounds": rounds})
+        reads = sum(len(each["fits"]) for each in rounds)
+        record.write(options.out, {"swift": figures, "rounds": rounds}, test_reads=reads)
     for preset in presets:
         print(preset, json.dumps(summary(preset, rounds)))
 

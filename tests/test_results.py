@@ -1,0 +1,145 @@
+"""What is committed under benchmarks/results: by which code, in one piece, at what price."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import presets
+import pytest
+import record
+from speed import range_of, spread
+
+from fittingroom.data.dataset import Dataset
+
+RESULTS = sorted(path for path in record.RESULTS.glob("*.json") if path != record.LEDGER)
+#: Made before there was a rule, from code with changes that weren't committed. Each goes when it is
+#: made anew.
+MADE_BEFORE = {
+    *("catalogue", "ceiling", "curve", "latest", "lost-node", "photos-test", "short-curve"),
+    *("side-by-side", "speed", "threads", "tune", "tuned"),
+}
+LEDGER: list[dict[str, Any]] = json.loads(record.LEDGER.read_text("utf8"))
+
+
+def read(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(path.read_text("utf8"))
+    return found
+
+
+def test_every_result_is_made_by_committed_code() -> None:
+    assert {path.stem for path in RESULTS if "dirty" in read(path)["commit"]} == MADE_BEFORE
+
+
+@pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.stem)
+def test_every_result_names_the_command_that_made_it(path: Path) -> None:
+    script = re.match(r"python (benchmarks/\w+\.py)", read(path)["command"])
+    assert script is not None
+    assert (record.ROOT / script[1]).exists()
+
+
+@pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.stem)
+def test_every_read_of_the_test_images_is_in_the_ledger(path: Path) -> None:
+    found = read(path)
+    if "test_reads" not in found:  # made before there was a ledger, which has it from the history
+        return
+    places = [
+        i
+        for i, entry in enumerate(LEDGER)
+        if (entry["for"], entry["commit"]) == (path.name, found["commit"])
+    ]
+    assert sum(LEDGER[i]["reads"] for i in places) == found["test_reads"]
+    if places:
+        assert found["test_reads_before"] == sum(entry["reads"] for entry in LEDGER[: places[0]])
+
+
+def test_one_turn_is_not_shown_as_a_range() -> None:
+    assert range_of(spread([2.0])) == "2.00, one turn"
+    assert range_of(spread([2.0, 3.0, 2.5])) == "2.50 (2.00 to 3.00)"
+    page = (record.ROOT / "docs" / "speed.md").read_text("utf8")
+    assert not re.findall(r"(\d+\.\d+) \(\1 to \1\)", page)
+
+
+def test_a_result_of_uncommitted_code_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(record, "code_state", lambda: "0123456789ab-dirty")
+    out = record.RESULTS / "never-written.json"
+    with pytest.raises(SystemExit, match="commit the changes first"):
+        record.write(out, {"figure": 1})
+    assert not out.exists()
+    record.write(tmp_path / "tried.json", {"figure": 1})  # elsewhere it is a trial
+    assert read(tmp_path / "tried.json")["commit"] == "0123456789ab-dirty"
+
+
+def test_a_result_is_made_in_one_piece(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "result.json"
+    assert record.kept(out) == {}
+    monkeypatch.setattr(record, "code_state", lambda: "0123456789ab")
+    record.write(out, {"rounds": [1]})
+    assert record.kept(out)["rounds"] == [1]
+    monkeypatch.setattr(record, "code_state", lambda: "fedcba987654")
+    assert record.kept(out) == {}, "another state of the code begins anew"
+
+
+def test_a_result_that_is_made_again_is_entered_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = tmp_path / "test-reads.json"
+    ledger.write_text(json.dumps([{"for": "a.json", "commit": "0", "date": "", "reads": 7}]))
+    monkeypatch.setattr(record, "ROOT", tmp_path)
+    monkeypatch.setattr(record, "LEDGER", ledger)
+    monkeypatch.setattr(record, "code_state", lambda: "1")
+    for reads in (2, 4):
+        record.write(tmp_path / "b.json", {}, test_reads=reads)
+    record.write(tmp_path / "c.json", {}, test_reads=1)
+    assert [entry["reads"] for entry in json.loads(ledger.read_text())] == [7, 4, 1]
+    counts = [(read(tmp_path / f"{name}.json")) for name in "bc"]
+    assert [(c["test_reads"], c["test_reads_before"]) for c in counts] == [(4, 7), (1, 11)]
+
+
+def test_presets_are_chosen_by_two_files_of_training_images(
+    small: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = []
+
+    def read_idx(path: Path, dimensions: int) -> np.ndarray:
+        opened.append(path.name)
+        return small.train.images if dimensions == 3 else small.train.labels.astype(np.uint8)
+
+    monkeypatch.setattr(presets, "read_idx", read_idx)
+    monkeypatch.setattr(presets, "HELD_OUT", 500)
+    found = presets.fit(str(tmp_path), "small", 1, 0, 1)
+    assert opened == ["train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"]
+    assert 0.3 < found["accuracy"] < 1
+
+
+def test_the_cheapest_candidate_that_stands_far_enough_above_the_goal_is_taken() -> None:
+    """1.645 √(0.93 · 0.07 · 2 / 10,000) = 0.00594."""
+    assert presets.needed(0.93) == pytest.approx(0.93594, abs=1e-5)
+
+    def trial(mean: float, cost: float) -> dict[str, Any]:
+        return {"mean": mean, "cost": cost}
+
+    trials = [trial(0.94, 30), trial(0.9358, 10), trial(0.9360, 20), trial(0.91, 5), trial(0.9, 1)]
+    found = presets.chosen(trials)
+    assert (found["swift-93"], found["swift-90"]) == (trials[2], trials[3])
+    assert set(found) == {"swift-90", "swift-93"}
+
+
+def test_the_reads_of_a_printed_comparison_are_counted() -> None:
+    from printed import reads_of
+
+    def board(name: str) -> dict[str, Any]:
+        rows = [{"seeds": 3, "test": {}}, {"seeds": 2, "test": None}, {"seeds": 1, "test": {}}]
+        return vars(SimpleNamespace(dataset={"name": name}, rows=rows))
+
+    assert reads_of(board("fashion-mnist")) == 4
+    assert reads_of({"leaderboards": [board("mnist"), board("fashion-mnist")]}) == 4
+    assert reads_of({"leaderboard": board("fashion-mnist")}) == 4
+    assert reads_of({"trials": [], "test": {"accuracy": 0.9}}) == 1
+    assert reads_of({"trials": [], "test": None}) == 0
