@@ -85,6 +85,7 @@ def within(low: float, high: float) -> Score:
         ("0.9", USED, within(0.84, 0.91), "cannot-tell"),
         ("0.95", USED, within(0.84, 0.91), "too-high"),
         ("0.9605", USED, within(0.84, 0.97), "cannot-tell"),
+        ("0.965", USED, within(0.93, 0.97), "consistent"),  # both agree: the honest one decides
         ("0.99", USED, HONEST, "too-high"),
         ("0.50", USED, HONEST, "too-low"),
         ("88%", USED, HONEST, "consistent"),

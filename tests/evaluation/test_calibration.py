@@ -41,6 +41,21 @@ def test_the_expected_calibration_error_by_hand() -> None:
     assert empty == {"low": 0.0, "high": 0.25, "count": 0, "confidence": None, "accuracy": None}
 
 
+def test_bins_count_by_their_images_and_hold_their_upper_edge() -> None:
+    """Three images in a bin that is 0.1 off and one in a bin that is 0.3 off."""
+    probabilities = np.array([[0.9, 0.1], [0.9, 0.1], [0.9, 0.1], [0.7, 0.3]])
+    found = reliability(probabilities, np.zeros(4, int), bins=10)
+    assert found.expected_calibration_error == pytest.approx((3 * 0.1 + 1 * 0.3) / 4)
+    assert np.flatnonzero(found.counts).tolist() == [6, 8], "0.7 and 0.9 end a bin"
+    sure = reliability(np.array([[1.0, 0.0]]), np.array([1]), bins=10)
+    assert np.flatnonzero(sure.counts).tolist() == [9]
+    assert sure.expected_calibration_error == 1
+    halves = reliability(np.array([[0.5, 0.5], [0.75, 0.25]]), np.array([0, 1]), bins=4)
+    assert halves.counts.tolist() == [0, 1, 1, 0]
+    np.testing.assert_allclose(halves.edges, [0, 0.25, 0.5, 0.75, 1])
+    np.testing.assert_allclose(halves.chance_sd[1:3], [0.5, np.sqrt(0.75 * 0.25)])
+
+
 def test_the_error_by_chance_is_that_of_labels_drawn_by_the_probabilities() -> None:
     probabilities, _ = drawn(2000)
     random = np.random.default_rng(1)

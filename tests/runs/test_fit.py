@@ -19,6 +19,7 @@ from fittingroom.bundles.bundle import load
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.splits import validation_split
 from fittingroom.errors import NotFiniteError, StoreError, UnknownNameError
+from fittingroom.models.network import NetworkClassifier
 from fittingroom.runs import fit
 from fittingroom.runs.asked import asked_of, plain
 from fittingroom.runs.fit import fit_catalogue_model, fit_run
@@ -107,6 +108,32 @@ def test_test_labels_change_nothing_that_is_chosen(store: Store, small: Dataset)
     assert run.test is not None
     assert blind.test is not None
     np.testing.assert_array_equal(run.test.probabilities, blind.test.probabilities)
+
+
+@pytest.mark.parametrize("model", ["mlp-256-256", "cnn-16-32-64-128"])
+def test_an_epoch_is_chosen_by_the_choose_half_alone(
+    model: str, store: Store, small: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first promise of docs/figures.md: temperatures and thresholds see unseen images."""
+    shown = []
+    fit_as_before = NetworkClassifier.fit
+
+    def fitted(self: NetworkClassifier, X: Any, y: Any, **options: Any) -> NetworkClassifier:
+        shown.append(options["validation"])
+        return fit_as_before(self, X, y, **options)
+
+    monkeypatch.setattr(NetworkClassifier, "fit", fitted)
+    run = fit_catalogue_model(store, small, model, overrides={"epochs": 2}, keep_model=False)
+    split = validation_split(small.train.labels)
+    ((images, labels),) = shown
+    np.testing.assert_array_equal(labels, small.train.labels[split.choose])
+    np.testing.assert_array_equal(
+        np.asarray(images).reshape(-1, 784), small.train.images[split.choose].reshape(-1, 784)
+    )
+    assert run.validation is not None
+    assert run.record.kept_epoch is not None
+    logged = run.history[run.record.kept_epoch - 1].validation_accuracy
+    assert logged == pytest.approx(run.validation.accuracy_on(split.choose), abs=0.011)
 
 
 def test_full_takes_the_epoch_of_its_twin(store: Store, small: Dataset) -> None:
@@ -220,6 +247,7 @@ import numpy as np
 from fittingroom.data import idx
 from fittingroom.data.sources import load_dataset
 from fittingroom.models import network
+from fittingroom.models.network import NetworkClassifier
 from fittingroom.runs import fit
 from fittingroom.runs.store import open_store
 from fittingroom.training import loop, shuffle
