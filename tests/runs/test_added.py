@@ -29,7 +29,7 @@ def certain(small: Dataset) -> np.ndarray:
 
 
 def test_probabilities_become_a_run(tmp_path: Path, store: Store, small: Dataset) -> None:
-    run = add_predictions(store, small, "theirs", saved(tmp_path, probabilities=certain(small)))
+    (run,) = add_predictions(store, small, "theirs", saved(tmp_path, probabilities=certain(small)))
     assert run.record.family == "added"
     assert run.test is not None
     assert run.test.correct.all()
@@ -39,7 +39,7 @@ def test_probabilities_become_a_run(tmp_path: Path, store: Store, small: Dataset
 def test_labels_alone_are_enough(tmp_path: Path, store: Store, small: Dataset) -> None:
     labels = small.test.labels.copy()
     labels[:100] = (labels[:100] + 1) % 10
-    run = add_predictions(store, small, "theirs", saved(tmp_path, labels=labels))
+    (run,) = add_predictions(store, small, "theirs", saved(tmp_path, labels=labels))
     assert run.test is not None
     assert run.test.correct.mean() == pytest.approx(0.9)
 
@@ -48,11 +48,63 @@ def test_the_same_again_is_the_same_and_other_predictions_need_another_name(
     tmp_path: Path, store: Store, small: Dataset
 ) -> None:
     path = saved(tmp_path, probabilities=certain(small))
-    first = add_predictions(store, small, "theirs", path)
-    assert add_predictions(store, small, "theirs", path).folder == first.folder
+    (first,) = add_predictions(store, small, "theirs", path)
+    assert [run.folder for run in add_predictions(store, small, "theirs", path)] == [first.folder]
     other = saved(tmp_path, probabilities=np.full((1000, 10), 0.1))
     with pytest.raises(UsageError, match="another name"):
         add_predictions(store, small, "theirs", other)
+
+
+def fits(tmp_path: Path, small: Dataset, *wrong: int) -> list[Path]:
+    """Files of fits that have so many of the images wrong, each others first."""
+    paths = []
+    for number, count in enumerate(wrong):
+        labels = small.test.labels.copy()
+        places = np.random.default_rng(number).permutation(len(labels))[:count]
+        labels[places] = (labels[places] + 1) % 10
+        np.savez(tmp_path / f"seed-{number}.npz", labels=labels)
+        paths.append(tmp_path / f"seed-{number}.npz")
+    return paths
+
+
+def test_several_files_are_the_seeds_of_one_row(
+    tmp_path: Path, store: Store, small: Dataset
+) -> None:
+    runs = add_predictions(store, small, "theirs", fits(tmp_path, small, 100, 120, 140))
+    assert [run.record.asked.seed for run in runs] == [0, 1, 2]
+    assert len({run.record.asked.key for run in runs}) == 1
+    (row,) = leaderboard(store).rows
+    assert (row.model, row.seeds, row.deterministic) == ("theirs (added)", 3, False)
+    assert row.test is not None
+    assert row.test.accuracy == pytest.approx(0.88)
+    assert row.test.accuracy_sd == pytest.approx(0.02)
+    assert row.test.ci95 is not None, "three fits say how far they lie apart"
+    again = add_predictions(store, small, "theirs", fits(tmp_path, small, 100, 120, 140))
+    assert [run.folder for run in again] == [run.folder for run in runs]
+
+
+def test_what_is_deterministic_has_an_interval_of_one_fit(
+    tmp_path: Path, store: Store, small: Dataset
+) -> None:
+    (path, other) = fits(tmp_path, small, 100, 120)
+    add_predictions(store, small, "unknown", path)
+    add_predictions(store, small, "known", path, deterministic=True)
+    rows = {row.model: row.test for row in leaderboard(store).rows}
+    assert rows["unknown (added)"] is not None
+    assert rows["unknown (added)"].ci95 is None
+    assert rows["known (added)"] is not None
+    assert rows["known (added)"].ci95 == rows["unknown (added)"].this_fit_ci95
+    with pytest.raises(UsageError, match="deterministic has one file"):
+        add_predictions(store, small, "both", [path, other], deterministic=True)
+
+
+def test_the_same_predictions_are_not_two_seeds(
+    tmp_path: Path, store: Store, small: Dataset
+) -> None:
+    paths = fits(tmp_path, small, 100, 120)
+    with pytest.raises(InputError, match=r"seed-0.npz and .*seed-0.npz hold the same"):
+        add_predictions(store, small, "theirs", [*paths, paths[0]])
+    assert store.runs() == []
 
 
 @pytest.mark.parametrize(
@@ -126,17 +178,17 @@ def test_the_official_labels_are_no_predictions(
     with pytest.raises(InputError, match="themselves; name the predictions by --array predictions"):
         add_predictions(store, small, "theirs", path, array="labels")
     assert store.runs() == []
-    run = add_predictions(store, small, "theirs", path, array="predictions")
+    (run,) = add_predictions(store, small, "theirs", path, array="predictions")
     assert run.test is not None
     assert run.test.correct.mean() == pytest.approx(0.9)
-    perfect = add_predictions(store, small, "perfect", path, array="labels", as_is=True)
+    (perfect,) = add_predictions(store, small, "perfect", path, array="labels", as_is=True)
     assert perfect.test is not None
     assert perfect.test.correct.all()
 
 
 def test_other_arrays_may_hold_anything(tmp_path: Path, store: Store, small: Dataset) -> None:
     path = saved(tmp_path, a=np.array([{}], dtype=object), probabilities=good(small), z=np.eye(3))
-    assert add_predictions(store, small, "theirs", path).test is not None
+    assert add_predictions(store, small, "theirs", path)[0].test is not None
 
 
 def test_an_array_that_is_not_there(tmp_path: Path, store: Store, small: Dataset) -> None:
@@ -145,7 +197,7 @@ def test_an_array_that_is_not_there(tmp_path: Path, store: Store, small: Dataset
         add_predictions(store, small, "theirs", path)
     with pytest.raises(InputError, match="no array 'yours'; it holds mine"):
         add_predictions(store, small, "theirs", path, array="yours")
-    assert add_predictions(store, small, "theirs", path, array="mine").test is not None
+    assert add_predictions(store, small, "theirs", path, array="mine")[0].test is not None
 
 
 def test_classes_in_another_order_are_refused_unless_they_are_named(
@@ -164,14 +216,14 @@ def test_classes_in_another_order_are_refused_unless_they_are_named(
     ):
         path = saved(tmp_path, class_names=names, **arrays)
         name = f"{'-'.join(arrays)}-{len(store.runs())}"
-        run = add_predictions(store, small, name, path)
+        (run,) = add_predictions(store, small, name, path)
         assert run.test is not None
         np.testing.assert_array_equal(
             run.test.probabilities.argmax(axis=1), expected.argmax(axis=1)
         )
     assert caplog.text == ""
     as_is = saved(tmp_path, probabilities=columns)
-    assert add_predictions(store, small, "as-is", as_is, as_is=True).test is not None
+    assert add_predictions(store, small, "as-is", as_is, as_is=True)[0].test is not None
 
 
 def test_class_names_are_those_of_the_data_set(
@@ -191,7 +243,7 @@ def test_labels_beside_probabilities_tell_whether_the_rows_are_in_order(
         add_predictions(store, small, "theirs", path)
     for labels in (small.test.labels, good(small).argmax(axis=1)):
         path = saved(tmp_path, probabilities=good(small), labels=labels)
-        assert add_predictions(store, small, "theirs", path).test is not None
+        assert add_predictions(store, small, "theirs", path)[0].test is not None
 
 
 def test_what_is_as_good_in_any_order_is_said(

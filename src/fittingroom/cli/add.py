@@ -20,12 +20,18 @@ from fittingroom.cli.options import (
 def command(
     name: Annotated[str, typer.Argument(help="The name in the table.")],
     predictions: Annotated[
-        Path,
+        list[Path],
         typer.Argument(
+            metavar="FILE...",
             help="An .npz file with `probabilities` (images, classes) or `labels` (images,), "
-            "in the order of the official test split; `class_names` may say that of the classes."
+            "in the order of the official test split; `class_names` may say that of the classes. "
+            "Several files are fits of one recipe with several seeds.",
         ),
     ],
+    deterministic: Annotated[
+        bool,
+        typer.Option("--deterministic", help="Another fit would give the same predictions."),
+    ] = False,
     array: Annotated[
         str | None, typer.Option("--array", metavar="NAME", help="The array with the predictions.")
     ] = None,
@@ -45,5 +51,7 @@ def command(
 
     loaded = load_dataset(dataset)
     store = open_store(runs, loaded)
-    add_predictions(store, loaded, name, predictions, array=array, as_is=as_is)
+    add_predictions(
+        store, loaded, name, predictions, deterministic=deterministic, array=array, as_is=as_is
+    )
     show_comparison(store, loaded, formats=parse_formats(FORMATS), as_json=as_json)

@@ -110,7 +110,8 @@ class RunRecord:
         record = typed(cls, fields)
         if record.files is not None and sha256 is None:
             raise ValueError("it was changed after it was written")
-        if record.family == "added":  # was recorded as deterministic, which nobody knows
+        # Before that could be said all were recorded as deterministic, which nobody knows.
+        if record.family == "added" and not record.asked.parameters.get("deterministic"):
             return dataclasses.replace(record, deterministic=False)
         return record
 

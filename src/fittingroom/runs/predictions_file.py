@@ -1,0 +1,245 @@
+"""Predictions of the test images from a file of somebody's, checked as far as that can be."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from fittingroom.array_file import open_arrays
+from fittingroom.data.dataset import Dataset
+from fittingroom.errors import InputError
+from fittingroom.evaluation.intervals import wilson
+from fittingroom.evaluation.metrics import fault_of
+from fittingroom.evaluation.relabelling import relabelling
+
+#: Arrays whose names say what they are.
+_KNOWN = ("probabilities", "labels", "class_names")
+
+_LONGEST_NAME = 4000  # bytes of a class's name
+
+logger = logging.getLogger("fittingroom.runs")
+
+
+def read_predictions(
+    path: Path, dataset: Dataset, *, array: str | None = None, as_is: bool = False
+) -> np.ndarray:
+    """Read probabilities (n_test, classes), float32, classes in the order of the data set.
+
+    Parameters
+    ----------
+    path
+        An `.npz` file with `probabilities` (n_test, classes), each row summing to one, or with
+        `labels` (n_test,), class indices. In the order of the official test split. `class_names`
+        (classes,), if it has them, say in what order the classes are there.
+    dataset
+        Its test labels judge the predictions.
+    array
+        The array with the predictions, under whatever name.
+    as_is
+        Take also what looks like the truth itself, or like classes in another order.
+
+    Raises
+    ------
+    InputError
+        When the file is not what it should be, or doesn't say which of its arrays is meant.
+    """
+    arrays, held = _arrays(path, array, dataset)
+    chosen = array or _which(path, arrays, held, dataset)
+    if chosen not in arrays:
+        raise InputError(f"{path} has no array {chosen!r}; it holds {held}.")
+    order = _order(path, arrays.get("class_names"), dataset)
+    probabilities = _predicted(path, arrays, chosen, dataset)[:, order]
+    if not as_is:
+        _refuse_truth(path, arrays, chosen, probabilities, dataset)
+        _refuse_numbering(path, probabilities, dataset)
+        if chosen != "labels" and "labels" in arrays:
+            _refuse_order(path, arrays["labels"], order, probabilities, dataset)
+    _warn_of_chance(path, probabilities, dataset)
+    return probabilities
+
+
+def _arrays(path: Path, asked: str | None, dataset: Dataset) -> tuple[dict[str, np.ndarray], str]:
+    """Those arrays of a file that are named or may be predictions, and the names of all.
+
+    No others are unpacked.
+    """
+    if not os.path.lexists(path):
+        raise InputError(f"{path} does not exist.")
+    names = {*_KNOWN, asked}
+    with open_arrays(path, InputError) as file:
+        for name in names & file.objects:
+            raise InputError(f"{path}: {name} holds Python objects, which are not read.")
+        names_of_classes = file.headers.get("class_names")
+        if names_of_classes is not None and not (
+            names_of_classes.shape == (dataset.n_classes,)
+            and names_of_classes.dtype.kind in "US"
+            and 0 < names_of_classes.dtype.itemsize <= _LONGEST_NAME
+        ):
+            raise InputError(
+                f"{path}: class_names must be the {dataset.n_classes} names of the classes."
+            )
+        wanted = [
+            n
+            for n, header in file.headers.items()
+            if n in names or header.shape in _shapes(dataset)
+        ]
+        held = ", ".join([*file.headers, *sorted(file.objects)])[:1000] or "nothing"
+        return dict(zip(wanted, file.read(*wanted), strict=True)), held
+
+
+def _which(path: Path, arrays: Mapping[str, np.ndarray], held: str, dataset: Dataset) -> str:
+    """The array with the predictions, where nobody named it."""
+    if "probabilities" in arrays:
+        return "probabilities"
+    others = _candidates(arrays, dataset)
+    if "labels" not in arrays:
+        hint = f" (name another by --array {others[0]})" if others else ""
+        raise InputError(
+            f"{path} holds {held}; an array named 'probabilities' or 'labels' is needed{hint}."
+        )
+    if others:
+        raise InputError(
+            f"{path} holds labels and {', '.join(others)}; say which are the predictions, "
+            f"--array {others[0]} or --array labels."
+        )
+    return "labels"
+
+
+def _candidates(arrays: Mapping[str, np.ndarray], dataset: Dataset) -> list[str]:
+    """Other arrays that may be predictions of the test images."""
+    shapes = _shapes(dataset)
+    return [n for n, a in arrays.items() if n not in _KNOWN and a.shape in shapes]
+
+
+def _shapes(dataset: Dataset) -> set[tuple[int, ...]]:
+    """Of labels and of probabilities of the test images."""
+    return {(len(dataset.test),), (len(dataset.test), dataset.n_classes)}
+
+
+def _order(path: Path, names: np.ndarray | None, dataset: Dataset) -> list[int]:
+    """For each class of the data set its number in the file, which may name them in its order."""
+    if names is None:
+        return list(range(dataset.n_classes))
+    theirs = [str(name) for name in names.ravel()]
+    if sorted(theirs) != sorted(dataset.class_names):
+        raise InputError(
+            f"{path}: class_names are {', '.join(theirs)}; {dataset.name} has "
+            f"{', '.join(dataset.class_names)}."
+        )
+    return [theirs.index(name) for name in dataset.class_names]
+
+
+def _predicted(
+    path: Path, arrays: Mapping[str, np.ndarray], name: str, dataset: Dataset
+) -> np.ndarray:
+    """Probabilities (n_test, classes), classes in the order of the file."""
+    array = arrays[name]
+    if array.ndim == 1 or name == "labels":
+        return _certain(path, name, array, len(dataset.test), dataset.n_classes)
+    return _probabilities(path, name, array, len(dataset.test), dataset.n_classes)
+
+
+def _probabilities(
+    path: Path, name: str, array: np.ndarray, n_images: int, n_classes: int
+) -> np.ndarray:
+    if array.shape != (n_images, n_classes):
+        raise InputError(
+            f"{path}: {name} have shape {array.shape}; the test split needs "
+            f"({n_images}, {n_classes})."
+        )
+    if array.dtype.kind != "f":
+        raise InputError(
+            f"{path}: {name} are {array.dtype}; give finite floating-point numbers, such as the "
+            "softmax of scores."
+        )
+    if (found := fault_of(array)) is not None:
+        row, fault = found
+        raise InputError(f"{path}: the probabilities of image {row} {fault}.")
+    probabilities: np.ndarray = array.astype(np.float32)
+    return probabilities
+
+
+def _certain(
+    path: Path, name: str, labels: np.ndarray, n_images: int, n_classes: int
+) -> np.ndarray:
+    if labels.shape != (n_images,) or labels.dtype.kind not in "iu":
+        raise InputError(
+            f"{path}: {name} are {labels.dtype} of shape {labels.shape}; the test split needs "
+            f"({n_images},) integers."
+        )
+    if labels.min() < 0 or labels.max() >= n_classes:
+        raise InputError(
+            f"{path}: {name} go from {labels.min()} to {labels.max()}; they must lie in "
+            f"0..{n_classes - 1}."
+        )
+    certain: np.ndarray = np.eye(n_classes, dtype=np.float32)[labels]
+    return certain
+
+
+def _refuse_truth(
+    path: Path,
+    arrays: Mapping[str, np.ndarray],
+    name: str,
+    probabilities: np.ndarray,
+    dataset: Dataset,
+) -> None:
+    """Refuse the official labels in the place of predictions."""
+    if not (probabilities[np.arange(len(dataset.test)), dataset.test.labels] == 1).all():
+        return
+    if arrays[name].ndim == 2:
+        logger.warning("%s: every image is right for certain; are these the labels?", path)
+        return
+    others = [other for other in _candidates(arrays, dataset) if other != name]
+    remedy = f"name the predictions by --array {others[0]}" if others else "save the predictions"
+    raise InputError(
+        f"{path}: {name} are the official test labels themselves; {remedy}, or say --as-is if a "
+        "model does get every image right."
+    )
+
+
+def _refuse_numbering(path: Path, probabilities: np.ndarray, dataset: Dataset) -> None:
+    """Refuse classes in another order than the data set's."""
+    predicted = probabilities.argmax(axis=1)
+    other = relabelling(predicted, dataset.test.labels, dataset.n_classes)
+    if other is not None:
+        raise InputError(
+            f"{path} seems to have the classes in another order: "
+            f"{other.sentence(dataset.class_names)}; put them in the order of the data set, or add "
+            "an array class_names with theirs to the file, or say --as-is if the model is so wrong."
+        )
+
+
+def _refuse_order(
+    path: Path, labels: np.ndarray, order: list[int], probabilities: np.ndarray, dataset: Dataset
+) -> None:
+    """Refuse probabilities beside labels that show the images in another order."""
+    numbers = np.argsort(order)  # of the data set's classes, by those of the file
+    theirs = labels.ravel()
+    inside = theirs.dtype.kind in "iu" and np.isin(theirs, numbers).all()
+    known = (dataset.test.labels, probabilities.argmax(axis=1))
+    given = (theirs, numbers[theirs]) if inside else (theirs,)
+    if any(np.array_equal(a, b) for a in given for b in known):
+        return
+    raise InputError(
+        f"{path}: the labels beside the probabilities are neither the official test labels nor the "
+        "most probable classes, so the images may stand in another order; put them in that of the "
+        "official test split, or say --as-is."
+    )
+
+
+def _warn_of_chance(path: Path, probabilities: np.ndarray, dataset: Dataset) -> None:
+    """Say where predictions are no better than they would be for other images."""
+    predicted, labels = probabilities.argmax(axis=1), dataset.test.labels
+    shares = [np.bincount(x, minlength=dataset.n_classes) / len(x) for x in (predicted, labels)]
+    chance = float(shares[0] @ shares[1])
+    right = int((predicted == labels).sum())
+    if wilson(right, len(labels)).low <= chance:
+        logger.warning(
+            "%s: %.1f%% are right, and as many would be in any order (%.1f%%); do the predictions "
+            "stand in the order of the official test split?",
+            *(path, 100 * right / len(labels), 100 * chance),
+        )
