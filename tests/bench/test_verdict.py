@@ -12,6 +12,7 @@ from fittingroom.bench.claim import Claim, Figure
 from fittingroom.bench.claim_file import load_claims
 from fittingroom.bench.evidence import Evidence, with_spreads
 from fittingroom.bench.verdict import (
+    ONE_SEED,
     VERDICTS,
     Score,
     agrees,
@@ -24,6 +25,7 @@ from fittingroom.bench.verdict import (
     score_of,
 )
 from fittingroom.evaluation.intervals import Interval
+from fittingroom.evaluation.paired_difference import compare_pair
 from fittingroom.evaluation.rerun import draw_variance
 
 N = 2000
@@ -84,6 +86,7 @@ def within(low: float, high: float) -> Score:
         ("0.9", USED, within(0.8501, 0.90), "consistent"),
         ("0.9", USED, within(0.84, 0.91), "cannot-tell"),
         ("0.95", USED, within(0.84, 0.91), "too-high"),
+        ("0.03", USED, within(0.0, 0.05), "consistent"),  # five points are not too wide
         ("0.9605", USED, within(0.84, 0.97), "cannot-tell"),
         ("0.965", USED, within(0.93, 0.97), "consistent"),  # both agree: the honest one decides
         ("0.99", USED, HONEST, "too-high"),
@@ -209,6 +212,13 @@ def test_a_difference_of_single_fits_is_not_judged() -> None:
     found = judge_difference(claim("s4-pooling"), evidence(0.91), evidence(0.905))
     assert found.verdict == "cannot-be-checked"
     assert found.honest.interval is None
+    assert ONE_SEED in found.remarks
+    several = judge_difference(
+        claim("s4-pooling"), evidence(0.91, 0.911, 0.912), evidence(0.905, 0.906)
+    )
+    assert several.honest.seeds == 2
+    assert ONE_SEED not in several.remarks
+    assert Score().seeds == 0
 
 
 ORDERED = [(0.84, 0.84, 0.84), (0.87, 0.87, 0.871), (0.89, 0.89, 0.891), (0.91, 0.91, 0.911)]
@@ -221,6 +231,7 @@ def in_order(rows: list[tuple[float, ...]]) -> list[Evidence]:
 def test_an_order_holds_where_every_step_is_significant() -> None:
     found = judge_order(claim("s0-order"), in_order(ORDERED), in_order(ORDERED))
     assert found.verdict == "consistent"
+    assert ONE_SEED not in found.remarks
     assert len(found.bars) == 8
     assert "not told apart" not in " ".join(found.remarks)
     assert (found.honest.accuracy, found.honest.seeds) == (None, 3)
@@ -248,6 +259,7 @@ def test_an_order_that_is_the_other_way_round() -> None:
 def test_an_order_of_single_fits_is_not_verified() -> None:
     found = judge_order(claim("s0-order"), [], in_order([row[:1] for row in ORDERED]))
     assert found.verdict == "cannot-be-checked"
+    assert ONE_SEED in found.remarks
 
 
 RATES = (0.001, 0.003, 0.01, 0.03)
@@ -291,13 +303,19 @@ def test_a_value_is_the_best_unless_another_is_significantly_better(
     assert "by validation accuracy" in found.remarks[0].lower()
     told = "None is" if verdict in ("consistent", "cannot-tell") else "One is"
     assert found.remarks[1] == f"{told} significantly better than 0.003."
+    assert any("may be better by" in each for each in found.remarks) is (told == "None is")
 
 
 def test_a_best_value_of_runs_that_lie_far_apart_is_not_told() -> None:
     found = swept((0.84, 0.85, 0.85, 0.80), step=0.02)
     assert found.verdict == "cannot-tell"
     assert found.remarks[1] == "None is significantly better than 0.003."
-    assert re.fullmatch(r"But 0.01 may be better by up to \d\.\d points\.", found.remarks[2])
+    a, b = (evidence(*[0.85 + 0.02 * seed for seed in range(3)]) for _ in range(2))
+    alone = compare_pair(a.fits, b.fits).interval
+    assert alone is not None
+    told = re.fullmatch(r"But 0.01 may be better by up to (\d+\.\d) points\.", found.remarks[2])
+    assert told is not None
+    assert float(told[1]) == pytest.approx(100 * alone.high, rel=0.1)
 
 
 def test_what_is_significant_by_itself_is_not_so_among_three() -> None:
