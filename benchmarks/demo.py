@@ -1,27 +1,44 @@
-"""Keep what `make demo` gave: its leaderboard, with the machine that made it.
+"""Keep what `make demo` gives, and how long that takes without the installation.
 
-make demo && python benchmarks/demo.py --out benchmarks/results/demo.json
+    python benchmarks/demo.py --out benchmarks/results/demo.json
+
+Nothing is saved before: every model is fitted.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
 from pathlib import Path
 
 import record
+from printed import reads_of
 
-from fittingroom.bench.leaderboard import leaderboard
-from fittingroom.runs.store import find_store
+#: As in the Makefile.
+COMMAND = ("compare", "--suite", "quick", "--seeds", "1")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--runs", type=Path, default=Path("runs"))
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
-    board = leaderboard(find_store(options.runs))
-    figures = {"compared_by": board.command, "leaderboard": board.to_dict()}
-    record.write(options.out, figures, test_reads=board.test_reads)
+    with tempfile.TemporaryDirectory() as runs:
+        fittingroom = [sys.executable, "-P", "-m", "fittingroom.cli.main"]
+        start = time.perf_counter()
+        done = subprocess.run(
+            [*fittingroom, *COMMAND, "--runs", runs, "--json"],
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        )
+        seconds = round(time.perf_counter() - start, 1)
+    board = json.loads(done.stdout)
+    figures = {"compared_by": COMMAND, "seconds": seconds, "leaderboard": board}
+    record.write(options.out, figures, test_reads=reads_of(board))
 
 
 if __name__ == "__main__":

@@ -65,7 +65,7 @@ def write(
     Raises SystemExit for a result that is to be committed, where the code isn't.
     """
     commit = code_state()
-    is_result = path.resolve().is_relative_to(ROOT)
+    is_result = path.resolve().parent in (RESULTS, ROOT / "src" / "fittingroom" / "runs")
     if is_result and commit.endswith("-dirty"):
         raise SystemExit(f"{path} is made by committed code alone; commit the changes first.")
     caller = Path(inspect.stack()[1].filename)

@@ -269,6 +269,62 @@ def test_the_table_of_the_readme_is_the_demos() -> None:
     (table,) = re.findall(r"^rank .*\n((?:.+\n)+)", (ROOT / "README.md").read_text("utf8"), re.M)
     shown = [line.split() for line in table.splitlines()]
     assert [(row[1], row[2], row[4]) for row in shown] == measured
+    for cells, row in zip(shown, board["rows"], strict=True):
+        first, last = row["rank"]
+        low, high = row["test"]["ci95"]
+        assert cells[0] == (f"{first}-{last}" if last > first else str(first))
+        assert cells[3] == f"{low:.4f}-{high:.4f}"
+        alike = ", ".join(row["indistinguishable_from"])
+        assert " ".join(cells).endswith(alike)
+    best, second = board["rows"][:2]
+    (pair,) = (p for p in board["pairs"] if {p["a"], p["b"]} == {best["model"], second["model"]})
+    low, high = (100 * end for end in board["winner_ci95"])
+    sign = 1 if pair["a"] == best["model"] else -1
+    least, most = sorted(sign * 100 * end for end in pair["ci95"])
+    assert (
+        f"{best['model']} is best: {100 * best['test']['accuracy']:.1f}% (95% interval {low:.1f}–"
+        f"{high:.1f}, one seed), {sign * 100 * pair['difference']:.1f} points (95% interval "
+        f"{least:.1f}–{most:.1f}) ahead of {second['model']}."
+    ) in (ROOT / "README.md").read_text("utf8")
+
+
+def test_the_shares_of_wrong_tables_are_those_that_were_measured() -> None:
+    found = json.loads((ROOT / "benchmarks" / "results" / "same-recipe.json").read_text("utf8"))
+    page = (ROOT / "docs" / "figures.md").read_text("utf8")
+    rows = {(r["model"], r["seeds"], r["measured"]): r for r in found["recipes"]}
+
+    def ours(model: str, seeds: int, measured: bool) -> str:
+        return f"{rows[model, seeds, measured]['wrong_tables']:.1%}"
+
+    def usual(model: str, seeds: int) -> str:
+        row = rows.get((model, seeds, True)) or rows[model, seeds, False]
+        return f"{row['wrong_tables_by_the_usual_test']:.1%}"
+
+    for model in dict.fromkeys(model for model, _, _ in rows):
+        cells = [ours(model, 1, True), usual(model, 1)]
+        for seeds in (2, 3):
+            cells += [ours(model, seeds, True), ours(model, seeds, False), usual(model, seeds)]
+        cells += [ours(model, 5, False), usual(model, 5)]
+        assert f"| `{model}` | {' | '.join(cells)} |" in page
+
+
+def test_what_is_said_of_validation_accuracy_is_what_the_demo_showed() -> None:
+    found = json.loads((ROOT / "benchmarks" / "results" / "demo.json").read_text("utf8"))
+    rows = {row["model"]: row for row in found["leaderboard"]["rows"]}
+    page = (ROOT / "docs" / "figures.md").read_text("utf8")
+    told = [
+        f"`{model}` {rows[model]['validation']['accuracy']:.4f} and "
+        f"{rows[model]['test']['accuracy']:.4f}"
+        for model in ("knn", "logistic")
+    ]
+    assert ", ".join(told) in page
+
+
+def test_as_many_models_re_create_published_ones_as_the_readme_says() -> None:
+    from fittingroom.models.catalog import MODELS
+
+    assert sum(row.source is not None for row in MODELS.values()) == 15
+    assert "that fifteen of them re-create" in (ROOT / "README.md").read_text("utf8")
 
 
 def test_the_project_speaks_of_itself_alone() -> None:

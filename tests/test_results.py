@@ -91,7 +91,7 @@ def test_a_result_that_is_made_again_is_entered_once(
 ) -> None:
     ledger = tmp_path / "test-reads.json"
     ledger.write_text(json.dumps([{"for": "a.json", "commit": "0", "date": "", "reads": 7}]))
-    monkeypatch.setattr(record, "ROOT", tmp_path)
+    monkeypatch.setattr(record, "RESULTS", tmp_path)
     monkeypatch.setattr(record, "LEDGER", ledger)
     monkeypatch.setattr(record, "code_state", lambda: "1")
     for reads in (2, 4):
