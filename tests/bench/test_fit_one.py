@@ -71,8 +71,24 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     "case", catalogue.CASES, ids=lambda case: case.model + ("-full" if case.full else "")
 )
 def test_the_whole_catalogue_at_full_size(case: Any, runs: Path) -> None:
-    figures = catalogue.fit(case, runs)
+    figures = catalogue.fit(case, runs, seeds=1)
     assert figures["inside"], figures
+
+
+def test_a_window_is_that_of_the_mean_and_wider_for_a_single_fit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(catalogue.Case, "sd", 0.004)
+    case = catalogue.Case("cnn-64x4", 0.893, 0.915)
+    ten = [0.891, 0.899, 0.897, 0.895, 0.893, 0.891, 0.889, 0.895, 0.892, 0.898]
+    assert case.holds(ten)
+    assert not case.holds([each - 0.0015 for each in ten])
+    alone = 3 * 0.004 * 0.9**0.5
+    assert case.holds([0.893 - alone + 1e-6])
+    assert not case.holds([0.893 - alone - 1e-6])
+    assert case.holds([0.915 + alone - 1e-6])
+    monkeypatch.setattr(catalogue.Case, "sd", None)
+    assert not case.holds([0.8929])
 
 
 def test_every_model_has_a_window() -> None:
