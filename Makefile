@@ -1,4 +1,4 @@
-# Two commands: `make demo` and `make test`. Everything lives in .venv; nothing needs root.
+# Two commands: `make demo` and `make test`. What they install lives in .venv; nothing needs root.
 PYTHON ?= python3
 # Of the demo: one fit of each model in five minutes or so; three say how much a re-run would change.
 SEEDS ?= 1

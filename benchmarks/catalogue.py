@@ -2,7 +2,8 @@
 
     python benchmarks/catalogue.py --out benchmarks/results/catalogue.json
 
-prints the table of docs/models.md. With `--models` other rows of that file stay as they are.
+prints the table of docs/models.md. With `--models` other rows stay if this state of the
+code made them.
 
 Of each recipe whose spread over seeds comes with the package (`benchmarks/seed_spread.py`) the mean
 of ten seeds is held against its window, of all others one fit; trained on 54,000 images. That rule
@@ -55,7 +56,7 @@ class Case:
     def holds(self, accuracies: Sequence[float]) -> bool:
         """Whether their mean is in the window; that of a few of ten seeds may miss it by chance.
 
-        A single fit is allowed three standard deviations.
+        A single fit is allowed 2.85 standard deviations, where that was measured.
         """
         missed = 3 * (self.sd or 0.0) * math.sqrt(max(0.0, 1 / len(accuracies) - 1 / SEEDS))
         mean = statistics.mean(accuracies)

@@ -6,7 +6,8 @@
 Fit on 60,000 images and predict 10,000: by us (from bytes), by scikit-learn (``n_jobs=-1``, scaled
 images ready in memory, centred ones for the logistic regression, which halves its iterations), and
 by scikit-learn-intelex alone. They take turns; what is told is the ratio within a turn. Turns that
-`--out` holds already are kept and added to, so a long sitting may be held in parts. The forest's
+`--out` holds by this state of the code are kept and added to, so a long sitting may be held in
+parts. The forest's
 seed is the number of its turn.
 """
 

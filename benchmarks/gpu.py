@@ -5,8 +5,8 @@
 All 60,000 training images, the last epoch of a schedule fixed in advance, one reading of the test
 images a seed. A fit that is saved isn't made again, and one that was killed goes on from its
 checkpoint, so a long one may take several sittings: start the same command again, with the same
-``--runs``. A short fit before the first warms the GPU up. Predictions are made on the processor and
-are no part of the seconds.
+``--runs``. A short fit before each model's first warms the GPU up. Predictions are made on the
+processor and are no part of the seconds.
 """
 
 from __future__ import annotations

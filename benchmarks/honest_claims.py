@@ -5,7 +5,7 @@
 Simulated: the source fits a recipe once and measures it honestly, on the official test images, on
 images that it held out of the training ones, or on a split of its own; we fit it again with other
 seeds. Or it says what one setting gains over another; or that a value of a setting is the best of
-40, where another is better by 1.3 points. The images are those of `honesty.py`.
+40, where none is better, or another by 1.3 points. The images are those of `honesty.py`.
 
 Real, on Fashion-MNIST: twenty sources, each with a split of its own, fit logistic regression, or a
 small perceptron. "Before" stands for the rules as they were: a verdict by Student's interval of one

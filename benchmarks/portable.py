@@ -7,8 +7,8 @@
 All test images are predicted by the bundle and by onnxruntime, their labels left alone. For the
 speed both take turns, a batch of one image and one of 256, on as many threads as `--threads` says;
 what is told is microseconds an image, medians of the turns, and their ratio within a turn. What
-`--out` holds of other models, and of the part that is left out, stays. Where it is the file above,
-the tables of docs/export.md are filled in.
+`--out` holds of other models, and of the part that is left out, stays if this state of the code
+made it. Where it is the file above, the tables of docs/export.md are filled in.
 """
 
 from __future__ import annotations

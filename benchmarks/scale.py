@@ -6,7 +6,7 @@
     python benchmarks/scale.py threads --out benchmarks/results/threads.json
 
 `lost-node` compares models on a cluster of two nodes with a processor each, simulated on this
-machine, removes one while both fit, and holds every prediction against that of a comparison
+machine, removes one while it fits, and holds every prediction against that of a comparison
 without a cluster, with one thread. `curve` trains `cnn-32` in float32, in one process and in two
 by torchrun with half the images of each step, and prints the table of docs/scale.md; one process
 with two threads shows what another order of summation does by itself. `short-curve` is the same on

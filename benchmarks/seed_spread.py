@@ -4,7 +4,7 @@
 
 Fits what isn't saved yet, ten seeds of each recipe or more, on the training part of Fashion-MNIST,
 and writes the variance of the test accuracy to `src/fittingroom/runs/measured_spread.json`. Recipes
-that are there already stay there. Of the test images only the spread is taken: no model and no
+whose runs aren't in that folder go. Of the test images only the spread is taken: no model and no
 setting is chosen by it.
 """
 

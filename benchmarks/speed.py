@@ -8,7 +8,7 @@ published and with ``mixed_bfloat16`` (and ``jit_compile`` with ``--jit``), by p
 float32 and with bfloat16 autocast. They take turns, several times, so that a slow minute of the
 machine strikes all of them; what is told is the ratio within a turn. A first epoch warms each of
 them up and isn't timed. Keras is at its best in the fastest of its variants. Networks that `--out`
-holds already are kept, so a long sitting may be held in parts.
+holds by this state of the code are kept, so a long sitting may be held in parts.
 """
 
 from __future__ import annotations

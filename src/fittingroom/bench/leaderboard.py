@@ -1,4 +1,4 @@
-"""The leaderboard: a table computed from saved runs, and from nothing else."""
+"""The leaderboard: a table computed from saved runs."""
 
 from __future__ import annotations
 
