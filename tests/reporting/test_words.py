@@ -2,11 +2,14 @@
 
 import dataclasses
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from fittingroom.bench.study import PairStudy
+from fittingroom.bench.study import Calibration, PairStudy
+from fittingroom.evaluation.calibration import reliability
+from fittingroom.evaluation.conformal import set_coverage
 from fittingroom.reporting import words
 from fittingroom.reporting.words import fitted, listed, summary
 
@@ -107,3 +110,38 @@ def test_names_in_sentences_are_short_and_turn_nothing_around():
     assert len(long) == words.LONGEST
     assert shown == f"\u2068{arabic}\u2069"
     assert plain == "Coat"
+
+
+def calibrated(labels, class_sets=True):
+    """A model whose second class is never in a set, and whose first always is."""
+    probabilities = np.tile([0.7, 0.2, 0.1], (10, 1))
+    bins = reliability(probabilities, labels)
+    sets = set_coverage(np.tile([True, False, True], (10, 1)), labels)
+    every = set_coverage(np.ones((10, 3), bool), labels)
+    found = Calibration(0.5, 4, bins, bins, sets, every if class_sets else None)
+    return SimpleNamespace(calibration=found)
+
+
+def test_sets_are_told_with_their_worst_class():
+    labels = np.array([0] * 7 + [1] * 3)  # no image of the third
+    names = ("Coat", "Shirt", "Bag")
+    assert words.sets(calibrated(labels), names) == (
+        "Sets of classes that should hold the true class of 90% of the images: with one threshold "
+        "they do so for 70% of the test images and 0% of Shirt, with 2.00 classes each; with a "
+        "threshold for each class, 100% of the test images and 100% of Coat, with 3.00 classes "
+        "each."
+    )
+    assert words.sets(calibrated(labels, False), names).endswith(
+        "each; a class has too few validation images for a threshold of its own."
+    )
+
+
+def test_the_calibration_error_stands_beside_what_chance_would_show():
+    labels = np.array([0] * 7 + [1] * 3)  # 70% right at 70%
+    by_chance = 100 * np.sqrt(2 / np.pi) * np.sqrt(0.7 * 0.3 / 10)
+    said = words.calibration(calibrated(labels))
+    assert said == (
+        "It is right as often as its probabilities say: expected calibration error 0.0%, and 0.0% "
+        f"at temperature 0.50 (perfectly calibrated probabilities would show {by_chance:.1f}% by "
+        "chance)."
+    )

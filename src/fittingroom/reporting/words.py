@@ -186,8 +186,8 @@ def calibration(model: ModelStudy) -> str:
         kind = "right as often as its probabilities say"
     return (
         f"It is {kind}: expected calibration error {100 * before:.1f}%, and {100 * after:.1f}% at "
-        f"temperature {found.temperature:.2f}, where right probabilities would show "
-        f"{100 * found.after.error_by_chance:.1f}% by chance."
+        f"temperature {found.temperature:.2f} (perfectly calibrated probabilities would show "
+        f"{100 * found.after.error_by_chance:.1f}% by chance)."
     )
 
 
@@ -199,16 +199,16 @@ def sets(model: ModelStudy, names: Sequence[str]) -> str:
     def told(sets: SetCoverage) -> str:
         worst = int(np.nanargmin(sets.by_class))
         return (
-            f"{sets.coverage:.0%} of the test images and for {sets.by_class[worst]:.0%} of "
-            f"{names[worst]} ({sets.mean_size:.2f} classes each)"
+            f"{sets.coverage:.0%} of the test images and {sets.by_class[worst]:.0%} of "
+            f"{names[worst]}, with {sets.mean_size:.2f} classes each"
         )
 
     by_class = "a class has too few validation images for a threshold of its own"
     if found.class_sets is not None:
-        by_class = f"with one for each class they hold it for {told(found.class_sets)}"
+        by_class = f"with a threshold for each class, {told(found.class_sets)}"
     return (
-        "Sets of classes that are to hold the true one for 90% of the images hold it, with one "
-        f"threshold for all classes, for {told(found.sets)}; {by_class}."
+        "Sets of classes that should hold the true class of 90% of the images: with one threshold "
+        f"they do so for {told(found.sets)}; {by_class}."
     )
 
 
