@@ -50,10 +50,19 @@ def test_bins_count_by_their_images_and_hold_their_upper_edge() -> None:
     sure = reliability(np.array([[1.0, 0.0]]), np.array([1]), bins=10)
     assert np.flatnonzero(sure.counts).tolist() == [9]
     assert sure.expected_calibration_error == 1
+    low = reliability(np.array([[0.5, 0.5], [0.6, 0.4]]), np.array([0, 1]), bins=2)
+    assert low.counts.tolist() == [1, 1]
+    assert len(reliability(probabilities, np.zeros(4, int)).counts) == 15
     halves = reliability(np.array([[0.5, 0.5], [0.75, 0.25]]), np.array([0, 1]), bins=4)
     assert halves.counts.tolist() == [0, 1, 1, 0]
     np.testing.assert_allclose(halves.edges, [0, 0.25, 0.5, 0.75, 1])
     np.testing.assert_allclose(halves.chance_sd[1:3], [0.5, np.sqrt(0.75 * 0.25)])
+
+
+def test_no_temperature_is_too_low_or_too_high_to_be_believed() -> None:
+    sure, labels = np.array([[0.6, 0.4]] * 50), np.zeros(50, int)
+    assert fit_temperature(sure, labels) == pytest.approx(0.05, rel=0.01), "always right"
+    assert fit_temperature(sure[:, ::-1], labels) == pytest.approx(20, rel=0.01), "always wrong"
 
 
 def test_the_error_by_chance_is_that_of_labels_drawn_by_the_probabilities() -> None:

@@ -37,6 +37,9 @@ def test_the_threshold_is_the_score_at_its_place() -> None:
     scores = np.random.default_rng(0).permutation(199) / 200
     assert conformal_threshold(scores, 0.9) == 179 / 200  # the 180th smallest
     assert conformal_threshold(scores[:5], 0.99) == 1  # too few to promise anything
+    many = np.random.default_rng(1).random(5000)
+    for share in (0.1, 0.5, 0.9):
+        assert conformal_threshold(many, share) == np.sort(many)[math.ceil(5001 * share) - 1]
 
 
 def test_few_new_scores_are_above_the_threshold() -> None:
@@ -100,6 +103,7 @@ def test_what_is_equal_but_for_rounding_is_in_the_set() -> None:
     votes = rng.multinomial(5, [0.7, 0.2, 0.1], 500) / 5
     labels = np.array([rng.choice(3, p=vote) for vote in votes])
     exact = prediction_sets(votes, conformal_quantile(votes, labels))
+    assert exact[np.arange(500), labels].mean() >= 0.9, "what is at the threshold is in"
     rounded = votes.astype(np.float32)
     np.testing.assert_array_equal(
         exact, prediction_sets(votes, conformal_quantile(rounded, labels))
@@ -107,6 +111,11 @@ def test_what_is_equal_but_for_rounding_is_in_the_set() -> None:
     np.testing.assert_array_equal(
         exact, prediction_sets(rounded, conformal_quantile(votes, labels))
     )
+
+
+def test_what_is_less_probable_by_a_thousandth_is_not_in_the_set() -> None:
+    probabilities = np.array([[0.6, 0.3, 0.1], [0.6, 0.299, 0.101]])
+    assert prediction_sets(probabilities, 0.7)[:, 1].tolist() == [True, False]
 
 
 def test_coverage_is_counted_by_class() -> None:

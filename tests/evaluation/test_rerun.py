@@ -35,6 +35,13 @@ def test_a_rerun_is_an_accuracy():
     assert rerun_interval(0.99, 3, exactly(0.1)).high == 1
     assert rerun_interval(0.01, 3, exactly(0.1)).low == 0
     assert rerun_difference_interval(0.9, [(3, exactly(0.3))] * 2).high == 1
+    assert rerun_difference_interval(-0.9, [(3, exactly(0.3))] * 2).low == -1
+
+
+def test_one_more_difference_of_two_deterministic_models_moves_by_their_least():
+    found = rerun_difference_interval(0.02, [(1, NO_SPREAD)] * 2)
+    half = 1.959964 * np.sqrt(2) * 0.001
+    assert found.bounds == pytest.approx((0.02 - half, 0.02 + half), rel=1e-5)
 
 
 def test_fewer_seeds_and_more_claims_widen_the_interval():
