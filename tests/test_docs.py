@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
 import os
@@ -13,8 +14,11 @@ from pathlib import Path
 
 import pytest
 
+from fittingroom.data.dataset import Dataset
+
 ROOT = Path(__file__).parents[1]
 SMALL = ROOT / "tests" / "data" / "fashion-mnist-small"
+FASHION_MNIST = "113e73cdb8cbafcde2b04d780350dbc3a49243dd192cd3b417c104123e7efe07"
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
@@ -318,6 +322,28 @@ def test_what_is_said_of_validation_accuracy_is_what_the_demo_showed() -> None:
         for model in ("knn", "logistic")
     ]
     assert ", ".join(told) in page
+
+
+def test_the_runs_that_the_pages_name_are_those_of_the_catalogue(small: Dataset) -> None:
+    """The key of a run of `swift` on Fashion-MNIST, as `run.json` would have it."""
+    from fittingroom.models.catalog import classifier_of
+    from fittingroom.runs.asked import Asked, plain
+
+    mirrored = dataclasses.replace(small, mirror_keeps_class=True)
+    asked = Asked(
+        dataset=FASHION_MNIST,
+        model="swift",
+        parameters=plain(classifier_of("swift", {}, dataset=mirrored, random_state=0)),
+        full=False,
+        reads_test=True,
+        seed=0,
+    )
+    named = {
+        path
+        for page in PAGES
+        for path in re.findall(r"runs/fashion-mnist-(\w{8}/swift/\w+)-s0", page.read_text("utf8"))
+    }
+    assert named == {f"{FASHION_MNIST[:8]}/swift/{asked.key}"}
 
 
 def test_as_many_models_re_create_published_ones_as_the_readme_says() -> None:

@@ -131,6 +131,13 @@ def test_the_cheapest_candidate_that_stands_far_enough_above_the_goal_is_taken()
     assert set(found) == {"swift-90", "swift-93"}
 
 
+def test_the_presets_were_chosen_by_the_rule() -> None:
+    found = read(record.RESULTS / "presets.json")
+    assert presets.chosen(found["trials"]) == found["chosen"]
+    for preset, rule in found["rule"].items():
+        assert rule["needed"] == pytest.approx(presets.needed(presets.GOALS[preset]), abs=1e-5)
+
+
 def test_the_reads_of_a_printed_comparison_are_counted() -> None:
     from printed import reads_of
 
