@@ -233,6 +233,11 @@ def test_an_order_holds_where_every_step_is_significant() -> None:
     assert found.verdict == "consistent"
     assert ONE_SEED not in found.remarks
     assert len(found.bars) == 8
+    many = judge_order(claim("s0-order"), [], in_order(ORDERED), alpha=0.002)
+    for bar, wider in zip(found.bars[4:], many.bars, strict=True):
+        assert bar.interval is not None
+        assert wider.interval is not None
+        assert wider.interval.low < bar.interval.low, "all claims share the chance of error"
     assert "not told apart" not in " ".join(found.remarks)
     assert (found.honest.accuracy, found.honest.seeds) == (None, 3)
 

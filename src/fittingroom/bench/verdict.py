@@ -239,7 +239,11 @@ def judge_order(
         honest=Score(seeds=max(len(each.runs) for each in honest)),
         accuracies={label: evidence.accuracies for label, evidence in models.items()},
         bars=tuple(
-            Bar(label=label, value=evidence.accuracy, interval=score_of(evidence).interval)
+            Bar(
+                label=label,
+                value=evidence.accuracy,
+                interval=score_of(evidence, alpha=alpha).interval,
+            )
             for label, evidence in models.items()
         ),
         remarks=(*remarks, *([ONE_SEED] if "single" in steps else [])),
