@@ -15,6 +15,8 @@ import record
 from speed import range_of, spread
 
 from fittingroom.data.dataset import Dataset
+from fittingroom.models.catalog import make_classifier
+from fittingroom.runs.asked import plain
 
 RESULTS = sorted(path for path in record.RESULTS.glob("*.json") if path != record.LEDGER)
 #: Made before there was a rule, from code with changes that weren't committed. Each goes when it is
@@ -129,6 +131,17 @@ def test_the_cheapest_candidate_that_stands_far_enough_above_the_goal_is_taken()
     found = presets.chosen(trials)
     assert (found["swift-93"], found["swift-90"]) == (trials[2], trials[3])
     assert set(found) == {"swift-90", "swift-93"}
+
+
+def test_the_presets_are_those_that_were_chosen() -> None:
+    found = read(record.RESULTS / "presets.json")
+    assert presets.chosen(found["trials"]) == found["chosen"]
+    assert set(found["chosen"]) == set(presets.GOALS)
+    for preset, trial in found["chosen"].items():
+        row, parameters = presets.NETWORKS[trial["network"]]
+        options = {"mirror_keeps_class": True, "random_state": 0}
+        tried = make_classifier(row, epochs=trial["epochs"], **parameters, **options)
+        assert plain(make_classifier(preset, **options)) == plain(tried)
 
 
 def test_the_presets_were_chosen_by_the_rule() -> None:

@@ -438,9 +438,9 @@ def test_a_lazy_module_gets_its_weights_from_the_seed(tmp_path: Path, small: Dat
 @pytest.mark.parametrize(
     ("entrant", "seconds"),
     [
-        (Entrant(name="swift"), 130 / 30),
-        (Entrant(name="swift", overrides={"epochs": 32}), 2 * 130 / 30),
-        (Entrant(name="swift", overrides={"epochs": 32, "hidden": 8}), None),
+        (Entrant(name="swift"), 100 / 30),
+        (Entrant(name="swift", overrides={"epochs": 24}), 2 * 100 / 30),
+        (Entrant(name="swift", overrides={"epochs": 24, "hidden": 8}), None),
         (Entrant(name="swift", overrides={"epochs": "many"}), None),
         (Entrant(name="knn", overrides={"n_neighbors": 3}), None),
         (Entrant(name="mine", own=KNeighborsClassifier()), None),

@@ -46,15 +46,17 @@ def test_the_key_is_the_same_in_every_process_and_for_every_order() -> None:
 
 
 @pytest.mark.parametrize(
-    ("model", "key"),
+    ("model", "overrides", "key"),
     [
-        ("mlp-256-256", "0e41aab77261"),
-        ("cnn-32", "4fdb72146d7a"),
-        ("swift", "c4613cd34e23"),
+        ("mlp-256-256", {}, "0e41aab77261"),
+        ("cnn-32", {}, "4fdb72146d7a"),
+        ("swift", {"epochs": 16}, "c4613cd34e23"),
     ],
 )
-def test_saved_runs_of_the_catalogue_are_found_again(small: Dataset, model: str, key: str) -> None:
-    _, asked = asked_of_row(small, model, overrides={}, seed=3, full=False, reads_test=True)
+def test_saved_runs_of_the_catalogue_are_found_again(
+    small: Dataset, model: str, overrides: dict[str, int], key: str
+) -> None:
+    _, asked = asked_of_row(small, model, overrides=overrides, seed=3, full=False, reads_test=True)
     assert asked.key == key
 
 
