@@ -71,7 +71,7 @@ def write(
     caller = Path(inspect.stack()[1].filename)
     given = sys.argv[1:] if arguments is None else arguments
     record = {
-        "command": shlex.join(["python", f"benchmarks/{caller.name}", *given]),
+        "command": shlex.join(["python", f"benchmarks/{caller.name}", *map(_told, given)]),
         "commit": commit,
         "machine": environment(),
         "test_reads": test_reads,
@@ -80,6 +80,11 @@ def write(
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     replace_file(path, json.dumps(record, indent=2) + "\n")
+
+
+def _told(argument: str) -> str:
+    """An argument as anybody may give it: of a folder elsewhere the name alone."""
+    return Path(argument).name if Path(argument).is_absolute() else argument
 
 
 def _reads_before(result: str, commit: str, reads: int) -> int:

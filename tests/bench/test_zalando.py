@@ -65,7 +65,7 @@ def test_the_file_says_what_became_of_every_point(
     assert sum(len(of["points"]) for of in written["classifiers"]) == 143
     bayes = written["classifiers"][0]
     assert bayes["counts"] == {"points": 1, "out-of-memory": 1}
-    assert bayes["points"][0]["limits"] == {"seconds": 600.0, "memory": 1}
+    assert bayes["points"][0]["limits"] == {"seconds": 900.0, "memory": 1}
 
     asked: dict[str, Any] = {}
 

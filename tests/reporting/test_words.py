@@ -126,7 +126,7 @@ def test_sets_are_told_with_their_worst_class():
     labels = np.array([0] * 7 + [1] * 3)  # no image of the third
     names = ("Coat", "Shirt", "Bag")
     assert words.sets(calibrated(labels), names) == (
-        "Sets of classes that should hold the true class of 90% of the images: with one threshold "
+        "Prediction sets that should hold the true class of 90% of the images: with one threshold "
         "they do so for 70% of the test images and 0% of Shirt, with 2.00 classes each; with a "
         "threshold for each class, 100% of the test images and 100% of Coat, with 3.00 classes "
         "each."

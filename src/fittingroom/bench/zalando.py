@@ -124,7 +124,7 @@ def zalando(
     seeds: int = 3,
     full: bool = False,
     runs: Path | str = "runs",
-    time_limit: float | None = 600.0,
+    time_limit: float | None = 900.0,
     memory_limit: int | None = None,
     on: str = HERE,
     command: str | None = None,

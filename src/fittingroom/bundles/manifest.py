@@ -157,7 +157,7 @@ class Calibrated(_Strict):
     Attributes
     ----------
     temperature : of the probabilities, see `at_temperature`
-    coverage, quantile : of sets of classes, see `prediction_sets`; at this temperature
+    coverage, quantile : see `prediction_sets`; at this temperature
     class_quantiles : one for each of `classes`, so that each gets the coverage; None where one has
         too few images, and before format 3
     like, unlike : that share of images like the data has at most this score, see `unlike_scores`

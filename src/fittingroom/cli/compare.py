@@ -54,7 +54,7 @@ def command(
     ] = 3,
     full: FullOption = False,
     runs: RunsOption = RUNS,
-    time_limit: Annotated[str, typer.Option(help="For one fit: 90s, 10m, 1.5h or none.")] = "10m",
+    time_limit: Annotated[str, typer.Option(help="For one fit: 90s, 10m, 1.5h or none.")] = "15m",
     memory_limit: Annotated[str, typer.Option(help="For one fit: 500M, 8G or none.")] = "8G",
     keep_models: Annotated[
         str,

@@ -1,4 +1,4 @@
-"""Sets of classes that hold the true one with a chosen probability: split conformal prediction.
+"""Prediction sets: they hold the true class with a chosen probability (split conformal prediction).
 
 Sadinle, Lei and Wasserman 2019, "Least Ambiguous Set-Valued Classifiers with Bounded Error Levels",
 Journal of the American Statistical Association 114:223-234: with one threshold for all images, or
@@ -24,7 +24,7 @@ _EQUAL = 1e-6
 
 @dataclass(frozen=True, eq=False)
 class SetCoverage:
-    """How often sets of classes hold the true one.
+    """How often prediction sets hold the true class.
 
     Attributes
     ----------

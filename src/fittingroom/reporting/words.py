@@ -192,7 +192,7 @@ def calibration(model: ModelStudy) -> str:
 
 
 def sets(model: ModelStudy, names: Sequence[str]) -> str:
-    """How often sets of classes hold the true one, of all images and of the worst class."""
+    """How often prediction sets hold the true class, of all images and of the worst class."""
     found = model.calibration
     assert found is not None
 
@@ -207,7 +207,7 @@ def sets(model: ModelStudy, names: Sequence[str]) -> str:
     if found.class_sets is not None:
         by_class = f"with a threshold for each class, {told(found.class_sets)}"
     return (
-        "Sets of classes that should hold the true class of 90% of the images: with one threshold "
+        "Prediction sets that should hold the true class of 90% of the images: with one threshold "
         f"they do so for {told(found.sets)}; {by_class}."
     )
 
