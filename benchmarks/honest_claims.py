@@ -28,7 +28,7 @@ from scipy import stats
 from fittingroom.bench.arms import Arm, Setting
 from fittingroom.bench.claim import Claim, Figure
 from fittingroom.bench.claim_file import load_claims
-from fittingroom.bench.evidence import Evidence, draw_of_images, with_spreads
+from fittingroom.bench.evidence import Evidence, redrawn_of, with_spreads
 from fittingroom.bench.verdict import (
     Verdict,
     judge_accuracy,
@@ -102,8 +102,8 @@ def accuracy_claims(
     used, honest = with_spreads([used, honest])
     (claim,) = load_claims([MEASURED[measured]])
     claim = claim.model_copy(update={"claimed": f"{runs[0, own].mean():.4f}"})
-    draw = draw_of_images(claim, honest.accuracy, _Sizes())
-    now = judge_accuracy(claim, used, honest, draw=draw).verdict
+    redrawn = redrawn_of(claim, _Sizes())
+    now = judge_accuracy(claim, used, honest, redrawn=redrawn).verdict
     assert claim.figure is not None
     return now, _before(claim.figure, used, honest)
 

@@ -53,8 +53,42 @@ def test_the_honest_run_has_as_many_training_images_as_the_source(
         seed = 0 if name == "s0-cnn" else 2020
         assert protocol(honest) == {"notes": [], "split": split | {"seed": seed}, "until": None}
         assert (honest.measure, honest.candidates[0].reads_test) == ("measured", True)
+    assert honest.candidates[0].full is (name == "s4-cnn")
     if name == "s3-cnn1":
         assert arms(name, images)["as claimed"].candidates == honest.candidates
+
+
+@pytest.mark.parametrize(("test", "full"), [(0.15, False), (1 / 7, True), (0.1, True)])
+def test_a_source_with_as_many_images_as_there_are_held_none_out(
+    test: float, full: bool, small: Dataset
+) -> None:
+    """Of 2,100 + 350 images pooled a seventh for the test leaves 2,100."""
+    more = np.arange(2100) % len(small.train)
+    images = dataclasses.replace(
+        small,
+        train=Split(small.train.images[more], small.train.labels[more]),
+        test=Split(small.test.images[:350], small.test.labels[:350]),
+    )
+    (claim,) = load_claims(["s0-rf"])
+    split = claim.split.model_copy(update={"test": test, "validation": None})
+    _, honest = arms_of(claim.model_copy(update={"split": split}), images, 1)
+    assert (honest.refit_full, honest.measure) == (full, "test" if full else "measured")
+    assert not any(setting.full for setting in honest.candidates), "they are chosen among first"
+    assert honest.candidates[0].tested(full=full).trained_on(images) == pytest.approx(
+        2100 if full else 2450 * 0.85, abs=1
+    )
+
+
+def test_only_what_is_measured_on_new_images_is_not_leaked(small: Dataset) -> None:
+    leaked = {
+        (name, kind): arm.leaked
+        for name in ("s0-rf", "s0-cnn", "s1-mlp", "s2-ann1", "s2-lr", "s3-cnn2")
+        for kind, arm in arms(name, small).items()
+    }
+    assert {of for of, is_leaked in leaked.items() if is_leaked} == {
+        *(("s0-rf", "as claimed"), ("s1-mlp", "as claimed"), ("s2-ann1", "as claimed")),
+        ("s2-lr", "as claimed"),
+    }
 
 
 @pytest.mark.parametrize(

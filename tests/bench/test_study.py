@@ -17,6 +17,7 @@ from fittingroom.evaluation import label_quality
 from fittingroom.evaluation.agreement import average
 from fittingroom.evaluation.calibration import at_temperature, fit_temperature
 from fittingroom.evaluation.conformal import conformal_quantile, prediction_sets, set_coverage
+from fittingroom.evaluation.intervals import wilson
 from fittingroom.evaluation.metrics import accuracy, log_loss
 from fittingroom.runs.added import add_predictions
 from fittingroom.runs.fit import fit_catalogue_model
@@ -101,7 +102,8 @@ def test_the_average_is_of_calibrated_models_and_chosen_on_the_choose_half(
     assert found.log_loss == pytest.approx(log_loss(np.asarray(mixed), compared.labels))
     best = next(iter(found.weights))
     assert found.best_log_loss == pytest.approx(log_loss(tested[best], compared.labels))
-    assert found.ci95[0] < found.accuracy < found.ci95[1]
+    right = round(found.accuracy * len(small.test))
+    assert found.these_fits_ci95 == wilson(right, len(small.test)).bounds
 
 
 def test_sets_of_classes_are_those_of_the_bundle(

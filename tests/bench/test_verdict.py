@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import re
 from types import SimpleNamespace
 from typing import Any
@@ -26,7 +27,7 @@ from fittingroom.bench.verdict import (
 )
 from fittingroom.evaluation.intervals import Interval
 from fittingroom.evaluation.paired_difference import compare_pair
-from fittingroom.evaluation.rerun import draw_variance
+from fittingroom.evaluation.rerun import redrawn
 
 N = 2000
 
@@ -94,12 +95,14 @@ def within(low: float, high: float) -> Score:
         ("88%", USED, HONEST, "consistent"),
         ("0.88", USED, UNSURE, "cannot-be-checked"),
         ("0.97", USED, UNSURE, "cannot-be-checked"),
-        ("0.97", UNSURE, HONEST, "too-high"),
+        ("0.97", UNSURE, HONEST, "cannot-be-checked"),
+        ("0.88", UNSURE, HONEST, "consistent"),
+        ("0.9759", within(0.5, 1.0), HONEST, "cannot-tell"),  # holds everything: no confirmation
         ("0.88", USED, Score(), "cannot-be-checked"),
     ],
 )
 def test_the_rule(claimed: str, used: Score | None, honest: Score, verdict: str) -> None:
-    for by_protocol in ("not-what-it-says", "own-split", "consistent"):
+    for by_protocol in ("not-what-it-says", "own-split"):
         found = judge(Figure.parse(claimed), used, honest, by_protocol=by_protocol)
         assert found == (by_protocol if verdict == "not-what-it-says" else verdict)
         assert found in VERDICTS
@@ -121,7 +124,7 @@ def test_a_deterministic_model_has_one_run_and_a_narrow_interval() -> None:
     score = score_of(evidence(0.855, model="knn"))
     assert score.seeds == 1
     assert score.interval is not None
-    assert score.interval.bounds == pytest.approx((0.855 - 0.00196, 0.855 + 0.00196), abs=1e-5)
+    assert score.interval.bounds == pytest.approx((0.855 - 0.00277, 0.855 + 0.00277), abs=1e-5)
     assert score_of(evidence(0.855)).interval is None
 
 
@@ -131,7 +134,7 @@ def test_other_images_and_other_claims_widen_the_interval() -> None:
     for draw, alpha, z in ((0.0, 0.05, 1.95996), (4.4e-3**2, 0.05, 1.95996), (0.0, 0.002, 3.09023)):
         interval = score_of(fixed, draw, alpha).interval
         assert interval is not None
-        half = z * np.sqrt(1e-6 + draw)
+        half = z * np.sqrt(2e-6 + draw)
         assert interval.bounds == pytest.approx((0.855 - half, 0.855 + half), abs=1e-6)
 
 
@@ -168,15 +171,18 @@ def test_an_own_split_that_leaked_nothing_is_no_accusation() -> None:
     about = claim("s0-lr", claimed="0.8750")
     used, honest = evidence(0.8755, model="knn"), evidence(0.86, model="knn")
     assert judge_accuracy(about, used, honest).verdict == "own-split"
-    draw = draw_variance(0.86, 10_000, 14_000, 70_000)
+    elsewhere = redrawn(10_000, 14_000, 70_000) * N / 10_000
+    draw = elsewhere * honest.image_variance
     assert np.sqrt(draw) == pytest.approx(0.00415, abs=5e-6)
-    assert judge_accuracy(about, used, honest, draw=draw).verdict == "own-split"
+    assert judge_accuracy(about, used, honest, redrawn=elsewhere).verdict == "own-split"
     near = claim("s0-lr", claimed="0.8680")
-    assert judge_accuracy(near, used, honest, draw=draw).verdict == "consistent"
-    clean = claim("s3-cnn1", claimed="0.8750")
-    assert judge_accuracy(clean, used, honest).verdict == "consistent", "as the source did it"
+    assert judge_accuracy(near, used, honest, redrawn=elsewhere).verdict == "consistent"
     leaked = about.model_copy(update={"protocol": ["own-random-split", "selected-on-test"]})
-    assert judge_accuracy(leaked, used, honest, draw=draw).verdict == "not-what-it-says"
+    found = judge_accuracy(leaked, used, honest, redrawn=elsewhere)
+    assert found.verdict == "not-what-it-says"
+    # The official test images are harder than held-out ones, so a validation accuracy is higher.
+    held_out = claim("s3-cnn2", claimed="0.8750")
+    assert judge_accuracy(held_out, used, honest).verdict == "own-split"
 
 
 @pytest.mark.parametrize(
@@ -256,9 +262,35 @@ def test_an_order_that_is_the_other_way_round() -> None:
     assert "the other way round" in found.remarks[0]
     found = judge_order(claim("s0-order"), in_order(ORDERED), in_order(wrong))
     assert found.verdict == "not-what-it-says"
+    fair = claim("s0-order")
+    by_own_splits = fair.model_copy(
+        update={"members": tuple(claim("s0-lr", id=f"m{i}") for i in range(4))}
+    )
+    assert judge_order(by_own_splits, in_order(ORDERED), in_order(wrong)).verdict == "own-split"
+    # A training accuracy is of no images that could be compared.
+    logged = dataclasses.replace(evidence(*ORDERED[3]), correct=None, index=None)
+    trained = judge_order(fair, [*in_order(ORDERED[:3]), logged], in_order(ORDERED))
+    assert trained.verdict == "consistent"
+    assert not any("As claimed" in remark for remark in trained.remarks)
     # Measured on other images there is nothing to compare as claimed.
     used = [*in_order(ORDERED[:3]), evidence(*ORDERED[3], first_image=7)]
     assert judge_order(claim("s0-order"), used, in_order(wrong)).verdict == "too-high"
+
+
+def test_an_order_that_one_run_of_each_may_well_have_shown_is_no_fault() -> None:
+    """The means are significantly the other way round; single runs often aren't."""
+    worse = [0.880 + 0.002 * k for k in range(-4, 5)]
+    better = [0.890 + 0.002 * k for k in range(-4, 5)]
+    rows = [[0.80] * 9, better, worse, [0.95] * 9]
+    honest = in_order([tuple(row) for row in rows])
+    lead = compare_pair(honest[1].fits, honest[2].fits)
+    assert lead.p is not None
+    assert lead.p < 0.05 / 3
+    assert judge_order(claim("s0-order"), [], honest).verdict == "cannot-tell"
+    apart = in_order([tuple(row) for row in (rows[0], [a + 0.03 for a in better], worse, rows[3])])
+    assert judge_order(claim("s0-order"), [], apart).verdict == "too-high"
+    elsewhere = judge_order(claim("s0-order"), [], apart, redrawn=40.0)
+    assert elsewhere.verdict == "cannot-tell", "on its own images it may have been so"
 
 
 def test_an_order_of_single_fits_is_not_verified() -> None:
@@ -306,15 +338,15 @@ def test_a_value_is_the_best_unless_another_is_significantly_better(
     assert found.verdict == verdict
     assert found.honest.accuracy == pytest.approx(0.8705, abs=1e-3)
     assert "by validation accuracy" in found.remarks[0].lower()
-    told = "None is" if verdict in ("consistent", "cannot-tell") else "One is"
-    assert found.remarks[1] == f"{told} significantly better than 0.003."
-    assert any("may be better by" in each for each in found.remarks) is (told == "None is")
+    told = "None" if verdict in ("consistent", "cannot-tell") else "One"
+    assert found.remarks[1] == f"{told} would surely be ahead of 0.003 in one more run of each."
+    assert any("may be better by" in each for each in found.remarks) is (told == "None")
 
 
 def test_a_best_value_of_runs_that_lie_far_apart_is_not_told() -> None:
     found = swept((0.84, 0.85, 0.85, 0.80), step=0.02)
     assert found.verdict == "cannot-tell"
-    assert found.remarks[1] == "None is significantly better than 0.003."
+    assert found.remarks[1] == "None would surely be ahead of 0.003 in one more run of each."
     a, b = (evidence(*[0.85 + 0.02 * seed for seed in range(3)]) for _ in range(2))
     alone = compare_pair(a.fits, b.fits).interval
     assert alone is not None
@@ -336,7 +368,7 @@ def test_what_is_significant_by_itself_is_not_so_among_three() -> None:
     about = claim("s1-lr-sweep", search=search.model_copy(update={"values": list(RATES)}))
     tried = [knn(right) for right in (1706, 1700, 1706, 1706)]
     found = judge_best(about, None, tried)
-    assert "None is significantly better than 0.003." in found.remarks
+    assert "None would surely be ahead of 0.003 in one more run of each." in found.remarks
 
 
 def test_the_direction_is_that_of_what_is_significantly_better() -> None:
@@ -347,8 +379,19 @@ def test_the_direction_is_that_of_what_is_significantly_better() -> None:
     accuracies = [(0.88, 0.8805, 0.881), (0.85, 0.8505, 0.851), (0.70, 0.97, 0.98), (0.6, 0.6, 0.6)]
     found = judge_best(about, None, [evidence(*each) for each in accuracies])
     assert "0.01 is the best of 4 values" in found.remarks[0]
-    assert found.remarks[1] == "One is significantly better than 0.003."
+    assert found.remarks[1] == "One would surely be ahead of 0.003 in one more run of each."
     assert found.verdict == "too-high"
+
+
+def test_every_value_that_rounds_to_the_claimed_one_is_claimed() -> None:
+    search = claim("s1-lr-sweep").search
+    assert search is not None
+    values = [0.001, 0.0028, 0.0032, 0.01]  # two of them are 0.003, rounded
+    about = claim("s1-lr-sweep", search=search.model_copy(update={"values": values}))
+    tried = [evidence(a, a + 0.0005, a + 0.001) for a in (0.80, 0.90, 0.85, 0.80)]
+    found = judge_best(about, None, tried)
+    assert found.verdict == "consistent"
+    assert found.honest.accuracy == pytest.approx(0.9005)
 
 
 def test_one_seed_finds_no_best_value() -> None:

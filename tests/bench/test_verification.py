@@ -90,5 +90,7 @@ def test_what_is_known_of_a_protocol_is_told() -> None:
     assert remark == LEAK.claim.remark
     assert of_protocol(load_claims(["zalando-hog-svm"])[0]) == []
     pooled = of_protocol(load_claims(["s0-lr"])[0])
-    assert "Its test images are others than the official ones" in pooled[1]
-    assert "test images are others" not in " ".join(of_protocol(LEAK.claim))
+    told = "It was measured on other images than the official test ones"
+    assert told in pooled[1]
+    assert told in of_protocol(load_claims(["s3-cnn2"])[0])[1]
+    assert told not in " ".join(of_protocol(LEAK.claim))

@@ -51,10 +51,10 @@ def recipe(model: str, parameters: str = "", **options: Any) -> str:
     return "\n".join([f'"{model}"', f"parameters = {{ {parameters} }}", *lines])
 
 
-NETWORK = recipe("mlp-10-10", "epochs = 2", full=True, seconds=3)
+NETWORK = recipe("mlp-10-10", "epochs = 2", seconds=3)
 #: Neighbours first: networks have a child process of their own.
 CLAIMS = {
-    "clean": text(recipe("knn", full=True, seconds=8), protocol='"clean"'),
+    "clean": text(recipe("knn", seconds=8), protocol='"clean"'),
     "leaked": text(recipe("knn", "n_neighbors = 1"), claimed="0.999", protocol='"trained-on-test"'),
     "searched": text(
         recipe("knn", seconds=8),
@@ -68,11 +68,25 @@ CLAIMS = {
         kind="difference",
         claimed="0.5",
     ),
-    "worse": text(recipe("knn", "n_neighbors = 500", full=True), protocol='"clean"'),
+    "different-of-fewer": text(
+        recipe("knn"),
+        '[split]\nkind = "official"\nvalidation = 0.5\nseed = 1\n',
+        "[difference]\nfirst = { n_neighbors = 5 }\nsecond = { n_neighbors = 500 }\n",
+        kind="difference",
+        claimed="0.5",
+    ),
+    "best-of-fewer": text(
+        recipe("knn"),
+        '[split]\nkind = "official"\nvalidation = 0.5\nseed = 1\n',
+        '[search]\nparameter = "n_neighbors"\nvalues = [1, 500]\n',
+        kind="text",
+        claimed="1",
+    ),
+    "worse": text(recipe("knn", "n_neighbors = 500"), protocol='"clean"'),
     "order": 'order = ["worse", "clean"]\n' + text(kind="order").split("[recipe]")[0],
     "reversed": 'order = ["clean", "worse"]\n' + text(kind="order").split("[recipe]")[0],
     "unknown": 'unknown = "There is no code of it."\n' + text().split("[recipe]")[0],
-    "too-slow": text(recipe("knn", seconds=1000), protocol='"clean"'),
+    "too-slow": text(recipe("knn", "n_neighbors = 7", seconds=1000), protocol='"clean"'),
     "quoted": text(NETWORK, claimed="0.3", protocol='"training-accuracy-quoted", "never-tested"'),
     "until": text(
         recipe("mlp-10-10", "epochs = 1", seconds=3),
@@ -80,7 +94,7 @@ CLAIMS = {
         protocol='"trained-on-test"',
     ),
     "diverging": text(
-        recipe("mlp-10-10", "epochs = 2, learning_rate = 1e30", full=True, seconds=3),
+        recipe("mlp-10-10", "epochs = 2, learning_rate = 1e30", seconds=3),
         protocol='"clean"',
     ),
     "swept": text(
@@ -92,8 +106,8 @@ CLAIMS = {
         protocol='"never-tested"',
     ),
     "reduced": text(
-        recipe("mlp-10-10", full=True, seconds=1000),
-        "[reduced]\nparameters = { epochs = 1 }\nseeds = 2\nseconds = 5\n",
+        recipe("mlp-10-10", seconds=1000),
+        "[reduced]\nparameters = { epochs = 3 }\nseeds = 2\nseconds = 5\n",
         protocol='"clean"',
     ),
 }
@@ -250,6 +264,20 @@ def test_a_difference_is_of_two_settings(first: Bench, found: Found) -> None:
     assert checked.to_dict()["as_claimed"] == {"accuracy": None, "interval": None, "seeds": 0}
 
 
+def test_what_the_source_held_out_is_held_out_of_a_difference_and_not_of_a_best_value(
+    first: Bench, found: Found
+) -> None:
+    assert first.fits("different-of-fewer") == 2
+    assert found["different-of-fewer"].finding.verdict == "too-high"
+    fewer = [run for run in first.runs("knn") if run.record.asked.protocol == {
+        "notes": [], "until": None,
+        "split": {"kind": "official", "test": None, "validation": 0.5, "seed": 1},
+    }]  # fmt: skip
+    assert len(fewer) == 2
+    assert all(run.measured is not None and len(run.measured.labels) == 1000 for run in fewer)
+    assert found["best-of-fewer"].finding.verdict == "consistent"
+
+
 def test_an_order_takes_the_runs_of_its_claims(first: Bench, found: Found) -> None:
     assert first.fits("order") == first.fits("reversed") == 0
     assert found["order"].finding.verdict == "consistent"
@@ -264,7 +292,7 @@ def test_what_takes_too_long_is_replaced_and_not_called_verified(
     assert checked.finding.verdict == "cannot-be-checked"
     assert checked.finding.honest.accuracy is not None
     assert "Not verified" in checked.note
-    assert "Run instead with epochs 1 and 2 seeds" in checked.note
+    assert "Run instead with epochs 3 and 2 seeds" in checked.note
 
 
 @pytest.mark.parametrize("options", [{}, {"time_limit": 2}])
@@ -332,7 +360,7 @@ def test_what_is_saved_is_judged_whatever_the_limits(bench: Bench, found: Found)
 def test_claims_that_are_judged_at_once_share_the_chance_of_error(
     bench: Bench, found: Found
 ) -> None:
-    """The interval of a deterministic model is 1.96 thousandths for one claim, more for many."""
+    """That of a deterministic model is 1.96 · √2 thousandths for one claim, more for many."""
 
     def half(checked: Checked) -> float:
         interval = checked.finding.honest.interval
@@ -341,14 +369,14 @@ def test_claims_that_are_judged_at_once_share_the_chance_of_error(
 
     alone = bench.verify("clean")["clean"]
     assert bench.found.alpha == 0.05
-    assert half(alone) == pytest.approx(0.00196, abs=1e-5)
+    assert half(alone) == pytest.approx(0.00277, abs=1e-5)
     judged = [
         name for name in CLAIMS if name not in ("unknown", "diverging", "too-slow", "reduced")
     ]
     bench.verify(*CLAIMS)
     assert bench.found.alpha == pytest.approx(0.05 / len(judged))
     z = float(special.ndtri(1 - bench.found.alpha / 2))
-    assert half(found["clean"]) == pytest.approx(z / 1000, rel=1e-6)
+    assert half(found["clean"]) == pytest.approx(z * 2**0.5 / 1000, rel=1e-6)
 
 
 def test_data_in_memory_reaches_the_child(small: Dataset, tmp_path: Path) -> None:

@@ -37,6 +37,8 @@ def test_the_threshold_is_the_score_at_its_place() -> None:
     scores = np.random.default_rng(0).permutation(199) / 200
     assert conformal_threshold(scores, 0.9) == 179 / 200  # the 180th smallest
     assert conformal_threshold(scores[:5], 0.99) == 1  # too few to promise anything
+    # 0.55 · 100 is 55.00000000000001 in floating point.
+    assert conformal_threshold(np.arange(99) / 99, 0.55) == 54 / 99
     many = np.random.default_rng(1).random(5000)
     for share in (0.1, 0.5, 0.9):
         assert conformal_threshold(many, share) == np.sort(many)[math.ceil(5001 * share) - 1]
@@ -142,8 +144,12 @@ def test_no_set_is_empty() -> None:
 def test_a_coverage_that_makes_no_sense(coverage: float) -> None:
     with pytest.raises(InputError, match="makes no sense"):
         conformal_quantile(np.eye(3), np.arange(3), coverage)
+    with pytest.raises(InputError, match="makes no sense"):
+        class_quantiles(np.eye(3), np.arange(3), coverage)
 
 
 def test_no_scores() -> None:
     with pytest.raises(InputError, match="makes no sense"):
         conformal_threshold(np.zeros(0), 0.9)
+    with pytest.raises(InputError, match="makes no sense"):
+        class_quantiles(np.zeros((0, 3)), np.zeros(0, int))

@@ -85,9 +85,12 @@ def test_the_first_row_that_is_no_distribution_is_named():
         ([1.25, -0.25], "hold -0.25, which is negative"),
         ([3, 0.5], "sum to 3.5, not to 1"),
         ([0, 0], "sum to 0, not to 1"),
+        ([0.502, 0.5], "sum to 1.002, not to 1"),
     ]:
         rows[2] = row
         assert fault_of(rows) == (2, fault)
+    rows[2] = [0.5005, 0.5]
+    assert fault_of(rows) is None
 
 
 def test_every_metric_is_a_row():

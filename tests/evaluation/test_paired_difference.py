@@ -10,9 +10,15 @@ from scipy import stats
 
 from fittingroom.errors import InputError
 from fittingroom.evaluation.intervals import Interval, paired_interval
-from fittingroom.evaluation.paired_difference import compare_pair, mcnemar
+from fittingroom.evaluation.looks import Look, sequential_p
+from fittingroom.evaluation.paired_difference import (
+    compare,
+    compare_pair,
+    image_variance,
+    mcnemar,
+)
 from fittingroom.evaluation.recipe_fits import Fits
-from fittingroom.evaluation.seed_spread import SeedVariance
+from fittingroom.evaluation.seed_spread import NO_SPREAD, SeedSpread, SeedVariance
 
 
 def fits_of(seeds, n=12):
@@ -119,6 +125,33 @@ def test_many_seeds_are_welchs_test_over_images_and_seeds():
     pairs = [(i, j) for i in range(60) for j in range(60)]
     assert found.only_a_right == pytest.approx(np.mean([(a[i] & ~b[j]).sum() for i, j in pairs]))
     assert found.only_b_right == pytest.approx(np.mean([(b[j] & ~a[i]).sum() for i, j in pairs]))
+
+
+@pytest.mark.parametrize("fixed", [False, True])
+def test_a_look_at_more_seeds_goes_by_the_looks_at_fewer(fixed):
+    """By hand: the variance of a look at S seeds is that over images and sum of σ² / S."""
+    rng = np.random.default_rng(0)
+    b = Fits(rng.random((9, 4000)) < rng.beta(4, 1, 4000) - 0.01)
+    a = Fits(b.correct[:1] ^ (rng.random((1, 4000)) < 0.1), deterministic=True)
+    if not fixed:
+        a = Fits(b.correct[:9] ^ (rng.random((9, 4000)) < 0.02))
+    spread = SeedSpread(np.array([0.004]), np.ones(1))
+    spreads = (NO_SPREAD if fixed else spread, spread)
+    seen = [(3, 3), (9, 9), (20, 20), (5, 5), (5, 5)]  # looks at as many or more use nothing up
+    if fixed:
+        seen = [(1, of_b) for _, of_b in seen]
+    found = compare(a, spreads[0], b, spreads[1], seen)
+    images = image_variance(a, b)
+    assert images == pytest.approx(compare(a, NO_SPREAD, b, NO_SPREAD, None).standard_error ** 2)
+    looks = [
+        Look((np.inf if fixed else n, n), images + 0.004**2 / n * (1 if fixed else 2))
+        for n in (3, 5, 9)
+    ]
+    assert found.p_looks == pytest.approx(sequential_p(found.p, looks))
+    assert found.p_first_look == pytest.approx(sequential_p(found.p, looks[-1:]))
+    assert found.p < found.p_first_look < found.p_looks
+    nobody = compare(a, spreads[0], b, spreads[1], None)
+    assert nobody.p == nobody.p_looks == nobody.p_first_look == found.p
 
 
 def test_few_seeds_alone_are_less_sure_than_welchs_test():

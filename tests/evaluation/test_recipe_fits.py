@@ -6,8 +6,8 @@ from scipy import stats
 
 from fittingroom.errors import InputError
 from fittingroom.evaluation.intervals import wilson
-from fittingroom.evaluation.recipe_fits import Fits, accuracies
-from fittingroom.evaluation.seed_spread import SeedVariance
+from fittingroom.evaluation.recipe_fits import Fits, accuracies, accuracy_interval
+from fittingroom.evaluation.seed_spread import SeedSpread, SeedVariance
 
 
 def estimate_of(fits: Fits):
@@ -72,6 +72,29 @@ def test_interval_holds_the_expected_accuracy():
         correct = rng.random((3, 1000)) < shifted
         held += 0.9 in estimate_of(Fits(correct)).interval
     assert held / 400 >= 0.93
+
+
+def test_the_noise_of_single_images_is_counted_once():
+    """It is in the spread over seeds, and taken out of the variance over images."""
+    rng = np.random.default_rng(0)
+    correct = rng.random((2, 400)) < rng.beta(4, 1, 400)
+    fits, spread = Fits(correct), SeedSpread(np.array([0.03]), np.ones(1))
+    disagree = (correct[0] != correct[1]).sum() / 2 / 400**2  # of one fit
+    assert fits.noise == pytest.approx(disagree / 2)
+    over_images = correct.mean(axis=0).var(ddof=1) / 400 - disagree / 2
+    mean = correct.mean()
+    as_many = mean * (1 - mean) / (over_images + 0.03**2 / 2)
+    expected = wilson(mean * as_many, as_many)
+    assert accuracy_interval(fits, spread, 0.025).bounds == pytest.approx(expected.bounds, abs=1e-6)
+
+
+def test_what_another_seed_would_change_is_known_of_a_deterministic_model():
+    right = np.arange(100)[None] < 90
+    known = SeedVariance(1e-4, 9, 1e-5)
+    fixed, single = Fits(right, deterministic=True, known=known), Fits(right, known=known)
+    assert (fixed.single_seed, single.single_seed) == (False, True)
+    assert not Fits(np.repeat(right, 2, axis=0)).single_seed
+    assert (fixed.noise, single.noise) == (0.0, pytest.approx(1e-5))
 
 
 def test_copies_of_an_image_count_once():

@@ -35,9 +35,10 @@ def test_each_is_of_a_recipe_of_today(recipe: dict[str, Any]) -> None:
     assert recipe["variance"] == pytest.approx(recipe["sd"] ** 2)
     assert 0 < recipe["noise"] < 0.003**2
     assert 0 < recipe["variance"] < 0.02**2
-    known = measured_variance(recipe["key"])
-    assert known is not None
-    assert (known.variance, known.degrees_of_freedom) == (recipe["variance"], 5)
+    for seeds, degrees in ((1, 5), (recipe["seeds"] - 2, 2), (recipe["seeds"] + 3, 0)):
+        known = measured_variance(recipe["key"], seeds)
+        assert known is not None
+        assert (known.variance, known.degrees_of_freedom) == (recipe["variance"], degrees)
 
 
 def test_the_networks_of_the_demo_are_among_them() -> None:
@@ -46,9 +47,9 @@ def test_the_networks_of_the_demo_are_among_them() -> None:
 
 
 def test_another_recipe_is_not() -> None:
-    assert measured_variance(key_of("cnn-32", overrides={"epochs": 3})) is None
-    assert measured_variance(key_of("cnn-32", full=True)) is None
-    assert measured_variance("") is None
+    assert measured_variance(key_of("cnn-32", overrides={"epochs": 3}), 1) is None
+    assert measured_variance(key_of("cnn-32", full=True), 1) is None
+    assert measured_variance("", 1) is None
 
 
 def test_it_is_of_a_committed_state() -> None:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 SLOW_SECONDS, SLOW_SEEDS = 600.0, 3
 #: The notes that change a run; the others change what is read of it.
 _IN_RUN = {"trained-on-test", "selected-on-test", "test-not-scaled", "never-tested"}
+#: Those by which a run's own figure isn't one of new images like the training ones.
+_LEAKS = _IN_RUN - {"never-tested"}
 
 #: Where a figure is read: on official test images, where the source measured, as logged while
 #: training, or on the `choose` half of the validation part.
@@ -56,14 +58,22 @@ class Setting:
         """Its saved run with that seed, if there is one."""
         return store.find(self.asked(dataset, seed)[1])
 
-    @property
-    def tested(self) -> Setting:
+    def tested(self, *, full: bool) -> Setting:
         """The same, measured on the test images and not on held-out ones."""
         protocol = self.protocol
         if protocol is not None:
             notes = [note for note in protocol["notes"] if note != "never-tested"]
             protocol = {**protocol, "notes": notes}
-        return dataclasses.replace(self, reads_test=True, protocol=protocol)
+        return dataclasses.replace(self, reads_test=True, full=full, protocol=protocol)
+
+    def trained_on(self, dataset: Dataset) -> float:
+        """How many images it is trained on."""
+        if self.full:
+            return len(dataset.train)
+        if self.protocol is None:
+            return len(validation_split(dataset.train.labels).train)
+        split = Split.model_validate(self.protocol["split"])
+        return split.parts(len(dataset.train), len(dataset.test))[0]
 
     @property
     def label(self) -> str:
@@ -80,6 +90,7 @@ class Arm:
     candidates : what is fitted with each seed; of several, one is chosen
     chosen_by : by which accuracy; None where nothing is chosen
     refit : the chosen one is fitted once more, and then reads the test split
+    refit_full : that fit is on all training images
     measure : where the figure is read
     seconds : one fit should take
     """
@@ -90,6 +101,7 @@ class Arm:
     measure: Measure
     chosen_by: Measure | None = None
     refit: bool = False
+    refit_full: bool = False
     seconds: float
 
     @property
@@ -103,6 +115,15 @@ class Arm:
     @property
     def n_fits(self) -> int:
         return len(self.seeds) * (len(self.candidates) + self.refit)
+
+    @property
+    def leaked(self) -> bool:
+        """Whether it is measured on images that had a part in training, or that choose."""
+        notes = {
+            note for each in self.candidates for note in (each.protocol or {}).get("notes", ())
+        }
+        chosen = self.chosen_by is not None and not self.refit
+        return self.measure == "training" or chosen or bool(notes & _LEAKS)
 
 
 def expected_seconds(claim: Claim, reduced: bool = False) -> float:
@@ -130,22 +151,15 @@ def arms_of(claim: Claim, dataset: Dataset, seeds: int, reduced: bool = False) -
     return _Arms(claim, dataset, seeds, reduced).all()
 
 
-def _held_out(claim: Claim, dataset: Dataset) -> float | None:
-    """The share of the training split that leaves an honest run as many images as the source had.
+def _left_out(claim: Claim, dataset: Dataset) -> float:
+    """The share of the training split without which an honest run has as many images as the source.
 
-    None where that is what our own validation part leaves, where the source trained on everything,
-    or where its split isn't known.
+    0 where the source trained on as many as there are, or on more.
     """
-    split, n = claim.split, len(dataset.train)
-    assert claim.recipe is not None
-    if claim.recipe.full or not (split.validation or split.test):
-        return None
-    share = split.validation or 0.0
-    if claim.pooled:
-        trained_on = (n + len(dataset.test)) * (1 - (split.test or 0.0)) * (1 - share)
-        share = round(1 - trained_on / n, 9)
-    ours = len(validation_split(dataset.train.labels).train)
-    return None if share * n < 1 or abs(n - share * n - ours) < 1 else share
+    n = len(dataset.train)
+    trained_on, *_ = claim.split.parts(n, len(dataset.test))
+    share = max(1 - trained_on / n, 0.0)
+    return round(share, 9) if share * n >= 1 else 0.0
 
 
 class _Arms:
@@ -159,7 +173,12 @@ class _Arms:
             seeds = min(seeds, claim.reduced.seeds or seeds)
         if self.seconds > SLOW_SECONDS:
             seeds = min(seeds, SLOW_SEEDS)
-        self.held_out = _held_out(claim, dataset)
+        left_out, n = _left_out(claim, dataset), len(dataset.train)
+        as_ours = len(validation_split(dataset.train.labels).train)
+        self.full = left_out == 0
+        # What is chosen by validation images goes by our own part of them.
+        ours = abs((1 - left_out) * n - as_ours) < 1 or claim.kind == "text"
+        self.held_out = None if self.full or ours else left_out
         fixed = row_of(self.recipe.model).deterministic
         self.seeds = (0,) if fixed else tuple(range(seeds))
 
@@ -167,7 +186,7 @@ class _Arms:
         claim = self.claim
         if claim.difference is not None:
             return [
-                self._arm(name, [self._honest(**parameters)])
+                self._arm(name, [self._honest(**parameters)], self.tested)
                 for name, parameters in (
                     ("first", claim.difference.first),
                     ("second", claim.difference.second),
@@ -188,12 +207,18 @@ class _Arms:
 
     def _searched_honestly(self) -> Arm:
         """The honest figure; settings that were searched are chosen by `choose`."""
-        measure: Measure = "test" if self.held_out is None else "measured"
         if self.claim.search is None:
-            return self._arm("honest", [self._honest()], measure)
+            return self._arm("honest", [self._honest()], self.tested)
         tried = [self._honest(reads_test=False, full=False, **each) for each in self._tried()]
         by: Measure = "choose" if self.held_out is None else "measured"
-        return self._arm("honest", tried, measure, chosen_by=by, refit=True)
+        return self._arm(
+            "honest", tried, self.tested, chosen_by=by, refit=True, refit_full=self.full
+        )
+
+    @property
+    def tested(self) -> Measure:
+        """Where an honest run has its test accuracy."""
+        return "test" if self.held_out is None else "measured"
 
     def _as_used(self) -> Arm | None:
         """The figure by the protocol as it was used; None where nothing is known of that."""
@@ -202,7 +227,7 @@ class _Arms:
             return None
         measure: Measure = "training" if "training-accuracy-quoted" in notes else "measured"
         if self._is_honest_fit():
-            shared = "test" if measure == "measured" and self.held_out is None else measure
+            shared = self.tested if measure == "measured" else measure
             return self._arm("as claimed", [self._honest()], shared)
         if claim.search is None:
             return self._arm("as claimed", [self._used()], measure)
@@ -210,13 +235,11 @@ class _Arms:
         return self._arm("as claimed", tried, measure, chosen_by="measured")
 
     def _is_honest_fit(self) -> bool:
-        """Whether the source fitted as the honest run does, on as many images."""
-        notes, split = set(self.claim.protocol), self.claim.split
+        """Whether the source fitted as the honest run does."""
+        notes = set(self.claim.protocol)
         if "training-accuracy-quoted" in notes:  # logged before there was anything to test
             notes -= {"training-accuracy-quoted", "never-tested"}
-        if notes - {"clean"} or self.claim.pooled:
-            return False
-        return self.recipe.full or split.validation is not None
+        return not (notes - {"clean"} or self.claim.pooled)
 
     def _tried(self) -> list[Parameters]:
         search = self.claim.search
@@ -229,7 +252,7 @@ class _Arms:
         return Setting(
             model=self.recipe.model,
             parameters={**self.parameters, **parameters},
-            full=self.recipe.full if full is None else full,
+            full=self.full if full is None else full,
             reads_test=reads_test,
             protocol=None if self.held_out is None else self._held_out_as_used(reads_test),
         )

@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 
 from fittingroom.evaluation.agreement import average, fit_weights
 from fittingroom.evaluation.calibration import at_temperature
-from fittingroom.evaluation.intervals import wilson
+from fittingroom.evaluation.intervals import CONFIDENCE
 from fittingroom.evaluation.metrics import accuracy, correctness, log_loss
+from fittingroom.evaluation.recipe_fits import Fits, accuracy_interval
+from fittingroom.evaluation.seed_spread import NO_SPREAD
 from fittingroom.runs.run import Part
 
 #: Models whose average is tried.
@@ -28,7 +30,7 @@ class AverageScore:
 
     weights: Mapping[str, float]
     accuracy: float
-    ci95: tuple[float, float]
+    these_fits_ci95: tuple[float, float]
     log_loss: float
     best_accuracy: float
     best_log_loss: float
@@ -47,13 +49,15 @@ class Member:
 
 
 def average_of_best(
-    members: Mapping[str, Member], choose: NDArray[np.int64]
+    members: Mapping[str, Member],
+    choose: NDArray[np.int64],
+    copies: NDArray[np.int64] | None = None,
 ) -> AverageScore | None:
     """The average of the three that are best on the `choose` images, weighed on them.
 
     Each is calibrated first: of a model that is too sure an average hears little else.
 
-    None where there are fewer than three.
+    None where there are fewer than three. `copies` of test images as in `Fits`.
     """
     if len(members) < AVERAGED:
         return None
@@ -65,11 +69,11 @@ def average_of_best(
     predicted = [members[label].calibrated(members[label].test) for label in best]
     truth = members[best[0]].test.labels
     mean = average(predicted, weights)
-    right = correctness(mean, truth)
+    right = Fits(correctness(mean, truth)[None], deterministic=True, copies=copies)
     return AverageScore(
         weights=dict(zip(best, weights, strict=True)),
-        accuracy=float(right.mean()),
-        ci95=wilson(int(right.sum()), len(right)).bounds,
+        accuracy=right.accuracy,
+        these_fits_ci95=accuracy_interval(right, NO_SPREAD, (1 - CONFIDENCE) / 2).bounds,
         log_loss=log_loss(mean, truth),
         best_accuracy=accuracy(predicted[0], truth),
         best_log_loss=log_loss(predicted[0], truth),

@@ -78,14 +78,12 @@ class Recipe(Strict):
     ----------
     model, parameters : a name of the catalogue, and what replaces its parameters
     preprocessing : what was done to the pixels, for a reader
-    full : the source trained on all training images, so the honest run does too
     seconds : of one fit, where it differs from the catalogue's
     """
 
     model: Text
     parameters: Parameters = {}
     preprocessing: Text
-    full: bool = False
     seconds: Seconds | None = None
 
 
@@ -96,7 +94,8 @@ class Split(Strict):
     ----------
     kind : the official split, or both parts pooled and split anew
     test : share of the pool that was held out for the test
-    validation : share of the other images that was held out then
+    validation : share of the other images that was held out then; where nothing is said of it, the
+        source trained on all of them
     seed : of both draws, by `train_test_split`, not stratified
     """
 
@@ -104,6 +103,14 @@ class Split(Strict):
     test: Share | None = None
     validation: Share | None = None
     seed: int | None = None
+
+    def parts(self, train: int, test: int) -> tuple[float, float, float]:
+        """How many images were for training, validation and test, of so many official ones."""
+        pooled = self.kind == "pooled"
+        tested = (train + test) * (self.test or 0.0) if pooled else float(test)
+        rest = (train + test if pooled else train) - tested * pooled
+        validated = rest * (self.validation or 0.0)
+        return rest - validated, validated, tested
 
 
 class Search(Strict):

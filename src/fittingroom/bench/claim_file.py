@@ -158,8 +158,10 @@ def _figure(claim: Claim) -> Iterator[str]:
     except ValueError as error:
         yield f"claimed: {error}"
         return
-    if claim.kind in ("accuracy", "difference") and not 0 < value < 1:
-        yield f"claimed: {claim.claimed} is no share between 0 and 1"
+    if claim.kind == "accuracy" and not 0 <= value <= 1:
+        yield f"claimed: {claim.claimed} is no accuracy between 0 and 1"
+    if claim.kind == "difference" and not 0 < value < 1:
+        yield f"claimed: {claim.claimed} is no difference between 0 and 1"
     if claim.kind == "text" and value == 0:
         yield "claimed: values are compared by ratio; 0 has none"
 
@@ -197,6 +199,8 @@ def _search(claim: Claim) -> Iterator[str]:
         return
     if claim.kind == "accuracy" and "selected-on-test" not in claim.protocol:
         yield "search goes with the note selected-on-test"
+    if len(set(search.values)) < len(search.values):
+        yield "search.values: a value stands twice"
     if claim.kind == "text" and not all(
         isinstance(value, int | float) and value > 0 for value in search.values
     ):

@@ -16,11 +16,14 @@ from fittingroom.data.dataset import Dataset
 from fittingroom.data.splits import validation_split
 from fittingroom.errors import StoreError
 from fittingroom.evaluation.recipe_fits import Fits
-from fittingroom.evaluation.rerun import draw_variance
+from fittingroom.evaluation.rerun import redrawn
 from fittingroom.evaluation.seed_spread import NO_SPREAD, SeedSpread, SeedVariance, seed_spreads
 from fittingroom.runs.measured_spread import measured_variance
 from fittingroom.runs.run import Part, Run
 from fittingroom.runs.store import Store
+
+#: A spread over seeds holds for numbers of training images that differ by no more than this share.
+_NEAR = 0.2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +36,7 @@ class Evidence:
     accuracies : of each run, where the arm measures
     correct : bool (seeds, images); None where only an accuracy was logged
     index : (images,) positions of the images; None as above
+    copies : numbers of the images, the same for copies; None where each is another
     known : what the package brings of the recipe's variance over seeds
     spread : over seeds, by all that is judged at once (`with_spreads`); None where nothing is known
     """
@@ -42,6 +46,7 @@ class Evidence:
     accuracies: tuple[float, ...]
     correct: NDArray[np.bool_] | None
     index: NDArray[np.int64] | None
+    copies: NDArray[np.int64] | None = None
     known: SeedVariance | None = None
     spread: SeedSpread | None = None
 
@@ -54,7 +59,19 @@ class Evidence:
     def fits(self) -> Fits:
         """Which images its runs have right."""
         assert self.correct is not None
-        return Fits(self.correct, deterministic=self.arm.deterministic, known=self.known)
+        return Fits(
+            self.correct,
+            deterministic=self.arm.deterministic,
+            known=self.known,
+            copies=self.copies,
+        )
+
+    @property
+    def image_variance(self) -> float:
+        """Variance of the accuracy over draws of as many images; 0 where only that was logged."""
+        if self.correct is None:
+            return 0.0
+        return self.accuracy * (1 - self.accuracy) / int(self.correct.shape[1])
 
     @property
     def variance(self) -> SeedVariance:
@@ -69,19 +86,21 @@ class Evidence:
 def with_spreads(evidences: Sequence[Evidence]) -> list[Evidence]:
     """The same with their spreads over seeds, by what recipes of a kind say of one another's.
 
-    Those that were measured on the `choose` half, which has fewer images, are a kind of their own.
+    What is measured on images that had a part in training or choosing says nothing of the spread on
+    new ones, nor does the `choose` half, which has fewer: these are kinds of their own.
     """
 
     def runs_of(evidence: Evidence) -> tuple[str, Measure]:
         return repr(evidence.arm.candidates), evidence.arm.measure
 
     spreads: dict[tuple[str, Measure], SeedSpread | None] = {}
-    kinds: dict[tuple[bool, bool], dict[tuple[str, Measure], SeedVariance]] = {}
+    kinds: dict[tuple[str, bool, bool], dict[tuple[str, Measure], SeedVariance]] = {}
     for evidence in evidences:
         if evidence.arm.deterministic:
             spreads[runs_of(evidence)] = NO_SPREAD
             continue
-        kind = evidence.arm.family == "classical", evidence.arm.measure == "choose"
+        arm = evidence.arm
+        kind = arm.family, arm.leaked, arm.measure == "choose"
         kinds.setdefault(kind, {})[runs_of(evidence)] = evidence.variance
     for known in kinds.values():
         spreads.update(zip(known, seed_spreads([*known.values()]), strict=True))
@@ -139,16 +158,27 @@ class Runs:
             accuracies=tuple(float(part.correct.mean()) for part in parts),
             correct=np.stack([part.correct for part in parts]),
             index=parts[0].index,
+            copies=self._copies(arm),
             known=self._known(arm),
         )
 
+    def _copies(self, arm: Arm) -> NDArray[np.int64] | None:
+        """Copies among the official test images, where an arm is measured on these."""
+        protocol = arm.candidates[0].protocol
+        pooled = protocol is not None and protocol["split"]["kind"] == "pooled"
+        held_out = arm.measure == "choose" or not (arm.refit or arm.candidates[0].reads_test)
+        return None if pooled or held_out else self.store.card.copies
+
     def _known(self, arm: Arm) -> SeedVariance | None:
         """Of a recipe that is trained and tested honestly, on about as many images as measured."""
-        (setting, *others), protocol = arm.candidates, arm.candidates[0].protocol
-        if others or arm.measure == "choose" or (protocol is not None and protocol["notes"]):
+        setting, *others = arm.candidates
+        if others or arm.measure == "choose" or arm.leaked:
+            return None
+        measured_on = len(validation_split(self.dataset.train.labels).train)
+        if abs(setting.trained_on(self.dataset) / measured_on - 1) > _NEAR:
             return None
         plain_setting = Setting(model=setting.model, parameters=setting.parameters)
-        return measured_variance(plain_setting.asked(self.dataset, 0)[1].key)
+        return measured_variance(plain_setting.asked(self.dataset, 0)[1].key, len(arm.seeds))
 
     def each(self, arm: Arm) -> Iterator[Evidence]:
         """Every candidate of an arm by itself."""
@@ -171,7 +201,7 @@ class Runs:
             return float(self._part(self._run(setting, seed), by).correct.mean())
 
         best = max(arm.candidates, key=accuracy)
-        return best.tested if arm.refit else best
+        return best.tested(full=arm.refit_full) if arm.refit else best
 
     def _part(self, run: Run, measure: Measure) -> Part:
         if measure == "choose":
@@ -185,19 +215,16 @@ class Runs:
         return part
 
 
-def draw_of_images(claim: Claim, accuracy: float, dataset: Dataset) -> float:
-    """Variance of the accuracy on the claim's test images minus that on the official ones.
+def redrawn_of(claim: Claim, dataset: Dataset) -> float:
+    """By what the draw of a claim's own test images multiplies a variance over the official ones.
 
     0 where these are the same. Of an own split they are of one pool, and some are shared; what was
     never tested was measured on images that were held out of the training ones.
     """
-    split, n, n_test = claim.split, len(dataset.train), len(dataset.test)
-    pool = n + n_test if claim.pooled else n
-    rest = pool * (1 - (split.test or 0.0))
-    if "never-tested" in claim.protocol and split.validation:
-        measured = rest * split.validation
-    elif claim.pooled:
-        measured = pool - rest
-    else:
+    n, n_test = len(dataset.train), len(dataset.test)
+    _, validated, tested = claim.split.parts(n, n_test)
+    if "never-tested" in claim.protocol and validated:
+        tested = validated
+    elif not claim.pooled:
         return 0.0
-    return draw_variance(accuracy, n_test, round(measured), pool if claim.pooled else math.inf)
+    return redrawn(n_test, round(tested), n + n_test if claim.pooled else math.inf)

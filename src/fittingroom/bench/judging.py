@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from fittingroom.bench.claim_plan import Plan
-from fittingroom.bench.evidence import Evidence, Runs, draw_of_images, with_spreads
+from fittingroom.bench.evidence import Evidence, Runs, redrawn_of, with_spreads
 from fittingroom.bench.verdict import (
     Finding,
     judge_accuracy,
@@ -79,11 +79,16 @@ def _judged(plan: Plan, evidences: Sequence[Evidence], dataset: Dataset, alpha: 
     elif claim.kind == "order":
         # Of the same models or not at all: a claim of which nothing is known has none.
         known = used if len(used) == len(honest) else []
-        finding = judge_order(claim, known, honest, alpha=alpha)
+        elsewhere = max(redrawn_of(member, dataset) for member in claim.members)
+        finding = judge_order(claim, known, honest, redrawn=elsewhere, alpha=alpha)
     elif claim.kind == "text":
         finding = judge_best(claim, used[0] if used else None, honest, alpha=alpha)
     else:
-        draw = draw_of_images(claim, honest[0].accuracy, dataset)
-        as_claimed = used[0] if used else None
-        finding = judge_accuracy(claim, as_claimed, honest[0], draw=draw, alpha=alpha)
+        finding = judge_accuracy(
+            claim,
+            used[0] if used else None,
+            honest[0],
+            redrawn=redrawn_of(claim, dataset),
+            alpha=alpha,
+        )
     return finding if plan.verifies else replace(finding, verdict="cannot-be-checked")

@@ -201,9 +201,8 @@ def leaderboard_and_runs(store: Store, saved: Saved) -> tuple[Leaderboard, dict[
     tested = {label: [run.test for run in runs] for label, runs in finished.items()}
     parts = {label: [p for p in found if p is not None] for label, found in tested.items()}
     parts = {label: found for label, found in parts.items() if found}
-    ranking = rank_models(
-        recipes_of(groups, parts, store.card.copies), looks_of(comparison, groups)
-    )
+    looks = looks_of(comparison, groups)
+    ranking = rank_models(recipes_of(groups, parts, store.card.copies), looks)
     validated = validated_of(groups, finished)
 
     rows = [
@@ -226,6 +225,7 @@ def leaderboard_and_runs(store: Store, saved: Saved) -> tuple[Leaderboard, dict[
             *lost,
             *left_out(saved, groups),
             *_undone(ranking),
+            *_fewer(looks, parts),
             *notes_of(store.card, rows, finished, parts),
         ),
         command=comparison.command if comparison else None,
@@ -339,6 +339,19 @@ def _undone(ranking: Ranking) -> list[str]:
         f"Not told apart, because tables with other numbers of seeds were shown before, and every "
         f"look uses up some of the 5%: {', '.join(undone[:3])}{more}."
     ]
+
+
+def _fewer(looks: Sequence[Mapping[str, int]], parts: Mapping[str, Sequence[Part]]) -> list[str]:
+    """That a table with more seeds was shown, whose verdicts this one can't replace."""
+    most = {label: max((look.get(label, 0) for look in looks), default=0) for label in parts}
+    fewer = [
+        f"{label} ({len(found)}, {most[label]} then)"
+        for label, found in parts.items()
+        if len(found) < most[label]
+    ]
+    if not fewer:
+        return []
+    return [f"A table with more seeds was shown before, and says more: {', '.join(fewer)}."]
 
 
 def _bounds(interval: Interval | None) -> tuple[float, float] | None:

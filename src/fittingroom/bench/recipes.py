@@ -39,7 +39,7 @@ def recipes_of(
             np.stack([part.correct for part in found]),
             deterministic=entry.deterministic,
             kind="classical" if family == "classical" else "network",
-            known=measured_variance(entry.key),
+            known=measured_variance(entry.key, len(found)),
             copies=copies,
         )
     return recipes

@@ -194,7 +194,7 @@ def study(store: Store, dataset: Dataset | None = None) -> Study:
     StoreError : a file of the store is damaged
     """
     saved = store.saved()
-    return study_of(*leaderboard_and_runs(store, saved), saved.runs, dataset)
+    return study_of(*leaderboard_and_runs(store, saved), saved.runs, dataset, store.card.copies)
 
 
 def study_of(
@@ -202,6 +202,7 @@ def study_of(
     finished: Mapping[str, Sequence[Run]],
     saved: Sequence[Run],
     dataset: Dataset | None = None,
+    copies: NDArray[np.int64] | None = None,
 ) -> Study:
     """Study the models of a table that was computed already; the same is raised as by `study`.
 
@@ -210,6 +211,7 @@ def study_of(
     board, finished : as `leaderboard_and_runs` gives them
     saved : every run of the store
     dataset : as for `study`
+    copies : of test images, see `Fits`
     """
     runs = {
         label: found
@@ -236,7 +238,7 @@ def study_of(
         close_pairs=tuple(_close_pairs(board, models, labels)),
         agreement=agreement(probabilities, labels) if models else None,
         wrong_for_all=wrong_for_all([*probabilities.values()], labels) if models else labels,
-        average=average_of_best(members, split.choose) if split else None,
+        average=average_of_best(members, split.choose, copies) if split else None,
         train_suspects=train_suspects_of(saved, len(board.class_names), dataset),
         sensitivity=sensitivity_of(probabilities, labels),
     )

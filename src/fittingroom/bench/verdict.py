@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Literal
+
+import numpy as np
 
 from fittingroom.bench.cells import signed
 from fittingroom.bench.claim import Claim, Figure, nearest
 from fittingroom.bench.evidence import Evidence
 from fittingroom.evaluation.intervals import Interval
-from fittingroom.evaluation.paired_difference import PairedDifference, compare
+from fittingroom.evaluation.paired_difference import PairedDifference, compare, image_variance
 from fittingroom.evaluation.ranking import ALPHA, adjusted
 from fittingroom.evaluation.rerun import rerun_difference_interval, rerun_interval
 
@@ -41,13 +43,14 @@ _OTHERWISE: dict[tuple[str, Verdict], str] = {
     ("difference", "too-high"): "the difference between two runs is smaller",
     ("difference", "too-low"): "the difference between two runs is larger",
     ("order", "consistent"): "each model is significantly better than the one before",
-    ("order", "too-high"): "of some neighbours the first is significantly better",
+    ("order", "too-high"): "of some neighbours the first does better in one more run of each too",
+    ("order", "own-split"): "the order holds on test images of its own only",
     ("order", "not-what-it-says"): "the order holds by the protocol as it was used, not honestly",
     ("order", "cannot-tell"): "some neighbours can't be told apart",
     ("text", "consistent"): "no other value is better by as much as half a point",
-    ("text", "too-high"): "others are significantly better, the best of them lower",
-    ("text", "too-low"): "others are significantly better, the best of them higher",
-    ("text", "not-what-it-says"): "it was read off right, but others are significantly better",
+    ("text", "too-high"): "others do better in one more run of each too, the best of them lower",
+    ("text", "too-low"): "others do better in one more run of each too, the best of them higher",
+    ("text", "not-what-it-says"): "it was read off right, but others do better",
     ("text", "cannot-tell"): "another value may be better by half a point or more",
 }
 ONE_SEED = "One seed tells nothing about a re-run; give more seeds."
@@ -55,8 +58,10 @@ ONE_SEED = "One seed tells nothing about a re-run; give more seeds."
 WIDEST = 0.05
 #: A value of a setting is the best if no other is better by more.
 MARGIN = 0.005
-#: Where a claim has no other notes nothing leaked into the test.
-_CLEAN = {"clean", "own-random-split"}
+#: Of two means over as many images each, but others: their difference's variance by that of one.
+_OTHERS = 2.0
+#: Where a claim has no other notes nothing leaked into what it measured.
+_CLEAN = {"clean", "own-random-split", "never-tested"}
 
 
 def meaning(kind: str, verdict: Verdict) -> str:
@@ -71,6 +76,11 @@ class Score:
     accuracy: float | None = None
     interval: Interval | None = None
     seeds: int = 0
+
+    @property
+    def tells(self) -> bool:
+        """Whether lying in its interval means anything."""
+        return self.interval is not None and self.interval.high - self.interval.low <= WIDEST
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -117,9 +127,9 @@ def score_of(evidence: Evidence, draw: float = 0.0, alpha: float = ALPHA) -> Sco
     return Score(accuracy=evidence.accuracy, interval=interval, seeds=len(evidence.accuracies))
 
 
-def agrees(figure: Figure, score: Score | None) -> bool:
+def agrees(figure: Figure, score: Score) -> bool:
     """Whether something that rounds to the claimed figure lies in the score's interval."""
-    if score is None or score.interval is None:
+    if score.interval is None:
         return False
     claimed_low, claimed_high = figure.bounds
     return claimed_low <= score.interval.high and claimed_high >= score.interval.low
@@ -135,10 +145,11 @@ def judge(
     if honest.accuracy is None or honest.interval is None:
         return "cannot-be-checked"
     if agrees(figure, honest):
-        width = honest.interval.high - honest.interval.low
-        return "consistent" if width <= WIDEST else "cannot-tell"
-    if agrees(figure, as_claimed):
-        return by_protocol
+        return "consistent" if honest.tells else "cannot-tell"
+    if as_claimed is not None and as_claimed.interval is None:
+        return "cannot-be-checked"
+    if as_claimed is not None and agrees(figure, as_claimed):
+        return by_protocol if as_claimed.tells else "cannot-tell"
     return "too-high" if figure.value > honest.accuracy else "too-low"
 
 
@@ -147,16 +158,16 @@ def judge_accuracy(
     used: Evidence | None,
     honest: Evidence,
     *,
-    draw: float = 0.0,
+    redrawn: float = 0.0,
     alpha: float = ALPHA,
 ) -> Finding:
-    """An accuracy: does it come out again? `draw` as in :func:`.evidence.draw_of_images`."""
+    """An accuracy: does it come out again? `redrawn` as in :func:`.evidence.redrawn_of`."""
     assert claim.figure is not None
     as_claimed = score_of(used, alpha=alpha) if used else None
-    honestly = score_of(honest, draw, alpha)
+    honestly = score_of(honest, redrawn * honest.image_variance, alpha)
     verdict = judge(claim.figure, as_claimed, honestly, by_protocol=_by_protocol(claim))
     arms = [*([used] if used else []), honest]
-    remarks = [ONE_SEED] if honestly.interval is None else []
+    remarks = [ONE_SEED] if verdict == "cannot-be-checked" else []
     if verdict == "not-what-it-says" and claim.figure.value < honest.accuracy:
         remarks.append("The honest accuracy is higher than the claimed one.")
     return Finding(
@@ -205,25 +216,33 @@ def judge_difference(
 
 
 def judge_order(
-    claim: Claim, used: Sequence[Evidence], honest: Sequence[Evidence], *, alpha: float = ALPHA
+    claim: Claim,
+    used: Sequence[Evidence],
+    honest: Sequence[Evidence],
+    *,
+    redrawn: float = 0.0,
+    alpha: float = ALPHA,
 ) -> Finding:
     """Models from worst to best: is each significantly better than the one before?
 
-    Holm's correction is over the neighbouring pairs. `used` is empty where some model has no
-    protocol; what was not measured on the same images isn't compared.
+    Holm's correction is over the neighbouring pairs. A source has seen one run of each, perhaps, so
+    a pair is the other way round only where one more run of each would be, on its images
+    (`redrawn`). `used` is empty where some model has no protocol; what was not measured on the same
+    images isn't compared.
     """
     names = [member.title for member in claim.members]
-    steps, words = _neighbours(names, honest, alpha)
+    steps, words = _neighbours(names, honest, redrawn, alpha)
     remarks = [f"Honestly: {words}."]
-    indices = {each.index.tobytes() for each in used if each.index is not None}
     used_holds = False
-    if used and len(indices) == 1:
-        as_claimed, used_words = _neighbours(names, used, alpha)
+    if used and _on_the_same_images(used):
+        as_claimed, used_words = _neighbours(names, used, 0.0, alpha)
         used_holds = set(as_claimed) == {"holds"}
         remarks.append(f"As claimed: {used_words}.")
     verdict: Verdict = "consistent"
     if "reversed" in steps:
-        verdict = "not-what-it-says" if used_holds else "too-high"
+        protocols = {_by_protocol(member) for member in claim.members}
+        by_protocol: Verdict = "own-split" if protocols == {"own-split"} else "not-what-it-says"
+        verdict = by_protocol if used_holds else "too-high"
     elif "single" in steps:
         verdict = "cannot-be-checked"
     elif "alike" in steps:
@@ -255,31 +274,41 @@ def judge_best(
 ) -> Finding:
     """A value that is said to be the best: may another be better, by more than the margin?
 
-    By accuracy on the `choose` half of the validation part. That another is better at all is
-    corrected for the number of others (Holm). That none is better by the margin needs no
+    By accuracy on the `choose` half of the validation part; of the values that round to the claimed
+    one the best counts. Another is ahead where one more run of it would be ahead of one more run of
+    the claimed value on as many other images, since that is all that a source has seen, perhaps
+    (Bonferroni's correction over the others). That none is better by the margin needs no
     correction: each of the others has to be excluded (Berger 1982, Technometrics 24:295-300).
     """
     assert claim.figure is not None
     assert claim.search is not None
     of_value = dict(zip(map(float, claim.search.values), tried, strict=True))
-    wanted = nearest(list(of_value), claim.figure.value)
+    low, high = claim.figure.bounds
+    rounded = [value for value in of_value if low <= value <= high]
+    claimed = rounded or [nearest(list(of_value), claim.figure.value)]
+    wanted = max(claimed, key=lambda value: of_value[value].accuracy)
     best = max(of_value, key=lambda value: of_value[value].accuracy)
-    leads = {
-        value: _compared(each, of_value[wanted])
-        for value, each in of_value.items()
-        if value != wanted
-    }
-    better = _better(leads, alpha)
+    others = [value for value in of_value if value not in claimed]
+    leads = [_compared(of_value[value], of_value[wanted]) for value in others]
     lowest = [_lowest(run.history) for run in sweep.runs] if sweep else []
     verdict: Verdict = "cannot-be-checked"
-    if better:
-        read = [nearest(list(of_value), rate) for rate in lowest]
-        as_used = read and min(read) <= wanted <= max(read)
-        ahead = max(better, key=lambda value: of_value[value].accuracy)
-        verdict = "not-what-it-says" if as_used else "too-high" if wanted > ahead else "too-low"
-    elif better is not None:
-        most = max(lead.interval.high for lead in leads.values() if lead.interval)
-        verdict = "consistent" if most <= MARGIN else "cannot-tell"
+    remarks = [ONE_SEED]
+    if all(lead.interval is not None for lead in leads):
+        ahead = [
+            value
+            for value in others
+            if _next_lead(of_value[value], of_value[wanted], _OTHERS, alpha / len(others)).low > 0
+        ]
+        ends = {
+            v: lead.interval.high for v, lead in zip(others, leads, strict=True) if lead.interval
+        }
+        verdict = "consistent" if max(ends.values(), default=0.0) <= MARGIN else "cannot-tell"
+        if ahead:
+            read = [nearest(list(of_value), rate) for rate in lowest]
+            as_used = read and min(read) <= wanted <= max(read)
+            first = max(ahead, key=lambda value: of_value[value].accuracy)
+            verdict = "not-what-it-says" if as_used else "too-high" if wanted > first else "too-low"
+        remarks = _words_of_best(wanted, ahead, ends)
     return Finding(
         verdict=verdict,
         as_claimed=Score(seeds=len(lowest)),
@@ -293,54 +322,35 @@ def judge_best(
             )
             for value in dict.fromkeys([wanted, best])
         ),
-        remarks=tuple(_words_of_best(of_value, wanted, best, leads, better, lowest)),
+        remarks=(
+            f"By validation accuracy {best:g} is the best of {len(of_value)} values "
+            f"({of_value[best].accuracy:.4f}, and {of_value[wanted].accuracy:.4f} at {wanted:g}).",
+            *remarks,
+            *_words_of_sweep(lowest),
+        ),
     )
 
 
-def _words_of_best(
-    of_value: Mapping[float, Evidence],
-    wanted: float,
-    best: float,
-    leads: Mapping[float, PairedDifference],
-    better: Sequence[float] | None,
-    lowest: Sequence[float],
-) -> Iterator[str]:
-    yield (
-        f"By validation accuracy {best:g} is the best of {len(of_value)} values "
-        f"({of_value[best].accuracy:.4f}, and {of_value[wanted].accuracy:.4f} at {wanted:g})."
-    )
-    if better is None:
-        yield ONE_SEED
-    else:
-        told = {0: "None is", 1: "One is"}.get(len(better), f"{len(better)} are")
-        yield f"{told} significantly better than {wanted:g}."
-        ends = {value: lead.interval.high for value, lead in leads.items() if lead.interval}
-        if not better and ends:
-            farthest = max(ends, key=ends.__getitem__)
-            yield f"But {farthest:g} may be better by up to {100 * ends[farthest]:.1f} points."
-    if lowest:
-        span = sorted({f"{value:.2g}" for value in lowest}, key=float)
-        yield f"As claimed, the training loss is lowest at {' or '.join(span)}."
+def _words_of_best(wanted: float, ahead: Sequence[float], ends: Mapping[float, float]) -> list[str]:
+    """How many values would be ahead in one more run, and else by how much one may be better."""
+    told = {0: "None", 1: "One"}.get(len(ahead), str(len(ahead)))
+    words = [f"{told} would surely be ahead of {wanted:g} in one more run of each."]
+    if not ahead and ends:
+        farthest = max(ends, key=ends.__getitem__)
+        words.append(f"But {farthest:g} may be better by up to {100 * ends[farthest]:.1f} points.")
+    return words
 
 
-def _better(leads: Mapping[float, PairedDifference], alpha: float) -> list[float] | None:
-    """The values whose lead is significant; None where one seed is all that there is."""
-    known = [lead.p for lead in leads.values() if lead.p is not None]
-    if len(known) < len(leads):
-        return None
-    corrected = adjusted(known)
-    return [
-        value
-        for (value, lead), p in zip(leads.items(), corrected, strict=True)
-        if p <= alpha and lead.difference > 0
-    ]
+def _words_of_sweep(lowest: Sequence[float]) -> list[str]:
+    if not lowest:
+        return []
+    span = sorted({f"{value:.2g}" for value in lowest}, key=float)
+    return [f"As claimed, the training loss is lowest at {' or '.join(span)}."]
 
 
 def _by_protocol(claim: Claim) -> Verdict:
     """What is to be said of a figure that the protocol as it was used gives, and ours doesn't."""
-    if {*claim.protocol} - _CLEAN:
-        return "not-what-it-says"
-    return "own-split" if claim.pooled else "consistent"
+    return "not-what-it-says" if {*claim.protocol} - _CLEAN else "own-split"
 
 
 def _claimed(figure: Figure) -> Bar:
@@ -351,20 +361,39 @@ def _compared(a: Evidence, b: Evidence) -> PairedDifference:
     return compare(a.fits, a.spread, b.fits, b.spread, None)
 
 
+def _next_lead(a: Evidence, b: Evidence, redrawn: float, alpha: float) -> Interval:
+    """Where the lead of one more run over one more run of another recipe lies."""
+    runs = [(len(each.accuracies), each.spread) for each in (a, b) if each.spread is not None]
+    draw = redrawn * image_variance(a.fits, b.fits)
+    return rerun_difference_interval(a.accuracy - b.accuracy, runs, draw=draw, alpha=alpha)
+
+
+def _on_the_same_images(evidences: Sequence[Evidence]) -> bool:
+    first = evidences[0].index
+    return first is not None and all(
+        each.index is not None and np.array_equal(each.index, first) for each in evidences
+    )
+
+
 def _neighbours(
-    names: Sequence[str], evidences: Sequence[Evidence], alpha: float
+    names: Sequence[str], evidences: Sequence[Evidence], redrawn: float, alpha: float
 ) -> tuple[list[str], str]:
     """Of each neighbouring pair whether its order holds; and all of it in words."""
-    compared = [_compared(better, worse) for worse, better in pairwise(evidences)]
+    pairs = [(better, worse) for worse, better in pairwise(evidences)]
+    compared = [_compared(*pair) for pair in pairs]
     corrected = adjusted([1.0 if paired.p is None else paired.p for paired in compared])
     steps, words = [], []
-    for (worse, better), paired, p in zip(pairwise(names), compared, corrected, strict=True):
+    for (worse, better), pair, paired, p in zip(
+        pairwise(names), pairs, compared, corrected, strict=True
+    ):
         if paired.p is None:
             steps.append("single")
-        elif p > alpha:
-            steps.append("alike")
+        elif p <= alpha and paired.difference > 0:
+            steps.append("holds")
+        elif _next_lead(*pair, redrawn, alpha / len(pairs)).high < 0:
+            steps.append("reversed")
         else:
-            steps.append("holds" if paired.difference > 0 else "reversed")
+            steps.append("alike")
         points = f"{signed(100 * paired.difference, 2)} points".replace("-", "−")
         told = {"holds": "", "alike": ", not told apart", "reversed": ", the other way round"}
         words.append(f"{better} against {worse} {points}{told.get(steps[-1], '')}")

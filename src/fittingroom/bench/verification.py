@@ -20,9 +20,9 @@ COLUMNS = (
     "claim",
     "claimed",
     "as claimed",
-    "its 95%",
+    "its interval",
     "honest",
-    "honest 95%",
+    "honest interval",
     "seeds",
     "verdict",
 )
@@ -118,10 +118,11 @@ def of_protocol(claim: Claim) -> list[str]:
         sentences.append(f"The protocol that was used: {told}.")
     elif claim.kind == "accuracy" and not claim.unknown:
         sentences.append("How the figure was come by isn't known.")
-    if claim.pooled:
+    held_out = "never-tested" in claim.protocol and claim.split.validation is not None
+    if claim.pooled or held_out:
         sentences.append(
-            "Its test images are others than the official ones; what that alone may move an "
-            "accuracy by is in the honest interval."
+            "It was measured on other images than the official test ones; what chance alone may "
+            "move an accuracy by there is in the honest interval."
         )
     return [*sentences, *([claim.remark] if claim.remark else [])]
 

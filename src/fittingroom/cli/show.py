@@ -101,7 +101,7 @@ def _comparison(
     def studied() -> Study:
         from fittingroom.bench.study import study_of
 
-        return study_of(board, finished, saved.runs, dataset)
+        return study_of(board, finished, saved.runs, dataset, store.card.copies)
 
     def markdown() -> str:
         from fittingroom.reporting.tables import leaderboard_markdown

@@ -77,6 +77,7 @@ def class_quantiles(
 
     Raises InputError for another coverage, or no images.
     """
+    _check(coverage, len(labels))
     own = [labels == k for k in range(probabilities.shape[1])]
     if min(int(each.sum()) for each in own) < math.ceil(coverage / (1 - coverage) - _EQUAL):
         return None
@@ -94,12 +95,16 @@ def conformal_threshold(scores: NDArray[np.floating], share: float) -> float:
     InputError : a share outside 0 … 1, or no scores
     """
     n = len(scores)
-    if not 0 < share < 1 or n == 0:
-        raise InputError(f"a share of {share} of {n} scores makes no sense.")
-    place = math.ceil((n + 1) * share)
+    _check(share, n)
+    place = math.ceil((n + 1) * share - _EQUAL)
     if place > n:
         return 1.0
     return float(np.partition(np.asarray(scores, np.float64), place - 1)[place - 1])
+
+
+def _check(share: float, n: int) -> None:
+    if not 0 < share < 1 or n == 0:
+        raise InputError(f"a share of {share} of {n} scores makes no sense.")
 
 
 def prediction_sets(

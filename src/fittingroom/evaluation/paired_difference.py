@@ -158,6 +158,11 @@ def compare(
     )
 
 
+def image_variance(a: Fits, b: Fits) -> float:
+    """Variance that the draw of the images gives to the difference of two recipes' accuracies."""
+    return _image_variance(_Counted.of(a, b), a.noise + b.noise)
+
+
 class _Counted(NamedTuple):
     """Two recipes on the same images, in whole numbers so that sums are exact.
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-
-import numpy as np
 
 from fittingroom.evaluation.intervals import CONFIDENCE, Interval
 from fittingroom.evaluation.normal_mixture import NormalMixture
@@ -33,30 +32,33 @@ def rerun_interval(
     ----------
     mean, seeds : of the runs that there are
     spread : of the recipe over seeds; `NO_SPREAD` where it is deterministic
-    draw : variance of the difference that other images make, see `draw_variance`; 0 where the one
-        more run is measured on the same images
+    draw : variance of the difference that other images make, see `redrawn`; 0 where the one more
+        run is measured on the same images
     """
     half = NormalMixture.of(draw, [spread.of_rerun(seeds, LEAST_SD)]).half_width(alpha)
     return Interval(max(mean - half, 0.0), min(mean + half, 1.0))
 
 
 def rerun_difference_interval(
-    difference: float, runs: Sequence[tuple[int, SeedSpread]], *, alpha: float = 1 - CONFIDENCE
+    difference: float,
+    runs: Sequence[tuple[int, SeedSpread]],
+    *,
+    draw: float = 0.0,
+    alpha: float = 1 - CONFIDENCE,
 ) -> Interval:
     """The same of one more difference of two recipes, each with its seeds and its spread."""
-    error = NormalMixture.of(0.0, [spread.of_rerun(seeds, LEAST_SD) for seeds, spread in runs])
+    error = NormalMixture.of(draw, [spread.of_rerun(seeds, LEAST_SD) for seeds, spread in runs])
     half = error.half_width(alpha)
     return Interval(max(difference - half, -1.0), min(difference + half, 1.0))
 
 
-def draw_variance(accuracy: float, images: int, others: int, pool: float = np.inf) -> float:
-    """Variance of the difference between a model's accuracies on two draws of images.
+def redrawn(images: int, others: int, pool: float = math.inf) -> float:
+    """Variance of a mean over some images minus the mean over others, by that of the former alone.
 
     Parameters
     ----------
-    accuracy : of the model, about
     images, others : how many were drawn
     pool : of how many images both were drawn independently, so that they share some; infinite where
         they share none
     """
-    return accuracy * (1 - accuracy) * max(0.0, 1 / images + 1 / others - 2 / pool)
+    return max(0.0, 1 + images / others - 2 * images / pool)

@@ -65,9 +65,14 @@ class SeedVariance:
         disagreement = int(right @ (seeds - right)) / (seeds * (seeds - 1))
         return cls(seed_variance(correct), seeds - 1, disagreement / n**2)
 
-    def measured(self) -> SeedVariance:
-        """The same as knowledge of fits to come, which may have outliers that these haven't."""
-        return replace(self, degrees_of_freedom=min(self.degrees_of_freedom, _MEASURED_DEGREES))
+    def measured(self, own: int = 1) -> SeedVariance:
+        """The same as knowledge of other fits, which may have outliers that these haven't.
+
+        `own` are those others. They may be among these, with the same seeds on an equal machine,
+        and no fit counts twice.
+        """
+        besides = max(self.degrees_of_freedom + 1 - own, 0)
+        return replace(self, degrees_of_freedom=min(besides, _MEASURED_DEGREES))
 
     def __or__(self, other: SeedVariance) -> SeedVariance:
         """What both say together, as one estimate."""
@@ -105,16 +110,17 @@ class SeedSpread:
         )
 
     def of_rerun(self, seeds: int, least: float) -> tuple[Floats, Floats]:
-        """The same of one more run minus the mean over so many seeds, at least `least` apart.
+        """The same of one more run minus the mean over so many seeds, σ at least `least`.
 
-        The one more run may be an outlier, as a single fit may.
+        The one more run may be an outlier, and so may a single one that it is held against.
         """
         squares = np.maximum(self.values, least) ** 2
         if self.values[0] == 0:
-            return squares, self.weights
+            return squares * (1 + 1 / seeds), self.weights
         heavier, of_heavier = _outlying()
+        both = heavier + 1 / seeds if seeds > 1 else _both_outlying()
         return (
-            np.multiply.outer(squares, heavier + 1 / seeds).ravel(),
+            np.multiply.outer(squares, both).ravel(),
             np.multiply.outer(self.weights, of_heavier).ravel(),
         )
 
@@ -161,6 +167,15 @@ def _outlying() -> tuple[Floats, Floats]:
     chances = (np.arange(200) + 0.5) / 200
     factors = _OUTLYING_DEGREES / special.chdtri(_OUTLYING_DEGREES, chances)
     return factors, np.full(200, 1 / 200)
+
+
+@cache
+def _both_outlying() -> Floats:
+    """The same factors of the difference of two fits, both outliers perhaps."""
+    factors, _ = _outlying()
+    sums = np.sort(np.add.outer(factors, factors), axis=None)
+    both: Floats = sums.reshape(len(factors), -1).mean(axis=1)
+    return both
 
 
 class _Prior(NamedTuple):

@@ -123,7 +123,7 @@ def average(study: Study) -> str:
     if found is None:
         return ""
     weighed = listed([f"{name} ({weight:.0%})" for name, weight in found.weights.items()])
-    low, high = found.ci95
+    low, high = found.these_fits_ci95
     best = next(iter(found.weights))
     return (
         f"The three best on the validation images, their calibrated probabilities averaged: "

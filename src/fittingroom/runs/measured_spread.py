@@ -15,9 +15,13 @@ from fittingroom.evaluation.seed_spread import SeedVariance
 FILE = "measured_spread.json"
 
 
-def measured_variance(key: str) -> SeedVariance | None:
-    """What is known of the variance over seeds of the runs with that key, None where nothing is."""
-    return _measured().get(key)
+def measured_variance(key: str, seeds: int) -> SeedVariance | None:
+    """What is known of the variance over seeds of the runs with that key, None where nothing is.
+
+    It is believed beside that of so many fits of one's own, see `SeedVariance.measured`.
+    """
+    known = _measured().get(key)
+    return known and known.measured(seeds)
 
 
 @cache
@@ -28,6 +32,6 @@ def _measured() -> dict[str, SeedVariance]:
             variance=recipe["variance"],
             degrees_of_freedom=recipe["seeds"] - 1,
             noise=recipe["noise"],
-        ).measured()
+        )
         for recipe in json.loads(text)["recipes"]
     }
