@@ -4,8 +4,10 @@
 
 Simulated: the source fits a recipe once and measures it honestly, on the official test images, on
 images that it held out of the training ones, or on a split of its own; we fit it again with other
-seeds. Or it says what one setting gains over another; or that a value of a setting is the best of
-40, where none is better, or another by 1.3 points. The images are those of `honesty.py`.
+seeds. Or it says what one setting gains over another; which of two models is better, by one run of
+each; which of six values is the best, by one run of each on images of its own; or that a value is
+the best of 40, where none is better, or another by 1.3 points. The images are those of
+`honesty.py`.
 
 Real, on Fashion-MNIST: twenty sources, each with a split of its own, fit logistic regression, or a
 small perceptron. "Before" stands for the rules as they were: a verdict by Student's interval of one
@@ -34,6 +36,7 @@ from fittingroom.bench.verdict import (
     judge_accuracy,
     judge_best,
     judge_difference,
+    judge_order,
 )
 from fittingroom.bench.verify import verify
 from fittingroom.cli.progress import ProgressDisplay
@@ -140,18 +143,7 @@ def difference_claims(
     rng: np.random.Generator, seeds: int, spread: float, gap: float
 ) -> tuple[Verdict, Verdict]:
     """The verdict on what one run of a setting gained over one run of another."""
-    shared = rng.normal(0, honesty.SHARED_SD, TEST)
-    arms = [
-        honesty.fits(
-            rng,
-            honesty.logistic(
-                honesty.offset_for(accuracy) + shared + rng.normal(0, honesty.OWN_SD, TEST)
-            ),
-            seeds + 1,
-            spread,
-        )
-        for accuracy in (0.90 + gap / 100, 0.90)
-    ]
+    arms = fits_apart(rng, [0.90 + gap / 100, 0.90], seeds + 1, spread, TEST)
     gained = float(arms[0][0].mean() - arms[1][0].mean())
     names = ("first", "second")
     first, second = with_spreads(
@@ -176,20 +168,71 @@ def best_claims(
     assert claim.search is not None
     values = claim.search.values
     place = min(range(len(values)), key=lambda i: abs(np.log(float(values[i]) / 0.003)))
-    shared = rng.normal(0, honesty.SHARED_SD, 3000)
-    tried = []
-    for i in range(len(values)):
-        far = min(abs(i - place + 8), 20)  # the best is eight values below
-        accuracy = 0.85 - (miss / 100 if i == place else 0.0015 * far)
-        chance = honesty.logistic(
-            honesty.offset_for(accuracy) + shared + rng.normal(0, honesty.OWN_SD, 3000)
+    far = [min(abs(i - place + 8), 20) for i in range(len(values))]  # the best is eight below
+    truth = [0.85 - (miss / 100 if i == place else 0.0015 * f) for i, f in enumerate(far)]
+    rows = fits_apart(rng, truth, seeds, spread, 3000)
+    tried = with_spreads([evidence(row, f"value {i}") for i, row in enumerate(rows)])
+    return judge_best(claim, None, tried).verdict, _best_before(tried, place)
+
+
+def order_claims(
+    rng: np.random.Generator, seeds: int, spread: float, gap: float
+) -> tuple[Verdict, Verdict]:
+    """The verdict on which of two models is better, as it came out in one run of each."""
+    rows = fits_apart(rng, [0.90, 0.90 + gap / 100], seeds + 1, spread, TEST)
+    if rows[0][0].mean() > rows[1][0].mean():
+        rows.reverse()
+    honest = with_spreads([evidence(row[1:], f"model {i}") for i, row in enumerate(rows)])
+    (claim,) = load_claims(["s0-order"])
+    claim = claim.model_copy(update={"members": claim.members[:2]})
+    paired = compare_pair(honest[1].fits, honest[0].fits)
+    assert paired.p is not None
+    told: Verdict = "consistent" if paired.p <= 0.05 else "cannot-tell"
+    before = told if paired.difference > 0 or told == "cannot-tell" else "too-high"
+    return judge_order(claim, [], honest).verdict, before
+
+
+def winner_claims(
+    rng: np.random.Generator, seeds: int, spread: float, step: float
+) -> tuple[Verdict, Verdict]:
+    """The verdict on the best of six values, as it came out in one run of each elsewhere."""
+    truth = [0.85 - step / 100 * i for i in range(6)]
+    theirs = [row.mean() for row in fits_apart(rng, truth, 1, spread, 3000)]
+    values = [0.001 * 2.0**i for i in range(6)]
+    named = int(np.argmax(theirs))
+    (claim,) = load_claims(["s1-lr-sweep"])
+    assert claim.search is not None
+    search = claim.search.model_copy(update={"values": values})
+    claim = claim.model_copy(update={"search": search, "claimed": f"{values[named]:.3f}"})
+    rows = fits_apart(rng, truth, seeds, spread, 3000)
+    tried = with_spreads([evidence(row, f"value {i}") for i, row in enumerate(rows)])
+    return judge_best(claim, None, tried).verdict, _best_before(tried, named)
+
+
+def fits_apart(
+    rng: np.random.Generator, accuracies: Sequence[float], seeds: int, spread: float, images: int
+) -> list[np.ndarray]:
+    """Fits of recipes with these accuracies on the same images, (seeds, images) each."""
+    shared = rng.normal(0, honesty.SHARED_SD, images)
+    return [
+        honesty.fits(
+            rng,
+            honesty.logistic(
+                honesty.offset_for(accuracy) + shared + rng.normal(0, honesty.OWN_SD, images)
+            ),
+            seeds,
+            spread,
         )
-        tried.append(evidence(honesty.fits(rng, chance, seeds, spread), f"value {i}"))
-    tried = with_spreads(tried)
+        for accuracy in accuracies
+    ]
+
+
+def _best_before(tried: Sequence[Evidence], place: int) -> Verdict:
+    """Whether another value is significantly better."""
     ps = [compare_pair(each.fits, tried[place].fits) for i, each in enumerate(tried) if i != place]
     better = [p <= 0.05 for p in adjusted([paired.p or 1.0 for paired in ps])]
     ahead = any(b and paired.difference > 0 for b, paired in zip(better, ps, strict=True))
-    return judge_best(claim, None, tried).verdict, "too-low" if ahead else "consistent"
+    return "too-low" if ahead else "consistent"
 
 
 def simulated(simulations: int) -> Iterator[dict[str, Any]]:
@@ -204,6 +247,13 @@ def simulated(simulations: int) -> Iterator[dict[str, Any]]:
             for gap in (0.5, 2.5):
                 given = {"seeds": seeds, "spread": spread, "gap": gap}
                 yield _of(simulations, "difference", difference_claims, **given)
+    for seeds in (5, 10, 20):
+        for spread, gap in ((0.3, 0.3), (0.5, 0.7), (1.0, 0.5), (1.0, 1.0)):
+            given = {"seeds": seeds, "spread": spread, "gap": gap}
+            yield _of(simulations, "order", order_claims, **given)
+        for spread, step in ((0.3, 0.3), (1.0, 0.7), (1.5, 1.0)):
+            given = {"seeds": seeds, "spread": spread, "step": step}
+            yield _of(max(1, simulations // 2), "winner of six", winner_claims, **given)
     for seeds, spread in ((5, 0.3), (5, 1.5), (20, 1.5)):
         for miss in (0.0, 1.3):
             given = {"seeds": seeds, "spread": spread, "miss": miss}
