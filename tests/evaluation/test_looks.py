@@ -53,8 +53,8 @@ def test_later_looks_use_what_is_left():
 def test_p_is_the_alpha_at_which_the_look_decides(p):
     looks = [look(3), look(10)]
     found = sequential_p(p, looks)
-    assert found > p
-    if 1e-9 < found < 1:
+    assert p < found < 1
+    if found > 1e-9:
         assert level(looks, found) == pytest.approx(p, rel=0.02)
     assert sequential_p(0.0, looks) == 0.0
     assert sequential_p(0.999999, looks) == 1.0
