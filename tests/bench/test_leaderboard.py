@@ -168,7 +168,9 @@ def test_one_seed_of_a_recipe_that_was_measured_has_its_place(
     save(store, small, entry(store, "fixed", 1, fixed=True), 0.2)
     single = save(store, small, entry(store, "single", 1), 0.1)
     measured = {single.key: SeedVariance(0.002**2, 47, 0.0)}
-    monkeypatch.setattr("fittingroom.bench.recipes.measured_variance", measured.get)
+    monkeypatch.setattr(
+        "fittingroom.bench.recipes.measured_variance", lambda key, seeds: measured.get(key)
+    )
     board = leaderboard(store)
     assert [row.rank for row in board.rows] == [(1, 1), (2, 2)]
     assert board.notes[0].startswith("One seed each of single: their intervals and ranks go by ")
@@ -178,7 +180,10 @@ def test_one_seed_of_a_recipe_that_was_measured_has_its_place(
 def test_a_table_that_was_shown_before_uses_up_some_of_the_five_per_cent(
     store: Store, small: Dataset
 ) -> None:
-    entries = [save(store, small, entry(store, name, 9), 0.1) for name in ("aaa", "bb")]
+    entries = [
+        save(store, small, entry(store, name, 9), wrong)
+        for name, wrong in (("aaa", 0.1), ("bb", 0.102))
+    ]
     first = Comparison(entries=tuple(entries)).looked_at()
     assert first.looks == ({entries[0].key: 9, entries[1].key: 9},)
     assert first.looked_at() is first
@@ -186,8 +191,29 @@ def test_a_table_that_was_shown_before_uses_up_some_of_the_five_per_cent(
     once = leaderboard(store)
     dataclasses.replace(first, looks=({e.key: 2 for e in entries}, *first.looks)).save(store)
     twice = leaderboard(store)
-    assert once.pairs[0].p == twice.pairs[0].p
-    assert once.pairs[0].p_adjusted < twice.pairs[0].p_adjusted or once.pairs[0].p == 1
+    assert 0 < once.pairs[0].p == twice.pairs[0].p < 0.9
+    assert once.pairs[0].p_adjusted < twice.pairs[0].p_adjusted
+    assert not any("more seeds was shown" in note for note in twice.notes)
+
+
+def test_a_table_with_fewer_seeds_than_one_that_was_shown_says_so(
+    store: Store, small: Dataset
+) -> None:
+    entries = [save(store, small, entry(store, name, 3), 0.1) for name in ("aaa", "bb")]
+    shown = ({entries[0].key: 3, entries[1].key: 3}, {entries[0].key: 7, entries[1].key: 2})
+    Comparison(entries=tuple(entries), looks=shown).save(store)
+    told = "A table with more seeds was shown before, and says more: aaa (3, 7 then)."
+    assert told in leaderboard(store).notes
+
+
+def test_of_fits_that_were_added_one_by_one_no_look_is_known(store: Store, small: Dataset) -> None:
+    told = "Fitted one by one, not by `compare`: earlier looks aren't known, nor corrected for."
+    entries = [save(store, small, entry(store, "single", 1), 0.1)]
+    assert told not in leaderboard(store).notes
+    entries.append(save(store, small, entry(store, "several", 3), 0.1))
+    assert told in leaderboard(store).notes
+    Comparison(entries=tuple(entries)).save(store)
+    assert told not in leaderboard(store).notes
 
 
 def test_copies_among_the_test_images_count_once(some_of: Any, tmp_path: Path) -> None:
@@ -225,8 +251,8 @@ def test_test_labels_in_another_numbering_are_said(tmp_path: Path, small: Datase
     save(store, small, entry(store, "one", 2), 0.1, labels=_one_too_high(small).test.labels)
     save(store, small, entry(store, "second", 2), 0.3, labels=_one_too_high(small).test.labels)
     board = leaderboard(store)
-    assert "'Trouser' is predicted as 'T-shirt/top', 'Pullover' is" in board.notes[0]
-    assert "each label one too high; numbered so, 90.3% would be right" in board.notes[0]
+    assert "'Trouser' is predicted as 'T-shirt/top', 'Pullover' is" in board.notes[-1]
+    assert "each label one too high; numbered so, 90.3% would be right" in board.notes[-1]
 
 
 def test_predictions_from_elsewhere_say_nothing_of_the_labels(store: Store, small: Dataset) -> None:

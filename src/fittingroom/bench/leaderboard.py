@@ -226,6 +226,7 @@ def leaderboard_and_runs(store: Store, saved: Saved) -> tuple[Leaderboard, dict[
             *left_out(saved, groups),
             *_undone(ranking),
             *_fewer(looks, parts),
+            *(_unremembered(rows) if comparison is None else []),
             *notes_of(store.card, rows, finished, parts),
         ),
         command=comparison.command if comparison else None,
@@ -352,6 +353,13 @@ def _fewer(looks: Sequence[Mapping[str, int]], parts: Mapping[str, Sequence[Part
     if not fewer:
         return []
     return [f"A table with more seeds was shown before, and says more: {', '.join(fewer)}."]
+
+
+def _unremembered(rows: Sequence[Row]) -> list[str]:
+    """That nobody knows how often somebody looked while fits were added one by one."""
+    if not any(row.test and row.seeds > 1 for row in rows):
+        return []
+    return ["Fitted one by one, not by `compare`: earlier looks aren't known, nor corrected for."]
 
 
 def _bounds(interval: Interval | None) -> tuple[float, float] | None:
