@@ -352,7 +352,7 @@ def test_a_best_value_of_runs_that_lie_far_apart_is_not_told() -> None:
     assert alone is not None
     told = re.fullmatch(r"But 0.01 may be better by up to (\d+\.\d) points\.", found.remarks[2])
     assert told is not None
-    assert float(told[1]) == pytest.approx(100 * alone.high, rel=0.1)
+    assert float(told[1]) == pytest.approx(100 * alone.high, rel=0.2)
 
 
 def test_what_is_significant_by_itself_is_not_so_among_three() -> None:

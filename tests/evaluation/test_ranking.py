@@ -1,5 +1,6 @@
 """ranking.py: corrections for many pairs and looks, invariants, and honesty by simulation."""
 
+import dataclasses
 import json
 
 import honesty
@@ -216,9 +217,14 @@ def test_recipes_that_differ_are_told_apart():
 @pytest.mark.timeout(900)  # minutes, on two cores
 def test_promises_hold_in_simulations_of_every_kind(tmp_path, capsys):
     written = tmp_path / "honesty.json"
-    assert honesty.main(["--simulations", "60", "--images", "2000", "--out", str(written)]) == 0
+    honesty.main(["--simulations", "60", "--images", "2000", "--out", str(written)])
     saved = json.loads(written.read_text())
     assert saved["simulations"] == 60
+    most = honesty.AT_MOST + 3 * honesty.standard_error(honesty.AT_MOST, 60)
+    assert [
+        row["scenario"] for row in saved["scenarios"]
+        if not row["scenario"]["gap"] and row["called"] > most
+    ] == []  # fmt: skip
     assert len(saved["scenarios"]) == len([*honesty.scenarios()])
     printed = capsys.readouterr().out.splitlines()
     assert len(printed) == 1 + len(saved["scenarios"])
@@ -229,3 +235,14 @@ def test_a_study_that_finds_too_much_says_so():
     found = honesty.Outcome(scenario, 1000, 0.12, 0.0, 0.0, 1.0, 1.0, 1.0)
     assert not found.met
     assert honesty.line(found).endswith("MISSED")
+    enough = honesty.Outcome(scenario, 1000, 0.072, 0.0, 0.0, 1.0, 1.0, 1.0)
+    assert enough.met
+    weak = honesty.Outcome(_scenario("sevens", gap=1.5), 1000, 0.70, 0.0, 0.75, 1.0, 1.0, 1.0)
+    assert not weak.met
+
+
+def test_who_keeps_adding_seeds_is_not_misled_more_often():
+    scenario = _scenario("looks", models=2, spread=1.0, looks=tuple(range(2, 11)))
+    found = honesty.simulate(dataclasses.replace(scenario, images=1000), 150)
+    assert found.called <= 0.065
+    assert found.called_usual > 0.065

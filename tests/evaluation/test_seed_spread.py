@@ -42,10 +42,17 @@ def test_a_recipe_alone_has_the_spread_of_its_own_fits():
     assert spread.precision_variance == pytest.approx(0.003**2, rel=0.02)
 
 
-def test_two_recipes_say_nothing_of_each_other():
-    alone, *_ = seed_spreads([seen(0.003, 3)])
-    beside, *_ = seed_spreads([seen(0.003, 3), seen(0.0003, 3)])
-    np.testing.assert_allclose(beside.weights, alone.weights, atol=1e-6)
+def test_two_recipes_say_little_of_each_other():
+    """The fewer fits the worse informed of them has, the less."""
+
+    def pulled(fits, others):
+        """By how much one beside that is ten times as steady is taken for steadier."""
+        alone, *_ = seed_spreads([seen(0.003, fits)])
+        beside, *_ = seed_spreads([seen(0.003, fits), seen(0.0003, others)])
+        return 1 - center(beside) / center(alone)
+
+    assert 0 < pulled(10, 2) < pulled(2, 10) < 0.01
+    assert 0.02 < pulled(3, 3) < pulled(10, 10) < 0.04
 
 
 def test_many_alike_pull_a_chance_result_to_themselves():

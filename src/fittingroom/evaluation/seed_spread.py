@@ -35,7 +35,9 @@ _UNLIKENESS = np.array([0.1, *np.geomspace(0.15, 4.0, 13)])
 #: Scale of the half-Cauchy prior of that (Gelman 2006, Bayesian Analysis 1:515-534).
 _UNLIKENESS_SCALE = 0.5
 #: How soon others are believed to say all of a recipe's spread: see `_wide_share`.
-_STRAY = 0.6
+_STRAY = 1.0
+#: How much two recipes alone are believed to say of each other.
+_PAIR = 1 / 6
 #: The spread isn't less than the noise of single images makes it, up to the noise's own error.
 _OF_NOISE = 0.95
 
@@ -138,8 +140,8 @@ NO_SPREAD = SeedSpread(np.zeros(1), np.ones(1))
 def seed_spreads(known: Sequence[SeedVariance]) -> list[SeedSpread | None]:
     """The spread of each recipe, given what is known of all of them, which are of one kind.
 
-    None where nothing is known of a recipe itself nor of three others: two say nothing of each
-    other (`_wide_share`), nor of a third.
+    None where nothing is known of a recipe itself nor of three others: two say little of each other
+    (`_wide_share`), and less of a third.
     """
     informed = [each for each in known if each.degrees_of_freedom]
     if not informed:
@@ -200,15 +202,17 @@ def _wide_share(informed: Sequence[SeedVariance]) -> float:
     """How likely a recipe is to be unlike all others, whatever their spreads are.
 
     It falls with the number of others, and fast with the number of fits of each: that d + 1 of them
-    are alike by chance is as likely as the d-th power of how alike. So two models alone say nothing
+    are alike by chance is as likely as the d-th power of how alike. So two models alone say little
     of each other, and one wild recipe among many isn't taken for a tame one because two of its fits
     are alike.
     """
     others = len(informed) - 1
     if others < 1:
         return 1.0
-    per_model = sum(each.degrees_of_freedom for each in informed) / len(informed)
-    return _STRAY / (_STRAY + (others - 1) * per_model**3)
+    degrees = [each.degrees_of_freedom for each in informed]
+    per_model = sum(degrees) / len(degrees)
+    alike = (others - 1) * per_model**3 + _PAIR * min(degrees) ** 2
+    return _STRAY / (_STRAY + alike)
 
 
 def _likelihood(known: SeedVariance) -> Floats:
