@@ -46,7 +46,11 @@ def main() -> None:
         },
     }
     record.write(record.RESULTS / "latest.json", figures)
-    page = PAGE.read_text(encoding="utf-8")
+    replace_file(PAGE, with_tables(PAGE.read_text(encoding="utf-8"), figures))
+
+
+def with_tables(page: str, figures: dict[str, Any]) -> str:
+    """The page with all of its tables made anew."""
     for name, table in (
         ("networks", networks_table(figures["keras_speedup"], figures["pytorch_speedup"])),
         ("scikit-learn", ratio_table(figures["sklearn_speedup"])),
@@ -54,7 +58,7 @@ def main() -> None:
         ("utilisation", utilisation_table(figures["utilisation"])),
     ):
         page = put(page, name, table)
-    replace_file(PAGE, page)
+    return page
 
 
 def put(page: str, name: str, table: list[str]) -> str:

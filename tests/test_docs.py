@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from fittingroom.bench.cells import duration
 from fittingroom.data.dataset import Dataset
 
 ROOT = Path(__file__).parents[1]
@@ -280,6 +281,11 @@ def test_the_table_of_the_readme_is_the_demos() -> None:
         assert cells[3] == f"{low:.4f}-{high:.4f}"
         alike = ", ".join(row["indistinguishable_from"])
         assert " ".join(cells).endswith(alike)
+        measured = f"{duration(row['fit_seconds'])} {row['predict_us_per_image']:.0f}"
+        assert " ".join(cells[5:]).startswith(measured)
+    took = json.loads((results / "demo.json").read_text("utf8"))["seconds"]
+    page = (ROOT / "README.md").read_text("utf8")
+    assert f"{duration(took)} without the installation" in page
     best, second = board["rows"][:2]
     (pair,) = (p for p in board["pairs"] if {p["a"], p["b"]} == {best["model"], second["model"]})
     low, high = (100 * end for end in board["winner_ci95"])
@@ -310,6 +316,26 @@ def test_the_shares_of_wrong_tables_are_those_that_were_measured() -> None:
             cells += [ours(model, seeds, True), ours(model, seeds, False), usual(model, seeds)]
         cells += [ours(model, 5, False), usual(model, 5)]
         assert f"| `{model}` | {' | '.join(cells)} |" in page
+    worst = max(row["wrong_tables"] for row in rows.values())
+    assert worst <= 0.065, "as it is promised"
+
+
+def test_the_lengths_of_swift_are_told_as_they_were_chosen() -> None:
+    found = json.loads((ROOT / "benchmarks" / "results" / "presets.json").read_text("utf8"))
+    page = (ROOT / "docs" / "log.md").read_text("utf8")
+    for network in ("small", "pooled", "wide maps", "large"):
+        trials = sorted(
+            (trial["epochs"], trial["mean"])
+            for trial in found["trials"]
+            if trial["network"] == network
+        )
+        assert f"| {network} | {' | '.join(f'{mean:.4f}' for _, mean in trials)} |" in page
+    for preset in ("swift-93", "swift", "swift-95"):
+        assert f"{found['chosen'][preset]['mean']:.4f}" in page
+    spread = ROOT / "src" / "fittingroom" / "runs" / "measured_spread.json"
+    recipes = {row["model"]: row for row in json.loads(spread.read_text("utf8"))["recipes"]}
+    told = [f"{recipes[name]['accuracy']:.4f}" for name in ("swift-93", "swift")]
+    assert f"ten seeds each, trained on 54,000, have {' and '.join(told)} on them" in page
 
 
 def test_what_is_said_of_validation_accuracy_is_what_the_demo_showed() -> None:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import honest_claims
 import numpy as np
 import presets
 import pytest
 import record
+import same_recipe
 from speed import range_of, spread
 
 from fittingroom.data.dataset import Dataset
@@ -115,6 +118,13 @@ def test_presets_are_chosen_by_two_files_of_training_images(
         opened.append(path.name)
         return small.train.images if dimensions == 3 else small.train.labels.astype(np.uint8)
 
+    def refused(*given: Any, **options: Any) -> Dataset:
+        raise AssertionError("whoever opens the whole data set may read the test images")
+
+    for opener in ("read_folder", "load_dataset"):
+        for module in [*sys.modules.values()]:
+            if module.__name__.startswith("fittingroom") and hasattr(module, opener):
+                monkeypatch.setattr(module, opener, refused)
     monkeypatch.setattr(presets, "read_idx", read_idx)
     monkeypatch.setattr(presets, "HELD_OUT", 500)
     found = presets.fit(str(tmp_path), "small", 1, 0, 1)
@@ -151,6 +161,29 @@ def test_the_presets_were_chosen_by_the_rule() -> None:
     assert presets.chosen(found["trials"]) == found["chosen"]
     for preset, rule in found["rule"].items():
         assert rule["needed"] == pytest.approx(presets.needed(presets.GOALS[preset]), abs=1e-5)
+
+
+def test_honest_claims_are_simulated_of_every_kind() -> None:
+    found = list(honest_claims.simulated(1))
+    assert {row["kind"] for row in found} == {
+        *("accuracy", "difference", "order", "winner of six", "best value")
+    }
+    for row in found:
+        verdicts = {name: share for name, share in row["now"].items() if name != "accused"}
+        assert sum(verdicts.values()) == pytest.approx(1)
+
+
+def test_tables_of_one_recipe_draw_disjoint_groups() -> None:
+    right = np.arange(48)[:, None] == np.arange(96)[None] // 2  # each fit is known by its images
+    for measured in (True, False):
+        for recipes in same_recipe.tables(right, 3, measured, 2):
+            drawn = np.concatenate([fits.correct for fits in recipes.values()])
+            assert (len(recipes), len(drawn)) == (8, 24)
+            assert drawn.sum(axis=0).max() == 1
+            assert all((fits.known is not None) is measured for fits in recipes.values())
+    shares = same_recipe.shares(right, 2, True, 3)
+    assert shares["tables"] == 3
+    assert shares["wrong_tables"] == 0
 
 
 def test_the_reads_of_a_printed_comparison_are_counted() -> None:

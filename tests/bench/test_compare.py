@@ -52,6 +52,9 @@ def test_only_what_is_missing_is_fitted(tmp_path: Path, small: Dataset) -> None:
     compare(small, models, seeds=3, runs=tmp_path, on_progress=steps.append)
     assert [(s.model, s.seed) for s in steps if s.kind == "started"] == [("mlp-256-256", 2)]
 
+    looks = json.loads((find_store(tmp_path).folder / "comparison.json").read_text())["looks"]
+    assert [sorted(look.values()) for look in looks] == [[1, 2], [1, 3]], "each once"
+
 
 @pytest.mark.slow
 def test_two_at_a_time_give_what_one_after_the_other_does(

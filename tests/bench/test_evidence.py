@@ -7,12 +7,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fittingroom.bench.arms import Arm, Setting, arms_of, expected_seconds
+from fittingroom.bench.arms import Arm, Measure, Setting, arms_of, expected_seconds
 from fittingroom.bench.claim import Claim
 from fittingroom.bench.claim_file import load_claims
-from fittingroom.bench.evidence import Runs
+from fittingroom.bench.evidence import Runs, redrawn_of
+from fittingroom.bench.protocols import fit_as_used
 from fittingroom.data.dataset import Dataset, Split
 from fittingroom.data.splits import validation_split
+from fittingroom.evaluation.rerun import redrawn
+from fittingroom.evaluation.seed_spread import SeedVariance
 from fittingroom.runs.fit import fit_catalogue_model
 from fittingroom.runs.store import open_store
 
@@ -77,6 +80,70 @@ def test_a_source_with_as_many_images_as_there_are_held_none_out(
     assert honest.candidates[0].tested(full=full).trained_on(images) == pytest.approx(
         2100 if full else 2450 * 0.85, abs=1
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "others", "pool"),
+    [
+        ("s0-lr", 600, 3000),
+        ("s3-cnn2", 400, np.inf),
+        ("s3-cnn1", None, None),
+        ("s2-knn", None, None),
+    ],
+)
+def test_other_images_are_those_that_the_source_measured_on(
+    name: str, others: int | None, pool: float | None, small: Dataset
+) -> None:
+    """2,000 and 1,000 images: a fifth of all for the test, or a fifth of the former held out."""
+    (claim,) = load_claims([name])
+    expected = 0.0 if others is None or pool is None else redrawn(1000, others, pool)
+    assert redrawn_of(claim, small) == pytest.approx(expected)
+
+
+def test_a_measured_spread_is_of_honest_runs_on_about_as_many_images(
+    small: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured = SeedVariance(1e-6, 5, 0.0)
+    monkeypatch.setattr("fittingroom.bench.evidence.measured_variance", lambda key, seeds: measured)
+    store = open_store(tmp_path, small)
+    for full in (False, True):
+        fit_catalogue_model(store, small, "knn", full=full, keep_model=False)
+    fit_catalogue_model(store, small, "knn", reads_test=False, keep_model=False)
+    fewer, leaking = (
+        {"notes": notes, "until": None, "split": {"kind": "official", **split}}
+        for notes, split in (
+            ([], {"test": None, "validation": 0.5, "seed": 1}),
+            (["trained-on-test"], {"test": None, "validation": None, "seed": None}),
+        )
+    )
+    for protocol in (fewer, leaking):
+        classifier, asked = Setting(model="knn", protocol=protocol).asked(small, 0)
+        fit_as_used(store, small, classifier, asked, overrides={})
+
+    def known(setting: Setting, measure: Measure = "test") -> SeedVariance | None:
+        arm = Arm(name="honest", candidates=(setting,), seeds=(0,), measure=measure, seconds=1)
+        return Runs(store, small).evidence(arm).known
+
+    assert known(Setting(model="knn")) is measured
+    assert known(Setting(model="knn", full=True)) is measured
+    assert known(Setting(model="knn", reads_test=False), "choose") is None
+    assert known(Setting(model="knn", protocol=fewer), "measured") is None
+    assert known(Setting(model="knn", protocol=leaking), "measured") is None
+
+
+def test_copies_among_the_test_images_count_once(small: Dataset, tmp_path: Path) -> None:
+    twice = np.arange(len(small.test)) // 2
+    copied = dataclasses.replace(
+        small, test=Split(small.test.images[twice], small.test.labels[twice])
+    )
+    store = open_store(tmp_path, copied)
+    fit_catalogue_model(store, copied, "knn", keep_model=False)
+    arm = Arm(
+        name="honest", candidates=(Setting(model="knn"),), seeds=(0,), measure="test", seconds=1
+    )
+    fits = Runs(store, copied).evidence(arm).fits
+    assert fits.copies is not None
+    assert len(np.unique(fits.copies)) == 500
 
 
 def test_only_what_is_measured_on_new_images_is_not_leaked(small: Dataset) -> None:

@@ -196,6 +196,23 @@ def test_a_table_that_was_shown_before_uses_up_some_of_the_five_per_cent(
     assert not any("more seeds was shown" in note for note in twice.notes)
 
 
+def test_pairs_that_earlier_looks_leave_undecided_are_named(store: Store, small: Dataset) -> None:
+    told = (
+        "Not told apart, because tables with other numbers of seeds were shown before, and every "
+        "look uses up some of the 5%: aaa and bb."
+    )
+    entries = [
+        save(store, small, entry(store, name, 9), wrong)
+        for name, wrong in (("aaa", 0.1), ("bb", 0.114))
+    ]
+    comparison = Comparison(entries=tuple(entries)).looked_at()
+    comparison.save(store)
+    assert told not in leaderboard(store).notes
+    before = tuple({e.key: seeds for e in entries} for seeds in (2, 3, 5, 7, 8))
+    dataclasses.replace(comparison, looks=(*before, *comparison.looks)).save(store)
+    assert told in leaderboard(store).notes
+
+
 def test_a_table_with_fewer_seeds_than_one_that_was_shown_says_so(
     store: Store, small: Dataset
 ) -> None:

@@ -16,7 +16,12 @@ from fittingroom.data.splits import validation_split
 from fittingroom.evaluation import label_quality
 from fittingroom.evaluation.agreement import average
 from fittingroom.evaluation.calibration import at_temperature, fit_temperature
-from fittingroom.evaluation.conformal import conformal_quantile, prediction_sets, set_coverage
+from fittingroom.evaluation.conformal import (
+    class_quantiles,
+    conformal_quantile,
+    prediction_sets,
+    set_coverage,
+)
 from fittingroom.evaluation.intervals import wilson
 from fittingroom.evaluation.metrics import accuracy, log_loss
 from fittingroom.runs.added import add_predictions
@@ -122,6 +127,29 @@ def test_sets_of_classes_are_those_of_the_bundle(
     expected = set_coverage(prediction_sets(tested, quantile), compared.labels)
     assert calibration.sets.to_dict() == expected.to_dict()
     assert calibration.class_sets is None, "of 50 images a class has five"
+
+
+def test_sets_are_class_conditional_where_each_class_has_images_enough(
+    small: Dataset, tmp_path: Path
+) -> None:
+    """Of two classes each has 25 of the 50 images by which thresholds are set."""
+    halves = [replace(part, labels=part.labels % 2) for part in (small.train, small.test)]
+    two = replace(small, train=halves[0], test=halves[1], class_names=("even", "odd"))
+    store = open_store(tmp_path, two)
+    run = fit_catalogue_model(store, two, "knn", keep_model=False)
+    calibration = study(store, two).models["knn"].calibration
+    assert calibration is not None
+    assert calibration.class_sets is not None
+    assert run.validation is not None
+    assert run.test is not None
+    others = run.validation.among(validation_split(two.train.labels).calibrate[1::2])
+    quantiles = class_quantiles(
+        at_temperature(others.probabilities, calibration.temperature), others.labels
+    )
+    tested = at_temperature(run.test.probabilities, calibration.temperature)
+    assert quantiles is not None
+    expected = set_coverage(prediction_sets(tested, quantiles), run.test.labels)
+    assert calibration.class_sets.to_dict() == expected.to_dict()
 
 
 def test_close_pairs_are_those_that_the_table_cannot_tell_apart(compared: Study) -> None:

@@ -114,6 +114,26 @@ def test_a_verdict_is_worded_for_the_kind_of_claim() -> None:
     assert meaning("order", "cannot-be-checked") == VERDICTS["cannot-be-checked"]
 
 
+def test_what_leaked_says_nothing_of_the_spread_of_honest_runs() -> None:
+    """Training accuracies lie close together; an honest recipe's own three seeds don't."""
+
+    def arm(number: int, measure: Any, *accuracies: float) -> Evidence:
+        found = evidence(*accuracies, name=f"{measure} {number}")
+        setting = Setting(model="mlp-10-10", parameters={"epochs": number})
+        return dataclasses.replace(
+            found, arm=dataclasses.replace(found.arm, candidates=(setting,), measure=measure)
+        )
+
+    honest = arm(1, "test", 0.87, 0.88, 0.89)
+    leaked = [arm(i, "training", 0.95, 0.95, 0.9505) for i in range(2, 9)]
+    steady = [arm(i, "test", 0.95, 0.95, 0.9505) for i in range(2, 9)]
+    (alone,), beside, among = (
+        with_spreads(each) for each in ([honest], [honest, *leaked], [honest, *steady])
+    )
+    assert score_of(beside[0]) == score_of(alone)
+    assert score_of(among[0]) != score_of(alone)
+
+
 def test_half_a_digit_reaches_so_far_and_no_farther() -> None:
     assert agrees(Figure.parse("0.880"), within(0.86, 0.8796))
     assert not agrees(Figure.parse("0.880"), within(0.86, 0.8794))
