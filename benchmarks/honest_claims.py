@@ -30,13 +30,13 @@ import record
 from scipy import stats
 
 from fittingroom.bench.arms import Arm, Setting
+from fittingroom.bench.best_value import judge_best
 from fittingroom.bench.claim import Claim, Figure
 from fittingroom.bench.claim_file import load_claims
 from fittingroom.bench.evidence import Evidence, redrawn_of, with_spreads
 from fittingroom.bench.verdict import (
     Verdict,
     judge_accuracy,
-    judge_best,
     judge_difference,
     judge_order,
 )

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,7 +18,6 @@ from fittingroom.bench.verdict import (
     agrees,
     judge,
     judge_accuracy,
-    judge_best,
     judge_difference,
     judge_order,
     meaning,
@@ -319,62 +317,6 @@ def test_an_order_of_single_fits_is_not_verified() -> None:
     assert ONE_SEED in found.remarks
 
 
-RATES = (0.001, 0.003, 0.01, 0.03)
-
-
-def swept(
-    accuracies: tuple[float, ...],
-    lowest: float | None = 0.003,
-    seeds: int = 3,
-    step: float = 0.0005,
-) -> Any:
-    """What is found where these are the accuracies of RATES, and a sweep's loss is lowest there."""
-    search = claim("s1-lr-sweep").search
-    assert search is not None
-    about = claim("s1-lr-sweep", search=search.model_copy(update={"values": list(RATES)}))
-    tried = [evidence(*[a + step * seed for seed in range(seeds)]) for a in accuracies]
-    history = [
-        SimpleNamespace(learning_rate=rate, train_loss=abs(rate - (lowest or 0))) for rate in RATES
-    ]
-    sweep = evidence(*[0.8] * seeds, history=history) if lowest else None
-    return judge_best(about, sweep, tried)
-
-
-@pytest.mark.parametrize(
-    ("accuracies", "lowest", "verdict"),
-    [
-        ((0.84, 0.87, 0.85, 0.80), 0.003, "consistent"),
-        ((0.84, 0.87, 0.8705, 0.80), 0.003, "consistent"),  # not better by half a point
-        ((0.90, 0.87, 0.85, 0.80), 0.01, "too-high"),
-        ((0.84, 0.87, 0.90, 0.80), 0.01, "too-low"),
-        ((0.84, 0.87, 0.90, 0.80), 0.003, "not-what-it-says"),
-        ((0.84, 0.87, 0.90, 0.80), None, "too-low"),
-    ],
-)
-def test_a_value_is_the_best_unless_another_is_significantly_better(
-    accuracies: tuple[float, ...], lowest: float | None, verdict: str
-) -> None:
-    found = swept(accuracies, lowest)
-    assert found.verdict == verdict
-    assert found.honest.accuracy == pytest.approx(0.8705, abs=1e-3)
-    assert "by validation accuracy" in found.remarks[0].lower()
-    told = "None" if verdict in ("consistent", "cannot-tell") else "One"
-    assert found.remarks[1] == f"{told} would surely be ahead of 0.003 in one more run of each."
-    assert any("may be better by" in each for each in found.remarks) is (told == "None")
-
-
-def test_a_best_value_of_runs_that_lie_far_apart_is_not_told() -> None:
-    found = swept((0.84, 0.85, 0.85, 0.80), step=0.02)
-    assert found.verdict == "cannot-tell"
-    assert found.remarks[1] == "None would surely be ahead of 0.003 in one more run of each."
-    a, b = (evidence(*[0.85 + 0.02 * seed for seed in range(3)]) for _ in range(2))
-    alone = compare_pair(a.fits, b.fits).interval
-    assert alone is not None
-    told = re.fullmatch(r"But 0.01 may be better by up to (\d+\.\d) points\.", found.remarks[2])
-    assert told is not None
-    assert float(told[1]) == pytest.approx(100 * alone.high, rel=0.2)
-
-
 def test_what_is_significant_by_itself_is_not_so_among_three() -> None:
     """Six images that one model alone has right: p is 0.03, and 0.09 as one of three."""
 
@@ -383,36 +325,3 @@ def test_what_is_significant_by_itself_is_not_so_among_three() -> None:
 
     steps = [knn(1700 + 6 * n) for n in range(4)]
     assert judge_order(claim("s0-order"), [], steps).verdict == "cannot-tell"
-    search = claim("s1-lr-sweep").search
-    assert search is not None
-    about = claim("s1-lr-sweep", search=search.model_copy(update={"values": list(RATES)}))
-    tried = [knn(right) for right in (1706, 1700, 1706, 1706)]
-    found = judge_best(about, None, tried)
-    assert "None would surely be ahead of 0.003 in one more run of each." in found.remarks
-
-
-def test_the_direction_is_that_of_what_is_significantly_better() -> None:
-    """The highest mean may be that of runs which lie so far apart that they say nothing."""
-    search = claim("s1-lr-sweep").search
-    assert search is not None
-    about = claim("s1-lr-sweep", search=search.model_copy(update={"values": list(RATES)}))
-    accuracies = [(0.88, 0.8805, 0.881), (0.85, 0.8505, 0.851), (0.70, 0.97, 0.98), (0.6, 0.6, 0.6)]
-    found = judge_best(about, None, [evidence(*each) for each in accuracies])
-    assert "0.01 is the best of 4 values" in found.remarks[0]
-    assert found.remarks[1] == "One would surely be ahead of 0.003 in one more run of each."
-    assert found.verdict == "too-high"
-
-
-def test_every_value_that_rounds_to_the_claimed_one_is_claimed() -> None:
-    search = claim("s1-lr-sweep").search
-    assert search is not None
-    values = [0.001, 0.0028, 0.0032, 0.01]  # two of them are 0.003, rounded
-    about = claim("s1-lr-sweep", search=search.model_copy(update={"values": values}))
-    tried = [evidence(a, a + 0.0005, a + 0.001) for a in (0.80, 0.90, 0.85, 0.80)]
-    found = judge_best(about, None, tried)
-    assert found.verdict == "consistent"
-    assert found.honest.accuracy == pytest.approx(0.9005)
-
-
-def test_one_seed_finds_no_best_value() -> None:
-    assert swept((0.84, 0.87, 0.85, 0.80), seeds=1).verdict == "cannot-be-checked"

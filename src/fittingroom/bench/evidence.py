@@ -15,8 +15,10 @@ from fittingroom.bench.claim import Claim
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.splits import validation_split
 from fittingroom.errors import StoreError
+from fittingroom.evaluation.intervals import Interval
+from fittingroom.evaluation.paired_difference import PairedDifference, compare, image_variance
 from fittingroom.evaluation.recipe_fits import Fits
-from fittingroom.evaluation.rerun import redrawn
+from fittingroom.evaluation.rerun import redrawn, rerun_difference_interval
 from fittingroom.evaluation.seed_spread import NO_SPREAD, SeedSpread, SeedVariance, seed_spreads
 from fittingroom.runs.measured_spread import measured_variance
 from fittingroom.runs.run import Part, Run
@@ -72,6 +74,20 @@ class Evidence:
         if self.correct is None:
             return 0.0
         return self.accuracy * (1 - self.accuracy) / int(self.correct.shape[1])
+
+    def lead_over(self, other: Evidence) -> PairedDifference:
+        """The difference of the two recipes, on the same images."""
+        return compare(self.fits, self.spread, other.fits, other.spread, None)
+
+    def next_lead_over(self, other: Evidence, redrawn: float, alpha: float) -> Interval:
+        """Where the difference of one more run of each lies, on other images (`redrawn_of`).
+
+        Of both the spread over seeds must be known.
+        """
+        runs = [(len(e.accuracies), e.spread) for e in (self, other) if e.spread is not None]
+        draw = redrawn * image_variance(self.fits, other.fits)
+        lead = self.accuracy - other.accuracy
+        return rerun_difference_interval(lead, runs, draw=draw, alpha=alpha)
 
     @property
     def variance(self) -> SeedVariance:

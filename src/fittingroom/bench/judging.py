@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from fittingroom.bench.best_value import judge_best
 from fittingroom.bench.claim_plan import Plan
 from fittingroom.bench.evidence import Evidence, Runs, redrawn_of, with_spreads
 from fittingroom.bench.verdict import (
     Finding,
     judge_accuracy,
-    judge_best,
     judge_difference,
     judge_order,
 )

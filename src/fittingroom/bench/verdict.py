@@ -10,10 +10,9 @@ from typing import Any, Literal
 import numpy as np
 
 from fittingroom.bench.cells import signed
-from fittingroom.bench.claim import Claim, Figure, nearest
+from fittingroom.bench.claim import Claim, Figure
 from fittingroom.bench.evidence import Evidence
 from fittingroom.evaluation.intervals import Interval
-from fittingroom.evaluation.paired_difference import PairedDifference, compare, image_variance
 from fittingroom.evaluation.ranking import ALPHA, adjusted
 from fittingroom.evaluation.rerun import rerun_difference_interval, rerun_interval
 
@@ -56,10 +55,6 @@ _OTHERWISE: dict[tuple[str, Verdict], str] = {
 ONE_SEED = "One seed tells nothing about a re-run; give more seeds."
 #: A wider interval of accuracies confirms nothing: a claim that lies in it may be wrong by points.
 WIDEST = 0.05
-#: A value of a setting is the best if no other is better by more.
-MARGIN = 0.005
-#: Of two means over as many images each, but others: their difference's variance by that of one.
-_OTHERS = 2.0
 #: Where a claim has no other notes nothing leaked into what it measured.
 _CLEAN = {"clean", "own-random-split", "never-tested"}
 
@@ -269,85 +264,6 @@ def judge_order(
     )
 
 
-def judge_best(
-    claim: Claim, sweep: Evidence | None, tried: Sequence[Evidence], *, alpha: float = ALPHA
-) -> Finding:
-    """A value that is said to be the best: may another be better, by more than the margin?
-
-    By accuracy on the `choose` half of the validation part; of the values that round to the claimed
-    one the best counts. Another is ahead where one more run of it would be ahead of one more run of
-    the claimed value on as many other images, since that is all that a source has seen, perhaps
-    (Bonferroni's correction over the others). That none is better by the margin needs no
-    correction: each of the others has to be excluded (Berger 1982, Technometrics 24:295-300).
-    """
-    assert claim.figure is not None
-    assert claim.search is not None
-    of_value = dict(zip(map(float, claim.search.values), tried, strict=True))
-    low, high = claim.figure.bounds
-    rounded = [value for value in of_value if low <= value <= high]
-    claimed = rounded or [nearest(list(of_value), claim.figure.value)]
-    wanted = max(claimed, key=lambda value: of_value[value].accuracy)
-    best = max(of_value, key=lambda value: of_value[value].accuracy)
-    others = [value for value in of_value if value not in claimed]
-    leads = [_compared(of_value[value], of_value[wanted]) for value in others]
-    lowest = [_lowest(run.history) for run in sweep.runs] if sweep else []
-    verdict: Verdict = "cannot-be-checked"
-    remarks = [ONE_SEED]
-    if all(lead.interval is not None for lead in leads):
-        ahead = [
-            value
-            for value in others
-            if _next_lead(of_value[value], of_value[wanted], _OTHERS, alpha / len(others)).low > 0
-        ]
-        ends = {
-            v: lead.interval.high for v, lead in zip(others, leads, strict=True) if lead.interval
-        }
-        verdict = "consistent" if max(ends.values(), default=0.0) <= MARGIN else "cannot-tell"
-        if ahead:
-            read = [nearest(list(of_value), rate) for rate in lowest]
-            as_used = read and min(read) <= wanted <= max(read)
-            first = max(ahead, key=lambda value: of_value[value].accuracy)
-            verdict = "not-what-it-says" if as_used else "too-high" if wanted > first else "too-low"
-        remarks = _words_of_best(wanted, ahead, ends)
-    return Finding(
-        verdict=verdict,
-        as_claimed=Score(seeds=len(lowest)),
-        honest=score_of(of_value[wanted], alpha=alpha),
-        accuracies={f"{value:g}": each.accuracies for value, each in of_value.items()},
-        bars=tuple(
-            Bar(
-                label=f"{claim.search.parameter} {value:g}",
-                value=of_value[value].accuracy,
-                interval=score_of(of_value[value], alpha=alpha).interval,
-            )
-            for value in dict.fromkeys([wanted, best])
-        ),
-        remarks=(
-            f"By validation accuracy {best:g} is the best of {len(of_value)} values "
-            f"({of_value[best].accuracy:.4f}, and {of_value[wanted].accuracy:.4f} at {wanted:g}).",
-            *remarks,
-            *_words_of_sweep(lowest),
-        ),
-    )
-
-
-def _words_of_best(wanted: float, ahead: Sequence[float], ends: Mapping[float, float]) -> list[str]:
-    """How many values would be ahead in one more run, and else by how much one may be better."""
-    told = {0: "None", 1: "One"}.get(len(ahead), str(len(ahead)))
-    words = [f"{told} would surely be ahead of {wanted:g} in one more run of each."]
-    if not ahead and ends:
-        farthest = max(ends, key=ends.__getitem__)
-        words.append(f"But {farthest:g} may be better by up to {100 * ends[farthest]:.1f} points.")
-    return words
-
-
-def _words_of_sweep(lowest: Sequence[float]) -> list[str]:
-    if not lowest:
-        return []
-    span = sorted({f"{value:.2g}" for value in lowest}, key=float)
-    return [f"As claimed, the training loss is lowest at {' or '.join(span)}."]
-
-
 def _by_protocol(claim: Claim) -> Verdict:
     """What is to be said of a figure that the protocol as it was used gives, and ours doesn't."""
     return "not-what-it-says" if {*claim.protocol} - _CLEAN else "own-split"
@@ -355,17 +271,6 @@ def _by_protocol(claim: Claim) -> Verdict:
 
 def _claimed(figure: Figure) -> Bar:
     return Bar(label="claimed", value=figure.value, interval=Interval(*figure.bounds), claimed=True)
-
-
-def _compared(a: Evidence, b: Evidence) -> PairedDifference:
-    return compare(a.fits, a.spread, b.fits, b.spread, None)
-
-
-def _next_lead(a: Evidence, b: Evidence, redrawn: float, alpha: float) -> Interval:
-    """Where the lead of one more run over one more run of another recipe lies."""
-    runs = [(len(each.accuracies), each.spread) for each in (a, b) if each.spread is not None]
-    draw = redrawn * image_variance(a.fits, b.fits)
-    return rerun_difference_interval(a.accuracy - b.accuracy, runs, draw=draw, alpha=alpha)
 
 
 def _on_the_same_images(evidences: Sequence[Evidence]) -> bool:
@@ -380,7 +285,7 @@ def _neighbours(
 ) -> tuple[list[str], str]:
     """Of each neighbouring pair whether its order holds; and all of it in words."""
     pairs = [(better, worse) for worse, better in pairwise(evidences)]
-    compared = [_compared(*pair) for pair in pairs]
+    compared = [pair[0].lead_over(pair[1]) for pair in pairs]
     corrected = adjusted([1.0 if paired.p is None else paired.p for paired in compared])
     steps, words = [], []
     for (worse, better), pair, paired, p in zip(
@@ -390,7 +295,7 @@ def _neighbours(
             steps.append("single")
         elif p <= alpha and paired.difference > 0:
             steps.append("holds")
-        elif _next_lead(*pair, redrawn, alpha / len(pairs)).high < 0:
+        elif pair[0].next_lead_over(pair[1], redrawn, alpha / len(pairs)).high < 0:
             steps.append("reversed")
         else:
             steps.append("alike")
@@ -398,8 +303,3 @@ def _neighbours(
         told = {"holds": "", "alike": ", not told apart", "reversed": ", the other way round"}
         words.append(f"{better} against {worse} {points}{told.get(steps[-1], '')}")
     return steps, "; ".join(words)
-
-
-def _lowest(history: Sequence[Any]) -> float:
-    """The rate of the epoch with the lowest training loss."""
-    return float(min(history, key=lambda epoch: epoch.train_loss).learning_rate)
