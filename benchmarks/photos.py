@@ -92,7 +92,12 @@ def predicted(bundle: Bundle, folder: Path) -> list[Photo]:
 
 def share(right: int, n: int) -> dict[str, Any]:
     interval = wilson(right, n)
-    return {"right": right, "n": n, "share": right / n, "ci95": [interval.low, interval.high]}
+    return {
+        "right": right,
+        "n": n,
+        "share": right / n,
+        "this_fit_ci95": [interval.low, interval.high],
+    }
 
 
 def figures(photos: Sequence[Photo]) -> dict[str, Any]:
@@ -115,7 +120,7 @@ def figures(photos: Sequence[Photo]) -> dict[str, Any]:
         "classes": classes,
         "unlike": {
             "auroc": apart.auroc,
-            "ci95": [apart.low, apart.high],
+            "this_fit_ci95": [apart.low, apart.high],
             "garments_flagged": flagged(garments),
             "others_flagged": {
                 name: flagged([p for p in others if p.folder == name]) for name in OTHERS
@@ -201,9 +206,9 @@ def print_table(found: dict[str, Any]) -> None:
         called = ", ".join(f"{name} {n}" for name, n in entry["called"].items())
         print(f"{label:12} {entry['right']:3}/{entry['n']:3} {entry['share']:6.1%}  {called}")
     micro, unlike = found["micro"], found["unlike"]
-    low, high = micro["ci95"]
+    low, high = micro["this_fit_ci95"]
     print(f"micro {micro['share']:.1%} ({low:.1%} to {high:.1%}), macro {found['macro']:.1%}")
-    print("AUROC {:.3f} ({:.3f} to {:.3f})".format(unlike["auroc"], *unlike["ci95"]))
+    print("AUROC {:.3f} ({:.3f} to {:.3f})".format(unlike["auroc"], *unlike["this_fit_ci95"]))
     print(f"garments flagged {unlike['garments_flagged']['share']:.1%}")
     for name, entry in unlike["others_flagged"].items():
         print(f"{name} flagged {entry['share']:.1%}" if entry else f"no {name}")
