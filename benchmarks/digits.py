@@ -92,7 +92,7 @@ def main() -> None:
                 "right": count,
                 "n": len(labels),
                 "share": count / len(labels),
-                "ci95": [interval.low, interval.high],
+                "this_fit_ci95": [interval.low, interval.high],
             }
             print(f"{bundle.facts.model:10} {form:30} {count / len(labels):6.1%}")
     if options.out:

@@ -311,7 +311,9 @@ def real(runs: Path, dataset: Dataset, kind: str) -> dict[str, Any]:
     ]
     # The figure of a source with seeds is that of its sixth; ours are the first five.
     with ProgressDisplay() as progress:
-        first = verify(claims, dataset=dataset, runs=runs, seeds=6, on_progress=progress)
+        first = verify(
+            claims, dataset=dataset, runs=runs, seeds=6, on="local:2", on_progress=progress
+        )
     figures = {
         checked.claim.id: f"{checked.finding.accuracies['as claimed'][-1]:.4f}"
         for checked in first.claims
