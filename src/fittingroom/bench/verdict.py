@@ -14,7 +14,7 @@ from fittingroom.bench.claim import Claim, Figure
 from fittingroom.bench.evidence import Evidence
 from fittingroom.evaluation.intervals import Interval
 from fittingroom.evaluation.ranking import ALPHA, adjusted
-from fittingroom.evaluation.rerun import rerun_difference_interval, rerun_interval
+from fittingroom.evaluation.rerun import rerun_interval
 
 Verdict = Literal[
     "consistent",
@@ -190,10 +190,9 @@ def judge_difference(
     """
     assert claim.figure is not None
     difference = first.accuracy - second.accuracy
-    runs = [
-        (len(each.accuracies), each.spread) for each in (first, second) if each.spread is not None
-    ]
-    interval = rerun_difference_interval(difference, runs, alpha=alpha) if len(runs) == 2 else None
+    interval = None
+    if first.spread is not None and second.spread is not None:
+        interval = first.next_lead_over(second, 0.0, alpha)
     seeds = min(len(first.runs), len(second.runs))
     honest = Score(accuracy=difference, interval=interval, seeds=seeds)
     verdict = judge(claim.figure, None, honest, by_protocol="consistent")
