@@ -105,6 +105,45 @@ def test_the_direction_is_that_of_what_is_significantly_better() -> None:
     assert found.verdict == "too-high"
 
 
+@pytest.mark.parametrize(
+    ("lowest", "verdict"),
+    [
+        ((0.001, 0.01), "not-what-it-says"),  # the claimed one lies between
+        ((0.003, 0.003), "not-what-it-says"),
+        ((0.01, 0.03), "too-low"),
+        ((0.001, 0.001), "too-low"),
+    ],
+)
+def test_a_sweep_is_read_between_the_rates_at_which_its_runs_are_lowest(
+    lowest: tuple[float, float], verdict: str
+) -> None:
+    histories = [
+        [SimpleNamespace(learning_rate=r, train_loss=abs(r - rate)) for r in RATES]
+        for rate in lowest
+    ]
+    runs: Any = [SimpleNamespace(history=history) for history in histories]
+    sweep = dataclasses.replace(tried_with(0.8, 0.8), runs=runs)
+    tried = [tried_with(a, a + 0.0005) for a in (0.80, 0.85, 0.92, 0.80)]
+    found = judge_best(best_of(RATES), sweep, tried)
+    assert found.verdict == verdict
+    told = " or ".join(f"{rate:g}" for rate in sorted({*lowest}))
+    assert f"As claimed, the training loss is lowest at {told}." in found.remarks
+    alone = judge_best(best_of(RATES), None, tried)
+    assert not any("training loss" in remark for remark in alone.remarks)
+
+
+def test_the_direction_is_that_of_the_best_of_what_is_ahead() -> None:
+    tried = [tried_with(a, a + 0.0005, a + 0.001) for a in (0.90, 0.80, 0.95, 0.70)]
+    assert judge_best(best_of(RATES), None, tried).verdict == "too-low"
+    tried[0], tried[2] = tried[2], tried[0]
+    assert judge_best(best_of(RATES), None, tried).verdict == "too-high"
+
+
+def test_values_that_all_round_to_the_claimed_one_leave_none_better() -> None:
+    tried = [tried_with(a, a + 0.0005, a + 0.001) for a in (0.80, 0.90)]
+    assert judge_best(best_of([0.0028, 0.0032]), None, tried).verdict == "consistent"
+
+
 def test_every_value_that_rounds_to_the_claimed_one_is_claimed() -> None:
     values = [0.001, 0.0028, 0.0032, 0.01]  # two of them are 0.003, rounded
     about = best_of(values)
