@@ -325,3 +325,12 @@ def test_what_is_significant_by_itself_is_not_so_among_three() -> None:
 
     steps = [knn(1700 + 6 * n) for n in range(4)]
     assert judge_order(claim("s0-order"), [], steps).verdict == "cannot-tell"
+
+
+def test_what_one_more_run_would_reverse_by_itself_is_not_so_among_three_steps() -> None:
+    """0.45 points are 2.2 standard deviations of one more run of each: 3% alone, 9% among three."""
+    steps = [evidence(a, model="knn") for a in (0.85, 0.8455, 0.90, 0.95)]
+    order = claim("s0-order")
+    two = order.model_copy(update={"members": order.members[:2]})
+    assert judge_order(two, [], steps[:2]).verdict == "too-high"
+    assert judge_order(order, [], steps).verdict == "cannot-tell"
