@@ -374,6 +374,7 @@ def line(found: Outcome) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--simulations", type=int, default=1000, help="of each scenario (1000)")
+    parser.add_argument("--of-twenty", type=int, default=500, help="of tables of twenty (500)")
     parser.add_argument("--images", type=int, help="test images of each scenario, at most")
     parser.add_argument("--only", help="one group of scenarios")
     parser.add_argument("--seed", type=int, default=0, help="of the random numbers (0)")
@@ -383,16 +384,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     wanted = [each for each in scenarios() if options.only in (None, each.group)]
     if options.images:
         wanted = [replace(each, images=min(each.images, options.images)) for each in wanted]
-    run = partial(simulate, simulations=options.simulations, seed=options.seed)
+    counts = [options.simulations if each.models < 20 else options.of_twenty for each in wanted]
     print(HEAD)
     before = record.kept(options.out) if options.out else {}
     if (before.get("simulations"), before.get("seed")) != (options.simulations, options.seed):
         before = {}
     rows = before.get("scenarios", [])
     done = [each["scenario"] for each in rows]
-    to_do = [each for each in wanted if _plain(each) not in done]
+    to_do = [of for of in zip(wanted, counts, strict=True) if _plain(of[0]) not in done]
     with ProcessPoolExecutor(options.processes) as pool:
-        for outcome in pool.map(run, to_do):
+        for outcome in pool.map(partial(_simulated, options.seed), to_do):
             rows.append(outcome.to_dict())
             print(line(outcome), flush=True)
             if options.out:  # after each: it takes long
@@ -406,6 +407,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 }
                 record.write(options.out, figures, arguments)
     return 0 if all(row["met"] for row in rows) else 1
+
+
+def _simulated(seed: int, of: tuple[Scenario, int]) -> Outcome:
+    return simulate(*of, seed)
 
 
 def _plain(scenario: Scenario) -> Any:

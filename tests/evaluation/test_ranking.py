@@ -217,7 +217,9 @@ def test_recipes_that_differ_are_told_apart():
 @pytest.mark.timeout(900)  # minutes, on two cores
 def test_promises_hold_in_simulations_of_every_kind(tmp_path, capsys):
     written = tmp_path / "honesty.json"
-    honesty.main(["--simulations", "60", "--images", "2000", "--out", str(written)])
+    honesty.main(
+        ["--simulations", "60", "--of-twenty", "60", "--images", "2000", "--out", str(written)]
+    )
     saved = json.loads(written.read_text())
     assert saved["simulations"] == 60
     most = honesty.AT_MOST + 3 * honesty.standard_error(honesty.AT_MOST, 60)

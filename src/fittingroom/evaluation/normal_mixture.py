@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import starmap
-from math import inf, sqrt
+from math import inf, pi, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,8 @@ from scipy import optimize, special
 
 Floats = NDArray[np.float64]
 
+#: Twice the density of a standard normal variable at zero.
+_TWICE_DENSITY = sqrt(2 / pi)
 #: Variances that a mixture tells apart, evenly on a logarithmic scale.
 _BINS = 200
 
@@ -49,25 +52,35 @@ class NormalMixture:
             return 0.0
         return 1 / sqrt(float(self.weights @ (1 / self.variances)))
 
+    @cached_property
+    def _uncertain(self) -> tuple[Floats, Floats]:
+        """1 / standard deviation of what isn't certain, and its weights."""
+        uncertain = self.variances > 0
+        return 1 / np.sqrt(self.variances[uncertain]), self.weights[uncertain]
+
     def tail(self, distance: float) -> float:
         """Probability of an error of at least that size, of either sign."""
         if distance == 0:
             return 1.0
-        with np.errstate(divide="ignore"):
-            normal = special.ndtr(-abs(distance) / np.sqrt(self.variances))
-        return float(2 * (self.weights @ normal))
+        scales, weights = self._uncertain
+        return float(2 * (weights @ special.ndtr(-abs(distance) * scales)))
 
     def half_width(self, tail: float) -> float:
-        """The size that an error exceeds with probability `tail`, of either sign."""
-        widest = -float(special.ndtri(tail / 2)) * sqrt(float(self.variances.max()))
-        if self.tail(widest) >= tail:
-            return widest
-        narrowest = 1e-3 * widest
-        while self.tail(narrowest) < tail:
-            narrowest /= 1e3
-        return float(
-            optimize.brentq(lambda width: self.tail(width) - tail, narrowest, widest, rtol=1e-9)
-        )
+        """The size that an error exceeds with probability `tail`, of either sign.
+
+        By Newton's steps: the tail is convex, so after the first they come from one side.
+        """
+        scales, weights = self._uncertain
+        if weights.sum() <= tail:
+            return 0.0
+        width = -float(special.ndtri(tail / 2)) / sqrt(float(weights @ scales**2))
+        while True:
+            slope = float(weights @ (scales * np.exp(-((width * scales) ** 2) / 2)))
+            # Where nothing is left of the density the width is far too wide.
+            step = (self.tail(width) - tail) / (slope * _TWICE_DENSITY) if slope else -width
+            width = max(width + step, width / 10)
+            if abs(step) <= 1e-7 * width:  # so the next one is of the order of rounding
+                return width
 
     def degrees_of_freedom(self, tail: float) -> float:
         """Of the Student's t with the same standard error and half width; at least 1."""

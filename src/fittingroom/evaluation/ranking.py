@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import combinations
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import special
 
 from fittingroom.errors import InputError
@@ -124,10 +126,16 @@ def _tukey(p: float, models: int) -> float:
     if p == 0:
         return 0.0
     largest = -float(special.ndtri(p / 2)) * np.sqrt(2)
-    x = np.linspace(-8.0, 8.0, 2001)
-    inside = special.ndtr(x) - special.ndtr(x - largest)
-    density = np.exp(-x * x / 2) / np.sqrt(2 * np.pi)
+    x, below, density = _normal()
+    inside = below - special.ndtr(x - largest)
     return max(p, float(1 - models * np.trapezoid(density * inside ** (models - 1), x)))
+
+
+@cache
+def _normal() -> tuple[NDArray[np.float64], ...]:
+    """Values of a standard normal variable, the probability of less, and the density, (k,) each."""
+    x = np.linspace(-8.0, 8.0, 2001)
+    return x, special.ndtr(x), np.exp(-x * x / 2) / np.sqrt(2 * np.pi)
 
 
 def _ranking(
