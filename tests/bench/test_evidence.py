@@ -248,3 +248,16 @@ def test_the_search_is_fitted_first_and_then_what_it_chose(small: Dataset, tmp_p
     assert evidence.accuracies == (float(last.test.correct.mean()),)
     assert evidence.correct is not None
     assert evidence.correct.shape == (1, 1000)
+
+
+def test_a_best_value_is_tried_on_validation_images_beside_the_sweep(small: Dataset) -> None:
+    found = arms("s1-lr-sweep", small)
+    sweep, honest = found["as claimed"], found["honest"]
+    assert sweep.measure == "training"
+    assert sweep.candidates[0].full, "the source held nothing out"
+    assert not any(s.full or s.reads_test for s in honest.candidates)
+    assert not sweep.candidates[0].reads_test
+    assert len(honest.candidates) == 40
+    (claim,) = load_claims(["s1-lr-sweep"])
+    without = arms_of(claim.model_copy(update={"sweep": None}), small, 1)
+    assert [arm.name for arm in without] == ["honest"]
