@@ -34,8 +34,9 @@ $(VENV)/.dev: pyproject.toml constraints.txt requirements/run.txt requirements/d
 demo: install
 	$(BIN)/fittingroom compare --suite quick --seeds $(SEEDS)
 
+# All of them but the slow ones, or those of some files: make test T=tests/bench/test_verdict.py
 test: install-dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow'
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow' $(T)
 
 test-slow: install-dev
 	$(BIN)/python -m pytest -m slow

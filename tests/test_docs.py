@@ -372,6 +372,13 @@ def test_the_runs_that_the_pages_name_are_those_of_the_catalogue(small: Dataset)
     assert named == {f"{FASHION_MNIST[:8]}/swift/{asked.key}"}
 
 
+def test_who_cites_the_package_cites_its_version() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf8"))["project"]
+    citation = (ROOT / "CITATION.cff").read_text("utf8")
+    assert f"\nversion: {project['version']}\n" in citation
+    assert f"\nlicense: {project['license']}\n" in citation
+
+
 def test_as_many_models_re_create_published_ones_as_the_readme_says() -> None:
     from fittingroom.models.catalog import MODELS
 
