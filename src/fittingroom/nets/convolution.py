@@ -135,13 +135,15 @@ def kernel_gradient(
     """
     n, inputs = x.shape[:2]
     outputs, rows, columns = g.shape[1:]
+    # The memory is drawn above `_gradients`.
     down = _line(x.shape[2], rows, size[0], stride, padding[0])
     across = _up(_line(x.shape[3], columns, size[1], stride, padding[1]), 2)
     together = min(max(1, STRETCH // (down * across)), n)
     length = _up(together * down * across, COLUMNS)
-    margin = _up(padding[1], 2)
+    margin = _up(padding[1], 2)  # even, so that rows begin with the first pixel of a pair
+    # The farthest that the kernel's last place is shifted: down by rows, to the right by pixels.
     reach = margin + (size[0] - 1) // stride * across + (size[1] - 1) // stride
-    lanes = ROWS if inputs <= ROWS else _up(inputs, 2 * ROWS)
+    lanes = ROWS if inputs <= ROWS else _up(inputs, 2 * ROWS)  # whole tiles, one or two wide
     lines = _up(outputs, 2 * ROWS)
     work = size[0] * size[1] * g.numel() * inputs // PRODUCTS
     parts = count_parts(n, work)
@@ -153,9 +155,11 @@ def kernel_gradient(
         work,
         *(view(x), view(g), stride, padding[0], padding[1]),
         *(down, across, together, margin, amx.whole_tiles()),
+        # pixels and slopes: the zeros between rows are written once, here, and stay
         np.zeros((parts, stride, stride, 2, (length + reach) // 2 + 1, lanes), np.int32),
         np.zeros((parts, length // 2, lines), np.int32),
-        np.empty((parts, lines, length + COLUMNS), np.int16),  # no power of two between lines
+        # turned: no power of two between lines, or all of a tile's fall on one set of the cache
+        np.empty((parts, lines, length + COLUMNS), np.int16),
         sums,
         for_bias,
     )
@@ -175,6 +179,29 @@ def _up(number: int, multiple: int) -> int:
     return -(-number // multiple) * multiple
 
 
+# For its place (u, v) the kernel's gradient is a sum over images and output pixels (r, c):
+#
+#     gradient[u, v] = Σ g[:, r, c] · x[:, r · stride + u - top, c · stride + v - left]ᵀ
+#
+# an (outputs, inputs) matrix. To make it a product of matrices the pixels of `together` images are
+# written one after the other. An image takes `down` rows of `across` pixels, more than it has; what
+# it lacks stays zero. So a shift by rows and columns meets zeros where it leaves the image, and the
+# zeros that end one image begin the next. An image of 3 × 4 pixels, padded by one (. is zero):
+#
+#     down = 4, across = 6 (5, but even)      . . . . . .      above: (r + top) // stride is a row
+#     margin = 2 (1, but even)                . . p p p p      left: rows begin after the margin
+#                                             . . p p p p      right: the next row's margin
+#                                             . . p p p p . .
+#
+#     pixels[part, a, b, odd, pair, input] int32, x. With a stride, rows ≡ a and columns ≡ b (mod
+#         stride) of the padded image stand together, so that a stride is a step by one. Two pixels
+#         are one number, the first in the low half: odd 0 holds 01 23 45 …, odd 1 holds 12 34 …,
+#         for shifts by an odd number of pixels.        16 pairs × 16 inputs are a tile b
+#     slopes[part, pair, output] int32, g, paired likewise, without margin or rows above
+#     turned[part, output, pixel] int16, the same, turned about: 16 outputs × 32 pixels are a tile a
+#     sums[part, u, v, output, input] float32:                   16 outputs × 16 inputs are a tile c
+#
+# `part` is that of a thread, which takes its share of the images.
 @compiled
 def _gradients(
     start: int,
@@ -201,14 +228,15 @@ def _gradients(
     for first in range(start, stop, together):
         last = min(first + together, stop)
         length = ((last - first) * down * across + COLUMNS - 1) // COLUMNS * COLUMNS
-        if last - first < together:
+        if last - first < together:  # or what is left of the images before counts again
             slopes[part] = 0
         for i in range(first, last):
-            base = (i - first) * down * across
+            base = (i - first) * down * across  # the pixel that the image begins with
             for r in range(x.shape[1]):
                 row = base + (r + top) // stride * across + margin
                 for b in range(stride):
                     phase = pixels[part, (r + top) % stride, b, 0]
+                    # The columns that are ≡ b once `left` zeros stand before them.
                     _pair(x[i, r, (b - left) % stride :: stride], phase[row // 2 :], nothing)
             for r in range(g.shape[1]):
                 _pair(g[i, r], slopes[part, (base + r * across) // 2 :], nothing)
@@ -228,11 +256,11 @@ def _pair(line: Any, pairs: Any, nothing: Any) -> None:
     n, channels = line.shape
     whole = channels // ROWS * ROWS
     source, target = line.ctypes.data, pairs.ctypes.data
-    step, width = line.strides[0], pairs.strides[0]
+    step, width = line.strides[0], pairs.strides[0]  # bytes from a pixel, and a pair, to the next
     for c in range(0, n, 2):
         first, into = source + c * step, target + c // 2 * width
         second = first + step if c + 1 < n else nothing.ctypes.data
-        for k in range(0, whole, ROWS):
+        for k in range(0, whole, ROWS):  # 16 channels at once: 2 bytes each, 4 a pair
             interleave(first + 2 * k, second + 2 * k, into + 4 * k)
         for k in range(whole, channels):
             high = np.int32(line[c + 1, k]) if c + 1 < n else np.int32(0)
@@ -245,6 +273,7 @@ def _pair_again(even: Any, odd: Any) -> None:
     """Of pixels paired as 01, 23, … (pixels / 2, channels): as 12, 34, …"""
     lanes = even.shape[1]
     before, after = even.ravel(), odd.ravel()
+    # The high half of a pair is its second pixel, and the low half of the next pair the one after.
     for k in range(len(before) - lanes):
         low = (before[k] >> np.int32(16)) & np.int32(0xFFFF)
         after[k] = np.int32(low) | np.int32(before[k + lanes] << np.int32(16))
@@ -256,6 +285,7 @@ def _add(pairs: Any, sums: Any) -> None:
     total = np.zeros(len(sums), np.float32)
     for t in range(pairs.shape[0]):
         for k in range(len(sums)):
+            # bfloat16 is the high half of a float32.
             low = np.int32(pairs[t, k] << np.int32(16)).view(np.float32)
             total[k] += low + np.int32(pairs[t, k] & np.int32(-65536)).view(np.float32)
     for k in range(len(sums)):
@@ -267,6 +297,7 @@ def _turn(pairs: Any, turned: Any) -> None:
     """Pairs of pixels (length / 2, channels) to (channels, length)."""
     source, target = pairs.ctypes.data, turned.ctypes.data
     step, stride = pairs.strides[0], turned.strides[0]
+    # A pair keeps its order, so 16 × 16 pairs are turned as if they were numbers of 32 bits.
     for t in range(0, pairs.shape[0], ROWS):
         for k in range(0, pairs.shape[1], ROWS):
             transpose(source + t * step + 4 * k, step, target + k * stride + 4 * t, stride)
@@ -293,10 +324,14 @@ def _add_products(
         for j in range(0, sums.shape[3], 2 * ROWS):
             for u in range(sums.shape[0]):
                 for v in range(sums.shape[1]):
+                    # Row u of the kernel falls on rows ≡ u of the padded image, u // stride below
+                    # the output's; columns likewise, but that a phase begins with the image's
+                    # first column ≡ b, which is the (skipped + left) // stride-th of the padded.
                     a, b = u % stride, v % stride
                     skipped = (b - left) % stride
                     shift = margin + u // stride * across + v // stride - (skipped + left) // stride
                     phase = a * pixels.strides[0] + b * pixels.strides[1]
+                    # An odd shift begins with the second pixel of a pair.
                     phase += shift % 2 * pixels.strides[2] + shift // 2 * width
                     _add_product(
                         lines + i * step,
@@ -316,6 +351,11 @@ def _add_product(
 ) -> None:
     """c, 32 × 32 or 32 × 16, += a · b, at their addresses, with the bytes between their rows."""
     right, below = 4 * ROWS, ROWS * down
+    # The tiles by their numbers: two of a times two of b, so that each is loaded for two products.
+    #
+    #                     b    6: 16 inputs | 7: the next
+    #     a  4: 16 outputs   c 0            | 2
+    #        5: the next       1            | 3
     load(0, c, down)
     load(1, c + below, down)
     if both:
@@ -330,8 +370,8 @@ def _add_product(
             multiply(1, 5, 6)
             multiply(2, 4, 7)
             multiply(3, 5, 7)
-            a += 2 * COLUMNS
-            b += ROWS * width
+            a += 2 * COLUMNS  # 32 pixels of 2 bytes
+            b += ROWS * width  # 16 pairs of pixels
         store(2, c + right, down)
         store(3, c + below + right, down)
     else:
