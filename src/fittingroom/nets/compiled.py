@@ -40,6 +40,7 @@ def instruction(function: Callable[..., Any]) -> Callable[..., None]:
 def in_parts(kernel: Callable[..., None], n: int, elements: int, *arguments: Any) -> None:
     """Call ``kernel(start, stop, part, *arguments)`` for parts of 0 … n, one on each thread."""
     parts = count_parts(n, elements)
+    # Kernels let go of Python's lock, so threads of one process are enough.
     bounds = [n * part // parts for part in range(parts + 1)]
     others = [
         _threads(os.getpid()).submit(kernel, bounds[part], bounds[part + 1], part, *arguments)
@@ -71,7 +72,7 @@ def can_compile(x: Tensor) -> bool:
 def view(x: Tensor) -> np.ndarray[Any, Any]:
     """A tensor's memory as an array; maps (n, c, h, w) become (n, h, w, c), bfloat16 int16."""
     x = x.detach()
-    if x.ndim == 4:
+    if x.ndim == 4:  # no copy where it lies channels-last already
         x = x.permute(0, 2, 3, 1)
     return (x.view(torch.int16) if x.dtype == torch.bfloat16 else x).numpy()
 

@@ -101,6 +101,7 @@ class _Normalize(torch.autograd.Function):
         sums = np.zeros((parts, 2, x.shape[1]), np.float64)
         in_parts(_sum, len(x), x.numel(), view(x), floors[0], sums)
         total = torch.from_numpy(sums.sum(axis=0)) / (x.numel() // x.shape[1])
+        # E x² - (E x)² cancels digits, so the sums are float64; rounding may leave less than 0.
         mean, variance = total[0], (total[1] - total[0].square()).clamp_min(0)
         inverse = (variance + eps).rsqrt()
         scale = (weight.detach() * inverse).float()
@@ -110,7 +111,7 @@ class _Normalize(torch.autograd.Function):
         chance = (draw_seed() if dropout else np.uint32(0), kept_levels(dropout))
         factor = np.float32(1 / (1 - dropout))
         n, channels, height, width = x.shape if dropout else (0, 0, 0, 0)
-        kept = np.empty((n, height, width, channels), np.bool_)
+        kept = np.empty((n, height, width, channels), np.bool_)  # a byte each, for the way back
         ctx.constants = (*floors, view(scale), view(shift), dropout > 0, factor, kept)
         ctx.mean, ctx.inverse = mean, inverse
         ctx.save_for_backward(x)
@@ -131,6 +132,7 @@ class _Normalize(torch.autograd.Function):
         for_bias, products = torch.from_numpy(sums.sum(axis=0))
         for_weight = (products - ctx.mean * for_bias) * ctx.inverse
         scale = torch.from_numpy(ctx.constants[2])
+        # The derivative's terms that all of a channel share, see above `_sum`.
         slope = (-scale * ctx.inverse * for_weight / n).float()
         level = (-scale * for_bias / n - slope * ctx.mean).float()
         d = torch.empty_like(x)
@@ -141,6 +143,22 @@ class _Normalize(torch.autograd.Function):
         return d, for_weight.float(), for_bias.float(), None, None, None
 
 
+# The kernels run over maps as they lie in memory, (images, rows, columns, channels): what belongs
+# to a channel is a short vector, and the innermost loops, over channels, are vectorised. Each
+# thread has a `part` of the images and sums of its own.
+#
+#     x ── at least `before` ──► value ── · scale + shift ── at least `after` ── dropout ──► y
+#
+# A ReLU is a floor of 0, none is one of -∞; scale = weight / σ, shift = bias - mean · scale. With
+# the gradient g of what is normalised, that of the value is (Ioffe and Szegedy 2015, section 3)
+#
+#     scale · (g - Σ g / n - (value - mean) / σ² · Σ (g · (value - mean)) / n)
+#
+# over the n pixels of a channel: scale · g + slope · value + level, with two numbers a channel. So
+# the way back is a pass for the two sums (`_sum_gradients`) and one for the result (`_propagate`),
+# and both compute again from x what the way there knew: memory is slower than the arithmetic.
+#
+# "before if value <= before else value" keeps NaN, which max(value, before) would not.
 @compiled
 def _sum(start: int, stop: int, part: int, x: Any, before: Any, sums: Any) -> None:
     channels = x.shape[3]
@@ -182,6 +200,7 @@ def _normalize(
     for i in range(start, stop):
         for r in range(height):
             for c in range(width):
+                # An element's number in the batch decides its chance, not the thread it falls to.
                 first = ((i * height + r) * width + c) * channels
                 for k in range(channels):
                     value = as_float(x[i, r, c, k])
@@ -223,6 +242,7 @@ def _sum_gradients(
                     value = as_float(x[i, r, c, k])
                     value = before if value <= before else value
                     gradient = as_float(g[i, r, c, k])
+                    # Back through the floor that is `after`, then through the dropout.
                     lives = value * scale[k] + shift[k] > after
                     gradient = gradient if lives else np.float32(0)
                     if drops:

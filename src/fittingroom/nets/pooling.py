@@ -73,6 +73,13 @@ class _MaxPool(torch.autograd.Function):
         return d, None
 
 
+# Both kernels run over maps as they lie in memory, channels innermost, so that the innermost loops
+# are vectorised: choices are selections, without branches. Of four pixels the places are
+#
+#     0 1      and NOWHERE where the floor, a ReLU's 0, is more than all of them
+#     2 3
+#
+# Of equal pixels the first is taken, as PyTorch does. A side that is odd loses its last pixel.
 @compiled
 def _pool(start: int, stop: int, part: int, x: Any, y: Any, places: Any, floor: Any) -> None:
     for i in range(start, stop):
@@ -108,5 +115,6 @@ def _unpool(start: int, stop: int, part: int, g: Any, places: Any, d: Any) -> No
                     continue
                 here = np.uint8(r % 2 * 2 + c % 2)
                 for k in range(d.shape[3]):
+                    # The bits are copied as they are, float32 or bfloat16.
                     came = places[i, r // 2, c // 2, k] == here
                     d[i, r, c, k] = g[i, r // 2, c // 2, k] if came else none

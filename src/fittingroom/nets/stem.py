@@ -52,6 +52,7 @@ def add_routed(typing: Any, sums: Any, g: Any, places: Any, corner: Any, width: 
         gradient = builder.load(at(g, constant(0), row), align=1)
         origin = builder.load(at(places, constant(0), bytes_), align=1)
         none = ir.Constant(row, [0.0] * LANES)
+        # The gradient four times, each with zeros where its maximum stood at another place.
         routed = [
             builder.select(
                 builder.icmp_unsigned("==", origin, ir.Constant(bytes_, [place] * LANES)),
@@ -60,6 +61,8 @@ def add_routed(typing: Any, sums: Any, g: Any, places: Any, corner: Any, width: 
             )
             for place in range(4)
         ]
+        # The weight at (u, v) times the pixel that it met: with place p a pixel farther, by row
+        # p // 2 and column p % 2. So 16 pixels are loaded once for 9 · 4 products.
         pixels = []  # 4 × 4, each in all lanes
         for u in range(4):
             for v in range(4):
@@ -150,6 +153,17 @@ def _whole_vectors(channels: int) -> int:
     return -(-channels // LANES) * LANES
 
 
+# One number of the output is the largest of four sums over 3 × 3 pixels each, at the places 0 … 3.
+# Together they see 4 × 4 pixels of the image, which begin at (2r, 2c):
+#
+#     place 0    1        2        3
+#     x x x .  . x x x  . . . .  . . . .       `places` keeps which one it was, or NOWHERE where the
+#     x x x .  . x x x  x x x .  . x x x       ReLU rectified it: a byte in place of the maps that
+#     x x x .  . x x x  x x x .  . x x x       a pooling would have to look at again.
+#     . . . .  . . . .  x x x .  . x x x
+#
+# Channels are innermost and padded with zeros to whole vectors of 16 (`lanes`), so that a pixel is
+# multiplied by 16 channels' weights at once. Each thread has a `part` of the images.
 @compiled
 def _convolve(
     start: int, stop: int, part: int, x: Any, kernel: Any, bias: Any, y: Any, places: Any
@@ -160,6 +174,7 @@ def _convolve(
         for r in range(y.shape[1]):
             for c in range(y.shape[2]):
                 for k in range(len(bias)):
+                    # The four sums side by side share the loads of weights and pixels.
                     best = bias[k]
                     right = bias[k]
                     below = bias[k]
@@ -209,6 +224,7 @@ def _gradients(
                     values[k] = value
                     origins[k] = place
                     bias[k] += value
+                # The address of the first of the 4 × 4 float32 pixels.
                 corner = x.ctypes.data + 4 * ((i * x.shape[1] + 2 * r) * width + 2 * c)
                 for block in range(lanes // LANES):
                     add_routed(

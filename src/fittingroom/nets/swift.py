@@ -50,7 +50,7 @@ class Swift(nn.Module):
         shift_views: bool = False,
     ) -> None:
         super().__init__()
-        poolings = len(widths) + pool_first
+        poolings = len(widths) + pool_first  # each halves the maps
         height, width = (side // 2**poolings for side in image_shape)
         if height < 1 or width < 1:
             raise InputError(
@@ -81,6 +81,7 @@ class Swift(nn.Module):
 
     def _logits(self, x: Tensor) -> Tensor:
         maps = self.features(self.pool(self.whiten(x)))  # (batch, channels, h, w)
+        # Flattened as they lie in memory, channels last, without a copy.
         logits: Tensor = self.classifier(maps.permute(0, 2, 3, 1).flatten(1))
         return logits
 
@@ -99,5 +100,6 @@ class _Block(nn.Sequential):
 def _near_identity(inputs: int, outputs: int) -> Convolution:
     """A 3 × 3 convolution whose first output channels copy the input channels."""
     layer = Convolution(inputs, outputs, 3, padding=1, bias=False)
+    # What the layer before saw passes unchanged at first; the other channels begin at random.
     nn.init.dirac_(layer.weight.data[:inputs])
     return layer

@@ -84,13 +84,14 @@ def _any_requires_gradient(tensors: tuple[Tensor | None, ...]) -> bool:
 
 @compiled
 def _convolve(start: int, stop: int, part: int, x: Any, kernel: Any, bias: Any, y: Any) -> None:
+    # A border of zeros, written once, spares every pixel the question whether it is at the edge.
     padded = np.zeros((x.shape[1] + 2, x.shape[2] + 2), np.float32)
     values = np.empty(len(bias), np.float32)
     for i in range(start, stop):
         padded[1:-1, 1:-1] = x[i]
         for r in range(y.shape[1]):
             for c in range(y.shape[2]):
-                for k in range(len(bias)):
+                for k in range(len(bias)):  # 16 channels: a vector of the processor
                     total = bias[k]
                     for u in range(3):
                         for v in range(3):
