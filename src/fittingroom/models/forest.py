@@ -32,6 +32,21 @@ MOST_MEMORY = 2**30
 _EPSILON = np.finfo(np.float64).eps
 _LEAF, _UNDEFINED = -1, -2  # as scikit-learn marks them
 
+# How it lies in memory
+#
+#   columns  (pixels, n)      a pixel of all images side by side: what a large node reads
+#   near     (_LARGE, pixels) the images of a small node, copied together once; its whole subtree
+#            is grown before it is filled again, since the tree grows depth first
+#   images   the rows that were drawn, tags their weights and classes, permuted together: each node
+#            is a stretch start … end of them, and a split puts its left child's first
+#
+#            0 ──────────────── n        root
+#            0 ───── m ───────── n       its children
+#            0 ─ l ─ m                   the left one's, and so on
+#
+#   a key    | value 8 bits | weight 15 bits | class 8 bits |, so that sorted keys are by value
+#   a tag                   | weight         | class        |, its lower part
+#
 # No fastmath: splits that are nearly as good must be told apart by the same roundings.
 _exactly = njit(cache=True, nogil=True, error_model="numpy")
 
@@ -93,6 +108,7 @@ def _grow_tree(
 ) -> None:
     """Fill in one :class:`~sklearn.tree.DecisionTreeClassifier`, whose random_state is a number."""
     n, n_pixels = pixels.shape
+    # The bootstrap, drawn as scikit-learn draws it, so that the same images have the same weights.
     drawn = np.random.RandomState(tree.random_state).randint(0, n, n)
     weights = np.bincount(drawn, minlength=n)  # nobody is drawn 2**15 times
     images = np.flatnonzero(weights)
@@ -167,7 +183,7 @@ def _grow(
     while height > 0:
         height -= 1
         start, end, depth, parent, is_left, n_known = stack[height]
-        impurity = impurities[height]
+        impurity = impurities[height]  # computed by the parent, but for the root's
         weight, squares = _count_classes(tags[start:end], total)
         if node_count == 0:
             impurity = 1.0 - squares / (float(weight) * float(weight))
@@ -177,6 +193,7 @@ def _grow(
         impurity_left = impurity_right = 0.0
         n_constants = n_known
         if not is_leaf:
+            # Nodes come depth first, so all up to `near_end` belong to the subtree that is near.
             is_near = end <= near_end
             if not is_near and end - start <= _LARGE:
                 _bring_near(pixels, images[start:end], near)
@@ -216,6 +233,7 @@ def _grow(
             squares_right = 0
             for c in range(n_classes):
                 squares_right += (total[c] - left[c]) ** 2
+            # scikit-learn's formulas in its order of operations, for the same roundings.
             w, w_left, w_right = float(weight), float(weight_left), float(weight - weight_left)
             impurity_left = 1.0 - squares_left / (w_left * w_left)
             impurity_right = 1.0 - squares_right / (w_right * w_right)
@@ -239,6 +257,7 @@ def _grow(
         else:
             node.feature, node.threshold = feature, below / 2.0 + above / 2.0
             node.missing_go_to_left = middle - start > end - middle
+            # The left child is on top, so it is grown first, as scikit-learn numbers its nodes.
             stack[height] = (middle, end, depth + 1, node_count, 0, n_constants)
             impurities[height] = impurity_right
             stack[height + 1] = (start, middle, depth + 1, node_count, 1, n_constants)
@@ -277,6 +296,7 @@ def _partition(
     n_left = n_right = 0
     for i in range(len(images)):
         value = source[images[i], feature] if is_near else source[feature, images[i]]
+        # In place on the left, where no more is written than was read; the right waits in `spare`.
         if value <= below:
             images[n_left], tags[n_left] = images[i], tags[i]
             n_left += 1
@@ -320,7 +340,7 @@ def _best_split(
     while rest > n_constants and (n_visited < max_features or n_visited <= n_found + n_drawn):
         n_visited += 1
         place = n_drawn + _next_random(state) % (rest - n_found - n_drawn)
-        if place < n_known:
+        if place < n_known:  # a constant, which was known before: drawn, and nothing to look at
             features[n_drawn], features[place] = features[place], features[n_drawn]
             n_drawn += 1
             continue
@@ -339,6 +359,7 @@ def _best_split(
             n_found += 1
             n_constants += 1
             continue
+        # What varies goes to the end, so that it isn't drawn again.
         rest -= 1
         features[rest], features[place] = features[place], features[rest]
         if len(images) <= _SMALL:
@@ -349,6 +370,7 @@ def _best_split(
             score, below, above = _scan_table(table, least, most, total, sums, weight, best)
         if score > best:
             best, best_feature, best_below, best_above = score, feature, below, above
+    # The known constants back in their order, for the nodes below, whose draws go by it.
     features[:n_known] = constants[:n_known]
     constants[n_known:n_constants] = features[n_known:n_constants]
     return best_feature, best_below, best_above, n_constants
@@ -386,6 +408,7 @@ def _sort(
                 place -= 1
             ordered[place] = key
         return True
+    # Sorted by counting: how many have a value, where each value begins, then each to its place.
     for i in range(n):
         counts[unordered[i] >> _VALUE_SHIFT] += 1
     before = 0
@@ -397,7 +420,7 @@ def _sort(
         value = unordered[i] >> _VALUE_SHIFT
         ordered[counts[value]] = unordered[i]
         counts[value] += 1
-    for value in range(least, most + 1):
+    for value in range(least, most + 1):  # for the next, and less than all 256
         counts[value] = 0
     return True
 
@@ -421,6 +444,7 @@ def _scan_sorted(
             best, found_below, found_above = score, below, value
         below = value
         c, w = keys[i] & 255, (keys[i] >> _CLASS_BITS) & _MOST_WEIGHT
+        # (l + w)² - l² = w (2 l + w), and on the right r² - (r - w)² likewise.
         squares_left += w * (2 * left[c] + w)
         squares_right -= w * (2 * (total[c] - left[c]) - w)
         left[c] += w

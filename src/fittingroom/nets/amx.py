@@ -86,6 +86,7 @@ def clear(typing: Any, tile: Any) -> Any:
     """In a kernel: fill a tile (its number, a constant) with zeros."""
 
     def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        # The number of a tile is part of the instruction, so it must be known when this is written.
         return _emit(context, builder, "llvm.x86.tilezero", _BYTE(tile.literal_value))
 
     return types.void(tile), emit
@@ -140,10 +141,13 @@ def transpose(typing: Any, source: Any, step: Any, target: Any, stride: Any) -> 
             there = builder.add(address, builder.mul(apart, _WORD(number)))
             return builder.inttoptr(there, row.as_pointer())
 
+        # Round by round rows i and i + half exchange the parts that lie across the diagonal of their
+        # blocks of 2 · half; after the last one every number stands in the column of its row.
         rows = [builder.load(place(values[0], values[1], i), align=1) for i in range(ROWS)]
         for half in (8, 4, 2, 1):
             exchanged = list(rows)
             for i in (i for i in range(ROWS) if not i & half):
+                # A shuffle takes numbers 0 … 15 from the first row and 16 … 31 from the second.
                 low = [j if not j & half else j - half + ROWS for j in range(ROWS)]
                 high = [j + half if not j & half else j + ROWS for j in range(ROWS)]
                 pair = rows[i], rows[i + half]

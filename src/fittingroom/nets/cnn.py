@@ -60,14 +60,16 @@ class CNN(nn.Module):
             if not isinstance(feature, int):
                 continue
             step = stride if layers else 1
-            padding = step - 1
+            padding = step - 1  # none at stride 1, one pixel at stride 2
             height, width = ((side + 2 * padding - 3) // step + 1 for side in (height, width))
             pooled = following == "pool"
             if pooled:
                 height, width = height // 2, width // 2
             if pooled and not layers:
+                # The first convolution has one input channel: all memory, hardly any arithmetic.
                 layers.append(keras.stem(feature))
             else:
+                # Pooled first and rectified then, which is the same and less to rectify.
                 conv = keras.conv(channels, feature, stride=step, padding=padding)
                 layers += [conv, MaxPool(relu=True) if pooled else nn.ReLU()]
             channels = feature
@@ -88,6 +90,7 @@ class CNN(nn.Module):
         if self.resize is not None:
             x = self.resize(x)
         maps = self.features(x)  # (batch, channels, h, w)
+        # Flattened channel last, as Keras does and as the maps lie in memory.
         logits: Tensor = self.classifier(maps.permute(0, 2, 3, 1).flatten(1))
         return logits
 
@@ -169,6 +172,7 @@ class NormalizedCNN(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """``(batch, 1, height, width)`` in 0..1 to logits ``(batch, n_classes)``."""
         maps = self.features(x)  # (batch, channels, h, w)
+        # Flattened channel last, as Keras does and as the maps lie in memory.
         logits: Tensor = self.classifier(maps.permute(0, 2, 3, 1).flatten(1))
         return logits
 
