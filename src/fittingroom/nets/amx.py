@@ -141,8 +141,8 @@ def transpose(typing: Any, source: Any, step: Any, target: Any, stride: Any) -> 
             there = builder.add(address, builder.mul(apart, _WORD(number)))
             return builder.inttoptr(there, row.as_pointer())
 
-        # Round by round rows i and i + half exchange the parts that lie across the diagonal of their
-        # blocks of 2 · half; after the last one every number stands in the column of its row.
+        # Round by round rows i and i + half exchange the parts that lie across the diagonal of
+        # their blocks of 2 · half; after the last every number stands in the column of its row.
         rows = [builder.load(place(values[0], values[1], i), align=1) for i in range(ROWS)]
         for half in (8, 4, 2, 1):
             exchanged = list(rows)
