@@ -245,6 +245,6 @@ def test_a_study_that_finds_too_much_says_so():
 
 def test_who_keeps_adding_seeds_is_not_misled_more_often():
     scenario = _scenario("looks", models=2, spread=1.0, looks=tuple(range(2, 11)))
-    found = honesty.simulate(dataclasses.replace(scenario, images=1000), 150)
+    found = honesty.simulate(dataclasses.replace(scenario, images=500), 40)
     assert found.called <= 0.065
     assert found.called_usual > 0.065
