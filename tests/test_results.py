@@ -9,7 +9,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import error_rates
 import honest_claims
+import honesty
 import numpy as np
 import presets
 import pytest
@@ -171,6 +173,41 @@ def test_honest_claims_are_simulated_of_every_kind() -> None:
     for row in found:
         verdicts = {name: share for name, share in row["now"].items() if name != "accused"}
         assert sum(verdicts.values()) == pytest.approx(1)
+
+
+def test_every_simulated_table_has_its_place_in_the_tables_of_the_page() -> None:
+    """Of equal recipes in one row of errors, of recipes that differ in a row of its own."""
+    rows = [
+        {
+            "scenario": honesty._plain(scenario),
+            "called": 0.05,
+            "called_usual": 0.2,
+            "called_pooled": 0.1,
+        }
+        for scenario in honesty.scenarios()
+    ]
+    gaps = [row for row in rows if row["scenario"]["gap"]]
+    for row in rows:
+        kinds = [kind for kind, holds in error_rates.KINDS.items() if holds(row)]
+        assert len(kinds) == (0 if row in gaps else 1), row
+    errors = error_rates.errors_table(rows)
+    assert len(errors) == 2 + len(error_rates.KINDS)
+    assert errors[2].endswith("| 5.0% | 20.0% | 10.0% |")
+    assert len(error_rates.power_table(rows)) == 2 + len(gaps)
+
+
+def test_honest_claims_stand_in_a_row_by_kind_and_images() -> None:
+    def row(measured: str, now: float) -> dict[str, Any]:
+        shares = {"now": {"accused": now}, "before": {"accused": 0.5}}
+        return {"kind": "order", "measured": measured, **shares}
+
+    real = [{"model": "logistic", "all at once": {"accused": 0.0}, "before": {"accused": 1.0}}]
+    table = error_rates.claims_table([row("own", 0.01), row("own", 0.02), row("x", 0.0)], real)
+    assert table[2:] == [
+        "| order, own images | 2.0% | 50.0% |",
+        "| order, x images | 0.0% | 50.0% |",
+        "| 20 real sources with splits of their own, `logistic` | 0% | 100% |",
+    ]
 
 
 def test_tables_of_one_recipe_draw_disjoint_groups() -> None:

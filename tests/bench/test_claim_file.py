@@ -111,7 +111,7 @@ BAD = [
     (GOOD.replace('"accuracy"', '"guess"'), "kind: input should be 'accuracy'"),
     (GOOD.replace('"0.9"', "0.9"), "claimed: input should be a valid string"),
     (GOOD.replace('"0.9"', '"about 0.9"'), "'about 0.9' is no figure such as 0.8414 or 89%"),
-    (GOOD.replace('"0.9"', '"90"'), "90 is no accuracy between 0 and 1"),
+    (GOOD.replace('"0.9"', '"90"'), "90 is not an accuracy between 0 and 1"),
     (with_line('id = "other"'), "id is no field of a claim's file"),
     (with_line('titel = "x"'), "unknown field 'titel'; did you mean title"),
     (with_line("parametres = {}", "recipe"), "unknown field 'parametres'; did you mean parameters"),

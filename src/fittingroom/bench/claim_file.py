@@ -159,9 +159,9 @@ def _figure(claim: Claim) -> Iterator[str]:
         yield f"claimed: {error}"
         return
     if claim.kind == "accuracy" and not 0 <= value <= 1:
-        yield f"claimed: {claim.claimed} is no accuracy between 0 and 1"
+        yield f"claimed: {claim.claimed} is not an accuracy between 0 and 1"
     if claim.kind == "difference" and not 0 < value < 1:
-        yield f"claimed: {claim.claimed} is no difference between 0 and 1"
+        yield f"claimed: {claim.claimed} is not a difference between 0 and 1"
     if claim.kind == "text" and value == 0:
         yield "claimed: values are compared by ratio; 0 has none"
 
