@@ -224,7 +224,7 @@ def test_a_table_with_fewer_seeds_than_one_that_was_shown_says_so(
 
 
 def test_of_fits_that_were_added_one_by_one_no_look_is_known(store: Store, small: Dataset) -> None:
-    told = "Fitted one by one, not by `compare`: earlier looks aren't known, nor corrected for."
+    told = "There is no saved comparison: earlier looks aren't known, nor corrected for."
     entries = [save(store, small, entry(store, "single", 1), 0.1)]
     assert told not in leaderboard(store).notes
     entries.append(save(store, small, entry(store, "several", 3), 0.1))

@@ -356,10 +356,10 @@ def _fewer(looks: Sequence[Mapping[str, int]], parts: Mapping[str, Sequence[Part
 
 
 def _unremembered(rows: Sequence[Row]) -> list[str]:
-    """That nobody knows how often somebody looked while fits were added one by one."""
+    """That nobody knows how often somebody looked, while fits were added one by one perhaps."""
     if not any(row.test and row.seeds > 1 for row in rows):
         return []
-    return ["Fitted one by one, not by `compare`: earlier looks aren't known, nor corrected for."]
+    return ["There is no saved comparison: earlier looks aren't known, nor corrected for."]
 
 
 def _bounds(interval: Interval | None) -> tuple[float, float] | None:
