@@ -141,9 +141,12 @@ def test_copies_among_the_test_images_count_once(small: Dataset, tmp_path: Path)
     arm = Arm(
         name="honest", candidates=(Setting(model="knn"),), seeds=(0,), measure="test", seconds=1
     )
-    fits = Runs(store, copied).evidence(arm).fits
-    assert fits.copies is not None
-    assert len(np.unique(fits.copies)) == 500
+    found = Runs(store, copied).evidence(arm)
+    assert found.copies is not None
+    assert found.fits.copies is found.copies
+    assert len(np.unique(found.copies)) == 500
+    drawn = found.accuracy * (1 - found.accuracy) / 500
+    assert found.image_variance == pytest.approx(drawn, rel=0.01), "as of 500 images"
 
 
 def test_only_what_is_measured_on_new_images_is_not_leaked(small: Dataset) -> None:

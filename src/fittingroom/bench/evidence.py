@@ -15,6 +15,7 @@ from fittingroom.bench.claim import Claim
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.splits import validation_split
 from fittingroom.errors import StoreError
+from fittingroom.evaluation.correctness import mean_variance
 from fittingroom.evaluation.intervals import Interval
 from fittingroom.evaluation.paired_difference import PairedDifference, compare, image_variance
 from fittingroom.evaluation.recipe_fits import Fits
@@ -70,10 +71,11 @@ class Evidence:
 
     @property
     def image_variance(self) -> float:
-        """Variance of the accuracy over draws of as many images; 0 where only that was logged."""
+        """Variance of one run's accuracy over draws of the images; 0 where only that was logged."""
         if self.correct is None:
             return 0.0
-        return self.accuracy * (1 - self.accuracy) / int(self.correct.shape[1])
+        runs = (mean_variance(right.astype(np.int64), self.copies) for right in self.correct)
+        return float(np.mean([variance for variance, _ in runs]))
 
     def lead_over(self, other: Evidence) -> PairedDifference:
         """The difference of the two recipes, on the same images."""
