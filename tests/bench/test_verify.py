@@ -369,12 +369,14 @@ def test_claims_that_are_judged_at_once_share_the_chance_of_error(
 
     alone = bench.verify("clean")["clean"]
     assert bench.found.alpha == 0.05
+    assert bench.found.of_intervals.endswith("would lie, with 95%.")
     assert half(alone) == pytest.approx(0.00277, abs=1e-5)
     judged = [
         name for name in CLAIMS if name not in ("unknown", "diverging", "too-slow", "reduced")
     ]
     bench.verify(*CLAIMS)
     assert bench.found.alpha == pytest.approx(0.05 / len(judged))
+    assert bench.found.of_intervals.endswith("with 95% the honest ones hold for all claims.")
     z = float(special.ndtri(1 - bench.found.alpha / 2))
     assert half(found["clean"]) == pytest.approx(z * 2**0.5 / 1000, rel=1e-6)
 

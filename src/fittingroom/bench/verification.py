@@ -71,6 +71,15 @@ class Verification:
         """Whether every fit that was started was finished."""
         return not any(checked.failed for checked in self.claims)
 
+    @property
+    def of_intervals(self) -> str:
+        """What the intervals of the table mean, in a sentence."""
+        told = "Intervals say where one more run, or one more difference of two runs, would lie"
+        if self.alpha >= ALPHA:
+            return f"{told}, with {1 - ALPHA:.0%}."
+        each = f"{1 - self.alpha:.1%} each"
+        return f"{told}: {each}, so that with {1 - ALPHA:.0%} the honest ones hold for all claims."
+
     def to_dict(self) -> dict[str, Any]:
         """`claims.json`."""
         return {

@@ -125,6 +125,7 @@ def _show(verification: Verification, store: Store, as_json: bool) -> None:
         say(verification.to_json().rstrip())
     else:
         say(table(COLUMNS, map(cells, verification.claims), NUMBERS))
+        say(f"\n{verification.of_intervals}")
         for checked in verification.claims:
             say(f"\n{checked.claim.id}: {checked.note}")
     write_files(
