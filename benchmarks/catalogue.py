@@ -27,9 +27,9 @@ import record
 from fittingroom.bench.fit_one import fit_one
 from fittingroom.cli.progress import ProgressDisplay
 from fittingroom.data.sources import load_dataset
-from fittingroom.runs.asked import asked_of_row
 from fittingroom.runs.measured_spread import measured_variance
 from fittingroom.runs.run import Run
+from fittingroom.runs.spec import spec_of
 
 #: Of a recipe whose spread over seeds was measured.
 SEEDS = 10
@@ -42,15 +42,15 @@ class Case:
     model: str
     low: float
     high: float = 1.0
-    overrides: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
     full: bool = False
 
     @property
     def sd(self) -> float | None:
         """Standard deviation over seeds, where that was measured."""
-        options = {"overrides": self.overrides, "seed": 0, "full": self.full, "reads_test": True}
-        _, asked = asked_of_row(load_dataset("fashion-mnist"), self.model, **options)
-        known = measured_variance(asked.key)
+        dataset = load_dataset("fashion-mnist")
+        spec = spec_of(dataset, self.model, settings=self.settings, full=self.full)
+        known = measured_variance(spec.key, SEEDS)
         return None if known is None else math.sqrt(known.variance)
 
     def holds(self, accuracies: Sequence[float]) -> bool:
@@ -83,13 +83,13 @@ CASES = (
     Case("cnn-32", 0.886, 0.908),
     Case("cnn-32-64", 0.890, 0.913),
     Case("cnn-64-128-64", 0.893, 0.915),
-    Case("cnn-16-32-64-128", 0.88, 0.925, overrides={"epochs": 10}),
+    Case("cnn-16-32-64-128", 0.88, 0.925, settings={"epochs": 10}),
     Case("swift-90", 0.90),
     Case("swift-93", 0.93),
     Case("swift", 0.94),
     Case("swift-95", 0.945),
     Case("swift-photo", 0.93),
-    Case("wide-resnet", 0.75, 0.95, overrides={"epochs": 1}),
+    Case("wide-resnet", 0.75, 0.95, settings={"epochs": 1}),
 )
 
 
@@ -127,7 +127,7 @@ def _fit(case: Case, seed: int, runs: Path | str) -> Run:
         return fit_one(
             "fashion-mnist",
             case.model,
-            overrides=case.overrides,
+            settings=case.settings,
             seed=seed,
             full=case.full,
             runs=runs,

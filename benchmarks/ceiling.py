@@ -24,9 +24,9 @@ import record
 import torch
 from torch import Tensor, nn
 
-from fittingroom.bench.executor import SPIN
 from fittingroom.data.dataset import Split
 from fittingroom.data.sources import load_dataset
+from fittingroom.execution.process import SPIN
 from fittingroom.models.catalog import make_classifier
 from fittingroom.nets import amx
 from fittingroom.nets.compiled import channels_last

@@ -16,9 +16,9 @@ from typing import Any
 
 import record
 
-from fittingroom.bench.claim_file import claim_names
-from fittingroom.bench.verification import COLUMNS, cells
-from fittingroom.bench.verify import verify
+from fittingroom.bench.claims.claim_file import claim_names
+from fittingroom.bench.claims.verification import COLUMNS, cells
+from fittingroom.bench.claims.verify import verify
 from fittingroom.cli.options import parse_duration
 from fittingroom.cli.progress import ProgressDisplay
 

@@ -21,28 +21,28 @@ import torch
 
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.sources import load_dataset
-from fittingroom.models.catalog import make_classifier, row_of
-from fittingroom.runs.fit import fit_catalogue_model
+from fittingroom.models.catalog import make_classifier
+from fittingroom.runs.attempt import FitStep
+from fittingroom.runs.fit import fit
+from fittingroom.runs.spec import spec_of
 from fittingroom.runs.store import Store, open_store
-from fittingroom.training.epoch import Epoch
 
 MODELS = "swift-90,swift-93,swift-94,wide-resnet"
 #: Images of the fit that warms up: some steps at every batch size.
 WARM_UP = 2048
 
 
-def fit(store: Store, dataset: Dataset, model: str, seed: int) -> dict[str, Any]:
+def figures_of(store: Store, dataset: Dataset, model: str, seed: int) -> dict[str, Any]:
     """The figures of a saved run, or of a new one."""
 
-    def on_epoch(epoch: Epoch, planned: int) -> None:
-        print(f"{model} seed {seed}: epoch {epoch.epoch} of {planned}, {epoch.seconds:.1f} s")
+    def on_step(step: FitStep) -> None:
+        print(f"{model} seed {seed}: epoch {step.done} of {step.total}")
 
-    run = fit_catalogue_model(
-        *(store, dataset, row_of(model).name),
-        overrides={"device": "cuda"},
-        seed=seed,
-        full=True,
-        on_epoch=on_epoch,
+    run = fit(
+        spec_of(dataset, model, settings={"device": "cuda"}, seed=seed, full=True),
+        dataset,
+        store,
+        on_step=on_step,
     )
     assert run.test is not None
     return {
@@ -89,7 +89,7 @@ def main() -> None:
         warm = make_classifier(model, dataset=dataset, device="cuda", epochs=1)
         warm.fit(train.images[:WARM_UP], train.labels[:WARM_UP])
         for seed in range(options.seeds):
-            fits.append(fit(store, dataset, model, seed))
+            fits.append(figures_of(store, dataset, model, seed))
             figures = {"gpu": torch.cuda.get_device_name(), "models": summary(fits), "fits": fits}
             # After each: a sitting may end at any time.
             record.write(options.out, figures, test_reads=len(fits))

@@ -29,23 +29,24 @@ import numpy as np
 import record
 from scipy import stats
 
-from fittingroom.bench.arms import Arm, Setting
-from fittingroom.bench.best_value import judge_best
-from fittingroom.bench.claim import Claim, Figure
-from fittingroom.bench.claim_file import load_claims
-from fittingroom.bench.evidence import Evidence, redrawn_of, with_spreads
-from fittingroom.bench.verdict import (
+from fittingroom.bench.claims.arms import Arm
+from fittingroom.bench.claims.best_value import judge_best
+from fittingroom.bench.claims.claim import Claim, Figure
+from fittingroom.bench.claims.claim_file import load_claims
+from fittingroom.bench.claims.evidence import Evidence, redrawn_of, with_spreads
+from fittingroom.bench.claims.verdict import (
     Verdict,
     judge_accuracy,
     judge_difference,
     judge_order,
 )
-from fittingroom.bench.verify import verify
+from fittingroom.bench.claims.verify import verify
 from fittingroom.cli.progress import ProgressDisplay
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.sources import load_dataset
 from fittingroom.evaluation.paired_difference import compare_pair
 from fittingroom.evaluation.ranking import adjusted
+from fittingroom.runs.spec import RunSpec
 
 AT_MOST = 0.05
 ACCUSED: set[Verdict] = {"too-high", "too-low", "not-what-it-says"}
@@ -65,7 +66,7 @@ def evidence(correct: np.ndarray, name: str, *, deterministic: bool = False) -> 
     model = "knn" if deterministic else "mlp-10-10"
     arm = Arm(
         name=name,
-        candidates=(Setting(model=model, parameters={"simulated": name}),),
+        candidates=(RunSpec(dataset="simulated", model=model, parameters={"name": name}),),
         seeds=tuple(range(len(correct))),
         measure="choose" if name.startswith("value") else "test",
         seconds=1,

@@ -39,10 +39,10 @@ import numpy as np
 import record
 from speed import spread
 
-from fittingroom.bench.executor import SPIN
 from fittingroom.data import idx
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.sources import load_dataset
+from fittingroom.execution.process import SPIN
 
 LIMIT = 2 * 10**9  # bytes
 IN_MEMORY = 200_000  # images that the first process has

@@ -123,24 +123,24 @@ def fitting_on(node: Any) -> list[psutil.Process]:
     found = []
     for process in psutil.Process(raylet.process.pid).children(recursive=True):
         with suppress(psutil.NoSuchProcess):  # it ended meanwhile
-            if "fittingroom.bench.worker" in process.cmdline():
+            if "fittingroom.execution.child" in process.cmdline():
                 found.append(process)
     return found
 
 
 def saved(runs: Path) -> list[Run]:
     return sorted(
-        find_store(runs).runs(), key=lambda run: (run.record.asked.model, run.record.asked.seed)
+        find_store(runs).runs(), key=lambda run: (run.record.spec.model, run.record.spec.seed)
     )
 
 
 def equal(one: Run, other: Run) -> dict[str, Any]:
-    assert one.record.asked == other.record.asked
+    assert one.record.spec == other.record.spec
     assert one.test is not None
     assert other.test is not None
     return {
-        "model": one.record.asked.model,
-        "seed": one.record.asked.seed,
+        "model": one.record.spec.model,
+        "seed": one.record.spec.seed,
         "test_accuracy": float(one.test.correct.mean()),
         "equal": bool(np.array_equal(one.test.probabilities, other.test.probabilities)),
     }
@@ -195,7 +195,7 @@ def threads(runs: Path) -> dict[str, Any]:
             command = [*FITTINGROOM, "fit", model, *options, "--dataset", str(SMALL)]
             environment = {**os.environ, "OMP_NUM_THREADS": count}
             subprocess.run([*command, "--runs", str(folder)], env=environment, check=True)
-            (run,) = (run for run in saved(folder) if run.record.asked.model == model)
+            (run,) = (run for run in saved(folder) if run.record.spec.model == model)
             assert run.test is not None
             assert run.validation is not None
             found.append(np.concatenate([run.validation.probabilities, run.test.probabilities]))

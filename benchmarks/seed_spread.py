@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import record
 
-from fittingroom.bench.compare import compare
+from fittingroom.bench.comparison.compare import compare
 from fittingroom.cli.progress import ProgressDisplay
 from fittingroom.evaluation.seed_spread import SeedVariance
 from fittingroom.models.catalog import names_of, row_of
@@ -34,7 +34,7 @@ LEAST = 10
 
 def correct_of(runs: list[Run]) -> np.ndarray:
     """Which test images each seed has right, (seeds, n), by seed."""
-    ordered = sorted(runs, key=lambda run: run.record.asked.seed)
+    ordered = sorted(runs, key=lambda run: run.record.spec.seed)
     return np.stack([run.test.correct for run in ordered if run.test is not None])
 
 
@@ -43,7 +43,7 @@ def saved(folder: Path) -> Mapping[tuple[str, str], list[Run]]:
     found: dict[tuple[str, str], list[Run]] = {}
     for run in find_store(folder).runs():
         if run.test is not None and not run.record.deterministic:
-            found.setdefault((run.record.asked.model, run.record.asked.key), []).append(run)
+            found.setdefault((run.record.spec.model, run.record.spec.key), []).append(run)
     return {of: runs for of, runs in found.items() if len(runs) >= LEAST}
 
 

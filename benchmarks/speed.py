@@ -27,8 +27,8 @@ from typing import IO, Any
 import numpy as np
 import record
 
-from fittingroom.bench.executor import SPIN
 from fittingroom.data.sources import load_dataset
+from fittingroom.execution.process import SPIN
 
 PEERS = Path(__file__).parent / "peers"
 PEERS_PYTHON = record.ROOT / ".venv-peers" / "bin" / "python"

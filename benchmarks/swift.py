@@ -26,8 +26,8 @@ import numpy as np
 import record
 from speed import PEERS, PEERS_PYTHON, Peer
 
-from fittingroom.bench.executor import SPIN
 from fittingroom.data.sources import load_dataset
+from fittingroom.execution.process import SPIN
 
 #: Of those before two chose how long the presets train, and ten measured how much they vary.
 FIRST_SEED = 10

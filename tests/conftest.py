@@ -19,13 +19,13 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
-from fittingroom.bench.worker import collect_rarely
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.sources import load_dataset
+from fittingroom.execution.child import collect_rarely
 
 if TYPE_CHECKING:
-    from fittingroom.bench.study import Study
-    from fittingroom.bench.tuning import Tuning
+    from fittingroom.bench.comparison.analysis import Study
+    from fittingroom.bench.tuning.tuning import Tuning
 
 collect_rarely()  # as the commands and their children do
 
@@ -74,27 +74,27 @@ def compared_runs(small: Dataset, tmp_path_factory: pytest.TempPathFactory) -> P
 
 
 def _compare(small: Dataset, folder: Path) -> None:
-    from fittingroom.bench.compare import compare
-    from fittingroom.runs.added import add_predictions
-    from fittingroom.runs.fit import fit_catalogue_model
-    from fittingroom.runs.folds import fit_folds
+    from fittingroom.bench.comparison.compare import compare
+    from fittingroom.runs.external import add_predictions
+    from fittingroom.runs.fit import fit
+    from fittingroom.runs.spec import spec_of
     from fittingroom.runs.store import open_store
 
     models = ["random-forest", "mlp-256-256", "swift-90", "cnn-32"]
     store = open_store(folder, small)
     for model in models:  # in this process, since each child would import all libraries anew
         for seed in range(2):
-            fit_catalogue_model(store, small, model, seed=seed, keep_model=False)
+            fit(spec_of(small, model, seed=seed), small, store, keep_model=False)
     compare(small, models, seeds=2, runs=folder, keep_models="none")
     np.savez(folder / "theirs.npz", labels=np.zeros(len(small.test), int))
     add_predictions(store, small, "theirs", folder / "theirs.npz")
-    fit_folds(store, small, "logistic", 3)
+    fit(spec_of(small, "logistic", folds=3), small, store)
 
 
 @pytest.fixture(scope="session")
 def compared(compared_runs: Path, small: Dataset) -> Study:
     """The study of that comparison."""
-    from fittingroom.bench.study import study
+    from fittingroom.bench.comparison.analysis import study
     from fittingroom.runs.store import find_store
 
     return study(find_store(compared_runs), small)
@@ -103,8 +103,8 @@ def compared(compared_runs: Path, small: Dataset) -> Study:
 @pytest.fixture(scope="session")
 def tuning() -> Tuning:
     """A search of twelve trials: ten with a figure, one broken off, one that diverged."""
-    from fittingroom.bench.space import parse_space
-    from fittingroom.bench.tuning import Tested, Trial, Tuning
+    from fittingroom.bench.tuning.space import parse_space
+    from fittingroom.bench.tuning.tuning import Tested, Trial, Tuning
     from fittingroom.evaluation.intervals import Interval
     from fittingroom.evaluation.overstatement import Overstatement
 

@@ -140,7 +140,7 @@ def test_the_tables_of_the_exported_models_are_those_that_were_measured() -> Non
 def test_the_verdicts_are_those_that_were_found() -> None:
     from claims import table
 
-    from fittingroom.bench.claim_file import claim_names
+    from fittingroom.bench.claims.claim_file import claim_names
 
     found = json.loads((ROOT / "benchmarks" / "results" / "claims.json").read_text("utf8"))
     assert [claim["id"] for claim in found["claims"]] == sorted(claim_names())
@@ -353,23 +353,17 @@ def test_what_is_said_of_validation_accuracy_is_what_the_demo_showed() -> None:
 def test_the_runs_that_the_pages_name_are_those_of_the_catalogue(small: Dataset) -> None:
     """The key of a run of `swift` on Fashion-MNIST, as `run.json` would have it."""
     from fittingroom.models.catalog import classifier_of
-    from fittingroom.runs.asked import Asked, plain
+    from fittingroom.runs.spec import RunSpec, plain
 
     mirrored = dataclasses.replace(small, mirror_keeps_class=True)
-    asked = Asked(
-        dataset=FASHION_MNIST,
-        model="swift",
-        parameters=plain(classifier_of("swift", {}, dataset=mirrored, random_state=0)),
-        full=False,
-        reads_test=True,
-        seed=0,
-    )
+    parameters = plain(classifier_of("swift", {}, dataset=mirrored, random_state=0))
+    spec = RunSpec(dataset=FASHION_MNIST, model="swift", parameters=parameters)
     named = {
         path
         for page in PAGES
         for path in re.findall(r"runs/fashion-mnist-(\w{8}/swift/\w+)-s0", page.read_text("utf8"))
     }
-    assert named == {f"{FASHION_MNIST[:8]}/swift/{asked.key}"}
+    assert named == {f"{FASHION_MNIST[:8]}/swift/{spec.key}"}
 
 
 def test_who_cites_the_package_cites_its_version() -> None:

@@ -21,7 +21,7 @@ from speed import range_of, spread
 
 from fittingroom.data.dataset import Dataset
 from fittingroom.models.catalog import make_classifier
-from fittingroom.runs.asked import plain
+from fittingroom.runs.spec import plain
 
 RESULTS = sorted(path for path in record.RESULTS.glob("*.json") if path != record.LEDGER)
 #: Made before there was a rule, from code with changes that weren't committed. Each goes when it is

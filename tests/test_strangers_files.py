@@ -28,11 +28,11 @@ import pytest
 import torch
 from PIL import Image
 
-from fittingroom.bench.claim_file import load_claims
-from fittingroom.bench.comparison import Comparison, Entry
-from fittingroom.bench.leaderboard import leaderboard
-from fittingroom.bench.space import read_space
-from fittingroom.bench.zalando import STOPPED, _read_stopped
+from fittingroom.bench.claims.claim_file import load_claims
+from fittingroom.bench.comparison.comparison import Comparison, Entry
+from fittingroom.bench.comparison.leaderboard import leaderboard
+from fittingroom.bench.tuning.space import read_space
+from fittingroom.bench.zalando.zalando import STOPPED, _read_stopped
 from fittingroom.bundles.bundle import load
 from fittingroom.cli.options import read_settings
 from fittingroom.cli.show import leaderboard_text
@@ -41,8 +41,9 @@ from fittingroom.data.decode import decode
 from fittingroom.data.sources import load_dataset
 from fittingroom.errors import FittingroomError
 from fittingroom.reporting.words import summary
-from fittingroom.runs.added import add_predictions
-from fittingroom.runs.fit import fit_catalogue_model
+from fittingroom.runs.external import add_predictions
+from fittingroom.runs.fit import fit
+from fittingroom.runs.spec import spec_of
 from fittingroom.runs.store import find_store, open_store
 from fittingroom.training.checkpoint import Checkpoint, State
 
@@ -83,10 +84,10 @@ def fill(folder: Path, small: Dataset) -> None:
     shutil.copy(next(iter(sorted(claims.glob("*.toml")))), folder / "claim.toml")
     store = open_store(folder / "runs", small)
     for model, settings in (("knn", {}), ("logistic", {}), ("mlp-10-10", {"epochs": 1})):
-        fit_catalogue_model(store, small, model, overrides=settings)
+        fit(spec_of(small, model, settings=settings), small, store)
     entries = [
         Entry.of(
-            run.record.asked, label=run.record.label, seeds=(0,), deterministic=True, trained_on=1
+            run.record.spec, label=run.record.label, seeds=(0,), deterministic=True, trained_on=1
         ).ended("ok")
         for run in store.runs()
     ]

@@ -134,7 +134,7 @@ def test_a_command_starts_nothing_of_its_folder(
     assert not [event for event in others if event[0] in ("exec", "import", "ctypes.dlopen")]
     if "ray" not in arguments:
         assert others == []
-        ours = str(["-P", "-m", "fittingroom.bench.worker"])[1:-1]
+        ours = str(["-P", "-m", "fittingroom.execution.child"])[1:-1]
         for program, given, *_ in started:  # besides them Python asks the system for its name
             assert ours in given or program == "uname", started
         assert any(ours in given for _, given, *_ in started) == (arguments[0] != "data")

@@ -39,11 +39,12 @@ def begun(tmp_path_factory: pytest.TempPathFactory, small: Dataset) -> Path:
     """A folder with a saved run, a photo and predictions from elsewhere."""
     from PIL import Image
 
-    from fittingroom.runs.fit import fit_catalogue_model
+    from fittingroom.runs.fit import fit
+    from fittingroom.runs.spec import spec_of
     from fittingroom.runs.store import open_store
 
     folder = tmp_path_factory.mktemp("begun")
-    fit_catalogue_model(open_store(folder / "runs", small), small, "knn")
+    fit(spec_of(small, "knn"), small, open_store(folder / "runs", small))
     Image.fromarray(small.test.images[0]).save(folder / "photo.png")
     np.savez(folder / "theirs.npz", labels=np.zeros(len(small.test), int))
     return folder

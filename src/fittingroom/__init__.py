@@ -11,8 +11,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fittingroom.bench.compare import compare
-    from fittingroom.bench.side_by_side import side_by_side
+    from fittingroom.bench.comparison.compare import compare
+    from fittingroom.bench.comparison.side_by_side import side_by_side
     from fittingroom.bundles.bundle import load
     from fittingroom.data.dataset import Dataset
     from fittingroom.data.sources import load_dataset
@@ -37,12 +37,12 @@ for _name in ("NUMBA_CACHE_DIR", "NUMBA_CACHE_LOCATOR_CLASSES"):
 # Imported when first asked for: scikit-learn and torch take seconds that `--help` shouldn't.
 _HOMES = {
     "Dataset": "fittingroom.data.dataset",
-    "compare": "fittingroom.bench.compare",
+    "compare": "fittingroom.bench.comparison.compare",
     "load": "fittingroom.bundles.bundle",
     "load_dataset": "fittingroom.data.sources",
     "make_classifier": "fittingroom.models.catalog",
     "report": "fittingroom.reporting.report",
-    "side_by_side": "fittingroom.bench.side_by_side",
+    "side_by_side": "fittingroom.bench.comparison.side_by_side",
 }
 
 

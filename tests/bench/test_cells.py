@@ -4,7 +4,7 @@ import pytest
 from rich.cells import cell_len
 
 from fittingroom.bench.cells import COLUMNS, NUMBERS, cells, duration, shortened, signed
-from fittingroom.bench.leaderboard import Row, Scores
+from fittingroom.bench.comparison.leaderboard import Row, Scores
 
 
 def test_a_row_has_a_cell_for_every_column() -> None:

@@ -10,11 +10,14 @@ import catalogue
 import gpu
 import pytest
 
-from fittingroom.bench.executor import Limits
-from fittingroom.bench.fit_one import fit_one
+from fittingroom.bench.fit_one import fit_one, fit_spec
 from fittingroom.bench.progress import Progress
 from fittingroom.data.dataset import Dataset
+from fittingroom.data.sources import load_dataset
 from fittingroom.errors import TrainingError, UnknownNameError
+from fittingroom.execution.job import Limits
+from fittingroom.runs.spec import RunSpec, spec_of
+from fittingroom.runs.store import open_store
 
 ROOT = Path(__file__).parents[2]
 SMALL = ROOT / "tests" / "data" / "fashion-mnist-small"
@@ -23,7 +26,7 @@ SMALL = ROOT / "tests" / "data" / "fashion-mnist-small"
 @pytest.mark.slow
 def test_a_saved_run_is_found(tmp_path: Path) -> None:
     steps: list[Progress] = []
-    options: dict[str, Any] = {"overrides": {}, "runs": tmp_path, "on_progress": steps.append}
+    options: dict[str, Any] = {"runs": tmp_path, "on_progress": steps.append}
     first = fit_one(SMALL, "knn", **options)
     again = fit_one(SMALL, "knn", **options)
     assert again.folder == first.folder
@@ -32,8 +35,8 @@ def test_a_saved_run_is_found(tmp_path: Path) -> None:
     # Where nothing is to be fitted, a classical model is found without waiting for torch.
     script = """
 import sys
-from fittingroom.bench.fit_one import fit_one
-found = fit_one(sys.argv[1], "knn", overrides={}, runs=sys.argv[2], on_progress=lambda step: None)
+from fittingroom.bench.fit_one import fit_one, fit_spec
+found = fit_one(sys.argv[1], "knn", runs=sys.argv[2])
 print(found.folder, *({"torch", "numba"} & sys.modules.keys()))
 """
     done = subprocess.run(
@@ -49,13 +52,15 @@ print(found.folder, *({"torch", "numba"} & sys.modules.keys()))
 def test_a_failure_leaves_no_run(tmp_path: Path) -> None:
     options: dict[str, Any] = {"runs": tmp_path, "on_progress": lambda _: None}
     with pytest.raises(TrainingError, match="was not fitted"):
-        fit_one(SMALL, "mlp-256-256", overrides={"learning_rate": 1e30}, **options)
+        fit_one(SMALL, "mlp-256-256", settings={"learning_rate": 1e30}, **options)
     with pytest.raises(TrainingError, match="n_neighbors is 1801, but there are only 1800 train"):
-        fit_one(SMALL, "knn", overrides={"n_neighbors": 1801}, **options)
+        fit_one(SMALL, "knn", settings={"n_neighbors": 1801}, **options)
     with pytest.raises(UnknownNameError):
-        fit_one(SMALL, "mlp-256-255", overrides={}, **options)
+        fit_one(SMALL, "mlp-256-255", **options)
+    loaded = load_dataset(SMALL)
+    spec, store = spec_of(loaded, "mlp-10-10"), open_store(tmp_path, loaded)
     with pytest.raises(TrainingError, match="needed more than 100 MiB of memory"):
-        fit_one(SMALL, "mlp-10-10", overrides={}, limits=Limits(memory=100 * 2**20), **options)
+        fit_spec(spec, loaded, store, limits=Limits(memory=100 * 2**20))
     assert not list(tmp_path.glob("*/*/*/run.json"))
 
 
@@ -111,16 +116,17 @@ def test_the_gpus_benchmark_takes_saved_fits_and_sums_up(
     small: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On the processor: what is asked of the device is the only difference."""
-    asked = gpu.fit_catalogue_model
+    fit = gpu.fit
 
-    def on_cpu(*arguments: Any, overrides: dict[str, Any], **options: Any) -> Any:
-        assert overrides == {"device": "cuda"}
-        return asked(*arguments, overrides={"device": "cpu"}, **options)
+    def on_cpu(spec: RunSpec, *arguments: Any, **options: Any) -> Any:
+        assert spec.settings == {"device": "cuda"}
+        here = spec_of(small, spec.model, settings={"device": "cpu"}, seed=spec.seed, full=True)
+        return fit(here, *arguments, **options)
 
-    monkeypatch.setattr(gpu, "fit_catalogue_model", on_cpu)
+    monkeypatch.setattr(gpu, "fit", on_cpu)
     store = gpu.open_store(tmp_path, small)
-    fits = [gpu.fit(store, small, "swift-90", seed) for seed in (0, 1)]
-    assert gpu.fit(store, small, "swift-90", 1) == fits[1]
+    fits = [gpu.figures_of(store, small, "swift-90", seed) for seed in (0, 1)]
+    assert gpu.figures_of(store, small, "swift-90", 1) == fits[1]
     (figures,) = gpu.summary(fits).values()
     accuracies = [each["accuracy"] for each in fits]
     assert figures["seeds"] == 2

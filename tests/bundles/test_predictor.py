@@ -22,8 +22,9 @@ from fittingroom.data.preparation import prepare
 from fittingroom.data.rendering import Preparation
 from fittingroom.data.sources import load_dataset
 from fittingroom.evaluation.unlike import unlike_scores
-from fittingroom.runs.fit import fit_catalogue_model
+from fittingroom.runs.fit import fit
 from fittingroom.runs.run import Run
+from fittingroom.runs.spec import spec_of
 from fittingroom.runs.store import open_store
 
 #: How somebody's pictures may look: of an image of the data a picture, saved as a file.
@@ -60,7 +61,7 @@ def pictures_of(small: Dataset, folder: Path, form: str) -> None:
 
 
 def fitted(dataset: Dataset, folder: Path) -> Run:
-    return fit_catalogue_model(open_store(folder, dataset), dataset, "logistic")
+    return fit(spec_of(dataset, "logistic"), dataset, open_store(folder, dataset))
 
 
 @pytest.mark.parametrize("form", FORMS)

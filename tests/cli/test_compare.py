@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from fittingroom.data.dataset import Dataset
-from fittingroom.runs.fit import fit_catalogue_model
+from fittingroom.runs.fit import fit
+from fittingroom.runs.spec import spec_of
 from fittingroom.runs.store import open_store
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
@@ -70,7 +71,7 @@ def test_a_model_over_its_limit_is_a_row_and_exit_code_1(run_cli: Cli, tmp_path:
 def test_predictions_made_elsewhere_join_the_table(
     run_cli: Cli, tmp_path: Path, small: Dataset
 ) -> None:
-    fit_catalogue_model(open_store(tmp_path / "runs", small), small, "knn", keep_model=False)
+    fit(spec_of(small, "knn"), small, open_store(tmp_path / "runs", small), keep_model=False)
     np.savez(tmp_path / "theirs.npz", probabilities=np.full((1000, 10), 0.1))
     result = run_cli("add", "theirs", "theirs.npz", "--dataset", str(SMALL), "--json")
     assert result.returncode == 0, result.stderr

@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 from fittingroom.cli.main import app
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import FittingroomError
-from fittingroom.runs.fit import fit_catalogue_model
+from fittingroom.runs.fit import fit
+from fittingroom.runs.spec import spec_of
 from fittingroom.runs.store import open_store
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
@@ -25,7 +26,7 @@ SMALL = Path(__file__).parents[1] / "data" / "fashion-mnist-small"
 def run(small: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a saved run. Not to be changed."""
     store = open_store(tmp_path_factory.mktemp("runs"), small)
-    return fit_catalogue_model(store, small, "logistic").folder
+    return fit(spec_of(small, "logistic"), small, store).folder
 
 
 def call(*arguments: str) -> tuple[str, str]:
@@ -117,7 +118,7 @@ def test_another_model_in_the_place_of_a_runs_own(
     run: Path, small: Dataset, tmp_path: Path
 ) -> None:
     """Its card would carry the figures of this run."""
-    other = fit_catalogue_model(open_store(tmp_path / "runs", small), small, "knn")
+    other = fit(spec_of(small, "knn"), small, open_store(tmp_path / "runs", small))
     swapped = shutil.copytree(run, tmp_path / "swapped")
     shutil.rmtree(swapped / "model")
     shutil.copytree(other.folder / "model", swapped / "model")

@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 
 from fittingroom.cli.main import app
 from fittingroom.data.dataset import Dataset
-from fittingroom.runs.fit import fit_catalogue_model
-from fittingroom.runs.folds import fit_folds
+from fittingroom.runs.fit import fit
+from fittingroom.runs.spec import spec_of
 from fittingroom.runs.store import open_store
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
@@ -189,9 +189,9 @@ def test_every_command_takes_few_images(
     data = some_of(train, test)
     data.write_idx(Path("some"))
     store = open_store("runs", data)
-    kept = fit_catalogue_model(store, data, "knn").folder
-    fit_catalogue_model(store, data, "random-forest", keep_model=False)
-    fit_folds(store, data, "logistic", 3)
+    kept = fit(spec_of(data, "knn"), data, store).folder
+    fit(spec_of(data, "random-forest"), data, store, keep_model=False)
+    fit(spec_of(data, "logistic", folds=3), data, store)
     np.savez("theirs.npz", labels=np.ones(len(data.test), int))
     Image.fromarray(data.test.images[0]).save("picture.png")
 

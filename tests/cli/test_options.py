@@ -4,12 +4,12 @@ import contextlib
 
 import pytest
 
-from fittingroom.bench.space import parse_space
+from fittingroom.bench.tuning.space import parse_space
 from fittingroom.cli.options import parse_duration, parse_settings, parse_size
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import FittingroomError, UsageError
 from fittingroom.models.catalog import MODELS, classifier_of
-from fittingroom.runs.asked import asked_of_row
+from fittingroom.runs.spec import spec_of
 
 
 def test_durations_and_sizes() -> None:
@@ -63,7 +63,7 @@ def test_no_setting_is_more_than_one_sentence(model: str, small: Dataset) -> Non
         for value in VALUES:
             with contextlib.suppress(FittingroomError):
                 settings = parse_settings([f"{parameter}={value}"])
-                asked_of_row(small, model, overrides=settings, seed=0, full=False, reads_test=True)
+                spec_of(small, model, settings=settings)
     for value in VALUES:
         with contextlib.suppress(UsageError):
             parse_space({"x": value}).grid()

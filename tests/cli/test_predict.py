@@ -21,7 +21,8 @@ from fittingroom.cli.main import app
 from fittingroom.cli.predict import _preparation
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import FittingroomError
-from fittingroom.runs.fit import fit_catalogue_model
+from fittingroom.runs.fit import fit
+from fittingroom.runs.spec import spec_of
 from fittingroom.runs.store import open_store
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
@@ -31,7 +32,7 @@ Cli = Callable[..., subprocess.CompletedProcess[str]]
 def run(small: Dataset, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The folder of a saved run. Not to be changed."""
     store = open_store(tmp_path_factory.mktemp("runs"), small)
-    return str(fit_catalogue_model(store, small, "logistic").folder)
+    return str(fit(spec_of(small, "logistic"), small, store).folder)
 
 
 @pytest.fixture(scope="module")

@@ -11,15 +11,17 @@ import termios
 import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
 from fittingroom.bench.progress import Progress
 from fittingroom.cli.main import _Messages
 from fittingroom.cli.progress import ProgressDisplay
+from fittingroom.runs.attempt import FitStep
 
 
-def step(kind: str, done: int, model: str = "swift", **detail: object) -> Progress:
+def step(kind: str, done: int, model: str = "swift", **details: Any) -> Progress:
     return Progress(
         kind=kind,  # type: ignore[arg-type]
         model=model,
@@ -27,7 +29,7 @@ def step(kind: str, done: int, model: str = "swift", **detail: object) -> Progre
         done=done,
         total=2,
         expected=60.0,
-        detail=detail,
+        **details,
     )
 
 
@@ -58,7 +60,7 @@ def test_of_runs_at_the_same_time_each_is_told_by_its_name(
     now = [100.0]
     monkeypatch.setattr("fittingroom.cli.progress.time.monotonic", lambda: now[0])
 
-    def told(kind: str, model: str, seed: int, done: int, **detail: object) -> Progress:
+    def told(kind: str, model: str, seed: int, done: int, **details: Any) -> Progress:
         return Progress(
             kind=kind,  # type: ignore[arg-type]
             model=model,
@@ -67,14 +69,14 @@ def test_of_runs_at_the_same_time_each_is_told_by_its_name(
             total=5,
             at_once=2,
             expected=60.0,
-            detail=detail,
+            **details,
         )
 
     with ProgressDisplay({"swift": (3, 60.0), "knn": (2, 60.0)}) as display:
         display(told("started", "swift", 0, 0))
         display(told("started", "swift", 1, 0))
         now[0] += 40
-        display(told("epoch", "swift", 1, 0, epoch=1, epochs=2, validation_accuracy=0.9))
+        display(told("step", "swift", 1, 0, step=FitStep(done=1, total=2, accuracy=0.9)))
         now[0] += 20
         display(told("saved", "swift", 1, 1))
         display(told("failed", "swift", 0, 3, reason="seed 2 is not begun"))
@@ -97,14 +99,14 @@ def test_runs_of_other_names_count_down_the_plan(
     now = [100.0]
     monkeypatch.setattr("fittingroom.cli.progress.time.monotonic", lambda: now[0])
 
-    def told(kind: str, trial: int, done: int, **detail: object) -> Progress:
+    def told(kind: str, trial: int, done: int, **details: Any) -> Progress:
         return Progress(
             kind=kind,  # type: ignore[arg-type]
             model=f"knn trial {trial}",
             seed=0,
             done=done,
             total=4,
-            detail=detail,
+            **details,
         )
 
     with ProgressDisplay({"knn": (50, 60.0)}) as display:  # more than the search's four
@@ -163,7 +165,7 @@ def a_comparison() -> None:
     with ProgressDisplay({name: (2, 60.0)}) as display:
         display(step("started", 0, name))
         logging.getLogger("fittingroom.data").warning("passing over a copy")
-        display(step("epoch", 0, name, epoch=1, epochs=2, validation_accuracy=0.9))
+        display(step("step", 0, name, step=FitStep(done=1, total=2, accuracy=0.9)))
         time.sleep(0.3)  # a bar is drawn ten times a second
         display(step("saved", 1, name))
         display(step("started", 1, name))

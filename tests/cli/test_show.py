@@ -15,8 +15,9 @@ from fittingroom.cli.show import show_comparison, show_side_by_side, table, writ
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import ReportError, StoreError
 from fittingroom.reporting.report import Report
-from fittingroom.runs.added import add_predictions
-from fittingroom.runs.fit import fit_catalogue_model
+from fittingroom.runs.external import add_predictions
+from fittingroom.runs.fit import fit
+from fittingroom.runs.spec import spec_of
 from fittingroom.runs.store import Store, open_store
 
 ALL = frozenset({"html", "md", "csv", "json"})
@@ -36,7 +37,7 @@ def few(some_of: Callable[..., Dataset]) -> Dataset:
 def store(few: Dataset, tmp_path: Path) -> Store:
     """A fit and predictions from elsewhere."""
     found = open_store(tmp_path / "runs", few)
-    fit_catalogue_model(found, few, "knn", keep_model=False)
+    fit(spec_of(few, "knn"), few, found, keep_model=False)
     np.savez(tmp_path / "theirs.npz", labels=np.zeros(len(few.test), int))
     add_predictions(found, few, "theirs", tmp_path / "theirs.npz")
     return found
@@ -90,7 +91,7 @@ def test_a_fault_in_what_is_computed_for_the_files_takes_the_table_not_away(
     def broken(*_: object) -> None:
         raise RuntimeError("broken")
 
-    monkeypatch.setattr("fittingroom.bench.study.study_of", broken)
+    monkeypatch.setattr("fittingroom.bench.comparison.analysis.study_of", broken)
     with pytest.raises(ReportError, match=r"study\.json can't be made: RuntimeError"):
         show_comparison(store, few, formats=ALL, as_json=False)
     assert "rank  model" in capsys.readouterr().out
@@ -102,7 +103,7 @@ def test_several_data_sets_are_shown_before_their_files(
 ) -> None:
     other = some_of({0: 20, 1: 20}, {0: 3, 1: 4}, name="other")
     second = open_store(tmp_path / "runs", other)
-    fit_catalogue_model(second, other, "knn", keep_model=False)
+    fit(spec_of(other, "knn"), other, second, keep_model=False)
     (tmp_path / "runs" / "side-by-side.html").mkdir()
     (second.folder / "report.html").mkdir()
     both = [(store, few), (second, other)]

@@ -8,8 +8,8 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from fittingroom.bench.leaderboard import leaderboard
-from fittingroom.bench.tuning import Tuning
+from fittingroom.bench.comparison.leaderboard import leaderboard
+from fittingroom.bench.tuning.tuning import Tuning
 from fittingroom.cli.main import app
 from fittingroom.cli.tune import _show
 from fittingroom.data.dataset import Dataset
@@ -64,7 +64,7 @@ def test_a_last_fit_that_fails_is_told(tmp_path: Path, monkeypatch: pytest.Monke
     def fails(*_: object, **__: object) -> None:
         raise TrainingError("it needed more memory.")
 
-    monkeypatch.setattr("fittingroom.bench.tune.fit_one", fails)
+    monkeypatch.setattr("fittingroom.bench.tuning.tune.fit_spec", fails)
     with pytest.raises(SystemExit) as ended:
         run("tune", "knn", "--set", "n_neighbors=1|3", "--trials", "1")
     assert ended.value.code == 1

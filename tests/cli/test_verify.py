@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from fittingroom.bench.claim_file import claim_names, load_claims
-from fittingroom.bench.verdict import Finding
-from fittingroom.bench.verification import Checked, Verification
+from fittingroom.bench.claims.claim_file import claim_names, load_claims
+from fittingroom.bench.claims.verdict import Finding
+from fittingroom.bench.claims.verification import Checked, Verification
 from fittingroom.cli.verify import _show
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import StoreError

@@ -13,7 +13,7 @@ from fittingroom.data.dataset import Dataset
 from fittingroom.errors import UnknownNameError, UsageError
 from fittingroom.models.catalog import BASELINES, make_classifier
 from fittingroom.models.zalando_grid import GRIDS
-from fittingroom.runs.asked import plain
+from fittingroom.runs.spec import plain
 
 Images = tuple[np.ndarray, np.ndarray]
 POINTS = [

@@ -5,12 +5,12 @@ import dataclasses
 import numpy as np
 import pytest
 
-from fittingroom.bench.leaderboard import Leaderboard, Pair, Row, Scores
-from fittingroom.bench.study import Study
-from fittingroom.bench.study import study as study_of
+from fittingroom.bench.comparison.analysis import Study
+from fittingroom.bench.comparison.analysis import study as study_of
+from fittingroom.bench.comparison.leaderboard import Leaderboard, Pair, Row, Scores
 from fittingroom.data.dataset import Dataset
 from fittingroom.evaluation.confusion import ConfusionMatrix
-from fittingroom.runs.added import add_predictions
+from fittingroom.runs.external import add_predictions
 from fittingroom.runs.store import open_store
 
 CLASSES = ("T-shirt/top", "Pullover", "Coat", "Shirt")

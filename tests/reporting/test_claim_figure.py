@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from fittingroom.bench.verdict import Bar
+from fittingroom.bench.claims.verdict import Bar
 from fittingroom.evaluation.intervals import Interval
 from fittingroom.reporting.claim_figure import claim_figure
 

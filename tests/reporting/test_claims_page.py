@@ -3,9 +3,9 @@ from __future__ import annotations
 import re
 from html import unescape
 
-from fittingroom.bench.claim_file import load_claims
-from fittingroom.bench.verdict import Bar, Finding, Score
-from fittingroom.bench.verification import Checked, Verification
+from fittingroom.bench.claims.claim_file import load_claims
+from fittingroom.bench.claims.verdict import Bar, Finding, Score
+from fittingroom.bench.claims.verification import Checked, Verification
 from fittingroom.evaluation.intervals import Interval
 from fittingroom.reporting.claims_page import render_claims
 

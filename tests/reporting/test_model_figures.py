@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.colors import to_hex
 
-from fittingroom.bench.study import Calibration, EpochFigures, Study
+from fittingroom.bench.comparison.analysis import Calibration, EpochFigures, Study
 from fittingroom.data.dataset import Dataset
 from fittingroom.evaluation.calibration import reliability
 from fittingroom.evaluation.conformal import set_coverage

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from fittingroom.bench.comparison.analysis import Study
 from fittingroom.bench.explore import explore
-from fittingroom.bench.study import Study
-from fittingroom.bench.tuning import Tuning
+from fittingroom.bench.tuning.tuning import Tuning
 from fittingroom.data.dataset import Dataset
 from fittingroom.files import replace_file
 from fittingroom.reporting.data_page import render_data

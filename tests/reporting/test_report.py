@@ -9,16 +9,16 @@ from time import process_time
 import numpy as np
 import pytest
 
-from fittingroom.bench.study import study as study_of
+from fittingroom.bench.comparison.analysis import study as study_of
 from fittingroom.data.catalog import DATASETS
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import StoreError
 from fittingroom.reporting import figures
 from fittingroom.reporting.report import Report, render
 from fittingroom.reporting.tables import CSV_FILES
-from fittingroom.runs.added import add_predictions
-from fittingroom.runs.fit import fit_catalogue_model
-from fittingroom.runs.folds import fit_folds
+from fittingroom.runs.external import add_predictions
+from fittingroom.runs.fit import fit
+from fittingroom.runs.spec import spec_of
 from fittingroom.runs.store import open_store
 
 VOID = {"meta", "br", "img", "link", "input", "hr"}
@@ -297,8 +297,8 @@ def test_few_images(kind, some_of, tmp_path):
     data = some_of(train, test)
     store = open_store(tmp_path, data)
     for model, seed in (("knn", 0), ("random-forest", 0), ("random-forest", 1)):
-        fit_catalogue_model(store, data, model, seed=seed, keep_model=False)
-    fit_folds(store, data, "knn", 2)
+        fit(spec_of(data, model, seed=seed), data, store, keep_model=False)
+    fit(spec_of(data, "knn", folds=2), data, store)
     found = study_of(store, data)
     json.dumps(found.to_dict(), allow_nan=False)
     text = Page(render(found, data)).text

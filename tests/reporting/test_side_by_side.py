@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from fittingroom.bench.leaderboard import Leaderboard
-from fittingroom.bench.side_by_side import SideBySide, side_by_side
+from fittingroom.bench.comparison.leaderboard import Leaderboard
+from fittingroom.bench.comparison.side_by_side import SideBySide, side_by_side
 from fittingroom.reporting.side_by_side import (
     order_sentence,
     render_side_by_side,

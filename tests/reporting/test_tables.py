@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fittingroom.bench.study import Study
+from fittingroom.bench.comparison.analysis import Study
 from fittingroom.reporting.tables import CSV_FILES, csv_text, escaped, leaderboard_markdown
 
 Make = Callable[..., Any]

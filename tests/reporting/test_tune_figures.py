@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fittingroom.bench.presets import preset_of
-from fittingroom.bench.space import Choice, Space
-from fittingroom.bench.tuning import Tuning
+from fittingroom.bench.tuning.presets import preset_of
+from fittingroom.bench.tuning.space import Choice, Space
+from fittingroom.bench.tuning.tuning import Tuning
 from fittingroom.reporting import tune_figures
 
 

@@ -6,7 +6,7 @@ from html import unescape
 
 import numpy as np
 
-from fittingroom.bench.tuning import Tuning
+from fittingroom.bench.tuning.tuning import Tuning
 from fittingroom.reporting import tune_words
 from fittingroom.reporting.tune_page import render_rate_range, render_tuning
 from fittingroom.training.rate_range import STEPS, RateRange

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from fittingroom.bench.study import Calibration, PairStudy
+from fittingroom.bench.comparison.analysis import Calibration, PairStudy
 from fittingroom.evaluation.calibration import reliability
 from fittingroom.evaluation.conformal import set_coverage
 from fittingroom.reporting import words

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from fittingroom.bench.executor import Limits, Outcome
-from fittingroom.bench.grid_search import Point, SearchedGrid
-from fittingroom.bench.leaderboard import Leaderboard
-from fittingroom.bench.zalando import Benchmark
+from fittingroom.bench.comparison.leaderboard import Leaderboard
+from fittingroom.bench.zalando.grid_search import Point, SearchedGrid
+from fittingroom.bench.zalando.zalando import Benchmark
+from fittingroom.execution.job import Limits
 from fittingroom.models.zalando_grid import Grid
 from fittingroom.reporting.zalando_page import (
     benchmark_markdown,
@@ -23,6 +23,7 @@ from fittingroom.reporting.zalando_page import (
     points_csv,
     render_benchmark,
 )
+from fittingroom.runs.spec import RunSpec
 
 
 def grid(name: str, **fields: Any) -> Grid:
@@ -35,18 +36,24 @@ def found(board: Callable[..., Leaderboard], row: Callable[..., Any]) -> Benchma
     """One classifier with a point that is chosen, one of which nothing could be fitted."""
 
     def point(name: str, C: float, **fields: Any) -> Point:
+        chosen = {"C": C}
         return Point(
-            classifier=name, written={"C": C}, parameters={"C": C}, key=f"{name}{C}", **fields
+            classifier=name,
+            written=chosen,
+            parameters=chosen,
+            key=f"{name}{C}",
+            spec=RunSpec(dataset="ab" * 32, model=name, parameters=chosen, settings=chosen),
+            **fields,
         )
 
-    slow = Outcome(status="timeout", reason="took longer than <9> s")
+    slow = ("timeout", "took longer than <9> s", Limits(seconds=9))
     searches = (
         SearchedGrid(
             grid=grid("zalando-svc", repaired="the kernel is <new>"),
             points=(
                 point("zalando-svc", 1.0, status="ok", reason=None, choose_accuracy=0.85),
                 point("zalando-svc", 10.0, status="ok", reason=None, choose_accuracy=0.875),
-                point("zalando-svc", 100.0).ended(slow, Limits(seconds=9)),
+                point("zalando-svc", 100.0).stopped(*slow),
             ),
         ),
         SearchedGrid(

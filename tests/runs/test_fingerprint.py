@@ -27,8 +27,8 @@ from sklearn.preprocessing import FunctionTransformer
 from torch import nn
 
 from fittingroom.models.network import NetworkClassifier
-from fittingroom.runs.asked import NOT_FOUND_AGAIN
 from fittingroom.runs.fingerprint import UnknowableError, fingerprint, parameters_of
+from fittingroom.runs.spec import NOT_FOUND_AGAIN
 from fittingroom.training.recipe import Recipe
 
 

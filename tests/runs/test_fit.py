@@ -15,20 +15,30 @@ from sklearn.linear_model import LogisticRegression, Perceptron
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
 
+from fittingroom.bench.comparison.leaderboard import leaderboard
 from fittingroom.bundles.bundle import load
 from fittingroom.data.dataset import Dataset
-from fittingroom.data.splits import validation_split
-from fittingroom.errors import NotFiniteError, StoreError, UnknownNameError
+from fittingroom.data.splits import fold_of, validation_split
+from fittingroom.errors import (
+    DataError,
+    NotFiniteError,
+    StoreError,
+    UnknownNameError,
+    UsageError,
+)
+from fittingroom.models.catalog import make_classifier
 from fittingroom.models.network import NetworkClassifier
-from fittingroom.runs import fit
-from fittingroom.runs.asked import asked_of, plain
-from fittingroom.runs.fit import fit_catalogue_model, fit_run
+from fittingroom.runs.attempt import FitStep
+from fittingroom.runs.fit import fit
+from fittingroom.runs.own import own_spec
+from fittingroom.runs.prediction import predict
 from fittingroom.runs.run import read_run
+from fittingroom.runs.spec import RunSpec, plain, spec_of
 from fittingroom.runs.store import Store, open_store
 from fittingroom.training.checkpoint import Checkpoint
-from fittingroom.training.epoch import Epoch
 
 SMALL = Path(__file__).parents[1] / "data" / "fashion-mnist-small"
+FOLDS = 3
 
 
 @pytest.fixture
@@ -37,16 +47,14 @@ def store(tmp_path: Path, small: Dataset) -> Store:
 
 
 def test_a_run_holds_all_that_a_table_needs(store: Store, small: Dataset) -> None:
-    epochs = []
-    run = fit_catalogue_model(
-        store,
-        small,
-        "mlp-256-256",
-        overrides={"epochs": 3},
-        seed=5,
-        on_epoch=lambda epoch, total: epochs.append((epoch.epoch, total)),
-    )
-    assert epochs == [(1, 3), (2, 3), (3, 3)]
+    steps: list[FitStep] = []
+    spec = spec_of(small, "mlp-256-256", settings={"epochs": 3}, seed=5)
+    run = fit(spec, small, store, on_step=steps.append)
+    assert [(step.done, step.total, step.unit) for step in steps] == [
+        *((1, 3, "epoch"), (2, 3, "epoch"), (3, 3, "epoch"))
+    ]
+    assert [step.accuracy for step in steps] == [e.validation_accuracy for e in run.history]
+    assert run.folder == store.folder / spec.path
     split = validation_split(small.train.labels)
     assert run.validation is not None
     assert run.test is not None
@@ -58,7 +66,7 @@ def test_a_run_holds_all_that_a_table_needs(store: Store, small: Dataset) -> Non
         np.testing.assert_allclose(part.probabilities.sum(axis=1), 1, atol=1e-5)
     record = run.record
     assert record.label == "mlp-256-256[epochs=3]"
-    assert record.asked.seed == 5
+    assert record.spec == spec
     assert record.trained_on == len(split.train)
     assert record.parameters == 269_322
     assert record.kept_epoch in (1, 2, 3)
@@ -78,16 +86,16 @@ def test_a_run_holds_all_that_a_table_needs(store: Store, small: Dataset) -> Non
 
 
 def test_a_saved_run_is_not_fitted_again(store: Store, small: Dataset) -> None:
-    first = fit_catalogue_model(store, small, "knn", seed=3)
-    assert first.record.asked.seed == 0  # no seed changes k-NN
+    first = fit(spec_of(small, "knn", seed=3), small, store)
+    assert first.record.spec.seed == 0  # no seed changes k-NN
     written = (first.folder / "run.json").stat().st_mtime_ns
-    again = fit_catalogue_model(store, small, "knn", seed=4)
+    again = fit(spec_of(small, "knn", seed=4), small, store)
     assert again.folder == first.folder
     assert (again.folder / "run.json").stat().st_mtime_ns == written
 
 
 def test_test_images_stay_unread_where_that_was_asked(store: Store, small: Dataset) -> None:
-    run = fit_catalogue_model(store, small, "knn", reads_test=False)
+    run = fit(spec_of(small, "knn", reads_test=False), small, store)
     assert run.test is None
     assert run.validation is not None
     with np.load(run.folder / "predictions.npz") as arrays:
@@ -99,10 +107,12 @@ def test_test_labels_change_nothing_that_is_chosen(store: Store, small: Dataset)
     other = Dataset.from_arrays(
         small.train.images, small.train.labels, small.test.images, shuffled, name="shuffled"
     )
-    overrides = {"epochs": 4}
-    run = fit_catalogue_model(store, small, "mlp-256-256", overrides=overrides)
-    blind = fit_catalogue_model(
-        open_store(store.folder / "other", other), other, "mlp-256-256", overrides=overrides
+    settings = {"epochs": 4}
+    run = fit(spec_of(small, "mlp-256-256", settings=settings), small, store)
+    blind = fit(
+        spec_of(other, "mlp-256-256", settings=settings),
+        other,
+        open_store(store.folder / "other", other),
     )
     assert run.record.kept_epoch == blind.record.kept_epoch
     assert run.test is not None
@@ -123,7 +133,7 @@ def test_an_epoch_is_chosen_by_the_choose_half_alone(
         return fit_as_before(self, X, y, **options)
 
     monkeypatch.setattr(NetworkClassifier, "fit", fitted)
-    run = fit_catalogue_model(store, small, model, overrides={"epochs": 2}, keep_model=False)
+    run = fit(spec_of(small, model, settings={"epochs": 2}), small, store, keep_model=False)
     split = validation_split(small.train.labels)
     ((images, labels),) = shown
     np.testing.assert_array_equal(labels, small.train.labels[split.choose])
@@ -136,40 +146,44 @@ def test_an_epoch_is_chosen_by_the_choose_half_alone(
     assert logged == pytest.approx(run.validation.accuracy_on(split.choose), abs=0.011)
 
 
-def test_full_takes_the_epoch_of_its_twin(store: Store, small: Dataset) -> None:
-    overrides = {"epochs": 6, "learning_rate": 0.05}
-    full = fit_catalogue_model(store, small, "mlp-256-256", overrides=overrides, full=True)
+def test_full_takes_the_epoch_of_its_reference_run(store: Store, small: Dataset) -> None:
+    settings = {"epochs": 6, "learning_rate": 0.05}
+    full = fit(spec_of(small, "mlp-256-256", settings=settings, full=True), small, store)
     assert full.record.trained_on == len(small.train)
     assert full.validation is None
-    (twin,) = [run for run in store.runs() if not run.record.asked.full]
-    assert not twin.record.asked.reads_test
-    assert full.record.kept_epoch == twin.record.kept_epoch
+    (reference,) = [run for run in store.runs() if not run.record.spec.full]
+    assert not reference.record.spec.reads_test
+    assert full.record.kept_epoch == reference.record.kept_epoch
     history = (full.folder / "history.csv").read_text().splitlines()
-    assert len(history) == 1 + (twin.record.kept_epoch or 0)
+    assert len(history) == 1 + (reference.record.kept_epoch or 0)
 
 
 @pytest.mark.parametrize("model", ["knn", "mlp-10-10"])
-def test_full_is_calibrated_by_its_twin(model: str, store: Store, small: Dataset) -> None:
+def test_full_is_calibrated_by_its_reference_run(model: str, store: Store, small: Dataset) -> None:
     """Its own predictions of images that it was fitted on would be too sure."""
-    overrides = {"epochs": 1} if model == "mlp-10-10" else {}
-    half = fit_catalogue_model(store, small, model, overrides=overrides)
-    full = fit_catalogue_model(store, small, model, overrides=overrides, full=True)
-    kept, twins = (load(run.folder).facts for run in (full, half))
-    assert kept.calibrated == twins.calibrated is not None
+    settings = {"epochs": 1} if model == "mlp-10-10" else {}
+    half = fit(spec_of(small, model, settings=settings), small, store)
+    full = fit(spec_of(small, model, settings=settings, full=True), small, store)
+    kept, reference = (load(run.folder).facts for run in (full, half))
+    assert kept.calibrated == reference.calibrated is not None
     assert kept.data.images == 2000
     assert kept.validation is None
-    assert len(store.runs()) == 2  # the saved one is the twin
+    assert len(store.runs()) == 2  # the saved one is the reference run
 
 
-def test_a_full_run_that_is_not_kept_needs_no_twin(store: Store, small: Dataset) -> None:
-    fit_catalogue_model(store, small, "knn", full=True, keep_model=False)
+def test_a_full_run_that_is_not_kept_needs_no_reference_run(store: Store, small: Dataset) -> None:
+    fit(spec_of(small, "knn", full=True), small, store, keep_model=False)
     assert len(store.runs()) == 1
 
 
 def test_own_estimators_may_give_labels_alone(store: Store, small: Dataset) -> None:
     own = make_pipeline(MinMaxScaler(), Perceptron(max_iter=20, tol=None))
-    asked = asked_of(plain(own), "mine", small, full=False, reads_test=True, seed=0)
-    run = fit_run(store, small, own, asked, family="own", deterministic=True, keep_model=False)
+    spec = own_spec(small, "mine", own, full=False)
+    run = fit(spec, small, store, estimator=own)
+    assert (run.record.family, run.record.deterministic) == ("own", False)
+    assert not (run.folder / "model").exists()
+    assert not hasattr(own[-1], "coef_"), "the caller's own is left as it was"
+    assert fit(spec, small, store, estimator=own).folder == run.folder
     assert run.test is not None
     assert set(np.unique(run.test.probabilities)) == {0.0, 1.0}
     assert run.test.correct.mean() > 0.6
@@ -184,15 +198,15 @@ def test_probabilities_that_are_not_finite_are_no_result(store: Store, small: Da
         def predict_proba(self, X: np.ndarray) -> np.ndarray:
             return np.full((len(X), len(self.classes_)), np.nan)
 
-    asked = asked_of(plain(Broken()), "broken", small, full=False, reads_test=True, seed=0)
+    spec = RunSpec(dataset=small.sha256, model="broken", parameters=plain(Broken()))
     with pytest.raises(NotFiniteError, match="not finite"):
-        fit_run(store, small, Broken(), asked, family="own", deterministic=True)
+        fit(spec, small, store, estimator=Broken())
     assert store.runs() == []
 
 
 def test_unknown_models_are_refused(store: Store, small: Dataset) -> None:
     with pytest.raises(UnknownNameError, match="did you mean svm-rbf"):
-        fit_catalogue_model(store, small, "svm-rfb")
+        fit(spec_of(small, "svm-rfb"), small, store)
 
 
 def test_a_fit_that_was_killed_goes_on_where_it_stopped(
@@ -201,22 +215,21 @@ def test_a_fit_that_was_killed_goes_on_where_it_stopped(
     class Killed(BaseException):
         """Stands for the end of the process."""
 
-    def kill(epoch: Epoch, _: int) -> None:
-        if epoch.epoch == 2:
+    def kill(step: FitStep) -> None:
+        if step.done == 2:
             raise Killed
 
-    options: dict[str, Any] = {"overrides": {"epochs": 4}}
+    spec = spec_of(small, "mlp-256-256", settings={"epochs": 4})
     elsewhere = open_store(tmp_path / "undisturbed", small)
-    whole = fit_catalogue_model(elsewhere, small, "mlp-256-256", **options)
+    whole = fit(spec, small, elsewhere)
 
-    monkeypatch.setattr(fit, "Checkpoint", partial(Checkpoint, interval=0))
+    monkeypatch.setattr("fittingroom.runs.fit.Checkpoint", partial(Checkpoint, interval=0))
     with pytest.raises(Killed):
-        fit_catalogue_model(store, small, "mlp-256-256", on_epoch=kill, **options)
+        fit(spec, small, store, on_step=kill)
     assert store.runs() == []
+    assert store.checkpoint_path(spec).exists()
     epochs: list[int] = []
-    run = fit_catalogue_model(
-        store, small, "mlp-256-256", on_epoch=lambda e, _: epochs.append(e.epoch), **options
-    )
+    run = fit(spec, small, store, on_step=lambda step: epochs.append(step.done))
     assert epochs == [3, 4]
     assert run.test is not None
     assert whole.test is not None
@@ -226,7 +239,7 @@ def test_a_fit_that_was_killed_goes_on_where_it_stopped(
 
 
 def test_a_checkpoint_that_is_no_longer_needed_is_swept(store: Store, small: Dataset) -> None:
-    run = fit_catalogue_model(store, small, "knn")
+    run = fit(spec_of(small, "knn"), small, store)
     left, needed = (
         run.folder.with_name(f".checkpoint-{name}.safetensors")
         for name in (run.folder.name, "0123456789ab-s0")
@@ -248,7 +261,8 @@ from fittingroom.data import idx
 from fittingroom.data.sources import load_dataset
 from fittingroom.models import network
 from fittingroom.models.network import NetworkClassifier
-from fittingroom.runs import fit
+from fittingroom.runs.fit import fit
+from fittingroom.runs.spec import spec_of
 from fittingroom.runs.store import open_store
 from fittingroom.training import loop, shuffle
 
@@ -274,7 +288,7 @@ try:
 except MemoryError:
     pass
 store = open_store(folder / "runs", dataset)
-run = fit.fit_catalogue_model(store, dataset, "mlp-10-10", overrides={"epochs": 1})
+run = fit(spec_of(dataset, "mlp-10-10", settings={"epochs": 1}), dataset, store)
 print(run.record.trained_on, len(run.validation.index), run.test.correct.mean())
 """
 
@@ -298,7 +312,7 @@ def test_a_mapped_data_set_larger_than_the_memory_is_fitted(tmp_path: Path) -> N
 def test_a_row_that_can_not_be_kept_leaves_its_predictions_alone(
     store: Store, small: Dataset
 ) -> None:
-    run = fit_catalogue_model(store, small, "zalando-gaussian-nb", reads_test=False)
+    run = fit(spec_of(small, "zalando-gaussian-nb", reads_test=False), small, store)
     assert run.validation is not None
     assert not (run.folder / "model").exists()
     assert run.record.model_bytes is None
@@ -306,25 +320,29 @@ def test_a_row_that_can_not_be_kept_leaves_its_predictions_alone(
 
 @pytest.mark.filterwarnings("ignore:The max_iter was reached")
 def test_a_parameter_that_is_infinite_can_be_saved(store: Store, small: Dataset) -> None:
-    overrides = {"C": float("inf"), "solver": "sag", "max_iter": 1, "engine": "scikit-learn"}
-    run = fit_catalogue_model(store, small, "logistic", overrides=overrides, keep_model=False)
-    assert run.record.overrides["C"] == "inf"
-    again = fit_catalogue_model(store, small, "logistic", overrides=overrides)
+    settings = {"C": float("inf"), "solver": "sag", "max_iter": 1, "engine": "scikit-learn"}
+    run = fit(spec_of(small, "logistic", settings=settings), small, store, keep_model=False)
+    assert run.record.spec.settings["C"] == "inf"
+    again = fit(spec_of(small, "logistic", settings=settings), small, store)
     assert again.folder == run.folder
 
 
-def test_the_history_of_a_run_is_read_from_its_file(store: Store, small: Dataset) -> None:
-    told: list[Epoch] = []
-    run = fit_catalogue_model(
-        store,
-        small,
-        "mlp-10-10",
-        overrides={"epochs": 2},
-        keep_model=False,
-        on_epoch=lambda epoch, _: told.append(epoch),
-    )
-    assert run.history == tuple(told)
-    assert fit_catalogue_model(store, small, "knn", keep_model=False).history == ()
+def test_the_history_of_a_run_is_read_from_its_file(
+    store: Store, small: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fitted: list[NetworkClassifier] = []
+    fit_as_before = NetworkClassifier.fit
+
+    def noted(self: NetworkClassifier, *data: Any, **options: Any) -> NetworkClassifier:
+        fitted.append(self)
+        return fit_as_before(self, *data, **options)
+
+    monkeypatch.setattr(NetworkClassifier, "fit", noted)
+    spec = spec_of(small, "mlp-10-10", settings={"epochs": 2})
+    run = fit(spec, small, store, keep_model=False)
+    assert len(run.history) == 2
+    assert run.history == tuple(fitted[0].history_)
+    assert fit(spec_of(small, "knn"), small, store, keep_model=False).history == ()
     (run.folder / "history.csv").write_text("epoch,train_loss\none,two\n")
     with pytest.raises(StoreError, match=r"history\.csv was changed after it was saved"):
         read_run(run.folder).history  # noqa: B018
@@ -332,3 +350,106 @@ def test_the_history_of_a_run_is_read_from_its_file(store: Store, small: Dataset
     (run.folder / "run.json").write_text(unhashed)
     with pytest.raises(StoreError, match=r"history\.csv can't be read: could not convert"):
         read_run(run.folder).history  # noqa: B018
+
+
+def test_each_image_is_predicted_by_the_fit_that_did_not_see_it(
+    store: Store, small: Dataset
+) -> None:
+    steps: list[FitStep] = []
+    run = fit(spec_of(small, "knn", folds=FOLDS), small, store, on_step=steps.append)
+    part = run.out_of_fold
+    assert part is not None
+    assert run.test is None
+    assert run.validation is None
+    fold = fold_of(small.train.labels, FOLDS)
+    rows = small.train.images.reshape(len(small.train), -1)
+    for number in range(FOLDS):
+        knn = make_classifier("knn", dataset=small)
+        knn.fit(rows[fold != number], small.train.labels[fold != number])
+        expected = knn.predict_proba(rows[fold == number])
+        np.testing.assert_allclose(part.probabilities[fold == number], expected, atol=1e-6)
+    assert (part.labels == small.train.labels).all()
+    assert [(step.done, step.total, step.unit) for step in steps] == [
+        *((1, 3, "fold"), (2, 3, "fold"), (3, 3, "fold"))
+    ]
+    assert [step.accuracy for step in steps] == [
+        pytest.approx(part.accuracy_on(np.flatnonzero(fold == number))) for number in range(FOLDS)
+    ]
+    assert 0.6 < part.correct.mean() < 0.95
+    assert run.record.trained_on == pytest.approx(len(small.train) * (1 - 1 / FOLDS), abs=1)
+
+
+def test_a_cross_validation_is_saved_once_and_goes_on_after_a_fold(
+    store: Store, small: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fits = 0
+
+    def dies_in_the_second(*arguments: Any) -> Any:
+        nonlocal fits
+        fits += 1
+        if fits == 2:
+            raise KeyboardInterrupt
+        return predict(*arguments)
+
+    spec = spec_of(small, "knn", folds=FOLDS)
+    monkeypatch.setattr("fittingroom.runs.fit.predict", dies_in_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        fit(spec, small, store)
+    steps: list[FitStep] = []
+    run = fit(spec, small, store, on_step=steps.append)
+    assert fits == 2 + (FOLDS - 1)
+    assert [step.done for step in steps] == [1, 2, 3], "the saved one is reported, too"
+    assert fit(spec, small, store).folder == run.folder
+    assert fits == 2 + (FOLDS - 1)
+    assert [path.name for path in (store.folder / "knn").iterdir()] == [run.folder.name]
+
+
+def test_a_damaged_fold_is_made_again(store: Store, small: Dataset) -> None:
+    spec = spec_of(small, "knn", folds=FOLDS)
+    part = fit(spec, small, store).out_of_fold
+    assert part is not None
+    store.save_fold(spec, 0, part)
+    assert store.read_fold(spec, 0) is not None
+    (file,) = (store.folder / "knn").glob(".folds-*/0.npz")
+    file.write_bytes(file.read_bytes()[:100])
+    assert store.read_fold(spec, 0) is None
+    assert store.read_fold(spec, 1) is None
+    open_store(store.folder.parent, small)  # sweeps what is left of a finished one
+    assert not list((store.folder / "knn").glob(".folds-*"))
+
+
+def test_what_a_cross_validation_records_is_of_a_fold_that_it_fitted(
+    store: Store, small: Dataset, tmp_path: Path
+) -> None:
+    """Also where that isn't the last one, which was read again."""
+    spec = spec_of(small, "mlp-10-10", settings={"epochs": 1}, folds=2)
+    whole = fit(spec, small, store)
+    assert whole.out_of_fold is not None
+    resumed = open_store(tmp_path / "resumed", small)
+    last = np.flatnonzero(fold_of(small.train.labels, 2) == 1)
+    resumed.save_fold(spec, 1, whole.out_of_fold.among(last))
+    record = fit(spec, small, resumed).record
+    for name in ("engine", "precision", "device", "parameters", "kept_epoch"):
+        assert getattr(record, name) == getattr(whole.record, name), name
+
+
+def test_a_cross_validation_is_no_row_of_the_leaderboard(store: Store, small: Dataset) -> None:
+    fit(spec_of(small, "knn", folds=FOLDS), small, store)
+    fit(spec_of(small, "random-forest", settings={"n_estimators": 5}), small, store)
+    assert [row.model for row in leaderboard(store).rows] == ["random-forest[n_estimators=5]"]
+
+
+def test_a_network_that_chooses_its_epoch_holds_out_of_its_own(
+    store: Store, small: Dataset
+) -> None:
+    run = fit(spec_of(small, "mlp-256-256", settings={"epochs": 3}, folds=2), small, store)
+    assert run.record.kept_epoch in (1, 2, 3)
+    assert run.out_of_fold is not None
+
+
+@pytest.mark.parametrize(("folds", "error"), [(1, UsageError), (201, DataError)])
+def test_numbers_of_folds_that_make_no_sense(
+    store: Store, small: Dataset, folds: int, error: type[Exception]
+) -> None:
+    with pytest.raises(error, match="folds"):
+        fit(spec_of(small, "knn", folds=folds), small, store)

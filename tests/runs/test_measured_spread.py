@@ -11,20 +11,19 @@ import pytest
 
 from fittingroom.data.catalog import DATASETS
 from fittingroom.models.catalog import row_of
-from fittingroom.runs.asked import asked_of_row
 from fittingroom.runs.measured_spread import FILE, measured_variance
+from fittingroom.runs.spec import spec_of
 
 RECORD = json.loads(files("fittingroom.runs").joinpath(FILE).read_text("utf8"))
 RECIPES = RECORD["recipes"]
 
 
-def key_of(model: str, **settings: Any) -> str:
+def key_of(model: str, **options: Any) -> str:
     row = DATASETS["fashion-mnist"]
     dataset: Any = SimpleNamespace(
         sha256=row.content, image_shape=(28, 28), mirror_keeps_class=row.mirror_keeps_class
     )
-    given = {"overrides": {}, "seed": 3, "full": False, "reads_test": True, **settings}
-    return asked_of_row(dataset, model, **given)[1].key
+    return spec_of(dataset, model, seed=3, **options).key
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe["model"])
@@ -47,7 +46,7 @@ def test_the_networks_of_the_demo_are_among_them() -> None:
 
 
 def test_another_recipe_is_not() -> None:
-    assert measured_variance(key_of("cnn-32", overrides={"epochs": 3}), 1) is None
+    assert measured_variance(key_of("cnn-32", settings={"epochs": 3}), 1) is None
     assert measured_variance(key_of("cnn-32", full=True), 1) is None
     assert measured_variance("", 1) is None
 

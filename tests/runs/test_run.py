@@ -1,20 +1,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from fittingroom.errors import StoreError
-from fittingroom.runs.asked import Asked
-from fittingroom.runs.run import RunRecord, environment, label, read_run
+from fittingroom.runs.run import RunRecord, environment, read_run
+from fittingroom.runs.spec import RunSpec
 
-ASKED = Asked(
-    dataset="ab" * 32, model="knn", parameters={"k": 5}, full=False, reads_test=True, seed=1
+SPEC = RunSpec(
+    dataset="ab" * 32, model="knn", parameters={"k": 5}, settings={"n_neighbors": 5}, seed=1
 )
 RECORD = RunRecord(
-    asked=ASKED,
-    overrides={},
+    spec=SPEC,
     family="classical",
     deterministic=True,
     trained_on=54_000,
@@ -27,9 +27,69 @@ def test_a_record_survives_its_file(tmp_path: Path) -> None:
     assert read_run(tmp_path).record == RECORD
 
 
+#: As version 0.1 wrote it, to the byte.
+WRITTEN = """{
+  "asked": {
+    "dataset": "abababababababababababababababababababababababababababababababab",
+    "folds": 0,
+    "full": false,
+    "model": "knn",
+    "parameters": {
+      "k": 5
+    },
+    "protocol": null,
+    "reads_test": true,
+    "seed": 1
+  },
+  "deterministic": true,
+  "device": null,
+  "engine": null,
+  "environment": {
+    "python": "3.11"
+  },
+  "family": "classical",
+  "files": null,
+  "fit_seconds": null,
+  "kept_epoch": null,
+  "model_bytes": null,
+  "overrides": {
+    "n_neighbors": 5
+  },
+  "parameters": null,
+  "peak_memory_bytes": null,
+  "precision": null,
+  "predict_us_per_image": null,
+  "schema_version": 1,
+  "sha256": "5809c06abdf0bbfd20cdaeae3792d932e709ed240733ccfd059e94f4845723ee",
+  "test_labels_sha256": null,
+  "trained_on": 54000
+}
+"""
+
+
+def test_a_record_is_written_in_the_words_of_version_0_1(tmp_path: Path) -> None:
+    """So that each version reads the runs of the other."""
+    assert RECORD.to_json() == WRITTEN
+    assert RunRecord.from_json(WRITTEN) == RECORD
+    # without what runs of that version may lack
+    older = json.loads(WRITTEN)
+    for name in ("sha256", "files", "test_labels_sha256"):
+        del older[name]
+    for name in ("folds", "protocol"):
+        del older["asked"][name]
+    (tmp_path / "run.json").write_text(json.dumps(older))
+    assert read_run(tmp_path).record == RECORD
+    assert read_run(tmp_path).record.spec.key == SPEC.key
+
+
 @pytest.mark.parametrize(
     "text",
-    ["", "{", "[]", "{}", RECORD.to_json().replace('"schema_version": 1', '"schema_version": 9')],
+    [
+        *("", "{", "[]", "{}", '{"asked": [], "overrides": {}}', '{"asked": {}, "overrides": {}}'),
+        RECORD.to_json().replace('"schema_version": 1', '"schema_version": 9'),
+        RECORD.to_json().replace('"seed": 1', '"seed": 2'),
+        RECORD.to_json().replace('"n_neighbors": 5', '"n_neighbors": 6'),
+    ],
 )
 def test_a_damaged_record_is_refused_in_one_sentence(tmp_path: Path, text: str) -> None:
     (tmp_path / "run.json").write_text(text)
@@ -45,9 +105,9 @@ def test_damaged_predictions_are_refused(tmp_path: Path) -> None:
         _ = read_run(tmp_path).test
 
 
-def test_labels_show_what_was_set() -> None:
-    assert label("cnn-32", {}) == "cnn-32"
-    assert label("cnn-32", {"epochs": 3, "batch_size": 64}) == "cnn-32[batch_size=64,epochs=3]"
+def test_a_row_says_what_was_set_and_what_was_added() -> None:
+    assert RECORD.label == SPEC.label == "knn[n_neighbors=5]"
+    assert replace(RECORD, family="added").label == "knn[n_neighbors=5] (added)"
 
 
 def test_the_environment_is_plain() -> None:

@@ -11,23 +11,14 @@ import pytest
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import InputError, StoreError, UsageError
 from fittingroom.files import replace_file
-from fittingroom.runs.asked import Asked
 from fittingroom.runs.run import Part, RunRecord
+from fittingroom.runs.spec import RunSpec
 from fittingroom.runs.store import Store, check_model_name, find_store, open_store
 
 
 def record(store: Store, model: str = "knn", seed: int = 0) -> RunRecord:
-    asked = Asked(
-        dataset=store.card.sha256,
-        model=model,
-        parameters={},
-        full=False,
-        reads_test=True,
-        seed=seed,
-    )
     return RunRecord(
-        asked=asked,
-        overrides={},
+        spec=RunSpec(dataset=store.card.sha256, model=model, parameters={}, seed=seed),
         family="classical",
         deterministic=False,
         trained_on=1,
@@ -42,13 +33,13 @@ def part(dataset: Dataset) -> Part:
 
 def test_a_run_is_found_again_as_it_was(tmp_path: Path, small: Dataset) -> None:
     store = open_store(tmp_path, small)
-    assert store.find(record(store).asked) is None
+    assert store.find(record(store).spec) is None
 
     def model(folder: Path) -> None:
         (folder / "weights").write_bytes(bytes(1000))
 
-    store.save(record(store), validation=None, test=part(small), history="epoch\n1\n", model=model)
-    run = open_store(tmp_path, small).find(record(store).asked)
+    store.save(record(store), {"test": part(small)}, history="epoch\n1\n", model=model)
+    run = open_store(tmp_path, small).find(record(store).spec)
     assert run is not None
     assert run.folder.parent.parent.name == f"{small.slug}-{small.sha256[:8]}"
     assert run.record.model_bytes == 1000
@@ -68,7 +59,7 @@ def test_a_failure_while_writing_leaves_nothing_behind(tmp_path: Path, small: Da
         raise OSError(28, "No space left on device")
 
     with pytest.raises(StoreError, match="no space left on device"):
-        store.save(record(store), validation=None, test=part(small), model=full_disk)
+        store.save(record(store), {"test": part(small)}, model=full_disk)
     assert sorted(store.folder.rglob("*")) == before
 
 
@@ -77,21 +68,21 @@ def test_what_is_no_distribution_is_never_saved(tmp_path: Path, small: Dataset, 
     store = open_store(tmp_path, small)
     wrong = part(small)
     wrong.probabilities[7] *= 1.01
-    parts = {"validation": None, "test": part(small), name: wrong}
+    parts = {"test": part(small), name: wrong}
     with pytest.raises(InputError, match=r"of image 7 sum to 1\.01, not to 1\."):
-        store.save(record(store), **parts)  # type: ignore[arg-type]
+        store.save(record(store), parts)
     with pytest.raises(InputError, match="of image 7 sum to"):
-        store.save_fold(record(store).asked, 0, wrong)
+        store.save_fold(record(store).spec, 0, wrong)
     assert store.runs() == []
-    assert store.read_fold(record(store).asked, 0) is None
+    assert store.read_fold(record(store).spec, 0) is None
     wrong.probabilities[7] /= 1.0095  # as float16 may leave it
-    assert store.save(record(store), **(parts | {name: part(small)}))  # type: ignore[arg-type]
+    assert store.save(record(store), parts | {name: part(small)})
 
 
 def test_the_first_of_two_equal_runs_stands(tmp_path: Path, small: Dataset) -> None:
     store = open_store(tmp_path, small)
-    first = store.save(record(store), validation=None, test=part(small), history="first")
-    second = store.save(record(store), validation=None, test=part(small), history="second")
+    first = store.save(record(store), {"test": part(small)}, history="first")
+    second = store.save(record(store), {"test": part(small)}, history="second")
     assert (second.folder / "history.csv").read_text() == "first"
     assert first.folder == second.folder
 
@@ -100,8 +91,7 @@ def test_a_dropped_model_takes_nothing_else_along(tmp_path: Path, small: Dataset
     store = open_store(tmp_path, small)
     run = store.save(
         record(store),
-        validation=None,
-        test=part(small),
+        {"test": part(small)},
         model=lambda folder: replace_file(folder / "weights", "w") and None,
     )
     store.drop_model(run)
@@ -221,7 +211,7 @@ def test_a_card_of_a_newer_version_stays(small: Dataset, tmp_path: Path) -> None
 
 def test_runs_that_links_lead_to_elsewhere_are_not_read(small: Dataset, tmp_path: Path) -> None:
     store = open_store(tmp_path / "runs", small)
-    run = store.save(record(store), validation=None, test=part(small))
+    run = store.save(record(store), {"test": part(small)})
     run.folder.parent.rename(tmp_path / "elsewhere")
     (store.folder / "knn").symlink_to(tmp_path / "elsewhere")
     assert store.runs() == []
@@ -231,5 +221,5 @@ def test_runs_that_links_lead_to_elsewhere_are_not_read(small: Dataset, tmp_path
 
 def test_names_of_version_0_1_are_read(small: Dataset, tmp_path: Path) -> None:
     store = open_store(tmp_path, small)
-    store.save(record(store, "v1."), validation=None, test=part(small))
-    assert [run.record.asked.model for run in store.runs()] == ["v1."]
+    store.save(record(store, "v1."), {"test": part(small)})
+    assert [run.record.spec.model for run in store.runs()] == ["v1."]

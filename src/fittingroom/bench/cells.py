@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.cells import cell_len
 
 if TYPE_CHECKING:
-    from fittingroom.bench.leaderboard import Row, Scores
+    from fittingroom.bench.comparison.leaderboard import Row, Scores
 
 COLUMNS = (
     "rank",

@@ -4,44 +4,59 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from fittingroom.bench.entrant import Entrant
-from fittingroom.bench.executor import Job, Limits
-from fittingroom.bench.place import HERE
-from fittingroom.bench.placement import placed
-from fittingroom.bench.progress import OnProgress, Progress
+from fittingroom.bench.bench import open_bench
+from fittingroom.bench.progress import OnProgress, Reporter
+from fittingroom.data.dataset import Dataset
 from fittingroom.data.sources import load_dataset
 from fittingroom.data.splits import fold_of
 from fittingroom.errors import StoreError, TrainingError, UsageError
+from fittingroom.execution.executor import HERE
+from fittingroom.execution.job import Limits
 from fittingroom.models.catalog import classifier_of, row_of
-from fittingroom.runs.asked import asked_of_row
-from fittingroom.runs.run import Run, label
-from fittingroom.runs.store import open_store
+from fittingroom.runs.attempt import Attempt, FitStep
+from fittingroom.runs.run import Run
+from fittingroom.runs.spec import RunSpec, expected_seconds, spec_of
+from fittingroom.runs.store import Store, open_store
+
+if TYPE_CHECKING:
+    from fittingroom.training.distributed import Group
 
 
 def fit_one(
     dataset: str | Path,
     model: str,
     *,
-    overrides: Mapping[str, Any],
+    settings: Mapping[str, Any] | None = None,
     seed: int = 0,
     full: bool = False,
     reads_test: bool = True,
     folds: int = 0,
     runs: Path | str = "runs",
     on: str = HERE,
-    limits: Limits | None = None,
-    on_progress: OnProgress,
+    on_progress: OnProgress | None = None,
 ) -> Run:
     """The run that was asked for: the saved one, or a new one from a child process.
 
-    `on` says where that runs, see :func:`.placement.placed`; `limits` are of the fit.
-    With `folds` it is a cross-validation over the training split, which reads no test image.
     Inside `training.distributed.joined` a network is trained by all processes together, in
     themselves; the first one's store gets the run and its `on_progress` is called.
+
+    Parameters
+    ----------
+    dataset
+        A name of the catalogue, or a folder.
+    model, settings
+        A name of the catalogue, and what replaces its parameters.
+    seed, full, reads_test, folds
+        As in :func:`.spec.spec_of`.
+    runs
+        The folder of saved runs.
+    on
+        Where the fit runs, see :func:`.executor.open_executor`.
+    on_progress
+        Called as the work goes on.
 
     Raises
     ------
@@ -52,71 +67,67 @@ def fit_one(
     TrainingError
         When the fit fails; the message says why.
     """
-    model = row_of(model).name
-    classifier_of(model, overrides)  # a wrong name is refused before any data are fetched
+    classifier_of(row_of(model).name, settings or {})  # refused before any data are fetched
     loaded = load_dataset(dataset)
-    assert loaded.location is not None  # it was loaded from somewhere
-    _, asked = asked_of_row(
-        loaded,
-        model,
-        overrides=overrides,
+    spec = spec_of(
+        *(loaded, model),
+        settings=settings,
         seed=seed,
-        full=full or bool(folds),
-        reads_test=reads_test and not folds,
+        full=full,
+        reads_test=reads_test,
+        folds=folds,
     )
     if folds:
         fold_of(loaded.train.labels, folds)  # too many are refused before anything is fitted
-        asked = replace(asked, folds=folds)
-    store = open_store(runs, loaded)
-    name = label(model, overrides)
-    expected = Entrant(name=model, overrides=overrides).seconds(loaded)
-    started = Progress(
-        kind="started",
-        model=name,
-        seed=asked.seed,
-        done=0,
-        total=1,
-        expected=None if expected is None else (folds or 1) * expected,
-    )
-    if _several_processes():
-        if row_of(model).family != "network" or folds:
-            raise UsageError(
-                f"several processes train one network together; {name} is fitted by one."
-            )
-        from fittingroom.bench.fit_together import fit_together
+    return fit_spec(spec, loaded, open_store(runs, loaded), on=on, on_progress=on_progress)
 
-        return fit_together(store, loaded, asked, overrides, started, on_progress)
-    if store.find(asked) is None:
-        job = Job(
-            dataset=str(loaded.location.resolve()),
-            sha256=loaded.sha256,
-            store=str(store.folder.resolve()),
-            model=model,
-            seed=asked.seed,
-            full=asked.full,
-            reads_test=asked.reads_test,
-            folds=folds,
-            overrides=dict(overrides),
+
+def fit_spec(
+    spec: RunSpec,
+    dataset: Dataset,
+    store: Store,
+    *,
+    on: str = HERE,
+    limits: Limits | None = None,
+    on_progress: OnProgress | None = None,
+) -> Run:
+    """The run of a spec, as :func:`fit_one`."""
+    group = _group()
+    tell = on_progress if group is None or group.first else None
+    reporter = Reporter(tell, total=1, expected=lambda spec: expected_seconds(spec, dataset))
+    if group is None:
+        with open_bench(dataset, store, on=on, limits=limits) as bench:
+            (attempt,) = bench.attempts([spec], reporter)
+    else:
+        attempt = _fit_together(spec, dataset, store, reporter)
+    if attempt.status == "unreadable":
+        raise StoreError(str(attempt.reason))
+    if attempt.run is None:
+        raise TrainingError(f"{spec.label} was not fitted: {attempt.reason}")
+    reporter.ended(attempt)
+    return attempt.run
+
+
+def _fit_together(spec: RunSpec, dataset: Dataset, store: Store, reporter: Reporter) -> Attempt:
+    """Fit in all processes that train together."""
+    from fittingroom.execution.together import fit_together
+
+    if row_of(spec.model).family != "network" or spec.folds:
+        raise UsageError(
+            f"several processes train one network together; {spec.label} is fitted by one."
         )
-        _fit(job, on, limits or Limits(), started, on_progress)
-    on_progress(replace(started, kind="saved", done=1))
-    if (run := store.find(asked)) is None:
-        raise StoreError(f"the run of {name} is not in {store.folder}; was it deleted meanwhile?")
-    return run
+
+    def on_step(step: FitStep) -> None:
+        reporter.stepped(spec, step)
+
+    if store.find(spec) is None:
+        reporter.started(spec)
+    run = fit_together(spec, dataset, store, on_step=on_step)
+    return Attempt(spec=spec, status="ok", run=run)
 
 
-def _several_processes() -> bool:
-    """Whether this process trains together with others; then torch is there already."""
+def _group() -> Group | None:
+    """The processes that train together with this one; then torch is imported already."""
     distributed = sys.modules.get("fittingroom.training.distributed")
-    return distributed is not None and distributed.current().size > 1
-
-
-def _fit(job: Job, on: str, limits: Limits, started: Progress, on_progress: OnProgress) -> None:
-    """Make a run in a child process, and tell how far it is."""
-    with placed(on, limits) as placement:
-        ((_, outcome),) = placement.run(
-            [job],
-            lambda _, event: on_progress(replace(started, kind=event["event"], detail=event)),
-        )
-    if outcome.status != "ok":
-        raise TrainingError(f"{started.model} was not fitted: {outcome.reason}")
+    group = None if distributed is None else distributed.current()
+    return group if group and group.size > 1 else None

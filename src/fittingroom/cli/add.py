@@ -46,7 +46,7 @@ def command(
     """Put predictions that were made elsewhere beside the saved runs, with all the tests."""
     from fittingroom.cli.show import show_comparison
     from fittingroom.data.sources import load_dataset
-    from fittingroom.runs.added import add_predictions
+    from fittingroom.runs.external import add_predictions
     from fittingroom.runs.store import open_store
 
     loaded = load_dataset(dataset)

@@ -24,9 +24,11 @@ from fittingroom.cli.options import (
 from fittingroom.errors import UnknownNameError, UsageError
 
 if TYPE_CHECKING:
-    from fittingroom.bench.entrant import Entrant
-    from fittingroom.bench.leaderboard import Leaderboard
+    from fittingroom.bench.comparison.entrant import Entrant
+    from fittingroom.bench.comparison.leaderboard import Leaderboard
     from fittingroom.data.dataset import Dataset
+    from fittingroom.execution.job import Limits
+    from fittingroom.runs.store import Store
 
 #: A suite of grids, of which only what is chosen is compared.
 ZALANDO = "zalando"
@@ -65,7 +67,7 @@ def command(
     as_json: JsonOption = False,
 ) -> None:
     """Compare models: which is better, by how much, and how sure?"""
-    from fittingroom.bench.place import Place
+    from fittingroom.execution.executor import parse_address
 
     names = _names(models, suite)
     chosen = parse_formats(formats)
@@ -74,9 +76,10 @@ def command(
         raise UsageError(f"--keep-models is all, best or none, not {keep_models!r}.")
     if seeds < 1:
         raise UsageError(f"--seeds is {seeds}; at least 1 is needed.")
-    Place.of(on)
+    parse_address(on)
 
     from fittingroom.cli.show import show_comparison, show_side_by_side
+    from fittingroom.execution.job import Limits
     from fittingroom.runs.store import open_store
 
     loaded = _loaded(datasets)
@@ -98,25 +101,22 @@ def command(
             on=on,
         )
     entrants = _entrants(names, settings or [])
-    boards = [
-        _compare(
-            data,
-            entrants,
+    stores = [open_store(runs, data) for data in loaded]
+    for data, store in zip(loaded, stores, strict=True):
+        _fit(
+            *(data, store, entrants),
             seeds=seeds,
             full=full,
-            runs=runs,
-            time_limit=limit,
-            memory_limit=memory,
+            limits=Limits(seconds=limit, memory=memory),
             keep_models=keep_models,
             on=on,
         )
-        for data in loaded
-    ]
-    stores = [open_store(runs, data) for data in loaded]
+    boards: tuple[Leaderboard, ...]
     if len(loaded) == 1:
-        show_comparison(stores[0], loaded[0], formats=chosen, as_json=as_json)
+        boards = (show_comparison(stores[0], loaded[0], formats=chosen, as_json=as_json),)
     else:
-        show_side_by_side(runs, [*zip(stores, loaded, strict=True)], chosen, as_json=as_json)
+        compared = [*zip(stores, loaded, strict=True)]
+        boards = show_side_by_side(runs, compared, chosen, as_json=as_json)
     if not all(board.complete for board in boards):
         raise typer.Exit(1)
     return None
@@ -139,11 +139,11 @@ def _names(models: str | None, suite: str | None) -> tuple[str, ...]:
 
 def _entrants(names: tuple[str, ...], files: list[Path]) -> list[Entrant]:
     """Rows of the catalogue as they are, and those with the settings of a file."""
-    from fittingroom.bench.entrant import Entrant, entrants_of
+    from fittingroom.bench.comparison.entrant import Entrant, entrants_of
     from fittingroom.models.catalog import row_of
 
     found = [read_settings(file) for file in files]
-    tuned = [Entrant(name=row_of(model).name, overrides=settings) for model, settings in found]
+    tuned = [Entrant(name=row_of(model).name, settings=settings) for model, settings in found]
     return entrants_of([*names, *tuned])
 
 
@@ -160,19 +160,39 @@ def _loaded(names: list[str]) -> list[Dataset]:
     return loaded
 
 
-def _compare(
-    dataset: Dataset, entrants: list[Entrant], *, seeds: int, **options: Any
-) -> Leaderboard:
-    """Fit and rank on one data set, and show how that goes on."""
-    from fittingroom.bench.compare import compare
+def _fit(
+    dataset: Dataset,
+    store: Store,
+    entrants: list[Entrant],
+    *,
+    seeds: int,
+    full: bool,
+    limits: Limits,
+    **options: Any,
+) -> None:
+    """Fit what is missing on one data set, and show how that goes on."""
+    from fittingroom.bench.comparison.compare import fit_entrants
     from fittingroom.cli.progress import ProgressDisplay
     from fittingroom.cli.show import show_plan
+    from fittingroom.runs.spec import expected_seconds
 
-    plan = {e.label: (1 if e.deterministic else seeds, e.seconds(dataset)) for e in entrants}
-    show_plan(dataset, plan, options["time_limit"])
+    plan = {
+        each.label: (
+            1 if each.deterministic else seeds,
+            expected_seconds(each.spec(dataset, full=full), dataset),
+        )
+        for each in entrants
+    }
+    show_plan(dataset, plan, limits.seconds)
     with ProgressDisplay(plan) as progress:
-        return compare(
-            dataset, entrants, seeds=seeds, command=typed_command(), on_progress=progress, **options
+        fit_entrants(
+            *(dataset, store, entrants),
+            seeds=seeds,
+            full=full,
+            limits=limits,
+            command=typed_command(),
+            on_progress=progress,
+            **options,
         )
 
 
@@ -186,7 +206,7 @@ def _zalando(
     **options: Any,
 ) -> None:
     """Search the grids of the makers' benchmark and compare what is chosen."""
-    from fittingroom.bench.zalando import planned_runs, zalando
+    from fittingroom.bench.zalando.zalando import planned_runs, zalando
     from fittingroom.cli.output import note
     from fittingroom.cli.progress import ProgressDisplay
     from fittingroom.cli.show import show_benchmark

@@ -53,7 +53,7 @@ def command(
 
     with _together() as speaks:
         name = row_of(model).name  # a wrong name is told at once, before torch is imported
-        overrides = _of_file(file, name) | parse_settings(settings or [])
+        chosen = _of_file(file, name) | parse_settings(settings or [])
         if folds and full:
             raise UsageError("--folds fits on parts of all training images; leave --full out.")
 
@@ -64,7 +64,7 @@ def command(
             run = fit_one(
                 dataset,
                 model,
-                overrides=overrides,
+                settings=chosen,
                 seed=seed,
                 full=full,
                 reads_test=not no_test,

@@ -11,10 +11,10 @@ from io import TextIOWrapper
 
 import typer
 
-from fittingroom.bench.worker import collect_rarely
 from fittingroom.cli import add, compare, data, export, fit, models, predict, report, tune, verify
 from fittingroom.cli.output import note
 from fittingroom.errors import FittingroomError
+from fittingroom.execution.child import collect_rarely
 from fittingroom.printable import printable
 
 COMMANDS: dict[str, Callable[..., None]] = {

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from fittingroom.bench.cells import duration
 from fittingroom.bench.progress import Progress as Step
 from fittingroom.printable import printable
+from fittingroom.runs.attempt import FitStep
 
 _LINE_EVERY = 30.0  # seconds between plain lines about epochs
 
@@ -78,23 +79,21 @@ class ProgressDisplay:
             number = step.done + len(self._running)
             self._line(f"[{number}/{step.total}] {name}: fitting{expected}")
             self._show(step, name)
-        elif step.kind == "epoch":
-            self._epoch(step, name)
+        elif step.step is not None:
+            self._stepped(step, step.step, name)
         else:
             self._ended(step, name)
 
-    def _epoch(self, step: Step, name: str) -> None:
-        epoch, epochs = step.detail["epoch"], step.detail["epochs"]
-        unit = step.detail.get("unit", "epoch")
+    def _stepped(self, step: Step, fit: FitStep, name: str) -> None:
         running = self._running[step.model, step.seed]
-        running.fraction = epoch / epochs
-        self._show(step, f"{name} {unit} {epoch}/{epochs}")
+        running.fraction = fit.done / fit.total
+        where = f"{fit.unit} {fit.done}/{fit.total}"
+        self._show(step, f"{name} {where}")
         if not self._live and time.monotonic() - self._last_line > _LINE_EVERY:
             left = (time.monotonic() - running.started) * (1 / running.fraction - 1)
-            accuracy = step.detail["validation_accuracy"]
-            figure = "" if accuracy is None else f", validation accuracy {accuracy:.4f}"
+            figure = "" if fit.accuracy is None else f", validation accuracy {fit.accuracy:.4f}"
             whose = f"{name} " if len(self._running) > 1 else ""
-            self._line(f"    {whose}{unit} {epoch}/{epochs}{figure}, about {duration(left)} left")
+            self._line(f"    {whose}{where}{figure}, about {duration(left)} left")
 
     def _ended(self, step: Step, name: str) -> None:
         count, note = f"[{step.done}/{step.total}]", f"; {step.note}" if step.note else ""
@@ -109,7 +108,7 @@ class ProgressDisplay:
                 entry = running.planned if running else self._planned(step.model)
                 self._left[entry] = self._left.get(entry, 1) - 1
         if failed:
-            reason = printable(f"{count} {name}: {step.detail['reason']}")
+            reason = printable(f"{count} {name}: {step.reason}")
             self._console.print(reason, markup=False, soft_wrap=True)
         elif running is not None:
             seconds = time.monotonic() - running.started

@@ -17,9 +17,9 @@ from fittingroom.json_text import json_text
 from fittingroom.printable import printable
 
 if TYPE_CHECKING:
-    from fittingroom.bench.leaderboard import Leaderboard
-    from fittingroom.bench.study import Study
-    from fittingroom.bench.zalando import Benchmark
+    from fittingroom.bench.comparison.analysis import Study
+    from fittingroom.bench.comparison.leaderboard import Leaderboard
+    from fittingroom.bench.zalando.zalando import Benchmark
     from fittingroom.data.dataset import Dataset
     from fittingroom.runs.run import Run
     from fittingroom.runs.store import Store
@@ -65,7 +65,7 @@ def show_plan(
 
 def show_comparison(
     store: Store, dataset: Dataset | None, *, formats: Collection[str], as_json: bool
-) -> None:
+) -> Leaderboard:
     """Print the comparison's table, then write its files and say where they are.
 
     Raises
@@ -86,20 +86,21 @@ def show_comparison(
         for text in board.notes:
             say(f"Note: {text}")
     write_files(files)
+    return board
 
 
 def _comparison(
     store: Store, dataset: Dataset | None, formats: Collection[str]
 ) -> tuple[Leaderboard, Files]:
     """The leaderboard of a store's comparison, and the files that are to be made of it."""
-    from fittingroom.bench.leaderboard import leaderboard_and_runs
+    from fittingroom.bench.comparison.leaderboard import leaderboard_and_runs
 
     saved = store.saved()
     board, finished = leaderboard_and_runs(store, saved)
 
     @cache
     def studied() -> Study:
-        from fittingroom.bench.study import study_of
+        from fittingroom.bench.comparison.analysis import study_of
 
         return study_of(board, finished, saved.runs, dataset, store.card.copies)
 
@@ -134,9 +135,9 @@ def show_side_by_side(
     formats: Collection[str],
     *,
     as_json: bool,
-) -> None:
+) -> tuple[Leaderboard, ...]:
     """Print how the tables of several data sets differ, then write their comparisons' files."""
-    from fittingroom.bench.side_by_side import side_by_side
+    from fittingroom.bench.comparison.side_by_side import side_by_side
     from fittingroom.reporting.side_by_side import (
         notes,
         order_sentence,
@@ -164,6 +165,7 @@ def show_side_by_side(
         command = found.boards[0].command
         texts[runs / "side-by-side.html"] = lambda: render_side_by_side(found, command)
     write_files(texts | {path: text for of_board in files for path, text in of_board.items()})
+    return found.boards
 
 
 def show_benchmark(
@@ -175,9 +177,9 @@ def show_benchmark(
     as_json: bool,
 ) -> None:
     """Print what was chosen of the makers' benchmark, then write its files and leaderboard's."""
-    from fittingroom.bench.zalando import COLUMNS as GRID_COLUMNS
-    from fittingroom.bench.zalando import FILE
-    from fittingroom.bench.zalando import NUMBERS as GRID_NUMBERS
+    from fittingroom.bench.zalando.zalando import COLUMNS as GRID_COLUMNS
+    from fittingroom.bench.zalando.zalando import FILE
+    from fittingroom.bench.zalando.zalando import NUMBERS as GRID_NUMBERS
     from fittingroom.reporting.zalando_page import (
         benchmark_markdown,
         headline,
@@ -250,7 +252,7 @@ def leaderboard_text(board: Leaderboard) -> str:
 def summary_of_run(run: Run) -> str:
     """One run in a few lines."""
     record = run.record
-    lines = [f"{record.label}, seed {record.asked.seed}, {record.trained_on:,} training images"]
+    lines = [f"{record.label}, seed {record.spec.seed}, {record.trained_on:,} training images"]
     parts = {"validation": run.validation, "test": run.test, "out-of-fold": run.out_of_fold}
     for name, part in parts.items():
         if part is not None:

@@ -22,8 +22,8 @@ from fittingroom.cli.options import (
 from fittingroom.errors import UsageError
 
 if TYPE_CHECKING:
-    from fittingroom.bench.space import Space
-    from fittingroom.bench.tuning import Tuning
+    from fittingroom.bench.tuning.space import Space
+    from fittingroom.bench.tuning.tuning import Tuning
     from fittingroom.data.dataset import Dataset
 
 
@@ -94,7 +94,7 @@ def command(
     searched = _space(name, space, written, preset)
     _require_optuna()
 
-    from fittingroom.bench.tune import tune
+    from fittingroom.bench.tuning.tune import tune
     from fittingroom.cli.progress import ProgressDisplay
     from fittingroom.data.sources import load_dataset
 
@@ -127,8 +127,8 @@ def command(
 
 def _space(model: str, file: Path | None, written: dict[str, str], preset: str | None) -> Space:
     """What is to be searched: by --set, of a file, of a preset, or the model's own."""
-    from fittingroom.bench.presets import preset_of
-    from fittingroom.bench.space import Space, parse_space, read_space, sorted_out
+    from fittingroom.bench.tuning.presets import preset_of
+    from fittingroom.bench.tuning.space import Space, parse_space, read_space, sorted_out
     from fittingroom.models.catalog import row_of
 
     dimensions, fixed = sorted_out(written)
@@ -155,7 +155,7 @@ def _require_optuna() -> None:
 
 def _show(tuning: Tuning, dataset: Dataset, runs: Path, as_json: bool, typed: str) -> None:
     """Say what was found, then write the search's files and say where they are."""
-    from fittingroom.bench.tuning import FOLDER
+    from fittingroom.bench.tuning.tuning import FOLDER
     from fittingroom.cli.output import note, say
     from fittingroom.cli.show import Files, short, write_files
     from fittingroom.reporting import tune_words
@@ -199,9 +199,9 @@ def _show_rate_range(
     model: str, dataset: str, written: dict[str, str], seed: int, runs: Path, as_json: bool
 ) -> None:
     """Say what a network's loss by learning rate suggests, then write the picture."""
-    from fittingroom.bench.rate_range import network_rate_range
-    from fittingroom.bench.space import sorted_out
-    from fittingroom.bench.tuning import FOLDER
+    from fittingroom.bench.tuning.rate_range import network_rate_range
+    from fittingroom.bench.tuning.space import sorted_out
+    from fittingroom.bench.tuning.tuning import FOLDER
     from fittingroom.cli.output import say
     from fittingroom.cli.progress import ProgressDisplay
     from fittingroom.cli.show import write_files
@@ -214,7 +214,7 @@ def _show_rate_range(
         raise UsageError(f"--lr-range searches nothing; give {next(iter(dimensions))} one value.")
     with ProgressDisplay() as progress:
         loaded, found = network_rate_range(
-            dataset, model, overrides=fixed, seed=seed, on_progress=progress
+            dataset, model, settings=fixed, seed=seed, on_progress=progress
         )
     store = open_store(runs / FOLDER, loaded)
     told: dict[str, Any] = {"schema_version": 1, "model": model, **found.to_dict()}

@@ -19,8 +19,8 @@ from fittingroom.cli.options import (
 from fittingroom.errors import UsageError
 
 if TYPE_CHECKING:
-    from fittingroom.bench.claim_plan import Plan
-    from fittingroom.bench.verification import Verification
+    from fittingroom.bench.claims.plan import Plan
+    from fittingroom.bench.claims.verification import Verification
     from fittingroom.runs.store import Store
 
 
@@ -55,24 +55,27 @@ def command(
             "name claims or say --all, not both." if claims else "name a claim, or say --all."
         )
 
-    from fittingroom.bench.claim_file import claim_names, load_claims
-    from fittingroom.bench.place import Place
+    from fittingroom.bench.claims.claim_file import claim_names, load_claims
+    from fittingroom.execution.executor import parse_address
 
-    Place.of(on)
+    parse_address(on)
 
-    asked = load_claims(claims or claim_names())  # a wrong name is told before torch is imported
+    chosen = load_claims(
+        claims or claim_names()
+    )  # a wrong name is refused before torch is imported
 
-    from fittingroom.bench.claim_plan import Plan, fit_limit
-    from fittingroom.bench.evidence import Runs
-    from fittingroom.bench.verify import verify
+    from fittingroom.bench.claims.evidence import Runs
+    from fittingroom.bench.claims.plan import fit_limit
+    from fittingroom.bench.claims.verify import check, plan_claims
     from fittingroom.cli.output import note
     from fittingroom.cli.progress import ProgressDisplay
     from fittingroom.data.sources import load_dataset
+    from fittingroom.execution.job import Limits
     from fittingroom.runs.store import open_store
 
     loaded = load_dataset(dataset)
-    store, longest = open_store(runs, loaded), fit_limit(limit, budgeted)
-    plans = [Plan.of(claim, Runs(store, loaded), seeds, longest) for claim in asked]
+    store = open_store(runs, loaded)
+    plans = plan_claims(chosen, Runs(store, loaded), seeds, fit_limit(limit, budgeted))
     if loaded.name != "fashion-mnist":
         note(f"the claims that come with the package are of fashion-mnist, not of {loaded.name}")
     _show_plan(plans)
@@ -82,14 +85,12 @@ def command(
         for number, arm in enumerate(plan.fitted)
     }
     with ProgressDisplay(times) as progress:
-        verification = verify(
-            asked,
-            dataset=loaded,
-            seeds=seeds,
-            runs=runs,
-            time_limit=limit,
+        verification = check(
+            plans,
+            loaded,
+            store,
+            limits=Limits(seconds=limit, memory=memory),
             budget=budgeted,
-            memory_limit=memory,
             on=on,
             command=typed_command(),
             on_progress=progress,
@@ -104,7 +105,7 @@ def _show_plan(plans: list[Plan]) -> None:
     from fittingroom.cli.output import note
 
     # An order takes the runs of its claims: what two of them share is fitted once.
-    arms = {repr(arm.candidates): arm for plan in plans for arm in plan.fitted}.values()
+    arms = {arm.candidates: arm for plan in plans for arm in plan.fitted}.values()
     runs, fits = sum(plan.n_fits for plan in plans), sum(arm.n_fits for arm in arms)
     shared = f" ({runs - fits} of them shared)" if runs > fits else ""
     seconds = sum(arm.n_fits * arm.seconds for arm in arms)
@@ -116,7 +117,7 @@ def _show_plan(plans: list[Plan]) -> None:
 
 def _show(verification: Verification, store: Store, as_json: bool) -> None:
     """Print the table, then write the files and say where they are."""
-    from fittingroom.bench.verification import COLUMNS, NUMBERS, cells
+    from fittingroom.bench.claims.verification import COLUMNS, NUMBERS, cells
     from fittingroom.cli.output import say
     from fittingroom.cli.show import table, write_files
     from fittingroom.reporting.claims_page import render_claims

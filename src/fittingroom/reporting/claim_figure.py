@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from fittingroom.reporting.style import RIGHT, STYLE, WRONG, one_below_another
 
 if TYPE_CHECKING:
-    from fittingroom.bench.verdict import Bar
+    from fittingroom.bench.claims.verdict import Bar
 
 
 def claim_figure(bars: Sequence[Bar], *, difference: bool = False) -> Figure:

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from fittingroom.bench.verdict import VERDICTS, meaning
-from fittingroom.bench.verification import COLUMNS, NUMBERS, cells
+from fittingroom.bench.claims.verdict import VERDICTS, meaning
+from fittingroom.bench.claims.verification import COLUMNS, NUMBERS, cells
 from fittingroom.reporting.claim_figure import claim_figure
 from fittingroom.reporting.page import render_page
 from fittingroom.reporting.style import inline_svg
 from fittingroom.reporting.words import listed
 
 if TYPE_CHECKING:
-    from fittingroom.bench.verification import Checked, Verification
+    from fittingroom.bench.claims.verification import Checked, Verification
 
 
 def render_claims(verification: Verification) -> str:

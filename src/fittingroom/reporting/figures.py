@@ -27,7 +27,7 @@ from fittingroom.reporting.style import (
 )
 
 if TYPE_CHECKING:
-    from fittingroom.bench.leaderboard import Leaderboard, Row, Scores
+    from fittingroom.bench.comparison.leaderboard import Leaderboard, Row, Scores
     from fittingroom.reporting.references import Reference
 
 # Where a name may stand beside its point: alignment and offset in pixels, best first.

@@ -11,7 +11,7 @@ from fittingroom.reporting import images, words
 from fittingroom.reporting.page import Captioned
 
 if TYPE_CHECKING:
-    from fittingroom.bench.study import Study
+    from fittingroom.bench.comparison.analysis import Study
     from fittingroom.data.dataset import Dataset
 
 

@@ -16,7 +16,7 @@ from fittingroom.bench.cells import shortened
 from fittingroom.reporting.style import GRID, INK, MUTED, RIGHT, STYLE, WRONG
 
 if TYPE_CHECKING:
-    from fittingroom.bench.study import Calibration, EpochFigures
+    from fittingroom.bench.comparison.analysis import Calibration, EpochFigures
     from fittingroom.evaluation.calibration import Reliability
     from fittingroom.evaluation.confusion import ConfusionMatrix
     from fittingroom.models.layers import Layer

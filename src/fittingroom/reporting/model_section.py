@@ -15,7 +15,7 @@ from fittingroom.reporting.gallery import caption_of, gallery
 from fittingroom.reporting.page import Captioned, Picture, draw, percent
 
 if TYPE_CHECKING:
-    from fittingroom.bench.study import ModelStudy, Study
+    from fittingroom.bench.comparison.analysis import ModelStudy, Study
     from fittingroom.data.dataset import Dataset
     from fittingroom.evaluation.confusion import ClassificationReport
 

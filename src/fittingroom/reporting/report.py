@@ -18,8 +18,8 @@ from fittingroom.reporting.page import Captioned, Picture, draw, percent, points
 from fittingroom.reporting.references import references_of
 
 if TYPE_CHECKING:
-    from fittingroom.bench.leaderboard import Leaderboard, Row
-    from fittingroom.bench.study import PairStudy, Study
+    from fittingroom.bench.comparison.analysis import PairStudy, Study
+    from fittingroom.bench.comparison.leaderboard import Leaderboard, Row
     from fittingroom.data.dataset import Dataset
 
 #: Images shown of what a pair's second model fixed, of what it broke, and of what all get wrong.
@@ -68,7 +68,7 @@ def report(runs: Path | str = "runs") -> Report:
     ------
     StoreError : there are no runs, or a file of theirs is damaged
     """
-    from fittingroom.bench.study import study
+    from fittingroom.bench.comparison.analysis import study
     from fittingroom.data.sources import find_again
     from fittingroom.runs.store import find_store
 

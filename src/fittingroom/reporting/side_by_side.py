@@ -20,7 +20,7 @@ from fittingroom.reporting.tables import csv_text, markdown_table, paragraph
 from fittingroom.reporting.words import listed
 
 if TYPE_CHECKING:
-    from fittingroom.bench.side_by_side import Line, OrderChange, SideBySide, Swap
+    from fittingroom.bench.comparison.side_by_side import Line, OrderChange, SideBySide, Swap
 
 #: Swaps that a sentence names; the page has all of them.
 NAMED = 3

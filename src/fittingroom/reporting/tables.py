@@ -14,8 +14,8 @@ from fittingroom.printable import printable
 from fittingroom.reporting.words import summary
 
 if TYPE_CHECKING:
-    from fittingroom.bench.leaderboard import Leaderboard, Row, Scores
-    from fittingroom.bench.study import Study
+    from fittingroom.bench.comparison.analysis import Study
+    from fittingroom.bench.comparison.leaderboard import Leaderboard, Row, Scores
 
 
 def leaderboard_markdown(board: Leaderboard) -> str:

@@ -13,8 +13,8 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from fittingroom.bench.cells import shortened
-from fittingroom.bench.space import Choice, Dimension, Range
-from fittingroom.bench.tuning import best_so_far
+from fittingroom.bench.tuning.space import Choice, Dimension, Range
+from fittingroom.bench.tuning.tuning import best_so_far
 from fittingroom.models.settings import text_of
 from fittingroom.reporting.style import (
     GRID,
@@ -29,7 +29,7 @@ from fittingroom.reporting.style import (
 )
 
 if TYPE_CHECKING:
-    from fittingroom.bench.tuning import Trial, Tuning
+    from fittingroom.bench.tuning.tuning import Trial, Tuning
     from fittingroom.training.rate_range import RateRange
 
 _COLUMNS = 3

@@ -10,7 +10,7 @@ from fittingroom.reporting import tune_figures, tune_words
 from fittingroom.reporting.page import Picture, draw, render_page
 
 if TYPE_CHECKING:
-    from fittingroom.bench.tuning import Tuning
+    from fittingroom.bench.tuning.tuning import Tuning
     from fittingroom.training.rate_range import RateRange
 
 

@@ -9,7 +9,7 @@ from fittingroom.reporting.words import listed
 from fittingroom.training.rate_range import LOW, RULE, STEPS
 
 if TYPE_CHECKING:
-    from fittingroom.bench.tuning import Tuning
+    from fittingroom.bench.tuning.tuning import Tuning
     from fittingroom.training.rate_range import RateRange
 
 

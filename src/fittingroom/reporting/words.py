@@ -15,9 +15,9 @@ from fittingroom.bench.cells import shortened, signed
 from fittingroom.data.catalog import row_of_content
 
 if TYPE_CHECKING:
+    from fittingroom.bench.comparison.analysis import ModelStudy, PairStudy, Study
+    from fittingroom.bench.comparison.leaderboard import Leaderboard, Pair, Row
     from fittingroom.bench.explore import Exploration
-    from fittingroom.bench.leaderboard import Leaderboard, Pair, Row
-    from fittingroom.bench.study import ModelStudy, PairStudy, Study
     from fittingroom.evaluation.conformal import SetCoverage
     from fittingroom.evaluation.confusion import ConfusionMatrix
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fittingroom.bench.zalando import COLUMNS, NOT_FITTED, NUMBERS
+from fittingroom.bench.zalando.zalando import COLUMNS, NOT_FITTED, NUMBERS
 from fittingroom.models.settings import settings_in_words
 from fittingroom.reporting.page import render_page
 from fittingroom.reporting.tables import csv_text, escaped, markdown_table
 from fittingroom.reporting.words import listed, summary
 
 if TYPE_CHECKING:
-    from fittingroom.bench.zalando import Benchmark
+    from fittingroom.bench.zalando.zalando import Benchmark
 
 #: Points that a line of text names; the page has all of them.
 NAMED = 4

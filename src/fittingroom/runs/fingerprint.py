@@ -26,8 +26,8 @@ from torch import nn
 from torch.utils.hooks import RemovableHandle
 
 from fittingroom.errors import FittingroomError
-from fittingroom.runs.asked import NOT_FOUND_AGAIN, plain
 from fittingroom.runs.installed import known_by_name, version_of
+from fittingroom.runs.spec import NOT_FOUND_AGAIN, plain
 from fittingroom.training.recipe import Recipe
 
 _ATOMS = (type(None), bool, int, float, complex, str, bytes, type(...))

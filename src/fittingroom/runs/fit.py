@@ -1,7 +1,8 @@
-"""Fit one classifier once, predict once, and save what it left."""
+"""Fit a spec: train, predict what its protocol says, save the run."""
 
 from __future__ import annotations
 
+import copy
 import csv
 import dataclasses
 import io
@@ -9,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from importlib import metadata
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import psutil
@@ -17,166 +18,235 @@ from sklearn.base import BaseEstimator
 
 from fittingroom.bundles.bundle import Bundle, bundle_of
 from fittingroom.bundles.manifest import Data
-from fittingroom.data.dataset import Dataset, Split
-from fittingroom.data.mapped import MappedRows, memory_map
+from fittingroom.data.dataset import Dataset
 from fittingroom.data.splits import validation_split
-from fittingroom.errors import InputError, NotFiniteError
+from fittingroom.errors import TrainingError, UsageError
 
 # Not used here, but by a fit, whose time doesn't count what was imported before.
 from fittingroom.models import forest, nearest, softmax_regression  # noqa: F401
 from fittingroom.models.catalog import row_of
 from fittingroom.models.network import NetworkClassifier
-from fittingroom.runs.asked import Asked, asked_of_row, plain
+from fittingroom.runs.attempt import FitStep
+from fittingroom.runs.own import is_deterministic, seeded
+from fittingroom.runs.prediction import inputs, predict
+from fittingroom.runs.protocols import Protocol, folds, protocol_of
 from fittingroom.runs.run import Part, Run, RunRecord, environment
+from fittingroom.runs.spec import RunSpec, plain
 from fittingroom.runs.store import Store
 from fittingroom.training.checkpoint import Checkpoint
 from fittingroom.training.epoch import Epoch
 from fittingroom.training.recipe import Recipe
 
-OnEpoch = Callable[[Epoch, int], None]
+OnStep = Callable[[FitStep], None]
+
+#: Epochs after which a training accuracy that was to be passed is given up.
+MOST_EPOCHS = 1000
 
 
-def fit_catalogue_model(
-    store: Store,
+def fit(
+    spec: RunSpec,
     dataset: Dataset,
-    model: str,
+    store: Store,
     *,
-    overrides: Mapping[str, Any] | None = None,
-    seed: int = 0,
-    full: bool = False,
-    reads_test: bool = True,
+    estimator: BaseEstimator | None = None,
     keep_model: bool = True,
-    on_epoch: OnEpoch | None = None,
+    on_step: OnStep | None = None,
 ) -> Run:
-    """The run of a catalogue model: the saved one if the store holds it, else a new one.
+    """The run of a spec: the saved one if the store holds it, else a new one.
+
+    A full run first needs its reference run, which is fitted without the validation part: a network
+    that chooses its epoch takes the reference run's, and a model that is kept is calibrated by the
+    reference run's predictions. Where it isn't saved it is fitted, and doesn't read the test split.
 
     Parameters
     ----------
-    store
-        Where the run goes.
-    dataset
-        What the model is fitted on.
-    model
-        A name of the catalogue.
-    overrides
-        Parameters that replace the catalogue's.
-    seed
-        Seed of the fit; a deterministic model is always fitted with 0.
-    full
-        Fit on the whole training split. Its twin, fitted without the validation part, is fitted
-        first where it isn't saved: a network that chooses its epoch takes the twin's, and a model
-        that is kept is calibrated by the twin's predictions. The twin does not read the test split.
-    reads_test
-        Whether the run predicts the test split.
-    keep_model
-        Whether the fitted model is saved, if it is one that can be.
-    on_epoch
-        Called after each epoch of a network, with the number of epochs there will be at most.
+    spec : what is to be fitted
+    dataset : the data set of the spec
+    store : where the run goes
+    estimator : the unfitted estimator, for a model that isn't in the catalogue
+    keep_model : whether the fitted model is saved, if it is one that can be
+    on_step : called after each epoch of a network and each fold of a cross-validation
 
     Raises
     ------
-    UnknownNameError
-        When the catalogue has no such model.
+    UnknownNameError, UsageError
+        When the catalogue has no such model, or the protocol can't be followed with it.
     TrainingError, StoreError
-        When the fit fails or the run can't be written.
+        When the fit fails, or the run can't be written.
     """
-    overrides = dict(overrides or {})
-    classifier, asked = asked_of_row(
-        dataset, model, overrides=overrides, seed=seed, full=full, reads_test=reads_test
-    )
-    if (saved := store.find(asked)) is not None:
+    if (saved := store.find(spec)) is not None:
         return saved
-    row = row_of(model)
-    keep_model = keep_model and row.kept
-    twin = None
-    if full and (keep_model or _chooses(classifier)):
-        asked_twin = dataclasses.replace(asked, full=False)
-        twin = store.find(asked_twin) or fit_catalogue_model(
-            store,
-            dataset,
-            model,
-            overrides=overrides,
-            seed=seed,
-            reads_test=False,
-            keep_model=False,
-            on_epoch=on_epoch,
-        )
-    return fit_run(
-        store,
-        dataset,
+    report = on_step or (lambda _: None)
+    if spec.folds:
+        return _cross_validate(spec, dataset, store, report)
+    if estimator is None:
+        classifier = spec.classifier(dataset)
+        keep_model = keep_model and row_of(spec.model).kept and spec.protocol is None
+        reference = _reference_run(spec, dataset, store, classifier, keep_model, report)
+    else:
+        classifier, keep_model, reference = seeded(estimator, dataset, spec.seed), False, None
+
+    protocol, checkpoint = protocol_of(spec, dataset), Checkpoint(store.checkpoint_path(spec))
+    resumable = spec.not_found_again is None
+    fit_seconds = _train(classifier, protocol, checkpoint if resumable else None, report)
+    parts, seconds_per_image = _predict_all(classifier, protocol, dataset.n_classes)
+    record = _record(
         classifier,
-        asked,
-        family=row.family,
-        deterministic=row.deterministic,
-        overrides=overrides,
-        twin=twin,
-        keep_model=keep_model,
-        on_epoch=on_epoch,
-    )
-
-
-def fit_run(
-    store: Store,
-    dataset: Dataset,
-    classifier: BaseEstimator,
-    asked: Asked,
-    *,
-    family: Literal["classical", "network", "own"],
-    deterministic: bool,
-    overrides: Mapping[str, Any] | None = None,
-    twin: Run | None = None,
-    keep_model: bool = True,
-    on_epoch: OnEpoch | None = None,
-) -> Run:
-    """Fit `classifier` as `asked` says, predict validation and test once each, save the run.
-
-    `twin` is the run without the validation part that a full one takes its choices from.
-    """
-    split = validation_split(dataset.train.labels)
-    index = np.arange(len(dataset.train)) if asked.full else split.train
-    checkpoint = Checkpoint(store.checkpoint_path(asked))
-    options: dict[str, Any] = {}
-    if isinstance(classifier, NetworkClassifier):
-        options["on_epoch"] = on_epoch
-        if asked.not_found_again is None:  # or nothing would go on from it
-            options["checkpoint"] = checkpoint
-        chosen = twin.record.kept_epoch if twin and _chooses(classifier) else None
-        if chosen is not None:
-            classifier.set_params(recipe=_until(classifier.recipe, chosen))
-        if not asked.full:
-            options["validation"] = taken(classifier, dataset.train, split.choose)
-    start = time.perf_counter()
-    classifier.fit(*taken(classifier, dataset.train, index), **options)
-    fit_seconds = time.perf_counter() - start + (_said(classifier, "seconds_before_") or 0.0)
-
-    validation = test = seconds_per_image = None
-    if not asked.full:
-        validation, seconds_per_image = predicted(
-            classifier, dataset.train, split.validation, dataset.n_classes
-        )
-    if asked.reads_test:
-        everything = np.arange(len(dataset.test))
-        test, seconds_per_image = predicted(classifier, dataset.test, everything, dataset.n_classes)
-
-    record = record_of(
-        classifier,
-        asked=asked,
-        overrides=plain(overrides or {}),
-        family=family,
-        deterministic=deterministic,
-        trained_on=len(index),
+        spec=spec,
+        **_kind(spec, estimator),
+        trained_on=len(protocol.train),
         fit_seconds=fit_seconds,
         predict_us_per_image=None if seconds_per_image is None else 1e6 * seconds_per_image,
     )
-    bundle = _bundle(classifier, dataset, record, validation, twin) if keep_model else None
+    bundle = None
+    if keep_model:
+        bundle = _bundle(classifier, dataset, record, parts.get("validation"), reference)
     run = store.save(
         record,
-        validation=validation,
-        test=test,
-        history=history_csv(_said(classifier, "history_")),
+        parts,
+        history=history_csv(_reported(classifier, "history_")),
         model=bundle.write if bundle else None,
     )
     checkpoint.remove()
+    return run
+
+
+def _reference_run(
+    spec: RunSpec,
+    dataset: Dataset,
+    store: Store,
+    classifier: BaseEstimator,
+    keep_model: bool,
+    report: OnStep,
+) -> Run | None:
+    """The run that a full one takes its choices from, applied to the classifier; None without."""
+    chooses = _chooses(classifier)
+    if not spec.references or not (keep_model or chooses):
+        return None
+    as_asked, untested = spec.references
+    run = store.find(as_asked) or fit(untested, dataset, store, keep_model=False, on_step=report)
+    epoch = run.record.kept_epoch
+    if chooses and epoch is not None:
+        # The recipe up to that epoch, with nothing left to choose.
+        recipe = dataclasses.replace(
+            classifier.recipe or Recipe(), stop_at=epoch, keep="last", patience=None, restore=False
+        )
+        classifier.set_params(recipe=recipe)
+    return run
+
+
+def _chooses(classifier: BaseEstimator) -> bool:
+    """Whether the fit looks at validation images to choose something."""
+    if not isinstance(classifier, NetworkClassifier):
+        return False
+    return (classifier.recipe or Recipe()).needs_validation
+
+
+def _train(
+    classifier: BaseEstimator, protocol: Protocol, checkpoint: Checkpoint | None, report: OnStep
+) -> float:
+    """Fit the classifier as the protocol says; the seconds that this took."""
+    options: dict[str, Any] = {}
+    if isinstance(classifier, NetworkClassifier):
+        options["on_epoch"] = lambda epoch, epochs: report(
+            FitStep(done=epoch.epoch, total=epochs, accuracy=epoch.validation_accuracy)
+        )
+        if protocol.watched is not None:
+            options["validation"] = inputs(classifier, protocol.images, protocol.watched)
+    start = time.perf_counter()
+    images, labels = inputs(classifier, protocol.images, protocol.train)
+    if protocol.train_until is not None:
+        epochs = _epochs_until(classifier, images, labels, protocol.train_until, report)
+        classifier.set_params(recipe=dataclasses.replace(classifier.recipe, epochs=epochs))
+    if isinstance(classifier, NetworkClassifier) and checkpoint is not None:
+        options["checkpoint"] = checkpoint
+    classifier.fit(images, labels, **options)
+    return time.perf_counter() - start + (_reported(classifier, "seconds_before_") or 0.0)
+
+
+class _PassedError(Exception):
+    """Ends a training in which a logged accuracy was passed."""
+
+
+def _epochs_until(
+    classifier: BaseEstimator,
+    images: Any,
+    labels: np.ndarray,
+    until: Mapping[str, Any],
+    report: OnStep,
+) -> int:
+    """The epochs after which the logged accuracy has passed a value, and some more.
+
+    The training is done once to count them. With a constant rate and the same seed the same epochs
+    come again.
+    """
+    if not isinstance(classifier, NetworkClassifier):
+        raise UsageError("only networks are trained until an accuracy is passed.")
+    recipe = classifier.recipe or Recipe()
+    if recipe.schedule != "constant":
+        raise UsageError(f"the schedule is {recipe.schedule}; epochs are added to a constant rate.")
+    passed: list[int] = []
+
+    def on_epoch(epoch: Epoch, planned: int) -> None:
+        report(FitStep(done=epoch.epoch, total=planned, accuracy=epoch.validation_accuracy))
+        if epoch.train_accuracy > until["train_accuracy"]:
+            passed.append(epoch.epoch)
+            raise _PassedError
+
+    classifier.set_params(recipe=dataclasses.replace(recipe, epochs=MOST_EPOCHS))
+    try:
+        classifier.fit(images, labels, on_epoch=on_epoch)
+    except _PassedError:
+        return passed[0] + int(until["then"])
+    raise TrainingError(
+        f"the training accuracy never passed {until['train_accuracy']} in {MOST_EPOCHS} epochs."
+    )
+
+
+def _predict_all(
+    classifier: BaseEstimator, protocol: Protocol, n_classes: int
+) -> tuple[dict[str, Part], float | None]:
+    """What the protocol has predicted, and the seconds that an image of the last part took."""
+    if not protocol.scales_test:
+        classifier = copy.copy(classifier)
+        classifier.scale = 1.0
+    parts, seconds = {}, None
+    for name, (split, positions) in protocol.predicted.items():
+        parts[name], seconds = predict(classifier, split, positions, n_classes)
+    return parts, seconds
+
+
+def _cross_validate(spec: RunSpec, dataset: Dataset, store: Store, report: OnStep) -> Run:
+    """Give each training image its probabilities by the fit that didn't see it.
+
+    A network whose recipe chooses by validation images holds a tenth of its own training images
+    out. No model is kept. What is done of an interrupted cross-validation is resumed fold by fold.
+    """
+    probabilities = np.empty((len(dataset.train), dataset.n_classes), np.float32)
+    start, trained_on, fitted = time.perf_counter(), [], spec.classifier(dataset)
+    for number, protocol in enumerate(folds(spec, dataset)):
+        split, held_out = protocol.predicted["out_of_fold"]
+        part = store.read_fold(spec, number)
+        if part is None:
+            fitted = spec.classifier(dataset)
+            fitted.fit(*inputs(fitted, split, protocol.train))
+            part, _ = predict(fitted, split, held_out, dataset.n_classes)
+            store.save_fold(spec, number, part)
+        probabilities[held_out] = part.probabilities
+        trained_on.append(len(protocol.train))
+        accuracy = float(part.correct.mean())
+        report(FitStep(done=number + 1, total=spec.folds, accuracy=accuracy, unit="fold"))
+    record = _record(
+        fitted,
+        spec=spec,
+        **_kind(spec, None),
+        trained_on=trained_on[0],
+        fit_seconds=time.perf_counter() - start,
+        predict_us_per_image=None,
+    )
+    index = np.arange(len(dataset.train))
+    run = store.save(record, {"out_of_fold": Part(index, probabilities, dataset.train.labels)})
+    store.remove_folds(spec)
     return run
 
 
@@ -185,52 +255,61 @@ def _bundle(
     dataset: Dataset,
     record: RunRecord,
     validation: Part | None,
-    twin: Run | None,
+    reference: Run | None,
 ) -> Bundle:
     """The fitted classifier as it is kept, calibrated on what nothing else was chosen by."""
     everything = calibration = None
     if validation is not None:
         everything = validation.probabilities, validation.labels
-    held_out = validation if twin is None else twin.validation
+    held_out = validation if reference is None else reference.validation
     if held_out is not None:
         unseen = held_out.among(validation_split(dataset.train.labels).calibrate)
         calibration = unseen.probabilities, unseen.labels
     return bundle_of(
         classifier,
-        model=record.asked.model,
+        model=record.spec.model,
         class_names=dataset.class_names,
         image_shape=dataset.image_shape,
         data=Data(name=dataset.name, sha256=dataset.sha256, images=record.trained_on or 0),
         preparation=dataset.preparation,
-        parameters=record.overrides,
-        seed=record.asked.seed,
+        parameters=record.spec.settings,
+        seed=record.spec.seed,
         validation=everything,
         calibration=calibration,
     )
 
 
-def record_of(classifier: BaseEstimator, **figures: Any) -> RunRecord:
-    """The record of a fit: its figures, what the fitted classifier says, and the machine."""
+def _kind(spec: RunSpec, estimator: BaseEstimator | None) -> dict[str, Any]:
+    """What is recorded of the model whatever becomes of the fit."""
+    if estimator is not None:
+        return {"family": "own", "deterministic": is_deterministic(estimator)}
+    row = row_of(spec.model)
+    return {"family": row.family, "deterministic": row.deterministic}
+
+
+def _record(classifier: BaseEstimator, *, spec: RunSpec, **figures: Any) -> RunRecord:
+    """The record of a fit: its figures, what the fitted classifier reports, and the machine."""
     return RunRecord(
-        engine=_said(classifier, "engine_") or _engine(classifier),
-        precision=_said(classifier, "precision_"),
-        device=_said(classifier, "device_"),
-        kept_epoch=_said(classifier, "kept_epoch_"),
-        parameters=_said(classifier, "n_parameters_"),
+        spec=dataclasses.replace(spec, settings=plain(spec.settings)),
+        engine=_reported(classifier, "engine_") or _engine(classifier),
+        precision=_reported(classifier, "precision_"),
+        device=_reported(classifier, "device_"),
+        kept_epoch=_reported(classifier, "kept_epoch_"),
+        parameters=_reported(classifier, "n_parameters_"),
         peak_memory_bytes=peak_memory(),
         environment=environment(),
         **figures,
     )
 
 
-def _said(classifier: BaseEstimator, name: str) -> Any:
-    """What a fitted classifier of ours says of itself; in a stranger's it may mean anything."""
+def _reported(classifier: BaseEstimator, name: str) -> Any:
+    """What a fitted classifier of ours reports; in a stranger's it may mean anything."""
     ours = any(kind.__module__.startswith("fittingroom.") for kind in type(classifier).__mro__)
     return getattr(classifier, name, None) if ours else None
 
 
 def history_csv(history: list[Epoch] | None) -> str | None:
-    """`history.csv`: a line an epoch; what was not measured is empty."""
+    """`history.csv`: one line per epoch; what was not measured is empty."""
     if not history:
         return None
     text = io.StringIO()
@@ -251,92 +330,8 @@ def peak_memory() -> int:
     return int(peak) if sys.platform == "darwin" else 1024 * int(peak)
 
 
-def _chooses(classifier: BaseEstimator) -> bool:
-    """Whether the fit looks at validation images to choose something."""
-    if not isinstance(classifier, NetworkClassifier):
-        return False
-    return (classifier.recipe or Recipe()).needs_validation
-
-
-def _until(recipe: Recipe | None, epoch: int) -> Recipe:
-    """The recipe up to the epoch that a twin chose, with nothing left to choose."""
-    return dataclasses.replace(
-        recipe or Recipe(), stop_at=epoch, keep="last", patience=None, restore=False
-    )
-
-
-def taken(
-    classifier: BaseEstimator, split: Split, index: np.ndarray
-) -> tuple[np.ndarray | MappedRows, np.ndarray]:
-    """Images uint8 (n, ...) and labels (n,) of some positions of a split.
-
-    A network is given those of a memory map where they are; all else gets flat rows in memory.
-    """
-    labels = split.labels[index]
-    if isinstance(classifier, NetworkClassifier) and memory_map(split.images) is not None:
-        return MappedRows(split.images, index), labels
-    return split.images[index].reshape(len(index), -1), labels
-
-
-def predicted(
-    classifier: BaseEstimator, split: Split, index: np.ndarray, n_classes: int
-) -> tuple[Part, float]:
-    """Probabilities of all classes, and the seconds an image took.
-
-    A classifier that gives labels alone is taken to be certain of them.
-
-    Raises
-    ------
-    NotFiniteError
-        When a probability is NaN or infinite.
-    InputError
-        When an image gets anything but a distribution over the classes, or one of their labels.
-    """
-    images, labels = taken(classifier, split, index)
-    certain = not hasattr(classifier, "predict_proba")
-    start = time.perf_counter()
-    given = classifier.predict(images) if certain else classifier.predict_proba(images)
-    seconds = (time.perf_counter() - start) / len(images)
-    classes = given if certain else getattr(classifier, "classes_", None)
-    if classes is None:
-        raise InputError("the fitted model has no classes_ that say what its columns stand for.")
-    numbers = _class_numbers(classes, n_classes, "predicts" if certain else "has in its classes_")
-    shape = np.shape(given)
-    if shape != ((len(images),) if certain else (len(images), len({*numbers}))):
-        raise InputError(
-            f"the fitted model predicts an array {shape} for {len(images)} images"
-            + ("." if certain else f" and {len({*numbers})} different classes_.")
-        )
-    probabilities = np.zeros((len(images), n_classes), np.float32)
-    with np.errstate(over="ignore"):  # what is infinite then is refused
-        if certain:
-            probabilities[np.arange(len(images)), numbers] = 1
-        else:
-            probabilities[:, numbers] = given
-    if not np.isfinite(probabilities).all():
-        raise NotFiniteError("the fitted model predicts probabilities that are not finite.")
-    return Part(index, probabilities, labels).checked(), seconds
-
-
-def _class_numbers(labels: Any, n_classes: int, which: str) -> np.ndarray:
-    """Labels (n,) of whatever type as class numbers int64. Raises InputError for what is none."""
-    labels = np.asarray(labels)
-    try:
-        numbers = labels.astype(np.float64).ravel()
-    except (ValueError, TypeError):
-        numbers = np.full(labels.size, np.nan)
-    strange = labels.ravel()[~np.isin(numbers, np.arange(n_classes))]
-    if len(strange):
-        raise InputError(
-            f"the fitted model {which} {strange[0]!r}, which is not among the labels of the "
-            f"training images, 0 to {n_classes - 1}."
-        )
-    whole: np.ndarray = numbers.astype(np.int64)
-    return whole
-
-
 def _engine(classifier: BaseEstimator) -> str:
-    """Which library fitted, and its version, for a classifier that doesn't say so itself."""
+    """Which library fitted, and its version, for a classifier that doesn't report it itself."""
     package = "torch" if isinstance(classifier, NetworkClassifier) else _package(classifier)
     return f"{package} {metadata.version(package)}" if package == "torch" else package
 

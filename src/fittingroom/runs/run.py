@@ -23,8 +23,7 @@ from numpy.typing import NDArray
 from fittingroom.array_file import MOST_BYTES, ArrayFile
 from fittingroom.errors import InputError, StoreError
 from fittingroom.evaluation.metrics import fault_of
-from fittingroom.printable import printable
-from fittingroom.runs.asked import Asked
+from fittingroom.runs.spec import RunSpec
 from fittingroom.training.epoch import Epoch
 from fittingroom.untrusted import (
     MOST_JSON_BYTES,
@@ -53,8 +52,7 @@ class RunRecord:
 
     __pydantic_config__ = STRICT
 
-    asked: Asked
-    overrides: Mapping[str, Any]  # what differs from the catalogue's row
+    spec: RunSpec
     family: Literal["classical", "network", "own", "added"]
     deterministic: bool  # the seed changes nothing, so one fit stands for all seeds
     trained_on: int | None  # images
@@ -77,8 +75,7 @@ class RunRecord:
     @property
     def label(self) -> str:
         """The name in a table: the model, and what was set otherwise than in the catalogue."""
-        name = label(self.asked.model, self.overrides)
-        return f"{name} (added)" if self.family == "added" else name
+        return f"{self.spec.label} (added)" if self.family == "added" else self.spec.label
 
     def holds(self, name: str, data: bytes) -> bool:
         """Whether a file of the run, by its place in the folder, has these bytes.
@@ -90,6 +87,8 @@ class RunRecord:
     def to_json(self) -> str:
         """`run.json`, which holds the hash of all the rest of it."""
         fields = dataclasses.asdict(self)
+        fields["asked"] = fields.pop("spec")  # the words of version 0.1
+        fields["overrides"] = fields["asked"].pop("settings")
         return _canonical({**fields, "sha256": _digest(_canonical(fields).encode())})
 
     @classmethod
@@ -107,11 +106,12 @@ class RunRecord:
         sha256 = fields.pop("sha256", None) if isinstance(fields, dict) else None
         if sha256 is not None and sha256 != _digest(_canonical(fields).encode()):
             raise ValueError("it was changed after it was written")
+        fields["spec"] = {**fields.pop("asked"), "settings": fields.pop("overrides")}
         record = typed(cls, fields)
         if record.files is not None and sha256 is None:
             raise ValueError("it was changed after it was written")
         # Before that could be said all were recorded as deterministic, which nobody knows.
-        if record.family == "added" and not record.asked.parameters.get("deterministic"):
+        if record.family == "added" and not record.spec.parameters.get("deterministic"):
             return dataclasses.replace(record, deterministic=False)
         return record
 
@@ -122,13 +122,6 @@ def _canonical(fields: Mapping[str, Any]) -> str:
 
 def _digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
-
-
-def label(model: str, overrides: Mapping[str, Any]) -> str:
-    """`cnn-32`, or `cnn-32[epochs=3]`."""
-    settings = ",".join(f"{name}={value}" for name, value in sorted(overrides.items()))
-    text = f"{model}[{settings}]" if settings else model
-    return printable(text)
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -31,7 +31,6 @@ from fittingroom.files import (
     writing,
 )
 from fittingroom.models.catalog import ALIASES, BASELINES, MODELS
-from fittingroom.runs.asked import Asked
 from fittingroom.runs.dataset_card import CARD, DatasetCard, NewerError
 from fittingroom.runs.run import (
     HISTORY,
@@ -43,6 +42,7 @@ from fittingroom.runs.run import (
     labels_sha256,
     read_run,
 )
+from fittingroom.runs.spec import RunSpec
 from fittingroom.untrusted import require_inside
 
 _RUN = re.compile(r"[0-9a-f]{12}-s\d+")
@@ -83,9 +83,9 @@ class Store:
     folder: Path
     card: DatasetCard
 
-    def find(self, asked: Asked) -> Run | None:
+    def find(self, spec: RunSpec) -> Run | None:
         """The saved run that was asked exactly this, if there is one."""
-        return self.get(asked.model, asked.key, asked.seed)
+        return self.get(spec.model, spec.key, spec.seed)
 
     def get(self, model: str, key: str, seed: int) -> Run | None:
         """The saved run of that name, key and seed, if there is one. Raises StoreError."""
@@ -98,9 +98,9 @@ class Store:
             remedy = f"move {folder} away to fit it again"
             raise StoreError(f"{str(error).rstrip('.')}; {remedy}.") from error
 
-    def checkpoint_path(self, asked: Asked) -> Path:
+    def checkpoint_path(self, spec: RunSpec) -> Path:
         """Where a training of that run keeps its state, until the run is saved."""
-        return self.folder / asked.model / f".checkpoint-{asked.folder_name}.safetensors"
+        return self.folder / spec.model / f".checkpoint-{spec.folder_name}.safetensors"
 
     def runs(self, model: str = "*", seed: int | Literal["*"] = "*") -> list[Run]:
         """Every saved run (of one model, or one seed) that can be read; see `saved`."""
@@ -120,12 +120,12 @@ class Store:
     def _run(self, folder: Path) -> Run:
         """The run of a folder, if it is the one that its name says. Raises StoreError."""
         run = read_run(folder)
-        asked = run.record.asked
-        if (asked.model, asked.folder_name) != (folder.parent.name, folder.name):
-            raise StoreError(f"{folder} holds another run, {asked.model}/{asked.folder_name}.")
-        if asked.dataset != self.card.sha256:
+        spec = run.record.spec
+        if (spec.model, spec.folder_name) != (folder.parent.name, folder.name):
+            raise StoreError(f"{folder} holds another run, {spec.model}/{spec.folder_name}.")
+        if spec.dataset != self.card.sha256:
             raise StoreError(f"{folder} holds a run on another data set.")
-        if not _NAME.fullmatch(asked.model):
+        if not _NAME.fullmatch(spec.model):
             raise StoreError(f"{folder} is called as no model can be.")
         if folder.is_symlink() or folder.parent.is_symlink():
             require_inside(folder, self.folder, StoreError)
@@ -134,11 +134,8 @@ class Store:
     def save(
         self,
         record: RunRecord,
+        parts: Mapping[str, Part],
         *,
-        validation: Part | None,
-        test: Part | None,
-        out_of_fold: Part | None = None,
-        measured: Part | None = None,
         history: str | None = None,
         model: Callable[[Path], None] | None = None,
     ) -> Run:
@@ -148,8 +145,8 @@ class Store:
         ----------
         record
             Saved as `run.json`; its `model_bytes` and hashes are filled in here.
-        validation, test, out_of_fold, measured
-            Saved as `predictions.npz`.
+        parts
+            What was predicted, by the names of `PARTS`; saved as `predictions.npz`.
         history
             The text of `history.csv`.
         model
@@ -162,9 +159,7 @@ class Store:
         StoreError
             When the folder can't be written.
         """
-        arrays = _arrays(
-            validation=validation, test=test, out_of_fold=out_of_fold, measured=measured
-        )
+        arrays, test = _arrays(parts), parts.get("test")
         with folder_aside(self.folder) as folder:
             if model is not None:
                 (folder / "model").mkdir()
@@ -179,11 +174,11 @@ class Store:
                 test_labels_sha256=None if test is None else labels_sha256(test.labels),
             )
             (folder / RECORD).write_text(record.to_json(), "utf8")
-            return self.commit(folder, record.asked)
+            return self.commit(folder, record.spec)
 
-    def commit(self, folder: Path, asked: Asked) -> Run:
+    def commit(self, folder: Path, spec: RunSpec) -> Run:
         """Give a run that was written in a folder of `folder_aside` its name; see `save`."""
-        final = self.folder / asked.model / asked.folder_name
+        final = self.folder / spec.model / spec.folder_name
         with writing(final.parent):
             flush(folder)
             final.parent.mkdir(exist_ok=True)
@@ -195,9 +190,9 @@ class Store:
                     raise
         return read_run(final)
 
-    def read_fold(self, asked: Asked, number: int) -> Part | None:
+    def read_fold(self, spec: RunSpec, number: int) -> Part | None:
         """What a fold of an unfinished cross-validation predicted, if it is done."""
-        path = self._folds(asked) / f"{number}.npz"
+        path = self._folds(spec) / f"{number}.npz"
         try:
             with open_arrays(path, StoreError) as arrays:
                 part = Part(*arrays.read("index", "probabilities", "labels"))
@@ -205,9 +200,9 @@ class Store:
         except (StoreError, InputError):
             return None  # not there, or not whole: it is made again
 
-    def save_fold(self, asked: Asked, number: int, part: Part) -> None:
+    def save_fold(self, spec: RunSpec, number: int, part: Part) -> None:
         """Keep what a fold predicted until the run is saved. Raises InputError, StoreError."""
-        folder = self._folds(asked)
+        folder = self._folds(spec)
         arrays = {name: vars(part.checked())[name] for name in ("index", "probabilities", "labels")}
         with folder_aside(self.folder) as aside:
             np.savez_compressed(aside / "fold.npz", **arrays)
@@ -215,12 +210,17 @@ class Store:
             folder.mkdir(parents=True, exist_ok=True)
             (aside / "fold.npz").replace(folder / f"{number}.npz")
 
-    def remove_folds(self, asked: Asked) -> None:
-        """Remove what was kept of a cross-validation."""
-        shutil.rmtree(self._folds(asked), ignore_errors=True)
+    def forget(self, spec: RunSpec) -> None:
+        """Remove what is kept of an unfinished fit that nobody will resume."""
+        self.checkpoint_path(spec).unlink(missing_ok=True)
+        self.remove_folds(spec)
 
-    def _folds(self, asked: Asked) -> Path:
-        return self.folder / asked.model / f".folds-{asked.folder_name}"
+    def remove_folds(self, spec: RunSpec) -> None:
+        """Remove what was kept of a cross-validation."""
+        shutil.rmtree(self._folds(spec), ignore_errors=True)
+
+    def _folds(self, spec: RunSpec) -> Path:
+        return self.folder / spec.model / f".folds-{spec.folder_name}"
 
     def drop_model(self, run: Run) -> None:
         """Delete a run's saved model, and nothing else of it."""
@@ -329,11 +329,10 @@ def _store_folders(root: Path) -> list[Path]:
     return sorted(file.parent for file in root.glob(f"*/{CARD}"))
 
 
-def _arrays(**parts: Part | None) -> dict[str, np.ndarray]:
+def _arrays(parts: Mapping[str, Part]) -> dict[str, np.ndarray]:
     return {
         f"{name}_{field}": array
         for name, part in parts.items()
-        if part is not None
         for field, array in vars(part.checked()).items()
         if field in ("index", "probabilities", "labels")
     }
@@ -355,4 +354,4 @@ def _hashes(folder: Path) -> dict[str, str]:
 
 
 def _order(run: Run) -> tuple[str, str, int]:
-    return run.record.asked.model, run.record.asked.key, run.record.asked.seed
+    return run.record.spec.model, run.record.spec.key, run.record.spec.seed

@@ -1,0 +1,167 @@
+"""`Bench`: specs in, attempts out. Whatever is fitted by any command is fitted here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from fittingroom.bench.progress import Watcher
+from fittingroom.data.dataset import Dataset
+from fittingroom.errors import StoreError
+from fittingroom.execution.executor import HERE, Executor, open_executor
+from fittingroom.execution.job import Job, Limits
+from fittingroom.runs.attempt import Attempt, FitStep, failed
+from fittingroom.runs.spec import RunSpec
+from fittingroom.runs.store import Store
+
+if TYPE_CHECKING:
+    from sklearn.base import BaseEstimator
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bench:
+    """A data set, the store of its runs, and who fits what is missing there.
+
+    Attributes
+    ----------
+    dataset : what is learned
+    location : the folder that other processes read the data set from
+    store : the runs on that data set
+    executor : fits models of the catalogue
+    estimators : the caller's own by name; they exist in this process alone, so they are fitted here
+    keep_models : whether fitted models are saved
+    """
+
+    dataset: Dataset
+    location: Path
+    store: Store
+    executor: Executor
+    estimators: Mapping[str, BaseEstimator] = field(default_factory=dict)
+    keep_models: bool = True
+
+    def attempts(self, specs: Iterable[RunSpec], watcher: Watcher) -> Iterator[Attempt]:
+        """For each spec the saved run or a fresh fit, in the order in which they end.
+
+        A spec is drawn only when there is room for it, and after the caller has seen every attempt
+        that ended before: a generator of specs may decide by what has ended. What is under way when
+        the iterator is closed, by an exception or Ctrl-C, is ended at once. A spec that is drawn
+        twice is fitted once.
+        """
+        remaining, under_way = iter(specs), dict[RunSpec, int]()
+        try:
+            while True:
+                while len(under_way) < self.executor.at_once:
+                    if (spec := next(remaining, None)) is None:
+                        break
+                    if spec in under_way:
+                        under_way[spec] += 1
+                    elif (attempt := self._without_executor(spec, watcher)) is not None:
+                        yield attempt
+                    else:
+                        under_way[spec] = 1
+                        self.executor.submit(self._job(spec))
+                        watcher.started(spec)
+                if not under_way:
+                    return
+                job, event = self.executor.next_event()
+                if isinstance(event, FitStep):
+                    if watcher.stepped(job.spec, event):
+                        self.executor.stop(job)
+                    continue
+                for _ in range(under_way.pop(job.spec)):
+                    yield self._with_run(event)
+        finally:
+            if under_way:
+                self.executor.stop_all()
+
+    def saved(self, spec: RunSpec) -> Attempt | None:
+        """What is in the store of a spec: its run, or that it can't be read."""
+        try:
+            run = self.store.find(spec)
+        except StoreError as error:
+            return Attempt(spec=spec, status="unreadable", reason=str(error))
+        return None if run is None else Attempt(spec=spec, status="ok", run=run)
+
+    def _without_executor(self, spec: RunSpec, watcher: Watcher) -> Attempt | None:
+        """The attempt of a spec that is saved, or whose estimator exists in this process alone."""
+        if (attempt := self.saved(spec)) is not None or spec.model not in self.estimators:
+            return attempt
+        from fittingroom.runs.fit import fit
+
+        def on_step(step: FitStep) -> None:
+            watcher.stepped(spec, step)
+
+        estimator = self.estimators[spec.model]
+        watcher.started(spec)
+        try:
+            run = fit(spec, self.dataset, self.store, estimator=estimator, on_step=on_step)
+        except Exception as error:  # whatever a stranger's estimator raises is its row's reason
+            return failed(spec, error)
+        return Attempt(spec=spec, status="ok", run=run)
+
+    def _with_run(self, attempt: Attempt) -> Attempt:
+        """The attempt with its run, if it left one."""
+        if attempt.status != "ok":
+            return attempt
+        if (saved := self.saved(attempt.spec)) is not None:
+            return saved
+        reason = f"its run is not in {self.store.folder}; was it deleted meanwhile?"
+        return Attempt(spec=attempt.spec, status="interrupted", reason=reason)
+
+    def _job(self, spec: RunSpec) -> Job:
+        return Job(
+            spec=spec,
+            dataset=str(self.location.resolve()),
+            store=str(self.store.folder.resolve()),
+            keep_model=self.keep_models,
+        )
+
+
+@contextmanager
+def open_bench(
+    dataset: Dataset,
+    store: Store,
+    *,
+    on: str = HERE,
+    limits: Limits | None = None,
+    estimators: Mapping[str, BaseEstimator] | None = None,
+    keep_models: bool = True,
+) -> Iterator[Bench]:
+    """A bench whose executor is ready inside a `with`.
+
+    Parameters
+    ----------
+    on, limits : see :func:`.executor.open_executor`
+    estimators, keep_models : see :class:`Bench`
+
+    Raises
+    ------
+    UsageError
+        When `on` makes no sense, or Ray isn't installed.
+    ClusterError
+        When there is no cluster at that address.
+    """
+    with _located(dataset) as location, open_executor(on, limits or Limits()) as executor:
+        yield Bench(
+            dataset=dataset,
+            location=location,
+            store=store,
+            executor=executor,
+            estimators=estimators or {},
+            keep_models=keep_models,
+        )
+
+
+@contextmanager
+def _located(dataset: Dataset) -> Iterator[Path]:
+    """A folder that a child process reads the data set from: its own, or a temporary one."""
+    if dataset.location is not None:
+        yield dataset.location
+        return
+    with TemporaryDirectory(prefix="fittingroom-") as folder:
+        dataset.write_idx(Path(folder))
+        yield Path(folder)

@@ -1,0 +1,67 @@
+"""What is run for a claim, given the time that a fit may take."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fittingroom.bench.cells import duration
+from fittingroom.bench.claims.arms import Arm, arms_of, expected_seconds
+from fittingroom.bench.claims.claim import Claim
+from fittingroom.bench.claims.evidence import Runs
+from fittingroom.bench.claims.verification import in_words
+from fittingroom.models.settings import settings_in_words
+
+
+def fit_limit(time_limit: float | None, budget: float | None) -> float | None:
+    """Seconds that one fit may be expected to take: no more than its limit, nor than all may."""
+    return min((limit for limit in (time_limit, budget) if limit is not None), default=None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What is run for a claim; `instead` says why that is less than the claim's recipe."""
+
+    claim: Claim
+    arms: tuple[Arm, ...]
+    instead: str | None = None
+    verifies: bool = True
+
+    @classmethod
+    def of(cls, claim: Claim, runs: Runs, seeds: int, limit: float | None) -> Plan:
+        """`limit`: a recipe that is expected to take longer isn't fitted, or a smaller one is."""
+        if claim.unknown and claim.recipe is None:
+            return cls(claim=claim, arms=(), instead=claim.unknown)
+        expected, arms = expected_seconds(claim), arms_of(claim, runs.dataset, seeds)
+        if limit is None or expected <= limit or not any(map(runs.missing, arms)):
+            ours = in_words(claim.unknown, claim.unknown and "Run with our own settings.")
+            return cls(claim=claim, arms=tuple(arms), instead=ours, verifies=not claim.unknown)
+        why = (
+            f"one fit of the recipe is expected to take about {duration(expected)}, more than the "
+            f"{duration(limit)} that it may take"
+        )
+        if claim.reduced is None or claim.reduced.seconds > limit:
+            return cls(claim=claim, arms=(), instead=in_words(claim.unknown, f"Left out: {why}."))
+        smaller = tuple(arms_of(claim, runs.dataset, seeds, reduced=True))
+        settings = settings_in_words(claim.reduced.parameters)
+        return cls(
+            claim=claim,
+            arms=smaller,
+            instead=f"Not verified: {why}. Run instead with {settings} and {_seeds(smaller)}.",
+            verifies=False,
+        )
+
+    @property
+    def fitted(self) -> list[Arm]:
+        """The arms without those whose runs are the same as another's."""
+        first = {arm.candidates: arm for arm in reversed(self.arms)}
+        return [arm for arm in self.arms if first[arm.candidates] is arm]
+
+    @property
+    def n_fits(self) -> int:
+        return sum(arm.n_fits for arm in self.fitted)
+
+
+def _seeds(arms: Sequence[Arm]) -> str:
+    most = max(len(arm.seeds) for arm in arms)
+    return f"{most} seed{'s' * (most > 1)}"

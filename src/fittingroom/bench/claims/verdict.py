@@ -1,0 +1,304 @@
+"""What saved runs say of a claim: the figures, and the verdict by rule."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any, Literal
+
+import numpy as np
+
+from fittingroom.bench.cells import signed
+from fittingroom.bench.claims.claim import Claim, Figure
+from fittingroom.bench.claims.evidence import Evidence
+from fittingroom.evaluation.intervals import Interval
+from fittingroom.evaluation.ranking import ALPHA, adjusted
+from fittingroom.evaluation.rerun import rerun_interval
+
+Verdict = Literal[
+    "consistent",
+    "own-split",
+    "too-high",
+    "too-low",
+    "not-what-it-says",
+    "cannot-tell",
+    "cannot-be-checked",
+]
+
+#: What each verdict means, in words.
+VERDICTS: dict[Verdict, str] = {
+    "consistent": "an honest re-run may well give the claimed figure",
+    "own-split": "the figure comes out honestly, but on test images of its own only",
+    "too-high": "honest runs stay below the claimed figure",
+    "too-low": "honest runs lie above the claimed figure",
+    "not-what-it-says": "the figure comes out by the protocol as it was used, not by an honest one",
+    "cannot-tell": "the runs lie too far apart to tell",
+    "cannot-be-checked": "nothing was verified",
+}
+#: The same of claims that aren't of an accuracy, where it differs.
+_OTHERWISE: dict[tuple[str, Verdict], str] = {
+    ("difference", "consistent"): "one more pair of runs may well give the claimed difference",
+    ("difference", "too-high"): "the difference between two runs is smaller",
+    ("difference", "too-low"): "the difference between two runs is larger",
+    ("order", "consistent"): "each model is significantly better than the one before",
+    ("order", "too-high"): "of some neighbours the first does better in one more run of each too",
+    ("order", "own-split"): "the order holds on test images of its own only",
+    ("order", "not-what-it-says"): "the order holds by the protocol as it was used, not honestly",
+    ("order", "cannot-tell"): "some neighbours can't be told apart",
+    ("text", "consistent"): "no other value is better by as much as half a point",
+    ("text", "too-high"): "others do better in one more run of each too, the best of them lower",
+    ("text", "too-low"): "others do better in one more run of each too, the best of them higher",
+    ("text", "not-what-it-says"): "it was read off right, but others do better",
+    ("text", "cannot-tell"): "another value may be better by half a point or more",
+}
+ONE_SEED = "One seed tells nothing about a re-run; give more seeds."
+#: A wider interval of accuracies confirms nothing: a claim that lies in it may be wrong by points.
+WIDEST = 0.05
+#: Where a claim has no other notes nothing leaked into what it measured.
+_CLEAN = {"clean", "own-random-split", "never-tested"}
+
+
+def meaning(kind: str, verdict: Verdict) -> str:
+    """What a verdict means for a claim of that kind, in words."""
+    return _OTHERWISE.get((kind, verdict), VERDICTS[verdict])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """A mean over seeds, and where one more run would lie: the interval a verdict goes by."""
+
+    accuracy: float | None = None
+    interval: Interval | None = None
+    seeds: int = 0
+
+    @property
+    def tells(self) -> bool:
+        """Whether lying in its interval means anything."""
+        return self.interval is not None and self.interval.high - self.interval.low <= WIDEST
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "accuracy": self.accuracy,
+            "interval": list(self.interval.bounds) if self.interval else None,
+            "seeds": self.seeds,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bar:
+    """A line of a claim's picture: a figure with its interval."""
+
+    label: str
+    value: float
+    interval: Interval | None
+    claimed: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What the runs of a claim say.
+
+    `accuracies` are those of each seed, by what was run; `remarks` are sentences.
+    """
+
+    verdict: Verdict
+    as_claimed: Score = Score()
+    honest: Score = Score()
+    accuracies: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    bars: tuple[Bar, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+
+def score_of(evidence: Evidence, draw: float = 0.0, alpha: float = ALPHA) -> Score:
+    """Mean accuracy over seeds, and where one more run would lie.
+
+    `draw` is the variance that other images would add, `alpha` the chance to lie elsewhere.
+    """
+    interval = None
+    if evidence.spread is not None:
+        seeds = len(evidence.accuracies)
+        interval = rerun_interval(evidence.accuracy, seeds, evidence.spread, draw=draw, alpha=alpha)
+    return Score(accuracy=evidence.accuracy, interval=interval, seeds=len(evidence.accuracies))
+
+
+def agrees(figure: Figure, score: Score) -> bool:
+    """Whether something that rounds to the claimed figure lies in the score's interval."""
+    if score.interval is None:
+        return False
+    claimed_low, claimed_high = figure.bounds
+    return claimed_low <= score.interval.high and claimed_high >= score.interval.low
+
+
+def judge(
+    figure: Figure, as_claimed: Score | None, honest: Score, *, by_protocol: Verdict
+) -> Verdict:
+    """The verdict on a figure, by what came out as claimed and by what came out honestly.
+
+    `by_protocol` is the verdict where it comes out as claimed alone.
+    """
+    if honest.accuracy is None or honest.interval is None:
+        return "cannot-be-checked"
+    if agrees(figure, honest):
+        return "consistent" if honest.tells else "cannot-tell"
+    if as_claimed is not None and as_claimed.interval is None:
+        return "cannot-be-checked"
+    if as_claimed is not None and agrees(figure, as_claimed):
+        return by_protocol if as_claimed.tells else "cannot-tell"
+    return "too-high" if figure.value > honest.accuracy else "too-low"
+
+
+def judge_accuracy(
+    claim: Claim,
+    used: Evidence | None,
+    honest: Evidence,
+    *,
+    redrawn: float = 0.0,
+    alpha: float = ALPHA,
+) -> Finding:
+    """An accuracy: does it come out again? `redrawn` as in :func:`.evidence.redrawn_of`."""
+    assert claim.figure is not None
+    as_claimed = score_of(used, alpha=alpha) if used else None
+    honestly = score_of(honest, redrawn * honest.image_variance, alpha)
+    verdict = judge(claim.figure, as_claimed, honestly, by_protocol=_by_protocol(claim))
+    arms = [*([used] if used else []), honest]
+    remarks = [ONE_SEED] if verdict == "cannot-be-checked" else []
+    if verdict == "not-what-it-says" and claim.figure.value < honest.accuracy:
+        remarks.append("The honest accuracy is higher than the claimed one.")
+    return Finding(
+        verdict=verdict,
+        as_claimed=as_claimed or Score(),
+        honest=honestly,
+        accuracies={arm.arm.name: arm.accuracies for arm in arms},
+        bars=(
+            _claimed(claim.figure),
+            *(
+                Bar(label=arm.arm.name, value=arm.accuracy, interval=score.interval)
+                for arm, score in zip(arms, filter(None, (as_claimed, honestly)), strict=True)
+            ),
+        ),
+        remarks=tuple(remarks),
+    )
+
+
+def judge_difference(
+    claim: Claim, first: Evidence, second: Evidence, *, alpha: float = ALPHA
+) -> Finding:
+    """A difference of two runs: would one more pair of runs give it?
+
+    An interval that holds the opposite difference as well can't tell.
+    """
+    assert claim.figure is not None
+    difference = first.accuracy - second.accuracy
+    interval = None
+    if first.spread is not None and second.spread is not None:
+        interval = first.next_lead_over(second, 0.0, alpha)
+    seeds = min(len(first.runs), len(second.runs))
+    honest = Score(accuracy=difference, interval=interval, seeds=seeds)
+    verdict = judge(claim.figure, None, honest, by_protocol="consistent")
+    if interval is not None and agrees(claim.figure, honest):
+        verdict = "cannot-tell" if -claim.figure.value in interval else "consistent"
+    accuracies = " and ".join(f"{each.accuracy:.4f}" for each in (first, second))
+    remarks = [f"Test accuracies are {accuracies}."]
+    return Finding(
+        verdict=verdict,
+        honest=honest,
+        accuracies={"first": first.accuracies, "second": second.accuracies},
+        bars=(_claimed(claim.figure), Bar(label="honest", value=difference, interval=interval)),
+        remarks=(*remarks, *([ONE_SEED] if interval is None else [])),
+    )
+
+
+def judge_order(
+    claim: Claim,
+    used: Sequence[Evidence],
+    honest: Sequence[Evidence],
+    *,
+    redrawn: float = 0.0,
+    alpha: float = ALPHA,
+) -> Finding:
+    """Models from worst to best: is each significantly better than the one before?
+
+    Holm's correction is over the neighbouring pairs. A source has seen one run of each, perhaps, so
+    a pair is the other way round only where one more run of each would be, on its images
+    (`redrawn`). `used` is empty where some model has no protocol; what was not measured on the same
+    images isn't compared.
+    """
+    names = [member.title for member in claim.members]
+    steps, words = _neighbours(names, honest, redrawn, alpha)
+    remarks = [f"Honestly: {words}."]
+    used_holds = False
+    if used and _on_the_same_images(used):
+        as_claimed, used_words = _neighbours(names, used, 0.0, alpha)
+        used_holds = set(as_claimed) == {"holds"}
+        remarks.append(f"As claimed: {used_words}.")
+    verdict: Verdict = "consistent"
+    if "reversed" in steps:
+        protocols = {_by_protocol(member) for member in claim.members}
+        by_protocol: Verdict = "own-split" if protocols == {"own-split"} else "not-what-it-says"
+        verdict = by_protocol if used_holds else "too-high"
+    elif "single" in steps:
+        verdict = "cannot-be-checked"
+    elif "alike" in steps:
+        verdict = "cannot-tell"
+    models = {
+        f"{name}, {kind}": evidence
+        for kind, evidences in (("as claimed", used), ("honest", honest))
+        for name, evidence in zip(names, evidences, strict=False)
+    }
+    return Finding(
+        verdict=verdict,
+        as_claimed=Score(seeds=max((len(each.runs) for each in used), default=0)),
+        honest=Score(seeds=max(len(each.runs) for each in honest)),
+        accuracies={label: evidence.accuracies for label, evidence in models.items()},
+        bars=tuple(
+            Bar(
+                label=label,
+                value=evidence.accuracy,
+                interval=score_of(evidence, alpha=alpha).interval,
+            )
+            for label, evidence in models.items()
+        ),
+        remarks=(*remarks, *([ONE_SEED] if "single" in steps else [])),
+    )
+
+
+def _by_protocol(claim: Claim) -> Verdict:
+    """What is to be said of a figure that the protocol as it was used gives, and ours doesn't."""
+    return "not-what-it-says" if {*claim.protocol} - _CLEAN else "own-split"
+
+
+def _claimed(figure: Figure) -> Bar:
+    return Bar(label="claimed", value=figure.value, interval=Interval(*figure.bounds), claimed=True)
+
+
+def _on_the_same_images(evidences: Sequence[Evidence]) -> bool:
+    first = evidences[0].index
+    return first is not None and all(
+        each.index is not None and np.array_equal(each.index, first) for each in evidences
+    )
+
+
+def _neighbours(
+    names: Sequence[str], evidences: Sequence[Evidence], redrawn: float, alpha: float
+) -> tuple[list[str], str]:
+    """Of each neighbouring pair whether its order holds; and all of it in words."""
+    pairs = [(better, worse) for worse, better in pairwise(evidences)]
+    compared = [pair[0].lead_over(pair[1]) for pair in pairs]
+    corrected = adjusted([1.0 if paired.p is None else paired.p for paired in compared])
+    steps, words = [], []
+    for (worse, better), pair, paired, p in zip(
+        pairwise(names), pairs, compared, corrected, strict=True
+    ):
+        if paired.p is None:
+            steps.append("single")
+        elif p <= alpha and paired.difference > 0:
+            steps.append("holds")
+        elif pair[0].next_lead_over(pair[1], redrawn, alpha / len(pairs)).high < 0:
+            steps.append("reversed")
+        else:
+            steps.append("alike")
+        points = f"{signed(100 * paired.difference, 2)} points".replace("-", "−")
+        told = {"holds": "", "alike": ", not told apart", "reversed": ", the other way round"}
+        words.append(f"{better} against {worse} {points}{told.get(steps[-1], '')}")
+    return steps, "; ".join(words)

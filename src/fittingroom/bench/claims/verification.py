@@ -1,0 +1,169 @@
+"""Claims that were checked: figures, verdicts, and what a reader should know, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fittingroom.bench.claims.arms import Arm
+from fittingroom.bench.claims.claim import NOTES, Claim
+from fittingroom.bench.claims.evidence import Runs
+from fittingroom.bench.claims.verdict import Finding, Score
+from fittingroom.evaluation.ranking import ALPHA
+from fittingroom.json_text import json_text
+
+SCHEMA_VERSION = 2
+
+#: The first interval is of a run as claimed, the second of an honest one.
+COLUMNS = (
+    "claim",
+    "claimed",
+    "as claimed",
+    "its interval",
+    "honest",
+    "honest interval",
+    "seeds",
+    "verdict",
+)
+NUMBERS = frozenset(COLUMNS[1:-1])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checked:
+    """A claim and what came of it; `failed` where a fit was started and not finished."""
+
+    claim: Claim
+    finding: Finding
+    note: str
+    failed: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        figure = self.claim.figure
+        return {
+            "id": self.claim.id,
+            "claimed": figure.value if figure else self.claim.claimed,
+            "verdict": self.finding.verdict,
+            "as_claimed": self.finding.as_claimed.to_dict(),
+            "honest": self.finding.honest.to_dict(),
+            "accuracies": {name: [*each] for name, each in self.finding.accuracies.items()},
+            "note": self.note,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verification:
+    """Claims, checked, and on what data that was done.
+
+    `alpha` is the chance of a false verdict that each claim was allowed.
+    """
+
+    dataset_title: str
+    dataset_sha256: str
+    test_images: int
+    test_reads: int
+    claims: tuple[Checked, ...]
+    alpha: float = ALPHA
+    command: str | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether every fit that was started was finished."""
+        return not any(checked.failed for checked in self.claims)
+
+    @property
+    def of_intervals(self) -> str:
+        """What the intervals of the table mean, in a sentence."""
+        told = "Intervals say where one more run, or one more difference of two runs, would lie"
+        if self.alpha >= ALPHA:
+            return f"{told}, with {1 - ALPHA:.0%}."
+        each = f"{1 - self.alpha:.1%} each"
+        return f"{told}: {each}, so that with {1 - ALPHA:.0%} the honest ones hold for all claims."
+
+    def to_dict(self) -> dict[str, Any]:
+        """`claims.json`."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "confidence_each": 1 - self.alpha,
+            "claims": [checked.to_dict() for checked in self.claims],
+        }
+
+    def to_json(self) -> str:
+        return json_text(self.to_dict())
+
+
+def cells(checked: Checked) -> list[str]:
+    """A claim as a line of a table, a text for each of `COLUMNS`."""
+    claim, finding = checked.claim, checked.finding
+    sign = "+" if claim.kind == "difference" else ""
+    return [
+        claim.id,
+        "order" if claim.kind == "order" else claim.claimed,
+        *_score(finding.as_claimed, sign),
+        *_score(finding.honest, sign),
+        str(finding.honest.seeds or ""),
+        finding.verdict,
+    ]
+
+
+def _score(score: Score, sign: str) -> tuple[str, str]:
+    figure = "" if score.accuracy is None else f"{score.accuracy:{sign}.4f}"
+    if score.interval is None:
+        return figure, ""
+    low, high = (f"{end:{sign}.4f}" for end in score.interval.bounds)
+    return figure, f"{low} to {high}" if sign else f"{low}-{high}"
+
+
+def in_words(*sentences: str | None) -> str:
+    """The sentences that there are, as one text."""
+    return " ".join(sentence for sentence in sentences if sentence)
+
+
+def of_protocol(claim: Claim) -> list[str]:
+    """How the figure was come by, as far as that is known."""
+    sentences = []
+    if claim.protocol:
+        told = "; ".join(NOTES[note] for note in claim.protocol)
+        sentences.append(f"The protocol that was used: {told}.")
+    elif claim.kind == "accuracy" and not claim.unknown:
+        sentences.append("How the figure was come by isn't known.")
+    held_out = "never-tested" in claim.protocol and claim.split.validation is not None
+    if claim.pooled or held_out:
+        sentences.append(
+            "It was measured on other images than the official test ones; what chance alone may "
+            "move an accuracy by there is in the honest interval."
+        )
+    return [*sentences, *([claim.remark] if claim.remark else [])]
+
+
+def of_runs(arms: Sequence[Arm], runs: Runs) -> list[str]:
+    """What the runs of an accuracy did that their figures don't tell."""
+    by_name = {arm.name: arm for arm in arms}
+    if len(by_name) < len(arms) or set(by_name) != {"as claimed", "honest"}:
+        return []
+    sentences = []
+    used, honest = by_name["as claimed"], by_name["honest"]
+    if used.candidates == honest.candidates:
+        sentences.append("Both figures are of one set of runs.")
+    for arm in (used, honest):
+        if arm.chosen_by is not None:
+            sentences.append(_chosen(arm, runs))
+        protocol = arm.candidates[0].protocol
+        if protocol and protocol["until"]:
+            epochs = ", ".join(str(run.record.kept_epoch) for run in runs.evidence(arm).runs)
+            sentences.append(f"Epochs in all, unknown to the source: {epochs}.")
+    return sentences
+
+
+def _chosen(arm: Arm, runs: Runs) -> str:
+    """Which settings were chosen, by seed."""
+    varied = {
+        name
+        for name in arm.candidates[0].settings
+        if len({repr(candidate.settings[name]) for candidate in arm.candidates}) > 1
+    }
+    chosen = [
+        " ".join(f"{name} {spec.settings[name]}" for name in sorted(varied))
+        for spec in runs.chosen(arm)
+    ]
+    return f"Chosen {arm.name}: {', '.join(chosen)}."

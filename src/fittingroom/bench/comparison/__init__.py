@@ -1,0 +1,1 @@
+"""Fit what is missing, then compare: `fittingroom compare`."""

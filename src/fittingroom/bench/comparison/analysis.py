@@ -1,0 +1,340 @@
+"""Everything that a page shows of a comparison's models, computed from saved runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fittingroom.bench.comparison.averaged import AverageScore, Member, average_of_best
+from fittingroom.bench.comparison.doubtful import (
+    Sensitivity,
+    TrainSuspects,
+    sensitivity_of,
+    train_suspects_of,
+)
+from fittingroom.bench.comparison.leaderboard import Leaderboard, Pair, leaderboard_and_runs
+from fittingroom.data.dataset import Dataset
+from fittingroom.data.splits import validation_split
+from fittingroom.evaluation.agreement import Agreement, agreement, wrong_for_all
+from fittingroom.evaluation.calibration import (
+    Reliability,
+    at_temperature,
+    fit_temperature,
+    reliability,
+)
+from fittingroom.evaluation.conformal import (
+    SetCoverage,
+    class_quantiles,
+    conformal_quantile,
+    prediction_sets,
+    set_coverage,
+)
+from fittingroom.evaluation.confusion import ClassificationReport, ConfusionMatrix
+from fittingroom.evaluation.examples import fixed
+from fittingroom.runs.run import Part, Run
+from fittingroom.runs.store import Store
+
+if TYPE_CHECKING:
+    from fittingroom.models.layers import Layer
+
+Labels = NDArray[np.int64]
+Probabilities = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class EpochFigures:
+    """A line of a run's `history.csv`."""
+
+    epoch: int
+    train_loss: float
+    train_accuracy: float
+    validation_loss: float | None
+    validation_accuracy: float | None
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How far probabilities can be trusted, on the test images, before and after a temperature.
+
+    The temperature was fitted on validation images that nothing else was chosen by.
+    """
+
+    temperature: float
+    images: int  # it was fitted on
+    before: Reliability
+    after: Reliability
+    sets: SetCoverage  # of nine of ten, with one threshold
+    class_sets: SetCoverage | None  # with one for each class; None where one has too few images
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "temperature": self.temperature,
+            "before": self.before.to_dict(),
+            "after": self.after.to_dict(),
+            "sets": self.sets.to_dict(),
+            "class_sets": self.class_sets.to_dict() if self.class_sets else None,
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class ModelStudy:
+    """One model of the table; what needs a single fit is of its first seed.
+
+    Attributes
+    ----------
+    model : its name in the table
+    seed : the first
+    parameters : what the run was asked
+    layers : of a network of the catalogue, else empty
+    history : of a network, else empty
+    confusion : mean over seeds
+    probabilities : (n, classes) for the test images, of the first seed
+    calibration : None where the data set isn't at hand or the validation images were trained on
+    """
+
+    model: str
+    seed: int
+    parameters: Mapping[str, Any]
+    layers: tuple[Layer, ...]
+    history: tuple[EpochFigures, ...]
+    kept_epoch: int | None
+    confusion: ConfusionMatrix
+    report: ClassificationReport
+    probabilities: Probabilities
+    calibration: Calibration | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The figures; the probabilities are in the run."""
+        return {
+            "model": self.model,
+            "seed": self.seed,
+            "parameters": dict(self.parameters),
+            "kept_epoch": self.kept_epoch,
+            "confusion": self.confusion.to_dict(),
+            "report": self.report.to_dict(),
+            "calibration": self.calibration.to_dict() if self.calibration else None,
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class PairStudy:
+    """Two models that can't be told apart: what the second got right that the first didn't.
+
+    `fixed` and `broken` are positions of test images, of the first seeds, most gained or lost
+    first.
+    """
+
+    pair: Pair
+    fixed: NDArray[np.int64]
+    broken: NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """A comparison, studied.
+
+    Attributes
+    ----------
+    labels : (n,) of the test images
+    wrong_for_all : positions of the test images that every model gets wrong
+    train_suspects : where a model was cross-validated
+    """
+
+    board: Leaderboard
+    labels: Labels
+    models: Mapping[str, ModelStudy]
+    close_pairs: tuple[PairStudy, ...]
+    agreement: Agreement | None
+    wrong_for_all: NDArray[np.int64]
+    average: AverageScore | None
+    train_suspects: TrainSuspects | None
+    sensitivity: Sensitivity | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """`study.json`."""
+        return {
+            "schema_version": 2,
+            "models": [study.to_dict() for study in self.models.values()],
+            "agreement": self.agreement.to_dict() if self.agreement else None,
+            "wrong_for_all": self.wrong_for_all.tolist(),
+            "average": vars(self.average) if self.average else None,
+            "label_quality": {
+                "train": None
+                if self.train_suspects is None
+                else {
+                    "models": list(self.train_suspects.models),
+                    **self.train_suspects.suspects.to_dict(),
+                },
+                "test": None
+                if self.sensitivity is None
+                else {
+                    "doubtful": self.sensitivity.doubtful.tolist(),
+                    "accuracy": dict(self.sensitivity.accuracy),
+                    "accuracy_without": dict(self.sensitivity.without),
+                },
+            },
+        }
+
+
+def study(store: Store, dataset: Dataset | None = None) -> Study:
+    """Study the models of the store's table.
+
+    Parameters
+    ----------
+    store : holds the runs
+    dataset : the one that they were fitted on; only its training labels are looked at, which say
+        which validation images temperatures may be fitted on
+
+    Raises
+    ------
+    StoreError : a file of the store is damaged
+    """
+    saved = store.saved()
+    return study_of(*leaderboard_and_runs(store, saved), saved.runs, dataset, store.card.copies)
+
+
+def study_of(
+    board: Leaderboard,
+    finished: Mapping[str, Sequence[Run]],
+    saved: Sequence[Run],
+    dataset: Dataset | None = None,
+    copies: NDArray[np.int64] | None = None,
+) -> Study:
+    """Study the models of a table that was computed already; the same is raised as by `study`.
+
+    Parameters
+    ----------
+    board, finished : as `leaderboard_and_runs` gives them
+    saved : every run of the store
+    dataset : as for `study`
+    copies : of test images, see `Fits`
+    """
+    runs = {
+        label: found
+        for label, found in finished.items()
+        if all(run.test is not None for run in found)
+    }
+    order = [row.model for row in board.rows if row.model in runs]
+    split = None
+    if dataset is not None and any(found[0].validation for found in runs.values()):
+        split = validation_split(dataset.train.labels)
+    unseen = None if split is None else split.calibrate  # nothing else is chosen by them
+    models = {label: _model(label, runs[label], board, unseen) for label in order}
+    members = {
+        label: Member(part, _test(runs[label][0]), model.calibration.temperature)
+        for label, model in models.items()
+        if model.calibration and (part := runs[label][0].validation)
+    }
+    labels = _test(runs[order[0]][0]).labels if order else np.empty(0, np.int64)
+    probabilities = {label: model.probabilities for label, model in models.items()}
+    return Study(
+        board=board,
+        labels=labels,
+        models=models,
+        close_pairs=tuple(_close_pairs(board, models, labels)),
+        agreement=agreement(probabilities, labels) if models else None,
+        wrong_for_all=wrong_for_all([*probabilities.values()], labels) if models else labels,
+        average=average_of_best(members, split.choose, copies) if split else None,
+        train_suspects=train_suspects_of(saved, len(board.class_names), dataset),
+        sensitivity=sensitivity_of(probabilities, labels),
+    )
+
+
+def _model(
+    label: str, runs: Sequence[Run], board: Leaderboard, unseen: NDArray[np.int64] | None
+) -> ModelStudy:
+    first = runs[0]
+    confusion = board.confusions[label]
+    return ModelStudy(
+        model=label,
+        seed=first.record.spec.seed,
+        parameters=first.record.spec.parameters,
+        layers=_layers(first, len(board.class_names)),
+        history=_history(first),
+        kept_epoch=first.record.kept_epoch,
+        confusion=confusion,
+        report=confusion.report(board.class_names),
+        probabilities=_test(first).probabilities,
+        calibration=_calibration(first, unseen),
+    )
+
+
+def _test(run: Run) -> Part:
+    assert run.test is not None, "only runs that read the test split are studied"
+    return run.test
+
+
+def _layers(run: Run, n_classes: int) -> tuple[Layer, ...]:
+    asked = run.record.spec.parameters
+    if run.record.family != "network" or not isinstance(asked.get("net"), str):
+        return ()
+    from fittingroom.bundles.weights import modest_options
+    from fittingroom.models.layers import layers_of
+
+    options = asked.get("net_options") or {}
+    try:
+        height, width = asked.get("image_shape") or (28, 28)
+        checked = modest_options(asked["net"], options, (height, width), n_classes)
+        return layers_of(asked["net"], checked, (height, width), n_classes)
+    except Exception:  # a stranger may have written the record, and pages do without
+        return ()
+
+
+def _history(run: Run) -> tuple[EpochFigures, ...]:
+    return tuple(
+        EpochFigures(
+            epoch=epoch.epoch,
+            train_loss=epoch.train_loss,
+            train_accuracy=epoch.train_accuracy,
+            validation_loss=epoch.validation_loss,
+            validation_accuracy=epoch.validation_accuracy,
+        )
+        for epoch in run.history
+    )
+
+
+def _calibration(run: Run, unseen: NDArray[np.int64] | None) -> Calibration | None:
+    """`unseen` are the validation images that nothing was chosen by.
+
+    As in a bundle the first of each two of them give the temperature, the others the quantiles.
+    """
+    validation, test = run.validation, _test(run)
+    if unseen is None or validation is None:
+        return None
+    first, others = validation.among(unseen[::2]), validation.among(unseen[1::2])
+    temperature = fit_temperature(first.probabilities, first.labels)
+    by_set = at_temperature(others.probabilities, temperature), others.labels
+    calibrated = at_temperature(test.probabilities, temperature)
+
+    def sets(quantile: float | NDArray[np.float64]) -> SetCoverage:
+        return set_coverage(prediction_sets(calibrated, quantile), test.labels)
+
+    by_class = class_quantiles(*by_set)
+    return Calibration(
+        temperature=temperature,
+        images=len(first.labels),
+        before=reliability(test.probabilities, test.labels),
+        after=reliability(calibrated, test.labels),
+        sets=sets(conformal_quantile(*by_set)),
+        class_sets=None if by_class is None else sets(by_class),
+    )
+
+
+def _close_pairs(
+    board: Leaderboard, models: Mapping[str, ModelStudy], labels: Labels
+) -> list[PairStudy]:
+    """The pairs that can't be told apart, in the order of the table."""
+    alike = {row.model: row.indistinguishable_from for row in board.rows}
+    return [
+        PairStudy(
+            pair=pair,
+            fixed=fixed(models[pair.a].probabilities, models[pair.b].probabilities, labels),
+            broken=fixed(models[pair.b].probabilities, models[pair.a].probabilities, labels),
+        )
+        for pair in board.pairs
+        if pair.b in alike[pair.a] and pair.a in models and pair.b in models
+    ]

@@ -1,0 +1,155 @@
+"""Fit what is missing, then compare: the whole of `fittingroom compare`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from fittingroom.bench.bench import open_bench
+from fittingroom.bench.comparison.comparison import Entry
+from fittingroom.bench.comparison.entrant import Entrant, entrants_of
+from fittingroom.bench.comparison.leaderboard import Leaderboard, leaderboard
+from fittingroom.bench.comparison.schedule import Schedule
+from fittingroom.bench.progress import OnProgress
+from fittingroom.data.dataset import Dataset
+from fittingroom.data.sources import load_dataset
+from fittingroom.data.splits import validation_split
+from fittingroom.errors import StoreError, UsageError
+from fittingroom.execution.executor import HERE, parse_address
+from fittingroom.execution.job import Limits
+from fittingroom.runs.run import Run
+from fittingroom.runs.store import Store, open_store
+
+KeepModels = Literal["all", "best", "none"]
+
+
+def compare(
+    dataset: Dataset | str | Path,
+    models: Sequence[str | Entrant] | Mapping[str, Any] | str = "quick",
+    *,
+    seeds: int = 3,
+    full: bool = False,
+    runs: Path | str = "runs",
+    time_limit: float | None = None,
+    memory_limit: int | None = None,
+    keep_models: KeepModels = "best",
+    on: str = HERE,
+    command: str | None = None,
+    on_progress: OnProgress | None = None,
+) -> Leaderboard:
+    """Fit every model with every seed, unless its run is saved, and rank them.
+
+    Models of the catalogue are fitted in a child process, so that a crash, a limit or a NaN
+    becomes a row with its reason while the others finish. Estimators of your own are fitted in
+    this process: their errors become rows too, but limits and crashes are not contained.
+
+    Parameters
+    ----------
+    dataset
+        A data set, a name of the catalogue, or a folder.
+    models
+        Names of the catalogue or rows of it with other parameters (:class:`Entrant`); the name
+        of a suite; or your own by name: a scikit-learn
+        classifier that takes (n, height * width) pixels in 0..255, a `torch.nn.Module` that takes
+        (batch, 1, height, width) floats in 0..1 and gives logits, or a name of the catalogue.
+    seeds
+        Fits of each model with seeds 0, 1, ...; a deterministic model is fitted once.
+    full
+        Train on the whole training split; choices come from a reference run that is fitted
+        without the validation part.
+    runs
+        The folder of saved runs.
+    time_limit
+        Seconds for one fit with its predictions. A model that is expected to take longer is not
+        started.
+    memory_limit
+        Bytes resident in the fitting process and its children.
+    keep_models
+        Which fitted models stay on disk: `all`, of each model the seed that is `best` on the
+        `choose` part, or `none`.
+    on
+        Where models of the catalogue are fitted: `local:N`, in N processes here that share the
+        threads; `ray` or `ray://HOST:PORT`, on a Ray cluster (see `executor.open_executor`).
+    command
+        The command to quote as the way to reproduce this.
+    on_progress
+        Called as the work goes on.
+
+    Raises
+    ------
+    UnknownNameError, UsageError
+        When a name or number makes no sense.
+    DataError, StoreError
+        When the data can't be loaded or the runs folder can't be written.
+    ClusterError
+        When there is no cluster where `on` says.
+    """
+    if seeds < 1:
+        raise UsageError(f"seeds is {seeds}; at least 1 is needed.")
+    parse_address(on)  # a wrong one is refused before anything is loaded
+    dataset = dataset if isinstance(dataset, Dataset) else load_dataset(dataset)
+    entrants = entrants_of(models)
+    validation_split(dataset.train.labels)  # too few images are refused before any fit
+    store = open_store(runs, dataset)
+    fit_entrants(
+        *(dataset, store, entrants),
+        seeds=seeds,
+        full=full,
+        limits=Limits(seconds=time_limit, memory=memory_limit),
+        keep_models=keep_models,
+        on=on,
+        command=command,
+        on_progress=on_progress,
+    )
+    return leaderboard(store)
+
+
+def fit_entrants(
+    dataset: Dataset,
+    store: Store,
+    entrants: Sequence[Entrant],
+    *,
+    seeds: int,
+    full: bool,
+    limits: Limits,
+    keep_models: KeepModels,
+    on: str,
+    command: str | None,
+    on_progress: OnProgress | None,
+) -> None:
+    """Make the runs of a comparison that the store lacks, and save what became of each entrant.
+
+    As :func:`compare`, whose table is then computed from the store. Its table counts as shown.
+    """
+    schedule = Schedule(dataset, store, entrants, seeds=seeds, full=full, command=command)
+    with open_bench(
+        dataset,
+        store,
+        on=on,
+        limits=limits,
+        estimators={each.name: each.own for each in entrants if each.own is not None},
+        keep_models=keep_models != "none",
+    ) as bench:
+        schedule.fit(bench, limits.seconds, on_progress)
+    if keep_models == "best":
+        _keep_best(store, schedule.entries, validation_split(dataset.train.labels).choose)
+    schedule.looked_at()
+
+
+def _keep_best(store: Store, entries: Sequence[Entry], choose: np.ndarray) -> None:
+    """Of each model keep the saved weights of one seed: the best on `choose`, never on test."""
+
+    def accuracy(run: Run) -> float:
+        return 0.0 if run.validation is None else run.validation.accuracy_on(choose)
+
+    for entry in entries:
+        if entry.status != "ok":
+            continue
+        runs = [run for seed in entry.seeds if (run := store.get(entry.model, entry.key, seed))]
+        with suppress(StoreError):  # of predictions that can't be read no best is known
+            for run in sorted(runs, key=accuracy, reverse=True)[1:]:
+                store.drop_model(run)

@@ -1,0 +1,372 @@
+"""The leaderboard: a table computed from saved runs."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fittingroom.bench.cells import COLUMNS, cells
+from fittingroom.bench.comparison.comparison import Comparison, Entry
+from fittingroom.bench.comparison.groups import Groups, groups_of, left_out
+from fittingroom.bench.comparison.notes import joined, notes_of
+from fittingroom.bench.comparison.recipes import looks_of, recipes_of, validated_of
+from fittingroom.errors import StoreError
+from fittingroom.evaluation.confusion import ConfusionMatrix, confusion_matrix, mean_confusion
+from fittingroom.evaluation.frames import frame
+from fittingroom.evaluation.intervals import Interval
+from fittingroom.evaluation.metrics import METRICS
+from fittingroom.evaluation.ranking import Ranking, rank_models
+from fittingroom.evaluation.recipe_fits import AccuracyEstimate
+from fittingroom.json_text import json_text
+from fittingroom.runs.attempt import Status
+from fittingroom.runs.run import Part, Run
+from fittingroom.runs.store import Saved, Store
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+SCHEMA_VERSION = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scores:
+    """Means over seeds.
+
+    `ci95` is of the recipe's accuracy, for fits with other seeds and for other images; None where
+    nothing tells what another seed would change. `this_fit_ci95` is of the one fit at hand.
+    """
+
+    accuracy: float
+    accuracy_sd: float | None
+    ci95: tuple[float, float] | None
+    this_fit_ci95: tuple[float, float] | None
+    macro_f1: float
+    log_loss: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One model. A model that failed is a row that says so; its figures are None.
+
+    `rank` is the first and the last place that the model may have.
+    """
+
+    model: str
+    rank: tuple[int, int] | None = None
+    indistinguishable_from: tuple[str, ...] = ()
+    seeds: int = 0
+    deterministic: bool = False
+    trained_on: int | None = None
+    test: Scores | None = None
+    validation: Scores | None = None
+    fit_seconds: float | None = None
+    predict_us_per_image: float | None = None
+    parameters: int | None = None
+    engine: str | None = None
+    precision: str | None = None
+    status: Status = "ok"
+    reason: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    """Accuracy of `a` minus accuracy of `b`, and what the tests say of it: `PairedDifference`."""
+
+    a: str
+    b: str
+    difference: float
+    ci95: tuple[float, float] | None
+    p: float | None
+    p_adjusted: float | None
+    p_these_fits: float | None
+    only_a_right: float
+    only_b_right: float
+    method: str
+    standard_error: float | None
+    degrees_of_freedom: float | None
+    single_seed: bool
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Leaderboard:
+    """The answer to "which is better, by how much, and how sure are you?".
+
+    Rows stand by mean accuracy; rows without a rank come last. `winner_ci95` is the interval of the
+    first one's accuracy, with what it owes to having come first allowed for.
+    """
+
+    dataset_name: str
+    dataset_title: str
+    dataset_sha256: str
+    class_names: tuple[str, ...]
+    n_test: int
+    test_reads: int
+    rows: tuple[Row, ...]
+    pairs: tuple[Pair, ...]
+    winner_ci95: tuple[float, float] | None
+    notes: tuple[str, ...]
+    command: str | None
+    confusions: Mapping[str, ConfusionMatrix]
+    environment: Mapping[str, str]
+
+    @property
+    def complete(self) -> bool:
+        """Whether every row has its figures."""
+        return all(row.status == "ok" for row in self.rows)
+
+    def to_dict(self) -> dict[str, Any]:
+        """`leaderboard.json`."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "dataset": {"name": self.dataset_name, "sha256": self.dataset_sha256},
+            "test_reads": self.test_reads,
+            "rows": [dataclasses.asdict(row) for row in self.rows],
+            "pairs": [dataclasses.asdict(pair) for pair in self.pairs],
+            "winner_ci95": self.winner_ci95,
+            "notes": list(self.notes),
+        }
+
+    def to_json(self) -> str:
+        return json_text(self.to_dict())
+
+    def to_frame(self) -> DataFrame:
+        """A line a model, the scores' figures in columns of their own, such as `test_accuracy`.
+
+        Raises UsageError without pandas.
+        """
+        return frame((_flat(row) for row in self.rows), index="model")
+
+    @property
+    def title(self) -> str:
+        """What was compared, on how many images, how often; what was added has no seeds of ours."""
+        fitted = [row for row in self.rows if row.test and row.trained_on]
+        seeds = sorted({row.seeds for row in fitted if not row.deterministic})
+        fits = f", {'/'.join(map(str, seeds))} seed{'s' * (seeds != [1])}" if seeds else ""
+        reads = f"saved runs that read the test split: {self.test_reads}"
+        images = f"{self.n_test:,} test image{'s' * (self.n_test != 1)}"
+        return f"{self.dataset_title}: {images}{fits}; {reads}"
+
+    def __repr__(self) -> str:
+        return f"<Leaderboard of {len(self.rows)} models on {self.title}>"
+
+    def _repr_html_(self) -> str:
+        lines = [COLUMNS, *(cells(row) for row in self.rows)]
+        head, *body = ("".join(f"<td>{escape(cell)}</td>" for cell in line) for line in lines)
+        notes = "".join(f"<p>{escape(note)}</p>" for note in self.notes)
+        head = head.replace("td>", "th>")
+        rows = "".join(f"<tr>{row}</tr>" for row in body)
+        caption = f"<caption>{escape(self.title)}</caption>"
+        return f"<table>{caption}<thead><tr>{head}</tr></thead>{rows}</table>{notes}"
+
+
+def _flat(row: Row) -> dict[str, Any]:
+    """A row with the figures of its scores beside the others."""
+    plain = dataclasses.asdict(row)
+    for part in ("test", "validation"):
+        for name, value in (plain.pop(part) or {}).items():
+            plain[f"{part}_{name}"] = value
+    return plain
+
+
+def leaderboard(store: Store) -> Leaderboard:
+    """The table of the store's last comparison and of everything that was added to it.
+
+    Without a comparison it holds every saved run.
+
+    Raises
+    ------
+    StoreError
+        When a file of the store can't be read, unless it belongs to a run: that is a row which says
+        so.
+    """
+    return leaderboard_and_runs(store, store.saved())[0]
+
+
+def leaderboard_and_runs(store: Store, saved: Saved) -> tuple[Leaderboard, dict[str, list[Run]]]:
+    """The table, and by row the runs of those that have all of their own; the same is raised.
+
+    `saved` are the store's runs, read once for all that is computed from them.
+    """
+    comparison, lost = None, []
+    try:
+        comparison = Comparison.load(store)
+    except StoreError as error:
+        lost.append(f"{error} So the table holds every saved run.")
+    groups = groups_of(comparison, saved, store.card)
+    finished = _finished(groups)
+    tested = {label: [run.test for run in runs] for label, runs in finished.items()}
+    parts = {label: [p for p in found if p is not None] for label, found in tested.items()}
+    parts = {label: found for label, found in parts.items() if found}
+    looks = looks_of(comparison, groups)
+    ranking = rank_models(recipes_of(groups, parts, store.card.copies), looks)
+    validated = validated_of(groups, finished)
+
+    rows = [
+        _row(entry, finished.get(entry.label), ranking, validated) for entry, _ in groups.values()
+    ]
+    order = {label: position for position, label in enumerate(ranking.order)}
+    rows.sort(key=lambda row: order.get(row.model, len(order)))
+    runs = [run for found in finished.values() for run in found]
+    board = Leaderboard(
+        dataset_name=store.card.name,
+        dataset_title=store.card.title,
+        dataset_sha256=store.card.sha256,
+        class_names=store.card.class_names,
+        n_test=store.card.test_images,
+        test_reads=sum(run.record.spec.reads_test for run in saved.runs),
+        rows=tuple(rows),
+        pairs=_pairs(ranking),
+        winner_ci95=_bounds(ranking.winner),
+        notes=(
+            *lost,
+            *left_out(saved, groups),
+            *_undone(ranking),
+            *_fewer(looks, parts),
+            *(_unremembered(rows) if comparison is None else []),
+            *notes_of(store.card, rows, finished, parts),
+        ),
+        command=comparison.command if comparison else None,
+        confusions={
+            label: mean_confusion(
+                [
+                    confusion_matrix(p.probabilities, p.labels, len(store.card.class_names))
+                    for p in found
+                ]
+            )
+            for label, found in parts.items()
+        },
+        environment={k: str(v) for k, v in (runs[0].record.environment if runs else {}).items()},
+    )
+    return board, finished
+
+
+def _finished(groups: Groups) -> dict[str, list[Run]]:
+    return {
+        label: [run for run in runs if run is not None]
+        for label, (entry, runs) in groups.items()
+        if entry.status == "ok" and all(runs)
+    }
+
+
+def _row(
+    entry: Entry,
+    runs: Sequence[Run] | None,
+    ranking: Ranking,
+    validated: Mapping[str, AccuracyEstimate],
+) -> Row:
+    if runs is None:
+        status, reason = entry.status, entry.reason
+        if status == "ok":  # its runs were deleted since
+            status, reason = "interrupted", "a run of it is missing; compare again to fit it"
+        return Row(
+            model=entry.label,
+            seeds=len(entry.seeds),
+            deterministic=entry.deterministic,
+            trained_on=entry.trained_on,
+            status=status,
+            reason=reason,
+        )
+    records = [run.record for run in runs]
+    test = _scores([run.test for run in runs], ranking.accuracies.get(entry.label))
+    return Row(
+        model=entry.label,
+        rank=ranking.ranks.get(entry.label),
+        indistinguishable_from=ranking.indistinguishable_from.get(entry.label, ()),
+        seeds=len(entry.seeds),
+        deterministic=entry.deterministic,
+        trained_on=records[0].trained_on,
+        test=test,
+        validation=_scores([run.validation for run in runs], validated.get(entry.label)),
+        fit_seconds=_mean([r.fit_seconds for r in records]),
+        predict_us_per_image=_mean([r.predict_us_per_image for r in records]),
+        parameters=records[0].parameters,
+        engine=joined([r.engine for r in records]),
+        precision=joined([r.precision for r in records]),
+        reason=None if test else "the test split was not read",
+    )
+
+
+def _scores(parts: Sequence[Part | None], estimate: AccuracyEstimate | None) -> Scores | None:
+    known = [part for part in parts if part is not None]
+    if estimate is None:
+        return None
+    means = {
+        name: float(np.mean([metric(part.probabilities, part.labels) for part in known]))
+        for name, metric in METRICS.items()
+        if name != "accuracy"
+    }
+    return Scores(
+        accuracy=estimate.mean,
+        accuracy_sd=estimate.sd,
+        ci95=_bounds(estimate.interval),
+        this_fit_ci95=_bounds(estimate.fit_interval),
+        macro_f1=means["macro_f1"],
+        log_loss=means["log_loss"],
+    )
+
+
+def _pairs(ranking: Ranking) -> tuple[Pair, ...]:
+    return tuple(
+        Pair(
+            a=pair.a,
+            b=pair.b,
+            difference=pair.paired.difference,
+            ci95=_bounds(pair.paired.interval),
+            p=pair.paired.p,
+            p_adjusted=pair.p_adjusted,
+            p_these_fits=pair.paired.p_these_fits,
+            only_a_right=pair.paired.only_a_right,
+            only_b_right=pair.paired.only_b_right,
+            method=pair.paired.method,
+            standard_error=pair.paired.standard_error,
+            degrees_of_freedom=pair.paired.degrees_of_freedom,
+            single_seed=pair.paired.single_seed,
+        )
+        for pair in ranking.pairs
+    )
+
+
+def _undone(ranking: Ranking) -> list[str]:
+    """What would be called different, had nobody looked at fewer seeds before."""
+    undone = [f"{pair.a} and {pair.b}" for pair in ranking.pairs if pair.undone]
+    if not undone:
+        return []
+    more = f" and {len(undone) - 3} other pairs" if len(undone) > 3 else ""
+    return [
+        f"Not told apart, because tables with other numbers of seeds were shown before, and every "
+        f"look uses up some of the 5%: {', '.join(undone[:3])}{more}."
+    ]
+
+
+def _fewer(looks: Sequence[Mapping[str, int]], parts: Mapping[str, Sequence[Part]]) -> list[str]:
+    """That a table with more seeds was shown, whose verdicts this one can't replace."""
+    most = {label: max((look.get(label, 0) for look in looks), default=0) for label in parts}
+    fewer = [
+        f"{label} ({len(found)}, {most[label]} then)"
+        for label, found in parts.items()
+        if len(found) < most[label]
+    ]
+    if not fewer:
+        return []
+    return [f"A table with more seeds was shown before, and says more: {', '.join(fewer)}."]
+
+
+def _unremembered(rows: Sequence[Row]) -> list[str]:
+    """That nobody knows how often somebody looked, while fits were added one by one perhaps."""
+    if not any(row.test and row.seeds > 1 for row in rows):
+        return []
+    return ["There is no saved comparison: earlier looks aren't known, nor corrected for."]
+
+
+def _bounds(interval: Interval | None) -> tuple[float, float] | None:
+    return None if interval is None else interval.bounds
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None

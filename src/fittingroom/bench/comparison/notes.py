@@ -1,0 +1,155 @@
+"""What a reader must know before trusting a leaderboard."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fittingroom.bench.cells import shortened
+from fittingroom.evaluation.agreement import average
+from fittingroom.evaluation.relabelling import relabelling
+from fittingroom.runs.dataset_card import DatasetCard
+from fittingroom.runs.run import Part, Run
+
+if TYPE_CHECKING:
+    from fittingroom.bench.comparison.leaderboard import Row
+
+
+def notes_of(
+    card: DatasetCard,
+    rows: Sequence[Row],
+    finished: Mapping[str, Sequence[Run]],
+    parts: Mapping[str, Sequence[Part]],
+) -> tuple[str, ...]:
+    """Sentences on the data, then on what makes the rows differ besides the models.
+
+    Parameters
+    ----------
+    rows : of the table
+    finished : by row, the runs of those that have all of their own
+    parts : by row, what these predicted for the test images
+    """
+    return (
+        *_data(card, parts),
+        *_numbering(finished, parts, card),
+        *_comparability(rows, finished, parts),
+    )
+
+
+def joined(values: Iterable[str | None]) -> str | None:
+    """Different values in words, None where there are none."""
+    return ", ".join(sorted({value for value in values if value is not None})) or None
+
+
+def _data(card: DatasetCard, parts: Mapping[str, Sequence[Part]]) -> list[str]:
+    """What a reader must know of the data before trusting any figure."""
+    notes = []
+    if copied := card.copied_test_images:
+        notes.append(
+            f"{copied:,} of {card.test_images:,} test images are exact copies of training images; "
+            "that a model has them right says nothing of new images."
+        )
+    if groups := card.repeated_test_images:
+        notes.append(
+            f"{sum(map(len, groups)):,} of {card.test_images:,} test images are exact copies of "
+            f"one another; in intervals and tests they count as {len(groups):,}."
+        )
+    if untrained := card.untrained_classes:
+        notes.append(f"Classes without training images, which no model learns: {_some(untrained)}.")
+    labels = next(iter(parts.values()))[0].labels if parts else np.arange(len(card.class_names))
+    untested = [name for i, name in enumerate(card.class_names) if i not in labels]
+    if untested:
+        notes.append(f"Classes without test images, of which nothing is said: {_some(untested)}.")
+    return notes
+
+
+def _numbering(
+    finished: Mapping[str, Sequence[Run]], parts: Mapping[str, Sequence[Part]], card: DatasetCard
+) -> list[str]:
+    """Whether the fitted models, together, say that the test labels count the classes otherwise."""
+    fitted = [
+        part
+        for label, found in parts.items()
+        for part in found
+        if finished[label][0].record.family != "added"
+    ]
+    if not fitted:
+        return []
+    predicted = average([part.probabilities for part in fitted]).argmax(axis=1)
+    other = relabelling(predicted, fitted[0].labels, len(card.class_names))
+    if other is None:
+        return []
+    return [
+        "The test labels are contradicted as if they numbered the classes otherwise than the "
+        f"training labels: {other.sentence(card.class_names)}. Check the labels."
+    ]
+
+
+def _comparability(
+    rows: Sequence[Row], finished: Mapping[str, Sequence[Run]], parts: Mapping[str, Sequence[Part]]
+) -> list[str]:
+    """What a reader must know before trusting a comparison of these rows."""
+    notes = []
+    notes += _single_seeds(rows)
+    certain = [label for label, found in parts.items() if _gives_labels_only(found[0])]
+    if certain:
+        notes.append(
+            f"Probabilities are all 0 or 1, so log loss means little: {', '.join(certain)}."
+        )
+    unhashed = [
+        label for label, runs in finished.items() if any(run.record.files is None for run in runs)
+    ]
+    if unhashed:
+        notes.append(
+            "Saved by version 0.1, without hashes by which a later change would be seen: "
+            f"{', '.join(unhashed)}."
+        )
+    notes += [
+        f"{label} is fitted anew by every comparison: {reason}."
+        for label, runs in finished.items()
+        if (reason := runs[0].record.spec.not_found_again) is not None
+    ]
+    if len({row.trained_on for row in rows if row.test and row.trained_on}) > 1:
+        notes.append("The rows were trained on different numbers of images.")
+    runs = [run for found in finished.values() for run in found if run.record.family != "added"]
+    precisions = {run.record.precision for run in runs} - {None}
+    if len(precisions) > 1:
+        notes.append(f"The networks were trained in different precisions: {joined(precisions)}.")
+    engines = {run.record.engine for run in runs if run.record.family == "classical"}
+    if len(engines) > 1:
+        notes.append(f"The classical models were fitted by different engines: {joined(engines)}.")
+    for name in sorted({name for run in runs for name in run.record.environment}):
+        values = {str(run.record.environment.get(name)) for run in runs}
+        if len(values) > 1:
+            notes.append(f"The runs were made with different {name}: {joined(values)}.")
+    return notes
+
+
+def _single_seeds(rows: Sequence[Row]) -> list[str]:
+    """What the figures of models with one seed rest on."""
+    notes = []
+    single = [r for r in rows if r.test and r.seeds == 1 and not r.deterministic]
+    if known := [r.model for r in single if r.test and r.test.ci95]:
+        notes.append(
+            f"One seed each of {', '.join(known)}: their intervals and ranks go by how much such "
+            "recipes vary from seed to seed; more seeds make them narrower."
+        )
+    if unknown := [r.model for r in single if r.test and not r.test.ci95]:
+        notes.append(
+            f"One seed each of {', '.join(unknown)}, and nothing tells what another seed would "
+            "change, so they can't be told apart from any other; give more seeds."
+        )
+    return notes
+
+
+def _some(names: Sequence[str]) -> str:
+    """Names of classes, or the first ones of many."""
+    named = shortened(names, 40)
+    more = [f"and {len(named) - 5} others"] if len(named) > 8 else []
+    return ", ".join([*named[:5], *more] if more else named)
+
+
+def _gives_labels_only(part: Part) -> bool:
+    return bool(np.isin(part.probabilities, (0.0, 1.0)).all())

@@ -1,0 +1,55 @@
+"""What the saved runs of a table say of its recipes: which images their fits have right."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fittingroom.bench.comparison.comparison import Comparison
+from fittingroom.bench.comparison.groups import Groups
+from fittingroom.evaluation.recipe_fits import AccuracyEstimate, Fits, accuracies
+from fittingroom.runs.measured_spread import measured_variance
+from fittingroom.runs.run import Part, Run
+
+
+def looks_of(comparison: Comparison | None, groups: Groups) -> list[dict[str, int]]:
+    """How many seeds each row had in the tables that were shown before."""
+    if comparison is None:
+        return []
+    return [
+        {label: look[entry.key] for label, (entry, _) in groups.items() if entry.key in look}
+        for look in comparison.looks
+    ]
+
+
+def recipes_of(
+    groups: Groups,
+    parts: Mapping[str, Sequence[Part]],
+    copies: NDArray[np.int64] | None,
+) -> dict[str, Fits]:
+    """What the runs of each row have right, and what is known of their recipe besides."""
+    recipes = {}
+    for label, found in parts.items():
+        entry, runs = groups[label]
+        family = next(run.record.family for run in runs if run is not None)
+        recipes[label] = Fits(
+            np.stack([part.correct for part in found]),
+            deterministic=entry.deterministic,
+            kind="classical" if family == "classical" else "network",
+            known=measured_variance(entry.key, len(found)),
+            copies=copies,
+        )
+    return recipes
+
+
+def validated_of(
+    groups: Groups, finished: Mapping[str, Sequence[Run]]
+) -> Mapping[str, AccuracyEstimate]:
+    """The accuracy of each row on the validation images, where it has one."""
+    parts = {label: [run.validation for run in runs] for label, runs in finished.items()}
+    known = {label: [p for p in found if p is not None] for label, found in parts.items()}
+    recipes = recipes_of(groups, {label: found for label, found in known.items() if found}, None)
+    return accuracies({label: replace(fits, known=None) for label, fits in recipes.items()})

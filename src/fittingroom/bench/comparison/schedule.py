@@ -1,0 +1,178 @@
+"""The specs of a comparison, in turn, and how each of its entrants ended."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+
+from fittingroom.bench.bench import Bench
+from fittingroom.bench.cells import duration
+from fittingroom.bench.comparison.comparison import Comparison, Entry
+from fittingroom.bench.comparison.entrant import Entrant
+from fittingroom.bench.progress import OnProgress, Reporter
+from fittingroom.data.dataset import Dataset
+from fittingroom.data.splits import validation_split
+from fittingroom.errors import StoreError
+from fittingroom.runs.attempt import Attempt
+from fittingroom.runs.spec import RunSpec, expected_seconds
+from fittingroom.runs.store import Store
+
+log = logging.getLogger(__name__)
+
+
+class Schedule:
+    """Which specs are to be fitted, and what became of them: `comparison.json` after every model.
+
+    A model of which one run failed gets no further ones; those under way are finished.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        store: Store,
+        entrants: Sequence[Entrant],
+        *,
+        seeds: int,
+        full: bool,
+        command: str | None = None,
+    ) -> None:
+        self._dataset, self._store, self._command = dataset, store, command
+        train = dataset.train.labels
+        trained_on = len(train) if full else len(validation_split(train).train)
+        self._turns = {
+            entrant.label: _Turn(entrant, entrant.spec(dataset, full=full), seeds, trained_on)
+            for entrant in entrants
+        }
+        self._by_spec = {spec: turn for turn in self._turns.values() for spec in turn.specs}
+        self._looks: tuple[Mapping[str, int], ...] = ()
+        with suppress(StoreError):  # a damaged one is written anew
+            self._looks = before.looks if (before := Comparison.load(store)) else ()
+        self._save()
+
+    @property
+    def entries(self) -> list[Entry]:
+        """What was asked of each model, and how it ended."""
+        return [turn.entry for turn in self._turns.values()]
+
+    def fit(self, bench: Bench, limit: float | None, on_progress: OnProgress | None) -> None:
+        """Make the runs that the store doesn't hold.
+
+        Parameters
+        ----------
+        bench
+            Fits them.
+        limit
+            Seconds; a model that is expected to take longer is left out.
+        """
+        reporter = Reporter(
+            on_progress,
+            total=len(self._by_spec),
+            at_once=lambda: bench.executor.at_once,
+            name=lambda spec: self._by_spec[spec].entrant.label,
+            expected=lambda spec: self._by_spec[spec].expected(self._dataset),
+        )
+        for attempt in bench.attempts(self._specs(bench, limit, reporter), reporter):
+            self._record(attempt, reporter)
+
+    def _specs(self, bench: Bench, limit: float | None, reporter: Reporter) -> Iterator[RunSpec]:
+        """The specs of each model together, unless one of them failed or takes too long."""
+        for turn in self._turns.values():
+            seconds = turn.expected(self._dataset) or 0
+            while turn.remaining:
+                spec = turn.remaining.pop(0)
+                if limit is not None and seconds > limit and bench.saved(spec) is None:
+                    reason = _too_long(seconds, limit)
+                    self._record(Attempt(spec=spec, status="timeout", reason=reason), reporter)
+                else:
+                    yield spec
+
+    def _record(self, attempt: Attempt, reporter: Reporter) -> None:
+        turn = self._by_spec[attempt.spec]
+        ended = turn.end(attempt)
+        reporter.ended(attempt, runs=ended, reason=turn.reason(attempt))
+        if turn.over:
+            self._save()
+
+    def looked_at(self) -> None:
+        """Remember that the table is shown now, with as many seeds as it has."""
+        self._looks = self._comparison.looked_at().looks
+        self._save()
+
+    @property
+    def _comparison(self) -> Comparison:
+        return Comparison(entries=tuple(self.entries), command=self._command, looks=self._looks)
+
+    def _save(self) -> None:
+        self._comparison.save(self._store)
+
+
+class _Turn:
+    """The fits of one model, and how far they are."""
+
+    def __init__(self, entrant: Entrant, first: RunSpec, seeds: int, trained_on: int) -> None:
+        numbers = range(1 if entrant.deterministic else seeds)
+        self.entrant = entrant
+        self.specs = [dataclasses.replace(first, seed=seed) for seed in numbers]
+        self.remaining = [*self.specs]
+        self._open = {*self.specs}  # those under way too
+        self._failures: list[Attempt] = []
+        self._entry = Entry.of(
+            first,
+            label=entrant.label,
+            seeds=tuple(numbers),
+            deterministic=entrant.deterministic,
+            trained_on=trained_on,
+        )
+        if first.not_found_again:
+            reason = "not finished; the same command begins it anew"
+            self._entry = self._entry.ended("interrupted", reason)
+
+    @property
+    def over(self) -> bool:
+        return not self._open
+
+    @property
+    def entry(self) -> Entry:
+        """What was asked, and how it ended if it has; of several failures the first seed's."""
+        if not self.over:
+            return self._entry
+        if not self._failures:
+            return self._entry.ended("ok")
+        first = min(self._failures, key=lambda attempt: attempt.spec.seed)
+        return self._entry.ended(first.status, self.reason(first))
+
+    def expected(self, dataset: Dataset) -> float | None:
+        """Seconds of one fit; None where nobody knows."""
+        return expected_seconds(self.specs[0], dataset) if self.entrant.own is None else None
+
+    def end(self, attempt: Attempt) -> int:
+        """Record how a spec ended; how many are over by that."""
+        before = len(self._open)
+        self._open.discard(attempt.spec)
+        if attempt.status != "ok":
+            self._failures.append(attempt)
+            self._open -= {*self.remaining}
+            self.remaining.clear()
+        elif attempt.spec == self.specs[0] and (reason := attempt.spec.not_found_again):
+            assert attempt.run is not None
+            log.warning(
+                "%s is fitted anew by every comparison: %s. Earlier runs of it stay in %s until "
+                "you remove them.",
+                *(self.entrant.name, reason, attempt.run.folder.parent),
+            )
+        return before - len(self._open)
+
+    def reason(self, attempt: Attempt) -> str | None:
+        """Why a seed failed; it is named where others may not have."""
+        if attempt.reason is None or attempt.spec.seed == self.specs[0].seed:
+            return attempt.reason
+        return f"seed {attempt.spec.seed}: {attempt.reason}"
+
+
+def _too_long(expected: float, limit: float) -> str:
+    return (
+        f"left out: expected to take about {duration(expected)} here, more than the limit of "
+        f"{duration(limit)}"
+    )

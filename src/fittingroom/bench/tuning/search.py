@@ -1,0 +1,341 @@
+"""The trials of a search in a database, through Optuna: who asks for one, gets the next.
+
+Several processes, on one machine or on several, may ask the same database. A trial belongs to the
+process that asked for it; where that has died, the trial is put back and given to whoever asks
+next. What a sampler proposes depends on the seed, on how many trials came before and on how they
+ended, but not on which process asks: broken off and gone on with, a search of one process repeats
+what it would have done undisturbed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+import sqlalchemy
+from filelock import FileLock
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.importance import FanovaImportanceEvaluator, get_param_importances
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.exc import IntegrityError, ProgrammingError, SQLAlchemyError
+
+from fittingroom.bench.tuning.owner import DATABASE_ERRORS, is_orphan, owner, signs_of_life
+from fittingroom.bench.tuning.sampler import Seeded, first_number, is_surplus, seeded
+from fittingroom.bench.tuning.space import Choice, Dimension, Space
+from fittingroom.errors import StoreError, UsageError
+
+#: Trials that importances need at least: of fewer they would say nothing.
+ENOUGH = 10
+#: Seconds that a process waits for another one to have written to a SQLite file.
+PATIENCE = 60
+#: Seconds between attempts at a database whose tables other processes are making just now.
+PAUSES = (0.1, 0.3, 1.0, 3.0)
+
+_FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+
+
+class Search:
+    """One study of a database, and the space that it searches; as :func:`open_search` gives it."""
+
+    def __init__(
+        self,
+        study: optuna.Study,
+        storage: optuna.storages.RDBStorage,
+        space: Space,
+        sampler: Seeded,
+        size: int,
+    ) -> None:
+        self.study, self.space, self.size = study, space, size
+        self._storage = storage
+        self._sampler = sampler
+        self._distributions = {n: _distribution(d) for n, d in sorted(space.dimensions.items())}
+
+    def close(self) -> None:
+        """Close the connections to the database."""
+        self._storage.remove_session()
+        self._storage.engine.dispose()
+
+    def rows(self) -> list[FrozenTrial]:
+        """Of every trial the attempt that ended for good, else the last one, in their order."""
+        attempts = self.study.get_trials(deepcopy=False)
+        latest = {
+            first_number(trial): trial
+            for trial in sorted(attempts, key=_has_ended)
+            if not is_surplus(trial)
+        }
+        return [latest[first] for first in sorted(latest)]
+
+    def settings(self, trial: FrozenTrial) -> dict[str, Any] | None:
+        """What a trial was to be fitted with, or None where that isn't decided yet."""
+        suggested = {**trial.params, **trial.system_attrs.get("fixed_params", {})}
+        if set(suggested) != set(self.space.dimensions):
+            return None
+        return self.space.settings(suggested)
+
+    def ask(self, trials: int) -> HeldTrial | None:
+        """The next trial, this process's own from now on; None where there are enough.
+
+        Parameters
+        ----------
+        trials : of how many the search is to consist
+        """
+        trials = min(trials, self.size)
+        with _told():
+            self._put_back_what_the_dead_left()
+            rows = self.rows()
+            waiting = any(row.state == TrialState.WAITING for row in rows)
+            if len(rows) >= trials and not waiting:
+                return None
+            trial = self.study.ask(self._distributions)
+            is_new = "first" not in trial.user_attrs
+            another_was_faster = is_new and self._sampler.position >= trials
+            if another_was_faster or self._is_second(self._frozen(trial)):
+                trial.set_user_attr("surplus", True)
+                self.study.tell(trial, state=TrialState.FAIL)
+                return self.ask(trials)
+            trial.set_user_attr("owner", owner())
+            return HeldTrial(
+                trial=trial,
+                number=self._sampler.position,
+                settings=self.space.settings(trial.params),
+            )
+
+    @contextmanager
+    def holding(self, held: HeldTrial) -> Iterator[None]:
+        """Give signs of life meanwhile; put the trial back if it is broken off."""
+        with signs_of_life(held.trial):
+            try:
+                yield
+            except BaseException:
+                with _told():
+                    self._put_back(self._frozen(held.trial))
+                raise
+
+    def report(self, held: HeldTrial, epoch: int, accuracy: float) -> bool:
+        """Note how good a trial is after an epoch; whether it should be broken off."""
+        with _told(), contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of an epoch that an earlier attempt told of too
+                held.trial.report(accuracy, epoch)
+            return bool(held.trial.should_prune())
+        return False  # taken for dead, see `_tell`: the checkpoint is another one's too by now
+
+    def importance(self) -> dict[str, float] | None:
+        """How much of the accuracies' variance is each parameter's: shares that sum to one.
+
+        By functional analysis of variance of a forest (Hutter, Hoos and Leyton-Brown 2014, "An
+        efficient approach for assessing hyperparameter importance"). None where fewer than
+        `ENOUGH` trials have a figure, or all have the same.
+        """
+        with _told():
+            finished = self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+            if len(finished) < ENOUGH:
+                return None
+            try:
+                evaluator = FanovaImportanceEvaluator(seed=0)
+                shares = get_param_importances(self.study, evaluator=evaluator)
+                return {name: float(share) for name, share in shares.items()}
+            except RuntimeError:  # no variance
+                return None
+
+    def finish(self, held: HeldTrial, accuracy: float, **facts: Any) -> None:
+        """Record how good a trial is."""
+        self._tell(held, TrialState.COMPLETE, accuracy, facts)
+
+    def fail(self, held: HeldTrial, **facts: Any) -> None:
+        """Record that a trial has no figure; `facts` say why."""
+        self._tell(held, TrialState.FAIL, None, facts)
+
+    def prune(self, held: HeldTrial, **facts: Any) -> None:
+        """Record that a trial was broken off, since it was worse than most."""
+        self._tell(held, TrialState.PRUNED, None, facts)
+
+    def _tell(
+        self, held: HeldTrial, state: TrialState, value: float | None, facts: Mapping[str, Any]
+    ) -> None:
+        with _told(), contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):
+            # A process that slept so long that it was taken for dead tells nobody any more; its
+            # run is saved, and whoever was given the trial finds it.
+            for name, fact in facts.items():
+                held.trial.set_user_attr(name, fact)
+            self.study.tell(held.trial, value, state, skip_if_finished=True)
+
+    def _frozen(self, trial: optuna.Trial) -> FrozenTrial:
+        trials = self.study.get_trials(deepcopy=False)
+        return next(other for other in trials if other.number == trial.number)
+
+    def _is_second(self, trial: FrozenTrial) -> bool:
+        """Whether another attempt at this trial has ended for good, or is under way.
+
+        Processes that meet the same orphan at once each put it back.
+        """
+        return any(
+            _has_ended(other)
+            or (
+                other.state == TrialState.RUNNING
+                and other.number < trial.number  # they are given out in their order
+                and not is_orphan(other)
+            )
+            for other in self.study.get_trials(deepcopy=False)
+            if first_number(other) == first_number(trial)
+            and other.number != trial.number
+            and not is_surplus(other)
+        )
+
+    def _put_back_what_the_dead_left(self) -> None:
+        for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            if is_orphan(trial):
+                self._put_back(trial)
+
+    def _put_back(self, trial: FrozenTrial) -> None:
+        """Queue the same settings again, then end this attempt.
+
+        In this order a kill in between leaves two attempts, never none; whoever is given the
+        second drops it, see `_is_second`.
+        """
+        if trial.state in _FINISHED:
+            return
+        suggested = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
+        again = optuna.trial.create_trial(
+            state=TrialState.WAITING,
+            user_attrs={"first": first_number(trial)},
+            system_attrs={"fixed_params": suggested},  # as `enqueue_trial` puts them
+            # A network goes on from its checkpoint, and doesn't tell of earlier epochs again.
+            intermediate_values=trial.intermediate_values,
+        )
+        self.study.add_trial(again)
+        with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):  # another was faster
+            self.study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeldTrial:
+    """A trial that is this process's own: its place in the search, and what to fit."""
+
+    trial: optuna.Trial
+    number: int
+    settings: Mapping[str, Any]
+
+
+def open_search(
+    url: str, name: str, space: Space, *, sampler: str, seed: int, prune: bool = False
+) -> Search:
+    """The study of that name in a database, made if need be.
+
+    Parameters
+    ----------
+    url : of a database as SQLAlchemy takes it, such as ``sqlite:///studies.sqlite3``
+    name : of the study
+    space : what it searches
+    sampler : ``"tpe"``, ``"random"`` or ``"grid"``
+    seed : of the sampler
+    prune : whether a trial is broken off whose best so far is worse than the median of the
+        finished ones at the same epoch
+
+    Raises
+    ------
+    UnknownNameError, UsageError : no such sampler, a grid without end, or no URL of a database
+    StoreError : the database can't be reached or written
+    """
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    points = space.grid() if sampler == "grid" else None
+    of_trials = seeded(sampler, seed, points)
+    pruner = optuna.pruners.MedianPruner() if prune else optuna.pruners.NopPruner()
+    with _one_at_a_time(url), _told(url):
+        storage = _storage(url)
+        study = optuna.create_study(
+            study_name=name,
+            storage=storage,
+            sampler=of_trials,
+            pruner=pruner,
+            direction="maximize",
+            load_if_exists=True,
+        )
+    return Search(study, storage, space, of_trials, len(points) if points is not None else 10**9)
+
+
+def hidden(url: str) -> str:
+    """The URL of a database without its password, which may stand among its options too."""
+    try:
+        known = sqlalchemy.make_url(url)
+        options = dict.fromkeys(known.query, "...")
+        return known.set(query=options).render_as_string(hide_password=True)
+    except SQLAlchemyError:
+        return "the given URL"
+
+
+def _has_ended(attempt: FrozenTrial) -> bool:
+    """Whether that is all that comes of a trial: it failed by itself, if it failed."""
+    ended = (TrialState.COMPLETE, TrialState.PRUNED)
+    return attempt.state in ended or "status" in attempt.user_attrs
+
+
+def _distribution(dimension: Dimension) -> BaseDistribution:
+    if isinstance(dimension, Choice):
+        return CategoricalDistribution(dimension.texts)
+    low, high, step = dimension.low, dimension.high, dimension.step
+    if dimension.whole:
+        return IntDistribution(int(low), int(high), log=dimension.log, step=int(step or 1))
+    return FloatDistribution(float(low), float(high), log=dimension.log, step=step)
+
+
+def _storage(url: str) -> optuna.storages.RDBStorage:
+    options: dict[str, Any] = {"pool_pre_ping": True}  # a connection may be cut during a long fit
+    if url.startswith("sqlite"):
+        options["connect_args"] = {"timeout": PATIENCE}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        for pause in PAUSES:
+            # A table that another process has made since this one looked can't be made again.
+            with contextlib.suppress(IntegrityError, ProgrammingError):
+                return optuna.storages.RDBStorage(url, engine_kwargs=options)
+            time.sleep(pause)
+        return optuna.storages.RDBStorage(url, engine_kwargs=options)
+
+
+@contextmanager
+def _one_at_a_time(url: str) -> Iterator[None]:
+    """Two processes that make the tables of one SQLite file at once would stumble."""
+    try:
+        file = sqlalchemy.make_url(url)
+    except SQLAlchemyError as error:
+        raise UsageError(
+            f"--storage takes the URL of a database, such as sqlite:///studies.sqlite3 or "
+            f"postgresql://user@host/name: {error}"
+        ) from error
+    if file.get_backend_name() != "sqlite" or not file.database:
+        yield
+        return
+    try:
+        Path(file.database).parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{file.database}.lock"):
+            yield
+    except OSError as error:
+        raise StoreError(f"{file.database} can't be written: {error.strerror}.") from error
+
+
+@contextmanager
+def _told(url: str | None = None) -> Iterator[None]:
+    """Say in one sentence what a database would not do."""
+    where = "the search's database" if url is None else hidden(url)
+    try:
+        yield
+    except ImportError as error:
+        missing = str(error.__cause__ or error).rstrip(".")
+        raise UsageError(f"{where} can't be opened: {missing}; install it.") from error
+    except DATABASE_ERRORS as error:
+        cause = error.__cause__ if isinstance(error, optuna.exceptions.OptunaError) else error
+        reason = str(getattr(cause, "orig", None) or cause or error).strip().splitlines()[0]
+        raise StoreError(f"{where} can't be used: {reason}") from error

@@ -1,0 +1,256 @@
+"""Find better settings of a model: the whole of `fittingroom tune`.
+
+Every trial is a run like any other, fitted in a child process and saved; it never reads the test
+split. What chooses among them are the `choose` half of the validation part or the folds of a
+cross-validation. The best settings are then fitted once more, and that run reads the test split.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import statistics
+import time
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from fittingroom.bench.bench import open_bench
+from fittingroom.bench.fit_one import fit_spec
+from fittingroom.bench.progress import OnProgress
+from fittingroom.bench.tuning.search import HeldTrial, hidden, open_search
+from fittingroom.bench.tuning.space import Space, parse_space
+from fittingroom.bench.tuning.trials import Trials
+from fittingroom.bench.tuning.tuning import FOLDER, Tested, Tuning
+from fittingroom.data.dataset import Dataset
+from fittingroom.data.sources import load_dataset
+from fittingroom.data.splits import fold_of
+from fittingroom.errors import FittingroomError, UnknownNameError, UsageError
+from fittingroom.evaluation.intervals import wilson
+from fittingroom.execution.executor import HERE, parse_address
+from fittingroom.execution.job import Limits
+from fittingroom.models.catalog import classifier_of, row_of
+from fittingroom.models.settings import text_of
+from fittingroom.runs.run import Run
+from fittingroom.runs.spec import spec_of
+from fittingroom.runs.store import open_store
+
+_PROBES = 20  # random completions of a setting that is looked at before anything is fitted
+
+
+def tune(
+    dataset: str | Path,
+    model: str,
+    *,
+    space: Space | None = None,
+    sampler: str = "tpe",
+    trials: int = 50,
+    time_limit: float | None = None,
+    memory_limit: int | None = None,
+    prune: bool = False,
+    folds: int = 0,
+    seed: int = 0,
+    storage: str | None = None,
+    refit: bool = True,
+    runs: Path | str = "runs",
+    on: str = HERE,
+    on_progress: OnProgress | None = None,
+) -> Tuning:
+    """Search settings of a catalogue model; what is saved of the same search is gone on from.
+
+    Parameters
+    ----------
+    dataset : a name of the catalogue, or a folder
+    model : a name of the catalogue
+    space : what is searched; None takes the model's row
+    sampler : ``"tpe"`` (Bergstra et al. 2011), ``"random"`` or ``"grid"``
+    trials : of how many the search is to consist, those of earlier and other processes included
+    time_limit : seconds; no trial is started that usually would not end within them, the last fit
+        counted; what is under way is not ended
+    memory_limit : bytes resident in a fitting process and its children, the last fit's too
+    prune : break a trial off whose best epoch (of a network) or fold so far is worse than the
+        median of the finished trials there
+    folds : choose by a cross-validation over the training split instead of by `choose`
+    seed : of the search and of every fit
+    storage : URL of the database; None is a SQLite file beside the trials' runs
+    refit : fit the best settings once more at the end; this alone reads the test split
+    runs : the folder of saved runs
+    on : where all fits run, see :func:`.executor.open_executor`
+    on_progress : called as the work goes on
+
+    Returns
+    -------
+    Tuning
+        What was found, also where the user broke it off (`interrupted`).
+
+    Raises
+    ------
+    UnknownNameError, UsageError
+        When a name, a range or a number makes no sense.
+    DataError, StoreError, TrainingError
+        When the data can't be loaded, something can't be written, or a fit ended for a reason that
+        is no fault of its settings. Where the last fit fails the search is given nevertheless, with
+        the reason.
+    """
+    parse_address(on)
+    model = row_of(model).name
+    space = space or parse_space(row_of(model).space)
+    if trials < 1:
+        raise UsageError(f"--trials is {trials}; at least 1 is needed.")
+    check_space(model, space)
+    loaded = load_dataset(dataset)
+    if folds:
+        fold_of(loaded.train.labels, folds)  # too many are refused before anything is fitted
+    store = open_store(Path(runs) / FOLDER, loaded)
+    url = storage or f"sqlite:///{(store.folder / 'studies.sqlite3').resolve()}"
+    study = study_name(loaded, model, space, sampler, seed, folds)
+    search = open_search(url, study, space, sampler=sampler, seed=seed, prune=prune)
+    with closing(search):
+        fits = Trials(
+            *(search, loaded, store),
+            model=model,
+            n_trials=min(trials, search.size),
+            folds=folds,
+            seed=seed,
+        )
+        limits = Limits(memory=memory_limit)
+        next_trial, interrupted = _in_time(fits, time_limit, to_come=2 if refit else 1), False
+        try:
+            with open_bench(loaded, store, on=on, limits=limits, keep_models=False) as bench:
+                fits.fit(bench, next_trial, prune=prune, on_progress=on_progress)
+        except KeyboardInterrupt:
+            interrupted = True
+        tuning = Tuning(
+            study=study,
+            storage=hidden(url),
+            model=model,
+            dataset=str(dataset),
+            dataset_sha256=loaded.sha256,
+            space=space,
+            sampler=sampler,
+            seed=seed,
+            folds=folds,
+            asked=fits.n_trials,
+            trials=tuple(fits.rows()),
+            overstatement=fits.overstatement(),
+            importance=search.importance(),
+            interrupted=interrupted,
+            runs=str(runs),
+        )
+    elsewhere = any(trial.status == "running" for trial in tuning.trials)
+    if not refit or interrupted or elsewhere or tuning.best is None:
+        return tuning
+    try:
+        run = _refit(tuning, loaded, on, limits, on_progress)
+        return replace(tuning, tested=_tested(run))
+    except FittingroomError as error:  # what was searched is worth showing all the same
+        return replace(tuning, untested=str(error))
+    except KeyboardInterrupt:
+        return replace(tuning, interrupted=True)
+
+
+def study_name(
+    dataset: Dataset, model: str, space: Space, sampler: str, seed: int, folds: int
+) -> str:
+    """The model and a hash of everything that decides what a search finds."""
+    asked = {
+        "dataset": dataset.sha256,
+        "space": space.to_dict(),
+        "fixed": {name: text_of(value) for name, value in space.fixed.items()},
+        "sampler": sampler,
+        "seed": seed,
+        "folds": folds,
+    }
+    digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+    return f"{model}-{digest[:8]}"
+
+
+def check_space(model: str, space: Space) -> None:
+    """Refuse a space that names what a model doesn't take, or values that never make sense.
+
+    Where models are searched, each of them must take each value.
+
+    Raises
+    ------
+    UnknownNameError, UsageError
+    """
+    searched = space.dimensions.get("model")
+    models = [space.fixed.get("model", model)] if searched is None else searched.probes()
+    for one in (row_of(str(name)).name for name in models):
+        for name, value in [*space.fixed.items(), *space.probes()]:
+            if name != "model":
+                _check_setting(one, space, name, value)
+
+
+def _check_setting(model: str, space: Space, name: str, value: Any) -> None:
+    """Refuse a setting that a model takes neither alone nor beside any others of the space."""
+    drawing = random.Random(0)
+    error: UsageError | None = None
+    for draw in range(_PROBES):
+        # Alone first; a setting may make sense only beside certain others.
+        others = {n: drawing.choice(d.probes()) for n, d in space.dimensions.items()}
+        settings = {**space.fixed, **(others if draw else {}), name: value}
+        settings.pop("model", None)
+        try:
+            classifier_of(model, settings)
+            return
+        except UnknownNameError:
+            raise
+        except UsageError as refused:
+            error = refused
+    assert error is not None
+    raise error
+
+
+def _in_time(
+    trials: Trials, time_limit: float | None, *, to_come: int
+) -> Callable[[], HeldTrial | None]:
+    """Gives trials until there are enough or the time is up.
+
+    `to_come`: how many fits, one after the other, there are with every trial that is started.
+    """
+    started = time.monotonic()
+
+    def next_trial() -> HeldTrial | None:
+        if time_limit is not None:
+            left = time_limit - (time.monotonic() - started)
+            if left < to_come * _usual_seconds(trials):
+                return None
+        return trials.search.ask(trials.n_trials)
+
+    return next_trial
+
+
+def _usual_seconds(trials: Trials) -> float:
+    """How long trials took that came to their end.
+
+    0 before the first one: the catalogue's seconds are those of other settings, and elsewhere.
+    """
+    seconds = [trial.fit_seconds or 0.0 for trial in trials.rows() if trial.status == "ok"]
+    return statistics.median(seconds) if seconds else 0.0
+
+
+def _refit(
+    tuning: Tuning, dataset: Dataset, on: str, limits: Limits, on_progress: OnProgress | None
+) -> Run:
+    """The best settings fitted once more, on the training part; this run reads the test split.
+
+    Of a cross-validation's trials each learned from a share of the whole training split.
+    """
+    model, settings = tuning.recipe()
+    spec = spec_of(dataset, model, settings=settings, seed=tuning.seed)
+    store = open_store(tuning.runs, dataset)
+    return fit_spec(spec, dataset, store, on=on, limits=limits, on_progress=on_progress)
+
+
+def _tested(run: Run) -> Tested:
+    assert run.test is not None
+    correct = run.test.correct
+    return Tested(
+        accuracy=float(correct.mean()),
+        this_fit_ci95=wilson(int(correct.sum()), len(correct)).bounds,
+        run=run.record.spec.path,
+    )

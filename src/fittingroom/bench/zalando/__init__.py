@@ -1,0 +1,1 @@
+"""The benchmark of the makers of Fashion-MNIST: `compare --suite zalando`."""

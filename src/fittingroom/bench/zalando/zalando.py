@@ -1,0 +1,278 @@
+"""The benchmark of the data set's makers, with an honest choice: `compare --suite zalando`.
+
+Each point of its grids is fitted without the validation part and never sees the test split. Of each
+classifier the point that is best on `choose` is then fitted again and reads the test split, as a
+row of a leaderboard like any other.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fittingroom.bench.bench import open_bench
+from fittingroom.bench.cells import interval, rank
+from fittingroom.bench.comparison.compare import compare
+from fittingroom.bench.comparison.entrant import Entrant
+from fittingroom.bench.comparison.leaderboard import Leaderboard, Row
+from fittingroom.bench.progress import OnProgress, Progress, Reporter
+from fittingroom.bench.zalando.grid_search import GridSearch, SearchedGrid, Stopped
+from fittingroom.data.dataset import Dataset
+from fittingroom.data.sources import load_dataset
+from fittingroom.errors import StoreError, TrainingError, UsageError
+from fittingroom.execution.executor import HERE
+from fittingroom.execution.job import Limits
+from fittingroom.json_text import json_text
+from fittingroom.models.catalog import baselines_of
+from fittingroom.models.settings import settings_in_words
+from fittingroom.models.zalando_grid import GRIDS
+from fittingroom.runs.attempt import Status
+from fittingroom.runs.store import Store, open_store
+from fittingroom.untrusted import STRICT, read_json
+
+SCHEMA_VERSION = 1
+FILE = "zalando.json"
+#: What became of points that left no run, so that the next search knows.
+STOPPED = "zalando-stopped.json"
+
+COLUMNS = (
+    *("classifier", "points", "fitted", "not fitted", "chosen", "on choose"),
+    *("test accuracy", "95% interval", "rank"),
+)
+#: What became of points that have no figure, in a table.
+NOT_FITTED = {
+    "timeout": "too slow",
+    "out-of-memory": "too large",
+    "failed": "failed",
+    "unreadable": "unreadable",
+    "nan": "not finite",
+    "impractical": "impractical",
+    "never-valid": "never valid",
+    "interrupted": "to do",
+}
+NUMBERS = frozenset(COLUMNS) - {"classifier", "not fitted", "chosen"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Benchmark:
+    """The grids, and a leaderboard of the chosen points, None before they are compared."""
+
+    dataset_name: str
+    dataset_sha256: str
+    searches: tuple[SearchedGrid, ...]
+    board: Leaderboard | None = None
+
+    def row_of(self, search: SearchedGrid) -> Row | None:
+        """The leaderboard's row of a classifier's chosen point."""
+        chosen = search.chosen
+        if self.board is None or chosen is None:
+            return None
+        return next((row for row in self.board.rows if row.model == chosen.label), None)
+
+    @property
+    def complete(self) -> bool:
+        """Whether no fit failed. A limit that was reached is a result, not a failure."""
+        points = [point for search in self.searches for point in search.points]
+        wrong = any(point.status in ("failed", "nan") for point in points)
+        return not wrong and (self.board is None or self.board.complete)
+
+    @property
+    def cells(self) -> list[list[str]]:
+        """A line a classifier, a text for each of `COLUMNS`."""
+        return [_cells(search, self.row_of(search)) for search in self.searches]
+
+    def to_dict(self) -> dict[str, Any]:
+        """`zalando.json`."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "dataset": {"name": self.dataset_name, "sha256": self.dataset_sha256},
+            "classifiers": [self._classifier(search) for search in self.searches],
+            "leaderboard": self.board.to_dict() if self.board else None,
+        }
+
+    def to_json(self) -> str:
+        return json_text(self.to_dict())
+
+    def _classifier(self, search: SearchedGrid) -> dict[str, Any]:
+        chosen, row = search.chosen, self.row_of(search)
+        return {
+            "classifier": search.grid.name,
+            "written": search.grid.written,
+            "repaired": search.grid.repaired,
+            "counts": search.counts,
+            "chosen": chosen
+            and {
+                "model": chosen.label,
+                "parameters": dict(chosen.written),
+                "choose_accuracy": chosen.choose_accuracy,
+                "rank": row.rank if row else None,
+                "validation": row and row.validation and dataclasses.asdict(row.validation),
+                "test": row and row.test and dataclasses.asdict(row.test),
+            },
+            "points": [point.to_dict() for point in search.points],
+        }
+
+
+def zalando(
+    dataset: Dataset | str | Path = "fashion-mnist",
+    classifiers: Sequence[str] | None = None,
+    *,
+    seeds: int = 3,
+    full: bool = False,
+    runs: Path | str = "runs",
+    time_limit: float | None = 900.0,
+    memory_limit: int | None = None,
+    on: str = HERE,
+    command: str | None = None,
+    on_progress: OnProgress | None = None,
+) -> Benchmark:
+    """Search the grids of the makers' benchmark, then compare what was chosen.
+
+    Every point is fitted once, in a child process. What is saved is not fitted again, and what a
+    limit stopped is only under a looser one. The chosen points are fitted without a time limit.
+
+    Parameters
+    ----------
+    dataset : a data set, a name of the catalogue, or a folder
+    classifiers : names of `BASELINES` to work on now, or all; the others are shown as they stand
+    seeds : fits of each chosen point, each with the training images in an order of its own
+    full : train the chosen points on the validation part too
+    runs : the folder of saved runs
+    time_limit : seconds for the fit of one point with its predictions
+    memory_limit : bytes resident in the fitting process
+    on : where fits run, see :func:`.executor.open_executor`
+    command : to quote as the way to reproduce this
+    on_progress : called as the work goes on
+
+    Raises
+    ------
+    UnknownNameError, UsageError : no such classifier, fewer than one seed
+    TrainingError : nothing was chosen, since no point could be fitted, or a fit ended for a reason
+        that is no fault of its point
+    DataError, StoreError : the data can't be loaded, or the runs folder read or written
+    """
+    if seeds < 1:
+        raise UsageError(f"seeds is {seeds}; at least 1 is needed.")
+    wanted = baselines_of(classifiers)
+    dataset = dataset if isinstance(dataset, Dataset) else load_dataset(dataset)
+    store = open_store(runs, dataset)
+    limits = Limits(seconds=time_limit, memory=memory_limit)
+    search = GridSearch(dataset, store, GRIDS, _read_stopped(store), limits)
+    total = sum(n for n, _ in planned_runs(wanted, seeds).values())
+    with open_bench(dataset, store, on=on, limits=limits, keep_models=False) as bench:
+        reporter = Reporter(on_progress, total=total, at_once=lambda: bench.executor.at_once)
+        for _ in search.fit(wanted, bench, reporter):
+            _write_stopped(store, search)
+    entrants = [
+        Entrant(name=searched.grid.name, settings=searched.chosen.parameters)
+        for searched in search.searches
+        if searched.chosen
+    ]
+    if not entrants:
+        _save(dataset, store, search, None)
+        raise TrainingError(
+            "no point of the grids could be fitted; perhaps the limits are too tight. "
+            f"{store.folder / FILE} has the reasons."
+        )
+    board = compare(
+        dataset,
+        entrants,
+        seeds=seeds,
+        full=full,
+        runs=runs,
+        memory_limit=memory_limit,
+        on=on,
+        keep_models="none",
+        command=command,
+        on_progress=_after(reporter.done, on_progress),
+    )
+    return _save(dataset, store, search, board)
+
+
+def planned_runs(classifiers: Sequence[str], seeds: int) -> dict[str, tuple[int, float | None]]:
+    """Runs at most by what they are for: the points to be tried, and the chosen ones."""
+    grids = [grid for grid in GRIDS if grid.name in classifiers and grid.impractical is None]
+    points = sum(not grid.never_valid(point) for grid in grids for point in grid.points)
+    chosen = sum(1 if grid.deterministic else seeds for grid in grids)
+    return {"points": (points, None), "chosen": (chosen, None)}
+
+
+def _cells(search: SearchedGrid, row: Row | None) -> list[str]:
+    counts, chosen = search.counts, search.chosen
+    others = [f"{counts[status]} {name}" for status, name in NOT_FITTED.items() if status in counts]
+    head = [search.grid.name, str(counts["points"]), str(counts.get("ok", 0)), ", ".join(others)]
+    if chosen is None:
+        return [*head, *[""] * 5]
+    score = row.test if row else None
+    return [
+        *head,
+        settings_in_words(chosen.parameters) if counts["points"] > 1 else "the only point",
+        f"{chosen.choose_accuracy:.4f}",
+        f"{score.accuracy:.4f}" if score else row.status if row else "",
+        interval(score),
+        rank(row) if row else "-",
+    ]
+
+
+def _after(done: int, on_progress: OnProgress | None) -> OnProgress:
+    """The steps of a comparison, counted on from so many runs."""
+
+    def tell(step: Progress) -> None:
+        if on_progress is not None:
+            on_progress(dataclasses.replace(step, done=done + step.done, total=done + step.total))
+
+    return tell
+
+
+def _save(
+    dataset: Dataset, store: Store, search: GridSearch, board: Leaderboard | None
+) -> Benchmark:
+    found = Benchmark(
+        dataset_name=dataset.name,
+        dataset_sha256=dataset.sha256,
+        searches=search.searches,
+        board=board,
+    )
+    store.write_text(FILE, found.to_json())
+    return found
+
+
+def _write_stopped(store: Store, search: GridSearch) -> None:
+    stopped = {
+        point.key: {
+            "status": point.status,
+            "reason": point.reason,
+            "limits": dataclasses.asdict(point.limits),
+        }
+        for of_grid in search.searches
+        for point in of_grid.points
+        if point.status in ("failed", "nan", "timeout", "out-of-memory")
+    }
+    store.write_text(STOPPED, json_text(stopped))
+
+
+@dataclass(frozen=True)
+class _Stopped:
+    """A point that left no run, as `zalando-stopped.json` has it."""
+
+    __pydantic_config__ = STRICT
+
+    status: Status
+    reason: str | None
+    limits: Limits
+
+
+def _read_stopped(store: Store) -> dict[str, Stopped]:
+    path = store.folder / STOPPED
+    if not os.path.lexists(path):
+        return {}
+    try:
+        stopped = read_json(path, StoreError, dict[str, _Stopped], within=store.folder)
+    except StoreError as error:
+        remedy = "move it away to try again what was stopped"
+        raise StoreError(f"{str(error).rstrip('.')}; {remedy}.") from error
+    return {key: (point.status, point.reason, point.limits) for key, point in stopped.items()}

@@ -1,0 +1,105 @@
+"""The child's side of a `FitProcess`: `python -m fittingroom.execution.child PID-OF-PARENT`."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import gc
+import json
+import os
+import queue
+import signal
+import sys
+import threading
+from dataclasses import asdict
+from typing import IO, TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fittingroom.data.dataset import Dataset
+    from fittingroom.execution.job import Job
+    from fittingroom.runs.attempt import FitStep
+
+
+def main() -> None:
+    """Read jobs from standard input, fit each, write events to what was standard output."""
+    die_with(int(sys.argv[1]))
+    collect_rarely()
+    # Ctrl-C reaches the whole foreground group; the parent decides what happens then.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    events = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf8")
+    os.dup2(2, 1)  # whatever a library prints must not look like an event
+    events.write("\n")  # nor share a line with one, if it was printed before
+    jobs: queue.Queue[dict[str, Any]] = queue.Queue()
+    threading.Thread(target=_listen, args=(jobs,), daemon=True).start()
+    datasets: dict[str, Dataset] = {}
+    while True:
+        _fit(jobs.get(), datasets, events)
+
+
+def collect_rarely() -> None:
+    """Look for garbage after 10,000 new objects, not after Python's 700.
+
+    The import of torch and scikit-learn makes 280,000 that stay: a fifth of its time went there.
+    """
+    gc.set_threshold(10_000, 10, 10)
+
+
+def die_with(parent: int) -> None:
+    """Ask Linux to kill this process when its parent dies.
+
+    End of file on standard input does the same everywhere, but not while a long native call keeps
+    the interpreter's lock.
+    """
+    if sys.platform == "linux":
+        pr_set_pdeathsig = 1
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
+    if os.name == "posix" and os.getppid() != parent:  # it died before the request
+        os._exit(1)
+
+
+def _listen(jobs: queue.Queue[dict[str, Any]]) -> None:
+    for line in sys.stdin:
+        jobs.put(json.loads(line))
+    os._exit(0)
+
+
+def _fit(fields: dict[str, Any], datasets: dict[str, Dataset], events: IO[str]) -> None:
+    """Fit a job; a table's row must say what became of every model, so nothing is raised."""
+    from fittingroom.execution.job import Job
+    from fittingroom.runs.attempt import failed
+    from fittingroom.runs.fit import fit
+    from fittingroom.runs.store import find_store
+
+    def on_step(step: FitStep) -> None:
+        _write(events, "step", asdict(step))
+
+    job = Job.from_dict(fields)
+    try:
+        dataset, store = _dataset(job, datasets), find_store(job.store)
+        fit(job.spec, dataset, store, keep_model=job.keep_model, on_step=on_step)
+    except Exception as error:
+        attempt = failed(job.spec, error)
+        _write(events, "end", {"status": attempt.status, "reason": attempt.reason})
+    else:
+        _write(events, "end", {"status": "ok"})
+
+
+def _write(events: IO[str], kind: str, fields: dict[str, Any]) -> None:
+    events.write(json.dumps({"event": kind, **fields}) + "\n")
+
+
+def _dataset(job: Job, datasets: dict[str, Dataset]) -> Dataset:
+    """The job's data set, read once for all jobs."""
+    from fittingroom.data.sources import load_dataset
+    from fittingroom.errors import DataError
+
+    if job.dataset not in datasets:
+        datasets[job.dataset] = load_dataset(job.dataset)
+    if datasets[job.dataset].sha256 != job.spec.dataset:
+        raise DataError(f"{job.dataset} changed while it was in use; start again.")
+    return datasets[job.dataset]
+
+
+if __name__ == "__main__":
+    main()

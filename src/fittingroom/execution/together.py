@@ -1,0 +1,79 @@
+"""Fit one network in several processes, each with its share of every batch."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from fittingroom.data.dataset import Dataset
+from fittingroom.errors import StoreError, UsageError
+from fittingroom.files import replace_file
+from fittingroom.runs.fit import OnStep, fit
+from fittingroom.runs.run import Run
+from fittingroom.runs.spec import RunSpec
+from fittingroom.runs.store import Store, open_store
+from fittingroom.runs.transfer import pack, unpack
+from fittingroom.training.distributed import Group, current
+from fittingroom.untrusted import open_untrusted
+
+log = logging.getLogger(__name__)
+
+
+def fit_together(spec: RunSpec, dataset: Dataset, store: Store, *, on_step: OnStep) -> Run:
+    """The run of a spec, fitted by all processes that `joined` each other.
+
+    All go the same way, each with a store of its own: the first with the one that is given, the
+    others with one that holds what the first one's does and is removed afterwards. So they need no
+    common disk, and a training that was killed is resumed by all of them.
+
+    Parameters
+    ----------
+    on_step
+        Called in the first process alone.
+
+    Raises
+    ------
+    UsageError
+        When the processes have different specs.
+    UsageError, TrainingError, StoreError
+        As `fit`; see `training.distributed.joined`.
+    """
+    group = current()
+    if not group.same(spec.folder_name.encode()):
+        raise UsageError(
+            "the processes were asked for different runs; give each the same command, with the "
+            "same model, settings, seed and data."
+        )
+    with TemporaryDirectory(prefix="fittingroom-") as folder:
+        if not group.first:
+            store = open_store(folder, dataset)
+        _share(group, store, spec)
+        return fit(spec, dataset, store, on_step=on_step if group.first else None)
+
+
+def _share(group: Group, store: Store, spec: RunSpec) -> None:
+    """Give every process what the first one has of that model and seed: runs and checkpoints."""
+    saved = pack(store.runs(spec.model, spec.seed), models=False) if group.first else b""
+    saved = group.sent(saved)
+    if not group.first:
+        unpack(saved, store)
+    for training in (spec, *spec.references):
+        path = store.checkpoint_path(training)
+        state = group.sent(_state_at(path) if group.first else b"")
+        if state and not group.first:
+            path.parent.mkdir(exist_ok=True)
+            replace_file(path, state)
+
+
+def _state_at(path: Path) -> bytes:
+    """The checkpoint at a path, empty where there is none that can be read."""
+    if not os.path.lexists(path):
+        return b""
+    try:
+        with open_untrusted(path, StoreError, within=path.parent) as file:
+            return file.read()
+    except StoreError as error:
+        log.warning("%s", error)
+        return b""

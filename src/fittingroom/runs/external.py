@@ -1,0 +1,107 @@
+"""Predictions that were made elsewhere, as runs like any others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from fittingroom.data.dataset import Dataset
+from fittingroom.errors import InputError, UsageError
+from fittingroom.runs.predictions_file import read_predictions
+from fittingroom.runs.run import Part, Run, RunRecord, environment
+from fittingroom.runs.spec import RunSpec, plain
+from fittingroom.runs.store import Store, check_model_name
+
+
+def add_predictions(
+    store: Store,
+    dataset: Dataset,
+    name: str,
+    paths: Path | str | Sequence[Path | str],
+    *,
+    deterministic: bool = False,
+    array: str | None = None,
+    as_is: bool = False,
+) -> list[Run]:
+    """Put saved test predictions under `name` beside the runs of `dataset`.
+
+    Parameters
+    ----------
+    store
+        The store of `dataset`.
+    dataset
+        Its test labels judge the predictions.
+    name
+        The name in the table.
+    paths
+        A file of predictions, see :func:`.predictions_file.read_predictions`; or several, each of
+        another fit of the same recipe: its seeds.
+    deterministic
+        Another fit would give the same predictions. Without it nobody knows what one fit says of
+        another.
+    array, as_is
+        As in :func:`.predictions_file.read_predictions`.
+
+    Returns
+    -------
+    a run for each file
+
+    Raises
+    ------
+    UsageError
+        When the name can't be used or stands for other predictions already, or there are several
+        fits of what is deterministic.
+    InputError
+        When a file is not what it should be, or two hold the same predictions.
+    """
+    check_model_name(name)
+    files = [Path(path) for path in ([paths] if isinstance(paths, Path | str) else paths)]
+    if deterministic and len(files) > 1:
+        raise UsageError("what is deterministic has one file of predictions; give one.")
+    predicted = [read_predictions(file, dataset, array=array, as_is=as_is) for file in files]
+    hashes = [plain(probabilities) for probabilities in predicted]
+    for number, file in enumerate(files):
+        if (first := hashes.index(hashes[number])) < number:
+            raise InputError(
+                f"{files[first]} and {file} hold the same predictions; give those of other seeds, "
+                "or one file and --deterministic."
+            )
+    # One file is asked as it was before there could be several, so that it is found again.
+    parameters = {
+        "predictions": hashes[0] if len(hashes) == 1 else hashes,
+        **({"deterministic": True} if deterministic else {}),
+    }
+    seeds = [
+        RunSpec(
+            dataset=dataset.sha256,
+            model=name,
+            parameters=parameters,
+            seed=seed,
+        )
+        for seed in range(len(files))
+    ]
+    if all(store.find(spec) is None for spec in seeds) and (store.folder / name).exists():
+        raise UsageError(
+            f"{name!r} stands for another run already; give these predictions another name, or "
+            f"remove {store.folder / name}."
+        )
+    return [
+        store.find(spec) or _save(store, dataset, spec, probabilities, deterministic)
+        for spec, probabilities in zip(seeds, predicted, strict=True)
+    ]
+
+
+def _save(
+    store: Store, dataset: Dataset, spec: RunSpec, probabilities: np.ndarray, deterministic: bool
+) -> Run:
+    record = RunRecord(
+        spec=spec,
+        family="added",
+        deterministic=deterministic,
+        trained_on=None,
+        environment=environment(),
+    )
+    index = np.arange(len(dataset.test))
+    return store.save(record, {"test": Part(index, probabilities, dataset.test.labels)})

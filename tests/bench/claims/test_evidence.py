@@ -1,0 +1,276 @@
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fittingroom.bench.claims.arms import (
+    Arm,
+    Measure,
+    arms_of,
+    expected_seconds,
+    trained_on,
+)
+from fittingroom.bench.claims.arms import tested as measured_on_test
+from fittingroom.bench.claims.claim import Claim
+from fittingroom.bench.claims.claim_file import load_claims
+from fittingroom.bench.claims.evidence import Runs, redrawn_of
+from fittingroom.data.dataset import Dataset, Split
+from fittingroom.data.splits import validation_split
+from fittingroom.evaluation.rerun import redrawn
+from fittingroom.evaluation.seed_spread import SeedVariance
+from fittingroom.runs.fit import fit
+from fittingroom.runs.spec import spec_of
+from fittingroom.runs.store import open_store
+
+
+def arms(name: str, small: Dataset, seeds: int = 5, **options: Any) -> dict[str, Arm]:
+    return {arm.name: arm for arm in arms_of(load_claims([name])[0], small, seeds, **options)}
+
+
+def protocol(arm: Arm) -> Any:
+    return arm.candidates[0].protocol
+
+
+def test_what_is_clean_on_as_many_images_is_fitted_once(small: Dataset) -> None:
+    for name, full in (("s2-cnn1", False), ("s2-knn", True), ("s1-mlp", True)):
+        found = arms(name, small)
+        assert found["as claimed"].candidates == found["honest"].candidates
+        assert found["honest"].candidates[0].full is full
+        assert protocol(found["as claimed"]) is None
+    assert arms("s1-mlp", small)["as claimed"].measure == "training"
+    assert arms("s1-mlp", small)["honest"].measure == "test"
+
+
+@pytest.mark.parametrize(
+    ("name", "share"),
+    [("s3-cnn1", 0.2), ("s3-cnn2", 0.2), ("s0-cnn", 0.208), ("s2-ann1", None), ("s4-cnn", None)],
+)
+def test_the_honest_run_has_as_many_training_images_as_the_source(
+    name: str, share: float | None, small: Dataset
+) -> None:
+    """Of 2,000 and 200 images pooled a source trained on 2,200 · 0.8 · 0.9 = 1,584, 20.8% less."""
+    few = Split(small.test.images[::5], small.test.labels[::5])
+    images = dataclasses.replace(small, test=few)
+    honest = arms(name, images)["honest"]
+    if share is None:
+        assert (protocol(honest), honest.measure) == (None, "test")
+    else:
+        split = {"kind": "official", "test": None, "validation": share}
+        seed = 0 if name == "s0-cnn" else 2020
+        assert protocol(honest) == {"notes": [], "split": split | {"seed": seed}, "until": None}
+        assert (honest.measure, honest.candidates[0].reads_test) == ("measured", True)
+    assert honest.candidates[0].full is (name == "s4-cnn")
+    if name == "s3-cnn1":
+        assert arms(name, images)["as claimed"].candidates == honest.candidates
+
+
+@pytest.mark.parametrize(("test", "full"), [(0.15, False), (1 / 7, True), (0.1, True)])
+def test_a_source_with_as_many_images_as_there_are_held_none_out(
+    test: float, full: bool, small: Dataset
+) -> None:
+    """Of 2,100 + 350 images pooled a seventh for the test leaves 2,100."""
+    more = np.arange(2100) % len(small.train)
+    images = dataclasses.replace(
+        small,
+        train=Split(small.train.images[more], small.train.labels[more]),
+        test=Split(small.test.images[:350], small.test.labels[:350]),
+    )
+    (claim,) = load_claims(["s0-rf"])
+    split = claim.split.model_copy(update={"test": test, "validation": None})
+    _, honest = arms_of(claim.model_copy(update={"split": split}), images, 1)
+    assert (honest.refit_full, honest.measure) == (full, "test" if full else "measured")
+    assert not any(spec.full for spec in honest.candidates), "they are chosen among first"
+    final = measured_on_test(honest.candidates[0], full=full)
+    assert trained_on(final, images) == pytest.approx(2100 if full else 2450 * 0.85, abs=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "others", "pool"),
+    [
+        ("s0-lr", 600, 3000),
+        ("s3-cnn2", 400, np.inf),
+        ("s3-cnn1", None, None),
+        ("s2-knn", None, None),
+    ],
+)
+def test_other_images_are_those_that_the_source_measured_on(
+    name: str, others: int | None, pool: float | None, small: Dataset
+) -> None:
+    """2,000 and 1,000 images: a fifth of all for the test, or a fifth of the former held out."""
+    (claim,) = load_claims([name])
+    expected = 0.0 if others is None or pool is None else redrawn(1000, others, pool)
+    assert redrawn_of(claim, small) == pytest.approx(expected)
+
+
+def test_a_measured_spread_is_of_honest_runs_on_about_as_many_images(
+    small: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured = SeedVariance(1e-6, 5, 0.0)
+    monkeypatch.setattr(
+        "fittingroom.bench.claims.evidence.measured_variance", lambda key, seeds: measured
+    )
+    store = open_store(tmp_path, small)
+    fewer, leaking = (
+        {"notes": notes, "until": None, "split": {"kind": "official", **split}}
+        for notes, split in (
+            ([], {"test": None, "validation": 0.5, "seed": 1}),
+            (["trained-on-test"], {"test": None, "validation": None, "seed": None}),
+        )
+    )
+
+    def known(measure: Measure = "test", **options: Any) -> SeedVariance | None:
+        spec = spec_of(small, "knn", **options)
+        fit(spec, small, store, keep_model=False)
+        arm = Arm(name="honest", candidates=(spec,), seeds=(0,), measure=measure, seconds=1)
+        return Runs(store, small).evidence(arm).known
+
+    assert known() is measured
+    assert known(full=True) is measured
+    assert known("choose", reads_test=False) is None
+    assert known("measured", protocol=fewer) is None
+    assert known("measured", protocol=leaking) is None
+
+
+def test_copies_among_the_test_images_count_once(small: Dataset, tmp_path: Path) -> None:
+    twice = np.arange(len(small.test)) // 2
+    copied = dataclasses.replace(
+        small, test=Split(small.test.images[twice], small.test.labels[twice])
+    )
+    store = open_store(tmp_path, copied)
+    fit(spec := spec_of(copied, "knn"), copied, store, keep_model=False)
+    arm = Arm(name="honest", candidates=(spec,), seeds=(0,), measure="test", seconds=1)
+    found = Runs(store, copied).evidence(arm)
+    assert found.copies is not None
+    assert found.fits.copies is found.copies
+    assert len(np.unique(found.copies)) == 500
+    drawn = found.accuracy * (1 - found.accuracy) / 500
+    assert found.image_variance == pytest.approx(drawn, rel=0.01), "as of 500 images"
+
+
+def test_only_what_is_measured_on_new_images_is_not_leaked(small: Dataset) -> None:
+    leaked = {
+        (name, kind): arm.leaked
+        for name in ("s0-rf", "s0-cnn", "s1-mlp", "s2-ann1", "s2-lr", "s3-cnn2")
+        for kind, arm in arms(name, small).items()
+    }
+    assert {of for of, is_leaked in leaked.items() if is_leaked} == {
+        *(("s0-rf", "as claimed"), ("s1-mlp", "as claimed"), ("s2-ann1", "as claimed")),
+        ("s2-lr", "as claimed"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "notes", "reads_test"),
+    [
+        ("s0-cnn", [], True),
+        ("s2-ann1", ["trained-on-test"], True),
+        ("s2-lr", ["test-not-scaled"], True),
+        ("s3-cnn2", ["never-tested"], False),
+        ("s4-cnn", ["selected-on-test"], True),
+    ],
+)
+def test_protocols_go_to_the_runs(
+    name: str, notes: list[str], reads_test: bool, small: Dataset
+) -> None:
+    used = arms(name, small)["as claimed"]
+    assert protocol(used)["notes"] == notes
+    assert used.candidates[0].reads_test is reads_test
+    assert used.measure == "measured"
+
+
+def test_a_search_chooses_by_test_as_claimed_and_by_validation_honestly(small: Dataset) -> None:
+    found = arms("s0-rf", small)
+    used, honest = found["as claimed"], found["honest"]
+    assert [s.settings["max_depth"] for s in used.candidates] == list(range(18, 40))
+    assert (used.chosen_by, used.refit, protocol(used)["notes"]) == ("measured", False, [])
+    assert (honest.chosen_by, honest.refit) == ("choose", True)
+    assert not any(spec.reads_test for spec in honest.candidates)
+    assert (used.n_fits, honest.n_fits) == (110, 115)
+
+
+def test_seeds_are_fewer_where_more_say_nothing_or_take_too_long(small: Dataset) -> None:
+    assert arms("s2-svm", small)["honest"].seeds == (0,)
+    assert arms("s2-cnn1", small)["honest"].seeds == (0, 1, 2, 3, 4)
+    assert arms("s4-cnn", small)["honest"].seeds == (0, 1, 2)
+    assert arms("s4-cnn", small, seeds=2)["honest"].seeds == (0, 1)
+
+
+def test_what_is_run_instead_is_smaller(small: Dataset) -> None:
+    (claim,) = load_claims(["s4-cnn"])
+    assert expected_seconds(claim) > expected_seconds(claim, reduced=True)
+    for arm in arms("s4-cnn", small, reduced=True).values():
+        assert arm.candidates[0].settings == {"epochs": 3}
+    found = arms("s4-augmentation", small, reduced=True)
+    assert {name: arm.candidates[0].settings for name, arm in found.items()} == {
+        "first": {"epochs": 3, "augmentation": True},
+        "second": {"epochs": 3, "augmentation": False},
+    }
+
+
+def test_nothing_is_known_of_how_some_figures_were_come_by(small: Dataset) -> None:
+    assert list(arms("zalando-hog-svm", small)) == ["honest"]
+
+
+def test_an_order_rests_on_all_of_its_models(small: Dataset) -> None:
+    claim: Claim = load_claims(["s0-order"])[0]
+    found = arms_of(claim, small, 3)
+    assert [arm.name for arm in found] == ["as claimed", "honest"] * 4
+    models = [arm.candidates[0].model for arm in found[::2]]
+    assert models == ["logistic", "random-forest", "mlp-256-256", "cnn-16-16-100"]
+
+
+def test_the_search_is_fitted_first_and_then_what_it_chose(small: Dataset, tmp_path: Path) -> None:
+    store = open_store(tmp_path, small)
+    runs = Runs(store, small)
+    tried = tuple(
+        spec_of(small, "knn", settings={"n_neighbors": k}, reads_test=False) for k in (1, 5)
+    )
+    arm = Arm(
+        name="honest", candidates=tried, seeds=(0,), measure="test", chosen_by="choose",
+        refit=True, seconds=1,
+    )  # fmt: skip
+    assert runs.missing(arm) == [*tried]
+    choose = validation_split(small.train.labels).choose
+    accuracies = []
+    for spec in tried:
+        run = fit(spec, small, store, keep_model=False)
+        assert run.validation is not None
+        half = np.isin(run.validation.index, choose)
+        accuracies.append(float(run.validation.correct[half].mean()))
+    (final,) = runs.missing(arm)
+    best = tried[int(np.argmax(accuracies))]
+    assert final == spec_of(small, "knn", settings=best.settings)
+    assert (final.reads_test, final.seed) == (True, 0)
+    last = fit(final, small, store, keep_model=False)
+    assert runs.missing(arm) == []
+    assert last.test is not None
+    evidence = runs.evidence(arm)
+    assert evidence.accuracies == (float(last.test.correct.mean()),)
+    assert evidence.correct is not None
+    assert evidence.correct.shape == (1, 1000)
+
+
+def test_every_candidate_is_fitted_with_every_seed(small: Dataset, tmp_path: Path) -> None:
+    two = tuple(spec_of(small, "mlp-10-10", settings={"epochs": n}) for n in (1, 2))
+    arm = Arm(name="honest", candidates=two, seeds=(0, 1), measure="test", seconds=1)
+    missing = Runs(open_store(tmp_path, small), small).missing(arm)
+    epochs_and_seeds = [(spec.settings["epochs"], spec.seed) for spec in missing]
+    assert epochs_and_seeds == [(1, 0), (2, 0), (1, 1), (2, 1)]
+    assert {spec.key for spec in missing} == {spec.key for spec in two}
+
+
+def test_a_best_value_is_tried_on_validation_images_beside_the_sweep(small: Dataset) -> None:
+    found = arms("s1-lr-sweep", small)
+    sweep, honest = found["as claimed"], found["honest"]
+    assert sweep.measure == "training"
+    assert sweep.candidates[0].full, "the source held nothing out"
+    assert not any(s.full or s.reads_test for s in honest.candidates)
+    assert not sweep.candidates[0].reads_test
+    assert len(honest.candidates) == 40
+    (claim,) = load_claims(["s1-lr-sweep"])
+    without = arms_of(claim.model_copy(update={"sweep": None}), small, 1)
+    assert [arm.name for arm in without] == ["honest"]

@@ -1,0 +1,511 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from scipy import special
+
+from fittingroom.bench.claims.claim_file import load_claims
+from fittingroom.bench.claims.evidence import Runs
+from fittingroom.bench.claims.plan import Plan
+from fittingroom.bench.claims.verification import Checked
+from fittingroom.bench.claims.verify import check, plan_claims, verify
+from fittingroom.bench.progress import Progress
+from fittingroom.data.dataset import Dataset
+from fittingroom.errors import UsageError
+from fittingroom.execution.job import Limits
+from fittingroom.runs.attempt import Attempt, FitStep
+from fittingroom.runs.run import Run
+from fittingroom.runs.spec import RunSpec
+from fittingroom.runs.store import find_store, open_store
+
+HEAD = """
+title = "a claim"
+kind = "accuracy"
+claimed = "0.99"
+says = "test accuracy"
+protocol = ["clean"]
+[source]
+repository = "somebody/something"
+revision = "0123abc"
+[recipe]
+model = "knn"
+preprocessing = "none"
+"""
+
+
+def text(
+    model: str = "knn",
+    *tables: str,
+    kind: str = "accuracy",
+    claimed: str = "0.99",
+    protocol: str = "",
+) -> str:
+    """A claim; `model` may bring other lines of its recipe, `tables` stand at the end."""
+    head = HEAD.replace('"accuracy"', f'"{kind}"').replace('"0.99"', f'"{claimed}"')
+    return head.replace('"clean"', protocol).replace('"knn"', model) + "".join(tables)
+
+
+def recipe(model: str, parameters: str = "", **options: Any) -> str:
+    lines = [f"{name} = {str(value).lower()}" for name, value in options.items()]
+    return "\n".join([f'"{model}"', f"parameters = {{ {parameters} }}", *lines])
+
+
+NETWORK = recipe("mlp-10-10", "epochs = 2", seconds=3)
+CLAIMS = {
+    "clean": text(recipe("knn", seconds=8), protocol='"clean"'),
+    "leaked": text(recipe("knn", "n_neighbors = 1"), claimed="0.999", protocol='"trained-on-test"'),
+    "searched": text(
+        recipe("knn", seconds=8),
+        '[split]\nkind = "pooled"\ntest = 0.2\nseed = 0\n',
+        '[search]\nparameter = "n_neighbors"\nvalues = [1, 5, 9]\n',
+        protocol='"selected-on-test", "own-random-split"',
+    ),
+    "different": text(
+        recipe("knn"),
+        "[difference]\nfirst = { n_neighbors = 5 }\nsecond = { n_neighbors = 500 }\n",
+        kind="difference",
+        claimed="0.5",
+    ),
+    "different-of-fewer": text(
+        recipe("knn"),
+        '[split]\nkind = "official"\nvalidation = 0.5\nseed = 1\n',
+        "[difference]\nfirst = { n_neighbors = 5 }\nsecond = { n_neighbors = 500 }\n",
+        kind="difference",
+        claimed="0.5",
+    ),
+    "best-of-fewer": text(
+        recipe("knn"),
+        '[split]\nkind = "official"\nvalidation = 0.5\nseed = 1\n',
+        '[search]\nparameter = "n_neighbors"\nvalues = [1, 500]\n',
+        kind="text",
+        claimed="1",
+    ),
+    "worse": text(recipe("knn", "n_neighbors = 500"), protocol='"clean"'),
+    "order": 'order = ["worse", "clean"]\n' + text(kind="order").split("[recipe]")[0],
+    "reversed": 'order = ["clean", "worse"]\n' + text(kind="order").split("[recipe]")[0],
+    "unknown": 'unknown = "There is no code of it."\n' + text().split("[recipe]")[0],
+    "too-slow": text(recipe("knn", "n_neighbors = 7", seconds=1000), protocol='"clean"'),
+    "quoted": text(NETWORK, claimed="0.3", protocol='"training-accuracy-quoted", "never-tested"'),
+    "until": text(
+        recipe("mlp-10-10", "epochs = 1", seconds=3),
+        "[until]\ntrain_accuracy = 0.3\nthen = 1\n",
+        protocol='"trained-on-test"',
+    ),
+    "diverging": text(
+        recipe("mlp-10-10", "epochs = 2, learning_rate = 1e30", seconds=3),
+        protocol='"clean"',
+    ),
+    "swept": text(
+        recipe("mlp-10-10", "epochs = 2", seconds=3),
+        '[search]\nparameter = "learning_rate"\nvalues = [0.00001, 0.003]\n',
+        '[sweep]\nschedule = "rising"\nepochs = 3\n',
+        kind="text",
+        claimed="0.003",
+        protocol='"never-tested"',
+    ),
+    "reduced": text(
+        recipe("mlp-10-10", seconds=1000),
+        "[reduced]\nparameters = { epochs = 3 }\nseeds = 2\nseconds = 5\n",
+        protocol='"clean"',
+    ),
+}
+
+
+class Bench:
+    """Verifies claims given as text, and remembers what was fitted; by a scripted executor, if any.
+
+    Claims share runs: what is fitted for one depends on those that were verified before.
+    """
+
+    def __init__(self, folder: Path, dataset: Dataset, executor: Any = None) -> None:
+        self.folder, self.dataset, self.executor = folder, dataset, executor
+        self.steps: list[Progress] = []
+        for name, content in CLAIMS.items():
+            (folder / f"{name}.toml").write_text(content)
+
+    def verify(self, *names: str, **options: Any) -> dict[str, Checked]:
+        self.steps.clear()
+        self.found = verify(
+            [str(self.folder / f"{name}.toml") for name in names],
+            dataset=self.dataset,
+            runs=self.folder / "runs",
+            on_progress=self.steps.append,
+            **{"seeds": 3, "time_limit": 60, **options},
+        )
+        return {checked.claim.id: checked for checked in self.found.claims}
+
+    def fits(self, name: str = "") -> int:
+        """Runs that were made for a claim, or in all."""
+        return sum(
+            step.kind == "started" and step.model.startswith(f"{name} " if name else "")
+            for step in self.steps
+        )
+
+    def runs(self, model: str) -> list[Run]:
+        store = find_store(self.folder / "runs")
+        return [run for run in store.runs() if run.record.spec.model == model]
+
+
+@pytest.fixture(scope="module")
+def first(
+    small: Dataset, tmp_path_factory: pytest.TempPathFactory, scripted: Callable[..., Any]
+) -> Bench:
+    """All claims, verified once."""
+    with scripted() as executor:
+        bench = Bench(tmp_path_factory.mktemp("claims"), small, executor)
+        bench.verify(*CLAIMS)
+    return bench
+
+
+@pytest.fixture
+def found(first: Bench) -> dict[str, Checked]:
+    return {checked.claim.id: checked for checked in first.found.claims}
+
+
+@pytest.fixture
+def bench(tmp_path: Path, small: Dataset, scripted: Callable[..., Any]) -> Iterator[Bench]:
+    """Nothing is saved; whatever is verified is really fitted, but in this process."""
+    with scripted() as executor:
+        yield Bench(tmp_path, small, executor)
+
+
+@pytest.fixture
+def again(first: Bench, scripted: Callable[..., Any]) -> Iterator[Bench]:
+    """All claims once more, but for what is saved already."""
+    with scripted() as executor:
+        yield Bench(first.folder, first.dataset, executor)
+
+
+Found = dict[str, Checked]
+
+
+def test_a_clean_claim_has_one_set_of_runs(bench: Bench) -> None:
+    checked = bench.verify("clean")["clean"]
+    assert bench.fits("clean") == bench.fits() == 1
+    assert checked.finding.verdict == "too-high"
+    assert checked.finding.as_claimed == checked.finding.honest
+    assert checked.finding.honest.seeds == 1
+    assert "Both figures are of one set of runs." in checked.note
+
+
+def test_a_leak_is_found(bench: Bench) -> None:
+    checked = bench.verify("leaked")["leaked"]
+    assert bench.fits("leaked") == 2
+    assert checked.finding.verdict == "not-what-it-says"
+    assert checked.finding.as_claimed.accuracy == 1.0
+    assert "it was trained on the test images" in checked.note
+
+
+def test_fits_have_the_limits_and_keep_no_model(bench: Bench) -> None:
+    bench.verify("leaked", on="local:2", time_limit=70, memory_limit=2**33)
+    assert bench.executor.opened == [("local:2", Limits(seconds=70, memory=2**33))]
+    assert [job.keep_model for job in bench.executor.jobs] == [False, False]
+
+
+def test_a_search_chooses_on_test_as_claimed_and_reads_it_once_honestly(bench: Bench) -> None:
+    checked = bench.verify("searched")["searched"]
+    assert bench.fits("searched") == 3 + 3 + 1
+    pooled = [
+        run
+        for run in bench.runs("knn")
+        if (protocol := run.record.spec.protocol) and protocol["split"]["kind"] == "pooled"
+    ]
+    measured = [float(run.measured.correct.mean()) for run in pooled if run.measured]
+    assert len(measured) == 3
+    assert checked.finding.as_claimed.accuracy == max(measured)
+    tried = [
+        run.record.spec.reads_test
+        for run in bench.runs("knn")
+        if run.record.spec.protocol is None
+        and not run.record.spec.full
+        and run.record.spec.settings.get("n_neighbors") in (1, 5, 9)
+    ]
+    assert tried.count(False) == 3, "what is tried leaves the test images unread"
+    assert "Chosen as claimed: n_neighbors" in checked.note
+    assert "Chosen honest: n_neighbors" in checked.note
+
+
+@pytest.mark.parametrize("order", [("clean", "searched"), ("searched", "clean")])
+def test_what_another_claim_has_fitted_is_not_fitted_again(
+    bench: Bench, order: tuple[str, ...]
+) -> None:
+    """Five neighbours are the catalogue's: the clean claim's run, and the one that is chosen."""
+    bench.executor.script = lambda spec: [0.9 if spec.settings.get("n_neighbors", 5) == 5 else 0.8]
+    found = bench.verify(*order)
+    assert len(bench.executor.jobs) == 7
+    assert bench.steps[-1].done == bench.steps[-1].total == 8
+    honest = {name: checked.finding.accuracies["honest"] for name, checked in found.items()}
+    assert honest["clean"] == honest["searched"] == (0.9,)
+
+
+def test_epochs_before_the_log_began_are_said_to_be_unknown(bench: Bench) -> None:
+    checked = bench.verify("until")["until"]
+    assert bench.fits("until") == 6
+    assert "Epochs in all, unknown to the source: " in checked.note
+    used = [run for run in bench.runs("mlp-10-10") if run.measured and not run.test]
+    epochs = [len(run.history) for run in used]
+    assert len(epochs) == 3
+    assert min(epochs) >= 2
+    for run in used:
+        passed = [epoch.train_accuracy > 0.3 for epoch in run.history]
+        assert passed.index(True) == len(passed) - 2, "one epoch more, once it was passed"
+
+
+def test_reads_of_the_test_split_are_counted(first: Bench) -> None:
+    runs = find_store(first.folder / "runs").runs()
+    assert first.found.test_reads == sum(run.record.spec.reads_test for run in runs)
+    assert first.found.test_reads < len(runs)
+    assert first.found.test_reads > sum(run.test is not None for run in runs), "as claimed too"
+
+
+def test_a_training_accuracy_is_read_from_the_honest_fits(bench: Bench) -> None:
+    checked = bench.verify("quoted")["quoted"]
+    assert bench.fits("quoted") == 3
+    runs = [
+        run
+        for run in bench.runs("mlp-10-10")
+        if run.record.spec.settings == {"epochs": 2} and run.record.spec.full
+    ]
+    logged = [run.history[-1].train_accuracy for run in runs]
+    assert len(logged) == 3
+    assert checked.finding.as_claimed.accuracy == pytest.approx(sum(logged) / 3)
+    assert checked.finding.honest.accuracy != checked.finding.as_claimed.accuracy
+
+
+def test_a_best_value_is_sought_on_validation_images(bench: Bench) -> None:
+    checked = bench.verify("swept")["swept"]
+    assert bench.fits("swept") == 3 + 3 * 2
+    assert checked.finding.verdict == "consistent"
+    assert "the training loss is lowest at" in checked.note
+    swept = [run for run in bench.runs("mlp-10-10") if run.record.spec.settings.get("schedule")]
+    assert len(swept) == 3
+    assert not any(run.record.spec.reads_test for run in swept)
+
+
+def test_a_difference_is_of_two_settings(bench: Bench) -> None:
+    checked = bench.verify("different")["different"]
+    assert bench.fits("different") == 2
+    assert checked.finding.verdict == "too-high"
+    assert checked.finding.honest.accuracy is not None
+    assert 0.1 < checked.finding.honest.accuracy < 0.4
+    assert checked.to_dict()["as_claimed"] == {"accuracy": None, "interval": None, "seeds": 0}
+
+
+def test_what_the_source_held_out_is_held_out_of_a_difference_and_not_of_a_best_value(
+    bench: Bench,
+) -> None:
+    found = bench.verify("different-of-fewer", "best-of-fewer")
+    assert bench.fits("different-of-fewer") == 2
+    assert found["different-of-fewer"].finding.verdict == "too-high"
+    fewer = [run for run in bench.runs("knn") if run.record.spec.protocol == {
+        "notes": [], "until": None,
+        "split": {"kind": "official", "test": None, "validation": 0.5, "seed": 1},
+    }]  # fmt: skip
+    assert len(fewer) == 2
+    assert all(run.measured is not None and len(run.measured.labels) == 1000 for run in fewer)
+    assert found["best-of-fewer"].finding.verdict == "consistent"
+
+
+def test_an_order_takes_the_runs_of_its_claims(bench: Bench) -> None:
+    found = bench.verify("clean", "worse", "order", "reversed")
+    assert (bench.fits(), bench.fits("order"), bench.fits("reversed")) == (2, 0, 0)
+    assert found["order"].finding.verdict == "consistent"
+    assert found["reversed"].finding.verdict == "too-high"
+
+
+def test_the_claims_of_an_order_take_its_runs(bench: Bench) -> None:
+    found = bench.verify("reversed", "order", "worse", "clean")
+    assert (bench.fits(), bench.fits("reversed")) == (2, 2)
+    assert found["order"].finding.verdict == "consistent"
+    assert found["reversed"].finding.verdict == "too-high"
+
+
+def test_what_takes_too_long_is_replaced_and_not_called_verified(bench: Bench) -> None:
+    checked = bench.verify("reduced")["reduced"]
+    assert bench.fits("reduced") == 2
+    assert checked.finding.verdict == "cannot-be-checked"
+    assert checked.finding.honest.accuracy is not None
+    assert "Not verified" in checked.note
+    assert "Run instead with epochs 3 and 2 seeds" in checked.note
+
+
+@pytest.mark.parametrize("options", [{}, {"time_limit": 2}])
+def test_what_takes_too_long_and_has_no_smaller_recipe_is_left_out(
+    bench: Bench, options: dict[str, Any]
+) -> None:
+    name = "reduced" if options else "too-slow"
+    checked = bench.verify(name, **options)[name]
+    assert bench.fits() == 0
+    assert checked.finding.honest.accuracy is None
+    assert "Left out: one fit of the recipe is expected to take about 16 min 40 s" in checked.note
+    assert not checked.failed
+
+
+def test_a_claim_without_a_recipe_cannot_be_checked(bench: Bench) -> None:
+    checked = bench.verify("unknown")["unknown"]
+    assert bench.fits() == 0
+    assert checked.finding.verdict == "cannot-be-checked"
+    assert checked.note == "There is no code of it."
+
+
+def test_a_fit_that_fails_is_told_and_the_others_go_on(first: Bench, found: Found) -> None:
+    failed = found["diverging"]
+    assert failed.failed
+    assert failed.finding.verdict == "cannot-be-checked"
+    assert "seed 0: the training loss became" in failed.note
+    assert [name for name, checked in found.items() if checked.failed] == ["diverging"]
+    assert not first.found.complete
+    assert first.steps[-1].done == first.steps[-1].total
+
+
+def test_after_a_fit_that_fails_those_under_way_end_and_no_other_is_begun(bench: Bench) -> None:
+    def script(spec: RunSpec) -> list[Any]:
+        if spec.seed == 0:
+            return [Attempt(spec=spec, status="failed", reason="it broke")]
+        return [FitStep(done=1, total=2), FitStep(done=2, total=2), 0.8]
+
+    bench.executor.script, bench.executor.at_once = script, 2
+    found = bench.verify("diverging", "clean")
+    assert [spec.seed for spec in bench.executor.specs if spec.model == "mlp-10-10"] == [0, 1]
+    note = found["diverging"].note
+    assert "seed 0: it broke. Saved so far: as claimed 1 of 3." in note
+    reasons = [step.reason for step in bench.steps if step.kind == "failed"]
+    assert reasons == ["it broke", "given up, since a fit failed"] * 2
+    assert bench.steps[-1].done == bench.steps[-1].total
+
+
+def test_nothing_is_fitted_again(again: Bench, found: Found) -> None:
+    names = [name for name in CLAIMS if name != "diverging"]
+    checked = again.verify(*names)
+    assert again.fits() == 0
+    assert checked == {name: found[name] for name in names}
+    assert again.steps[-1].done == again.steps[-1].total
+
+
+def test_a_budget_ends_the_work_and_the_same_command_goes_on(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = SimpleNamespace(monotonic=lambda: float(bench.fits()))  # a second for every fit
+    monkeypatch.setattr("fittingroom.bench.claims.verify.time", clock)
+    found = bench.verify("searched", "clean", budget=8.5)  # one fit is said to take eight
+    assert bench.fits() == 1
+    assert [c.finding.verdict for c in found.values()] == ["cannot-be-checked"] * 2
+    told = "resumes from here. Saved so far: as claimed 1 of 3, honest 0 of 4."
+    assert told in found["searched"].note
+    assert bench.found.complete, "nothing that was started failed"
+    assert bench.steps[-1].done == bench.steps[-1].total
+    assert sum(step.runs for step in bench.steps if step.kind != "started") == bench.steps[-1].total
+
+    never = bench.verify("clean", budget=1)["clean"].note
+    assert "more than the 1 s that it may take" in never
+    assert "resumes" not in never
+
+    monkeypatch.undo()
+    assert bench.verify("searched")["searched"].finding.verdict != "cannot-be-checked"
+    assert bench.fits() == 6, "but for the one that is saved"
+
+
+def test_what_is_saved_is_judged_whatever_the_limits(again: Bench, found: Found) -> None:
+    limited = again.verify("leaked", budget=0.001, time_limit=0.001)["leaked"].finding
+    before = found["leaked"].finding
+    assert (limited.verdict, limited.accuracies) == (before.verdict, before.accuracies)
+
+
+def test_claims_that_are_judged_at_once_share_the_chance_of_error(
+    again: Bench, first: Bench, found: Found
+) -> None:
+    """That of a deterministic model is 1.96 · √2 thousandths for one claim, more for many."""
+
+    def half(checked: Checked) -> float:
+        interval = checked.finding.honest.interval
+        assert interval is not None
+        return (interval.high - interval.low) / 2
+
+    alone = again.verify("clean")["clean"]
+    assert again.found.alpha == 0.05
+    assert again.found.of_intervals.endswith("would lie, with 95%.")
+    assert half(alone) == pytest.approx(0.00277, abs=1e-5)
+    judged = [
+        name for name in CLAIMS if name not in ("unknown", "diverging", "too-slow", "reduced")
+    ]
+    assert first.found.alpha == pytest.approx(0.05 / len(judged))
+    assert first.found.of_intervals.endswith("with 95% the honest ones hold for all claims.")
+    z = float(special.ndtri(1 - first.found.alpha / 2))
+    assert half(found["clean"]) == pytest.approx(z * 2**0.5 / 1000, rel=1e-6)
+
+
+def test_data_in_memory_reaches_the_child(small: Dataset, tmp_path: Path) -> None:
+    """By real processes."""
+    arrays = [array for part in (small.train, small.test) for array in (part.images, part.labels)]
+    bench = Bench(tmp_path, Dataset.from_arrays(*arrays, name="mine"))
+    assert bench.verify("leaked")["leaked"].finding.verdict == "not-what-it-says"
+
+
+def test_the_plan_counts_shared_runs_once(small: Dataset, tmp_path: Path) -> None:
+    runs = Runs(open_store(tmp_path, small), small)
+    plan = Plan.of(load_claims(["s2-cnn1"])[0], runs, 5, None)
+    assert [(arm.n_fits, arm.seconds) for arm in plan.fitted] == [(5, 110)]
+    assert plan.n_fits == 5
+
+
+def test_what_is_planned_is_fitted_and_judged_as_by_the_whole(
+    bench: Bench, small: Dataset, tmp_path: Path
+) -> None:
+    whole = bench.verify("leaked", "too-slow")
+    store = open_store(tmp_path / "parts", small)
+    claims = load_claims([str(tmp_path / f"{name}.toml") for name in whole])
+    plans = plan_claims(claims, Runs(store, small), 3, 60)
+    assert [plan.n_fits for plan in plans] == [2, 0]
+    parts = check(plans, small, store, limits=Limits(seconds=60))
+    assert {checked.claim.id: checked for checked in parts.claims} == whole
+    assert len(bench.executor.jobs) == 4
+
+
+def test_nothing_to_verify_is_refused(bench: Bench) -> None:
+    with pytest.raises(UsageError, match="name at least one"):
+        bench.verify()
+    with pytest.raises(UsageError, match="seeds is 0"):
+        bench.verify("clean", seeds=0)
+    with pytest.raises(UsageError, match="--on takes local:N"):
+        bench.verify("clean", on="elsewhere")
+
+
+@pytest.mark.parametrize(
+    "real", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["scripted", "real"]
+)
+def test_fits_at_the_same_time_lead_to_the_same_verdict(
+    tmp_path: Path, small: Dataset, scripted: Callable[..., Any], real: bool
+) -> None:
+    found = []
+    for at_once in (1, 2):
+        (folder := tmp_path / str(at_once)).mkdir()
+        names, on = ("searched", "diverging"), f"local:{at_once}"
+        if real:
+            found.append(Bench(folder, small).verify(*names, on=on))
+        else:
+            with scripted(at_once=at_once) as executor:
+                found.append(Bench(folder, small, executor).verify(*names, on=on))
+            assert executor.most == at_once
+    for name in ("searched", "diverging"):
+        one, two = (each[name] for each in found)
+        assert one.finding == two.finding
+        assert (one.failed, one.note) == (two.failed, two.note)
+    assert found[0]["diverging"].failed
+
+
+def test_a_run_that_can_not_be_read_costs_its_claim_alone(bench: Bench) -> None:
+    bench.verify("clean", "worse", seeds=1)
+    store = find_store(bench.folder / "runs")
+    for run in store.runs():
+        if run.record.spec.settings == {}:
+            (run.folder / "run.json").write_text("{")
+    checked = bench.verify("clean", "worse", seeds=1)
+    assert bench.fits() == 0
+    assert checked["clean"].finding.verdict == "cannot-be-checked"
+    assert checked["clean"].failed
+    assert "run.json can't be read" in checked["clean"].note
+    assert checked["worse"].finding.verdict != "cannot-be-checked"

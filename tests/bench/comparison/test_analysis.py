@@ -1,0 +1,276 @@
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fittingroom.bench.comparison.analysis import Study, _layers, study
+from fittingroom.bench.comparison.averaged import AVERAGED
+from fittingroom.data.dataset import Dataset
+from fittingroom.data.splits import validation_split
+from fittingroom.evaluation import label_quality
+from fittingroom.evaluation.agreement import average
+from fittingroom.evaluation.calibration import at_temperature, fit_temperature
+from fittingroom.evaluation.conformal import (
+    class_quantiles,
+    conformal_quantile,
+    prediction_sets,
+    set_coverage,
+)
+from fittingroom.evaluation.intervals import wilson
+from fittingroom.evaluation.metrics import accuracy, log_loss
+from fittingroom.runs.external import add_predictions
+from fittingroom.runs.fit import fit
+from fittingroom.runs.run import Run
+from fittingroom.runs.spec import spec_of
+from fittingroom.runs.store import Store, find_store, open_store
+
+NETWORKS = ("mlp-256-256", "swift-90", "cnn-32")
+
+
+@pytest.fixture(scope="module")
+def store(compared_runs: Path) -> Store:
+    return find_store(compared_runs)
+
+
+def test_models_stand_in_the_order_of_the_table(compared: Study) -> None:
+    assert list(compared.models) == [row.model for row in compared.board.rows if row.test]
+    assert set(compared.models) == {"random-forest", *NETWORKS, "theirs (added)"}
+
+
+def test_a_model_s_figures_are_those_of_its_runs(compared: Study, store: Store) -> None:
+    runs = [run for run in store.runs() if run.record.spec.model == "cnn-32"]
+    model = compared.models["cnn-32"]
+    assert runs[0].test is not None
+    np.testing.assert_array_equal(model.probabilities, runs[0].test.probabilities)
+    scores = [accuracy(run.test.probabilities, run.test.labels) for run in runs if run.test]
+    assert model.report.accuracy == pytest.approx(np.mean(scores))
+    assert model.kept_epoch == runs[0].record.kept_epoch
+    assert [row.epoch for row in model.history] == list(range(1, 11))
+    assert model.history[-1].validation_accuracy is not None
+    assert model.layers[0].kind == "Stem"
+    assert compared.models["random-forest"].history == ()
+    assert compared.models["random-forest"].layers == ()
+
+
+def test_temperatures_are_fitted_on_what_nothing_else_looked_at(
+    compared: Study, store: Store, small: Dataset
+) -> None:
+    calibration = compared.models["mlp-256-256"].calibration
+    run = next(run for run in store.runs() if run.record.spec.model == "mlp-256-256")
+    assert calibration is not None
+    assert run.validation is not None
+    allowed = validation_split(small.train.labels).calibrate[::2]
+    chosen = np.isin(run.validation.index, allowed)
+    assert chosen.sum() == len(allowed)
+    expected = fit_temperature(run.validation.probabilities[chosen], run.validation.labels[chosen])
+    assert calibration.temperature == expected
+    assert calibration.before.counts.sum() == calibration.after.counts.sum() == len(small.test)
+    assert compared.models["theirs (added)"].calibration is None
+
+
+def test_the_average_is_of_calibrated_models_and_chosen_on_the_choose_half(
+    compared: Study, store: Store, small: Dataset
+) -> None:
+    found, split = compared.average, validation_split(small.train.labels)
+    assert found is not None
+    assert len(found.weights) == AVERAGED
+    assert sum(found.weights.values()) == pytest.approx(1)
+    first = {}
+    for run in store.runs():
+        if run.validation is not None:
+            first.setdefault(run.record.spec.model, run)
+    parts = {name: run.validation.among(split.choose) for name, run in first.items()}
+    scores = {name: accuracy(part.probabilities, part.labels) for name, part in parts.items()}
+    least = min(scores[name] for name in found.weights)
+    assert least >= max(scores[name] for name in set(scores) - set(found.weights))
+
+    def at_own(name: str, probabilities: np.ndarray) -> np.ndarray:
+        calibration = compared.models[name].calibration
+        assert calibration is not None
+        return at_temperature(probabilities, calibration.temperature)
+
+    calibrated = {name: at_own(name, parts[name].probabilities) for name in found.weights}
+    mixed = sum(weight * calibrated[name] for name, weight in found.weights.items())
+    labels = next(iter(parts.values())).labels
+    assert log_loss(np.asarray(mixed), labels) <= min(
+        log_loss(each, labels) for each in calibrated.values()
+    )
+    tested = {name: at_own(name, compared.models[name].probabilities) for name in found.weights}
+    mixed = sum(weight * tested[name] for name, weight in found.weights.items())
+    assert found.accuracy == accuracy(np.asarray(mixed), compared.labels)
+    assert found.log_loss == pytest.approx(log_loss(np.asarray(mixed), compared.labels))
+    best = next(iter(found.weights))
+    assert found.best_log_loss == pytest.approx(log_loss(tested[best], compared.labels))
+    right = round(found.accuracy * len(small.test))
+    assert found.these_fits_ci95 == wilson(right, len(small.test)).bounds
+
+
+def test_sets_of_classes_are_those_of_the_bundle(
+    compared: Study, store: Store, small: Dataset
+) -> None:
+    """The quantile comes from the other half of what gave the temperature."""
+    calibration = compared.models["mlp-256-256"].calibration
+    run = next(run for run in store.runs() if run.record.spec.model == "mlp-256-256")
+    assert calibration is not None
+    assert run.validation is not None
+    others = run.validation.among(validation_split(small.train.labels).calibrate[1::2])
+    quantile = conformal_quantile(
+        at_temperature(others.probabilities, calibration.temperature), others.labels
+    )
+    tested = at_temperature(compared.models["mlp-256-256"].probabilities, calibration.temperature)
+    expected = set_coverage(prediction_sets(tested, quantile), compared.labels)
+    assert calibration.sets.to_dict() == expected.to_dict()
+    assert calibration.class_sets is None, "of 50 images a class has five"
+
+
+def test_sets_are_class_conditional_where_each_class_has_images_enough(
+    small: Dataset, tmp_path: Path
+) -> None:
+    """Of two classes each has 25 of the 50 images by which thresholds are set."""
+    halves = [replace(part, labels=part.labels % 2) for part in (small.train, small.test)]
+    two = replace(small, train=halves[0], test=halves[1], class_names=("even", "odd"))
+    store = open_store(tmp_path, two)
+    run = fit(spec_of(two, "knn"), two, store, keep_model=False)
+    calibration = study(store, two).models["knn"].calibration
+    assert calibration is not None
+    assert calibration.class_sets is not None
+    assert run.validation is not None
+    assert run.test is not None
+    others = run.validation.among(validation_split(two.train.labels).calibrate[1::2])
+    quantiles = class_quantiles(
+        at_temperature(others.probabilities, calibration.temperature), others.labels
+    )
+    tested = at_temperature(run.test.probabilities, calibration.temperature)
+    assert quantiles is not None
+    expected = set_coverage(prediction_sets(tested, quantiles), run.test.labels)
+    assert calibration.class_sets.to_dict() == expected.to_dict()
+
+
+def test_close_pairs_are_those_that_the_table_cannot_tell_apart(compared: Study) -> None:
+    alike = {row.model: row.indistinguishable_from for row in compared.board.rows}
+    told = {(p.pair.a, p.pair.b) for p in compared.close_pairs}
+    assert told == {(p.a, p.b) for p in compared.board.pairs if p.b in alike[p.a]}
+    for pair in compared.close_pairs:
+        a, b = (compared.models[name].probabilities for name in (pair.pair.a, pair.pair.b))
+        assert (a[pair.broken].argmax(axis=1) == compared.labels[pair.broken]).all()
+        assert (b[pair.fixed].argmax(axis=1) == compared.labels[pair.fixed]).all()
+        gain = len(pair.fixed) - len(pair.broken)
+        assert accuracy(b, compared.labels) - accuracy(a, compared.labels) == pytest.approx(
+            gain / len(compared.labels)
+        )
+
+
+def test_doubtful_test_labels_are_the_same_for_every_model(compared: Study) -> None:
+    found = compared.sensitivity
+    assert found is not None
+    assert set(found.accuracy) == set(found.without) == set(compared.models)
+    kept = np.setdiff1d(np.arange(len(compared.labels)), found.doubtful)
+    assert 0 < len(found.doubtful) < len(compared.labels)
+    for name, model in compared.models.items():
+        others = [each.probabilities for label, each in compared.models.items() if label != name]
+        doubted = label_quality.label_suspects(average(others), compared.labels).positions
+        assert set(found.doubtful) <= set(doubted), "no model is needed to doubt them"
+        assert found.accuracy[name] == accuracy(model.probabilities, compared.labels)
+        assert found.without[name] == accuracy(model.probabilities[kept], compared.labels[kept])
+
+
+def test_doubtful_training_labels_come_from_the_cross_validation(
+    compared: Study, small: Dataset
+) -> None:
+    found = compared.train_suspects
+    assert found is not None
+    assert found.models == ("logistic",)
+    assert 0 < len(found.suspects) < len(small.train) / 4
+    np.testing.assert_array_equal(found.labels, small.train.labels)
+
+
+def test_without_the_data_set_what_is_calibrated_is_missing(store: Store) -> None:
+    found = study(store)
+    assert all(model.calibration is None for model in found.models.values())
+    assert found.agreement is not None
+    assert found.average is None
+
+
+def test_the_figures_are_json(compared: Study) -> None:
+    plain = json.loads(json.dumps(compared.to_dict(), allow_nan=False))
+    assert plain["schema_version"] == 2
+    assert [model["model"] for model in plain["models"]] == list(compared.models)
+    assert set(plain["label_quality"]["test"]["accuracy"]) == set(compared.models)
+
+
+def test_a_history_that_somebody_changed_costs_its_row_alone(
+    compared_runs: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(compared_runs, tmp_path / "runs")
+    store = find_store(tmp_path / "runs")
+    run = next(run for run in store.runs() if run.record.spec.model == "cnn-32")
+    (run.folder / "history.csv").write_text("epoch,train_loss\none,two\n", "utf8")
+    found = study(store)
+    rows = {row.model: row for row in found.board.rows}
+    assert rows["cnn-32"].status == "unreadable"
+    assert rows["cnn-32"].reason == f"{run.folder / 'history.csv'} was changed after it was saved."
+    assert "swift-90" in found.models
+
+
+def test_labels_that_every_model_contradicts_are_not_single_doubtful_ones(
+    small: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(label_quality, "find_spec", lambda name: None)  # cleanlab leaves some
+    store = open_store(tmp_path, small)
+    wrong = 0.9 * np.eye(10)[(small.test.labels + 1) % 10] + 0.01
+    for name, flatter in (("one", 1), ("other", 2)):
+        mixed = (wrong + 0.1 * (flatter - 1)) / (wrong + 0.1 * (flatter - 1)).sum(1, keepdims=True)
+        np.savez(tmp_path / "theirs.npz", probabilities=mixed)
+        add_predictions(store, small, name, tmp_path / "theirs.npz", as_is=True)
+    found = study(store)
+    assert found.sensitivity is None
+    assert "NaN" not in json.dumps(found.to_dict(), allow_nan=False)
+
+
+def test_a_damaged_cross_validation_costs_no_page(small: Dataset, tmp_path: Path) -> None:
+    store = open_store(tmp_path, small)
+    fit(spec_of(small, "knn"), small, store, keep_model=False)
+    for model in ("knn", "logistic"):
+        fit(spec_of(small, model, folds=3), small, store)
+    whole = study(store).train_suspects
+    assert whole is not None
+    assert len(whole.models) == 2
+    run = next(run for run in store.runs("knn") if run.record.spec.folds)
+    (run.folder / "predictions.npz").write_bytes(b"no")
+    left = study(store).train_suspects
+    assert left is not None
+    assert left.models == ("logistic",)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"net_options": {"hidden": [300_000, 300_000]}},
+        {"net": "wide-resnet", "net_options": {"depth": 60_000_004}},
+        {"net": "cnn", "net_options": {"features": [128, "pool"] * 8, "resize": 1024}},
+        {"net": "cnn", "net_options": {"resize": 32}, "image_shape": [60_000, 1]},
+        {"net_options": {"hidden": [256, 256], "x": 1}},
+        {"image_shape": [-28, -28]},
+        {"net": "nothing"},
+        {"net_options": 3},
+        {"image_shape": [10**6, 10**6]},
+    ],
+)
+def test_layers_of_a_record_are_modest(
+    compared_runs: Path, tmp_path: Path, changed: dict[str, object]
+) -> None:
+    """A record says what was fitted, and a stranger may have written it."""
+    shutil.copytree(compared_runs, tmp_path / "runs")
+    store = find_store(tmp_path / "runs")
+    run = next(run for run in store.runs() if run.record.spec.model == "mlp-256-256")
+    parameters = {**run.record.spec.parameters, **changed}
+    record = replace(run.record, spec=replace(run.record.spec, parameters=parameters))
+    began = time.perf_counter()
+    assert _layers(Run(run.folder, record), 10) == ()
+    assert time.perf_counter() - began < 5

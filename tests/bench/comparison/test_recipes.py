@@ -1,0 +1,30 @@
+"""recipes.py: what is said of each row besides its own runs."""
+
+from __future__ import annotations
+
+import pytest
+
+from fittingroom.bench.comparison.comparison import Comparison, Entry
+from fittingroom.bench.comparison.recipes import looks_of
+
+
+def entry(label: str, key: str) -> Entry:
+    return Entry(
+        label=label, model=label, key=key, seeds=(0,), deterministic=False, trained_on=None
+    )
+
+
+@pytest.mark.parametrize(
+    ("looks", "found"),
+    [
+        ((), []),
+        (({"k": 3, "gone": 3},), [{"a": 3}]),
+        (({"k": 3}, {"l": 5, "k": 5}), [{"a": 3}, {"a": 5, "b": 5}]),
+    ],
+)
+def test_tables_that_were_shown_go_by_what_was_asked(looks, found) -> None:
+    """A row may be called otherwise now, and a model of theirs may be gone."""
+    groups = {label: (entry(label, key), []) for label, key in (("a", "k"), ("b", "l"))}
+    entries = tuple(each for each, _ in groups.values())
+    assert looks_of(Comparison(entries=entries, looks=looks), groups) == found
+    assert looks_of(None, groups) == []

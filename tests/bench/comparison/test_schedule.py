@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sklearn.neighbors import KNeighborsClassifier
+
+from fittingroom.bench.bench import open_bench
+from fittingroom.bench.comparison.comparison import Comparison
+from fittingroom.bench.comparison.entrant import entrants_of
+from fittingroom.bench.comparison.schedule import Schedule
+from fittingroom.bench.progress import Progress
+from fittingroom.data.dataset import Dataset
+from fittingroom.runs.attempt import Attempt, FitStep
+from fittingroom.runs.spec import RunSpec
+from fittingroom.runs.store import Store, open_store
+
+STEP = FitStep(done=1, total=9)
+Executors = Callable[..., AbstractContextManager[Any]]
+
+
+@pytest.fixture
+def store(small: Dataset, tmp_path: Path) -> Store:
+    return open_store(tmp_path, small)
+
+
+def schedule_of(
+    store: Store, small: Dataset, models: Sequence[str] = ("mlp-256-256", "knn")
+) -> Schedule:
+    entrants = entrants_of(models)
+    return Schedule(small, store, entrants, seeds=4, full=False, command="the command")
+
+
+def test_after_a_failure_a_model_gets_no_further_runs(
+    small: Dataset, store: Store, scripted: Executors
+) -> None:
+    schedule, steps = schedule_of(store, small), list[Progress]()
+
+    def script(spec: RunSpec) -> list[Any]:
+        if spec.seed == 1:
+            return [Attempt(spec=spec, status="nan", reason="the loss became nan")]
+        return [STEP, STEP, 0.9] if spec.model == "mlp-256-256" else [0.8]
+
+    with scripted(script, at_once=2) as executor, open_bench(small, store) as bench:
+        schedule.fit(bench, None, steps.append)
+    assert [(spec.model, spec.seed) for spec in executor.specs] == [
+        ("mlp-256-256", 0),
+        ("mlp-256-256", 1),
+        ("knn", 0),
+    ]
+    network, neighbours = schedule.entries
+    assert (network.status, network.reason) == ("nan", "seed 1: the loss became nan")
+    assert (neighbours.status, neighbours.reason) == ("ok", None)
+    assert Comparison.load(store) == Comparison(
+        entries=(network, neighbours), command="the command"
+    )
+    assert [(s.kind, s.model, s.seed, s.done) for s in steps if s.kind in ("saved", "failed")] == [
+        ("failed", "mlp-256-256", 1, 3),  # with the two that are not begun
+        ("saved", "knn", 0, 4),
+        ("saved", "mlp-256-256", 0, 5),
+    ]
+    assert {s.total for s in steps} == {5}
+    assert {s.at_once for s in steps} == {2}
+
+
+def test_of_several_failures_the_first_seeds_is_told(
+    small: Dataset, store: Store, scripted: Executors
+) -> None:
+    schedule = schedule_of(store, small)
+
+    def script(spec: RunSpec) -> list[Any]:
+        if spec.model == "knn":
+            return [0.8]
+        failure = Attempt(spec=spec, status="failed", reason=f"reason {spec.seed}")
+        return [STEP, failure] if spec.seed == 0 else [failure]
+
+    with scripted(script, at_once=2) as executor, open_bench(small, store) as bench:
+        schedule.fit(bench, None, None)
+    assert len(executor.jobs) == 3
+    assert schedule.entries[0].reason == "reason 0"
+
+
+def test_what_is_not_finished_is_interrupted(
+    small: Dataset, store: Store, scripted: Executors
+) -> None:
+    schedule = schedule_of(store, small)
+
+    def interrupt(step: Progress) -> None:
+        if step.done == 2:
+            raise KeyboardInterrupt
+
+    with (
+        scripted(lambda _: [0.9]),
+        open_bench(small, store) as bench,
+        pytest.raises(KeyboardInterrupt),
+    ):
+        schedule.fit(bench, None, interrupt)
+    saved = json.loads((store.folder / "comparison.json").read_text())["entries"]
+    assert [entry["status"] for entry in saved] == ["interrupted", "interrupted"]
+
+
+def test_what_would_take_too_long_is_never_drawn(
+    small: Dataset, store: Store, scripted: Executors
+) -> None:
+    steps: list[Progress] = []
+    models = ["cnn-16-32-64-128", "swift-photo"]  # on all of Fashion-MNIST 8 h 20 min and 12 min
+    schedule = schedule_of(store, small, models)
+    with scripted(lambda _: [0.9]) as executor, open_bench(small, store) as bench:
+        schedule.fit(bench, 30, steps.append)
+    assert {spec.model for spec in executor.specs} == {"swift-photo"}
+    assert [entry.status for entry in schedule.entries] == ["timeout", "ok"]
+    assert schedule.entries[0].reason == (
+        "left out: expected to take about 16 min 40 s here, more than the limit of 30 s"
+    )
+    assert {step.expected for step in steps if step.model == "swift-photo"} == {24.0}
+
+
+def test_a_saved_run_counts_whatever_it_would_take(
+    small: Dataset, store: Store, scripted: Executors
+) -> None:
+    slow = ["cnn-16-32-64-128"]
+    with scripted(lambda _: [0.9]) as executor, open_bench(small, store) as bench:
+        schedule_of(store, small, slow).fit(bench, None, None)
+        again = schedule_of(store, small, slow)
+        again.fit(bench, 30, None)
+    assert len(executor.jobs) == 4
+    assert [entry.status for entry in again.entries] == ["ok"]
+
+
+def test_nobody_knows_how_long_ones_own_takes(
+    small: Dataset, store: Store, scripted: Executors
+) -> None:
+    own, steps = KNeighborsClassifier(3), list[Progress]()
+    schedule = Schedule(small, store, entrants_of({"mine": own}), seeds=3, full=False)
+    with scripted(), open_bench(small, store, estimators={"mine": own}) as bench:
+        schedule.fit(bench, 1, steps.append)
+    assert [(step.kind, step.expected) for step in steps] == [("started", None), ("saved", None)]
+    assert [(entry.status, entry.seeds) for entry in schedule.entries] == [("ok", (0,))]

@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+import pytest
+from scipy.stats import kendalltau
+
+from fittingroom import side_by_side
+from fittingroom.bench.comparison.leaderboard import Leaderboard, Row, Scores
+from fittingroom.errors import UsageError
+
+
+def scores(accuracy: float) -> Scores:
+    return Scores(
+        accuracy=accuracy,
+        accuracy_sd=None,
+        ci95=(accuracy - 0.003, accuracy + 0.004),
+        this_fit_ci95=None,
+        macro_f1=accuracy,
+        log_loss=0.3,
+    )
+
+
+def board(
+    name: str,
+    accuracies: Mapping[str, float | None],
+    alike: Mapping[str, tuple[str, ...]] | None = None,
+    title: str | None = None,
+) -> Leaderboard:
+    """A leaderboard in which only models that are named as alike can't be told apart."""
+    alike = alike or {}
+    rows = [
+        Row(model=model, status="timeout", reason="took longer than 600 s")
+        if accuracy is None
+        else Row(
+            model=model,
+            rank=(rank, rank),
+            seeds=1,
+            test=scores(accuracy),
+            indistinguishable_from=alike.get(model, ()),
+        )
+        for rank, (model, accuracy) in enumerate(accuracies.items(), 1)
+    ]
+    return Leaderboard(
+        dataset_name=name,
+        dataset_title=title or name,
+        dataset_sha256=name * 8,
+        class_names=("a", "b"),
+        n_test=1000,
+        test_reads=len(rows),
+        rows=tuple(rows),
+        pairs=(),
+        winner_ci95=None,
+        notes=(),
+        command=None,
+        confusions={},
+        environment={},
+    )
+
+
+FIRST = board("coats", {"swift": 0.94, "svm": 0.90, "knn": 0.86, "slow": None})
+SECOND = board("digits", {"swift": 0.99, "knn": 0.97, "svm": 0.96, "other": 0.5})
+
+
+def test_lines_hold_what_each_leaderboard_says() -> None:
+    found = side_by_side([FIRST, SECOND])
+    assert [line.model for line in found.lines] == ["swift", "svm", "knn", "slow", "other"]
+    svm = found.lines[1]
+    assert [row.rank for row in svm.rows if row] == [(2, 2), (3, 3)]
+    (difference,) = svm.differences
+    assert difference is not None
+    assert difference.error == pytest.approx(-0.06)
+    # Each end takes the two distances that lead there, from an accuracy to an end of its own.
+    assert difference.ci95 == pytest.approx(
+        (-0.06 - (0.003**2 + 0.004**2) ** 0.5, -0.06 + (0.004**2 + 0.003**2) ** 0.5)
+    )
+    assert [line.differences for line in found.lines[3:]] == [(None,), (None,)]
+    slow, other = found.cells[3:]
+    assert slow == ["slow", "-", "-", "timeout", "-", "", "", "", ""]
+    assert other == ["other", "-", "4", "-", "0.5000", "", "0.5000", "", ""]
+    assert all(len(cells) == len(found.columns) for cells in found.cells)
+
+
+def test_only_what_is_significant_on_both_changes_the_order() -> None:
+    (order,) = side_by_side([FIRST, SECOND]).orders
+    assert (order.models, order.kept, order.undecided) == (3, 2, 0)
+    (swap,) = order.swaps
+    assert (swap.better_on_first, swap.better_on_second) == ("svm", "knn")
+    assert (swap.lead_on_first, swap.lead_on_second) == pytest.approx((0.04, 0.01))
+    assert order.kendall_tau == pytest.approx(kendalltau([3, 2, 1], [3, 1, 2]).statistic)
+
+    alike = {"svm": ("knn",), "knn": ("svm",)}
+    second = board("digits", {"swift": 0.99, "knn": 0.97, "svm": 0.96}, alike)
+    (order,) = side_by_side([FIRST, second]).orders
+    assert (order.kept, order.swaps, order.undecided) == (2, (), 1)
+
+
+def test_three_data_sets_have_three_pairs_of_orders() -> None:
+    third = board("letters", {"svm": 0.8, "knn": 0.8})
+    found = side_by_side([FIRST, SECOND, third])
+    assert [(order.first, order.second) for order in found.orders] == [
+        *(("coats", "digits"), ("coats", "letters"), ("digits", "letters"))
+    ]
+    assert found.orders[1].kendall_tau is None  # of equal accuracies there is no order
+    assert len(found.lines[0].differences) == 2
+
+
+def test_data_sets_of_one_title_are_told_apart() -> None:
+    boards = [board(name, {"knn": 0.9}, title="data") for name in ("one", "two")]
+    assert side_by_side(boards).names == ("data oneoneon", "data twotwotw")
+
+
+def test_the_json_holds_the_leaderboards_as_they_are() -> None:
+    found = json.loads(side_by_side([FIRST, SECOND]).to_json())
+    assert found["schema_version"] == 1
+    assert found["leaderboards"] == [json.loads(b.to_json()) for b in (FIRST, SECOND)]
+    svm = found["models"][1]
+    assert [on["error"] for on in svm["on"]] == pytest.approx([0.1, 0.04])
+    assert svm["error_differences"][0]["dataset"] == "digits"
+    assert found["models"][3]["error_differences"] == [
+        {"dataset": "digits", "error": None, "ci95": None}
+    ]
+    assert found["orders"][0]["swaps"][0]["better_on_second"] == "knn"
+
+
+@pytest.mark.parametrize("boards", [[], [FIRST], [FIRST, SECOND, FIRST]])
+def test_less_than_two_data_sets_are_refused(boards: list[Leaderboard]) -> None:
+    with pytest.raises(UsageError):
+        side_by_side(boards)
+
+
+def test_a_notebook_shows_names_as_text() -> None:
+    html = side_by_side([FIRST, board("<i>", {"<b>": 0.5})])._repr_html_()
+    assert "&lt;b&gt;" in html
+    assert "<i>" not in html

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+import shlex
+
+import numpy as np
+
+from fittingroom.bench.tuning.tuning import Tuning, best_so_far
+from fittingroom.cli.options import parse_settings
+
+
+def test_the_command_says_the_settings(tuning: Tuning) -> None:
+    odd = {"hidden": (64, 32), "augmentation": "none", "patience": None, "learning_rate": 1e-7}
+    trial = dataclasses.replace(tuning.trials[4], settings=odd)
+    typed = shlex.split(dataclasses.replace(tuning, trials=(trial,), seed=3).command)
+    assert typed[:5] == ["fittingroom", "fit", "cnn-32", "--seed", "3"]
+    settings = [
+        text for flag, text in zip(typed[5::2], typed[6::2], strict=True) if flag == "--set"
+    ]
+    assert parse_settings(settings) == odd
+    assert json.loads(tuning.recipe_json()) == {
+        "schema_version": 1,
+        "model": "cnn-32",
+        "settings": tuning.trials[4].settings,
+    }
+
+
+def test_the_commands_say_what_and_where(tuning: Tuning) -> None:
+    """Where models are searched, the best one is compared with the one that was asked for."""
+    trial = dataclasses.replace(tuning.trials[4], settings={"model": "cnn-32-64"})
+    found = dataclasses.replace(tuning, trials=(trial,), dataset="mnist", runs="my runs")
+    assert found.command == "fittingroom fit cnn-32-64 --dataset mnist --runs 'my runs'"
+    file = f"{found.study}.best.json"
+    assert found.comparison() == (
+        f"fittingroom compare --models cnn-32 --settings {file} --dataset mnist --runs 'my runs' "
+        "--seeds 5"
+    )
+
+
+def test_the_first_of_equals_is_best(tuning: Tuning) -> None:
+    equal = [dataclasses.replace(trial, accuracy=0.9) for trial in tuning.trials[:3]]
+    best = dataclasses.replace(tuning, trials=tuple(reversed(equal))).best
+    assert best is not None
+    assert best.number == 0
+
+
+def test_a_search_is_complete_when_every_trial_is_over(tuning: Tuning) -> None:
+    assert tuning.complete
+    assert not dataclasses.replace(tuning, asked=13).complete
+    last = dataclasses.replace(tuning.trials[-1], status="waiting")
+    assert not dataclasses.replace(tuning, trials=(*tuning.trials[:-1], last)).complete
+
+
+def test_the_best_so_far() -> None:
+    best = best_so_far([None, 0.5, None, 0.4, 0.6])
+    np.testing.assert_array_equal(best, [np.nan, 0.5, 0.5, 0.5, 0.6])
+    assert len(best_so_far([])) == 0

@@ -1,0 +1,220 @@
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
+
+import numpy as np
+import pytest
+
+from fittingroom.bench.fit_one import fit_one
+from fittingroom.data.dataset import Dataset
+from fittingroom.errors import UsageError
+from fittingroom.execution.together import fit_together
+from fittingroom.runs.attempt import FitStep
+from fittingroom.runs.fit import fit
+from fittingroom.runs.spec import spec_of
+from fittingroom.runs.store import find_store, open_store
+from fittingroom.runs.transfer import pack
+from fittingroom.training import distributed
+from fittingroom.training.checkpoint import Checkpoint
+from fittingroom.training.distributed import Group
+
+SMALL = Path(__file__).parents[1] / "data" / "fashion-mnist-small"
+PROGRAM = ("-m", "fittingroom.cli.main", "fit")
+SETTINGS = {"epochs": 1, "batch_size": 100, "precision": "float32"}
+
+
+def torchrun(
+    folder: Path, *arguments: str, program: Sequence[str] = PROGRAM
+) -> subprocess.CompletedProcess[str]:
+    launch = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
+    return subprocess.run(
+        [sys.executable, *launch, *program, *arguments],
+        cwd=folder,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+    )
+
+
+def settings() -> list[str]:
+    return [part for s in SETTINGS.items() for part in ("--set", f"{s[0]}={s[1]}")]
+
+
+def assert_same(together: Path, alone: Path) -> None:
+    """The same runs, but for rounding and for what tells how they were made."""
+    ours, theirs = find_store(together).runs(), find_store(alone).runs()
+    assert [run.folder.name for run in ours] == [run.folder.name for run in theirs]
+    for two, one in zip(ours, theirs, strict=True):
+        assert two.record.environment["processes"] == 2
+        assert "processes" not in one.record.environment
+        for part in ("test", "validation"):
+            if (expected := getattr(one, part)) is not None:
+                found = getattr(two, part).probabilities
+                np.testing.assert_allclose(found, expected.probabilities, atol=1e-4)
+
+
+def fit_alone(folder: Path, **options: Any) -> None:
+    fit_one(SMALL, "cnn-32", settings=SETTINGS, runs=folder, **options)
+
+
+@pytest.fixture(autouse=True)
+def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+
+
+@pytest.mark.slow
+def test_two_processes_save_one_run_which_is_that_of_one(tmp_path: Path) -> None:
+    done = torchrun(tmp_path, "cnn-32", *settings(), "--dataset", str(SMALL), "--json")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("seed 0: fitting") == 1
+    assert done.stderr.count("seed 0: done") == 1
+    assert json.loads(done.stdout)["environment"]["processes"] == 2
+    assert not list(tmp_path.glob("runs/*/*/.*"))
+    fit_alone(tmp_path / "alone")
+    assert_same(tmp_path / "runs", tmp_path / "alone")
+
+
+@pytest.mark.slow
+def test_on_all_images_the_reference_run_is_fitted_together_too_or_taken(tmp_path: Path) -> None:
+    """Where only the first process has it, the others must not fit it."""
+    full = (*settings(), "--full", "--dataset", str(SMALL))
+    assert torchrun(tmp_path, "cnn-32", *full).returncode == 0
+    fit_alone(tmp_path / "alone", full=True)
+    assert_same(tmp_path / "runs", tmp_path / "alone")
+    (all_images,) = (run for run in find_store(tmp_path / "runs").runs() if run.record.spec.full)
+    shutil.rmtree(all_images.folder)
+    assert torchrun(tmp_path, "cnn-32", *full).returncode == 0
+    assert_same(tmp_path / "runs", tmp_path / "alone")
+    again = torchrun(tmp_path, "cnn-32", *full)
+    assert again.returncode == 0, again.stderr
+    assert "already saved" in again.stderr
+
+
+STOPPING = """
+import os
+from fittingroom.cli.main import main
+from fittingroom.runs import fit
+from fittingroom.training.checkpoint import Checkpoint
+
+class Stopping(Checkpoint):
+    def __init__(self, path):
+        super().__init__(path, interval=0)
+
+    def write(self, state):
+        super().write(state)
+        os._exit(1)
+
+fit.Checkpoint = Stopping
+main()
+"""
+
+
+@pytest.mark.slow
+def test_a_training_that_was_killed_goes_on_in_all_processes(tmp_path: Path) -> None:
+    """The others are given the first one's checkpoint; one that isn't would end all."""
+    (tmp_path / "stopping.py").write_text(STOPPING)
+    command = ("cnn-32", *settings(), "--set", "epochs=2", "--dataset", str(SMALL))
+    stopped = torchrun(tmp_path, *command, program=(str(tmp_path / "stopping.py"), "fit"))
+    assert stopped.returncode != 0
+    (checkpoint,) = tmp_path.glob("runs/*/*/.checkpoint-*")
+    state = Checkpoint(checkpoint).read()
+    assert state is not None
+    done = torchrun(tmp_path, *command)
+    assert done.returncode == 0, done.stderr
+    (run,) = find_store(tmp_path / "runs").runs()
+    assert len(run.history) == 2
+    assert [vars(run.history[0])] == state.facts["history"]  # its seconds are those of then
+    assert not checkpoint.exists()
+
+
+@pytest.mark.slow
+def test_what_processes_can_not_share_is_one_sentence(tmp_path: Path) -> None:
+    done = torchrun(tmp_path, "swift-90", "--dataset", str(SMALL))
+    assert done.returncode != 0
+    assert done.stderr.count("fittingroom: ") == 1
+    assert "batch norm looks at a whole batch" in done.stderr
+    assert 'fittingroom/cli/main.py", line' not in done.stderr  # no traceback of ours
+    assert not list(tmp_path.glob("runs/*/*/*"))
+
+
+@pytest.mark.slow
+def test_processes_that_were_asked_for_different_runs_are_refused(tmp_path: Path) -> None:
+    """Seeds alone differ here, as with a command that has the rank in it."""
+    command = 'import os, sys; sys.argv += ["--seed", os.environ["RANK"]]; '
+    command += "from fittingroom.cli.main import main; main()"
+    (tmp_path / "command.py").write_text(command)
+    program = (str(tmp_path / "command.py"), "fit")
+    done = torchrun(tmp_path, "cnn-32", *settings(), "--dataset", str(SMALL), program=program)
+    assert done.returncode != 0
+    assert done.stderr.count("fittingroom: ") == 1
+    assert "the processes were asked for different runs" in done.stderr
+    assert not list(tmp_path.glob("runs/*/*/*"))
+
+
+@pytest.mark.parametrize(("model", "folds"), [("knn", 0), ("cnn-32", 3)])
+def test_several_processes_train_one_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str, folds: int
+) -> None:
+    monkeypatch.setattr(distributed, "current", lambda: Group(0, 2))
+    with pytest.raises(UsageError, match=f"train one network together; {model} is fitted by one"):
+        fit_one(SMALL, model, folds=folds, runs=tmp_path)
+
+
+def test_the_first_process_fits_in_the_store_and_reports(
+    tmp_path: Path, small: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group = Mock(first=True, same=lambda _: True, sent=lambda state: state)
+    monkeypatch.setattr("fittingroom.execution.together.current", lambda: group)
+    spec, store = spec_of(small, "mlp-10-10", settings={"epochs": 2}), open_store(tmp_path, small)
+    steps: list[FitStep] = []
+    run = fit_together(spec, small, store, on_step=steps.append)
+    assert [(step.done, step.total) for step in steps] == [(1, 2), (2, 2)]
+    assert run.folder == store.folder / spec.path
+    assert fit_together(spec, small, store, on_step=pytest.fail).folder == run.folder
+
+
+def test_the_others_fit_in_a_folder_of_their_own_and_tell_nothing(
+    tmp_path: Path, small: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given the first one's runs and checkpoints, which need not be on this machine."""
+    spec, store = spec_of(small, "mlp-10-10", settings={"epochs": 2}), open_store(tmp_path, small)
+    first = fit(spec, small, open_store(tmp_path / "first", small))
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "node"))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    (tmp_path / "node").mkdir()
+    sent = iter([pack([first], models=False), b""])
+    group = Mock(first=False, same=lambda _: True, sent=lambda _: next(sent))
+    monkeypatch.setattr("fittingroom.execution.together.current", lambda: group)
+    run = fit_together(spec, small, store, on_step=pytest.fail)
+    assert run.record == first.record
+    assert next(sent, None) is None
+    assert store.runs() == []
+    assert not list((tmp_path / "node").iterdir())
+
+
+def test_every_process_knows_of_each_run_that_may_be_resumed(
+    tmp_path: Path, small: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full run's reference run may have been under way, too, with the test split or without."""
+    store = open_store(tmp_path, small)
+    spec = spec_of(small, "mlp-10-10", settings={"epochs": 2}, full=True)
+    for training in (spec, *spec.references):
+        path = store.checkpoint_path(training)
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(training.key.encode())
+    sent: list[bytes] = []
+    group = Mock(first=True, same=lambda _: True, sent=lambda state: sent.append(state) or state)
+    monkeypatch.setattr("fittingroom.execution.together.current", lambda: group)
+    monkeypatch.setattr("fittingroom.execution.together.fit", lambda *_, **__: None)
+    fit_together(spec, small, store, on_step=lambda _: None)
+    assert sent == [pack([]), *(each.key.encode() for each in (spec, *spec.references))]

@@ -1,0 +1,204 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from sklearn.decomposition import PCA
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+
+from fittingroom.data.dataset import Dataset
+from fittingroom.errors import UnknownNameError, UsageError
+from fittingroom.execution.job import Job
+from fittingroom.models.catalog import classifier_of, row_of
+from fittingroom.runs.spec import (
+    NOT_FOUND_AGAIN,
+    RunSpec,
+    expected_seconds,
+    label,
+    plain,
+    spec_of,
+)
+
+SPEC = RunSpec(dataset="ab" * 32, model="knn", parameters={"k": 5}, seed=1)
+PROTOCOL = {"notes": ["selected-on-test"], "split": {"kind": "official"}, "until": None}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"dataset": "cd" * 32},
+        {"model": "swift"},
+        {"parameters": {"k": 6}},
+        {"full": True},
+        {"reads_test": False},
+        {"folds": 5},
+        {"protocol": {"notes": []}},
+    ],
+)
+def test_the_key_covers_everything_that_was_asked(change: dict[str, object]) -> None:
+    assert dataclasses.replace(SPEC, **change).key != SPEC.key
+
+
+def test_seeds_share_a_key_and_stand_in_the_name() -> None:
+    other = dataclasses.replace(SPEC, seed=2)
+    assert other.key == SPEC.key
+    assert other.folder_name == f"{SPEC.key}-s2"
+
+
+def test_the_key_is_the_same_in_every_process_and_for_every_order() -> None:
+    reordered = dataclasses.replace(SPEC, parameters={"b": 1, "a": 2})
+    assert reordered.key == dataclasses.replace(SPEC, parameters={"a": 2, "b": 1}).key
+    assert SPEC.key == "6183190c9f0d"
+
+
+def test_settings_are_in_the_key_through_the_parameters_alone(small: Dataset) -> None:
+    """So that a default that is given as a setting finds the run without it."""
+    default = spec_of(small, "knn").parameters["estimator"]["n_neighbors"]
+    given = spec_of(small, "knn", settings={"n_neighbors": default})
+    assert given.key == spec_of(small, "knn").key
+    assert given != spec_of(small, "knn")
+    assert given.key != spec_of(small, "knn", settings={"n_neighbors": default + 1}).key
+
+
+def test_equal_specs_are_one_key_of_a_dictionary(small: Dataset) -> None:
+    """What is under way is looked up by its spec, in whatever process that was made."""
+    settings = {"epochs": 2, "learning_rate": 0.01}
+    options = {"seed": 3, "full": True, "protocol": PROTOCOL}
+    spec = spec_of(small, "mlp-10-10", settings=settings, **options)
+    same = spec_of(small, "mlp-10-10", settings=dict(reversed(settings.items())), **options)
+    assert spec == same
+    assert hash(spec) == hash(same)
+    assert {spec: 1}[same] == 1
+    job = Job(spec=spec, dataset="here", store="there", keep_model=False)
+    sent = Job.from_dict(json.loads(json.dumps(dataclasses.asdict(job))))
+    assert sent == job
+    assert hash(sent.spec) == hash(spec)
+    assert (sent.spec.key, sent.spec.path) == (spec.key, spec.path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *({"dataset": "cd" * 32}, {"model": "swift"}, {"parameters": {"k": 6}}, {"seed": 2}),
+        *({"settings": {"k": 5}}, {"full": True}, {"reads_test": False}, {"folds": 5}),
+        {"protocol": PROTOCOL},
+    ],
+)
+def test_specs_that_differ_in_anything_are_two(change: dict[str, object]) -> None:
+    other = dataclasses.replace(SPEC, **change)  # type: ignore[arg-type]
+    assert other != SPEC
+    assert len({SPEC, other}) == 2
+
+
+def test_its_run_lies_by_model_key_and_seed() -> None:
+    assert SPEC.path == f"knn/{SPEC.folder_name}" == "knn/6183190c9f0d-s1"
+
+
+@pytest.mark.parametrize(
+    ("options", "references"),
+    [
+        ({}, []),
+        ({"reads_test": False}, []),
+        ({"full": True}, [True, False]),
+        ({"full": True, "reads_test": False}, [False, False]),
+        ({"folds": 3}, []),
+        ({"full": True, "protocol": PROTOCOL}, []),
+    ],
+)
+def test_a_full_run_refers_to_those_without_the_validation_part(
+    small: Dataset, options: dict[str, object], references: list[bool]
+) -> None:
+    """As asked, and without the test split; any other has nothing left to choose."""
+    spec = spec_of(small, "cnn-32", settings={"epochs": 2}, seed=4, **options)  # type: ignore[arg-type]
+    assert [reference.reads_test for reference in spec.references] == references
+    for reference in spec.references:
+        expected = spec_of(
+            small, "cnn-32", settings={"epochs": 2}, seed=4, reads_test=reference.reads_test
+        )
+        assert reference == expected
+
+
+def test_a_cross_validation_takes_the_training_split_and_no_test_image(small: Dataset) -> None:
+    spec = spec_of(small, "knn", folds=3)
+    assert (spec.full, spec.reads_test, spec.folds) == (True, False, 3)
+    assert spec == spec_of(small, "knn", folds=3, full=True, reads_test=False)
+
+
+def test_a_deterministic_model_has_one_seed(small: Dataset) -> None:
+    assert spec_of(small, "knn", seed=7) == spec_of(small, "knn")
+    assert spec_of(small, "mlp-10-10", seed=7).seed == 7
+
+
+def test_a_spec_has_the_name_of_the_row(small: Dataset) -> None:
+    assert spec_of(small, "swift", settings={"epochs": 16}).model == row_of("swift").name
+    with pytest.raises(UnknownNameError, match="did you mean svm-rbf"):
+        spec_of(small, "svm-rfb")
+    with pytest.raises(UsageError, match="n_neighbours"):
+        spec_of(small, "knn", settings={"n_neighbours": 3})
+    with pytest.raises(UsageError, match="epochs must be a whole number"):
+        spec_of(small, "mlp-256-256", settings={"epochs": -1})
+
+
+def test_a_spec_makes_the_classifier_that_its_key_was_taken_of(small: Dataset) -> None:
+    spec = spec_of(small, "mlp-256-256", settings={"epochs": 3}, seed=5)
+    classifier = spec.classifier(small)
+    assert plain(classifier) == spec.parameters
+    assert classifier.random_state == 5
+    expected = classifier_of("mlp-256-256", {"epochs": 3}, dataset=small, random_state=5)
+    assert plain(expected) == spec.parameters
+
+
+def test_what_can_not_be_found_again_says_why() -> None:
+    assert SPEC.not_found_again is None
+    unknowable = dataclasses.replace(SPEC, parameters={NOT_FOUND_AGAIN: "it holds a lock"})
+    assert unknowable.not_found_again == "it holds a lock"
+
+
+def test_labels_show_what_was_set(small: Dataset) -> None:
+    assert label("cnn-32", {}) == "cnn-32"
+    assert label("cnn-32", {"epochs": 3, "batch_size": 64}) == "cnn-32[batch_size=64,epochs=3]"
+    assert spec_of(small, "cnn-32", settings={"epochs": 3}).label == "cnn-32[epochs=3]"
+
+
+def test_of_settings_the_epochs_alone_say_how_long_a_fit_takes(small: Dataset) -> None:
+    plainly = expected_seconds(spec_of(small, "cnn-32"), small)
+    assert plainly is not None
+    assert expected_seconds(spec_of(small, "cnn-32", folds=3), small) == pytest.approx(3 * plainly)
+    long = expected_seconds(spec_of(small, "cnn-32", settings={"epochs": 100_000}), small)
+    assert long is not None
+    assert long > 100 * plainly
+    for settings in ({"batch_size": 100}, {"epochs": 1, "batch_size": 100}):
+        assert expected_seconds(spec_of(small, "cnn-32", settings=settings), small) is None
+    assert expected_seconds(spec_of(small, "knn", settings={"n_neighbors": 3}), small) is None
+
+
+@pytest.mark.parametrize(
+    ("model", "settings", "key"),
+    [
+        ("mlp-256-256", {}, "0e41aab77261"),
+        ("cnn-32", {}, "4fdb72146d7a"),
+        ("swift", {"epochs": 16}, "c4613cd34e23"),
+    ],
+)
+def test_saved_runs_of_the_catalogue_are_found_again(
+    small: Dataset, model: str, settings: dict[str, int], key: str
+) -> None:
+    assert spec_of(small, model, settings=settings, seed=3).key == key
+
+
+def test_plain_tells_apart_what_differs() -> None:
+    assert plain(np.zeros(3)) != plain(np.ones(3))
+    assert plain(LogisticRegression(C=1)) != plain(LogisticRegression(C=2))
+    assert json.loads(json.dumps(plain({"a": (1, None, float("nan")), 3: np.float32(0.5)}))) == {
+        "a": [1, None, "nan"],
+        "3": 0.5,
+    }
+
+
+def test_a_seed_deep_in_a_pipeline_is_no_part_of_the_key() -> None:
+    pipelines = [make_pipeline(PCA(3, random_state=seed), LogisticRegression()) for seed in (0, 1)]
+    assert plain(pipelines[0]) == plain(pipelines[1])
+    assert plain(make_pipeline(PCA(4), LogisticRegression())) != plain(pipelines[0])
