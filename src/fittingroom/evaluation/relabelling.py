@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from fittingroom.evaluation.confusion import confusion_matrix
 from fittingroom.evaluation.paired_difference import mcnemar
@@ -111,23 +113,12 @@ def _assigned(
     own = np.diag(counts)
     _, assigned = linear_sum_assignment(counts + 0.5 * np.eye(n_classes), maximize=True)
     gains = counts[np.arange(n_classes), assigned] - own
-    for cycle in _cycles(assigned):
+    # Classes that change places with one another are a component of the graph label → class.
+    edges = coo_array((np.ones(n_classes), (np.arange(n_classes), assigned)))
+    n_cycles, cycle_of = connected_components(edges)
+    for cycle in (np.flatnonzero(cycle_of == number) for number in range(n_cycles)):
         if (gains[cycle] < 0).any() or (gains[cycle] > 0).sum() < 2:
             assigned[cycle] = cycle
     empty = counts.sum(axis=1) == 0
     assigned[empty] = np.flatnonzero(empty)
     return np.asarray(assigned, np.int64)
-
-
-def _cycles(permutation: NDArray[np.integer]) -> list[list[int]]:
-    """The classes that change places with one another."""
-    cycles, seen = [], set()
-    for start in range(len(permutation)):
-        cycle = []
-        while start not in seen:
-            seen.add(start)
-            cycle.append(start)
-            start = int(permutation[start])
-        if len(cycle) > 1:
-            cycles.append(cycle)
-    return cycles
