@@ -101,6 +101,9 @@ class ConfusionMatrix:
 
     counts: NDArray[np.int64] | NDArray[np.float64]
 
+    # scikit-learn's precision_recall_fscore_support takes 2.9 ms instead of 25 µs, differs in the
+    # last bit of every third weighted mean, and calls a precision 0 that no class with images has.
+
     @property
     def recall(self) -> NDArray[np.float64]:
         return _share(np.diag(self.counts), self.counts.sum(axis=1))

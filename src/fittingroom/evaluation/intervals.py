@@ -35,6 +35,8 @@ def wilson(successes: float, n: float, confidence: float = CONFIDENCE) -> Interv
     """
     if n < 1 or not 0 <= successes <= n:
         raise InputError(f"{successes} successes of {n} is not a share; give 0 to n of n >= 1.")
+    # scipy.stats.binomtest(k, n).proportion_ci(method="wilson") takes 360 µs instead of 3, refuses
+    # the fractions of images that accuracy_interval counts, and differs in the last bit.
     z = float(special.ndtri((1 + confidence) / 2))
     share = successes / n
     center = (share + z * z / (2 * n)) / (1 + z * z / n)

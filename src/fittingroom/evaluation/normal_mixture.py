@@ -91,6 +91,7 @@ class NormalMixture:
             return inf
         if ratio >= special.stdtrit(1.0, 1 - tail / 2):
             return 1.0
+        # scipy.special.stdtridf is faster (5 µs instead of 130), but right to ten digits only.
         return float(
             optimize.brentq(lambda df: special.stdtrit(df, 1 - tail / 2) - ratio, 1.0, 1e6)
         )

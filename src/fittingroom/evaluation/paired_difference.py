@@ -67,6 +67,8 @@ def mcnemar(only_a: int, only_b: int, *, mid_p: bool = False) -> float:
     """
     if min(only_a, only_b) < 0:
         raise InputError(f"counts of images are {only_a} and {only_b}; they can't be negative.")
+    # scipy.stats.binomtest(only_a, both).pvalue takes 1.1 ms instead of 4 µs (for 540 images), has
+    # no mid-p, refuses 0 of 0, and differs in the last bits.
     fewer, both = min(only_a, only_b), only_a + only_b
     tail = float(special.bdtr(fewer, both, 0.5))
     if mid_p:

@@ -123,6 +123,7 @@ def _tukey(p: float, models: int) -> float:
 
     The range of independent normal variables, which is what makes such differences most alike.
     """
+    # scipy.stats.studentized_range.sf takes twice as long (131 µs) and differs in the last bits.
     if p == 0:
         return 0.0
     largest = -float(special.ndtri(p / 2)) * np.sqrt(2)
