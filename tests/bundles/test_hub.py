@@ -43,6 +43,7 @@ def test(bundles: Mapping[str, Bundle], small: Dataset) -> Predictions:
 def front_matter(text: str) -> dict[str, Any]:
     _, front, _ = text.split("---\n", 2)
     fields: dict[str, Any] = yaml.safe_load(front)
+    assert fields == json.loads(front)
     return fields
 
 

@@ -24,7 +24,7 @@ def test_labels_that_are_off_by_one(step: int, words: str) -> None:
     found = relabelling(given, (truth + step) % CLASSES, CLASSES)
     assert found is not None
     assert found.predicted_as == tuple((np.arange(CLASSES) - step) % CLASSES)
-    assert found.otherwise == pytest.approx((given == truth).mean())
+    assert found.relabelled_accuracy == pytest.approx((given == truth).mean())
     assert found.accuracy < 0.1
     sentence = found.sentence(NAMES)
     assert sentence.startswith(f"'class 0' is predicted as 'class {-step % CLASSES}', ")
@@ -36,10 +36,20 @@ def test_two_classes_that_are_exchanged() -> None:
     exchanged = np.where(truth == 3, 7, np.where(truth == 7, 3, truth))
     found = relabelling(given, exchanged, CLASSES)
     assert found is not None
-    assert found.moved == (3, 7)
+    assert found.changed_labels == (3, 7)
     assert found.sentence(NAMES).startswith(
         "'class 3' is predicted as 'class 7', 'class 7' is predicted as 'class 3'; numbered so"
     )
+
+
+def test_each_group_of_exchanged_classes_counts_by_itself() -> None:
+    given, truth = predicted(2000)
+    numbering = np.array([1, 2, 0, 3, 4, 6, 5, 7, 8, 9])  # of the labels
+    given = np.where((truth == 8) | (truth == 9), 8, given)  # as which both classes are predicted
+    found = relabelling(given, numbering[truth], CLASSES)
+    assert found is not None
+    assert found.predicted_as == tuple(np.argsort(numbering))
+    assert found.changed_labels == (0, 1, 2, 5, 6)
 
 
 def test_labels_that_begin_at_one_in_a_set_with_a_class_more() -> None:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 
@@ -227,15 +228,14 @@ def _class_pixels(
 def _image_map(rows: NDArray[np.uint8], tsne: bool, seed: int) -> ImageMap:
     """Drawn images, placed by their first principal components or by t-SNE of fifty of them."""
     drawn = np.sort(np.random.default_rng(seed).permutation(len(rows))[:MAPPED])
-    centred = rows[drawn].astype(np.float64)
-    centred -= centred.mean(axis=0)
-    variances, axes = np.linalg.eigh(centred.T @ centred)
-    components = centred @ axes[:, ::-1][:, :50]  # eigh puts the strongest last
+    pca = PCA(min(50, len(drawn), rows.shape[1]), svd_solver="covariance_eigh")
+    with np.errstate(invalid="ignore"):  # images that are all the same have no variance to share
+        components = pca.fit_transform(rows[drawn].astype(np.float64))
+    differ = pca.explained_variance_[0] > 0
     if components.shape[1] < 2:  # images of one pixel
         components = np.pad(components, ((0, 0), (0, 1)))
-    whole = variances.sum()
-    if not tsne or not whole > 0:  # images that are all the same have no map by t-SNE
-        share = variances[-2:].sum() / whole if whole > 0 else 1.0
+    if not tsne or not differ:  # images that are all the same have no map by t-SNE
+        share = pca.explained_variance_ratio_[:2].sum() if differ else 1.0
         points, method = components[:, :2], f"the first two principal components, {share:.0%} of"
         return ImageMap(drawn, points, f"{method} the variance")
     perplexity = min(30.0, (len(drawn) - 1) / 3)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -99,8 +98,9 @@ def card(bundle: Bundle, name: str, test: Predictions | None) -> str:
         _calibration(facts),
     ]
     sections += [_limits(facts), _origin(facts)]
-    front = "\n".join(_yaml(_metadata(facts, name, figures)))
-    return f"---\n{front}\n---\n\n" + "\n".join(section for section in sections if section)
+    # The hub reads this block as YAML, and JSON is YAML: no package and no writer is needed for it.
+    front = _json(_metadata(facts, name, figures))
+    return f"---\n{front}---\n\n" + "\n".join(section for section in sections if section)
 
 
 def _metadata(facts: Facts, name: str, figures: dict[str, Any] | None) -> dict[str, Any]:
@@ -372,19 +372,3 @@ def _dataset_on_the_hub(facts: Facts) -> str | None:
 
 def _json(fields: dict[str, Any]) -> str:
     return json.dumps(fields, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def _yaml(value: Any, indent: str = "") -> Iterator[str]:
-    """Lines of a mapping or a list in YAML; every text is quoted, as JSON quotes it."""
-    items = value.items() if isinstance(value, dict) else ((None, item) for item in value)
-    for key, item in items:
-        start = f"{indent}- " if key is None else f"{indent}{key}:"
-        if not isinstance(item, dict | list):
-            yield f"{start.rstrip()} {json.dumps(item, ensure_ascii=False)}"
-        elif key is None:  # the item's first line stands beside the dash
-            first, *others = _yaml(item, indent + "  ")
-            yield start + first.lstrip()
-            yield from others
-        else:
-            yield start
-            yield from _yaml(item, indent + "  ")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import softmax
 
 from fittingroom.bundles.bundle import Bundle
 from fittingroom.data.catalog import DATASETS
@@ -107,9 +108,7 @@ def joined(
     `weights` (views,) have a sum of one.
     """
     logs = weights @ np.log(np.maximum(probabilities.astype(np.float64), CLIP))
-    mean = np.exp(logs - logs.max())
-    shares: NDArray[np.float64] = mean / mean.sum()
-    return shares
+    return np.asarray(softmax(logs))
 
 
 def odds_of_photos(bundle: Bundle) -> NDArray[np.float64]:

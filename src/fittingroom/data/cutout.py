@@ -199,10 +199,10 @@ def _saliency(pixels: RGB, lab: Lab) -> NDArray[np.float64]:
     """How much each pixel's superpixel is no background, about 0 … 1 (Zhu et al. 2014)."""
     where = slic(pixels, n_segments=SUPERPIXELS, compactness=20, start_label=0, channel_axis=-1)
     n = int(where.max()) + 1
-    means = _means_over(where, n)
-    colours = np.stack([means(lab[..., c]) for c in range(3)], axis=1)
-    down, across = np.indices(where.shape)
-    places = np.stack([means(down), means(across)], axis=1) / max(where.shape)
+    every = np.arange(n)
+    colours = np.stack([ndimage.mean(lab[..., c], where, every) for c in range(3)], axis=1)
+    middles = ndimage.center_of_mass(np.ones(where.shape), where, every)
+    places = np.array(middles) / max(where.shape)  # (n, 2)
     apart = np.linalg.norm(colours[:, None] - colours, axis=2)
     pairs = _neighbours(where)
     background = _background(where, apart, pairs)
@@ -236,14 +236,6 @@ def _background(
     like = np.exp(-(path**2) / (2 * SAME_COLOUR**2))
     connected = like[:, rim].sum(axis=1) / np.sqrt(like.sum(axis=1))
     return 1 - np.exp(-(connected**2) / 2)  # type: ignore[no-any-return]
-
-
-def _means_over(
-    where: NDArray[np.integer], n: int
-) -> Callable[[NDArray[Any]], NDArray[np.float64]]:
-    """A function that takes the mean of a value (height, width) over each superpixel."""
-    counts = np.bincount(where.ravel(), minlength=n)
-    return lambda values: np.bincount(where.ravel(), values.ravel(), n) / counts
 
 
 def _neighbours(where: NDArray[np.integer]) -> NDArray[np.integer]:

@@ -92,8 +92,8 @@ def _ink(picture: Picture, light: bool) -> NDArray[np.float64]:
 
 def _boxed(ink: NDArray[np.float64], shape: tuple[int, int]) -> NDArray[np.float64]:
     """The ink without its margins, as large as fits into the box."""
-    down, across = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
-    trimmed = ink[down[0] : down[-1] + 1, across[0] : across[-1] + 1]
+    (box,) = ndimage.find_objects((ink != 0).astype(np.int8))
+    trimmed = ink[box]
     factor = BOX * min(shape[0] / trimmed.shape[0], shape[1] / trimmed.shape[1])
     tall, wide = (max(1, round(side * factor)) for side in trimmed.shape)
     image = Image.fromarray(trimmed.astype(np.float32))

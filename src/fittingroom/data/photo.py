@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from scipy import ndimage
 
 from fittingroom.data.cutout import Cutout, cut_outs
 from fittingroom.data.decode import Picture
@@ -100,8 +101,8 @@ def _fitted(
     there = values > 0
     if not there.any():
         return np.zeros(shape, np.uint8)
-    down, across = np.flatnonzero(there.any(axis=1)), np.flatnonzero(there.any(axis=0))
-    trimmed = values[down[0] : down[-1] + 1, across[0] : across[-1] + 1]
+    (box,) = ndimage.find_objects(there.astype(np.int8))
+    trimmed = values[box]
     sides = trimmed.shape[0], trimmed.shape[1] * width
     factor = min(shape[0] / sides[0], shape[1] / sides[1])
     tall, wide = (max(1, round(side * factor)) for side in sides)

@@ -1,4 +1,4 @@
-"""What several models make of the same images: where they agree, and where all are wrong."""
+"""Where several models agree on the same images, and where all of them are wrong."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ Probabilities = NDArray[np.floating]
 
 @dataclass(frozen=True, eq=False)
 class Agreement:
-    """How much models have in common.
+    """How much each two of m models have in common.
 
     Attributes
     ----------
-    models : their names, in the order of the arrays
-    same : (m, m) share of the images that two models put in the same class
-    shared_mistakes : (m, m) of the images that either gets wrong, the share that both do; NaN where
-        neither gets any wrong
+    models : the m names, in the order of the arrays
+    same : (m, m) share of the images that both models assign to the same class
+    shared_mistakes : (m, m) of the images that at least one of the two misclassifies, the share
+        that both misclassify (the Jaccard index); NaN where neither misclassifies any
     """
 
     models: tuple[str, ...]
@@ -47,7 +47,7 @@ class Agreement:
         }
 
     def to_frame(self) -> DataFrame:
-        """A line a pair of models. Raises UsageError without pandas."""
+        """One row per pair of models. Raises UsageError where pandas isn't installed."""
         return frame(
             {
                 "a": self.models[i],
@@ -60,9 +60,16 @@ class Agreement:
 
 
 def agreement(probabilities: Mapping[str, Probabilities], labels: NDArray[np.integer]) -> Agreement:
-    """Compare models' predictions of the same images, two at a time.
+    """Compare the predictions of several models pair by pair.
 
-    `probabilities` are (n, c) by model, `labels` (n,). Raises InputError where shapes don't fit.
+    Parameters
+    ----------
+    probabilities : (n, c) of each model, by its name
+    labels : (n,) in 0..c-1
+
+    Raises
+    ------
+    InputError : there is no model, or shapes don't fit
     """
     if not probabilities:
         raise InputError("no predictions to compare; give at least one model's.")
@@ -79,28 +86,42 @@ def agreement(probabilities: Mapping[str, Probabilities], labels: NDArray[np.int
 def wrong_for_all(
     probabilities: Sequence[Probabilities], labels: NDArray[np.integer]
 ) -> NDArray[np.int64]:
-    """Positions of the images that every model gets wrong, the most surely wrong first.
+    """Positions (k,) of the images that every model misclassifies.
 
-    Candidates for a wrong label: they stand in the order of the mean probability that the models
-    give the label, lowest first.
+    These are candidates for a wrong label. They are sorted by the mean probability that the models
+    assign to the label, lowest first.
+
+    Parameters
+    ----------
+    probabilities : (n, c) of each model
+    labels : (n,) in 0..c-1
+
+    Raises
+    ------
+    InputError : there is no model, or shapes don't fit
     """
     if not probabilities:
         raise InputError("no predictions to look at; give at least one model's.")
     wrong = ~np.any([correctness(each, labels) for each in probabilities], axis=0)
     positions = np.flatnonzero(wrong)
-    mean = np.mean([of_label(each, labels) for each in probabilities], axis=0)
+    mean = np.mean([label_probabilities(each, labels) for each in probabilities], axis=0)
     return np.asarray(positions[np.argsort(mean[positions], kind="stable")])
 
 
-def of_label(probabilities: Probabilities, labels: NDArray[np.integer]) -> NDArray[np.float64]:
-    """The probability (n,) that each image's own label was given."""
+def label_probabilities(
+    probabilities: Probabilities, labels: NDArray[np.integer]
+) -> NDArray[np.float64]:
+    """The probability (n,) that a model assigns to the label of each image."""
     return np.asarray(probabilities[np.arange(len(labels)), labels], np.float64)
 
 
 def average(
     probabilities: Sequence[Probabilities], weights: Sequence[float] | None = None
 ) -> NDArray[np.float64]:
-    """The weighted mean (n, c) of several models' probabilities; of equal weights by default."""
+    """The weighted mean (n, c) of several models' probabilities, each (n, c).
+
+    Without `weights` all models count the same. Raises InputError where there is no model.
+    """
     if not probabilities:
         raise InputError("no probabilities to average; give at least one model's.")
     mean = np.average(np.stack(probabilities), axis=0, weights=weights)
@@ -110,19 +131,33 @@ def average(
 def fit_weights(
     probabilities: Sequence[Probabilities], labels: NDArray[np.integer], rounds: int = 50
 ) -> tuple[float, ...]:
-    """Weights for :func:`average`, that sum to one, by greedy selection.
+    """Weights for :func:`average` that sum to one, by greedy forward selection.
 
-    Models are taken one at a time, each as often as that makes the log loss of the average lowest
-    (Caruana and others 2004, "Ensemble Selection from Libraries of Models", section 2). To be
-    fitted on images that no model was trained on.
+    In each round the model that lowers the log loss of the average most is added to it; a model may
+    be added again and again, and its weight is the share of rounds that it won (Caruana and others
+    2004, "Ensemble Selection from Libraries of Models", section 2). Use images that no model was
+    trained on.
+
+    Parameters
+    ----------
+    probabilities : (n, c) of each of m models
+    labels : (n,) in 0..c-1
+
+    Returns
+    -------
+    m weights, multiples of 1 / `rounds`
+
+    Raises
+    ------
+    InputError : there is no model
     """
     if not probabilities:
         raise InputError("no probabilities to weigh; give at least one model's.")
-    given = np.stack([of_label(each, labels) for each in probabilities])  # (m, n)
-    taken, total = np.zeros(len(given), int), np.zeros(given.shape[1])
+    of_label = np.stack([label_probabilities(each, labels) for each in probabilities])  # (m, n)
+    wins, total = np.zeros(len(of_label), int), np.zeros(of_label.shape[1])
     for number in range(1, rounds + 1):
-        losses = -np.log(np.maximum((total + given) / number, CLIP)).mean(axis=1)  # (m,)
+        losses = -np.log(np.maximum((total + of_label) / number, CLIP)).mean(axis=1)  # (m,)
         best = int(np.argmin(losses))
-        taken[best] += 1
-        total += given[best]
-    return tuple(float(share) for share in taken / rounds)
+        wins[best] += 1
+        total += of_label[best]
+    return tuple(float(share) for share in wins / rounds)

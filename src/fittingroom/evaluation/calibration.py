@@ -1,4 +1,4 @@
-"""Do probabilities mean what they say? Reliability, and a temperature that mends it."""
+"""Calibration: reliability diagrams, and temperature scaling."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from fittingroom.evaluation.metrics import CLIP, correctness
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-#: Temperatures that are tried: from hardly more than labels alone to nearly no opinion.
+#: The range of temperatures that is searched: from almost one-hot to almost uniform.
 COLDEST, HOTTEST = 0.05, 20.0
 BINS = 15
 
 
 @dataclass(frozen=True, eq=False)
 class Reliability:
-    """Images by how sure the model was of its prediction, in bins of equal width.
+    """A reliability diagram: images binned by the probability of the predicted class.
 
     Attributes
     ----------
-    edges : (bins + 1,) from 0 to 1; a bin holds its upper edge
-    counts : (bins,) images
-    confidence, accuracy : (bins,) mean probability of the predicted class, share that was right;
-        NaN in a bin without images
-    chance_sd : (bins,) standard deviation of the share that is right, were each image right with
-        the probability that it has; NaN as above
+    edges : (bins + 1,) equally spaced from 0 to 1; a bin includes its upper edge
+    counts : (bins,) images in each bin
+    confidence : (bins,) mean probability of the predicted class; NaN in an empty bin
+    accuracy : (bins,) share of images that are classified correctly; NaN in an empty bin
+    chance_sd : (bins,) standard deviation that the accuracy would have if the probabilities were
+        perfectly calibrated; NaN in an empty bin
     """
 
     edges: NDArray[np.float64]
@@ -44,7 +44,7 @@ class Reliability:
 
     @property
     def expected_calibration_error(self) -> float:
-        """Mean distance of accuracy from confidence, bins weighted by their images.
+        """Mean distance between accuracy and confidence, weighted by the images of each bin.
 
         Naeini, Cooper and Hauskrecht 2015, "Obtaining Well Calibrated Probabilities Using Bayesian
         Binning", equation 3.
@@ -54,16 +54,16 @@ class Reliability:
 
     @property
     def error_by_chance(self) -> float:
-        """The expected calibration error of perfect probabilities on so many images.
+        """The calibration error to be expected of perfectly calibrated probabilities.
 
-        Chance alone moves the share that is right in each bin (Bröcker and Smith 2007, Weather and
-        Forecasting 22:651-661): by √(2/π) standard deviations on average, where it is normal.
+        The accuracy of a bin varies by chance (Bröcker and Smith 2007, Weather and Forecasting
+        22:651-661). The mean absolute deviation of a normal variable is √(2/π) standard deviations.
         """
-        moved = np.sqrt(2 / np.pi) * self.chance_sd
-        return float(np.nansum(self.counts * moved) / self.counts.sum())
+        deviations = np.sqrt(2 / np.pi) * self.chance_sd
+        return float(np.nansum(self.counts * deviations) / self.counts.sum())
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain lists; what an empty bin has no figure for is None."""
+        """Plain lists and numbers; the confidence and accuracy of an empty bin are None."""
         return {
             "expected_calibration_error": self.expected_calibration_error,
             "error_by_chance": self.error_by_chance,
@@ -87,53 +87,77 @@ class Reliability:
         }
 
     def to_frame(self) -> DataFrame:
-        """A line a bin. Raises UsageError without pandas."""
+        """One row per bin. Raises UsageError where pandas isn't installed."""
         return frame(self.to_dict()["bins"])
 
 
 def reliability(
     probabilities: NDArray[np.floating], labels: NDArray[np.integer], bins: int = BINS
 ) -> Reliability:
-    """How often the most probable class is right, by its probability.
+    """How often the predicted class is right, depending on its probability.
 
-    `probabilities` is (n, c), `labels` (n,) in 0..c-1. Raises InputError for anything else.
+    Parameters
+    ----------
+    probabilities : (n, c)
+    labels : (n,) in 0..c-1
+    bins : how many, at least 1
+
+    Raises
+    ------
+    InputError : any other shapes, values or number of bins
     """
     right = correctness(probabilities, labels)
     if bins < 1:
         raise InputError(f"{bins} bins can't hold anything; give at least one.")
     confidence = probabilities.max(axis=1).astype(np.float64)
     edges = np.linspace(0, 1, bins + 1)
-    place = np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, bins - 1)
-    counts = np.bincount(place, minlength=bins)
+    # np.histogram and scipy's binned_statistic would put an edge into the bin above it.
+    bin_of = np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, bins - 1)  # (n,)
+    counts = np.bincount(bin_of, minlength=bins)
     with np.errstate(invalid="ignore"):
         return Reliability(
             edges=edges,
             counts=counts,
-            confidence=np.bincount(place, confidence, minlength=bins) / counts,
-            accuracy=np.bincount(place, right, minlength=bins) / counts,
-            chance_sd=np.sqrt(np.bincount(place, confidence * (1 - confidence), bins)) / counts,
+            confidence=np.bincount(bin_of, confidence, minlength=bins) / counts,
+            accuracy=np.bincount(bin_of, right, minlength=bins) / counts,
+            chance_sd=np.sqrt(np.bincount(bin_of, confidence * (1 - confidence), bins)) / counts,
         )
 
 
 def fit_temperature(probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -> float:
-    """The temperature at which the log loss is least: above 1 for a model that is too sure.
+    """The temperature that minimises the log loss: above 1 for an overconfident model.
 
     Guo and others 2017, "On Calibration of Modern Neural Networks", arXiv 1706.04599, section 4.2.
-    Logits are taken to be the probabilities' logarithms, which differ from them by a constant an
-    image. To be fitted on images that nothing else was chosen by.
+    The logarithms of the probabilities serve as logits; the two differ by a constant per image,
+    which cancels. Use images by which nothing else was chosen.
 
-    `probabilities` is (n, c), `labels` (n,) in 0..c-1. Raises InputError for anything else.
+    Parameters
+    ----------
+    probabilities : (n, c)
+    labels : (n,) in 0..c-1
+
+    Returns
+    -------
+    a temperature in 0.05 … 20
+
+    Raises
+    ------
+    InputError : any other shapes or values
     """
     correctness(probabilities, labels)
-    return best_temperature(_logarithms(probabilities), labels, COLDEST, HOTTEST)
+    return best_temperature(_clipped_logs(probabilities), labels, COLDEST, HOTTEST)
 
 
 def best_temperature(
     logits: NDArray[np.floating], labels: NDArray[np.integer], coldest: float, hottest: float
 ) -> float:
-    """The temperature between two for which softmax(logits / T) has the least mean log loss.
+    """The temperature T at which softmax(logits / T) has the lowest mean log loss.
 
-    `logits` is (n, c), `labels` (n,) in 0..c-1.
+    Parameters
+    ----------
+    logits : (n, c)
+    labels : (n,) in 0..c-1
+    coldest, hottest : the range that is searched
     """
 
     def loss(exponent: float) -> float:
@@ -145,16 +169,16 @@ def best_temperature(
 
 
 def at_temperature(probabilities: NDArray[np.floating], temperature: float) -> NDArray[np.float64]:
-    """Probabilities (n, c) as they are at a temperature; their order stays the same.
+    """Probabilities (n, c) rescaled by a temperature; the order of the classes stays the same.
 
-    Raises InputError where the temperature is not above 0.
+    Raises InputError unless the temperature is above 0.
     """
     if not temperature > 0:
         raise InputError(f"a temperature must be above 0, not {temperature}.")
-    return np.asarray(softmax(_logarithms(probabilities) / temperature, axis=1))
+    return np.asarray(softmax(_clipped_logs(probabilities) / temperature, axis=1))
 
 
-def _logarithms(probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
-    # Float32 gives 0 to what was merely small, and 0 would stay 0 at any temperature.
+def _clipped_logs(probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
+    # In float32 a small probability may underflow to 0, which would stay 0 at any temperature.
     clipped = np.clip(probabilities, CLIP, 1.0, dtype=np.float64)
     return np.asarray(np.log(clipped))

@@ -1,8 +1,8 @@
-"""Prediction sets: they hold the true class with a chosen probability (split conformal prediction).
+"""Prediction sets that contain the true class with a given probability: split conformal prediction.
 
 Sadinle, Lei and Wasserman 2019, "Least Ambiguous Set-Valued Classifiers with Bounded Error Levels",
-Journal of the American Statistical Association 114:223-234: with one threshold for all images, or
-with one for each class, so that each class gets the coverage.
+Journal of the American Statistical Association 114:223-234. There is one threshold for all images,
+or one for each class, so that every class has the coverage.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from numpy.typing import NDArray
 
 from fittingroom.errors import InputError
 
-#: Share of images whose set holds the true class, unless told otherwise.
+#: The default share of images whose set contains the true class.
 COVERAGE = 0.9
-#: Probabilities that differ by no more are equal: float32 rounds, and votes of neighbours tie.
+#: Probabilities that differ by at most this are equal: float32 rounds, and neighbours' votes tie.
 _EQUAL = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
 class SetCoverage:
-    """How often prediction sets hold the true class.
+    """How often prediction sets contain the true class.
 
     Attributes
     ----------
-    coverage : over all images
-    by_class : (classes,) over the images of each; NaN of a class without images
-    mean_size : classes in a set
+    coverage : the share of all images whose set contains the true class
+    by_class : (classes,) the same over the images of each class; NaN for a class without images
+    mean_size : mean number of classes in a set
     """
 
     coverage: float
@@ -45,64 +45,74 @@ class SetCoverage:
 def conformal_quantile(
     probabilities: NDArray[np.floating], labels: NDArray[np.integer], coverage: float = COVERAGE
 ) -> float:
-    """How improbable a class may be and still belong to a set: a threshold on 1 - p.
+    """The largest 1 - p with which a class still belongs to a prediction set.
 
-    It is the `conformal_threshold` of 1 - p(true class) over images that nothing was learned from,
-    so that a new image like them has its true class in its set with at least that probability.
+    This is the `conformal_threshold` of 1 - p(true class) over calibration images. A new image from
+    the same distribution has its true class in its set with probability `coverage` or more.
 
     Parameters
     ----------
-    probabilities : (n, classes)
+    probabilities : (n, classes) of images from which nothing was learned
     labels : (n,) columns of `probabilities`
-    coverage : in 0 … 1, both left out
+    coverage : above 0 and below 1
 
     Returns
     -------
-    in 0 … 1; 1, which lets every class in, where n is too small for the coverage
+    a number in 0 … 1; it is 1, which admits every class, where n is too small for the coverage
 
     Raises
     ------
     InputError : another coverage, or no images
     """
-    of_truth = probabilities[np.arange(len(labels)), labels].astype(np.float64)
-    return conformal_threshold(1 - of_truth, coverage)
+    of_label = probabilities[np.arange(len(labels)), labels].astype(np.float64)
+    return conformal_threshold(1 - of_label, coverage)
 
 
 def class_quantiles(
     probabilities: NDArray[np.floating], labels: NDArray[np.integer], coverage: float = COVERAGE
 ) -> NDArray[np.float64] | None:
-    """The same for each class by its own images, (classes,): then each class gets the coverage.
+    """A `conformal_quantile` for each class from its own images, (classes,).
 
-    None where a class has too few images for that: 9 are needed for nine of ten.
+    With these every class has the coverage. None where a class has too few images for that: a
+    coverage of 90% takes at least 9 of each class.
 
-    Raises InputError for another coverage, or no images.
+    Raises InputError for a coverage outside 0 … 1, or no images.
     """
-    _check(coverage, len(labels))
-    own = [labels == k for k in range(probabilities.shape[1])]
-    if min(int(each.sum()) for each in own) < math.ceil(coverage / (1 - coverage) - _EQUAL):
+    _check_share(coverage, len(labels))
+    members = [labels == k for k in range(probabilities.shape[1])]
+    if min(int(each.sum()) for each in members) < math.ceil(coverage / (1 - coverage) - _EQUAL):
         return None
-    return np.array([conformal_quantile(probabilities[k], labels[k], coverage) for k in own])
+    return np.array([conformal_quantile(probabilities[k], labels[k], coverage) for k in members])
 
 
 def conformal_threshold(scores: NDArray[np.floating], share: float) -> float:
-    """What a new image's score is at most, with that probability.
+    """The value that the score of a new image doesn't exceed, with probability `share` or more.
 
-    The ⌈(n + 1) · share⌉-th smallest of the scores, in 0 … 1, of n images like it that nothing was
-    learned from; 1 where n is too small for that share.
+    It is the ⌈(n + 1) · share⌉-th smallest of the calibration scores.
+
+    Parameters
+    ----------
+    scores : (n,) in 0 … 1, of images from which nothing was learned
+    share : above 0 and below 1
+
+    Returns
+    -------
+    a score; 1 where n is too small for that share
 
     Raises
     ------
-    InputError : a share outside 0 … 1, or no scores
+    InputError : another share, or no scores
     """
     n = len(scores)
-    _check(share, n)
-    place = math.ceil((n + 1) * share - _EQUAL)
-    if place > n:
+    _check_share(share, n)
+    # Without _EQUAL, a product that exceeds a whole number by rounding would give the next score.
+    rank = math.ceil((n + 1) * share - _EQUAL)
+    if rank > n:
         return 1.0
-    return float(np.partition(np.asarray(scores, np.float64), place - 1)[place - 1])
+    return float(np.partition(np.asarray(scores, np.float64), rank - 1)[rank - 1])
 
 
-def _check(share: float, n: int) -> None:
+def _check_share(share: float, n: int) -> None:
     if not 0 < share < 1 or n == 0:
         raise InputError(f"a share of {share} of {n} scores makes no sense.")
 
@@ -110,9 +120,14 @@ def _check(share: float, n: int) -> None:
 def prediction_sets(
     probabilities: NDArray[np.floating], quantile: float | NDArray[np.float64]
 ) -> NDArray[np.bool_]:
-    """Which classes belong to each image's set, (n, classes); the most probable always does.
+    """Which classes belong to the set of each image, bool (n, classes).
 
-    `quantile` is one for all classes, or (classes,).
+    The most probable class always does.
+
+    Parameters
+    ----------
+    probabilities : (n, classes)
+    quantile : a `conformal_quantile`, or the `class_quantiles` (classes,)
     """
     sets = 1 - probabilities.astype(np.float64) <= np.asarray(quantile) + _EQUAL
     sets[np.arange(len(sets)), probabilities.argmax(axis=1)] = True
@@ -120,11 +135,11 @@ def prediction_sets(
 
 
 def set_coverage(sets: NDArray[np.bool_], labels: NDArray[np.integer]) -> SetCoverage:
-    """How often sets (n, classes) hold the labels (n,)."""
-    held = sets[np.arange(len(labels)), labels]
+    """How often sets, bool (n, classes), contain the labels (n,)."""
+    covered = sets[np.arange(len(labels)), labels]  # (n,)
     counts = np.bincount(labels, minlength=sets.shape[1])
     shares = np.full(len(counts), np.nan)
-    np.divide(np.bincount(labels, held, len(counts)), counts, out=shares, where=counts > 0)
+    np.divide(np.bincount(labels, covered, len(counts)), counts, out=shares, where=counts > 0)
     return SetCoverage(
-        coverage=float(held.mean()), by_class=shares, mean_size=float(sets.sum(axis=1).mean())
+        coverage=float(covered.mean()), by_class=shares, mean_size=float(sets.sum(axis=1).mean())
     )

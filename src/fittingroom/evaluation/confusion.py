@@ -1,4 +1,4 @@
-"""Which classes are taken for which."""
+"""Confusion matrices: which classes a model mistakes for which."""
 
 from __future__ import annotations
 
@@ -17,8 +17,16 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class TakenFor:
-    """A wrong class: its index, how many images went there, their share of the true class."""
+class WrongClass:
+    """A wrong prediction of a class.
+
+    Attributes
+    ----------
+    index : the class predicted
+    count : images of the true class that are predicted as this one; a mean over seeds may have a
+        fraction
+    share : the same as a share of the images of the true class
+    """
 
     index: int
     count: float
@@ -27,11 +35,11 @@ class TakenFor:
 
 @dataclass(frozen=True)
 class HardestClass:
-    """The class with the lowest recall and where its wrong images went, most common first."""
+    """The class with the lowest recall, and what it is mistaken for, most frequent first."""
 
     index: int
     recall: float
-    taken_for: tuple[TakenFor, ...]
+    taken_for: tuple[WrongClass, ...]
 
     def to_dict(self) -> dict[str, object]:
         return {
@@ -46,21 +54,25 @@ class HardestClass:
 
 @dataclass(frozen=True)
 class ClassScores:
-    """A line of a classification report; a share that is not defined is None."""
+    """A row of a classification report; an undefined score is None."""
 
     name: str
     precision: float | None
     recall: float | None
     f1: float | None
-    support: float  # images; over several seeds' mean matrix a whole number all the same
+    support: float  # images; a whole number even where the matrix is a mean over seeds
 
 
 @dataclass(frozen=True)
 class ClassificationReport:
     """Precision, recall and F1 of each class, and their means.
 
-    `macro` counts each class the same, leaving out those that are not defined; `weighted` counts
-    each by its images.
+    Attributes
+    ----------
+    classes : one row per class, in the order of the matrix
+    macro : means over the classes for which a score is defined
+    weighted : means over the same classes, weighted by their images
+    accuracy : share of images that are classified correctly
     """
 
     classes: tuple[ClassScores, ...]
@@ -72,13 +84,13 @@ class ClassificationReport:
         return asdict(self)
 
     def to_frame(self) -> DataFrame:
-        """A line a class and the two means, named. Raises UsageError without pandas."""
+        """One row per class and per mean, by name. Raises UsageError without pandas."""
         return frame(map(asdict, (*self.classes, self.macro, self.weighted)), index="name")
 
 
 @dataclass(frozen=True)
-class Confused:
-    """Two classes and how many images of each are taken for the other."""
+class ConfusedPair:
+    """Two classes, and how many images of each are predicted as the other."""
 
     first: int
     second: int
@@ -92,14 +104,17 @@ class Confused:
 
 @dataclass(frozen=True, eq=False)
 class ConfusionMatrix:
-    """Counts (c, c): a row is a true class, a column a predicted one.
+    """Counts (c, c): rows are true classes, columns predicted ones.
 
-    Whole numbers for one set of predictions; means over seeds may have a fraction.
-    `recall`, `precision` and `f1` are (c,) with NaN where a class gives no answer: no image of
-    it (recall), no prediction of it (precision), neither (F1).
+    They are whole numbers for one set of predictions; means over seeds may have a fraction.
+    `recall`, `precision` and `f1` are (c,). They are NaN where undefined: recall of a class without
+    images, precision of one that is never predicted, F1 where both hold.
     """
 
     counts: NDArray[np.int64] | NDArray[np.float64]
+
+    # scikit-learn's precision_recall_fscore_support takes 2.9 ms instead of 25 µs, differs in the
+    # last bit of every third weighted mean, and reports 0 where the mean has no defined precision.
 
     @property
     def recall(self) -> NDArray[np.float64]:
@@ -111,27 +126,30 @@ class ConfusionMatrix:
 
     @property
     def f1(self) -> NDArray[np.float64]:
-        # 2TP / (2TP + FP + FN): defined as soon as the class occurs on either side.
+        # 2TP / (2TP + FP + FN): defined where the class is among the labels or the predictions.
         occurrences = self.counts.sum(axis=0) + self.counts.sum(axis=1)
         return _share(2 * np.diag(self.counts), occurrences)
 
     def report(self, class_names: Sequence[str]) -> ClassificationReport:
-        """What scikit-learn's `classification_report` prints, as numbers."""
+        """The figures that scikit-learn's `classification_report` prints.
+
+        Raises InputError unless there is one name per class.
+        """
         self._check_names(class_names)
         support = self.counts.sum(axis=1).astype(np.float64)
         columns = {"precision": self.precision, "recall": self.recall, "f1": self.f1}
 
-        def line(name: str, values: Mapping[str, float], images: float) -> ClassScores:
-            shares = {key: None if np.isnan(v) else float(v) for key, v in values.items()}
-            return ClassScores(name=name, support=float(images), **shares)
+        def row(name: str, values: Mapping[str, float], images: float) -> ClassScores:
+            scores = {key: None if np.isnan(v) else float(v) for key, v in values.items()}
+            return ClassScores(name=name, support=float(images), **scores)
 
         def mean(name: str, weights: NDArray[np.float64]) -> ClassScores:
-            of_defined = {key: _mean(column, weights) for key, column in columns.items()}
-            return line(name, of_defined, support.sum())
+            means = {key: _mean_of_defined(column, weights) for key, column in columns.items()}
+            return row(name, means, support.sum())
 
         return ClassificationReport(
             classes=tuple(
-                line(name, {key: column[i] for key, column in columns.items()}, support[i])
+                row(name, {key: column[i] for key, column in columns.items()}, support[i])
                 for i, name in enumerate(class_names)
             ),
             macro=mean("macro average", np.ones_like(support)),
@@ -139,19 +157,22 @@ class ConfusionMatrix:
             accuracy=float(np.trace(self.counts) / self.counts.sum()),
         )
 
-    def most_confused(self, at_most: int = 5) -> tuple[Confused, ...]:
-        """The pairs of classes with most images taken for one another, most first."""
-        off = np.triu(self.counts + self.counts.T, 1)
-        order = np.argsort(-off, axis=None, kind="stable")[:at_most]
-        pairs = [(int(i), int(j)) for i, j in zip(*np.unravel_index(order, off.shape), strict=True)]
+    def most_confused(self, at_most: int = 5) -> tuple[ConfusedPair, ...]:
+        """The pairs of classes with the most images predicted as one another, most first."""
+        both_ways = np.triu(self.counts + self.counts.T, 1)
+        order = np.argsort(-both_ways, axis=None, kind="stable")[:at_most]
+        rows, columns = np.unravel_index(order, both_ways.shape)
         return tuple(
-            Confused(i, j, float(self.counts[i, j]), float(self.counts[j, i]))
-            for i, j in pairs
-            if off[i, j] > 0
+            ConfusedPair(int(i), int(j), float(self.counts[i, j]), float(self.counts[j, i]))
+            for i, j in zip(rows, columns, strict=True)
+            if both_ways[i, j] > 0
         )
 
     def hardest(self) -> HardestClass:
-        """The class with the lowest recall; of equal ones the first."""
+        """The class with the lowest recall; the first of several that are equal.
+
+        Classes without images are left out.
+        """
         index = int(np.nanargmin(self.recall))
         row = self.counts[index]
         total = float(row.sum())
@@ -160,14 +181,15 @@ class ConfusionMatrix:
         return HardestClass(
             index=index,
             recall=float(row[index]) / total,
-            taken_for=tuple(TakenFor(j, float(row[j]), float(row[j]) / total) for j in wrong),
+            taken_for=tuple(WrongClass(j, float(row[j]), float(row[j]) / total) for j in wrong),
         )
 
     def hardest_sentence(self, class_names: Sequence[str], at_most: int = 3) -> str:
         """`hardest` in words: "Shirt is the hardest class: 61% right; taken for Pullover 9%."
 
-        At most `at_most` wrong classes are named. Shares have one decimal where the class is
-        nearly always right, so that its few mistakes are not rounded away.
+        Names at most `at_most` wrong classes. Shares have one decimal where the recall is 90% or
+        more, so that a few mistakes aren't rounded to 0%. Raises InputError unless there is one
+        name per class.
         """
         self._check_names(class_names)
         hardest = self.hardest()
@@ -175,14 +197,14 @@ class ConfusionMatrix:
             return "No class is hardest: every image is right."
         digits = 0 if hardest.recall < 0.9 else 1
         wrong = ", ".join(
-            f"{class_names[taken.index]} {taken.share:.{digits}%}"
-            for taken in hardest.taken_for[:at_most]
+            f"{class_names[each.index]} {each.share:.{digits}%}"
+            for each in hardest.taken_for[:at_most]
         )
         name = class_names[hardest.index]
         return f"{name} is the hardest class: {hardest.recall:.{digits}%} right; taken for {wrong}."
 
     def to_frame(self, class_names: Sequence[str]) -> DataFrame:
-        """True classes as lines, predicted ones as columns. Raises UsageError without pandas."""
+        """True classes as rows, predicted ones as columns. Raises UsageError without pandas."""
         self._check_names(class_names)
         rows = [
             {"class": name, **dict(zip(class_names, row, strict=True))}
@@ -194,16 +216,16 @@ class ConfusionMatrix:
         if len(class_names) != len(self.counts):
             raise InputError(
                 f"{len(class_names)} class names for a matrix of {len(self.counts)} classes; "
-                "give one name a class."
+                "give one name per class."
             )
 
     def to_dict(self) -> dict[str, object]:
-        """Plain lists; a figure that is not defined is None, never NaN."""
+        """Plain lists; an undefined figure is None, never NaN."""
         return {
             "counts": self.counts.tolist(),
-            "recall": _numbers(self.recall),
-            "precision": _numbers(self.precision),
-            "f1": _numbers(self.f1),
+            "recall": _without_nan(self.recall),
+            "precision": _without_nan(self.precision),
+            "f1": _without_nan(self.f1),
         }
 
 
@@ -212,11 +234,19 @@ def confusion_matrix(
     labels: NDArray[np.integer],
     n_classes: int,
 ) -> ConfusionMatrix:
-    """Count (true, predicted) pairs.
+    """Count the pairs of a true and a predicted class.
 
-    `predictions` are class indices (n,) or probabilities (n, n_classes), whose largest counts;
-    `labels` are (n,). Raises InputError where shapes or class indices don't fit.
+    Parameters
+    ----------
+    predictions : class indices (n,), or probabilities (n, n_classes), of which the most probable
+        class counts
+    labels : (n,) in 0..n_classes-1
+
+    Raises
+    ------
+    InputError : there are no images, shapes don't fit, or a class index is out of range
     """
+    # sklearn.metrics.confusion_matrix gives the same, in 2.7 ms instead of 0.04 for 10,000 images.
     predicted = predictions.argmax(axis=1) if predictions.ndim == 2 else predictions
     if predicted.shape != labels.shape or labels.ndim != 1 or len(labels) == 0:
         raise InputError(
@@ -236,7 +266,10 @@ def confusion_matrix(
 
 
 def mean_confusion(matrices: Sequence[ConfusionMatrix]) -> ConfusionMatrix:
-    """The mean of several seeds' matrices, so that its cells still sum to the number of images."""
+    """The mean of the matrices of several seeds; its cells still sum to the number of images.
+
+    Raises InputError where there is no matrix.
+    """
     if not matrices:
         raise InputError("no confusion matrix to average; give at least one.")
     return ConfusionMatrix(np.mean([matrix.counts for matrix in matrices], axis=0))
@@ -248,12 +281,12 @@ def _share(part: NDArray[np.number], whole: NDArray[np.number]) -> NDArray[np.fl
     return shares
 
 
-def _mean(shares: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
-    """The weighted mean of those that are defined; NaN where none is."""
-    defined = ~np.isnan(shares)
+def _mean_of_defined(scores: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
+    """The weighted mean of the scores that aren't NaN; NaN where their weights sum to 0."""
+    defined = ~np.isnan(scores)
     total = weights[defined].sum()
-    return float(shares[defined] @ weights[defined] / total) if total else float("nan")
+    return float(scores[defined] @ weights[defined] / total) if total else float("nan")
 
 
-def _numbers(values: NDArray[np.float64]) -> list[float | None]:
+def _without_nan(values: NDArray[np.float64]) -> list[float | None]:
     return [None if np.isnan(value) else float(value) for value in values]

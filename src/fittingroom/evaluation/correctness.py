@@ -1,4 +1,4 @@
-"""Which images the fits of one recipe have right: bool (seeds, n), and what is counted of it."""
+"""Which images the fits of a recipe classify correctly, bool (seeds, n), and its variances."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ def check_correct(correct: NDArray[np.bool_]) -> None:
 
 
 def integer_variance(values: NDArray[np.int64]) -> float:
-    """Unbiased variance of whole numbers, exact: no spread gives 0, in any order the same."""
+    """The unbiased variance of two or more whole numbers (n,).
+
+    Sums are exact: equal numbers give 0, and the order makes no difference. np.var rounds.
+    """
     n, total, squares = len(values), int(values.sum()), int(values @ values)
     return (n * squares - total * total) / (n * (n - 1))
 
@@ -26,9 +29,15 @@ def integer_variance(values: NDArray[np.int64]) -> float:
 def mean_variance(
     values: NDArray[np.int64], copies: NDArray[np.int64] | None = None
 ) -> tuple[float, int]:
-    """Variance that the draw of images gives to the mean of `values` (n,), and how many were drawn.
+    """The variance of the mean of `values` over draws of the images, and how many were drawn.
 
-    `copies` (n,) numbers the images: near-copies of one have one number, and are drawn together.
+    Images that are copies of one another are drawn together, so the mean is a ratio estimator
+    (Cochran 1977, "Sampling Techniques", chapter 6).
+
+    Parameters
+    ----------
+    values : (n,) of each image
+    copies : (n,) the same number for images that are copies of one another; None where none are
     """
     n = len(values)
     if copies is None:
@@ -43,6 +52,6 @@ def mean_variance(
 
 
 def seed_variance(correct: NDArray[np.bool_]) -> float:
-    """Unbiased variance over seeds of the accuracy; 0 for one seed. `correct` is (seeds, n)."""
+    """The unbiased variance of the accuracy over seeds; 0 for one seed. `correct` is (seeds, n)."""
     seeds, n = correct.shape
     return integer_variance(correct.sum(axis=1, dtype=np.int64)) / n**2 if seeds > 1 else 0.0

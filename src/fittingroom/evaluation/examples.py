@@ -1,11 +1,11 @@
-"""Which images to show: positions of those that tell most about a model, or about two."""
+"""Which images to show: the positions of those that say most about a model, or about two."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fittingroom.evaluation.agreement import of_label
+from fittingroom.evaluation.agreement import label_probabilities
 from fittingroom.evaluation.metrics import correctness
 
 Positions = NDArray[np.int64]
@@ -14,7 +14,10 @@ Positions = NDArray[np.int64]
 def surest_mistakes(
     probabilities: NDArray[np.floating], labels: NDArray[np.integer], at_most: int
 ) -> Positions:
-    """Wrong images, those first that got the highest probability for the wrong class."""
+    """Positions of misclassified images, the highest probability of the wrong class first.
+
+    `probabilities` is (n, c), `labels` (n,); at most `at_most` positions are returned.
+    """
     wrong = np.flatnonzero(~correctness(probabilities, labels))
     return _first(wrong, -probabilities.max(axis=1), at_most)
 
@@ -22,13 +25,16 @@ def surest_mistakes(
 def doubtful_hits(
     probabilities: NDArray[np.floating], labels: NDArray[np.integer], at_most: int
 ) -> Positions:
-    """Right images, those first whose class got the lowest probability."""
+    """Positions of correctly classified images, the lowest probability of the class first.
+
+    `probabilities` is (n, c), `labels` (n,); at most `at_most` positions are returned.
+    """
     right = np.flatnonzero(correctness(probabilities, labels))
     return _first(right, probabilities.max(axis=1), at_most)
 
 
 def random_images(n: int, at_most: int, seed: int = 0) -> Positions:
-    """Positions drawn without looking at anything: always the same for the same seed."""
+    """At most `at_most` random positions in 0..n-1; the same seed always draws the same."""
     drawn = np.random.default_rng(seed).permutation(n)[:at_most]
     return np.asarray(drawn, np.int64)
 
@@ -38,12 +44,15 @@ def fixed(
     after: NDArray[np.floating],
     labels: NDArray[np.integer],
 ) -> Positions:
-    """Images that were wrong before and are right after, most gained for the label first."""
-    mended = ~correctness(before, labels) & correctness(after, labels)
-    gain = of_label(after, labels) - of_label(before, labels)
-    return _first(np.flatnonzero(mended), -gain, len(labels))
+    """Positions of images that only `after` classifies correctly, the largest gain first.
+
+    The gain is that of the label's probability. `before` and `after` are (n, c), `labels` (n,).
+    """
+    corrected = ~correctness(before, labels) & correctness(after, labels)
+    gain = label_probabilities(after, labels) - label_probabilities(before, labels)
+    return _first(np.flatnonzero(corrected), -gain, len(labels))
 
 
 def _first(positions: Positions, key: NDArray[np.floating], at_most: int) -> Positions:
-    """The positions with the lowest keys, in their order."""
+    """Those of `positions` with the lowest keys, lowest first; `key` is (n,)."""
     return positions[np.argsort(key[positions], kind="stable")][:at_most]

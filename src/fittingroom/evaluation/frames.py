@@ -1,4 +1,4 @@
-"""Results as pandas data frames, for those who have pandas."""
+"""Results as pandas data frames, where pandas is installed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def frame(rows: Iterable[Mapping[str, Any]], index: str | None = None) -> DataFrame:
-    """A line for each mapping, with `index` as the names of the lines.
+    """A data frame with one row per mapping; the column `index`, if given, names the rows.
 
     Raises UsageError where pandas isn't installed.
     """
@@ -22,5 +22,5 @@ def frame(rows: Iterable[Mapping[str, Any]], index: str | None = None) -> DataFr
         raise UsageError(
             "to_frame() needs pandas; install it with `pip install pandas`, or use to_dict()."
         ) from error
-    made = DataFrame(list(rows))
-    return made if index is None else made.set_index(index)
+    table = DataFrame(list(rows))
+    return table if index is None else table.set_index(index)

@@ -1,4 +1,4 @@
-"""Which labels are probably wrong: confident learning."""
+"""Which labels are probably wrong, by confident learning."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fittingroom.evaluation.agreement import of_label
+from fittingroom.evaluation.agreement import label_probabilities
 from fittingroom.evaluation.frames import frame
 from fittingroom.evaluation.metrics import correctness
 
@@ -25,9 +25,10 @@ class LabelSuspects:
     Attributes
     ----------
     positions : (k,) of the images, the most suspicious first
-    given, suggested : (k,) the label, and the class that the probabilities speak for
-    confidence : (k,) the probability of the given label
-    method : what found them
+    given : (k,) the label of each
+    suggested : (k,) the most probable of the other classes
+    confidence : (k,) the probability of the label
+    method : which method selected them
     """
 
     positions: NDArray[np.int64]
@@ -51,7 +52,7 @@ class LabelSuspects:
         }
 
     def to_frame(self) -> DataFrame:
-        """A line a suspect. Raises UsageError without pandas."""
+        """One row per suspect. Raises UsageError where pandas isn't installed."""
         return frame(self.to_dict()["suspects"])
 
 
@@ -60,8 +61,8 @@ def label_suspects(
 ) -> LabelSuspects:
     """Find the labels that out-of-sample probabilities contradict.
 
-    By cleanlab's ``find_label_issues`` where cleanlab is installed, by :func:`confident_class`
-    where it isn't: then a suspect is an image that is confidently of another class than its own.
+    Uses cleanlab's ``find_label_issues`` where cleanlab is installed. Otherwise an image is a
+    suspect if its :func:`confident_class` isn't its label.
 
     Parameters
     ----------
@@ -74,20 +75,20 @@ def label_suspects(
     """
     correctness(probabilities, labels)
     if find_spec("cleanlab") and labels.min() < labels.max():  # it refuses labels of one class
-        found, method = _by_cleanlab(probabilities, labels), "cleanlab's find_label_issues"
+        suspects, method = _by_cleanlab(probabilities, labels), "cleanlab's find_label_issues"
     else:
-        counted = confident_class(probabilities, labels)
-        found = np.flatnonzero((counted >= 0) & (counted != labels))
+        confident = confident_class(probabilities, labels)
+        suspects = np.flatnonzero((confident >= 0) & (confident != labels))
         method = "confident learning: sure of another class by that class's own threshold"
-    confidence = of_label(probabilities, labels)
-    found = found[np.argsort(confidence[found], kind="stable")]
-    others = probabilities[found].copy()
-    others[np.arange(len(found)), labels[found]] = -1
+    confidence = label_probabilities(probabilities, labels)
+    suspects = suspects[np.argsort(confidence[suspects], kind="stable")]
+    others = probabilities[suspects].copy()
+    others[np.arange(len(suspects)), labels[suspects]] = -1
     return LabelSuspects(
-        positions=found,
-        given=labels[found].astype(np.int64),
+        positions=suspects,
+        given=labels[suspects].astype(np.int64),
         suggested=others.argmax(axis=1),
-        confidence=confidence[found],
+        confidence=confidence[suspects],
         method=method,
     )
 
@@ -95,14 +96,20 @@ def label_suspects(
 def confident_class(
     probabilities: NDArray[np.floating], labels: NDArray[np.integer]
 ) -> NDArray[np.int64]:
-    """The class (n,) that each image is confidently of; -1 for none.
+    """The class (n,) to which each image confidently belongs; -1 where there is none.
 
-    That is a class of which it gets at least the mean probability that images with that label get;
-    of several such classes the most probable. Northcutt, Jiang and Chuang 2021, "Confident
-    Learning", arXiv 1911.00068, equation 1. Of a class without images nothing is confidently.
+    An image confidently belongs to a class if its probability is at least the mean probability of
+    that class over the images labelled so; of several such classes the most probable counts.
+    Northcutt, Jiang and Chuang 2021, "Confident Learning", arXiv 1911.00068, equation 1. No image
+    confidently belongs to a class without images.
+
+    Parameters
+    ----------
+    probabilities : (n, c)
+    labels : (n,) in 0..c-1
     """
     counts = np.bincount(labels, minlength=probabilities.shape[1])
-    sums = np.bincount(labels, of_label(probabilities, labels), minlength=len(counts))
+    sums = np.bincount(labels, label_probabilities(probabilities, labels), minlength=len(counts))
     thresholds = np.full(len(counts), np.inf)
     np.divide(sums, counts, out=thresholds, where=counts > 0)
     sure = probabilities >= thresholds  # (n, c)
@@ -114,13 +121,13 @@ def _by_cleanlab(
     probabilities: NDArray[np.floating], labels: NDArray[np.integer]
 ) -> NDArray[np.int64]:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the progress bars of notebooks, of classes of few
+        warnings.simplefilter("ignore")  # about notebooks' progress bars and about small classes
         from cleanlab.filter import find_label_issues
 
-        found = find_label_issues(
+        positions = find_label_issues(
             labels.astype(np.int64),
             probabilities.astype(np.float64),
             return_indices_ranked_by="self_confidence",
             n_jobs=1,
         )
-    return np.asarray(found, np.int64)
+    return np.asarray(positions, np.int64)

@@ -1,4 +1,4 @@
-"""The figures of one set of predictions. A metric is a function and a row in `METRICS`."""
+"""Metrics of one set of predictions. A metric is a function and a row in `METRICS`."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from fittingroom.errors import InputError
 from fittingroom.evaluation.confusion import confusion_matrix
 
 CLIP = 1e-7
-"""Log loss counts no probability as smaller: one sure mistake costs 16.1, not infinity."""
+"""Log loss clips probabilities here: a confident mistake costs 16.1 nats, not infinity."""
 
 SUM_TOLERANCE = 1e-3
-"""How far a row's sum may be from one: wide enough for float16, too narrow for logits."""
+"""How far the sum of a row may be from 1: wide enough for float16, too narrow for logits."""
 
 
 def accuracy(probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -> float:
-    """Share of images whose most probable class is the right one.
+    """The share of images whose most probable class is their label.
 
     `probabilities` is (n, c), `labels` (n,) in 0..c-1. Raises InputError for anything else.
     """
@@ -26,27 +26,35 @@ def accuracy(probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -
 
 
 def macro_f1(probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -> float:
-    """Mean of the classes' F1, each class counting the same.
+    """The unweighted mean of the F1 scores of all classes.
 
-    A class that is neither among the labels nor among the predictions doesn't count.
+    A class that is neither among the labels nor among the predictions is left out. Shapes and
+    errors as for `accuracy`.
     """
-    _check(probabilities, labels)
+    _check_predictions(probabilities, labels)
+    # sklearn.metrics.f1_score takes 4.5 ms instead of 1.7, and differs in the last bit.
     matrix = confusion_matrix(probabilities, labels, probabilities.shape[1])
     return float(np.nanmean(matrix.f1))
 
 
 def log_loss(probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -> float:
-    """Mean of -log(probability of the right class) in nats, probabilities clipped at 1e-7."""
-    _check(probabilities, labels)
-    of_truth = probabilities[np.arange(len(labels)), labels].astype(np.float64)  # (n,)
-    return float(-np.log(np.clip(of_truth, CLIP, 1.0)).mean())
+    """The mean of -log(probability of the label) in nats, with probabilities clipped at 1e-7.
+
+    Shapes and errors as for `accuracy`.
+    """
+    _check_predictions(probabilities, labels)
+    of_label = probabilities[np.arange(len(labels)), labels].astype(np.float64)  # (n,)
+    return float(-np.log(np.clip(of_label, CLIP, 1.0)).mean())
 
 
 def correctness(
     probabilities: NDArray[np.floating], labels: NDArray[np.integer]
 ) -> NDArray[np.bool_]:
-    """Which images are right: bool (n,). Of equal probabilities the lowest class counts."""
-    _check(probabilities, labels)
+    """Which images are classified correctly, bool (n,).
+
+    Of equal probabilities the lowest class counts. Shapes and errors as for `accuracy`.
+    """
+    _check_predictions(probabilities, labels)
     return np.asarray(probabilities.argmax(axis=1) == labels)
 
 
@@ -58,10 +66,13 @@ METRICS: dict[str, Callable[[NDArray[np.floating], NDArray[np.integer]], float]]
 
 
 def fault_of(probabilities: NDArray[np.floating]) -> tuple[int, str] | None:
-    """The first row of (n, c) that is not a distribution, and in words what is wrong with it."""
-    # One pass finds NaN and infinity too: neither is within the tolerance of 1.
-    off = np.abs(probabilities.sum(axis=1, dtype=np.float64) - 1.0)  # (n,)
-    bad = np.flatnonzero(~(off <= SUM_TOLERANCE) | (probabilities.min(axis=1) < 0))
+    """The first row of (n, c) that isn't a distribution, and what is wrong with it in words.
+
+    None where all rows are distributions.
+    """
+    # This finds NaN and infinity too: neither is within the tolerance of 1.
+    error = np.abs(probabilities.sum(axis=1, dtype=np.float64) - 1.0)  # (n,)
+    bad = np.flatnonzero(~(error <= SUM_TOLERANCE) | (probabilities.min(axis=1) < 0))
     if not len(bad):
         return None
     row = probabilities[bad[0]]
@@ -72,7 +83,7 @@ def fault_of(probabilities: NDArray[np.floating]) -> tuple[int, str] | None:
     return int(bad[0]), f"sum to {row.sum(dtype=np.float64):.4g}, not to 1"
 
 
-def _check(probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -> None:
+def _check_predictions(probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -> None:
     if probabilities.ndim != 2 or labels.ndim != 1 or len(probabilities) != len(labels):
         raise InputError(
             f"probabilities of shape {probabilities.shape} don't fit labels of shape "
@@ -85,8 +96,8 @@ def _check(probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -> 
             f"labels run from {labels.min()} to {labels.max()} but the probabilities have "
             f"{probabilities.shape[1]} classes; labels must be class indices from 0."
         )
-    if (found := fault_of(probabilities)) is not None:
-        row, fault = found
+    if (row_and_fault := fault_of(probabilities)) is not None:
+        row, fault = row_and_fault
         raise InputError(
             f"the probabilities of row {row} {fault}; they must be finite, not negative and sum to "
             "one."

@@ -1,4 +1,4 @@
-"""What the fits of recipes have right, and what that says of the recipes' accuracy."""
+"""The fits of recipes with several seeds, and the recipes' accuracy as estimated from them."""
 
 from __future__ import annotations
 
@@ -20,15 +20,19 @@ from fittingroom.evaluation.seed_spread import NO_SPREAD, SeedSpread, SeedVarian
 
 @dataclass(frozen=True, eq=False)
 class Fits:
-    """Fits of one recipe with different seeds, and which test images they have right.
+    """Fits of one recipe with different seeds, and which test images they classify correctly.
 
     Attributes
     ----------
     correct : bool (seeds, n); one row where the recipe is deterministic
-    deterministic : another seed gives the same fit
-    kind : recipes of one kind say something of one another's spread over seeds
-    known : what is known of that spread beside these fits, on the same images
-    copies : (n,) numbers of the images, the same for copies; None where each is another
+    deterministic : whether every seed gives the same fit
+    kind : recipes of the same kind are taken to have similar spreads over seeds
+    known : what other fits on the same images say about the spread
+    copies : (n,) the same number for images that are copies of one another; None where none are
+
+    Raises
+    ------
+    InputError : `correct` isn't such an array, or a deterministic recipe has several rows
     """
 
     correct: NDArray[np.bool_]
@@ -51,42 +55,43 @@ class Fits:
 
     @property
     def single_seed(self) -> bool:
-        """Whether nothing here tells what another fit would have right."""
+        """Whether the fits say nothing about another seed: there is one, and seeds matter."""
         return self.seeds == 1 and not self.deterministic
 
     @cached_property
     def right(self) -> NDArray[np.int64]:
-        """Of how many seeds each image is right, (n,)."""
+        """With how many seeds each image is classified correctly, (n,)."""
         right: NDArray[np.int64] = self.correct.sum(axis=0, dtype=np.int64)
         return right
 
     @property
     def accuracy(self) -> float:
-        """Mean over the seeds."""
+        """The mean over the seeds."""
         return int(self.right.sum()) / self.correct.size
 
     @cached_property
     def variance(self) -> SeedVariance:
-        """All that is known of the variance over seeds."""
+        """What these fits and the known ones say about the variance over seeds."""
         own = SeedVariance.of(self.correct)
         return own if self.known is None else own | self.known
 
     @property
     def noise(self) -> float:
-        """What the noise of single images adds to a variance over images; seeds account for it."""
+        """The part of a variance over images that comes from the seeds and is counted there."""
         return 0.0 if self.deterministic else self.variance.noise / self.seeds
 
 
 @dataclass(frozen=True)
 class AccuracyEstimate:
-    """Accuracy of a recipe, with the interval for fits with other seeds and for other images.
+    """The accuracy of a recipe, with intervals.
 
     Attributes
     ----------
     mean : over seeds
-    sd : over seeds; None where there is one
-    interval : 95%, of the recipe; None where nothing tells what another seed would change
-    fit_interval : 95%, of the one fit at hand on other images; None where there are several
+    sd : standard deviation over seeds; None for one seed
+    interval : 95%, of the recipe: for fits with other seeds and for other images; None where the
+        spread over seeds is unknown
+    fit_interval : 95%, of the only fit on other images; None where there are several
     seeds : how many
     """
 
@@ -98,7 +103,10 @@ class AccuracyEstimate:
 
 
 def spreads_of(recipes: Mapping[str, Fits]) -> dict[str, SeedSpread | None]:
-    """Each recipe's spread over seeds, by its own fits and by those of others of its kind."""
+    """The spread of each recipe over seeds, from its own fits and from others of its kind.
+
+    None where nothing is known about it, see `seed_spreads`.
+    """
     spreads: dict[str, SeedSpread | None] = dict.fromkeys(recipes, NO_SPREAD)
     for kind in {fits.kind for fits in recipes.values()}:
         seeded = {
@@ -111,35 +119,35 @@ def spreads_of(recipes: Mapping[str, Fits]) -> dict[str, SeedSpread | None]:
 
 
 def accuracies(recipes: Mapping[str, Fits]) -> dict[str, AccuracyEstimate]:
-    """The accuracy of each of the recipes of a table."""
+    """The accuracy of each recipe of a table."""
     return accuracies_of(recipes, spreads_of(recipes))
 
 
 def accuracies_of(
     recipes: Mapping[str, Fits], spreads: Mapping[str, SeedSpread | None]
 ) -> dict[str, AccuracyEstimate]:
-    """The same where `spreads_of` the recipes are known."""
+    """As `accuracies`, with the result of `spreads_of`."""
     return {name: _estimate(fits, spreads[name]) for name, fits in recipes.items()}
 
 
 def _estimate(fits: Fits, spread: SeedSpread | None) -> AccuracyEstimate:
     mean = fits.accuracy
-    of_fit = None
+    fit_interval = None
     if fits.seeds == 1:
-        of_fit = accuracy_interval(fits, NO_SPREAD, (1 - CONFIDENCE) / 2)
+        fit_interval = accuracy_interval(fits, NO_SPREAD, (1 - CONFIDENCE) / 2)
     interval = None
     if spread is not None:
         interval = accuracy_interval(fits, spread, (1 - CONFIDENCE) / 2)
     sd = sqrt(seed_variance(fits.correct)) if fits.seeds > 1 else None
-    return AccuracyEstimate(mean, sd, interval, of_fit, fits.seeds)
+    return AccuracyEstimate(mean, sd, interval, fit_interval, fits.seeds)
 
 
 def accuracy_interval(fits: Fits, spread: SeedSpread, tail: float) -> Interval:
-    """The recipe's accuracy lies below, and above, with probability `tail` each.
+    """The interval that a recipe's accuracy is below, and above, with probability `tail` each.
 
-    Wilson's interval for as many independent images as would give the same error (Korn and
-    Graubard 1998, Survey Methodology 24:193-201): so it stays within 0 and 1, and isn't empty where
-    all images are right.
+    Wilson's interval for the effective sample size: as many independent images as would give the
+    same error (Korn and Graubard 1998, Survey Methodology 24:193-201). So it stays within 0 and 1,
+    and has a length even where every image is classified correctly.
     """
     n, mean = fits.correct.shape[1], fits.accuracy
     if spread is NO_SPREAD and fits.copies is None:
@@ -148,9 +156,9 @@ def accuracy_interval(fits: Fits, spread: SeedSpread, tail: float) -> Interval:
     noise = 0.0 if spread is NO_SPREAD else fits.noise
     over_images = max(0.0, over_images / fits.seeds**2 - noise)
     error = NormalMixture.of(over_images, [spread.of_mean(fits.seeds)])
-    half = error.half_width(2 * tail)
+    half_width = error.half_width(2 * tail)
     z = -float(special.ndtri(tail))
-    independent = float(drawn)
-    if half > 0 and 0 < mean < 1:
-        independent = min(drawn * fits.seeds, max(1.0, z * z * mean * (1 - mean) / half**2))
-    return wilson(mean * independent, independent, confidence=1 - 2 * tail)
+    n_effective = float(drawn)
+    if half_width > 0 and 0 < mean < 1:
+        n_effective = min(drawn * fits.seeds, max(1.0, z * z * mean * (1 - mean) / half_width**2))
+    return wilson(mean * n_effective, n_effective, confidence=1 - 2 * tail)

@@ -8,59 +8,66 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from fittingroom.evaluation.confusion import confusion_matrix
 from fittingroom.evaluation.paired_difference import mcnemar
 
-#: What another numbering must gain at least, of the images whose class it changes, and how
-#: surprising that must be.
+#: The least gain in accuracy of another numbering, over the images whose class it changes, and the
+#: significance level of that gain.
 LEAST_GAIN, ALPHA = 0.2, 0.001
 
 
 @dataclass(frozen=True)
 class Relabelling:
-    """Another numbering of the classes, by which predictions are right far oftener.
+    """Another numbering of the classes, with which far more predictions are correct.
 
     Attributes
     ----------
-    predicted_as : for every label the class that its images are predicted as; its own where it
-        has none, or means what it says
-    accuracy, otherwise : as the labels stand, and by the other numbering
+    predicted_as : for each label the class as which its images are predicted; the label itself
+        where it has no images, or is numbered alike
+    accuracy : with the labels as they are
+    relabelled_accuracy : with the other numbering
     """
 
     predicted_as: tuple[int, ...]
     accuracy: float
-    otherwise: float
+    relabelled_accuracy: float
 
     @property
-    def moved(self) -> tuple[int, ...]:
-        """The labels that mean another class."""
+    def changed_labels(self) -> tuple[int, ...]:
+        """The labels that stand for another class."""
         return tuple(label for label, other in enumerate(self.predicted_as) if label != other)
 
     def sentence(self, class_names: Sequence[str], at_most: int = 3) -> str:
-        """What is predicted as what, and what that does to the accuracy, without a full stop."""
+        """Which classes are exchanged, and the accuracy of both numberings; without a full stop.
+
+        Names at most `at_most` classes.
+        """
         pairs = [
             f"{class_names[label]!r} is predicted as {class_names[self.predicted_as[label]]!r}"
-            for label in self.moved
+            for label in self.changed_labels
         ]
         more = f" and so on ({len(pairs)} classes)" if len(pairs) > at_most else ""
         n = len(self.predicted_as)
-        steps = {(self.predicted_as[label] - label) % n for label in self.moved}
+        steps = {(self.predicted_as[label] - label) % n for label in self.changed_labels}
         off = {1: ", each label one too low", n - 1: ", each label one too high"}
         step = off.get(steps.pop(), "") if len(steps) == 1 and n > 2 else ""
         return (
             f"{', '.join(pairs[:at_most])}{more}{step}; numbered so, "
-            f"{self.otherwise:.1%} would be right instead of {self.accuracy:.1%}"
+            f"{self.relabelled_accuracy:.1%} would be right instead of {self.accuracy:.1%}"
         )
 
 
 def relabelling(
     predicted: NDArray[np.integer], labels: NDArray[np.integer], n_classes: int
 ) -> Relabelling | None:
-    """The numbering of the classes that predictions speak for, if it is plainly another.
+    """Find another numbering of the classes that fits the predictions far better.
 
-    The labels of half of the images are assigned to the classes that they are best predicted as,
-    each to another one, and judged on the other half, so that chance passes for nothing.
+    The best one-to-one assignment of labels to predicted classes is found on one half of the images
+    and measured on the other, and the other way round, so that chance isn't mistaken for a
+    numbering.
 
     Parameters
     ----------
@@ -69,65 +76,54 @@ def relabelling(
 
     Returns
     -------
-    None where the labels fit as they are, or no other numbering is right for at least 20 points
-    more of the images that it says something else of
+    None where the labels fit as they are, or no other numbering is correct for at least 20 points
+    more of the images whose class it changes
 
     Raises
     ------
-    InputError : shapes don't fit, or a class is outside
+    InputError : shapes don't fit, or a class is out of range
     """
-    assigned = _assigned(predicted, labels, n_classes)
+    assigned = _assign(predicted, labels, n_classes)
     half = np.zeros(len(labels), bool)
     half[np.argsort(labels, kind="stable")[::2]] = True  # every second image of each class
     if half.all():  # of a single image
         return None
-    crossed = np.empty(len(labels), np.int64)
-    for judged in (half, ~half):
-        learned = _assigned(predicted[~judged], labels[~judged], n_classes)
-        crossed[judged] = learned[labels[judged]]
-    moved = crossed != labels
-    right, otherwise = (predicted == labels)[moved], (predicted == crossed)[moved]
-    lost, gained = int((right & ~otherwise).sum()), int((otherwise & ~right).sum())
-    if gained - lost <= LEAST_GAIN * len(right) or mcnemar(lost, gained) > ALPHA:
+    relabelled = np.empty(len(labels), np.int64)
+    for held_out in (half, ~half):
+        class_of = _assign(predicted[~held_out], labels[~held_out], n_classes)
+        relabelled[held_out] = class_of[labels[held_out]]
+    changed = relabelled != labels
+    before, after = (predicted == labels)[changed], (predicted == relabelled)[changed]
+    lost, gained = int((before & ~after).sum()), int((after & ~before).sum())
+    if gained - lost <= LEAST_GAIN * len(before) or mcnemar(lost, gained) > ALPHA:
         return None
     if (assigned == np.arange(n_classes)).all():
         return None
     return Relabelling(
         predicted_as=tuple(assigned.tolist()),
         accuracy=float((predicted == labels).mean()),
-        otherwise=float((predicted == assigned[labels]).mean()),
+        relabelled_accuracy=float((predicted == assigned[labels]).mean()),
     )
 
 
-def _assigned(
+def _assign(
     predicted: NDArray[np.integer], labels: NDArray[np.integer], n_classes: int
 ) -> NDArray[np.int64]:
-    """For each label the class (n_classes,) that it is best assigned to, one to one.
+    """Assign the labels to the predicted classes one to one, (n_classes,).
 
-    Classes change places only where at least two of them gain and none loses: a model that takes
-    all images for one class, or can't tell two apart, speaks for no other numbering.
+    Classes change places only where at least two of them gain and none loses. A model that predicts
+    one class for all images, or can't tell two apart, is no evidence of another numbering.
     """
     counts = confusion_matrix(predicted, labels, n_classes).counts
-    own = np.diag(counts)
+    correct = np.diag(counts)
     _, assigned = linear_sum_assignment(counts + 0.5 * np.eye(n_classes), maximize=True)
-    gains = counts[np.arange(n_classes), assigned] - own
-    for cycle in _cycles(assigned):
+    gains = counts[np.arange(n_classes), assigned] - correct
+    # Classes that change places with one another are a component of the graph label → class.
+    edges = coo_array((np.ones(n_classes), (np.arange(n_classes), assigned)))
+    n_cycles, cycle_of = connected_components(edges)
+    for cycle in (np.flatnonzero(cycle_of == number) for number in range(n_cycles)):
         if (gains[cycle] < 0).any() or (gains[cycle] > 0).sum() < 2:
             assigned[cycle] = cycle
     empty = counts.sum(axis=1) == 0
     assigned[empty] = np.flatnonzero(empty)
     return np.asarray(assigned, np.int64)
-
-
-def _cycles(permutation: NDArray[np.integer]) -> list[list[int]]:
-    """The classes that change places with one another."""
-    cycles, seen = [], set()
-    for start in range(len(permutation)):
-        cycle = []
-        while start not in seen:
-            seen.add(start)
-            cycle.append(start)
-            start = int(permutation[start])
-        if len(cycle) > 1:
-            cycles.append(cycle)
-    return cycles

@@ -1,11 +1,11 @@
-"""How much a recipe's accuracy changes from seed to seed, by all that the models of a table say.
+"""How much a recipe's accuracy varies from seed to seed, estimated from all models of a table.
 
-A few seeds tell little of the spread over seeds: of two fits the estimate is ten times too small
-in one case of twelve. But recipes are alike, so what all of them show together says where the
-spread of each one is likely to lie. Smyth (2004, Statistical Applications in Genetics and Molecular
-Biology, volume 3, article 3) shrinks variances that way; here the prior of the spread's logarithm
-is normal, and its own parameters are integrated out, so that a table of few or of unlike recipes
-shrinks little.
+A few seeds say little about the spread over seeds: with two fits the estimate is ten times too
+small in one case of twelve. But recipes resemble one another, so all of them together show where
+the spread of each is likely to lie. Smyth (2004, Statistical Applications in Genetics and Molecular
+Biology, volume 3, article 3) shrinks variances that way, by empirical Bayes. Here the logarithm of
+the spread has a normal prior whose parameters are integrated out, so that the spreads of few or of
+dissimilar recipes shrink little.
 """
 
 from __future__ import annotations
@@ -23,34 +23,34 @@ from fittingroom.evaluation.correctness import seed_variance
 
 Floats = NDArray[np.float64]
 
-#: What was measured beforehand counts as no more degrees of freedom: a fit here and there is worse
-#: than a normal distribution has it, and another machine isn't the same.
+#: The most degrees of freedom that earlier measurements count as: some fits are worse than a normal
+#: distribution allows for, and they come from another machine.
 _MEASURED_DEGREES = 5
 #: Degrees of freedom of the Student's t that single fits follow.
-_OUTLYING_DEGREES = 7
-#: Standard deviations over seeds that are thought possible, of an accuracy in 0..1.
+_OUTLIER_DEGREES = 7
+#: The grid of standard deviations over seeds, of an accuracy in 0..1.
 _SPREADS = np.geomspace(1e-5, 0.5, 120)
-#: Standard deviations of the logarithm of the spread over recipes that are thought possible.
-_UNLIKENESS = np.array([0.1, *np.geomspace(0.15, 4.0, 13)])
-#: Scale of the half-Cauchy prior of that (Gelman 2006, Bayesian Analysis 1:515-534).
-_UNLIKENESS_SCALE = 0.5
-#: How soon others are believed to say all of a recipe's spread: see `_wide_share`.
+#: The grid of standard deviations, over recipes, of the logarithm of the spread.
+_DISSIMILARITIES = np.array([0.1, *np.geomspace(0.15, 4.0, 13)])
+#: The scale of their half-Cauchy prior (Gelman 2006, Bayesian Analysis 1:515-534).
+_DISSIMILARITY_SCALE = 0.5
+#: The weight of the possibility that a recipe resembles no other: see `_wide_share`.
 _STRAY = 1.0
-#: How much two recipes alone are believed to say of each other.
+#: How much two recipes alone are taken to say about each other.
 _PAIR = 1 / 6
-#: The spread isn't less than the noise of single images makes it, up to the noise's own error.
+#: The spread is at least what the noise of single images contributes, up to the error of the noise.
 _OF_NOISE = 0.95
 
 
 @dataclass(frozen=True)
 class SeedVariance:
-    """What fits of one recipe say of its variance over seeds.
+    """What fits of one recipe say about its variance over seeds.
 
     Attributes
     ----------
-    variance : unbiased, of the accuracy on the test images
+    variance : unbiased estimate, of the accuracy on the test images
     degrees_of_freedom : seeds - 1; with 0 nothing is known
-    noise : the part of `variance` by which single images change sides independently
+    noise : the part of `variance` that independent changes of single images contribute
     """
 
     variance: float
@@ -59,89 +59,90 @@ class SeedVariance:
 
     @classmethod
     def of(cls, correct: NDArray[np.bool_]) -> SeedVariance:
-        """What bool (seeds, n) says: which images each fit has right."""
+        """The estimate from bool (seeds, n): which images each fit classifies correctly."""
         seeds, n = correct.shape
         if seeds == 1:
             return cls(0.0, 0, 0.0)
-        right = correct.sum(axis=0, dtype=np.int64)  # (n,) of how many seeds
+        right = correct.sum(axis=0, dtype=np.int64)  # (n,) with how many seeds
         disagreement = int(right @ (seeds - right)) / (seeds * (seeds - 1))
         return cls(seed_variance(correct), seeds - 1, disagreement / n**2)
 
     def measured(self, own: int = 1) -> SeedVariance:
-        """The same as knowledge of other fits, which may have outliers that these haven't.
+        """The estimate as an earlier measurement, to be combined with `own` further fits.
 
-        `own` are those others. They may be among these, with the same seeds on an equal machine,
-        and no fit counts twice.
+        These fits may be among the measured ones (the same seeds on an equal machine), and no fit
+        may count twice, so their number is subtracted. Outliers that further fits may have limit
+        the degrees of freedom.
         """
-        besides = max(self.degrees_of_freedom + 1 - own, 0)
-        return replace(self, degrees_of_freedom=min(besides, _MEASURED_DEGREES))
+        others = max(self.degrees_of_freedom + 1 - own, 0)
+        return replace(self, degrees_of_freedom=min(others, _MEASURED_DEGREES))
 
     def __or__(self, other: SeedVariance) -> SeedVariance:
-        """What both say together, as one estimate."""
+        """The pooled estimate of both."""
         df = self.degrees_of_freedom + other.degrees_of_freedom
         if df == 0:
             return self
-        of_self = self.degrees_of_freedom / df
+        weight = self.degrees_of_freedom / df
         return SeedVariance(
-            variance=of_self * self.variance + (1 - of_self) * other.variance,
+            variance=weight * self.variance + (1 - weight) * other.variance,
             degrees_of_freedom=df,
-            noise=of_self * self.noise + (1 - of_self) * other.noise,
+            noise=weight * self.noise + (1 - weight) * other.noise,
         )
 
 
 @dataclass(frozen=True, eq=False)
 class SeedSpread:
-    """A recipe's standard deviation over seeds, as a distribution: (k,) values and weights."""
+    """The distribution of a recipe's standard deviation over seeds: (k,) values and weights."""
 
     values: Floats
     weights: Floats
 
     def of_mean(self, seeds: int) -> tuple[Floats, Floats]:
-        """Variances of the mean over so many seeds, and their weights, (k,) both.
+        """The variances of the mean over so many seeds, and their weights, (k,) both.
 
-        A single fit may be an outlier, which a mean would dampen and several fits would show: it is
-        taken to follow Student's t with few degrees of freedom.
+        A single fit may be an outlier, which a mean would dampen and several fits would reveal, so
+        it follows Student's t with few degrees of freedom.
         """
         variances = self.values**2 / seeds
         if seeds > 1 or self.values[0] == 0:
             return variances, self.weights
-        heavier, of_heavier = _outlying()
+        factors, factor_weights = _outlier_factors()
         return (
-            np.multiply.outer(variances, heavier).ravel(),
-            np.multiply.outer(self.weights, of_heavier).ravel(),
+            np.multiply.outer(variances, factors).ravel(),
+            np.multiply.outer(self.weights, factor_weights).ravel(),
         )
 
     def of_rerun(self, seeds: int, least: float) -> tuple[Floats, Floats]:
-        """The same of one more run minus the mean over so many seeds, σ at least `least`.
+        """As `of_mean`, for one more run minus the mean over so many seeds, σ at least `least`.
 
-        The one more run may be an outlier, and so may a single one that it is held against.
+        The new run may be an outlier, and so may a single run with which it is compared.
         """
         squares = np.maximum(self.values, least) ** 2
         if self.values[0] == 0:
             return squares * (1 + 1 / seeds), self.weights
-        heavier, of_heavier = _outlying()
-        both = heavier + 1 / seeds if seeds > 1 else _both_outlying()
+        factors, factor_weights = _outlier_factors()
+        sums = factors + 1 / seeds if seeds > 1 else _outlier_difference_factors()
         return (
-            np.multiply.outer(squares, both).ravel(),
-            np.multiply.outer(self.weights, of_heavier).ravel(),
+            np.multiply.outer(squares, sums).ravel(),
+            np.multiply.outer(self.weights, factor_weights).ravel(),
         )
 
     @property
     def precision_variance(self) -> float:
-        """The variance over seeds: 1 / mean of 1 / variance, as a t test would take it."""
+        """The variance over seeds as a t test would use it: 1 / mean of 1 / variance."""
         squares = self.values**2
         return 0.0 if squares[0] == 0 else 1 / float(self.weights @ (1 / squares))
 
 
-#: Of a deterministic model.
+#: The spread of a deterministic model.
 NO_SPREAD = SeedSpread(np.zeros(1), np.ones(1))
 
 
 def seed_spreads(known: Sequence[SeedVariance]) -> list[SeedSpread | None]:
-    """The spread of each recipe, given what is known of all of them, which are of one kind.
+    """The spread of each recipe, given what is known about all of them, which are of one kind.
 
-    None where nothing is known of a recipe itself nor of three others: two say little of each other
-    (`_wide_share`), and less of a third.
+    None where nothing is known about a recipe itself nor about three others: two say little about
+    each other (`_wide_share`), and less about a third.
     """
     informed = [each for each in known if each.degrees_of_freedom]
     if not informed:
@@ -149,62 +150,62 @@ def seed_spreads(known: Sequence[SeedVariance]) -> list[SeedSpread | None]:
     likelihoods = np.stack([_likelihood(each) for each in known])  # (m, k)
     prior = _prior()
     wide = _wide_share(informed)
-    of_type = (1 - wide) * prior.densities + wide / len(_SPREADS)  # (h, k)
-    evidence = np.maximum(likelihoods @ of_type.T, 1e-300)  # (m, h)
+    densities = (1 - wide) * prior.densities + wide / len(_SPREADS)  # (h, k)
+    evidence = np.maximum(likelihoods @ densities.T, 1e-300)  # (m, h)
     logs = prior.log_weights + np.log(evidence).sum(axis=0)  # (h,)
     weights = np.exp(logs - logs.max())
-    # The weight of hyperparameters counts a recipe's own likelihood; that is divided out.
-    posterior = likelihoods * ((weights / evidence) @ of_type)  # (m, k)
+    # The weights of the hyperparameters include a recipe's own likelihood, which is divided out.
+    posterior = likelihoods * ((weights / evidence) @ densities)  # (m, k)
     posterior /= posterior.sum(axis=1, keepdims=True)
     few = len(informed) < 3
     return [
-        None if few and not each.degrees_of_freedom else _trimmed(row)
+        None if few and not each.degrees_of_freedom else _trim(row)
         for each, row in zip(known, posterior, strict=True)
     ]
 
 
 @cache
-def _outlying() -> tuple[Floats, Floats]:
-    """Factors of a variance whose mixture is Student's t, and their weights."""
-    chances = (np.arange(200) + 0.5) / 200
-    factors = _OUTLYING_DEGREES / special.chdtri(_OUTLYING_DEGREES, chances)
+def _outlier_factors() -> tuple[Floats, Floats]:
+    """Factors of the variance for which a mixture of normals is Student's t; and their weights."""
+    quantiles = (np.arange(200) + 0.5) / 200
+    factors = _OUTLIER_DEGREES / special.chdtri(_OUTLIER_DEGREES, quantiles)
     return factors, np.full(200, 1 / 200)
 
 
 @cache
-def _both_outlying() -> Floats:
-    """The same factors of the difference of two fits, both outliers perhaps."""
-    factors, _ = _outlying()
+def _outlier_difference_factors() -> Floats:
+    """The factors for the difference of two fits, either of which may be an outlier."""
+    factors, _ = _outlier_factors()
     sums = np.sort(np.add.outer(factors, factors), axis=None)
-    both: Floats = sums.reshape(len(factors), -1).mean(axis=1)
-    return both
+    means: Floats = sums.reshape(len(factors), -1).mean(axis=1)
+    return means
 
 
 class _Prior(NamedTuple):
-    """Types of tables: where the spreads of their recipes lie, and how likely each type is."""
+    """The prior of the spreads for each of h hyperparameters (centre and dissimilarity)."""
 
-    densities: Floats  # (h, k) of the spread
-    log_weights: Floats  # (h,)
+    densities: Floats  # (h, k) over the grid of spreads
+    log_weights: Floats  # (h,) of the hyperparameters
 
 
 @cache
 def _prior() -> _Prior:
     logs = np.log(_SPREADS)
-    center, unlikeness = (each.ravel() for each in np.meshgrid(logs, _UNLIKENESS, indexing="ij"))
-    densities = np.exp(-(((logs - center[:, None]) / unlikeness[:, None]) ** 2) / 2)
+    center, width = (each.ravel() for each in np.meshgrid(logs, _DISSIMILARITIES, indexing="ij"))
+    densities = np.exp(-(((logs - center[:, None]) / width[:, None]) ** 2) / 2)
     densities /= densities.sum(axis=1, keepdims=True)
-    steps = np.gradient(_UNLIKENESS)
-    cauchy = steps / (1 + (_UNLIKENESS / _UNLIKENESS_SCALE) ** 2)
+    steps = np.gradient(_DISSIMILARITIES)
+    cauchy = steps / (1 + (_DISSIMILARITIES / _DISSIMILARITY_SCALE) ** 2)
     return _Prior(densities, np.tile(np.log(cauchy), len(logs)))
 
 
 def _wide_share(informed: Sequence[SeedVariance]) -> float:
-    """How likely a recipe is to be unlike all others, whatever their spreads are.
+    """The prior probability that a recipe's spread resembles no other.
 
-    It falls with the number of others, and fast with the number of fits of each: that d + 1 of them
-    are alike by chance is as likely as the d-th power of how alike. So two models alone say little
-    of each other, and one wild recipe among many isn't taken for a tame one because two of its fits
-    are alike.
+    It falls with the number of other recipes, and fast with the number of fits of each: the
+    probability that d + 1 fits are close together by chance is the d-th power of how close. So two
+    models alone say little about each other, and one unstable recipe among many isn't taken for a
+    stable one because two of its fits are close together.
     """
     others = len(informed) - 1
     if others < 1:
@@ -216,7 +217,7 @@ def _wide_share(informed: Sequence[SeedVariance]) -> float:
 
 
 def _likelihood(known: SeedVariance) -> Floats:
-    """Of each possible spread, up to a factor: degrees of freedom · s² / σ² is chi-squared."""
+    """The likelihood of each spread σ, (k,), up to a factor: df · s² / σ² is chi-squared."""
     df, squares = known.degrees_of_freedom, _SPREADS**2
     logs = -df * np.log(_SPREADS) - df * max(known.variance, squares[0]) / (2 * squares)
     logs[squares < min(_OF_NOISE * known.noise, squares[-1])] = -np.inf
@@ -224,7 +225,7 @@ def _likelihood(known: SeedVariance) -> Floats:
     return likelihood
 
 
-def _trimmed(weights: Floats) -> SeedSpread:
-    """Without spreads that are out of the question."""
-    kept = weights > 1e-9
-    return SeedSpread(_SPREADS[kept], weights[kept] / weights[kept].sum())
+def _trim(weights: Floats) -> SeedSpread:
+    """A spread without the values whose weight is negligible."""
+    likely = weights > 1e-9
+    return SeedSpread(_SPREADS[likely], weights[likely] / weights[likely].sum())

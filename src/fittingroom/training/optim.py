@@ -63,6 +63,10 @@ class Average:
     are soon forgotten.
     """
 
+    # torch.optim.swa_utils.AveragedModel takes 0.67 ms a step of `swift` instead of 0.19, since it
+    # sorts the tensors by device and type each time. It begins with a copy of the weights after the
+    # first step, so results would change, and its state has other names than saved checkpoints.
+
     def __init__(self, net: nn.Module, decay: float) -> None:
         self.net = copy.deepcopy(net).requires_grad_(False)
         self._decay = decay
