@@ -78,7 +78,7 @@ def label_suspects(
     else:
         counted = confident_class(probabilities, labels)
         found = np.flatnonzero((counted >= 0) & (counted != labels))
-        method = "confident learning: sure of another class by that class's own threshold"
+        method = "confident learning (another class above its own threshold)"
     confidence = of_label(probabilities, labels)
     found = found[np.argsort(confidence[found], kind="stable")]
     others = probabilities[found].copy()
