@@ -175,7 +175,7 @@ def test_a_clean_claim_has_one_set_of_runs(first: Bench, found: Found) -> None:
     assert checked.finding.verdict == "too-high"
     assert checked.finding.as_claimed == checked.finding.honest
     assert checked.finding.honest.seeds == 1
-    assert "Both figures are of one set of runs." in checked.note
+    assert "Both figures come from the same runs." in checked.note
 
 
 def test_a_leak_is_found(first: Bench, found: Found) -> None:
@@ -207,14 +207,14 @@ def test_a_search_chooses_on_test_as_claimed_and_reads_it_once_honestly(
         and run.record.overrides.get("n_neighbors") in (1, 5, 9)
     ]
     assert tried.count(False) == 3, "what is tried leaves the test images unread"
-    assert "Chosen as claimed: n_neighbors" in checked.note
-    assert "Chosen honest: n_neighbors" in checked.note
+    assert "Selected as claimed: n_neighbors" in checked.note
+    assert "Selected honest: n_neighbors" in checked.note
 
 
 def test_epochs_before_the_log_began_are_said_to_be_unknown(first: Bench, found: Found) -> None:
     checked = found["until"]
     assert first.fits("until") == 6
-    assert "Epochs in all, unknown to the source: " in checked.note
+    assert "Total epochs, which the source doesn't report: " in checked.note
     used = [run for run in first.runs("mlp-10-10") if run.measured and not run.test]
     epochs = [len(run.history) for run in used]
     assert len(epochs) == 3
@@ -340,7 +340,7 @@ def test_a_budget_ends_the_work_and_the_same_command_goes_on(
     found = bench.verify("searched", "clean", budget=8.5)  # one fit is said to take eight
     assert bench.fits() == 1
     assert [c.finding.verdict for c in found.values()] == ["cannot-be-checked"] * 2
-    told = "goes on from here. Saved so far: as claimed 1 of 3, honest 0 of 4."
+    told = "resumes from here. Saved so far: as claimed 1 of 3, honest 0 of 4."
     assert told in found["searched"].note
     assert bench.found.complete, "nothing that was started failed"
     assert bench.steps[-1].done == bench.steps[-1].total
@@ -348,7 +348,7 @@ def test_a_budget_ends_the_work_and_the_same_command_goes_on(
 
     never = bench.verify("clean", budget=1)["clean"].note
     assert "more than the 1 s that it may take" in never
-    assert "goes on" not in never
+    assert "resumes" not in never
 
 
 def test_what_is_saved_is_judged_whatever_the_limits(bench: Bench, found: Found) -> None:
@@ -369,14 +369,14 @@ def test_claims_that_are_judged_at_once_share_the_chance_of_error(
 
     alone = bench.verify("clean")["clean"]
     assert bench.found.alpha == 0.05
-    assert bench.found.of_intervals.endswith("would lie, with 95%.")
+    assert bench.found.of_intervals.endswith("would lie, with 95% confidence.")
     assert half(alone) == pytest.approx(0.00277, abs=1e-5)
     judged = [
         name for name in CLAIMS if name not in ("unknown", "diverging", "too-slow", "reduced")
     ]
     bench.verify(*CLAIMS)
     assert bench.found.alpha == pytest.approx(0.05 / len(judged))
-    assert bench.found.of_intervals.endswith("with 95% the honest ones hold for all claims.")
+    assert bench.found.of_intervals.endswith("the honest ones hold for all claims with 95%.")
     z = float(special.ndtri(1 - bench.found.alpha / 2))
     assert half(found["clean"]) == pytest.approx(z * 2**0.5 / 1000, rel=1e-6)
 

@@ -132,7 +132,7 @@ class _StoppedError(Exception):
 def _late(arm: Arm) -> _StoppedError:
     reason = (
         f"the budget leaves no time for a fit of about {duration(arm.seconds)}; the same command "
-        "goes on from here"
+        "resumes from here"
     )
     return _StoppedError(reason, failed=False)
 
