@@ -68,7 +68,7 @@ def _map(exploration: Exploration, dataset: Dataset) -> Picture:
         "2D embedding of the training images",
         data_figures.image_map(found, labels, exploration.description.class_names),
         f"{len(found.points):,} training images as points, by {found.method}; classes by colour.",
-        f"{len(found.points):,} random images, projected by {found.method}. Similar images lie "
+        f"{len(found.points):,} random images, placed by {found.method}. Similar images lie "
         "close together; classes that overlap look alike.",
     )
 
