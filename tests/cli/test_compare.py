@@ -142,7 +142,7 @@ def test_two_data_sets_side_by_side(run_cli: Cli, tmp_path: Path, small: Dataset
 def test_a_data_set_named_twice_is_refused(run_cli: Cli) -> None:
     result = run_cli("compare", "--models", "knn", "-d", str(SMALL), "-d", str(SMALL))
     assert (result.returncode, result.stdout) == (2, "")
-    assert "name it once" in result.stderr
+    assert "holds the same data as another --dataset; name it once" in result.stderr
 
 
 @pytest.mark.slow
@@ -155,8 +155,8 @@ def test_the_makers_benchmark_in_part(run_cli: Cli, tmp_path: Path) -> None:
     assert lines[0][:3] == ["classifier", "points", "fitted"]
     assert lines[1][:3] == ["zalando-gaussian-nb", "1", "1"]
     assert lines[14][:2] == ["zalando-gaussian-process", "2"]
-    assert "points 1, then fits of what is chosen, up to 1" in result.stderr
-    assert "Still to do: zalando-extra-tree, zalando-decision-tree" in result.stdout
+    assert "grid points: 1; fits of the selected ones: up to 1" in result.stderr
+    assert "Not finished: zalando-extra-tree, zalando-decision-tree" in result.stdout
     assert "zalando-gaussian-process, 2 impractical" in result.stdout
     for name in ("zalando.json", "zalando.html", "zalando.md", "zalando.csv", "report.html"):
         assert list(tmp_path.glob(f"runs/*/{name}")), name
@@ -192,4 +192,4 @@ def test_the_table_of_few_images_is_there_though_the_page_is_not(
     again = run_cli(*asked)
     assert again.returncode == 0, again.stderr
     assert again.stdout == result.stdout
-    assert "Test images with their probabilities" in (folder / "report.html").read_text()
+    assert "Predicted probabilities of random test images" in (folder / "report.html").read_text()

@@ -51,7 +51,7 @@ def test_from_the_command_line(run: Path, run_cli: Cli, tmp_path: Path) -> None:
     assert said["files"] == {"logistic.onnx": (tmp_path / "logistic.onnx").stat().st_size}
     assert said["verified"]["images"] == said["verified"]["labels_equal"] == 1000
     assert said["verified"]["largest_difference"] < 1e-4
-    assert "comparing 1,000 images" in result.stderr
+    assert "comparing 1,000 predictions" in result.stderr
 
 
 def test_for_people(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,7 +66,7 @@ def test_a_bundle_has_no_place_to_look_for_data(run: Path, tmp_path: Path) -> No
     bundle = shutil.copytree(run / "model", tmp_path / "bundle")
     out = tmp_path / "x.onnx"
     error = refusal(str(bundle), "--out", str(out))
-    assert "isn't found here" in str(error)
+    assert "needed to verify the export, isn't found" in str(error)
     assert "--no-verify" in str(error)
     assert not out.exists()
     said, _ = call(str(bundle), "--out", str(out), "--dataset", str(SMALL))
@@ -96,7 +96,7 @@ def test_unverified_is_said(run: Path, tmp_path: Path) -> None:
     ("arguments", "code", "message"),
     [
         (["absent"], 1, "absent isn't there"),
-        (["RUN", "--format", "onxx"], 2, "--format is onnx, hub, triton, not 'onxx'"),
+        (["RUN", "--format", "onxx"], 2, "--format takes onnx, hub or triton, not 'onxx'"),
         (["RUN", "--no-verify", "--dataset", "x"], 2, "leave it or --no-verify out"),
         (["RUN", "--dataset", "fashion"], 2, "fashion-mnist"),
     ],

@@ -72,7 +72,7 @@ def test_help_imports_nothing_heavy() -> None:
         ),
         (["compare", "--time-limit", "soon"], 2, "'soon' is not a duration"),
         (["compare", "--memory-limit", "8X"], 2, "'8X' is not a size"),
-        (["compare", "--keep-models", "some"], 2, "all, best or none"),
+        (["compare", "--keep-models", "some"], 2, "--keep-models takes all, best or none"),
         (["compare", "--dataset", "fashion-minst"], 2, "did you mean fashion-mnist?"),
         (["data", "fashion-minst"], 2, "did you mean fashion-mnist?"),
         (["data", "./absent"], 1, "doesn't exist"),

@@ -101,7 +101,7 @@ def test_of_a_photo_less_is_promised(run: str, small: Dataset, tmp_path: Path) -
     ground[40:264, 40:264][image > 8] = 255 - image[image > 8]
     Image.fromarray(ground).save(tmp_path / "boot.png")
     said, _ = call(run, str(tmp_path / "boot.png"))
-    assert "right for 90% of images like the data, for fewer photos" in said
+    assert "covers 90% of images like the data, fewer of photos" in said
     (entry,) = json.loads(call(run, str(tmp_path / "boot.png"), "--json")[0])["predictions"]
     assert entry["is_photo"] is True
     assert entry["odds"].keys() == set(small.class_names)
@@ -193,7 +193,7 @@ def test_bad_input_is_one_sentence(run: str, pictures: Path, tmp_path: Path) -> 
     assert "sheet.png" in str(wrong)
     assert wrong.exit_code == 2
     assert "can't be written" in str(refusal(run, str(pictures), "--show", "/nowhere/x.png"))
-    assert "--as is photo or image" in str(refusal(run, str(pictures), "--as", "picture"))
+    assert "--as takes photo or image" in str(refusal(run, str(pictures), "--as", "picture"))
     _, said = call(run, str(tmp_path / "absent.png"), code=1)
     assert "absent.png can't be read: no such file or directory" in said
 

@@ -31,7 +31,7 @@ def test_from_a_search_to_a_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.chdir(tmp_path)
     Path("space.toml").write_text('n_neighbors = [1, 5]\nweights = "distance"\n')
     result = run("tune", "knn", "--space", "space.toml", "--sampler", "grid")
-    assert "The best of 2 trials of knn is right on" in result.stdout
+    assert "The best of 2 trials of knn has an accuracy of" in result.stdout
     assert "bootstrap bias correction" in result.stdout
     assert "test accuracy" in result.stdout
     assert "[2/2] knn trial 1 seed 0: done in" in result.stderr
@@ -69,7 +69,7 @@ def test_a_last_fit_that_fails_is_told(tmp_path: Path, monkeypatch: pytest.Monke
         run("tune", "knn", "--set", "n_neighbors=1|3", "--trials", "1")
     assert ended.value.code == 1
     (page,) = Path().glob("runs/tune/*/knn-*.html")
-    assert "could not be fitted once more: it needed more memory." in page.read_text()
+    assert "The final fit with the best settings failed: it needed more memory." in page.read_text()
     assert page.with_suffix(".best.json").exists()
 
 
@@ -83,7 +83,7 @@ def test_a_search_in_which_no_trial_has_a_figure_is_exit_code_1(
         run("tune", "mlp-10-10", *searched, "--trials", "1")
     assert ended.value.code == 1
     (page,) = Path().glob("runs/tune/*/mlp-10-10-*.html")
-    assert "No trial of mlp-10-10 has a figure yet." in page.read_text()
+    assert "No trial of mlp-10-10 has a result yet." in page.read_text()
     assert not list(Path().rglob("*.best.json"))
 
 
@@ -128,7 +128,7 @@ def test_the_range_of_learning_rates(tmp_path: Path, monkeypatch: pytest.MonkeyP
         (["knn", "--space", "absent.toml"], "absent.toml can't be read: no such file"),
         (["knn", "--storage", "studies"], "takes the URL of a database"),
         (["knn", "--lr-range"], "has no learning rate"),
-        (["cnn-32", "--lr-range", "--set", "epochs=1..3"], "searches nothing"),
+        (["cnn-32", "--lr-range", "--set", "epochs=1..3"], "doesn't search"),
         (["cnn-32", "--lr-range", "--prune", "--preset", "size"], "leave --prune and --preset out"),
         (["cnn-32", "--lr-range", "--no-test"], "leave --no-test out"),
         (["cnn-32", "--lr-range", "--time-limit", "5m"], "leave --time-limit out"),
@@ -150,7 +150,7 @@ def test_settings_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     file = tmp_path / "best.json"
     file.write_text('{"model": "cnn-32", "settings": {"epochs": 2}}')
     for arguments, complaint in (
-        (["fit", "knn", "--settings", str(file)], "has settings of cnn-32, not of knn"),
+        (["fit", "knn", "--settings", str(file)], "has settings for cnn-32, not for knn"),
         (["fit", "knn", "--settings", str(tmp_path)], "is a folder, not a file; settings are JSON"),
         (["compare", "--settings", str(tmp_path)], "is a folder, not a file; settings are JSON"),
         (["compare", "--suite", "zalando", "--settings", str(file)], "leave --settings out"),

@@ -38,7 +38,7 @@ def test_one_command_from_claims_to_verdicts(run_cli: Cli, tmp_path: Path) -> No
     assert unknown.endswith("cannot-be-checked")
     assert "it was trained on the test images" in result.stdout
     assert "leak as claimed seed 0: fitting" in result.stderr
-    assert "not of fashion-mnist-small" in result.stderr
+    assert "not about fashion-mnist-small" in result.stderr
     (saved,) = tmp_path.glob("runs/*/claims.json")
     (page,) = tmp_path.glob("runs/*/claims.html")
     for path in (saved, page):
@@ -75,8 +75,8 @@ def test_all_claims_with_a_budget_for_none(run_cli: Cli) -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ((), "name a claim, or say --all."),
-        (("s2-knn", "--all"), "name claims or say --all, not both."),
+        ((), "give a claim or --all."),
+        (("s2-knn", "--all"), "give claims or --all, not both."),
         (("s2-kn",), "unknown claim 's2-kn'; did you mean s2-knn"),
         (("s2-knn", "--seeds", "0"), "--seeds is 0; at least 1 is needed."),
         (("bad.toml",), "claim bad: unknown field 'colour'"),

@@ -56,7 +56,8 @@ def test_hardest_class_and_its_sentence():
         (3, 8, 0.08),
     ]
     assert matrix.hardest_sentence(names) == (
-        "Shirt is the hardest class: 61% right; taken for T-shirt/top 14%, Pullover 9%, Coat 8%."
+        "Shirt is the hardest class: 61% correct; confused with T-shirt/top 14%, Pullover 9%, "
+        "Coat 8%."
     )
     assert json.loads(json.dumps(hardest.to_dict()))["taken_for"][0] == {
         "index": 0,
@@ -68,10 +69,12 @@ def test_hardest_class_and_its_sentence():
 def test_sentence_where_mistakes_are_rare():
     few = ConfusionMatrix(np.array([[985, 12, 3], [0, 1000, 0], [0, 0, 1000]]))
     assert few.hardest_sentence("012") == (
-        "0 is the hardest class: 98.5% right; taken for 1 1.2%, 2 0.3%."
+        "0 is the hardest class: 98.5% correct; confused with 1 1.2%, 2 0.3%."
     )
     none = ConfusionMatrix(np.eye(3, dtype=np.int64))
-    assert none.hardest_sentence("012") == "No class is hardest: every image is right."
+    assert (
+        none.hardest_sentence("012") == "No class is hardest: every image is classified correctly."
+    )
 
 
 def test_a_class_without_images_is_not_the_hardest():

@@ -33,13 +33,13 @@ def test_the_page_shows_the_data(exploration: Exploration, small: Dataset) -> No
     html = render_data(exploration, small, "fittingroom data small --report x.html")
     text = text_of(html)
     assert "2,000 training and 1,000 test images" in text
-    assert "200 of each for training" in text
+    assert "in 10 classes, with 200 training images per class." in text
     for name in small.class_names:
         assert name in text
     first = " ".join(str(pixel) for pixel in small.train.images[0].ravel())
     assert first in text
     assert "fittingroom data small --report x.html" in text
-    assert "the most similar other one is of the same class" in text
+    assert "the most similar other image is of the same class" in text
     n_images = html.count("<img ")
     shown = min(len(exploration.twins), 40)
     assert n_images == 1 + 10 * (SAMPLES + 2) + GRID + SLIDES + 2 * shown
@@ -92,9 +92,9 @@ def test_few_images_and_a_class_without_any(some_of: Callable[..., Dataset]) -> 
     data = some_of({0: 3, 2: 2}, {0: 1})
     html = render_data(explore(data), data)
     text = text_of(html)
-    assert "Trouser no training image – –" in text
-    assert "0 to 3 of each for training" in text
-    assert "A walk through the training images All of them." in text
+    assert "Trouser no training images – –" in text
+    assert "with 0 to 3 training images per class" in text
+    assert "Browse the training images All images." in text
     assert html.count("<img ") == 1 + (3 + 2) + 2 * 2 + 5 + 5  # first, samples, means, random, walk
     more = some_of({0: 31, 1: 30}, {0: 1})
-    assert "60 of them, evenly spaced." in text_of(render_data(explore(more), more))
+    assert "60 evenly spaced images." in text_of(render_data(explore(more), more))

@@ -210,9 +210,9 @@ def test_what_stands_below_few_columns_is_not_cut(board, draw):
     names = ["a" * 22, "b" * 22]
     figure = {
         "differences": lambda: figures.differences(board(rows=rows, pairs=board().pairs[:1])),
-        "shares": lambda: figures.shares(np.eye(2), ["a", "b"], ["a", "b"], "shared mistakes, %"),
+        "shares": lambda: figures.shares(np.eye(2), ["a", "b"], ["a", "b"], "shared errors, %"),
         "confusion": lambda: figures.confusion(two, ["a", "b"]),
-        "neighbours": lambda: figures.confusion(two, names, "class of the nearest other image"),
+        "neighbours": lambda: figures.confusion(two, names, "class of the nearest neighbour"),
     }[draw]()
     FigureCanvasAgg(figure).draw()
     (axes,) = figure.axes

@@ -119,7 +119,7 @@ def test_the_leaderboard_is_sorted_by_the_buttons_of_its_head(
 ) -> None:
     opened(browser, pages["report"])
     head = texts(browser, ".leaderboard thead th")
-    column = head.index("Time to fit") + 1
+    column = head.index("Training time") + 1
     cells = f".leaderboard tbody tr > :nth-child({column})"
     seconds = "return [...document.querySelectorAll(arguments[0])].map(e => e.dataset.value)"
     button = browser.find_element("css selector", f".leaderboard th:nth-child({column}) button")

@@ -111,20 +111,20 @@ def test_every_row_stands_in_the_table_with_its_figures(study):
         "Rank": "1",
         "Model": "swift 3 seeds, 54,000 images",
         "Test accuracy": "94.12% 93.62–94.62",
-        "sd over seeds": "0.20%",
+        "SD over seeds": "0.20%",
         "Macro F1": "0.9402",
         "Log loss": "0.200",
         "Validation accuracy": "95.12%",
-        "Time to fit": "1 min 35 s",
-        "Predict, µs an image": "12",
+        "Training time": "1 min 35 s",
+        "Inference time, µs per image": "12",
         "Parameters": "123,456",
         "Engine, precision": "torch 2.13.0 bfloat16",
-        "Can’t be told apart from": "–",
+        "Indistinguishable from": "–",
     }
-    assert cells["svm-rbf"]["Can’t be told apart from"] == "cnn-32, theirs"
-    assert cells["svm-rbf"]["sd over seeds"] == "deterministic"
-    assert cells["theirs"]["sd over seeds"] == "?"
-    assert cells["theirs"]["Time to fit"] == "–"
+    assert cells["svm-rbf"]["Indistinguishable from"] == "cnn-32, theirs"
+    assert cells["svm-rbf"]["SD over seeds"] == "deterministic"
+    assert cells["theirs"]["SD over seeds"] == "?"
+    assert cells["theirs"]["Training time"] == "–"
     assert cells["untested"]["Test accuracy"] == "the test split was not read"
     assert cells["untested"]["Validation accuracy"] == "90.00%"
     assert cells["cnn-64x4"]["Test accuracy"] == "out-of-memory : it passed 8 GB in epoch 3"
@@ -153,16 +153,21 @@ def test_the_overview_in_pictures_each_with_words(study):
     assert len(labels) == 4
     assert "swift 94.12% (93.62–94.62); svm-rbf 90.21%" in labels[0]
     assert "cnn-32 90.04% in 1 min 8 s" in labels[1]
-    assert "svm-rbf 90.21% in 12.3 µs an image" in labels[2]
-    assert labels[3].startswith("Differences of test accuracy")
+    assert "svm-rbf 90.21% in 12.3 µs per image" in labels[2]
+    assert labels[3].startswith("Differences in test accuracy")
 
 
 def test_where_the_figures_come_from(study):
     text = Page(render(study())).text
-    for said in ("ab" * 32, "fittingroom compare --seeds 3", "Some processor", "10,000 test"):
+    for said in (
+        "ab" * 32,
+        "Reproduce with fittingroom compare --seeds 3",
+        "Some processor",
+        "10,000 test",
+    ):
         assert said in text
     assert re.search(r"Saved runs that read the test split\s+8\b", text)
-    assert "To do it again" not in Page(render(study(command=None))).text
+    assert "Reproduce with" not in Page(render(study(command=None))).text
 
 
 def test_names_from_users_are_only_text(study, row):
@@ -186,7 +191,7 @@ def test_names_from_users_are_only_text(study, row):
 
 def test_nothing_was_tested(study):
     html = render(study(rows=study().board.rows[4:], pairs=(), confusions={}))
-    assert "No model has test figures." in html
+    assert "No model has test results." in html
     assert "<svg" not in html
     assert "it passed 8 GB" in html
     assert "<table" in render(study(rows=(), pairs=(), confusions={}))
@@ -228,13 +233,17 @@ def test_every_model_has_its_part(compared, whole):
     text = Page(html).text
     order = [row.model for row in compared.board.rows if row.test]
     assert re.findall(r'<h2 id="model-\d+" class="part">([^<]+)</h2>', html) == order
-    for title in ("Surest mistakes", "Least certain hits", "Predictions at random"):
+    for title in (
+        "Most confident errors",
+        "Least confident correct predictions",
+        "Random predictions",
+    ):
         assert text.count(title) == len(order)
-    assert text.count("How it learned") == 3
+    assert text.count("Learning curves") == 3
     assert text.count("expected calibration error") >= 4
-    assert "Do its probabilities mean what they say?" in text
-    assert "The three best on the validation images" in text
-    assert "training labels are doubtful" in text
+    assert "Calibration (reliability diagram)" in text
+    assert "of the three models that are best on validation images" in text
+    assert "training labels may be wrong" in text
     assert len(html.encode()) < 5_000_000
 
 
@@ -250,8 +259,8 @@ def test_the_page_holds_with_images_and_fetches_nothing(whole):
 def test_the_page_does_without_the_data(compared):
     html = render(compared, None)
     assert "<img" not in html
-    assert "Surest mistakes" not in Page(html).text
-    assert "What it takes for what" in Page(html).text
+    assert "Most confident errors" not in Page(html).text
+    assert ">Confusion matrix</h3>" in html
 
 
 @pytest.mark.slow
@@ -264,15 +273,15 @@ def test_few_and_many_classes_with_long_names(unusual):
     assert len(html.encode()) < 5_000_000
     never = [row for table in page.tables for row in table if row[0] == names[-1]]
     assert ["–", "0.000", "0.000"] in [row[1:4] for row in never]  # nothing to be precise about
-    assert "How it learned" not in page.text
+    assert "Learning curves" not in page.text
 
 
 def test_what_others_reported_stands_beside_fashion_mnist_alone(study):
     html = render(study(dataset_sha256=DATASETS["fashion-mnist"].content))
-    assert "83.5%: People without fashion expertise" in Page(html).text
+    assert "83.5%: Humans without fashion expertise" in Page(html).text
     assert ">makers' SVM 89.7</text>" in html
     others = render(study(dataset_name="fashion-mnist"))
-    assert "People without fashion" not in others
+    assert "Humans without fashion" not in others
     assert "makers" not in others
 
 
@@ -302,7 +311,7 @@ def test_few_images(kind, some_of, tmp_path):
     found = study_of(store, data)
     json.dumps(found.to_dict(), allow_nan=False)
     text = Page(render(found, data)).text
-    assert text.count("Test images with their probabilities") == len(found.models) == 2
+    assert text.count("Predicted probabilities of random test images") == len(found.models) == 2
     assert "nan" not in text.lower().replace("fashion", "").split()
     assert "−0.0" not in text.replace("−0.05", "")
     for text_of in CSV_FILES.values():
@@ -322,7 +331,7 @@ def test_of_many_models_the_best_have_a_part_and_all_a_line(some_of, tmp_path, m
     page = Page(html)
     assert len(page.tables[0]) == 1 + models
     assert html.count('class="part">model-') == figures.MODELS
-    assert "2 others are in the tables alone" in page.text
+    assert "The tables list 2 more" in page.text
     assert f"The first {figures.MODELS} models. Test accuracy of the row's model" in page.text
 
 
@@ -345,6 +354,6 @@ def test_as_many_classes_as_there_can_be(small, tmp_path):
     assert process_time() - start < 60
     assert len(html.encode()) < 3_000_000
     page = Page(html)
-    assert page.text.count("of so many classes the counts are in confusions.csv alone") == 2
-    assert "Where each class's images went" not in page.text
-    assert f"Of the {figures.CLASSES} hardest classes" in page.text
+    assert page.text.count("only confusions.csv has the counts") == 2
+    assert "Predictions by true class" not in page.text
+    assert f"The {figures.CLASSES} hardest classes." in page.text

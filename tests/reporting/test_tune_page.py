@@ -19,10 +19,10 @@ def text_of(html: str) -> str:
 def test_the_page_shows_the_search(tuning: Tuning) -> None:
     html = render_tuning(tuning, "Fashion-MNIST", "fittingroom tune cnn-32 --trials 12")
     text = text_of(html)
-    assert "The best of 10 trials of cnn-32 is right on 92.00% of the images" in text
-    assert "expected to overstate itself by 0.80 points: 91.20% on new images" in text
-    assert "Fitted once more, and tested once: test accuracy 90.90%" in text
-    assert "Trials: 10 finished, 1 broken off as worse than the median and 1 failed" in text
+    assert "The best of 10 trials of cnn-32 has an accuracy of 92.00% on the images" in text
+    assert "this is expected to be 0.80 points too high: 91.20% on new images" in text
+    assert "Final fit with the best settings: test accuracy 90.90%" in text
+    assert "Trials: 10 finished, 1 pruned as worse than the median and 1 failed" in text
     assert "fittingroom fit cnn-32 --set epochs=5 --set learning_rate=0.003" in text
     assert "the loss became nan" in text
     assert "learning_rate=0.0001..0.1:log" in text
@@ -38,8 +38,8 @@ def test_without_a_figure_there_is_still_a_page(tuning: Tuning) -> None:
         tuning, trials=tuning.trials[10:], overstatement=None, importance=None, tested=None
     )
     text = text_of(render_tuning(nothing, "Fashion-MNIST"))
-    assert "No trial of cnn-32 has a figure yet." in text
-    assert "no trial and no fit read the test split." in text
+    assert "No trial of cnn-32 has a result yet." in text
+    assert "this search didn't read the test split." in text
     assert "<svg" not in render_tuning(nothing, "Fashion-MNIST")
 
 
@@ -49,11 +49,11 @@ def test_the_page_of_learning_rates() -> None:
     html = render_rate_range("cnn-32", RateRange(rates, losses, losses), "Fashion-MNIST")
     text = text_of(html)
     assert "Try a learning rate of 0.0095 for cnn-32. That is a tenth of the rate" in text
-    assert "steps; then the loss exploded." in text
+    assert "steps; then the loss diverged." in text
     assert html.count("<svg ") == 1
 
 
 def test_a_loss_that_never_exploded_is_told_so() -> None:
     losses = np.linspace(2.3, 0.5, STEPS)
     found = RateRange(10.0 ** np.linspace(-5, 1, STEPS), losses, losses)
-    assert "300 of 300 steps; the loss never exploded." in tune_words.reason(found)
+    assert "300 of 300 steps; the loss never diverged." in tune_words.reason(found)

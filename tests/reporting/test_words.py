@@ -33,16 +33,15 @@ def test_the_first_that_others_equal(board, row):
 
 
 def test_little_to_compare(board, row):
-    assert summary(board(rows=())) == "No model has test figures."
-    assert summary(board(rows=board().rows[4:])) == "No model has test figures."
+    assert summary(board(rows=())) == "No model has test results."
+    assert summary(board(rows=board().rows[4:])) == "No model has test results."
     once = row("one", 0.9, 1, deterministic=True, seeds=1)
     assert summary(board(rows=(once,), winner_ci95=(0.895, 0.905))) == (
-        "one reaches 90.0% (95% interval 89.5–90.5, deterministic); "
-        "there is nothing to compare it with."
+        "one reaches 90.0% (95% interval 89.5–90.5, deterministic); no other model was tested."
     )
     unknown = row("one", 0.9, 1, seeds=1)
     assert summary(board(rows=(unknown,), winner_ci95=None)).startswith(
-        "one reaches 90.0% (one seed, which tells nothing about another); "
+        "one reaches 90.0% (one seed, variation between seeds unknown); "
     )
     assert summary(board(pairs=(), rows=(once, row("b", 0.8, 2)))).endswith("deterministic).")
 
@@ -67,13 +66,13 @@ def test_a_close_pair_is_told_from_the_second_s_side(board):
     found = PairStudy(pair, fixed=np.arange(1200), broken=np.arange(7))
     assert words.close_pair(found) == (
         "svm-rbf is 0.17 points ahead of cnn-32 (95% interval −0.33 to 0.67, p 0.50 adjusted for "
-        "all pairs). Of their first fits, svm-rbf is right on 1,200 images that cnn-32 gets "
+        "all pairs). In their first fits, svm-rbf is right on 1,200 images that cnn-32 gets "
         "wrong, and wrong on 7 that cnn-32 gets right."
     )
     unknown = dataclasses.replace(pair, p=None, p_adjusted=None, ci95=None)
     assert words.close_pair(dataclasses.replace(found, pair=unknown)).startswith(
-        "svm-rbf is 0.17 points ahead of cnn-32 (of one seed, so nothing tells what another would "
-        "change). Of their first fits"
+        "svm-rbf is 0.17 points ahead of cnn-32 (one seed, so the variation between seeds is "
+        "unknown). In their first fits"
     )
     behind = dataclasses.replace(pair, difference=0.0017)
     assert " 0.17 points behind cnn-32 " in words.close_pair(
@@ -93,7 +92,7 @@ def test_equal_models_are_neither_ahead_nor_behind(board):
     pair = dataclasses.replace(board().pairs[1], difference=0.0, ci95=(0.0, 0.0))
     found = PairStudy(pair, fixed=np.arange(0), broken=np.arange(0))
     assert words.close_pair(found).startswith(
-        "svm-rbf is as often right as cnn-32 (95% interval 0.00 to 0.00, p 0.50"
+        "svm-rbf is as accurate as cnn-32 (95% interval 0.00 to 0.00, p 0.50"
     )
 
 
@@ -126,13 +125,13 @@ def test_sets_are_told_with_their_worst_class():
     labels = np.array([0] * 7 + [1] * 3)  # no image of the third
     names = ("Coat", "Shirt", "Bag")
     assert words.sets(calibrated(labels), names) == (
-        "Prediction sets that should hold the true class of 90% of the images: with one threshold "
-        "they do so for 70% of the test images and 0% of Shirt, with 2.00 classes each; with a "
-        "threshold for each class, 100% of the test images and 100% of Coat, with 3.00 classes "
-        "each."
+        "Conformal prediction sets with 90% target coverage: one threshold for all classes covers "
+        "70% of the test images and 0% of Shirt, the worst class, with 2.00 classes per set; one "
+        "threshold per class, 100% of the test images and 100% of Coat, the worst class, with 3.00 "
+        "classes per set."
     )
     assert words.sets(calibrated(labels, False), names).endswith(
-        "each; a class has too few validation images for a threshold of its own."
+        "per set; at least one class has too few validation images for a threshold of its own."
     )
 
 
@@ -141,7 +140,7 @@ def test_the_calibration_error_stands_beside_what_chance_would_show():
     by_chance = 100 * np.sqrt(2 / np.pi) * np.sqrt(0.7 * 0.3 / 10)
     said = words.calibration(calibrated(labels))
     assert said == (
-        "It is right as often as its probabilities say: expected calibration error 0.0%, and 0.0% "
+        "The model is well calibrated: expected calibration error 0.0%, and 0.0% "
         f"at temperature 0.50 (perfectly calibrated probabilities would show {by_chance:.1f}% by "
         "chance)."
     )

@@ -76,18 +76,18 @@ def test_the_table_shows_what_was_chosen(found: Benchmark) -> None:
         *("zalando-svc", "3", "2", "1 too slow", "C 10.0", "0.8750"),
         *("0.8612", "0.8562-0.8662", "1"),
     ]
-    assert other == ["zalando-other", "3", "0", "3 to do", "", "", "", "", ""]
+    assert other == ["zalando-other", "3", "0", "3 not tried yet", "", "", "", "", ""]
 
 
 def test_the_page_shows_every_point(found: Benchmark) -> None:
     html = render_benchmark(found)
     text = " ".join(unescape(re.sub(r"<[^>]+>", " ", html)).split())
-    assert "6 points: 2 fitted, 1 too slow, 3 to do." in text
-    assert "C 10.0 87.50% – chosen" in text
+    assert "6 points: 2 fitted, 1 too slow, 3 not tried yet." in text
+    assert "C 10.0 87.50% – selected" in text
     assert "timeout: took longer than <9> s" in text
-    assert "Still to be tried: 3 C 1.0 C 10.0 C 100.0" in text
+    assert "Not tried yet: 3 C 1.0 C 10.0 C 100.0" in text
     assert "0.8562–0.8662" in text
-    assert "Written for today: the kernel is <new>." in text
+    assert "Adapted to current scikit-learn: the kernel is <new>." in text
     assert "<new>" not in html
     assert "http" not in html.replace("http-equiv", "")
     assert html == render_benchmark(found)
@@ -101,7 +101,7 @@ def test_the_heading_names_classifiers_alone(found: Benchmark) -> None:
 def test_nothing_is_left_out_silently(found: Benchmark) -> None:
     assert left_out(found) == [
         "zalando-svc, 1 too slow (took longer than <9> s): C 100.0",
-        "Still to do: zalando-other.",
+        "Not finished: zalando-other.",
     ]
     assert counts(found) in benchmark_markdown(found)
     assert "- zalando-svc, 1 too slow" in benchmark_markdown(found)

@@ -262,7 +262,7 @@ def test_nobody_knows_whether_another_fit_gives_the_same(
 ) -> None:
     add_predictions(store, small, "theirs", saved(tmp_path, probabilities=good(small)))
     (note,) = leaderboard(store).notes
-    assert note.startswith("One seed each of theirs (added), and nothing tells what another ")
+    assert note.startswith("Only one seed for theirs (added), and the variation between seeds ")
     (run,) = store.runs()
     as_recorded_once = replace(run.record, deterministic=True, files=None)
     (run.folder / "run.json").write_text(as_recorded_once.to_json())

@@ -23,7 +23,7 @@ COLUMNS = (
     "fit",
     "us/image",
     "engine",
-    "can't be told apart from",
+    "indistinguishable from",
 )
 NUMBERS = frozenset(
     {"rank", "test accuracy", "sd", "macro F1", "log loss", "validation", "fit", "us/image"}

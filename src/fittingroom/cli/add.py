@@ -18,32 +18,35 @@ from fittingroom.cli.options import (
 
 
 def command(
-    name: Annotated[str, typer.Argument(help="The name in the table.")],
+    name: Annotated[str, typer.Argument(help="The model's name in the table.")],
     predictions: Annotated[
         list[Path],
         typer.Argument(
             metavar="FILE...",
             help="An .npz file with `probabilities` (images, classes) or `labels` (images,), "
-            "in the order of the official test split; `class_names` may say that of the classes. "
-            "Several files are fits of one recipe with several seeds.",
+            "in the order of the official test split; `class_names` may give the order of classes. "
+            "Several files are fits of one recipe with different seeds.",
         ),
     ],
     deterministic: Annotated[
         bool,
-        typer.Option("--deterministic", help="Another fit would give the same predictions."),
+        typer.Option("--deterministic", help="Every fit gives the same predictions."),
     ] = False,
     array: Annotated[
-        str | None, typer.Option("--array", metavar="NAME", help="The array with the predictions.")
+        str | None,
+        typer.Option("--array", metavar="NAME", help="The array that holds the predictions."),
     ] = None,
     as_is: Annotated[
         bool,
-        typer.Option("--as-is", help="Take what looks like the truth, or like another order."),
+        typer.Option(
+            "--as-is", help="Accept what looks like the true labels, or like another order."
+        ),
     ] = False,
     dataset: DatasetOption = "fashion-mnist",
     runs: RunsOption = RUNS,
     as_json: JsonOption = False,
 ) -> None:
-    """Put predictions that were made elsewhere beside the saved runs, with all the tests."""
+    """Add predictions made elsewhere to the leaderboard, with all its tests."""
     from fittingroom.cli.show import show_comparison
     from fittingroom.data.sources import load_dataset
     from fittingroom.runs.external import add_predictions

@@ -36,31 +36,34 @@ ZALANDO = "zalando"
 
 def command(
     models: Annotated[
-        str | None, typer.Option("--models", "-m", help="Names of models, separated by commas.")
+        str | None, typer.Option("--models", "-m", help="Comma-separated model names.")
     ] = None,
     suite: Annotated[
-        str | None, typer.Option(help="quick (the default), published, all or zalando.")
+        str | None,
+        typer.Option(help="A set of models: quick (the default), published, all or zalando."),
     ] = None,
     settings: Annotated[
         list[Path] | None,
-        typer.Option(help="JSON of tune: its model takes part with those settings; repeatable."),
+        typer.Option(
+            help="A JSON file of tune: also compare those settings of its model; repeatable."
+        ),
     ] = None,
     datasets: Annotated[
         list[str],
         typer.Option(
-            "--dataset", "-d", help="A name (fashion-mnist, mnist) or a folder; several to compare."
+            "--dataset", "-d", help="A name (fashion-mnist, mnist) or a folder; repeatable."
         ),
     ] = ["fashion-mnist"],  # noqa: B006 (typer reads it, and nobody writes it)
     seeds: Annotated[
-        int, typer.Option(help="Fits of each model; a deterministic one is fitted once.")
+        int, typer.Option(help="Seeds per model; a deterministic model is fitted once.")
     ] = 3,
     full: FullOption = False,
     runs: RunsOption = RUNS,
-    time_limit: Annotated[str, typer.Option(help="For one fit: 90s, 10m, 1.5h or none.")] = "15m",
-    memory_limit: Annotated[str, typer.Option(help="For one fit: 500M, 8G or none.")] = "8G",
+    time_limit: Annotated[str, typer.Option(help="Limit per fit: 90s, 10m, 1.5h or none.")] = "15m",
+    memory_limit: Annotated[str, typer.Option(help="Limit per fit: 500M, 8G or none.")] = "8G",
     keep_models: Annotated[
         str,
-        typer.Option(help="Saved models that stay: all, none, or the best seed of each model."),
+        typer.Option(help="Fitted models to keep: all, none, or best (one seed of each)."),
     ] = "best",
     on: OnOption = "local:1",
     formats: FormatOption = FORMATS,
@@ -73,7 +76,7 @@ def command(
     chosen = parse_formats(formats)
     limit, memory = parse_duration(time_limit), parse_size(memory_limit)
     if keep_models not in ("all", "best", "none"):
-        raise UsageError(f"--keep-models is all, best or none, not {keep_models!r}.")
+        raise UsageError(f"--keep-models takes all, best or none, not {keep_models!r}.")
     if seeds < 1:
         raise UsageError(f"--seeds is {seeds}; at least 1 is needed.")
     parse_address(on)
@@ -87,7 +90,7 @@ def command(
         if settings:
             raise UsageError(f"--suite {ZALANDO} has settings of its own; leave --settings out.")
         if keep_models != "best":
-            raise UsageError(f"--suite {ZALANDO} keeps no model; leave --keep-models out.")
+            raise UsageError(f"--suite {ZALANDO} keeps no models; leave --keep-models out.")
         return _zalando(
             loaded,
             names,
@@ -155,7 +158,7 @@ def _loaded(names: list[str]) -> list[Dataset]:
     for position, data in enumerate(loaded):
         if data.sha256 in {other.sha256 for other in loaded[:position]}:
             raise UsageError(
-                f"{names[position]!r} holds what another --dataset does; name it once."
+                f"{names[position]!r} holds the same data as another --dataset; name it once."
             )
     return loaded
 
@@ -213,10 +216,12 @@ def _zalando(
     from fittingroom.runs.store import open_store
 
     if len(loaded) > 1:
-        raise UsageError(f"--suite {ZALANDO} takes one --dataset: on each it chooses others.")
+        raise UsageError(
+            f"--suite {ZALANDO} takes only one --dataset, since each has its own best points."
+        )
     dataset, plan = loaded[0], planned_runs(names, seeds)
     note(f"{dataset.name} from {dataset.source}")
-    note(f"points {plan['points'][0]}, then fits of what is chosen, up to {plan['chosen'][0]}")
+    note(f"grid points: {plan['points'][0]}; fits of the selected ones: up to {plan['chosen'][0]}")
     with ProgressDisplay(plan) as progress:
         found = zalando(
             dataset, names, seeds=seeds, command=typed_command(), on_progress=progress, **options

@@ -23,21 +23,25 @@ def command(
     ] = "fashion-mnist",
     report: Annotated[
         Path | None,
-        typer.Option(metavar="FILE.html", help="Write a page: samples, map, neighbours, doubles."),
+        typer.Option(
+            metavar="FILE.html", help="Write a page: samples, 2D embedding, neighbours, duplicates."
+        ),
     ] = None,
     tsne: Annotated[
-        bool, typer.Option("--tsne", help="On the page, a map by t-SNE instead of PCA.")
+        bool, typer.Option("--tsne", help="Use t-SNE instead of PCA for the 2D embedding.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show a data set: shape, counts per class, pixel statistics, hash, place."""
+    """Show a data set: shape, class counts, pixel statistics, hash, location."""
     from fittingroom.cli.output import say
     from fittingroom.cli.show import write_files
     from fittingroom.data.describe import describe
     from fittingroom.data.sources import load_dataset
 
     if tsne and report is None:
-        raise UsageError("--tsne is about the page's map; give --report FILE.html with it.")
+        raise UsageError(
+            "--tsne changes the 2D embedding of the page; give --report FILE.html too."
+        )
     loaded = load_dataset(dataset)
     explored = None if report is None else _explored(loaded, tsne)
     description = describe(loaded) if explored is None else explored.description
@@ -56,7 +60,7 @@ def _explored(dataset: Dataset, tsne: bool) -> Exploration:
     from fittingroom.bench.explore import explore
     from fittingroom.cli.output import note
 
-    note(f"looking at {dataset.name}: neighbours and duplicates take some seconds")
+    note(f"analysing {dataset.name}: neighbours and duplicates take a few seconds")
     return explore(dataset, tsne=tsne)
 
 
@@ -82,10 +86,10 @@ def text(description: DatasetDescription) -> str:
     mirrored = "keeps" if description.mirror_keeps_class else "may change"
     return "\n".join(
         [
-            f"{description.title}: grey images of {height} x {width} pixels, "
+            f"{description.title}: greyscale images of {height} x {width} pixels, "
             f"{len(description.class_names)} classes; mirroring {mirrored} the class",
-            f"pictures become such images by the preparation '{description.preparation}'",
-            f"found: {description.source}",
+            f"preparation of pictures: {description.preparation}",
+            f"source: {description.source}",
             f"sha256 {description.sha256}",
             "",
             table(["", *splits], rows, right=set(splits)),

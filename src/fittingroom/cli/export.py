@@ -21,7 +21,7 @@ FORMATS = ("onnx", "hub", "triton")
 
 
 def command(
-    run: Annotated[Path, typer.Argument(help="The folder of a saved run, or of a bundle.")],
+    run: Annotated[Path, typer.Argument(help="The folder of a saved run or bundle.")],
     format: Annotated[
         str,
         typer.Option(
@@ -32,22 +32,20 @@ def command(
     ] = "onnx",
     out: Annotated[
         Path | None,
-        typer.Option(
-            help="The file or folder to write; by default in this folder, called after the model."
-        ),
+        typer.Option(help="The file or folder to write; the default is named after the model."),
     ] = None,
     dataset: Annotated[
         str | None,
         typer.Option(
             "--dataset",
             "-d",
-            help="Where the data are that it was fitted on, if they aren't found by themselves.",
+            help="The data set that it was fitted on, if that isn't found automatically.",
         ),
     ] = None,
     verify: Annotated[
         bool,
         typer.Option(
-            "--verify/--no-verify", help="Compare it with ours by onnxruntime on all test images."
+            "--verify/--no-verify", help="Compare predictions with onnxruntime on all test images."
         ),
     ] = True,
     force: Annotated[bool, typer.Option("--force", help="Replace an earlier export.")] = False,
@@ -55,9 +53,11 @@ def command(
 ) -> None:
     """Write a saved model as ONNX, as a folder for the Hugging Face Hub, or for Triton."""
     if format not in FORMATS:
-        raise UsageError(f"--format is {', '.join(FORMATS)}, not {format!r}.")
+        raise UsageError(
+            f"--format takes {', '.join(FORMATS[:-1])} or {FORMATS[-1]}, not {format!r}."
+        )
     if dataset is not None and not verify:
-        raise UsageError("--dataset is what to verify with; leave it or --no-verify out.")
+        raise UsageError("--dataset is only for verification; leave it or --no-verify out.")
     from fittingroom.bundles.bundle import load
     from fittingroom.bundles.export import export, require_packages
     from fittingroom.cli.output import note, say
@@ -68,7 +68,7 @@ def command(
     images = None
     if verify:
         images = _data_of(bundle, run, dataset).test.images
-        note(f"{bundle.facts.model}: writing its graph, then comparing {len(images):,} images")
+        note(f"{bundle.facts.model}: writing the graph, then comparing {len(images):,} predictions")
     test = saved.test if saved else None
     written = export(
         bundle,
@@ -79,7 +79,7 @@ def command(
         force=force,
     )
     if written.parity is None:
-        note("not verified: nothing tells that it predicts what our model predicts")
+        note("not verified: its predictions weren't compared with the model's")
     say(json_text(_facts(bundle, written)).rstrip() if as_json else _text(written))
 
 
@@ -110,13 +110,13 @@ def _data_of(bundle: Bundle, run: Path, asked: str | None) -> Dataset:
             return found
         raise DataError(
             f"{asked} has the content hash {found.sha256[:8]}…, but the model was fitted on "
-            f"{data.name} {data.sha256[:8]}…; name that, or leave it unverified by --no-verify."
+            f"{data.name} {data.sha256[:8]}…; give that one, or skip verification with --no-verify."
         )
     again = find_again(data.name, _location(run), data.sha256)
     if again is None:
         raise DataError(
-            f"{data.name} (content hash {data.sha256[:8]}…) isn't found here to verify the export "
-            "with; say where it is by --dataset, or leave it unverified by --no-verify."
+            f"{data.name} (content hash {data.sha256[:8]}…), needed to verify the export, isn't "
+            "found; give its location with --dataset, or skip verification with --no-verify."
         )
     return again
 

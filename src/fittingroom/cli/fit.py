@@ -26,24 +26,22 @@ TORCHRUN = {"RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"}
 
 
 def command(
-    model: Annotated[str, typer.Argument(help="A name that `fittingroom models` lists.")],
+    model: Annotated[str, typer.Argument(help="A model; `fittingroom models` lists them.")],
     dataset: DatasetOption = "fashion-mnist",
     seed: Annotated[int, typer.Option(help="Seed of the fit.", min=0)] = 0,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="Replace a parameter; repeatable."),
+        typer.Option("--set", metavar="NAME=VALUE", help="Set a parameter; repeatable."),
     ] = None,
     file: Annotated[
         Path | None,
-        typer.Option("--settings", help="A JSON file of parameters, such as tune writes."),
+        typer.Option("--settings", help="A JSON file of parameters, as tune writes it."),
     ] = None,
     full: FullOption = False,
-    no_test: Annotated[
-        bool, typer.Option("--no-test", help="Leave the test split unread.")
-    ] = False,
+    no_test: Annotated[bool, typer.Option("--no-test", help="Don't read the test split.")] = False,
     folds: Annotated[
         int,
-        typer.Option(help="Cross-validate over the training images instead: for label quality."),
+        typer.Option(help="Cross-validate with this many folds instead, to find label errors."),
     ] = 0,
     runs: RunsOption = RUNS,
     as_json: JsonOption = False,
@@ -84,7 +82,7 @@ def _of_file(file: Path | None, name: str) -> dict[str, Any]:
         return {}
     model, settings = read_settings(file)
     if model != name:
-        raise UsageError(f"{file} has settings of {model}, not of {name}.")
+        raise UsageError(f"{file} has settings for {model}, not for {name}.")
     return settings
 
 

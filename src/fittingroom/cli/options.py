@@ -26,11 +26,11 @@ RunsOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
 FullOption = Annotated[
-    bool, typer.Option("--full", help="Train on the validation part too (all 60,000 images).")
+    bool, typer.Option("--full", help="Also train on the validation part (all 60,000 images).")
 ]
 
 FormatOption = Annotated[
-    str, typer.Option("--format", help="What is written: html, md, csv, json, or several.")
+    str, typer.Option("--format", help="Files to write: html, md, csv, json; separated by commas.")
 ]
 OnOption = Annotated[
     str,

@@ -34,7 +34,7 @@ _File = tuple[str, Path | None]
 
 
 def command(
-    bundle: Annotated[Path, typer.Argument(help="The folder of a bundle, or of a saved run.")],
+    bundle: Annotated[Path, typer.Argument(help="The folder of a bundle or saved run.")],
     images: Annotated[
         list[str],
         typer.Argument(
@@ -46,19 +46,19 @@ def command(
         typer.Option(
             "--as",
             metavar="photo|image",
-            help="What the pictures are: photos, whose object is found, or images like those that "
-            "the model was fitted on. By default what those were made of.",
+            help="What the pictures are: photos, in which the object is located, or images like "
+            "those the model was fitted on. The default depends on the model's data.",
         ),
     ] = None,
     show: Annotated[
         Path | None,
-        typer.Option(help="Write a PNG picture of the photos beside what the model saw of them."),
+        typer.Option(help="Write a PNG contact sheet: each photo beside the model's input."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say what is in pictures, how sure that is, and what the model saw of them."""
+    """Classify pictures: the top classes, a prediction set, and how each was prepared."""
     if taken_as not in (None, "photo", "image"):
-        raise UsageError(f"--as is photo or image, not {taken_as!r}.")
+        raise UsageError(f"--as takes photo or image, not {taken_as!r}.")
     files = list(_files(images))
     if show is not None:
         _check_target(show, len(files))
@@ -194,10 +194,12 @@ def _lines(prediction: Prediction) -> list[str]:
     top = [(label, p) for label, p in prediction.top(TOP) if p >= LEAST]
     lines = [", ".join(f"{label} {_percent(p)}" for label, p in top)]
     if prediction.unlike_data:
-        lines.append("looks unlike anything that the model has seen")
+        lines.append("out of distribution: unlike the training images")
     label, probability = prediction.without_odds
     if label != prediction.top(1)[0][0]:
-        lines.append(f"{label} {_percent(probability)} if people took as many photos of each class")
+        lines.append(
+            f"{label} {_percent(probability)} if all classes were photographed equally often"
+        )
     return lines
 
 
@@ -222,7 +224,7 @@ def _set(prediction: Prediction, coverage: float) -> str:
     names = ", ".join(prediction.labels)
     if not prediction.rendering.is_photo:
         return f"{coverage:.0%} set: {names}"
-    return f"set: {names} (right for {coverage:.0%} of images like the data, for fewer photos)"
+    return f"set: {names} (covers {coverage:.0%} of images like the data, fewer of photos)"
 
 
 def _write_sheet(show: Path, entries: list[tuple[str, Picture, Prediction]]) -> None:

@@ -17,7 +17,7 @@ def command(
     formats: FormatOption = FORMATS,
     as_json: JsonOption = False,
 ) -> None:
-    """Write the table and the page again from the saved runs; nothing is fitted."""
+    """Rebuild the table and the page from saved runs; nothing is fitted."""
     from fittingroom.cli.output import note
     from fittingroom.cli.show import show_comparison
     from fittingroom.data.sources import find_again
@@ -28,5 +28,5 @@ def command(
     card = store.card
     dataset = find_again(card.name, card.location, card.sha256)
     if dataset is None and "html" in chosen:
-        note(f"{card.title} isn't where it was; the page has none of its images.")
+        note(f"{card.title} isn't found any more; the page doesn't show its images.")
     show_comparison(store, dataset, formats=chosen, as_json=as_json)

@@ -58,9 +58,9 @@ def show_plan(
     seconds = sum(r * (s or 0) for name, (r, s) in plan.items() if name not in too_long)
     runs = sum(r for name, (r, _) in plan.items() if name not in too_long)
     note(f"{dataset.name} from {dataset.source}")
-    note(f"models {len(plan)}, runs {runs}, about {duration(seconds)} where none is saved yet")
+    note(f"models: {len(plan)}; runs: {runs}; time: about {duration(seconds)}, less what is saved")
     if too_long:
-        note(f"left out for --time-limit {duration(limit)}: {', '.join(too_long)}")
+        note(f"skipped, over --time-limit {duration(limit)}: {', '.join(too_long)}")
 
 
 def show_comparison(
@@ -193,7 +193,7 @@ def show_benchmark(
         say(found.to_json().rstrip())
     else:
         say(f"{table(GRID_COLUMNS, found.cells, GRID_NUMBERS)}\n")
-        say(f"Chosen on validation images alone; of what was chosen: {headline(found)}")
+        say(f"Selected on validation images alone. On the test split: {headline(found)}")
         for text in [*left_out(found), *(f"Note: {text}" for text in board.notes)]:
             say(text)
     texts: Files = {store.folder / FILE: found.to_json}
@@ -234,7 +234,7 @@ def _fault(path: Path, error: Exception) -> ReportError:
     where = traceback.extract_tb(error.__traceback__)[-1]
     return ReportError(
         f"{short(path)} can't be made: {type(error).__name__} in {Path(where.filename).name}, line "
-        f"{where.lineno} ({error}); this is a fault of Fittingroom, and no other result is lost."
+        f"{where.lineno} ({error}); this is a bug in Fittingroom; no other result is lost."
     )
 
 
@@ -261,7 +261,7 @@ def summary_of_run(run: Run) -> str:
         lines.append(f"kept epoch {record.kept_epoch}")
     speed = f"fitted in {duration(record.fit_seconds)}"
     if record.predict_us_per_image is not None:
-        speed += f", {record.predict_us_per_image:.0f} us an image to predict"
+        speed += f", {record.predict_us_per_image:.0f} us per image to predict"
     engine = " ".join(filter(None, [record.engine, record.precision]))
     return "\n".join([*lines, f"{speed}; {engine}", str(short(run.folder))])
 

@@ -33,21 +33,21 @@ _OF_LR_RANGE = {"model", "dataset", "settings", "seed", "lr_range", "runs", "as_
 
 def command(
     context: typer.Context,
-    model: Annotated[str, typer.Argument(help="A name that `fittingroom models` lists.")],
+    model: Annotated[str, typer.Argument(help="A model; `fittingroom models` lists them.")],
     dataset: DatasetOption = "fashion-mnist",
-    trials: Annotated[int, typer.Option(help="Of how many trials the search consists.")] = 50,
+    trials: Annotated[int, typer.Option(help="Number of trials in the search.")] = 50,
     time_limit: Annotated[
-        str, typer.Option(help="For the whole search: 90s, 30m, 1.5h or none.")
+        str, typer.Option(help="Limit for the whole search: 90s, 30m, 1.5h or none.")
     ] = "none",
     space: Annotated[
-        Path | None, typer.Option(help="A TOML file: what to search, a line a parameter.")
+        Path | None, typer.Option(help="A TOML file with the search space, one line per parameter.")
     ] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option(
             "--set",
             metavar="NAME=WHAT",
-            help="Search LOW..HIGH, LOW..HIGH:log, LOW..HIGH:STEP or A|B|C, or fix one VALUE; "
+            help="Search LOW..HIGH, LOW..HIGH:log, LOW..HIGH:STEP or A|B|C, or fix a VALUE; "
             "repeatable.",
         ),
     ] = None,
@@ -58,30 +58,32 @@ def command(
         ),
     ] = None,
     sampler: Annotated[
-        str | None, typer.Option(help="tpe (the default), random or grid (of a preset).")
+        str | None,
+        typer.Option(help="tpe, random or grid; the default is grid for a preset, else tpe."),
     ] = None,
     prune: Annotated[
-        bool, typer.Option("--prune", help="Break off trials that are worse than the median.")
+        bool, typer.Option("--prune", help="Prune trials that are worse than the median.")
     ] = False,
     folds: Annotated[
-        int, typer.Option(help="Choose by a cross-validation over the training images.")
+        int,
+        typer.Option(help="Select by cross-validation with this many folds of the training split."),
     ] = 0,
     seed: Annotated[int, typer.Option(help="Seed of the search and of every fit.", min=0)] = 0,
     storage: Annotated[
-        str | None, typer.Option(help="URL of a database; a SQLite file if there is none.")
+        str | None, typer.Option(help="URL of a database; the default is a SQLite file.")
     ] = None,
     no_test: Annotated[
-        bool, typer.Option("--no-test", help="Leave the test split unread: no last fit.")
+        bool, typer.Option("--no-test", help="Don't read the test split: skip the final fit.")
     ] = False,
-    memory_limit: Annotated[str, typer.Option(help="For one fit: 500M, 8G or none.")] = "8G",
+    memory_limit: Annotated[str, typer.Option(help="Limit per fit: 500M, 8G or none.")] = "8G",
     on: OnOption = "local:1",
     lr_range: Annotated[
-        bool, typer.Option("--lr-range", help="No search: a network's loss as the rate rises.")
+        bool, typer.Option("--lr-range", help="Run a learning rate range test instead of a search.")
     ] = False,
     runs: RunsOption = RUNS,
     as_json: JsonOption = False,
 ) -> None:
-    """Search better settings of a model; the test split is read once, after the choice."""
+    """Search for better settings; the test split is read once, after they are selected."""
     from fittingroom.models.catalog import row_of
 
     name = row_of(model).name  # a wrong name is told at once, before torch is imported
@@ -135,7 +137,7 @@ def _space(model: str, file: Path | None, written: dict[str, str], preset: str |
     given = {"--space": file, "--preset": preset, "--set with a range": dimensions or None}
     both = [option for option, value in given.items() if value is not None]
     if len(both) > 1:
-        raise UsageError(f"{' and '.join(both)} both say what to search; give one of them.")
+        raise UsageError(f"{' and '.join(both)} both define the search space; give one of them.")
     if dimensions:
         return Space(dimensions=dimensions, fixed=fixed)
     if file is not None:
@@ -149,7 +151,7 @@ def _require_optuna() -> None:
 
     if find_spec("optuna") is None:
         raise UsageError(
-            "tune takes Optuna, which isn't installed here; run pip install 'fittingroom[tune]'."
+            "tune needs Optuna, which isn't installed; run pip install 'fittingroom[tune]'."
         )
 
 
@@ -171,7 +173,7 @@ def _show(tuning: Tuning, dataset: Dataset, runs: Path, as_json: bool, typed: st
             say(sentence)
         if tuning.best is not None:
             say(f"\n{tuning.command}")
-            say("\nBetter than the model's own settings, and by how much?")
+            say("\nTo compare these settings with the model's own:")
             say(tuning.comparison(short(store.folder)))
     note(f"\n{tune_words.outcomes(tuning)}")
     files: Files = {store.folder / f"{tuning.study}.json": tuning.to_json}
@@ -192,7 +194,7 @@ def _refuse_options_of_a_search(context: typer.Context) -> None:
         and source.name == "COMMANDLINE"
     ]
     if typed:
-        raise UsageError(f"--lr-range is no search; leave {' and '.join(typed)} out.")
+        raise UsageError(f"--lr-range isn't a search; leave {' and '.join(typed)} out.")
 
 
 def _show_rate_range(
@@ -211,7 +213,9 @@ def _show_rate_range(
 
     dimensions, fixed = sorted_out(written)
     if dimensions:
-        raise UsageError(f"--lr-range searches nothing; give {next(iter(dimensions))} one value.")
+        raise UsageError(
+            f"--lr-range doesn't search; give {next(iter(dimensions))} a single value."
+        )
     with ProgressDisplay() as progress:
         loaded, found = network_rate_range(
             dataset, model, settings=fixed, seed=seed, on_progress=progress

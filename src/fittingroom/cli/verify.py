@@ -27,33 +27,31 @@ if TYPE_CHECKING:
 def command(
     claims: Annotated[
         list[str] | None,
-        typer.Argument(metavar="CLAIM...", help="Names of claims, or TOML files of your own."),
+        typer.Argument(metavar="CLAIM...", help="Claims of the package, or your own TOML files."),
     ] = None,
     all_claims: Annotated[
-        bool, typer.Option("--all", help="Every claim that comes with the package.")
+        bool, typer.Option("--all", help="Check all claims of the package.")
     ] = False,
     dataset: DatasetOption = "fashion-mnist",
     seeds: Annotated[
-        int, typer.Option(help="Fits of each recipe; three at most where one takes ten minutes.")
+        int, typer.Option(help="Seeds per recipe; at most 3 if a fit takes over ten minutes.")
     ] = 5,
     runs: RunsOption = RUNS,
-    time_limit: Annotated[str, typer.Option(help="For one fit: 90s, 10m, 1.5h or none.")] = "30m",
+    time_limit: Annotated[str, typer.Option(help="Limit per fit: 90s, 10m, 1.5h or none.")] = "30m",
     budget: Annotated[
-        str, typer.Option(help="For everything: no fit is started that would end later.")
+        str, typer.Option(help="Limit for the command: no fit is started that would exceed it.")
     ] = "none",
-    memory_limit: Annotated[str, typer.Option(help="For one fit: 500M, 8G or none.")] = "8G",
+    memory_limit: Annotated[str, typer.Option(help="Limit per fit: 500M, 8G or none.")] = "8G",
     on: OnOption = "local:1",
     as_json: JsonOption = False,
 ) -> None:
-    """Check published claims: fit as the source did and honestly, and judge its figure."""
+    """Check published claims: re-run each recipe as claimed and with an honest protocol."""
     limit, budgeted = parse_duration(time_limit), parse_duration(budget)
     memory = parse_size(memory_limit)
     if seeds < 1:
         raise UsageError(f"--seeds is {seeds}; at least 1 is needed.")
     if bool(claims) == all_claims:
-        raise UsageError(
-            "name claims or say --all, not both." if claims else "name a claim, or say --all."
-        )
+        raise UsageError("give claims or --all, not both." if claims else "give a claim or --all.")
 
     from fittingroom.bench.claims.claim_file import claim_names, load_claims
     from fittingroom.execution.executor import parse_address
@@ -77,7 +75,7 @@ def command(
     store = open_store(runs, loaded)
     plans = plan_claims(chosen, Runs(store, loaded), seeds, fit_limit(limit, budgeted))
     if loaded.name != "fashion-mnist":
-        note(f"the claims that come with the package are of fashion-mnist, not of {loaded.name}")
+        note(f"the claims of the package are about fashion-mnist, not about {loaded.name}")
     _show_plan(plans)
     times: dict[str, tuple[int, float | None]] = {
         f"{plan.claim.id}, arm {number}": (arm.n_fits, arm.seconds)
@@ -107,11 +105,11 @@ def _show_plan(plans: list[Plan]) -> None:
     # An order takes the runs of its claims: what two of them share is fitted once.
     arms = {arm.candidates: arm for plan in plans for arm in plan.fitted}.values()
     runs, fits = sum(plan.n_fits for plan in plans), sum(arm.n_fits for arm in arms)
-    shared = f" ({runs - fits} of them shared)" if runs > fits else ""
+    shared = f" ({runs - fits} shared)" if runs > fits else ""
     seconds = sum(arm.n_fits * arm.seconds for arm in arms)
     note(
-        f"claims {len(plans)}, runs {runs}{shared}, about {duration(seconds)} one after the other "
-        "where none is saved yet"
+        f"claims: {len(plans)}; runs: {runs}{shared}; time: about {duration(seconds)} in sequence, "
+        "less what is saved"
     )
 
 

@@ -185,7 +185,7 @@ class ConfusionMatrix:
         )
 
     def hardest_sentence(self, class_names: Sequence[str], at_most: int = 3) -> str:
-        """`hardest` in words: "Shirt is the hardest class: 61% right; taken for Pullover 9%."
+        """`hardest` in words, as "Shirt is the hardest class: 61% correct; confused with Coat 9%."
 
         Names at most `at_most` wrong classes. Shares have one decimal where the recall is 90% or
         more, so that a few mistakes aren't rounded to 0%. Raises InputError unless there is one
@@ -194,14 +194,14 @@ class ConfusionMatrix:
         self._check_names(class_names)
         hardest = self.hardest()
         if not hardest.taken_for:
-            return "No class is hardest: every image is right."
+            return "No class is hardest: every image is classified correctly."
         digits = 0 if hardest.recall < 0.9 else 1
         wrong = ", ".join(
             f"{class_names[each.index]} {each.share:.{digits}%}"
             for each in hardest.taken_for[:at_most]
         )
-        name = class_names[hardest.index]
-        return f"{name} is the hardest class: {hardest.recall:.{digits}%} right; taken for {wrong}."
+        name, right = class_names[hardest.index], f"{hardest.recall:.{digits}%}"
+        return f"{name} is the hardest class: {right} correct; confused with {wrong}."
 
     def to_frame(self, class_names: Sequence[str]) -> DataFrame:
         """True classes as rows, predicted ones as columns. Raises UsageError without pandas."""

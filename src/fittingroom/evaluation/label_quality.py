@@ -79,7 +79,7 @@ def label_suspects(
     else:
         confident = confident_class(probabilities, labels)
         suspects = np.flatnonzero((confident >= 0) & (confident != labels))
-        method = "confident learning: sure of another class by that class's own threshold"
+        method = "confident learning (another class above its own threshold)"
     confidence = label_probabilities(probabilities, labels)
     suspects = suspects[np.argsort(confidence[suspects], kind="stable")]
     others = probabilities[suspects].copy()

@@ -55,8 +55,8 @@ class Relabelling:
         off = {1: ", each label one too low", n - 1: ", each label one too high"}
         step = off.get(steps.pop(), "") if len(steps) == 1 and n > 2 else ""
         return (
-            f"{', '.join(pairs[:at_most])}{more}{step}; numbered so, "
-            f"{self.relabelled_accuracy:.1%} would be right instead of {self.accuracy:.1%}"
+            f"{', '.join(pairs[:at_most])}{more}{step}; with that numbering, "
+            f"accuracy would be {self.relabelled_accuracy:.1%} instead of {self.accuracy:.1%}"
         )
 
 

@@ -33,7 +33,7 @@ def render_data(exploration: Exploration, dataset: Dataset, command: str | None 
         numbers=_numbers(np.asarray(train.images[0])),
         classes=_classes(exploration, dataset),
         random=[_captioned(dataset, "train", int(i)) for i in random_images(len(train), GRID)],
-        walk="All of them." if len(slides) == len(train) else f"{SLIDES} of them, evenly spaced.",
+        walk="All images." if len(slides) == len(train) else f"{SLIDES} evenly spaced images.",
         slides=[_captioned(dataset, "train", int(i)) for i in slides],
         map=_map(exploration, dataset),
         neighbours=_neighbours(exploration),
@@ -52,11 +52,11 @@ def _histogram(exploration: Exploration) -> Picture:
     )
     background = data.train.pixel_histogram[0] / sum(data.train.pixel_histogram)
     return draw(
-        "How grey the pixels are",
+        "Pixel value histogram",
         figure,
-        f"Histogram of the pixels' values; {percent(background)} of the training pixels are 0.",
-        "Above, the values as a network sees them: divided by 255. The share is on a logarithmic "
-        "axis.",
+        f"Histogram of pixel values; {percent(background)} of the training pixels are 0.",
+        "The upper axis shows the values as networks see them, divided by 255. The vertical axis "
+        "is logarithmic.",
         finding=f"{background:.0%} of the training pixels are 0.",
     )
 
@@ -65,11 +65,11 @@ def _map(exploration: Exploration, dataset: Dataset) -> Picture:
     found = exploration.image_map
     labels = dataset.train.labels[found.positions]
     return draw(
-        "A map of the training images",
+        "2D embedding of the training images",
         data_figures.image_map(found, labels, exploration.description.class_names),
         f"{len(found.points):,} training images as points, by {found.method}; classes by colour.",
-        f"{len(found.points):,} images drawn at random, placed by {found.method}. Images that look "
-        "alike lie close together; where classes overlap, they look alike.",
+        f"{len(found.points):,} random images, placed by {found.method}. Similar images lie "
+        "close together; classes that overlap look alike.",
     )
 
 
@@ -78,13 +78,13 @@ def _neighbours(exploration: Exploration) -> Picture:
     accuracy = matrix.report(data.class_names).accuracy
     sentence = matrix.hardest_sentence(words.in_sentences(data.class_names))
     return draw(
-        "What any model will find hard",
-        figures.confusion(matrix, data.class_names, "class of the nearest other image"),
-        f"Nearest neighbours by class: {percent(accuracy)} have one of their own class. {sentence}",
-        "Each line is a class: the share of its training images by the class of the most similar "
-        "other training image (Euclidean distance of pixels), in percent.",
-        finding=f"For {accuracy:.1%} of the training images the most similar other one is of the "
-        f"same class. {sentence}",
+        "Nearest-neighbour confusion matrix",
+        figures.confusion(matrix, data.class_names, "class of the nearest neighbour"),
+        f"{percent(accuracy)} of the nearest neighbours are of the same class. {sentence}",
+        "Rows are true classes, columns the class of the most similar other training image "
+        "(Euclidean distance of pixels), in percent of the row.",
+        finding=f"For {accuracy:.1%} of the training images, the most similar other image is of "
+        f"the same class. {sentence} Classes that are confused here are hard for any model.",
     )
 
 

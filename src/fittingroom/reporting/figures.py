@@ -105,7 +105,7 @@ def accuracy_against_time(leaderboard: Leaderboard) -> Figure | None:
     Blue is the Pareto front: the models that no faster one reaches in mean accuracy.
     """
     times = {row.model: row.fit_seconds for row in _tested(leaderboard)}
-    return _against(leaderboard, times, _TICKS, "time to fit", duration)
+    return _against(leaderboard, times, _TICKS, "training time", duration)
 
 
 def accuracy_against_prediction_time(leaderboard: Leaderboard) -> Figure | None:
@@ -114,7 +114,7 @@ def accuracy_against_prediction_time(leaderboard: Leaderboard) -> Figure | None:
         row.model: None if row.predict_us_per_image is None else 1e-6 * row.predict_us_per_image
         for row in _tested(leaderboard)
     }
-    return _against(leaderboard, times, _SHORT_TICKS, "time to predict an image", _short_time)
+    return _against(leaderboard, times, _SHORT_TICKS, "inference time per image", _short_time)
 
 
 def _against(
@@ -182,7 +182,7 @@ def differences(leaderboard: Leaderboard) -> Figure | None:
                 axes.text(j, i, signed(points, 1).replace("-", "−"), ha="center",
                           va="center", fontsize=9)  # fmt: skip
         _name_cells(axes, names, names)
-        axes.set_xlabel("row minus column, points of accuracy")
+        axes.set_xlabel("row minus column, percentage points")
     return figure
 
 

@@ -63,7 +63,7 @@ def reliability_diagram(calibration: Calibration) -> Figure:
         figure = Figure(figsize=(8.4, 4.2), layout="constrained")
         axes = figure.subplots(2, 2, sharex=True, height_ratios=[3, 1])
         sides = (
-            (calibration.before, "as fitted"),
+            (calibration.before, "uncalibrated"),
             (calibration.after, f"at temperature {calibration.temperature:.2f}"),
         )
         for column, (bins, title) in enumerate(sides):
@@ -72,7 +72,7 @@ def reliability_diagram(calibration: Calibration) -> Figure:
                 f"{title}: expected calibration error {100 * error:.1f}%", fontsize=10, color=INK
             )
             _reliability(axes[0, column], axes[1, column], bins)
-        axes[0, 0].set_ylabel("right, %")
+        axes[0, 0].set_ylabel("accuracy, %")
         axes[1, 0].set_ylabel("images, %")
     return figure
 
@@ -106,9 +106,7 @@ def class_histograms(
     scores = ["–" if np.isnan(f1) else f"{f1:.3f}" for f1 in matrix.f1]
     short = shortened(class_names, 11)
     titles = [f"{name}\nF1 {score}" for name, score in zip(short, scores, strict=True)]
-    return _panels(
-        shares, range(len(short)), short, examples, titles, WRONG, "% of the class's images"
-    )
+    return _panels(shares, range(len(short)), short, examples, titles, WRONG, "% of the true class")
 
 
 def probability_bars(

@@ -49,9 +49,11 @@ def section_of(model: ModelStudy, study: Study, dataset: Dataset | None) -> Mode
     listed = counts if len(counts) <= figures.CLASSES else counts[:0]
     drawn = random_images(len(study.labels), RANDOM + BARS)
     galleries = {
-        "Surest mistakes": surest_mistakes(model.probabilities, study.labels, TOLD),
-        "Least certain hits": doubtful_hits(model.probabilities, study.labels, TOLD),
-        "Predictions at random": drawn[:RANDOM],
+        "Most confident errors": surest_mistakes(model.probabilities, study.labels, TOLD),
+        "Least confident correct predictions": doubtful_hits(
+            model.probabilities, study.labels, TOLD
+        ),
+        "Random predictions": drawn[:RANDOM],
     }
     with_bars = drawn[-BARS:]  # of few images some are shown twice
     return ModelSection(
@@ -81,32 +83,32 @@ def _pictures(model: ModelStudy, study: Study, dataset: Dataset | None) -> list[
     sentence = model.confusion.hardest_sentence(words.in_sentences(study.board.class_names))
     pictures = [
         draw(
-            "What it takes for what",
+            "Confusion matrix",
             figures.confusion(model.confusion, names),
             f"Confusion matrix of {model.model}. {sentence}",
-            "Each line is a true class: the share of its images by predicted class, in percent. "
-            f"Blue is right; {_numbers_are(len(names))}.",
+            "Rows are true classes, columns predicted classes, in percent of the row. Blue is "
+            f"correct; {_numbers_are(len(names))}.",
             finding=sentence,
         ),
     ]
     if len(names) <= PANELS:
         pictures.append(
             draw(
-                "Where each class's images went",
+                "Predictions by true class",
                 model_figures.class_histograms(model.confusion, names, _examples(study, dataset)),
-                f"For each class, the share of its images by predicted class, for {model.model}.",
-                "Blue is the class itself.",
+                f"Share of the images of each true class by predicted class, for {model.model}.",
+                "One panel per true class, which is blue.",
             )
         )
     if model.history:
         kept = f" Epoch {model.kept_epoch} was kept." if model.kept_epoch else ""
         pictures.append(
             draw(
-                "How it learned",
+                "Learning curves",
                 model_figures.learning_curves(model.history, model.kept_epoch),
                 f"Loss and accuracy of {model.model} by epoch.{kept}",
-                f"Seed {model.seed}. The training figures are taken while the weights change, with "
-                "augmentation and dropout on, so they may lie below those of the validation part.",
+                f"Seed {model.seed}. Training values are measured while the weights change, with "
+                "augmentation and dropout active, so they may be worse than validation values.",
             )
         )
     if model.calibration:
@@ -114,14 +116,15 @@ def _pictures(model: ModelStudy, study: Study, dataset: Dataset | None) -> list[
         classes = words.in_sentences(names)
         pictures.append(
             draw(
-                "Do its probabilities mean what they say?",
+                "Calibration (reliability diagram)",
                 model_figures.reliability_diagram(model.calibration),
-                f"Reliability of {model.model}: expected calibration error "
-                f"{percent(before.expected_calibration_error)} as fitted, "
-                f"{percent(after.expected_calibration_error)} at its temperature.",
+                f"Reliability diagram of {model.model}: expected calibration error "
+                f"{percent(before.expected_calibration_error)} before and "
+                f"{percent(after.expected_calibration_error)} after temperature scaling.",
                 f"Test images by the probability of the predicted class, seed {model.seed}. The "
-                f"temperature was fitted on {model.calibration.images:,} validation "
-                f"image{'s' * (model.calibration.images != 1)} that nothing else was chosen by.",
+                f"temperature was fitted on {model.calibration.images:,} "
+                f"image{'s' * (model.calibration.images != 1)} of the calibration half of the "
+                "validation part, which is not used for selection.",
                 finding=f"{words.calibration(model)} {words.sets(model, classes)}",
             )
         )
@@ -129,10 +132,10 @@ def _pictures(model: ModelStudy, study: Study, dataset: Dataset | None) -> list[
         pictures.insert(
             0,
             draw(
-                "What it is",
+                "Architecture",
                 model_figures.architecture(model.layers),
                 f"The layers of {model.model}, from the image to the classes.",
-                "Blocks are as high as the maps and as wide as their channels (logarithms).",
+                "Height shows the size of a feature map, width its number of channels (log scale).",
             ),
         )
     return pictures
@@ -140,8 +143,8 @@ def _pictures(model: ModelStudy, study: Study, dataset: Dataset | None) -> list[
 
 def _numbers_are(classes: int) -> str:
     if classes <= figures.CLASSES:
-        return "counts and shares as numbers are below"
-    return "of so many classes the counts are in confusions.csv alone (--format csv)"
+        return "the values are listed below"
+    return "with this many classes, only confusions.csv has the counts (--format csv)"
 
 
 def _examples(study: Study, dataset: Dataset | None) -> list[NDArray[np.uint8] | None]:
@@ -169,11 +172,10 @@ def _bars(
     )
     spoken = "; ".join(caption_of(study, int(position), model.model) for position in positions)
     return draw(
-        "Test images with their probabilities",
+        "Predicted probabilities of random test images",
         figure,
-        f"Actual class, predicted class and its probability, {model.model}: {spoken}.",
-        f"Drawn at random, the same for every model; blue is the image's own class. Seed "
-        f"{model.seed}.",
+        f"True class, predicted class and its probability, {model.model}: {spoken}.",
+        f"The same random images for every model; blue is the true class. Seed {model.seed}.",
     )
 
 

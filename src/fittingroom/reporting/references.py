@@ -27,20 +27,20 @@ def references_of(sha256: str) -> tuple[Reference, ...]:
 REFERENCES: dict[str, tuple[Reference, ...]] = {
     "fashion-mnist": (
         Reference(
-            name="people",
-            what="People without fashion expertise, on 1,000 of the test images",
+            name="humans",
+            what="Humans without fashion expertise, on 1,000 of the test images",
             accuracy=0.835,
             source="the data set's makers, zalandoresearch/fashion-mnist, README",
         ),
         Reference(
             name="makers' SVM",
-            what="The makers' own support vector machine, chosen on the test images",
+            what="The makers' own support vector machine, selected on the test images",
             accuracy=0.897,
             source="Xiao, Rasul and Vollgraf 2017, arXiv 1708.07747, table 3",
         ),
         Reference(
             name="makers' CNN",
-            what="The makers' network of two convolutions, best test reading of its training",
+            what="The makers' network with two convolutions, best test accuracy during training",
             accuracy=0.916,
             source="zalandoresearch/fashion-mnist, README, “2 Conv+pooling”",
         ),

@@ -112,34 +112,32 @@ def _overview(board: Leaderboard) -> list[Picture]:
         return []
     pictures = [
         draw(
-            "Accuracy, with what chance leaves open",
+            "Test accuracy with 95% intervals",
             figures.accuracy_intervals(board, references_of(board.dataset_sha256)),
             f"Test accuracy with 95% intervals: {_spoken(tested)}.",
-            "The line is the 95% interval. Blue: the first model and those that can't be told "
-            "apart from it. Intervals that overlap decide nothing: models are compared image by "
-            "image, which tells more. Dotted: what others reported, where that is near.",
+            "Lines are 95% intervals. Blue: the first model and those that can't be told apart "
+            "from it. Overlapping intervals decide nothing: the pairwise tests compare models "
+            "image by image, which is more sensitive. Dotted: what others reported, if close.",
         )
     ]
     caption = (
-        "Blue: no faster model has reached that accuracy (the Pareto front). Vertical lines are "
-        "the 95% intervals; the time axis is logarithmic."
+        "Blue: no faster model reaches that accuracy (the Pareto front). Vertical lines are 95% "
+        "intervals; the time axis is logarithmic."
     )
     against_fit = figures.accuracy_against_time(board)
     if against_fit:
         times = {r.model: duration(r.fit_seconds) for r in tested if r.fit_seconds is not None}
-        spoken = f"Test accuracy and time to fit: {_spoken_times(tested, times)}."
-        pictures.append(draw("Accuracy against the time to fit", against_fit, spoken, caption))
+        spoken = f"Test accuracy and training time: {_spoken_times(tested, times)}."
+        pictures.append(draw("Accuracy vs. training time", against_fit, spoken, caption))
     against_prediction = figures.accuracy_against_prediction_time(board)
     if against_prediction:
         times = {
-            r.model: f"{r.predict_us_per_image:.1f} µs an image"
+            r.model: f"{r.predict_us_per_image:.1f} µs per image"
             for r in tested
             if r.predict_us_per_image is not None
         }
-        spoken = f"Test accuracy and time to predict: {_spoken_times(tested, times)}."
-        pictures.append(
-            draw("Accuracy against the time to predict", against_prediction, spoken, caption)
-        )
+        spoken = f"Test accuracy and inference time: {_spoken_times(tested, times)}."
+        pictures.append(draw("Accuracy vs. inference time", against_prediction, spoken, caption))
     return pictures
 
 
@@ -150,12 +148,12 @@ def _differences(board: Leaderboard) -> Picture | None:
     many = sum(row.test is not None for row in board.rows) > figures.MODELS
     some = f"The first {figures.MODELS} models. " if many else ""
     return draw(
-        "Who beats whom",
+        "Pairwise comparison",
         figure,
-        "Differences of test accuracy between models; the table below has them as numbers.",
-        f"{some}Test accuracy of the row's model minus that of the column's, in points. Blue: "
-        "significantly better; vermilion: significantly worse (5%, adjusted for all "
-        "pairs); no colour: can't be told apart.",
+        "Differences in test accuracy between models; the table below lists the values.",
+        f"{some}Test accuracy of the row's model minus that of the column's, in percentage points. "
+        "Blue: significantly better; vermilion: significantly worse (5%, adjusted for all pairs); "
+        "no colour: no significant difference.",
     )
 
 
@@ -165,13 +163,13 @@ def _across(study: Study) -> list[Picture]:
     names, class_names = list(study.models)[: figures.MODELS], study.board.class_names
     f1 = np.stack([study.models[name].confusion.f1 for name in names])  # (models, classes)
     hardest = np.sort(words.mean_f1(study).argsort(kind="stable")[: figures.CLASSES])
-    some = "" if len(hardest) == len(class_names) else f"Of the {len(hardest)} hardest classes. "
+    some = "" if len(hardest) == len(class_names) else f"The {len(hardest)} hardest classes. "
     pictures = [
         draw(
-            "Which classes are hard for whom",
+            "F1 score by class and model",
             figures.shares(f1[:, hardest], names, [class_names[i] for i in hardest], "F1, %"),
-            f"F1 of each model by class. {words.hardest_for_all(study)}",
-            f"{some}F1 of each class, in percent: the harmonic mean of precision and recall.",
+            f"F1 score of each model by class. {words.hardest_for_all(study)}",
+            f"{some}F1 score in percent: the harmonic mean of precision and recall.",
             finding=words.hardest_for_all(study),
         )
     ]
@@ -179,11 +177,11 @@ def _across(study: Study) -> list[Picture]:
         shared = study.agreement.shared_mistakes[: len(names), : len(names)]
         pictures.append(
             draw(
-                "Do they make the same mistakes?",
-                figures.shares(shared, names, names, "shared mistakes, %"),
-                f"Shared mistakes of every pair of models. {words.most_different(study)}",
-                "Of the images that either of two models gets wrong, the share that both do. "
-                "Models with few mistakes in common gain most from being averaged.",
+                "Error overlap between models",
+                figures.shares(shared, names, names, "shared errors, %"),
+                f"Shared errors of every pair of models. {words.most_different(study)}",
+                "Of the images that at least one of two models misclassifies, the share that both "
+                "misclassify. Models that share few errors gain most from ensembling.",
                 finding=words.most_different(study),
             )
         )

@@ -80,7 +80,7 @@ def _change(order: OrderChange) -> str:
         return "the ranking changes"
     if order.kept:
         return "the ranking doesn't change"
-    return "whether the ranking changes can't be said"
+    return "it is undecided whether the ranking changes"
 
 
 def order_sentence(order: OrderChange) -> str:
@@ -91,8 +91,8 @@ def order_sentence(order: OrderChange) -> str:
         return f"{where}: fewer than two models were tested on both."
     tau = "" if order.kendall_tau is None else f", Kendall's tau {order.kendall_tau:.2f}"
     counts = (
-        f"of {pairs:,} pairs {order.kept:,} stand in the same order on both, {len(order.swaps):,} "
-        f"change theirs, {order.undecided:,} can't be told apart on at least one"
+        f"of {pairs:,} pairs {order.kept:,} have the same order on both, {len(order.swaps):,} "
+        f"change it, {order.undecided:,} can't be told apart on at least one"
     )
     verdict = _change(order)
     if order.swaps:
@@ -164,11 +164,11 @@ def _picture(found: SideBySide) -> Picture | None:
         for line in lines
     )
     return draw(
-        "Error on each data set",
+        "Test error by data set",
         errors(found),
         f"Test error of each model: {spoken}.",
-        "Lines are the 95% intervals; the axis is logarithmic, so equal distances are equal ratios "
-        f"of errors. Models stand in the order of {found.names[0]}.",
+        "Lines are 95% intervals. The axis is logarithmic: equal distances are equal ratios of "
+        f"errors. Models are sorted as on {found.names[0]}.",
     )
 
 

@@ -48,15 +48,15 @@ def history(tuning: Tuning) -> Figure:
         figure = Figure(figsize=(8.4, 3.4), layout="constrained")
         axes = figure.subplots()
         values = 100 * np.array([np.nan if a is None else a for a in accuracies], float)
-        axes.plot(numbers, values, "o", color=MUTED, markersize=5, alpha=0.7, label="a trial")
+        axes.plot(numbers, values, "o", color=MUTED, markersize=5, alpha=0.7, label="trial")
         axes.step(
             numbers, 100 * best_so_far(accuracies), where="post", color=RIGHT, linewidth=1.8,
-            label="the best so far",
+            label="best so far",
         )  # fmt: skip
         if without.any():
             axes.plot(
                 numbers[without], np.full(without.sum(), 0.02), "x", color=WRONG, markersize=6,
-                transform=axes.get_xaxis_transform(), label="broken off or failed", clip_on=False,
+                transform=axes.get_xaxis_transform(), label="pruned or failed", clip_on=False,
             )  # fmt: skip
         axes.set_xlabel("trial")
         axes.set_ylabel("accuracy, %")
@@ -153,7 +153,9 @@ def loss_by_rate(found: RateRange) -> Figure:
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(8.4, 3.8), layout="constrained")
         axes = figure.subplots()
-        axes.plot(found.rates, found.losses, color=MUTED, linewidth=0.9, alpha=0.5, label="a step")
+        axes.plot(
+            found.rates, found.losses, color=MUTED, linewidth=0.9, alpha=0.5, label="per step"
+        )
         axes.plot(found.rates, found.smoothed, color=RIGHT, linewidth=2, label="smoothed")
         for rate, color, text in (
             (found.lowest, MUTED, "lowest"),

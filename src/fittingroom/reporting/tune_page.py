@@ -58,12 +58,12 @@ def render_rate_range(model: str, found: RateRange, title: str, command: str | N
     """The whole page of a network's range of learning rates."""
     summary, reason = tune_words.suggestion(model, found), tune_words.reason(found)
     picture = draw(
-        "Loss while the learning rate rises",
+        "Loss vs. learning rate",
         tune_figures.loss_by_rate(found),
         f"{summary} {reason}",
-        "Training loss of each step's batch and its moving average; the rate rises by the same "
-        "factor from step to step. At too low a rate the loss hardly falls, at too high a one it "
-        "rises again; what serves usually lies between, left of the lowest point.",
+        "Training loss of each step's batch and its moving average; every step raises the rate by "
+        "the same factor. If the rate is too low, the loss hardly falls; if it is too high, the "
+        "loss rises again. A good rate usually lies in between, to the left of the minimum.",
     )
     return render_page(
         "rate_range.html",
@@ -86,39 +86,39 @@ def _pictures(tuning: Tuning) -> list[Picture]:
     spoken = tune_words.found(tuning)
     pictures = [
         draw(
-            "How the search went",
+            "Optimization history",
             tune_figures.history(tuning),
             f"Accuracy by trial. {spoken}",
-            "Accuracy on the images that choose, trial by trial, and the best until then.",
+            "Accuracy of each trial on the images that select, and the best so far.",
         )
     ]
     if tuning.importance is not None:
         shares = ", ".join(f"{name} {share:.0%}" for name, share in tuning.importance.items())
         pictures.append(
             draw(
-                "Which settings matter",
+                "Hyperparameter importances",
                 tune_figures.importances(tuning.importance),
                 f"Share of the variance of accuracy by setting: {shares}.",
-                "Share of the variance of accuracy over the space, by functional analysis of "
-                "variance of a forest that was fitted to the trials. It says nothing of settings "
-                "that were not searched, and little where there are few trials.",
+                "Share of the variance of accuracy over the search space, by functional ANOVA with "
+                "a random forest fitted to the trials. It says nothing about settings that were "
+                "not searched, and is unreliable with few trials.",
             )
         )
     pictures.append(
         draw(
-            "Setting by setting",
+            "Slice plot",
             tune_figures.slices(tuning),
             f"Accuracy against each setting. {spoken}",
-            "Each point is a trial; blue is the best. The other settings vary too, so a panel "
-            "shows where good trials lie, not what one setting does alone.",
+            "Each point is a trial; the best is blue. The other settings vary too, so a panel "
+            "shows where good trials lie, not the effect of one setting alone.",
         )
     )
     pictures.append(
         draw(
-            "All settings of every trial",
+            "Parallel coordinates",
             tune_figures.parallel_coordinates(tuning),
             f"Every trial as a line through its settings. {spoken}",
-            "Parallel coordinates: each line is a trial, the darker the better; blue is the best.",
+            "Each line is a trial; darker lines are better, and the best is blue.",
         )
     )
     return pictures

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 def found(tuning: Tuning) -> str:
     """How good the best trial is."""
     if tuning.best is None:
-        return f"No trial of {tuning.model} has a figure yet."
+        return f"No trial of {tuning.model} has a result yet."
     model, _ = tuning.recipe()
     return (
-        f"The best of {len(tuning.scored)} trials of {model} is right on "
-        f"{tuning.best.accuracy:.2%} of the images that chose it."
+        f"The best of {len(tuning.scored)} trials of {model} has an accuracy of "
+        f"{tuning.best.accuracy:.2%} on the images that selected it."
     )
 
 
@@ -29,15 +29,16 @@ def worth(tuning: Tuning) -> str:
     one = tuning.overstatement
     if one is None:
         return (
-            "How much that overstates can't be said: predictions of some trials lie elsewhere."
+            "By how much this overstates its accuracy is unknown: the predictions of some trials "
+            "are stored elsewhere."
             if tuning.scored
             else ""
         )
     points = signed(100 * one.overstated, 2, "").replace("-", "−")
-    by = f"{tuning.folds} folds" if tuning.folds else "the half of the validation part that chooses"
+    by = f"{tuning.folds} folds" if tuning.folds else "the selection half of the validation part"
     return (
-        f"Chosen among {one.models} by {one.images:,} images ({by}), it is expected to overstate "
-        f"itself by {points} points: {one.expected:.2%} on new images (95% interval "
+        f"It was selected from {one.models} trials on {one.images:,} images ({by}), so this is "
+        f"expected to be {points} points too high: {one.expected:.2%} on new images (95% interval "
         f"{100 * one.interval.low:.1f}–{100 * one.interval.high:.1f}, bootstrap bias correction)."
     )
 
@@ -46,12 +47,12 @@ def tested(tuning: Tuning) -> str:
     """The best settings on the test split, if they were tried there."""
     one = tuning.tested
     if tuning.untested is not None:
-        return f"The best settings could not be fitted once more: {tuning.untested}"
+        return f"The final fit with the best settings failed: {tuning.untested}"
     if one is None:
-        return "There was no last fit here, so no trial and no fit read the test split."
+        return "There was no final fit, so this search didn't read the test split."
     low, high = (100 * end for end in one.this_fit_ci95)
     return (
-        f"Fitted once more, and tested once: test accuracy {one.accuracy:.2%} (95% interval of "
+        f"Final fit with the best settings: test accuracy {one.accuracy:.2%} (95% interval for "
         f"this fit {low:.1f}–{high:.1f}; another seed gives another fit)."
     )
 
@@ -60,14 +61,14 @@ def outcomes(tuning: Tuning) -> str:
     """How the trials ended, and what is left to do."""
     counts = {
         "finished": len(tuning.scored),
-        "broken off as worse than the median": _count(tuning, "pruned"),
+        "pruned as worse than the median": _count(tuning, "pruned"),
         "failed": _count(tuning, "failed", "nan", "out-of-memory"),
         "running": _count(tuning, "running"),
-        "put back": _count(tuning, "waiting"),
+        "waiting to be retried": _count(tuning, "waiting"),
     }
     told = listed([f"{count} {what}" for what, count in counts.items() if count]) or "none yet"
     done = tuning.complete and not tuning.interrupted
-    left = "" if done else " The same command goes on from here."
+    left = "" if done else " The same command resumes the search."
     return f"Trials: {told}, of {max(tuning.asked, len(tuning.trials))}.{left}"
 
 
@@ -78,7 +79,7 @@ def suggestion(model: str, found: RateRange) -> str:
 
 def reason(found: RateRange) -> str:
     """By what rule the learning rate is suggested, and how far the rate rose."""
-    end = "then the loss exploded" if found.exploded else "the loss never exploded"
+    end = "then the loss diverged" if found.exploded else "the loss never diverged"
     return (
         f"That is {RULE} ({found.lowest:.2g}). The rate rose from {LOW:g} to "
         f"{found.rates[-1]:.2g} in {len(found.rates)} of {STEPS} steps; {end}."

@@ -32,10 +32,10 @@ def summary(leaderboard: Leaderboard) -> str:
     """Which model is best, by how much, and how sure that is: one or two sentences."""
     tested = [row for row in leaderboard.rows if row.test is not None]
     if not tested:
-        return "No model has test figures."
+        return "No model has test results."
     best, others = tested[0], tested[1:]
     if not others:
-        return f"{best.model} reaches {_figures(leaderboard)}; there is nothing to compare it with."
+        return f"{best.model} reaches {_figures(leaderboard)}; no other model was tested."
     alike = best.indistinguishable_from
     if alike:
         beaten = [row.model for row in others if row.model not in alike]
@@ -55,8 +55,8 @@ def findings(study: Study) -> list[str]:
     close = [pair for pair in study.close_pairs if pair.pair.a in study.models]
     if close:
         pairs = [f"{pair.pair.a} and {pair.pair.b}" for pair in close[:3]]
-        more = f", nor {len(close) - 3} other pairs" if len(close) > 3 else ""
-        sentences.append(f"Can't be told apart: {'; '.join(pairs)}{more}.")
+        more = f"; and {len(close) - 3} other pairs" if len(close) > 3 else ""
+        sentences.append(f"Pairs that can't be told apart: {'; '.join(pairs)}{more}.")
     if study.models:
         best = next(iter(study.models.values()))
         sentence = best.confusion.hardest_sentence(in_sentences(board.class_names))
@@ -69,10 +69,10 @@ def hardest_for_all(study: Study) -> str:
     means, names = mean_f1(study), in_sentences(study.board.class_names)
     hardest, easiest = int(np.nanargmin(means)), int(np.nanargmax(means))
     if means[hardest] == means[easiest]:
-        return f"Over all models no class is harder than another (mean F1 {means[hardest]:.1%})."
+        return f"Across models, all classes are equally hard (mean F1 {means[hardest]:.1%})."
     return (
-        f"Over all models {names[hardest]} is hardest (mean F1 {means[hardest]:.1%}) and "
-        f"{names[easiest]} easiest ({means[easiest]:.1%})."
+        f"Across models, {names[hardest]} is the hardest class (mean F1 {means[hardest]:.1%}) and "
+        f"{names[easiest]} the easiest ({means[easiest]:.1%})."
     )
 
 
@@ -93,10 +93,10 @@ def most_different(study: Study) -> str:
     np.fill_diagonal(apart, np.inf)
     i, j = np.unravel_index(int(apart.argmin()), apart.shape)
     if not np.isfinite(apart[i, j]):
-        return "No two models make a mistake."
+        return "No pair of models makes any errors."
     return (
-        f"{names[i]} and {names[j]} have least in common: {shared[i, j]:.0%} of the images that "
-        "either gets wrong, both do."
+        f"{names[i]} and {names[j]} have the smallest error overlap: they share {shared[i, j]:.0%} "
+        "of the images that at least one of them misclassifies."
     )
 
 
@@ -105,13 +105,13 @@ def close_pair(found: PairStudy) -> str:
     pair, points = found.pair, -100 * found.pair.difference
     lead = f"{abs(points):.2f} points {'ahead of' if points > 0 else 'behind'} {pair.a}"
     if not points:
-        lead = f"as often right as {pair.a}"
-    sure = "of one seed, so nothing tells what another would change"
+        lead = f"as accurate as {pair.a}"
+    sure = "one seed, so the variation between seeds is unknown"
     if pair.ci95 is not None:
         low, high = (signed(-100 * end, 2, "").replace("-", "−") for end in reversed(pair.ci95))
         sure = f"95% interval {low} to {high}, p {p_value(pair.p_adjusted)} adjusted for all pairs"
     return (
-        f"{pair.b} is {lead} ({sure}). Of their first fits, {pair.b} is right on "
+        f"{pair.b} is {lead} ({sure}). In their first fits, {pair.b} is right on "
         f"{len(found.fixed):,} images that {pair.a} gets wrong, and wrong on "
         f"{len(found.broken):,} that {pair.a} gets right."
     )
@@ -126,11 +126,12 @@ def average(study: Study) -> str:
     low, high = found.these_fits_ci95
     best = next(iter(found.weights))
     return (
-        f"The three best on the validation images, their calibrated probabilities averaged: "
-        f"{weighed}. Models and weights were chosen on half of the validation images, temperatures "
-        f"on the other half. Test accuracy {found.accuracy:.2%} (95% interval {100 * low:.2f}–"
-        f"{100 * high:.2f}, one fit of each), log loss {found.log_loss:.3f}; {best} alone has "
-        f"{found.best_accuracy:.2%} and {found.best_log_loss:.3f} with the same fit, calibrated."
+        "Weighted average of the calibrated probabilities of the three models that are best on "
+        f"validation images: {weighed}. Models and weights were selected on the selection half of "
+        "the validation part, temperatures fitted on the calibration half. Test accuracy "
+        f"{found.accuracy:.2%} (95% interval {100 * low:.2f}–{100 * high:.2f}, one fit of each), "
+        f"log loss {found.log_loss:.3f}; {best} alone, with the same calibrated fit, has "
+        f"{found.best_accuracy:.2%} and {found.best_log_loss:.3f}."
     )
 
 
@@ -149,15 +150,15 @@ def train_suspects(study: Study) -> str:
     found = study.train_suspects
     if found is None:
         return (
-            "No model was cross-validated. “fittingroom fit MODEL --folds 5” makes probabilities "
-            "of training images by models that didn't see them, which show doubtful labels."
+            "No model was cross-validated. Run “fittingroom fit MODEL --folds 5” for out-of-fold "
+            "probabilities of the training images, which reveal possible label errors."
         )
     n = len(found.labels)
     return (
-        f"{len(found.suspects):,} of {n:,} training labels are doubtful "
-        f"({len(found.suspects) / n:.1%}), by {found.suspects.method}, from cross-validated "
-        f"probabilities of {listed(found.models)}. Shown are those whose label gets the least "
-        "probability: the label, what the models see instead, the label's probability."
+        f"{len(found.suspects):,} of {n:,} training labels may be wrong "
+        f"({len(found.suspects) / n:.1%}), by {found.suspects.method}, from out-of-fold "
+        f"probabilities of {listed(found.models)}. Shown are the labels with the lowest "
+        "probability: the label, the class that the models suggest, the probability of the label."
     )
 
 
@@ -168,10 +169,10 @@ def sensitivity(study: Study) -> str:
         return ""
     n = len(found.doubtful)
     return (
-        f"Test labels are never corrected. {n:,} are set aside, to see what hangs on them, for all "
-        "models the same: those that the average of the other models finds doubtful, whichever "
-        "model is left out (first fits). Without them the models stand in "
-        f"{'another' if found.order_changes else 'the same'} order."
+        f"Test labels are never corrected. To see how much depends on them, {n:,} are excluded, "
+        "the same for all models: those that the average of the other models contradicts, "
+        "whichever model is left out (first fits). Without them, the order of the models "
+        f"{'changes' if found.order_changes else 'stays the same'}."
     )
 
 
@@ -181,13 +182,13 @@ def calibration(model: ModelStudy) -> str:
     assert found is not None
     before, after = (r.expected_calibration_error for r in (found.before, found.after))
     bias = float(np.nansum(found.before.counts * (found.before.confidence - found.before.accuracy)))
-    kind = "surer than it is right" if bias > 0 else "right more often than its probabilities say"
+    kind = "overconfident" if bias > 0 else "underconfident"
     if before < 0.0005:
-        kind = "right as often as its probabilities say"
+        kind = "well calibrated"
     return (
-        f"It is {kind}: expected calibration error {100 * before:.1f}%, and {100 * after:.1f}% at "
-        f"temperature {found.temperature:.2f} (perfectly calibrated probabilities would show "
-        f"{100 * found.after.error_by_chance:.1f}% by chance)."
+        f"The model is {kind}: expected calibration error {100 * before:.1f}%, and "
+        f"{100 * after:.1f}% at temperature {found.temperature:.2f} (perfectly calibrated "
+        f"probabilities would show {100 * found.after.error_by_chance:.1f}% by chance)."
     )
 
 
@@ -200,15 +201,15 @@ def sets(model: ModelStudy, names: Sequence[str]) -> str:
         worst = int(np.nanargmin(sets.by_class))
         return (
             f"{sets.coverage:.0%} of the test images and {sets.by_class[worst]:.0%} of "
-            f"{names[worst]}, with {sets.mean_size:.2f} classes each"
+            f"{names[worst]}, the worst class, with {sets.mean_size:.2f} classes per set"
         )
 
-    by_class = "a class has too few validation images for a threshold of its own"
+    by_class = "at least one class has too few validation images for a threshold of its own"
     if found.class_sets is not None:
-        by_class = f"with a threshold for each class, {told(found.class_sets)}"
+        by_class = f"one threshold per class, {told(found.class_sets)}"
     return (
-        "Prediction sets that should hold the true class of 90% of the images: with one threshold "
-        f"they do so for {told(found.sets)}; {by_class}."
+        "Conformal prediction sets with 90% target coverage: one threshold for all classes covers "
+        f"{told(found.sets)}; {by_class}."
     )
 
 
@@ -216,7 +217,7 @@ def confused(matrix: ConfusionMatrix, names: Sequence[str]) -> list[str]:
     """The most confused pairs of classes, a sentence each."""
     return [
         f"{names[pair.first]} and {names[pair.second]}: {pair.first_as_second:,.0f} "
-        f"{names[pair.first]} taken for {names[pair.second]}, {pair.second_as_first:,.0f} the "
+        f"{names[pair.first]} predicted as {names[pair.second]}, {pair.second_as_first:,.0f} the "
         "other way round"
         for pair in matrix.most_confused()
     ]
@@ -240,11 +241,11 @@ def data_summary(exploration: Exploration) -> str:
     height, width = data.shape
     counts = [*data.train.counts.values()]
     least, most = min(counts), max(counts)
-    each = f"{most:,} of each" if least == most else f"{least:,} to {most:,} of each"
+    each = f"{most:,}" if least == most else f"{least:,} to {most:,}"
     return (
         f"{data.train.images:,} training and {data.test.images:,} test images of "
-        f"{height}\N{NO-BREAK SPACE}×\N{NO-BREAK SPACE}{width} grey pixels in "
-        f"{len(data.class_names)} classes, {each} for training."
+        f"{height}\N{NO-BREAK SPACE}×\N{NO-BREAK SPACE}{width} greyscale pixels in "
+        f"{len(data.class_names)} classes, with {each} training images per class."
     )
 
 
@@ -252,9 +253,9 @@ def copies(exploration: Exploration) -> str:
     """How many images occur twice, in a sentence."""
     found = exploration.copies
     if not any(found.values()):
-        return "No image occurs twice, to the pixel."
+        return "There are no exact duplicates."
     return (
-        f"Exact copies: {found['train']:,} training images of other training images, "
+        f"Exact duplicates: {found['train']:,} training images of other training images, "
         f"{found['test']:,} test images of other test images, and {found['between']:,} test "
         "images of training images."
     )
@@ -263,11 +264,11 @@ def copies(exploration: Exploration) -> str:
 def twins(exploration: Exploration, shown: int) -> str:
     """How many pairs are nearly the same, in a sentence."""
     where = Counter(pair.where for pair in exploration.twins)
-    first = "The nearest are shown. " if shown < len(exploration.twins) else ""
+    first = "The closest pairs are shown. " if shown < len(exploration.twins) else ""
     return (
-        f"{len(exploration.twins):,} pairs differ by no more than {exploration.near:g} of 255 "
-        f"(root mean square of their pixels): {where['train']:,} among the training images, "
-        f"{where['test']:,} among the test images, {where['between']:,} between the two. {first}"
+        f"{len(exploration.twins):,} pairs differ by at most {exploration.near:g} of 255 (root "
+        f"mean square over pixels): {where['train']:,} within the training split, "
+        f"{where['test']:,} within the test split, {where['between']:,} between the two. {first}"
     ).strip()
 
 
@@ -313,7 +314,7 @@ def _figures(board: Leaderboard) -> str:
     best = board.rows[0]
     assert best.test is not None
     if board.winner_ci95 is None:
-        return f"{best.test.accuracy:.1%} ({fitted(best)}, which tells nothing about another)"
+        return f"{best.test.accuracy:.1%} ({fitted(best)}, variation between seeds unknown)"
     low, high = (100 * end for end in board.winner_ci95)
     return f"{best.test.accuracy:.1%} (95% interval {low:.1f}–{high:.1f}, {fitted(best)})"
 

@@ -85,4 +85,4 @@ def left_out(found: Benchmark) -> list[str]:
         for (classifier, status, reason), points in groups.items()
     ]
     to_do = [search.grid.name for search in found.searches if not search.finished]
-    return [*lines, f"Still to do: {listed(to_do)}."] if to_do else lines
+    return [*lines, f"Not finished: {listed(to_do)}."] if to_do else lines

@@ -263,7 +263,7 @@ def test_an_order_holds_where_every_step_is_significant() -> None:
         assert bar.interval is not None
         assert wider.interval is not None
         assert wider.interval.low < bar.interval.low, "all claims share the chance of error"
-    assert "not told apart" not in " ".join(found.remarks)
+    assert "not significant" not in " ".join(found.remarks)
     assert (found.honest.accuracy, found.honest.seeds) == (None, 3)
 
 
@@ -271,7 +271,7 @@ def test_an_order_of_models_that_are_alike_is_not_told() -> None:
     alike = [*ORDERED[:2], ORDERED[1], ORDERED[3]]
     found = judge_order(claim("s0-order"), [], in_order(alike))
     assert found.verdict == "cannot-tell"
-    assert found.remarks[0].count("not told apart") == 1
+    assert found.remarks[0].count("not significant") == 1
 
 
 def test_an_order_that_is_the_other_way_round() -> None:

@@ -86,11 +86,11 @@ def test_a_claim_as_a_line_of_a_table() -> None:
 def test_what_is_known_of_a_protocol_is_told() -> None:
     assert in_words("One.", None, "", "Two.") == "One. Two."
     (used, remark) = of_protocol(LEAK.claim)
-    assert used == "The protocol that was used: it was trained on the test images."
+    assert used == "Protocol of the source: it was trained on the test images."
     assert remark == LEAK.claim.remark
     assert of_protocol(load_claims(["zalando-hog-svm"])[0]) == []
     pooled = of_protocol(load_claims(["s0-lr"])[0])
-    told = "It was measured on other images than the official test ones"
+    told = "It was measured on other images than the official test images"
     assert told in pooled[1]
     assert told in of_protocol(load_claims(["s3-cnn2"])[0])[1]
     assert told not in " ".join(of_protocol(LEAK.claim))

@@ -189,7 +189,7 @@ def test_a_clean_claim_has_one_set_of_runs(bench: Bench) -> None:
     assert checked.finding.verdict == "too-high"
     assert checked.finding.as_claimed == checked.finding.honest
     assert checked.finding.honest.seeds == 1
-    assert "Both figures are of one set of runs." in checked.note
+    assert "Both figures come from the same runs." in checked.note
 
 
 def test_a_leak_is_found(bench: Bench) -> None:
@@ -225,8 +225,8 @@ def test_a_search_chooses_on_test_as_claimed_and_reads_it_once_honestly(bench: B
         and run.record.spec.settings.get("n_neighbors") in (1, 5, 9)
     ]
     assert tried.count(False) == 3, "what is tried leaves the test images unread"
-    assert "Chosen as claimed: n_neighbors" in checked.note
-    assert "Chosen honest: n_neighbors" in checked.note
+    assert "Selected as claimed: n_neighbors" in checked.note
+    assert "Selected honest: n_neighbors" in checked.note
 
 
 @pytest.mark.parametrize("order", [("clean", "searched"), ("searched", "clean")])
@@ -245,7 +245,7 @@ def test_what_another_claim_has_fitted_is_not_fitted_again(
 def test_epochs_before_the_log_began_are_said_to_be_unknown(bench: Bench) -> None:
     checked = bench.verify("until")["until"]
     assert bench.fits("until") == 6
-    assert "Epochs in all, unknown to the source: " in checked.note
+    assert "Total epochs, which the source doesn't report: " in checked.note
     used = [run for run in bench.runs("mlp-10-10") if run.measured and not run.test]
     epochs = [len(run.history) for run in used]
     assert len(epochs) == 3

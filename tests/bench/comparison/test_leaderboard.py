@@ -152,7 +152,7 @@ def test_of_one_seed_of_an_unknown_recipe_nothing_is_said(store: Store, small: D
     save(store, small, entry(store, "single", 1), 0.1)
     save(store, small, entry(store, "fixed", 1, fixed=True), 0.2)
     (note,) = leaderboard(store).notes
-    assert note.startswith("One seed each of single, and nothing tells what another seed would ")
+    assert note.startswith("Only one seed for single, and the variation between seeds is ")
     rows = {row.model: row for row in leaderboard(store).rows}
     assert [rows["single"].rank, rows["fixed"].rank] == [(1, 2), (1, 2)]
     assert rows["single"].test.ci95 is None
@@ -171,7 +171,9 @@ def test_one_seed_of_a_recipe_that_was_measured_has_its_place(
     )
     board = leaderboard(store)
     assert [row.rank for row in board.rows] == [(1, 1), (2, 2)]
-    assert board.notes[0].startswith("One seed each of single: their intervals and ranks go by ")
+    assert board.notes[0].startswith(
+        "Only one seed for single: intervals and ranks rely on how much "
+    )
     assert board.pairs[0].single_seed
 
 
@@ -196,7 +198,7 @@ def test_a_table_that_was_shown_before_uses_up_some_of_the_five_per_cent(
 
 def test_pairs_that_earlier_looks_leave_undecided_are_named(store: Store, small: Dataset) -> None:
     told = (
-        "Not told apart, because tables with other numbers of seeds were shown before, and every "
+        "Not significant, because tables with other numbers of seeds were shown before, and every "
         "look uses up some of the 5%: aaa and bb."
     )
     entries = [
@@ -217,12 +219,12 @@ def test_a_table_with_fewer_seeds_than_one_that_was_shown_says_so(
     entries = [save(store, small, entry(store, name, 3), 0.1) for name in ("aaa", "bb")]
     shown = ({entries[0].key: 3, entries[1].key: 3}, {entries[0].key: 7, entries[1].key: 2})
     Comparison(entries=tuple(entries), looks=shown).save(store)
-    told = "A table with more seeds was shown before, and says more: aaa (3, 7 then)."
+    told = "An earlier table had more seeds and is more conclusive: aaa (3, 7 then)."
     assert told in leaderboard(store).notes
 
 
 def test_of_fits_that_were_added_one_by_one_no_look_is_known(store: Store, small: Dataset) -> None:
-    told = "There is no saved comparison: earlier looks aren't known, nor corrected for."
+    told = "There is no saved comparison, so earlier looks are unknown and not corrected for."
     entries = [save(store, small, entry(store, "single", 1), 0.1)]
     assert told not in leaderboard(store).notes
     entries.append(save(store, small, entry(store, "several", 3), 0.1))
@@ -267,7 +269,7 @@ def test_test_labels_in_another_numbering_are_said(tmp_path: Path, small: Datase
     save(store, small, entry(store, "second", 2), 0.3, labels=_one_too_high(small).test.labels)
     board = leaderboard(store)
     assert "'Trouser' is predicted as 'T-shirt/top', 'Pullover' is" in board.notes[-1]
-    assert "each label one too high; numbered so, 90.3% would be right" in board.notes[-1]
+    assert "one too high; with that numbering, accuracy would be 90.3% instead" in board.notes[-1]
 
 
 def test_predictions_from_elsewhere_say_nothing_of_the_labels(store: Store, small: Dataset) -> None:
@@ -409,7 +411,7 @@ def test_nobody_knows_how_what_was_added_varies(
     board = leaderboard(store)
     rows = {row.model: row for row in board.rows}
     assert (rows["theirs (added)"].deterministic, rows["knn"].deterministic) == (False, True)
-    assert [note.partition(",")[0] for note in board.notes] == ["One seed each of theirs (added)"]
+    assert [note.partition(",")[0] for note in board.notes] == ["Only one seed for theirs (added)"]
 
 
 def test_what_was_added_has_no_seeds_in_the_title(store: Store, small: Dataset) -> None:
@@ -433,12 +435,12 @@ def test_copies_and_classes_without_images_are_said_without_the_data_too(
     fit(spec_of(data, "knn"), data, store, keep_model=False)
     for found in (store, find_store(tmp_path)):
         assert leaderboard(found).notes[:4] == (
-            "3 of 14 test images are exact copies of training images; that a model has them "
-            "right says nothing of new images.",
+            "3 of 14 test images are exact copies of training images; correct predictions of those "
+            "say nothing about new images.",
             "3 of 14 test images are exact copies of one another; in intervals and tests they "
             "count as 1.",
-            "Classes without training images, which no model learns: Pullover, Dress.",
-            "Classes without test images, of which nothing is said: Dress.",
+            "Classes without training images, which no model can learn: Pullover, Dress.",
+            "Classes without test images, which are not evaluated: Dress.",
         )
 
 

@@ -518,7 +518,7 @@ def test_broken_off_it_finds_what_it_would_have_found(
     assert 3 <= finished(tmp_path) < TRIALS
     if ended_by == signal.SIGINT:
         assert process.returncode == 130, told
-        assert "The same command goes on from here." in told
+        assert "The same command resumes the search." in told
         assert "The best of" in printed
         assert "fittingroom fit mlp-10-10" in printed
         (saved,) = (p for p in tmp_path.glob("tune/*/mlp*.json") if "best" not in p.name)

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 NOTES = {
     "clean": "it was fitted without the test images and tested once",
     "trained-on-test": "it was trained on the test images",
-    "selected-on-test": "the test images chose among its epochs or settings",
+    "selected-on-test": "its epoch or settings were selected on the test images",
     "training-accuracy-quoted": "the figure is an accuracy on training images",
     "test-not-scaled": "training images were divided by 255 and test images were not",
     "never-tested": "it was never tested",

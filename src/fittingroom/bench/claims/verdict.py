@@ -28,12 +28,12 @@ Verdict = Literal[
 
 #: What each verdict means, in words.
 VERDICTS: dict[Verdict, str] = {
-    "consistent": "an honest re-run may well give the claimed figure",
-    "own-split": "the figure comes out honestly, but on test images of its own only",
+    "consistent": "an honest re-run may well reproduce the claimed figure",
+    "own-split": "honest runs reproduce the figure, but only on the source's own test images",
     "too-high": "honest runs stay below the claimed figure",
     "too-low": "honest runs lie above the claimed figure",
-    "not-what-it-says": "the figure comes out by the protocol as it was used, not by an honest one",
-    "cannot-tell": "the runs lie too far apart to tell",
+    "not-what-it-says": "the source's protocol reproduces the figure, an honest one doesn't",
+    "cannot-tell": "the runs vary too much to tell",
     "cannot-be-checked": "nothing was verified",
 }
 #: The same of claims that aren't of an accuracy, where it differs.
@@ -42,17 +42,23 @@ _OTHERWISE: dict[tuple[str, Verdict], str] = {
     ("difference", "too-high"): "the difference between two runs is smaller",
     ("difference", "too-low"): "the difference between two runs is larger",
     ("order", "consistent"): "each model is significantly better than the one before",
-    ("order", "too-high"): "of some neighbours the first does better in one more run of each too",
-    ("order", "own-split"): "the order holds on test images of its own only",
-    ("order", "not-what-it-says"): "the order holds by the protocol as it was used, not honestly",
+    (
+        "order",
+        "too-high",
+    ): "some neighbours would be the other way round in one more run of each, too",
+    ("order", "own-split"): "the order holds only on the source's own test images",
+    (
+        "order",
+        "not-what-it-says",
+    ): "the order holds by the source's protocol, but not by an honest one",
     ("order", "cannot-tell"): "some neighbours can't be told apart",
     ("text", "consistent"): "no other value is better by as much as half a point",
-    ("text", "too-high"): "others do better in one more run of each too, the best of them lower",
-    ("text", "too-low"): "others do better in one more run of each too, the best of them higher",
-    ("text", "not-what-it-says"): "it was read off right, but others do better",
+    ("text", "too-high"): "other values would win in one more run of each, too; the best is lower",
+    ("text", "too-low"): "other values would win in one more run of each, too; the best is higher",
+    ("text", "not-what-it-says"): "it was read off correctly, but other values do better",
     ("text", "cannot-tell"): "another value may be better by half a point or more",
 }
-ONE_SEED = "One seed tells nothing about a re-run; give more seeds."
+ONE_SEED = "One seed says nothing about a re-run; run more seeds."
 #: A wider interval of accuracies confirms nothing: a claim that lies in it may be wrong by points.
 WIDEST = 0.05
 #: Where a claim has no other notes nothing leaked into what it measured.
@@ -199,7 +205,7 @@ def judge_difference(
     if interval is not None and agrees(claim.figure, honest):
         verdict = "cannot-tell" if -claim.figure.value in interval else "consistent"
     accuracies = " and ".join(f"{each.accuracy:.4f}" for each in (first, second))
-    remarks = [f"Test accuracies are {accuracies}."]
+    remarks = [f"Test accuracies: {accuracies}."]
     return Finding(
         verdict=verdict,
         honest=honest,
@@ -299,6 +305,6 @@ def _neighbours(
         else:
             steps.append("alike")
         points = f"{signed(100 * paired.difference, 2)} points".replace("-", "−")
-        told = {"holds": "", "alike": ", not told apart", "reversed": ", the other way round"}
+        told = {"holds": "", "alike": ", not significant", "reversed": ", the other way round"}
         words.append(f"{better} against {worse} {points}{told.get(steps[-1], '')}")
     return steps, "; ".join(words)

@@ -20,7 +20,7 @@ COLUMNS = (
     "claim",
     "claimed",
     "as claimed",
-    "its interval",
+    "as-claimed interval",
     "honest",
     "honest interval",
     "seeds",
@@ -74,11 +74,11 @@ class Verification:
     @property
     def of_intervals(self) -> str:
         """What the intervals of the table mean, in a sentence."""
-        told = "Intervals say where one more run, or one more difference of two runs, would lie"
+        told = "Intervals show where one more run, or one more difference of two runs, would lie"
         if self.alpha >= ALPHA:
-            return f"{told}, with {1 - ALPHA:.0%}."
+            return f"{told}, with {1 - ALPHA:.0%} confidence."
         each = f"{1 - self.alpha:.1%} each"
-        return f"{told}: {each}, so that with {1 - ALPHA:.0%} the honest ones hold for all claims."
+        return f"{told}: {each}, so that the honest ones hold for all claims with {1 - ALPHA:.0%}."
 
     def to_dict(self) -> dict[str, Any]:
         """`claims.json`."""
@@ -124,14 +124,14 @@ def of_protocol(claim: Claim) -> list[str]:
     sentences = []
     if claim.protocol:
         told = "; ".join(NOTES[note] for note in claim.protocol)
-        sentences.append(f"The protocol that was used: {told}.")
+        sentences.append(f"Protocol of the source: {told}.")
     elif claim.kind == "accuracy" and not claim.unknown:
-        sentences.append("How the figure was come by isn't known.")
+        sentences.append("How the figure was obtained is unknown.")
     held_out = "never-tested" in claim.protocol and claim.split.validation is not None
     if claim.pooled or held_out:
         sentences.append(
-            "It was measured on other images than the official test ones; what chance alone may "
-            "move an accuracy by there is in the honest interval."
+            "It was measured on other images than the official test images; the honest interval "
+            "includes the variation that this adds."
         )
     return [*sentences, *([claim.remark] if claim.remark else [])]
 
@@ -144,14 +144,14 @@ def of_runs(arms: Sequence[Arm], runs: Runs) -> list[str]:
     sentences = []
     used, honest = by_name["as claimed"], by_name["honest"]
     if used.candidates == honest.candidates:
-        sentences.append("Both figures are of one set of runs.")
+        sentences.append("Both figures come from the same runs.")
     for arm in (used, honest):
         if arm.chosen_by is not None:
             sentences.append(_chosen(arm, runs))
         protocol = arm.candidates[0].protocol
         if protocol and protocol["until"]:
             epochs = ", ".join(str(run.record.kept_epoch) for run in runs.evidence(arm).runs)
-            sentences.append(f"Epochs in all, unknown to the source: {epochs}.")
+            sentences.append(f"Total epochs, which the source doesn't report: {epochs}.")
     return sentences
 
 
@@ -166,4 +166,4 @@ def _chosen(arm: Arm, runs: Runs) -> str:
         " ".join(f"{name} {spec.settings[name]}" for name in sorted(varied))
         for spec in runs.chosen(arm)
     ]
-    return f"Chosen {arm.name}: {', '.join(chosen)}."
+    return f"Selected {arm.name}: {', '.join(chosen)}."

@@ -31,7 +31,7 @@ class Entry:
     deterministic: bool
     trained_on: int | None
     status: Status = "interrupted"  # until its last seed is saved
-    reason: str | None = "not finished; the same command goes on from here"
+    reason: str | None = "not finished; the same command resumes it"
 
     @classmethod
     def of(

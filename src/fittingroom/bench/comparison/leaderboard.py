@@ -338,7 +338,7 @@ def _undone(ranking: Ranking) -> list[str]:
         return []
     more = f" and {len(undone) - 3} other pairs" if len(undone) > 3 else ""
     return [
-        f"Not told apart, because tables with other numbers of seeds were shown before, and every "
+        f"Not significant, because tables with other numbers of seeds were shown before, and every "
         f"look uses up some of the 5%: {', '.join(undone[:3])}{more}."
     ]
 
@@ -353,14 +353,14 @@ def _fewer(looks: Sequence[Mapping[str, int]], parts: Mapping[str, Sequence[Part
     ]
     if not fewer:
         return []
-    return [f"A table with more seeds was shown before, and says more: {', '.join(fewer)}."]
+    return [f"An earlier table had more seeds and is more conclusive: {', '.join(fewer)}."]
 
 
 def _unremembered(rows: Sequence[Row]) -> list[str]:
     """That nobody knows how often somebody looked, while fits were added one by one perhaps."""
     if not any(row.test and row.seeds > 1 for row in rows):
         return []
-    return ["There is no saved comparison: earlier looks aren't known, nor corrected for."]
+    return ["There is no saved comparison, so earlier looks are unknown and not corrected for."]
 
 
 def _bounds(interval: Interval | None) -> tuple[float, float] | None:

@@ -49,7 +49,7 @@ def _data(card: DatasetCard, parts: Mapping[str, Sequence[Part]]) -> list[str]:
     if copied := card.copied_test_images:
         notes.append(
             f"{copied:,} of {card.test_images:,} test images are exact copies of training images; "
-            "that a model has them right says nothing of new images."
+            "correct predictions of those say nothing about new images."
         )
     if groups := card.repeated_test_images:
         notes.append(
@@ -57,11 +57,13 @@ def _data(card: DatasetCard, parts: Mapping[str, Sequence[Part]]) -> list[str]:
             f"one another; in intervals and tests they count as {len(groups):,}."
         )
     if untrained := card.untrained_classes:
-        notes.append(f"Classes without training images, which no model learns: {_some(untrained)}.")
+        notes.append(
+            f"Classes without training images, which no model can learn: {_some(untrained)}."
+        )
     labels = next(iter(parts.values()))[0].labels if parts else np.arange(len(card.class_names))
     untested = [name for i, name in enumerate(card.class_names) if i not in labels]
     if untested:
-        notes.append(f"Classes without test images, of which nothing is said: {_some(untested)}.")
+        notes.append(f"Classes without test images, which are not evaluated: {_some(untested)}.")
     return notes
 
 
@@ -82,7 +84,7 @@ def _numbering(
     if other is None:
         return []
     return [
-        "The test labels are contradicted as if they numbered the classes otherwise than the "
+        "The predictions suggest that the test labels number the classes differently from the "
         f"training labels: {other.sentence(card.class_names)}. Check the labels."
     ]
 
@@ -103,7 +105,7 @@ def _comparability(
     ]
     if unhashed:
         notes.append(
-            "Saved by version 0.1, without hashes by which a later change would be seen: "
+            "Saved by version 0.1, without hashes that would reveal a later change: "
             f"{', '.join(unhashed)}."
         )
     notes += [
@@ -133,13 +135,13 @@ def _single_seeds(rows: Sequence[Row]) -> list[str]:
     single = [r for r in rows if r.test and r.seeds == 1 and not r.deterministic]
     if known := [r.model for r in single if r.test and r.test.ci95]:
         notes.append(
-            f"One seed each of {', '.join(known)}: their intervals and ranks go by how much such "
-            "recipes vary from seed to seed; more seeds make them narrower."
+            f"Only one seed for {', '.join(known)}: intervals and ranks rely on how much such "
+            "recipes vary between seeds; more seeds make them narrower."
         )
     if unknown := [r.model for r in single if r.test and not r.test.ci95]:
         notes.append(
-            f"One seed each of {', '.join(unknown)}, and nothing tells what another seed would "
-            "change, so they can't be told apart from any other; give more seeds."
+            f"Only one seed for {', '.join(unknown)}, and the variation between seeds is unknown, "
+            "so they can't be told apart from any other model; run more seeds."
         )
     return notes
 

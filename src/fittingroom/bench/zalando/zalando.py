@@ -40,7 +40,7 @@ FILE = "zalando.json"
 STOPPED = "zalando-stopped.json"
 
 COLUMNS = (
-    *("classifier", "points", "fitted", "not fitted", "chosen", "on choose"),
+    *("classifier", "points", "fitted", "not fitted", "selected", "selection accuracy"),
     *("test accuracy", "95% interval", "rank"),
 )
 #: What became of points that have no figure, in a table.
@@ -52,9 +52,9 @@ NOT_FITTED = {
     "nan": "not finite",
     "impractical": "impractical",
     "never-valid": "never valid",
-    "interrupted": "to do",
+    "interrupted": "not tried yet",
 }
-NUMBERS = frozenset(COLUMNS) - {"classifier", "not fitted", "chosen"}
+NUMBERS = frozenset(COLUMNS) - {"classifier", "not fitted", "selected"}
 
 
 @dataclass(frozen=True, kw_only=True)
