@@ -33,7 +33,7 @@ from fittingroom.bench.claims.arms import Arm
 from fittingroom.bench.claims.best_value import judge_best
 from fittingroom.bench.claims.claim import Claim, Figure
 from fittingroom.bench.claims.claim_file import load_claims
-from fittingroom.bench.claims.evidence import Evidence, redrawn_of, with_spreads
+from fittingroom.bench.claims.evidence import ArmResult, redrawn_of, with_spreads
 from fittingroom.bench.claims.verdict import (
     Verdict,
     judge_accuracy,
@@ -61,7 +61,7 @@ REAL = {
 SOURCES = 20
 
 
-def evidence(correct: np.ndarray, name: str, *, deterministic: bool = False) -> Evidence:
+def evidence(correct: np.ndarray, name: str, *, deterministic: bool = False) -> ArmResult:
     """Runs of an arm that have these images right, bool (seeds, n)."""
     model = "knn" if deterministic else "mlp-10-10"
     arm = Arm(
@@ -71,7 +71,7 @@ def evidence(correct: np.ndarray, name: str, *, deterministic: bool = False) -> 
         measure="choose" if name.startswith("value") else "test",
         seconds=1,
     )
-    return Evidence(
+    return ArmResult(
         arm=arm,
         runs=(),
         accuracies=tuple(float(row.mean()) for row in correct),
@@ -121,7 +121,7 @@ class _Sizes:
     train, test = range(POOL - TEST), range(TEST)
 
 
-def _before(figure: Figure, used: Evidence, honest: Evidence) -> Verdict:
+def _before(figure: Figure, used: ArmResult, honest: ArmResult) -> Verdict:
     if _in(figure, _student(honest)):
         return "consistent"
     if _in(figure, _student(used)):
@@ -129,7 +129,7 @@ def _before(figure: Figure, used: Evidence, honest: Evidence) -> Verdict:
     return "too-high" if figure.value > honest.accuracy else "too-low"
 
 
-def _student(arm: Evidence) -> tuple[float, float]:
+def _student(arm: ArmResult) -> tuple[float, float]:
     seeds = len(arm.accuracies)
     if arm.arm.deterministic:
         half = stats.norm.ppf(0.975) * LEAST_SD
@@ -237,7 +237,7 @@ def fits_apart(
     ]
 
 
-def _best_before(tried: Sequence[Evidence], place: int) -> Verdict:
+def _best_before(tried: Sequence[ArmResult], place: int) -> Verdict:
     """Whether another value is significantly better."""
     ps = [compare_pair(each.fits, tried[place].fits) for i, each in enumerate(tried) if i != place]
     better = [p <= 0.05 for p in adjusted([paired.p or 1.0 for paired in ps])]

@@ -24,7 +24,7 @@ from fittingroom.data.sources import load_dataset
 from fittingroom.execution.child import collect_rarely
 
 if TYPE_CHECKING:
-    from fittingroom.bench.comparison.analysis import Study
+    from fittingroom.bench.comparison.analysis import Analysis
     from fittingroom.bench.tuning.tuning import Tuning
 
 collect_rarely()  # as the commands and their children do
@@ -92,12 +92,12 @@ def _compare(small: Dataset, folder: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def compared(compared_runs: Path, small: Dataset) -> Study:
-    """The study of that comparison."""
-    from fittingroom.bench.comparison.analysis import study
+def compared(compared_runs: Path, small: Dataset) -> Analysis:
+    """The analysis of that comparison."""
+    from fittingroom.bench.comparison.analysis import analyse
     from fittingroom.runs.store import find_store
 
-    return study(find_store(compared_runs), small)
+    return analyse(find_store(compared_runs), small)
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ FILES = sorted(SOURCE.rglob("*.py"))
 LEVELS = [
     {"errors"},
     {"files", "untrusted", "json_text", "printable"},
-    {"array_file"},
+    {"array_file", "formatting", "table"},
     {"data", "nets", "evaluation"},
     {"training"},
     {"models"},
@@ -150,6 +151,30 @@ def test_tests_mirror_the_source() -> None:
         folder = path.parent.relative_to(ROOT / "tests").as_posix()
         name = f"{folder}/{path.stem.removeprefix('test_')}"
         assert name in known, f"{path} tests a file that doesn't exist"
+
+
+def test_no_two_classes_share_a_name() -> None:
+    homes: dict[str, list[str]] = {}
+    for path in FILES:
+        for node in ast.walk(ast.parse(path.read_text("utf8"))):
+            if isinstance(node, ast.ClassDef):
+                homes.setdefault(node.name, []).append(str(path.relative_to(SOURCE)))
+    assert {name: where for name, where in homes.items() if len(where) > 1} == {}
+
+
+def test_no_imports_go_round_in_circles() -> None:
+    """Lazy and typing imports included."""
+    names = {"fittingroom." + ".".join(p.relative_to(SOURCE).with_suffix("").parts) for p in FILES}
+    graph: dict[str, set[str]] = {}
+    for path in FILES:
+        module = "fittingroom." + ".".join(path.relative_to(SOURCE).with_suffix("").parts)
+        found = imported(ast.parse(path.read_text("utf8")))
+        parents = {name.rpartition(".")[0] for name in found}
+        graph[module] = {name for name in {*found, *parents} if name in names} - {module}
+    graph["fittingroom.__init__"] = set()  # the public face looks everywhere
+    assert list(TopologicalSorter(graph).static_order())
+    with pytest.raises(CycleError):
+        list(TopologicalSorter({"a": {"b"}, "b": {"a"}}).static_order())
 
 
 def test_no_room_is_a_store_room() -> None:

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from fittingroom.bench.cells import duration
 from fittingroom.data.dataset import Dataset
+from fittingroom.formatting import duration
 
 ROOT = Path(__file__).parents[1]
 SMALL = ROOT / "tests" / "data" / "fashion-mnist-small"

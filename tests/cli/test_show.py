@@ -11,7 +11,7 @@ import pytest
 from rich.cells import cell_len
 
 from fittingroom.cli import show
-from fittingroom.cli.show import show_comparison, show_side_by_side, table, write_files
+from fittingroom.cli.show import show_comparison, show_side_by_side, write_files
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import ReportError, StoreError
 from fittingroom.reporting.report import Report
@@ -19,6 +19,7 @@ from fittingroom.runs.external import add_predictions
 from fittingroom.runs.fit import fit
 from fittingroom.runs.spec import spec_of
 from fittingroom.runs.store import Store, open_store
+from fittingroom.table import text_table
 
 ALL = frozenset({"html", "md", "csv", "json"})
 FILES = {
@@ -91,7 +92,7 @@ def test_a_fault_in_what_is_computed_for_the_files_takes_the_table_not_away(
     def broken(*_: object) -> None:
         raise RuntimeError("broken")
 
-    monkeypatch.setattr("fittingroom.bench.comparison.analysis.study_of", broken)
+    monkeypatch.setattr("fittingroom.bench.comparison.analysis.analyse_table", broken)
     with pytest.raises(ReportError, match=r"study\.json can't be made: RuntimeError"):
         show_comparison(store, few, formats=ALL, as_json=False)
     assert "rank  model" in capsys.readouterr().out
@@ -127,7 +128,7 @@ def test_the_first_thing_in_the_way_is_told(tmp_path: Path, capsys: Capture) -> 
 
 def test_columns_are_as_wide_as_they_are_shown() -> None:
     wide, plain = "\u9577\u3044\u540d\u524d", "Coat"
-    text = table(["class", "n"], [[wide, "1"], [plain, "10"], ["e\u0301", "2"]], right={"n"})
+    text = text_table(["class", "n"], [[wide, "1"], [plain, "10"], ["e\u0301", "2"]], right={"n"})
     assert {cell_len(line) for line in text.splitlines()} == {len("class") + 3 + 2 + 2}
 
 
@@ -136,5 +137,5 @@ def test_no_name_steers_the_terminal(capsys: Capture) -> None:
     show.note("e\rf")
     shown = capsys.readouterr()
     assert (shown.out, shown.err) == ("a\\x1b[31mb\\x9bc\nd\n", "e\\rf\n")
-    lines = table(["model"], [["a\nb"], ["\u202ec\u2028"]]).splitlines()
+    lines = text_table(["model"], [["a\nb"], ["\u202ec\u2028"]]).splitlines()
     assert lines == ["model", "a\\nb", "\\u202ec\\u2028"]

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from fittingroom.bench.claims.claim_file import claim_names, load_claims
-from fittingroom.bench.claims.verdict import Finding
-from fittingroom.bench.claims.verification import Checked, Verification
+from fittingroom.bench.claims.verdict import Judgement
+from fittingroom.bench.claims.verification import ClaimResult, ClaimsReport
 from fittingroom.cli.verify import _show
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import StoreError
@@ -145,12 +145,12 @@ def test_verdicts_are_shown_before_their_files(
 ) -> None:
     store = open_store(tmp_path, small)
     (store.folder / "claims.html").mkdir()
-    checked = Checked(
+    checked = ClaimResult(
         claim=load_claims(["s0-order"])[0],
-        finding=Finding(verdict="cannot-be-checked"),
+        finding=Judgement(verdict="cannot-be-checked"),
         note="A sentence.",
     )
-    verification = Verification(
+    verification = ClaimsReport(
         dataset_title="some",
         dataset_sha256=small.sha256,
         test_images=1000,

@@ -5,9 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from fittingroom.bench.comparison.analysis import Study
-from fittingroom.bench.comparison.analysis import study as study_of
-from fittingroom.bench.comparison.leaderboard import Leaderboard, Pair, Row, Scores
+from fittingroom.bench.comparison.analysis import Analysis, analyse
+from fittingroom.bench.comparison.leaderboard import Leaderboard
+from fittingroom.bench.comparison.rows import Pair, Row, Scores
 from fittingroom.data.dataset import Dataset
 from fittingroom.evaluation.confusion import ConfusionMatrix
 from fittingroom.runs.external import add_predictions
@@ -113,7 +113,7 @@ def board():
 
 @pytest.fixture(scope="session", params=[2, 47])
 def unusual(request, small, tmp_path_factory):
-    """A study and its data set: 2 or 47 classes with names of 200 characters.
+    """A analysis and its data set: 2 or 47 classes with names of 200 characters.
 
     One model never predicts the last class; neither has a history.
     """
@@ -133,14 +133,14 @@ def unusual(request, small, tmp_path_factory):
         probabilities = noise / noise.sum(axis=1, keepdims=True)
         np.savez(folder / "added.npz", probabilities=probabilities)
         add_predictions(store, dataset, name, folder / "added.npz")
-    return study_of(store, dataset), dataset
+    return analyse(store, dataset), dataset
 
 
 @pytest.fixture
-def study(board):
-    """`study(rows=..., ...)`: a study of that leaderboard in which no model was looked at."""
+def analysis(board):
+    """`analysis(rows=..., ...)`: a analysis of that leaderboard in which no model was looked at."""
     nothing = np.empty(0, np.int64)
-    return lambda **fields: Study(
+    return lambda **fields: Analysis(
         board=board(**fields),
         labels=nothing,
         models={},

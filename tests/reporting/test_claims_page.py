@@ -4,12 +4,12 @@ import re
 from html import unescape
 
 from fittingroom.bench.claims.claim_file import load_claims
-from fittingroom.bench.claims.verdict import Bar, Finding, Score
-from fittingroom.bench.claims.verification import Checked, Verification
+from fittingroom.bench.claims.verdict import Bar, Judgement, Score
+from fittingroom.bench.claims.verification import ClaimResult, ClaimsReport
 from fittingroom.evaluation.intervals import Interval
 from fittingroom.reporting.claims_page import render_claims
 
-LEAK = Finding(
+LEAK = Judgement(
     verdict="not-what-it-says",
     as_claimed=Score(accuracy=0.976, interval=Interval(0.97, 0.982), seeds=3),
     honest=Score(accuracy=0.867, interval=Interval(0.86, 0.874), seeds=3),
@@ -19,20 +19,20 @@ LEAK = Finding(
         Bar(label="honest", value=0.867, interval=Interval(0.86, 0.874)),
     ),
 )
-UNKNOWN = Finding(verdict="cannot-be-checked")
+UNKNOWN = Judgement(verdict="cannot-be-checked")
 
 
-def verification(note: str = "Both are known.") -> Verification:
+def verification(note: str = "Both are known.") -> ClaimsReport:
     leak, unknown, order = load_claims(["s2-ann1", "s4-cnn-noaug", "s0-order"])
-    return Verification(
+    return ClaimsReport(
         dataset_title="Fashion-MNIST",
         dataset_sha256="ab" * 32,
         test_images=10_000,
         test_reads=1234,
         claims=(
-            Checked(claim=leak, finding=LEAK, note=note),
-            Checked(claim=unknown, finding=UNKNOWN, note="There is no code."),
-            Checked(claim=order, finding=UNKNOWN, note=""),
+            ClaimResult(claim=leak, finding=LEAK, note=note),
+            ClaimResult(claim=unknown, finding=UNKNOWN, note="There is no code."),
+            ClaimResult(claim=order, finding=UNKNOWN, note=""),
         ),
         command="fittingroom verify s2-ann1",
     )

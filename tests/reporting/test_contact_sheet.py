@@ -9,10 +9,10 @@ from PIL import Image
 
 from fittingroom.bundles.predictor import Prediction
 from fittingroom.data.rendering import Rendering
-from fittingroom.reporting.contact_sheet import GAP, SIDE, Entry, contact_sheet
+from fittingroom.reporting.contact_sheet import GAP, SIDE, SheetEntry, contact_sheet
 
 
-def entry(lines: list[str], good: bool | None = None, side: int = 200) -> Entry:
+def entry(lines: list[str], good: bool | None = None, side: int = 200) -> SheetEntry:
     """A green square on white, of which the model saw a bright one on black."""
     pixels = np.full((side, side, 3), 255, np.uint8)
     pixels[50:150, 50:150] = (20, 160, 20)
@@ -24,10 +24,10 @@ def entry(lines: list[str], good: bool | None = None, side: int = 200) -> Entry:
     prediction = Prediction(
         np.array([0.9, 0.1]), ("a", "b"), ("a",), 0.1, False, np.ones(2), ("a", 0.9), rendering
     )
-    return Entry(pixels, prediction, lines, good)
+    return SheetEntry(pixels, prediction, lines, good)
 
 
-def drawn(*entries: Entry) -> np.ndarray:
+def drawn(*entries: SheetEntry) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(contact_sheet(entries))))
 
 

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.colors import to_hex
 
-from fittingroom.bench.comparison.analysis import Calibration, EpochFigures, Study
+from fittingroom.bench.comparison.analysis import Analysis, Calibration, EpochFigures
 from fittingroom.data.dataset import Dataset
 from fittingroom.evaluation.calibration import reliability
 from fittingroom.evaluation.conformal import set_coverage
@@ -116,7 +116,7 @@ def test_bars_of_some_images(images: bool) -> None:
         assert bottom > places[title][1]
 
 
-def test_every_network_of_the_study_can_be_drawn(compared: Study) -> None:
+def test_every_network_of_the_study_can_be_drawn(compared: Analysis) -> None:
     drawn = [model for model in compared.models.values() if model.layers]
     assert len(drawn) == 3
     for model in drawn:
@@ -134,7 +134,9 @@ def test_blocks_are_as_high_as_their_maps() -> None:
     assert axes.texts[0].get_text() == "Stem 32×13×13"
 
 
-def test_the_small_data_set_has_an_example_of_each_class(compared: Study, small: Dataset) -> None:
+def test_the_small_data_set_has_an_example_of_each_class(
+    compared: Analysis, small: Dataset
+) -> None:
     from fittingroom.reporting.model_section import _examples
 
     found = _examples(compared, small)

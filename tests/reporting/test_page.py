@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from fittingroom.bench.comparison.analysis import Study
+from fittingroom.bench.comparison.analysis import Analysis
 from fittingroom.bench.explore import explore
 from fittingroom.bench.tuning.tuning import Tuning
 from fittingroom.data.dataset import Dataset
@@ -45,7 +45,7 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def pages(
-    compared: Study, small: Dataset, tuning: Tuning, tmp_path_factory: pytest.TempPathFactory
+    compared: Analysis, small: Dataset, tuning: Tuning, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("pages")
     return {
@@ -106,7 +106,7 @@ def test_nothing_sticks_out_of_the_window(
 
 
 def test_long_names_do_not_stick_out_either(
-    browser: Any, unusual: tuple[Study, Dataset], tmp_path: Path
+    browser: Any, unusual: tuple[Analysis, Dataset], tmp_path: Path
 ) -> None:
     opened(browser, Report(*unusual).save(tmp_path / "report.html"), PHONE)
     browser.execute_script("for (const d of document.querySelectorAll('details')) d.open = true")

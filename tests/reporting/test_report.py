@@ -9,7 +9,7 @@ from time import process_time
 import numpy as np
 import pytest
 
-from fittingroom.bench.comparison.analysis import study as study_of
+from fittingroom.bench.comparison.analysis import analyse
 from fittingroom.data.catalog import DATASETS
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import StoreError
@@ -75,8 +75,8 @@ def svg_labels(html):
     return [value for tag, name, value in attributes if (tag, name) == ("svg", "aria-label")]
 
 
-def test_the_page_fetches_nothing_and_is_small(study):
-    html = render(study())
+def test_the_page_fetches_nothing_and_is_small(analysis):
+    html = render(analysis())
     assert len(html.encode()) < 2_000_000
     assert "http:" not in html
     assert "https:" not in html
@@ -90,23 +90,23 @@ def test_the_page_fetches_nothing_and_is_small(study):
     assert not re.search(r"<(link|iframe|object|embed|base)\b", html)
 
 
-def test_the_same_leaderboard_gives_the_same_page(study):
-    assert render(study()) == render(study())
+def test_the_same_leaderboard_gives_the_same_page(analysis):
+    assert render(analysis()) == render(analysis())
 
 
-def test_the_answer_comes_first(study):
-    html = render(study())
+def test_the_answer_comes_first(analysis):
+    html = render(analysis())
     heading = re.search(r"<h1>(.*?)</h1>", html)[1].replace("\u2060", "")
     assert heading.startswith("swift is best: 94.1% (95% interval 93.6–94.6, 3 seeds)")
     assert html.index("<h1>") < html.index("<table")
     assert "One seed tells nothing about a re-run: theirs." in Page(html).text
 
 
-def test_every_row_stands_in_the_table_with_its_figures(study):
-    head, *rows = Page(render(study())).tables[0]
+def test_every_row_stands_in_the_table_with_its_figures(analysis):
+    head, *rows = Page(render(analysis())).tables[0]
     assert all(len(row) == len(head) for row in rows)
     cells = {row[1].split()[0]: dict(zip(head, row, strict=True)) for row in rows}
-    assert list(cells) == [row.model for row in study().board.rows]
+    assert list(cells) == [row.model for row in analysis().board.rows]
     assert cells["swift"] == {
         "Rank": "1",
         "Model": "swift 3 seeds, 54,000 images",
@@ -132,8 +132,8 @@ def test_every_row_stands_in_the_table_with_its_figures(study):
     assert cells["hog-svm"]["Rank"] == "–"
 
 
-def test_every_pair_is_there(study):
-    _, swift, close = Page(render(study())).tables[1]
+def test_every_pair_is_there(analysis):
+    _, swift, close = Page(render(analysis())).tables[1]
     assert swift == [
         "svm-rbf",
         "swift",
@@ -145,11 +145,11 @@ def test_every_pair_is_there(study):
         "290",
     ]
     assert close[2:6] == ["−0.17", "−0.67 to 0.33", "0.50", "0.50"]
-    assert len(Page(render(study(pairs=()))).tables) == 1
+    assert len(Page(render(analysis(pairs=()))).tables) == 1
 
 
-def test_the_overview_in_pictures_each_with_words(study):
-    labels = svg_labels(render(study()))
+def test_the_overview_in_pictures_each_with_words(analysis):
+    labels = svg_labels(render(analysis()))
     assert len(labels) == 4
     assert "swift 94.12% (93.62–94.62); svm-rbf 90.21%" in labels[0]
     assert "cnn-32 90.04% in 1 min 8 s" in labels[1]
@@ -157,8 +157,8 @@ def test_the_overview_in_pictures_each_with_words(study):
     assert labels[3].startswith("Differences in test accuracy")
 
 
-def test_where_the_figures_come_from(study):
-    text = Page(render(study())).text
+def test_where_the_figures_come_from(analysis):
+    text = Page(render(analysis())).text
     for said in (
         "ab" * 32,
         "Reproduce with fittingroom compare --seeds 3",
@@ -167,17 +167,17 @@ def test_where_the_figures_come_from(study):
     ):
         assert said in text
     assert re.search(r"Saved runs that read the test split\s+8\b", text)
-    assert "Reproduce with" not in Page(render(study(command=None))).text
+    assert "Reproduce with" not in Page(render(analysis(command=None))).text
 
 
-def test_names_from_users_are_only_text(study, row):
+def test_names_from_users_are_only_text(analysis, row):
     wicked = '<script>alert("x")</script>'
     rows = (row(wicked, 0.9, 1, ["b"]), row("b", 0.89, 1, [wicked]))
     html = render(
-        study(
+        analysis(
             rows=rows,
             pairs=(),
-            confusions={wicked: study().board.confusions["swift"]},
+            confusions={wicked: analysis().board.confusions["swift"]},
             class_names=(wicked, "$", "$x$", "&"),
             dataset_title=wicked,
             notes=(wicked,),
@@ -189,37 +189,37 @@ def test_names_from_users_are_only_text(study, row):
     assert wicked in Page(html).text
 
 
-def test_nothing_was_tested(study):
-    html = render(study(rows=study().board.rows[4:], pairs=(), confusions={}))
+def test_nothing_was_tested(analysis):
+    html = render(analysis(rows=analysis().board.rows[4:], pairs=(), confusions={}))
     assert "No model has test results." in html
     assert "<svg" not in html
     assert "it passed 8 GB" in html
-    assert "<table" in render(study(rows=(), pairs=(), confusions={}))
+    assert "<table" in render(analysis(rows=(), pairs=(), confusions={}))
 
 
-def test_a_model_without_a_time_leaves_that_picture_out(study, row):
+def test_a_model_without_a_time_leaves_that_picture_out(analysis, row):
     timeless = row("a", 0.9, 1, seconds=None, predict_us_per_image=None)
-    html = render(study(rows=(timeless,), pairs=(), confusions={}))
+    html = render(analysis(rows=(timeless,), pairs=(), confusions={}))
     assert html.count("<svg") == 1
 
 
-def test_the_page_replaces_the_old_one_whole(study, tmp_path):
+def test_the_page_replaces_the_old_one_whole(analysis, tmp_path):
     path = tmp_path / "report.html"
     path.write_text("old", encoding="utf8")
-    assert Report(study()).save(path) == path
-    assert path.read_text(encoding="utf8") == render(study())
+    assert Report(analysis()).save(path) == path
+    assert path.read_text(encoding="utf8") == render(analysis())
     assert [file.name for file in tmp_path.iterdir()] == ["report.html"]
 
 
-def test_a_folder_that_is_not_there_is_one_sentence(study, tmp_path):
+def test_a_folder_that_is_not_there_is_one_sentence(analysis, tmp_path):
     with pytest.raises(StoreError, match="can't be written"):
-        Report(study()).save(tmp_path / "nowhere" / "report.html")
+        Report(analysis()).save(tmp_path / "nowhere" / "report.html")
 
 
-def test_a_notebook_shows_the_page_in_a_frame(study):
-    frame = Report(study())._repr_html_()
+def test_a_notebook_shows_the_page_in_a_frame(analysis):
+    frame = Report(analysis())._repr_html_()
     assert frame.startswith("<iframe srcdoc=")
-    assert unescape(re.search('srcdoc="([^"]*)"', frame)[1]) == render(study())
+    assert unescape(re.search('srcdoc="([^"]*)"', frame)[1]) == render(analysis())
 
 
 @pytest.fixture(scope="module")
@@ -276,11 +276,11 @@ def test_few_and_many_classes_with_long_names(unusual):
     assert "Learning curves" not in page.text
 
 
-def test_what_others_reported_stands_beside_fashion_mnist_alone(study):
-    html = render(study(dataset_sha256=DATASETS["fashion-mnist"].content))
+def test_what_others_reported_stands_beside_fashion_mnist_alone(analysis):
+    html = render(analysis(dataset_sha256=DATASETS["fashion-mnist"].content))
     assert "83.5%: Humans without fashion expertise" in Page(html).text
     assert ">makers' SVM 89.7</text>" in html
-    others = render(study(dataset_name="fashion-mnist"))
+    others = render(analysis(dataset_name="fashion-mnist"))
     assert "Humans without fashion" not in others
     assert "makers" not in others
 
@@ -308,7 +308,7 @@ def test_few_images(kind, some_of, tmp_path):
     for model, seed in (("knn", 0), ("random-forest", 0), ("random-forest", 1)):
         fit(spec_of(data, model, seed=seed), data, store, keep_model=False)
     fit(spec_of(data, "knn", folds=2), data, store)
-    found = study_of(store, data)
+    found = analyse(store, data)
     json.dumps(found.to_dict(), allow_nan=False)
     text = Page(render(found, data)).text
     assert text.count("Predicted probabilities of random test images") == len(found.models) == 2
@@ -327,7 +327,7 @@ def test_of_many_models_the_best_have_a_part_and_all_a_line(some_of, tmp_path, m
         labels = np.where(rng.random(len(data.test)) < number / models, data.test.labels, 0)
         np.savez(tmp_path / "added.npz", labels=labels)
         add_predictions(store, data, f"model-{number}", tmp_path / "added.npz")
-    html = render(study_of(store))
+    html = render(analyse(store))
     page = Page(html)
     assert len(page.tables[0]) == 1 + models
     assert html.count('class="part">model-') == figures.MODELS
@@ -350,7 +350,7 @@ def test_as_many_classes_as_there_can_be(small, tmp_path):
         np.savez(tmp_path / "added.npz", labels=labels)
         add_predictions(store, data, name, tmp_path / "added.npz")
     start = process_time()
-    html = render(study_of(store, data), data)
+    html = render(analyse(store, data), data)
     assert process_time() - start < 60
     assert len(html.encode()) < 3_000_000
     page = Page(html)

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from fittingroom.bench.comparison.analysis import Study
-from fittingroom.reporting.tables import CSV_FILES, csv_text, escaped, leaderboard_markdown
+from fittingroom.bench.comparison.analysis import Analysis
+from fittingroom.reporting.tables import CSV_FILES, leaderboard_markdown
+from fittingroom.table import csv_text, escaped
 
 Make = Callable[..., Any]
 
@@ -35,7 +36,7 @@ def test_markdown_shows_signs_as_they_are(
     assert r"a\|b \*c\* \<i\>\[d\](e)" in text
 
 
-def test_csv_holds_every_figure(compared: Study) -> None:
+def test_csv_holds_every_figure(compared: Analysis) -> None:
     files = {name: read(text_of(compared)) for name, text_of in CSV_FILES.items()}
     assert [line["model"] for line in files["leaderboard.csv"]] == [
         row.model for row in compared.board.rows
@@ -51,9 +52,9 @@ def test_csv_holds_every_figure(compared: Study) -> None:
 
 
 def test_no_cell_is_a_formula(
-    board: Callable[..., Any], study: Callable[..., Study], row: Any
+    board: Callable[..., Any], analysis: Callable[..., Analysis], row: Any
 ) -> None:
-    text = CSV_FILES["leaderboard.csv"](study(rows=(row("=1+1", 0.9, 1),), pairs=()))
+    text = CSV_FILES["leaderboard.csv"](analysis(rows=(row("=1+1", 0.9, 1),), pairs=()))
     assert read(text)[0]["model"] == "'=1+1"
 
 

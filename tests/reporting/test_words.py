@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from fittingroom.bench.comparison.analysis import Calibration, PairStudy
+from fittingroom.bench.comparison.analysis import Calibration, PairAnalysis
 from fittingroom.evaluation.calibration import reliability
 from fittingroom.evaluation.conformal import set_coverage
 from fittingroom.reporting import words
@@ -63,7 +63,7 @@ def test_lists():
 
 def test_a_close_pair_is_told_from_the_second_s_side(board):
     pair = board().pairs[1]  # cnn-32 is 0.17 points behind svm-rbf
-    found = PairStudy(pair, fixed=np.arange(1200), broken=np.arange(7))
+    found = PairAnalysis(pair, fixed=np.arange(1200), broken=np.arange(7))
     assert words.close_pair(found) == (
         "svm-rbf is 0.17 points ahead of cnn-32 (95% interval −0.33 to 0.67, p 0.50 adjusted for "
         "all pairs). In their first fits, svm-rbf is right on 1,200 images that cnn-32 gets "
@@ -90,7 +90,7 @@ def test_p_values_have_the_digits_that_mean_something(p, said):
 
 def test_equal_models_are_neither_ahead_nor_behind(board):
     pair = dataclasses.replace(board().pairs[1], difference=0.0, ci95=(0.0, 0.0))
-    found = PairStudy(pair, fixed=np.arange(0), broken=np.arange(0))
+    found = PairAnalysis(pair, fixed=np.arange(0), broken=np.arange(0))
     assert words.close_pair(found).startswith(
         "svm-rbf is as accurate as cnn-32 (95% interval 0.00 to 0.00, p 0.50"
     )

@@ -31,7 +31,7 @@ SplitName = Literal["train", "test"]
 
 
 @dataclass(frozen=True)
-class Place:
+class ImageReference:
     """An image of the data set."""
 
     split: SplitName
@@ -40,14 +40,14 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Twins:
+class NearDuplicates:
     """Two images that are the same, or nearly.
 
     `distance` is the root mean square difference of their pixels, in 0..255; 0 for the same.
     """
 
-    first: Place
-    second: Place
+    first: ImageReference
+    second: ImageReference
     distance: float
 
     @property
@@ -91,7 +91,7 @@ class Exploration:
     class_sds: NDArray[np.float64]
     image_map: ImageMap
     copies: dict[str, int]
-    twins: tuple[Twins, ...]
+    twins: tuple[NearDuplicates, ...]
     neighbours: ConfusionMatrix
     searched: dict[SplitName, int]
     near: float = NEAR
@@ -196,7 +196,7 @@ def _others(found: _Found) -> NDArray[np.int64]:
 
 def _twins(
     dataset: Dataset, searches: list[tuple[SplitName, SplitName, _Found]]
-) -> tuple[Twins, ...]:
+) -> tuple[NearDuplicates, ...]:
     height, width = dataset.image_shape
     splits = {"train": dataset.train, "test": dataset.test}
     pairs = []
@@ -207,10 +207,10 @@ def _twins(
             if of_queries == of_images and other <= query:  # itself, or seen from the other side
                 continue
             first, second = (
-                Place(split, int(position), int(splits[split].labels[position]))
+                ImageReference(split, int(position), int(splits[split].labels[position]))
                 for split, position in ((of_queries, query), (of_images, other))
             )
-            pairs.append(Twins(first, second, float(apart[query, column])))
+            pairs.append(NearDuplicates(first, second, float(apart[query, column])))
     return tuple(sorted(pairs, key=lambda pair: pair.distance))
 
 

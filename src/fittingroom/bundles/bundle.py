@@ -31,7 +31,7 @@ from fittingroom.bundles.manifest import (
     Data,
     Facts,
     File,
-    Fitted,
+    FitFacts,
     Hog,
     Manifest,
     Network,
@@ -194,7 +194,7 @@ def bundle_of(
         image_shape=image_shape,
         preparation=preparation,
         data=data,
-        fitted=Fitted(
+        fitted=FitFacts(
             seed=seed,
             engine=getattr(classifier, "engine_", f"torch {metadata.version('torch')}"),
         ),

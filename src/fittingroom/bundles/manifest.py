@@ -135,7 +135,7 @@ class Data(_Strict):
     images: Annotated[int, Field(ge=1)]
 
 
-class Fitted(_Strict):
+class FitFacts(_Strict):
     """How it was fitted."""
 
     seed: int
@@ -193,7 +193,7 @@ class Facts(_Strict):
     image_shape: tuple[Side, Side]
     preparation: Preparation | None = None
     data: Data
-    fitted: Fitted
+    fitted: FitFacts
     versions: Annotated[dict[Text, Text], Field(max_length=32)]
     validation: Validation | None
     calibrated: Calibrated | None

@@ -66,8 +66,8 @@ def _explored(dataset: Dataset, tsne: bool) -> Exploration:
 
 def text(description: DatasetDescription) -> str:
     """The description for people."""
-    from fittingroom.bench.cells import shortened
-    from fittingroom.cli.show import table
+    from fittingroom.formatting import shortened
+    from fittingroom.table import text_table
 
     height, width = description.shape
     names = shortened(description.class_names, 40)  # --json has them in full
@@ -92,6 +92,6 @@ def text(description: DatasetDescription) -> str:
             f"source: {description.source}",
             f"sha256 {description.sha256}",
             "",
-            table(["", *splits], rows, right=set(splits)),
+            text_table(["", *splits], rows, right=set(splits)),
         ]
     )

@@ -8,10 +8,10 @@ from fittingroom.json_text import json_text
 
 def command(as_json: JsonOption = False) -> None:
     """List the models: what each is, what it re-creates, how long a fit takes."""
-    from fittingroom.bench.cells import duration
     from fittingroom.cli.output import say
-    from fittingroom.cli.show import table
+    from fittingroom.formatting import duration
     from fittingroom.models.catalog import MODELS
+    from fittingroom.table import text_table
 
     if as_json:
         models = [
@@ -39,5 +39,5 @@ def command(as_json: JsonOption = False) -> None:
         )
         for row in MODELS.values()
     ]
-    say(table(columns, rows, right={"parameters", "fit"}))
+    say(text_table(columns, rows, right={"parameters", "fit"}))
     return None

@@ -229,11 +229,11 @@ def _set(prediction: Prediction, coverage: float) -> str:
 
 def _write_sheet(show: Path, entries: list[tuple[str, Picture, Prediction]]) -> None:
     from fittingroom.files import replace_file
-    from fittingroom.reporting.contact_sheet import Entry, contact_sheet
+    from fittingroom.reporting.contact_sheet import SheetEntry, contact_sheet
 
     drawn = contact_sheet(
         [
-            Entry(
+            SheetEntry(
                 picture.pixels,
                 prediction,
                 [*_lines(prediction), Path(file).name, "; ".join(prediction.rendering.decisions)],

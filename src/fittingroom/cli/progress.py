@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from fittingroom.bench.cells import duration
 from fittingroom.bench.progress import Progress as Step
+from fittingroom.formatting import duration
 from fittingroom.printable import printable
 from fittingroom.runs.attempt import FitStep
 

@@ -8,16 +8,15 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.cells import cell_len
-
-from fittingroom.bench.cells import COLUMNS, NUMBERS, cells, duration
+from fittingroom.bench.comparison.cells import COLUMNS, NUMBERS, cells
 from fittingroom.cli.output import note, say
 from fittingroom.errors import FittingroomError, ReportError
+from fittingroom.formatting import duration
 from fittingroom.json_text import json_text
-from fittingroom.printable import printable
+from fittingroom.table import text_table
 
 if TYPE_CHECKING:
-    from fittingroom.bench.comparison.analysis import Study
+    from fittingroom.bench.comparison.analysis import Analysis
     from fittingroom.bench.comparison.leaderboard import Leaderboard
     from fittingroom.bench.zalando.zalando import Benchmark
     from fittingroom.data.dataset import Dataset
@@ -26,26 +25,6 @@ if TYPE_CHECKING:
 
 #: What makes the text of each file.
 Files = dict[Path, Callable[[], str]]
-
-
-def table(
-    columns: Sequence[str], rows: Iterable[Sequence[str]], right: Collection[str] = ()
-) -> str:
-    """Columns as wide as a terminal shows their longest cell; nothing is cut or wrapped."""
-    lines = [tuple(map(printable, line)) for line in (columns, *rows)]
-    widths = [max(cell_len(line[i]) for line in lines) for i in range(len(columns))]
-    return "\n".join(
-        "  ".join(
-            _padded(cell, width, column in right)
-            for column, cell, width in zip(columns, line, widths, strict=True)
-        ).rstrip()
-        for line in lines
-    )
-
-
-def _padded(cell: str, width: int, right: bool) -> str:
-    blanks = " " * (width - cell_len(cell))
-    return blanks + cell if right else cell + blanks
 
 
 def show_plan(
@@ -99,10 +78,10 @@ def _comparison(
     board, finished = leaderboard_and_runs(store, saved)
 
     @cache
-    def studied() -> Study:
-        from fittingroom.bench.comparison.analysis import study_of
+    def analysed() -> Analysis:
+        from fittingroom.bench.comparison.analysis import analyse_table
 
-        return study_of(board, finished, saved.runs, dataset, store.card.copies)
+        return analyse_table(board, finished, saved.runs, dataset, store.card.copies)
 
     def markdown() -> str:
         from fittingroom.reporting.tables import leaderboard_markdown
@@ -112,18 +91,18 @@ def _comparison(
     def page() -> str:
         from fittingroom.reporting.report import Report
 
-        return Report(studied(), dataset).html()
+        return Report(analysed(), dataset).html()
 
     texts: dict[str, Callable[[], str]] = {"leaderboard.json": board.to_json}
     if "json" in formats:
-        texts["study.json"] = lambda: json_text(studied().to_dict())
+        texts["study.json"] = lambda: json_text(analysed().to_dict())
     if "md" in formats:
         texts["leaderboard.md"] = markdown
     if "csv" in formats:
         from fittingroom.reporting.tables import CSV_FILES
 
         for name, text_of in CSV_FILES.items():
-            texts[name] = lambda text_of=text_of: text_of(studied())  # type: ignore[misc]
+            texts[name] = lambda text_of=text_of: text_of(analysed())  # type: ignore[misc]
     if "html" in formats:
         texts["report.html"] = page
     return board, {store.folder / name: text for name, text in texts.items()}
@@ -151,7 +130,7 @@ def show_side_by_side(
     if as_json:
         say(found.to_json().rstrip())
     else:
-        say(f"{table(found.columns, found.cells, found.columns[1:])}\n")
+        say(f"{text_table(found.columns, found.cells, found.columns[1:])}\n")
         for sentence in map(order_sentence, found.orders):
             say(sentence)
         for text in notes(found):
@@ -192,7 +171,7 @@ def show_benchmark(
     if as_json:
         say(found.to_json().rstrip())
     else:
-        say(f"{table(GRID_COLUMNS, found.cells, GRID_NUMBERS)}\n")
+        say(f"{text_table(GRID_COLUMNS, found.cells, GRID_NUMBERS)}\n")
         say(f"Selected on validation images alone. On the test split: {headline(found)}")
         for text in [*left_out(found), *(f"Note: {text}" for text in board.notes)]:
             say(text)
@@ -246,7 +225,7 @@ def note_files(files: Iterable[Path]) -> None:
 def leaderboard_text(board: Leaderboard) -> str:
     """The table of a terminal."""
     rows = [cells(row) for row in board.rows]
-    return f"{board.title}\n\n{table(list(COLUMNS), rows, NUMBERS)}"
+    return f"{board.title}\n\n{text_table(list(COLUMNS), rows, NUMBERS)}"
 
 
 def summary_of_run(run: Run) -> str:

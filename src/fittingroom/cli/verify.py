@@ -20,7 +20,7 @@ from fittingroom.errors import UsageError
 
 if TYPE_CHECKING:
     from fittingroom.bench.claims.plan import Plan
-    from fittingroom.bench.claims.verification import Verification
+    from fittingroom.bench.claims.verification import ClaimsReport
     from fittingroom.runs.store import Store
 
 
@@ -99,8 +99,8 @@ def command(
 
 
 def _show_plan(plans: list[Plan]) -> None:
-    from fittingroom.bench.cells import duration
     from fittingroom.cli.output import note
+    from fittingroom.formatting import duration
 
     # An order takes the runs of its claims: what two of them share is fitted once.
     arms = {arm.candidates: arm for plan in plans for arm in plan.fitted}.values()
@@ -113,17 +113,18 @@ def _show_plan(plans: list[Plan]) -> None:
     )
 
 
-def _show(verification: Verification, store: Store, as_json: bool) -> None:
+def _show(verification: ClaimsReport, store: Store, as_json: bool) -> None:
     """Print the table, then write the files and say where they are."""
     from fittingroom.bench.claims.verification import COLUMNS, NUMBERS, cells
     from fittingroom.cli.output import say
-    from fittingroom.cli.show import table, write_files
+    from fittingroom.cli.show import write_files
     from fittingroom.reporting.claims_page import render_claims
+    from fittingroom.table import text_table
 
     if as_json:
         say(verification.to_json().rstrip())
     else:
-        say(table(COLUMNS, map(cells, verification.claims), NUMBERS))
+        say(text_table(COLUMNS, map(cells, verification.claims), NUMBERS))
         say(f"\n{verification.of_intervals}")
         for checked in verification.claims:
             say(f"\n{checked.claim.id}: {checked.note}")

@@ -43,7 +43,7 @@ MOST_CLASSES = 100
 
 
 @dataclass(frozen=True)
-class Fitted:
+class FittedKernels:
     """What kernels of our own learned.
 
     Attributes
@@ -66,7 +66,7 @@ def fit_on_pixels(
     *,
     scale: float,
     centre: bool,
-) -> Fitted | None:
+) -> FittedKernels | None:
     """Fit `estimator` by kernels of our own; None where they can't do what is asked for.
 
     Parameters
@@ -92,13 +92,13 @@ def fit_on_pixels(
     if pixels is None:
         return None
     if isinstance(estimator, KNeighborsClassifier) and plain and can_search(estimator, *X.shape):
-        return Fitted(NearestImages(estimator, pixels, y), None, name)
+        return FittedKernels(NearestImages(estimator, pixels, y), None, name)
     if isinstance(estimator, RandomForestClassifier) and plain and can_grow(estimator, *size):
-        return Fitted(fit_forest(estimator, pixels, y), None, name)
+        return FittedKernels(fit_forest(estimator, pixels, y), None, name)
     if isinstance(estimator, LogisticRegression) and centre and can_solve(estimator, *size):
         mean = (pixels.mean(axis=0) / scale).astype(np.float32)
         fitted = fit_softmax_regression(estimator, pixels, y, scale=scale, mean=mean)
-        return Fitted(fitted, mean, name)
+        return FittedKernels(fitted, mean, name)
     return None
 
 

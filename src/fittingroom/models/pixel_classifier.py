@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
 from fittingroom.errors import InputError, UsageError
-from fittingroom.models.engine import Engine, Fitted, fit_on_pixels, fit_with
+from fittingroom.models.engine import Engine, FittedKernels, fit_on_pixels, fit_with
 from fittingroom.models.pixels import check_pixels, check_pixels_and_labels
 
 
@@ -87,7 +87,7 @@ class PixelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         best = self.predict_proba(X).argmax(axis=1)
         return self.classes_[best]  # type: ignore[no-any-return]
 
-    def _fit_on_pixels(self, X: NDArray[Any], codes: NDArray[np.int64]) -> Fitted | None:
+    def _fit_on_pixels(self, X: NDArray[Any], codes: NDArray[np.int64]) -> FittedKernels | None:
         estimator = clone(self.estimator)
         return fit_on_pixels(self.engine, estimator, X, codes, scale=self.scale, centre=self.centre)
 

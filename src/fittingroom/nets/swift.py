@@ -61,7 +61,7 @@ class Swift(nn.Module):
         self.whiten = Whitening()
         self.pool = MaxPool() if pool_first else nn.Identity()
         channels = [self.whiten.out_channels, *widths]
-        self.features = nn.Sequential(*(_Block(a, b) for a, b in pairwise(channels)))
+        self.features = nn.Sequential(*(_ConvolutionBlock(a, b) for a, b in pairwise(channels)))
         self.classifier = nn.Sequential(
             nn.Linear(widths[-1] * height * width, hidden, bias=False),
             nn.BatchNorm1d(hidden),
@@ -86,7 +86,7 @@ class Swift(nn.Module):
         return logits
 
 
-class _Block(nn.Sequential):
+class _ConvolutionBlock(nn.Sequential):
     """Convolution, pooling, batch norm, ReLU."""
 
     def __init__(self, inputs: int, outputs: int) -> None:

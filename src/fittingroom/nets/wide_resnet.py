@@ -56,7 +56,7 @@ class WideResNet(nn.Module):
         for stage, plain in enumerate(STAGES):
             for block in range((depth - 4) // 6):
                 stride = 2 if stage and not block else 1
-                blocks.append(_Block(channels, plain * width, stride))
+                blocks.append(_ResidualBlock(channels, plain * width, stride))
                 channels = plain * width
         self.blocks = nn.Sequential(*blocks)
         self.norm = BatchNorm(channels, relu="after")
@@ -76,7 +76,7 @@ class WideResNet(nn.Module):
         return logits
 
 
-class _Block(nn.Module):
+class _ResidualBlock(nn.Module):
     """Twice batch norm, ReLU and a 3 × 3 convolution, added to what came in.
 
     Where the number of channels changes, the shortcut is a 1 × 1 convolution of the normalized

@@ -15,10 +15,10 @@ from fittingroom.reporting.style import inline_svg
 from fittingroom.reporting.words import listed
 
 if TYPE_CHECKING:
-    from fittingroom.bench.claims.verification import Checked, Verification
+    from fittingroom.bench.claims.verification import ClaimResult, ClaimsReport
 
 
-def render_claims(verification: Verification) -> str:
+def render_claims(verification: ClaimsReport) -> str:
     """The whole page. The same verification gives the same text, to the byte."""
     return render_page(
         "claims.html",
@@ -32,14 +32,14 @@ def render_claims(verification: Verification) -> str:
     )
 
 
-def _summary(verification: Verification) -> str:
+def _summary(verification: ClaimsReport) -> str:
     counts = Counter(checked.finding.verdict for checked in verification.claims)
     found = [f"{counts[verdict]} {verdict}" for verdict in VERDICTS if counts[verdict]]
     n = len(verification.claims)
     return f"{n} published claim{'s' * (n > 1)}: {listed(found)}."
 
 
-def _card(checked: Checked) -> dict[str, Any]:
+def _card(checked: ClaimResult) -> dict[str, Any]:
     claim, finding = checked.claim, checked.finding
     return {
         "id": claim.id,
@@ -56,7 +56,7 @@ def _card(checked: Checked) -> dict[str, Any]:
     }
 
 
-def _picture(checked: Checked) -> Markup | None:
+def _picture(checked: ClaimResult) -> Markup | None:
     bars = checked.finding.bars
     if not bars:
         return None

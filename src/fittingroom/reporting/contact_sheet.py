@@ -20,7 +20,7 @@ GOOD, BAD, PLAIN = "#1b6e3c", "#b3261e", "#222222"
 
 
 @dataclass(frozen=True, eq=False)
-class Entry:
+class SheetEntry:
     """One photo of the sheet.
 
     Attributes
@@ -36,7 +36,7 @@ class Entry:
     good: bool | None = None
 
 
-def contact_sheet(entries: Sequence[Entry]) -> bytes:
+def contact_sheet(entries: Sequence[SheetEntry]) -> bytes:
     """A PNG file: each photo, the mask's outline on it, and the 28×28 image beside it."""
     columns = min(MOST_COLUMNS, max(1, len(entries)))
     rows = -(-len(entries) // columns)
@@ -50,7 +50,7 @@ def contact_sheet(entries: Sequence[Entry]) -> bytes:
         return file.getvalue()
 
 
-def _draw(sheet: Image.Image, entry: Entry, left: int, top: int) -> None:
+def _draw(sheet: Image.Image, entry: SheetEntry, left: int, top: int) -> None:
     photo = Image.fromarray(_outlined(entry.pixels, entry.prediction.rendering.mask))
     photo.thumbnail((SIDE, SIDE))
     sheet.paste(photo, (left + (SIDE - photo.width) // 2, top + (SIDE - photo.height) // 2))

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from fittingroom.bench.cells import shortened
+from fittingroom.formatting import shortened
 from fittingroom.reporting.style import (
     CLASS_COLORS,
     CLASS_MARKERS,

@@ -9,10 +9,10 @@ from markupsafe import Markup
 
 from fittingroom.evaluation.examples import random_images
 from fittingroom.reporting import data_figures, figures, images, words
-from fittingroom.reporting.page import Captioned, Picture, draw, percent, render_page
+from fittingroom.reporting.page import Captioned, FigureCard, draw, percent, render_page
 
 if TYPE_CHECKING:
-    from fittingroom.bench.explore import Exploration, Place, Twins
+    from fittingroom.bench.explore import Exploration, ImageReference, NearDuplicates
     from fittingroom.data.dataset import Dataset
 
 #: Samples of a class, images of the random grid, slides, and pairs of twins that are shown.
@@ -45,7 +45,7 @@ def render_data(exploration: Exploration, dataset: Dataset, command: str | None 
     )
 
 
-def _histogram(exploration: Exploration) -> Picture:
+def _histogram(exploration: Exploration) -> FigureCard:
     data = exploration.description
     figure = data_figures.pixel_histogram(
         {"training": data.train.pixel_histogram, "test": data.test.pixel_histogram}
@@ -61,7 +61,7 @@ def _histogram(exploration: Exploration) -> Picture:
     )
 
 
-def _map(exploration: Exploration, dataset: Dataset) -> Picture:
+def _map(exploration: Exploration, dataset: Dataset) -> FigureCard:
     found = exploration.image_map
     labels = dataset.train.labels[found.positions]
     return draw(
@@ -73,7 +73,7 @@ def _map(exploration: Exploration, dataset: Dataset) -> Picture:
     )
 
 
-def _neighbours(exploration: Exploration) -> Picture:
+def _neighbours(exploration: Exploration) -> FigureCard:
     data, matrix = exploration.description, exploration.neighbours
     accuracy = matrix.report(data.class_names).accuracy
     sentence = matrix.hardest_sentence(words.in_sentences(data.class_names))
@@ -104,7 +104,7 @@ def _classes(exploration: Exploration, dataset: Dataset) -> list[dict[str, Any]]
     return rows
 
 
-def _twins(dataset: Dataset, pair: Twins) -> dict[str, Any]:
+def _twins(dataset: Dataset, pair: NearDuplicates) -> dict[str, Any]:
     same = pair.first.label == pair.second.label
     return {
         "first": _of_place(dataset, pair.first),
@@ -114,7 +114,7 @@ def _twins(dataset: Dataset, pair: Twins) -> dict[str, Any]:
     }
 
 
-def _of_place(dataset: Dataset, place: Place) -> Captioned:
+def _of_place(dataset: Dataset, place: ImageReference) -> Captioned:
     captioned = _captioned(dataset, place.split, place.position)
     return Captioned(captioned.image, f"{place.split} {captioned.caption}")
 

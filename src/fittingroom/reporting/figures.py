@@ -14,8 +14,8 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 from rich.cells import cell_len
 
-from fittingroom.bench.cells import duration, shortened, signed
 from fittingroom.evaluation.confusion import ConfusionMatrix
+from fittingroom.formatting import duration, shortened, signed
 from fittingroom.reporting.style import (
     INK,
     MUTED,
@@ -27,7 +27,8 @@ from fittingroom.reporting.style import (
 )
 
 if TYPE_CHECKING:
-    from fittingroom.bench.comparison.leaderboard import Leaderboard, Row, Scores
+    from fittingroom.bench.comparison.leaderboard import Leaderboard
+    from fittingroom.bench.comparison.rows import Row, Scores
     from fittingroom.reporting.references import Reference
 
 # Where a name may stand beside its point: alignment and offset in pixels, best first.

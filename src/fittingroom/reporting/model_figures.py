@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from fittingroom.bench.cells import shortened
+from fittingroom.formatting import shortened
 from fittingroom.reporting.style import GRID, INK, MUTED, RIGHT, STYLE, WRONG
 
 if TYPE_CHECKING:

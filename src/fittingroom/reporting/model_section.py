@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from fittingroom.evaluation.examples import doubtful_hits, random_images, surest_mistakes
 from fittingroom.reporting import figures, model_figures, words
 from fittingroom.reporting.gallery import caption_of, gallery
-from fittingroom.reporting.page import Captioned, Picture, draw, percent
+from fittingroom.reporting.page import Captioned, FigureCard, draw, percent
 
 if TYPE_CHECKING:
-    from fittingroom.bench.comparison.analysis import ModelStudy, Study
+    from fittingroom.bench.comparison.analysis import Analysis, ModelAnalysis
     from fittingroom.data.dataset import Dataset
     from fittingroom.evaluation.confusion import ClassificationReport
 
@@ -38,27 +38,27 @@ class ModelSection:
     counts: list[list[str]]  # none where there are too many classes, and so for the shares
     shares: list[list[str]]
     confused: Sequence[str]
-    pictures: Sequence[Picture]
+    pictures: Sequence[FigureCard]
     galleries: Mapping[str, list[Captioned]]
-    bars: Picture
+    bars: FigureCard
 
 
-def section_of(model: ModelStudy, study: Study, dataset: Dataset | None) -> ModelSection:
+def section_of(model: ModelAnalysis, analysis: Analysis, dataset: Dataset | None) -> ModelSection:
     """What the page says of `model`; images need the data set."""
     counts = model.confusion.counts
     listed = counts if len(counts) <= figures.CLASSES else counts[:0]
-    drawn = random_images(len(study.labels), RANDOM + BARS)
+    drawn = random_images(len(analysis.labels), RANDOM + BARS)
     galleries = {
-        "Most confident errors": surest_mistakes(model.probabilities, study.labels, TOLD),
+        "Most confident errors": surest_mistakes(model.probabilities, analysis.labels, TOLD),
         "Least confident correct predictions": doubtful_hits(
-            model.probabilities, study.labels, TOLD
+            model.probabilities, analysis.labels, TOLD
         ),
         "Random predictions": drawn[:RANDOM],
     }
     with_bars = drawn[-BARS:]  # of few images some are shown twice
     return ModelSection(
         model=model.model,
-        anchor=f"model-{list(study.models).index(model.model)}",
+        anchor=f"model-{list(analysis.models).index(model.model)}",
         seed=model.seed,
         settings=words.settings(model.parameters),
         layers=model.layers,
@@ -68,19 +68,21 @@ def section_of(model: ModelStudy, study: Study, dataset: Dataset | None) -> Mode
             [f"{100 * cell / total:.1f}" if total else "–" for cell in row]
             for row, total in zip(listed, listed.sum(axis=1), strict=True)
         ],
-        confused=words.confused(model.confusion, words.in_sentences(study.board.class_names)),
-        pictures=_pictures(model, study, dataset),
+        confused=words.confused(model.confusion, words.in_sentences(analysis.board.class_names)),
+        pictures=_pictures(model, analysis, dataset),
         galleries={
-            title: gallery(study, dataset, positions, model.model)
+            title: gallery(analysis, dataset, positions, model.model)
             for title, positions in galleries.items()
         },
-        bars=_bars(model, study, dataset, with_bars),
+        bars=_bars(model, analysis, dataset, with_bars),
     )
 
 
-def _pictures(model: ModelStudy, study: Study, dataset: Dataset | None) -> list[Picture]:
-    names = study.board.class_names
-    sentence = model.confusion.hardest_sentence(words.in_sentences(study.board.class_names))
+def _pictures(
+    model: ModelAnalysis, analysis: Analysis, dataset: Dataset | None
+) -> list[FigureCard]:
+    names = analysis.board.class_names
+    sentence = model.confusion.hardest_sentence(words.in_sentences(analysis.board.class_names))
     pictures = [
         draw(
             "Confusion matrix",
@@ -95,7 +97,9 @@ def _pictures(model: ModelStudy, study: Study, dataset: Dataset | None) -> list[
         pictures.append(
             draw(
                 "Predictions by true class",
-                model_figures.class_histograms(model.confusion, names, _examples(study, dataset)),
+                model_figures.class_histograms(
+                    model.confusion, names, _examples(analysis, dataset)
+                ),
                 f"Share of the images of each true class by predicted class, for {model.model}.",
                 "One panel per true class, which is blue.",
             )
@@ -147,30 +151,30 @@ def _numbers_are(classes: int) -> str:
     return "with this many classes, only confusions.csv has the counts (--format csv)"
 
 
-def _examples(study: Study, dataset: Dataset | None) -> list[NDArray[np.uint8] | None]:
+def _examples(analysis: Analysis, dataset: Dataset | None) -> list[NDArray[np.uint8] | None]:
     """A test image of each class, the same for every model; none without data."""
     if dataset is None:
         return []
-    drawn = random_images(len(study.labels), len(study.labels))
-    first = {int(study.labels[position]): int(position) for position in reversed(drawn)}
+    drawn = random_images(len(analysis.labels), len(analysis.labels))
+    first = {int(analysis.labels[position]): int(position) for position in reversed(drawn)}
     return [
         np.asarray(dataset.test.images[first[label]]) if label in first else None
-        for label in range(len(study.board.class_names))
+        for label in range(len(analysis.board.class_names))
     ]
 
 
 def _bars(
-    model: ModelStudy, study: Study, dataset: Dataset | None, positions: NDArray[np.int64]
-) -> Picture:
-    names = study.board.class_names
+    model: ModelAnalysis, analysis: Analysis, dataset: Dataset | None, positions: NDArray[np.int64]
+) -> FigureCard:
+    names = analysis.board.class_names
     figure = model_figures.probability_bars(
         model.probabilities[positions],
-        [int(study.labels[position]) for position in positions],
+        [int(analysis.labels[position]) for position in positions],
         names,
         [np.asarray(dataset.test.images[position]) for position in positions] if dataset else [],
         [f"{position:,}" for position in positions],
     )
-    spoken = "; ".join(caption_of(study, int(position), model.model) for position in positions)
+    spoken = "; ".join(caption_of(analysis, int(position), model.model) for position in positions)
     return draw(
         "Predicted probabilities of random test images",
         figure,

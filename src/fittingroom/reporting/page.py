@@ -10,7 +10,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from fittingroom.bench.cells import duration, rank, signed
+from fittingroom.bench.comparison.cells import rank
+from fittingroom.formatting import duration, signed
 from fittingroom.reporting import words
 from fittingroom.reporting.style import inline_svg
 
@@ -25,7 +26,7 @@ def render_page(template: str, **values: Any) -> str:
 
 
 @dataclass(frozen=True)
-class Picture:
+class FigureCard:
     """An `<svg>` element and what stands around it: what it shows above, how to read it below."""
 
     title: str
@@ -42,9 +43,9 @@ class Captioned:
     caption: str
 
 
-def draw(title: str, figure: Figure, label: str, caption: str, *, finding: str = "") -> Picture:
+def draw(title: str, figure: Figure, label: str, caption: str, *, finding: str = "") -> FigureCard:
     """A figure for a page; `label` says what it shows to those who can't see it."""
-    return Picture(title, inline_svg(figure, label), caption, finding)
+    return FigureCard(title, inline_svg(figure, label), caption, finding)
 
 
 def percent(share: float) -> str:

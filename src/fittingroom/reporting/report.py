@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fittingroom.bench.cells import duration, shortened
 from fittingroom.files import replace_file
+from fittingroom.formatting import duration, shortened
 from fittingroom.reporting import figures, images, words
 from fittingroom.reporting.gallery import gallery
 from fittingroom.reporting.model_section import section_of
-from fittingroom.reporting.page import Captioned, Picture, draw, percent, points, render_page
+from fittingroom.reporting.page import Captioned, FigureCard, draw, percent, points, render_page
 from fittingroom.reporting.references import references_of
 
 if TYPE_CHECKING:
-    from fittingroom.bench.comparison.analysis import PairStudy, Study
-    from fittingroom.bench.comparison.leaderboard import Leaderboard, Row
+    from fittingroom.bench.comparison.analysis import Analysis, PairAnalysis
+    from fittingroom.bench.comparison.leaderboard import Leaderboard
+    from fittingroom.bench.comparison.rows import Row
     from fittingroom.data.dataset import Dataset
 
 #: Images shown of what a pair's second model fixed, of what it broke, and of what all get wrong.
@@ -35,16 +36,16 @@ class Report:
 
     Parameters
     ----------
-    study : what it shows
+    analysis : what it shows
     dataset : whose images it shows; without it the page has no images of the data
     """
 
-    def __init__(self, study: Study, dataset: Dataset | None = None) -> None:
-        self.study, self.dataset = study, dataset
+    def __init__(self, analysis: Analysis, dataset: Dataset | None = None) -> None:
+        self.analysis, self.dataset = analysis, dataset
 
     def html(self) -> str:
-        """The whole page. The same study gives the same text, to the byte."""
-        return render(self.study, self.dataset)
+        """The whole page. The same analysis gives the same text, to the byte."""
+        return render(self.analysis, self.dataset)
 
     def save(self, path: Path | str) -> Path:
         """Write the page aside and rename it into place. Raises StoreError where that fails."""
@@ -68,45 +69,45 @@ def report(runs: Path | str = "runs") -> Report:
     ------
     StoreError : there are no runs, or a file of theirs is damaged
     """
-    from fittingroom.bench.comparison.analysis import study
+    from fittingroom.bench.comparison.analysis import analyse
     from fittingroom.data.sources import find_again
     from fittingroom.runs.store import find_store
 
     store = find_store(runs)
     dataset = find_again(store.card.name, store.card.location, store.card.sha256)
-    return Report(study(store, dataset), dataset)
+    return Report(analyse(store, dataset), dataset)
 
 
-def render(study: Study, dataset: Dataset | None = None) -> str:
-    """The whole page. The same study gives the same text, to the byte."""
-    board = study.board
-    shown = [*study.models.values()][: figures.MODELS]
-    sections = [section_of(model, study, dataset) for model in shown]
+def render(analysis: Analysis, dataset: Dataset | None = None) -> str:
+    """The whole page. The same analysis gives the same text, to the byte."""
+    board = analysis.board
+    shown = [*analysis.models.values()][: figures.MODELS]
+    sections = [section_of(model, analysis, dataset) for model in shown]
     return render_page(
         "report.html",
         board=board,
         short_names=shortened(board.class_names),
         summary=words.summary(board),
-        more=words.findings(study),
+        more=words.findings(analysis),
         pictures=_overview(board),
         differences=_differences(board),
-        pairs=[_close_pair(pair, study, dataset) for pair in study.close_pairs[:PAIRS]],
+        pairs=[_close_pair(pair, analysis, dataset) for pair in analysis.close_pairs[:PAIRS]],
         models=sections,
-        models_left_out=len(study.models) - len(sections),
-        across=_across(study),
-        all_wrong=gallery(study, dataset, study.wrong_for_all[:ALL_WRONG]),
-        n_all_wrong=len(study.wrong_for_all),
-        average=words.average(study),
-        train_suspects=_train_suspects(study, dataset),
-        train_suspects_finding=words.train_suspects(study),
-        sensitivity=study.sensitivity,
-        sensitivity_finding=words.sensitivity(study),
+        models_left_out=len(analysis.models) - len(sections),
+        across=_across(analysis),
+        all_wrong=gallery(analysis, dataset, analysis.wrong_for_all[:ALL_WRONG]),
+        n_all_wrong=len(analysis.wrong_for_all),
+        average=words.average(analysis),
+        train_suspects=_train_suspects(analysis, dataset),
+        train_suspects_finding=words.train_suspects(analysis),
+        sensitivity=analysis.sensitivity,
+        sensitivity_finding=words.sensitivity(analysis),
         references=references_of(board.dataset_sha256),
         cite=words.cite(board),
     )
 
 
-def _overview(board: Leaderboard) -> list[Picture]:
+def _overview(board: Leaderboard) -> list[FigureCard]:
     tested = [row for row in board.rows if row.test is not None]
     if not tested:
         return []
@@ -141,7 +142,7 @@ def _overview(board: Leaderboard) -> list[Picture]:
     return pictures
 
 
-def _differences(board: Leaderboard) -> Picture | None:
+def _differences(board: Leaderboard) -> FigureCard | None:
     figure = figures.differences(board)
     if figure is None:
         return None
@@ -157,41 +158,43 @@ def _differences(board: Leaderboard) -> Picture | None:
     )
 
 
-def _across(study: Study) -> list[Picture]:
-    if study.agreement is None:
+def _across(analysis: Analysis) -> list[FigureCard]:
+    if analysis.agreement is None:
         return []
-    names, class_names = list(study.models)[: figures.MODELS], study.board.class_names
-    f1 = np.stack([study.models[name].confusion.f1 for name in names])  # (models, classes)
-    hardest = np.sort(words.mean_f1(study).argsort(kind="stable")[: figures.CLASSES])
+    names, class_names = list(analysis.models)[: figures.MODELS], analysis.board.class_names
+    f1 = np.stack([analysis.models[name].confusion.f1 for name in names])  # (models, classes)
+    hardest = np.sort(words.mean_f1(analysis).argsort(kind="stable")[: figures.CLASSES])
     some = "" if len(hardest) == len(class_names) else f"The {len(hardest)} hardest classes. "
     pictures = [
         draw(
             "F1 score by class and model",
             figures.shares(f1[:, hardest], names, [class_names[i] for i in hardest], "F1, %"),
-            f"F1 score of each model by class. {words.hardest_for_all(study)}",
+            f"F1 score of each model by class. {words.hardest_for_all(analysis)}",
             f"{some}F1 score in percent: the harmonic mean of precision and recall.",
-            finding=words.hardest_for_all(study),
+            finding=words.hardest_for_all(analysis),
         )
     ]
     if len(names) > 1:
-        shared = study.agreement.shared_mistakes[: len(names), : len(names)]
+        shared = analysis.agreement.shared_mistakes[: len(names), : len(names)]
         pictures.append(
             draw(
                 "Error overlap between models",
                 figures.shares(shared, names, names, "shared errors, %"),
-                f"Shared errors of every pair of models. {words.most_different(study)}",
+                f"Shared errors of every pair of models. {words.most_different(analysis)}",
                 "Of the images that at least one of two models misclassifies, the share that both "
                 "misclassify. Models that share few errors gain most from ensembling.",
-                finding=words.most_different(study),
+                finding=words.most_different(analysis),
             )
         )
     return pictures
 
 
-def _close_pair(pair: PairStudy, study: Study, dataset: Dataset | None) -> dict[str, Any]:
+def _close_pair(pair: PairAnalysis, analysis: Analysis, dataset: Dataset | None) -> dict[str, Any]:
     by_class = []
-    for label, name in enumerate(study.board.class_names):
-        fixed, broken = (int((study.labels[p] == label).sum()) for p in (pair.fixed, pair.broken))
+    for label, name in enumerate(analysis.board.class_names):
+        fixed, broken = (
+            int((analysis.labels[p] == label).sum()) for p in (pair.fixed, pair.broken)
+        )
         if fixed or broken:
             by_class.append({"name": name, "fixed": fixed, "broken": broken})
     return {
@@ -199,16 +202,16 @@ def _close_pair(pair: PairStudy, study: Study, dataset: Dataset | None) -> dict[
         "b": pair.pair.b,
         "finding": words.close_pair(pair),
         "by_class": by_class,
-        "fixed": gallery(study, dataset, pair.fixed[:FIXED], pair.pair.a),
-        "broken": gallery(study, dataset, pair.broken[:FIXED], pair.pair.b),
+        "fixed": gallery(analysis, dataset, pair.fixed[:FIXED], pair.pair.a),
+        "broken": gallery(analysis, dataset, pair.broken[:FIXED], pair.pair.b),
     }
 
 
-def _train_suspects(study: Study, dataset: Dataset | None) -> list[Captioned]:
+def _train_suspects(analysis: Analysis, dataset: Dataset | None) -> list[Captioned]:
     """The most doubtful training labels: given, suggested, the probability of the given one."""
-    if dataset is None or study.train_suspects is None:
+    if dataset is None or analysis.train_suspects is None:
         return []
-    found, names = study.train_suspects.suspects, words.in_sentences(study.board.class_names)
+    found, names = analysis.train_suspects.suspects, words.in_sentences(analysis.board.class_names)
     shown = []
     for position, given, suggested, confidence in zip(
         found.positions[:SUSPECTS], found.given, found.suggested, found.confidence, strict=False

@@ -8,7 +8,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from fittingroom.reporting.figures import ends_of
-from fittingroom.reporting.page import Picture, draw, percent, render_page
+from fittingroom.reporting.page import FigureCard, draw, percent, render_page
 from fittingroom.reporting.style import (
     CLASS_COLORS,
     CLASS_MARKERS,
@@ -16,8 +16,8 @@ from fittingroom.reporting.style import (
     log_ticks,
     one_below_another,
 )
-from fittingroom.reporting.tables import csv_text, markdown_table, paragraph
 from fittingroom.reporting.words import listed
+from fittingroom.table import csv_text, markdown_table, paragraph
 
 if TYPE_CHECKING:
     from fittingroom.bench.comparison.side_by_side import Line, OrderChange, SideBySide, Swap
@@ -150,7 +150,7 @@ def errors(found: SideBySide) -> Figure:
     return figure
 
 
-def _picture(found: SideBySide) -> Picture | None:
+def _picture(found: SideBySide) -> FigureCard | None:
     lines = _tested(found)
     if not lines:
         return None

@@ -17,7 +17,7 @@ from markupsafe import Markup, escape
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from fittingroom.bench.cells import shortened
+from fittingroom.formatting import shortened
 
 INK, MUTED, GRID = "#1c212b", "#666e7d", "#d9dde4"
 RIGHT, WRONG, ON_DARK, PAPER = "#0072b2", "#d55e00", "#fefefe", "#fdfdfd"

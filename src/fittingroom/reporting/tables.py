@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import re
-import unicodedata
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from fittingroom.bench.cells import COLUMNS, NUMBERS, cells
-from fittingroom.printable import printable
+from fittingroom.bench.comparison.cells import COLUMNS, NUMBERS, cells
 from fittingroom.reporting.words import summary
+from fittingroom.table import csv_text, markdown_table, paragraph
 
 if TYPE_CHECKING:
-    from fittingroom.bench.comparison.analysis import Study
-    from fittingroom.bench.comparison.leaderboard import Leaderboard, Row, Scores
+    from fittingroom.bench.comparison.analysis import Analysis
+    from fittingroom.bench.comparison.leaderboard import Leaderboard
+    from fittingroom.bench.comparison.rows import Row, Scores
 
 
 def leaderboard_markdown(board: Leaderboard) -> str:
@@ -25,21 +22,11 @@ def leaderboard_markdown(board: Leaderboard) -> str:
     return f"{paragraph(summary(board))}\n\n{table}\n\n{paragraph(board.title)}\n{notes}"
 
 
-def markdown_table(
-    columns: Sequence[str], rows: Iterable[Sequence[str]], numbers: Collection[str]
-) -> str:
-    """Cells as a table that Markdown shows as they are; columns of numbers stand right."""
-    head = [escaped(name) for name in columns]
-    rule = ["---:" if name in numbers else "---" for name in columns]
-    body = [[escaped(cell) for cell in row] for row in rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in (head, rule, *body))
+def _leaderboard_csv(analysis: Analysis) -> str:
+    return csv_text(_LEADERBOARD, map(_leaderboard_line, analysis.board.rows))
 
 
-def _leaderboard_csv(study: Study) -> str:
-    return csv_text(_LEADERBOARD, map(_leaderboard_line, study.board.rows))
-
-
-def _pairs_csv(study: Study) -> str:
+def _pairs_csv(analysis: Analysis) -> str:
     return csv_text(
         (
             *("a", "b", "difference", "low", "high", "p", "p_adjusted", "p_these_fits"),
@@ -52,29 +39,29 @@ def _pairs_csv(study: Study) -> str:
                 *(p.p_these_fits, p.only_a_right, p.only_b_right, p.method, p.standard_error),
                 *(p.degrees_of_freedom, p.single_seed),
             )
-            for p in study.board.pairs
+            for p in analysis.board.pairs
         ),
     )
 
 
-def _classes_csv(study: Study) -> str:
+def _classes_csv(analysis: Analysis) -> str:
     return csv_text(
         ("model", "class", "precision", "recall", "f1", "images"),
         (
             (model.model, row.name, row.precision, row.recall, row.f1, row.support)
-            for model in study.models.values()
+            for model in analysis.models.values()
             for row in model.report.classes
         ),
     )
 
 
-def _confusions_csv(study: Study) -> str:
-    names = study.board.class_names
+def _confusions_csv(analysis: Analysis) -> str:
+    names = analysis.board.class_names
     return csv_text(
         ("model", "class", "predicted", "images"),
         (
             (model.model, names[i], names[j], float(count))
-            for model in study.models.values()
+            for model in analysis.models.values()
             for i, line in enumerate(model.confusion.counts)
             for j, count in enumerate(line)
         ),
@@ -90,8 +77,6 @@ CSV_FILES = {
 }
 
 
-#: What a spreadsheet takes for the begin of a formula.
-_FORMULA = frozenset("=+-@")
 _SCORES = (
     *("accuracy", "accuracy_sd", "low", "high", "this_fit_low", "this_fit_high"),
     *("macro_f1", "log_loss"),
@@ -122,30 +107,3 @@ def _scores(scores: Scores | None) -> Sequence[Any]:
     of = scores
     ends = (*(of.ci95 or _UNKNOWN), *(of.this_fit_ci95 or _UNKNOWN))
     return of.accuracy, of.accuracy_sd, *ends, of.macro_f1, of.log_loss
-
-
-def csv_text(head: Sequence[str], lines: Iterable[Sequence[Any]]) -> str:
-    """A CSV file's text; no cell is taken for a formula."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(map(_plain, head))
-    writer.writerows([_plain(cell) for cell in line] for line in lines)
-    return text.getvalue()
-
-
-def _plain(cell: Any) -> Any:
-    """A cell that no spreadsheet takes for a formula, in one line."""
-    if not isinstance(cell, str):
-        return cell
-    cell = printable(cell)
-    return f"'{cell}" if unicodedata.normalize("NFKC", cell.lstrip())[:1] in _FORMULA else cell
-
-
-def escaped(text: str) -> str:
-    """Text that Markdown shows as it is, within a line."""
-    return re.sub(r"[\\`*_\[\]<>|~&#]", r"\\\g<0>", printable(text))
-
-
-def paragraph(text: str) -> str:
-    """Text that Markdown shows as it is where a line begins: no list, no rule."""
-    return re.sub(r"^(\d*)([-+=.)])", r"\1\\\2", escaped(text))

@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from fittingroom.bench.cells import shortened
 from fittingroom.bench.tuning.space import Choice, Dimension, Range
 from fittingroom.bench.tuning.tuning import best_so_far
+from fittingroom.formatting import shortened
 from fittingroom.models.settings import text_of
 from fittingroom.reporting.style import (
     GRID,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from fittingroom.models.settings import text_of
 from fittingroom.reporting import tune_figures, tune_words
-from fittingroom.reporting.page import Picture, draw, render_page
+from fittingroom.reporting.page import FigureCard, draw, render_page
 
 if TYPE_CHECKING:
     from fittingroom.bench.tuning.tuning import Tuning
@@ -80,7 +80,7 @@ def _written(settings: Mapping[str, Any]) -> dict[str, str]:
     return {name: text_of(value) for name, value in settings.items()}
 
 
-def _pictures(tuning: Tuning) -> list[Picture]:
+def _pictures(tuning: Tuning) -> list[FigureCard]:
     if tuning.best is None:
         return []
     spoken = tune_words.found(tuning)

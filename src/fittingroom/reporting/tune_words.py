@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fittingroom.bench.cells import signed
+from fittingroom.formatting import signed
 from fittingroom.reporting.words import listed
 from fittingroom.training.rate_range import LOW, RULE, STEPS
 

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fittingroom.bench.cells import shortened, signed
 from fittingroom.data.catalog import row_of_content
+from fittingroom.formatting import shortened, signed
 
 if TYPE_CHECKING:
-    from fittingroom.bench.comparison.analysis import ModelStudy, PairStudy, Study
-    from fittingroom.bench.comparison.leaderboard import Leaderboard, Pair, Row
+    from fittingroom.bench.comparison.analysis import Analysis, ModelAnalysis, PairAnalysis
+    from fittingroom.bench.comparison.leaderboard import Leaderboard
+    from fittingroom.bench.comparison.rows import Pair, Row
     from fittingroom.bench.explore import Exploration
     from fittingroom.evaluation.conformal import SetCoverage
     from fittingroom.evaluation.confusion import ConfusionMatrix
@@ -48,25 +49,25 @@ def summary(leaderboard: Leaderboard) -> str:
     return f"{best.model} is best: {_figures(leaderboard)}{ahead}."
 
 
-def findings(study: Study) -> list[str]:
+def findings(analysis: Analysis) -> list[str]:
     """What else the figures say, a sentence each: close pairs, the hardest class."""
-    board = study.board
+    board = analysis.board
     sentences = []
-    close = [pair for pair in study.close_pairs if pair.pair.a in study.models]
+    close = [pair for pair in analysis.close_pairs if pair.pair.a in analysis.models]
     if close:
         pairs = [f"{pair.pair.a} and {pair.pair.b}" for pair in close[:3]]
         more = f"; and {len(close) - 3} other pairs" if len(close) > 3 else ""
         sentences.append(f"Pairs that can't be told apart: {'; '.join(pairs)}{more}.")
-    if study.models:
-        best = next(iter(study.models.values()))
+    if analysis.models:
+        best = next(iter(analysis.models.values()))
         sentence = best.confusion.hardest_sentence(in_sentences(board.class_names))
         sentences.append(f"For {best.model}: {sentence}")
     return sentences
 
 
-def hardest_for_all(study: Study) -> str:
+def hardest_for_all(analysis: Analysis) -> str:
     """The class with the lowest mean F1 over the models, and the one with the highest."""
-    means, names = mean_f1(study), in_sentences(study.board.class_names)
+    means, names = mean_f1(analysis), in_sentences(analysis.board.class_names)
     hardest, easiest = int(np.nanargmin(means)), int(np.nanargmax(means))
     if means[hardest] == means[easiest]:
         return f"Across models, all classes are equally hard (mean F1 {means[hardest]:.1%})."
@@ -76,19 +77,19 @@ def hardest_for_all(study: Study) -> str:
     )
 
 
-def mean_f1(study: Study) -> NDArray[np.float64]:
+def mean_f1(analysis: Analysis) -> NDArray[np.float64]:
     """Each class's mean F1 (c,) over the models; NaN for one that is nowhere."""
-    f1 = np.stack([model.confusion.f1 for model in study.models.values()])  # (models, classes)
+    f1 = np.stack([model.confusion.f1 for model in analysis.models.values()])  # (models, classes)
     known = (~np.isnan(f1)).sum(axis=0)
     means = np.full(f1.shape[1], np.nan)
     np.divide(np.nansum(f1, axis=0), known, out=means, where=known > 0)
     return means
 
 
-def most_different(study: Study) -> str:
+def most_different(analysis: Analysis) -> str:
     """Which two models have the fewest mistakes in common."""
-    assert study.agreement is not None
-    shared, names = study.agreement.shared_mistakes, study.agreement.models
+    assert analysis.agreement is not None
+    shared, names = analysis.agreement.shared_mistakes, analysis.agreement.models
     apart = np.where(np.isnan(shared), np.inf, shared)
     np.fill_diagonal(apart, np.inf)
     i, j = np.unravel_index(int(apart.argmin()), apart.shape)
@@ -100,7 +101,7 @@ def most_different(study: Study) -> str:
     )
 
 
-def close_pair(found: PairStudy) -> str:
+def close_pair(found: PairAnalysis) -> str:
     """By how much the second of two models is ahead or behind, and on how many images."""
     pair, points = found.pair, -100 * found.pair.difference
     lead = f"{abs(points):.2f} points {'ahead of' if points > 0 else 'behind'} {pair.a}"
@@ -117,9 +118,9 @@ def close_pair(found: PairStudy) -> str:
     )
 
 
-def average(study: Study) -> str:
+def average(analysis: Analysis) -> str:
     """What averaging the best models would score; empty where there are too few."""
-    found = study.average
+    found = analysis.average
     if found is None:
         return ""
     weighed = listed([f"{name} ({weight:.0%})" for name, weight in found.weights.items()])
@@ -145,9 +146,9 @@ def cite(board: Leaderboard) -> str:
     return f"{ours} Data: {row.citation}." if row else ours
 
 
-def train_suspects(study: Study) -> str:
+def train_suspects(analysis: Analysis) -> str:
     """How many training labels are doubtful, and by what; how to find out where nothing is."""
-    found = study.train_suspects
+    found = analysis.train_suspects
     if found is None:
         return (
             "No model was cross-validated. Run “fittingroom fit MODEL --folds 5” for out-of-fold "
@@ -162,9 +163,9 @@ def train_suspects(study: Study) -> str:
     )
 
 
-def sensitivity(study: Study) -> str:
+def sensitivity(analysis: Analysis) -> str:
     """Whether the order of the models hangs on doubtful test labels."""
-    found = study.sensitivity
+    found = analysis.sensitivity
     if found is None:
         return ""
     n = len(found.doubtful)
@@ -176,7 +177,7 @@ def sensitivity(study: Study) -> str:
     )
 
 
-def calibration(model: ModelStudy) -> str:
+def calibration(model: ModelAnalysis) -> str:
     """Whether a model is too sure or not sure enough, and what a temperature makes of that."""
     found = model.calibration
     assert found is not None
@@ -192,7 +193,7 @@ def calibration(model: ModelStudy) -> str:
     )
 
 
-def sets(model: ModelStudy, names: Sequence[str]) -> str:
+def sets(model: ModelAnalysis, names: Sequence[str]) -> str:
     """How often prediction sets hold the true class, of all images and of the worst class."""
     found = model.calibration
     assert found is not None

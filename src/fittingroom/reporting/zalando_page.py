@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from fittingroom.bench.zalando.zalando import COLUMNS, NOT_FITTED, NUMBERS
 from fittingroom.models.settings import settings_in_words
 from fittingroom.reporting.page import render_page
-from fittingroom.reporting.tables import csv_text, escaped, markdown_table
 from fittingroom.reporting.words import listed, summary
+from fittingroom.table import csv_text, escaped, markdown_table
 
 if TYPE_CHECKING:
     from fittingroom.bench.zalando.zalando import Benchmark

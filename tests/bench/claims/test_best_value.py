@@ -13,13 +13,13 @@ import pytest
 from fittingroom.bench.claims.best_value import judge_best
 from fittingroom.bench.claims.claim import Claim
 from fittingroom.bench.claims.claim_file import load_claims
-from fittingroom.bench.claims.evidence import Evidence, with_spreads
+from fittingroom.bench.claims.evidence import ArmResult, with_spreads
 from fittingroom.evaluation.paired_difference import compare_pair
 
 N = 2000
 
 
-def tried_with(*accuracies: float, fixed: bool = False) -> Evidence:
+def tried_with(*accuracies: float, fixed: bool = False) -> ArmResult:
     """Seeds that have the first images right, each as many as its accuracy says."""
     right = np.stack([np.arange(N) < round(accuracy * N) for accuracy in accuracies])
     return with_spreads([honest_claims.evidence(right, "value", deterministic=fixed)])[0]

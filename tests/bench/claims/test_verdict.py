@@ -10,7 +10,7 @@ import pytest
 from fittingroom.bench.claims.arms import Arm
 from fittingroom.bench.claims.claim import Claim, Figure
 from fittingroom.bench.claims.claim_file import load_claims
-from fittingroom.bench.claims.evidence import Evidence, with_spreads
+from fittingroom.bench.claims.evidence import ArmResult, with_spreads
 from fittingroom.bench.claims.verdict import (
     ONE_SEED,
     VERDICTS,
@@ -37,7 +37,7 @@ def evidence(
     model: str = "mlp-10-10",
     history: Any = (),
     first_image: int = 0,
-) -> Evidence:
+) -> ArmResult:
     """Seeds that have the first images right, each as many as its accuracy says."""
     arm = Arm(
         name=name,
@@ -48,7 +48,7 @@ def evidence(
     )
     correct = np.stack([np.arange(N) < round(accuracy * N) for accuracy in accuracies])
     runs = tuple(SimpleNamespace(history=history) for _ in accuracies)
-    alone = Evidence(
+    alone = ArmResult(
         arm=arm,
         runs=runs,  # type: ignore[arg-type]
         accuracies=tuple(float(row.mean()) for row in correct),
@@ -115,7 +115,7 @@ def test_a_verdict_is_worded_for_the_kind_of_claim() -> None:
 def test_what_leaked_says_nothing_of_the_spread_of_honest_runs() -> None:
     """Training accuracies lie close together; an honest recipe's own three seeds don't."""
 
-    def arm(number: int, measure: Any, *accuracies: float) -> Evidence:
+    def arm(number: int, measure: Any, *accuracies: float) -> ArmResult:
         found = evidence(*accuracies, name=f"{measure} {number}")
         epochs = {"epochs": number}
         spec = dataclasses.replace(found.arm.candidates[0], parameters=epochs, settings=epochs)
@@ -249,7 +249,7 @@ def test_a_difference_of_single_fits_is_not_judged() -> None:
 ORDERED = [(0.84, 0.84, 0.84), (0.87, 0.87, 0.871), (0.89, 0.89, 0.891), (0.91, 0.91, 0.911)]
 
 
-def in_order(rows: list[tuple[float, ...]]) -> list[Evidence]:
+def in_order(rows: list[tuple[float, ...]]) -> list[ArmResult]:
     return [evidence(*row) for row in rows]
 
 
@@ -321,7 +321,7 @@ def test_an_order_of_single_fits_is_not_verified() -> None:
 def test_what_is_significant_by_itself_is_not_so_among_three() -> None:
     """Six images that one model alone has right: p is 0.03, and 0.09 as one of three."""
 
-    def knn(right: int) -> Evidence:
+    def knn(right: int) -> ArmResult:
         return evidence(right / N, model="knn")
 
     steps = [knn(1700 + 6 * n) for n in range(4)]

@@ -3,11 +3,11 @@ from __future__ import annotations
 import json
 
 from fittingroom.bench.claims.claim_file import load_claims
-from fittingroom.bench.claims.verdict import Finding, Score
+from fittingroom.bench.claims.verdict import Judgement, Score
 from fittingroom.bench.claims.verification import (
     COLUMNS,
-    Checked,
-    Verification,
+    ClaimResult,
+    ClaimsReport,
     cells,
     in_words,
     of_protocol,
@@ -15,10 +15,10 @@ from fittingroom.bench.claims.verification import (
 from fittingroom.evaluation.intervals import Interval
 
 
-def checked(name: str, **finding: object) -> Checked:
-    return Checked(
+def checked(name: str, **finding: object) -> ClaimResult:
+    return ClaimResult(
         claim=load_claims([name])[0],
-        finding=Finding(**finding),  # type: ignore[arg-type]
+        finding=Judgement(**finding),  # type: ignore[arg-type]
         note="A sentence.",
     )
 
@@ -39,7 +39,7 @@ BETTER = checked(
 
 
 def test_the_json_is_what_is_documented() -> None:
-    verification = Verification(
+    verification = ClaimsReport(
         dataset_title="Fashion-MNIST",
         dataset_sha256="ab",
         test_images=10_000,

@@ -11,7 +11,7 @@ from scipy import special
 from fittingroom.bench.claims.claim_file import load_claims
 from fittingroom.bench.claims.evidence import Runs
 from fittingroom.bench.claims.plan import Plan
-from fittingroom.bench.claims.verification import Checked
+from fittingroom.bench.claims.verification import ClaimResult
 from fittingroom.bench.claims.verify import check, plan_claims, verify
 from fittingroom.bench.progress import Progress
 from fittingroom.data.dataset import Dataset
@@ -127,7 +127,7 @@ class Bench:
         for name, content in CLAIMS.items():
             (folder / f"{name}.toml").write_text(content)
 
-    def verify(self, *names: str, **options: Any) -> dict[str, Checked]:
+    def verify(self, *names: str, **options: Any) -> dict[str, ClaimResult]:
         self.steps.clear()
         self.found = verify(
             [str(self.folder / f"{name}.toml") for name in names],
@@ -162,7 +162,7 @@ def first(
 
 
 @pytest.fixture
-def found(first: Bench) -> dict[str, Checked]:
+def found(first: Bench) -> dict[str, ClaimResult]:
     return {checked.claim.id: checked for checked in first.found.claims}
 
 
@@ -180,7 +180,7 @@ def again(first: Bench, scripted: Callable[..., Any]) -> Iterator[Bench]:
         yield Bench(first.folder, first.dataset, executor)
 
 
-Found = dict[str, Checked]
+Found = dict[str, ClaimResult]
 
 
 def test_a_clean_claim_has_one_set_of_runs(bench: Bench) -> None:
@@ -420,14 +420,14 @@ def test_claims_that_are_judged_at_once_share_the_chance_of_error(
 ) -> None:
     """That of a deterministic model is 1.96 · √2 thousandths for one claim, more for many."""
 
-    def half(checked: Checked) -> float:
+    def half(checked: ClaimResult) -> float:
         interval = checked.finding.honest.interval
         assert interval is not None
         return (interval.high - interval.low) / 2
 
     alone = again.verify("clean")["clean"]
     assert again.found.alpha == 0.05
-    assert again.found.of_intervals.endswith("would lie, with 95%.")
+    assert again.found.of_intervals.endswith("would lie, with 95% confidence.")
     assert half(alone) == pytest.approx(0.00277, abs=1e-5)
     judged = [
         name for name in CLAIMS if name not in ("unknown", "diverging", "too-slow", "reduced")

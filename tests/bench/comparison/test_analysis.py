@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fittingroom.bench.comparison.analysis import Study, _layers, study
+from fittingroom.bench.comparison.analysis import Analysis, _layers, analyse
 from fittingroom.bench.comparison.averaged import AVERAGED
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.splits import validation_split
@@ -38,12 +38,12 @@ def store(compared_runs: Path) -> Store:
     return find_store(compared_runs)
 
 
-def test_models_stand_in_the_order_of_the_table(compared: Study) -> None:
+def test_models_stand_in_the_order_of_the_table(compared: Analysis) -> None:
     assert list(compared.models) == [row.model for row in compared.board.rows if row.test]
     assert set(compared.models) == {"random-forest", *NETWORKS, "theirs (added)"}
 
 
-def test_a_model_s_figures_are_those_of_its_runs(compared: Study, store: Store) -> None:
+def test_a_model_s_figures_are_those_of_its_runs(compared: Analysis, store: Store) -> None:
     runs = [run for run in store.runs() if run.record.spec.model == "cnn-32"]
     model = compared.models["cnn-32"]
     assert runs[0].test is not None
@@ -59,7 +59,7 @@ def test_a_model_s_figures_are_those_of_its_runs(compared: Study, store: Store) 
 
 
 def test_temperatures_are_fitted_on_what_nothing_else_looked_at(
-    compared: Study, store: Store, small: Dataset
+    compared: Analysis, store: Store, small: Dataset
 ) -> None:
     calibration = compared.models["mlp-256-256"].calibration
     run = next(run for run in store.runs() if run.record.spec.model == "mlp-256-256")
@@ -75,7 +75,7 @@ def test_temperatures_are_fitted_on_what_nothing_else_looked_at(
 
 
 def test_the_average_is_of_calibrated_models_and_chosen_on_the_choose_half(
-    compared: Study, store: Store, small: Dataset
+    compared: Analysis, store: Store, small: Dataset
 ) -> None:
     found, split = compared.average, validation_split(small.train.labels)
     assert found is not None
@@ -112,7 +112,7 @@ def test_the_average_is_of_calibrated_models_and_chosen_on_the_choose_half(
 
 
 def test_sets_of_classes_are_those_of_the_bundle(
-    compared: Study, store: Store, small: Dataset
+    compared: Analysis, store: Store, small: Dataset
 ) -> None:
     """The quantile comes from the other half of what gave the temperature."""
     calibration = compared.models["mlp-256-256"].calibration
@@ -137,7 +137,7 @@ def test_sets_are_class_conditional_where_each_class_has_images_enough(
     two = replace(small, train=halves[0], test=halves[1], class_names=("even", "odd"))
     store = open_store(tmp_path, two)
     run = fit(spec_of(two, "knn"), two, store, keep_model=False)
-    calibration = study(store, two).models["knn"].calibration
+    calibration = analyse(store, two).models["knn"].calibration
     assert calibration is not None
     assert calibration.class_sets is not None
     assert run.validation is not None
@@ -152,7 +152,7 @@ def test_sets_are_class_conditional_where_each_class_has_images_enough(
     assert calibration.class_sets.to_dict() == expected.to_dict()
 
 
-def test_close_pairs_are_those_that_the_table_cannot_tell_apart(compared: Study) -> None:
+def test_close_pairs_are_those_that_the_table_cannot_tell_apart(compared: Analysis) -> None:
     alike = {row.model: row.indistinguishable_from for row in compared.board.rows}
     told = {(p.pair.a, p.pair.b) for p in compared.close_pairs}
     assert told == {(p.a, p.b) for p in compared.board.pairs if p.b in alike[p.a]}
@@ -166,7 +166,7 @@ def test_close_pairs_are_those_that_the_table_cannot_tell_apart(compared: Study)
         )
 
 
-def test_doubtful_test_labels_are_the_same_for_every_model(compared: Study) -> None:
+def test_doubtful_test_labels_are_the_same_for_every_model(compared: Analysis) -> None:
     found = compared.sensitivity
     assert found is not None
     assert set(found.accuracy) == set(found.without) == set(compared.models)
@@ -181,7 +181,7 @@ def test_doubtful_test_labels_are_the_same_for_every_model(compared: Study) -> N
 
 
 def test_doubtful_training_labels_come_from_the_cross_validation(
-    compared: Study, small: Dataset
+    compared: Analysis, small: Dataset
 ) -> None:
     found = compared.train_suspects
     assert found is not None
@@ -191,13 +191,13 @@ def test_doubtful_training_labels_come_from_the_cross_validation(
 
 
 def test_without_the_data_set_what_is_calibrated_is_missing(store: Store) -> None:
-    found = study(store)
+    found = analyse(store)
     assert all(model.calibration is None for model in found.models.values())
     assert found.agreement is not None
     assert found.average is None
 
 
-def test_the_figures_are_json(compared: Study) -> None:
+def test_the_figures_are_json(compared: Analysis) -> None:
     plain = json.loads(json.dumps(compared.to_dict(), allow_nan=False))
     assert plain["schema_version"] == 2
     assert [model["model"] for model in plain["models"]] == list(compared.models)
@@ -211,7 +211,7 @@ def test_a_history_that_somebody_changed_costs_its_row_alone(
     store = find_store(tmp_path / "runs")
     run = next(run for run in store.runs() if run.record.spec.model == "cnn-32")
     (run.folder / "history.csv").write_text("epoch,train_loss\none,two\n", "utf8")
-    found = study(store)
+    found = analyse(store)
     rows = {row.model: row for row in found.board.rows}
     assert rows["cnn-32"].status == "unreadable"
     assert rows["cnn-32"].reason == f"{run.folder / 'history.csv'} was changed after it was saved."
@@ -228,7 +228,7 @@ def test_labels_that_every_model_contradicts_are_not_single_doubtful_ones(
         mixed = (wrong + 0.1 * (flatter - 1)) / (wrong + 0.1 * (flatter - 1)).sum(1, keepdims=True)
         np.savez(tmp_path / "theirs.npz", probabilities=mixed)
         add_predictions(store, small, name, tmp_path / "theirs.npz", as_is=True)
-    found = study(store)
+    found = analyse(store)
     assert found.sensitivity is None
     assert "NaN" not in json.dumps(found.to_dict(), allow_nan=False)
 
@@ -238,12 +238,12 @@ def test_a_damaged_cross_validation_costs_no_page(small: Dataset, tmp_path: Path
     fit(spec_of(small, "knn"), small, store, keep_model=False)
     for model in ("knn", "logistic"):
         fit(spec_of(small, model, folds=3), small, store)
-    whole = study(store).train_suspects
+    whole = analyse(store).train_suspects
     assert whole is not None
     assert len(whole.models) == 2
     run = next(run for run in store.runs("knn") if run.record.spec.folds)
     (run.folder / "predictions.npz").write_bytes(b"no")
-    left = study(store).train_suspects
+    left = analyse(store).train_suspects
     assert left is not None
     assert left.models == ("logistic",)
 

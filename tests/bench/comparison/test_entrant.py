@@ -21,8 +21,9 @@ from sklearn.naive_bayes import GaussianNB
 from torch import Tensor, nn
 
 from fittingroom import compare
-from fittingroom.bench.comparison.analysis import study
-from fittingroom.bench.comparison.leaderboard import Row, leaderboard
+from fittingroom.bench.comparison.analysis import analyse
+from fittingroom.bench.comparison.leaderboard import leaderboard
+from fittingroom.bench.comparison.rows import Row
 from fittingroom.bench.progress import Progress
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import StoreError
@@ -349,7 +350,7 @@ def test_what_can_not_be_used_is_a_failed_row_and_the_others_finish(
     assert re.search(says, rows["mine"].reason)
     store = find_store(tmp_path)
     assert [run.record.spec.model for run in store.runs()] == ["nearest"]
-    assert study(store, small).board.rows[1].reason == rows["mine"].reason
+    assert analyse(store, small).board.rows[1].reason == rows["mine"].reason
 
 
 class Full(Nearest):

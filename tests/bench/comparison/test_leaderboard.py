@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fittingroom.bench.comparison.analysis import study
+from fittingroom.bench.comparison.analysis import analyse
 from fittingroom.bench.comparison.comparison import Comparison, Entry
 from fittingroom.bench.comparison.leaderboard import leaderboard
 from fittingroom.data.dataset import Dataset
@@ -331,7 +331,7 @@ def test_a_saved_run_that_holds_no_probabilities_is_a_row_that_says_so(
     for comparison in (None, Comparison(entries=(whole, wrong))):
         if comparison is not None:
             comparison.save(store)
-        found = study(store, small)
+        found = analyse(store, small)
         rows = {row.model: row for row in found.board.rows}
         assert rows["whole"].rank == (1, 1)
         assert rows["wrong"].status == "unreadable"

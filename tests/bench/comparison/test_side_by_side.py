@@ -7,7 +7,8 @@ import pytest
 from scipy.stats import kendalltau
 
 from fittingroom import side_by_side
-from fittingroom.bench.comparison.leaderboard import Leaderboard, Row, Scores
+from fittingroom.bench.comparison.leaderboard import Leaderboard
+from fittingroom.bench.comparison.rows import Row, Scores
 from fittingroom.errors import UsageError
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from fittingroom.bench.claims.claim import Claim, Parameters, Split
+from fittingroom.bench.claims.claim import Claim, ClaimSplit, Parameters
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.splits import validation_split
 from fittingroom.models.catalog import row_of
@@ -91,7 +91,7 @@ def trained_on(spec: RunSpec, dataset: Dataset) -> float:
         return len(dataset.train)
     if spec.protocol is None:
         return len(validation_split(dataset.train.labels).train)
-    split = Split.model_validate(spec.protocol["split"])
+    split = ClaimSplit.model_validate(spec.protocol["split"])
     return split.parts(len(dataset.train), len(dataset.test))[0]
 
 
@@ -229,7 +229,7 @@ class _Arms:
 
     def _held_out_as_used(self, reads_test: bool) -> Mapping[str, Any]:
         """The official split, of whose training part as much is held out as `held_out` says."""
-        split = Split(kind="official", validation=self.held_out, seed=self.claim.split.seed)
+        split = ClaimSplit(kind="official", validation=self.held_out, seed=self.claim.split.seed)
         notes = [] if reads_test else ["never-tested"]
         return {"notes": notes, "split": split.model_dump(), "until": None}
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fittingroom.bench.claims.claim import Claim, nearest
-from fittingroom.bench.claims.evidence import Evidence
-from fittingroom.bench.claims.verdict import ONE_SEED, Bar, Finding, Score, Verdict, score_of
+from fittingroom.bench.claims.evidence import ArmResult
+from fittingroom.bench.claims.verdict import ONE_SEED, Bar, Judgement, Score, Verdict, score_of
 from fittingroom.evaluation.ranking import ALPHA
 
 #: A value of a setting is the best if no other is better by more.
@@ -17,8 +17,8 @@ _OTHERS = 2.0
 
 
 def judge_best(
-    claim: Claim, sweep: Evidence | None, tried: Sequence[Evidence], *, alpha: float = ALPHA
-) -> Finding:
+    claim: Claim, sweep: ArmResult | None, tried: Sequence[ArmResult], *, alpha: float = ALPHA
+) -> Judgement:
     """A value that is said to be the best: may another be better, by more than the margin?
 
     By accuracy on the `choose` half of the validation part; of the values that round to the claimed
@@ -50,7 +50,7 @@ def judge_best(
             first = max(ahead, key=lambda value: of_value[value].accuracy)
             verdict = "not-what-it-says" if as_used else "too-high" if wanted > first else "too-low"
         remarks = _words_of_best(wanted, ahead, ends)
-    return Finding(
+    return Judgement(
         verdict=verdict,
         as_claimed=Score(seeds=len(lowest)),
         honest=score_of(of_value[wanted], alpha=alpha),
@@ -72,7 +72,7 @@ def judge_best(
     )
 
 
-def _ahead(claimed: Evidence, others: Mapping[float, Evidence], alpha: float) -> list[float]:
+def _ahead(claimed: ArmResult, others: Mapping[float, ArmResult], alpha: float) -> list[float]:
     """The values whose next run would be ahead of the claimed one's, on other images too."""
     each_alpha = alpha / max(1, len(others))
     return [

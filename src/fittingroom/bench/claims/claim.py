@@ -71,7 +71,7 @@ class Source(Strict):
     block: Text | None = None
 
 
-class Recipe(Strict):
+class ClaimRecipe(Strict):
     """What was fitted, in words of the catalogue.
 
     Attributes
@@ -87,7 +87,7 @@ class Recipe(Strict):
     seconds: Seconds | None = None
 
 
-class Split(Strict):
+class ClaimSplit(Strict):
     """Which images were what.
 
     Attributes
@@ -113,7 +113,7 @@ class Split(Strict):
         return rest - validated, validated, tested
 
 
-class Search(Strict):
+class ClaimSearch(Strict):
     """A parameter of the model, and the values that were tried."""
 
     parameter: Text
@@ -127,7 +127,7 @@ class Until(Strict):
     then: Annotated[int, Field(ge=0)]
 
 
-class Difference(Strict):
+class ClaimDifference(Strict):
     """Two settings of the model; the claim is what the first gains over the second."""
 
     first: Parameters
@@ -166,11 +166,11 @@ class Claim(Strict):
     says: Text
     protocol: list[Note]
     source: Source
-    recipe: Recipe | None = None
-    split: Split = Split(kind="official")
-    search: Search | None = None
+    recipe: ClaimRecipe | None = None
+    split: ClaimSplit = ClaimSplit(kind="official")
+    search: ClaimSearch | None = None
     until: Until | None = None
-    difference: Difference | None = None
+    difference: ClaimDifference | None = None
     sweep: Parameters | None = None
     order: list[Text] = []
     reduced: Reduced | None = None

@@ -11,14 +11,14 @@ from pydantic import ValidationError
 
 from fittingroom.bench.claims.claim import (
     Claim,
-    Difference,
+    ClaimDifference,
+    ClaimRecipe,
+    ClaimSearch,
+    ClaimSplit,
     Figure,
     Parameters,
-    Recipe,
     Reduced,
-    Search,
     Source,
-    Split,
     Strict,
     Until,
 )
@@ -256,10 +256,10 @@ def _short(error: ValidationError) -> str:
 
 _TABLES: dict[str, type[Strict]] = {
     "source": Source,
-    "recipe": Recipe,
-    "split": Split,
-    "search": Search,
+    "recipe": ClaimRecipe,
+    "split": ClaimSplit,
+    "search": ClaimSearch,
     "until": Until,
-    "difference": Difference,
+    "difference": ClaimDifference,
     "reduced": Reduced,
 }

@@ -33,7 +33,7 @@ _NEAR = 0.2
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evidence:
+class ArmResult:
     """The saved runs of an arm, one a seed, and what their figures are.
 
     Attributes
@@ -80,11 +80,11 @@ class Evidence:
         runs = (mean_variance(right.astype(np.int64), self.copies) for right in self.correct)
         return float(np.mean([variance for variance, _ in runs]))
 
-    def lead_over(self, other: Evidence) -> PairedDifference:
+    def lead_over(self, other: ArmResult) -> PairedDifference:
         """The difference of the two recipes, on the same images."""
         return compare(self.fits, self.spread, other.fits, other.spread, None)
 
-    def next_lead_over(self, other: Evidence, redrawn: float, alpha: float) -> Interval:
+    def next_lead_over(self, other: ArmResult, redrawn: float, alpha: float) -> Interval:
         """Where the difference of one more run of each lies, on other images (`redrawn_of`).
 
         Of both the spread over seeds must be known.
@@ -104,7 +104,7 @@ class Evidence:
         return SeedVariance(logged, len(self.accuracies) - 1, 0.0)
 
 
-def with_spreads(evidences: Sequence[Evidence]) -> list[Evidence]:
+def with_spreads(evidences: Sequence[ArmResult]) -> list[ArmResult]:
     """The same with their spreads over seeds, by what recipes of a kind say of one another's.
 
     What is measured on images that had a part in training or choosing says nothing of the spread on
@@ -161,16 +161,16 @@ class Runs:
         missing = self.missing(dataclasses.replace(arm, refit=False))
         return arm.n_fits - (len(missing) + finals if missing else len(self.missing(arm)))
 
-    def evidence(self, arm: Arm) -> Evidence:
+    def evidence(self, arm: Arm) -> ArmResult:
         """What the runs of an arm say; none may be missing."""
         runs = tuple(self._run(spec) for spec in self.chosen(arm))
         if arm.measure == "training":
             if not all(run.history for run in runs):
                 raise StoreError(f"a run of {arm.name} has no history.")
             logged = tuple(run.history[-1].train_accuracy for run in runs)
-            return Evidence(arm=arm, runs=runs, accuracies=logged, correct=None, index=None)
+            return ArmResult(arm=arm, runs=runs, accuracies=logged, correct=None, index=None)
         parts = [self._part(run, arm.measure) for run in runs]
-        return Evidence(
+        return ArmResult(
             arm=arm,
             runs=runs,
             accuracies=tuple(float(part.correct.mean()) for part in parts),
@@ -198,7 +198,7 @@ class Runs:
         honest = dataclasses.replace(candidate, full=False, reads_test=True, protocol=None)
         return measured_variance(honest.key, len(arm.seeds))
 
-    def each(self, arm: Arm) -> Iterator[Evidence]:
+    def each(self, arm: Arm) -> Iterator[ArmResult]:
         """Every candidate of an arm by itself."""
         for candidate in arm.candidates:
             alone = dataclasses.replace(arm, candidates=(candidate,), chosen_by=None, refit=False)

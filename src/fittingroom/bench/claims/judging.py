@@ -6,36 +6,36 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from fittingroom.bench.claims.best_value import judge_best
-from fittingroom.bench.claims.evidence import Evidence, Runs, redrawn_of, with_spreads
+from fittingroom.bench.claims.evidence import ArmResult, Runs, redrawn_of, with_spreads
 from fittingroom.bench.claims.plan import Plan
 from fittingroom.bench.claims.verdict import (
-    Finding,
+    Judgement,
     judge_accuracy,
     judge_difference,
     judge_order,
 )
-from fittingroom.bench.claims.verification import Checked, in_words, of_protocol, of_runs
+from fittingroom.bench.claims.verification import ClaimResult, in_words, of_protocol, of_runs
 from fittingroom.data.dataset import Dataset
 from fittingroom.evaluation.ranking import ALPHA
 
 
 @dataclass(frozen=True)
-class Fitted:
+class ClaimRuns:
     """What came of fitting a claim's runs; `trouble` are sentences where not all were."""
 
     plan: Plan
-    evidences: tuple[Evidence, ...] = ()
+    evidences: tuple[ArmResult, ...] = ()
     told: tuple[str, ...] = ()
     trouble: tuple[str, ...] = ()
     failed: bool = False
 
     @classmethod
-    def of(cls, plan: Plan, runs: Runs) -> Fitted:
+    def of(cls, plan: Plan, runs: Runs) -> ClaimRuns:
         """Read the runs of a claim, all of which are saved. Raises StoreError where it can't."""
         return cls(plan, tuple(_evidences(plan, runs)), tuple(of_runs(plan.arms, runs)))
 
 
-def _evidences(plan: Plan, runs: Runs) -> Iterator[Evidence]:
+def _evidences(plan: Plan, runs: Runs) -> Iterator[ArmResult]:
     """One an arm; of a text, one a value that was tried."""
     for arm in plan.arms:
         if plan.claim.kind == "text" and arm.name == "honest":
@@ -44,7 +44,9 @@ def _evidences(plan: Plan, runs: Runs) -> Iterator[Evidence]:
             yield runs.evidence(arm)
 
 
-def judge_claims(fitted: Sequence[Fitted], dataset: Dataset) -> tuple[float, tuple[Checked, ...]]:
+def judge_claims(
+    fitted: Sequence[ClaimRuns], dataset: Dataset
+) -> tuple[float, tuple[ClaimResult, ...]]:
     """The verdicts, and the chance of a false one that each claim was allowed.
 
     All together have a chance of 5%, which they share (Bonferroni): who looks at many claims finds
@@ -57,18 +59,20 @@ def judge_claims(fitted: Sequence[Fitted], dataset: Dataset) -> tuple[float, tup
     checked = []
     for each in fitted:
         own = [next(evidences) for _ in each.evidences]
-        finding = Finding(verdict="cannot-be-checked")
+        finding = Judgement(verdict="cannot-be-checked")
         if own:
             finding = _judged(each.plan, own, dataset, alpha)
         sentences = [each.plan.instead, *finding.remarks, *each.told, *each.trouble]
         note = in_words(*sentences, *of_protocol(each.plan.claim))
         checked.append(
-            Checked(claim=each.plan.claim, finding=finding, note=note, failed=each.failed)
+            ClaimResult(claim=each.plan.claim, finding=finding, note=note, failed=each.failed)
         )
     return alpha, tuple(checked)
 
 
-def _judged(plan: Plan, evidences: Sequence[Evidence], dataset: Dataset, alpha: float) -> Finding:
+def _judged(
+    plan: Plan, evidences: Sequence[ArmResult], dataset: Dataset, alpha: float
+) -> Judgement:
     claim = plan.claim
     used, honest = (
         [each for each in evidences if each.arm.name == name] for name in ("as claimed", "honest")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fittingroom.bench.cells import duration
 from fittingroom.bench.claims.arms import Arm, arms_of, expected_seconds
 from fittingroom.bench.claims.claim import Claim
 from fittingroom.bench.claims.evidence import Runs
 from fittingroom.bench.claims.verification import in_words
+from fittingroom.formatting import duration
 from fittingroom.models.settings import settings_in_words
 
 

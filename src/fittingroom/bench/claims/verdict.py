@@ -9,12 +9,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from fittingroom.bench.cells import signed
 from fittingroom.bench.claims.claim import Claim, Figure
-from fittingroom.bench.claims.evidence import Evidence
+from fittingroom.bench.claims.evidence import ArmResult
 from fittingroom.evaluation.intervals import Interval
 from fittingroom.evaluation.ranking import ALPHA, adjusted
 from fittingroom.evaluation.rerun import rerun_interval
+from fittingroom.formatting import signed
 
 Verdict = Literal[
     "consistent",
@@ -102,7 +102,7 @@ class Bar:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding:
+class Judgement:
     """What the runs of a claim say.
 
     `accuracies` are those of each seed, by what was run; `remarks` are sentences.
@@ -116,7 +116,7 @@ class Finding:
     remarks: tuple[str, ...] = ()
 
 
-def score_of(evidence: Evidence, draw: float = 0.0, alpha: float = ALPHA) -> Score:
+def score_of(evidence: ArmResult, draw: float = 0.0, alpha: float = ALPHA) -> Score:
     """Mean accuracy over seeds, and where one more run would lie.
 
     `draw` is the variance that other images would add, `alpha` the chance to lie elsewhere.
@@ -156,12 +156,12 @@ def judge(
 
 def judge_accuracy(
     claim: Claim,
-    used: Evidence | None,
-    honest: Evidence,
+    used: ArmResult | None,
+    honest: ArmResult,
     *,
     redrawn: float = 0.0,
     alpha: float = ALPHA,
-) -> Finding:
+) -> Judgement:
     """An accuracy: does it come out again? `redrawn` as in :func:`.evidence.redrawn_of`."""
     assert claim.figure is not None
     as_claimed = score_of(used, alpha=alpha) if used else None
@@ -171,7 +171,7 @@ def judge_accuracy(
     remarks = [ONE_SEED] if verdict == "cannot-be-checked" else []
     if verdict == "not-what-it-says" and claim.figure.value < honest.accuracy:
         remarks.append("The honest accuracy is higher than the claimed one.")
-    return Finding(
+    return Judgement(
         verdict=verdict,
         as_claimed=as_claimed or Score(),
         honest=honestly,
@@ -188,8 +188,8 @@ def judge_accuracy(
 
 
 def judge_difference(
-    claim: Claim, first: Evidence, second: Evidence, *, alpha: float = ALPHA
-) -> Finding:
+    claim: Claim, first: ArmResult, second: ArmResult, *, alpha: float = ALPHA
+) -> Judgement:
     """A difference of two runs: would one more pair of runs give it?
 
     An interval that holds the opposite difference as well can't tell.
@@ -206,7 +206,7 @@ def judge_difference(
         verdict = "cannot-tell" if -claim.figure.value in interval else "consistent"
     accuracies = " and ".join(f"{each.accuracy:.4f}" for each in (first, second))
     remarks = [f"Test accuracies: {accuracies}."]
-    return Finding(
+    return Judgement(
         verdict=verdict,
         honest=honest,
         accuracies={"first": first.accuracies, "second": second.accuracies},
@@ -217,12 +217,12 @@ def judge_difference(
 
 def judge_order(
     claim: Claim,
-    used: Sequence[Evidence],
-    honest: Sequence[Evidence],
+    used: Sequence[ArmResult],
+    honest: Sequence[ArmResult],
     *,
     redrawn: float = 0.0,
     alpha: float = ALPHA,
-) -> Finding:
+) -> Judgement:
     """Models from worst to best: is each significantly better than the one before?
 
     Holm's correction is over the neighbouring pairs. A source has seen one run of each, perhaps, so
@@ -252,7 +252,7 @@ def judge_order(
         for kind, evidences in (("as claimed", used), ("honest", honest))
         for name, evidence in zip(names, evidences, strict=False)
     }
-    return Finding(
+    return Judgement(
         verdict=verdict,
         as_claimed=Score(seeds=max((len(each.runs) for each in used), default=0)),
         honest=Score(seeds=max(len(each.runs) for each in honest)),
@@ -278,7 +278,7 @@ def _claimed(figure: Figure) -> Bar:
     return Bar(label="claimed", value=figure.value, interval=Interval(*figure.bounds), claimed=True)
 
 
-def _on_the_same_images(evidences: Sequence[Evidence]) -> bool:
+def _on_the_same_images(evidences: Sequence[ArmResult]) -> bool:
     first = evidences[0].index
     return first is not None and all(
         each.index is not None and np.array_equal(each.index, first) for each in evidences
@@ -286,7 +286,7 @@ def _on_the_same_images(evidences: Sequence[Evidence]) -> bool:
 
 
 def _neighbours(
-    names: Sequence[str], evidences: Sequence[Evidence], redrawn: float, alpha: float
+    names: Sequence[str], evidences: Sequence[ArmResult], redrawn: float, alpha: float
 ) -> tuple[list[str], str]:
     """Of each neighbouring pair whether its order holds; and all of it in words."""
     pairs = [(better, worse) for worse, better in pairwise(evidences)]

@@ -9,7 +9,7 @@ from typing import Any
 from fittingroom.bench.claims.arms import Arm
 from fittingroom.bench.claims.claim import NOTES, Claim
 from fittingroom.bench.claims.evidence import Runs
-from fittingroom.bench.claims.verdict import Finding, Score
+from fittingroom.bench.claims.verdict import Judgement, Score
 from fittingroom.evaluation.ranking import ALPHA
 from fittingroom.json_text import json_text
 
@@ -30,11 +30,11 @@ NUMBERS = frozenset(COLUMNS[1:-1])
 
 
 @dataclass(frozen=True, kw_only=True)
-class Checked:
+class ClaimResult:
     """A claim and what came of it; `failed` where a fit was started and not finished."""
 
     claim: Claim
-    finding: Finding
+    finding: Judgement
     note: str
     failed: bool = False
 
@@ -52,7 +52,7 @@ class Checked:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Verification:
+class ClaimsReport:
     """Claims, checked, and on what data that was done.
 
     `alpha` is the chance of a false verdict that each claim was allowed.
@@ -62,7 +62,7 @@ class Verification:
     dataset_sha256: str
     test_images: int
     test_reads: int
-    claims: tuple[Checked, ...]
+    claims: tuple[ClaimResult, ...]
     alpha: float = ALPHA
     command: str | None = None
 
@@ -92,7 +92,7 @@ class Verification:
         return json_text(self.to_dict())
 
 
-def cells(checked: Checked) -> list[str]:
+def cells(checked: ClaimResult) -> list[str]:
     """A claim as a line of a table, a text for each of `COLUMNS`."""
     claim, finding = checked.claim, checked.finding
     sign = "+" if claim.kind == "difference" else ""

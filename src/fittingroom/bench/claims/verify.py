@@ -7,20 +7,20 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from fittingroom.bench.bench import Bench, open_bench
-from fittingroom.bench.cells import duration
 from fittingroom.bench.claims.arms import Arm
 from fittingroom.bench.claims.claim import Claim
 from fittingroom.bench.claims.claim_file import load_claims
 from fittingroom.bench.claims.evidence import Runs
-from fittingroom.bench.claims.judging import Fitted, judge_claims
+from fittingroom.bench.claims.judging import ClaimRuns, judge_claims
 from fittingroom.bench.claims.plan import Plan, fit_limit
-from fittingroom.bench.claims.verification import Verification
+from fittingroom.bench.claims.verification import ClaimsReport
 from fittingroom.bench.progress import OnProgress, Reporter
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.sources import load_dataset
 from fittingroom.errors import StoreError, UsageError
 from fittingroom.execution.executor import HERE, parse_address
 from fittingroom.execution.job import Limits
+from fittingroom.formatting import duration
 from fittingroom.runs.spec import RunSpec
 from fittingroom.runs.store import Store, open_store
 
@@ -40,7 +40,7 @@ def verify(
     on: str = HERE,
     command: str | None = None,
     on_progress: OnProgress | None = None,
-) -> Verification:
+) -> ClaimsReport:
     """Run each claim's recipe as it was really used and honestly, and judge its figure.
 
     Runs that the store holds already are not fitted again; the others are fitted in child
@@ -115,14 +115,14 @@ def check(
     on: str = HERE,
     command: str | None = None,
     on_progress: OnProgress | None = None,
-) -> Verification:
+) -> ClaimsReport:
     """Fit what the plans lack and judge their claims; as :func:`verify`."""
     with open_bench(dataset, store, on=on, limits=limits, keep_models=False) as bench:
         deadline = None if budget is None else time.monotonic() + budget
-        fitting = _Fitting(bench, deadline, sum(plan.n_fits for plan in plans), on_progress)
+        fitting = _ClaimFitting(bench, deadline, sum(plan.n_fits for plan in plans), on_progress)
         fitted = [fitting.fit(plan) for plan in plans]
     alpha, checked = judge_claims(fitted, dataset)
-    return Verification(
+    return ClaimsReport(
         dataset_title=store.card.title,
         dataset_sha256=store.card.sha256,
         test_images=store.card.test_images,
@@ -149,7 +149,7 @@ def _late(arm: Arm) -> _StoppedError:
     return _StoppedError(reason, failed=False)
 
 
-class _Fitting:
+class _ClaimFitting:
     """Fits what is missing, claim by claim and arm by arm.
 
     Parameters
@@ -167,13 +167,13 @@ class _Fitting:
         self._on_progress = on_progress
         self._reporter = Reporter(on_progress, total=total)
 
-    def fit(self, plan: Plan) -> Fitted:
+    def fit(self, plan: Plan) -> ClaimRuns:
         """Fit what a claim's verdict takes and is not saved."""
         end = self._reporter.done + plan.n_fits
         try:
             for arm in plan.fitted:
                 self._fit_arm(plan.claim.id, arm)
-            return Fitted.of(plan, self._runs)
+            return ClaimRuns.of(plan, self._runs)
         except (_StoppedError, StoreError) as stopped:  # a saved run may be unreadable
             failed = not isinstance(stopped, _StoppedError) or stopped.failed
             why = str(stopped)
@@ -181,7 +181,7 @@ class _Fitting:
                 why = "given up, since a fit failed"
             self._reporter.skipped(plan.claim.id, end - self._reporter.done, reason=why)
             unfinished = f"Not finished: {str(stopped).rstrip('.')}."
-            return Fitted(plan, trouble=(unfinished, self._saved(plan)), failed=failed)
+            return ClaimRuns(plan, trouble=(unfinished, self._saved(plan)), failed=failed)
 
     def _fit_arm(self, claim: str, arm: Arm) -> None:
         """Fit what an arm lacks; what its runs choose is known, and fitted, only after them."""

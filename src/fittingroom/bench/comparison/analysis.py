@@ -16,7 +16,8 @@ from fittingroom.bench.comparison.doubtful import (
     sensitivity_of,
     train_suspects_of,
 )
-from fittingroom.bench.comparison.leaderboard import Leaderboard, Pair, leaderboard_and_runs
+from fittingroom.bench.comparison.leaderboard import Leaderboard, leaderboard_and_runs
+from fittingroom.bench.comparison.rows import Pair
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.splits import validation_split
 from fittingroom.evaluation.agreement import Agreement, agreement, wrong_for_all
@@ -81,7 +82,7 @@ class Calibration:
 
 
 @dataclass(frozen=True, eq=False)
-class ModelStudy:
+class ModelAnalysis:
     """One model of the table; what needs a single fit is of its first seed.
 
     Attributes
@@ -121,7 +122,7 @@ class ModelStudy:
 
 
 @dataclass(frozen=True, eq=False)
-class PairStudy:
+class PairAnalysis:
     """Two models that can't be told apart: what the second got right that the first didn't.
 
     `fixed` and `broken` are positions of test images, of the first seeds, most gained or lost
@@ -134,7 +135,7 @@ class PairStudy:
 
 
 @dataclass(frozen=True, eq=False)
-class Study:
+class Analysis:
     """A comparison, studied.
 
     Attributes
@@ -146,8 +147,8 @@ class Study:
 
     board: Leaderboard
     labels: Labels
-    models: Mapping[str, ModelStudy]
-    close_pairs: tuple[PairStudy, ...]
+    models: Mapping[str, ModelAnalysis]
+    close_pairs: tuple[PairAnalysis, ...]
     agreement: Agreement | None
     wrong_for_all: NDArray[np.int64]
     average: AverageScore | None
@@ -158,7 +159,7 @@ class Study:
         """`study.json`."""
         return {
             "schema_version": 2,
-            "models": [study.to_dict() for study in self.models.values()],
+            "models": [model.to_dict() for model in self.models.values()],
             "agreement": self.agreement.to_dict() if self.agreement else None,
             "wrong_for_all": self.wrong_for_all.tolist(),
             "average": vars(self.average) if self.average else None,
@@ -180,8 +181,8 @@ class Study:
         }
 
 
-def study(store: Store, dataset: Dataset | None = None) -> Study:
-    """Study the models of the store's table.
+def analyse(store: Store, dataset: Dataset | None = None) -> Analysis:
+    """Analysis the models of the store's table.
 
     Parameters
     ----------
@@ -194,23 +195,25 @@ def study(store: Store, dataset: Dataset | None = None) -> Study:
     StoreError : a file of the store is damaged
     """
     saved = store.saved()
-    return study_of(*leaderboard_and_runs(store, saved), saved.runs, dataset, store.card.copies)
+    return analyse_table(
+        *leaderboard_and_runs(store, saved), saved.runs, dataset, store.card.copies
+    )
 
 
-def study_of(
+def analyse_table(
     board: Leaderboard,
     finished: Mapping[str, Sequence[Run]],
     saved: Sequence[Run],
     dataset: Dataset | None = None,
     copies: NDArray[np.int64] | None = None,
-) -> Study:
-    """Study the models of a table that was computed already; the same is raised as by `study`.
+) -> Analysis:
+    """Analyse the models of a table that was computed already; the same is raised as by `study`.
 
     Parameters
     ----------
     board, finished : as `leaderboard_and_runs` gives them
     saved : every run of the store
-    dataset : as for `study`
+    dataset : as for `analyse`
     copies : of test images, see `Fits`
     """
     runs = {
@@ -231,7 +234,7 @@ def study_of(
     }
     labels = _test(runs[order[0]][0]).labels if order else np.empty(0, np.int64)
     probabilities = {label: model.probabilities for label, model in models.items()}
-    return Study(
+    return Analysis(
         board=board,
         labels=labels,
         models=models,
@@ -246,10 +249,10 @@ def study_of(
 
 def _model(
     label: str, runs: Sequence[Run], board: Leaderboard, unseen: NDArray[np.int64] | None
-) -> ModelStudy:
+) -> ModelAnalysis:
     first = runs[0]
     confusion = board.confusions[label]
-    return ModelStudy(
+    return ModelAnalysis(
         model=label,
         seed=first.record.spec.seed,
         parameters=first.record.spec.parameters,
@@ -325,12 +328,12 @@ def _calibration(run: Run, unseen: NDArray[np.int64] | None) -> Calibration | No
 
 
 def _close_pairs(
-    board: Leaderboard, models: Mapping[str, ModelStudy], labels: Labels
-) -> list[PairStudy]:
+    board: Leaderboard, models: Mapping[str, ModelAnalysis], labels: Labels
+) -> list[PairAnalysis]:
     """The pairs that can't be told apart, in the order of the table."""
     alike = {row.model: row.indistinguishable_from for row in board.rows}
     return [
-        PairStudy(
+        PairAnalysis(
             pair=pair,
             fixed=fixed(models[pair.a].probabilities, models[pair.b].probabilities, labels),
             broken=fixed(models[pair.b].probabilities, models[pair.a].probabilities, labels),

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fittingroom.bench.cells import COLUMNS, cells
+from fittingroom.bench.comparison.cells import COLUMNS, cells
 from fittingroom.bench.comparison.comparison import Comparison, Entry
 from fittingroom.bench.comparison.groups import Groups, groups_of, left_out
 from fittingroom.bench.comparison.notes import joined, notes_of
 from fittingroom.bench.comparison.recipes import looks_of, recipes_of, validated_of
+from fittingroom.bench.comparison.rows import Pair, Row, Scores
 from fittingroom.errors import StoreError
 from fittingroom.evaluation.confusion import ConfusionMatrix, confusion_matrix, mean_confusion
 from fittingroom.evaluation.frames import frame
@@ -23,73 +24,14 @@ from fittingroom.evaluation.metrics import METRICS
 from fittingroom.evaluation.ranking import Ranking, rank_models
 from fittingroom.evaluation.recipe_fits import AccuracyEstimate
 from fittingroom.json_text import json_text
-from fittingroom.runs.attempt import Status
 from fittingroom.runs.run import Part, Run
 from fittingroom.runs.store import Saved, Store
+from fittingroom.table import html_table
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
 SCHEMA_VERSION = 2
-
-
-@dataclass(frozen=True, kw_only=True)
-class Scores:
-    """Means over seeds.
-
-    `ci95` is of the recipe's accuracy, for fits with other seeds and for other images; None where
-    nothing tells what another seed would change. `this_fit_ci95` is of the one fit at hand.
-    """
-
-    accuracy: float
-    accuracy_sd: float | None
-    ci95: tuple[float, float] | None
-    this_fit_ci95: tuple[float, float] | None
-    macro_f1: float
-    log_loss: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """One model. A model that failed is a row that says so; its figures are None.
-
-    `rank` is the first and the last place that the model may have.
-    """
-
-    model: str
-    rank: tuple[int, int] | None = None
-    indistinguishable_from: tuple[str, ...] = ()
-    seeds: int = 0
-    deterministic: bool = False
-    trained_on: int | None = None
-    test: Scores | None = None
-    validation: Scores | None = None
-    fit_seconds: float | None = None
-    predict_us_per_image: float | None = None
-    parameters: int | None = None
-    engine: str | None = None
-    precision: str | None = None
-    status: Status = "ok"
-    reason: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Pair:
-    """Accuracy of `a` minus accuracy of `b`, and what the tests say of it: `PairedDifference`."""
-
-    a: str
-    b: str
-    difference: float
-    ci95: tuple[float, float] | None
-    p: float | None
-    p_adjusted: float | None
-    p_these_fits: float | None
-    only_a_right: float
-    only_b_right: float
-    method: str
-    standard_error: float | None
-    degrees_of_freedom: float | None
-    single_seed: bool
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -155,13 +97,9 @@ class Leaderboard:
         return f"<Leaderboard of {len(self.rows)} models on {self.title}>"
 
     def _repr_html_(self) -> str:
-        lines = [COLUMNS, *(cells(row) for row in self.rows)]
-        head, *body = ("".join(f"<td>{escape(cell)}</td>" for cell in line) for line in lines)
         notes = "".join(f"<p>{escape(note)}</p>" for note in self.notes)
-        head = head.replace("td>", "th>")
-        rows = "".join(f"<tr>{row}</tr>" for row in body)
-        caption = f"<caption>{escape(self.title)}</caption>"
-        return f"<table>{caption}<thead><tr>{head}</tr></thead>{rows}</table>{notes}"
+        table = html_table(COLUMNS, (cells(row) for row in self.rows), caption=self.title)
+        return table + notes
 
 
 def _flat(row: Row) -> dict[str, Any]:

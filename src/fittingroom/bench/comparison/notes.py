@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fittingroom.bench.cells import shortened
+from fittingroom.bench.comparison.rows import Row
 from fittingroom.evaluation.agreement import average
 from fittingroom.evaluation.relabelling import relabelling
+from fittingroom.formatting import shortened
 from fittingroom.runs.dataset_card import DatasetCard
 from fittingroom.runs.run import Part, Run
-
-if TYPE_CHECKING:
-    from fittingroom.bench.comparison.leaderboard import Row
 
 
 def notes_of(

@@ -8,13 +8,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 
 from fittingroom.bench.bench import Bench
-from fittingroom.bench.cells import duration
 from fittingroom.bench.comparison.comparison import Comparison, Entry
 from fittingroom.bench.comparison.entrant import Entrant
 from fittingroom.bench.progress import OnProgress, Reporter
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.splits import validation_split
 from fittingroom.errors import StoreError
+from fittingroom.formatting import duration
 from fittingroom.runs.attempt import Attempt
 from fittingroom.runs.spec import RunSpec, expected_seconds
 from fittingroom.runs.store import Store

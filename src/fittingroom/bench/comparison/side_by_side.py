@@ -5,24 +5,26 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 from scipy.stats import kendalltau
 
-from fittingroom.bench.cells import rank, signed
-from fittingroom.bench.comparison.leaderboard import Leaderboard, Row
+from fittingroom.bench.comparison.cells import rank
+from fittingroom.bench.comparison.leaderboard import Leaderboard
+from fittingroom.bench.comparison.rows import Row
 from fittingroom.errors import UsageError
 from fittingroom.evaluation.intervals import Interval, independent_interval
+from fittingroom.formatting import signed
 from fittingroom.json_text import json_text
+from fittingroom.table import html_table
 
 SCHEMA_VERSION = 1
 
 
 @dataclass(frozen=True, kw_only=True)
-class Difference:
+class ErrorDifference:
     """Error on a further data set minus error on the first, with its 95% interval."""
 
     error: float
@@ -38,7 +40,7 @@ class Line:
 
     model: str
     rows: tuple[Row | None, ...]
-    differences: tuple[Difference | None, ...]
+    differences: tuple[ErrorDifference | None, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,12 +118,7 @@ class SideBySide:
         return f"<SideBySide of {len(self.lines)} models on {', '.join(self.names)}>"
 
     def _repr_html_(self) -> str:
-        head = "".join(f"<th>{escape(name)}</th>" for name in self.columns)
-        rows = "".join(
-            "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in line) + "</tr>"
-            for line in self.cells
-        )
-        return f"<table><thead><tr>{head}</tr></thead>{rows}</table>"
+        return html_table(self.columns, self.cells)
 
 
 def side_by_side(boards: Sequence[Leaderboard]) -> SideBySide:
@@ -167,17 +164,17 @@ def _line(model: str, rows: Sequence[Row | None]) -> Line:
     )
 
 
-def _difference(first: Row | None, other: Row | None) -> Difference | None:
+def _difference(first: Row | None, other: Row | None) -> ErrorDifference | None:
     if first is None or first.test is None or other is None or other.test is None:
         return None
     here, there = first.test, other.test  # an error is what is left of an accuracy
     error = here.accuracy - there.accuracy
     if here.ci95 is None or there.ci95 is None:
-        return Difference(error=error, ci95=None)
+        return ErrorDifference(error=error, ci95=None)
     found = independent_interval(
         here.accuracy, Interval(*here.ci95), there.accuracy, Interval(*there.ci95)
     )
-    return Difference(error=error, ci95=found.bounds)
+    return ErrorDifference(error=error, ci95=found.bounds)
 
 
 def _order(

@@ -75,7 +75,7 @@ class Trials:
         TrainingError : what ended a fit is no fault of the settings, so that others would fare
             alike
         """
-        _Fitting(self, bench, prune, on_progress).fit(next_trial)
+        _TrialFitting(self, bench, prune, on_progress).fit(next_trial)
 
     def spec(self, settings: Mapping[str, Any]) -> RunSpec:
         """What a trial fits. Raises UsageError where the settings contradict each other."""
@@ -154,7 +154,7 @@ class Trials:
         )
 
 
-class _Fitting:
+class _TrialFitting:
     """The trials that are under way in this process; follows their fits as a `Watcher`."""
 
     def __init__(

@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from fittingroom.bench.bench import open_bench
-from fittingroom.bench.cells import interval, rank
+from fittingroom.bench.comparison.cells import interval, rank
 from fittingroom.bench.comparison.compare import compare
 from fittingroom.bench.comparison.entrant import Entrant
-from fittingroom.bench.comparison.leaderboard import Leaderboard, Row
+from fittingroom.bench.comparison.leaderboard import Leaderboard
+from fittingroom.bench.comparison.rows import Row
 from fittingroom.bench.progress import OnProgress, Progress, Reporter
 from fittingroom.bench.zalando.grid_search import GridSearch, SearchedGrid, Stopped
 from fittingroom.data.dataset import Dataset

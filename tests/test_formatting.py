@@ -3,15 +3,7 @@ from __future__ import annotations
 import pytest
 from rich.cells import cell_len
 
-from fittingroom.bench.cells import COLUMNS, NUMBERS, cells, duration, shortened, signed
-from fittingroom.bench.comparison.leaderboard import Row, Scores
-
-
-def test_a_row_has_a_cell_for_every_column() -> None:
-    failed = Row(model="swift", status="timeout", reason="took longer than 5 s")
-    assert len(cells(failed)) == len(COLUMNS)
-    assert "took longer than 5 s" in cells(failed)
-    assert set(COLUMNS) >= NUMBERS
+from fittingroom.formatting import duration, shortened, signed
 
 
 @pytest.mark.parametrize(
@@ -56,20 +48,3 @@ def test_names_that_begin_alike_stay_different_where_they_are_cut() -> None:
 )
 def test_what_rounds_to_nothing_has_no_sign(number: float, says: str) -> None:
     assert signed(number, 1) == says
-
-
-def test_a_model_that_no_seed_changes_is_called_deterministic() -> None:
-    scores = Scores(
-        accuracy=0.9,
-        accuracy_sd=None,
-        ci95=(0.8, 1.0),
-        this_fit_ci95=None,
-        macro_f1=0.9,
-        log_loss=0.1,
-    )
-    shown = {
-        known: cells(Row(model="a", test=scores, seeds=1, deterministic=known))
-        for known in (True, False)
-    }
-    at = COLUMNS.index("sd")
-    assert (shown[True][at], shown[False][at]) == ("deterministic", "?")

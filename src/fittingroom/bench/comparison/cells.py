@@ -1,0 +1,68 @@
+"""The cells of a leaderboard as text, the same in a terminal and in a notebook."""
+
+from __future__ import annotations
+
+from fittingroom.bench.comparison.rows import Row, Scores
+from fittingroom.formatting import duration
+
+COLUMNS = (
+    "rank",
+    "model",
+    "test accuracy",
+    "95% interval",
+    "sd",
+    "macro F1",
+    "log loss",
+    "validation",
+    "fit",
+    "us/image",
+    "engine",
+    "indistinguishable from",
+)
+NUMBERS = frozenset(
+    {"rank", "test accuracy", "sd", "macro F1", "log loss", "validation", "fit", "us/image"}
+)
+
+
+def cells(row: Row) -> list[str]:
+    """One row, a text for each of `COLUMNS`."""
+    if row.test is None and row.validation is None:
+        return ["-", row.model, row.status, *[""] * 8, row.reason or ""]
+    score = row.test
+    return [
+        rank(row),
+        row.model,
+        f"{score.accuracy:.4f}" if score else "not read",
+        interval(score),
+        _sd(score, row.deterministic),
+        f"{score.macro_f1:.4f}" if score else "",
+        f"{score.log_loss:.3f}" if score else "",
+        f"{row.validation.accuracy:.4f}" if row.validation else "",
+        duration(row.fit_seconds),
+        f"{row.predict_us_per_image:.0f}" if row.predict_us_per_image is not None else "",
+        " ".join(filter(None, [row.engine, row.precision])),
+        ", ".join(row.indistinguishable_from),
+    ]
+
+
+def rank(row: Row) -> str:
+    """The places that a row may have: "1", or "2-4"."""
+    if row.rank is None:
+        return "-"
+    first, last = row.rank
+    return str(first) if first == last else f"{first}-{last}"
+
+
+def interval(score: Scores | None) -> str:
+    """The interval of an accuracy; nobody knows that of one seed of a recipe new to all."""
+    if score is None:
+        return ""
+    return "unknown" if score.ci95 is None else f"{score.ci95[0]:.4f}-{score.ci95[1]:.4f}"
+
+
+def _sd(score: Scores | None, deterministic: bool) -> str:
+    if score is None:
+        return ""
+    if score.accuracy_sd is None:
+        return "deterministic" if deterministic else "?"
+    return f"{score.accuracy_sd:.4f}"

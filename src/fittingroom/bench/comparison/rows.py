@@ -1,0 +1,66 @@
+"""The rows of a leaderboard, and its pairs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fittingroom.runs.attempt import Status
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scores:
+    """Means over seeds.
+
+    `ci95` is of the recipe's accuracy, for fits with other seeds and for other images; None where
+    nothing tells what another seed would change. `this_fit_ci95` is of the one fit at hand.
+    """
+
+    accuracy: float
+    accuracy_sd: float | None
+    ci95: tuple[float, float] | None
+    this_fit_ci95: tuple[float, float] | None
+    macro_f1: float
+    log_loss: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One model. A model that failed is a row that says so; its figures are None.
+
+    `rank` is the first and the last place that the model may have.
+    """
+
+    model: str
+    rank: tuple[int, int] | None = None
+    indistinguishable_from: tuple[str, ...] = ()
+    seeds: int = 0
+    deterministic: bool = False
+    trained_on: int | None = None
+    test: Scores | None = None
+    validation: Scores | None = None
+    fit_seconds: float | None = None
+    predict_us_per_image: float | None = None
+    parameters: int | None = None
+    engine: str | None = None
+    precision: str | None = None
+    status: Status = "ok"
+    reason: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    """Accuracy of `a` minus accuracy of `b`, and what the tests say of it: `PairedDifference`."""
+
+    a: str
+    b: str
+    difference: float
+    ci95: tuple[float, float] | None
+    p: float | None
+    p_adjusted: float | None
+    p_these_fits: float | None
+    only_a_right: float
+    only_b_right: float
+    method: str
+    standard_error: float | None
+    degrees_of_freedom: float | None
+    single_seed: bool

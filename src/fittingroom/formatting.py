@@ -1,0 +1,58 @@
+"""Names, numbers and times as short text for tables, figures and messages."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from rich.cells import cell_len
+
+
+def shortened(names: Sequence[str], at_most: int = 22) -> list[str]:
+    """Names that take no more than `at_most` cells of a terminal, where a wide sign takes two.
+
+    Those that would begin alike keep their ends as well.
+    """
+    cut = [_cut(name, at_most) for name in names]
+    times = Counter(cut)
+    return [
+        _cut(name, at_most, at_most // 2) if times[short] > 1 and short != name else short
+        for name, short in zip(names, cut, strict=True)
+    ]
+
+
+def _cut(name: str, at_most: int, end: int = 0) -> str:
+    """A name without its middle, or without what is before the last `end` cells."""
+    if cell_len(name) <= at_most:
+        return name
+    lengths = range(len(name), -1, -1)
+    head = next(name[:n] for n in lengths if cell_len(name[:n]) < at_most - end)
+    tail = next(name[len(name) - n :] for n in lengths if cell_len(name[len(name) - n :]) <= end)
+    return f"{head}…{tail}"
+
+
+def signed(number: float, digits: int, plus: str = "+") -> str:
+    """A difference with its sign; what rounds to nothing has none."""
+    text = f"{abs(number):.{digits}f}"
+    if not text.strip("0."):
+        return text
+    return f"{'-' if number < 0 else plus}{text}"
+
+
+def duration(seconds: float | None) -> str:
+    """Two significant parts at most: "0.4 s", "12 s", "3 min 5 s", "2 h 10 min"."""
+    if seconds is None:
+        return ""
+    if seconds < 9.95:
+        return f"{seconds:.2g} s" if seconds < 0.95 else f"{seconds:.1f} s".replace(".0 s", " s")
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return _two_parts(whole, 60, "min", "s")
+    return _two_parts(round(whole / 60), 60, "h", "min")
+
+
+def _two_parts(count: int, unit: int, large: str, small: str) -> str:
+    first, second = divmod(count, unit)
+    return f"{first} {large} {second} {small}" if second else f"{first} {large}"
