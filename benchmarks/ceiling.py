@@ -27,9 +27,9 @@ from torch import Tensor, nn
 from fittingroom.data.dataset import Split
 from fittingroom.data.sources import load_dataset
 from fittingroom.execution.process import SPIN
+from fittingroom.kernels import amx
+from fittingroom.kernels.compiled import channels_last
 from fittingroom.models.catalog import make_classifier
-from fittingroom.nets import amx
-from fittingroom.nets.compiled import channels_last
 from fittingroom.nets.convolution import kernel_gradient
 from fittingroom.training.augment import AUGMENTATIONS, Batch
 from fittingroom.training.loop import to_unit

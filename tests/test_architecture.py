@@ -16,7 +16,7 @@ FILES = sorted(SOURCE.rglob("*.py"))
 LEVELS = [
     {"errors"},
     {"files", "untrusted", "json_text", "printable"},
-    {"array_file", "formatting", "table"},
+    {"array_file", "formatting", "table", "kernels"},
     {"data", "nets", "evaluation"},
     {"training"},
     {"models"},
@@ -32,6 +32,7 @@ LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 # What a room may use besides the standard library and `errors`.
 ALONE = {
     "nets": {"torch", "numpy", "numba", "llvmlite"},
+    "kernels": {"torch", "numpy", "numba", "llvmlite"},
     # The last two where they are installed: for data frames and for doubtful labels.
     "evaluation": {"numpy", "scipy", "pandas", "cleanlab"},
 }

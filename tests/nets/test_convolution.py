@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from fittingroom.data.dataset import Dataset
-from fittingroom.nets import amx
+from fittingroom.kernels import amx
 from fittingroom.nets.convolution import Convolution, kernel_gradient
 
 has_amx = pytest.mark.skipif(not amx.available(), reason="this processor has no AMX")

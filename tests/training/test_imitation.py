@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from fittingroom.data.dataset import Dataset
-from fittingroom.nets.compiled import count_parts
+from fittingroom.kernels.compiled import count_parts
 from fittingroom.training.imitation import SPOILT, SPREAD, _silhouette, imitated
 
 Figure = NDArray[np.float32]  # (28, 28) in 0..1

@@ -14,9 +14,9 @@ import torch
 from numpy.typing import NDArray
 from sklearn.neighbors import KNeighborsClassifier
 
+from fittingroom.kernels.compiled import compiled, in_parts
 from fittingroom.models.byte_products import are_exact
 from fittingroom.models.pixels import whole_pixels
-from fittingroom.nets.compiled import compiled, in_parts
 
 #: More neighbours than this are put in their order faster by other ways.
 MOST_NEIGHBOURS = 64

@@ -24,8 +24,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
+from fittingroom.kernels.compiled import compiled, in_parts
 from fittingroom.models.byte_products import are_exact
-from fittingroom.nets.compiled import compiled, in_parts
 
 MOST_IMAGES = 2**31 // (2**7 * 2**8)  # of a block: sums of products stay below 2³¹
 _BLOCK = 30_000  # images; threads that sleep and wake between small products cost more

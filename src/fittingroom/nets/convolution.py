@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fittingroom.nets import amx
-from fittingroom.nets.amx import (
+from fittingroom.kernels import amx
+from fittingroom.kernels.amx import (
     COLUMNS,
     ROWS,
     configure,
@@ -22,7 +22,7 @@ from fittingroom.nets.amx import (
     store,
     transpose,
 )
-from fittingroom.nets.compiled import (
+from fittingroom.kernels.compiled import (
     can_compile,
     channels_last,
     compiled,

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fittingroom.errors import InputError
-from fittingroom.nets.chance import LEVELS, draw_seed, kept_levels, random_bits
-from fittingroom.nets.compiled import as_stored, can_compile, compiled, in_parts, view
+from fittingroom.kernels.compiled import as_stored, can_compile, compiled, in_parts, view
+from fittingroom.kernels.random import LEVELS, draw_seed, kept_levels, random_bits
 
 
 class Dropout(nn.Module):

@@ -10,8 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fittingroom.nets.chance import draw_seed, kept_levels, random_bits
-from fittingroom.nets.compiled import (
+from fittingroom.kernels.compiled import (
     as_float,
     as_stored,
     can_compile,
@@ -21,6 +20,7 @@ from fittingroom.nets.compiled import (
     in_parts,
     view,
 )
+from fittingroom.kernels.random import draw_seed, kept_levels, random_bits
 
 
 class BatchNorm(nn.BatchNorm2d):

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fittingroom.nets.compiled import (
+from fittingroom.kernels.compiled import (
     as_float,
     as_stored,
     can_compile,

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fittingroom.nets.compiled import as_stored, can_compile, compiled, in_parts, view
+from fittingroom.kernels.compiled import as_stored, can_compile, compiled, in_parts, view
 
 #: Side of the patches.
 PATCH = 3

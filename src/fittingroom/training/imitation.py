@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fittingroom.errors import InputError
-from fittingroom.nets.compiled import compiled, in_parts
+from fittingroom.kernels.compiled import compiled, in_parts
 
 Image = NDArray[np.float32]
 

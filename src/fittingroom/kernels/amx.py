@@ -20,7 +20,7 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 
-from fittingroom.nets.compiled import instruction
+from fittingroom.kernels.compiled import instruction
 
 #: Rows of a tile, and so columns of float32.
 ROWS = 16

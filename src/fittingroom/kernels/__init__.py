@@ -1,0 +1,1 @@
+"""What kernels compiled by Numba are made of."""
