@@ -154,6 +154,41 @@ def test_tests_mirror_the_source() -> None:
         assert name in known, f"{path} tests a file that doesn't exist"
 
 
+def arguments_of(function: ast.FunctionDef) -> int:
+    """How many it takes; `self` isn't counted, and what is passed on by a star is one."""
+    args = function.args
+    count = len(args.posonlyargs) + len(args.args) + len(args.kwonlyargs)
+    count += (args.vararg is not None) + (args.kwarg is not None)
+    return count - bool(args.args and args.args[0].arg in ("self", "cls"))
+
+
+def length_of(function: ast.FunctionDef) -> int:
+    """Its lines, without those of its docstring."""
+    assert function.end_lineno is not None
+    lines = function.end_lineno - function.lineno + 1
+    if ast.get_docstring(function) is not None:
+        docstring = function.body[0]
+        assert docstring.end_lineno is not None
+        lines -= docstring.end_lineno - docstring.lineno + 1
+    return lines
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(SOURCE)))
+def test_functions_are_short_and_take_few_arguments(path: Path) -> None:
+    """At most sixty lines and ten arguments; those of a command are its options."""
+    functions = [
+        node
+        for node in ast.walk(ast.parse(path.read_text("utf8")))
+        if isinstance(node, ast.FunctionDef)
+    ]
+    long = {each.name: length_of(each) for each in functions if length_of(each) > 60}
+    assert long == {}
+    wide = {each.name: arguments_of(each) for each in functions if arguments_of(each) > 10}
+    if room_of(path) == "cli":
+        wide.pop("command", None)
+    assert wide == {}
+
+
 def test_no_two_classes_share_a_name() -> None:
     homes: dict[str, list[str]] = {}
     for path in FILES:

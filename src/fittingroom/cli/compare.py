@@ -13,8 +13,10 @@ from fittingroom.cli.options import (
     FormatOption,
     FullOption,
     JsonOption,
+    MemoryLimitOption,
     OnOption,
     RunsOption,
+    TimeLimitOption,
     parse_duration,
     parse_formats,
     parse_size,
@@ -34,37 +36,41 @@ if TYPE_CHECKING:
 ZALANDO = "zalando"
 
 
+_ModelsOption = Annotated[
+    str | None, typer.Option("--models", "-m", help="Comma-separated model names.")
+]
+_SuiteOption = Annotated[
+    str | None,
+    typer.Option(help="A set of models: quick (the default), published, all or zalando."),
+]
+_SettingsOption = Annotated[
+    list[Path] | None,
+    typer.Option(help="A JSON file of tune: also compare those settings of its model; repeatable."),
+]
+_DatasetsOption = Annotated[
+    list[str],
+    typer.Option("--dataset", "-d", help="A name (fashion-mnist, mnist) or a folder; repeatable."),
+]
+_SeedsOption = Annotated[
+    int, typer.Option(help="Seeds per model; a deterministic model is fitted once.")
+]
+_KeepOption = Annotated[
+    str,
+    typer.Option(help="Fitted models to keep: all, none, or best (one seed of each)."),
+]
+
+
 def command(
-    models: Annotated[
-        str | None, typer.Option("--models", "-m", help="Comma-separated model names.")
-    ] = None,
-    suite: Annotated[
-        str | None,
-        typer.Option(help="A set of models: quick (the default), published, all or zalando."),
-    ] = None,
-    settings: Annotated[
-        list[Path] | None,
-        typer.Option(
-            help="A JSON file of tune: also compare those settings of its model; repeatable."
-        ),
-    ] = None,
-    datasets: Annotated[
-        list[str],
-        typer.Option(
-            "--dataset", "-d", help="A name (fashion-mnist, mnist) or a folder; repeatable."
-        ),
-    ] = ["fashion-mnist"],  # noqa: B006 (typer reads it, and nobody writes it)
-    seeds: Annotated[
-        int, typer.Option(help="Seeds per model; a deterministic model is fitted once.")
-    ] = 3,
+    models: _ModelsOption = None,
+    suite: _SuiteOption = None,
+    settings: _SettingsOption = None,
+    datasets: _DatasetsOption = ["fashion-mnist"],  # noqa: B006 (typer reads it, and nobody writes it)
+    seeds: _SeedsOption = 3,
     full: FullOption = False,
     runs: RunsOption = RUNS,
-    time_limit: Annotated[str, typer.Option(help="Limit per fit: 90s, 10m, 1.5h or none.")] = "15m",
-    memory_limit: Annotated[str, typer.Option(help="Limit per fit: 500M, 8G or none.")] = "8G",
-    keep_models: Annotated[
-        str,
-        typer.Option(help="Fitted models to keep: all, none, or best (one seed of each)."),
-    ] = "best",
+    time_limit: TimeLimitOption = "15m",
+    memory_limit: MemoryLimitOption = "8G",
+    keep_models: _KeepOption = "best",
     on: OnOption = "local:1",
     formats: FormatOption = FORMATS,
     as_json: JsonOption = False,
@@ -87,22 +93,10 @@ def command(
 
     loaded = _loaded(datasets)
     if suite == ZALANDO:
-        if settings:
-            raise UsageError(f"--suite {ZALANDO} has settings of its own; leave --settings out.")
-        if keep_models != "best":
-            raise UsageError(f"--suite {ZALANDO} keeps no models; leave --keep-models out.")
-        return _zalando(
-            loaded,
-            names,
-            chosen,
-            as_json,
-            seeds=seeds,
-            full=full,
-            runs=runs,
-            time_limit=limit,
-            memory_limit=memory,
-            on=on,
-        )
+        _refuse_for_zalando(settings, keep_models)
+        options = {"seeds": seeds, "full": full, "runs": runs, "on": on}
+        limits = {"time_limit": limit, "memory_limit": memory}
+        return _zalando(loaded, names, chosen, as_json, **options, **limits)
     entrants = _entrants(names, settings or [])
     stores = [open_store(runs, data) for data in loaded]
     for data, store in zip(loaded, stores, strict=True):
@@ -123,6 +117,14 @@ def command(
     if not all(board.complete for board in boards):
         raise typer.Exit(1)
     return None
+
+
+def _refuse_for_zalando(settings: list[Path] | None, keep_models: str) -> None:
+    """Refuse options that the suite zalando doesn't take."""
+    if settings:
+        raise UsageError(f"--suite {ZALANDO} has settings of its own; leave --settings out.")
+    if keep_models != "best":
+        raise UsageError(f"--suite {ZALANDO} keeps no models; leave --keep-models out.")
 
 
 def _names(models: str | None, suite: str | None) -> tuple[str, ...]:
@@ -204,8 +206,6 @@ def _zalando(
     names: tuple[str, ...],
     formats: frozenset[str],
     as_json: bool,
-    *,
-    seeds: int,
     **options: Any,
 ) -> None:
     """Search the grids of the makers' benchmark and compare what is chosen."""
@@ -219,13 +219,11 @@ def _zalando(
         raise UsageError(
             f"--suite {ZALANDO} takes only one --dataset, since each has its own best points."
         )
-    dataset, plan = loaded[0], planned_runs(names, seeds)
+    dataset, plan = loaded[0], planned_runs(names, options["seeds"])
     note(f"{dataset.name} from {dataset.source}")
     note(f"grid points: {plan['points'][0]}; fits of the selected ones: up to {plan['chosen'][0]}")
     with ProgressDisplay(plan) as progress:
-        found = zalando(
-            dataset, names, seeds=seeds, command=typed_command(), on_progress=progress, **options
-        )
+        found = zalando(dataset, names, command=typed_command(), on_progress=progress, **options)
     store = open_store(options["runs"], dataset)
     show_benchmark(store, dataset, found, formats, as_json=as_json)
     if not found.complete:

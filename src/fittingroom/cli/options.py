@@ -37,6 +37,9 @@ OnOption = Annotated[
     typer.Option("--on", metavar="PLACE", help="Where fits run: local:N, ray, or ray://HOST:PORT."),
 ]
 
+TimeLimitOption = Annotated[str, typer.Option(help="Limit per fit: 90s, 10m, 1.5h or none.")]
+MemoryLimitOption = Annotated[str, typer.Option(help="Limit per fit: 500M, 8G or none.")]
+
 RUNS = Path("runs")
 FORMATS = "html,json"
 

@@ -12,6 +12,7 @@ from fittingroom.cli.options import (
     RUNS,
     DatasetOption,
     JsonOption,
+    MemoryLimitOption,
     OnOption,
     RunsOption,
     parse_duration,
@@ -31,55 +32,70 @@ if TYPE_CHECKING:
 _OF_LR_RANGE = {"model", "dataset", "settings", "seed", "lr_range", "runs", "as_json"}
 
 
+_ModelArgument = Annotated[str, typer.Argument(help="A model; `fittingroom models` lists them.")]
+_TrialsOption = Annotated[int, typer.Option(help="Number of trials in the search.")]
+_SearchLimitOption = Annotated[
+    str, typer.Option(help="Limit for the whole search: 90s, 30m, 1.5h or none.")
+]
+_SpaceOption = Annotated[
+    Path | None, typer.Option(help="A TOML file with the search space, one line per parameter.")
+]
+_SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="NAME=WHAT",
+        help="Search LOW..HIGH, LOW..HIGH:log, LOW..HIGH:STEP or A|B|C, or fix a VALUE; "
+        "repeatable.",
+    ),
+]
+_PresetOption = Annotated[
+    str | None,
+    typer.Option(
+        help="A published search: depth, learning-rate, epochs, size, pooling, augmentation."
+    ),
+]
+_SamplerOption = Annotated[
+    str | None,
+    typer.Option(help="tpe, random or grid; the default is grid for a preset, else tpe."),
+]
+_PruneOption = Annotated[
+    bool, typer.Option("--prune", help="Prune trials that are worse than the median.")
+]
+_FoldsOption = Annotated[
+    int,
+    typer.Option(help="Select by cross-validation with this many folds of the training split."),
+]
+_SeedOption = Annotated[int, typer.Option(help="Seed of the search and of every fit.", min=0)]
+_StorageOption = Annotated[
+    str | None, typer.Option(help="URL of a database; the default is a SQLite file.")
+]
+_NoTestOption = Annotated[
+    bool, typer.Option("--no-test", help="Don't read the test split: skip the final fit.")
+]
+_RateRangeOption = Annotated[
+    bool, typer.Option("--lr-range", help="Run a learning rate range test instead of a search.")
+]
+
+
 def command(
     context: typer.Context,
-    model: Annotated[str, typer.Argument(help="A model; `fittingroom models` lists them.")],
+    model: _ModelArgument,
     dataset: DatasetOption = "fashion-mnist",
-    trials: Annotated[int, typer.Option(help="Number of trials in the search.")] = 50,
-    time_limit: Annotated[
-        str, typer.Option(help="Limit for the whole search: 90s, 30m, 1.5h or none.")
-    ] = "none",
-    space: Annotated[
-        Path | None, typer.Option(help="A TOML file with the search space, one line per parameter.")
-    ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="NAME=WHAT",
-            help="Search LOW..HIGH, LOW..HIGH:log, LOW..HIGH:STEP or A|B|C, or fix a VALUE; "
-            "repeatable.",
-        ),
-    ] = None,
-    preset: Annotated[
-        str | None,
-        typer.Option(
-            help="A published search: depth, learning-rate, epochs, size, pooling, augmentation."
-        ),
-    ] = None,
-    sampler: Annotated[
-        str | None,
-        typer.Option(help="tpe, random or grid; the default is grid for a preset, else tpe."),
-    ] = None,
-    prune: Annotated[
-        bool, typer.Option("--prune", help="Prune trials that are worse than the median.")
-    ] = False,
-    folds: Annotated[
-        int,
-        typer.Option(help="Select by cross-validation with this many folds of the training split."),
-    ] = 0,
-    seed: Annotated[int, typer.Option(help="Seed of the search and of every fit.", min=0)] = 0,
-    storage: Annotated[
-        str | None, typer.Option(help="URL of a database; the default is a SQLite file.")
-    ] = None,
-    no_test: Annotated[
-        bool, typer.Option("--no-test", help="Don't read the test split: skip the final fit.")
-    ] = False,
-    memory_limit: Annotated[str, typer.Option(help="Limit per fit: 500M, 8G or none.")] = "8G",
+    trials: _TrialsOption = 50,
+    time_limit: _SearchLimitOption = "none",
+    space: _SpaceOption = None,
+    settings: _SetOption = None,
+    preset: _PresetOption = None,
+    sampler: _SamplerOption = None,
+    prune: _PruneOption = False,
+    folds: _FoldsOption = 0,
+    seed: _SeedOption = 0,
+    storage: _StorageOption = None,
+    no_test: _NoTestOption = False,
+    memory_limit: MemoryLimitOption = "8G",
     on: OnOption = "local:1",
-    lr_range: Annotated[
-        bool, typer.Option("--lr-range", help="Run a learning rate range test instead of a search.")
-    ] = False,
+    lr_range: _RateRangeOption = False,
     runs: RunsOption = RUNS,
     as_json: JsonOption = False,
 ) -> None:
@@ -121,10 +137,15 @@ def command(
         )
     typed = typed_command(secret=storage, shown=tuning.storage)
     _show(tuning, loaded, runs, as_json, typed)
+    if code := _exit_code(tuning):
+        raise typer.Exit(code)
+
+
+def _exit_code(tuning: Tuning) -> int:
+    """130 where the user interrupted, 1 where there is nothing to fit again or that failed."""
     if tuning.interrupted:
-        raise typer.Exit(130)
-    if tuning.best is None or tuning.untested is not None:
-        raise typer.Exit(1)
+        return 130
+    return int(tuning.best is None or tuning.untested is not None)
 
 
 def _space(model: str, file: Path | None, written: dict[str, str], preset: str | None) -> Space:

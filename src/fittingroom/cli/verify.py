@@ -10,8 +10,10 @@ from fittingroom.cli.options import (
     RUNS,
     DatasetOption,
     JsonOption,
+    MemoryLimitOption,
     OnOption,
     RunsOption,
+    TimeLimitOption,
     parse_duration,
     parse_size,
     typed_command,
@@ -21,27 +23,33 @@ from fittingroom.errors import UsageError
 if TYPE_CHECKING:
     from fittingroom.bench.claims.plan import Plan
     from fittingroom.bench.claims.verification import ClaimsReport
+    from fittingroom.data.dataset import Dataset
+    from fittingroom.execution.job import Limits
     from fittingroom.runs.store import Store
 
 
+_ClaimsArgument = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="CLAIM...", help="Claims of the package, or your own TOML files."),
+]
+_AllOption = Annotated[bool, typer.Option("--all", help="Check all claims of the package.")]
+_SeedsOption = Annotated[
+    int, typer.Option(help="Seeds per recipe; at most 3 if a fit takes over ten minutes.")
+]
+_BudgetOption = Annotated[
+    str, typer.Option(help="Limit for the command: no fit is started that would exceed it.")
+]
+
+
 def command(
-    claims: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="CLAIM...", help="Claims of the package, or your own TOML files."),
-    ] = None,
-    all_claims: Annotated[
-        bool, typer.Option("--all", help="Check all claims of the package.")
-    ] = False,
+    claims: _ClaimsArgument = None,
+    all_claims: _AllOption = False,
     dataset: DatasetOption = "fashion-mnist",
-    seeds: Annotated[
-        int, typer.Option(help="Seeds per recipe; at most 3 if a fit takes over ten minutes.")
-    ] = 5,
+    seeds: _SeedsOption = 5,
     runs: RunsOption = RUNS,
-    time_limit: Annotated[str, typer.Option(help="Limit per fit: 90s, 10m, 1.5h or none.")] = "30m",
-    budget: Annotated[
-        str, typer.Option(help="Limit for the command: no fit is started that would exceed it.")
-    ] = "none",
-    memory_limit: Annotated[str, typer.Option(help="Limit per fit: 500M, 8G or none.")] = "8G",
+    time_limit: TimeLimitOption = "30m",
+    budget: _BudgetOption = "none",
+    memory_limit: MemoryLimitOption = "8G",
     on: OnOption = "local:1",
     as_json: JsonOption = False,
 ) -> None:
@@ -58,15 +66,13 @@ def command(
 
     parse_address(on)
 
-    chosen = load_claims(
-        claims or claim_names()
-    )  # a wrong name is refused before torch is imported
+    # A wrong name is refused before torch is imported.
+    chosen = load_claims(claims or claim_names())
 
     from fittingroom.bench.claims.evidence import Runs
     from fittingroom.bench.claims.plan import fit_limit
-    from fittingroom.bench.claims.verify import check, plan_claims
+    from fittingroom.bench.claims.verify import plan_claims
     from fittingroom.cli.output import note
-    from fittingroom.cli.progress import ProgressDisplay
     from fittingroom.data.sources import load_dataset
     from fittingroom.execution.job import Limits
     from fittingroom.runs.store import open_store
@@ -77,25 +83,40 @@ def command(
     if loaded.name != "fashion-mnist":
         note(f"the claims of the package are about fashion-mnist, not about {loaded.name}")
     _show_plan(plans)
+    report = _check(plans, loaded, store, Limits(seconds=limit, memory=memory), budgeted, on)
+    _show(report, store, as_json)
+    if not report.complete:
+        raise typer.Exit(1)
+
+
+def _check(
+    plans: list[Plan],
+    dataset: Dataset,
+    store: Store,
+    limits: Limits,
+    budget: float | None,
+    on: str,
+) -> ClaimsReport:
+    """Fit what is missing and judge, and show how that goes on."""
+    from fittingroom.bench.claims.verify import check
+    from fittingroom.cli.progress import ProgressDisplay
+
     times: dict[str, tuple[int, float | None]] = {
         f"{plan.claim.id}, arm {number}": (arm.n_fits, arm.seconds)
         for plan in plans
         for number, arm in enumerate(plan.fitted)
     }
     with ProgressDisplay(times) as progress:
-        verification = check(
+        return check(
             plans,
-            loaded,
+            dataset,
             store,
-            limits=Limits(seconds=limit, memory=memory),
-            budget=budgeted,
+            limits=limits,
+            budget=budget,
             on=on,
             command=typed_command(),
             on_progress=progress,
         )
-    _show(verification, store, as_json)
-    if not verification.complete:
-        raise typer.Exit(1)
 
 
 def _show_plan(plans: list[Plan]) -> None:

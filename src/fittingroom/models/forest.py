@@ -11,7 +11,7 @@ numbers, and impurities are computed by its formulas, so that the trees are the 
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -122,8 +122,12 @@ def _grow_tree(
         columns,
         images.astype(np.uint32),
         tags.astype(np.int32),
-        np.array([seed], np.uint32),
-        tree.max_features_,
+        _Features(
+            np.arange(n_pixels, dtype=np.int32),
+            np.empty(n_pixels, np.int32),
+            tree.max_features_,
+            np.array([seed], np.uint32),
+        ),
         np.iinfo(np.int32).max if tree.max_depth is None else tree.max_depth,
         nodes,
         values[:, 0],
@@ -137,14 +141,71 @@ def _grow_tree(
     )
 
 
+class _Images(NamedTuple):
+    """The images of a node, and where their pixels are read.
+
+    Attributes
+    ----------
+    source : uint8 (images, pixels) where it is near, else (pixels, images)
+    is_near : whether the images of the node's subtree were copied together
+    numbers : uint32, their places in `source`
+    tags : int32, class and weight of each
+    """
+
+    source: Any
+    is_near: bool
+    numbers: Any
+    tags: Any
+
+
+class _Weights(NamedTuple):
+    """Weights of a node's images: of each class, of all, and the sum of the classes' squares."""
+
+    classes: Any
+    total: int
+    squares: int
+
+
+class _Features(NamedTuple):
+    """The order in which features are drawn, see `_best_split`; `state` is of the generator."""
+
+    order: Any
+    constants: Any
+    most: int
+    state: Any
+
+
+class _Scratch(NamedTuple):
+    """Memory that a split writes over; what each is for stands in `_sort` and `_scan_table`."""
+
+    ordered: Any
+    unordered: Any
+    counts: Any
+    table: Any
+    sums: Any
+    left: Any
+    spare: Any
+
+
+class _Split(NamedTuple):
+    """A node's split, and what its children need; `feature` is negative where there is none."""
+
+    feature: int
+    below: int
+    above: int
+    n_constants: int
+    n_left: int
+    impurity_left: float
+    impurity_right: float
+
+
 @_exactly
 def _grow(
     pixels: Any,
     columns: Any,
     images: Any,
     tags: Any,
-    state: Any,
-    max_features: int,
+    features: _Features,
     max_depth: int,
     nodes: Any,
     values: Any,
@@ -156,115 +217,94 @@ def _grow(
     pixels, columns : uint8 (n, pixels) and, the same, (pixels, n)
     images : int32, rows of `pixels` that were drawn; is overwritten
     tags : int32, class and weight of each of `images`; is overwritten
-    state : uint32 (1,) of the generator
+    features : all of them, in their order, and the generator
     nodes, values : NODE_DTYPE (most nodes,) and float64 (most nodes, classes), are filled
     """
-    n, n_pixels = len(images), pixels.shape[1]
-    n_classes = values.shape[1]
-    features = np.arange(n_pixels).astype(np.int32)
-    constants = np.empty(n_pixels, np.int32)
-    spare = np.empty((2, n), np.uint32)
+    n, n_pixels, n_classes = len(images), pixels.shape[1], values.shape[1]
     near = np.empty((min(n, _LARGE), n_pixels), np.uint8)  # the images of a small subtree
-    ordered, unordered = np.empty(_SMALL, np.int32), np.empty(_SMALL, np.int32)
-    counts = np.zeros(256, np.int32)
-    table = np.zeros(n_classes * 256, np.int32)
-    sums = np.empty((4, 256))
-    total = np.empty(n_classes, np.int64)
-    left = np.empty(n_classes, np.int64)
-    n_drawn = 0
-    for i in range(n):
-        n_drawn += tags[i] >> _CLASS_BITS
+    total, scratch = np.empty(n_classes, np.int64), _scratch(n, n_classes)
     # start, end, depth, parent, whether it is the left child, how many known constants
     stack = np.empty((n + 1, 6), np.int64)
-    impurities = np.empty(n + 1)
+    impurities = np.full(n + 1, np.inf)
     stack[0] = (0, n, 0, _UNDEFINED, 0, 0)
-    impurities[0] = np.inf
-    height, node_count, deepest, near_end = 1, 0, 0, 0
+    height, node_count, deepest, near_end, n_drawn = 1, 0, 0, 0, 0
     while height > 0:
         height -= 1
         start, end, depth, parent, is_left, n_known = stack[height]
         impurity = impurities[height]  # computed by the parent, but for the root's
-        weight, squares = _count_classes(tags[start:end], total)
+        weights = _Weights(total, *_count_classes(tags[start:end], total))
         if node_count == 0:
-            impurity = 1.0 - squares / (float(weight) * float(weight))
+            n_drawn = weights.total
+            impurity = 1.0 - weights.squares / (float(weights.total) * float(weights.total))
         deepest = max(deepest, depth)
         is_leaf = depth >= max_depth or end - start < 2 or impurity <= _EPSILON
-        feature, below, above, middle = _UNDEFINED, 0, 0, end
-        impurity_left = impurity_right = 0.0
-        n_constants = n_known
+        split = _Split(_UNDEFINED, 0, 0, n_known, 0, 0.0, 0.0)
         if not is_leaf:
             # Nodes come depth first, so all up to `near_end` belong to the subtree that is near.
             is_near = end <= near_end
             if not is_near and end - start <= _LARGE:
                 _bring_near(pixels, images[start:end], near)
                 near_end, is_near = end, True
-            feature, below, above, n_constants = _best_split(
-                near if is_near else columns,
-                is_near,
-                images[start:end],
-                tags[start:end],
-                total,
-                left,
-                weight,
-                squares,
-                features,
-                constants,
-                n_known,
-                max_features,
-                state,
-                ordered,
-                unordered,
-                counts,
-                table,
-                sums,
-            )
-            is_leaf = feature < 0
-        if not is_leaf:
-            middle = start + _partition(
-                near if is_near else columns,
-                is_near,
-                images[start:end],
-                tags[start:end],
-                feature,
-                below,
-                spare,
-            )
-            weight_left, squares_left = _count_classes(tags[start:middle], left)
-            squares_right = 0
-            for c in range(n_classes):
-                squares_right += (total[c] - left[c]) ** 2
-            # scikit-learn's formulas in its order of operations, for the same roundings.
-            w, w_left, w_right = float(weight), float(weight_left), float(weight - weight_left)
-            impurity_left = 1.0 - squares_left / (w_left * w_left)
-            impurity_right = 1.0 - squares_right / (w_right * w_right)
-            gain = (w / n_drawn) * (
-                impurity - (w_right / w * impurity_right) - (w_left / w * impurity_left)
-            )
-            is_leaf = gain + _EPSILON < 0.0
+            source = near if is_near else columns
+            here = _Images(source, is_near, images[start:end], tags[start:end])
+            split = _split(here, weights, features, n_known, scratch, impurity, n_drawn)
         node = nodes[node_count]
         node.impurity, node.n_node_samples = impurity, end - start
-        node.weighted_n_node_samples = weight
-        for c in range(n_classes):
-            values[node_count, c] = total[c] / float(weight)
-        if parent != _UNDEFINED:
-            if is_left:
-                nodes[parent].left_child = node_count
-            else:
-                nodes[parent].right_child = node_count
-        if is_leaf:
+        _set_values(weights, node, values[node_count])
+        if parent != _UNDEFINED and is_left:
+            nodes[parent].left_child = node_count
+        elif parent != _UNDEFINED:
+            nodes[parent].right_child = node_count
+        if split.feature < 0:
             node.left_child = node.right_child = _LEAF
             node.feature, node.threshold = _UNDEFINED, _UNDEFINED
         else:
-            node.feature, node.threshold = feature, below / 2.0 + above / 2.0
+            middle = start + split.n_left
+            node.feature, node.threshold = split.feature, split.below / 2.0 + split.above / 2.0
             node.missing_go_to_left = middle - start > end - middle
             # The left child is on top, so it is grown first, as scikit-learn numbers its nodes.
-            stack[height] = (middle, end, depth + 1, node_count, 0, n_constants)
-            impurities[height] = impurity_right
-            stack[height + 1] = (start, middle, depth + 1, node_count, 1, n_constants)
-            impurities[height + 1] = impurity_left
+            stack[height] = (middle, end, depth + 1, node_count, 0, split.n_constants)
+            impurities[height] = split.impurity_right
+            stack[height + 1] = (start, middle, depth + 1, node_count, 1, split.n_constants)
+            impurities[height + 1] = split.impurity_left
             height += 2
         node_count += 1
     return node_count, deepest
+
+
+@_exactly
+def _scratch(n: int, n_classes: int) -> _Scratch:
+    """Memory for the splits of a tree of n images."""
+    return _Scratch(
+        np.empty(_SMALL, np.int32),
+        np.empty(_SMALL, np.int32),
+        np.zeros(256, np.int32),
+        np.zeros(n_classes * 256, np.int32),
+        np.empty((4, 256)),
+        np.empty(n_classes, np.int64),
+        np.empty((2, n), np.uint32),
+    )
+
+
+@_exactly
+def _split(
+    here: _Images,
+    weights: _Weights,
+    features: _Features,
+    n_known: int,
+    scratch: _Scratch,
+    impurity: float,
+    n_drawn: int,
+) -> _Split:
+    """Find the best split of a node and part its images by it; no feature where there is none."""
+    feature, below, above, n_constants = _best_split(here, weights, features, n_known, scratch)
+    if feature < 0:
+        return _Split(_UNDEFINED, 0, 0, n_constants, 0, 0.0, 0.0)
+    n_left = _partition(here, feature, below, scratch.spare)
+    gain, left, right = _gain(here.tags[:n_left], scratch.left, weights, impurity, n_drawn)
+    if gain + _EPSILON < 0.0:
+        return _Split(_UNDEFINED, 0, 0, n_constants, 0, 0.0, 0.0)
+    return _Split(feature, below, above, n_constants, n_left, left, right)
 
 
 @_exactly
@@ -281,6 +321,37 @@ def _count_classes(tags: Any, total: Any) -> tuple[int, int]:
 
 
 @_exactly
+def _gain(
+    tags_left: Any, left: Any, weights: _Weights, impurity: float, n_drawn: int
+) -> tuple[float, float, float]:
+    """What a split takes from the tree's impurity, and the impurities of its two sides.
+
+    Fills `left` with the weight of each class on the left.
+    """
+    weight_left, squares_left = _count_classes(tags_left, left)
+    squares_right = 0
+    for c in range(len(left)):
+        squares_right += (weights.classes[c] - left[c]) ** 2
+    # scikit-learn's formulas in its order of operations, for the same roundings.
+    w, w_left = float(weights.total), float(weight_left)
+    w_right = float(weights.total - weight_left)
+    impurity_left = 1.0 - squares_left / (w_left * w_left)
+    impurity_right = 1.0 - squares_right / (w_right * w_right)
+    gain = (w / n_drawn) * (
+        impurity - (w_right / w * impurity_right) - (w_left / w * impurity_left)
+    )
+    return gain, impurity_left, impurity_right
+
+
+@_exactly
+def _set_values(weights: _Weights, node: Any, values: Any) -> None:
+    """Write the weight of a node, and the share of each class (classes,)."""
+    node.weighted_n_node_samples = weights.total
+    for c in range(len(values)):
+        values[c] = weights.classes[c] / float(weights.total)
+
+
+@_exactly
 def _bring_near(pixels: Any, images: Any, near: Any) -> None:
     """Copy rows together, and number `images` by their place there."""
     for i in range(len(images)):
@@ -289,10 +360,9 @@ def _bring_near(pixels: Any, images: Any, near: Any) -> None:
 
 
 @_exactly
-def _partition(
-    source: Any, is_near: bool, images: Any, tags: Any, feature: int, below: int, spare: Any
-) -> int:
+def _partition(here: _Images, feature: int, below: int, spare: Any) -> int:
     """Put those up to `below` first, each side in its order; returns how many they are."""
+    source, is_near, images, tags = here
     n_left = n_right = 0
     for i in range(len(images)):
         value = source[images[i], feature] if is_near else source[feature, images[i]]
@@ -310,24 +380,7 @@ def _partition(
 
 @_exactly
 def _best_split(
-    source: Any,
-    is_near: bool,
-    images: Any,
-    tags: Any,
-    total: Any,
-    left: Any,
-    weight: int,
-    squares: int,
-    features: Any,
-    constants: Any,
-    n_known: int,
-    max_features: int,
-    state: Any,
-    ordered: Any,
-    unordered: Any,
-    counts: Any,
-    table: Any,
-    sums: Any,
+    here: _Images, weights: _Weights, drawing: _Features, n_known: int, scratch: _Scratch
 ) -> tuple[int, int, int, int]:
     """The feature to split by, the values on both sides of the cut, how many constants are known.
 
@@ -335,6 +388,8 @@ def _best_split(
     that are constant among these images are remembered for the nodes below. `features` holds, in
     this order: constants drawn, constants known before, constants found, those left, those drawn.
     """
+    images, table = here.numbers, scratch.table
+    features, constants, max_features, state = drawing
     best, best_feature, best_below, best_above = -np.inf, _UNDEFINED, 0, 0
     rest, n_visited, n_found, n_drawn, n_constants = len(features), 0, 0, 0, n_known
     while rest > n_constants and (n_visited < max_features or n_visited <= n_found + n_drawn):
@@ -348,9 +403,9 @@ def _best_split(
         feature = features[place]
         least = most = 0
         if len(images) <= _SMALL:
-            varies = _sort(source, images, tags, feature, ordered, unordered, counts)
+            varies = _sort(here, feature, scratch)
         else:
-            least, most = _tabulate(source, is_near, images, tags, feature, table)
+            least, most = _tabulate(here, feature, table)
             varies = least != most
             if not varies:
                 table[:] = 0
@@ -364,10 +419,10 @@ def _best_split(
         features[rest], features[place] = features[place], features[rest]
         if len(images) <= _SMALL:
             score, below, above = _scan_sorted(
-                ordered, len(images), total, left, weight, squares, best
+                scratch.ordered, len(images), weights, scratch.left, best
             )
         else:
-            score, below, above = _scan_table(table, least, most, total, sums, weight, best)
+            score, below, above = _scan_table(table, least, most, weights, scratch.sums, best)
         if score > best:
             best, best_feature, best_below, best_above = score, feature, below, above
     # The known constants back in their order, for the nodes below, whose draws go by it.
@@ -388,10 +443,10 @@ def _next_random(state: Any) -> Any:
 
 
 @_exactly
-def _sort(
-    near: Any, images: Any, tags: Any, feature: int, ordered: Any, unordered: Any, counts: Any
-) -> bool:
+def _sort(here: _Images, feature: int, scratch: _Scratch) -> bool:
     """Fill `ordered` with value and tag of each image, sorted; False if all values are equal."""
+    near, images, tags = here.source, here.numbers, here.tags
+    ordered, unordered, counts = scratch.ordered, scratch.unordered, scratch.counts
     n = len(images)
     least, most = 255, 0
     for i in range(n):
@@ -413,9 +468,9 @@ def _sort(
         counts[unordered[i] >> _VALUE_SHIFT] += 1
     before = 0
     for value in range(least, most + 1):
-        here = counts[value]
+        count = counts[value]
         counts[value] = before
-        before += here
+        before += count
     for i in range(n):
         value = unordered[i] >> _VALUE_SHIFT
         ordered[counts[value]] = unordered[i]
@@ -427,9 +482,10 @@ def _sort(
 
 @_exactly
 def _scan_sorted(
-    keys: Any, n: int, total: Any, left: Any, weight: int, squares: int, best: float
+    keys: Any, n: int, weights: _Weights, left: Any, best: float
 ) -> tuple[float, int, int]:
     """The best cut that beats `best`: its score, and the values below and above it."""
+    total, weight, squares = weights
     for c in range(len(left)):
         left[c] = 0
     weight_left = squares_left = 0
@@ -453,10 +509,9 @@ def _scan_sorted(
 
 
 @_exactly
-def _tabulate(
-    source: Any, is_near: bool, images: Any, tags: Any, feature: int, table: Any
-) -> tuple[int, int]:
+def _tabulate(here: _Images, feature: int, table: Any) -> tuple[int, int]:
     """Add the weight of each class and value to `table`; returns the least and largest value."""
+    source, is_near, images, tags = here
     least, most = 255, 0
     for i in range(len(images)):
         value = source[images[i], feature] if is_near else source[feature, images[i]]
@@ -467,7 +522,7 @@ def _tabulate(
 
 @_exactly
 def _scan_table(
-    table: Any, least: int, most: int, total: Any, sums: Any, weight: int, best: float
+    table: Any, least: int, most: int, node: _Weights, sums: Any, best: float
 ) -> tuple[float, int, int]:
     """As :func:`_scan_sorted`, from the weight of each class and value in `least` … `most`.
 
@@ -475,7 +530,7 @@ def _scan_table(
     `sums`, float64 (4, 256), are for each value and all up to it: weight, squares on the left, on
     the right, and score. They are whole below 2**53, so in this form too they are exact.
     """
-    n = most - least + 1
+    total, n = node.classes, most - least + 1
     weights, lefts, rights, scores = sums[0, :n], sums[1, :n], sums[2, :n], sums[3, :n]
     weights[:] = 0
     lefts[:] = 0
@@ -494,7 +549,7 @@ def _scan_table(
             lefts[i] += w * w
             rights[i] += (whole - w) * (whole - w)
         counts[:] = 0
-    all_weight = float(weight)
+    all_weight = float(node.total)
     for i in range(n):
         w, other = weights[i], all_weight - weights[i]
         scores[i] = -other * (1.0 - rights[i] / (other * other)) - w * (1.0 - lefts[i] / (w * w))

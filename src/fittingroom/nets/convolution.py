@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -149,20 +149,17 @@ def kernel_gradient(
     parts = count_parts(n, work)
     sums = np.zeros((parts, *size, lines, lanes), np.float32)
     for_bias = np.zeros((parts if has_bias else 0, lines), np.float32)
-    in_parts(
-        _gradients,
-        n,
-        work,
-        *(view(x), view(g), stride, padding[0], padding[1]),
-        *(down, across, together, margin, amx.whole_tiles()),
-        # pixels and slopes: the zeros between rows are written once, here, and stay
-        np.zeros((parts, stride, stride, 2, (length + reach) // 2 + 1, lanes), np.int32),
-        np.zeros((parts, length // 2, lines), np.int32),
-        # turned: no power of two between lines, or all of a tile's fall on one set of the cache
-        np.empty((parts, lines, length + COLUMNS), np.int16),
-        sums,
-        for_bias,
+    layout = _Layout(stride, padding[0], padding[1], down, across, together, margin)
+    memory = _Memory(
+        # The zeros between rows are written once, here, and stay.
+        pixels=np.zeros((parts, stride, stride, 2, (length + reach) // 2 + 1, lanes), np.int32),
+        slopes=np.zeros((parts, length // 2, lines), np.int32),
+        # No power of two between lines, or all of a tile's fall on one set of the cache.
+        turned=np.empty((parts, lines, length + COLUMNS), np.int16),
+        sums=sums,
+        bias=for_bias,
     )
+    in_parts(_gradients, n, work, view(x), view(g), layout, amx.whole_tiles(), memory)
     kernel = torch.from_numpy(sums.sum(axis=0))[:, :, :outputs, :inputs]
     bias = torch.from_numpy(for_bias.sum(axis=0)[:outputs]) if has_bias else None
     return kernel.permute(2, 3, 0, 1).contiguous(), bias
@@ -177,6 +174,28 @@ def _line(length: int, outputs: int, size: int, stride: int, padding: int) -> in
 
 def _up(number: int, multiple: int) -> int:
     return -(-number // multiple) * multiple
+
+
+class _Layout(NamedTuple):
+    """How images lie one after the other, as drawn below; `top` and `left` are the padding."""
+
+    stride: int
+    top: int
+    left: int
+    down: int
+    across: int
+    together: int
+    margin: int
+
+
+class _Memory(NamedTuple):
+    """The arrays below, and `bias`, float32 (parts, outputs), empty without one."""
+
+    pixels: Any
+    slopes: Any
+    turned: Any
+    sums: Any
+    bias: Any
 
 
 # For its place (u, v) the kernel's gradient is a sum over images and output pixels (r, c):
@@ -209,20 +228,12 @@ def _gradients(
     part: int,
     x: Any,
     g: Any,
-    stride: int,
-    top: int,
-    left: int,
-    down: int,
-    across: int,
-    together: int,
-    margin: int,
+    layout: _Layout,
     shapes: Any,
-    pixels: Any,
-    slopes: Any,
-    turned: Any,
-    sums: Any,
-    bias: Any,
+    memory: _Memory,
 ) -> None:
+    stride, top, left, down, across, together, margin = layout
+    pixels, slopes, turned, sums, bias = memory
     configure(shapes.ctypes.data)
     nothing = np.zeros(max(x.shape[3], g.shape[3]), np.int16)
     for first in range(start, stop, together):
@@ -244,7 +255,7 @@ def _gradients(
             for b in range(stride):
                 _pair_again(pixels[part, a, b, 0], pixels[part, a, b, 1])
         _turn(slopes[part], turned[part])
-        _add_products(turned[part], pixels[part], stride, left, margin, across, length, sums[part])
+        _add_products(turned[part], pixels[part], layout, length, sums[part])
         if len(bias):
             _add(slopes[part], bias[part])
     release()
@@ -304,20 +315,12 @@ def _turn(pairs: Any, turned: Any) -> None:
 
 
 @compiled
-def _add_products(
-    turned: Any,
-    pixels: Any,
-    stride: int,
-    left: int,
-    margin: int,
-    across: int,
-    length: int,
-    sums: Any,
-) -> None:
+def _add_products(turned: Any, pixels: Any, layout: _Layout, length: int, sums: Any) -> None:
     """sums (rows, columns, outputs, inputs) += turned (outputs, pixels) · the shifted pixels.
 
     Addresses are counted by hand: to cut an array takes as long as a product.
     """
+    stride, left, margin, across = layout.stride, layout.left, layout.margin, layout.across
     lines, pairs, total = turned.ctypes.data, pixels.ctypes.data, sums.ctypes.data
     step, width, down = turned.strides[0], pixels.strides[3], sums.strides[2]
     for i in range(0, sums.shape[2], 2 * ROWS):

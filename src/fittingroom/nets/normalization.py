@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -85,6 +85,27 @@ class BatchNorm(nn.BatchNorm2d):
         return y
 
 
+class _Layer(NamedTuple):
+    """What a pass knows of the layer beside the maps; see the drawing above `_sum`.
+
+    Attributes
+    ----------
+    before, after : floors, float32
+    scale, shift : float32 (channels,)
+    drops : whether there is a dropout
+    factor : what it multiplies by what it keeps
+    kept : bool (images, rows, columns, channels), which it kept; empty without one
+    """
+
+    before: np.float32
+    after: np.float32
+    scale: Any
+    shift: Any
+    drops: bool
+    factor: np.float32
+    kept: Any
+
+
 class _Normalize(torch.autograd.Function):
     @staticmethod
     def forward(
@@ -112,10 +133,11 @@ class _Normalize(torch.autograd.Function):
         factor = np.float32(1 / (1 - dropout))
         n, channels, height, width = x.shape if dropout else (0, 0, 0, 0)
         kept = np.empty((n, height, width, channels), np.bool_)  # a byte each, for the way back
-        ctx.constants = (*floors, view(scale), view(shift), dropout > 0, factor, kept)
+        layer = _Layer(*floors, view(scale), view(shift), dropout > 0, factor, kept)
+        ctx.layer = layer
         ctx.mean, ctx.inverse = mean, inverse
         ctx.save_for_backward(x)
-        in_parts(_normalize, len(x), x.numel(), view(x), *ctx.constants, *chance, view(y))
+        in_parts(_normalize, len(x), x.numel(), view(x), layer, *chance, view(y))
         mean, variance = mean.float(), variance.float()
         ctx.mark_non_differentiable(mean, variance)
         return y, mean, variance
@@ -127,17 +149,17 @@ class _Normalize(torch.autograd.Function):
         n, channels = x.numel() // x.shape[1], x.shape[1]
         parts = count_parts(len(x), x.numel())
         sums = np.zeros((parts, 2, channels), np.float64)
-        in_parts(_sum_gradients, len(x), x.numel(), view(x), view(g), *ctx.constants, sums)
+        in_parts(_sum_gradients, len(x), x.numel(), view(x), view(g), ctx.layer, sums)
         # of the gradients before the dropout and the ReLU, and of these times the input
         for_bias, products = torch.from_numpy(sums.sum(axis=0))
         for_weight = (products - ctx.mean * for_bias) * ctx.inverse
-        scale = torch.from_numpy(ctx.constants[2])
+        scale = torch.from_numpy(ctx.layer.scale)
         # The derivative's terms that all of a channel share, see above `_sum`.
         slope = (-scale * ctx.inverse * for_weight / n).float()
         level = (-scale * for_bias / n - slope * ctx.mean).float()
         d = torch.empty_like(x)
         in_parts(
-            *(_propagate, len(x), x.numel(), view(x), view(g), *ctx.constants),
+            *(_propagate, len(x), x.numel(), view(x), view(g), ctx.layer),
             *(view(slope), view(level), view(d)),
         )
         return d, for_weight.float(), for_bias.float(), None, None, None
@@ -185,17 +207,12 @@ def _normalize(
     stop: int,
     part: int,
     x: Any,
-    before: Any,
-    after: Any,
-    scale: Any,
-    shift: Any,
-    drops: Any,
-    factor: Any,
-    kept: Any,
+    layer: _Layer,
     seed: Any,
     levels: Any,
     y: Any,
 ) -> None:
+    before, after, scale, shift, drops, factor, kept = layer
     height, width, channels = x.shape[1:]
     for i in range(start, stop):
         for r in range(height):
@@ -221,15 +238,10 @@ def _sum_gradients(
     part: int,
     x: Any,
     g: Any,
-    before: Any,
-    after: Any,
-    scale: Any,
-    shift: Any,
-    drops: Any,
-    factor: Any,
-    kept: Any,
+    layer: _Layer,
     sums: Any,
 ) -> None:
+    before, after, scale, shift, drops, factor, kept = layer
     height, width, channels = x.shape[1:]
     ones = np.empty(channels, np.float32)
     products = np.empty(channels, np.float32)
@@ -261,17 +273,12 @@ def _propagate(
     part: int,
     x: Any,
     g: Any,
-    before: Any,
-    after: Any,
-    scale: Any,
-    shift: Any,
-    drops: Any,
-    factor: Any,
-    kept: Any,
+    layer: _Layer,
     slope: Any,
     level: Any,
     d: Any,
 ) -> None:
+    before, after, scale, shift, drops, factor, kept = layer
     height, width, channels = x.shape[1:]
     for i in range(start, stop):
         for r in range(height):

@@ -15,7 +15,7 @@ from fittingroom.reporting.gallery import caption_of, gallery
 from fittingroom.reporting.page import Captioned, FigureCard, draw, percent
 
 if TYPE_CHECKING:
-    from fittingroom.bench.comparison.analysis import Analysis, ModelAnalysis
+    from fittingroom.bench.comparison.analysis import Analysis, Calibration, ModelAnalysis
     from fittingroom.data.dataset import Dataset
     from fittingroom.evaluation.confusion import ClassificationReport
 
@@ -82,8 +82,9 @@ def _pictures(
     model: ModelAnalysis, analysis: Analysis, dataset: Dataset | None
 ) -> list[FigureCard]:
     names = analysis.board.class_names
-    sentence = model.confusion.hardest_sentence(words.in_sentences(analysis.board.class_names))
-    pictures = [
+    sentence = model.confusion.hardest_sentence(words.in_sentences(names))
+    cards = [_architecture(model)] if model.layers else []
+    cards.append(
         draw(
             "Confusion matrix",
             figures.confusion(model.confusion, names),
@@ -91,58 +92,61 @@ def _pictures(
             "Rows are true classes, columns predicted classes, in percent of the row. Blue is "
             f"correct; {_numbers_are(len(names))}.",
             finding=sentence,
-        ),
-    ]
+        )
+    )
     if len(names) <= PANELS:
-        pictures.append(
+        examples = _examples(analysis, dataset)
+        cards.append(
             draw(
                 "Predictions by true class",
-                model_figures.class_histograms(
-                    model.confusion, names, _examples(analysis, dataset)
-                ),
+                model_figures.class_histograms(model.confusion, names, examples),
                 f"Share of the images of each true class by predicted class, for {model.model}.",
                 "One panel per true class, which is blue.",
             )
         )
     if model.history:
-        kept = f" Epoch {model.kept_epoch} was kept." if model.kept_epoch else ""
-        pictures.append(
-            draw(
-                "Learning curves",
-                model_figures.learning_curves(model.history, model.kept_epoch),
-                f"Loss and accuracy of {model.model} by epoch.{kept}",
-                f"Seed {model.seed}. Training values are measured while the weights change, with "
-                "augmentation and dropout active, so they may be worse than validation values.",
-            )
-        )
+        cards.append(_learning_curves(model))
     if model.calibration:
-        before, after = model.calibration.before, model.calibration.after
-        classes = words.in_sentences(names)
-        pictures.append(
-            draw(
-                "Calibration (reliability diagram)",
-                model_figures.reliability_diagram(model.calibration),
-                f"Reliability diagram of {model.model}: expected calibration error "
-                f"{percent(before.expected_calibration_error)} before and "
-                f"{percent(after.expected_calibration_error)} after temperature scaling.",
-                f"Test images by the probability of the predicted class, seed {model.seed}. The "
-                f"temperature was fitted on {model.calibration.images:,} "
-                f"image{'s' * (model.calibration.images != 1)} of the calibration half of the "
-                "validation part, which is not used for selection.",
-                finding=f"{words.calibration(model)} {words.sets(model, classes)}",
-            )
-        )
-    if model.layers:
-        pictures.insert(
-            0,
-            draw(
-                "Architecture",
-                model_figures.architecture(model.layers),
-                f"The layers of {model.model}, from the image to the classes.",
-                "Height shows the size of a feature map, width its number of channels (log scale).",
-            ),
-        )
-    return pictures
+        cards.append(_reliability(model, model.calibration, names))
+    return cards
+
+
+def _architecture(model: ModelAnalysis) -> FigureCard:
+    return draw(
+        "Architecture",
+        model_figures.architecture(model.layers),
+        f"The layers of {model.model}, from the image to the classes.",
+        "Height shows the size of a feature map, width its number of channels (log scale).",
+    )
+
+
+def _learning_curves(model: ModelAnalysis) -> FigureCard:
+    kept = f" Epoch {model.kept_epoch} was kept." if model.kept_epoch else ""
+    return draw(
+        "Learning curves",
+        model_figures.learning_curves(model.history, model.kept_epoch),
+        f"Loss and accuracy of {model.model} by epoch.{kept}",
+        f"Seed {model.seed}. Training values are measured while the weights change, with "
+        "augmentation and dropout active, so they may be worse than validation values.",
+    )
+
+
+def _reliability(
+    model: ModelAnalysis, calibration: Calibration, names: Sequence[str]
+) -> FigureCard:
+    before, after = calibration.before, calibration.after
+    return draw(
+        "Calibration (reliability diagram)",
+        model_figures.reliability_diagram(calibration),
+        f"Reliability diagram of {model.model}: expected calibration error "
+        f"{percent(before.expected_calibration_error)} before and "
+        f"{percent(after.expected_calibration_error)} after temperature scaling.",
+        f"Test images by the probability of the predicted class, seed {model.seed}. The "
+        f"temperature was fitted on {calibration.images:,} "
+        f"image{'s' * (calibration.images != 1)} of the calibration half of the "
+        "validation part, which is not used for selection.",
+        finding=f"{words.calibration(model)} {words.sets(model, words.in_sentences(names))}",
+    )
 
 
 def _numbers_are(classes: int) -> str:

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from fittingroom.bench.comparison.compare import compare
 from fittingroom.bench.progress import Progress
 from fittingroom.bench.zalando.grid_search import GridSearch
 from fittingroom.bench.zalando.zalando import FILE, STOPPED, Benchmark, planned_runs, zalando
@@ -123,16 +122,9 @@ def test_the_file_says_what_became_of_every_point(
         *("fit_seconds", "limits"),
     ]
 
-    asked: dict[str, Any] = {}
-
-    def noted(*arguments: Any, **options: Any) -> Any:
-        asked.update(options)
-        return compare(*arguments, **options)
-
-    monkeypatch.setattr("fittingroom.bench.zalando.zalando.compare", noted)
-    with scripted():
+    with scripted() as executor:
         found = zalando(small, ["zalando-gaussian-nb"], seeds=1, runs=tmp_path, memory_limit=2**33)
-    assert (asked.get("time_limit"), asked["memory_limit"]) == (None, 2**33), "for the chosen"
+    assert executor.opened[-1][1] == Limits(memory=2**33), "for the chosen"
     written = json.loads(path.read_text())
     assert written == json.loads(found.to_json())
     assert found.board is not None

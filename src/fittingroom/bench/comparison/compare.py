@@ -38,7 +38,6 @@ def compare(
     memory_limit: int | None = None,
     keep_models: KeepModels = "best",
     on: str = HERE,
-    command: str | None = None,
     on_progress: OnProgress | None = None,
 ) -> Leaderboard:
     """Fit every model with every seed, unless its run is saved, and rank them.
@@ -74,8 +73,6 @@ def compare(
     on
         Where models of the catalogue are fitted: `local:N`, in N processes here that share the
         threads; `ray` or `ray://HOST:PORT`, on a Ray cluster (see `executor.open_executor`).
-    command
-        The command to quote as the way to reproduce this.
     on_progress
         Called as the work goes on.
 
@@ -102,7 +99,6 @@ def compare(
         limits=Limits(seconds=time_limit, memory=memory_limit),
         keep_models=keep_models,
         on=on,
-        command=command,
         on_progress=on_progress,
     )
     return leaderboard(store)
@@ -118,12 +114,13 @@ def fit_entrants(
     limits: Limits,
     keep_models: KeepModels,
     on: str,
-    command: str | None,
-    on_progress: OnProgress | None,
+    command: str | None = None,
+    on_progress: OnProgress | None = None,
 ) -> None:
     """Make the runs of a comparison that the store lacks, and save what became of each entrant.
 
     As :func:`compare`, whose table is then computed from the store. Its table counts as shown.
+    `command` is quoted as the way to do this again.
     """
     schedule = Schedule(dataset, store, entrants, seeds=seeds, full=full, command=command)
     with open_bench(

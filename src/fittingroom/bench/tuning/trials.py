@@ -49,7 +49,7 @@ class Trials:
         folds: int,
         seed: int,
     ) -> None:
-        self.search, self._dataset, self._store = search, dataset, store
+        self.search, self._dataset, self.store = search, dataset, store
         self._model, self.n_trials, self._folds, self._seed = model, n_trials, folds, seed
         self._selection = validation_split(dataset.train.labels).choose
 
@@ -131,7 +131,7 @@ class Trials:
     def _run(self, folder: str) -> Run | None:
         model, _, name = folder.partition("/")
         key, _, seed = name.rpartition("-s")
-        return self._store.get(model, key, int(seed)) if seed.isdecimal() else None
+        return self.store.get(model, key, int(seed)) if seed.isdecimal() else None
 
     def _row(self, number: int, trial: FrozenTrial) -> Trial:
         facts = trial.user_attrs

@@ -14,7 +14,7 @@ import statistics
 import time
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,50 +41,66 @@ from fittingroom.runs.store import open_store
 _PROBES = 20  # random completions of a setting that is looked at before anything is fitted
 
 
+@dataclass(frozen=True, kw_only=True)
+class SearchOptions:
+    """How a search goes about it.
+
+    Attributes
+    ----------
+    sampler : ``"tpe"`` (Bergstra et al. 2011), ``"random"`` or ``"grid"``
+    trials : of how many the search is to consist, those of earlier and other processes included
+    time_limit : seconds; no trial is started that usually would not end within them, the last fit
+        counted; what is under way is not ended
+    prune : stop a trial whose best epoch (of a network) or fold so far is worse than the median of
+        the finished trials there
+    folds : select by a cross-validation over the training split instead of by the selection half
+    seed : of the search and of every fit
+    storage : URL of the database; None is a SQLite file beside the trials' runs
+    refit : fit the best settings once more at the end; this alone reads the test split
+    """
+
+    sampler: str = "tpe"
+    trials: int = 50
+    time_limit: float | None = None
+    prune: bool = False
+    folds: int = 0
+    seed: int = 0
+    storage: str | None = None
+    refit: bool = True
+
+    def __post_init__(self) -> None:
+        if self.trials < 1:
+            raise UsageError(f"--trials is {self.trials}; at least 1 is needed.")
+
+
 def tune(
     dataset: str | Path,
     model: str,
     *,
     space: Space | None = None,
-    sampler: str = "tpe",
-    trials: int = 50,
-    time_limit: float | None = None,
     memory_limit: int | None = None,
-    prune: bool = False,
-    folds: int = 0,
-    seed: int = 0,
-    storage: str | None = None,
-    refit: bool = True,
     runs: Path | str = "runs",
     on: str = HERE,
     on_progress: OnProgress | None = None,
+    **options: Any,
 ) -> Tuning:
-    """Search settings of a catalogue model; what is saved of the same search is gone on from.
+    """Search settings of a catalogue model; what is saved of the same search is resumed.
 
     Parameters
     ----------
     dataset : a name of the catalogue, or a folder
     model : a name of the catalogue
     space : what is searched; None takes the model's row
-    sampler : ``"tpe"`` (Bergstra et al. 2011), ``"random"`` or ``"grid"``
-    trials : of how many the search is to consist, those of earlier and other processes included
-    time_limit : seconds; no trial is started that usually would not end within them, the last fit
-        counted; what is under way is not ended
     memory_limit : bytes resident in a fitting process and its children, the last fit's too
-    prune : break a trial off whose best epoch (of a network) or fold so far is worse than the
-        median of the finished trials there
-    folds : choose by a cross-validation over the training split instead of by `choose`
-    seed : of the search and of every fit
-    storage : URL of the database; None is a SQLite file beside the trials' runs
-    refit : fit the best settings once more at the end; this alone reads the test split
     runs : the folder of saved runs
     on : where all fits run, see :func:`.executor.open_executor`
     on_progress : called as the work goes on
+    options : the fields of :class:`SearchOptions`
 
     Returns
     -------
     Tuning
-        What was found, also where the user broke it off (`interrupted`).
+        What was found, also where the user interrupted it (`interrupted`).
 
     Raises
     ------
@@ -92,56 +108,34 @@ def tune(
         When a name, a range or a number makes no sense.
     DataError, StoreError, TrainingError
         When the data can't be loaded, something can't be written, or a fit ended for a reason that
-        is no fault of its settings. Where the last fit fails the search is given nevertheless, with
-        the reason.
+        isn't the fault of its settings. Where the last fit fails the search is given nevertheless,
+        with the reason.
     """
     parse_address(on)
     model = row_of(model).name
     space = space or parse_space(row_of(model).space)
-    if trials < 1:
-        raise UsageError(f"--trials is {trials}; at least 1 is needed.")
+    search = SearchOptions(**options)
     check_space(model, space)
     loaded = load_dataset(dataset)
-    if folds:
-        fold_of(loaded.train.labels, folds)  # too many are refused before anything is fitted
-    store = open_store(Path(runs) / FOLDER, loaded)
-    url = storage or f"sqlite:///{(store.folder / 'studies.sqlite3').resolve()}"
-    study = study_name(loaded, model, space, sampler, seed, folds)
-    search = open_search(url, study, space, sampler=sampler, seed=seed, prune=prune)
-    with closing(search):
-        fits = Trials(
-            *(search, loaded, store),
-            model=model,
-            n_trials=min(trials, search.size),
-            folds=folds,
-            seed=seed,
-        )
-        limits = Limits(memory=memory_limit)
-        next_trial, interrupted = _in_time(fits, time_limit, to_come=2 if refit else 1), False
+    if search.folds:
+        fold_of(loaded.train.labels, search.folds)  # too many are refused before any fit
+    limits = Limits(memory=memory_limit)
+
+    def searching(trials: Trials) -> bool:
+        """Fit trials; whether the user interrupted that."""
+        store, next_trial = trials.store, _in_time(trials, search)
         try:
             with open_bench(loaded, store, on=on, limits=limits, keep_models=False) as bench:
-                fits.fit(bench, next_trial, prune=prune, on_progress=on_progress)
+                trials.fit(bench, next_trial, prune=search.prune, on_progress=on_progress)
         except KeyboardInterrupt:
-            interrupted = True
-        tuning = Tuning(
-            study=study,
-            storage=hidden(url),
-            model=model,
-            dataset=str(dataset),
-            dataset_sha256=loaded.sha256,
-            space=space,
-            sampler=sampler,
-            seed=seed,
-            folds=folds,
-            asked=fits.n_trials,
-            trials=tuple(fits.rows()),
-            overstatement=fits.overstatement(),
-            importance=search.importance(),
-            interrupted=interrupted,
-            runs=str(runs),
-        )
+            return True
+        return False
+
+    tuning = replace(
+        _searched(loaded, model, space, search, Path(runs), searching), dataset=str(dataset)
+    )
     elsewhere = any(trial.status == "running" for trial in tuning.trials)
-    if not refit or interrupted or elsewhere or tuning.best is None:
+    if not search.refit or tuning.interrupted or elsewhere or tuning.best is None:
         return tuning
     try:
         run = _refit(tuning, loaded, on, limits, on_progress)
@@ -150,6 +144,48 @@ def tune(
         return replace(tuning, untested=str(error))
     except KeyboardInterrupt:
         return replace(tuning, interrupted=True)
+
+
+def _searched(
+    dataset: Dataset,
+    model: str,
+    space: Space,
+    options: SearchOptions,
+    runs: Path,
+    searching: Callable[[Trials], bool],
+) -> Tuning:
+    """What a search has found once its trials are fitted (`searching`)."""
+    store = open_store(runs / FOLDER, dataset)
+    url = options.storage or f"sqlite:///{(store.folder / 'studies.sqlite3').resolve()}"
+    sampler, seed, folds = options.sampler, options.seed, options.folds
+    study = study_name(dataset, model, space, sampler, seed, folds)
+    search = open_search(url, study, space, sampler=sampler, seed=seed, prune=options.prune)
+    with closing(search):
+        trials = Trials(
+            *(search, dataset, store),
+            model=model,
+            n_trials=min(options.trials, search.size),
+            folds=folds,
+            seed=seed,
+        )
+        interrupted = searching(trials)
+        return Tuning(
+            study=study,
+            storage=hidden(url),
+            model=model,
+            dataset=dataset.name,
+            dataset_sha256=dataset.sha256,
+            space=space,
+            sampler=sampler,
+            seed=seed,
+            folds=folds,
+            asked=trials.n_trials,
+            trials=tuple(trials.rows()),
+            overstatement=trials.overstatement(),
+            importance=search.importance(),
+            interrupted=interrupted,
+            runs=str(runs),
+        )
 
 
 def study_name(
@@ -205,14 +241,11 @@ def _check_setting(model: str, space: Space, name: str, value: Any) -> None:
     raise error
 
 
-def _in_time(
-    trials: Trials, time_limit: float | None, *, to_come: int
-) -> Callable[[], HeldTrial | None]:
-    """Gives trials until there are enough or the time is up.
-
-    `to_come`: how many fits, one after the other, there are with every trial that is started.
-    """
+def _in_time(trials: Trials, options: SearchOptions) -> Callable[[], HeldTrial | None]:
+    """Gives trials until there are enough or the time is up."""
     started = time.monotonic()
+    # With every trial that is started there are as many fits, one after the other.
+    to_come, time_limit = 2 if options.refit else 1, options.time_limit
 
     def next_trial() -> HeldTrial | None:
         if time_limit is not None:

@@ -16,9 +16,9 @@ from typing import Any
 
 from fittingroom.bench.bench import open_bench
 from fittingroom.bench.comparison.cells import interval, rank
-from fittingroom.bench.comparison.compare import compare
+from fittingroom.bench.comparison.compare import fit_entrants
 from fittingroom.bench.comparison.entrant import Entrant
-from fittingroom.bench.comparison.leaderboard import Leaderboard
+from fittingroom.bench.comparison.leaderboard import Leaderboard, leaderboard
 from fittingroom.bench.comparison.rows import Row
 from fittingroom.bench.progress import OnProgress, Progress, Reporter
 from fittingroom.bench.zalando.grid_search import GridSearch, SearchedGrid, Stopped
@@ -179,18 +179,17 @@ def zalando(
             "no point of the grids could be fitted; perhaps the limits are too tight. "
             f"{store.folder / FILE} has the reasons."
         )
-    board = compare(
-        dataset,
-        entrants,
+    fit_entrants(
+        *(dataset, store, entrants),
         seeds=seeds,
         full=full,
-        runs=runs,
-        memory_limit=memory_limit,
-        on=on,
+        limits=Limits(memory=memory_limit),
         keep_models="none",
+        on=on,
         command=command,
         on_progress=_after(reporter.done, on_progress),
     )
+    board = leaderboard(store)
     return _save(dataset, store, search, board)
 
 
