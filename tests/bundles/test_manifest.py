@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 
 from fittingroom.bundles.bundle import Bundle
-from fittingroom.bundles.manifest import OPTIONS, Manifest
+from fittingroom.bundles.manifest import Manifest
 from fittingroom.errors import BundleError
-from fittingroom.models.network import NETS
 
 FILES = {"weights.safetensors": b"weights"}
 
@@ -169,7 +168,3 @@ def test_any_other_byte_is_seen(manifest: Manifest) -> None:
         ):
             with pytest.raises(BundleError):
                 Manifest.parse(changed)
-
-
-def test_every_network_has_its_options() -> None:
-    assert set(OPTIONS) == set(NETS)

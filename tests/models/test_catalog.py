@@ -2,32 +2,92 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pytest
 from sklearn.base import BaseEstimator, clone, is_classifier
+from torch import Tensor, nn
+from torch.nn import functional as F
+from typer.testing import CliRunner
 
+from fittingroom.bundles.bundle import bundle_of, load
+from fittingroom.bundles.manifest import Data, Manifest
+from fittingroom.bundles.onnx import write_onnx
+from fittingroom.bundles.options import audit_of
+from fittingroom.bundles.parity import parity
+from fittingroom.cli.main import app
 from fittingroom.data.dataset import Dataset
-from fittingroom.errors import FittingroomError, UnknownNameError, UsageError
+from fittingroom.errors import (
+    BundleError,
+    FittingroomError,
+    InputError,
+    UnknownNameError,
+    UsageError,
+)
 from fittingroom.models import catalog
-from fittingroom.models.catalog import MODELS, SUITES, make_classifier, names_of, row_of
+from fittingroom.models.catalog import (
+    BASELINES,
+    MODELS,
+    SUITES,
+    ClassicalRow,
+    NetworkRow,
+    make_classifier,
+    names_of,
+    row_of,
+)
+from fittingroom.models.layers import layers_of
 from fittingroom.models.network import NETS, NetworkClassifier, count_parameters
+from fittingroom.nets.bounds import Widths, Within
+from fittingroom.training.recipe import Recipe
 
 CLASSICAL = [name for name, row in MODELS.items() if row.family == "classical"]
 NETWORKS = [name for name, row in MODELS.items() if row.family == "network"]
+
+#: Of networks of millions of numbers, which are slow: the same code on smaller ones.
+SMALLER: dict[str, dict[str, Any]] = {
+    "cnn-16-32-64-128": {"pooling": True},
+    "wide-resnet": {"depth": 10, "width": 1},
+}
+#: Numbers in each network for 28 × 28 pixels and ten classes.
+PARAMETERS = {
+    "mlp-10-10": 8_070,
+    "mlp-532": 422_950,
+    "mlp-256-256": 269_322,
+    "mlp-256-256-onehot": 269_322,
+    "cnn-6-16-120": 180_554,
+    "cnn-16-16-100": 126_310,
+    "cnn-32-64-64": 60_554,
+    "cnn-64x4": 119_065,
+    "cnn-32": 693_962,
+    "cnn-32-64": 159_882,
+    "cnn-64-128-64": 289_610,
+    "cnn-16-32-64-128": 6_663_402,
+    "swift-90": 99_114,
+    "swift-93": 382_378,
+    "swift": 382_378,
+    "swift-95": 973_226,
+    "swift-photo": 973_226,
+    "wide-resnet": 8_959_706,
+}
+N = 200
 
 CORNERS = Path(__file__).parent / "corners.py"
 #: What the fits of all corners may take: weights of an SVM of 200 classes have 200 MB.
 MOST_MEMORY = 700 * 2**20
 
+#: Rows whose recipe is too long to have been followed to its end for a table.
+NOT_MEASURED = {"cnn-16-32-64-128", "wide-resnet"}
 #: What settings serve for a test, where they aren't the catalogue's.
 QUICK: dict[str, dict[str, Any]] = {"wide-resnet": {"depth": 10, "width": 1}}
 #: Networks whose convolutions and poolings leave nothing of such images.
@@ -51,8 +111,18 @@ def test_a_row_is_whole(name: str) -> None:
     assert row.seconds > 0
     assert row.stock_seconds is None or row.stock_seconds >= row.seconds
     assert (row.parameters is not None) == (row.family == "network")
-    assert row.build.__name__ == name.replace("-", "_")
-    assert row.build.__doc__
+    if row.accuracy is None:
+        assert name in NOT_MEASURED
+    else:
+        assert 0.5 < row.accuracy[0] < row.accuracy[1] <= 1
+    if isinstance(row, NetworkRow):
+        options = audit_of(NETS[row.net]).model_fields
+        assert {*row.options} <= {*options}
+        assert row.mirror_option is None or row.mirror_option in options
+    else:
+        assert isinstance(row, ClassicalRow)
+        assert row.build.__name__ == name.replace("-", "_")
+        assert row.build.__doc__
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -64,11 +134,34 @@ def test_a_row_builds_a_classifier(name: str, small: Dataset) -> None:
         assert repr(clone(classifier)) == repr(classifier)
 
 
+def test_reading_the_catalogue_imports_neither_scikit_learn_nor_torch() -> None:
+    """Nor a wrong name, which is the sooner told."""
+    code = (
+        "import sys\n"
+        "from fittingroom.errors import UnknownNameError\n"
+        "from fittingroom.models.catalog import BASELINES, MODELS, make_classifier\n"
+        "for row in [*MODELS.values(), *BASELINES.values()]: row.expected_seconds()\n"
+        "try: make_classifier('swfit')\n"
+        "except UnknownNameError: pass\n"
+        "try: make_classifier('knn', n_neighbours=3)\n"
+        "except UnknownNameError: pass\n"
+        "print({'numba', 'numpy', 'sklearn', 'torch'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("set()\n", "")
+
+
+def test_every_baseline_is_built_by_the_function_of_its_name() -> None:
+    for name, row in BASELINES.items():
+        assert isinstance(row, ClassicalRow)
+        assert row.build.__name__ == name.removeprefix("zalando-").replace("-", "_")
+
+
 @pytest.mark.parametrize("name", NETWORKS)
 def test_the_number_of_parameters(name: str) -> None:
     network: Any = make_classifier(name)
     net = NETS[network.net]((28, 28), 10, **(network.net_options or {}))
-    assert count_parameters(net) == MODELS[name].parameters
+    assert count_parameters(net) == MODELS[name].parameters == PARAMETERS[name]
 
 
 def test_the_models_are_those_that_were_promised() -> None:
@@ -310,3 +403,258 @@ def test_large_images_get_larger_cells_unless_they_are_asked_for() -> None:
         features.fit(np.broadcast_to(np.float32(0), (300, 224 * 224)))
     with pytest.raises(UsageError):
         features.set_params(cell=-1).fit(np.zeros((1, 224 * 224)))
+
+
+def network(name: str, **settings: Any) -> NetworkClassifier:
+    classifier = make_classifier(name, **settings)
+    assert isinstance(classifier, NetworkClassifier)
+    return classifier
+
+
+def quick(name: str, **options: Any) -> NetworkClassifier:
+    """One epoch, on a fixed precision, so that a run is the same on every processor."""
+    options = {"epochs": 1, "mirror_keeps_class": True, **SMALLER.get(name, {}), **options}
+    if network(name, **options).recipe.needs_validation:
+        options = {"keep": "last", "patience": None, "restore": False, **options}
+    return network(name, **options)
+
+
+def first_images(small: Dataset) -> tuple[np.ndarray, np.ndarray]:
+    return small.train.images[:N].reshape(N, -1), small.train.labels[:N]
+
+
+@pytest.fixture(scope="module")
+def fitted(small: Dataset) -> Callable[[str], NetworkClassifier]:
+    @cache
+    def fit(name: str) -> NetworkClassifier:
+        return quick(name).fit(*first_images(small))
+
+    return fit
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_gives_finite_probabilities(
+    name: str, small: Dataset, fitted: Callable[[str], NetworkClassifier]
+) -> None:
+    probabilities = fitted(name).predict_proba(small.test.images[:50].reshape(50, -1))
+    assert probabilities.shape == (50, 10)
+    assert np.isfinite(probabilities).all()
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
+    assert len(np.unique(probabilities.round(4), axis=0)) > 5, "it sees the images"
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_same_seed_gives_identical_probabilities(
+    name: str, small: Dataset, fitted: Callable[[str], NetworkClassifier]
+) -> None:
+    X, y = first_images(small)
+    again = clone(fitted(name)).fit(X, y).predict_proba(X)
+    np.testing.assert_array_equal(again, fitted(name).predict_proba(X))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_takes_string_labels_fewer_classes_and_other_shapes(name: str, small: Dataset) -> None:
+    keep = small.train.labels[:N] < 3
+    X = small.train.images[:N][keep]
+    X = np.concatenate([X, X[:, :, :4]], axis=2)  # 28 × 32
+    labels = np.array(["a shirt", "b trouser", "c pullover"])[small.train.labels[:N][keep]]
+    classifier = quick(name, image_shape=(28, 32)).fit(X.reshape(len(X), -1), labels)
+    assert classifier.predict_proba(X).shape == (len(X), 3)
+    assert set(classifier.predict(X)) <= set(labels)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["cnn-32-64-64", "cnn-64x4", "cnn-16-32-64-128", "swift"],
+)
+def test_images_too_small_for_the_layers_are_refused(name: str, small: Dataset) -> None:
+    X = small.train.images[:50, :7, :7]
+    with pytest.raises(InputError, match="7×7 pixels are too small"):
+        quick(name).fit(X, small.train.labels[:50])
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_takes_options_for_recipe_network_and_classifier(name: str) -> None:
+    classifier = network(name, epochs=3, precision="float32", random_state=5, image_shape=(20, 21))
+    assert (classifier.recipe.epochs, classifier.recipe.precision) == (3, "float32")
+    assert (classifier.random_state, classifier.image_shape) == (5, (20, 21))
+    assert classifier.recipe.batch_size == network(name).recipe.batch_size
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_wrong_option_is_refused(name: str) -> None:
+    with pytest.raises(UnknownNameError, match="did you mean epochs"):
+        network(name, epoch=3)
+    with pytest.raises(UsageError, match="epochs must be"):
+        network(name, epochs=0)
+
+
+def test_network_options_override() -> None:
+    assert network("mlp-10-10", hidden=(7,)).net_options == {"hidden": (7,)}
+    assert network("cnn-32", hidden=(7,)).net_options["features"] == (32, "pool")
+
+
+def test_augmentation_and_pooling_are_options_as_their_author_compared_them() -> None:
+    def chosen(**options: Any) -> tuple[str, bool]:
+        classifier = network("cnn-16-32-64-128", **options)
+        assert classifier.net_options is not None
+        return classifier.recipe.augmentation, classifier.net_options["pooling"]
+
+    assert chosen() == ("keras-shift-flip", False)
+    assert chosen(augmentation=False, pooling=True) == ("none", True)
+    assert chosen(augmentation=True) == ("keras-shift-flip", False)
+    assert chosen(augmentation="crop-flip") == ("crop-flip", False)
+    for switch in (True, False):  # elsewhere there is nothing to be switched
+        with pytest.raises(UsageError, match="augmentation must be one of 'none', "):
+            network("swift", augmentation=switch)
+
+
+@pytest.mark.parametrize("name", ["swift", "swift-photo", "wide-resnet"])
+def test_views_are_averaged_only_where_mirroring_keeps_the_class(name: str) -> None:
+    for mirror in (True, False):
+        classifier = network(name, mirror_keeps_class=mirror)
+        assert classifier.net_options["mirror_views"] is mirror
+        assert classifier.mirror_keeps_class is mirror
+
+
+def test_swift_photo_is_swift_95_trained_otherwise() -> None:
+    plain, ours = network("swift-95", random_state=3), network("swift-photo", random_state=3)
+    assert ours.recipe == dataclasses.replace(plain.recipe, augmentation="photo", epochs=16)
+    assert ours.set_params(recipe=plain.recipe).get_params() == plain.get_params()
+    assert network("swift-photo", augmentation="none").recipe.augmentation == "none"
+
+
+def test_no_augmentation_is_none_at_all() -> None:
+    for name in ("cnn-16-32-64-128", "swift"):
+        recipe = network(name, augmentation=None).recipe  # what `--set augmentation=none` says
+        assert recipe is not None
+        assert recipe.augmentation == "none"
+
+
+def test_the_recipes_are_the_published_ones() -> None:
+    adam, sgd = (
+        {"optimizer": "adam", "learning_rate": 1e-3},
+        {
+            "optimizer": "sgd",
+            "learning_rate": 0.01,
+        },
+    )
+    best = {"keep": "best-accuracy"}
+    recipes: dict[str, dict[str, Any]] = {
+        "mlp-10-10": {**adam, "epochs": 100, "batch_size": 32},
+        "mlp-532": {**sgd, "epochs": 20, "batch_size": 32},
+        "mlp-256-256": {**sgd, **best, "momentum": 0.9, "epochs": 20, "batch_size": 64},
+        "mlp-256-256-onehot": {**sgd, "loss": "onehot", "epochs": 100, "batch_size": 64},
+        "cnn-6-16-120": {**adam, **best, "epochs": 50, "batch_size": 128},
+        "cnn-16-16-100": {**adam, **best, "epochs": 50, "batch_size": 128},
+        "cnn-32-64-64": {**adam, "epochs": 10, "batch_size": 32},
+        "cnn-64x4": {**adam, "epochs": 10, "batch_size": 32},
+        "cnn-32": {**adam, "epochs": 10, "batch_size": 512},
+        "cnn-32-64": {**adam, "epochs": 20, "batch_size": 512},
+        "cnn-64-128-64": {**adam, "epochs": 50, "batch_size": 512},
+        "cnn-16-32-64-128": {
+            **adam,
+            "epochs": 500,
+            "batch_size": 128,
+            "augmentation": "keras-shift-flip",
+            "patience": 50,
+            "watch": "loss",
+            "restore": True,
+        },
+    }
+    for name, fields in recipes.items():
+        assert network(name).recipe == Recipe(**fields), name
+
+
+class Patches(nn.Module):
+    """A network that the package doesn't have: the mean of each patch, then dense layers."""
+
+    def __init__(
+        self,
+        image_shape: tuple[int, int] = (28, 28),
+        n_classes: int = 10,
+        *,
+        patch: Annotated[int, Within(1, 64)] = 4,
+        hidden: Widths = (),
+    ) -> None:
+        super().__init__()
+        self.patch = patch
+        height, width = image_shape
+        widths = [(height // patch) * (width // patch), *hidden, n_classes]
+        self.dense = nn.ModuleList(map(nn.Linear, widths, widths[1:]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.avg_pool2d(x, self.patch).flatten(1)
+        for layer in self.dense:
+            x = layer(x.relu())
+        return x
+
+
+@pytest.fixture
+def patches(monkeypatch: pytest.MonkeyPatch) -> NetworkRow:
+    """`Patches` added as any network is: a line of `NETS` and a row of `MODELS`."""
+    row = NetworkRow(
+        name="patches-7",
+        about="the mean of each patch, one dense layer",
+        net="patches",
+        options={"patch": 7},
+        recipe=Recipe(epochs=2, batch_size=20, learning_rate=0.01),
+        seconds=4,
+        parameters=170,
+    )
+    monkeypatch.setitem(NETS, row.net, Patches)
+    monkeypatch.setitem(MODELS, row.name, row)
+    return row
+
+
+def test_a_network_is_a_file_and_a_row(patches: NetworkRow, small: Dataset, tmp_path: Path) -> None:
+    """It is fitted, counted, listed, saved, loaded, believed no more than others, and exported."""
+    assert names_of(["patches-7"]) == ("patches-7",)
+    listed = CliRunner().invoke(app, ["models"]).stdout
+    assert re.search(r"patches-7 +network +170 .* one dense layer", listed)
+
+    classifier = network("patches-7", dataset=small, hidden=(9,), epochs=3)
+    assert classifier.net_options == {"patch": 7, "hidden": (9,)}
+    assert classifier.recipe == dataclasses.replace(patches.recipe, epochs=3)
+    with pytest.raises(UnknownNameError, match=r"unknown option 'path'; did you mean patch"):
+        make_classifier("patches-7", path=3)
+    found = layers_of("patches", patches.options, (28, 28), 10)
+    assert sum(layer.parameters for layer in found) == patches.parameters
+
+    images, labels = small.train.images, small.train.labels
+    classifier = network("patches-7", dataset=small, random_state=1).fit(images, labels)
+    assert classifier.score(small.test.images, small.test.labels) > 0.4
+    bundle = bundle_of(
+        classifier,
+        model="patches-7",
+        class_names=small.class_names,
+        image_shape=small.image_shape,
+        data=Data(name=small.name, sha256=small.sha256, images=len(images)),
+    )
+    bundle.save(tmp_path / "saved")
+    loaded = load(tmp_path / "saved")
+    assert loaded.facts.classifier == bundle.facts.classifier
+    np.testing.assert_array_equal(
+        loaded.predict_proba(small.test.images), bundle.predict_proba(small.test.images)
+    )
+    same = parity(write_onnx(loaded, tmp_path / "model.onnx"), loaded, small.test.images)
+    assert same.images == same.labels_equal
+
+
+@pytest.mark.parametrize(
+    "options", [{"patch": 65}, {"patch": True}, {"patch": 4, "path": 4}, {}], ids=str
+)
+def test_a_new_networks_options_are_audited_too(
+    options: dict[str, Any], patches: NetworkRow, small: Dataset
+) -> None:
+    classifier = network("patches-7", dataset=small).fit(*first_images(small))
+    data = Data(name=small.name, sha256=small.sha256, images=N)
+    shape, names = small.image_shape, small.class_names
+    bundle = bundle_of(
+        classifier, model="patches-7", class_names=names, image_shape=shape, data=data
+    )
+    spoilt = bundle.facts.classifier.model_copy(update={"options": {"hidden": [], **options}})
+    facts = bundle.facts.model_copy(update={"classifier": spoilt})
+    manifest = Manifest.of(facts, {"weights.safetensors": b"weights"})
+    with pytest.raises(BundleError, match=[*options][-1] if options else "patch"):
+        Manifest.parse(manifest.to_json().encode())

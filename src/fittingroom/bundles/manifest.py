@@ -7,10 +7,12 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
+from fittingroom.bundles.options import CONFIG, audit_of
 from fittingroom.data.rendering import Preparation
 from fittingroom.errors import BundleError
+from fittingroom.models.network import NETS
 from fittingroom.untrusted import in_short, parse_json
 
 #: What is written, and what is read.
@@ -34,67 +36,26 @@ def _printable(text: str) -> str:
 Text = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_printable)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0, lt=1e6)]
-Width = Annotated[int, Field(ge=1, le=16_384)]
-Widths = Annotated[list[Width], Field(max_length=32)]
 #: Pixels of an image, each way.
 MOST_SIDE = 1024
 Side = Annotated[int, Field(ge=1, le=MOST_SIDE)]
 
 
 class _Strict(BaseModel):
-    """Nothing unknown, nothing converted, nothing infinite."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+    model_config = CONFIG
 
 
-class MLPOptions(_Strict):
-    hidden: Widths
-
-
-class CNNOptions(_Strict):
-    features: Annotated[list[Width | Literal["pool"]], Field(min_length=1, max_length=64)]
-    hidden: Widths
-    dropout: Annotated[list[Share], Field(max_length=32)] | None
-    stride: Literal[1, 2]
-    resize: Annotated[int, Field(ge=1, le=1024)] | None
-
-
-class NormalizedCNNOptions(_Strict):
-    channels: Annotated[list[Width], Field(min_length=1, max_length=32)]
-    hidden: Widths
-    dropout: Share
-    pooling: bool
-
-
-class SwiftOptions(_Strict):
-    widths: Annotated[list[Width], Field(min_length=1, max_length=16)]
-    hidden: Width
-    pool_first: bool
-    mirror_views: bool
-    shift_views: bool
-
-
-class WideResNetOptions(_Strict):
-    depth: Annotated[int, Field(ge=10, le=200)]
-    width: Annotated[int, Field(ge=1, le=64)]
-    mirror_views: bool
-
-
-#: What each network of the catalogue may be asked, by its name.
-OPTIONS: dict[str, type[_Strict]] = {
-    "mlp": MLPOptions,
-    "cnn": CNNOptions,
-    "normalized-cnn": NormalizedCNNOptions,
-    "swift": SwiftOptions,
-    "wide-resnet": WideResNetOptions,
-}
+def _of_ours(net: str) -> str:
+    if net not in NETS:
+        raise ValueError(f"is none of our networks, {', '.join(NETS)}")
+    return net
 
 
 class Network(_Strict):
     """A network: its name among ours, all its options as they were, and how it was trained."""
 
     kind: Literal["network"]
-    net: Literal["mlp", "cnn", "normalized-cnn", "swift", "wide-resnet"]
+    net: Annotated[str, AfterValidator(_of_ours)]
     options: dict[str, Any]
     precision: Literal["float32", "bfloat16"]
     kept_epoch: Annotated[int, Field(ge=1)]
@@ -268,7 +229,7 @@ def check(facts: Facts) -> None:
     """What a type alone can't say. Raises BundleError, and ValidationError for options."""
     classifier, classes = facts.classifier, facts.classes
     if isinstance(classifier, Network):
-        OPTIONS[classifier.net].model_validate_json(json.dumps(classifier.options))
+        audit_of(NETS[classifier.net]).model_validate_json(json.dumps(classifier.options))
     in_order = sorted(set(classes)) == classes
     if not in_order or classes[0] < 0 or classes[-1] >= len(facts.class_names):
         raise BundleError(f"{FILE} isn't one of ours: classes are no positions of class names.")

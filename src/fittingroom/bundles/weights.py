@@ -12,7 +12,8 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from fittingroom.bundles.manifest import MOST_SIDE, OPTIONS, Network
+from fittingroom.bundles.manifest import MOST_SIDE, Network
+from fittingroom.bundles.options import audit_of
 from fittingroom.errors import BundleError, InputError, UsageError
 from fittingroom.models.network import NETS, NetworkClassifier
 
@@ -112,15 +113,16 @@ def modest_options(
     ------
     BundleError : there is no such network, or it would take too long or too much memory
     """
-    if net not in OPTIONS or not set(options) <= set(OPTIONS[net].model_fields):
+    audit = audit_of(NETS[net]) if net in NETS else None
+    if audit is None or not set(options) <= set(audit.model_fields):
         raise BundleError(f"no network is called {net[:50]!r} and has these options.")
     try:
         if not all(1 <= side <= MOST_SIDE for side in image_shape):
             raise ValueError(f"images of {image_shape} pixels")
-        checked = OPTIONS[net].model_validate_json(json.dumps(_all_options(net, options)))
+        checked = audit.model_validate_json(json.dumps(_all_options(net, options)))
         network = Network(
             kind="network",
-            net=net,  # type: ignore[arg-type]
+            net=net,
             options=checked.model_dump(),
             precision="float32",
             kept_epoch=1,
@@ -175,10 +177,6 @@ def _refuse_work(
 def _all_options(net: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """Every option of a network, also those left to the default, as JSON has them."""
     known = inspect.signature(NETS[net]).parameters
-    options = {
-        name: given.get(name, parameter.default)
-        for name, parameter in known.items()
-        if parameter.kind is parameter.KEYWORD_ONLY
-    }
-    assert set(options) == set(OPTIONS[net].model_fields), f"OPTIONS lacks one of {net}'s"
+    names = audit_of(NETS[net]).model_fields
+    options = {name: given.get(name, known[name].default) for name in names}
     return {name: list(v) if isinstance(v, tuple) else v for name, v in options.items()}

@@ -1,20 +1,20 @@
-"""Builders of the classical models; the catalogue's rows give them their names.
+"""Builders of the classical models, which stand in the catalogue's rows.
 
-Settings that nobody published were chosen on the `choose` half of the validation part;
-`docs/log.md` has what else was tried.
+Each imports scikit-learn when it is called, so that to read the catalogue takes none. Settings that
+nobody published were chosen on the `choose` half of the validation part; `docs/log.md` has what
+else was tried.
 """
 
 from __future__ import annotations
 
-from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
-from sklearn.linear_model import LogisticRegression
-from sklearn.neighbors import KNeighborsClassifier
-from sklearn.svm import SVC, LinearSVC
+from typing import TYPE_CHECKING
 
-from fittingroom.models.calibrated_svm import CalibratedSVM
-from fittingroom.models.engine import Engine
-from fittingroom.models.hog import HogFeatures
-from fittingroom.models.pixel_classifier import PixelClassifier
+if TYPE_CHECKING:
+    from sklearn.svm import SVC
+
+    from fittingroom.models.calibrated_svm import CalibratedSVM
+    from fittingroom.models.engine import Engine
+    from fittingroom.models.pixel_classifier import PixelClassifier
 
 _LARGE = 64 * 64  # pixels of an image above which `hog_svm` takes larger cells
 
@@ -35,6 +35,10 @@ def logistic(
     Centring halves the iterations of lbfgs and changes nothing else, since the intercepts are free.
     Solvers that draw lots always draw the same.
     """
+    from sklearn.linear_model import LogisticRegression
+
+    from fittingroom.models.pixel_classifier import PixelClassifier
+
     estimator = LogisticRegression(
         C=C, tol=tol, max_iter=max_iter, solver=solver, class_weight=class_weight, random_state=0
     )
@@ -43,6 +47,10 @@ def logistic(
 
 def linear_svm(*, C: float = 1.0, tol: float = 1e-4, max_iter: int = 1000) -> CalibratedSVM:
     """One linear SVM a class against the rest, squared hinge loss, solved in the primal."""
+    from sklearn.svm import LinearSVC
+
+    from fittingroom.models.calibrated_svm import CalibratedSVM
+
     return CalibratedSVM(LinearSVC(dual=False, C=C, tol=tol, max_iter=max_iter))
 
 
@@ -50,6 +58,8 @@ def svm_rbf(
     *, C: float = 10.0, gamma: float | str = "scale", engine: Engine = "auto"
 ) -> CalibratedSVM:
     """One SVM with a Gaussian kernel for each pair of classes."""
+    from fittingroom.models.calibrated_svm import CalibratedSVM
+
     return CalibratedSVM(_svc(C, gamma), engine=engine)
 
 
@@ -60,6 +70,10 @@ def knn(
 
     Not scaled: squared distances of whole numbers are whole, so equal distances stay equal.
     """
+    from sklearn.neighbors import KNeighborsClassifier
+
+    from fittingroom.models.pixel_classifier import PixelClassifier
+
     estimator = KNeighborsClassifier(n_neighbors, weights=weights, algorithm="brute")
     return PixelClassifier(estimator, scale=1.0, engine=engine)
 
@@ -73,6 +87,10 @@ def random_forest(
     engine: Engine = "auto",
 ) -> PixelClassifier:
     """Trees on resampled images that look at 28 random pixels a split; trees need no scaling."""
+    from sklearn.ensemble import RandomForestClassifier
+
+    from fittingroom.models.pixel_classifier import PixelClassifier
+
     estimator = RandomForestClassifier(
         n_estimators,
         max_depth=max_depth,
@@ -97,6 +115,10 @@ def hist_gradient_boosting(
     this rate and without a penalty the trees diverge after twenty rounds. Nothing is drawn by lot:
     bins come from all images up to 200,000, and every split looks at all pixels.
     """
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    from fittingroom.models.pixel_classifier import PixelClassifier
+
     estimator = HistGradientBoostingClassifier(
         max_iter=max_iter,
         learning_rate=learning_rate,
@@ -127,6 +149,9 @@ def hog_svm(
     cell is 4 pixels wide, and on images of more than 64×64 pixels a seventh of the shorter side:
     cells of 4 would give millions of numbers an image.
     """
+    from fittingroom.models.calibrated_svm import CalibratedSVM
+    from fittingroom.models.hog import HogFeatures
+
     height, width = image_shape or (28, 28)
     if cell is None:
         cell = 4 if height * width <= _LARGE else max(4, min(height, width) // 7)
@@ -142,4 +167,6 @@ def hog_svm(
 
 
 def _svc(C: float, gamma: float | str) -> SVC:
+    from sklearn.svm import SVC
+
     return SVC(C=C, gamma=gamma, cache_size=500)  # MB of kernel rows

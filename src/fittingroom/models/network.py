@@ -37,7 +37,8 @@ from fittingroom.training.rate_range import RateRange, rate_range
 from fittingroom.training.recipe import Recipe
 from fittingroom.training.shuffle import BUFFER, Images
 
-#: Networks by name; a saved classifier is built again from its name and options.
+#: Networks by the names that rows of the catalogue and saved classifiers have for them. Options are
+#: keyword-only, with their bounds beside their types (`nets/bounds.py`).
 NETS: dict[str, Callable[..., nn.Module]] = {
     "mlp": MLP,
     "cnn": CNN,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor, nn
@@ -12,10 +12,11 @@ from torch.nn import functional as F
 
 from fittingroom.errors import InputError, UsageError
 from fittingroom.nets import keras
+from fittingroom.nets.bounds import Length, Share, Width, Widths, Within
 from fittingroom.nets.dropout import Dropout
 from fittingroom.nets.pooling import MaxPool
 
-Feature = int | Literal["pool"]
+Feature = Width | Literal["pool"]
 
 
 class CNN(nn.Module):
@@ -44,11 +45,11 @@ class CNN(nn.Module):
         image_shape: tuple[int, int] = (28, 28),
         n_classes: int = 10,
         *,
-        features: Sequence[Feature] = (32, "pool"),
-        hidden: Sequence[int] = (128,),
-        dropout: Sequence[float] | None = None,
+        features: Annotated[Sequence[Feature], Length(1, 64)] = (32, "pool"),
+        hidden: Widths = (128,),
+        dropout: Annotated[Sequence[Share], Length(0, 32)] | None = None,
         stride: Literal[1, 2] = 1,
-        resize: int | None = None,
+        resize: Annotated[int, Within(1, 1024)] | None = None,
     ) -> None:
         super().__init__()
         _refuse_strange(features)
@@ -144,9 +145,9 @@ class NormalizedCNN(nn.Module):
         image_shape: tuple[int, int] = (28, 28),
         n_classes: int = 10,
         *,
-        channels: Sequence[int] = (16, 32, 64, 128),
-        hidden: Sequence[int] = (128, 64, 32),
-        dropout: float = 0.2,
+        channels: Annotated[Sequence[Width], Length(1, 32)] = (16, 32, 64, 128),
+        hidden: Widths = (128, 64, 32),
+        dropout: Share = 0.2,
         pooling: bool = False,
     ) -> None:
         super().__init__()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import pairwise
 
 from torch import Tensor, nn
 
 from fittingroom.nets import keras
+from fittingroom.nets.bounds import Widths
 
 
 class MLP(nn.Module):
@@ -25,7 +25,7 @@ class MLP(nn.Module):
         image_shape: tuple[int, int] = (28, 28),
         n_classes: int = 10,
         *,
-        hidden: Sequence[int] = (256, 256),
+        hidden: Widths = (256, 256),
     ) -> None:
         super().__init__()
         height, width = image_shape

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Annotated
 
 from torch import Tensor, nn
 
 from fittingroom.errors import InputError
+from fittingroom.nets.bounds import Length, Width
 from fittingroom.nets.convolution import Convolution
 from fittingroom.nets.normalization import BatchNorm
 from fittingroom.nets.pooling import MaxPool
@@ -43,8 +45,8 @@ class Swift(nn.Module):
         image_shape: tuple[int, int] = (28, 28),
         n_classes: int = 10,
         *,
-        widths: Sequence[int] = (32, 64, 128),
-        hidden: int = 256,
+        widths: Annotated[Sequence[Width], Length(1, 16)] = (32, 64, 128),
+        hidden: Width = 256,
         pool_first: bool = False,
         mirror_views: bool = False,
         shift_views: bool = False,

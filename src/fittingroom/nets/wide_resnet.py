@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
 from torch import Tensor, nn
 
 from fittingroom.errors import UsageError
+from fittingroom.nets.bounds import Within
 from fittingroom.nets.convolution import Convolution
 from fittingroom.nets.normalization import BatchNorm
 from fittingroom.nets.views import mean_logits
@@ -40,8 +43,8 @@ class WideResNet(nn.Module):
         image_shape: tuple[int, int] = (28, 28),
         n_classes: int = 10,
         *,
-        depth: int = 40,
-        width: int = 4,
+        depth: Annotated[int, Within(10, 200)] = 40,
+        width: Annotated[int, Within(1, 64)] = 4,
         mirror_views: bool = False,
     ) -> None:
         super().__init__()
