@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: install install-dev demo test test-slow bench bench-quick check format clean
+.PHONY: install install-dev demo test test-slow cover docs bench bench-quick check format clean
 
 install: $(BIN)/fittingroom
 
@@ -40,6 +40,22 @@ test: install-dev
 
 test-slow: install-dev
 	$(BIN)/python -m pytest -m slow
+
+# Lines that no test runs; kernels are compiled, so that coverage can't see their lines. A child process
+# writes figures of its own.
+cover: install-dev
+	$(BIN)/coverage erase
+	OMP_NUM_THREADS=1 $(BIN)/coverage run -m pytest -m 'not slow' $(T)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report --skip-covered --sort=cover
+
+docs: $(VENV)/.docs
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -b html docs docs/_build/html
+	@echo docs/_build/html/index.html
+
+$(VENV)/.docs: requirements/docs.txt $(VENV)/.dev
+	$(HASHED) requirements/docs.txt
+	@touch $@
 
 # Beside Keras, which gets an environment of its own, and stock scikit-learn; three hours. All is
 # measured anew; broken off and started again it goes on where it was.
@@ -78,4 +94,4 @@ format: install-dev
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) .venv-peers .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-peers docs/_build docs/modules .mypy_cache .pytest_cache .ruff_cache .hypothesis

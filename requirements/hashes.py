@@ -1,4 +1,4 @@
-"""Writes `run.txt` and `dev.txt`: the pins of constraints.txt with the hashes of their files.
+"""Writes run.txt, dev.txt and docs.txt: the pins of constraints.txt with hashes of their files.
 
     .venv/bin/python requirements/hashes.py
 
@@ -140,5 +140,8 @@ if __name__ == "__main__":
     assert distribution("fittingroom")
     run = closure([("fittingroom", ""), ("fittingroom", "photos"), *((name, "") for name in BUILD)])
     dev = closure([("fittingroom", "dev")])
+    docs = closure([("fittingroom", "docs")])
     write(HERE / "run.txt", run)
     write(HERE / "dev.txt", {name: marker for name, marker in dev.items() if name not in run})
+    others = {name: marker for name, marker in docs.items() if name not in {**run, **dev}}
+    write(HERE / "docs.txt", others)

@@ -174,7 +174,7 @@ def bundle_of(
     Raises
     ------
     BundleError : a classifier that can't be data alone
-    sklearn.exceptions.NotFittedError : one that isn't fitted
+    NotFittedError : one that isn't fitted
     """
     check_is_fitted(classifier)
     if isinstance(classifier, NetworkClassifier):

@@ -103,7 +103,7 @@ def _add_svc(graph: Graph, inputs: str, fitted: SVC) -> str:
 
 
 def _rbf_kernel(graph: Graph, inputs: str, vectors: Any, gamma: float) -> str:
-    """exp(-gamma |x - v|²), (batch, vectors) float64."""
+    """`exp(-gamma |x - v|²)`, (batch, vectors) float64."""
     squares = graph.add("ReduceSumSquare", inputs, np.array([1]), keepdims=1)
     # They were float32 before libsvm took them, and take half the room so.
     narrow = vectors.T.astype(np.float32)

@@ -1,9 +1,9 @@
 """`Executor`: fits jobs, several at the same time, in processes of their own.
 
-with open_executor("local:2", Limits(seconds=600)) as executor:
-    executor.submit(job)
-    while not isinstance(event := executor.next_event()[1], Attempt):
-        ...
+>>> with open_executor("local:2", Limits(seconds=600)) as executor:  # doctest: +SKIP
+...     executor.submit(job)
+...     while not isinstance(event := executor.next_event()[1], Attempt):
+...         print(event.done, "of", event.total)
 """
 
 from __future__ import annotations

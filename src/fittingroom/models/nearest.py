@@ -1,6 +1,6 @@
 """Exact nearest neighbours of images, by products of whole numbers.
 
-A squared distance is |x|² + |y|² - 2 x·y. Pixels less 128 fit eight bits, and processors multiply
+A squared distance is `|x|² + |y|² - 2 x·y`. Pixels less 128 fit eight bits, and processors multiply
 those several times faster than float32, adding up in 32 bits without rounding: distances are
 exact, so equal ones stay equal. The k least of each row are then found in one pass.
 """

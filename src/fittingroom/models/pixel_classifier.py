@@ -29,7 +29,7 @@ class PixelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     Attributes
     ----------
     classes_ : the labels, sorted, of any type
-    estimator_ : the fitted classifier; its classes are 0..len(classes_)-1
+    estimator_ : the fitted classifier; its classes are `0..len(classes_)-1`
     mean_ : float32 (height*width,) the mean training image after scaling; None if not centred
     engine_ : name and version of what fitted
     """

@@ -1,6 +1,6 @@
 """Multinomial logistic regression on pixels, by products of whole numbers.
 
-The objective is scikit-learn's, mean log loss plus |weights|² / (2 C n), and so is the test for
+The objective is scikit-learn's, mean log loss plus `|weights|² / (2 C n)`, and so is the test for
 convergence, the largest entry of the gradient. Two things are ours:
 
 - Images stay bytes. Weights and residuals are written with three digits of eight bits each (to

@@ -35,7 +35,7 @@ class StandardizedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mi
     ----------
     classes_ : the labels, sorted, of any type
     scaler_ : fitted on the training images
-    estimator_ : fitted; its classes are 0..len(classes_)-1
+    estimator_ : fitted; its classes are `0..len(classes_)-1`
     engine_ : name and version of what fitted
     """
 

@@ -129,14 +129,12 @@ def spec_of(
     folds: int = 0,
     protocol: Mapping[str, Any] | None = None,
 ) -> RunSpec:
-    """The spec of a catalogue model.
+    """The spec of a catalogue model; what isn't named here is as in :class:`RunSpec`.
 
     Parameters
     ----------
     seed : of the fit; a deterministic model is always fitted with 0
     folds : a cross-validation takes the whole training split and reads no test image
-
-    Others as in :class:`RunSpec`.
 
     Raises
     ------

@@ -30,8 +30,8 @@ SPREAD, WIDEST = 0.6, 1.6
 #: How much wider than the original, as a logarithm: mean and standard deviation.
 WIDER, WIDTH_VARIES = 0.1, 0.25
 TURN, TRAPEZOID, SMALLER, SHIFT, BEND = 0.1, 0.15, 0.08, 0.8, 1.0
-#: Shares of images: with the fabric's own shade, a print, stripes, a ragged outline, a hole in the
-#: cut-out, some of the background in it.
+#: The share of images with the fabric's own shade, a print, stripes, a ragged outline, a hole in
+#: the cut-out, some of the background in it.
 OWN_SHADE, PRINTED, STRIPED, RAGGED, HOLED, LITTERED = 0.6, 0.18, 0.12, 0.35, 0.07, 0.07
 SPOTS, GRAIN, MOST_FOLDS = 0.1, 0.02, 5
 DARKEST = 0.02
