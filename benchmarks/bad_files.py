@@ -12,13 +12,16 @@ import shutil
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import record
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
-import test_strangers_files as matrix  # noqa: E402
+if TYPE_CHECKING:
+    from tests import test_strangers_files as matrix
+else:
+    import test_strangers_files as matrix
 from fittingroom.data.sources import load_dataset  # noqa: E402
 from fittingroom.errors import FittingroomError  # noqa: E402
 

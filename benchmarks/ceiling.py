@@ -31,16 +31,17 @@ from fittingroom.kernels import amx
 from fittingroom.kernels.compiled import channels_last
 from fittingroom.models.catalog import make_classifier
 from fittingroom.nets.convolution import kernel_gradient
-from fittingroom.training.augment import AUGMENTATIONS, Batch
+from fittingroom.training.augment import AUGMENTATIONS, Batch, Mixture
 from fittingroom.training.loop import to_unit
 from fittingroom.training.memory import keep_freed_memory
 from fittingroom.training.step import make_step
 
 Work = Callable[[], Any]
+Layer = nn.Conv2d | nn.Linear
 CPU = torch.device("cpu")
 
 
-def step_of(preset: str, split: Split) -> tuple[Work, list[tuple[nn.Module, Tensor]]]:
+def step_of(preset: str, split: Split) -> tuple[Work, list[tuple[Layer, Tensor]]]:
     """A training step of a preset, and its layers with the inputs that they have in it."""
     classifier = make_classifier(preset, mirror_keeps_class=True)
     batch_size = classifier.recipe.batch_size
@@ -49,7 +50,7 @@ def step_of(preset: str, split: Split) -> tuple[Work, list[tuple[nn.Module, Tens
     images = torch.from_numpy(split.images[:batch_size].copy())
     labels = torch.from_numpy(split.labels[:batch_size].astype(np.int64))
     generator, positions = torch.Generator().manual_seed(0), torch.arange(batch_size)
-    step = make_step(net, tiny.recipe, nn.functional.cross_entropy, "bfloat16", CPU)
+    step = make_step(net, tiny.recipe, _loss, "bfloat16", CPU)
     augment = AUGMENTATIONS[tiny.recipe.augmentation]
 
     def work() -> None:
@@ -63,7 +64,7 @@ def step_of(preset: str, split: Split) -> tuple[Work, list[tuple[nn.Module, Tens
         changed = augment(batch)[:, 0, ..., None].permute(0, 3, 1, 2)  # as the loop lays it out
         step(changed, labels, 0.01)
 
-    layers: list[tuple[nn.Module, Tensor]] = []
+    layers: list[tuple[Layer, Tensor]] = []
     hooks = [
         module.register_forward_hook(lambda layer, given, _: layers.append((layer, given[0])))
         for module in net.modules()
@@ -75,11 +76,15 @@ def step_of(preset: str, split: Split) -> tuple[Work, list[tuple[nn.Module, Tens
     return work, layers
 
 
+def _loss(logits: Tensor, labels: Tensor, _: Mixture | None) -> Tensor:
+    return nn.functional.cross_entropy(logits, labels)
+
+
 def _shortened(recipe: Any) -> Any:
     return type(recipe)(**{**recipe.to_dict(), "epochs": 1, "stop_at": None})
 
 
-def passes(layer: nn.Module, x: Tensor) -> list[list[Work]]:
+def passes(layer: Layer, x: Tensor) -> list[list[Work]]:
     """For each pass of a layer, the ways to make it; the gradient of its input where it has one."""
     half, passed_on = torch.bfloat16, x.requires_grad
     images = x.detach()
@@ -89,6 +94,7 @@ def passes(layer: nn.Module, x: Tensor) -> list[list[Work]]:
         backward_input = [[lambda: g @ weight]] if passed_on else []
         return [[lambda: x @ weight.t()], *backward_input, [lambda: g.t() @ x]]
     x, weight = channels_last(x), channels_last(weight)
+    assert not isinstance(layer.padding, str)
     stride, padding = list(layer.stride), list(layer.padding)
     forward: Work = lambda: torch.conv2d(x, weight, None, stride, padding)  # noqa: E731
     g = forward()
@@ -117,9 +123,9 @@ def measure(preset: str, split: Split, rounds: int) -> dict[str, Any]:
         for way, times in zip(ways, alone, strict=True):
             for one, of_one in zip(way, times, strict=True):
                 of_one += [seconds(one) for _ in range(3)]
+    summaries: list[Callable[[list[float]], float]] = [statistics.median, min]
     by_median, by_best = (
-        sum(min(map(summary, times)) for times in alone) / summary(steps)
-        for summary in (statistics.median, min)
+        sum(min(map(summary, times)) for times in alone) / summary(steps) for summary in summaries
     )
     return {
         "utilisation": round(by_median, 3),

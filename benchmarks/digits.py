@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import record
@@ -81,7 +82,7 @@ def main() -> None:
     train = load_dataset("mnist").train
     choose = validation_split(train.labels).choose[:: 3000 // IMAGES][:IMAGES]
     images, labels = np.asarray(train.images[choose]), train.labels[choose]
-    found = {}
+    found: dict[str, dict[str, Any]] = {}
     for run in options.runs:
         bundle = load(run)
         of_model = found[bundle.facts.model] = {}

@@ -90,10 +90,11 @@ def main() -> None:
         warm.fit(train.images[:WARM_UP], train.labels[:WARM_UP])
         for seed in range(options.seeds):
             fits.append(figures_of(store, dataset, model, seed))
-            figures = {"gpu": torch.cuda.get_device_name(), "models": summary(fits), "fits": fits}
+            models = summary(fits)
+            figures = {"gpu": torch.cuda.get_device_name(), "models": models, "fits": fits}
             # After each: a sitting may end at any time.
             record.write(options.out, figures, test_reads=len(fits))
-            print(model, figures["models"][model], flush=True)
+            print(model, models[model], flush=True)
 
 
 if __name__ == "__main__":

@@ -21,8 +21,9 @@ import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import honesty
 import numpy as np
@@ -109,7 +110,7 @@ def accuracy_claims(
     used, honest = with_spreads([used, honest])
     (claim,) = load_claims([MEASURED[measured]])
     claim = claim.model_copy(update={"claimed": f"{runs[0, own].mean():.4f}"})
-    redrawn = redrawn_of(claim, _Sizes())
+    redrawn = redrawn_of(claim, SIZES)
     now = judge_accuracy(claim, used, honest, redrawn=redrawn).verdict
     assert claim.figure is not None
     return now, _before(claim.figure, used, honest)
@@ -119,6 +120,9 @@ class _Sizes:
     """As much of a data set as the draw of images depends on."""
 
     train, test = range(POOL - TEST), range(TEST)
+
+
+SIZES = cast("Dataset", _Sizes())
 
 
 def _before(figure: Figure, used: ArmResult, honest: ArmResult) -> Verdict:
@@ -194,7 +198,7 @@ def order_claims(
     honest = with_spreads([evidence(row[1:, -TEST:], f"model {i}") for i, row in enumerate(rows)])
     (claim,) = load_claims(["s0-order"])
     claim = claim.model_copy(update={"members": claim.members[:2]})
-    redrawn = redrawn_of(claim.members[0], _Sizes()) if elsewhere else 0.0
+    redrawn = redrawn_of(claim.members[0], SIZES) if elsewhere else 0.0
     paired = compare_pair(honest[1].fits, honest[0].fits)
     assert paired.p is not None
     told: Verdict = "consistent" if paired.p <= 0.05 else "cannot-tell"
@@ -321,10 +325,10 @@ def real(runs: Path, dataset: Dataset, kind: str) -> dict[str, Any]:
     }
     claims = [claim.model_copy(update={"claimed": figures[claim.id]}) for claim in claims]
     told: dict[str, list[str]] = {"one by one": [], "all at once": [], "before": []}
-    given = {"dataset": dataset, "runs": runs, "seeds": 5}
-    told["all at once"] = [each.finding.verdict for each in verify(claims, **given).claims]
+    judge = partial(verify, dataset=dataset, runs=runs, seeds=5)
+    told["all at once"] = [each.finding.verdict for each in judge(claims).claims]
     for claim in claims:
-        (checked,) = verify([claim], **given).claims
+        (checked,) = judge([claim]).claims
         told["one by one"].append(checked.finding.verdict)
         told["before"].append(_judged_before(claim, checked.finding.accuracies, not seeded))
     return {

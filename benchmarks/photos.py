@@ -32,7 +32,7 @@ from fittingroom.bundles.predictor import Prediction, predict_picture
 from fittingroom.data.decode import SUFFIXES, Picture, decode
 from fittingroom.evaluation.intervals import wilson
 from fittingroom.evaluation.unlike import separation
-from fittingroom.reporting.contact_sheet import Entry, contact_sheet
+from fittingroom.reporting.contact_sheet import SheetEntry, contact_sheet
 
 GARMENTS = {
     "t-shirt": "T-shirt/top",
@@ -167,7 +167,7 @@ def sheet(photos: Sequence[Photo]) -> bytes:
         warning = " (unlike the data)" if photo.prediction.unlike_data else ""
         lines = [f"{photo.folder}: {top}{warning}", "; ".join(photo.prediction.rendering.decisions)]
         good = photo.right if photo.folder in GARMENTS else bool(photo.prediction.unlike_data)
-        entries.append(Entry(photo.picture.pixels, photo.prediction, lines, good))
+        entries.append(SheetEntry(photo.picture.pixels, photo.prediction, lines, good))
     return contact_sheet(entries)
 
 

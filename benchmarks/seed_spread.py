@@ -73,7 +73,9 @@ def main() -> None:
     options = parser.parse_args()
     if options.models:
         names = names_of(options.models.split(","))
-        planned = {name: (options.seeds, row_of(name).expected_seconds()) for name in names}
+        planned: dict[str, tuple[int, float | None]] = {
+            name: (options.seeds, row_of(name).expected_seconds()) for name in names
+        }
         with ProgressDisplay(planned) as progress:
             compare(
                 "fashion-mnist",

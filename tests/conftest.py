@@ -11,9 +11,9 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -26,16 +26,29 @@ from fittingroom.execution.child import collect_rarely
 if TYPE_CHECKING:
     from fittingroom.bench.comparison.analysis import Analysis
     from fittingroom.bench.tuning.tuning import Tuning
+    from fittingroom.runs.store import Store
 
 collect_rarely()  # as the commands and their children do
 
-SMALL = Path(__file__).parent / "data" / "fashion-mnist-small"
+
+@pytest.fixture(scope="session")
+def small_folder() -> Path:
+    """Where the data set `small` lies."""
+    return Path(__file__).parent / "data" / "fashion-mnist-small"
 
 
 @pytest.fixture(scope="session")
-def small() -> Dataset:
+def small(small_folder: Path) -> Dataset:
     """3,000 real images of Fashion-MNIST: 200 a class to train on, 100 a class to test."""
-    return dataclasses.replace(load_dataset(SMALL), preparation="garment")
+    return dataclasses.replace(load_dataset(small_folder), preparation="garment")
+
+
+@pytest.fixture
+def store(tmp_path: Path, small: Dataset) -> Store:
+    """An empty store for runs on `small`."""
+    from fittingroom.runs.store import open_store
+
+    return open_store(tmp_path, small)
 
 
 @pytest.fixture(scope="session")
@@ -159,16 +172,21 @@ def tuning() -> Tuning:
 def run_cli(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run the command line as a person would, in an empty folder."""
 
-    def run(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
+    def run(
+        *arguments: str,
+        cwd: Path = tmp_path,
+        env: Mapping[str, str] | None = None,
+        **options: Any,
+    ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "fittingroom.cli.main", *arguments],
-            cwd=options.pop("cwd", tmp_path),
-            env={**os.environ, "COLUMNS": "200", **options.pop("env", {})},  # type: ignore[dict-item]
+            cwd=cwd,
+            env={**os.environ, "COLUMNS": "200", **(env or {})},
             capture_output=True,
             text=True,
             timeout=240,
             check=False,
-            **options,  # type: ignore[call-overload]
+            **options,
         )
 
     return run

@@ -10,16 +10,16 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-SMALL = Path(__file__).parent / "data" / "fashion-mnist-small"
 
 
 @pytest.mark.parametrize(
     ("limit", "kept"), [pytest.param("50M", True, marks=pytest.mark.slow), ("much", False)]
 )
 def test_what_a_command_printed_is_kept_though_a_model_failed(
-    tmp_path: Path, limit: str, kept: bool
+    tmp_path: Path, limit: str, kept: bool, small_folder: Path
 ) -> None:
-    command = ["compare", "--models", "knn", "--dataset", str(SMALL), "--memory-limit", limit]
+    data = str(small_folder)
+    command = ["compare", "--models", "knn", "--dataset", data, "--memory-limit", limit]
     done = subprocess.run(
         [sys.executable, str(ROOT / "benchmarks" / "printed.py"), str(tmp_path / "out"), *command],
         cwd=tmp_path,

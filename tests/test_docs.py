@@ -18,7 +18,6 @@ from fittingroom.data.dataset import Dataset
 from fittingroom.formatting import duration
 
 ROOT = Path(__file__).parents[1]
-SMALL = ROOT / "tests" / "data" / "fashion-mnist-small"
 FASHION_MNIST = "113e73cdb8cbafcde2b04d780350dbc3a49243dd192cd3b417c104123e7efe07"
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
@@ -36,15 +35,16 @@ def run(folder: Path, *command: str) -> str:
 
 
 @pytest.mark.slow
-def test_the_examples_for_own_models_run(tmp_path: Path) -> None:
+def test_the_examples_for_own_models_run(tmp_path: Path, small_folder: Path) -> None:
     page = ROOT / "docs" / "own-models.md"
     fit_here, fit_elsewhere = blocks(page, "python")
     (add,) = blocks(page, "sh")
     for code in (fit_here, fit_elsewhere):
         assert len(code.strip().splitlines()) <= 16
-        printed = run(tmp_path, sys.executable, "-c", code.replace("fashion-mnist", str(SMALL)))
+        code_here = code.replace("fashion-mnist", str(small_folder))
+        printed = run(tmp_path, sys.executable, "-c", code_here)
         assert code is fit_elsewhere or len(printed.splitlines()) == 3
-    command = add.replace("fashion-mnist", str(SMALL)).split()[1:]
+    command = add.replace("fashion-mnist", str(small_folder)).split()[1:]
     table = run(tmp_path, sys.executable, "-m", "fittingroom.cli.main", *command)
     assert "naive-bayes" in table
     assert "pca-qda" in table
@@ -281,8 +281,8 @@ def test_the_table_of_the_readme_is_the_demos() -> None:
         assert cells[3] == f"{low:.4f}-{high:.4f}"
         alike = ", ".join(row["indistinguishable_from"])
         assert " ".join(cells).endswith(alike)
-        measured = f"{duration(row['fit_seconds'])} {row['predict_us_per_image']:.0f}"
-        assert " ".join(cells[5:]).startswith(measured)
+        times = f"{duration(row['fit_seconds'])} {row['predict_us_per_image']:.0f}"
+        assert " ".join(cells[5:]).startswith(times)
     took = json.loads((results / "demo.json").read_text("utf8"))["seconds"]
     page = (ROOT / "README.md").read_text("utf8")
     assert f"{duration(took)} without the installation" in page

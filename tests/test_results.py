@@ -153,7 +153,7 @@ def test_the_presets_are_those_that_were_chosen() -> None:
     assert set(found["chosen"]) == set(presets.GOALS)
     for preset, trial in found["chosen"].items():
         row, parameters = presets.NETWORKS[trial["network"]]
-        options = {"mirror_keeps_class": True, "random_state": 0}
+        options: dict[str, Any] = {"mirror_keeps_class": True, "random_state": 0}
         tried = make_classifier(row, epochs=trial["epochs"], **parameters, **options)
         assert plain(make_classifier(preset, **options)) == plain(tried)
 

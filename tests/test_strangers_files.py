@@ -375,7 +375,10 @@ def test_what_is_written_while_others_look_is_left_alone(whole: Path, tmp_path: 
 
 
 #: What a stranger may write in the place of any value.
-ODD = (None, True, -1, 2**70, "", "a\nb", "\x1b[2J", "x" * 3000, [], [[]], {}, {"a": {"b": [1]}})
+ODD: tuple[object, ...] = (
+    *(None, True, -1, 2**70, "", "a\nb", "\x1b[2J", "x" * 3000),
+    *([], [[]], {}, {"a": {"b": [1]}}),
+)
 
 
 def places(value: object, place: tuple[object, ...] = ()) -> Iterator[tuple[object, ...]]:

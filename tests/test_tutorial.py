@@ -10,21 +10,21 @@ from nbclient import NotebookClient
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOK = ROOT / "docs" / "tutorial.ipynb"
-SMALL = ROOT / "tests" / "data" / "fashion-mnist-small"
 
 
 @pytest.fixture
 def notebook() -> nbformat.NotebookNode:
-    return nbformat.read(NOTEBOOK, as_version=4)
+    found: nbformat.NotebookNode = nbformat.read(NOTEBOOK, as_version=4)  # type: ignore[no-untyped-call]
+    return found
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # of the kernel's own machinery
 def test_every_cell_runs_and_shows_something(
-    notebook: nbformat.NotebookNode, tmp_path: Path
+    notebook: nbformat.NotebookNode, tmp_path: Path, small_folder: Path
 ) -> None:
     (first,) = (c for c in notebook.cells if "DATASET =" in c.source and c.cell_type == "code")
-    first.source = first.source.replace('"fashion-mnist"', repr(str(SMALL)))
+    first.source = first.source.replace('"fashion-mnist"', repr(str(small_folder)))
     client = NotebookClient(notebook, timeout=240, resources={"metadata": {"path": str(tmp_path)}})
     client.execute()
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]

@@ -14,6 +14,7 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from torch import Tensor
 
@@ -69,15 +70,16 @@ def main() -> None:
         train = load_dataset(folder).train
         images, labels = train.images, train.labels
     assert (memory_map(images) is None) == bool(n)
-    fit.make_step = PacedStep  # type: ignore[assignment, misc]
-    make_classifier(
+    classifier = make_classifier(
         *(model,),
         epochs=1000,
         keep="last",
         patience=None,
         restore=False,
         mirror_keeps_class=True,
-    ).fit(images, labels)
+    )
+    with patch.object(fit, "make_step", PacedStep):
+        classifier.fit(images, labels)
 
 
 if __name__ == "__main__":

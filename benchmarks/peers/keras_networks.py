@@ -18,7 +18,7 @@ from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-import keras
+import keras  # type: ignore[import-not-found]
 import numpy as np
 from keras import layers
 
@@ -124,7 +124,9 @@ def feed(name: str, x: np.ndarray, y: np.ndarray, batch: int) -> dict[str, Any]:
     """What `fit` is given: arrays, or the generator with the one network that augments."""
     if name != "cnn-16-32-64-128":
         return {"x": x, "y": y, "batch_size": batch}
-    from keras.src.legacy.preprocessing.image import ImageDataGenerator
+    from keras.src.legacy.preprocessing.image import (  # type: ignore[import-not-found]
+        ImageDataGenerator,
+    )
 
     generator = ImageDataGenerator(
         width_shift_range=0.1, height_shift_range=0.1, horizontal_flip=True

@@ -130,28 +130,29 @@ def measure(job: dict[str, Any], images: np.ndarray, labels: np.ndarray) -> dict
     descent = optimizer(net.parameters())
 
     def epoch() -> float:
-        correct = 0.0
+        correct = 0
         net.train()
-        for chosen in torch.randperm(n).split(batch_size):
+        for chosen in torch.split(torch.randperm(n), batch_size):
             batch = shifted(x[chosen]) if name == "cnn-16-32-64-128" else x[chosen]
             with torch.autocast("cpu", torch.bfloat16, enabled=job["variant"] == "bfloat16"):
                 logits = net(batch)
             descent.zero_grad()
-            F.cross_entropy(logits.float(), y[chosen]).backward()
+            loss: Any = F.cross_entropy(logits.float(), y[chosen])
+            loss.backward()
             descent.step()
-            correct += (logits.argmax(dim=1) == y[chosen]).sum().item()
-        return correct / n
+            correct += int((logits.argmax(dim=1) == y[chosen]).sum())
+        return float(correct / n)
 
     epoch()
     start = time.perf_counter()
     accuracies = [epoch() for _ in range(job["epochs"])]
     seconds = time.perf_counter() - start
-    norms = [module for module in net.modules() if hasattr(module, "running_mean")]
+    means = [of for name, of in net.named_buffers() if name.endswith("running_mean")]
     return {
         **job,
         # Keras counts the running figures of batch norm, too.
         "parameters": sum(weight.numel() for weight in net.parameters())
-        + sum(2 * len(norm.running_mean) for norm in norms),
+        + sum(2 * len(mean) for mean in means),
         "seconds": seconds,
         "images_per_second": n * job["epochs"] / seconds,
         "train_accuracy": accuracies[-1],

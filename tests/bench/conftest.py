@@ -64,16 +64,20 @@ class ScriptedExecutor:
     def next_event(self) -> tuple[Job, FitStep | Attempt]:
         job, events = self._under_way.popleft()  # an IndexError where nothing is under way
         event = next(events)
-        if event == "fit":
+        if isinstance(event, str) and event == "fit":
             steps, end = _fitted(job)
-            events, event = iter([*steps[1:], end]), [*steps, end][0]
+            events = iter((*steps, end))
+            event = next(events)
         if isinstance(event, FitStep):
             self._under_way.append((job, events))
             return job, event
         if isinstance(event, float | int):
             save_run(job, event)
             event = "ok"
-        return job, event if isinstance(event, Attempt) else Attempt(spec=job.spec, status=event)
+        if isinstance(event, Attempt):
+            return job, event
+        assert event != "fit"
+        return job, Attempt(spec=job.spec, status=event)
 
     def stop(self, job: Job) -> None:
         (place,) = [n for n, (other, _) in enumerate(self._under_way) if other is job]

@@ -37,11 +37,6 @@ class Watcher:
 
 
 @pytest.fixture
-def store(small: Dataset, tmp_path: Path) -> Store:
-    return open_store(tmp_path, small)
-
-
-@pytest.fixture
 def specs(small: Dataset) -> list[RunSpec]:
     return [spec_of(small, "mlp-256-256", seed=seed) for seed in range(4)]
 

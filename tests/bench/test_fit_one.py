@@ -9,6 +9,7 @@ from typing import Any
 import catalogue
 import gpu
 import pytest
+import torch
 
 from fittingroom.bench.fit_one import fit_one, fit_spec
 from fittingroom.bench.progress import Progress
@@ -16,19 +17,19 @@ from fittingroom.data.dataset import Dataset
 from fittingroom.data.sources import load_dataset
 from fittingroom.errors import TrainingError, UnknownNameError
 from fittingroom.execution.job import Limits
+from fittingroom.runs.fit import fit
 from fittingroom.runs.spec import RunSpec, spec_of
 from fittingroom.runs.store import open_store
 
 ROOT = Path(__file__).parents[2]
-SMALL = ROOT / "tests" / "data" / "fashion-mnist-small"
 
 
 @pytest.mark.slow
-def test_a_saved_run_is_found(tmp_path: Path) -> None:
+def test_a_saved_run_is_found(tmp_path: Path, small_folder: Path) -> None:
     steps: list[Progress] = []
     options: dict[str, Any] = {"runs": tmp_path, "on_progress": steps.append}
-    first = fit_one(SMALL, "knn", **options)
-    again = fit_one(SMALL, "knn", **options)
+    first = fit_one(small_folder, "knn", **options)
+    again = fit_one(small_folder, "knn", **options)
     assert again.folder == first.folder
     assert [step.kind for step in steps] == ["started", "saved", "saved"]
 
@@ -40,7 +41,7 @@ found = fit_one(sys.argv[1], "knn", runs=sys.argv[2])
 print(found.folder, *({"torch", "numba"} & sys.modules.keys()))
 """
     done = subprocess.run(
-        [sys.executable, "-c", script, str(SMALL), str(tmp_path)],
+        [sys.executable, "-c", script, str(small_folder), str(tmp_path)],
         capture_output=True,
         text=True,
         check=True,
@@ -49,15 +50,15 @@ print(found.folder, *({"torch", "numba"} & sys.modules.keys()))
 
 
 @pytest.mark.slow
-def test_a_failure_leaves_no_run(tmp_path: Path) -> None:
+def test_a_failure_leaves_no_run(tmp_path: Path, small_folder: Path) -> None:
     options: dict[str, Any] = {"runs": tmp_path, "on_progress": lambda _: None}
     with pytest.raises(TrainingError, match="was not fitted"):
-        fit_one(SMALL, "mlp-256-256", settings={"learning_rate": 1e30}, **options)
+        fit_one(small_folder, "mlp-256-256", settings={"learning_rate": 1e30}, **options)
     with pytest.raises(TrainingError, match="n_neighbors is 1801, but there are only 1800 train"):
-        fit_one(SMALL, "knn", settings={"n_neighbors": 1801}, **options)
+        fit_one(small_folder, "knn", settings={"n_neighbors": 1801}, **options)
     with pytest.raises(UnknownNameError):
-        fit_one(SMALL, "mlp-256-255", **options)
-    loaded = load_dataset(SMALL)
+        fit_one(small_folder, "mlp-256-255", **options)
+    loaded = load_dataset(small_folder)
     spec, store = spec_of(loaded, "mlp-10-10"), open_store(tmp_path, loaded)
     with pytest.raises(TrainingError, match="needed more than 100 MiB of memory"):
         fit_spec(spec, loaded, store, limits=Limits(memory=100 * 2**20))
@@ -105,7 +106,7 @@ def test_every_model_has_a_window() -> None:
 def test_the_gpus_benchmark_says_where_there_is_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gpu.torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr("sys.argv", ["gpu.py", "--out", str(tmp_path / "gpu.json")])
     with pytest.raises(SystemExit, match="there is no CUDA device here"):
         gpu.main()
@@ -116,7 +117,6 @@ def test_the_gpus_benchmark_takes_saved_fits_and_sums_up(
     small: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On the processor: what is asked of the device is the only difference."""
-    fit = gpu.fit
 
     def on_cpu(spec: RunSpec, *arguments: Any, **options: Any) -> Any:
         assert spec.settings == {"device": "cuda"}
@@ -124,7 +124,7 @@ def test_the_gpus_benchmark_takes_saved_fits_and_sums_up(
         return fit(here, *arguments, **options)
 
     monkeypatch.setattr(gpu, "fit", on_cpu)
-    store = gpu.open_store(tmp_path, small)
+    store = open_store(tmp_path, small)
     fits = [gpu.figures_of(store, small, "swift-90", seed) for seed in (0, 1)]
     assert gpu.figures_of(store, small, "swift-90", 1) == fits[1]
     (figures,) = gpu.summary(fits).values()

@@ -109,7 +109,7 @@ def test_what_is_only_packed_anew_is_read(spoilt: Spoilt) -> None:
         assert load(spoilt(model, lambda members: None)).facts.model == model
 
 
-FOREIGN = {
+FOREIGN: dict[str, dict[str, Any]] = {
     "a function": {"__loader__": "FunctionNode", "__module__": "os", "__class__": "system"},
     "an operator": {
         "__loader__": "OperatorFuncNode",

@@ -113,7 +113,7 @@ def test_test_images_as_files_are_predicted_as_in_the_table(
 
 def test_the_user_may_know_better(bundles: Mapping[str, Bundle], photo: Picture) -> None:
     bundle = bundles["logistic"]
-    found = {how: predict_picture(bundle, photo, how) for how in ("image", "garment", "digit")}  # type: ignore[arg-type]
+    found = {how: predict_picture(bundle, photo, how) for how in ("image", "garment", "digit")}
     assert not found["image"].rendering.is_photo
     assert found["garment"].rendering.is_photo
     assert (found["image"].odds == 1).all()

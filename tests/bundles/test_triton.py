@@ -8,7 +8,12 @@ from typing import Any
 
 import onnx
 import pytest
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
+from google.protobuf import (  # type: ignore[import-untyped]
+    descriptor_pb2,
+    descriptor_pool,
+    message_factory,
+    text_format,
+)
 
 from fittingroom.bundles.bundle import Bundle
 from fittingroom.bundles.triton import write_triton

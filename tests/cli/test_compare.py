@@ -14,12 +14,13 @@ from fittingroom.runs.spec import spec_of
 from fittingroom.runs.store import open_store
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
-SMALL = Path(__file__).parents[1] / "data" / "fashion-mnist-small"
-ARGUMENTS = ("compare", "--models", "knn,mlp-256-256", "--seeds", "2", "--dataset", str(SMALL))
 
 
-def test_one_command_from_data_to_leaderboard(run_cli: Cli, tmp_path: Path) -> None:
-    result = run_cli(*ARGUMENTS)
+def test_one_command_from_data_to_leaderboard(
+    small_folder: Path, run_cli: Cli, tmp_path: Path
+) -> None:
+    arguments = ("compare", "--models", "knn,mlp-256-256", "--seeds", "2")
+    result = run_cli(*arguments, "--dataset", str(small_folder))
     assert result.returncode == 0, result.stderr
     header = result.stdout.splitlines()[2]
     assert header.split()[:4] == ["rank", "model", "test", "accuracy"]
@@ -44,7 +45,9 @@ def test_one_command_from_data_to_leaderboard(run_cli: Cli, tmp_path: Path) -> N
 
 
 @pytest.mark.slow
-def test_a_model_over_its_limit_is_a_row_and_exit_code_1(run_cli: Cli, tmp_path: Path) -> None:
+def test_a_model_over_its_limit_is_a_row_and_exit_code_1(
+    small_folder: Path, run_cli: Cli, tmp_path: Path
+) -> None:
     result = run_cli(
         *(
             "compare",
@@ -53,7 +56,7 @@ def test_a_model_over_its_limit_is_a_row_and_exit_code_1(run_cli: Cli, tmp_path:
             "--seeds",
             "1",
             "--dataset",
-            str(SMALL),
+            str(small_folder),
         ),
         *("--memory-limit", "200M", "--time-limit", "none", "--json"),
     )
@@ -69,11 +72,11 @@ def test_a_model_over_its_limit_is_a_row_and_exit_code_1(run_cli: Cli, tmp_path:
 
 @pytest.mark.slow
 def test_predictions_made_elsewhere_join_the_table(
-    run_cli: Cli, tmp_path: Path, small: Dataset
+    small_folder: Path, run_cli: Cli, tmp_path: Path, small: Dataset
 ) -> None:
     fit(spec_of(small, "knn"), small, open_store(tmp_path / "runs", small), keep_model=False)
     np.savez(tmp_path / "theirs.npz", probabilities=np.full((1000, 10), 0.1))
-    result = run_cli("add", "theirs", "theirs.npz", "--dataset", str(SMALL), "--json")
+    result = run_cli("add", "theirs", "theirs.npz", "--dataset", str(small_folder), "--json")
     assert result.returncode == 0, result.stderr
     board = json.loads(result.stdout)
     assert [row["model"] for row in board["rows"]] == ["knn", "theirs (added)"]
@@ -83,11 +86,11 @@ def test_predictions_made_elsewhere_join_the_table(
 
 @pytest.mark.slow
 def test_what_is_no_prediction_is_refused_in_one_sentence(
-    run_cli: Cli, tmp_path: Path, small: Dataset
+    small_folder: Path, run_cli: Cli, tmp_path: Path, small: Dataset
 ) -> None:
     predictions = (small.test.labels + (np.arange(1000) < 100)) % 10
     np.savez(tmp_path / "theirs.npz", labels=small.test.labels, predictions=predictions)
-    add = ("add", "theirs", "theirs.npz", "--dataset", str(SMALL))
+    add = ("add", "theirs", "theirs.npz", "--dataset", str(small_folder))
     refused = run_cli(*add)
     assert (refused.returncode, refused.stdout) == (1, "")
     assert refused.stderr.count("\n") == 1
@@ -98,15 +101,19 @@ def test_what_is_no_prediction_is_refused_in_one_sentence(
     assert (row["test"]["accuracy"], row["deterministic"]) == (0.9, False)
 
 
-def test_a_wrong_place_is_wrong_usage(run_cli: Cli, tmp_path: Path) -> None:
-    result = run_cli("compare", "--models", "knn", "--dataset", str(SMALL), "--on", "local:0")
+def test_a_wrong_place_is_wrong_usage(small_folder: Path, run_cli: Cli, tmp_path: Path) -> None:
+    result = run_cli(
+        "compare", "--models", "knn", "--dataset", str(small_folder), "--on", "local:0"
+    )
     assert result.returncode == 2
     assert "--on takes local:N" in result.stderr
     assert not (tmp_path / "runs").exists()
 
 
 @pytest.mark.slow
-def test_two_data_sets_side_by_side(run_cli: Cli, tmp_path: Path, small: Dataset) -> None:
+def test_two_data_sets_side_by_side(
+    small_folder: Path, run_cli: Cli, tmp_path: Path, small: Dataset
+) -> None:
     half = slice(None, None, 2)
     Dataset.from_arrays(
         small.train.images[half],
@@ -115,7 +122,7 @@ def test_two_data_sets_side_by_side(run_cli: Cli, tmp_path: Path, small: Dataset
         small.test.labels,
         name="negatives",
     ).write_idx(tmp_path / "negatives")
-    both = ("--dataset", str(SMALL), "-d", "negatives")
+    both = ("--dataset", str(small_folder), "-d", "negatives")
     asked = ("compare", "--models", "knn,logistic", *both, "--format", "md,csv")
     result = run_cli(*asked)
     assert result.returncode == 0, result.stderr
@@ -139,16 +146,24 @@ def test_two_data_sets_side_by_side(run_cli: Cli, tmp_path: Path, small: Dataset
     assert [on["dataset"] for on in found["models"][0]["on"]][1] == "negatives"
 
 
-def test_a_data_set_named_twice_is_refused(run_cli: Cli) -> None:
-    result = run_cli("compare", "--models", "knn", "-d", str(SMALL), "-d", str(SMALL))
+def test_a_data_set_named_twice_is_refused(small_folder: Path, run_cli: Cli) -> None:
+    result = run_cli("compare", "--models", "knn", "-d", str(small_folder), "-d", str(small_folder))
     assert (result.returncode, result.stdout) == (2, "")
     assert "holds the same data as another --dataset; name it once" in result.stderr
 
 
 @pytest.mark.slow
-def test_the_makers_benchmark_in_part(run_cli: Cli, tmp_path: Path) -> None:
-    asked = ("compare", "--suite", "zalando", "--dataset", str(SMALL), "--seeds", "1")
-    asked += ("--models", "zalando-gaussian-nb", "--format")
+def test_the_makers_benchmark_in_part(small_folder: Path, run_cli: Cli, tmp_path: Path) -> None:
+    asked: tuple[str, ...] = (
+        "compare",
+        "--suite",
+        "zalando",
+        "--dataset",
+        str(small_folder),
+        "--seeds",
+        "1",
+    )
+    asked = (*asked, "--models", "zalando-gaussian-nb", "--format")
     result = run_cli(*asked, "html,md,csv")
     assert result.returncode == 0, result.stderr
     lines = [line.split() for line in result.stdout.splitlines()]

@@ -11,13 +11,12 @@ from rich.cells import cell_len
 from fittingroom.data.dataset import Dataset
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
-SMALL = Path(__file__).parents[1] / "data" / "fashion-mnist-small"
 
 
-def test_data_shows_counts_pixels_and_hash(run_cli: Cli) -> None:
-    shown = run_cli("data", str(SMALL))
+def test_data_shows_counts_pixels_and_hash(small_folder: Path, run_cli: Cli) -> None:
+    shown = run_cli("data", str(small_folder))
     assert shown.returncode == 0, shown.stderr
-    described = json.loads(run_cli("data", str(SMALL), "--json").stdout)
+    described = json.loads(run_cli("data", str(small_folder), "--json").stdout)
     assert described["train"]["counts"]["Shirt"] == 200
     assert described["schema_version"] == 1
     assert described["sha256"] in shown.stdout

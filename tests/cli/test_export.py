@@ -19,7 +19,6 @@ from fittingroom.runs.spec import spec_of
 from fittingroom.runs.store import open_store
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
-SMALL = Path(__file__).parents[1] / "data" / "fashion-mnist-small"
 
 
 @pytest.fixture(scope="module")
@@ -62,14 +61,16 @@ def test_for_people(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert 'split: "test"' in (tmp_path / "logistic-hub" / "README.md").read_text("utf8")
 
 
-def test_a_bundle_has_no_place_to_look_for_data(run: Path, tmp_path: Path) -> None:
+def test_a_bundle_has_no_place_to_look_for_data(
+    small_folder: Path, run: Path, tmp_path: Path
+) -> None:
     bundle = shutil.copytree(run / "model", tmp_path / "bundle")
     out = tmp_path / "x.onnx"
     error = refusal(str(bundle), "--out", str(out))
     assert "needed to verify the export, isn't found" in str(error)
     assert "--no-verify" in str(error)
     assert not out.exists()
-    said, _ = call(str(bundle), "--out", str(out), "--dataset", str(SMALL))
+    said, _ = call(str(bundle), "--out", str(out), "--dataset", str(small_folder))
     assert "verified by onnxruntime: 1,000 of 1,000" in said
 
 

@@ -8,12 +8,20 @@ from pathlib import Path
 import pytest
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
-SMALL = Path(__file__).parents[1] / "data" / "fashion-mnist-small"
 
 
 @pytest.mark.slow
-def test_fit_saves_a_run_and_says_where(run_cli: Cli, tmp_path: Path) -> None:
-    arguments = ("fit", "mlp-256-256", "--dataset", str(SMALL), "--set", "epochs=2", "--seed", "7")
+def test_fit_saves_a_run_and_says_where(small_folder: Path, run_cli: Cli, tmp_path: Path) -> None:
+    arguments = (
+        "fit",
+        "mlp-256-256",
+        "--dataset",
+        str(small_folder),
+        "--set",
+        "epochs=2",
+        "--seed",
+        "7",
+    )
     result = run_cli(*arguments)
     assert result.returncode == 0, result.stderr
     assert "mlp-256-256[epochs=2], seed 7, 1,800 training images" in result.stdout
@@ -24,8 +32,8 @@ def test_fit_saves_a_run_and_says_where(run_cli: Cli, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_no_test_leaves_the_test_split_unread(run_cli: Cli) -> None:
-    result = run_cli("fit", "knn", "--dataset", str(SMALL), "--no-test")
+def test_no_test_leaves_the_test_split_unread(small_folder: Path, run_cli: Cli) -> None:
+    result = run_cli("fit", "knn", "--dataset", str(small_folder), "--no-test")
     assert result.returncode == 0, result.stderr
     assert "validation accuracy" in result.stdout
     assert "test accuracy" not in result.stdout
@@ -36,9 +44,9 @@ def test_no_test_leaves_the_test_split_unread(run_cli: Cli) -> None:
 
 
 @pytest.mark.slow
-def test_a_fit_that_fails_is_one_sentence(run_cli: Cli) -> None:
+def test_a_fit_that_fails_is_one_sentence(small_folder: Path, run_cli: Cli) -> None:
     settings = ("--set", "learning_rate=1e30", "--set", "epochs=2")
-    result = run_cli("fit", "mlp-256-256", "--dataset", str(SMALL), *settings)
+    result = run_cli("fit", "mlp-256-256", "--dataset", str(small_folder), *settings)
     assert result.returncode == 1
     assert "was not fitted" in result.stderr
     assert "epoch" in result.stderr.splitlines()[-1]
@@ -46,15 +54,15 @@ def test_a_fit_that_fails_is_one_sentence(run_cli: Cli) -> None:
 
 
 @pytest.mark.slow
-def test_a_number_of_processes_alone_is_not_torchruns(run_cli: Cli) -> None:
+def test_a_number_of_processes_alone_is_not_torchruns(small_folder: Path, run_cli: Cli) -> None:
     """Some clusters set it for every job."""
-    result = run_cli("fit", "knn", "--dataset", str(SMALL), env={"WORLD_SIZE": "2"})
+    result = run_cli("fit", "knn", "--dataset", str(small_folder), env={"WORLD_SIZE": "2"})
     assert result.returncode == 0, result.stderr
 
 
-def test_what_torchrun_would_not_set_is_one_sentence(run_cli: Cli) -> None:
+def test_what_torchrun_would_not_set_is_one_sentence(small_folder: Path, run_cli: Cli) -> None:
     told = {"RANK": "0", "WORLD_SIZE": "abc", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "9"}
-    result = run_cli("fit", "cnn-32", "--dataset", str(SMALL), env=told)
+    result = run_cli("fit", "cnn-32", "--dataset", str(small_folder), env=told)
     assert result.returncode == 2
     assert "fittingroom: the variables that torchrun sets make no sense" in result.stderr
     assert "'abc'" in result.stderr

@@ -90,8 +90,8 @@ def test_mistakes_get_one_sentence(
     assert result.returncode == code
 
 
-def test_a_wrong_parameter_is_named(run_cli: Cli) -> None:
-    result = run_cli("fit", "knn", "--dataset", str(SMALL), "--set", "epochs=3")
+def test_a_wrong_parameter_is_named(small_folder: Path, run_cli: Cli) -> None:
+    result = run_cli("fit", "knn", "--dataset", str(small_folder), "--set", "epochs=3")
     assert result.returncode == 2
     assert "epochs" in one_sentence(result)
 
@@ -104,9 +104,9 @@ def test_wrong_usage_is_exit_code_2(run_cli: Cli, arguments: list[str]) -> None:
     assert "Traceback" not in result.stderr
 
 
-def test_a_truncated_file_is_refused(run_cli: Cli, tmp_path: Path) -> None:
+def test_a_truncated_file_is_refused(small_folder: Path, run_cli: Cli, tmp_path: Path) -> None:
     folder = tmp_path / "cut"
-    shutil.copytree(SMALL, folder)
+    shutil.copytree(small_folder, folder)
     images = folder / "train-images-idx3-ubyte.gz"
     images.write_bytes(images.read_bytes()[:-1000])
     result = run_cli("compare", "--dataset", str(folder))
@@ -114,9 +114,11 @@ def test_a_truncated_file_is_refused(run_cli: Cli, tmp_path: Path) -> None:
     assert result.returncode == 1
 
 
-def test_a_file_in_the_way_of_the_runs_is_refused(run_cli: Cli, tmp_path: Path) -> None:
+def test_a_file_in_the_way_of_the_runs_is_refused(
+    small_folder: Path, run_cli: Cli, tmp_path: Path
+) -> None:
     (tmp_path / "runs").write_text("in the way")
-    result = run_cli("fit", "knn", "--dataset", str(SMALL))
+    result = run_cli("fit", "knn", "--dataset", str(small_folder))
     assert "can't be written" in one_sentence(result)
     assert result.returncode == 1
     assert (tmp_path / "runs").read_text() == "in the way"
@@ -124,11 +126,13 @@ def test_a_file_in_the_way_of_the_runs_is_refused(run_cli: Cli, tmp_path: Path) 
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX limits")
-def test_a_disk_without_room_loses_nothing(run_cli: Cli, tmp_path: Path) -> None:
+def test_a_disk_without_room_loses_nothing(
+    small_folder: Path, run_cli: Cli, tmp_path: Path
+) -> None:
     """A limit on the size of files stands for a full disk: both fail while writing."""
     import resource
 
-    quickly = ("--dataset", str(SMALL), "--format", "json")  # no page
+    quickly = ("--dataset", str(small_folder), "--format", "json")  # no page
     first = run_cli("compare", "--models", "knn", *quickly)
     assert first.returncode == 0, first.stderr
     (board,) = tmp_path.glob("runs/*/leaderboard.json")

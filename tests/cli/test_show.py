@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from rich.cells import cell_len
 
-from fittingroom.cli import show
+from fittingroom.cli.output import note, say
 from fittingroom.cli.show import show_comparison, show_side_by_side, write_files
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import ReportError, StoreError
@@ -133,8 +133,8 @@ def test_columns_are_as_wide_as_they_are_shown() -> None:
 
 
 def test_no_name_steers_the_terminal(capsys: Capture) -> None:
-    show.say("a\x1b[31mb\x9bc\nd")
-    show.note("e\rf")
+    say("a\x1b[31mb\x9bc\nd")
+    note("e\rf")
     shown = capsys.readouterr()
     assert (shown.out, shown.err) == ("a\\x1b[31mb\\x9bc\nd\n", "e\\rf\n")
     lines = text_table(["model"], [["a\nb"], ["\u202ec\u2028"]]).splitlines()

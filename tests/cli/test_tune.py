@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from html import unescape
 from pathlib import Path
 
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from fittingroom.bench.comparison.leaderboard import leaderboard
 from fittingroom.bench.tuning.tuning import Tuning
@@ -16,18 +16,24 @@ from fittingroom.data.dataset import Dataset
 from fittingroom.errors import FittingroomError, StoreError, TrainingError
 from fittingroom.runs.store import find_store, open_store
 
-SMALL = Path(__file__).parents[1] / "data" / "fashion-mnist-small"
+Run = Callable[..., Result]
 
 
-def run(*arguments: str) -> Result:
-    result = CliRunner().invoke(app, [*arguments, "--dataset", str(SMALL)])
-    if result.exception is not None:
-        raise result.exception
-    return result
+@pytest.fixture
+def run(small_folder: Path) -> Run:
+    """Run a command on the small data set, in this process; it must succeed."""
+
+    def run(*arguments: str) -> Result:
+        result = CliRunner().invoke(app, [*arguments, "--dataset", str(small_folder)])
+        if result.exception is not None:
+            raise result.exception
+        return result
+
+    return run
 
 
 @pytest.mark.slow
-def test_from_a_search_to_a_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_from_a_search_to_a_fit(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("space.toml").write_text('n_neighbors = [1, 5]\nweights = "distance"\n')
     result = run("tune", "knn", "--space", "space.toml", "--sampler", "grid")
@@ -58,7 +64,9 @@ def test_from_a_search_to_a_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.slow
-def test_a_last_fit_that_fails_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_last_fit_that_fails_is_told(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
 
     def fails(*_: object, **__: object) -> None:
@@ -74,7 +82,7 @@ def test_a_last_fit_that_fails_is_told(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_a_search_in_which_no_trial_has_a_figure_is_exit_code_1(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each of these settings makes sense beside another one, but not beside this."""
     monkeypatch.chdir(tmp_path)
@@ -88,7 +96,9 @@ def test_a_search_in_which_no_trial_has_a_figure_is_exit_code_1(
 
 
 @pytest.mark.slow
-def test_a_password_stands_in_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_password_stands_in_no_file(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A database in a file has none; any other option is hidden like one."""
     monkeypatch.chdir(tmp_path)
     typed = ["tune", "knn", "--set", "n_neighbors=1|3", "--trials", "1", "--no-test"]
@@ -101,7 +111,9 @@ def test_a_password_stands_in_no_file(tmp_path: Path, monkeypatch: pytest.Monkey
     assert "7654321" not in page.with_suffix(".json").read_text()
 
 
-def test_the_range_of_learning_rates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_range_of_learning_rates(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     result = run("tune", "mlp-256-256", "--lr-range", "--json")
     found = json.loads(result.stdout)
@@ -137,16 +149,20 @@ def test_the_range_of_learning_rates(tmp_path: Path, monkeypatch: pytest.MonkeyP
     ],
 )
 def test_wrong_usage_is_one_sentence(
-    arguments: list[str], complaint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    small_folder: Path,
+    arguments: list[str],
+    complaint: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    result = CliRunner().invoke(app, ["tune", *arguments, "--dataset", str(SMALL)])
+    result = CliRunner().invoke(app, ["tune", *arguments, "--dataset", str(small_folder)])
     assert isinstance(result.exception, FittingroomError)
     assert result.exception.exit_code == 2
     assert complaint in str(result.exception)
 
 
-def test_settings_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+def test_settings_that_do_not_fit_are_refused(small_folder: Path, tmp_path: Path) -> None:
     file = tmp_path / "best.json"
     file.write_text('{"model": "cnn-32", "settings": {"epochs": 2}}')
     for arguments, complaint in (
@@ -156,14 +172,16 @@ def test_settings_that_do_not_fit_are_refused(tmp_path: Path) -> None:
         (["compare", "--suite", "zalando", "--settings", str(file)], "leave --settings out"),
         (["compare", "--suite", "zalando", "--keep-models", "all"], "leave --keep-models out"),
     ):
-        result = CliRunner().invoke(app, [*arguments, "--dataset", str(SMALL)])
+        result = CliRunner().invoke(app, [*arguments, "--dataset", str(small_folder)])
         assert isinstance(result.exception, FittingroomError)
         assert complaint in str(result.exception)
 
 
-def test_without_optuna_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_optuna_it_says_what_to_install(
+    small_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
-    result = CliRunner().invoke(app, ["tune", "knn", "--dataset", str(SMALL)])
+    result = CliRunner().invoke(app, ["tune", "knn", "--dataset", str(small_folder)])
     assert isinstance(result.exception, FittingroomError)
     assert "pip install 'fittingroom[tune]'" in str(result.exception)
 

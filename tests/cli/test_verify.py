@@ -20,15 +20,16 @@ from fittingroom.errors import StoreError
 from fittingroom.runs.store import find_store, open_store
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
-SMALL = Path(__file__).parents[1] / "data" / "fashion-mnist-small"
-CLAIM = (SMALL.parent / "leak.toml").read_text("utf8")
+CLAIM = (Path(__file__).parents[1] / "data" / "leak.toml").read_text("utf8")
 NETWORK = CLAIM.replace('"knn"', '"mlp-10-10"').replace("n_neighbors = 1", "epochs = 3")
 
 
 @pytest.mark.slow
-def test_one_command_from_claims_to_verdicts(run_cli: Cli, tmp_path: Path) -> None:
+def test_one_command_from_claims_to_verdicts(
+    small_folder: Path, run_cli: Cli, tmp_path: Path
+) -> None:
     (tmp_path / "leak.toml").write_text(CLAIM)
-    command = ("verify", "leak.toml", "s4-cnn-noaug", "--dataset", str(SMALL))
+    command = ("verify", "leak.toml", "s4-cnn-noaug", "--dataset", str(small_folder))
     result = run_cli(*command)
     assert result.returncode == 0, result.stderr
     header, leak, unknown = result.stdout.splitlines()[:3]
@@ -63,8 +64,8 @@ def test_one_command_from_claims_to_verdicts(run_cli: Cli, tmp_path: Path) -> No
 
 
 @pytest.mark.slow
-def test_all_claims_with_a_budget_for_none(run_cli: Cli) -> None:
-    result = run_cli("verify", "--all", "--budget", "1s", "--dataset", str(SMALL), "--json")
+def test_all_claims_with_a_budget_for_none(small_folder: Path, run_cli: Cli) -> None:
+    result = run_cli("verify", "--all", "--budget", "1s", "--dataset", str(small_folder), "--json")
     assert result.returncode == 0, result.stderr
     claims = json.loads(result.stdout)["claims"]
     assert [claim["id"] for claim in claims] == claim_names()
@@ -83,10 +84,10 @@ def test_all_claims_with_a_budget_for_none(run_cli: Cli) -> None:
     ],
 )
 def test_wrong_usage_is_one_sentence(
-    run_cli: Cli, tmp_path: Path, arguments: tuple[str, ...], sentence: str
+    small_folder: Path, run_cli: Cli, tmp_path: Path, arguments: tuple[str, ...], sentence: str
 ) -> None:
     (tmp_path / "bad.toml").write_text('colour = "red"\n' + CLAIM)
-    result = run_cli("verify", *arguments, "--dataset", str(SMALL))
+    result = run_cli("verify", *arguments, "--dataset", str(small_folder))
     assert result.returncode == 2
     assert sentence in result.stderr
     assert result.stderr.count("\n") == 1
@@ -94,9 +95,11 @@ def test_wrong_usage_is_one_sentence(
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_fit_that_fails_is_exit_code_1(run_cli: Cli, tmp_path: Path) -> None:
+def test_a_fit_that_fails_is_exit_code_1(small_folder: Path, run_cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "big.toml").write_text(CLAIM)
-    result = run_cli("verify", "big.toml", "-d", str(SMALL), "--memory-limit", "10M", "--json")
+    result = run_cli(
+        "verify", "big.toml", "-d", str(small_folder), "--memory-limit", "10M", "--json"
+    )
     assert result.returncode == 1
     (claim,) = json.loads(result.stdout)["claims"]
     assert claim["verdict"] == "cannot-be-checked"
@@ -104,10 +107,12 @@ def test_a_fit_that_fails_is_exit_code_1(run_cli: Cli, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_killed_and_started_again_it_fits_what_is_missing(run_cli: Cli, tmp_path: Path) -> None:
+def test_killed_and_started_again_it_fits_what_is_missing(
+    small_folder: Path, run_cli: Cli, tmp_path: Path
+) -> None:
     """Killed when two of six runs are saved; what was saved is not fitted again."""
     (tmp_path / "mine.toml").write_text(NETWORK)
-    command = ["verify", "mine.toml", "--seeds", "3", "--dataset", str(SMALL)]
+    command = ["verify", "mine.toml", "--seeds", "3", "--dataset", str(small_folder)]
     process = subprocess.Popen(
         [sys.executable, "-m", "fittingroom.cli.main", *command],
         cwd=tmp_path,

@@ -16,21 +16,19 @@ import pytest
 from fittingroom.data import idx
 from fittingroom.data.catalog import DATASETS, DatasetRow
 
-SMALL = Path(__file__).parent / "fashion-mnist-small"
-
 
 @pytest.fixture(scope="session")
-def small() -> Path:
+def small(small_folder: Path) -> Path:
     """Real Fashion-MNIST, 2,000 training and 1,000 test images, as four `.gz` files."""
-    return SMALL
+    return small_folder
 
 
 @pytest.fixture(scope="session")
-def row() -> DatasetRow:
+def row(small_folder: Path) -> DatasetRow:
     """A catalogue row whose files are the small ones; no mirror, no package."""
     return replace(
         DATASETS["fashion-mnist"],
-        sha256=idx.read_folder(SMALL).sha256(),
+        sha256=idx.read_folder(small_folder).sha256(),
         mirrors=(),
         debian=None,
     )
@@ -52,7 +50,7 @@ class Mirror:
 
 
 @pytest.fixture
-def make_mirror() -> Iterator[Callable[..., Mirror]]:
+def make_mirror(small_folder: Path) -> Iterator[Callable[..., Mirror]]:
     """Start as many local mirrors as a test wants; they stop with it."""
     servers: list[ThreadingHTTPServer] = []
 
@@ -67,7 +65,7 @@ def make_mirror() -> Iterator[Callable[..., Mirror]]:
                 if isinstance(answer, int):
                     self.send_error(answer)
                     return
-                body = answer if answer is not None else (SMALL / name).read_bytes()
+                body = answer if answer is not None else (small_folder / name).read_bytes()
                 self.send_response(200)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()

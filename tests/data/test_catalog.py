@@ -11,7 +11,7 @@ from fittingroom.data.dataset import check_class_names
 
 
 @pytest.mark.parametrize("name", DATASETS)
-def test_rows_are_whole(name):
+def test_rows_are_whole(name: str) -> None:
     row = DATASETS[name]
     assert row.name == name
     assert tuple(row.sha256) == idx.FILES
@@ -23,7 +23,7 @@ def test_rows_are_whole(name):
 
 
 @pytest.mark.parametrize("name", DATASETS)
-def test_mirrors_are_several_hosts_over_https(name):
+def test_mirrors_are_several_hosts_over_https(name: str) -> None:
     addresses = [urlsplit(mirror) for mirror in DATASETS[name].mirrors]
     assert len(addresses) >= 2
     assert len({address.hostname for address in addresses}) == len(addresses)
@@ -31,17 +31,22 @@ def test_mirrors_are_several_hosts_over_https(name):
     assert all(address.path.endswith("/") for address in addresses)
 
 
-def test_no_two_rows_share_a_file():
+def test_no_two_rows_share_a_file() -> None:
     hashes = [sha256 for row in DATASETS.values() for sha256 in row.sha256.values()]
     assert len(set(hashes)) == len(hashes)
 
 
-def test_only_garments_may_be_mirrored():
+def test_only_garments_may_be_mirrored() -> None:
     assert DATASETS["fashion-mnist"].mirror_keeps_class
     assert not DATASETS["mnist"].mirror_keeps_class
 
 
-def test_unknown_hashes_have_no_row_and_large_files_are_not_hashed_for_it():
-    asked = []
-    assert row_with(lambda name: asked.append(name) or "") is None
+def test_unknown_hashes_have_no_row_and_large_files_are_not_hashed_for_it() -> None:
+    asked: list[str] = []
+
+    def sha256_of(name: str) -> str:
+        asked.append(name)
+        return ""
+
+    assert row_with(sha256_of) is None
     assert asked == [idx.TEST_LABELS]

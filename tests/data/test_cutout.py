@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 from scipy import ndimage
+from skimage.color import rgb2lab
 
 from fittingroom.data import cutout
 from fittingroom.data.cutout import Cutout, Mask, cut_outs
@@ -196,7 +197,7 @@ def test_twice_the_same(opencv: bool, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_true_mask_has_the_best_score() -> None:
     pixels, true = PLAIN["with a shadow"]
-    lab = cutout.rgb2lab(pixels)
+    lab = rgb2lab(pixels)
 
     def score(mask: Mask) -> float:
         return cutout._score(pixels, lab, mask)
@@ -265,7 +266,7 @@ def test_strange_pictures_have_some_object(
 @pytest.mark.parametrize("name", cutout._GUESSES)
 def test_every_guess_knows_of_objects_and_of_background(name: str) -> None:
     pixels, true = PLAIN["with a shadow"]
-    guess = cutout._GUESSES[name](pixels, cutout.rgb2lab(pixels))
+    guess = cutout._GUESSES[name](pixels, rgb2lab(pixels))
     assert guess.dtype == np.uint8
     assert set(np.unique(guess)) <= {0, 1, 2, 3}
     likely = np.isin(guess, (cutout.OBJECT, cutout.MAYBE_OBJECT))

@@ -3,6 +3,8 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,8 +20,8 @@ TRAIN_LABELS = np.arange(30) % 3
 TEST_LABELS = np.arange(9) % 3
 
 
-def make(**changes: object) -> Dataset:
-    arrays = {
+def make(**changes: Any) -> Dataset:
+    arrays: dict[str, Any] = {
         "train_images": TRAIN,
         "train_labels": TRAIN_LABELS,
         "test_images": TEST,
@@ -28,7 +30,7 @@ def make(**changes: object) -> Dataset:
     return Dataset.from_arrays(**{**arrays, **changes})
 
 
-def test_from_arrays():
+def test_from_arrays() -> None:
     dataset = make()
     assert dataset.name == "arrays"
     assert dataset.class_names == ("0", "1", "2")
@@ -42,7 +44,7 @@ def test_from_arrays():
     np.testing.assert_array_equal(dataset.test.images, TEST)
 
 
-def test_arrays_are_copied_and_read_only():
+def test_arrays_are_copied_and_read_only() -> None:
     images = TRAIN.copy()
     dataset = make(train_images=images)
     images[:] = 0
@@ -53,15 +55,15 @@ def test_arrays_are_copied_and_read_only():
         dataset.test.labels[0] = 0
     assert images.flags.writeable
     with pytest.raises(dataclasses.FrozenInstanceError):
-        dataset.name = "other"
+        dataset.name = "other"  # type: ignore[misc]
 
 
-def test_lists_and_wider_integers_are_taken():
+def test_lists_and_wider_integers_are_taken() -> None:
     assert make(train_images=TRAIN.astype(np.int32)).sha256 == make().sha256
     assert make(train_labels=TRAIN_LABELS.astype(np.uint8).tolist()).sha256 == make().sha256
 
 
-def test_what_is_seldom_meant_is_said(caplog):
+def test_what_is_seldom_meant_is_said(caplog: pytest.LogCaptureFixture) -> None:
     make(train_labels=TRAIN_LABELS + 1, test_labels=TEST_LABELS + 1)
     assert "no training image has the label 0 (0)" in caplog.text
     assert "the labels begin at 1, so subtract 1 from each" in caplog.text
@@ -121,12 +123,12 @@ def test_what_is_seldom_meant_is_said(caplog):
         ({"train_labels": TRAIN_LABELS * 1000}, "needs 2 to 256 classes"),
     ],
 )
-def test_refuses_what_makes_no_data_set(changes, complaint):
+def test_refuses_what_makes_no_data_set(changes: dict[str, Any], complaint: str) -> None:
     with pytest.raises(InputError, match=complaint):
         make(**changes)
 
 
-def test_the_hash_is_of_shapes_images_labels_and_names():
+def test_the_hash_is_of_shapes_images_labels_and_names() -> None:
     digest = hashlib.sha256()
     for images, labels in ((TRAIN, TRAIN_LABELS), (TEST, TEST_LABELS)):
         digest.update(json.dumps(list(images.shape)).encode())
@@ -136,13 +138,13 @@ def test_the_hash_is_of_shapes_images_labels_and_names():
     assert make().sha256 == digest.hexdigest()
 
 
-def test_the_hash_changes_with_anything_that_matters_and_nothing_else():
+def test_the_hash_changes_with_anything_that_matters_and_nothing_else() -> None:
     pixel = TEST.copy()
     pixel[-1, -1, -1] ^= 1
     label = TEST_LABELS.copy()
     label[0] = 1
     turned = {"train_images": TRAIN.reshape(30, 5, 6), "test_images": TEST.reshape(9, 5, 6)}
-    changes = [
+    changes: list[dict[str, Any]] = [
         {},
         {"test_images": pixel},
         {"test_labels": label},
@@ -154,7 +156,7 @@ def test_the_hash_changes_with_anything_that_matters_and_nothing_else():
     assert make(train_images=np.asfortranarray(TRAIN)).sha256 == make().sha256
 
 
-def test_the_hash_of_views_that_are_not_contiguous():
+def test_the_hash_of_views_that_are_not_contiguous() -> None:
     strided = Split(np.repeat(TRAIN, 2, axis=0)[::2], np.repeat(TRAIN_LABELS, 2)[::2])
     test = Split(TEST, TEST_LABELS)
     assert content_sha256(strided, test, ("0", "1", "2")) == make().sha256
@@ -171,11 +173,11 @@ def test_the_hash_of_views_that_are_not_contiguous():
         ("a" * 200, "a" * 60),
     ],
 )
-def test_slug(name, slug):
+def test_slug(name: str, slug: str) -> None:
     assert make(name=name).slug == slug
 
 
-def test_written_arrays_come_back_the_same(tmp_path):
+def test_written_arrays_come_back_the_same(tmp_path: Path) -> None:
     dataset = make(class_names=["été", "T-shirt/top", "c d"], name="My x", mirror_keeps_class=True)
     dataset.write_idx(tmp_path / "new" / "folder")
     back = load_dataset(tmp_path / "new" / "folder")
@@ -186,20 +188,20 @@ def test_written_arrays_come_back_the_same(tmp_path):
     assert back.location == tmp_path / "new" / "folder"
 
 
-def test_writing_over_another_data_set_replaces_it(small, tmp_path):
+def test_writing_over_another_data_set_replaces_it(small: Path, tmp_path: Path) -> None:
     load_dataset(small).write_idx(tmp_path)
     (tmp_path / "train-images-idx3-ubyte.gz").write_bytes(b"left over")
     make().write_idx(tmp_path)
     assert load_dataset(tmp_path).sha256 == make().sha256
 
 
-def test_a_folder_that_cannot_be_written(tmp_path):
+def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(DataError, match="can't be written: Not a directory"):
         make().write_idx(tmp_path / "file" / "below")
 
 
-def test_its_errors_are_those_a_user_meets():
+def test_its_errors_are_those_a_user_meets() -> None:
     with pytest.raises(FittingroomError):
         make(class_names=["only"])
     with pytest.raises(ValueError, match="classes"):

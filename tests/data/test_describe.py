@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from fittingroom.data import load_dataset
 from fittingroom.data.describe import describe
 
 
-def test_describes_real_data(small):
+def test_describes_real_data(small: Path) -> None:
     dataset = load_dataset(small)
     description = describe(dataset)
     for part, split in ((description.train, dataset.train), (description.test, dataset.test)):
@@ -24,7 +25,7 @@ def test_describes_real_data(small):
     assert description.shape == (28, 28)
 
 
-def test_counts_what_is_not_balanced(small):
+def test_counts_what_is_not_balanced(small: Path) -> None:
     dataset = load_dataset(small)
     keep = np.flatnonzero(dataset.train.labels != 3)[:50]
     part = type(dataset).from_arrays(
@@ -41,7 +42,7 @@ def test_counts_what_is_not_balanced(small):
     assert description.train.pixel_max <= 137
 
 
-def test_as_json(small):
+def test_as_json(small: Path) -> None:
     plain = describe(load_dataset(small)).to_dict()
     assert plain["schema_version"] == 1
     assert json.loads(json.dumps(plain, allow_nan=False)) == plain

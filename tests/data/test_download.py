@@ -8,25 +8,31 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
 from fittingroom.data import DATASETS, download, idx
+from fittingroom.data.catalog import DatasetRow
 from fittingroom.data.describe import describe
 from fittingroom.data.download import fetch_by_apt, fetch_by_https
 from fittingroom.data.sources import SearchPath, find_dataset, load_dataset
 from fittingroom.data.splits import validation_split
 from fittingroom.errors import DataError
 
+if TYPE_CHECKING:
+    from tests.data.conftest import Mirror
+
 IMAGES = f"{idx.TRAIN_IMAGES}.gz"
 LABELS = f"{idx.TEST_LABELS}.gz"
 
 
 @pytest.fixture(autouse=True)
-def no_proxy(monkeypatch):
+def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
         monkeypatch.delenv(name, raising=False)
 
@@ -42,7 +48,9 @@ def left_in(folder: Path) -> set[str]:
 WHOLE = {f"{name}.gz" for name in idx.FILES}
 
 
-def test_downloads_what_is_missing(row, small, tmp_path, make_mirror):
+def test_downloads_what_is_missing(
+    row: DatasetRow, small: Path, tmp_path: Path, make_mirror: Callable[..., Mirror]
+) -> None:
     mirror = make_mirror()
     shutil.copy(small / LABELS, tmp_path)
     found = find_dataset(replace(row, mirrors=(mirror.url,)), by_https(tmp_path))
@@ -63,7 +71,13 @@ def test_downloads_what_is_missing(row, small, tmp_path, make_mirror):
         ({"truncate": True}, "gzip stream has no end|IncompleteRead|retrieval incomplete"),
     ],
 )
-def test_a_bad_mirror_is_left_for_the_next(row, tmp_path, make_mirror, options, complaint):
+def test_a_bad_mirror_is_left_for_the_next(
+    row: DatasetRow,
+    tmp_path: Path,
+    make_mirror: Callable[..., Mirror],
+    options: dict[str, Any],
+    complaint: str,
+) -> None:
     bad, good = make_mirror(**options), make_mirror()
     with pytest.raises(DataError, match=complaint):
         find_dataset(replace(row, mirrors=(bad.url,)), by_https(tmp_path))
@@ -76,7 +90,12 @@ def test_a_bad_mirror_is_left_for_the_next(row, tmp_path, make_mirror, options, 
     assert left_in(tmp_path) == WHOLE
 
 
-def test_a_body_that_is_too_large_is_cut_off(row, tmp_path, make_mirror, monkeypatch):
+def test_a_body_that_is_too_large_is_cut_off(
+    row: DatasetRow,
+    tmp_path: Path,
+    make_mirror: Callable[..., Mirror],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(download, "LARGEST_FILE", 100_000)
     mirror = make_mirror()
     with pytest.raises(DataError, match="is larger than 100000 bytes"):
@@ -84,7 +103,9 @@ def test_a_body_that_is_too_large_is_cut_off(row, tmp_path, make_mirror, monkeyp
     assert left_in(tmp_path) == set()
 
 
-def test_a_body_that_inflates_too_far_is_refused(row, tmp_path, make_mirror):
+def test_a_body_that_inflates_too_far_is_refused(
+    row: DatasetRow, tmp_path: Path, make_mirror: Callable[..., Mirror]
+) -> None:
     bomb = gzip.compress(bytes(100 << 20), 6)
     mirror = make_mirror(spoil={IMAGES: bomb})
     with pytest.raises(DataError, match="gzip bomb"):
@@ -92,13 +113,19 @@ def test_a_body_that_inflates_too_far_is_refused(row, tmp_path, make_mirror):
     assert left_in(tmp_path) == set()
 
 
-def test_a_dead_host_is_tried_once(row, tmp_path, make_mirror, monkeypatch):
+def test_a_dead_host_is_tried_once(
+    row: DatasetRow,
+    tmp_path: Path,
+    make_mirror: Callable[..., Mirror],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         dead = f"http://127.0.0.1:{closed.getsockname()[1]}/"
-    attempts, connect = [], socket.create_connection
+    attempts: list[int] = []
+    connect = socket.create_connection
 
-    def counted(address, *rest, **options):
+    def counted(address: tuple[str, int], *rest: Any, **options: Any) -> socket.socket:
         attempts.append(address[1])
         return connect(address, *rest, **options)
 
@@ -110,7 +137,9 @@ def test_a_dead_host_is_tried_once(row, tmp_path, make_mirror, monkeypatch):
 
 
 @pytest.mark.parametrize("part", ["look-up", "connection"])
-def test_a_host_that_is_silent_costs_three_seconds(row, tmp_path, monkeypatch, part):
+def test_a_host_that_is_silent_costs_three_seconds(
+    row: DatasetRow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
     """A name server that never answers has no time limit of its own."""
 
     def silence(*_: object, **__: object) -> None:
@@ -125,7 +154,12 @@ def test_a_host_that_is_silent_costs_three_seconds(row, tmp_path, monkeypatch, p
     assert 2.5 < time.monotonic() - start < 5
 
 
-def test_a_proxy_is_asked_instead_of_the_host(row, tmp_path, make_mirror, monkeypatch):
+def test_a_proxy_is_asked_instead_of_the_host(
+    row: DatasetRow,
+    tmp_path: Path,
+    make_mirror: Callable[..., Mirror],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     proxy = make_mirror()
     monkeypatch.setenv("http_proxy", proxy.url)
     monkeypatch.setenv("no_proxy", "")
@@ -133,7 +167,12 @@ def test_a_proxy_is_asked_instead_of_the_host(row, tmp_path, make_mirror, monkey
     assert left_in(tmp_path) == WHOLE
 
 
-def test_a_full_disk_is_a_sentence_and_leaves_nothing(row, tmp_path, make_mirror, monkeypatch):
+def test_a_full_disk_is_a_sentence_and_leaves_nothing(
+    row: DatasetRow,
+    tmp_path: Path,
+    make_mirror: Callable[..., Mirror],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
@@ -159,12 +198,14 @@ print(find_dataset(row, SearchPath((), (fetch_by_https,), lambda _: Path(folder)
 """
 
 
-def start_fetch(row, folder: Path, url: str) -> subprocess.Popen[str]:
+def start_fetch(row: DatasetRow, folder: Path, url: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-c", FETCH, str(folder), url, *row.sha256.values()]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def test_processes_at_once_all_succeed_and_fetch_once(row, tmp_path, make_mirror):
+def test_processes_at_once_all_succeed_and_fetch_once(
+    row: DatasetRow, tmp_path: Path, make_mirror: Callable[..., Mirror]
+) -> None:
     mirror = make_mirror(pause=0.01)
     children = [start_fetch(row, tmp_path / "new", mirror.url) for _ in range(3)]
     outputs = [child.communicate(timeout=60) for child in children]
@@ -174,7 +215,9 @@ def test_processes_at_once_all_succeed_and_fetch_once(row, tmp_path, make_mirror
     assert left_in(tmp_path / "new") == WHOLE
 
 
-def test_killed_at_any_instant_the_next_call_succeeds(row, tmp_path, make_mirror):
+def test_killed_at_any_instant_the_next_call_succeeds(
+    row: DatasetRow, tmp_path: Path, make_mirror: Callable[..., Mirror]
+) -> None:
     mirror = make_mirror(pause=0.01)  # four files of sixteen pieces: two thirds of a second
     random = np.random.RandomState(0)
     halves = 0
@@ -199,7 +242,7 @@ def test_killed_at_any_instant_the_next_call_succeeds(row, tmp_path, make_mirror
 # The Debian package
 
 
-def fake_tools(folder: Path, monkeypatch, **scripts: str) -> None:
+def fake_tools(folder: Path, monkeypatch: pytest.MonkeyPatch, **scripts: str) -> None:
     for name, script in scripts.items():
         path = folder / name.replace("_", "-")
         path.write_text(f"#!/bin/sh\n{script}\n")
@@ -207,7 +250,9 @@ def fake_tools(folder: Path, monkeypatch, **scripts: str) -> None:
     monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
 
 
-def test_no_package_and_no_apt(row, tmp_path, monkeypatch):
+def test_no_package_and_no_apt(
+    row: DatasetRow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(DataError, match="no Debian package holds it"):
         fetch_by_apt(row, tmp_path)
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -226,7 +271,9 @@ def test_no_package_and_no_apt(row, tmp_path, monkeypatch):
         ("exit 0", "apt-get download some-package left no package"),
     ],
 )
-def test_apt_that_fails(row, tmp_path, monkeypatch, apt_get, complaint):
+def test_apt_that_fails(
+    row: DatasetRow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, apt_get: str, complaint: str
+) -> None:
     (tmp_path / "bin").mkdir()
     (tmp_path / "target").mkdir()
     fake_tools(tmp_path / "bin", monkeypatch, apt_get=apt_get, dpkg_deb="exit 0")
@@ -235,7 +282,9 @@ def test_apt_that_fails(row, tmp_path, monkeypatch, apt_get, complaint):
     assert left_in(tmp_path / "target") == set()
 
 
-def test_a_package_with_other_files(row, small, tmp_path, monkeypatch):
+def test_a_package_with_other_files(
+    row: DatasetRow, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The package is unpacked, but its content must be the catalogue's as any other."""
     (tmp_path / "bin").mkdir()
     (tmp_path / "target").mkdir()
@@ -251,7 +300,7 @@ def test_a_package_with_other_files(row, small, tmp_path, monkeypatch):
 
 
 @pytest.mark.skipif(shutil.which("apt-get") is None, reason="a machine without apt-get")
-def test_the_real_package_gives_the_real_data(tmp_path):
+def test_the_real_package_gives_the_real_data(tmp_path: Path) -> None:
     """Downloads fail, no copy lies anywhere, and all of Fashion-MNIST comes by apt, no root."""
     target = tmp_path / "a folder with spaces"
     row = replace(DATASETS["fashion-mnist"], mirrors=("https://mirror.invalid/",))

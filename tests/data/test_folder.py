@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,13 +14,13 @@ from fittingroom.data.decode import decode
 from fittingroom.errors import DataError
 
 
-def save(path: Path, pixels: np.ndarray, **options: object) -> None:
+def save(path: Path, pixels: np.ndarray, **options: Any) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(pixels).save(path, **options)
 
 
 @pytest.fixture(scope="module")
-def pictures(small, tmp_path_factory) -> Path:
+def pictures(small: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Real garments as PNG files: ten of each of three classes to train, four to test."""
     folder = tmp_path_factory.mktemp("garments")
     dataset = load_dataset(small)
@@ -32,11 +34,11 @@ def pictures(small, tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def copy(pictures, tmp_path) -> Path:
+def copy(pictures: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(pictures, tmp_path / "mine"))
 
 
-def test_reads_real_pictures_as_they_are(pictures, small):
+def test_reads_real_pictures_as_they_are(pictures: Path, small: Path) -> None:
     dataset, source = load_dataset(pictures), load_dataset(small)
     assert dataset.class_names == ("Ankle boot", "T-shirt-top", "Trouser")
     assert dataset.name == pictures.name
@@ -48,14 +50,15 @@ def test_reads_real_pictures_as_they_are(pictures, small):
     np.testing.assert_array_equal(dataset.test.images[dataset.test.labels == 0], boots)
 
 
-def test_the_same_as_arrays_and_as_idx(pictures, tmp_path):
+def test_the_same_as_arrays_and_as_idx(pictures: Path, tmp_path: Path) -> None:
     dataset = load_dataset(pictures)
     dataset.write_idx(tmp_path)
     assert load_dataset(tmp_path).sha256 == dataset.sha256
+    assert dataset.location is not None
     assert load_dataset(dataset.location).sha256 == dataset.sha256
 
 
-def test_colour_becomes_grey_and_litter_is_ignored(copy):
+def test_colour_becomes_grey_and_litter_is_ignored(copy: Path) -> None:
     before = load_dataset(copy)
     (copy / "train" / ".DS_Store").write_bytes(b"x")
     (copy / "train" / "Trouser" / "Thumbs.db").write_bytes(b"x")
@@ -65,7 +68,9 @@ def test_colour_becomes_grey_and_litter_is_ignored(copy):
     assert load_dataset(copy).sha256 == before.sha256
 
 
-def test_a_class_whose_name_begins_with_a_dot_is_passed_over_aloud(copy, caplog):
+def test_a_class_whose_name_begins_with_a_dot_is_passed_over_aloud(
+    copy: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level("INFO", logger="fittingroom")
     before = load_dataset(copy)
     assert caplog.text == ""
@@ -75,7 +80,7 @@ def test_a_class_whose_name_begins_with_a_dot_is_passed_over_aloud(copy, caplog)
     assert f"passing over {copy / 'train' / '.NET'}: its name begins with a dot" in caplog.text
 
 
-def test_grey_follows_itu_r_601(tmp_path):
+def test_grey_follows_itu_r_601(tmp_path: Path) -> None:
     colours = np.zeros((2, 3, 3), np.uint8)
     colours[:, 0, 0] = colours[:, 1, 1] = colours[:, 2, 2] = 200
     for split in ("train", "test"):
@@ -102,8 +107,8 @@ def transparent(mode: str, grey: int, alpha: np.ndarray) -> Image.Image:
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
 @pytest.mark.parametrize(("grey", "ground"), [(0, "white"), (90, "white"), (255, "black")])
 def test_what_is_transparent_lies_on_a_ground_that_shows_the_rest(
-    small, tmp_path, mode, grey, ground, caplog
-):
+    small: Path, tmp_path: Path, mode: str, grey: int, ground: str, caplog: pytest.LogCaptureFixture
+) -> None:
     source = load_dataset(small)
     caplog.set_level("INFO", logger="fittingroom")
     for split in ("train", "test"):
@@ -132,7 +137,7 @@ def test_what_is_transparent_lies_on_a_ground_that_shows_the_rest(
         np.testing.assert_allclose(dataset.train.images[0], decode(path).pixels[..., 0], atol=1)
 
 
-def test_a_camera_that_was_turned(tmp_path):
+def test_a_camera_that_was_turned(tmp_path: Path) -> None:
     marks = Image.Exif()
     marks[0x0112] = 6  # turn by a quarter to see it upright
     for split in ("train", "test"):
@@ -201,20 +206,22 @@ def spoil_one_class_left(folder: Path) -> None:
         (spoil_one_class_left, "needs 2 to 256 classes, not 1"),
     ],
 )
-def test_refuses_in_one_sentence(copy, spoil, complaint):
+def test_refuses_in_one_sentence(copy: Path, spoil: Callable[[Path], None], complaint: str) -> None:
     spoil(copy)
     with pytest.raises(DataError, match=complaint) as refused:
         load_dataset(copy)
     assert str(copy) in str(refused.value)
 
 
-def test_a_picture_with_too_many_pixels_is_refused(copy, monkeypatch):
+def test_a_picture_with_too_many_pixels_is_refused(
+    copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("fittingroom.data.decode.MOST_PIXELS", 500)
     with pytest.raises(DataError, match=r"has 28 × 28 pixels, more than 500"):
         load_dataset(copy)
 
 
-def test_mutated_pictures_never_crash(copy):
+def test_mutated_pictures_never_crash(copy: Path) -> None:
     random = np.random.RandomState(1)
     path = sorted((copy / "train" / "Trouser").iterdir())[0]
     whole = path.read_bytes()
@@ -238,7 +245,7 @@ def complaint_about(folder: Path) -> str:
     return ""
 
 
-def test_hard_links_that_would_fill_the_memory(copy):
+def test_hard_links_that_would_fill_the_memory(copy: Path) -> None:
     """A few kilobytes of one file under thousands of names."""
     first = sorted((copy / "train" / "Trouser").iterdir())[0]
     for split in ("train", "test"):
@@ -254,7 +261,7 @@ def test_hard_links_that_would_fill_the_memory(copy):
         load_dataset(copy)
 
 
-def test_more_pictures_than_memory(copy, monkeypatch):
+def test_more_pictures_than_memory(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fittingroom.data.folder.ALWAYS_ROOM", 1000)
     free = type("Memory", (), {"available": 2000})
     monkeypatch.setattr("psutil.virtual_memory", lambda: free)
@@ -262,7 +269,7 @@ def test_more_pictures_than_memory(copy, monkeypatch):
         load_dataset(copy)
 
 
-def test_class_folders_that_lead_elsewhere(copy, tmp_path):
+def test_class_folders_that_lead_elsewhere(copy: Path, tmp_path: Path) -> None:
     (copy / "train" / "Trouser").rename(tmp_path / "elsewhere")
     (copy / "train" / "Trouser").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(DataError, match="Trouser is a link to something outside"):
@@ -270,10 +277,10 @@ def test_class_folders_that_lead_elsewhere(copy, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["BMP", "GIF", "PPM", "TIFF", "WEBP", "JPEG"])
-def test_plain_pictures_of_every_format(copy, kind):
+def test_plain_pictures_of_every_format(copy: Path, kind: str) -> None:
     before = load_dataset(copy)
     for path in copy.rglob("*.png"):
-        options = (
+        options: dict[str, Any] = (
             {"lossless": True} if kind == "WEBP" else {"quality": 100} if kind == "JPEG" else {}
         )
         with Image.open(path) as image:
@@ -283,7 +290,7 @@ def test_plain_pictures_of_every_format(copy, kind):
     assert abs(images - before.train.images).max() <= (0 if kind != "JPEG" else 12)
 
 
-def test_a_jpeg_in_a_tiff(copy):
+def test_a_jpeg_in_a_tiff(copy: Path) -> None:
     """Its scans would not be counted."""
     path = sorted((copy / "train" / "Trouser").iterdir())[0]
     with Image.open(path) as image:

@@ -22,6 +22,8 @@ from fittingroom.errors import DataError
 IMAGES = np.random.RandomState(0).randint(0, 256, (12, 5, 4)).astype(np.uint8)
 LABELS = np.arange(12, dtype=np.uint8) % 10
 
+Edits = list[tuple[str, int, bytes]]
+
 
 def honest_bytes(array: np.ndarray) -> bytes:
     """An IDX file, written here without the code under test."""
@@ -36,10 +38,10 @@ def write(path: Path, content: bytes) -> Path:
 
 @pytest.fixture(params=["plain", "plain.gz"])
 def path(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    return tmp_path / request.param
+    return tmp_path / str(request.param)
 
 
-def test_reads_images_and_labels(path):
+def test_reads_images_and_labels(path: Path) -> None:
     for array in (IMAGES, LABELS):
         read = idx.read_idx(write(path, honest_bytes(array)), array.ndim)
         np.testing.assert_array_equal(read, array)
@@ -47,14 +49,14 @@ def test_reads_images_and_labels(path):
         assert not read.flags.writeable
 
 
-def test_writes_what_the_format_says(tmp_path):
+def test_writes_what_the_format_says(tmp_path: Path) -> None:
     idx.write_idx(tmp_path / "a", IMAGES)
     assert (tmp_path / "a").read_bytes() == honest_bytes(IMAGES)
     idx.write_idx(tmp_path / "b", np.asfortranarray(IMAGES))
     assert (tmp_path / "b").read_bytes() == honest_bytes(IMAGES)
 
 
-def test_a_hash_is_that_of_the_decompressed_file(path):
+def test_a_hash_is_that_of_the_decompressed_file(path: Path) -> None:
     write(path, honest_bytes(IMAGES))
     assert idx.file_sha256(path, 1000) == idx.array_sha256(IMAGES)
     with pytest.raises(DataError, match="holds more than 255 bytes"):
@@ -62,7 +64,7 @@ def test_a_hash_is_that_of_the_decompressed_file(path):
     assert idx.file_sha256(path, 256) == idx.array_sha256(IMAGES)
 
 
-def test_real_data_is_read_as_it_is(small):
+def test_real_data_is_read_as_it_is(small: Path) -> None:
     read = idx.read_folder(small)
     for name in idx.FILES:
         raw = gzip.decompress((small / f"{name}.gz").read_bytes())
@@ -99,7 +101,9 @@ GOOD = honest_bytes(IMAGES)
         (struct.pack(">4I", 0x803, 2**26, 28, 28)[:16] + bytes(99), "is truncated|can't be true"),
     ],
 )
-def test_refuses_what_is_malformed(path, content, complaint, monkeypatch):
+def test_refuses_what_is_malformed(
+    path: Path, content: bytes, complaint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(DataError, match=complaint) as refused:
         idx.read_idx(write(path, content), 3)
     assert str(refused.value).startswith(str(path))
@@ -111,7 +115,7 @@ def test_refuses_what_is_malformed(path, content, complaint, monkeypatch):
         idx.read_idx(write(path, content), 3)
 
 
-def test_a_large_plain_file_is_mapped(path, monkeypatch):
+def test_a_large_plain_file_is_mapped(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(path, GOOD)
     monkeypatch.setattr(idx, "MAP_FROM", len(GOOD) + 1)
     assert memory_map(idx.read_idx(path, 3)) is None
@@ -122,7 +126,7 @@ def test_a_large_plain_file_is_mapped(path, monkeypatch):
     np.testing.assert_array_equal(read, IMAGES)
 
 
-def test_a_file_that_cannot_be_written_leaves_the_one_before(tmp_path):
+def test_a_file_that_cannot_be_written_leaves_the_one_before(tmp_path: Path) -> None:
     path = write(tmp_path / "a", GOOD)
     with pytest.raises(struct.error):
         idx.write_idx(path, np.broadcast_to(np.uint8(0), (2**32, 1, 1)))
@@ -130,7 +134,7 @@ def test_a_file_that_cannot_be_written_leaves_the_one_before(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_refuses_damaged_gzip(tmp_path):
+def test_refuses_damaged_gzip(tmp_path: Path) -> None:
     path = tmp_path / "a.gz"
     whole = gzip.compress(GOOD, mtime=0)
     for content, complaint in (
@@ -149,27 +153,27 @@ def test_refuses_damaged_gzip(tmp_path):
             idx.read_idx(path, 3)
 
 
-def test_takes_gzip_files_of_several_members(tmp_path):
+def test_takes_gzip_files_of_several_members(tmp_path: Path) -> None:
     path = tmp_path / "a.gz"
     path.write_bytes(gzip.compress(GOOD[:100]) + gzip.compress(b"") + gzip.compress(GOOD[100:]))
     np.testing.assert_array_equal(idx.read_idx(path, 3), IMAGES)
 
 
-def test_a_folder_lacks_a_file(small, tmp_path):
+def test_a_folder_lacks_a_file(small: Path, tmp_path: Path) -> None:
     shutil.copytree(small, tmp_path, dirs_exist_ok=True)
     (tmp_path / "t10k-labels-idx1-ubyte.gz").unlink()
     with pytest.raises(DataError, match=f"{tmp_path} lacks t10k-labels-idx1-ubyte"):
         idx.read_folder(tmp_path)
 
 
-def test_images_and_labels_differ_in_number(small, tmp_path):
+def test_images_and_labels_differ_in_number(small: Path, tmp_path: Path) -> None:
     shutil.copytree(small, tmp_path, dirs_exist_ok=True)
     shutil.copy(small / "t10k-labels-idx1-ubyte.gz", tmp_path / "train-labels-idx1-ubyte.gz")
     with pytest.raises(DataError, match=r"holds 2000 images, but .* holds 1000 labels"):
         idx.read_folder(tmp_path)
 
 
-def test_the_splits_differ_in_image_size(tmp_path):
+def test_the_splits_differ_in_image_size(tmp_path: Path) -> None:
     arrays = {
         idx.TRAIN_IMAGES: IMAGES,
         idx.TRAIN_LABELS: LABELS,
@@ -182,12 +186,12 @@ def test_the_splits_differ_in_image_size(tmp_path):
         idx.read_folder(tmp_path)
 
 
-def test_an_unreadable_file_is_a_sentence(tmp_path):
+def test_an_unreadable_file_is_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="can't be read: no such file"):
         idx.read_idx(tmp_path / "absent", 3)
 
 
-def test_a_plain_file_goes_before_a_compressed_one(tmp_path):
+def test_a_plain_file_goes_before_a_compressed_one(tmp_path: Path) -> None:
     write(tmp_path / f"{idx.TRAIN_LABELS}.gz", b"")
     write(tmp_path / idx.TRAIN_LABELS, honest_bytes(LABELS))
     assert idx.find_files(tmp_path) == {idx.TRAIN_LABELS: tmp_path / idx.TRAIN_LABELS}
@@ -225,7 +229,7 @@ except DataError as error:
 
 
 @pytest.mark.parametrize("promise", PROMISES)
-def test_a_gzip_bomb_is_refused_at_once_and_in_little_memory(tmp_path, promise):
+def test_a_gzip_bomb_is_refused_at_once_and_in_little_memory(tmp_path: Path, promise: str) -> None:
     path = tmp_path / "bomb.gz"
     path.write_bytes(bomb(PROMISES[promise]))
     assert path.stat().st_size < 11e6
@@ -238,7 +242,7 @@ def test_a_gzip_bomb_is_refused_at_once_and_in_little_memory(tmp_path, promise):
     assert str(path) in message
 
 
-def test_a_bomb_of_labels_is_refused(tmp_path):
+def test_a_bomb_of_labels_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "bomb.gz"
     path.write_bytes(bomb(struct.pack(">2I", 0x801, 2**32 - 1)))
     start = time.perf_counter()
@@ -247,7 +251,7 @@ def test_a_bomb_of_labels_is_refused(tmp_path):
     assert time.perf_counter() - start < 1.0
 
 
-def test_a_promise_costs_no_memory(tmp_path):
+def test_a_promise_costs_no_memory(tmp_path: Path) -> None:
     path = write(tmp_path / "a", struct.pack(">4I", 0x803, 2**24, 64, 32) + bytes(1000))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(DataError, match="is truncated: its header promises 34359738368 bytes"):
@@ -268,7 +272,7 @@ EDITS = st.lists(
 )
 
 
-def mutate(content: bytes, edits: list[tuple[str, int, bytes]]) -> bytes:
+def mutate(content: bytes, edits: Edits) -> bytes:
     for kind, where, extra in edits:
         at = where % (len(content) + 1)
         head, tail = content[:at], content[at:]
@@ -311,25 +315,25 @@ def check_mutant(path: Path, array: np.ndarray, content: bytes) -> None:
 @MANY
 @given(edits=EDITS)
 @pytest.mark.parametrize("array", [IMAGES, LABELS], ids=["images", "labels"])
-def test_mutated_plain_files(tmp_path, array, edits):
+def test_mutated_plain_files(tmp_path: Path, array: np.ndarray, edits: Edits) -> None:
     check_mutant(tmp_path / "a", array, mutate(honest_bytes(array), edits))
 
 
 @MANY
 @given(edits=EDITS)
 @pytest.mark.parametrize("array", [IMAGES, LABELS], ids=["images", "labels"])
-def test_mutated_gzip_files(tmp_path, array, edits):
+def test_mutated_gzip_files(tmp_path: Path, array: np.ndarray, edits: Edits) -> None:
     whole = gzip.compress(honest_bytes(array), mtime=0)
     check_mutant(tmp_path / "a.gz", array, mutate(whole, edits))
 
 
 @MANY
 @given(edits=EDITS)
-def test_mutated_files_in_sound_gzip(tmp_path, edits):
+def test_mutated_files_in_sound_gzip(tmp_path: Path, edits: Edits) -> None:
     check_mutant(tmp_path / "a.gz", IMAGES, gzip.compress(mutate(GOOD, edits), 1, mtime=0))
 
 
-def test_every_cut_and_every_flipped_bit_of_a_gzip_file(tmp_path):
+def test_every_cut_and_every_flipped_bit_of_a_gzip_file(tmp_path: Path) -> None:
     path, whole = tmp_path / "a.gz", gzip.compress(honest_bytes(IMAGES[:3]), mtime=0)
     for end in range(len(whole)):
         path.write_bytes(whole[:end])

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from fittingroom.data import idx, mapped
 from fittingroom.data.dataset import Dataset
@@ -38,12 +40,13 @@ def resident(path: Path) -> int:
     return total
 
 
-def test_a_map_is_known_through_its_views(path, images):
+def test_a_map_is_known_through_its_views(path: Path, images: np.ndarray) -> None:
     view = images.view()
     view.flags.writeable = False
     for same in (images, view, images[7:], images.reshape(3000, -1), np.asarray(images), images.T):
         assert memory_map(same) is images
-    for other in (images[[0, 2]], images.copy(), IMAGES, images + 1, np.float32(images)):
+    others: list[Any] = [images[[0, 2]], images.copy(), IMAGES, images + 1, np.float32(images)]
+    for other in others:
         assert memory_map(other) is None
     for mode in ("r+", "c"):  # it may change
         assert memory_map(np.memmap(path, np.uint8, mode=mode)) is None
@@ -56,7 +59,9 @@ ONE_IN_TWENTY = np.flatnonzero(np.random.RandomState(1).rand(3000) < 0.05)
     "index",
     [None, np.arange(5, 2000), ONE_IN_TWENTY, ONE_IN_TWENTY[::-1], np.array([2999, 0, 0, 3])],
 )
-def test_a_slice_is_those_rows_in_memory(images, index):
+def test_a_slice_is_those_rows_in_memory(
+    images: np.ndarray, index: NDArray[np.int64] | None
+) -> None:
     rows = MappedRows(images, index)
     expected = IMAGES if index is None else IMAGES[index]
     assert rows.shape == expected.shape
@@ -70,12 +75,12 @@ def test_a_slice_is_those_rows_in_memory(images, index):
     np.testing.assert_array_equal(rows.reshape(784)[:9], expected[:9].reshape(-1, 784))
 
 
-def test_rows_of_a_part_of_a_map(images):
+def test_rows_of_a_part_of_a_map(images: np.ndarray) -> None:
     np.testing.assert_array_equal(MappedRows(images[100:, ::2])[5:8], IMAGES[105:108, ::2])
     np.testing.assert_array_equal(MappedRows(images[::-3], np.array([4]))[:], IMAGES[::-3][[4]])
 
 
-def test_pieces_are_all_of_it(images, monkeypatch):
+def test_pieces_are_all_of_it(images: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mapped, "_PIECE", 100_000)
     assert b"".join(piece.tobytes() for piece in pieces(images)) == IMAGES.tobytes()
     assert max(len(piece) for piece in pieces(images)) == 127
@@ -86,7 +91,7 @@ def test_pieces_are_all_of_it(images, monkeypatch):
 
 
 @pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="needs Linux")
-def test_what_was_read_is_let_go_of(path, images):
+def test_what_was_read_is_let_go_of(path: Path, images: np.ndarray) -> None:
     images.max()
     assert resident(path) > 2000
     for read in (lambda: list(pieces(images)), lambda: MappedRows(images, ONE_IN_TWENTY)[:]):
@@ -94,7 +99,7 @@ def test_what_was_read_is_let_go_of(path, images):
         assert resident(path) < 200  # the system maps a few neighbours of a page that is read
 
 
-def test_a_file_that_is_cut_short_is_told_in_one_sentence(path, images):
+def test_a_file_that_is_cut_short_is_told_in_one_sentence(path: Path, images: np.ndarray) -> None:
     rows = MappedRows(images)
     os.truncate(path, 16 + 784 * 2000)
     for read in (lambda: rows[:5], lambda: MappedRows(images), lambda: list(pieces(images))):
@@ -102,7 +107,9 @@ def test_a_file_that_is_cut_short_is_told_in_one_sentence(path, images):
             read()
 
 
-def test_a_file_that_changed_or_is_gone_is_told_in_one_sentence(path, images):
+def test_a_file_that_changed_or_is_gone_is_told_in_one_sentence(
+    path: Path, images: np.ndarray
+) -> None:
     rows = MappedRows(images)
     with path.open("r+b") as file:
         file.seek(500)
@@ -115,7 +122,7 @@ def test_a_file_that_changed_or_is_gone_is_told_in_one_sentence(path, images):
         rows[:5]
 
 
-def test_the_identity_tells_rows_and_files_apart(path, images):
+def test_the_identity_tells_rows_and_files_apart(path: Path, images: np.ndarray) -> None:
     known = MappedRows(images).identity()
     assert MappedRows(images[:]).identity() == known
     assert MappedRows(images, np.arange(3000)).identity() != known
@@ -133,14 +140,16 @@ def test_the_identity_tells_rows_and_files_apart(path, images):
     assert MappedRows(np_map).identity() != zeros  # the time tells
 
 
-def test_a_mapped_data_set_is_the_same_data_set(small, tmp_path, monkeypatch):
+def test_a_mapped_data_set_is_the_same_data_set(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     read = load_dataset(small)
     read.write_idx(tmp_path)
     monkeypatch.setattr(idx, "MAP_FROM", 100_000)
     found = load_dataset(tmp_path)
     assert memory_map(found.train.images) is not None
     assert not found.train.images.flags.writeable
-    assert memory_map(found.train.labels) is None
+    assert memory_map(found.train.labels) is None  # type: ignore[arg-type]
     assert found.sha256 == read.sha256
     assert describe(found).train == describe(read).train
     found.write_idx(tmp_path)  # over the files that it is a map of

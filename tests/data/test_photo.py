@@ -99,7 +99,7 @@ def test_an_enlarged_image_of_the_data_too(images: Pixels, method: Image.Resampl
     ids=["large", "not on black", "on a light ground", "dark", "coloured"],
 )
 def test_other_small_pictures_are_photos(
-    shape: tuple[int, int], colour: object, ground: int
+    shape: tuple[int, int], colour: int | tuple[int, int, int], ground: int
 ) -> None:
     pixels = np.full((*shape, 3), ground, np.uint8)
     pixels[4:-4, 8:-8] = colour

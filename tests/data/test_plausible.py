@@ -14,13 +14,11 @@ from fittingroom.data.mapped import memory_map
 from fittingroom.data.plausible import check_images
 from fittingroom.errors import DataError, InputError
 
-SMALL = Path(__file__).parent / "fashion-mnist-small"
-
 
 @pytest.fixture(scope="module")
-def real() -> np.ndarray:
+def real(small_folder: Path) -> np.ndarray:
     """300 real images (n, 28, 28)."""
-    return load_dataset(SMALL).train.images[:300]
+    return load_dataset(small_folder).train.images[:300]
 
 
 LABELS = np.arange(300) % 3

@@ -31,7 +31,7 @@ IMAGES, LABELS = idx.TRAIN_IMAGES, idx.TRAIN_LABELS
 
 
 @pytest.fixture(autouse=True)
-def lonely(tmp_path_factory, monkeypatch) -> Path:
+def lonely(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A home, a cache and a working folder with nothing in them."""
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("HOME", str(home))
@@ -43,7 +43,7 @@ def lonely(tmp_path_factory, monkeypatch) -> Path:
 
 
 @pytest.fixture
-def copy(small, tmp_path) -> Path:
+def copy(small: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(small, tmp_path / "mine"))
 
 
@@ -58,7 +58,9 @@ OFFLINE = replace(SEARCH_PATH, fetchers=())
 # By name
 
 
-def test_the_first_place_that_holds_the_files_wins(small, row, lonely, monkeypatch):
+def test_the_first_place_that_holds_the_files_wins(
+    small: Path, row: DatasetRow, lonely: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("FITTINGROOM_DATA", str(lonely / "data"))
     monkeypatch.setenv("KERAS_HOME", str(lonely / "keras-home"))
     (lonely / "data").mkdir()
@@ -84,7 +86,7 @@ def test_the_first_place_that_holds_the_files_wins(small, row, lonely, monkeypat
         find_dataset(row, OFFLINE)
 
 
-def test_every_place_is_asked_for_every_row(lonely):
+def test_every_place_is_asked_for_every_row(lonely: Path) -> None:
     expected = {
         "fashion-mnist": {
             lonely / ".cache" / "fittingroom" / "fashion-mnist",
@@ -100,7 +102,9 @@ def test_every_place_is_asked_for_every_row(lonely):
     assert [fetch.__name__ for fetch in SEARCH_PATH.fetchers] == ["fetch_by_https", "fetch_by_apt"]
 
 
-def test_downloads_go_where_the_variable_says(lonely, row, monkeypatch):
+def test_downloads_go_where_the_variable_says(
+    lonely: Path, row: DatasetRow, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert SEARCH_PATH.target(row) == lonely / ".cache" / "fittingroom" / "fashion-mnist"
     monkeypatch.setenv("FITTINGROOM_DATA", str(lonely))
     assert SEARCH_PATH.target(row) == lonely / "fashion-mnist"
@@ -108,7 +112,7 @@ def test_downloads_go_where_the_variable_says(lonely, row, monkeypatch):
     assert SEARCH_PATH.target(row) == lonely / ".cache" / "fittingroom" / "fashion-mnist"
 
 
-def test_the_variable_names_no_folder(row, monkeypatch):
+def test_the_variable_names_no_folder(row: DatasetRow, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FITTINGROOM_DATA", "/no/such/folder")
     with pytest.raises(
         DataError, match="FITTINGROOM_DATA is '/no/such/folder', which is no folder"
@@ -117,7 +121,9 @@ def test_the_variable_names_no_folder(row, monkeypatch):
 
 
 @pytest.mark.parametrize("ours", [True, False])
-def test_another_content_is_refused_with_both_hashes(copy, row, ours, caplog):
+def test_another_content_is_refused_with_both_hashes(
+    copy: Path, row: DatasetRow, ours: bool, caplog: pytest.LogCaptureFixture
+) -> None:
     labels = idx.read_idx(copy / f"{LABELS}.gz", 1).copy()
     labels[0] = 9 - labels[0]
     (copy / f"{LABELS}.gz").unlink()
@@ -131,7 +137,7 @@ def test_another_content_is_refused_with_both_hashes(copy, row, ours, caplog):
         assert "in none of the known places" in str(refused.value)
 
 
-def test_a_text_file_in_the_place_of_data_has_a_hash_too(copy, row):
+def test_a_text_file_in_the_place_of_data_has_a_hash_too(copy: Path, row: DatasetRow) -> None:
     (copy / IMAGES).write_text("<!DOCTYPE html>")
     with pytest.raises(DataError) as refused:
         find_dataset(row, only(copy))
@@ -139,7 +145,7 @@ def test_a_text_file_in_the_place_of_data_has_a_hash_too(copy, row):
     assert row.sha256[IMAGES] in str(refused.value)
 
 
-def test_a_truncated_file_is_named(copy, row):
+def test_a_truncated_file_is_named(copy: Path, row: DatasetRow) -> None:
     path = copy / f"{IMAGES}.gz"
     path.write_bytes(path.read_bytes()[:-1000])
     with pytest.raises(
@@ -148,7 +154,9 @@ def test_a_truncated_file_is_named(copy, row):
         find_dataset(row, only(copy))
 
 
-def test_a_damaged_copy_of_another_library_does_not_stand_in_the_way(copy, small, row, caplog):
+def test_a_damaged_copy_of_another_library_does_not_stand_in_the_way(
+    copy: Path, small: Path, row: DatasetRow, caplog: pytest.LogCaptureFixture
+) -> None:
     (copy / f"{IMAGES}.gz").write_bytes(b"half a download")
     places = (
         Place("Keras's copy", lambda _: [copy], ours=False),
@@ -159,13 +167,13 @@ def test_a_damaged_copy_of_another_library_does_not_stand_in_the_way(copy, small
     assert "passing over Keras's copy" in caplog.text
 
 
-def test_an_incomplete_folder_is_no_hit(copy, row):
+def test_an_incomplete_folder_is_no_hit(copy: Path, row: DatasetRow) -> None:
     (copy / f"{LABELS}.gz").unlink()
     with pytest.raises(DataError, match="can't be fetched: no way is left"):
         find_dataset(row, only(copy))
 
 
-def test_every_reason_is_told_in_one_sentence(row, tmp_path):
+def test_every_reason_is_told_in_one_sentence(row: DatasetRow, tmp_path: Path) -> None:
     def fail(reason: str) -> Callable[[DatasetRow, Path], None]:
         def fetch(*_: object) -> None:
             raise DataError(reason)
@@ -179,7 +187,7 @@ def test_every_reason_is_told_in_one_sentence(row, tmp_path):
         find_dataset(row, search)
 
 
-def test_a_target_that_cannot_be_written(row, tmp_path):
+def test_a_target_that_cannot_be_written(row: DatasetRow, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     search = SearchPath((), (), lambda _: tmp_path / "file" / "below")
     with pytest.raises(
@@ -188,7 +196,7 @@ def test_a_target_that_cannot_be_written(row, tmp_path):
         find_dataset(row, search)
 
 
-def test_unknown_names():
+def test_unknown_names() -> None:
     with pytest.raises(
         UnknownNameError, match="unknown data set 'fashion-mnst'; did you mean fash"
     ):
@@ -199,7 +207,9 @@ def test_unknown_names():
         load_dataset("")
 
 
-def test_a_name_is_the_named_data_set_whatever_the_working_folder_holds(small, lonely):
+def test_a_name_is_the_named_data_set_whatever_the_working_folder_holds(
+    small: Path, lonely: Path
+) -> None:
     shutil.copytree(small, lonely / "mnist")
     search = replace(OFFLINE, places=())
     with pytest.raises(DataError, match="mnist is in none of the known places"):
@@ -211,7 +221,7 @@ def test_a_name_is_the_named_data_set_whatever_the_working_folder_holds(small, l
 # By path
 
 
-def test_a_folder_of_idx_files(small):
+def test_a_folder_of_idx_files(small: Path) -> None:
     dataset = load_dataset(small)
     assert dataset.name == "fashion-mnist-small"
     assert dataset.class_names == DATASETS["fashion-mnist"].class_names  # from labels.txt
@@ -221,20 +231,22 @@ def test_a_folder_of_idx_files(small):
     assert load_dataset(str(small)).sha256 == dataset.sha256
 
 
-def test_compressed_or_not_is_the_same_data(small, tmp_path):
+def test_compressed_or_not_is_the_same_data(small: Path, tmp_path: Path) -> None:
     for name in idx.FILES:
         (tmp_path / name).write_bytes(gzip.decompress((small / f"{name}.gz").read_bytes()))
     shutil.copy(small / "labels.txt", tmp_path)
     assert load_dataset(tmp_path).sha256 == load_dataset(small).sha256
 
 
-def test_a_folder_in_the_working_folder_needs_no_separator(small, lonely):
+def test_a_folder_in_the_working_folder_needs_no_separator(small: Path, lonely: Path) -> None:
     shutil.copytree(small, lonely / "garments")
     assert load_dataset("garments").name == "garments"
     assert load_dataset("~/garments").location == lonely / "garments"
 
 
-def test_a_copy_of_a_named_data_set_is_that_data_set(small, row, copy, monkeypatch):
+def test_a_copy_of_a_named_data_set_is_that_data_set(
+    small: Path, row: DatasetRow, copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(DATASETS, "fashion-mnist", row)
     (copy / "labels.txt").unlink()
     by_path, by_name = load_dataset(copy), find_dataset(row, only(small))
@@ -243,7 +255,9 @@ def test_a_copy_of_a_named_data_set_is_that_data_set(small, row, copy, monkeypat
     assert (by_path.name, by_path.sha256) == (by_name.name, by_name.sha256)
 
 
-def test_what_lies_beside_a_named_data_set_counts(small, row, copy, monkeypatch):
+def test_what_lies_beside_a_named_data_set_counts(
+    small: Path, row: DatasetRow, copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whether a class is called otherwise or mirroring is harmless: it is another data set."""
     monkeypatch.setitem(DATASETS, "fashion-mnist", row)
     (copy / "labels.txt").write_text("\n".join(DIGITS))
@@ -263,7 +277,9 @@ def test_what_lies_beside_a_named_data_set_counts(small, row, copy, monkeypatch)
         find_dataset(row, only(copy))
 
 
-def test_arrays_of_a_named_data_set_come_back_the_same(small, row, tmp_path, monkeypatch):
+def test_arrays_of_a_named_data_set_come_back_the_same(
+    small: Path, row: DatasetRow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """So that a child process fits what its parent asks for."""
     monkeypatch.setitem(DATASETS, "fashion-mnist", row)
     source = load_dataset(small)
@@ -277,14 +293,16 @@ def test_arrays_of_a_named_data_set_come_back_the_same(small, row, tmp_path, mon
     assert not back.mirror_keeps_class
 
 
-def test_labels_that_begin_at_one(copy):
+def test_labels_that_begin_at_one(copy: Path) -> None:
     for name in (LABELS, idx.TEST_LABELS):
         rewrite(copy, name, idx.read_idx(copy / f"{name}.gz", 1) + 1)
     with pytest.raises(DataError, match=r"has the label 10, .* begin at 1: subtract 1 from each"):
         load_dataset(copy)
 
 
-def test_the_variable_names_the_folder_of_another_set(small, copy, row, lonely, monkeypatch):
+def test_the_variable_names_the_folder_of_another_set(
+    small: Path, copy: Path, row: DatasetRow, lonely: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The files there are sound, so nobody is advised to remove them."""
     labels = idx.read_idx(copy / f"{LABELS}.gz", 1)[::-1].copy()
     rewrite(copy, LABELS, labels)
@@ -299,14 +317,14 @@ def test_the_variable_names_the_folder_of_another_set(small, copy, row, lonely, 
     assert find_dataset(row, OFFLINE).location == lonely / ".cache/fittingroom/fashion-mnist"
 
 
-def test_a_name_with_a_dot_is_a_path(lonely, small):
+def test_a_name_with_a_dot_is_a_path(lonely: Path, small: Path) -> None:
     with pytest.raises(DataError, match=r"my.set doesn't exist; a data set is a folder or one of"):
         load_dataset("my.set")
     shutil.copytree(small, lonely / "my.set")
     assert load_dataset("my.set").name == "my.set"
 
 
-def test_without_labels_txt_the_classes_are_the_digits(copy):
+def test_without_labels_txt_the_classes_are_the_digits(copy: Path) -> None:
     (copy / "labels.txt").unlink()
     assert load_dataset(copy).class_names == tuple("0123456789")
 
@@ -317,7 +335,7 @@ def rewrite(folder: Path, name: str, array: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize("with_names", [True, False])
-def test_a_label_outside_the_classes(copy, with_names):
+def test_a_label_outside_the_classes(copy: Path, with_names: bool) -> None:
     labels = idx.read_idx(copy / f"{LABELS}.gz", 1).copy()
     labels[77] = 10
     rewrite(copy, LABELS, labels)
@@ -340,14 +358,14 @@ def test_a_label_outside_the_classes(copy, with_names):
         (b"x" * 70000, "labels.txt has 70,000 bytes, more than the 65,536"),
     ],
 )
-def test_a_labels_file_that_makes_no_sense(copy, content, complaint):
+def test_a_labels_file_that_makes_no_sense(copy: Path, content: bytes, complaint: str) -> None:
     (copy / "labels.txt").write_bytes(content)
     with pytest.raises(DataError, match=complaint) as refused:
         load_dataset(copy)
     assert str(copy) in str(refused.value)
 
 
-def test_a_labels_file_from_another_system(copy, small):
+def test_a_labels_file_from_another_system(copy: Path, small: Path) -> None:
     names = (small / "labels.txt").read_text().split("\n")
     (copy / "labels.txt").write_bytes(b"\xef\xbb\xbf" + "\r\n".join(names).encode() + b"\r\n")
     assert load_dataset(copy).sha256 == load_dataset(small).sha256
@@ -366,13 +384,13 @@ def test_a_labels_file_from_another_system(copy, small):
         "[" * 60000,
     ],
 )
-def test_a_card_that_makes_no_sense(copy, content):
+def test_a_card_that_makes_no_sense(copy: Path, content: str) -> None:
     (copy / "dataset.json").write_text(content)
     with pytest.raises(DataError, match=r"dataset.json can't be read: .*; it must hold"):
         load_dataset(copy)
 
 
-def test_paths_that_hold_no_data_set(small, tmp_path):
+def test_paths_that_hold_no_data_set(small: Path, tmp_path: Path) -> None:
     for path, complaint in (
         (
             tmp_path / "absent",
@@ -388,7 +406,7 @@ def test_paths_that_hold_no_data_set(small, tmp_path):
             load_dataset(path)
 
 
-def test_a_folder_with_a_file_missing(copy):
+def test_a_folder_with_a_file_missing(copy: Path) -> None:
     (copy / f"{IMAGES}.gz").unlink()
     with pytest.raises(DataError, match=f"mine lacks {IMAGES}"):
         load_dataset(copy)
@@ -409,7 +427,9 @@ def test_a_folder_with_a_file_missing(copy):
     value=st.integers(1, 255),
     how=st.sampled_from(["xor", "cut", "insert"]),
 )
-def test_nothing_but_the_very_content_passes_for_a_name(tmp_path, name, position, value, how):
+def test_nothing_but_the_very_content_passes_for_a_name(
+    tmp_path: Path, name: str, position: int, value: int, how: str
+) -> None:
     images = np.arange(80, dtype=np.uint8).reshape(20, 2, 2)
     labels = np.arange(20, dtype=np.uint8) % 10
     arrays = {file: images if n == 3 else labels for file, n in idx.DIMENSIONS.items()}
@@ -436,7 +456,7 @@ def test_nothing_but_the_very_content_passes_for_a_name(tmp_path, name, position
     (folder / name).write_bytes(whole)
 
 
-def test_a_bomb_under_a_known_name_is_refused(copy, row):
+def test_a_bomb_under_a_known_name_is_refused(copy: Path, row: DatasetRow) -> None:
     (copy / f"{IMAGES}.gz").write_bytes(
         gzip.compress(struct.pack(">4I", 0x803, 2000, 28, 28) + bytes(60 << 20), 6)
     )
@@ -445,16 +465,17 @@ def test_a_bomb_under_a_known_name_is_refused(copy, row):
     assert row.sha256[IMAGES] in str(refused.value)
 
 
-def test_the_logger_is_quiet_when_all_is_well(small, row, capfd):
+def test_the_logger_is_quiet_when_all_is_well(
+    small: Path, row: DatasetRow, capfd: pytest.CaptureFixture[str]
+) -> None:
     find_dataset(row, only(small))
     assert capfd.readouterr() == ("", "")
     assert sources.logger.name == "fittingroom.data"
 
 
 def test_a_data_set_is_found_again_only_if_it_is_the_same(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    small = Path(__file__).parents[1] / "data" / "fashion-mnist-small"
     sha256 = load_dataset(small).sha256
     monkeypatch.setenv("FITTINGROOM_DATA", str(tmp_path / "nowhere"))  # no folder: passed over
     for name in ("fashion-mnist-small", "fashion-mnist"):
@@ -467,7 +488,9 @@ def test_a_data_set_is_found_again_only_if_it_is_the_same(
 
 
 @pytest.mark.parametrize("how", ["folder", "card"])
-def test_other_data_of_a_known_name_are_not_taken_for_it(small, tmp_path, caplog, how):
+def test_other_data_of_a_known_name_are_not_taken_for_it(
+    small: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, how: str
+) -> None:
     folder = tmp_path / ("Fashion-MNIST" if how == "folder" else "mine")
     shutil.copytree(small, folder)
     (folder / "dataset.json").unlink(missing_ok=True)
@@ -481,7 +504,7 @@ def test_other_data_of_a_known_name_are_not_taken_for_it(small, tmp_path, caplog
 
 
 @pytest.mark.parametrize("name", DATASETS)
-def test_the_content_of_named_data_is_known(name):
+def test_the_content_of_named_data_is_known(name: str) -> None:
     try:
         dataset = find_dataset(DATASETS[name], replace(sources.SEARCH_PATH, fetchers=()))
     except DataError:
@@ -489,14 +512,14 @@ def test_the_content_of_named_data_is_known(name):
     assert row_of_content(dataset.sha256) is DATASETS[name]
 
 
-def test_a_folder_whose_name_can_not_be_printed(small, tmp_path):
+def test_a_folder_whose_name_can_not_be_printed(small: Path, tmp_path: Path) -> None:
     folder = tmp_path / "a\x1b[2J\nb"
     shutil.copytree(small, folder)
     (folder / "dataset.json").unlink(missing_ok=True)
     assert load_dataset(folder).name == "a\\x1b[2J\\nb"
 
 
-def test_links_that_lead_out_of_a_folder_are_not_followed(copy, tmp_path):
+def test_links_that_lead_out_of_a_folder_are_not_followed(copy: Path, tmp_path: Path) -> None:
     (copy / f"{IMAGES}.gz").rename(tmp_path / "elsewhere.gz")
     (copy / f"{IMAGES}.gz").symlink_to(tmp_path / "elsewhere.gz")
     with pytest.raises(DataError, match=r"is a link to something outside .*cp -L copies it"):

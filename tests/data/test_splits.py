@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import pytest
@@ -17,10 +18,10 @@ MNIST_COUNTS = [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
 
 
 def counts(labels: np.ndarray, part: np.ndarray) -> list[int]:
-    return np.bincount(labels[part], minlength=labels.max() + 1).tolist()
+    return [*map(int, np.bincount(labels[part], minlength=labels.max() + 1))]
 
 
-def test_sixty_thousand_balanced_labels():
+def test_sixty_thousand_balanced_labels() -> None:
     split = validation_split(BALANCED)
     assert counts(BALANCED, split.train) == [5400] * 10
     assert counts(BALANCED, split.choose) == [300] * 10
@@ -28,7 +29,7 @@ def test_sixty_thousand_balanced_labels():
     assert len(split.validation) == 6000
 
 
-def test_unbalanced_labels_still_give_exactly_a_tenth():
+def test_unbalanced_labels_still_give_exactly_a_tenth() -> None:
     labels = np.repeat(np.arange(10), MNIST_COUNTS)
     split = validation_split(labels)
     assert (len(split.train), len(split.choose), len(split.calibrate)) == (54000, 3000, 3000)
@@ -38,7 +39,7 @@ def test_unbalanced_labels_still_give_exactly_a_tenth():
     assert np.abs(halves).max() <= 1
 
 
-def test_the_draw_is_fixed_forever():
+def test_the_draw_is_fixed_forever() -> None:
     split = validation_split(BALANCED)
     digest = hashlib.sha256()
     for part in (split.train, split.choose, split.calibrate):
@@ -50,13 +51,13 @@ def test_the_draw_is_fixed_forever():
     assert np.array_equal(validation_split(BALANCED.astype(np.uint8)).choose, split.choose)
 
 
-def test_the_draw_is_no_simple_pattern():
+def test_the_draw_is_no_simple_pattern() -> None:
     choose = validation_split(BALANCED).choose
     assert 29000 < choose.mean() < 31000
     assert len(np.unique(np.diff(choose))) > 50
 
 
-def test_the_small_real_set(small):
+def test_the_small_real_set(small: Path) -> None:
     labels = load_dataset(small).train.labels
     split = validation_split(labels)
     assert counts(labels, split.choose) == counts(labels, split.calibrate) == [10] * 10
@@ -64,7 +65,9 @@ def test_the_small_real_set(small):
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.integers(10, 90), min_size=2, max_size=12), st.randoms(use_true_random=False))
-def test_every_image_is_in_one_part_and_every_class_in_each(sizes, random):
+def test_every_image_is_in_one_part_and_every_class_in_each(
+    sizes: list[int], random: Random
+) -> None:
     labels = np.repeat(np.arange(len(sizes)), sizes)
     labels = labels[random.sample(range(len(labels)), len(labels))]
     split = validation_split(labels)
@@ -81,13 +84,13 @@ def test_every_image_is_in_one_part_and_every_class_in_each(sizes, random):
     )
 
 
-def test_a_class_that_is_too_small():
+def test_a_class_that_is_too_small() -> None:
     labels = np.repeat([0, 1, 2], [50, 9, 50])
     with pytest.raises(DataError, match=r"class 1 has 9 training images, .* at least 10"):
         validation_split(labels)
 
 
-def test_labels_need_not_be_consecutive():
+def test_labels_need_not_be_consecutive() -> None:
     split = validation_split(np.repeat([3, 7], [40, 60]))
     assert len(split.validation) == 10
 

@@ -8,11 +8,13 @@ import sklearn.metrics
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from numpy.typing import NDArray
 
 from fittingroom.errors import InputError
 from fittingroom.evaluation.confusion import ConfusionMatrix, confusion_matrix, mean_confusion
 
 CLASSES = st.integers(0, 3)
+Labels = NDArray[np.int64]
 
 
 @given(
@@ -22,7 +24,7 @@ CLASSES = st.integers(0, 3)
         )
     )
 )
-def test_counts_and_shares_equal_scikit_learn(both):
+def test_counts_and_shares_equal_scikit_learn(both: tuple[Labels, Labels]) -> None:
     predicted, labels = both
     matrix = confusion_matrix(predicted, labels, 4)
     classes = range(4)
@@ -36,13 +38,13 @@ def test_counts_and_shares_equal_scikit_learn(both):
     np.testing.assert_allclose(matrix.f1, f1)
 
 
-def test_probabilities_count_by_their_largest():
+def test_probabilities_count_by_their_largest() -> None:
     probabilities = np.array([[0.2, 0.8], [0.9, 0.1]], dtype=np.float32)
     matrix = confusion_matrix(probabilities, np.array([0, 0], dtype=np.uint8), 2)
     assert matrix.counts.tolist() == [[1, 1], [0, 0]]
 
 
-def test_hardest_class_and_its_sentence():
+def test_hardest_class_and_its_sentence() -> None:
     names = ["T-shirt/top", "Pullover", "Coat", "Dress", "Shirt"]
     counts = np.diag([90, 90, 90, 90, 61])
     counts[4, :4] = [14, 9, 8, 8]
@@ -66,7 +68,7 @@ def test_hardest_class_and_its_sentence():
     }
 
 
-def test_sentence_where_mistakes_are_rare():
+def test_sentence_where_mistakes_are_rare() -> None:
     few = ConfusionMatrix(np.array([[985, 12, 3], [0, 1000, 0], [0, 0, 1000]]))
     assert few.hardest_sentence("012") == (
         "0 is the hardest class: 98.5% correct; confused with 1 1.2%, 2 0.3%."
@@ -77,12 +79,12 @@ def test_sentence_where_mistakes_are_rare():
     )
 
 
-def test_a_class_without_images_is_not_the_hardest():
+def test_a_class_without_images_is_not_the_hardest() -> None:
     matrix = ConfusionMatrix(np.array([[0, 0], [1, 3]]))
     assert matrix.hardest().index == 1
 
 
-def test_undefined_shares_are_null_in_json():
+def test_undefined_shares_are_null_in_json() -> None:
     matrix = ConfusionMatrix(np.array([[0, 0, 0], [0, 2, 0], [0, 1, 0]]))
     assert matrix.to_dict() == {
         "counts": [[0, 0, 0], [0, 2, 0], [0, 1, 0]],
@@ -93,7 +95,7 @@ def test_undefined_shares_are_null_in_json():
     assert "NaN" not in json.dumps(matrix.to_dict(), allow_nan=False)
 
 
-def test_mean_over_seeds_keeps_the_number_of_images():
+def test_mean_over_seeds_keeps_the_number_of_images() -> None:
     first = confusion_matrix(np.array([0, 1, 1]), np.array([0, 1, 0]), 2)
     second = confusion_matrix(np.array([0, 1, 0]), np.array([0, 1, 0]), 2)
     mean = mean_confusion([first, second])
@@ -105,12 +107,12 @@ def test_mean_over_seeds_keeps_the_number_of_images():
     ("predicted", "labels"),
     [([0, 1], [0]), ([], []), ([0, 2], [0, 1]), ([0, 1], [0, 2]), ([0, -1], [0, 1])],
 )
-def test_what_does_not_fit_is_refused(predicted, labels):
+def test_what_does_not_fit_is_refused(predicted: list[int], labels: list[int]) -> None:
     with pytest.raises(InputError):
         confusion_matrix(np.array(predicted, dtype=int), np.array(labels, dtype=int), 2)
 
 
-def test_a_name_for_every_class_is_asked_for():
+def test_a_name_for_every_class_is_asked_for() -> None:
     with pytest.raises(InputError, match="1 class names for a matrix of 2"):
         ConfusionMatrix(np.eye(2)).hardest_sentence(["one"])
     with pytest.raises(InputError, match="at least one"):
@@ -124,7 +126,7 @@ def test_a_name_for_every_class_is_asked_for():
         )
     )
 )
-def test_the_report_is_scikit_learn_s(both):
+def test_the_report_is_scikit_learn_s(both: tuple[Labels, Labels]) -> None:
     predicted, labels = both
     names = ["a", "b", "c", "d"]
     found = confusion_matrix(predicted, labels, 4).report(names)
@@ -148,7 +150,7 @@ def test_the_report_is_scikit_learn_s(both):
             assert value is None if np.isnan(of_them) else value == pytest.approx(of_them)
 
 
-def test_the_most_confused_pairs_count_both_ways():
+def test_the_most_confused_pairs_count_both_ways() -> None:
     matrix = ConfusionMatrix(np.array([[90, 2, 8], [3, 97, 0], [5, 0, 95]]))
     first, second = matrix.most_confused()
     assert (first.first, first.second, first.first_as_second, first.second_as_first) == (0, 2, 8, 5)
@@ -157,6 +159,6 @@ def test_the_most_confused_pairs_count_both_ways():
     assert ConfusionMatrix(np.diag([3, 4])).most_confused() == ()
 
 
-def test_a_report_needs_a_name_for_each_class():
+def test_a_report_needs_a_name_for_each_class() -> None:
     with pytest.raises(InputError, match="1 class names for a matrix of 2 classes"):
         ConfusionMatrix(np.diag([3, 4])).report(["a"])

@@ -1,5 +1,7 @@
 """intervals.py against published figures, scipy, brute force and coverage by simulation."""
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -25,7 +27,7 @@ from fittingroom.evaluation.paired_difference import mcnemar
         (1, 29, 0.0061, 0.1718),
     ],
 )
-def test_wilson_as_published(successes, n, low, high):
+def test_wilson_as_published(successes: int, n: int, low: float, high: float) -> None:
     assert wilson(successes, n).bounds == pytest.approx((low, high), abs=5e-5)
 
 
@@ -33,7 +35,7 @@ def test_wilson_as_published(successes, n, low, high):
     st.integers(1, 10_000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))),
     st.sampled_from([0.8, 0.95, 0.99]),
 )
-def test_wilson_equals_scipy(counts, confidence):
+def test_wilson_equals_scipy(counts: tuple[int, ...], confidence: float) -> None:
     successes, n = counts
     expected = stats.binomtest(successes, n).proportion_ci(confidence, method="wilson")
     found = wilson(successes, n, confidence)
@@ -42,7 +44,7 @@ def test_wilson_equals_scipy(counts, confidence):
 
 
 @pytest.mark.parametrize(("successes", "n"), [(-1, 10), (11, 10), (0, 0)])
-def test_wilson_refuses_what_is_no_share(successes, n):
+def test_wilson_refuses_what_is_no_share(successes: int, n: int) -> None:
     with pytest.raises(InputError, match="not a share"):
         wilson(successes, n)
 
@@ -54,19 +56,22 @@ def _score(only_a: int, only_b: int, n: int, difference: float) -> float:
         share_a = share_b + difference
         rest = 1 - share_a - share_b
         parts = [(only_a, share_a), (only_b, share_b), (n - only_a - only_b, rest)]
-        return -sum(count * np.log(max(share, 1e-300)) for count, share in parts if count)
+        return -sum(count * math.log(max(share, 1e-300)) for count, share in parts if count)
 
     bounds = (max(0.0, -difference), (1 - difference) / 2)
     best = optimize.minimize_scalar(
         minus_log_likelihood, bounds=bounds, method="bounded", options={"xatol": 1e-12}
     ).x
-    return (only_a - only_b - n * difference) / np.sqrt(n * (2 * best + difference - difference**2))
+    variance = n * (2 * best + difference - difference**2)
+    return float((only_a - only_b - n * difference) / np.sqrt(variance))
 
 
 @pytest.mark.parametrize(
     ("only_a", "only_b", "n"), [(9, 4, 60), (1, 7, 30), (0, 5, 40), (350, 290, 10_000)]
 )
-def test_ends_of_the_paired_interval_solve_the_score_equation(only_a, only_b, n):
+def test_ends_of_the_paired_interval_solve_the_score_equation(
+    only_a: int, only_b: int, n: int
+) -> None:
     interval = paired_interval(only_a, only_b, n)
     spread = {
         end: (only_a - only_b - n * end) / _score(only_a, only_b, n, end) for end in interval.bounds
@@ -84,14 +89,14 @@ def test_ends_of_the_paired_interval_solve_the_score_equation(only_a, only_b, n)
         )
     )
 )
-def test_paired_interval_is_antisymmetric_and_holds_the_difference(counts):
+def test_paired_interval_is_antisymmetric_and_holds_the_difference(counts: tuple[int, ...]) -> None:
     only_a, only_b, n = counts
     found, mirrored = paired_interval(only_a, only_b, n), paired_interval(only_b, only_a, n)
     assert found.bounds == pytest.approx((-mirrored.high, -mirrored.low), abs=1e-9)
     assert -1 <= found.low <= (only_a - only_b) / n <= found.high <= 1
 
 
-def test_paired_interval_covers():
+def test_paired_interval_covers() -> None:
     rng = np.random.default_rng(0)
     for share_a, share_b in [(0.03, 0.03), (0.05, 0.01), (0.004, 0.001)]:
         shares = [share_a, share_b, 1 - share_a - share_b]
@@ -102,11 +107,11 @@ def test_paired_interval_covers():
         assert 0.945 <= held <= 0.99
 
 
-def test_identical_predictions_give_an_interval_of_nothing():
+def test_identical_predictions_give_an_interval_of_nothing() -> None:
     assert paired_interval(0, 0, 100) == Interval(0.0, 0.0)
 
 
-def test_without_its_correction_the_interval_agrees_with_mid_p():
+def test_without_its_correction_the_interval_agrees_with_mid_p() -> None:
     disagreements = 0
     for discordant in range(6, 201):
         for only_a in range(discordant // 2):
@@ -117,7 +122,7 @@ def test_without_its_correction_the_interval_agrees_with_mid_p():
 
 
 @pytest.mark.parametrize(("only_a", "only_b", "n"), [(-1, 0, 5), (3, 3, 5), (0, 0, 0)])
-def test_paired_interval_refuses_impossible_counts(only_a, only_b, n):
+def test_paired_interval_refuses_impossible_counts(only_a: int, only_b: int, n: int) -> None:
     with pytest.raises(InputError, match="give counts"):
         paired_interval(only_a, only_b, n)
 
@@ -130,7 +135,9 @@ def test_paired_interval_refuses_impossible_counts(only_a, only_b, n):
         ((10, 10), (0, 20), 0.6791, 1.0000),
     ],
 )
-def test_the_interval_of_an_independent_difference_as_published(first, second, low, high):
+def test_the_interval_of_an_independent_difference_as_published(
+    first: tuple[int, int], second: tuple[int, int], low: float, high: float
+) -> None:
     shares = [(count / n, wilson(count, n)) for count, n in (first, second)]
     found = independent_interval(*shares[0], *shares[1])
     assert found.bounds == pytest.approx((low, high), abs=5e-5)

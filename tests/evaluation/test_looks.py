@@ -13,7 +13,7 @@ def look(seeds: float) -> Look:
     return Look((seeds, seeds), IMAGES + SEEDS / seeds)
 
 
-def test_the_first_look_has_most_of_it():
+def test_the_first_look_has_most_of_it() -> None:
     assert level([look(1)], 0.05) == pytest.approx(0.025)
     assert level([look(3)], 0.05) == pytest.approx(0.05 * 5 / 6)
     assert level([Look((3, np.inf), 1.0)], 0.05) == pytest.approx(0.05 * 11 / 12)
@@ -23,7 +23,7 @@ def test_the_first_look_has_most_of_it():
 
 
 @pytest.mark.parametrize("seeds", [[3, 10], [3, 5, 10], [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]])
-def test_who_keeps_looking_is_seldom_misled(seeds):
+def test_who_keeps_looking_is_seldom_misled(seeds: list[int]) -> None:
     rng = np.random.default_rng(0)
     images = rng.normal(0, IMAGES**0.5, 40_000)
     fits = rng.normal(0, SEEDS**0.5, (40_000, seeds[-1]))
@@ -38,7 +38,7 @@ def test_who_keeps_looking_is_seldom_misled(seeds):
     assert 0.04 < ever.mean() <= 0.05
 
 
-def test_later_looks_use_what_is_left():
+def test_later_looks_use_what_is_left() -> None:
     seeds = [3, 5, 7, 9]
     levels = [level([look(each) for each in seeds[: k + 1]], 0.05) for k in range(4)]
     assert levels == sorted(levels, reverse=True)
@@ -50,7 +50,7 @@ def test_later_looks_use_what_is_left():
 
 
 @pytest.mark.parametrize("p", [1e-12, 1e-4, 0.01, 0.2])
-def test_p_is_the_alpha_at_which_the_look_decides(p):
+def test_p_is_the_alpha_at_which_the_look_decides(p: float) -> None:
     looks = [look(3), look(10)]
     found = sequential_p(p, looks)
     assert p < found < 1

@@ -1,11 +1,14 @@
 """metrics.py against scikit-learn, and what it refuses."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import sklearn.metrics
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from numpy.typing import NDArray
 
 from fittingroom.errors import InputError
 from fittingroom.evaluation.metrics import (
@@ -17,9 +20,11 @@ from fittingroom.evaluation.metrics import (
     macro_f1,
 )
 
+Predictions = tuple[NDArray[np.float32], NDArray[np.int64]]
+
 
 @st.composite
-def predictions(draw):
+def predictions(draw: st.DrawFn) -> Predictions:
     """Probabilities (n, c) and labels (n,), with ties and with classes that never occur."""
     n, c = draw(st.integers(1, 40)), draw(st.integers(2, 6))
     weights = draw(hnp.arrays(np.float64, (n, c), elements=st.integers(1, 6)))
@@ -28,7 +33,7 @@ def predictions(draw):
 
 
 @given(predictions())
-def test_metrics_equal_scikit_learn(given_predictions):
+def test_metrics_equal_scikit_learn(given_predictions: Predictions) -> None:
     probabilities, labels = given_predictions
     predicted = probabilities.argmax(axis=1)
     f1 = sklearn.metrics.f1_score(labels, predicted, average="macro", zero_division=0)
@@ -38,18 +43,18 @@ def test_metrics_equal_scikit_learn(given_predictions):
     assert log_loss(probabilities, labels) == pytest.approx(loss, rel=1e-4)
 
 
-def test_correctness_takes_the_first_of_equal_probabilities():
+def test_correctness_takes_the_first_of_equal_probabilities() -> None:
     probabilities = np.array([[0.5, 0.5], [0.5, 0.5], [0.1, 0.9]], dtype=np.float32)
     assert correctness(probabilities, np.array([0, 1, 1])).tolist() == [True, False, True]
 
 
-def test_log_loss_clips_at_1e_7():
+def test_log_loss_clips_at_1e_7() -> None:
     sure_and_wrong = np.array([[1.0, 0.0]])
     assert log_loss(sure_and_wrong, np.array([1])) == pytest.approx(7 * np.log(10))
     assert log_loss(sure_and_wrong, np.array([0])) == 0.0
 
 
-def test_log_loss_of_float32_is_summed_in_float64():
+def test_log_loss_of_float32_is_summed_in_float64() -> None:
     probabilities = np.full((200_000, 3), 1 / 3, dtype=np.float32)
     labels = np.zeros(200_000, dtype=np.int64)
     assert log_loss(probabilities, labels) == pytest.approx(np.log(3), rel=1e-7)
@@ -70,30 +75,36 @@ def test_log_loss_of_float32_is_summed_in_float64():
     ],
 )
 @pytest.mark.parametrize("metric", [*METRICS.values(), correctness])
-def test_what_is_no_prediction_is_refused(metric, probabilities, labels, says):
+def test_what_is_no_prediction_is_refused(
+    metric: Callable[[np.ndarray, np.ndarray], object],
+    probabilities: np.ndarray,
+    labels: np.ndarray,
+    says: str,
+) -> None:
     with pytest.raises(InputError, match=says):
         metric(probabilities, labels)
 
 
-def test_the_first_row_that_is_no_distribution_is_named():
+def test_the_first_row_that_is_no_distribution_is_named() -> None:
     rows = np.full((4, 2), 0.5, dtype=np.float32)
     assert fault_of(rows) is None
     softmax = np.exp(np.random.default_rng(0).normal(0, 10, (5000, 10)).astype(np.float32))
     assert fault_of((softmax / softmax.sum(axis=1, keepdims=True)).astype(np.float16)) is None
-    for row, fault in [
+    faults: list[tuple[list[float], str]] = [
         ([0.5, np.nan], "are not all finite"),
         ([1.25, -0.25], "hold -0.25, which is negative"),
         ([3, 0.5], "sum to 3.5, not to 1"),
         ([0, 0], "sum to 0, not to 1"),
         ([0.502, 0.5], "sum to 1.002, not to 1"),
-    ]:
+    ]
+    for row, fault in faults:
         rows[2] = row
         assert fault_of(rows) == (2, fault)
     rows[2] = [0.5005, 0.5]
     assert fault_of(rows) is None
 
 
-def test_every_metric_is_a_row():
+def test_every_metric_is_a_row() -> None:
     assert list(METRICS) == ["accuracy", "macro_f1", "log_loss"]
     probabilities, labels = np.eye(3, dtype=np.float32), np.arange(3)
     assert {name: metric(probabilities, labels) for name, metric in METRICS.items()} == {

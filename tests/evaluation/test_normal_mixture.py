@@ -13,7 +13,7 @@ def student(df: float, scale: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
     return scale**2 * df / stats.chi2.ppf(chances, df), np.full(4000, 1 / 4000)
 
 
-def test_a_certain_variance_is_a_normal_error():
+def test_a_certain_variance_is_a_normal_error() -> None:
     error = NormalMixture.of(4.0, [])
     assert error.tail(3.0) == pytest.approx(2 * stats.norm.sf(1.5))
     assert error.half_width(0.05) == pytest.approx(2 * 1.959964)
@@ -22,7 +22,7 @@ def test_a_certain_variance_is_a_normal_error():
 
 
 @pytest.mark.parametrize("df", [3.0, 7.0, 40.0])
-def test_variances_that_are_inversely_chi_squared_are_students_t(df):
+def test_variances_that_are_inversely_chi_squared_are_students_t(df: float) -> None:
     error = NormalMixture.of(0.0, [student(df, 0.3)])
     for distance in (0.1, 0.5, 1.0):
         expected = 2 * stats.t.sf(distance / 0.3, df)
@@ -32,7 +32,7 @@ def test_variances_that_are_inversely_chi_squared_are_students_t(df):
     assert error.degrees_of_freedom(0.05) == pytest.approx(df, rel=0.1)
 
 
-def test_a_sum_is_that_of_its_parts():
+def test_a_sum_is_that_of_its_parts() -> None:
     rng = np.random.default_rng(0)
     error = NormalMixture.of(0.5, [student(4.0, 0.6), student(9.0, 1.1)])
     drawn = (
@@ -47,7 +47,7 @@ def test_a_sum_is_that_of_its_parts():
     assert len(error.weights) <= 200
 
 
-def test_no_error_at_all():
+def test_no_error_at_all() -> None:
     error = NormalMixture.of(0.0, [])
     assert error.tail(0.0) == 1.0
     assert error.tail(0.1) == 0.0
@@ -55,6 +55,6 @@ def test_no_error_at_all():
     assert error.degrees_of_freedom(0.05) == np.inf
 
 
-def test_so_little_is_known_that_it_is_one_degree_of_freedom():
+def test_so_little_is_known_that_it_is_one_degree_of_freedom() -> None:
     error = NormalMixture(np.geomspace(1e-6, 1, 50), np.full(50, 0.02))
     assert error.degrees_of_freedom(0.05) == 1.0

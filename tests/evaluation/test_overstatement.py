@@ -54,4 +54,4 @@ def test_figures_are_refused() -> None:
     with pytest.raises(InputError, match="give at least two"):
         overstatement(np.ones((3, 1), bool))
     with pytest.raises(InputError):
-        overstatement(np.full((3, 10), 0.5))  # type: ignore[arg-type]
+        overstatement(np.full((3, 10), 0.5))

@@ -1,11 +1,14 @@
 """paired_difference.py: published figures, scipy and a bootstrap as oracles, invariants."""
 
+from random import Random
+
 import honesty
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from numpy.typing import NDArray
 from scipy import stats
 
 from fittingroom.errors import InputError
@@ -21,7 +24,7 @@ from fittingroom.evaluation.recipe_fits import Fits
 from fittingroom.evaluation.seed_spread import NO_SPREAD, SeedSpread, SeedVariance
 
 
-def fits_of(seeds, n=12):
+def fits_of(seeds: int, n: int = 12) -> st.SearchStrategy[Fits]:
     return hnp.arrays(np.bool_, (seeds, n)).map(Fits)
 
 
@@ -39,12 +42,12 @@ SEVERAL = st.integers(1, 4).flatmap(fits_of)
         (6, 0, 2 / 64),
     ],
 )
-def test_mcnemar_as_published(only_a, only_b, p):
+def test_mcnemar_as_published(only_a: int, only_b: int, p: float) -> None:
     assert mcnemar(only_a, only_b) == pytest.approx(p, rel=2e-4)
 
 
 @given(st.integers(0, 600), st.integers(0, 600))
-def test_mcnemar_is_the_binomial_test(only_a, only_b):
+def test_mcnemar_is_the_binomial_test(only_a: int, only_b: int) -> None:
     if only_a + only_b:
         expected = stats.binomtest(only_a, only_a + only_b).pvalue
         assert mcnemar(only_a, only_b) == pytest.approx(expected, rel=1e-9)
@@ -54,7 +57,7 @@ def test_mcnemar_is_the_binomial_test(only_a, only_b):
     assert mcnemar(only_a, only_b) == mcnemar(only_b, only_a)
 
 
-def test_p_and_interval_agree_where_each_model_has_one_fit():
+def test_p_and_interval_agree_where_each_model_has_one_fit() -> None:
     # Both are monotone in the split, so only the two splits beside the edge can disagree.
     disagreements = 0
     for discordant in range(6, 401):  # below 6 nothing is significant
@@ -66,7 +69,7 @@ def test_p_and_interval_agree_where_each_model_has_one_fit():
 
 
 @pytest.mark.parametrize(("n", "method"), [(999, "mid-p McNemar"), (1000, "exact McNemar")])
-def test_two_deterministic_models_are_compared_by_mcnemar(n, method):
+def test_two_deterministic_models_are_compared_by_mcnemar(n: int, method: str) -> None:
     a, b = np.arange(n)[None] < n - 12, np.arange(n)[None] < n - 16
     b[0, :3] = False
     found = compare_pair(Fits(a, deterministic=True), Fits(b, deterministic=True))
@@ -79,7 +82,7 @@ def test_two_deterministic_models_are_compared_by_mcnemar(n, method):
     assert not found.single_seed
 
 
-def test_one_fit_of_a_recipe_of_which_nothing_is_known_says_nothing_of_it():
+def test_one_fit_of_a_recipe_of_which_nothing_is_known_says_nothing_of_it() -> None:
     a, b = np.arange(1000)[None] < 900, np.arange(1000)[None] < 500
     for fixed in (True, False):
         found = compare_pair(Fits(a, deterministic=fixed), Fits(b))
@@ -89,27 +92,30 @@ def test_one_fit_of_a_recipe_of_which_nothing_is_known_says_nothing_of_it():
         assert found.method == "unknown spread over seeds"
 
 
-def test_one_fit_of_a_recipe_that_was_measured_before_says_as_much_as_that():
+def test_one_fit_of_a_recipe_that_was_measured_before_says_as_much_as_that() -> None:
     rng = np.random.default_rng(0)
     a, b = rng.random((1, 10_000)) < 0.91, rng.random((1, 10_000)) < 0.89
     steady = SeedVariance(0.001**2, 400, 0.0)
     wild = SeedVariance(0.05**2, 400, 0.0)
     sure = compare_pair(Fits(a, deterministic=True), Fits(b, known=steady))
     unsure = compare_pair(Fits(a, deterministic=True), Fits(b, known=wild))
+    assert sure.p is not None
     assert sure.p < 0.01
+    assert unsure.p is not None
     assert unsure.p > 0.5
     images = (a[0] != b[0]).mean() / 10_000
     for found, variance in ((sure, 0.001**2), (unsure, 0.05**2)):
         # The fit itself follows Student's t with 7 degrees of freedom.
         drawn = rng.normal(0, images**0.5, 10**6) + rng.standard_t(7, 10**6) * variance**0.5
         half = np.quantile(abs(drawn), 0.95)
+        assert found.interval is not None
         assert found.interval.high - found.difference == pytest.approx(half, rel=0.03)
         p = (abs(drawn) >= found.difference).mean()
         assert found.p == pytest.approx(p, rel=0.1, abs=1e-5)
     assert sure.single_seed
 
 
-def test_many_seeds_are_welchs_test_over_images_and_seeds():
+def test_many_seeds_are_welchs_test_over_images_and_seeds() -> None:
     rng = np.random.default_rng(1)
     chances = rng.beta(4, 1, (2, 400))
     a, b = (rng.random((60, 400)) < chance for chance in chances)
@@ -128,7 +134,7 @@ def test_many_seeds_are_welchs_test_over_images_and_seeds():
 
 
 @pytest.mark.parametrize("fixed", [False, True])
-def test_a_look_at_more_seeds_goes_by_the_looks_at_fewer(fixed):
+def test_a_look_at_more_seeds_goes_by_the_looks_at_fewer(fixed: bool) -> None:
     """By hand: the variance of a look at S seeds is that over images and sum of σ² / S."""
     rng = np.random.default_rng(0)
     b = Fits(rng.random((9, 4000)) < rng.beta(4, 1, 4000) - 0.01)
@@ -142,53 +148,63 @@ def test_a_look_at_more_seeds_goes_by_the_looks_at_fewer(fixed):
         seen = [(1, of_b) for _, of_b in seen]
     found = compare(a, spreads[0], b, spreads[1], seen)
     images = image_variance(a, b)
-    assert images == pytest.approx(compare(a, NO_SPREAD, b, NO_SPREAD, None).standard_error ** 2)
+    error = compare(a, NO_SPREAD, b, NO_SPREAD, None).standard_error
+    assert error is not None
+    assert images == pytest.approx(error**2)
     looks = [
         Look((np.inf if fixed else n, n), images + 0.004**2 / n * (1 if fixed else 2))
         for n in (3, 5, 9)
     ]
+    assert found.p is not None
+    assert found.p_looks is not None
     assert found.p_looks == pytest.approx(sequential_p(found.p, looks))
+    assert found.p_first_look is not None
     assert found.p_first_look == pytest.approx(sequential_p(found.p, looks[-1:]))
     assert found.p < found.p_first_look < found.p_looks
     nobody = compare(a, spreads[0], b, spreads[1], None)
     assert nobody.p == nobody.p_looks == nobody.p_first_look == found.p
 
 
-def test_few_seeds_alone_are_less_sure_than_welchs_test():
+def test_few_seeds_alone_are_less_sure_than_welchs_test() -> None:
     rng = np.random.default_rng(2)
     chances = rng.beta(4, 1, 2000) + np.array([[0.02], [0.0]])
     a, b = (rng.random((3, 2000)) < chance for chance in chances)
     found = compare_pair(Fits(a), Fits(b))
     welch = stats.ttest_ind(a.mean(axis=1), b.mean(axis=1), equal_var=False)
+    assert found.p is not None
     assert found.p > welch.pvalue
+    assert found.degrees_of_freedom is not None
     assert found.degrees_of_freedom < 6
     assert found.method == "Behrens-Fisher over images and seeds"
 
 
-def test_identical_predictions_are_not_different():
+def test_identical_predictions_are_not_different() -> None:
     row = np.array([[1, 0, 1, 1]], dtype=bool)
     fixed = compare_pair(Fits(row, deterministic=True), Fits(row, deterministic=True))
     assert (fixed.p, fixed.interval) == (1.0, Interval(0.0, 0.0))
     several = compare_pair(Fits(row.repeat(3, axis=0)), Fits(row.repeat(5, axis=0)))
     assert several.p == 1.0
+    assert several.interval is not None
     assert several.interval.low < 0 < several.interval.high
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 4, 5])
 @pytest.mark.parametrize("seeds", [(1, 3), (2, 3), (10, 10)])
-def test_however_one_sided_five_images_are_too_few(n, seeds):
+def test_however_one_sided_five_images_are_too_few(n: int, seeds: tuple[int, int]) -> None:
     """A single one has no spread of its own."""
     right, wrong = np.ones((seeds[0], n), dtype=bool), np.zeros((seeds[1], n), dtype=bool)
     found = compare_pair(Fits(right, deterministic=seeds[0] == 1), Fits(wrong))
     assert found.difference == 1.0
+    assert found.p is not None
     assert found.p > 0.05
     assert found.p == pytest.approx(max(found.p, mcnemar(n, 0)), abs=0.45 / n)
+    assert found.interval is not None
     assert found.interval.low < 0
     assert found.interval.high == 1.0
 
 
 @given(SEVERAL, SEVERAL)
-def test_swapping_a_and_b_changes_signs_alone(a, b):
+def test_swapping_a_and_b_changes_signs_alone(a: Fits, b: Fits) -> None:
     found, swapped = compare_pair(a, b), compare_pair(b, a)
     assert swapped.difference == -found.difference
     assert (swapped.only_a_right, swapped.only_b_right) == (found.only_b_right, found.only_a_right)
@@ -197,20 +213,22 @@ def test_swapping_a_and_b_changes_signs_alone(a, b):
         assert 1 in (a.seeds, b.seeds)
         return
     assert swapped.p == pytest.approx(found.p, abs=1e-9)
+    assert found.interval is not None
+    assert swapped.interval is not None
     assert swapped.interval.bounds == pytest.approx((-found.interval.high, -found.interval.low))
     assert 0 <= found.p <= 1
     assert found.difference in found.interval
 
 
 @given(SEVERAL, SEVERAL, st.randoms(use_true_random=False))
-def test_the_order_of_images_and_seeds_does_not_matter(a, b, random):
+def test_the_order_of_images_and_seeds_does_not_matter(a: Fits, b: Fits, random: Random) -> None:
     images = random.sample(range(12), 12)
     seeds = random.sample(range(a.seeds), a.seeds)
     mixed = Fits(a.correct[seeds][:, images]), Fits(b.correct[:, images])
     assert compare_pair(*mixed) == compare_pair(a, b)
 
 
-def test_copies_of_an_image_count_once():
+def test_copies_of_an_image_count_once() -> None:
     rng = np.random.default_rng(3)
     a, b = rng.random((1, 2500)) < 0.90, rng.random((1, 2500)) < 0.88
     copies = np.repeat(np.arange(2500), 4)
@@ -219,13 +237,17 @@ def test_copies_of_an_image_count_once():
         compare_pair(*(Fits(row.repeat(4, axis=1), True, copies=of) for row in (a, b)))
         for of in (None, copies)
     )
+    assert once.p is not None
+    assert taken.p is not None
     assert taken.p < 0.1 * once.p  # four times the images, or so it seems
     assert counted.p == pytest.approx(once.p, rel=0.2)
+    assert once.interval is not None
+    assert counted.interval is not None
     assert counted.interval.bounds == pytest.approx(once.interval.bounds, abs=0.0015)
     assert counted.method == "normal, copies of an image as one"
 
 
-def test_what_cannot_be_compared_is_refused():
+def test_what_cannot_be_compared_is_refused() -> None:
     row = np.ones((1, 5), dtype=bool)
     with pytest.raises(InputError, match="5 images, the other of 6"):
         compare_pair(Fits(row), Fits(np.ones((1, 6), dtype=bool)))
@@ -233,22 +255,25 @@ def test_what_cannot_be_compared_is_refused():
         mcnemar(-1, 3)
 
 
-def _bootstrap_error(a, b, rounds, rng):
+def _bootstrap_error(
+    a: NDArray[np.bool_], b: NDArray[np.bool_], rounds: int, rng: np.random.Generator
+) -> float:
     """Two-way bootstrap: seeds of A, seeds of B and images are each drawn with replacement."""
     n = a.shape[1]
     images = rng.multinomial(n, np.full(n, 1 / n), size=rounds).astype(np.float32)  # (rounds, n)
 
-    def accuracies(correct):
+    def accuracies(correct: NDArray[np.bool_]) -> NDArray[np.float64]:
         seeds = len(correct)
         drawn = rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=rounds)  # (rounds, seeds)
         per_seed = images @ correct.T.astype(np.float32) / n  # (rounds, seeds)
-        return (drawn / seeds * per_seed).sum(axis=1)
+        means: NDArray[np.float64] = (drawn / seeds * per_seed).sum(axis=1)
+        return means
 
     return float(np.std(accuracies(a) - accuracies(b), ddof=1))
 
 
 @pytest.mark.parametrize("seed_sd", [0.0, 0.5, 1.0])
-def test_standard_error_equals_a_two_way_bootstrap(seed_sd):
+def test_standard_error_equals_a_two_way_bootstrap(seed_sd: float) -> None:
     # 20 seeds, since a bootstrap of few seeds is itself too small by (S - 1) / S. It counts the
     # seed noise of single images three times and the formula once (Owen 2007, Annals of Applied
     # Statistics 1:386-411), so the bootstrap's is the larger one.
@@ -264,4 +289,5 @@ def test_standard_error_equals_a_two_way_bootstrap(seed_sd):
         for _ in range(2)
     )
     formula = compare_pair(Fits(a), Fits(b)).standard_error
+    assert formula is not None
     assert 0.85 < formula / _bootstrap_error(a, b, 2000, rng) < 1.05

@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+from collections.abc import Sequence
+from pathlib import Path
 
 import honesty
 import numpy as np
@@ -9,18 +11,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from numpy.typing import NDArray
 from scipy import stats
 
 from fittingroom.errors import InputError
 from fittingroom.evaluation.paired_difference import mcnemar
-from fittingroom.evaluation.ranking import adjusted, rank_models
+from fittingroom.evaluation.ranking import Ranking, adjusted, rank_models
 from fittingroom.evaluation.recipe_fits import Fits
 
 SEVERAL = st.integers(1, 4).flatmap(lambda seeds: hnp.arrays(np.bool_, (seeds, 12)))
 
 
 @given(st.lists(st.floats(0, 1), min_size=0, max_size=12))
-def test_holm_is_monotone_and_between_p_and_bonferroni(p):
+def test_holm_is_monotone_and_between_p_and_bonferroni(p: list[float]) -> None:
     found = adjusted(p)
     assert len(found) == len(p)
     for value, raised in zip(p, found, strict=True):
@@ -29,7 +32,7 @@ def test_holm_is_monotone_and_between_p_and_bonferroni(p):
     assert [raised for _, raised in by_p] == sorted(found)
 
 
-def test_holm_by_hand():
+def test_holm_by_hand() -> None:
     # R: p.adjust(c(0.01, 0.04, 0.03, 0.005), "holm")
     assert adjusted([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert adjusted([]) == []
@@ -40,7 +43,7 @@ def test_holm_by_hand():
 
 @pytest.mark.parametrize("models", [2, 3, 7, 20])
 @pytest.mark.parametrize("p", [0.04, 1e-3, 1e-5])
-def test_of_all_pairs_the_bound_is_that_of_the_studentized_range(models, p):
+def test_of_all_pairs_the_bound_is_that_of_the_studentized_range(models: int, p: float) -> None:
     pairs = models * (models - 1) // 2
     tukey = stats.studentized_range.sf(np.sqrt(2) * stats.norm.isf(p / 2), models, np.inf)
     first, *_ = adjusted([p, *[1.0] * (pairs - 1)], models)
@@ -48,12 +51,12 @@ def test_of_all_pairs_the_bound_is_that_of_the_studentized_range(models, p):
     assert first <= pairs * p
 
 
-def test_pairs_that_are_left_are_no_more_than_pairs():
+def test_pairs_that_are_left_are_no_more_than_pairs() -> None:
     # Once the others are told apart, one pair is left, and Holm asks no more of it than itself.
     assert adjusted([1e-9, 1e-9, 0.04], 3)[2] == 0.04
 
 
-def _models(accuracies, seeds=3, n=4000):
+def _models(accuracies: Sequence[float], seeds: int = 3, n: int = 4000) -> list[Fits]:
     """Fits on images of shared difficulty, so that a chain can overlap."""
     rng = np.random.default_rng(5)
     difficulty = rng.random(n)  # (n,)
@@ -63,7 +66,15 @@ def _models(accuracies, seeds=3, n=4000):
     ]
 
 
-def test_ranks_are_the_places_that_a_model_may_have():
+def p_of(ranking: Ranking, *, adjusted: bool = False) -> float:
+    """That of its first pair."""
+    pair = ranking.pairs[0]
+    p = pair.p_adjusted if adjusted else pair.paired.p
+    assert p is not None
+    return p
+
+
+def test_ranks_are_the_places_that_a_model_may_have() -> None:
     names = ["good", "best", "middling", "bad"]
     ranking = rank_models(dict(zip(names, _models([0.9, 0.9, 0.85, 0.7]), strict=True)))
     assert dict(ranking.ranks) == {
@@ -76,10 +87,13 @@ def test_ranks_are_the_places_that_a_model_may_have():
     assert ranking.indistinguishable_from["good"] == ("best",)
     assert ranking.indistinguishable_from["bad"] == ()
     assert len(ranking.pairs) == 6
-    assert all(pair.p_adjusted >= pair.paired.p for pair in ranking.pairs)
+    for pair in ranking.pairs:
+        assert pair.paired.p is not None
+        assert pair.p_adjusted is not None
+        assert pair.p_adjusted >= pair.paired.p
 
 
-def test_a_worse_mean_never_stands_before_a_better_one():
+def test_a_worse_mean_never_stands_before_a_better_one() -> None:
     """However noisy a model is: nobody is then significantly better than it."""
     rng = np.random.default_rng(0)
     steady = {f"steady {i}": each for i, each in enumerate(_models([0.80, 0.79, 0.78]))}
@@ -90,18 +104,18 @@ def test_a_worse_mean_never_stands_before_a_better_one():
     assert ranking.ranks["steady 2"][0] > 1
 
 
-def test_ranks_are_corrected_for_the_number_of_pairs():
+def test_ranks_are_corrected_for_the_number_of_pairs() -> None:
     a = np.arange(1000) >= 2  # wrong on two images that b has right
     b = ~((np.arange(1000) >= 2) & (np.arange(1000) < 12))  # and b on ten that a has right
     one, other = Fits(a[None], deterministic=True), Fits(b[None], deterministic=True)
     assert rank_models({"a": one, "b": other}).ranks["b"] == (2, 2)
     ranking = rank_models({"a": one, "b": other, "again": other})
-    assert ranking.pairs[0].p_adjusted > 0.05 > mcnemar(10, 2)
+    assert p_of(ranking, adjusted=True) > 0.05 > mcnemar(10, 2)
     assert set(ranking.ranks.values()) == {(1, 3)}
     assert ranking.indistinguishable_from["a"] == ("again", "b")
 
 
-def test_telling_apart_is_not_transitive():
+def test_telling_apart_is_not_transitive() -> None:
     # Each of 20 further images apart is too little to see, 40 together are not.
     rows = {name: np.arange(1000)[None] < n for name, n in (("a", 905), ("b", 900), ("c", 895))}
     ranking = rank_models({name: Fits(row, deterministic=True) for name, row in rows.items()})
@@ -115,7 +129,9 @@ def test_telling_apart_is_not_transitive():
         lambda rows: st.tuples(st.just(rows), st.permutations(range(len(rows))))
     )
 )
-def test_ranking_does_not_depend_on_the_order_of_models(drawn):
+def test_ranking_does_not_depend_on_the_order_of_models(
+    drawn: tuple[list[NDArray[np.bool_]], list[int]],
+) -> None:
     rows, order = drawn
     recipes = {f"model-{i}": Fits(row, deterministic=len(row) == 1) for i, row in enumerate(rows)}
     straight = rank_models(recipes)
@@ -127,7 +143,7 @@ def test_ranking_does_not_depend_on_the_order_of_models(drawn):
     assert accuracies == sorted(accuracies, reverse=True)
 
 
-def test_one_seed_of_an_unknown_recipe_may_have_any_place():
+def test_one_seed_of_an_unknown_recipe_may_have_any_place() -> None:
     known = {f"known {i}": Fits(row.correct[:1], True) for i, row in enumerate(_models([0.9, 0.7]))}
     ranking = rank_models({**known, "new": Fits(_models([0.2])[0].correct[:1])})
     assert ranking.ranks["new"] == (1, 3)
@@ -136,18 +152,18 @@ def test_one_seed_of_an_unknown_recipe_may_have_any_place():
     assert all(pair.p_adjusted is None for pair in ranking.pairs if "new" in (pair.a, pair.b))
 
 
-def test_what_others_show_makes_few_seeds_surer():
+def test_what_others_show_makes_few_seeds_surer() -> None:
     alone = rank_models(dict(zip("ab", _models([0.9, 0.894]), strict=True)))
     among = rank_models(dict(zip("abcdefgh", _models([0.9, 0.894, *[0.5] * 6]), strict=True)))
-    assert among.pairs[0].paired.p < alone.pairs[0].paired.p
+    assert p_of(among) < p_of(alone)
     kinds = {
         f: Fits(fits.correct, kind=f) for f, fits in zip("ab", _models([0.9, 0.894]), strict=True)
     }
     apart = rank_models(kinds)
-    assert apart.pairs[0].paired.p == pytest.approx(alone.pairs[0].paired.p, rel=0.2)
+    assert p_of(apart) == pytest.approx(p_of(alone), rel=0.2)
 
 
-def test_earlier_looks_are_paid_for():
+def test_earlier_looks_are_paid_for() -> None:
     three = {
         name: Fits(fits.correct[:3])
         for name, fits in zip("ab", _models([0.9, 0.882], 10), strict=True)
@@ -155,15 +171,17 @@ def test_earlier_looks_are_paid_for():
     ten = dict(zip("ab", _models([0.9, 0.882], 10), strict=True))
     first = rank_models(ten)
     later = rank_models(ten, [{"a": 3, "b": 3}])
-    assert first.pairs[0].paired.p == later.pairs[0].paired.p
-    assert first.pairs[0].p_adjusted < later.pairs[0].p_adjusted
+    assert p_of(first) == p_of(later)
+    assert p_of(first, adjusted=True) < p_of(later, adjusted=True)
     low, high = (ranking.pairs[0].paired.interval for ranking in (first, later))
+    assert low is not None
+    assert high is not None
     assert low.high - low.low < high.high - high.low
     assert rank_models(ten, [{"a": 10, "b": 10}, {"a": 3}]) == first  # the same, and another pair
     assert rank_models(three, [{"a": 3, "b": 3}]) == rank_models(three)
 
 
-def test_what_looks_undo_is_known():
+def test_what_looks_undo_is_known() -> None:
     for gap in np.linspace(0.001, 0.01, 19):
         ten = dict(zip("ab", _models([0.9, 0.9 - gap], 10), strict=True))
         first, later = rank_models(ten), rank_models(ten, [{"a": 3, "b": 3}])
@@ -175,10 +193,12 @@ def test_what_looks_undo_is_known():
 
 
 @pytest.mark.parametrize("models", [1, 7])
-def test_the_best_ones_interval_allows_for_its_luck(models):
+def test_the_best_ones_interval_allows_for_its_luck(models: int) -> None:
     rows = _models([0.9] * models)
     ranking = rank_models({f"{i}": row for i, row in enumerate(rows)})
     best = ranking.accuracies[ranking.order[0]]
+    assert ranking.winner is not None
+    assert best.interval is not None
     assert ranking.winner.high == best.interval.high
     if models == 1:
         assert ranking.winner == best.interval
@@ -186,7 +206,7 @@ def test_the_best_ones_interval_allows_for_its_luck(models):
         assert ranking.winner.low < best.interval.low
 
 
-def _scenario(group, **fields):
+def _scenario(group: str, **fields: object) -> honesty.Scenario:
     return next(
         each
         for each in honesty.scenarios()
@@ -196,26 +216,31 @@ def _scenario(group, **fields):
 
 
 @pytest.mark.parametrize("seeds", [1, 3])
-def test_equal_recipes_are_not_told_apart(seeds):
+def test_equal_recipes_are_not_told_apart(seeds: int) -> None:
     scenario = _scenario("sevens", seeds=(seeds,), spread=0.3, gap=0.0)
     found = honesty.simulate(scenario, 60)
     assert found.called <= 0.1
+    assert found.accuracies_hold is not None
     assert found.accuracies_hold > 0.9
+    assert found.winner_holds is not None
     assert found.winner_holds > 0.9
     if seeds == 1:
         assert found.called_usual > 0.3  # what one fit each is taken for otherwise
 
 
-def test_recipes_that_differ_are_told_apart():
+def test_recipes_that_differ_are_told_apart() -> None:
     found = honesty.simulate(_scenario("sevens", seeds=(3,), measured=10, gap=1.5), 40)
     assert found.called > found.called_usual
     assert found.called > 0.8
+    assert found.differences_hold is not None
     assert found.differences_hold > 0.9
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)  # minutes, on two cores
-def test_promises_hold_in_simulations_of_every_kind(tmp_path, capsys):
+def test_promises_hold_in_simulations_of_every_kind(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     written = tmp_path / "honesty.json"
     honesty.main(
         ["--simulations", "60", "--of-twenty", "60", "--images", "2000", "--out", str(written)]
@@ -232,7 +257,7 @@ def test_promises_hold_in_simulations_of_every_kind(tmp_path, capsys):
     assert len(printed) == 1 + len(saved["scenarios"])
 
 
-def test_a_study_that_finds_too_much_says_so():
+def test_a_study_that_finds_too_much_says_so() -> None:
     scenario = _scenario("sevens", seeds=(3,), spread=0.3, gap=0.0)
     found = honesty.Outcome(scenario, 1000, 0.12, 0.0, 0.0, 1.0, 1.0, 1.0)
     assert not found.met
@@ -243,7 +268,7 @@ def test_a_study_that_finds_too_much_says_so():
     assert not weak.met
 
 
-def test_who_keeps_adding_seeds_is_not_misled_more_often():
+def test_who_keeps_adding_seeds_is_not_misled_more_often() -> None:
     scenario = _scenario("looks", models=2, spread=1.0, looks=tuple(range(2, 11)))
     found = honesty.simulate(dataclasses.replace(scenario, images=500), 40)
     assert found.called <= 0.065

@@ -6,21 +6,26 @@ from scipy import stats
 
 from fittingroom.errors import InputError
 from fittingroom.evaluation.intervals import wilson
-from fittingroom.evaluation.recipe_fits import Fits, accuracies, accuracy_interval
+from fittingroom.evaluation.recipe_fits import (
+    AccuracyEstimate,
+    Fits,
+    accuracies,
+    accuracy_interval,
+)
 from fittingroom.evaluation.seed_spread import SeedSpread, SeedVariance
 
 
-def estimate_of(fits: Fits):
+def estimate_of(fits: Fits) -> AccuracyEstimate:
     return accuracies({"a": fits})["a"]
 
 
-def test_a_deterministic_model_has_wilsons_interval():
+def test_a_deterministic_model_has_wilsons_interval() -> None:
     found = estimate_of(Fits(np.arange(100)[None] < 90, deterministic=True))
     assert (found.mean, found.sd, found.seeds) == (0.9, None, 1)
     assert found.interval == found.fit_interval == wilson(90, 100)
 
 
-def test_one_seed_says_how_the_fit_at_hand_does_on_other_images():
+def test_one_seed_says_how_the_fit_at_hand_does_on_other_images() -> None:
     found = estimate_of(Fits(np.arange(100)[None] < 90))
     assert found.fit_interval == wilson(90, 100)
     assert found.interval is None
@@ -29,11 +34,12 @@ def test_one_seed_says_how_the_fit_at_hand_does_on_other_images():
     assert found.fit_interval == wilson(90, 100)
     drawn = np.random.default_rng(0).normal(0, (0.09 / 99) ** 0.5, 10**6)
     drawn += 0.02 * np.random.default_rng(1).standard_t(7, 10**6)  # one fit may be an outlier
+    assert found.interval is not None
     as_many = stats.norm.isf(0.025) ** 2 * 0.09 / np.quantile(abs(drawn), 0.95) ** 2
     assert found.interval.bounds == pytest.approx(wilson(0.9 * as_many, as_many).bounds, abs=1e-3)
 
 
-def test_many_seeds_by_hand():
+def test_many_seeds_by_hand() -> None:
     rng = np.random.default_rng(0)
     chance = rng.beta(4, 1, 500)
     shift = rng.normal(0, 0.03, (80, 1))
@@ -45,36 +51,42 @@ def test_many_seeds_by_hand():
     assert found.mean == pytest.approx(correct.mean())
     assert found.sd == pytest.approx(per_seed.std(ddof=1))
     assert found.fit_interval is None
+    assert found.interval is not None
     width = found.interval.high - found.interval.low
     assert width == pytest.approx(2 * 1.96 * np.sqrt(variance), rel=0.03)
     assert found.interval.low < found.mean < found.interval.high
 
 
-def test_always_right_is_not_taken_for_exactly_one():
+def test_always_right_is_not_taken_for_exactly_one() -> None:
     found = estimate_of(Fits(np.ones((3, 50), dtype=bool)))
     assert (found.mean, found.sd) == (1.0, 0.0)
     assert found.interval == wilson(50, 50)
 
 
 @pytest.mark.parametrize(("correct", "mean"), [([[1], [1]], 1), ([[1], [0]], 0.5)])
-def test_one_image_says_nothing_of_the_spread_over_images(correct, mean):
+def test_one_image_says_nothing_of_the_spread_over_images(
+    correct: list[list[int]], mean: float
+) -> None:
     found = estimate_of(Fits(np.array(correct, bool)))
     assert found.mean == mean
+    assert found.interval is not None
     assert found.interval.high - found.interval.low > 0.75
 
 
-def test_interval_holds_the_expected_accuracy():
+def test_interval_holds_the_expected_accuracy() -> None:
     rng = np.random.default_rng(0)
     held = 0
     for _ in range(400):
         chance = rng.beta(0.9, 0.1, 1000)  # (images,), mean 0.9
         shifted = 1 - (1 - chance) * np.exp(rng.normal(0, 0.03, (3, 1)))  # seeds that differ
         correct = rng.random((3, 1000)) < shifted
-        held += 0.9 in estimate_of(Fits(correct)).interval
+        interval = estimate_of(Fits(correct)).interval
+        assert interval is not None
+        held += 0.9 in interval
     assert held / 400 >= 0.93
 
 
-def test_the_noise_of_single_images_is_counted_once():
+def test_the_noise_of_single_images_is_counted_once() -> None:
     """It is in the spread over seeds, and taken out of the variance over images."""
     rng = np.random.default_rng(0)
     correct = rng.random((2, 400)) < rng.beta(4, 1, 400)
@@ -88,24 +100,27 @@ def test_the_noise_of_single_images_is_counted_once():
     assert accuracy_interval(fits, spread, 0.025).bounds == pytest.approx(expected.bounds, abs=1e-6)
 
 
-def test_what_another_seed_would_change_is_known_of_a_deterministic_model():
+def test_what_another_seed_would_change_is_known_of_a_deterministic_model() -> None:
     right = np.arange(100)[None] < 90
     known = SeedVariance(1e-4, 9, 1e-5)
     fixed, single = Fits(right, deterministic=True, known=known), Fits(right, known=known)
     assert (fixed.single_seed, single.single_seed) == (False, True)
     assert not Fits(np.repeat(right, 2, axis=0)).single_seed
-    assert (fixed.noise, single.noise) == (0.0, pytest.approx(1e-5))
+    assert fixed.noise == 0.0
+    assert single.noise == pytest.approx(1e-5)
 
 
-def test_copies_of_an_image_count_once():
+def test_copies_of_an_image_count_once() -> None:
     row = np.random.default_rng(0).random((1, 2500)) < 0.9
     once = estimate_of(Fits(row, deterministic=True)).interval
     copies = np.repeat(np.arange(2500), 4)
-    four = Fits(row.repeat(4, axis=1), deterministic=True, copies=copies)
-    assert estimate_of(four).interval.bounds == pytest.approx(once.bounds, abs=3e-4)
+    four = estimate_of(Fits(row.repeat(4, axis=1), deterministic=True, copies=copies)).interval
+    assert once is not None
+    assert four is not None
+    assert four.bounds == pytest.approx(once.bounds, abs=3e-4)
 
 
-def test_what_a_kind_says_stays_with_it():
+def test_what_a_kind_says_stays_with_it() -> None:
     rng = np.random.default_rng(0)
 
     def fits(kind: str) -> Fits:
@@ -116,6 +131,8 @@ def test_what_a_kind_says_stays_with_it():
     beside = accuracies({"a": alone, **many})["a"]
     assert beside == estimate_of(alone)
     among = accuracies({"a": alone, **{f"{i}": fits("network") for i in range(8)}})["a"]
+    assert among.interval is not None
+    assert beside.interval is not None
     assert among.interval.high - among.interval.low < beside.interval.high - beside.interval.low
 
 
@@ -128,11 +145,11 @@ def test_what_a_kind_says_stays_with_it():
         np.ones((1, 5), dtype=int),
     ],
 )
-def test_only_bool_seeds_by_images_is_taken(correct):
+def test_only_bool_seeds_by_images_is_taken(correct: np.ndarray) -> None:
     with pytest.raises(InputError, match="bool array"):
         Fits(correct)
 
 
-def test_a_deterministic_model_has_one_row():
+def test_a_deterministic_model_has_one_row() -> None:
     with pytest.raises(InputError, match="fitted once"):
         Fits(np.ones((2, 5), dtype=bool), deterministic=True)

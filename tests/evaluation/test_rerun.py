@@ -1,26 +1,32 @@
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from fittingroom.evaluation.rerun import redrawn, rerun_difference_interval, rerun_interval
 from fittingroom.evaluation.seed_spread import NO_SPREAD, SeedSpread, SeedVariance, seed_spreads
 
 
-def exactly(sd):
+def exactly(sd: float) -> SeedSpread:
     return SeedSpread(np.array([sd]), np.ones(1))
 
 
-def by_own_seeds(accuracies):
+def by_own_seeds(accuracies: Sequence[float] | NDArray[np.float64]) -> SeedSpread:
     variance = SeedVariance(float(np.var(accuracies, ddof=1)), len(accuracies) - 1, 0.0)
-    return seed_spreads([variance])[0]
+    (spread,) = seed_spreads([variance])
+    assert spread is not None
+    return spread
 
 
-def test_a_rerun_of_a_known_spread_follows_students_t():
+def test_a_rerun_of_a_known_spread_follows_students_t() -> None:
     """Single fits follow Student's t with 7 degrees of freedom, whose 97.5% point is 2.36462."""
     found = rerun_interval(0.9, 10**9, exactly(0.01))
     assert found.bounds == pytest.approx((0.9 - 0.0236462, 0.9 + 0.0236462), abs=5e-5)
 
 
-def test_a_rerun_is_never_surer_than_a_thousandth():
+def test_a_rerun_is_never_surer_than_a_thousandth() -> None:
     found = rerun_interval(0.9, 10**9, exactly(1e-4))
     assert found.bounds == pytest.approx((0.9 - 0.00236462, 0.9 + 0.00236462), abs=5e-6)
     fixed = rerun_interval(0.9, 1, NO_SPREAD)
@@ -28,21 +34,21 @@ def test_a_rerun_is_never_surer_than_a_thousandth():
     assert fixed.bounds == pytest.approx((0.9 - half, 0.9 + half), rel=1e-5)
 
 
-def test_a_rerun_is_an_accuracy():
+def test_a_rerun_is_an_accuracy() -> None:
     assert rerun_interval(0.99, 3, exactly(0.1)).high == 1
     assert rerun_interval(0.01, 3, exactly(0.1)).low == 0
     assert rerun_difference_interval(0.9, [(3, exactly(0.3))] * 2).high == 1
     assert rerun_difference_interval(-0.9, [(3, exactly(0.3))] * 2).low == -1
 
 
-def test_one_more_difference_of_two_deterministic_models_moves_by_their_least():
+def test_one_more_difference_of_two_deterministic_models_moves_by_their_least() -> None:
     found = rerun_difference_interval(0.02, [(1, NO_SPREAD)] * 2)
     half = 1.959964 * np.sqrt(4) * 0.001
     assert found.bounds == pytest.approx((0.02 - half, 0.02 + half), rel=1e-5)
 
 
-def test_fewer_seeds_and_more_claims_widen_the_interval():
-    def width(**changes):
+def test_fewer_seeds_and_more_claims_widen_the_interval() -> None:
+    def width(**changes: Any) -> float:
         given = {"mean": 0.9, "seeds": 5, "spread": exactly(0.01), **changes}
         found = rerun_interval(**given)
         return found.high - found.low
@@ -54,7 +60,7 @@ def test_fewer_seeds_and_more_claims_widen_the_interval():
     assert normal.bounds == pytest.approx((0.9 - half, 0.9 + half), rel=1e-5)
 
 
-def test_a_run_and_the_only_one_before_it_may_both_be_outliers():
+def test_a_run_and_the_only_one_before_it_may_both_be_outliers() -> None:
     """The difference of two independent Student's t with 7 degrees of freedom."""
     rng = np.random.default_rng(0)
     apart = np.abs(rng.standard_t(7, 400_000) - rng.standard_t(7, 400_000))
@@ -64,7 +70,7 @@ def test_a_run_and_the_only_one_before_it_may_both_be_outliers():
 
 
 @pytest.mark.parametrize("seeds", [2, 3, 5])
-def test_the_rerun_interval_covers(seeds):
+def test_the_rerun_interval_covers(seeds: int) -> None:
     rng = np.random.default_rng(0)
     drawn = 0.9 + 0.005 * rng.standard_normal((400, seeds + 1))
     held = [
@@ -73,18 +79,18 @@ def test_the_rerun_interval_covers(seeds):
     assert np.mean(held) > 0.935, "95%, less two standard errors of 400 simulations"
 
 
-def test_the_interval_of_one_more_difference_covers():
+def test_the_interval_of_one_more_difference_covers() -> None:
     rng = np.random.default_rng(0)
     held = []
     for _ in range(300):
         a, b = 0.9 + 0.003 * rng.standard_normal(6), 0.895 + 0.006 * rng.standard_normal(6)
         spreads = [(5, by_own_seeds(each[:5])) for each in (a, b)]
-        found = rerun_difference_interval(np.mean(a[:5]) - np.mean(b[:5]), spreads)
+        found = rerun_difference_interval(float(np.mean(a[:5]) - np.mean(b[:5])), spreads)
         held.append(a[5] - b[5] in found)
     assert np.mean(held) > 0.93
 
 
-def test_the_variance_of_two_draws_is_that_of_simulated_ones():
+def test_the_variance_of_two_draws_is_that_of_simulated_ones() -> None:
     rng = np.random.default_rng(0)
     pool = rng.random(7000) < 0.86
     gaps = [

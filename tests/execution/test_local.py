@@ -3,7 +3,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Any
 
 import psutil
@@ -17,15 +16,10 @@ from fittingroom.execution.local import LocalExecutor, threads_here
 from fittingroom.execution.process import FitProcess
 from fittingroom.runs.attempt import Attempt, FitStep
 from fittingroom.runs.spec import spec_of
-from fittingroom.runs.store import Store, open_store
+from fittingroom.runs.store import Store
 
 #: What is done with a step; where it returns True its fit is stopped.
 OnStep = Callable[[Job, FitStep], bool | None]
-
-
-@pytest.fixture
-def store(tmp_path: Path, small: Dataset) -> Store:
-    return open_store(tmp_path, small)
 
 
 def job(store: Store, small: Dataset, model: str, seed: int = 0, **settings: Any) -> Job:

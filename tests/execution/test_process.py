@@ -20,12 +20,7 @@ from fittingroom.execution.job import Job, Limits
 from fittingroom.execution.process import FitProcess
 from fittingroom.runs.attempt import Attempt, FitStep
 from fittingroom.runs.spec import spec_of
-from fittingroom.runs.store import Store, open_store
-
-
-@pytest.fixture
-def store(tmp_path: Path, small: Dataset) -> Store:
-    return open_store(tmp_path, small)
+from fittingroom.runs.store import Store
 
 
 def job(store: Store, small: Dataset, model: str = "knn", **settings: Any) -> Job:
@@ -109,11 +104,12 @@ def test_a_loss_that_is_not_finite_has_a_status_of_its_own(store: Store, small: 
 
 def test_a_crash_is_told_and_the_next_job_gets_a_new_child(store: Store, small: Dataset) -> None:
     with FitProcess(Limits()) as process:
-        crash = threading.Thread(target=lambda: (wait_for(children), crash_child()))
 
         def crash_child() -> None:
+            wait_for(children)
             children()[0].send_signal(signal.SIGSEGV)
 
+        crash = threading.Thread(target=crash_child)
         crash.start()
         attempt = process.fit(endless(store, small), ignored)
         crash.join()

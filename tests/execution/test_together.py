@@ -26,7 +26,6 @@ from fittingroom.training import distributed
 from fittingroom.training.checkpoint import Checkpoint
 from fittingroom.training.distributed import Group
 
-SMALL = Path(__file__).parents[1] / "data" / "fashion-mnist-small"
 PROGRAM = ("-m", "fittingroom.cli.main", "fit")
 SETTINGS = {"epochs": 1, "batch_size": 100, "precision": "float32"}
 
@@ -63,8 +62,8 @@ def assert_same(together: Path, alone: Path) -> None:
                 np.testing.assert_allclose(found, expected.probabilities, atol=1e-4)
 
 
-def fit_alone(folder: Path, **options: Any) -> None:
-    fit_one(SMALL, "cnn-32", settings=SETTINGS, runs=folder, **options)
+def fit_alone(small_folder: Path, folder: Path, **options: Any) -> None:
+    fit_one(small_folder, "cnn-32", settings=SETTINGS, runs=folder, **options)
 
 
 @pytest.fixture(autouse=True)
@@ -73,23 +72,27 @@ def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.slow
-def test_two_processes_save_one_run_which_is_that_of_one(tmp_path: Path) -> None:
-    done = torchrun(tmp_path, "cnn-32", *settings(), "--dataset", str(SMALL), "--json")
+def test_two_processes_save_one_run_which_is_that_of_one(
+    tmp_path: Path, small_folder: Path
+) -> None:
+    done = torchrun(tmp_path, "cnn-32", *settings(), "--dataset", str(small_folder), "--json")
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("seed 0: fitting") == 1
     assert done.stderr.count("seed 0: done") == 1
     assert json.loads(done.stdout)["environment"]["processes"] == 2
     assert not list(tmp_path.glob("runs/*/*/.*"))
-    fit_alone(tmp_path / "alone")
+    fit_alone(small_folder, tmp_path / "alone")
     assert_same(tmp_path / "runs", tmp_path / "alone")
 
 
 @pytest.mark.slow
-def test_on_all_images_the_reference_run_is_fitted_together_too_or_taken(tmp_path: Path) -> None:
+def test_on_all_images_the_reference_run_is_fitted_together_too_or_taken(
+    tmp_path: Path, small_folder: Path
+) -> None:
     """Where only the first process has it, the others must not fit it."""
-    full = (*settings(), "--full", "--dataset", str(SMALL))
+    full = (*settings(), "--full", "--dataset", str(small_folder))
     assert torchrun(tmp_path, "cnn-32", *full).returncode == 0
-    fit_alone(tmp_path / "alone", full=True)
+    fit_alone(small_folder, tmp_path / "alone", full=True)
     assert_same(tmp_path / "runs", tmp_path / "alone")
     (all_images,) = (run for run in find_store(tmp_path / "runs").runs() if run.record.spec.full)
     shutil.rmtree(all_images.folder)
@@ -120,10 +123,12 @@ main()
 
 
 @pytest.mark.slow
-def test_a_training_that_was_killed_goes_on_in_all_processes(tmp_path: Path) -> None:
+def test_a_training_that_was_killed_goes_on_in_all_processes(
+    tmp_path: Path, small_folder: Path
+) -> None:
     """The others are given the first one's checkpoint; one that isn't would end all."""
     (tmp_path / "stopping.py").write_text(STOPPING)
-    command = ("cnn-32", *settings(), "--set", "epochs=2", "--dataset", str(SMALL))
+    command = ("cnn-32", *settings(), "--set", "epochs=2", "--dataset", str(small_folder))
     stopped = torchrun(tmp_path, *command, program=(str(tmp_path / "stopping.py"), "fit"))
     assert stopped.returncode != 0
     (checkpoint,) = tmp_path.glob("runs/*/*/.checkpoint-*")
@@ -138,8 +143,8 @@ def test_a_training_that_was_killed_goes_on_in_all_processes(tmp_path: Path) -> 
 
 
 @pytest.mark.slow
-def test_what_processes_can_not_share_is_one_sentence(tmp_path: Path) -> None:
-    done = torchrun(tmp_path, "swift-90", "--dataset", str(SMALL))
+def test_what_processes_can_not_share_is_one_sentence(tmp_path: Path, small_folder: Path) -> None:
+    done = torchrun(tmp_path, "swift-90", "--dataset", str(small_folder))
     assert done.returncode != 0
     assert done.stderr.count("fittingroom: ") == 1
     assert "batch norm looks at a whole batch" in done.stderr
@@ -148,13 +153,17 @@ def test_what_processes_can_not_share_is_one_sentence(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_processes_that_were_asked_for_different_runs_are_refused(tmp_path: Path) -> None:
+def test_processes_that_were_asked_for_different_runs_are_refused(
+    tmp_path: Path, small_folder: Path
+) -> None:
     """Seeds alone differ here, as with a command that has the rank in it."""
     command = 'import os, sys; sys.argv += ["--seed", os.environ["RANK"]]; '
     command += "from fittingroom.cli.main import main; main()"
     (tmp_path / "command.py").write_text(command)
     program = (str(tmp_path / "command.py"), "fit")
-    done = torchrun(tmp_path, "cnn-32", *settings(), "--dataset", str(SMALL), program=program)
+    done = torchrun(
+        tmp_path, "cnn-32", *settings(), "--dataset", str(small_folder), program=program
+    )
     assert done.returncode != 0
     assert done.stderr.count("fittingroom: ") == 1
     assert "the processes were asked for different runs" in done.stderr
@@ -163,11 +172,15 @@ def test_processes_that_were_asked_for_different_runs_are_refused(tmp_path: Path
 
 @pytest.mark.parametrize(("model", "folds"), [("knn", 0), ("cnn-32", 3)])
 def test_several_processes_train_one_network(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str, folds: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str, folds: int, small_folder: Path
 ) -> None:
     monkeypatch.setattr(distributed, "current", lambda: Group(0, 2))
     with pytest.raises(UsageError, match=f"train one network together; {model} is fitted by one"):
-        fit_one(SMALL, model, folds=folds, runs=tmp_path)
+        fit_one(small_folder, model, folds=folds, runs=tmp_path)
+
+
+def unexpected(step: FitStep) -> None:
+    pytest.fail(f"nothing is to be fitted or told, but there is {step}")
 
 
 def test_the_first_process_fits_in_the_store_and_reports(
@@ -180,7 +193,7 @@ def test_the_first_process_fits_in_the_store_and_reports(
     run = fit_together(spec, small, store, on_step=steps.append)
     assert [(step.done, step.total) for step in steps] == [(1, 2), (2, 2)]
     assert run.folder == store.folder / spec.path
-    assert fit_together(spec, small, store, on_step=pytest.fail).folder == run.folder
+    assert fit_together(spec, small, store, on_step=unexpected).folder == run.folder
 
 
 def test_the_others_fit_in_a_folder_of_their_own_and_tell_nothing(
@@ -195,7 +208,7 @@ def test_the_others_fit_in_a_folder_of_their_own_and_tell_nothing(
     sent = iter([pack([first], models=False), b""])
     group = Mock(first=False, same=lambda _: True, sent=lambda _: next(sent))
     monkeypatch.setattr("fittingroom.execution.together.current", lambda: group)
-    run = fit_together(spec, small, store, on_step=pytest.fail)
+    run = fit_together(spec, small, store, on_step=unexpected)
     assert run.record == first.record
     assert next(sent, None) is None
     assert store.runs() == []
@@ -213,7 +226,12 @@ def test_every_process_knows_of_each_run_that_may_be_resumed(
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(training.key.encode())
     sent: list[bytes] = []
-    group = Mock(first=True, same=lambda _: True, sent=lambda state: sent.append(state) or state)
+
+    def send(state: bytes) -> bytes:
+        sent.append(state)
+        return state
+
+    group = Mock(first=True, same=lambda _: True, sent=send)
     monkeypatch.setattr("fittingroom.execution.together.current", lambda: group)
     monkeypatch.setattr("fittingroom.execution.together.fit", lambda *_, **__: None)
     fit_together(spec, small, store, on_step=lambda _: None)

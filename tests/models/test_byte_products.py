@@ -10,7 +10,6 @@ import torch
 
 from fittingroom.models import byte_products
 
-SMALL = Path(__file__).parents[1] / "data" / "fashion-mnist-small"
 needs_vnni = pytest.mark.skipif(not torch.cpu._is_vnni_supported(), reason="no such instructions")
 
 
@@ -22,7 +21,7 @@ def test_here_they_are_exact_but_for_single_bytes() -> None:
 
 
 @needs_vnni
-def test_an_instruction_set_that_overflows_is_told() -> None:
+def test_an_instruction_set_that_overflows_is_told(small_folder: Path) -> None:
     """Nearest neighbours of 500 images are then found another way, and are as right."""
     code = """
 import sys
@@ -38,7 +37,7 @@ stock = KNeighborsClassifier(**make_classifier("knn").estimator.get_params()).fi
 print(are_exact(784), (ours == stock.predict(X[:100] * 1.0)).all())
 """
     done = subprocess.run(
-        [sys.executable, "-c", code, str(SMALL)],
+        [sys.executable, "-c", code, str(small_folder)],
         env={**os.environ, "ONEDNN_MAX_CPU_ISA": "AVX2"},
         capture_output=True,
         text=True,

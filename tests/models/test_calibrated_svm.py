@@ -11,6 +11,7 @@ from fittingroom.data.dataset import Dataset
 from fittingroom.evaluation.calibration import best_temperature
 from fittingroom.models import calibrated_svm
 from fittingroom.models.calibrated_svm import CalibratedSVM, one_vs_one_scores
+from fittingroom.models.engine import fit_with
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +105,6 @@ def test_the_twin_is_kept_small(arrays: Any, monkeypatch: pytest.MonkeyPatch) ->
     import fittingroom.models.calibrated_svm as module
 
     sizes = []
-    fit_with = module.fit_with
 
     def counting(engine: Any, estimator: Any, X: Any, y: Any) -> Any:
         sizes.append(len(X))

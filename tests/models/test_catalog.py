@@ -411,10 +411,16 @@ def network(name: str, **settings: Any) -> NetworkClassifier:
     return classifier
 
 
+def recipe_of(name: str, **settings: Any) -> Recipe:
+    recipe = network(name, **settings).recipe
+    assert recipe is not None
+    return recipe
+
+
 def quick(name: str, **options: Any) -> NetworkClassifier:
     """One epoch, on a fixed precision, so that a run is the same on every processor."""
     options = {"epochs": 1, "mirror_keeps_class": True, **SMALLER.get(name, {}), **options}
-    if network(name, **options).recipe.needs_validation:
+    if recipe_of(name, **options).needs_validation:
         options = {"keep": "last", "patience": None, "restore": False, **options}
     return network(name, **options)
 
@@ -476,9 +482,10 @@ def test_images_too_small_for_the_layers_are_refused(name: str, small: Dataset) 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_takes_options_for_recipe_network_and_classifier(name: str) -> None:
     classifier = network(name, epochs=3, precision="float32", random_state=5, image_shape=(20, 21))
+    assert classifier.recipe is not None
     assert (classifier.recipe.epochs, classifier.recipe.precision) == (3, "float32")
     assert (classifier.random_state, classifier.image_shape) == (5, (20, 21))
-    assert classifier.recipe.batch_size == network(name).recipe.batch_size
+    assert classifier.recipe.batch_size == recipe_of(name).batch_size
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -491,12 +498,15 @@ def test_a_wrong_option_is_refused(name: str) -> None:
 
 def test_network_options_override() -> None:
     assert network("mlp-10-10", hidden=(7,)).net_options == {"hidden": (7,)}
-    assert network("cnn-32", hidden=(7,)).net_options["features"] == (32, "pool")
+    net_options = network("cnn-32", hidden=(7,)).net_options
+    assert net_options is not None
+    assert net_options["features"] == (32, "pool")
 
 
 def test_augmentation_and_pooling_are_options_as_their_author_compared_them() -> None:
     def chosen(**options: Any) -> tuple[str, bool]:
         classifier = network("cnn-16-32-64-128", **options)
+        assert classifier.recipe is not None
         assert classifier.net_options is not None
         return classifier.recipe.augmentation, classifier.net_options["pooling"]
 
@@ -513,21 +523,22 @@ def test_augmentation_and_pooling_are_options_as_their_author_compared_them() ->
 def test_views_are_averaged_only_where_mirroring_keeps_the_class(name: str) -> None:
     for mirror in (True, False):
         classifier = network(name, mirror_keeps_class=mirror)
+        assert classifier.net_options is not None
         assert classifier.net_options["mirror_views"] is mirror
         assert classifier.mirror_keeps_class is mirror
 
 
 def test_swift_photo_is_swift_95_trained_otherwise() -> None:
     plain, ours = network("swift-95", random_state=3), network("swift-photo", random_state=3)
+    assert plain.recipe is not None
     assert ours.recipe == dataclasses.replace(plain.recipe, augmentation="photo", epochs=16)
     assert ours.set_params(recipe=plain.recipe).get_params() == plain.get_params()
-    assert network("swift-photo", augmentation="none").recipe.augmentation == "none"
+    assert recipe_of("swift-photo", augmentation="none").augmentation == "none"
 
 
 def test_no_augmentation_is_none_at_all() -> None:
     for name in ("cnn-16-32-64-128", "swift"):
-        recipe = network(name, augmentation=None).recipe  # what `--set augmentation=none` says
-        assert recipe is not None
+        recipe = recipe_of(name, augmentation=None)  # what `--set augmentation=none` says
         assert recipe.augmentation == "none"
 
 

@@ -19,7 +19,7 @@ def checked(X: Any) -> np.ndarray:
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int64, np.float32, np.float64])
 def test_numbers_keep_their_type(dtype: type) -> None:
-    X = ROWS.astype(dtype)
+    X: np.ndarray = ROWS.astype(dtype)
     got = checked(X)
     assert got.dtype == dtype
     assert np.shares_memory(got, X)

@@ -38,7 +38,7 @@ def images(small: Dataset) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def scaled(pixels: np.ndarray, mean: np.ndarray) -> np.ndarray:
-    return pixels / SCALE - mean.astype(np.float64)  # type: ignore[no-any-return]
+    return pixels / SCALE - mean.astype(np.float64)
 
 
 def in_float64(images: Any, weights: np.ndarray, penalty: float) -> tuple[float, np.ndarray]:

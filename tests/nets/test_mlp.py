@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import torch
+from torch import nn
 
 from fittingroom.nets.mlp import MLP
 
@@ -13,6 +14,8 @@ def test_logits_have_one_column_a_class_for_any_shape() -> None:
 def test_relu_stands_between_layers_and_not_after_the_last() -> None:
     net = MLP((1, 2), 2, hidden=(2,))
     first, last = net.layers[1], net.layers[-1]
+    assert isinstance(first, nn.Linear)
+    assert isinstance(last, nn.Linear)
     with torch.no_grad():
         first.weight.copy_(torch.tensor([[1.0, 0.0], [0.0, -1.0]]))
         last.weight.copy_(torch.tensor([[1.0, 5.0], [-2.0, 5.0]]))

@@ -22,6 +22,7 @@ def test_value_and_gradients_are_those_of_the_plain_layers(
     y, expected = stem(x), plain(stem, x)
     torch.testing.assert_close(y, expected)
     g = torch.randn_like(expected)
+    assert stem.bias is not None
     weights = [stem.weight, stem.bias]
     for ours, torchs in zip(
         torch.autograd.grad(y, weights, g), torch.autograd.grad(expected, weights, g), strict=True

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional as F
 
 from fittingroom.data.dataset import Dataset
@@ -22,7 +23,10 @@ def test_whitening_is_not_trained(small: Dataset) -> None:
 
 
 def test_convolutions_start_as_the_identity() -> None:
-    layer = Swift().features[0][0]
+    block = Swift().features[0]
+    assert isinstance(block, nn.Sequential)
+    layer = block[0]
+    assert isinstance(layer, nn.Conv2d)
     x = torch.rand(1, layer.in_channels, 6, 6)
     torch.testing.assert_close(layer(x)[:, : layer.in_channels], x)
 

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import UsageError
-from fittingroom.nets.wide_resnet import WideResNet
+from fittingroom.nets.wide_resnet import WideResNet, _ResidualBlock
 
 
 def real(small: Dataset, n: int) -> tuple[Tensor, Tensor]:
@@ -66,23 +66,27 @@ def by_hand(net: WideResNet, x: Tensor) -> Tensor:
 
     x = F.conv2d(x, net.first.weight, padding=1)
     for block in net.blocks:
+        assert isinstance(block, _ResidualBlock)
         stride = block.conv1.stride
         before = active(block.norm1, x)
-        y = F.conv2d(before, block.conv1.weight, stride=stride, padding=1)
+        y = F.conv2d(before, block.conv1.weight, None, stride, padding=1)
         y = F.conv2d(active(block.norm2, y), block.conv2.weight, padding=1)
         if block.shortcut is not None:
-            x = F.conv2d(before, block.shortcut.weight, stride=stride)
+            x = F.conv2d(before, block.shortcut.weight, None, stride)
         x = x + y
     return net.classifier(active(net.norm, x).mean(dim=(2, 3)))  # type: ignore[no-any-return]
 
 
-def results(forward: Callable[[Tensor], Tensor], net: nn.Module, x: Tensor, labels: Tensor) -> Any:
+def results(
+    forward: Callable[[Tensor], Tensor], net: nn.Module, x: Tensor, labels: Tensor
+) -> tuple[Tensor, Tensor]:
     """Logits and all gradients, each one long vector."""
     net.zero_grad()
     logits = forward(x)
-    F.cross_entropy(logits.to(torch.promote_types(logits.dtype, torch.float32)), labels).backward()
-    gradients = [weight.grad for weight in net.parameters()]
-    assert all(gradient is not None for gradient in gradients)
+    precise = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    torch.autograd.backward(F.cross_entropy(precise, labels))
+    gradients = [weight.grad for weight in net.parameters() if weight.grad is not None]
+    assert len(gradients) == len(list(net.parameters()))
     return logits.detach().double(), torch.cat([g.double().flatten() for g in gradients])
 
 
@@ -142,7 +146,7 @@ def test_mirror_views_give_a_mirrored_image_the_same_logits() -> None:
 def test_kernels_start_with_hes_deviation() -> None:
     torch.manual_seed(0)
     net = WideResNet(depth=10, width=4)
-    kernel = net.blocks[1].conv2.weight.detach()
+    kernel = net.get_parameter("blocks.1.conv2.weight").detach()
     assert float(kernel.std()) == pytest.approx((2 / (9 * 128)) ** 0.5, rel=0.02)
 
 

@@ -1,6 +1,8 @@
 """A small leaderboard with every kind of row."""
 
 import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +19,9 @@ CLASSES = ("T-shirt/top", "Pullover", "Coat", "Shirt")
 COUNTS = np.array([[90, 2, 1, 7], [3, 88, 9, 0], [0, 9, 91, 0], [14, 9, 8, 69]])
 
 
-def scores(accuracy, half=0.005, sd=0.002, known=True):
+def scores(
+    accuracy: float, half: float = 0.005, sd: float | None = 0.002, known: bool = True
+) -> Scores:
     ends = (accuracy - half, accuracy + half)
     return Scores(
         accuracy=accuracy,
@@ -29,8 +33,15 @@ def scores(accuracy, half=0.005, sd=0.002, known=True):
     )
 
 
-def tried(model, accuracy, rank, alike=(), seconds=10.0, **others):
-    given = {
+def tried(
+    model: str,
+    accuracy: float,
+    rank: int | tuple[int, int],
+    alike: Sequence[str] = (),
+    seconds: float | None = 10.0,
+    **others: Any,
+) -> Row:
+    given: dict[str, Any] = {
         "seeds": 3,
         "trained_on": 54_000,
         "predict_us_per_image": 12.3,
@@ -70,7 +81,7 @@ ROWS = (
 )  # fmt: skip
 
 
-def pair(a, b, difference):
+def pair(a: str, b: str, difference: float) -> Pair:
     return Pair(
         a=a,
         b=b,
@@ -106,14 +117,16 @@ BOARD = Leaderboard(
 
 
 @pytest.fixture
-def board():
+def board() -> Callable[..., Leaderboard]:
     """`board(rows=..., ...)`: the leaderboard with some of its fields replaced."""
     return lambda **fields: dataclasses.replace(BOARD, **fields)
 
 
 @pytest.fixture(scope="session", params=[2, 47])
-def unusual(request, small, tmp_path_factory):
-    """A analysis and its data set: 2 or 47 classes with names of 200 characters.
+def unusual(
+    request: pytest.FixtureRequest, small: Dataset, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Analysis, Dataset]:
+    """An analysis and its data set: 2 or 47 classes with names of 200 characters.
 
     One model never predicts the last class; neither has a history.
     """
@@ -137,8 +150,8 @@ def unusual(request, small, tmp_path_factory):
 
 
 @pytest.fixture
-def analysis(board):
-    """`analysis(rows=..., ...)`: a analysis of that leaderboard in which no model was looked at."""
+def analysis(board: Callable[..., Leaderboard]) -> Callable[..., Analysis]:
+    """`analysis(rows=..., ...)`: its analysis, in which no model was looked at."""
     nothing = np.empty(0, np.int64)
     return lambda **fields: Analysis(
         board=board(**fields),
@@ -154,6 +167,6 @@ def analysis(board):
 
 
 @pytest.fixture
-def row():
+def row() -> Callable[..., Row]:
     """`row(model, accuracy, rank, alike, seconds, **fields)`: a row with test figures."""
     return tried

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from fittingroom.bench.claims.verdict import Bar
@@ -18,7 +19,7 @@ def test_every_figure_has_its_line() -> None:
     assert [label.get_text() for label in axes.get_yticklabels()] == [
         *("claimed", "as claimed", "honest")
     ]
-    lines = [line.get_xdata().tolist() for line in axes.lines]
+    lines = [[*map(float, np.asarray(line.get_xdata()))] for line in axes.lines]
     assert lines[0] == pytest.approx([97.585, 97.595])
     assert lines[2] == pytest.approx([97.0, 98.2])
     assert lines[5] == pytest.approx([86.7])

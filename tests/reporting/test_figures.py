@@ -1,30 +1,45 @@
 """figures.py: each figure shows the results that it was given, and nothing overlaps."""
 
 import re
+from collections.abc import Callable
 from html.parser import HTMLParser
 from itertools import combinations
 
 import numpy as np
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.axes import Axes
 from matplotlib.colors import to_hex, to_rgb
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
+from fittingroom.bench.comparison.leaderboard import Leaderboard
+from fittingroom.bench.comparison.rows import Row
 from fittingroom.evaluation.confusion import ConfusionMatrix
 from fittingroom.reporting import figures, style
 from fittingroom.reporting.references import Reference
 
 
-def written(axes):
+def written(axes: Axes) -> list[str]:
     return [text.get_text() for text in axes.texts]
 
 
-def test_accuracy_intervals_show_every_tested_model(board):
+def across(line: Line2D) -> list[float]:
+    return [*map(float, np.asarray(line.get_xdata()))]
+
+
+def against_time(board: Leaderboard) -> Figure:
+    figure = figures.accuracy_against_time(board)
+    assert figure is not None
+    return figure
+
+
+def test_accuracy_intervals_show_every_tested_model(board: Callable[..., Leaderboard]) -> None:
     axes = figures.accuracy_intervals(board()).axes[0]
     names = [label.get_text() for label in axes.get_yticklabels()]
     assert names == ["swift", "svm-rbf", "cnn-32", "theirs"]
     assert written(axes) == ["94.12", "90.21", "90.04", "88.00"]
-    intervals = [line.get_xdata() for line in axes.lines if len(line.get_xdata()) == 2]
+    intervals = [across(line) for line in axes.lines if len(across(line)) == 2]
     assert np.allclose(intervals[0], [93.62, 94.62])
     low, high = axes.get_xlim()
     assert all(low < end < high for interval in intervals for end in interval)
@@ -32,65 +47,75 @@ def test_accuracy_intervals_show_every_tested_model(board):
     assert first[1] > last[1]  # the first model stands on top
 
 
-def test_what_others_reported_is_shown_where_it_is_near(board, row):
+def test_what_others_reported_is_shown_where_it_is_near(
+    board: Callable[..., Leaderboard], row: Callable[..., Row]
+) -> None:
     rows = (row("a", 0.93, 1), row("b", 0.90, 2))  # with intervals from 89.5 to 93.5
     others = [Reference("far", "", 0.85, ""), Reference("near", "", 0.86, ""),
               Reference("within", "", 0.92, "")]  # fmt: skip
     axes = figures.accuracy_intervals(board(rows=rows), others).axes[0]
     assert written(axes) == ["93.00", "90.00", "near 86.0", "within 92.0"]
-    dotted = [line.get_xdata()[0] for line in axes.lines if line.get_linestyle() == ":"]
+    dotted = [across(line)[0] for line in axes.lines if line.get_linestyle() == ":"]
     assert dotted == [86, 92]
-    assert figures.accuracy_intervals(board(rows=()), others)
+    (nothing,) = figures.accuracy_intervals(board(rows=()), others).axes
+    assert written(nothing) == []
 
 
-def test_blue_are_the_first_and_those_like_it(board, row):
+def test_blue_are_the_first_and_those_like_it(
+    board: Callable[..., Leaderboard], row: Callable[..., Row]
+) -> None:
     rows = (row("a", 0.91, 1, ["b"]), row("b", 0.909, 1, ["a", "c"]), row("c", 0.9, 2, ["b"]))
     axes = figures.accuracy_intervals(board(rows=rows)).axes[0]
-    colors = [to_hex(line.get_color()) for line in axes.lines if len(line.get_xdata()) == 1]
+    colors = [to_hex(line.get_color()) for line in axes.lines if len(across(line)) == 1]
     assert colors == [style.RIGHT, style.RIGHT, style.MUTED]
 
 
-def test_accuracy_against_time_leaves_out_what_has_no_time(board, row):
-    axes = figures.accuracy_against_time(board()).axes[0]
+def test_accuracy_against_time_leaves_out_what_has_no_time(
+    board: Callable[..., Leaderboard], row: Callable[..., Row]
+) -> None:
+    axes = against_time(board()).axes[0]
     assert written(axes) == ["swift", "svm-rbf", "cnn-32"]
     assert axes.get_xscale() == "log"
     assert figures.accuracy_against_time(board(rows=(row("a", 0.9, 1, seconds=None),))) is None
 
 
-def test_blue_are_the_models_that_no_faster_one_reaches(board, row):
+def test_blue_are_the_models_that_no_faster_one_reaches(
+    board: Callable[..., Leaderboard], row: Callable[..., Row]
+) -> None:
     rows = (
         row("a", 0.94, 1, seconds=90),
         row("b", 0.91, 2, seconds=300),
         row("c", 0.90, 3, seconds=0.0),
     )
-    axes = figures.accuracy_against_time(board(rows=rows)).axes[0]
+    axes = against_time(board(rows=rows)).axes[0]
     points = [line for line in axes.lines if line.get_marker() == "o"]
     colors = [to_hex(point.get_color()) for point in points]
     assert colors == [style.RIGHT, style.MUTED, style.RIGHT]
-    assert all(np.isfinite(point.get_xdata()).all() for point in points)
+    assert all(np.isfinite(across(point)).all() for point in points)
     ticks = [label.get_text() for label in axes.get_xticklabels()]
     assert "1 min" in ticks
     assert "10 s" in ticks
 
 
-def test_names_beside_points_overlap_nothing(board, row):
+def test_names_beside_points_overlap_nothing(
+    board: Callable[..., Leaderboard], row: Callable[..., Row]
+) -> None:
     rng = np.random.default_rng(0)
     rows = tuple(
         row(f"model-{i}", 0.85 + 0.1 * rng.random(), 1, seconds=10 ** rng.uniform(0, 3))
         for i in range(14)
     )
-    figure = figures.accuracy_against_time(board(rows=rows))
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
+    figure = against_time(board(rows=rows))
+    figure.draw_without_rendering()
     axes = figure.axes[0]
-    boxes = [text.get_window_extent(canvas.get_renderer()) for text in axes.texts]
+    boxes = [text.get_window_extent() for text in axes.texts]
     assert len(boxes) == 14
     assert not any(a.overlaps(b) for a, b in combinations(boxes, 2))
     frame = axes.get_window_extent()
     assert all(frame.x0 - 2 <= box.x0 and box.x1 <= frame.x1 + 2 for box in boxes)
 
 
-def test_confusion_shows_shares_of_the_true_class(board):
+def test_confusion_shows_shares_of_the_true_class(board: Callable[..., Leaderboard]) -> None:
     counts = np.array([[180, 20, 0], [0, 0, 0], [0.1, 49.9, 950]])
     axes = figures.confusion(ConfusionMatrix(counts), ["x", "y", "z"]).axes[0]
     assert written(axes) == ["90.0", "10.0", "·", "5.0", "95.0"]
@@ -102,12 +127,13 @@ def test_confusion_shows_shares_of_the_true_class(board):
         style.WRONG,
         style.RIGHT,
     ]
-    depth = [cell.get_alpha() for cell in cells]
+    depth = [alpha for cell in cells if (alpha := cell.get_alpha()) is not None]
+    assert len(depth) == len(cells)
     assert depth[1] == max(depth[1:4])
     assert depth[3] == pytest.approx(depth[1] / 2, rel=0.01)
 
 
-def test_confusion_without_a_mistake():
+def test_confusion_without_a_mistake() -> None:
     axes = figures.confusion(ConfusionMatrix(np.eye(2, dtype=int)), ["x", "y"]).axes[0]
     assert written(axes) == ["100.0", "100.0"]
 
@@ -115,24 +141,25 @@ def test_confusion_without_a_mistake():
 class Elements(HTMLParser):
     """Every start tag with its attributes, and whether all that opened was closed."""
 
-    def __init__(self, text):
+    def __init__(self, text: str) -> None:
         super().__init__()
-        self.found, self.open = [], []
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
         self.feed(text)
         self.close()
 
-    def handle_starttag(self, tag, attributes):
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
         self.found.append((tag, dict(attributes)))
         self.open.append(tag)
 
-    def handle_startendtag(self, tag, attributes):
+    def handle_startendtag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
         self.found.append((tag, dict(attributes)))
 
-    def handle_endtag(self, tag):
+    def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag
 
 
-def test_svg_has_words_for_those_who_cannot_see_it(board):
+def test_svg_has_words_for_those_who_cannot_see_it(board: Callable[..., Leaderboard]) -> None:
     label = 'Accuracy of "a" & <b>'
     elements = Elements(style.inline_svg(figures.accuracy_intervals(board()), label))
     assert not elements.open
@@ -142,9 +169,11 @@ def test_svg_has_words_for_those_who_cannot_see_it(board):
     assert attributes["aria-label"] == label
 
 
-def test_svg_is_the_same_each_time_and_refers_to_itself_alone(board):
-    def svg(label="x"):
-        return style.inline_svg(figures.accuracy_against_time(board()), label)
+def test_svg_is_the_same_each_time_and_refers_to_itself_alone(
+    board: Callable[..., Leaderboard],
+) -> None:
+    def svg(label: str = "x") -> str:
+        return style.inline_svg(against_time(board()), label)
 
     first = svg()
     assert first == svg()
@@ -156,10 +185,10 @@ def test_svg_is_the_same_each_time_and_refers_to_itself_alone(board):
     assert not set(names) & set(re.findall(r'\bid="([^"]+)"', svg("y")))
 
 
-def test_svg_takes_every_colour_from_the_page(board):
+def test_svg_takes_every_colour_from_the_page(board: Callable[..., Leaderboard]) -> None:
     for figure in (
         figures.accuracy_intervals(board()),
-        figures.accuracy_against_time(board()),
+        against_time(board()),
         figures.confusion(board().confusions["swift"], board().class_names),
     ):
         svg = style.inline_svg(figure, "x")
@@ -170,20 +199,20 @@ def test_svg_takes_every_colour_from_the_page(board):
         assert "DejaVu" not in svg
 
 
-def test_names_with_dollars_and_angles_are_plain_text(board):
+def test_names_with_dollars_and_angles_are_plain_text(board: Callable[..., Leaderboard]) -> None:
     names = ["US$ or A$", "<b>", "a & b", r"\alpha$_$"]
     svg = style.inline_svg(figures.confusion(board().confusions["swift"], names), "x")
     for shown in ("US$ or A$", "&lt;b&gt;", "a &amp; b", r"\alpha$_$"):
         assert f">{shown}</text>" in svg
 
 
-def test_a_heat_map_of_nothing_is_empty():
+def test_a_heat_map_of_nothing_is_empty() -> None:
     (axes,) = figures.shares(np.full((2, 2), np.nan), ["a", "b"], ["a", "b"], "x").axes
     assert not axes.patches
 
 
 @pytest.mark.parametrize("classes", [2, 4])
-def test_long_names_leave_room_for_the_cells(classes):
+def test_long_names_leave_room_for_the_cells(classes: int) -> None:
     matrix = ConfusionMatrix(np.eye(classes, dtype=int))
     figure = figures.confusion(matrix, [f"{n} {'long name ' * 9}" for n in range(classes)])
     style.inline_svg(figure, "x")  # lays it out; no room would be a warning
@@ -191,13 +220,14 @@ def test_long_names_leave_room_for_the_cells(classes):
     assert axes.get_window_extent().width > 100
 
 
-def test_many_classes_are_one_picture():
+def test_many_classes_are_one_picture() -> None:
     counts = np.eye(60, dtype=int) * 3
     counts[7, 9] = 2
     (axes,) = figures.confusion(ConfusionMatrix(counts), [str(n) for n in range(60)]).axes
     (image,) = axes.images
     assert not axes.patches
     painted = image.get_array()
+    assert painted is not None
     assert painted.shape == (60, 60, 4)
     assert tuple(painted[7, 9]) == pytest.approx((*to_rgb(style.WRONG), 0.75))
     assert tuple(painted[7, 7]) == pytest.approx((*to_rgb(style.RIGHT), 0.6))
@@ -205,16 +235,20 @@ def test_many_classes_are_one_picture():
 
 
 @pytest.mark.parametrize("draw", ["differences", "shares", "confusion", "neighbours"])
-def test_what_stands_below_few_columns_is_not_cut(board, draw):
+def test_what_stands_below_few_columns_is_not_cut(
+    board: Callable[..., Leaderboard], draw: str
+) -> None:
     rows, two = board().rows[:2], ConfusionMatrix(np.eye(2, dtype=int))
     names = ["a" * 22, "b" * 22]
-    figure = {
+    draws: dict[str, Callable[[], Figure | None]] = {
         "differences": lambda: figures.differences(board(rows=rows, pairs=board().pairs[:1])),
         "shares": lambda: figures.shares(np.eye(2), ["a", "b"], ["a", "b"], "shared errors, %"),
         "confusion": lambda: figures.confusion(two, ["a", "b"]),
         "neighbours": lambda: figures.confusion(two, names, "class of the nearest neighbour"),
-    }[draw]()
-    FigureCanvasAgg(figure).draw()
+    }
+    figure = draws[draw]()
+    assert figure is not None
+    figure.draw_without_rendering()
     (axes,) = figure.axes
     box = axes.xaxis.label.get_window_extent()
     assert 0 <= box.x0 < box.x1 <= figure.bbox.width

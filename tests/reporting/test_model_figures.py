@@ -7,6 +7,8 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.colors import to_hex
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
 
 from fittingroom.bench.comparison.analysis import Analysis, Calibration, EpochFigures
 from fittingroom.data.dataset import Dataset
@@ -30,14 +32,29 @@ def history(*validation: float | None) -> list[EpochFigures]:
     ]
 
 
+def across(line: Line2D) -> list[float]:
+    return [*map(float, np.asarray(line.get_xdata()))]
+
+
+def up(line: Line2D) -> list[float]:
+    return [*map(float, np.asarray(line.get_ydata()))]
+
+
+def rectangles(axes: Axes) -> list[Rectangle]:
+    """The patches, which are nothing else."""
+    found = [patch for patch in axes.patches if isinstance(patch, Rectangle)]
+    assert len(found) == len(axes.patches)
+    return found
+
+
 def test_curves_show_both_parts_and_the_epoch_that_was_kept() -> None:
     figure = model_figures.learning_curves(history(0.5, 0.2, 0.3), 2)
     loss, accuracy = figure.axes
     train, validation, kept = loss.lines
-    assert list(train.get_ydata()) == [1, 1 / 2, 1 / 3]
-    assert list(validation.get_ydata()) == [0.5, 0.2, 0.3]
-    assert list(kept.get_xdata()) == [2, 2]
-    np.testing.assert_allclose(accuracy.lines[1].get_ydata(), [50, 80, 70])
+    assert up(train) == [1, 1 / 2, 1 / 3]
+    assert up(validation) == [0.5, 0.2, 0.3]
+    assert across(kept) == [2, 2]
+    np.testing.assert_allclose(up(accuracy.lines[1]), [50, 80, 70])
     assert [text.get_text() for text in loss.texts] == ["kept: 2"]
 
 
@@ -54,10 +71,10 @@ def test_reliability_shows_the_bins_that_have_images() -> None:
     sets = set_coverage(np.ones((4, 2), bool), np.array([0, 1, 0, 1]))
     figure = model_figures.reliability_diagram(Calibration(1.5, 4, bins, bins, sets, None))
     upper = figure.axes[0]
-    np.testing.assert_allclose(upper.lines[1].get_xdata(), [57.5, 85])
-    np.testing.assert_allclose(upper.lines[1].get_ydata(), [100, 50])
+    np.testing.assert_allclose(across(upper.lines[1]), [57.5, 85])
+    np.testing.assert_allclose(up(upper.lines[1]), [100, 50])
     assert "at temperature 1.50" in figure.axes[1].get_title()
-    shares = [bar.get_height() for bar in figure.axes[2].patches]
+    shares = [bar.get_height() for bar in rectangles(figure.axes[2])]
     assert shares == [0, 0, 50, 50]
 
 
@@ -67,7 +84,7 @@ def panels_of(axes: Axes) -> Iterator[tuple[list[float], list[str]]]:
     for (left, bottom), (right, _) in lines.get_segments():
         bars = [
             bar
-            for bar in axes.patches
+            for bar in rectangles(axes)
             if left - 1e-6 <= bar.get_x() <= right and 0 < bar.get_y() - bottom < 1.5
         ]
         assert [bar.get_y() for bar in bars] == sorted((b.get_y() for b in bars), reverse=True)
@@ -123,14 +140,14 @@ def test_every_network_of_the_study_can_be_drawn(compared: Analysis) -> None:
         (axes,) = model_figures.architecture(model.layers).axes
         assert len(axes.patches) == len(axes.texts) >= 3
         low, high = axes.get_ylim()
-        for block in axes.patches:
+        for block in rectangles(axes):
             assert low <= block.get_y() <= block.get_y() + block.get_height() <= high
 
 
 def test_blocks_are_as_high_as_their_maps() -> None:
     layers = layers_of("cnn", {"features": (32, "pool", 64), "hidden": (16,)}, (28, 28), 10)
     (axes,) = model_figures.architecture(layers).axes
-    assert [block.get_height() for block in axes.patches][:2] == [13, 11]
+    assert [block.get_height() for block in rectangles(axes)][:2] == [13, 11]
     assert axes.texts[0].get_text() == "Stem 32×13×13"
 
 

@@ -2,14 +2,17 @@
 
 import json
 import re
+from collections.abc import Callable
 from html import unescape
 from html.parser import HTMLParser
+from pathlib import Path
 from time import process_time
 
 import numpy as np
 import pytest
 
-from fittingroom.bench.comparison.analysis import analyse
+from fittingroom.bench.comparison.analysis import Analysis, analyse
+from fittingroom.bench.comparison.rows import Row
 from fittingroom.data.catalog import DATASETS
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import StoreError
@@ -27,36 +30,39 @@ VOID = {"meta", "br", "img", "link", "input", "hr"}
 class Page(HTMLParser):
     """The page as a reader meets it: attributes, words, and tables as rows of cells."""
 
-    def __init__(self, text):
+    def __init__(self, text: str) -> None:
         super().__init__()
-        self.attributes, self.words, self.tables, self.open = [], [], [], []
-        self.images = []
+        self.attributes: list[tuple[str, str, str]] = []
+        self.words: list[str] = []
+        self.tables: list[list[list[str]]] = []
+        self.open: list[str] = []
+        self.images: list[dict[str, str | None]] = []
         self.feed(text)
         self.close()
         assert not self.open
 
-    def handle_starttag(self, tag, attributes):
-        self.attributes += [(tag, name, value) for name, value in attributes]
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.attributes += [(tag, name, value or "") for name, value in attributes]
         if tag not in VOID:
             self.open.append(tag)
         if tag == "img":
-            self.images.append(attributes)
+            self.images.append(dict(attributes))
         if tag == "table":
             self.tables.append([])
         if tag == "tr":
             self.tables[-1].append([])
         if tag in ("td", "th"):
-            span = int(dict(attributes).get("colspan", 1))
+            span = int(dict(attributes).get("colspan") or 1)
             self.tables[-1][-1] += [""] * span
             self.cell = len(self.tables[-1][-1]) - span
 
-    def handle_startendtag(self, tag, attributes):
-        self.attributes += [(tag, name, value) for name, value in attributes]
+    def handle_startendtag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.attributes += [(tag, name, value or "") for name, value in attributes]
 
-    def handle_endtag(self, tag):
+    def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag
 
-    def handle_data(self, text):
+    def handle_data(self, text: str) -> None:
         if "style" in self.open or "script" in self.open:
             return
         self.words.append(text)
@@ -65,17 +71,17 @@ class Page(HTMLParser):
             row[self.cell] = " ".join(f"{row[self.cell]} {text}".split())
 
     @property
-    def text(self):
+    def text(self) -> str:
         return " ".join(" ".join(self.words).split())
 
 
-def svg_labels(html):
+def svg_labels(html: str) -> list[str]:
     """What is said of each drawing to those who can't see it."""
     attributes = Page(html).attributes
     return [value for tag, name, value in attributes if (tag, name) == ("svg", "aria-label")]
 
 
-def test_the_page_fetches_nothing_and_is_small(analysis):
+def test_the_page_fetches_nothing_and_is_small(analysis: Callable[..., Analysis]) -> None:
     html = render(analysis())
     assert len(html.encode()) < 2_000_000
     assert "http:" not in html
@@ -90,19 +96,24 @@ def test_the_page_fetches_nothing_and_is_small(analysis):
     assert not re.search(r"<(link|iframe|object|embed|base)\b", html)
 
 
-def test_the_same_leaderboard_gives_the_same_page(analysis):
+def test_the_same_leaderboard_gives_the_same_page(analysis: Callable[..., Analysis]) -> None:
     assert render(analysis()) == render(analysis())
 
 
-def test_the_answer_comes_first(analysis):
+def test_the_answer_comes_first(analysis: Callable[..., Analysis]) -> None:
     html = render(analysis())
-    heading = re.search(r"<h1>(.*?)</h1>", html)[1].replace("\u2060", "")
-    assert heading.startswith("swift is best: 94.1% (95% interval 93.6–94.6, 3 seeds)")
+    heading = re.search(r"<h1>(.*?)</h1>", html)
+    assert heading is not None
+    assert (
+        heading[1]
+        .replace("\u2060", "")
+        .startswith("swift is best: 94.1% (95% interval 93.6–94.6, 3 seeds)")
+    )
     assert html.index("<h1>") < html.index("<table")
     assert "One seed tells nothing about a re-run: theirs." in Page(html).text
 
 
-def test_every_row_stands_in_the_table_with_its_figures(analysis):
+def test_every_row_stands_in_the_table_with_its_figures(analysis: Callable[..., Analysis]) -> None:
     head, *rows = Page(render(analysis())).tables[0]
     assert all(len(row) == len(head) for row in rows)
     cells = {row[1].split()[0]: dict(zip(head, row, strict=True)) for row in rows}
@@ -132,7 +143,7 @@ def test_every_row_stands_in_the_table_with_its_figures(analysis):
     assert cells["hog-svm"]["Rank"] == "–"
 
 
-def test_every_pair_is_there(analysis):
+def test_every_pair_is_there(analysis: Callable[..., Analysis]) -> None:
     _, swift, close = Page(render(analysis())).tables[1]
     assert swift == [
         "svm-rbf",
@@ -148,7 +159,7 @@ def test_every_pair_is_there(analysis):
     assert len(Page(render(analysis(pairs=()))).tables) == 1
 
 
-def test_the_overview_in_pictures_each_with_words(analysis):
+def test_the_overview_in_pictures_each_with_words(analysis: Callable[..., Analysis]) -> None:
     labels = svg_labels(render(analysis()))
     assert len(labels) == 4
     assert "swift 94.12% (93.62–94.62); svm-rbf 90.21%" in labels[0]
@@ -157,7 +168,7 @@ def test_the_overview_in_pictures_each_with_words(analysis):
     assert labels[3].startswith("Differences in test accuracy")
 
 
-def test_where_the_figures_come_from(analysis):
+def test_where_the_figures_come_from(analysis: Callable[..., Analysis]) -> None:
     text = Page(render(analysis())).text
     for said in (
         "ab" * 32,
@@ -170,7 +181,9 @@ def test_where_the_figures_come_from(analysis):
     assert "Reproduce with" not in Page(render(analysis(command=None))).text
 
 
-def test_names_from_users_are_only_text(analysis, row):
+def test_names_from_users_are_only_text(
+    analysis: Callable[..., Analysis], row: Callable[..., Row]
+) -> None:
     wicked = '<script>alert("x")</script>'
     rows = (row(wicked, 0.9, 1, ["b"]), row("b", 0.89, 1, [wicked]))
     html = render(
@@ -189,7 +202,7 @@ def test_names_from_users_are_only_text(analysis, row):
     assert wicked in Page(html).text
 
 
-def test_nothing_was_tested(analysis):
+def test_nothing_was_tested(analysis: Callable[..., Analysis]) -> None:
     html = render(analysis(rows=analysis().board.rows[4:], pairs=(), confusions={}))
     assert "No model has test results." in html
     assert "<svg" not in html
@@ -197,13 +210,17 @@ def test_nothing_was_tested(analysis):
     assert "<table" in render(analysis(rows=(), pairs=(), confusions={}))
 
 
-def test_a_model_without_a_time_leaves_that_picture_out(analysis, row):
+def test_a_model_without_a_time_leaves_that_picture_out(
+    analysis: Callable[..., Analysis], row: Callable[..., Row]
+) -> None:
     timeless = row("a", 0.9, 1, seconds=None, predict_us_per_image=None)
     html = render(analysis(rows=(timeless,), pairs=(), confusions={}))
     assert html.count("<svg") == 1
 
 
-def test_the_page_replaces_the_old_one_whole(analysis, tmp_path):
+def test_the_page_replaces_the_old_one_whole(
+    analysis: Callable[..., Analysis], tmp_path: Path
+) -> None:
     path = tmp_path / "report.html"
     path.write_text("old", encoding="utf8")
     assert Report(analysis()).save(path) == path
@@ -211,24 +228,28 @@ def test_the_page_replaces_the_old_one_whole(analysis, tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["report.html"]
 
 
-def test_a_folder_that_is_not_there_is_one_sentence(analysis, tmp_path):
+def test_a_folder_that_is_not_there_is_one_sentence(
+    analysis: Callable[..., Analysis], tmp_path: Path
+) -> None:
     with pytest.raises(StoreError, match="can't be written"):
         Report(analysis()).save(tmp_path / "nowhere" / "report.html")
 
 
-def test_a_notebook_shows_the_page_in_a_frame(analysis):
+def test_a_notebook_shows_the_page_in_a_frame(analysis: Callable[..., Analysis]) -> None:
     frame = Report(analysis())._repr_html_()
     assert frame.startswith("<iframe srcdoc=")
-    assert unescape(re.search('srcdoc="([^"]*)"', frame)[1]) == render(analysis())
+    page = re.search('srcdoc="([^"]*)"', frame)
+    assert page is not None
+    assert unescape(page[1]) == render(analysis())
 
 
 @pytest.fixture(scope="module")
-def whole(compared, small):
+def whole(compared: Analysis, small: Dataset) -> str:
     """The page of a real comparison."""
     return render(compared, small)
 
 
-def test_every_model_has_its_part(compared, whole):
+def test_every_model_has_its_part(compared: Analysis, whole: str) -> None:
     html = whole
     text = Page(html).text
     order = [row.model for row in compared.board.rows if row.test]
@@ -247,16 +268,15 @@ def test_every_model_has_its_part(compared, whole):
     assert len(html.encode()) < 5_000_000
 
 
-def test_the_page_holds_with_images_and_fetches_nothing(whole):
+def test_the_page_holds_with_images_and_fetches_nothing(whole: str) -> None:
     page = Page(whole)
     sources = [value for tag, name, value in page.attributes if (tag, name) == ("img", "src")]
     assert len(sources) > 100
     assert all(value.startswith("data:image/png;base64,") for value in sources)
-    images = [dict(a) for a in page.images]
-    assert all(image["alt"] for image in images)
+    assert all(image["alt"] for image in page.images)
 
 
-def test_the_page_does_without_the_data(compared):
+def test_the_page_does_without_the_data(compared: Analysis) -> None:
     html = render(compared, None)
     assert "<img" not in html
     assert "Most confident errors" not in Page(html).text
@@ -264,7 +284,7 @@ def test_the_page_does_without_the_data(compared):
 
 
 @pytest.mark.slow
-def test_few_and_many_classes_with_long_names(unusual):
+def test_few_and_many_classes_with_long_names(unusual: tuple[Analysis, Dataset]) -> None:
     html = render(*unusual)
     page = Page(html)
     names = unusual[1].class_names
@@ -276,7 +296,9 @@ def test_few_and_many_classes_with_long_names(unusual):
     assert "Learning curves" not in page.text
 
 
-def test_what_others_reported_stands_beside_fashion_mnist_alone(analysis):
+def test_what_others_reported_stands_beside_fashion_mnist_alone(
+    analysis: Callable[..., Analysis],
+) -> None:
     html = render(analysis(dataset_sha256=DATASETS["fashion-mnist"].content))
     assert "83.5%: Humans without fashion expertise" in Page(html).text
     assert ">makers' SVM 89.7</text>" in html
@@ -285,12 +307,12 @@ def test_what_others_reported_stands_beside_fashion_mnist_alone(analysis):
     assert "makers" not in others
 
 
-def test_no_two_parts_share_a_name(whole):
+def test_no_two_parts_share_a_name(whole: str) -> None:
     names = [value for _, name, value in Page(whole).attributes if name == "id"]
     assert len(names) == len(set(names))
 
 
-FEW = {
+FEW: dict[str, tuple[dict[int, int], dict[int, int]]] = {
     "one test image": ({0: 40, 1: 40}, {0: 1}),
     "two test images": ({0: 40, 1: 40}, {0: 1, 1: 1}),
     "25 test images": ({0: 40, 1: 40}, {0: 13, 1: 12}),
@@ -300,7 +322,7 @@ FEW = {
 
 
 @pytest.mark.parametrize("kind", FEW)
-def test_few_images(kind, some_of, tmp_path):
+def test_few_images(kind: str, some_of: Callable[..., Dataset], tmp_path: Path) -> None:
     """A page of real fits, without NaN and without a warning, which would be an error here."""
     train, test = FEW[kind]
     data = some_of(train, test)
@@ -318,7 +340,9 @@ def test_few_images(kind, some_of, tmp_path):
         text_of(found)
 
 
-def test_of_many_models_the_best_have_a_part_and_all_a_line(some_of, tmp_path, monkeypatch):
+def test_of_many_models_the_best_have_a_part_and_all_a_line(
+    some_of: Callable[..., Dataset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(figures, "MODELS", 3)
     data = some_of({0: 10, 1: 10}, {0: 20, 1: 20})
     store, rng = open_store(tmp_path, data), np.random.default_rng(0)
@@ -336,7 +360,7 @@ def test_of_many_models_the_best_have_a_part_and_all_a_line(some_of, tmp_path, m
 
 
 @pytest.mark.slow
-def test_as_many_classes_as_there_can_be(small, tmp_path):
+def test_as_many_classes_as_there_can_be(small: Dataset, tmp_path: Path) -> None:
     classes = 256
     data = Dataset.from_arrays(
         small.train.images,

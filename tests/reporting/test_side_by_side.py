@@ -60,6 +60,7 @@ def test_csv_holds_figures(found: SideBySide) -> None:
     for line, shown in zip(lines, found.lines, strict=True):
         (difference,) = shown.differences
         assert difference is not None
+        assert difference.ci95 is not None
         head = "error, Digits <i> - Fashion-MNIST"
         assert (float(line[head]), float(line[f"{head}, low"])) == (
             difference.error,

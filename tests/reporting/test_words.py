@@ -1,27 +1,34 @@
 """words.py: what is said follows from the figures."""
 
 import dataclasses
+from collections.abc import Callable
 from functools import partial
 from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from fittingroom.bench.comparison.analysis import Calibration, PairAnalysis
+from fittingroom.bench.comparison.analysis import Calibration, ModelAnalysis, PairAnalysis
+from fittingroom.bench.comparison.leaderboard import Leaderboard
+from fittingroom.bench.comparison.rows import Row
 from fittingroom.evaluation.calibration import reliability
 from fittingroom.evaluation.conformal import set_coverage
 from fittingroom.reporting import words
 from fittingroom.reporting.words import fitted, listed, summary
 
 
-def test_the_best_of_all(board):
+def test_the_best_of_all(board: Callable[..., Leaderboard]) -> None:
     assert summary(board()) == (
         "swift is best: 94.1% (95% interval 93.6–94.6, 3 seeds), "
         "3.9 points (95% interval 3.4–4.4) ahead of svm-rbf."
     )
 
 
-def test_the_first_that_others_equal(board, row):
+def test_the_first_that_others_equal(
+    board: Callable[..., Leaderboard], row: Callable[..., Row]
+) -> None:
     alike = row("a", 0.91, 1, ["b", "c"])
     b, c, d = row("b", 0.908, 1, ["a"]), row("c", 0.905, 1, ["a"]), row("d", 0.8, 4)
     first = "a comes first with 91.0% (95% interval 90.3–91.4, 3 seeds), but can't be told apart"
@@ -32,7 +39,7 @@ def test_the_first_that_others_equal(board, row):
     assert summary(board(rows=(alike, b, c, d, *more))).endswith("than the other 5 models.")
 
 
-def test_little_to_compare(board, row):
+def test_little_to_compare(board: Callable[..., Leaderboard], row: Callable[..., Row]) -> None:
     assert summary(board(rows=())) == "No model has test results."
     assert summary(board(rows=board().rows[4:])) == "No model has test results."
     once = row("one", 0.9, 1, deterministic=True, seeds=1)
@@ -46,13 +53,13 @@ def test_little_to_compare(board, row):
     assert summary(board(pairs=(), rows=(once, row("b", 0.8, 2)))).endswith("deterministic).")
 
 
-def test_how_often_fitted(row):
+def test_how_often_fitted(row: Callable[..., Row]) -> None:
     assert fitted(row("a", 0.9, 1)) == "3 seeds"
     assert fitted(row("a", 0.9, 1, seeds=1)) == "one seed"
     assert fitted(row("a", 0.9, 1, seeds=1, deterministic=True)) == "deterministic"
 
 
-def test_lists():
+def test_lists() -> None:
     assert [listed(n) for n in ([], ["a"], ["a", "b"], ["a", "b", "c"])] == [
         "",
         "a",
@@ -61,7 +68,7 @@ def test_lists():
     ]
 
 
-def test_a_close_pair_is_told_from_the_second_s_side(board):
+def test_a_close_pair_is_told_from_the_second_s_side(board: Callable[..., Leaderboard]) -> None:
     pair = board().pairs[1]  # cnn-32 is 0.17 points behind svm-rbf
     found = PairAnalysis(pair, fixed=np.arange(1200), broken=np.arange(7))
     assert words.close_pair(found) == (
@@ -84,11 +91,11 @@ def test_a_close_pair_is_told_from_the_second_s_side(board):
     ("p", "said"),
     [(None, "unknown"), (0.00004, "< 0.0001"), (0.0041, "0.0041"), (0.049, "0.05"), (1.0, "1.00")],
 )
-def test_p_values_have_the_digits_that_mean_something(p, said):
+def test_p_values_have_the_digits_that_mean_something(p: float | None, said: str) -> None:
     assert words.p_value(p) == said
 
 
-def test_equal_models_are_neither_ahead_nor_behind(board):
+def test_equal_models_are_neither_ahead_nor_behind(board: Callable[..., Leaderboard]) -> None:
     pair = dataclasses.replace(board().pairs[1], difference=0.0, ci95=(0.0, 0.0))
     found = PairAnalysis(pair, fixed=np.arange(0), broken=np.arange(0))
     assert words.close_pair(found).startswith(
@@ -96,14 +103,16 @@ def test_equal_models_are_neither_ahead_nor_behind(board):
     )
 
 
-def test_many_names_are_not_all_listed(board, row):
+def test_many_names_are_not_all_listed(
+    board: Callable[..., Leaderboard], row: Callable[..., Row]
+) -> None:
     rows = [row(f"m{i}", 0.9, 1, [f"m{j}" for j in range(60) if j != i]) for i in range(60)]
     assert summary(board(rows=tuple(rows))).endswith(
         "but can't be told apart from m1, m2, m3 and 56 others."
     )
 
 
-def test_names_in_sentences_are_short_and_turn_nothing_around():
+def test_names_in_sentences_are_short_and_turn_nothing_around() -> None:
     arabic = "\u0642\u0645\u064a\u0635"
     long, shown, plain = words.in_sentences(("n" * 400, arabic, "Coat"))
     assert len(long) == words.LONGEST
@@ -111,17 +120,17 @@ def test_names_in_sentences_are_short_and_turn_nothing_around():
     assert plain == "Coat"
 
 
-def calibrated(labels, class_sets=True):
+def calibrated(labels: NDArray[np.int64], class_sets: bool = True) -> ModelAnalysis:
     """A model whose second class is never in a set, and whose first always is."""
     probabilities = np.tile([0.7, 0.2, 0.1], (10, 1))
     bins = reliability(probabilities, labels)
     sets = set_coverage(np.tile([True, False, True], (10, 1)), labels)
     every = set_coverage(np.ones((10, 3), bool), labels)
     found = Calibration(0.5, 4, bins, bins, sets, every if class_sets else None)
-    return SimpleNamespace(calibration=found)
+    return cast("ModelAnalysis", SimpleNamespace(calibration=found))
 
 
-def test_sets_are_told_with_their_worst_class():
+def test_sets_are_told_with_their_worst_class() -> None:
     labels = np.array([0] * 7 + [1] * 3)  # no image of the third
     names = ("Coat", "Shirt", "Bag")
     assert words.sets(calibrated(labels), names) == (
@@ -135,7 +144,7 @@ def test_sets_are_told_with_their_worst_class():
     )
 
 
-def test_the_calibration_error_stands_beside_what_chance_would_show():
+def test_the_calibration_error_stands_beside_what_chance_would_show() -> None:
     labels = np.array([0] * 7 + [1] * 3)  # 70% right at 70%
     by_chance = 100 * np.sqrt(2 / np.pi) * np.sqrt(0.7 * 0.3 / 10)
     said = words.calibration(calibrated(labels))

@@ -46,14 +46,15 @@ def found(board: Callable[..., Leaderboard], row: Callable[..., Any]) -> Benchma
             **fields,
         )
 
-    slow = ("timeout", "took longer than <9> s", Limits(seconds=9))
     searches = (
         SearchedGrid(
             grid=grid("zalando-svc", repaired="the kernel is <new>"),
             points=(
                 point("zalando-svc", 1.0, status="ok", reason=None, choose_accuracy=0.85),
                 point("zalando-svc", 10.0, status="ok", reason=None, choose_accuracy=0.875),
-                point("zalando-svc", 100.0).stopped(*slow),
+                point("zalando-svc", 100.0).stopped(
+                    "timeout", "took longer than <9> s", Limits(seconds=9)
+                ),
             ),
         ),
         SearchedGrid(

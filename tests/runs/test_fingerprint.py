@@ -32,7 +32,7 @@ from fittingroom.runs.spec import NOT_FOUND_AGAIN
 from fittingroom.training.recipe import Recipe
 
 
-class Held(ClassifierMixin, BaseEstimator):
+class Held(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """An estimator whose parameter may be anything."""
 
     def __init__(self, it: Any = None) -> None:
@@ -40,6 +40,8 @@ class Held(ClassifierMixin, BaseEstimator):
 
 
 class Net(nn.Module):
+    scale: torch.Tensor
+
     def __init__(self, rate: float = 0.5, activation: Any = F.relu) -> None:
         super().__init__()
         torch.manual_seed(0)
@@ -49,7 +51,8 @@ class Net(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = F.dropout(x.flatten(1), self.rate, self.training) * self.scale
-        return self.activation(self.layer(x))
+        activated: torch.Tensor = self.activation(self.layer(x))
+        return activated
 
 
 def net(change: Callable[[Net], Any]) -> Net:

@@ -37,13 +37,7 @@ from fittingroom.runs.spec import RunSpec, plain, spec_of
 from fittingroom.runs.store import Store, open_store
 from fittingroom.training.checkpoint import Checkpoint
 
-SMALL = Path(__file__).parents[1] / "data" / "fashion-mnist-small"
 FOLDS = 3
-
-
-@pytest.fixture
-def store(tmp_path: Path, small: Dataset) -> Store:
-    return open_store(tmp_path, small)
 
 
 def test_a_run_holds_all_that_a_table_needs(store: Store, small: Dataset) -> None:
@@ -190,7 +184,7 @@ def test_own_estimators_may_give_labels_alone(store: Store, small: Dataset) -> N
 
 
 def test_probabilities_that_are_not_finite_are_no_result(store: Store, small: Dataset) -> None:
-    class Broken(LogisticRegression):
+    class Broken(LogisticRegression):  # type: ignore[misc]
         def fit(self, X: np.ndarray, y: np.ndarray) -> Broken:
             self.classes_ = np.unique(y)
             return self
@@ -295,9 +289,11 @@ print(run.record.trained_on, len(run.validation.index), run.test.correct.mean())
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="needs RLIMIT_DATA as Linux has it")
-def test_a_mapped_data_set_larger_than_the_memory_is_fitted(tmp_path: Path) -> None:
+def test_a_mapped_data_set_larger_than_the_memory_is_fitted(
+    tmp_path: Path, small_folder: Path
+) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", IN_LITTLE_MEMORY, str(SMALL), str(tmp_path)],
+        [sys.executable, "-c", IN_LITTLE_MEMORY, str(small_folder), str(tmp_path)],
         capture_output=True,
         text=True,
         check=False,

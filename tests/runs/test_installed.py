@@ -87,7 +87,7 @@ def test_what_stands_under_its_name_in_a_library_is_known_by_it(value: Any, name
     assert known_by_name(value) == f"{name} "
 
 
-class Mine(SVC):
+class Mine(SVC):  # type: ignore[misc]
     pass
 
 

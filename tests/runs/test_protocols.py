@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from fittingroom.runs.fit import MOST_EPOCHS, fit
 from fittingroom.runs.protocols import folds, protocol_of, split_as_used
 from fittingroom.runs.run import Run
 from fittingroom.runs.spec import RunSpec, spec_of
-from fittingroom.runs.store import Store, open_store
+from fittingroom.runs.store import Store
 
 FASHION_MNIST = "113e73cdb8cbafcde2b04d780350dbc3a49243dd192cd3b417c104123e7efe07"
 OFFICIAL = {"kind": "official", "test": None, "validation": None, "seed": None}
@@ -29,11 +28,6 @@ def held_out(share: float, seed: int) -> dict[str, Any]:
 
 
 HELD_OUT = held_out(0.1, 1)
-
-
-@pytest.fixture
-def store(tmp_path: Path, small: Dataset) -> Store:
-    return open_store(tmp_path, small)
 
 
 def as_used(
@@ -68,7 +62,8 @@ class _Whole:
 
 
 def counts(labels: np.ndarray) -> list[int]:
-    return np.bincount(labels, minlength=10).tolist()
+    found: list[int] = np.bincount(labels, minlength=10).tolist()
+    return found
 
 
 def test_the_pooled_split_is_the_published_one(labels: np.ndarray) -> None:
@@ -146,7 +141,9 @@ def test_a_run_that_reads_no_test_image_differs_in_nothing_else(small: Dataset) 
     untested = protocol_of(spec_of(small, "knn", reads_test=False), small)
     assert list(untested.predicted) == ["validation"]
     np.testing.assert_array_equal(untested.train, honest.train)
-    np.testing.assert_array_equal(untested.watched, honest.watched)  # type: ignore[arg-type]
+    assert honest.watched is not None
+    assert untested.watched is not None
+    np.testing.assert_array_equal(untested.watched, honest.watched)
     np.testing.assert_array_equal(
         untested.predicted["validation"][1], honest.predicted["validation"][1]
     )
@@ -203,7 +200,8 @@ def test_a_run_as_used_takes_the_parts_that_its_notes_name(
     if watched is None:
         assert protocol.watched is None
     else:
-        np.testing.assert_array_equal(protocol.watched, positions[watched])  # type: ignore[arg-type]
+        assert protocol.watched is not None
+        np.testing.assert_array_equal(protocol.watched, positions[watched])
     ((name, (images, predicted)),) = protocol.predicted.items()
     assert name == "measured"
     assert images is protocol.images

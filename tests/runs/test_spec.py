@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -40,7 +41,7 @@ PROTOCOL = {"notes": ["selected-on-test"], "split": {"kind": "official"}, "until
         {"protocol": {"notes": []}},
     ],
 )
-def test_the_key_covers_everything_that_was_asked(change: dict[str, object]) -> None:
+def test_the_key_covers_everything_that_was_asked(change: dict[str, Any]) -> None:
     assert dataclasses.replace(SPEC, **change).key != SPEC.key
 
 
@@ -68,7 +69,7 @@ def test_settings_are_in_the_key_through_the_parameters_alone(small: Dataset) ->
 def test_equal_specs_are_one_key_of_a_dictionary(small: Dataset) -> None:
     """What is under way is looked up by its spec, in whatever process that was made."""
     settings = {"epochs": 2, "learning_rate": 0.01}
-    options = {"seed": 3, "full": True, "protocol": PROTOCOL}
+    options: dict[str, Any] = {"seed": 3, "full": True, "protocol": PROTOCOL}
     spec = spec_of(small, "mlp-10-10", settings=settings, **options)
     same = spec_of(small, "mlp-10-10", settings=dict(reversed(settings.items())), **options)
     assert spec == same

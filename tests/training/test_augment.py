@@ -159,7 +159,7 @@ def test_half_of_the_images_lose_a_rectangle(lit: torch.Tensor, mirror: bool) ->
         assert (width + 1) / height > 1 / 3
     assert max(height * width for height, width in sizes) > 200
     assert min(height * width for height, width in sizes) < 40
-    (filling,) = erased[erased != unharmed].unique()
+    (filling,) = torch.unique(erased[erased != unharmed])
     assert float(filling) == pytest.approx(float(unharmed.mean()))
 
 
@@ -216,7 +216,9 @@ def test_what_shows_nothing_may_be_any_class() -> None:
 
 def test_mixtures_of_two_batches_are_one_of_all(lit: torch.Tensor) -> None:
     for mix in (cutmix, photos):
-        given = [batch(part, mirror=True, seed=seed) for seed, part in enumerate(lit.split(300))]
+        given = [
+            batch(part, mirror=True, seed=seed) for seed, part in enumerate(torch.split(lit, 300))
+        ]
         parts = [mix(one)[1] for one in given]
         whole = Mixture.joined(parts)
         assert len(whole.partners) == len(whole.shares) == len(whole.nothing) == 500

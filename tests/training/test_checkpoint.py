@@ -4,6 +4,7 @@ import logging
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +19,11 @@ from fittingroom.data.mapped import MappedRows
 from fittingroom.nets.cnn import NormalizedCNN
 from fittingroom.nets.mlp import MLP
 from fittingroom.nets.wide_resnet import WideResNet
-from fittingroom.training import checkpoint as module
 from fittingroom.training import shuffle
 from fittingroom.training.checkpoint import Checkpoint, State
 from fittingroom.training.epoch import Epoch
 from fittingroom.training.loop import TrainingResult, train
 from fittingroom.training.recipe import Recipe
-
-SMALL = Path(__file__).parents[1] / "data" / "fashion-mnist-small"
 
 
 class Killed(BaseException):
@@ -209,7 +207,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
 
 def test_it_is_due_once_a_minute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
-    monkeypatch.setattr(module.time, "monotonic", lambda: now)
+    monkeypatch.setattr(time, "monotonic", lambda: now)
     checkpoint = Checkpoint(tmp_path / "state.safetensors")
     assert not checkpoint.due
     now = 161.0
@@ -280,11 +278,13 @@ assert os.waitpid(start(killed), 0)[1] == 0
 
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_killed_at_any_moment_it_ends_with_the_same_bits(tmp_path: Path) -> None:
+def test_killed_at_any_moment_it_ends_with_the_same_bits(
+    small_folder: Path, tmp_path: Path
+) -> None:
     folders = tmp_path / "whole", tmp_path / "killed"
     for folder in folders:
         folder.mkdir()
-    command = [sys.executable, "-c", SCRIPT, str(SMALL), *map(str, folders)]
+    command = [sys.executable, "-c", SCRIPT, str(small_folder), *map(str, folders)]
     subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
     whole, killed = ((folder / "weights").read_bytes() for folder in folders)
     assert whole == killed

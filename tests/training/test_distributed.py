@@ -17,8 +17,6 @@ from fittingroom.nets.cnn import CNN, NormalizedCNN
 from fittingroom.training.distributed import ALONE, Group, current, refuse_unshareable
 from fittingroom.training.recipe import Recipe
 
-SMALL = Path(__file__).parents[1] / "data" / "fashion-mnist-small"
-
 SCRIPT = """
 import contextlib, hashlib, json, sys
 from pathlib import Path
@@ -139,11 +137,11 @@ def start(
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+def told(small_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     """What one process and each of three tell of the same trainings."""
     folder = tmp_path_factory.mktemp("told")
     for processes, more in ((1, ["alone"]), (3, [])):
-        done = start(folder, SCRIPT, processes, str(SMALL), str(folder), *more)
+        done = start(folder, SCRIPT, processes, str(small_folder), str(folder), *more)
         assert done.returncode == 0, done.stderr
     return {path.stem: json.loads(path.read_text()) for path in folder.glob("*.json")}
 

@@ -14,7 +14,7 @@ from fittingroom.training.imitation import SPOILT, SPREAD, _silhouette, imitated
 Figure = NDArray[np.float32]  # (28, 28) in 0..1
 
 
-def drawn(*parts: tuple[slice, slice], brightness: float = 0.6) -> Figure:
+def drawn(*parts: tuple[slice | int, slice | int], brightness: float = 0.6) -> Figure:
     """A figure of rectangles: rows, columns."""
     figure = np.zeros((28, 28), np.float32)
     for part in parts:

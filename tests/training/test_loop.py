@@ -3,6 +3,7 @@ from __future__ import annotations
 import copy
 import math
 from contextlib import nullcontext
+from typing import Any
 
 import pytest
 import torch
@@ -25,7 +26,7 @@ from fittingroom.training.loop import (
     to_unit,
     train,
 )
-from fittingroom.training.recipe import Recipe
+from fittingroom.training.recipe import AugmentationName, Recipe
 
 Data = tuple[Tensor, Tensor]
 
@@ -72,16 +73,17 @@ def test_a_step_is_the_textbooks(images: Data) -> None:
     result = train(net, X, y, recipe, seed=7)
     order = torch.randperm(400, generator=torch.Generator().manual_seed(7))
     losses, right = 0.0, 0
-    for part in order.split(150):
+    for part in torch.split(order, 150):
         logits = by_hand(X[part].unsqueeze(1) / 255)
         loss = F.cross_entropy(logits, y[part])
         losses += loss.item() * len(part)
         right += int((logits.argmax(1) == y[part]).sum())
         by_hand.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         with torch.no_grad():
             for weight in by_hand.parameters():
-                weight -= 0.1 * weight.grad
+                assert weight.grad is not None
+                weight.sub_(0.1 * weight.grad)
     torch.testing.assert_close(weights(net), weights(by_hand))
     assert result.history[0].train_loss == pytest.approx(losses / 400, rel=1e-5)
     assert result.history[0].train_accuracy == pytest.approx(right / 400)
@@ -326,7 +328,7 @@ def test_bfloat16_trains_near_float32_and_leaves_float32(images: Data, validatio
     for precision in ("float32", "bfloat16"):
         torch.manual_seed(0)
         net = CNN(features=(8, "pool"), hidden=(16,))
-        recipe = Recipe(epochs=2, precision=precision)  # type: ignore[arg-type]
+        recipe = Recipe(epochs=2, precision=precision)
         result = train(net, *images, recipe, validation=validation)
         assert result.precision == precision
         assert {w.dtype for w in net.state_dict().values()} == {torch.float32}
@@ -391,18 +393,21 @@ def test_pixels_become_unit_floats_with_the_channel_last_in_memory() -> None:
 
 
 @pytest.mark.parametrize("augmentation", AUGMENTATIONS)
-def test_maps_and_their_gradients_lie_channels_last(images: Data, augmentation: str) -> None:
+def test_maps_and_their_gradients_lie_channels_last(
+    images: Data, augmentation: AugmentationName
+) -> None:
     """A copy from one layout to the other costs as much as a convolution."""
     net = NormalizedCNN()
     strides: set[tuple[str, int]] = set()
 
-    def note(layer: nn.Module, _: object, maps: Tensor) -> None:
+    def note(layer: nn.Module, _: object, maps: Any) -> None:
         strides.add((type(layer).__name__, maps.stride(1)))
         maps.register_hook(lambda grad: strides.add((type(layer).__name__, grad.stride(1))))
 
     for layer in net.features:
         layer.register_forward_hook(note)
-    train(net, *(part[:64] for part in images), Recipe(epochs=1, augmentation=augmentation))
+    X, y = images
+    train(net, X[:64], y[:64], Recipe(epochs=1, augmentation=augmentation))
     assert {stride for _, stride in strides} == {1}, strides
 
 

@@ -30,11 +30,11 @@ VIEWS = {
 }
 
 
-class Operations(TorchDispatchMode):
+class Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Keeps the name, the tensors and the outputs of every operation."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.seen: list[Operation] = []
 
     def __torch_dispatch__(
@@ -64,7 +64,8 @@ def epoch(name: str, small: Dataset, **options: Any) -> Operations:
     if not isinstance(net, MLP):
         recipe = make_classifier(name, **{**recipe.to_dict(), "precision": "bfloat16"}).recipe
     arrays = torch.from_numpy(images.copy()), torch.from_numpy(labels.copy()).long()
-    with Operations() as seen:
+    seen = Operations()
+    with seen:
         train(net.train(), *arrays, recipe, mirror_keeps_class=True)
     return seen
 

@@ -99,11 +99,12 @@ def verify(file: Path, bundle: Bundle, images: NDArray[np.uint8]) -> Parity:
     ------
     BundleError : it doesn't
     """
-    found = parity(file, bundle, images)
-    if not found.holds:
+    measured = parity(file, bundle, images)
+    if not measured.holds:
+        differing = measured.images - measured.labels_equal
         raise BundleError(
-            f"onnxruntime gives other labels than ours to {found.images - found.labels_equal:,} of "
-            f"{found.images:,} images, and probabilities that differ by up to "
-            f"{found.largest_difference:.1g}; nothing was written."
+            f"onnxruntime gives other labels than ours to {differing:,} of "
+            f"{measured.images:,} images, and probabilities that differ by up to "
+            f"{measured.largest_difference:.1g}; nothing was written."
         )
-    return found
+    return measured

@@ -63,8 +63,8 @@ def add_forest(graph: Graph, inputs: str, fitted: RandomForestClassifier) -> str
         )
         for number, (tree, end) in enumerate(zip(grown, ends, strict=True))
     ]
-    found = _add_ensemble(graph, graph.cast(inputs, np.float32), trees, len(trees), np.float32)
-    each = graph.add("Gather", table, graph.cast(found, np.int64))  # (batch, trees, classes)
+    scores = _add_ensemble(graph, graph.cast(inputs, np.float32), trees, len(trees), np.float32)
+    each = graph.add("Gather", table, graph.cast(scores, np.int64))  # (batch, trees, classes)
     return graph.add("ReduceMean", each, np.array([1]), keepdims=0)
 
 

@@ -147,8 +147,10 @@ def _entrants(names: tuple[str, ...], files: list[Path]) -> list[Entrant]:
     from fittingroom.bench.comparison.entrant import Entrant, entrants_of
     from fittingroom.models.catalog import row_of
 
-    found = [read_settings(file) for file in files]
-    tuned = [Entrant(name=row_of(model).name, settings=settings) for model, settings in found]
+    tuned_settings = [read_settings(file) for file in files]
+    tuned = [
+        Entrant(name=row_of(model).name, settings=settings) for model, settings in tuned_settings
+    ]
     return entrants_of([*names, *tuned])
 
 
@@ -223,8 +225,10 @@ def _zalando(
     note(f"{dataset.name} from {dataset.source}")
     note(f"grid points: {plan['points'][0]}; fits of the selected ones: up to {plan['chosen'][0]}")
     with ProgressDisplay(plan) as progress:
-        found = zalando(dataset, names, command=typed_command(), on_progress=progress, **options)
+        benchmark = zalando(
+            dataset, names, command=typed_command(), on_progress=progress, **options
+        )
     store = open_store(options["runs"], dataset)
-    show_benchmark(store, dataset, found, formats, as_json=as_json)
-    if not found.complete:
+    show_benchmark(store, dataset, benchmark, formats, as_json=as_json)
+    if not benchmark.complete:
         raise typer.Exit(1)

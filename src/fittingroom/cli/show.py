@@ -126,31 +126,31 @@ def show_side_by_side(
     )
 
     boards, files = zip(*(_comparison(*each, formats) for each in compared), strict=True)
-    found = side_by_side(boards)
+    sides = side_by_side(boards)
     if as_json:
-        say(found.to_json().rstrip())
+        say(sides.to_json().rstrip())
     else:
-        say(f"{text_table(found.columns, found.cells, found.columns[1:])}\n")
-        for sentence in map(order_sentence, found.orders):
+        say(f"{text_table(sides.columns, sides.cells, sides.columns[1:])}\n")
+        for sentence in map(order_sentence, sides.orders):
             say(sentence)
-        for text in notes(found):
+        for text in notes(sides):
             say(f"Note: {text}")
-    texts: Files = {runs / "side-by-side.json": found.to_json}
+    texts: Files = {runs / "side-by-side.json": sides.to_json}
     if "md" in formats:
-        texts[runs / "side-by-side.md"] = lambda: side_by_side_markdown(found)
+        texts[runs / "side-by-side.md"] = lambda: side_by_side_markdown(sides)
     if "csv" in formats:
-        texts[runs / "side-by-side.csv"] = lambda: side_by_side_csv(found)
+        texts[runs / "side-by-side.csv"] = lambda: side_by_side_csv(sides)
     if "html" in formats:
-        command = found.boards[0].command
-        texts[runs / "side-by-side.html"] = lambda: render_side_by_side(found, command)
+        command = sides.boards[0].command
+        texts[runs / "side-by-side.html"] = lambda: render_side_by_side(sides, command)
     write_files(texts | {path: text for of_board in files for path, text in of_board.items()})
-    return found.boards
+    return sides.boards
 
 
 def show_benchmark(
     store: Store,
     dataset: Dataset,
-    found: Benchmark,
+    benchmark: Benchmark,
     formats: Collection[str],
     *,
     as_json: bool,
@@ -169,19 +169,19 @@ def show_benchmark(
 
     board, files = _comparison(store, dataset, formats)
     if as_json:
-        say(found.to_json().rstrip())
+        say(benchmark.to_json().rstrip())
     else:
-        say(f"{text_table(GRID_COLUMNS, found.cells, GRID_NUMBERS)}\n")
-        say(f"Selected on validation images alone. On the test split: {headline(found)}")
-        for text in [*left_out(found), *(f"Note: {text}" for text in board.notes)]:
+        say(f"{text_table(GRID_COLUMNS, benchmark.cells, GRID_NUMBERS)}\n")
+        say(f"Selected on validation images alone. On the test split: {headline(benchmark)}")
+        for text in [*left_out(benchmark), *(f"Note: {text}" for text in board.notes)]:
             say(text)
-    texts: Files = {store.folder / FILE: found.to_json}
+    texts: Files = {store.folder / FILE: benchmark.to_json}
     if "md" in formats:
-        texts[store.folder / "zalando.md"] = lambda: benchmark_markdown(found)
+        texts[store.folder / "zalando.md"] = lambda: benchmark_markdown(benchmark)
     if "csv" in formats:
-        texts[store.folder / "zalando.csv"] = lambda: points_csv(found)
+        texts[store.folder / "zalando.csv"] = lambda: points_csv(benchmark)
     if "html" in formats:
-        texts[store.folder / "zalando.html"] = lambda: render_benchmark(found)
+        texts[store.folder / "zalando.html"] = lambda: render_benchmark(benchmark)
     write_files(files | texts)
 
 

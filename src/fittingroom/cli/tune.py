@@ -238,18 +238,18 @@ def _show_rate_range(
             f"--lr-range doesn't search; give {next(iter(dimensions))} a single value."
         )
     with ProgressDisplay() as progress:
-        loaded, found = network_rate_range(
+        loaded, rates = network_rate_range(
             dataset, model, settings=fixed, seed=seed, on_progress=progress
         )
     store = open_store(runs / FOLDER, loaded)
-    told: dict[str, Any] = {"schema_version": 1, "model": model, **found.to_dict()}
-    words = f"{tune_words.suggestion(model, found)} {tune_words.reason(found)}"
+    told: dict[str, Any] = {"schema_version": 1, "model": model, **rates.to_dict()}
+    words = f"{tune_words.suggestion(model, rates)} {tune_words.reason(rates)}"
     say(json.dumps(told) if as_json else words)
     typed = typed_command()
     write_files(
         {
             store.folder / f"{model}.lr-range.html": lambda: render_rate_range(
-                model, found, store.card.title, typed
+                model, rates, store.card.title, typed
             )
         }
     )

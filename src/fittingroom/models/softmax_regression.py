@@ -98,23 +98,23 @@ def fit_softmax_regression(
     }
     # The solver's own sums are short: their threads would only wait, and spin while torch's work.
     with threadpool_limits(1, user_api="blas"):
-        found = minimize(
+        solution = minimize(
             objective, start, jac=True, method="L-BFGS-B", options=options, callback=stop_early
         )
-    if found.nit >= estimator.max_iter and objective.steepest > estimator.tol:
+    if solution.nit >= estimator.max_iter and objective.steepest > estimator.tol:
         warnings.warn(
-            f"logistic regression did not converge in {found.nit} iterations (max_iter): the "
+            f"logistic regression did not converge in {solution.nit} iterations (max_iter): the "
             f"gradient is {objective.steepest:.2g}, and tol {estimator.tol:.2g}.",
             ConvergenceWarning,
             stacklevel=2,
         )
-    weights = objective.weights(found.x)
+    weights = objective.weights(solution.x)
     weights[-1] += ((mean - objective.mean)[:, None] * weights[:-1]).sum(axis=0)
     estimator.coef_ = np.ascontiguousarray(weights[:-1].T, np.float32)
     estimator.intercept_ = weights[-1].astype(np.float32)
     estimator.classes_ = np.arange(objective.shape[1])
     estimator.n_features_in_ = pixels.shape[1]
-    estimator.n_iter_ = np.array([found.nit], np.int32)
+    estimator.n_iter_ = np.array([solution.nit], np.int32)
     return estimator
 
 

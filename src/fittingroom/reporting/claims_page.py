@@ -34,9 +34,9 @@ def render_claims(verification: ClaimsReport) -> str:
 
 def _summary(verification: ClaimsReport) -> str:
     counts = Counter(checked.finding.verdict for checked in verification.claims)
-    found = [f"{counts[verdict]} {verdict}" for verdict in VERDICTS if counts[verdict]]
+    counted = [f"{counts[verdict]} {verdict}" for verdict in VERDICTS if counts[verdict]]
     n = len(verification.claims)
-    return f"{n} published claim{'s' * (n > 1)}: {listed(found)}."
+    return f"{n} published claim{'s' * (n > 1)}: {listed(counted)}."
 
 
 def _card(checked: ClaimResult) -> dict[str, Any]:

@@ -58,7 +58,9 @@ def pixel_histogram(histograms: Mapping[str, Sequence[int]]) -> Figure:
     return figure
 
 
-def image_map(found: ImageMap, labels: NDArray[np.integer], class_names: Sequence[str]) -> Figure:
+def image_map(
+    embedded: ImageMap, labels: NDArray[np.integer], class_names: Sequence[str]
+) -> Figure:
     """Images as points of a plane, by class: colour and form both tell the class.
 
     `labels` (n,) are those of the map's images.
@@ -67,7 +69,7 @@ def image_map(found: ImageMap, labels: NDArray[np.integer], class_names: Sequenc
         figure = Figure(figsize=(8.4, 6.2), layout="constrained")
         axes = figure.subplots()
         for label, name in enumerate(shortened(class_names)):
-            x, y = found.points[labels == label].T
+            x, y = embedded.points[labels == label].T
             axes.scatter(
                 x, y, s=9, alpha=0.65, linewidths=0, label=name, rasterized=True,
                 color=CLASS_COLORS[label % len(CLASS_COLORS)],

@@ -62,14 +62,15 @@ def _histogram(exploration: Exploration) -> FigureCard:
 
 
 def _map(exploration: Exploration, dataset: Dataset) -> FigureCard:
-    found = exploration.image_map
-    labels = dataset.train.labels[found.positions]
+    image_map = exploration.image_map
+    labels = dataset.train.labels[image_map.positions]
     return draw(
         "2D embedding of the training images",
-        data_figures.image_map(found, labels, exploration.description.class_names),
-        f"{len(found.points):,} training images as points, by {found.method}; classes by colour.",
-        f"{len(found.points):,} random images, placed by {found.method}. Similar images lie "
-        "close together; classes that overlap look alike.",
+        data_figures.image_map(image_map, labels, exploration.description.class_names),
+        f"{len(image_map.points):,} training images as points, by {image_map.method}; classes by "
+        "colour.",
+        f"{len(image_map.points):,} random images, placed by {image_map.method}. Similar images "
+        "lie close together; classes that overlap look alike.",
     )
 
 

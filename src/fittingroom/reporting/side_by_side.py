@@ -26,38 +26,38 @@ if TYPE_CHECKING:
 NAMED = 3
 
 
-def render_side_by_side(found: SideBySide, command: str | None = None) -> str:
+def render_side_by_side(sides: SideBySide, command: str | None = None) -> str:
     """The whole page. The same leaderboards give the same text, to the byte."""
     return render_page(
         "side_by_side.html",
-        found=found,
-        title=listed(found.names),
-        summary=[(_heading(order), order_sentence(order)) for order in found.orders],
-        notes=notes(found),
+        sides=sides,
+        title=listed(sides.names),
+        summary=[(_heading(order), order_sentence(order)) for order in sides.orders],
+        notes=notes(sides),
         swaps={
-            order: [swap_sentence(order, swap) for swap in order.swaps] for order in found.orders
+            order: [swap_sentence(order, swap) for swap in order.swaps] for order in sides.orders
         },
-        picture=_picture(found),
+        picture=_picture(sides),
         command=command,
     )
 
 
-def side_by_side_markdown(found: SideBySide) -> str:
+def side_by_side_markdown(sides: SideBySide) -> str:
     """The table for a README, with what it says above it."""
-    table = markdown_table(found.columns, found.cells, numbers=frozenset(found.columns[1:]))
-    orders = [paragraph(order_sentence(order)) for order in found.orders]
-    return "\n\n".join([*orders, table, *map(paragraph, notes(found))]) + "\n"
+    table = markdown_table(sides.columns, sides.cells, numbers=frozenset(sides.columns[1:]))
+    orders = [paragraph(order_sentence(order)) for order in sides.orders]
+    return "\n\n".join([*orders, table, *map(paragraph, notes(sides))]) + "\n"
 
 
-def side_by_side_csv(found: SideBySide) -> str:
+def side_by_side_csv(sides: SideBySide) -> str:
     """Every figure, a line a model; what a data set doesn't have is empty."""
     scores = ("first_rank", "last_rank", "accuracy", "low", "high")
-    head = [f"{name}, {what}" for name in found.names for what in scores]
-    first, *others = found.names
+    head = [f"{name}, {what}" for name in sides.names for what in scores]
+    first, *others = sides.names
     for name in others:
         difference = f"error, {name} - {first}"
         head += [difference, f"{difference}, low", f"{difference}, high"]
-    return csv_text(["model", *head], map(_csv_line, found.lines))
+    return csv_text(["model", *head], map(_csv_line, sides.lines))
 
 
 def _csv_line(line: Line) -> list[Any]:
@@ -66,8 +66,8 @@ def _csv_line(line: Line) -> list[Any]:
         test = row.test if row else None
         cells += (row and row.rank) or (None, None)
         cells += [test.accuracy, *(test.ci95 or (None, None))] if test else [None] * 3
-    for found in line.differences:
-        cells += [found.error, *(found.ci95 or (None, None))] if found else [None] * 3
+    for change in line.differences:
+        cells += [change.error, *(change.ci95 or (None, None))] if change else [None] * 3
     return cells
 
 
@@ -112,29 +112,29 @@ def swap_sentence(order: OrderChange, swap: Swap) -> str:
     )
 
 
-def notes(found: SideBySide) -> list[str]:
+def notes(sides: SideBySide) -> list[str]:
     """What to know before trusting each of the leaderboards."""
     return [
         f"{name}: {text}"
-        for name, board in zip(found.names, found.boards, strict=True)
+        for name, board in zip(sides.names, sides.boards, strict=True)
         for text in board.notes
     ]
 
 
-def errors(found: SideBySide) -> Figure:
+def errors(sides: SideBySide) -> Figure:
     """Test error of each model on each data set with its 95% interval, on a logarithmic axis."""
-    lines = _tested(found)
+    lines = _tested(sides)
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(8.4, 1.2 + 0.36 * len(lines)), layout="constrained")
         axes = figure.subplots()
-        for i, name in enumerate(found.names):
+        for i, name in enumerate(sides.names):
             color, marker = CLASS_COLORS[i % 10], CLASS_MARKERS[i % 10]
             for y, line in enumerate(lines):
                 row = line.rows[i]
                 if row is None or row.test is None:
                     continue
                 # No error at all has no place on this axis; half an image stands for it.
-                least = 50 / found.boards[i].n_test
+                least = 50 / sides.boards[i].n_test
                 low, high = (max(100 * (1 - end), least) for end in reversed(ends_of(row.test)))
                 at = max(100 * (1 - row.test.accuracy), least)
                 axes.plot([low, high], [y, y], color=color, linewidth=2.2, solid_capstyle="butt")
@@ -146,31 +146,31 @@ def errors(found: SideBySide) -> Figure:
         axes.set_xticks([], minor=True)
         one_below_another(axes, [line.model for line in lines])
         axes.set_xlabel("test error, % (logarithmic)")
-        figure.legend(loc="outside upper left", ncols=len(found.names), frameon=False)
+        figure.legend(loc="outside upper left", ncols=len(sides.names), frameon=False)
     return figure
 
 
-def _picture(found: SideBySide) -> FigureCard | None:
-    lines = _tested(found)
+def _picture(sides: SideBySide) -> FigureCard | None:
+    lines = _tested(sides)
     if not lines:
         return None
     spoken = "; ".join(
         f"{line.model} "
         + ", ".join(
             f"{percent(1 - row.test.accuracy)} on {name}"
-            for name, row in zip(found.names, line.rows, strict=True)
+            for name, row in zip(sides.names, line.rows, strict=True)
             if row and row.test
         )
         for line in lines
     )
     return draw(
         "Test error by data set",
-        errors(found),
+        errors(sides),
         f"Test error of each model: {spoken}.",
         "Lines are 95% intervals. The axis is logarithmic: equal distances are equal ratios of "
-        f"errors. Models are sorted as on {found.names[0]}.",
+        f"errors. Models are sorted as on {sides.names[0]}.",
     )
 
 
-def _tested(found: SideBySide) -> list[Line]:
-    return [line for line in found.lines if any(row and row.test for row in line.rows)]
+def _tested(sides: SideBySide) -> list[Line]:
+    return [line for line in sides.lines if any(row and row.test for row in line.rows)]

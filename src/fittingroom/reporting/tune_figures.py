@@ -148,18 +148,18 @@ def parallel_coordinates(tuning: Tuning) -> Figure:
     return figure
 
 
-def loss_by_rate(found: RateRange) -> Figure:
+def loss_by_rate(rates: RateRange) -> Figure:
     """Training loss while the rate rises: of each step, and smoothed; lines at two rates."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(8.4, 3.8), layout="constrained")
         axes = figure.subplots()
         axes.plot(
-            found.rates, found.losses, color=MUTED, linewidth=0.9, alpha=0.5, label="per step"
+            rates.rates, rates.losses, color=MUTED, linewidth=0.9, alpha=0.5, label="per step"
         )
-        axes.plot(found.rates, found.smoothed, color=RIGHT, linewidth=2, label="smoothed")
+        axes.plot(rates.rates, rates.smoothed, color=RIGHT, linewidth=2, label="smoothed")
         for rate, color, text in (
-            (found.lowest, MUTED, "lowest"),
-            (found.suggested, WRONG, f"suggested: {found.suggested:g}"),
+            (rates.lowest, MUTED, "lowest"),
+            (rates.suggested, WRONG, f"suggested: {rates.suggested:g}"),
         ):
             axes.axvline(rate, color=color, linewidth=1.2, linestyle=":")
             axes.annotate(
@@ -170,7 +170,7 @@ def loss_by_rate(found: RateRange) -> Figure:
         ticks = log_ticks(*axes.get_xlim())
         axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         axes.set_xticks([], minor=True)
-        axes.set_ylim(0, 1.25 * float(found.smoothed[: max(2, len(found.rates) // 4)].max()))
+        axes.set_ylim(0, 1.25 * float(rates.smoothed[: max(2, len(rates.rates) // 4)].max()))
         axes.set_xlabel("learning rate")
         axes.set_ylabel("training loss")
         axes.grid()

@@ -54,12 +54,12 @@ def render_tuning(tuning: Tuning, title: str, command: str | None = None) -> str
     )
 
 
-def render_rate_range(model: str, found: RateRange, title: str, command: str | None = None) -> str:
+def render_rate_range(model: str, rates: RateRange, title: str, command: str | None = None) -> str:
     """The whole page of a network's range of learning rates."""
-    summary, reason = tune_words.suggestion(model, found), tune_words.reason(found)
+    summary, reason = tune_words.suggestion(model, rates), tune_words.reason(rates)
     picture = draw(
         "Loss vs. learning rate",
-        tune_figures.loss_by_rate(found),
+        tune_figures.loss_by_rate(rates),
         f"{summary} {reason}",
         "Training loss of each step's batch and its moving average; every step raises the rate by "
         "the same factor. If the rate is too low, the loss hardly falls; if it is too high, the "

@@ -72,17 +72,17 @@ def outcomes(tuning: Tuning) -> str:
     return f"Trials: {told}, of {max(tuning.asked, len(tuning.trials))}.{left}"
 
 
-def suggestion(model: str, found: RateRange) -> str:
+def suggestion(model: str, rates: RateRange) -> str:
     """The learning rate to try."""
-    return f"Try a learning rate of {found.suggested:g} for {model}."
+    return f"Try a learning rate of {rates.suggested:g} for {model}."
 
 
-def reason(found: RateRange) -> str:
+def reason(rates: RateRange) -> str:
     """By what rule the learning rate is suggested, and how far the rate rose."""
-    end = "then the loss diverged" if found.exploded else "the loss never diverged"
+    end = "then the loss diverged" if rates.exploded else "the loss never diverged"
     return (
-        f"That is {RULE} ({found.lowest:.2g}). The rate rose from {LOW:g} to "
-        f"{found.rates[-1]:.2g} in {len(found.rates)} of {STEPS} steps; {end}."
+        f"That is {RULE} ({rates.lowest:.2g}). The rate rose from {LOW:g} to "
+        f"{rates.rates[-1]:.2g} in {len(rates.rates)} of {STEPS} steps; {end}."
     )
 
 

@@ -101,9 +101,9 @@ def most_different(analysis: Analysis) -> str:
     )
 
 
-def close_pair(found: PairAnalysis) -> str:
+def close_pair(analysed: PairAnalysis) -> str:
     """By how much the second of two models is ahead or behind, and on how many images."""
-    pair, points = found.pair, -100 * found.pair.difference
+    pair, points = analysed.pair, -100 * analysed.pair.difference
     lead = f"{abs(points):.2f} points {'ahead of' if points > 0 else 'behind'} {pair.a}"
     if not points:
         lead = f"as accurate as {pair.a}"
@@ -113,26 +113,26 @@ def close_pair(found: PairAnalysis) -> str:
         sure = f"95% interval {low} to {high}, p {p_value(pair.p_adjusted)} adjusted for all pairs"
     return (
         f"{pair.b} is {lead} ({sure}). In their first fits, {pair.b} is right on "
-        f"{len(found.fixed):,} images that {pair.a} gets wrong, and wrong on "
-        f"{len(found.broken):,} that {pair.a} gets right."
+        f"{len(analysed.fixed):,} images that {pair.a} gets wrong, and wrong on "
+        f"{len(analysed.broken):,} that {pair.a} gets right."
     )
 
 
 def average(analysis: Analysis) -> str:
     """What averaging the best models would score; empty where there are too few."""
-    found = analysis.average
-    if found is None:
+    score = analysis.average
+    if score is None:
         return ""
-    weighed = listed([f"{name} ({weight:.0%})" for name, weight in found.weights.items()])
-    low, high = found.these_fits_ci95
-    best = next(iter(found.weights))
+    weighed = listed([f"{name} ({weight:.0%})" for name, weight in score.weights.items()])
+    low, high = score.these_fits_ci95
+    best = next(iter(score.weights))
     return (
         "Weighted average of the calibrated probabilities of the three models that are best on "
         f"validation images: {weighed}. Models and weights were selected on the selection half of "
         "the validation part, temperatures fitted on the calibration half. Test accuracy "
-        f"{found.accuracy:.2%} (95% interval {100 * low:.2f}–{100 * high:.2f}, one fit of each), "
-        f"log loss {found.log_loss:.3f}; {best} alone, with the same calibrated fit, has "
-        f"{found.best_accuracy:.2%} and {found.best_log_loss:.3f}."
+        f"{score.accuracy:.2%} (95% interval {100 * low:.2f}–{100 * high:.2f}, one fit of each), "
+        f"log loss {score.log_loss:.3f}; {best} alone, with the same calibrated fit, has "
+        f"{score.best_accuracy:.2%} and {score.best_log_loss:.3f}."
     )
 
 
@@ -148,55 +148,60 @@ def cite(board: Leaderboard) -> str:
 
 def train_suspects(analysis: Analysis) -> str:
     """How many training labels are doubtful, and by what; how to find out where nothing is."""
-    found = analysis.train_suspects
-    if found is None:
+    suspects = analysis.train_suspects
+    if suspects is None:
         return (
             "No model was cross-validated. Run “fittingroom fit MODEL --folds 5” for out-of-fold "
             "probabilities of the training images, which reveal possible label errors."
         )
-    n = len(found.labels)
+    n = len(suspects.labels)
     return (
-        f"{len(found.suspects):,} of {n:,} training labels may be wrong "
-        f"({len(found.suspects) / n:.1%}), by {found.suspects.method}, from out-of-fold "
-        f"probabilities of {listed(found.models)}. Shown are the labels with the lowest "
+        f"{len(suspects.suspects):,} of {n:,} training labels may be wrong "
+        f"({len(suspects.suspects) / n:.1%}), by {suspects.suspects.method}, from out-of-fold "
+        f"probabilities of {listed(suspects.models)}. Shown are the labels with the lowest "
         "probability: the label, the class that the models suggest, the probability of the label."
     )
 
 
 def sensitivity(analysis: Analysis) -> str:
     """Whether the order of the models hangs on doubtful test labels."""
-    found = analysis.sensitivity
-    if found is None:
+    result = analysis.sensitivity
+    if result is None:
         return ""
-    n = len(found.doubtful)
+    n = len(result.doubtful)
     return (
         f"Test labels are never corrected. To see how much depends on them, {n:,} are excluded, "
         "the same for all models: those that the average of the other models contradicts, "
         "whichever model is left out (first fits). Without them, the order of the models "
-        f"{'changes' if found.order_changes else 'stays the same'}."
+        f"{'changes' if result.order_changes else 'stays the same'}."
     )
 
 
 def calibration(model: ModelAnalysis) -> str:
     """Whether a model is too sure or not sure enough, and what a temperature makes of that."""
-    found = model.calibration
-    assert found is not None
-    before, after = (r.expected_calibration_error for r in (found.before, found.after))
-    bias = float(np.nansum(found.before.counts * (found.before.confidence - found.before.accuracy)))
+    reliability = model.calibration
+    assert reliability is not None
+    before, after = (r.expected_calibration_error for r in (reliability.before, reliability.after))
+    bias = float(
+        np.nansum(
+            reliability.before.counts
+            * (reliability.before.confidence - reliability.before.accuracy)
+        )
+    )
     kind = "overconfident" if bias > 0 else "underconfident"
     if before < 0.0005:
         kind = "well calibrated"
     return (
         f"The model is {kind}: expected calibration error {100 * before:.1f}%, and "
-        f"{100 * after:.1f}% at temperature {found.temperature:.2f} (perfectly calibrated "
-        f"probabilities would show {100 * found.after.error_by_chance:.1f}% by chance)."
+        f"{100 * after:.1f}% at temperature {reliability.temperature:.2f} (perfectly calibrated "
+        f"probabilities would show {100 * reliability.after.error_by_chance:.1f}% by chance)."
     )
 
 
 def sets(model: ModelAnalysis, names: Sequence[str]) -> str:
     """How often prediction sets hold the true class, of all images and of the worst class."""
-    found = model.calibration
-    assert found is not None
+    reliability = model.calibration
+    assert reliability is not None
 
     def told(sets: SetCoverage) -> str:
         worst = int(np.nanargmin(sets.by_class))
@@ -206,11 +211,11 @@ def sets(model: ModelAnalysis, names: Sequence[str]) -> str:
         )
 
     by_class = "at least one class has too few validation images for a threshold of its own"
-    if found.class_sets is not None:
-        by_class = f"one threshold per class, {told(found.class_sets)}"
+    if reliability.class_sets is not None:
+        by_class = f"one threshold per class, {told(reliability.class_sets)}"
     return (
         "Conformal prediction sets with 90% target coverage: one threshold for all classes covers "
-        f"{told(found.sets)}; {by_class}."
+        f"{told(reliability.sets)}; {by_class}."
     )
 
 
@@ -252,12 +257,12 @@ def data_summary(exploration: Exploration) -> str:
 
 def copies(exploration: Exploration) -> str:
     """How many images occur twice, in a sentence."""
-    found = exploration.copies
-    if not any(found.values()):
+    copies = exploration.copies
+    if not any(copies.values()):
         return "There are no exact duplicates."
     return (
-        f"Exact duplicates: {found['train']:,} training images of other training images, "
-        f"{found['test']:,} test images of other test images, and {found['between']:,} test "
+        f"Exact duplicates: {copies['train']:,} training images of other training images, "
+        f"{copies['test']:,} test images of other test images, and {copies['between']:,} test "
         "images of training images."
     )
 

@@ -17,27 +17,27 @@ if TYPE_CHECKING:
 NAMED = 4
 
 
-def render_benchmark(found: Benchmark) -> str:
+def render_benchmark(benchmark: Benchmark) -> str:
     """The whole page. The same benchmark gives the same text, to the byte."""
     return render_page(
         "zalando.html",
-        found=found,
+        benchmark=benchmark,
         columns=COLUMNS,
         numbers=NUMBERS,
-        headline=headline(found),
-        counts=counts(found),
+        headline=headline(benchmark),
+        counts=counts(benchmark),
         settings=settings_in_words,
     )
 
 
-def benchmark_markdown(found: Benchmark) -> str:
+def benchmark_markdown(benchmark: Benchmark) -> str:
     """The table for a README, and what was left out."""
-    table = markdown_table(COLUMNS, found.cells, NUMBERS)
-    lines = "".join(f"\n- {escaped(line)}" for line in left_out(found))
-    return f"{escaped(counts(found))}\n\n{table}\n{lines}\n"
+    table = markdown_table(COLUMNS, benchmark.cells, NUMBERS)
+    lines = "".join(f"\n- {escaped(line)}" for line in left_out(benchmark))
+    return f"{escaped(counts(benchmark))}\n\n{table}\n{lines}\n"
 
 
-def points_csv(found: Benchmark) -> str:
+def points_csv(benchmark: Benchmark) -> str:
     """A line a point."""
     return csv_text(
         ("classifier", "settings", "status", "reason", "choose_accuracy", "fit_seconds", "chosen"),
@@ -46,24 +46,24 @@ def points_csv(found: Benchmark) -> str:
                 *(point.classifier, settings_in_words(point.written), point.status, point.reason),
                 *(point.choose_accuracy, point.fit_seconds, point is search.chosen),
             )
-            for search in found.searches
+            for search in benchmark.searches
             for point in search.points
         ),
     )
 
 
-def headline(found: Benchmark) -> str:
+def headline(benchmark: Benchmark) -> str:
     """Which classifier is best; of each there is one row, so its name is enough. Perhaps empty."""
-    text = "" if found.board is None else summary(found.board)
-    for search in found.searches:
+    text = "" if benchmark.board is None else summary(benchmark.board)
+    for search in benchmark.searches:
         if search.chosen is not None:
             text = text.replace(search.chosen.label, search.grid.name)
     return text
 
 
-def counts(found: Benchmark) -> str:
+def counts(benchmark: Benchmark) -> str:
     """How many points there are and what became of them, in a sentence."""
-    points = [point for search in found.searches for point in search.points]
+    points = [point for search in benchmark.searches for point in search.points]
     statuses = [point.status for point in points]
     others = "".join(
         f", {statuses.count(s)} {name}" for s, name in NOT_FITTED.items() if s in statuses
@@ -71,10 +71,10 @@ def counts(found: Benchmark) -> str:
     return f"{len(points)} points: {statuses.count('ok')} fitted{others}."
 
 
-def left_out(found: Benchmark) -> list[str]:
+def left_out(benchmark: Benchmark) -> list[str]:
     """A line for each reason why points of a classifier have no figure, and for what is to do."""
     groups: dict[tuple[str, str, str], list[str]] = {}
-    for search in found.searches:
+    for search in benchmark.searches:
         for point in search.points:
             if point.status not in ("ok", "interrupted"):
                 why = (point.classifier, NOT_FITTED[point.status], point.reason or "")
@@ -84,5 +84,5 @@ def left_out(found: Benchmark) -> list[str]:
         + (f"; and {len(points) - NAMED} more" if len(points) > NAMED else "")
         for (classifier, status, reason), points in groups.items()
     ]
-    to_do = [search.grid.name for search in found.searches if not search.finished]
+    to_do = [search.grid.name for search in benchmark.searches if not search.finished]
     return [*lines, f"Not finished: {listed(to_do)}."] if to_do else lines

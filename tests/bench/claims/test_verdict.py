@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -249,7 +250,7 @@ def test_a_difference_of_single_fits_is_not_judged() -> None:
 ORDERED = [(0.84, 0.84, 0.84), (0.87, 0.87, 0.871), (0.89, 0.89, 0.891), (0.91, 0.91, 0.911)]
 
 
-def in_order(rows: list[tuple[float, ...]]) -> list[ArmResult]:
+def in_order(rows: Sequence[Sequence[float]]) -> list[ArmResult]:
     return [evidence(*row) for row in rows]
 
 

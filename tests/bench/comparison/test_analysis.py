@@ -26,7 +26,7 @@ from fittingroom.evaluation.intervals import wilson
 from fittingroom.evaluation.metrics import accuracy, log_loss
 from fittingroom.runs.external import add_predictions
 from fittingroom.runs.fit import fit
-from fittingroom.runs.run import Run
+from fittingroom.runs.run import Part, Run
 from fittingroom.runs.spec import spec_of
 from fittingroom.runs.store import Store, find_store, open_store
 
@@ -81,11 +81,11 @@ def test_the_average_is_of_calibrated_models_and_chosen_on_the_choose_half(
     assert found is not None
     assert len(found.weights) == AVERAGED
     assert sum(found.weights.values()) == pytest.approx(1)
-    first = {}
+    first: dict[str, Part] = {}
     for run in store.runs():
         if run.validation is not None:
-            first.setdefault(run.record.spec.model, run)
-    parts = {name: run.validation.among(split.choose) for name, run in first.items()}
+            first.setdefault(run.record.spec.model, run.validation)
+    parts = {name: part.among(split.choose) for name, part in first.items()}
     scores = {name: accuracy(part.probabilities, part.labels) for name, part in parts.items()}
     least = min(scores[name] for name in found.weights)
     assert least >= max(scores[name] for name in set(scores) - set(found.weights))

@@ -17,7 +17,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from torch import nn
 
 from fittingroom import compare
-from fittingroom.bench.comparison.compare import Entrant
+from fittingroom.bench.comparison.entrant import Entrant
 from fittingroom.bench.progress import Progress
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import UnknownNameError, UsageError
@@ -75,11 +75,11 @@ def test_two_at_a_time_give_what_one_after_the_other_does(
 
 
 def test_a_model_that_fails_is_a_row_and_the_others_finish(tmp_path: Path, small: Dataset) -> None:
-    class Failing(LogisticRegression):
+    class Failing(LogisticRegression):  # type: ignore[misc]
         def fit(self, X: np.ndarray, y: np.ndarray) -> Failing:
             raise RuntimeError("no idea\nand more lines")
 
-    class Nan(LogisticRegression):
+    class Nan(LogisticRegression):  # type: ignore[misc]
         def fit(self, X: np.ndarray, y: np.ndarray) -> Nan:
             self.classes_ = np.unique(y)
             return self

@@ -33,11 +33,10 @@ from fittingroom.runs.store import find_store
 from fittingroom.training.checkpoint import Checkpoint
 from fittingroom.training.recipe import Recipe
 
-SMALL = Path(__file__).parents[1] / "data" / "fashion-mnist-small"
 SHORT = Recipe(epochs=1, batch_size=256)
 
 
-class Nearest(ClassifierMixin, BaseEstimator):
+class Nearest(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """The class whose mean image is nearest, sure of it by `weight`."""
 
     def __init__(self, weight: float = 0.9) -> None:
@@ -50,7 +49,8 @@ class Nearest(ClassifierMixin, BaseEstimator):
 
     def labels(self, X: np.ndarray) -> np.ndarray:
         # |x|² is the same for all
-        return ((self.means_**2).sum(axis=1) - 2.0 * (X @ self.means_.T)).argmin(axis=1)
+        distances = (self.means_**2).sum(axis=1) - 2.0 * (X @ self.means_.T)
+        return np.asarray(distances.argmin(axis=1))
 
     def predict_proba(self, X: np.ndarray) -> np.ndarray:
         probabilities = np.full((len(X), 10), (1 - self.weight) / 9)
@@ -76,7 +76,8 @@ def switched(on: bool) -> NetworkClassifier:
             self.on = on
 
         def forward(self, x: Tensor) -> Tensor:
-            return self.layers(x if self.on else x.flip(3) * 0)
+            scores: Tensor = self.layers(x if self.on else x.flip(3) * 0)
+            return scores
 
     torch.manual_seed(0)
     return NetworkClassifier(Switched(), recipe=SHORT)
@@ -174,10 +175,12 @@ fitted(Mine())
 
 
 @pytest.mark.slow
-def test_what_is_typed_in_again_otherwise_is_another_model(tmp_path: Path) -> None:
+def test_what_is_typed_in_again_otherwise_is_another_model(
+    tmp_path: Path, small_folder: Path
+) -> None:
     done = subprocess.run(
         [sys.executable, "-iq"],
-        input=TYPED.format(small=str(SMALL), runs=str(tmp_path)).replace("\n\n", "\n\n\n"),
+        input=TYPED.format(small=str(small_folder), runs=str(tmp_path)).replace("\n\n", "\n\n\n"),
         env=dict(os.environ),
         capture_output=True,
         text=True,
@@ -383,7 +386,7 @@ class Digits(Turned):
     kind = str
 
 
-class Certain(ClassifierMixin, BaseEstimator):
+class Certain(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """Gives labels alone, in any type, and has no classes_."""
 
     def __init__(self, kind: Any = int) -> None:

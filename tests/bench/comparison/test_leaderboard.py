@@ -33,11 +33,6 @@ PAIR_KEYS = {
 }
 
 
-@pytest.fixture
-def store(tmp_path: Path, small: Dataset) -> Store:
-    return open_store(tmp_path, small)
-
-
 def entry(store: Store, model: str, seeds: int, *, fixed: bool = False) -> Entry:
     spec = RunSpec(dataset=store.card.sha256, model=model, parameters={})
     return Entry.of(
@@ -155,6 +150,7 @@ def test_of_one_seed_of_an_unknown_recipe_nothing_is_said(store: Store, small: D
     assert note.startswith("Only one seed for single, and the variation between seeds is ")
     rows = {row.model: row for row in leaderboard(store).rows}
     assert [rows["single"].rank, rows["fixed"].rank] == [(1, 2), (1, 2)]
+    assert rows["single"].test is not None
     assert rows["single"].test.ci95 is None
     assert rows["single"].test.this_fit_ci95 == wilson(900, 1000).bounds
 
@@ -191,7 +187,11 @@ def test_a_table_that_was_shown_before_uses_up_some_of_the_five_per_cent(
     once = leaderboard(store)
     dataclasses.replace(first, looks=({e.key: 2 for e in entries}, *first.looks)).save(store)
     twice = leaderboard(store)
-    assert 0 < once.pairs[0].p == twice.pairs[0].p < 0.9
+    assert once.pairs[0].p is not None
+    assert 0 < once.pairs[0].p < 0.9
+    assert twice.pairs[0].p == once.pairs[0].p
+    assert once.pairs[0].p_adjusted is not None
+    assert twice.pairs[0].p_adjusted is not None
     assert once.pairs[0].p_adjusted < twice.pairs[0].p_adjusted
     assert not any("more seeds was shown" in note for note in twice.notes)
 
@@ -464,7 +464,7 @@ def without_hashes(run: Run, **arrays: np.ndarray) -> None:
     """Make it a run of version 0.1, with other arrays."""
     path = run.folder / "predictions.npz"
     with np.load(path) as saved:
-        np.savez(path, **{**saved, **arrays})  # type: ignore[arg-type]
+        np.savez(path, **{**saved, **arrays})
     record = dataclasses.replace(run.record, files=None, test_labels_sha256=None)
     fields = json.loads(record.to_json())
     for name in ("files", "test_labels_sha256", "sha256"):

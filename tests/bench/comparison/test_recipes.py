@@ -6,6 +6,7 @@ import pytest
 
 from fittingroom.bench.comparison.comparison import Comparison, Entry
 from fittingroom.bench.comparison.recipes import looks_of
+from fittingroom.runs.run import Run
 
 
 def entry(label: str, key: str) -> Entry:
@@ -22,9 +23,13 @@ def entry(label: str, key: str) -> Entry:
         (({"k": 3}, {"l": 5, "k": 5}), [{"a": 3}, {"a": 5, "b": 5}]),
     ],
 )
-def test_tables_that_were_shown_go_by_what_was_asked(looks, found) -> None:
+def test_tables_that_were_shown_go_by_what_was_asked(
+    looks: tuple[dict[str, int], ...], found: list[dict[str, int]]
+) -> None:
     """A row may be called otherwise now, and a model of theirs may be gone."""
-    groups = {label: (entry(label, key), []) for label, key in (("a", "k"), ("b", "l"))}
+    groups: dict[str, tuple[Entry, list[Run]]] = {
+        label: (entry(label, key), []) for label, key in (("a", "k"), ("b", "l"))
+    }
     entries = tuple(each for each, _ in groups.values())
     assert looks_of(Comparison(entries=entries, looks=looks), groups) == found
     assert looks_of(None, groups) == []

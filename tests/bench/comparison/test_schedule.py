@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,15 +16,10 @@ from fittingroom.bench.progress import Progress
 from fittingroom.data.dataset import Dataset
 from fittingroom.runs.attempt import Attempt, FitStep
 from fittingroom.runs.spec import RunSpec
-from fittingroom.runs.store import Store, open_store
+from fittingroom.runs.store import Store
 
 STEP = FitStep(done=1, total=9)
 Executors = Callable[..., AbstractContextManager[Any]]
-
-
-@pytest.fixture
-def store(small: Dataset, tmp_path: Path) -> Store:
-    return open_store(tmp_path, small)
 
 
 def schedule_of(

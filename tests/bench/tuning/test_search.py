@@ -17,7 +17,7 @@ from optuna.trial import TrialState
 from sqlalchemy.exc import IntegrityError, ProgrammingError
 
 from fittingroom.bench.tuning import owner
-from fittingroom.bench.tuning.search import Search, hidden, open_search
+from fittingroom.bench.tuning.search import HeldTrial, Search, hidden, open_search
 from fittingroom.bench.tuning.space import parse_space
 from fittingroom.errors import StoreError, UnknownNameError, UsageError
 
@@ -189,7 +189,8 @@ def test_an_orphan_that_two_meet_at_once_is_fitted_by_one(
     orphan = other.ask(2)
     assert orphan is not None
     orphan.trial.set_user_attr("owner", {**owner.owner(), "pid": NOBODY})
-    end, theirs = one._storage.set_trial_state_values, []
+    end = one._storage.set_trial_state_values
+    theirs: list[HeldTrial | None] = []
 
     def ends_late(*arguments: Any, **options: Any) -> bool:
         """Before one has ended the orphan's attempt, the other put it back and took it."""
@@ -201,8 +202,10 @@ def test_an_orphan_that_two_meet_at_once_is_fitted_by_one(
     monkeypatch.setattr(one._storage, "set_trial_state_values", ends_late)
     ours = one.ask(2)
     assert [held and held.number for held in (ours, *theirs)] == [1, 0]
+    assert ours is not None
+    assert theirs[0] is not None
     assert dict(theirs[0].settings) == dict(orphan.settings)
-    one.finish(ours, 0.4)  # type: ignore[arg-type]
+    one.finish(ours, 0.4)
     other.finish(theirs[0], 0.5)
     assert one.ask(2) is None
     assert [row.value for row in one.rows()] == [0.5, 0.4]

@@ -20,7 +20,7 @@ from fittingroom.bench.progress import Progress
 from fittingroom.bench.tuning.search import open_search
 from fittingroom.bench.tuning.space import parse_space
 from fittingroom.bench.tuning.tune import _usual_seconds, study_name, tune
-from fittingroom.bench.tuning.tuning import Tuning
+from fittingroom.bench.tuning.tuning import Status, Tuning
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.splits import validation_split
 from fittingroom.errors import TrainingError, UsageError
@@ -30,20 +30,19 @@ from fittingroom.runs.run import Part
 from fittingroom.runs.spec import RunSpec
 from fittingroom.runs.store import find_store, open_store
 
-SMALL = Path(__file__).parents[2] / "data" / "fashion-mnist-small"
 WRITTEN = {"learning_rate": "1e-3..1e-1:log", "batch_size": "32|64", "epochs": "3"}
 TRIALS = 12
 
 
 @pytest.fixture(scope="module")
 def tuned(
-    tmp_path_factory: pytest.TempPathFactory, scripted: Callable[..., Any]
+    tmp_path_factory: pytest.TempPathFactory, scripted: Callable[..., Any], small_folder: Path
 ) -> tuple[Tuning, Path]:
     """A search whose trials are really fitted, but in this process."""
     runs = tmp_path_factory.mktemp("tuned")
     space = parse_space(WRITTEN)
     with scripted() as executor:
-        tuning = tune(SMALL, "mlp-10-10", space=space, trials=TRIALS, runs=runs)
+        tuning = tune(small_folder, "mlp-10-10", space=space, trials=TRIALS, runs=runs)
     assert len(executor.jobs) == TRIALS + 1
     assert not any(job.keep_model for job in executor.jobs[:-1])
     return tuning, runs
@@ -88,12 +87,14 @@ def test_the_best_is_fitted_once_more_and_this_reads_the_test_split(
     assert low < tuning.tested.accuracy < high
 
 
-def test_what_was_found_is_json(tuned: tuple[Tuning, Path]) -> None:
+def test_what_was_found_is_json(tuned: tuple[Tuning, Path], small_folder: Path) -> None:
     tuning, _ = tuned
     found = json.loads(tuning.to_json())
     assert found["schema_version"] == 1
     assert found["best"]["settings"]["epochs"] == 3
-    assert found["best"]["command"].startswith(f"fittingroom fit mlp-10-10 --dataset {SMALL}")
+    assert found["best"]["command"].startswith(
+        f"fittingroom fit mlp-10-10 --dataset {small_folder}"
+    )
     assert found["overstatement"]["trials"] == TRIALS
     assert found["overstatement"]["observed"] == found["best"]["accuracy"]
     assert found["overstatement"]["images"] == 100
@@ -103,13 +104,13 @@ def test_what_was_found_is_json(tuned: tuple[Tuning, Path]) -> None:
 
 
 def test_what_is_saved_is_not_fitted_again(
-    tuned: tuple[Tuning, Path], scripted: Callable[..., Any]
+    tuned: tuple[Tuning, Path], scripted: Callable[..., Any], small_folder: Path
 ) -> None:
     tuning, runs = tuned
     steps: list[Progress] = []
     with scripted() as executor:
         again = tune(
-            *(SMALL, "mlp-10-10"),
+            *(small_folder, "mlp-10-10"),
             space=parse_space(dict(reversed(WRITTEN.items()))),
             trials=TRIALS,
             runs=runs,
@@ -119,21 +120,23 @@ def test_what_is_saved_is_not_fitted_again(
     assert [step.kind for step in steps] == ["saved"]  # the last fit, which is there too
     assert again.trials == tuning.trials
     assert again.tested == tuning.tested
-    shorter = tune(SMALL, "mlp-10-10", space=parse_space(WRITTEN), time_limit=1e-9, runs=runs)
+    shorter = tune(
+        small_folder, "mlp-10-10", space=parse_space(WRITTEN), time_limit=1e-9, runs=runs
+    )
     assert not shorter.complete
     assert shorter.trials == tuning.trials
 
 
 def test_runs_of_another_search_are_not_fitted_again(
-    tmp_path: Path, scripted: Callable[..., Any]
+    tmp_path: Path, scripted: Callable[..., Any], small_folder: Path
 ) -> None:
     """Its trials are told as saved, in one step each."""
     options: dict[str, Any] = {"sampler": "grid", "refit": False, "runs": tmp_path}
     steps: list[Progress] = []
     with scripted(lambda _: [0.8]) as executor:
-        tune(SMALL, "knn", space=parse_space({"n_neighbors": "1|3"}), **options)
+        tune(small_folder, "knn", space=parse_space({"n_neighbors": "1|3"}), **options)
         space = parse_space({"n_neighbors": "1|3|5"})
-        tuning = tune(SMALL, "knn", space=space, on_progress=steps.append, **options)
+        tuning = tune(small_folder, "knn", space=space, on_progress=steps.append, **options)
     assert [spec.settings["n_neighbors"] for spec in executor.specs] == [1, 3, 5]
     assert [trial.status for trial in tuning.trials] == ["ok"] * 3
     assert [step.kind for step in steps] == ["saved", "saved", "started", "saved"]
@@ -143,32 +146,38 @@ def test_runs_of_another_search_are_not_fitted_again(
 
 
 def test_a_grid_that_is_written_in_another_order_is_gone_on_with(
-    tmp_path: Path, scripted: Callable[..., Any]
+    tmp_path: Path, scripted: Callable[..., Any], small_folder: Path
 ) -> None:
     written = {"n_neighbors": "1|3", "weights": "uniform|distance"}
     options: dict[str, Any] = {"sampler": "grid", "refit": False, "runs": tmp_path}
     with scripted(lambda _: [0.8]) as executor:
-        tune(SMALL, "knn", space=parse_space(written), trials=2, **options)
+        tune(small_folder, "knn", space=parse_space(written), trials=2, **options)
         other = parse_space(dict(reversed(written.items())))
-        tuning = tune(SMALL, "knn", space=other, **options)
+        tuning = tune(small_folder, "knn", space=other, **options)
     assert tuning.complete
     assert len(executor.jobs) == 4
     assert len({str(sorted((trial.settings or {}).items())) for trial in tuning.trials}) == 4
 
 
 def test_the_last_fit_counts_towards_the_time(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scripted: Callable[..., Any]
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    scripted: Callable[..., Any],
+    small_folder: Path,
 ) -> None:
     monkeypatch.setattr("fittingroom.bench.tuning.tune._usual_seconds", lambda _: 1000.0)
     options: dict[str, Any] = {"space": parse_space({"n_neighbors": "1|3"}), "trials": 1}
     options |= {"runs": tmp_path, "time_limit": 1500}
     with scripted(lambda _: [0.8]):
-        assert tune(SMALL, "knn", **options).trials == ()
-        assert len(tune(SMALL, "knn", refit=False, **options).trials) == 1
+        assert tune(small_folder, "knn", **options).trials == ()
+        assert len(tune(small_folder, "knn", refit=False, **options).trials) == 1
 
 
 def test_the_usual_seconds_are_those_of_trials_that_finished(tuning: Tuning) -> None:
-    ended = [("ok", 10.0), ("ok", 30.0), ("ok", 20.0), ("pruned", 1.0), ("failed", 0.1)]
+    ended: list[tuple[Status, float]] = [
+        *(("ok", 10.0), ("ok", 30.0), ("ok", 20.0)),
+        *(("pruned", 1.0), ("failed", 0.1)),
+    ]
     trials = [
         dataclasses.replace(tuning.trials[0], status=status, fit_seconds=seconds)
         for status, seconds in ended
@@ -178,17 +187,17 @@ def test_the_usual_seconds_are_those_of_trials_that_finished(tuning: Tuning) -> 
 
 
 def test_trials_at_the_same_time_are_those_of_one_after_the_other(
-    tmp_path: Path, scripted: Callable[..., Any]
+    tmp_path: Path, scripted: Callable[..., Any], small_folder: Path
 ) -> None:
     """A grid doesn't depend on what was found meanwhile."""
     space = parse_space({"n_neighbors": "1|3|5|7"})
     options: dict[str, Any] = {"space": space, "sampler": "grid", "refit": False}
     with scripted():
-        one = tune(SMALL, "knn", runs=tmp_path / "one", **options)
+        one = tune(small_folder, "knn", runs=tmp_path / "one", **options)
     steps: list[Progress] = []
     with scripted(at_once=2) as executor:
         two = tune(
-            *(SMALL, "knn"),
+            *(small_folder, "knn"),
             runs=tmp_path / "two",
             on="local:2",
             memory_limit=2**33,
@@ -203,11 +212,11 @@ def test_trials_at_the_same_time_are_those_of_one_after_the_other(
     for first, second in zip(one.trials, two.trials, strict=True):
         assert (first.settings, first.accuracy) == (second.settings, second.accuracy)
     with pytest.raises(UsageError, match="--on takes local:N"):
-        tune(SMALL, "knn", runs=tmp_path / "three", on="elsewhere", **options)
+        tune(small_folder, "knn", runs=tmp_path / "three", on="elsewhere", **options)
 
 
 def test_random_test_labels_change_no_choice(
-    small: Dataset, tmp_path: Path, scripted: Callable[..., Any]
+    small: Dataset, tmp_path: Path, scripted: Callable[..., Any], small_folder: Path
 ) -> None:
     """Whatever the test split says: the same trials, the same accuracies, the same best."""
     random = np.random.RandomState(0)
@@ -223,7 +232,7 @@ def test_random_test_labels_change_no_choice(
     with scripted():
         found = [
             tune(data, "knn", space=space, trials=5, refit=False, runs=tmp_path / "runs")
-            for data in (SMALL, tmp_path / "other")
+            for data in (small_folder, tmp_path / "other")
         ]
     settings = [[(t.settings, t.accuracy) for t in tuning.trials] for tuning in found]
     assert settings[0] == settings[1]
@@ -233,7 +242,7 @@ def test_random_test_labels_change_no_choice(
 
 
 def test_a_trial_that_diverges_or_is_pruned_says_so(
-    tmp_path: Path, small: Dataset, scripted: Callable[..., Any]
+    tmp_path: Path, small: Dataset, scripted: Callable[..., Any], small_folder: Path
 ) -> None:
     rates = [0.01, 0.02, 0.03, 0.04, 0.05, 1e30, 1e-9]
     space = parse_space({"learning_rate": rates, "epochs": 2})
@@ -255,7 +264,7 @@ def test_a_trial_that_diverges_or_is_pruned_says_so(
 
     with scripted(script) as executor:
         tuning = tune(
-            *(SMALL, "mlp-10-10"),
+            *(small_folder, "mlp-10-10"),
             space=space,
             sampler="grid",
             prune=True,
@@ -281,22 +290,26 @@ def test_a_trial_that_diverges_or_is_pruned_says_so(
     assert not list(tmp_path.glob("tune/*/*/.checkpoint*"))
 
 
-def test_without_pruning_no_trial_is_stopped(tmp_path: Path, scripted: Callable[..., Any]) -> None:
+def test_without_pruning_no_trial_is_stopped(
+    tmp_path: Path, scripted: Callable[..., Any], small_folder: Path
+) -> None:
     def script(spec: RunSpec) -> list[Any]:
         accuracy = 0.8 if spec.settings["n_neighbors"] < 500 else 0.1
         return [FitStep(done=1, total=2, accuracy=accuracy), accuracy]
 
     space = parse_space({"n_neighbors": [1, 2, 3, 4, 5, 500]})
     with scripted(script) as executor:
-        tuning = tune(SMALL, "knn", space=space, sampler="grid", refit=False, runs=tmp_path)
+        tuning = tune(small_folder, "knn", space=space, sampler="grid", refit=False, runs=tmp_path)
     assert executor.stopped == []
     assert [trial.status for trial in tuning.trials] == ["ok"] * 6
 
 
-def test_settings_that_contradict_each_other_are_failed_trials(tmp_path: Path) -> None:
+def test_settings_that_contradict_each_other_are_failed_trials(
+    tmp_path: Path, small_folder: Path
+) -> None:
     space = parse_space({"optimizer": "adam|sgd", "momentum": "0.9|0.8"})
     tuning = tune(
-        SMALL, "mlp-10-10", space=space, sampler="grid", trials=1, refit=False, runs=tmp_path
+        small_folder, "mlp-10-10", space=space, sampler="grid", trials=1, refit=False, runs=tmp_path
     )
     assert [trial.status for trial in tuning.trials] == ["failed"]
     assert "adam takes no momentum" in str(tuning.trials[0].reason)
@@ -328,7 +341,7 @@ def test_what_is_no_fault_of_the_settings_ends_the_search_and_fails_no_trial(
 
 
 def test_what_ends_the_search_puts_all_back_that_was_under_way(
-    tmp_path: Path, scripted: Callable[..., Any]
+    tmp_path: Path, scripted: Callable[..., Any], small_folder: Path
 ) -> None:
     def full_disk(spec: RunSpec) -> list[Any]:
         if spec.settings["n_neighbors"] == 1:
@@ -339,16 +352,16 @@ def test_what_ends_the_search_puts_all_back_that_was_under_way(
     options |= {"refit": False, "runs": tmp_path}
     with scripted(full_disk, at_once=2) as executor:
         with pytest.raises(TrainingError, match=r"trial 0 is put back.*: the disk is full"):
-            tune(SMALL, "knn", **options)
+            tune(small_folder, "knn", **options)
         assert [spec.settings["n_neighbors"] for spec in executor.ended] == [3]
     with scripted(lambda _: [0.8]) as executor:
-        tuning = tune(SMALL, "knn", **options)
+        tuning = tune(small_folder, "knn", **options)
     assert len(executor.jobs) == 3
     assert [trial.status for trial in tuning.trials] == ["ok"] * 3
 
 
 def test_ctrl_c_puts_trials_back_and_shows_what_was_found(
-    tmp_path: Path, scripted: Callable[..., Any]
+    tmp_path: Path, scripted: Callable[..., Any], small_folder: Path
 ) -> None:
     def interrupt(step: Progress) -> None:
         if step.kind == "started" and step.done == 1:
@@ -357,24 +370,24 @@ def test_ctrl_c_puts_trials_back_and_shows_what_was_found(
     options: dict[str, Any] = {"space": parse_space({"n_neighbors": "1|3|5"}), "sampler": "grid"}
     options |= {"runs": tmp_path}
     with scripted(lambda _: [0.8]) as executor:
-        tuning = tune(SMALL, "knn", on_progress=interrupt, **options)
+        tuning = tune(small_folder, "knn", on_progress=interrupt, **options)
         assert executor.ended == executor.specs[1:]
         assert [trial.status for trial in tuning.trials] == ["ok", "waiting"]
         assert (tuning.interrupted, tuning.tested, tuning.complete) == (True, None, False)
-        tuning = tune(SMALL, "knn", **options)
+        tuning = tune(small_folder, "knn", **options)
     assert [trial.status for trial in tuning.trials] == ["ok"] * 3
     assert tuning.tested is not None
 
 
 def test_a_run_that_can_not_be_read_is_a_failed_trial(
-    tmp_path: Path, scripted: Callable[..., Any]
+    tmp_path: Path, scripted: Callable[..., Any], small_folder: Path
 ) -> None:
     options: dict[str, Any] = {"sampler": "grid", "refit": False, "runs": tmp_path}
     with scripted(lambda _: [0.8]) as executor:
-        tune(SMALL, "knn", space=parse_space({"n_neighbors": "1|3"}), **options)
+        tune(small_folder, "knn", space=parse_space({"n_neighbors": "1|3"}), **options)
         (run, _) = find_store(tmp_path / "tune").runs()
         (run.folder / "run.json").write_text("{")
-        tuning = tune(SMALL, "knn", space=parse_space({"n_neighbors": "1|3|5"}), **options)
+        tuning = tune(small_folder, "knn", space=parse_space({"n_neighbors": "1|3|5"}), **options)
     assert len(executor.jobs) == 3
     assert sorted(trial.status for trial in tuning.trials) == ["failed", "ok", "ok"]
     (failed,) = [trial for trial in tuning.trials if trial.status == "failed"]
@@ -382,7 +395,10 @@ def test_a_run_that_can_not_be_read_is_a_failed_trial(
 
 
 def test_a_last_fit_that_fails_does_not_lose_the_search(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scripted: Callable[..., Any]
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    scripted: Callable[..., Any],
+    small_folder: Path,
 ) -> None:
     asked: dict[str, Any] = {}
 
@@ -394,7 +410,7 @@ def test_a_last_fit_that_fails_does_not_lose_the_search(
     space = parse_space({"n_neighbors": "1|3"})
     with scripted(lambda _: [0.8]):
         tuning = tune(
-            *(SMALL, "knn"),
+            *(small_folder, "knn"),
             space=space,
             trials=1,
             memory_limit=2**33,
@@ -409,21 +425,21 @@ def test_a_last_fit_that_fails_does_not_lose_the_search(
 
 
 def test_folds_choose_among_models_by_all_training_images(
-    tmp_path: Path, scripted: Callable[..., Any]
+    tmp_path: Path, scripted: Callable[..., Any], small_folder: Path
 ) -> None:
     space = parse_space({"model": "knn|logistic"})
     options: dict[str, Any] = {"sampler": "grid", "folds": 2, "refit": False, "runs": tmp_path}
     with scripted():
-        tuning = tune(SMALL, "knn", space=space, **options)
+        tuning = tune(small_folder, "knn", space=space, **options)
     assert [trial.status for trial in tuning.trials] == ["ok", "ok"]
     assert tuning.overstatement is not None
     assert tuning.overstatement.images == 2000
     assert tuning.recipe() == ("logistic", {})
-    assert tuning.command == f"fittingroom fit logistic --dataset {SMALL} --runs {tmp_path}"
+    assert tuning.command == f"fittingroom fit logistic --dataset {small_folder} --runs {tmp_path}"
 
 
 def test_folds_break_off_what_is_worse_after_one_of_them(
-    tmp_path: Path, small: Dataset, scripted: Callable[..., Any]
+    tmp_path: Path, small: Dataset, scripted: Callable[..., Any], small_folder: Path
 ) -> None:
     store = open_store(tmp_path / "tune", small)
 
@@ -442,7 +458,7 @@ def test_folds_break_off_what_is_worse_after_one_of_them(
     space = parse_space({"n_neighbors": [1, 2, 3, 4, 5, 500]})
     options: dict[str, Any] = {"sampler": "grid", "folds": 2, "prune": True, "runs": tmp_path}
     with scripted(script):
-        tuning = tune(SMALL, "knn", space=space, **options)
+        tuning = tune(small_folder, "knn", space=space, **options)
     assert [trial.status for trial in tuning.trials] == [*["ok"] * 5, "pruned"]
     assert tuning.trials[-1].reason == "worse than the median after fold 1"
     assert len(find_store(tmp_path / "tune").runs()) == 5
@@ -452,7 +468,7 @@ def test_folds_break_off_what_is_worse_after_one_of_them(
 
 
 def test_while_another_process_tries_there_is_no_last_fit(
-    small: Dataset, tmp_path: Path, scripted: Callable[..., Any]
+    small: Dataset, tmp_path: Path, scripted: Callable[..., Any], small_folder: Path
 ) -> None:
     """The process that ends last makes it, so that the test split is read once."""
     space = parse_space({"n_neighbors": "1|3"})
@@ -462,26 +478,26 @@ def test_while_another_process_tries_there_is_no_last_fit(
     with closing(open_search(url, name, space, sampler="grid", seed=0)) as other:
         assert other.ask(2) is not None
         with scripted(lambda _: [0.8]):
-            tuning = tune(SMALL, "knn", space=space, sampler="grid", runs=tmp_path)
+            tuning = tune(small_folder, "knn", space=space, sampler="grid", runs=tmp_path)
     assert [trial.status for trial in tuning.trials] == ["running", "ok"]
     assert (tuning.tested, tuning.complete) == (None, False)
     assert not list(tmp_path.glob("fashion-*"))
 
 
-def test_wrong_numbers_are_refused(tmp_path: Path) -> None:
+def test_wrong_numbers_are_refused(tmp_path: Path, small_folder: Path) -> None:
     with pytest.raises(UsageError, match="--trials is 0"):
-        tune(SMALL, "knn", trials=0, runs=tmp_path)
+        tune(small_folder, "knn", trials=0, runs=tmp_path)
     with pytest.raises(UsageError, match="1 folds make no cross-validation"):
-        tune(SMALL, "knn", folds=1, runs=tmp_path)
+        tune(small_folder, "knn", folds=1, runs=tmp_path)
     assert not (tmp_path / "tune").exists()
 
 
-def started(folder: Path) -> subprocess.Popen[str]:
+def started(small_folder: Path, folder: Path) -> subprocess.Popen[str]:
     settings = [part for name, what in WRITTEN.items() for part in ("--set", f"{name}={what}")]
     return subprocess.Popen(
         [
             *(sys.executable, "-m", "fittingroom.cli.main", "tune", "mlp-10-10", *settings),
-            *("--dataset", str(SMALL), "--trials", str(TRIALS), "--runs", str(folder)),
+            *("--dataset", str(small_folder), "--trials", str(TRIALS), "--runs", str(folder)),
         ],
         text=True,
         stdout=subprocess.PIPE,
@@ -509,9 +525,9 @@ def wait_for(process: subprocess.Popen[str], folder: Path, runs: int) -> None:
     "ended_by", [signal.SIGINT, pytest.param(signal.SIGKILL, marks=pytest.mark.slow)]
 )
 def test_broken_off_it_finds_what_it_would_have_found(
-    ended_by: signal.Signals, tuned: tuple[Tuning, Path], tmp_path: Path
+    ended_by: signal.Signals, tuned: tuple[Tuning, Path], tmp_path: Path, small_folder: Path
 ) -> None:
-    process = started(tmp_path)
+    process = started(small_folder, tmp_path)
     wait_for(process, tmp_path, 3)
     os.killpg(process.pid, ended_by)
     printed, told = process.communicate(timeout=60)
@@ -527,7 +543,7 @@ def test_broken_off_it_finds_what_it_would_have_found(
         assert so_far["test"] is None
 
     space = parse_space(WRITTEN)
-    tuning = tune(SMALL, "mlp-10-10", space=space, trials=TRIALS, refit=False, runs=tmp_path)
+    tuning = tune(small_folder, "mlp-10-10", space=space, trials=TRIALS, refit=False, runs=tmp_path)
 
     def without_times(tuning: Tuning) -> list[tuple[Any, ...]]:
         return [(t.number, t.status, t.settings, t.accuracy, t.run) for t in tuning.trials]

@@ -39,11 +39,6 @@ PERCEPTRON = next(grid for grid in GRIDS if grid.name == "zalando-perceptron")
 VALID = replace(TREES, axes={"criterion": ("gini",), "max_depth": (1, 10)})
 
 
-@pytest.fixture
-def store(tmp_path: Path, small: Dataset) -> Store:
-    return open_store(tmp_path, small)
-
-
 def point(**fields: Any) -> Point:
     """One that no grid has."""
     spec = RunSpec(dataset="none", model="a", parameters={})
@@ -67,7 +62,7 @@ class Searching:
         script: Any = lambda spec: [0.8],
         at_once: int = 1,
         real: bool = False,
-    ) -> tuple[list[RunSpec], list[Point]]:
+    ) -> tuple[list[str], list[Point]]:
         """What was begun, and each point as it ended."""
         self.steps.clear()
         fitting = nullcontext() if real else self.scripted(script, at_once=at_once)
@@ -81,6 +76,7 @@ class Searching:
                 ended.append(each)
         started = [step.model for step in self.steps if step.kind == "started"]
         if not real:
+            assert executor is not None
             assert [spec.label for spec in executor.specs] == started
             assert not any(job.keep_model for job in executor.jobs)
         steps = [step for step in self.steps if step.kind in ("saved", "failed")]
@@ -103,8 +99,8 @@ def test_two_points_at_a_time_come_to_the_same(
     two = GridSearch(small, second, [TREES], {}, Limits())
     started, ended = searching.run(two, second, small, lambda _: ["fit"], at_once=2)
     assert len(started) == len(ended) == 4
-    for first, second in zip(one.searches[0].points, two.searches[0].points, strict=True):
-        assert (first.status, first.choose_accuracy) == (second.status, second.choose_accuracy)
+    for alone, beside in zip(one.searches[0].points, two.searches[0].points, strict=True):
+        assert (alone.status, alone.choose_accuracy) == (beside.status, beside.choose_accuracy)
 
 
 def test_points_come_in_the_order_in_which_they_end(

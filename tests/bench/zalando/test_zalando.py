@@ -58,7 +58,8 @@ def test_what_was_chosen_by_validation_images_alone_is_fitted_again(
     steps: list[Progress] = []
 
     def script(spec: RunSpec) -> list[float]:
-        return [{1.0: 0.7, 10.0: 0.9, 100.0: 0.8}.get(spec.settings.get("C"), 0.6)]
+        accuracies: dict[float | None, float] = {1.0: 0.7, 10.0: 0.9, 100.0: 0.8}
+        return [accuracies.get(spec.settings.get("C"), 0.6)]
 
     limits = {"time_limit": 70.0, "memory_limit": 2**33}
     options: dict[str, Any] = {"runs": tmp_path, "on_progress": steps.append, **limits}

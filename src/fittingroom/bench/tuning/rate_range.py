@@ -54,6 +54,6 @@ def network_rate_range(
         on_progress(replace(step, kind="step", step=FitStep(done=done, total=steps, unit="step")))
 
     on_progress(step)
-    found = classifier.rate_range(*inputs(classifier, loaded.train, index), on_step=on_step)
+    rates = classifier.rate_range(*inputs(classifier, loaded.train, index), on_step=on_step)
     on_progress(replace(step, kind="saved", done=1))
-    return loaded, found
+    return loaded, rates

@@ -231,14 +231,14 @@ def _after(done: int, on_progress: OnProgress | None) -> OnProgress:
 def _save(
     dataset: Dataset, store: Store, search: GridSearch, board: Leaderboard | None
 ) -> Benchmark:
-    found = Benchmark(
+    benchmark = Benchmark(
         dataset_name=dataset.name,
         dataset_sha256=dataset.sha256,
         searches=search.searches,
         board=board,
     )
-    store.write_text(FILE, found.to_json())
-    return found
+    store.write_text(FILE, benchmark.to_json())
+    return benchmark
 
 
 def _write_stopped(store: Store, search: GridSearch) -> None:
