@@ -58,7 +58,7 @@ def test_for_people(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     said, _ = call(str(run), "--format", "hub")
     assert "README.md" in said
     assert "1,000 of 1,000 labels equal" in said
-    assert 'split: "test"' in (tmp_path / "logistic-hub" / "README.md").read_text("utf8")
+    assert '"split": "test"' in (tmp_path / "logistic-hub" / "README.md").read_text("utf8")
 
 
 def test_a_bundle_has_no_place_to_look_for_data(

@@ -433,7 +433,7 @@ def test_claims_that_are_judged_at_once_share_the_chance_of_error(
         name for name in CLAIMS if name not in ("unknown", "diverging", "too-slow", "reduced")
     ]
     assert first.found.alpha == pytest.approx(0.05 / len(judged))
-    assert first.found.of_intervals.endswith("with 95% the honest ones hold for all claims.")
+    assert first.found.of_intervals.endswith("the honest ones hold for all claims with 95%.")
     z = float(special.ndtri(1 - first.found.alpha / 2))
     assert half(found["clean"]) == pytest.approx(z * 2**0.5 / 1000, rel=1e-6)
 
