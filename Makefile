@@ -58,7 +58,7 @@ $(VENV)/.docs: requirements/docs.txt $(VENV)/.dev
 	@touch $@
 
 # Beside Keras, which gets an environment of its own, and stock scikit-learn; three hours. All is
-# measured anew; broken off and started again it goes on where it was.
+# measured anew; stopped and started again it resumes where it was.
 RESULTS := benchmarks/results
 bench: install .venv-peers/.installed
 	test -e $(RESULTS)/.sitting || rm -f $(RESULTS)/speed.json $(RESULTS)/classical.json $(RESULTS)/swift.json

@@ -38,10 +38,7 @@ def found(board: Callable[..., Leaderboard], row: Callable[..., Any]) -> Benchma
     def point(name: str, C: float, **fields: Any) -> Point:
         chosen = {"C": C}
         return Point(
-            classifier=name,
             written=chosen,
-            parameters=chosen,
-            key=f"{name}{C}",
             spec=RunSpec(dataset="ab" * 32, model=name, parameters=chosen, settings=chosen),
             **fields,
         )

@@ -113,7 +113,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         validation : images and labels to measure after every epoch and, where the recipe says
             so, to choose the epoch by. Where the recipe needs them and there are none, a
             stratified tenth of X is held out of the training.
-        checkpoint : written now and then, and gone on from if it holds a state of this training
+        checkpoint : written now and then, and resumed if it holds a state of this training
         on_epoch : called after every epoch with its figures and the number of epochs planned
 
         Raises

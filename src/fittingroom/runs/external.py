@@ -68,18 +68,13 @@ def add_predictions(
                 f"{files[first]} and {file} hold the same predictions; give those of other seeds, "
                 "or one file and --deterministic."
             )
-    # One file is asked as it was before there could be several, so that it is found again.
+    # One file has the key that it had before there could be several, so that it is found again.
     parameters = {
         "predictions": hashes[0] if len(hashes) == 1 else hashes,
         **({"deterministic": True} if deterministic else {}),
     }
     seeds = [
-        RunSpec(
-            dataset=dataset.sha256,
-            model=name,
-            parameters=parameters,
-            seed=seed,
-        )
+        RunSpec(dataset=dataset.sha256, model=name, parameters=parameters, seed=seed)
         for seed in range(len(files))
     ]
     if all(store.find(spec) is None for spec in seeds) and (store.folder / name).exists():

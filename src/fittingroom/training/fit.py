@@ -25,7 +25,7 @@ from fittingroom.training.recipe import Recipe, Watch
 from fittingroom.training.shuffle import Images
 from fittingroom.training.step import make_step
 
-#: Of what a checkpoint holds; another one is not gone on from.
+#: Of what a checkpoint holds; another one is not resumed.
 STATE_VERSION = 1
 
 

@@ -39,11 +39,10 @@ PERCEPTRON = next(grid for grid in GRIDS if grid.name == "zalando-perceptron")
 VALID = replace(TREES, axes={"criterion": ("gini",), "max_depth": (1, 10)})
 
 
-def point(**fields: Any) -> Point:
+def point(C: float = 1.0, **fields: Any) -> Point:
     """One that no grid has."""
-    spec = RunSpec(dataset="none", model="a", parameters={})
     return Point(
-        **{"classifier": "a", "written": {}, "parameters": {}, "key": "k"} | fields, spec=spec
+        written={"C": C}, spec=RunSpec(dataset="none", model="a", parameters={"C": C}), **fields
     )
 
 
@@ -158,7 +157,7 @@ def test_only_the_named_grids_are_searched(store: Store, small: Dataset, scripte
 
 
 def test_of_equal_points_the_first_is_chosen() -> None:
-    equal = tuple(point(key=key, status="ok", reason=None, choose_accuracy=0.85) for key in "123")
+    equal = tuple(point(C, status="ok", reason=None, choose_accuracy=0.85) for C in (1, 2, 3))
     assert SearchedGrid(grid=TREES, points=equal).chosen is equal[0]
 
 

@@ -3,7 +3,7 @@
 Several processes, on one machine or on several, may ask the same database. A trial belongs to the
 process that asked for it; where that has died, the trial is put back and given to whoever asks
 next. What a sampler proposes depends on the seed, on how many trials came before and on how they
-ended, but not on which process asks: broken off and gone on with, a search of one process repeats
+ended, but not on which process asks: interrupted and resumed, a search of one process repeats
 what it would have done undisturbed.
 """
 
@@ -114,7 +114,7 @@ class Search:
 
     @contextmanager
     def holding(self, held: HeldTrial) -> Iterator[None]:
-        """Give signs of life meanwhile; put the trial back if it is broken off."""
+        """Give signs of life meanwhile; put the trial back if an error ends it."""
         with signs_of_life(held.trial):
             try:
                 yield
@@ -124,7 +124,7 @@ class Search:
                 raise
 
     def report(self, held: HeldTrial, epoch: int, accuracy: float) -> bool:
-        """Note how good a trial is after an epoch; whether it should be broken off."""
+        """Note how good a trial is after an epoch; whether it should be pruned."""
         with _told(), contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of an epoch that an earlier attempt told of too
@@ -159,7 +159,7 @@ class Search:
         self._tell(held, TrialState.FAIL, None, facts)
 
     def prune(self, held: HeldTrial, **facts: Any) -> None:
-        """Record that a trial was broken off, since it was worse than most."""
+        """Record that a trial was pruned, since it was worse than most."""
         self._tell(held, TrialState.PRUNED, None, facts)
 
     def _tell(
@@ -212,7 +212,7 @@ class Search:
             state=TrialState.WAITING,
             user_attrs={"first": first_number(trial)},
             system_attrs={"fixed_params": suggested},  # as `enqueue_trial` puts them
-            # A network goes on from its checkpoint, and doesn't tell of earlier epochs again.
+            # A network resumes from its checkpoint, and doesn't report earlier epochs again.
             intermediate_values=trial.intermediate_values,
         )
         self.study.add_trial(again)
@@ -241,7 +241,7 @@ def open_search(
     space : what it searches
     sampler : ``"tpe"``, ``"random"`` or ``"grid"``
     seed : of the sampler
-    prune : whether a trial is broken off whose best so far is worse than the median of the
+    prune : whether a trial is pruned whose best so far is worse than the median of the
         finished ones at the same epoch
 
     Raises

@@ -72,8 +72,7 @@ class Trials:
 
         Raises
         ------
-        TrainingError : what ended a fit is no fault of the settings, so that others would fare
-            alike
+        TrainingError : what ended a fit isn't the fault of the settings, so others would fail alike
         """
         _TrialFitting(self, bench, prune, on_progress).fit(next_trial)
 

@@ -1,7 +1,7 @@
 """Find better settings of a model: the whole of `fittingroom tune`.
 
 Every trial is a run like any other, fitted in a child process and saved; it never reads the test
-split. What chooses among them are the `choose` half of the validation part or the folds of a
+split. What selects among them is the selection half of the validation part, or the folds of a
 cross-validation. The best settings are then fitted once more, and that run reads the test split.
 """
 

@@ -34,25 +34,33 @@ class Point:
 
     Attributes
     ----------
-    classifier : the row of the catalogue
     written : the parameters as the benchmark has them
-    parameters : those that the row is given
-    key : of its run; two points of one key are one fit
-    spec : what is fitted
+    spec : what is fitted; two points of one key are one fit
     choose_accuracy : on the `choose` half of the validation part
     limits : that it was stopped by, where it was
     """
 
-    classifier: str
     written: Mapping[str, Any]
-    parameters: Mapping[str, Any]
-    key: str
     spec: RunSpec
     status: PointStatus = "interrupted"
     reason: str | None = "not fitted yet"
     choose_accuracy: float | None = None
     fit_seconds: float | None = None
     limits: Limits = field(default_factory=Limits)
+
+    @property
+    def classifier(self) -> str:
+        """The row of the catalogue."""
+        return self.spec.model
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """Those that the row is given."""
+        return self.spec.settings
+
+    @property
+    def key(self) -> str:
+        return self.spec.key
 
     @property
     def label(self) -> str:
@@ -64,9 +72,16 @@ class Point:
         return dataclasses.replace(self, status=status, reason=reason, limits=limits)
 
     def to_dict(self) -> dict[str, Any]:
+        """A point of `zalando.json`."""
         fields = dataclasses.asdict(self)
-        del fields["spec"]
-        return fields
+        del fields["written"], fields["spec"]
+        return {
+            "classifier": self.classifier,
+            "written": dict(self.written),
+            "parameters": dict(self.parameters),
+            "key": self.key,
+            **fields,
+        }
 
     def would_stop(self, limits: Limits) -> bool:
         """Whether it was stopped by limits that were no tighter than these."""
@@ -147,7 +162,7 @@ class GridSearch:
 
         Raises
         ------
-        TrainingError : what ended a fit is no fault of its point, so that others would fare alike
+        TrainingError : what ended a fit isn't the fault of its point, so others would fail alike
         """
         for name in self._grids:
             if name in names:
@@ -196,13 +211,7 @@ class GridSearch:
     ) -> Point:
         """The point as earlier runs left it."""
         spec = spec_of(self._dataset, grid.name, settings=grid.choices(written), reads_test=False)
-        point = Point(
-            classifier=grid.name,
-            written=written,
-            parameters=spec.settings,
-            key=spec.key,
-            spec=spec,
-        )
+        point = Point(written=written, spec=spec)
         if grid.impractical is not None:
             return dataclasses.replace(point, status="impractical", reason=grid.impractical)
         if grid.never_valid(written):
