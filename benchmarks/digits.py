@@ -80,7 +80,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     train = load_dataset("mnist").train
-    choose = validation_split(train.labels).choose[:: 3000 // IMAGES][:IMAGES]
+    choose = validation_split(train.labels).selection[:: 3000 // IMAGES][:IMAGES]
     images, labels = np.asarray(train.images[choose]), train.labels[choose]
     found: dict[str, dict[str, Any]] = {}
     for run in options.runs:

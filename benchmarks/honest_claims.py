@@ -69,7 +69,7 @@ def evidence(correct: np.ndarray, name: str, *, deterministic: bool = False) -> 
         name=name,
         candidates=(RunSpec(dataset="simulated", model=model, parameters={"name": name}),),
         seeds=tuple(range(len(correct))),
-        measure="choose" if name.startswith("value") else "test",
+        measure="selection" if name.startswith("value") else "test",
         seconds=1,
     )
     return ArmResult(

@@ -314,7 +314,7 @@ def test_the_real_package_gives_the_real_data(tmp_path: Path) -> None:
     assert again.sha256 == dataset.sha256
     assert dataset.sha256 == row.content
     split = validation_split(again.train.labels)
-    assert [len(part) for part in (split.train, split.choose, split.calibrate)] == [
+    assert [len(part) for part in (split.train, split.selection, split.calibration)] == [
         54000,
         3000,
         3000,

@@ -24,35 +24,35 @@ def counts(labels: np.ndarray, part: np.ndarray) -> list[int]:
 def test_sixty_thousand_balanced_labels() -> None:
     split = validation_split(BALANCED)
     assert counts(BALANCED, split.train) == [5400] * 10
-    assert counts(BALANCED, split.choose) == [300] * 10
-    assert counts(BALANCED, split.calibrate) == [300] * 10
+    assert counts(BALANCED, split.selection) == [300] * 10
+    assert counts(BALANCED, split.calibration) == [300] * 10
     assert len(split.validation) == 6000
 
 
 def test_unbalanced_labels_still_give_exactly_a_tenth() -> None:
     labels = np.repeat(np.arange(10), MNIST_COUNTS)
     split = validation_split(labels)
-    assert (len(split.train), len(split.choose), len(split.calibrate)) == (54000, 3000, 3000)
+    assert (len(split.train), len(split.selection), len(split.calibration)) == (54000, 3000, 3000)
     shares = np.array(counts(labels, split.validation)) / MNIST_COUNTS
     np.testing.assert_allclose(shares, 0.1, atol=1 / 5000)
-    halves = np.subtract(counts(labels, split.choose), counts(labels, split.calibrate))
+    halves = np.subtract(counts(labels, split.selection), counts(labels, split.calibration))
     assert np.abs(halves).max() <= 1
 
 
 def test_the_draw_is_fixed_forever() -> None:
     split = validation_split(BALANCED)
     digest = hashlib.sha256()
-    for part in (split.train, split.choose, split.calibrate):
+    for part in (split.train, split.selection, split.calibration):
         digest.update(part.astype("<i8").tobytes())
     assert digest.hexdigest() == (
         "0f25c7e85dd7b2b8f572424356045a3726e0988335ed4e40b2bcc2e346a0d7cd"
     )
     np.random.seed(1)
-    assert np.array_equal(validation_split(BALANCED.astype(np.uint8)).choose, split.choose)
+    assert np.array_equal(validation_split(BALANCED.astype(np.uint8)).selection, split.selection)
 
 
 def test_the_draw_is_no_simple_pattern() -> None:
-    choose = validation_split(BALANCED).choose
+    choose = validation_split(BALANCED).selection
     assert 29000 < choose.mean() < 31000
     assert len(np.unique(np.diff(choose))) > 50
 
@@ -60,7 +60,7 @@ def test_the_draw_is_no_simple_pattern() -> None:
 def test_the_small_real_set(small: Path) -> None:
     labels = load_dataset(small).train.labels
     split = validation_split(labels)
-    assert counts(labels, split.choose) == counts(labels, split.calibrate) == [10] * 10
+    assert counts(labels, split.selection) == counts(labels, split.calibration) == [10] * 10
 
 
 @settings(max_examples=60, deadline=None)
@@ -71,16 +71,16 @@ def test_every_image_is_in_one_part_and_every_class_in_each(
     labels = np.repeat(np.arange(len(sizes)), sizes)
     labels = labels[random.sample(range(len(labels)), len(labels))]
     split = validation_split(labels)
-    together = np.concatenate([split.train, split.choose, split.calibrate])
+    together = np.concatenate([split.train, split.selection, split.calibration])
     assert np.array_equal(np.sort(together), np.arange(len(labels)))
-    for part in (split.train, split.choose, split.calibrate):
+    for part in (split.train, split.selection, split.calibration):
         assert part.dtype == np.int64
         assert np.all(np.diff(part) > 0)
         assert min(counts(labels, part)) >= 1
     held_back = np.array(counts(labels, split.validation))
     assert np.all(np.abs(held_back - np.maximum(np.array(sizes) / 10, 2)) <= 1)
     assert np.array_equal(
-        split.validation, np.sort(np.concatenate([split.choose, split.calibrate]))
+        split.validation, np.sort(np.concatenate([split.selection, split.calibration]))
     )
 
 

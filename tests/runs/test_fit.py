@@ -130,14 +130,14 @@ def test_an_epoch_is_chosen_by_the_choose_half_alone(
     run = fit(spec_of(small, model, settings={"epochs": 2}), small, store, keep_model=False)
     split = validation_split(small.train.labels)
     ((images, labels),) = shown
-    np.testing.assert_array_equal(labels, small.train.labels[split.choose])
+    np.testing.assert_array_equal(labels, small.train.labels[split.selection])
     np.testing.assert_array_equal(
-        np.asarray(images).reshape(-1, 784), small.train.images[split.choose].reshape(-1, 784)
+        np.asarray(images).reshape(-1, 784), small.train.images[split.selection].reshape(-1, 784)
     )
     assert run.validation is not None
     assert run.record.kept_epoch is not None
     logged = run.history[run.record.kept_epoch - 1].validation_accuracy
-    assert logged == pytest.approx(run.validation.accuracy_on(split.choose), abs=0.011)
+    assert logged == pytest.approx(run.validation.accuracy_on(split.selection), abs=0.011)
 
 
 def test_full_takes_the_epoch_of_its_reference_run(store: Store, small: Dataset) -> None:

@@ -109,10 +109,10 @@ def test_an_honest_run_trains_watches_and_predicts_parts_that_share_nothing(
     assert honest.images is small.train
     np.testing.assert_array_equal(honest.train, split.train)
     assert honest.watched is not None
-    np.testing.assert_array_equal(honest.watched, split.choose)
+    np.testing.assert_array_equal(honest.watched, split.selection)
     assert not np.intersect1d(honest.train, split.validation).size
     assert np.isin(honest.watched, split.validation).all()
-    assert not np.intersect1d(honest.watched, split.calibrate).size
+    assert not np.intersect1d(honest.watched, split.calibration).size
     assert list(honest.predicted) == ["validation", "test"]
     images, positions = honest.predicted["validation"]
     assert images is small.train

@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from fittingroom.errors import StoreError
@@ -103,6 +104,27 @@ def test_damaged_predictions_are_refused(tmp_path: Path) -> None:
     (tmp_path / "predictions.npz").write_bytes(b"not a zip file")
     with pytest.raises(StoreError, match="predictions"):
         _ = read_run(tmp_path).test
+
+
+@pytest.mark.parametrize(
+    "selection",
+    [np.ones(8, np.int64), np.arange(7) < 4, np.arange(8) < 1, np.arange(8) < 7, np.array(True)],
+)
+def test_halves_that_are_none_are_refused(tmp_path: Path, selection: np.ndarray) -> None:
+    arrays = {
+        "validation_index": np.arange(8),
+        "validation_probabilities": np.full((8, 2), 0.5, np.float32),
+        "validation_labels": np.arange(8) % 2,
+    }
+    (tmp_path / "run.json").write_text(RECORD.to_json())
+    np.savez(tmp_path / "predictions.npz", **arrays, validation_selection=np.arange(8) < 4)  # type: ignore[arg-type]
+    part = read_run(tmp_path).validation
+    assert part is not None
+    assert part.selection is not None
+    assert part[part.selection].index.tolist() == [0, 1, 2, 3]
+    np.savez(tmp_path / "predictions.npz", **arrays, validation_selection=selection)  # type: ignore[arg-type]
+    with pytest.raises(StoreError, match="halves"):
+        _ = read_run(tmp_path).validation
 
 
 def test_a_row_says_what_was_set_and_what_was_added() -> None:

@@ -22,18 +22,18 @@ class ValidationSplit:
     Attributes
     ----------
     train : int64, what a classifier is fitted on (54,000 of 60,000)
-    choose : int64, decides epochs, settings, weights (3,000)
-    calibrate : int64, decides temperatures and thresholds (3,000)
+    selection : int64, decides epochs, settings, weights (3,000)
+    calibration : int64, sets temperatures and thresholds (3,000)
     """
 
     train: Indices
-    choose: Indices
-    calibrate: Indices
+    selection: Indices
+    calibration: Indices
 
     @property
     def validation(self) -> Indices:
-        """`choose` and `calibrate` together, sorted."""
-        return np.sort(np.concatenate([self.choose, self.calibrate]))
+        """Both halves together, sorted."""
+        return np.sort(np.concatenate([self.selection, self.calibration]))
 
 
 def validation_split(labels: NDArray[np.integer]) -> ValidationSplit:
@@ -62,16 +62,16 @@ def validation_split(labels: NDArray[np.integer]) -> ValidationSplit:
     halves = _halves(drawn)
 
     random = np.random.RandomState(_SEED)
-    choose, calibrate = [], []
+    selection, calibration = [], []
     for label, taken, half in zip(classes, drawn, halves, strict=True):
         members = random.permutation(np.flatnonzero(labels == label))
-        choose.append(members[:half])
-        calibrate.append(members[half:taken])
-    held_back = np.concatenate(choose + calibrate)
+        selection.append(members[:half])
+        calibration.append(members[half:taken])
+    held_back = np.concatenate(selection + calibration)
     return ValidationSplit(
         train=np.setdiff1d(np.arange(len(labels)), held_back, assume_unique=True),
-        choose=np.sort(np.concatenate(choose)),
-        calibrate=np.sort(np.concatenate(calibrate)),
+        selection=np.sort(np.concatenate(selection)),
+        calibration=np.sort(np.concatenate(calibration)),
     )
 
 

@@ -1,7 +1,7 @@
 """Builders of the classical models, which stand in the catalogue's rows.
 
 Each imports scikit-learn when it is called, so that to read the catalogue takes none. Settings that
-nobody published were chosen on the `choose` half of the validation part; `docs/log.md` has what
+nobody published were chosen on the selection half of the validation part; `docs/log.md` has what
 else was tried.
 """
 

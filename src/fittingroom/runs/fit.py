@@ -213,6 +213,10 @@ def _predict_all(
     parts, seconds = {}, None
     for name, (split, positions) in protocol.predicted.items():
         parts[name], seconds = predict(classifier, split, positions, n_classes)
+    held_out = parts.get("validation")
+    if held_out is not None and protocol.watched is not None:
+        half = np.isin(held_out.index, protocol.watched)
+        parts["validation"] = dataclasses.replace(held_out, selection=half)
     return parts, seconds
 
 
@@ -263,7 +267,7 @@ def _bundle(
         everything = validation.probabilities, validation.labels
     held_out = validation if reference is None else reference.validation
     if held_out is not None:
-        unseen = held_out.among(validation_split(dataset.train.labels).calibrate)
+        unseen = held_out.among(validation_split(dataset.train.labels).calibration)
         calibration = unseen.probabilities, unseen.labels
     return bundle_of(
         classifier,

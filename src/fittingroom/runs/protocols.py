@@ -57,7 +57,7 @@ def protocol_of(spec: RunSpec, dataset: Dataset) -> Protocol:
     return Protocol(
         images=dataset.train,
         train=np.arange(len(dataset.train)) if spec.full else split.train,
-        watched=None if spec.full else split.choose,
+        watched=None if spec.full else split.selection,
         predicted=predicted,
     )
 

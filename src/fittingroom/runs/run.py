@@ -130,11 +130,14 @@ class Part:
 
     `index` (n,) int64 are positions in the split the images come from, `probabilities`
     (n, classes) float32, `labels` (n,) int64 the truth, so that a table needs no data set.
+    `selection` (n,) bool says of a validation part which images are its selection half; None of
+    other parts, and in runs of version 0.1.
     """
 
     index: np.ndarray
     probabilities: np.ndarray
     labels: np.ndarray
+    selection: np.ndarray | None = None
 
     @cached_property
     def correct(self) -> np.ndarray:
@@ -158,8 +161,11 @@ class Part:
 
     def among(self, positions: np.ndarray) -> Part:
         """The images at some positions of the split."""
-        there = np.isin(self.index, positions)
-        return Part(self.index[there], self.probabilities[there], self.labels[there])
+        return self[np.isin(self.index, positions)]
+
+    def __getitem__(self, images: np.ndarray | slice) -> Part:
+        """Some of its images, by a mask (n,) or a slice."""
+        return Part(self.index[images], self.probabilities[images], self.labels[images])
 
     def accuracy_on(self, positions: np.ndarray) -> float:
         """The share that is right among the images at some positions of the split."""
@@ -260,7 +266,7 @@ def read_run(folder: Path) -> Run:
 
 def _part(arrays: ArrayFile, name: str) -> Part | None:
     """What a run predicted for a part. Raises ValueError, KeyError where that makes no sense."""
-    names = [f"{name}_{field.name}" for field in dataclasses.fields(Part)]
+    names = [f"{name}_{field}" for field in ("index", "probabilities", "labels")]
     if not any(each in arrays.headers for each in names):
         return None
     index, probabilities, labels = arrays.read(*names)
@@ -270,7 +276,13 @@ def _part(arrays: ArrayFile, name: str) -> Part | None:
         raise ValueError(f"its {name} part isn't one of ours")
     if index.min() < 0 or labels.min() < 0 or labels.max() >= probabilities.shape[1]:
         raise ValueError(f"its {name} part has a label or a position that there isn't")
-    return Part(index, probabilities, labels)
+    if f"{name}_selection" not in arrays.headers:
+        return Part(index, probabilities, labels)
+    (selection,) = arrays.read(f"{name}_selection")
+    halves = np.bincount(selection, minlength=2) if selection.dtype == bool else None
+    if halves is None or selection.shape != (n,) or halves.min() < 2:
+        raise ValueError(f"its {name} part has halves that aren't ours")
+    return Part(index, probabilities, labels, selection)
 
 
 def _epoch(line: Mapping[str, str]) -> Epoch:

@@ -334,7 +334,7 @@ def _arrays(parts: Mapping[str, Part]) -> dict[str, np.ndarray]:
         f"{name}_{field}": array
         for name, part in parts.items()
         for field, array in vars(part.checked()).items()
-        if field in ("index", "probabilities", "labels")
+        if field in ("index", "probabilities", "labels", "selection") and array is not None
     }
 
 

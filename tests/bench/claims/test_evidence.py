@@ -130,7 +130,7 @@ def test_a_measured_spread_is_of_honest_runs_on_about_as_many_images(
 
     assert known() is measured
     assert known(full=True) is measured
-    assert known("choose", reads_test=False) is None
+    assert known("selection", reads_test=False) is None
     assert known("measured", protocol=fewer) is None
     assert known("measured", protocol=leaking) is None
 
@@ -187,7 +187,7 @@ def test_a_search_chooses_by_test_as_claimed_and_by_validation_honestly(small: D
     used, honest = found["as claimed"], found["honest"]
     assert [s.settings["max_depth"] for s in used.candidates] == list(range(18, 40))
     assert (used.chosen_by, used.refit, protocol(used)["notes"]) == ("measured", False, [])
-    assert (honest.chosen_by, honest.refit) == ("choose", True)
+    assert (honest.chosen_by, honest.refit) == ("selection", True)
     assert not any(spec.reads_test for spec in honest.candidates)
     assert (used.n_fits, honest.n_fits) == (110, 115)
 
@@ -230,11 +230,11 @@ def test_the_search_is_fitted_first_and_then_what_it_chose(small: Dataset, tmp_p
         spec_of(small, "knn", settings={"n_neighbors": k}, reads_test=False) for k in (1, 5)
     )
     arm = Arm(
-        name="honest", candidates=tried, seeds=(0,), measure="test", chosen_by="choose",
+        name="honest", candidates=tried, seeds=(0,), measure="test", chosen_by="selection",
         refit=True, seconds=1,
     )  # fmt: skip
     assert runs.missing(arm) == [*tried]
-    choose = validation_split(small.train.labels).choose
+    choose = validation_split(small.train.labels).selection
     accuracies = []
     for spec in tried:
         run = fit(spec, small, store, keep_model=False)

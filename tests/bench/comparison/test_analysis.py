@@ -65,7 +65,7 @@ def test_temperatures_are_fitted_on_what_nothing_else_looked_at(
     run = next(run for run in store.runs() if run.record.spec.model == "mlp-256-256")
     assert calibration is not None
     assert run.validation is not None
-    allowed = validation_split(small.train.labels).calibrate[::2]
+    allowed = validation_split(small.train.labels).calibration[::2]
     chosen = np.isin(run.validation.index, allowed)
     assert chosen.sum() == len(allowed)
     expected = fit_temperature(run.validation.probabilities[chosen], run.validation.labels[chosen])
@@ -74,7 +74,7 @@ def test_temperatures_are_fitted_on_what_nothing_else_looked_at(
     assert compared.models["theirs (added)"].calibration is None
 
 
-def test_the_average_is_of_calibrated_models_and_chosen_on_the_choose_half(
+def test_the_average_is_of_calibrated_models_and_chosen_on_the_selection_half(
     compared: Analysis, store: Store, small: Dataset
 ) -> None:
     found, split = compared.average, validation_split(small.train.labels)
@@ -85,7 +85,7 @@ def test_the_average_is_of_calibrated_models_and_chosen_on_the_choose_half(
     for run in store.runs():
         if run.validation is not None:
             first.setdefault(run.record.spec.model, run.validation)
-    parts = {name: part.among(split.choose) for name, part in first.items()}
+    parts = {name: part.among(split.selection) for name, part in first.items()}
     scores = {name: accuracy(part.probabilities, part.labels) for name, part in parts.items()}
     least = min(scores[name] for name in found.weights)
     assert least >= max(scores[name] for name in set(scores) - set(found.weights))
@@ -119,7 +119,7 @@ def test_sets_of_classes_are_those_of_the_bundle(
     run = next(run for run in store.runs() if run.record.spec.model == "mlp-256-256")
     assert calibration is not None
     assert run.validation is not None
-    others = run.validation.among(validation_split(small.train.labels).calibrate[1::2])
+    others = run.validation.among(validation_split(small.train.labels).calibration[1::2])
     quantile = conformal_quantile(
         at_temperature(others.probabilities, calibration.temperature), others.labels
     )
@@ -142,7 +142,7 @@ def test_sets_are_class_conditional_where_each_class_has_images_enough(
     assert calibration.class_sets is not None
     assert run.validation is not None
     assert run.test is not None
-    others = run.validation.among(validation_split(two.train.labels).calibrate[1::2])
+    others = run.validation.among(validation_split(two.train.labels).calibration[1::2])
     quantiles = class_quantiles(
         at_temperature(others.probabilities, calibration.temperature), others.labels
     )
@@ -190,11 +190,27 @@ def test_doubtful_training_labels_come_from_the_cross_validation(
     np.testing.assert_array_equal(found.labels, small.train.labels)
 
 
-def test_without_the_data_set_what_is_calibrated_is_missing(store: Store) -> None:
+def test_the_analysis_needs_no_data_set(compared: Analysis, store: Store) -> None:
+    assert analyse(store).to_dict() == compared.to_dict()
+    assert any(model.calibration for model in compared.models.values())
+
+
+def test_of_runs_that_do_not_know_their_halves_the_data_set_says_them(
+    compared: Analysis, compared_runs: Path, small: Dataset, tmp_path: Path
+) -> None:
+    """Version 0.1 saved neither the halves nor hashes."""
+    shutil.copytree(compared_runs, tmp_path / "runs")
+    store = find_store(tmp_path / "runs")
+    for run in store.runs():
+        with np.load(run.folder / "predictions.npz") as file:
+            arrays = {name: file[name] for name in file.files if name != "validation_selection"}
+        np.savez(run.folder / "predictions.npz", **arrays)
+        (run.folder / "run.json").write_text(replace(run.record, files=None).to_json(), "utf8")
     found = analyse(store)
     assert all(model.calibration is None for model in found.models.values())
     assert found.agreement is not None
     assert found.average is None
+    assert analyse(store, small).to_dict() == compared.to_dict()
 
 
 def test_the_figures_are_json(compared: Analysis) -> None:

@@ -23,7 +23,7 @@ from fittingroom.data.dataset import Dataset
 from fittingroom.errors import UnknownNameError, UsageError
 from fittingroom.runs.store import find_store
 
-SMALL = Path(__file__).parents[1] / "data" / "fashion-mnist-small"
+SMALL = Path(__file__).parents[2] / "data" / "fashion-mnist-small"
 TIMINGS = ("fit_seconds", "predict_us_per_image")
 
 

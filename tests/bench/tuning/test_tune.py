@@ -58,7 +58,7 @@ def test_every_trial_is_a_run_that_left_the_test_split_unread(
     assert {r.record.spec.folder_name for r in store.runs()} == {
         str(trial.run).split("/")[1] for trial in tuning.trials
     }
-    choose = validation_split(small.train.labels).choose
+    choose = validation_split(small.train.labels).selection
     for run, trial in ((store.folder / str(t.run), t) for t in tuning.trials):
         record = json.loads((run / "run.json").read_text())
         assert record["asked"]["reads_test"] is False

@@ -137,7 +137,7 @@ def test_every_point_is_fitted_once_and_the_best_on_validation_is_chosen(
     assert not any((run.folder / "model").exists() for run in runs)
     (run_of_it,) = (r for r in runs if r.record.spec.key == ended[1].key)
     assert run_of_it.validation is not None
-    choose = validation_split(small.train.labels).choose
+    choose = validation_split(small.train.labels).selection
     of_choose = np.isin(run_of_it.validation.index, choose)
     assert ended[1].choose_accuracy == run_of_it.validation.correct[of_choose].mean()
 

@@ -21,8 +21,8 @@ _IN_RUN = {"trained-on-test", "selected-on-test", "test-not-scaled", "never-test
 _LEAKS = _IN_RUN - {"never-tested"}
 
 #: Where a figure is read: on official test images, where the source measured, as logged while
-#: training, or on the `choose` half of the validation part.
-Measure = Literal["test", "measured", "training", "choose"]
+#: training, or on the selection half of the validation part.
+Measure = Literal["test", "measured", "training", "selection"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +68,7 @@ class Arm:
 
     @property
     def leaked(self) -> bool:
-        """Whether it is measured on images that had a part in training, or that choose."""
+        """Whether it is measured on images that took part in training or selection."""
         notes = {
             note for each in self.candidates for note in (each.protocol or {}).get("notes", ())
         }
@@ -172,14 +172,14 @@ class _Arms:
             sweep = self._honest(reads_test=False, **self.claim.sweep)
             arms.append(self._arm("as claimed", [sweep], "training"))
         values = [self._honest(reads_test=False, full=False, **each) for each in self._tried()]
-        return [*arms, self._arm("honest", values, "choose")]
+        return [*arms, self._arm("honest", values, "selection")]
 
     def _searched_honestly(self) -> Arm:
-        """The honest figure; settings that were searched are chosen by `choose`."""
+        """The honest figure; settings that were searched are chosen on the selection half."""
         if self.claim.search is None:
             return self._arm("honest", [self._honest()], self.tested)
         tried = [self._honest(reads_test=False, full=False, **each) for each in self._tried()]
-        by: Measure = "choose" if self.held_out is None else "measured"
+        by: Measure = "selection" if self.held_out is None else "measured"
         return self._arm(
             "honest", tried, self.tested, chosen_by=by, refit=True, refit_full=self.full
         )

@@ -21,10 +21,10 @@ def judge_best(
 ) -> Judgement:
     """A value that is said to be the best: may another be better, by more than the margin?
 
-    By accuracy on the `choose` half of the validation part; of the values that round to the claimed
-    one the best counts. Another is ahead where one more run of it would be ahead of one more run of
-    the claimed value on as many other images, since that is all that a source has seen, perhaps
-    (Bonferroni's correction over the others). That none is better by the margin needs no
+    By accuracy on the selection half. Of the values that round to the claimed one the best counts.
+    Another is ahead where one more run of it would be ahead of one more run of the claimed value on
+    as many other images, since that may be all that a source has seen (Bonferroni's correction over
+    the others). That none is better by the margin needs no
     correction: each of the others has to be excluded (Berger 1982, Technometrics 24:295-300).
     """
     assert claim.figure is not None

@@ -108,7 +108,7 @@ def with_spreads(evidences: Sequence[ArmResult]) -> list[ArmResult]:
     """The same with their spreads over seeds, by what recipes of a kind say of one another's.
 
     What is measured on images that had a part in training or choosing says nothing of the spread on
-    new ones, nor does the `choose` half, which has fewer: these are kinds of their own.
+    new ones, nor does the selection half, which has fewer: these are kinds of their own.
     """
 
     spreads: dict[ArmRuns, SeedSpread | None] = {}
@@ -118,7 +118,7 @@ def with_spreads(evidences: Sequence[ArmResult]) -> list[ArmResult]:
             spreads[evidence.arm.runs] = NO_SPREAD
             continue
         arm = evidence.arm
-        kind = arm.family, arm.leaked, arm.measure == "choose"
+        kind = arm.family, arm.leaked, arm.measure == "selection"
         kinds.setdefault(kind, {})[evidence.arm.runs] = evidence.variance
     for known in kinds.values():
         spreads.update(zip(known, seed_spreads([*known.values()]), strict=True))
@@ -130,7 +130,7 @@ class Runs:
 
     def __init__(self, store: Store, dataset: Dataset) -> None:
         self.store, self.dataset = store, dataset
-        self._choose = validation_split(dataset.train.labels).choose
+        self._selection = validation_split(dataset.train.labels).selection
 
     def missing(self, arm: Arm) -> list[RunSpec]:
         """What can be fitted now. What is chosen by these runs is missing only after them."""
@@ -184,13 +184,13 @@ class Runs:
         """Copies among the official test images, where an arm is measured on these."""
         protocol = arm.candidates[0].protocol
         pooled = protocol is not None and protocol["split"]["kind"] == "pooled"
-        held_out = arm.measure == "choose" or not (arm.refit or arm.candidates[0].reads_test)
+        held_out = arm.measure == "selection" or not (arm.refit or arm.candidates[0].reads_test)
         return None if pooled or held_out else self.store.card.copies
 
     def _known(self, arm: Arm) -> SeedVariance | None:
         """Of a recipe that is trained and tested honestly, on about as many images as measured."""
         candidate, *others = arm.candidates
-        if others or arm.measure == "choose" or arm.leaked:
+        if others or arm.measure == "selection" or arm.leaked:
             return None
         measured_on = len(validation_split(self.dataset.train.labels).train)
         if abs(trained_on(candidate, self.dataset) / measured_on - 1) > _NEAR:
@@ -227,11 +227,11 @@ class Runs:
         return tested(best, full=arm.refit_full) if arm.refit else best
 
     def _part(self, run: Run, measure: Measure) -> Part:
-        if measure == "choose":
+        if measure == "selection":
             held_out = run.validation
             if held_out is None:
                 raise StoreError(f"{run.folder} says nothing of the validation part.")
-            return held_out.among(self._choose)
+            return held_out.among(self._selection)
         part = run.test if measure == "test" else run.measured
         if part is None:
             raise StoreError(f"{run.folder} holds no predictions to measure.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,6 +57,13 @@ class EpochFigures:
     validation_accuracy: float | None
 
 
+class Halves(NamedTuple):
+    """What a run predicted for the two halves of the validation part."""
+
+    selection: Part
+    calibration: Part
+
+
 @dataclass(frozen=True)
 class Calibration:
     """How far probabilities can be trusted, on the test images, before and after a temperature.
@@ -94,7 +101,8 @@ class ModelAnalysis:
     history : of a network, else empty
     confusion : mean over seeds
     probabilities : (n, classes) for the test images, of the first seed
-    calibration : None where the data set isn't at hand or the validation images were trained on
+    calibration : None where the validation images were trained on, or where an older version saved
+        the run and the data set isn't at hand
     """
 
     model: str
@@ -182,13 +190,13 @@ class Analysis:
 
 
 def analyse(store: Store, dataset: Dataset | None = None) -> Analysis:
-    """Analysis the models of the store's table.
+    """Analyse the models of the store's table.
 
     Parameters
     ----------
     store : holds the runs
-    dataset : the one that they were fitted on; only its training labels are looked at, which say
-        which validation images temperatures may be fitted on
+    dataset : the one that they were fitted on; only its training labels are looked at, which judge
+        cross-validations, and say of runs of version 0.1 which validation images are which half
 
     Raises
     ------
@@ -222,15 +230,12 @@ def analyse_table(
         if all(run.test is not None for run in found)
     }
     order = [row.model for row in board.rows if row.model in runs]
-    split = None
-    if dataset is not None and any(found[0].validation for found in runs.values()):
-        split = validation_split(dataset.train.labels)
-    unseen = None if split is None else split.calibrate  # nothing else is chosen by them
-    models = {label: _model(label, runs[label], board, unseen) for label in order}
+    halves = {label: _halves(runs[label][0], dataset) for label in order}
+    models = {label: _model(label, runs[label], board, halves[label]) for label in order}
     members = {
-        label: Member(part, _test(runs[label][0]), model.calibration.temperature)
+        label: Member(half.selection, _test(runs[label][0]), model.calibration.temperature)
         for label, model in models.items()
-        if model.calibration and (part := runs[label][0].validation)
+        if model.calibration and (half := halves[label])
     }
     labels = _test(runs[order[0]][0]).labels if order else np.empty(0, np.int64)
     probabilities = {label: model.probabilities for label, model in models.items()}
@@ -241,14 +246,14 @@ def analyse_table(
         close_pairs=tuple(_close_pairs(board, models, labels)),
         agreement=agreement(probabilities, labels) if models else None,
         wrong_for_all=wrong_for_all([*probabilities.values()], labels) if models else labels,
-        average=average_of_best(members, split.choose, copies) if split else None,
+        average=average_of_best(members, copies),
         train_suspects=train_suspects_of(saved, len(board.class_names), dataset),
         sensitivity=sensitivity_of(probabilities, labels),
     )
 
 
 def _model(
-    label: str, runs: Sequence[Run], board: Leaderboard, unseen: NDArray[np.int64] | None
+    label: str, runs: Sequence[Run], board: Leaderboard, halves: Halves | None
 ) -> ModelAnalysis:
     first = runs[0]
     confusion = board.confusions[label]
@@ -262,8 +267,19 @@ def _model(
         confusion=confusion,
         report=confusion.report(board.class_names),
         probabilities=_test(first).probabilities,
-        calibration=_calibration(first, unseen),
+        calibration=_calibration(halves.calibration, _test(first)) if halves else None,
     )
+
+
+def _halves(run: Run, dataset: Dataset | None) -> Halves | None:
+    """The halves of what a run predicted for the validation part, where they are known."""
+    part = run.validation
+    if part is not None and part.selection is not None:
+        return Halves(part[part.selection], part[~part.selection])
+    if part is not None and dataset is not None:  # version 0.1 saved the run
+        split = validation_split(dataset.train.labels)
+        return Halves(part.among(split.selection), part.among(split.calibration))
+    return None
 
 
 def _test(run: Run) -> Part:
@@ -300,15 +316,12 @@ def _history(run: Run) -> tuple[EpochFigures, ...]:
     )
 
 
-def _calibration(run: Run, unseen: NDArray[np.int64] | None) -> Calibration | None:
-    """`unseen` are the validation images that nothing was chosen by.
+def _calibration(half: Part, test: Part) -> Calibration:
+    """Calibrate by the calibration half as a bundle does.
 
-    As in a bundle the first of each two of them give the temperature, the others the quantiles.
+    The first of each two images give the temperature, the others the quantiles.
     """
-    validation, test = run.validation, _test(run)
-    if unseen is None or validation is None:
-        return None
-    first, others = validation.among(unseen[::2]), validation.among(unseen[1::2])
+    first, others = half[::2], half[1::2]
     temperature = fit_temperature(first.probabilities, first.labels)
     by_set = at_temperature(others.probabilities, temperature), others.labels
     calibrated = at_temperature(test.probabilities, temperature)

@@ -40,7 +40,7 @@ class AverageScore:
 class Member:
     """A fit that may take part: what it predicts, and the temperature that calibrates that."""
 
-    validation: Part
+    selection: Part
     test: Part
     temperature: float
 
@@ -50,10 +50,9 @@ class Member:
 
 def average_of_best(
     members: Mapping[str, Member],
-    choose: NDArray[np.int64],
     copies: NDArray[np.int64] | None = None,
 ) -> AverageScore | None:
-    """The average of the three that are best on the `choose` images, weighed on them.
+    """The average of the three that are best on the selection half, with weights fitted on it.
 
     Each is calibrated first: of a model that is too sure an average hears little else.
 
@@ -61,7 +60,7 @@ def average_of_best(
     """
     if len(members) < AVERAGED:
         return None
-    parts = {label: member.validation.among(choose) for label, member in members.items()}
+    parts = {label: member.selection for label, member in members.items()}
     scores = {label: accuracy(part.probabilities, part.labels) for label, part in parts.items()}
     best = sorted(scores, key=lambda label: -scores[label])[:AVERAGED]
     labels = parts[best[0]].labels

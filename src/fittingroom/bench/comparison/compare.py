@@ -69,7 +69,7 @@ def compare(
         Bytes resident in the fitting process and its children.
     keep_models
         Which fitted models stay on disk: `all`, of each model the seed that is `best` on the
-        `choose` part, or `none`.
+        selection half, or `none`.
     on
         Where models of the catalogue are fitted: `local:N`, in N processes here that share the
         threads; `ray` or `ray://HOST:PORT`, on a Ray cluster (see `executor.open_executor`).
@@ -133,15 +133,15 @@ def fit_entrants(
     ) as bench:
         schedule.fit(bench, limits.seconds, on_progress)
     if keep_models == "best":
-        _keep_best(store, schedule.entries, validation_split(dataset.train.labels).choose)
+        _keep_best(store, schedule.entries, validation_split(dataset.train.labels).selection)
     schedule.looked_at()
 
 
-def _keep_best(store: Store, entries: Sequence[Entry], choose: np.ndarray) -> None:
-    """Of each model keep the saved weights of one seed: the best on `choose`, never on test."""
+def _keep_best(store: Store, entries: Sequence[Entry], selection: np.ndarray) -> None:
+    """Of each model keep the saved weights of the seed that is best on the selection half."""
 
     def accuracy(run: Run) -> float:
-        return 0.0 if run.validation is None else run.validation.accuracy_on(choose)
+        return 0.0 if run.validation is None else run.validation.accuracy_on(selection)
 
     for entry in entries:
         if entry.status != "ok":

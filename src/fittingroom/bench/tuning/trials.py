@@ -51,7 +51,7 @@ class Trials:
     ) -> None:
         self.search, self._dataset, self.store = search, dataset, store
         self._model, self.n_trials, self._folds, self._seed = model, n_trials, folds, seed
-        self._selection = validation_split(dataset.train.labels).choose
+        self._selection = validation_split(dataset.train.labels).selection
 
     def fit(
         self,
@@ -94,7 +94,7 @@ class Trials:
         return f"{trial.settings.get('model', self._model)} trial {trial.number}"
 
     def correct(self, run: Run) -> NDArray[np.bool_]:
-        """Which of the images that choose a run has right, (n,) bool."""
+        """Which images of the selection half a run has right, (n,) bool."""
         if run.out_of_fold is not None:
             return run.out_of_fold.correct
         if run.validation is None:

@@ -28,7 +28,7 @@ Status = Literal["ok", "pruned", "failed", "nan", "out-of-memory", "running", "w
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """One trial. Its accuracy is that of the images that choose; it has none unless it is `ok`."""
+    """One trial. Its accuracy is that on the selection half; None unless its status is `ok`."""
 
     number: int
     status: Status
@@ -65,7 +65,7 @@ class Tuning:
     model : of the catalogue
     dataset : the name that it was asked for by
     space : what was searched, and what was the same in every trial
-    folds : of a cross-validation over the training split; 0 where `choose` decides
+    folds : of a cross-validation over the training split; 0 where the selection half decides
     asked : of how many trials the search is to consist
     overstatement : None where no trial has a figure
     importance : share of the accuracies' variance by parameter, largest first; None of few trials

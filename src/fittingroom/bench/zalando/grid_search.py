@@ -36,7 +36,7 @@ class Point:
     ----------
     written : the parameters as the benchmark has them
     spec : what is fitted; two points of one key are one fit
-    choose_accuracy : on the `choose` half of the validation part
+    choose_accuracy : on the selection half of the validation part
     limits : that it was stopped by, where it was
     """
 
@@ -92,7 +92,7 @@ class Point:
 
 @dataclass(frozen=True, kw_only=True)
 class SearchedGrid:
-    """A classifier's grid: its points, and the one that is best on `choose` once all are done."""
+    """A classifier's grid, and once all its points are done the best on the selection half."""
 
     grid: Grid
     points: tuple[Point, ...]
@@ -138,7 +138,7 @@ class GridSearch:
         limits: Limits,
     ) -> None:
         self._dataset, self._store, self.limits = dataset, store, limits
-        self._choose = validation_split(dataset.train.labels).choose
+        self._selection = validation_split(dataset.train.labels).selection
         self._grids = {grid.name: grid for grid in grids}
         self._points = {
             grid.name: [self._known(grid, written, stopped) for written in grid.points]
@@ -238,7 +238,7 @@ class GridSearch:
             point,
             status="ok",
             reason=None,
-            choose_accuracy=run.validation.accuracy_on(self._choose),
+            choose_accuracy=run.validation.accuracy_on(self._selection),
             fit_seconds=run.record.fit_seconds,
             limits=Limits(),
         )

@@ -1,8 +1,8 @@
 """The benchmark of the data set's makers, with an honest choice: `compare --suite zalando`.
 
 Each point of its grids is fitted without the validation part and never sees the test split. Of each
-classifier the point that is best on `choose` is then fitted again and reads the test split, as a
-row of a leaderboard like any other.
+classifier the point that is best on the selection half is then fitted again and reads the test
+split, as a row of a leaderboard like any other.
 """
 
 from __future__ import annotations
