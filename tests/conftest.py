@@ -146,6 +146,7 @@ def tuning() -> Tuning:
         storage="sqlite:///studies.sqlite3",
         model="cnn-32",
         dataset="fashion-mnist",
+        dataset_title="Fashion-MNIST",
         dataset_sha256="0" * 64,
         space=parse_space(
             {"learning_rate": "1e-4..1e-1:log", "schedule": "constant|cosine", "epochs": 5}

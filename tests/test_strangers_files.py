@@ -35,11 +35,11 @@ from fittingroom.bench.tuning.space import read_space
 from fittingroom.bench.zalando.zalando import STOPPED, _read_stopped
 from fittingroom.bundles.bundle import load
 from fittingroom.cli.options import read_settings
-from fittingroom.cli.show import leaderboard_text
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.decode import decode
 from fittingroom.data.sources import load_dataset
 from fittingroom.errors import FittingroomError
+from fittingroom.reporting.reports import leaderboard_text
 from fittingroom.reporting.words import summary
 from fittingroom.runs.external import add_predictions
 from fittingroom.runs.fit import fit

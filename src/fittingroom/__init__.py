@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from fittingroom.data.dataset import Dataset
     from fittingroom.data.sources import load_dataset
     from fittingroom.models.catalog import make_classifier
-    from fittingroom.reporting.report import report
+    from fittingroom.reporting.reports import report
 
 __all__ = [
     "Dataset",
@@ -41,7 +41,7 @@ _HOMES = {
     "load": "fittingroom.bundles.bundle",
     "load_dataset": "fittingroom.data.sources",
     "make_classifier": "fittingroom.models.catalog",
-    "report": "fittingroom.reporting.report",
+    "report": "fittingroom.reporting.reports",
     "side_by_side": "fittingroom.bench.comparison.side_by_side",
 }
 

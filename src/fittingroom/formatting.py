@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
 from rich.cells import cell_len
 
@@ -56,3 +57,9 @@ def duration(seconds: float | None) -> str:
 def _two_parts(count: int, unit: int, large: str, small: str) -> str:
     first, second = divmod(count, unit)
     return f"{first} {large} {second} {small}" if second else f"{first} {large}"
+
+
+def short_path(path: Path) -> Path:
+    """Relative to the working folder where it lies below it."""
+    path, here = path.resolve(), Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path

@@ -67,3 +67,11 @@ def test_what_torchrun_would_not_set_is_one_sentence(small_folder: Path, run_cli
     assert "fittingroom: the variables that torchrun sets make no sense" in result.stderr
     assert "'abc'" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_processes_of_torchrun_are_sent_nowhere(run_cli: Cli) -> None:
+    told = {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "9"}
+    result = run_cli("fit", "cnn-32", "--on", "ray", env=told)
+    assert result.returncode == 2
+    assert "leave --on out" in result.stderr
+    assert run_cli("fit", "cnn-32", "--on", "mars").returncode == 2

@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 from rich.cells import cell_len
 
+from fittingroom.bench.comparison.side_by_side import side_by_side
 from fittingroom.cli.output import note, say
-from fittingroom.cli.show import show_comparison, show_side_by_side, write_files
+from fittingroom.cli.show import show, write
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import ReportError, StoreError
 from fittingroom.reporting.report import Report
+from fittingroom.reporting.reports import comparison_report, side_by_side_report
 from fittingroom.runs.external import add_predictions
 from fittingroom.runs.fit import fit
 from fittingroom.runs.spec import spec_of
@@ -48,6 +50,12 @@ def files_of(store: Store) -> set[str]:
     return {path.name for path in store.folder.iterdir() if path.is_file()} - {"dataset.json"}
 
 
+def show_comparison(store: Store, dataset: Dataset, *, as_json: bool) -> None:
+    _, report = comparison_report(store, dataset)
+    show(report, as_json=as_json)
+    write(ALL, (report, store.folder))
+
+
 @pytest.mark.parametrize(
     ("in_the_way", "as_json"),
     [("leaderboard.json", True), *((name, False) for name in sorted(FILES))],
@@ -57,7 +65,7 @@ def test_a_file_that_can_not_be_written_takes_nothing_else(
 ) -> None:
     (store.folder / in_the_way).mkdir()
     with pytest.raises(StoreError, match=f"{in_the_way} can't be written") as raised:
-        show_comparison(store, few, formats=ALL, as_json=as_json)
+        show_comparison(store, few, as_json=as_json)
     assert "\n" not in str(raised.value)
     shown = capsys.readouterr()
     if as_json:
@@ -72,12 +80,12 @@ def test_a_file_that_can_not_be_written_takes_nothing_else(
 def test_a_fault_in_the_page_takes_nothing_else(
     store: Store, few: Dataset, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(_: Report) -> str:
+    def broken(*_: object) -> str:
         return str(1 // 0)
 
-    monkeypatch.setattr(Report, "html", broken)
+    monkeypatch.setattr("fittingroom.reporting.comparison_page.render_comparison", broken)
     with pytest.raises(ReportError) as raised:
-        show_comparison(store, few, formats=ALL, as_json=False)
+        show_comparison(store, few, as_json=False)
     assert "report.html can't be made: ZeroDivisionError in test_show.py, line " in str(
         raised.value
     )
@@ -94,7 +102,7 @@ def test_a_fault_in_what_is_computed_for_the_files_takes_the_table_not_away(
 
     monkeypatch.setattr("fittingroom.bench.comparison.analysis.analyse_table", broken)
     with pytest.raises(ReportError, match=r"study\.json can't be made: RuntimeError"):
-        show_comparison(store, few, formats=ALL, as_json=False)
+        show_comparison(store, few, as_json=False)
     assert "rank  model" in capsys.readouterr().out
     assert files_of(store) == {"leaderboard.json", "leaderboard.md"}
 
@@ -107,9 +115,11 @@ def test_several_data_sets_are_shown_before_their_files(
     fit(spec_of(other, "knn"), other, second, keep_model=False)
     (tmp_path / "runs" / "side-by-side.html").mkdir()
     (second.folder / "report.html").mkdir()
-    both = [(store, few), (second, other)]
+    (a, first), (b, last) = comparison_report(store, few), comparison_report(second, other)
+    sides = side_by_side_report(side_by_side([a, b]))
+    show(sides, as_json=True)
     with pytest.raises(StoreError, match=r"side-by-side\.html can't be written"):
-        show_side_by_side(tmp_path / "runs", both, ALL, as_json=True)
+        write(ALL, (sides, tmp_path / "runs"), (first, store.folder), (last, second.folder))
     assert len(json.loads(capsys.readouterr().out)["leaderboards"]) == 2
     assert files_of(store) == FILES
     assert files_of(second) == FILES - {"report.html"}
@@ -120,8 +130,11 @@ def test_several_data_sets_are_shown_before_their_files(
 def test_the_first_thing_in_the_way_is_told(tmp_path: Path, capsys: Capture) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "c").mkdir()
+    report = Report(
+        text=str, json=str, compute=str, files=dict.fromkeys("abc", lambda: "text"), always="abc"
+    )
     with pytest.raises(StoreError, match="a can't be written"):
-        write_files({tmp_path / name: lambda: "text" for name in "abc"})
+        write((), (report, tmp_path))
     assert (tmp_path / "b").read_text() == "text"
     assert capsys.readouterr().err.split() == [str(tmp_path / "b")]
 

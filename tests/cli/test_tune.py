@@ -9,12 +9,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from fittingroom.bench.comparison.leaderboard import leaderboard
-from fittingroom.bench.tuning.tuning import Tuning
 from fittingroom.cli.main import app
-from fittingroom.cli.tune import _show
-from fittingroom.data.dataset import Dataset
-from fittingroom.errors import FittingroomError, StoreError, TrainingError
-from fittingroom.runs.store import find_store, open_store
+from fittingroom.errors import FittingroomError, TrainingError
+from fittingroom.runs.store import find_store
 
 Run = Callable[..., Result]
 
@@ -184,15 +181,3 @@ def test_without_optuna_it_says_what_to_install(
     result = CliRunner().invoke(app, ["tune", "knn", "--dataset", str(small_folder)])
     assert isinstance(result.exception, FittingroomError)
     assert "pip install 'fittingroom[tune]'" in str(result.exception)
-
-
-def test_what_was_found_is_shown_before_its_files(
-    tuning: Tuning, small: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    folder = open_store(tmp_path / "tune", small).folder
-    (folder / f"{tuning.study}.html").mkdir()
-    with pytest.raises(StoreError, match="can't be written"):
-        _show(tuning, small, tmp_path, False, "fittingroom tune cnn-32")
-    assert "The best of 10 trials of cnn-32" in capsys.readouterr().out
-    assert json.loads((folder / f"{tuning.study}.json").read_text())["model"] == "cnn-32"
-    assert (folder / tuning.recipe_name).exists()

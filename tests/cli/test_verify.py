@@ -11,13 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from fittingroom.bench.claims.claim_file import claim_names, load_claims
-from fittingroom.bench.claims.verdict import Judgement
-from fittingroom.bench.claims.verification import ClaimResult, ClaimsReport
-from fittingroom.cli.verify import _show
-from fittingroom.data.dataset import Dataset
-from fittingroom.errors import StoreError
-from fittingroom.runs.store import find_store, open_store
+from fittingroom.bench.claims.claim_file import claim_names
+from fittingroom.runs.store import find_store
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 CLAIM = (Path(__file__).parents[1] / "data" / "leak.toml").read_text("utf8")
@@ -144,25 +139,11 @@ def test_killed_and_started_again_it_fits_what_is_missing(
     assert sum(run.measured is not None for run in runs) == 3
 
 
-@pytest.mark.parametrize("as_json", [False, True])
-def test_verdicts_are_shown_before_their_files(
-    small: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str], as_json: bool
-) -> None:
-    store = open_store(tmp_path, small)
-    (store.folder / "claims.html").mkdir()
-    checked = ClaimResult(
-        claim=load_claims(["s0-order"])[0],
-        finding=Judgement(verdict="cannot-be-checked"),
-        note="A sentence.",
-    )
-    verification = ClaimsReport(
-        dataset_title="some",
-        dataset_sha256=small.sha256,
-        test_images=1000,
-        test_reads=0,
-        claims=(checked,),
-    )
-    with pytest.raises(StoreError, match=r"claims\.html can't be written"):
-        _show(verification, store, as_json)
-    assert "cannot-be-checked" in capsys.readouterr().out
-    assert (store.folder / "claims.json").exists()
+def test_the_formats_say_what_is_written(small_folder: Path, run_cli: Cli, tmp_path: Path) -> None:
+    command = ("verify", "s4-cnn-noaug", "--dataset", str(small_folder), "--format")
+    assert run_cli(*command, "pdf").returncode == 2
+    assert not (tmp_path / "runs").exists()
+    result = run_cli(*command, "csv,md")
+    assert result.returncode == 0, result.stderr
+    written = {path.name for path in tmp_path.glob("runs/*/claims.*")}
+    assert written == {"claims.json", "claims.csv", "claims.md"}

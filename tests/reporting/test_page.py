@@ -15,8 +15,8 @@ from fittingroom.bench.explore import explore
 from fittingroom.bench.tuning.tuning import Tuning
 from fittingroom.data.dataset import Dataset
 from fittingroom.files import replace_file
+from fittingroom.reporting.comparison_page import render_comparison
 from fittingroom.reporting.data_page import render_data
-from fittingroom.reporting.report import Report
 from fittingroom.reporting.tune_page import render_tuning
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium isn't installed")
@@ -49,9 +49,9 @@ def pages(
 ) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("pages")
     return {
-        "report": Report(compared, small).save(folder / "report.html"),
+        "report": replace_file(folder / "report.html", render_comparison(compared, small)),
         "data": replace_file(folder / "data.html", render_data(explore(small), small)),
-        "tune": replace_file(folder / "tune.html", render_tuning(tuning, "Fashion-MNIST")),
+        "tune": replace_file(folder / "tune.html", render_tuning(tuning)),
     }
 
 
@@ -108,7 +108,7 @@ def test_nothing_sticks_out_of_the_window(
 def test_long_names_do_not_stick_out_either(
     browser: Any, unusual: tuple[Analysis, Dataset], tmp_path: Path
 ) -> None:
-    opened(browser, Report(*unusual).save(tmp_path / "report.html"), PHONE)
+    opened(browser, replace_file(tmp_path / "report.html", render_comparison(*unusual)), PHONE)
     browser.execute_script("for (const d of document.querySelectorAll('details')) d.open = true")
     assert browser.execute_script("return document.documentElement.scrollWidth") <= PHONE[0]
     assert browser.get_log("browser") == []

@@ -1,383 +1,71 @@
-"""report.py: one page that says everything and fetches nothing."""
+from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from html import unescape
-from html.parser import HTMLParser
 from pathlib import Path
-from time import process_time
 
-import numpy as np
 import pytest
 
-from fittingroom.bench.comparison.analysis import Analysis, analyse
-from fittingroom.bench.comparison.rows import Row
-from fittingroom.data.catalog import DATASETS
-from fittingroom.data.dataset import Dataset
-from fittingroom.errors import StoreError
-from fittingroom.reporting import figures
-from fittingroom.reporting.report import Report, render
-from fittingroom.reporting.tables import CSV_FILES
-from fittingroom.runs.external import add_predictions
-from fittingroom.runs.fit import fit
-from fittingroom.runs.spec import spec_of
-from fittingroom.runs.store import open_store
-
-VOID = {"meta", "br", "img", "link", "input", "hr"}
+from fittingroom.errors import ReportError, StoreError, UsageError
+from fittingroom.reporting.report import Report, parse_formats
 
 
-class Page(HTMLParser):
-    """The page as a reader meets it: attributes, words, and tables as rows of cells."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.attributes: list[tuple[str, str, str]] = []
-        self.words: list[str] = []
-        self.tables: list[list[list[str]]] = []
-        self.open: list[str] = []
-        self.images: list[dict[str, str | None]] = []
-        self.feed(text)
-        self.close()
-        assert not self.open
-
-    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        self.attributes += [(tag, name, value or "") for name, value in attributes]
-        if tag not in VOID:
-            self.open.append(tag)
-        if tag == "img":
-            self.images.append(dict(attributes))
-        if tag == "table":
-            self.tables.append([])
-        if tag == "tr":
-            self.tables[-1].append([])
-        if tag in ("td", "th"):
-            span = int(dict(attributes).get("colspan") or 1)
-            self.tables[-1][-1] += [""] * span
-            self.cell = len(self.tables[-1][-1]) - span
-
-    def handle_startendtag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        self.attributes += [(tag, name, value or "") for name, value in attributes]
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, text: str) -> None:
-        if "style" in self.open or "script" in self.open:
-            return
-        self.words.append(text)
-        if "td" in self.open or ("tr" in self.open and "th" in self.open):
-            row = self.tables[-1][-1]
-            row[self.cell] = " ".join(f"{row[self.cell]} {text}".split())
-
-    @property
-    def text(self) -> str:
-        return " ".join(" ".join(self.words).split())
-
-
-def svg_labels(html: str) -> list[str]:
-    """What is said of each drawing to those who can't see it."""
-    attributes = Page(html).attributes
-    return [value for tag, name, value in attributes if (tag, name) == ("svg", "aria-label")]
-
-
-def test_the_page_fetches_nothing_and_is_small(analysis: Callable[..., Analysis]) -> None:
-    html = render(analysis())
-    assert len(html.encode()) < 2_000_000
-    assert "http:" not in html
-    assert "https:" not in html
-    assert "@import" not in html
-    assert all(target.startswith("#") for target in re.findall(r"url\(([^)]*)\)", html))
-    page = Page(html)
-    fetching = {"src", "srcset", "data", "poster", "action", "background", "xlink:href"}
-    fetched = [value for _, name, value in page.attributes if name in fetching]
-    assert all(value.startswith("data:image/png;base64,") for value in fetched)
-    assert all(value.startswith("#") for _, name, value in page.attributes if name == "href")
-    assert not re.search(r"<(link|iframe|object|embed|base)\b", html)
-
-
-def test_the_same_leaderboard_gives_the_same_page(analysis: Callable[..., Analysis]) -> None:
-    assert render(analysis()) == render(analysis())
-
-
-def test_the_answer_comes_first(analysis: Callable[..., Analysis]) -> None:
-    html = render(analysis())
-    heading = re.search(r"<h1>(.*?)</h1>", html)
-    assert heading is not None
-    assert (
-        heading[1]
-        .replace("\u2060", "")
-        .startswith("swift is best: 94.1% (95% interval 93.6–94.6, 3 seeds)")
+def report(**files: Callable[[], str]) -> Report:
+    """A report with a table that is always written, and other files."""
+    named = {name.replace("_", "."): text for name, text in files.items()}
+    return Report(
+        text=lambda: "a table",
+        json=lambda: "{}",
+        compute=lambda: 7,
+        files={"table.json": lambda: "{}", **named},
+        always=("table.json",),
     )
-    assert html.index("<h1>") < html.index("<table")
-    assert "One seed tells nothing about a re-run: theirs." in Page(html).text
 
 
-def test_every_row_stands_in_the_table_with_its_figures(analysis: Callable[..., Analysis]) -> None:
-    head, *rows = Page(render(analysis())).tables[0]
-    assert all(len(row) == len(head) for row in rows)
-    cells = {row[1].split()[0]: dict(zip(head, row, strict=True)) for row in rows}
-    assert list(cells) == [row.model for row in analysis().board.rows]
-    assert cells["swift"] == {
-        "Rank": "1",
-        "Model": "swift 3 seeds, 54,000 images",
-        "Test accuracy": "94.12% 93.62–94.62",
-        "SD over seeds": "0.20%",
-        "Macro F1": "0.9402",
-        "Log loss": "0.200",
-        "Validation accuracy": "95.12%",
-        "Training time": "1 min 35 s",
-        "Inference time, µs per image": "12",
-        "Parameters": "123,456",
-        "Engine, precision": "torch 2.13.0 bfloat16",
-        "Indistinguishable from": "–",
-    }
-    assert cells["svm-rbf"]["Indistinguishable from"] == "cnn-32, theirs"
-    assert cells["svm-rbf"]["SD over seeds"] == "deterministic"
-    assert cells["theirs"]["SD over seeds"] == "?"
-    assert cells["theirs"]["Training time"] == "–"
-    assert cells["untested"]["Test accuracy"] == "the test split was not read"
-    assert cells["untested"]["Validation accuracy"] == "90.00%"
-    assert cells["cnn-64x4"]["Test accuracy"] == "out-of-memory : it passed 8 GB in epoch 3"
-    assert cells["hog-svm"]["Test accuracy"] == "interrupted"
-    assert cells["hog-svm"]["Rank"] == "–"
+def test_the_formats_say_which_files_are_written(tmp_path: Path) -> None:
+    whole = report(more_json=lambda: "[]", table_csv=lambda: "a,b", page_html=lambda: "<p>")
+    assert whole.result == 7
+    assert whole.save(tmp_path, "csv") == [tmp_path / "table.json", tmp_path / "table.csv"]
+    assert (tmp_path / "table.csv").read_text("utf8") == "a,b"
+    written = [file.name for file in whole.save(tmp_path)]
+    assert written == ["table.json", "more.json", "page.html"]
+    with pytest.raises(UsageError, match="takes html, md, csv, json"):
+        whole.save(tmp_path, "pdf")
 
 
-def test_every_pair_is_there(analysis: Callable[..., Analysis]) -> None:
-    _, swift, close = Page(render(analysis())).tables[1]
-    assert swift == [
-        "svm-rbf",
-        "swift",
-        "−3.91",
-        "−4.41 to −3.41",
-        "< 0.0001",
-        "< 0.0001",
-        "310",
-        "290",
-    ]
-    assert close[2:6] == ["−0.17", "−0.67 to 0.33", "0.50", "0.50"]
-    assert len(Page(render(analysis(pairs=()))).tables) == 1
+def test_a_file_replaces_the_old_one_whole(tmp_path: Path) -> None:
+    (tmp_path / "page.html").write_text("old")
+    report(page_html=lambda: "new").save(tmp_path)
+    assert (tmp_path / "page.html").read_text() == "new"
+    assert {file.name for file in tmp_path.iterdir()} == {"page.html", "table.json"}
 
 
-def test_the_overview_in_pictures_each_with_words(analysis: Callable[..., Analysis]) -> None:
-    labels = svg_labels(render(analysis()))
-    assert len(labels) == 4
-    assert "swift 94.12% (93.62–94.62); svm-rbf 90.21%" in labels[0]
-    assert "cnn-32 90.04% in 1 min 8 s" in labels[1]
-    assert "svm-rbf 90.21% in 12.3 µs per image" in labels[2]
-    assert labels[3].startswith("Differences in test accuracy")
-
-
-def test_where_the_figures_come_from(analysis: Callable[..., Analysis]) -> None:
-    text = Page(render(analysis())).text
-    for said in (
-        "ab" * 32,
-        "Reproduce with fittingroom compare --seeds 3",
-        "Some processor",
-        "10,000 test",
-    ):
-        assert said in text
-    assert re.search(r"Saved runs that read the test split\s+8\b", text)
-    assert "Reproduce with" not in Page(render(analysis(command=None))).text
-
-
-def test_names_from_users_are_only_text(
-    analysis: Callable[..., Analysis], row: Callable[..., Row]
-) -> None:
-    wicked = '<script>alert("x")</script>'
-    rows = (row(wicked, 0.9, 1, ["b"]), row("b", 0.89, 1, [wicked]))
-    html = render(
-        analysis(
-            rows=rows,
-            pairs=(),
-            confusions={wicked: analysis().board.confusions["swift"]},
-            class_names=(wicked, "$", "$x$", "&"),
-            dataset_title=wicked,
-            notes=(wicked,),
-            command=wicked,
-            environment={wicked: wicked},
-        )
-    )
-    assert html.count("<script") == 1  # our own
-    assert wicked in Page(html).text
-
-
-def test_nothing_was_tested(analysis: Callable[..., Analysis]) -> None:
-    html = render(analysis(rows=analysis().board.rows[4:], pairs=(), confusions={}))
-    assert "No model has test results." in html
-    assert "<svg" not in html
-    assert "it passed 8 GB" in html
-    assert "<table" in render(analysis(rows=(), pairs=(), confusions={}))
-
-
-def test_a_model_without_a_time_leaves_that_picture_out(
-    analysis: Callable[..., Analysis], row: Callable[..., Row]
-) -> None:
-    timeless = row("a", 0.9, 1, seconds=None, predict_us_per_image=None)
-    html = render(analysis(rows=(timeless,), pairs=(), confusions={}))
-    assert html.count("<svg") == 1
-
-
-def test_the_page_replaces_the_old_one_whole(
-    analysis: Callable[..., Analysis], tmp_path: Path
-) -> None:
-    path = tmp_path / "report.html"
-    path.write_text("old", encoding="utf8")
-    assert Report(analysis()).save(path) == path
-    assert path.read_text(encoding="utf8") == render(analysis())
-    assert [file.name for file in tmp_path.iterdir()] == ["report.html"]
-
-
-def test_a_folder_that_is_not_there_is_one_sentence(
-    analysis: Callable[..., Analysis], tmp_path: Path
-) -> None:
+def test_a_folder_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="can't be written"):
-        Report(analysis()).save(tmp_path / "nowhere" / "report.html")
+        report().save(tmp_path / "nowhere")
 
 
-def test_a_notebook_shows_the_page_in_a_frame(analysis: Callable[..., Analysis]) -> None:
-    frame = Report(analysis())._repr_html_()
-    assert frame.startswith("<iframe srcdoc=")
-    page = re.search('srcdoc="([^"]*)"', frame)
+def test_what_can_not_be_made_takes_no_other_file_away(tmp_path: Path) -> None:
+    def broken() -> str:
+        return str(1 // 0)
+
+    with pytest.raises(ReportError, match=r"page\.html can't be made: ZeroDivisionError in test_"):
+        report(page_html=broken, table_md=lambda: "|").save(tmp_path, "html,md")
+    assert (tmp_path / "table.md").exists()
+
+
+def test_a_notebook_shows_the_page_in_a_frame() -> None:
+    frame = report(page_html=lambda: '<p title="a">&amp;</p>')._repr_html_()
+    page = re.search('<iframe srcdoc="([^"]*)"', frame)
     assert page is not None
-    assert unescape(page[1]) == render(analysis())
+    assert unescape(page[1]) == '<p title="a">&amp;</p>'
+    with pytest.raises(UsageError, match="no page"):
+        report().html()
 
 
-@pytest.fixture(scope="module")
-def whole(compared: Analysis, small: Dataset) -> str:
-    """The page of a real comparison."""
-    return render(compared, small)
-
-
-def test_every_model_has_its_part(compared: Analysis, whole: str) -> None:
-    html = whole
-    text = Page(html).text
-    order = [row.model for row in compared.board.rows if row.test]
-    assert re.findall(r'<h2 id="model-\d+" class="part">([^<]+)</h2>', html) == order
-    for title in (
-        "Most confident errors",
-        "Least confident correct predictions",
-        "Random predictions",
-    ):
-        assert text.count(title) == len(order)
-    assert text.count("Learning curves") == 3
-    assert text.count("expected calibration error") >= 4
-    assert "Calibration (reliability diagram)" in text
-    assert "of the three models that are best on validation images" in text
-    assert "training labels may be wrong" in text
-    assert len(html.encode()) < 5_000_000
-
-
-def test_the_page_holds_with_images_and_fetches_nothing(whole: str) -> None:
-    page = Page(whole)
-    sources = [value for tag, name, value in page.attributes if (tag, name) == ("img", "src")]
-    assert len(sources) > 100
-    assert all(value.startswith("data:image/png;base64,") for value in sources)
-    assert all(image["alt"] for image in page.images)
-
-
-def test_the_page_does_without_the_data(compared: Analysis) -> None:
-    html = render(compared, None)
-    assert "<img" not in html
-    assert "Most confident errors" not in Page(html).text
-    assert ">Confusion matrix</h3>" in html
-
-
-@pytest.mark.slow
-def test_few_and_many_classes_with_long_names(unusual: tuple[Analysis, Dataset]) -> None:
-    html = render(*unusual)
-    page = Page(html)
-    names = unusual[1].class_names
-    assert all(page.text.count(name) >= 3 for name in names)  # in tables; elsewhere they are cut
-    assert all(len(caption) < 120 for caption in re.findall(r"<span>(.*?)</span>", html))
-    assert len(html.encode()) < 5_000_000
-    never = [row for table in page.tables for row in table if row[0] == names[-1]]
-    assert ["–", "0.000", "0.000"] in [row[1:4] for row in never]  # nothing to be precise about
-    assert "Learning curves" not in page.text
-
-
-def test_what_others_reported_stands_beside_fashion_mnist_alone(
-    analysis: Callable[..., Analysis],
-) -> None:
-    html = render(analysis(dataset_sha256=DATASETS["fashion-mnist"].content))
-    assert "83.5%: Humans without fashion expertise" in Page(html).text
-    assert ">makers' SVM 89.7</text>" in html
-    others = render(analysis(dataset_name="fashion-mnist"))
-    assert "Humans without fashion" not in others
-    assert "makers" not in others
-
-
-def test_no_two_parts_share_a_name(whole: str) -> None:
-    names = [value for _, name, value in Page(whole).attributes if name == "id"]
-    assert len(names) == len(set(names))
-
-
-FEW: dict[str, tuple[dict[int, int], dict[int, int]]] = {
-    "one test image": ({0: 40, 1: 40}, {0: 1}),
-    "two test images": ({0: 40, 1: 40}, {0: 1, 1: 1}),
-    "25 test images": ({0: 40, 1: 40}, {0: 13, 1: 12}),
-    "the least training images": ({0: 10, 1: 10, 2: 10}, {0: 20, 1: 20, 2: 1}),
-    "classes missing": ({0: 40, 1: 40}, {0: 20, 2: 20, 3: 1}),
-}
-
-
-@pytest.mark.parametrize("kind", FEW)
-def test_few_images(kind: str, some_of: Callable[..., Dataset], tmp_path: Path) -> None:
-    """A page of real fits, without NaN and without a warning, which would be an error here."""
-    train, test = FEW[kind]
-    data = some_of(train, test)
-    store = open_store(tmp_path, data)
-    for model, seed in (("knn", 0), ("random-forest", 0), ("random-forest", 1)):
-        fit(spec_of(data, model, seed=seed), data, store, keep_model=False)
-    fit(spec_of(data, "knn", folds=2), data, store)
-    found = analyse(store, data)
-    json.dumps(found.to_dict(), allow_nan=False)
-    text = Page(render(found, data)).text
-    assert text.count("Predicted probabilities of random test images") == len(found.models) == 2
-    assert "nan" not in text.lower().replace("fashion", "").split()
-    assert "−0.0" not in text.replace("−0.05", "")
-    for text_of in CSV_FILES.values():
-        text_of(found)
-
-
-def test_of_many_models_the_best_have_a_part_and_all_a_line(
-    some_of: Callable[..., Dataset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(figures, "MODELS", 3)
-    data = some_of({0: 10, 1: 10}, {0: 20, 1: 20})
-    store, rng = open_store(tmp_path, data), np.random.default_rng(0)
-    models = figures.MODELS + 2
-    for number in range(models):
-        labels = np.where(rng.random(len(data.test)) < number / models, data.test.labels, 0)
-        np.savez(tmp_path / "added.npz", labels=labels)
-        add_predictions(store, data, f"model-{number}", tmp_path / "added.npz")
-    html = render(analyse(store))
-    page = Page(html)
-    assert len(page.tables[0]) == 1 + models
-    assert html.count('class="part">model-') == figures.MODELS
-    assert "The tables list 2 more" in page.text
-    assert f"The first {figures.MODELS} models. Test accuracy of the row's model" in page.text
-
-
-@pytest.mark.slow
-def test_as_many_classes_as_there_can_be(small: Dataset, tmp_path: Path) -> None:
-    classes = 256
-    data = Dataset.from_arrays(
-        small.train.images,
-        np.arange(len(small.train)) % classes,
-        small.test.images,
-        np.arange(len(small.test)) % classes,
-    )
-    store, rng = open_store(tmp_path, data), np.random.default_rng(0)
-    for name in ("a", "b"):
-        labels = np.where(rng.random(1000) < 0.5, data.test.labels, rng.integers(0, classes, 1000))
-        np.savez(tmp_path / "added.npz", labels=labels)
-        add_predictions(store, data, name, tmp_path / "added.npz")
-    start = process_time()
-    html = render(analyse(store, data), data)
-    assert process_time() - start < 60
-    assert len(html.encode()) < 3_000_000
-    page = Page(html)
-    assert page.text.count("only confusions.csv has the counts") == 2
-    assert "Predictions by true class" not in page.text
-    assert f"The {figures.CLASSES} hardest classes." in page.text
+@pytest.mark.parametrize("text", ["", ",", "pdf", "html,pdf"])
+def test_formats_that_are_none_are_refused(text: str) -> None:
+    assert parse_formats(" HTML, csv,") == {"html", "csv"}
+    with pytest.raises(UsageError, match="takes html, md, csv, json or several"):
+        parse_formats(text)

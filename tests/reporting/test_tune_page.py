@@ -17,7 +17,7 @@ def text_of(html: str) -> str:
 
 
 def test_the_page_shows_the_search(tuning: Tuning) -> None:
-    html = render_tuning(tuning, "Fashion-MNIST", "fittingroom tune cnn-32 --trials 12")
+    html = render_tuning(tuning, "fittingroom tune cnn-32 --trials 12")
     text = text_of(html)
     assert "The best of 10 trials of cnn-32 has an accuracy of 92.00% on the images" in text
     assert "this is expected to be 0.80 points too high: 91.20% on new images" in text
@@ -30,17 +30,17 @@ def test_the_page_shows_the_search(tuning: Tuning) -> None:
     assert html.count('class="failed"') == 2
     assert "<script>alert" not in html
     assert "http" not in html.replace("http-equiv", "")
-    assert html == render_tuning(tuning, "Fashion-MNIST", "fittingroom tune cnn-32 --trials 12")
+    assert html == render_tuning(tuning, "fittingroom tune cnn-32 --trials 12")
 
 
 def test_without_a_figure_there_is_still_a_page(tuning: Tuning) -> None:
     nothing = dataclasses.replace(
         tuning, trials=tuning.trials[10:], overstatement=None, importance=None, tested=None
     )
-    text = text_of(render_tuning(nothing, "Fashion-MNIST"))
+    text = text_of(render_tuning(nothing))
     assert "No trial of cnn-32 has a result yet." in text
     assert "this search didn't read the test split." in text
-    assert "<svg" not in render_tuning(nothing, "Fashion-MNIST")
+    assert "<svg" not in render_tuning(nothing)
 
 
 def test_the_page_of_learning_rates() -> None:

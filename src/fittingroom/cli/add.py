@@ -8,13 +8,13 @@ from typing import Annotated
 import typer
 
 from fittingroom.cli.options import (
-    FORMATS,
     RUNS,
     DatasetOption,
+    FormatOption,
     JsonOption,
     RunsOption,
-    parse_formats,
 )
+from fittingroom.reporting.report import USUAL, parse_formats
 
 
 def command(
@@ -44,17 +44,22 @@ def command(
     ] = False,
     dataset: DatasetOption = "fashion-mnist",
     runs: RunsOption = RUNS,
+    formats: FormatOption = USUAL,
     as_json: JsonOption = False,
 ) -> None:
     """Add predictions made elsewhere to the leaderboard, with all its tests."""
-    from fittingroom.cli.show import show_comparison
+    from fittingroom.cli.show import show, write
     from fittingroom.data.sources import load_dataset
+    from fittingroom.reporting.reports import comparison_report
     from fittingroom.runs.external import add_predictions
     from fittingroom.runs.store import open_store
 
+    chosen = parse_formats(formats)
     loaded = load_dataset(dataset)
     store = open_store(runs, loaded)
     add_predictions(
         store, loaded, name, predictions, deterministic=deterministic, array=array, as_is=as_is
     )
-    show_comparison(store, loaded, formats=parse_formats(FORMATS), as_json=as_json)
+    _, report = comparison_report(store, loaded)
+    show(report, as_json=as_json)
+    write(chosen, (report, store.folder))

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fittingroom.cli.options import (
-    FORMATS,
     RUNS,
     FormatOption,
     FullOption,
@@ -18,16 +17,15 @@ from fittingroom.cli.options import (
     RunsOption,
     TimeLimitOption,
     parse_duration,
-    parse_formats,
     parse_size,
     read_settings,
     typed_command,
 )
 from fittingroom.errors import UnknownNameError, UsageError
+from fittingroom.reporting.report import USUAL, parse_formats
 
 if TYPE_CHECKING:
     from fittingroom.bench.comparison.entrant import Entrant
-    from fittingroom.bench.comparison.leaderboard import Leaderboard
     from fittingroom.data.dataset import Dataset
     from fittingroom.execution.job import Limits
     from fittingroom.runs.store import Store
@@ -72,7 +70,7 @@ def command(
     memory_limit: MemoryLimitOption = "8G",
     keep_models: _KeepOption = "best",
     on: OnOption = "local:1",
-    formats: FormatOption = FORMATS,
+    formats: FormatOption = USUAL,
     as_json: JsonOption = False,
 ) -> None:
     """Compare models: which is better, by how much, and how sure?"""
@@ -87,7 +85,6 @@ def command(
         raise UsageError(f"--seeds is {seeds}; at least 1 is needed.")
     parse_address(on)
 
-    from fittingroom.cli.show import show_comparison, show_side_by_side
     from fittingroom.execution.job import Limits
     from fittingroom.runs.store import open_store
 
@@ -108,15 +105,31 @@ def command(
             keep_models=keep_models,
             on=on,
         )
-    boards: tuple[Leaderboard, ...]
-    if len(loaded) == 1:
-        boards = (show_comparison(stores[0], loaded[0], formats=chosen, as_json=as_json),)
-    else:
-        compared = [*zip(stores, loaded, strict=True)]
-        boards = show_side_by_side(runs, compared, chosen, as_json=as_json)
-    if not all(board.complete for board in boards):
+    if not _show(runs, stores, loaded, chosen, as_json):
         raise typer.Exit(1)
     return None
+
+
+def _show(
+    runs: Path,
+    stores: list[Store],
+    datasets: list[Dataset],
+    formats: frozenset[str],
+    as_json: bool,
+) -> bool:
+    """Show and write the comparisons, and several side by side; whether no fit is missing."""
+    from fittingroom.bench.comparison.side_by_side import side_by_side
+    from fittingroom.cli.show import show, write
+    from fittingroom.reporting.reports import comparison_report, side_by_side_report
+
+    compared = [comparison_report(*each) for each in zip(stores, datasets, strict=True)]
+    boards = [board for board, _ in compared]
+    reports = [(each, store.folder) for (_, each), store in zip(compared, stores, strict=True)]
+    if len(boards) > 1:
+        reports.insert(0, (side_by_side_report(side_by_side(boards)), runs))
+    show(reports[0][0], as_json=as_json)
+    write(formats, *reports)
+    return all(board.complete for board in boards)
 
 
 def _refuse_for_zalando(settings: list[Path] | None, keep_models: str) -> None:
@@ -214,7 +227,8 @@ def _zalando(
     from fittingroom.bench.zalando.zalando import planned_runs, zalando
     from fittingroom.cli.output import note
     from fittingroom.cli.progress import ProgressDisplay
-    from fittingroom.cli.show import show_benchmark
+    from fittingroom.cli.show import show, write
+    from fittingroom.reporting.reports import benchmark_report, comparison_report
     from fittingroom.runs.store import open_store
 
     if len(loaded) > 1:
@@ -229,6 +243,8 @@ def _zalando(
             dataset, names, command=typed_command(), on_progress=progress, **options
         )
     store = open_store(options["runs"], dataset)
-    show_benchmark(store, dataset, benchmark, formats, as_json=as_json)
+    (_, comparison), report = comparison_report(store, dataset), benchmark_report(benchmark)
+    show(report, as_json=as_json)
+    write(formats, (comparison, store.folder), (report, store.folder))
     if not benchmark.complete:
         raise typer.Exit(1)

@@ -133,9 +133,9 @@ def _location(run: Path) -> str | None:
 
 def _text(written: Export) -> str:
     """What was written, for people."""
-    from fittingroom.cli.show import short
+    from fittingroom.formatting import short_path
 
-    lines = [f"{short(written.path)}  {sum(written.files.values()):,} bytes"]
+    lines = [f"{short_path(written.path)}  {sum(written.files.values()):,} bytes"]
     if len(written.files) > 1:
         lines += [f"  {name}  {size:,} bytes" for name, size in written.files.items()]
     if found := written.parity:

@@ -15,6 +15,7 @@ from fittingroom.cli.options import (
     DatasetOption,
     FullOption,
     JsonOption,
+    OnOption,
     RunsOption,
     parse_settings,
     read_settings,
@@ -44,11 +45,16 @@ def command(
         typer.Option(help="Cross-validate with this many folds instead, to find label errors."),
     ] = 0,
     runs: RunsOption = RUNS,
+    on: OnOption = "local:1",
     as_json: JsonOption = False,
 ) -> None:
     """Fit one model once and save the run."""
+    from fittingroom.execution.executor import HERE, parse_address
     from fittingroom.models.catalog import row_of
 
+    parse_address(on)
+    if on != HERE and _has_peers():
+        raise UsageError("torchrun's processes train the network themselves; leave --on out.")
     with _together() as speaks:
         name = row_of(model).name  # a wrong name is told at once, before torch is imported
         chosen = _of_file(file, name) | parse_settings(settings or [])
@@ -68,13 +74,14 @@ def command(
                 reads_test=not no_test,
                 folds=folds,
                 runs=runs,
+                on=on,
                 on_progress=progress,
             )
     if speaks:
-        from fittingroom.cli.output import say
-        from fittingroom.cli.show import summary_of_run
+        from fittingroom.cli.show import show
+        from fittingroom.reporting.reports import run_report
 
-        say(run.record.to_json().rstrip() if as_json else summary_of_run(run))
+        show(run_report(run), as_json=as_json)
 
 
 def _of_file(file: Path | None, name: str) -> dict[str, Any]:
@@ -86,13 +93,18 @@ def _of_file(file: Path | None, name: str) -> dict[str, Any]:
     return settings
 
 
+def _has_peers() -> bool:
+    """Whether torchrun started this process and others."""
+    return os.environ.keys() >= TORCHRUN and os.environ["WORLD_SIZE"] != "1"
+
+
 @contextmanager
 def _together() -> Iterator[bool]:
     """Train with the other processes of torchrun, if it started this one; whether this one speaks.
 
     What ends all of them is told by the one that it happened to.
     """
-    if TORCHRUN - os.environ.keys() or os.environ["WORLD_SIZE"] == "1":
+    if not _has_peers():
         yield True
         return
     from fittingroom.training.distributed import PeerError, joined

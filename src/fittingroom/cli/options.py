@@ -41,7 +41,6 @@ TimeLimitOption = Annotated[str, typer.Option(help="Limit per fit: 90s, 10m, 1.5
 MemoryLimitOption = Annotated[str, typer.Option(help="Limit per fit: 500M, 8G or none.")]
 
 RUNS = Path("runs")
-FORMATS = "html,json"
 
 
 @dataclass(frozen=True)
@@ -67,15 +66,6 @@ def parse_size(text: str) -> int | None:
     """Bytes of `500M` or `8G` (powers of 1024); None for `none`."""
     size = _parse(text, _BYTES, "size", "500M or 8G")
     return None if size is None else int(size)
-
-
-def parse_formats(text: str) -> frozenset[str]:
-    """`html,csv` as a set."""
-    known = ("html", "md", "csv", "json")
-    asked = frozenset(name.strip().lower() for name in text.split(",") if name.strip())
-    if not asked or not asked <= set(known):
-        raise UsageError(f"--format takes {', '.join(known)} or several of them, not {text!r}.")
-    return asked
 
 
 def parse_settings(settings: list[str]) -> dict[str, Any]:

@@ -7,20 +7,22 @@ from typing import Annotated
 
 import typer
 
-from fittingroom.cli.options import FORMATS, RUNS, FormatOption, JsonOption, parse_formats
+from fittingroom.cli.options import RUNS, FormatOption, JsonOption
+from fittingroom.reporting.report import USUAL, parse_formats
 
 
 def command(
     runs: Annotated[
         Path, typer.Argument(help="The folder of saved runs, or of one data set in it.")
     ] = RUNS,
-    formats: FormatOption = FORMATS,
+    formats: FormatOption = USUAL,
     as_json: JsonOption = False,
 ) -> None:
     """Rebuild the table and the page from saved runs; nothing is fitted."""
     from fittingroom.cli.output import note
-    from fittingroom.cli.show import show_comparison
+    from fittingroom.cli.show import show, write
     from fittingroom.data.sources import find_again
+    from fittingroom.reporting.reports import comparison_report
     from fittingroom.runs.store import find_store
 
     chosen = parse_formats(formats)
@@ -29,4 +31,6 @@ def command(
     dataset = find_again(card.name, card.location, card.sha256)
     if dataset is None and "html" in chosen:
         note(f"{card.title} isn't found any more; the page doesn't show its images.")
-    show_comparison(store, dataset, formats=chosen, as_json=as_json)
+    _, report = comparison_report(store, dataset)
+    show(report, as_json=as_json)
+    write(chosen, (report, store.folder))

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fittingroom.cli.options import (
     RUNS,
     DatasetOption,
+    FormatOption,
     JsonOption,
     MemoryLimitOption,
     OnOption,
@@ -21,11 +21,11 @@ from fittingroom.cli.options import (
     typed_command,
 )
 from fittingroom.errors import UsageError
+from fittingroom.reporting.report import USUAL, parse_formats
 
 if TYPE_CHECKING:
     from fittingroom.bench.tuning.space import Space
     from fittingroom.bench.tuning.tuning import Tuning
-    from fittingroom.data.dataset import Dataset
 
 
 #: What `--lr-range` goes by; every other option is of a search.
@@ -97,6 +97,7 @@ def command(
     on: OnOption = "local:1",
     lr_range: _RateRangeOption = False,
     runs: RunsOption = RUNS,
+    formats: FormatOption = USUAL,
     as_json: JsonOption = False,
 ) -> None:
     """Search for better settings; the test split is read once, after they are selected."""
@@ -104,7 +105,7 @@ def command(
 
     name = row_of(model).name  # a wrong name is told at once, before torch is imported
     seconds, memory = parse_duration(time_limit), parse_size(memory_limit)
-    written = split_settings(settings or [])
+    written, chosen = split_settings(settings or []), parse_formats(formats)
     if lr_range:
         _refuse_options_of_a_search(context)
         _show_rate_range(name, dataset, written, seed, runs, as_json)
@@ -135,10 +136,22 @@ def command(
             on=on,
             on_progress=progress,
         )
-    typed = typed_command(secret=storage, shown=tuning.storage)
-    _show(tuning, loaded, runs, as_json, typed)
+    _show(tuning, typed_command(secret=storage, shown=tuning.storage), chosen, as_json)
     if code := _exit_code(tuning):
         raise typer.Exit(code)
+
+
+def _show(tuning: Tuning, command: str, formats: frozenset[str], as_json: bool) -> None:
+    """Print the answer and how the trials ended, then write the files of the search."""
+    from fittingroom.cli.output import note
+    from fittingroom.cli.show import show, write
+    from fittingroom.reporting.reports import tuning_report
+    from fittingroom.reporting.tune_words import outcomes
+
+    report = tuning_report(tuning, command)
+    show(report, as_json=as_json)
+    note(f"\n{outcomes(tuning)}")
+    write(formats, (report, tuning.folder))
 
 
 def _exit_code(tuning: Tuning) -> int:
@@ -176,36 +189,6 @@ def _require_optuna() -> None:
         )
 
 
-def _show(tuning: Tuning, dataset: Dataset, runs: Path, as_json: bool, typed: str) -> None:
-    """Say what was found, then write the search's files and say where they are."""
-    from fittingroom.bench.tuning.tuning import FOLDER
-    from fittingroom.cli.output import note, say
-    from fittingroom.cli.show import Files, short, write_files
-    from fittingroom.reporting import tune_words
-    from fittingroom.reporting.tune_page import render_tuning
-    from fittingroom.runs.store import open_store
-
-    store = open_store(runs / FOLDER, dataset)
-    if as_json:
-        say(tuning.to_json().rstrip())
-    else:
-        sentences = (tune_words.found(tuning), tune_words.worth(tuning), tune_words.tested(tuning))
-        for sentence in filter(None, sentences):
-            say(sentence)
-        if tuning.best is not None:
-            say(f"\n{tuning.command}")
-            say("\nTo compare these settings with the model's own:")
-            say(tuning.comparison(short(store.folder)))
-    note(f"\n{tune_words.outcomes(tuning)}")
-    files: Files = {store.folder / f"{tuning.study}.json": tuning.to_json}
-    if tuning.best is not None:
-        files[store.folder / tuning.recipe_name] = tuning.recipe_json
-    files[store.folder / f"{tuning.study}.html"] = lambda: render_tuning(
-        tuning, store.card.title, typed
-    )
-    write_files(files)
-
-
 def _refuse_options_of_a_search(context: typer.Context) -> None:
     typed = [
         f"--{name.replace('_', '-')}"
@@ -225,11 +208,9 @@ def _show_rate_range(
     from fittingroom.bench.tuning.rate_range import network_rate_range
     from fittingroom.bench.tuning.space import sorted_out
     from fittingroom.bench.tuning.tuning import FOLDER
-    from fittingroom.cli.output import say
     from fittingroom.cli.progress import ProgressDisplay
-    from fittingroom.cli.show import write_files
-    from fittingroom.reporting import tune_words
-    from fittingroom.reporting.tune_page import render_rate_range
+    from fittingroom.cli.show import show, write
+    from fittingroom.reporting.reports import rate_range_report
     from fittingroom.runs.store import open_store
 
     dimensions, fixed = sorted_out(written)
@@ -242,14 +223,6 @@ def _show_rate_range(
             dataset, model, settings=fixed, seed=seed, on_progress=progress
         )
     store = open_store(runs / FOLDER, loaded)
-    told: dict[str, Any] = {"schema_version": 1, "model": model, **rates.to_dict()}
-    words = f"{tune_words.suggestion(model, rates)} {tune_words.reason(rates)}"
-    say(json.dumps(told) if as_json else words)
-    typed = typed_command()
-    write_files(
-        {
-            store.folder / f"{model}.lr-range.html": lambda: render_rate_range(
-                model, rates, store.card.title, typed
-            )
-        }
-    )
+    report = rate_range_report(model, rates, store.card.title, typed_command())
+    show(report, as_json=as_json)
+    write((), (report, store.folder))

@@ -9,6 +9,7 @@ import typer
 from fittingroom.cli.options import (
     RUNS,
     DatasetOption,
+    FormatOption,
     JsonOption,
     MemoryLimitOption,
     OnOption,
@@ -19,6 +20,7 @@ from fittingroom.cli.options import (
     typed_command,
 )
 from fittingroom.errors import UsageError
+from fittingroom.reporting.report import USUAL, parse_formats
 
 if TYPE_CHECKING:
     from fittingroom.bench.claims.plan import Plan
@@ -51,11 +53,12 @@ def command(
     budget: _BudgetOption = "none",
     memory_limit: MemoryLimitOption = "8G",
     on: OnOption = "local:1",
+    formats: FormatOption = USUAL,
     as_json: JsonOption = False,
 ) -> None:
     """Check published claims: re-run each recipe as claimed and with an honest protocol."""
     limit, budgeted = parse_duration(time_limit), parse_duration(budget)
-    memory = parse_size(memory_limit)
+    memory, chosen_formats = parse_size(memory_limit), parse_formats(formats)
     if seeds < 1:
         raise UsageError(f"--seeds is {seeds}; at least 1 is needed.")
     if bool(claims) == all_claims:
@@ -73,8 +76,10 @@ def command(
     from fittingroom.bench.claims.plan import fit_limit
     from fittingroom.bench.claims.verify import plan_claims
     from fittingroom.cli.output import note
+    from fittingroom.cli.show import show, write
     from fittingroom.data.sources import load_dataset
     from fittingroom.execution.job import Limits
+    from fittingroom.reporting.reports import claims_report
     from fittingroom.runs.store import open_store
 
     loaded = load_dataset(dataset)
@@ -83,9 +88,11 @@ def command(
     if loaded.name != "fashion-mnist":
         note(f"the claims of the package are about fashion-mnist, not about {loaded.name}")
     _show_plan(plans)
-    report = _check(plans, loaded, store, Limits(seconds=limit, memory=memory), budgeted, on)
-    _show(report, store, as_json)
-    if not report.complete:
+    checked = _check(plans, loaded, store, Limits(seconds=limit, memory=memory), budgeted, on)
+    report = claims_report(checked)
+    show(report, as_json=as_json)
+    write(chosen_formats, (report, store.folder))
+    if not checked.complete:
         raise typer.Exit(1)
 
 
@@ -131,27 +138,4 @@ def _show_plan(plans: list[Plan]) -> None:
     note(
         f"claims: {len(plans)}; runs: {runs}{shared}; time: about {duration(seconds)} in sequence, "
         "less what is saved"
-    )
-
-
-def _show(verification: ClaimsReport, store: Store, as_json: bool) -> None:
-    """Print the table, then write the files and say where they are."""
-    from fittingroom.bench.claims.verification import COLUMNS, NUMBERS, cells
-    from fittingroom.cli.output import say
-    from fittingroom.cli.show import write_files
-    from fittingroom.reporting.claims_page import render_claims
-    from fittingroom.table import text_table
-
-    if as_json:
-        say(verification.to_json().rstrip())
-    else:
-        say(text_table(COLUMNS, map(cells, verification.claims), NUMBERS))
-        say(f"\n{verification.of_intervals}")
-        for checked in verification.claims:
-            say(f"\n{checked.claim.id}: {checked.note}")
-    write_files(
-        {
-            store.folder / "claims.json": verification.to_json,
-            store.folder / "claims.html": lambda: render_claims(verification),
-        }
     )

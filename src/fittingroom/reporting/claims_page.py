@@ -13,8 +13,10 @@ from fittingroom.reporting.claim_figure import claim_figure
 from fittingroom.reporting.page import render_page
 from fittingroom.reporting.style import inline_svg
 from fittingroom.reporting.words import listed
+from fittingroom.table import csv_text, markdown_table, paragraph, text_table
 
 if TYPE_CHECKING:
+    from fittingroom.bench.claims.verdict import Score
     from fittingroom.bench.claims.verification import ClaimResult, ClaimsReport
 
 
@@ -30,6 +32,47 @@ def render_claims(verification: ClaimsReport) -> str:
         cards=[_card(checked) for checked in verification.claims],
         verdicts=VERDICTS,
     )
+
+
+def claims_text(verification: ClaimsReport) -> str:
+    """The table of a terminal, and a note on each claim."""
+    table = text_table(COLUMNS, map(cells, verification.claims), NUMBERS)
+    notes = [f"\n{checked.claim.id}: {checked.note}" for checked in verification.claims]
+    return "\n".join([table, f"\n{verification.of_intervals}", *notes])
+
+
+def claims_markdown(verification: ClaimsReport) -> str:
+    """The table for a README, with the answer above it and the notes below."""
+    table = markdown_table(COLUMNS, map(cells, verification.claims), NUMBERS)
+    notes = [paragraph(f"{each.claim.id}: {each.note}") for each in verification.claims]
+    parts = [paragraph(_summary(verification)), table, paragraph(verification.of_intervals)]
+    return "\n\n".join([*parts, *notes]) + "\n"
+
+
+def claims_csv(verification: ClaimsReport) -> str:
+    """Every figure, a line per claim."""
+    score = ("accuracy", "low", "high", "seeds")
+    return csv_text(
+        (
+            *("claim", "claimed", "verdict"),
+            *(f"{arm}_{name}" for arm in ("as_claimed", "honest") for name in score),
+            "note",
+        ),
+        (
+            (
+                *(each.claim.id, each.claim.claimed, each.finding.verdict),
+                *_score(each.finding.as_claimed),
+                *_score(each.finding.honest),
+                each.note,
+            )
+            for each in verification.claims
+        ),
+    )
+
+
+def _score(score: Score) -> tuple[float | None, ...]:
+    low, high = score.interval.bounds if score.interval else (None, None)
+    return score.accuracy, low, high, score.seeds
 
 
 def _summary(verification: ClaimsReport) -> str:

@@ -1,238 +1,119 @@
-"""The page of a comparison: one HTML file that opens from disk and fetches nothing."""
+"""`Report`: a result as text, as JSON, as a page and as files."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import traceback
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
-import numpy as np
-
+from fittingroom.errors import FittingroomError, ReportError, UsageError
 from fittingroom.files import replace_file
-from fittingroom.formatting import duration, shortened
-from fittingroom.reporting import figures, images, words
-from fittingroom.reporting.gallery import gallery
-from fittingroom.reporting.model_section import section_of
-from fittingroom.reporting.page import Captioned, FigureCard, draw, percent, points, render_page
-from fittingroom.reporting.references import references_of
+from fittingroom.formatting import short_path
 
-if TYPE_CHECKING:
-    from fittingroom.bench.comparison.analysis import Analysis, PairAnalysis
-    from fittingroom.bench.comparison.leaderboard import Leaderboard
-    from fittingroom.bench.comparison.rows import Row
-    from fittingroom.data.dataset import Dataset
-
-#: Images shown of what a pair's second model fixed, of what it broke, and of what all get wrong.
-FIXED, ALL_WRONG = 8, 24
-#: Training images shown whose label is probably wrong.
-SUSPECTS = 48
-#: Close pairs that are shown with images.
-PAIRS = 8
+#: The formats of files, which are the endings of their names, and those that are usual.
+FORMATS, USUAL = ("html", "md", "csv", "json"), "html,json"
 
 
+class Written(NamedTuple):
+    """The files that could be written, and what stood in the way of the others."""
+
+    files: list[Path]
+    problems: list[FittingroomError]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Report:
-    """The page of a comparison, for a notebook or a file.
+    """A result as it is shown and kept. Nothing is computed before it is asked for.
 
-    Parameters
+    Attributes
     ----------
-    analysis : what it shows
-    dataset : whose images it shows; without it the page has no images of the data
+    text, json : make what is printed, for people and for programs
+    files : by name, what makes the text of each file; the ending of the name is its format
+    always : names of files that are written whatever the formats
+    compute : makes `result`
     """
 
-    def __init__(self, analysis: Analysis, dataset: Dataset | None = None) -> None:
-        self.analysis, self.dataset = analysis, dataset
+    text: Callable[[], str]
+    json: Callable[[], str]
+    compute: Callable[[], Any]
+    files: Mapping[str, Callable[[], str]] = field(default_factory=dict)
+    always: Collection[str] = ()
+
+    @cached_property
+    def result(self) -> Any:
+        """What it shows: of saved runs an `Analysis`, else the result that it was made of."""
+        return self.compute()
 
     def html(self) -> str:
-        """The whole page. The same analysis gives the same text, to the byte."""
-        return render(self.analysis, self.dataset)
+        """The page. The same result gives the same text, to the byte.
 
-    def save(self, path: Path | str) -> Path:
-        """Write the page aside and rename it into place. Raises StoreError where that fails."""
-        return replace_file(Path(path), self.html())
+        Raises UsageError for a result without a page.
+        """
+        for name, text in self.files.items():
+            if name.endswith(".html"):
+                return text()
+        raise UsageError("this result has no page.")
+
+    def save(self, folder: Path | str, formats: str = USUAL) -> list[Path]:
+        """Write the files of some formats into a folder, each aside and renamed into place.
+
+        Parameters
+        ----------
+        folder : must exist
+        formats : html, md, csv, json, or several of them, separated by commas
+
+        Returns
+        -------
+        The files that were written.
+
+        Raises
+        ------
+        UsageError : there is no such format
+        ReportError, StoreError : a file can't be made or written; every other file is there
+        """
+        written = self.write(Path(folder), parse_formats(formats))
+        if written.problems:
+            raise written.problems[0]
+        return written.files
+
+    def write(self, folder: Path, formats: Collection[str]) -> Written:
+        """Make and write the files of some formats; what stops one takes no other away."""
+        written = Written([], [])
+        for name, text in self.files.items():
+            if name not in self.always and Path(name).suffix[1:] not in formats:
+                continue
+            try:
+                written.files.append(replace_file(folder / name, text()))
+            except FittingroomError as error:
+                written.problems.append(error)
+            except Exception as error:  # a fault of ours in one file must not stop the others
+                written.problems.append(_fault(folder / name, error))
+        return written
 
     def _repr_html_(self) -> str:
         return (
-            f'<iframe srcdoc="{escape(self.html())}" title="comparison" '
+            f'<iframe srcdoc="{escape(self.html())}" title="report" '
             'style="width:100%;height:48rem;border:0"></iframe>'
         )
 
 
-def report(runs: Path | str = "runs") -> Report:
-    """The report of saved runs, with the images of their data set where that still lies.
-
-    Parameters
-    ----------
-    runs : the folder of saved runs, or of one data set in it
-
-    Raises
-    ------
-    StoreError : there are no runs, or a file of theirs is damaged
-    """
-    from fittingroom.bench.comparison.analysis import analyse
-    from fittingroom.data.sources import find_again
-    from fittingroom.runs.store import find_store
-
-    store = find_store(runs)
-    dataset = find_again(store.card.name, store.card.location, store.card.sha256)
-    return Report(analyse(store, dataset), dataset)
+def parse_formats(text: str) -> frozenset[str]:
+    """`html,csv` as a set. Raises UsageError."""
+    formats = frozenset(name.strip().lower() for name in text.split(",") if name.strip())
+    if not formats or not formats <= set(FORMATS):
+        raise UsageError(f"--format takes {', '.join(FORMATS)} or several of them, not {text!r}.")
+    return formats
 
 
-def render(analysis: Analysis, dataset: Dataset | None = None) -> str:
-    """The whole page. The same analysis gives the same text, to the byte."""
-    board = analysis.board
-    shown = [*analysis.models.values()][: figures.MODELS]
-    sections = [section_of(model, analysis, dataset) for model in shown]
-    return render_page(
-        "report.html",
-        board=board,
-        short_names=shortened(board.class_names),
-        summary=words.summary(board),
-        more=words.findings(analysis),
-        pictures=_overview(board),
-        differences=_differences(board),
-        pairs=[_close_pair(pair, analysis, dataset) for pair in analysis.close_pairs[:PAIRS]],
-        models=sections,
-        models_left_out=len(analysis.models) - len(sections),
-        across=_across(analysis),
-        all_wrong=gallery(analysis, dataset, analysis.wrong_for_all[:ALL_WRONG]),
-        n_all_wrong=len(analysis.wrong_for_all),
-        average=words.average(analysis),
-        train_suspects=_train_suspects(analysis, dataset),
-        train_suspects_finding=words.train_suspects(analysis),
-        sensitivity=analysis.sensitivity,
-        sensitivity_finding=words.sensitivity(analysis),
-        references=references_of(board.dataset_sha256),
-        cite=words.cite(board),
-    )
-
-
-def _overview(board: Leaderboard) -> list[FigureCard]:
-    tested = [row for row in board.rows if row.test is not None]
-    if not tested:
-        return []
-    pictures = [
-        draw(
-            "Test accuracy with 95% intervals",
-            figures.accuracy_intervals(board, references_of(board.dataset_sha256)),
-            f"Test accuracy with 95% intervals: {_spoken(tested)}.",
-            "Lines are 95% intervals. Blue: the first model and those that can't be told apart "
-            "from it. Overlapping intervals decide nothing: the pairwise tests compare models "
-            "image by image, which is more sensitive. Dotted: what others reported, if close.",
-        )
-    ]
-    caption = (
-        "Blue: no faster model reaches that accuracy (the Pareto front). Vertical lines are 95% "
-        "intervals; the time axis is logarithmic."
-    )
-    against_fit = figures.accuracy_against_time(board)
-    if against_fit:
-        times = {r.model: duration(r.fit_seconds) for r in tested if r.fit_seconds is not None}
-        spoken = f"Test accuracy and training time: {_spoken_times(tested, times)}."
-        pictures.append(draw("Accuracy vs. training time", against_fit, spoken, caption))
-    against_prediction = figures.accuracy_against_prediction_time(board)
-    if against_prediction:
-        times = {
-            r.model: f"{r.predict_us_per_image:.1f} µs per image"
-            for r in tested
-            if r.predict_us_per_image is not None
-        }
-        spoken = f"Test accuracy and inference time: {_spoken_times(tested, times)}."
-        pictures.append(draw("Accuracy vs. inference time", against_prediction, spoken, caption))
-    return pictures
-
-
-def _differences(board: Leaderboard) -> FigureCard | None:
-    figure = figures.differences(board)
-    if figure is None:
-        return None
-    many = sum(row.test is not None for row in board.rows) > figures.MODELS
-    some = f"The first {figures.MODELS} models. " if many else ""
-    return draw(
-        "Pairwise comparison",
-        figure,
-        "Differences in test accuracy between models; the table below lists the values.",
-        f"{some}Test accuracy of the row's model minus that of the column's, in percentage points. "
-        "Blue: significantly better; vermilion: significantly worse (5%, adjusted for all pairs); "
-        "no colour: no significant difference.",
-    )
-
-
-def _across(analysis: Analysis) -> list[FigureCard]:
-    if analysis.agreement is None:
-        return []
-    names, class_names = list(analysis.models)[: figures.MODELS], analysis.board.class_names
-    f1 = np.stack([analysis.models[name].confusion.f1 for name in names])  # (models, classes)
-    hardest = np.sort(words.mean_f1(analysis).argsort(kind="stable")[: figures.CLASSES])
-    some = "" if len(hardest) == len(class_names) else f"The {len(hardest)} hardest classes. "
-    pictures = [
-        draw(
-            "F1 score by class and model",
-            figures.shares(f1[:, hardest], names, [class_names[i] for i in hardest], "F1, %"),
-            f"F1 score of each model by class. {words.hardest_for_all(analysis)}",
-            f"{some}F1 score in percent: the harmonic mean of precision and recall.",
-            finding=words.hardest_for_all(analysis),
-        )
-    ]
-    if len(names) > 1:
-        shared = analysis.agreement.shared_mistakes[: len(names), : len(names)]
-        pictures.append(
-            draw(
-                "Error overlap between models",
-                figures.shares(shared, names, names, "shared errors, %"),
-                f"Shared errors of every pair of models. {words.most_different(analysis)}",
-                "Of the images that at least one of two models misclassifies, the share that both "
-                "misclassify. Models that share few errors gain most from ensembling.",
-                finding=words.most_different(analysis),
-            )
-        )
-    return pictures
-
-
-def _close_pair(pair: PairAnalysis, analysis: Analysis, dataset: Dataset | None) -> dict[str, Any]:
-    by_class = []
-    for label, name in enumerate(analysis.board.class_names):
-        fixed, broken = (
-            int((analysis.labels[p] == label).sum()) for p in (pair.fixed, pair.broken)
-        )
-        if fixed or broken:
-            by_class.append({"name": name, "fixed": fixed, "broken": broken})
-    return {
-        "a": pair.pair.a,
-        "b": pair.pair.b,
-        "finding": words.close_pair(pair),
-        "by_class": by_class,
-        "fixed": gallery(analysis, dataset, pair.fixed[:FIXED], pair.pair.a),
-        "broken": gallery(analysis, dataset, pair.broken[:FIXED], pair.pair.b),
-    }
-
-
-def _train_suspects(analysis: Analysis, dataset: Dataset | None) -> list[Captioned]:
-    """The most doubtful training labels: given, suggested, the probability of the given one."""
-    if dataset is None or analysis.train_suspects is None:
-        return []
-    found, names = analysis.train_suspects.suspects, words.in_sentences(analysis.board.class_names)
-    shown = []
-    for position, given, suggested, confidence in zip(
-        found.positions[:SUSPECTS], found.given, found.suggested, found.confidence, strict=False
-    ):
-        caption = f"{position:,}: {names[given]} → {names[suggested]}? {confidence:.0%}"
-        image = images.picture(np.asarray(dataset.train.images[position]), caption)
-        shown.append(Captioned(image, caption))
-    return shown
-
-
-def _spoken(rows: Sequence[Row]) -> str:
-    return "; ".join(
-        f"{row.model} {percent(row.test.accuracy)} ({points(row.test.ci95)})"
-        for row in rows
-        if row.test
-    )
-
-
-def _spoken_times(rows: Sequence[Row], times: dict[str, Any]) -> str:
-    return "; ".join(
-        f"{row.model} {percent(row.test.accuracy)} in {times[row.model]}"
-        for row in rows
-        if row.test and row.model in times
+def _fault(path: Path, error: Exception) -> ReportError:
+    """Why a file couldn't be made in one sentence, which says where in the code that was."""
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    return ReportError(
+        f"{short_path(path)} can't be made: {type(error).__name__} in "
+        f"{Path(where.filename).name}, line {where.lineno} ({error}); this is a bug in "
+        "Fittingroom; no other result is lost."
     )

@@ -2,55 +2,80 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fittingroom.models.settings import text_of
 from fittingroom.reporting import tune_figures, tune_words
 from fittingroom.reporting.page import FigureCard, draw, render_page
+from fittingroom.table import csv_text, markdown_table, paragraph
 
 if TYPE_CHECKING:
-    from fittingroom.bench.tuning.tuning import Tuning
+    from fittingroom.bench.tuning.tuning import Trial, Tuning
     from fittingroom.training.rate_range import RateRange
 
 
-def render_tuning(tuning: Tuning, title: str, command: str | None = None) -> str:
+def render_tuning(tuning: Tuning, command: str | None = None) -> str:
     """The whole page of a search. The same search gives the same text, to the byte.
 
     Parameters
     ----------
     tuning : what it shows
-    title : of the data set
-    command : how to go on with it
+    command : resumes the search
     """
     names = list(tuning.space.dimensions)
-    rows = [
-        {
-            "trial": trial,
-            "settings": [text_of((trial.settings or {}).get(name, "")) for name in names],
-        }
-        for trial in tuning.trials
-    ]
+    rows = [{"trial": trial, "settings": _values(trial, names)} for trial in tuning.trials]
     return render_page(
         "tune.html",
         tuning=tuning,
-        title=title,
+        title=tuning.dataset_title,
         summary=tune_words.found(tuning),
-        sentences=[
-            sentence
-            for sentence in (
-                tune_words.worth(tuning),
-                tune_words.tested(tuning),
-                tune_words.outcomes(tuning),
-            )
-            if sentence
-        ],
+        sentences=[*_sentences(tuning)[1:], tune_words.outcomes(tuning)],
         best={} if tuning.best is None else _written(tuning.best.settings or {}),
         names=names,
         fixed=_written(tuning.space.fixed),
         rows=rows,
         pictures=_pictures(tuning),
         command=command,
+    )
+
+
+def tuning_text(tuning: Tuning) -> str:
+    """What a terminal shows: the answer, and how to use and to compare the best settings."""
+    lines = _sentences(tuning)
+    if tuning.best is not None:
+        lines += [f"\n{tuning.command}", "\nTo compare these settings with the model's own:"]
+        lines.append(tuning.comparison)
+    return "\n".join(lines)
+
+
+def tuning_markdown(tuning: Tuning) -> str:
+    """The trials as a table for a README, with the answer above it."""
+    names = list(tuning.space.dimensions)
+    rows = [
+        [
+            *(str(trial.number), *_values(trial, names)),
+            *("" if trial.accuracy is None else f"{trial.accuracy:.4f}", trial.status),
+        ]
+        for trial in tuning.trials
+    ]
+    table = markdown_table(["trial", *names, "accuracy", "status"], rows, {"trial", "accuracy"})
+    return "\n\n".join([*map(paragraph, _sentences(tuning)), table]) + "\n"
+
+
+def trials_csv(tuning: Tuning) -> str:
+    """Every figure, a line per trial, a column per setting that was searched."""
+    names = list(tuning.space.dimensions)
+    return csv_text(
+        (*("trial", "status", "accuracy", "fit_seconds", "kept_epoch"), *names, "reason", "run"),
+        (
+            (
+                *(trial.number, trial.status, trial.accuracy, trial.fit_seconds, trial.kept_epoch),
+                *_values(trial, names),
+                *(trial.reason, trial.run),
+            )
+            for trial in tuning.trials
+        ),
     )
 
 
@@ -74,6 +99,17 @@ def render_rate_range(model: str, rates: RateRange, title: str, command: str | N
         picture=picture,
         command=command,
     )
+
+
+def _sentences(tuning: Tuning) -> list[str]:
+    """The answer, what it is worth, and what the test split says, as far as they are known."""
+    sentences = (tune_words.found(tuning), tune_words.worth(tuning), tune_words.tested(tuning))
+    return [sentence for sentence in sentences if sentence]
+
+
+def _values(trial: Trial, names: Sequence[str]) -> list[str]:
+    """The trial's values of some settings, as text."""
+    return [text_of((trial.settings or {}).get(name, "")) for name in names]
 
 
 def _written(settings: Mapping[str, Any]) -> dict[str, str]:

@@ -16,7 +16,7 @@ from fittingroom.bench.comparison.leaderboard import leaderboard
 from fittingroom.data.dataset import Dataset
 from fittingroom.evaluation.intervals import wilson
 from fittingroom.evaluation.seed_spread import SeedVariance
-from fittingroom.reporting.report import Report
+from fittingroom.reporting.comparison_page import render_comparison
 from fittingroom.runs.fit import fit
 from fittingroom.runs.run import Part, Run, RunRecord
 from fittingroom.runs.spec import RunSpec, spec_of
@@ -339,7 +339,7 @@ def test_a_saved_run_that_holds_no_probabilities_is_a_row_that_says_so(
             f"{run.folder}: the probabilities of image 7 sum to 2, not to 1."
         )
         assert [*found.models] == ["whole"]
-        assert Report(found, small).html()
+        assert render_comparison(found, small)
 
 
 def test_what_was_added_joins_every_table(store: Store, small: Dataset) -> None:

@@ -32,7 +32,7 @@ def test_the_commands_say_what_and_where(tuning: Tuning) -> None:
     found = dataclasses.replace(tuning, trials=(trial,), dataset="mnist", runs="my runs")
     assert found.command == "fittingroom fit cnn-32-64 --dataset mnist --runs 'my runs'"
     file = f"{found.study}.best.json"
-    assert found.comparison() == (
+    assert found.comparison == (
         f"fittingroom compare --models cnn-32 --settings {file} --dataset mnist --runs 'my runs' "
         "--seeds 5"
     )

@@ -174,6 +174,7 @@ def _searched(
             storage=hidden(url),
             model=model,
             dataset=dataset.name,
+            dataset_title=store.card.title,
             dataset_sha256=dataset.sha256,
             space=space,
             sampler=sampler,
@@ -185,6 +186,7 @@ def _searched(
             importance=search.importance(),
             interrupted=interrupted,
             runs=str(runs),
+            folder=store.folder,
         )
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from fittingroom.bench.tuning.space import Space
 from fittingroom.evaluation.frames import frame
 from fittingroom.evaluation.overstatement import Overstatement
+from fittingroom.formatting import short_path
 from fittingroom.json_text import json_text
 from fittingroom.models.catalog import row_of
 from fittingroom.models.settings import text_of
@@ -63,7 +64,7 @@ class Tuning:
     study : its name in the database, and of its files
     storage : the database, without a password
     model : of the catalogue
-    dataset : the name that it was asked for by
+    dataset : the name that it was asked for by; `dataset_title` is its own
     space : what was searched, and what was the same in every trial
     folds : of a cross-validation over the training split; 0 where the selection half decides
     asked : of how many trials the search is to consist
@@ -73,12 +74,14 @@ class Tuning:
     untested : why that failed, if it did
     interrupted : by the user
     runs : the folder of saved runs
+    folder : of the files of the search
     """
 
     study: str
     storage: str
     model: str
     dataset: str
+    dataset_title: str
     dataset_sha256: str
     space: Space
     sampler: str
@@ -92,6 +95,7 @@ class Tuning:
     untested: str | None = None
     interrupted: bool = False
     runs: str = "runs"
+    folder: Path = Path()
 
     @property
     def best(self) -> Trial | None:
@@ -130,9 +134,10 @@ class Tuning:
         """The file of the best settings."""
         return f"{self.study}.best.json"
 
-    def comparison(self, folder: Path = Path()) -> str:
-        """How to compare the best settings, which lie in `folder`, with those of `model`."""
-        file = str(folder / self.recipe_name)
+    @property
+    def comparison(self) -> str:
+        """How to compare the best settings with those of `model`."""
+        file = str(short_path(self.folder / self.recipe_name))
         asked = ["fittingroom", "compare", "--models", self.model, "--settings", file]
         fixed = all(row_of(model).deterministic for model in (self.model, self.recipe()[0]))
         return shlex.join([*asked, *self._places(), *([] if fixed else ["--seeds", "5"])])

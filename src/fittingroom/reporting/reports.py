@@ -1,0 +1,296 @@
+"""The report of each kind of result: what is printed of it, and its files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fittingroom.bench.comparison.cells import COLUMNS, NUMBERS, cells
+from fittingroom.errors import UsageError
+from fittingroom.formatting import duration, short_path
+from fittingroom.json_text import json_text
+from fittingroom.reporting.data_text import data_text
+from fittingroom.reporting.report import Report
+from fittingroom.table import text_table
+
+if TYPE_CHECKING:
+    from fittingroom.bench.claims.verification import ClaimsReport
+    from fittingroom.bench.comparison.analysis import Analysis
+    from fittingroom.bench.comparison.leaderboard import Leaderboard
+    from fittingroom.bench.comparison.side_by_side import SideBySide
+    from fittingroom.bench.explore import Exploration
+    from fittingroom.bench.tuning.tuning import Tuning
+    from fittingroom.bench.zalando.zalando import Benchmark
+    from fittingroom.data.dataset import Dataset
+    from fittingroom.data.describe import DatasetDescription
+    from fittingroom.runs.run import Run
+    from fittingroom.runs.store import Store
+    from fittingroom.training.rate_range import RateRange
+
+
+def report(result: Any = "runs") -> Report:
+    """The report of a result, for a notebook or for files.
+
+    Parameters
+    ----------
+    result : the folder of saved runs, or of one data set in it, whose comparison is shown, with the
+        images of the data set where they are still found; or an `Analysis`, a `SideBySide`, a
+        `Tuning`, a `ClaimsReport`, the `Benchmark` of the makers or a `Run`
+
+    Raises
+    ------
+    StoreError : there are no runs, or a file of theirs is damaged
+    UsageError : this is no result that has a report
+    """
+    if isinstance(result, str | Path):
+        from fittingroom.data.sources import find_again
+        from fittingroom.runs.store import find_store
+
+        store = find_store(result)
+        card = store.card
+        return comparison_report(store, find_again(card.name, card.location, card.sha256))[1]
+    make = _BY_NAME.get(type(result).__name__)
+    if make is None:
+        raise UsageError(
+            f"there is no report of {type(result).__name__}; give the folder of saved runs, or "
+            f"{', '.join(_BY_NAME)}."
+        )
+    return make(result)
+
+
+def comparison_report(store: Store, dataset: Dataset | None) -> tuple[Leaderboard, Report]:
+    """The leaderboard of a store's runs, and its report; without `dataset` that has no images.
+
+    Raises
+    ------
+    StoreError : the runs can't be read
+    """
+    from fittingroom.bench.comparison.leaderboard import leaderboard_and_runs
+
+    saved = store.saved()
+    board, finished = leaderboard_and_runs(store, saved)
+
+    @cache
+    def analysis() -> Analysis:
+        from fittingroom.bench.comparison.analysis import analyse_table
+
+        return analyse_table(board, finished, saved.runs, dataset, store.card.copies)
+
+    return board, analysis_report(board, analysis, dataset)
+
+
+def analysis_report(
+    board: Leaderboard, analysis: Callable[[], Analysis], dataset: Dataset | None = None
+) -> Report:
+    """Of a comparison: of its leaderboard, and of what is made only for the files that need it."""
+
+    def text() -> str:
+        from fittingroom.reporting.words import summary
+
+        notes = [f"Note: {note}" for note in board.notes]
+        return "\n".join([leaderboard_text(board), "", summary(board), *notes])
+
+    def markdown() -> str:
+        from fittingroom.reporting.tables import leaderboard_markdown
+
+        return leaderboard_markdown(board)
+
+    def csv(name: str) -> str:
+        from fittingroom.reporting.tables import CSV_FILES
+
+        return CSV_FILES[name](analysis())
+
+    def page() -> str:
+        from fittingroom.reporting.comparison_page import render_comparison
+
+        return render_comparison(analysis(), dataset)
+
+    return Report(
+        text=text,
+        json=board.to_json,
+        compute=analysis,
+        files={
+            "leaderboard.json": board.to_json,
+            "study.json": lambda: json_text(analysis().to_dict()),
+            "leaderboard.md": markdown,
+            "leaderboard.csv": lambda: csv("leaderboard.csv"),
+            "pairs.csv": lambda: csv("pairs.csv"),
+            "classes.csv": lambda: csv("classes.csv"),
+            "confusions.csv": lambda: csv("confusions.csv"),
+            "report.html": page,
+        },
+        always=("leaderboard.json",),
+    )
+
+
+def leaderboard_text(board: Leaderboard) -> str:
+    """The table of a terminal."""
+    rows = [cells(row) for row in board.rows]
+    return f"{board.title}\n\n{text_table(list(COLUMNS), rows, NUMBERS)}"
+
+
+def side_by_side_report(sides: SideBySide) -> Report:
+    """Of the tables of several data sets."""
+    from fittingroom.reporting import side_by_side as shown
+
+    def text() -> str:
+        table = text_table(sides.columns, sides.cells, sides.columns[1:])
+        notes = [f"Note: {note}" for note in shown.notes(sides)]
+        return "\n".join([table, "", *map(shown.order_sentence, sides.orders), *notes])
+
+    return Report(
+        text=text,
+        json=sides.to_json,
+        compute=lambda: sides,
+        files={
+            "side-by-side.json": sides.to_json,
+            "side-by-side.md": lambda: shown.side_by_side_markdown(sides),
+            "side-by-side.csv": lambda: shown.side_by_side_csv(sides),
+            "side-by-side.html": lambda: shown.render_side_by_side(sides, sides.boards[0].command),
+        },
+        always=("side-by-side.json",),
+    )
+
+
+def benchmark_report(benchmark: Benchmark) -> Report:
+    """Of the makers' benchmark."""
+    from fittingroom.bench.zalando import zalando
+    from fittingroom.reporting import zalando_page as shown
+
+    def text() -> str:
+        notes = [] if benchmark.board is None else benchmark.board.notes
+        return "\n".join(
+            [
+                f"{text_table(zalando.COLUMNS, benchmark.cells, zalando.NUMBERS)}\n",
+                "Selected on validation images alone. On the test split: "
+                f"{shown.headline(benchmark)}",
+                *shown.left_out(benchmark),
+                *(f"Note: {note}" for note in notes),
+            ]
+        )
+
+    return Report(
+        text=text,
+        json=benchmark.to_json,
+        compute=lambda: benchmark,
+        files={
+            zalando.FILE: benchmark.to_json,
+            "zalando.md": lambda: shown.benchmark_markdown(benchmark),
+            "zalando.csv": lambda: shown.points_csv(benchmark),
+            "zalando.html": lambda: shown.render_benchmark(benchmark),
+        },
+        always=(zalando.FILE,),
+    )
+
+
+def claims_report(claims: ClaimsReport) -> Report:
+    """Of claims that were checked."""
+    from fittingroom.reporting import claims_page as shown
+
+    return Report(
+        text=lambda: shown.claims_text(claims),
+        json=claims.to_json,
+        compute=lambda: claims,
+        files={
+            "claims.json": claims.to_json,
+            "claims.md": lambda: shown.claims_markdown(claims),
+            "claims.csv": lambda: shown.claims_csv(claims),
+            "claims.html": lambda: shown.render_claims(claims),
+        },
+        always=("claims.json",),
+    )
+
+
+def tuning_report(tuning: Tuning, command: str | None = None) -> Report:
+    """Of a search for settings; `command` resumes it."""
+    from fittingroom.reporting import tune_page as shown
+
+    study = tuning.study
+    files: dict[str, Callable[[], str]] = {f"{study}.json": tuning.to_json}
+    if tuning.best is not None:
+        files[tuning.recipe_name] = tuning.recipe_json
+    return Report(
+        text=lambda: shown.tuning_text(tuning),
+        json=tuning.to_json,
+        compute=lambda: tuning,
+        files={
+            **files,
+            f"{study}.md": lambda: shown.tuning_markdown(tuning),
+            f"{study}.csv": lambda: shown.trials_csv(tuning),
+            f"{study}.html": lambda: shown.render_tuning(tuning, command),
+        },
+        always=tuple(files),
+    )
+
+
+def rate_range_report(model: str, rates: RateRange, title: str, command: str) -> Report:
+    """Of a network's loss by learning rate, on a data set of some title."""
+    from fittingroom.reporting import tune_page as shown
+    from fittingroom.reporting import tune_words
+
+    facts = {"schema_version": 1, "model": model, **rates.to_dict()}
+    page = f"{model}.lr-range.html"
+    return Report(
+        text=lambda: f"{tune_words.suggestion(model, rates)} {tune_words.reason(rates)}",
+        json=lambda: json_text(facts),
+        compute=lambda: rates,
+        files={page: lambda: shown.render_rate_range(model, rates, title, command)},
+        always=(page,),
+    )
+
+
+def description_report(description: DatasetDescription) -> Report:
+    """Of a data set's numbers alone."""
+    return Report(
+        text=lambda: data_text(description),
+        json=lambda: json_text(description.to_dict()),
+        compute=lambda: description,
+    )
+
+
+def data_report(explored: Exploration, dataset: Dataset, page: str, command: str) -> Report:
+    """Of a data set before any model, with a page of that name."""
+    from fittingroom.reporting.data_page import render_data
+
+    return Report(
+        text=lambda: data_text(explored.description),
+        json=lambda: json_text(explored.to_dict()),
+        compute=lambda: explored,
+        files={page: lambda: render_data(explored, dataset, command)},
+        always=(page,),
+    )
+
+
+def run_report(run: Run) -> Report:
+    """Of one run, which has no files but its own."""
+    return Report(text=lambda: _run_text(run), json=run.record.to_json, compute=lambda: run)
+
+
+def _run_text(run: Run) -> str:
+    record = run.record
+    trained_on = f"{record.trained_on:,} training images"
+    lines = [f"{record.label}, seed {record.spec.seed}, {trained_on}"]
+    parts = {"validation": run.validation, "test": run.test, "out-of-fold": run.out_of_fold}
+    for name, part in parts.items():
+        if part is not None:
+            lines.append(f"{name} accuracy {part.correct.mean():.4f} ({len(part.labels):,} images)")
+    if record.kept_epoch is not None:
+        lines.append(f"kept epoch {record.kept_epoch}")
+    speed = f"fitted in {duration(record.fit_seconds)}"
+    if record.predict_us_per_image is not None:
+        speed += f", {record.predict_us_per_image:.0f} us per image to predict"
+    engine = " ".join(filter(None, [record.engine, record.precision]))
+    return "\n".join([*lines, f"{speed}; {engine}", str(short_path(run.folder))])
+
+
+#: By the name of a result's class, so that one kind's report imports nothing of the others.
+_BY_NAME: dict[str, Callable[[Any], Report]] = {
+    "Analysis": lambda analysis: analysis_report(analysis.board, lambda: analysis),
+    "SideBySide": side_by_side_report,
+    "Tuning": tuning_report,
+    "ClaimsReport": claims_report,
+    "Benchmark": benchmark_report,
+    "Run": run_report,
+}
