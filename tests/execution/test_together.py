@@ -166,7 +166,7 @@ def test_processes_that_were_asked_for_different_runs_are_refused(
     )
     assert done.returncode != 0
     assert done.stderr.count("fittingroom: ") == 1
-    assert "the processes were asked for different runs" in done.stderr
+    assert "the processes were given different runs" in done.stderr
     assert not list(tmp_path.glob("runs/*/*/*"))
 
 

@@ -228,7 +228,7 @@ def test_a_limit_ends_a_point_and_spares_those_that_take_longer(
     assert ended[0].parameters == {"n_estimators": 10, "max_depth": 3}
     assert {each.status for each in ended} == {"timeout"}
     assert ended[0].reason == "took longer than 0.5 s"
-    reason = "left out: with n_estimators 10, max_depth 3 it took too long already"
+    reason = "left out: it took too long already with n_estimators 10, max_depth 3"
     assert {each.reason for each in ended[1:]} == {reason}
     assert {each.limits for each in ended} == {Limits(seconds=0.5)}
 
