@@ -493,7 +493,7 @@ def test_predictions_judged_by_labels_of_their_own_are_not_ranked(
     rows = {row.model: row for row in leaderboard(store).rows}
     assert rows["honest"].rank == (1, 1)
     assert rows["cheat"].status == "unreadable"
-    assert "judges its predictions by other labels" in (rows["cheat"].reason or "")
+    assert "scores its predictions against other labels" in (rows["cheat"].reason or "")
 
 
 @pytest.mark.parametrize(
@@ -563,7 +563,7 @@ def test_a_comparison_names_no_run_as_it_likes(store: Store, small: Dataset) -> 
     assert rows["mine"].test
     assert rows["theirs (added)"].test
     assert rows["cnn-32"].status == "unreadable"
-    assert "is called cnn-32 by comparison.json" in (rows["cnn-32"].reason or "")
+    assert "as cnn-32, which isn't its model" in (rows["cnn-32"].reason or "")
 
 
 def test_a_setting_that_is_the_models_own_changes_no_row(store: Store, small: Dataset) -> None:
@@ -586,4 +586,4 @@ def test_seeds_that_were_validated_otherwise_are_no_row(store: Store, small: Dat
     without_hashes(run, **arrays)
     (row,) = leaderboard(store).rows
     assert row.status == "unreadable"
-    assert "was validated by other images than" in (row.reason or "")
+    assert "was validated on other images than" in (row.reason or "")

@@ -202,15 +202,8 @@ def planned_runs(classifiers: Sequence[str], seeds: int) -> dict[str, tuple[int,
 
 def _cells(search: SearchedGrid, row: Row | None) -> list[str]:
     counts, chosen = search.counts, search.chosen
-    not_fitted = [
-        f"{counts[status]} {name}" for status, name in NOT_FITTED.items() if status in counts
-    ]
-    head = [
-        search.grid.name,
-        str(counts["points"]),
-        str(counts.get("ok", 0)),
-        ", ".join(not_fitted),
-    ]
+    causes = [f"{counts[status]} {name}" for status, name in NOT_FITTED.items() if status in counts]
+    head = [search.grid.name, str(counts["points"]), str(counts.get("ok", 0)), ", ".join(causes)]
     if chosen is None:
         return [*head, *[""] * 5]
     score = row.test if row else None
