@@ -40,9 +40,8 @@ def fit_one(
 ) -> Run:
     """Fit a model, unless its run is saved, and return the run.
 
-    The fit takes place in a child process. Inside `training.distributed.joined` all processes of
-    the group train the network together instead; only the first one saves the run and calls
-    `on_progress`.
+    It is fitted in a child process; inside `training.distributed.joined`, by all processes of the
+    group together, of which the first one saves the run and calls `on_progress`.
 
     Parameters
     ----------

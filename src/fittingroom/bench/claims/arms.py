@@ -171,18 +171,14 @@ class _Arms:
         if self.claim.sweep is not None:
             sweep = self._honest_spec(reads_test=False, **self.claim.sweep)
             arms.append(self._arm("as claimed", [sweep], "training"))
-        values = [
-            self._honest_spec(reads_test=False, full=False, **s) for s in self._tried_settings()
-        ]
+        values = [self._honest_spec(reads_test=False, full=False, **s) for s in self._variants()]
         return [*arms, self._arm("honest", values, "selection")]
 
     def _honest_arm(self) -> Arm:
         """The honest arm; searched settings are chosen on the selection half."""
         if self.claim.search is None:
             return self._arm("honest", [self._honest_spec()], self.tested)
-        tried = [
-            self._honest_spec(reads_test=False, full=False, **s) for s in self._tried_settings()
-        ]
+        tried = [self._honest_spec(reads_test=False, full=False, **s) for s in self._variants()]
         by: Measure = "selection" if self.held_out is None else "measured"
         return self._arm(
             "honest", tried, self.tested, chosen_by=by, refit=True, refit_full=self.full
@@ -204,7 +200,7 @@ class _Arms:
             return self._arm("as claimed", [self._honest_spec()], shared)
         if claim.search is None:
             return self._arm("as claimed", [self._used_spec()], measure)
-        tried = [self._used_spec(**settings) for settings in self._tried_settings()]
+        tried = [self._used_spec(**settings) for settings in self._variants()]
         return self._arm("as claimed", tried, measure, chosen_by="measured")
 
     def _is_honest_fit(self) -> bool:
@@ -214,7 +210,7 @@ class _Arms:
             notes -= {"training-accuracy-quoted", "never-tested"}
         return not (notes - {"clean"} or self.claim.pooled)
 
-    def _tried_settings(self) -> list[Parameters]:
+    def _variants(self) -> list[Parameters]:
         search = self.claim.search
         assert search is not None
         return [{search.parameter: value} for value in search.values]

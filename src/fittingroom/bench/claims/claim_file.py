@@ -75,9 +75,7 @@ def _load(path: Path) -> Claim:
             raise UnknownNameError(f"claim in {path.name}", member, names)
         members.append(_read(file))
         if members[-1].kind != "accuracy" or members[-1].unknown:
-            raise UsageError(
-                f"claim {claim.id}: {member} has no accuracy, so it can't be part of an order."
-            )
+            raise UsageError(f"claim {claim.id}: {member} has no accuracy; an order needs one.")
     return claim.model_copy(update={"members": tuple(members)})
 
 
@@ -230,10 +228,7 @@ def _check_classifiers(claim: Claim) -> None:
 
 def _check_protocol(claim: Claim, model: str, classifier: BaseEstimator) -> Iterator[str]:
     """Parts of the protocol that can't be done with this classifier."""
-    notes, recipe = (
-        set(claim.protocol),
-        getattr(classifier, "recipe", None),
-    )  # only networks have one
+    notes, recipe = set(claim.protocol), getattr(classifier, "recipe", None)  # of networks only
     if recipe is None and ("training-accuracy-quoted" in notes or claim.until or claim.sweep):
         yield f"only networks log their training, and {model} isn't one"
     if "test-not-scaled" in notes and getattr(classifier, "scale", 1.0) == 1.0:

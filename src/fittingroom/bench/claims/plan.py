@@ -34,22 +34,20 @@ class Plan:
             return cls(claim=claim, arms=(), instead=claim.unknown)
         expected, arms = expected_seconds(claim), arms_of(claim, runs.dataset, seeds)
         if limit is None or expected <= limit or not any(map(runs.missing, arms)):
-            remark = in_words(claim.unknown, claim.unknown and "Run with our own settings.")
-            return cls(claim=claim, arms=tuple(arms), instead=remark, verifies=not claim.unknown)
-        reason = (
+            note = in_words(claim.unknown, claim.unknown and "Run with our own settings.")
+            return cls(claim=claim, arms=tuple(arms), instead=note, verifies=not claim.unknown)
+        why = (
             f"one fit of the recipe is expected to take about {duration(expected)}, more than the "
             f"limit of {duration(limit)}"
         )
         if claim.reduced is None or claim.reduced.seconds > limit:
-            return cls(
-                claim=claim, arms=(), instead=in_words(claim.unknown, f"Left out: {reason}.")
-            )
+            return cls(claim=claim, arms=(), instead=in_words(claim.unknown, f"Left out: {why}."))
         smaller = tuple(arms_of(claim, runs.dataset, seeds, reduced=True))
         settings = settings_in_words(claim.reduced.parameters)
         return cls(
             claim=claim,
             arms=smaller,
-            instead=f"Not verified: {reason}. Run instead with {settings} and {_seeds(smaller)}.",
+            instead=f"Not verified: {why}. Run instead with {settings} and {_seeds(smaller)}.",
             verifies=False,
         )
 

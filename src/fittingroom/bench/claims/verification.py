@@ -74,13 +74,11 @@ class ClaimsReport:
     @property
     def of_intervals(self) -> str:
         """What the intervals of the table mean, in a sentence."""
-        meaning = "Intervals show where one more run, or one more difference of two runs, would lie"
+        start = "Intervals show where one more run, or one more difference of two runs, would lie"
         if self.alpha >= ALPHA:
-            return f"{meaning}, with {1 - ALPHA:.0%} confidence."
+            return f"{start}, with {1 - ALPHA:.0%} confidence."
         each = f"{1 - self.alpha:.1%} each"
-        return (
-            f"{meaning}: {each}, so that the honest ones hold for all claims with {1 - ALPHA:.0%}."
-        )
+        return f"{start}: {each}, so that the honest ones hold for all claims with {1 - ALPHA:.0%}."
 
     def to_dict(self) -> dict[str, Any]:
         """`claims.json`."""

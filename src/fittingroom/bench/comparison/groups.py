@@ -64,10 +64,8 @@ def _fault_of(run: Run, card: DatasetCard) -> str | None:
     test, n_classes = run.test, len(card.class_names)
     if any(part.probabilities.shape[1] != n_classes for part in parts):
         return f"{run.folder} doesn't have probabilities of {n_classes} classes."
-    complete = test is None or len(test.index) == card.test_images
-    if test is not None and not (
-        complete and np.array_equal(test.index, np.arange(len(test.index)))
-    ):
+    fits = test is None or len(test.index) == card.test_images
+    if test is not None and not (fits and np.array_equal(test.index, np.arange(len(test.index)))):
         return f"{run.folder} doesn't have predictions of {card.test_images:,} test images."
     official = card.test_labels_sha256
     if test is not None and official is not None and labels_sha256(test.labels) != official:

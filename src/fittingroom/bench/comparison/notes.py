@@ -55,14 +55,12 @@ def _data_notes(card: DatasetCard, parts: Mapping[str, Sequence[Part]]) -> list[
         )
     if untrained := card.untrained_classes:
         notes.append(
-            f"Classes without training images, which no model can learn: {_first_names(untrained)}."
+            f"Classes without training images, which no model can learn: {_names(untrained)}."
         )
     labels = next(iter(parts.values()))[0].labels if parts else np.arange(len(card.class_names))
     untested = [name for i, name in enumerate(card.class_names) if i not in labels]
     if untested:
-        notes.append(
-            f"Classes without test images, which are not evaluated: {_first_names(untested)}."
-        )
+        notes.append(f"Classes without test images, which are not evaluated: {_names(untested)}.")
     return notes
 
 
@@ -72,8 +70,8 @@ def _numbering_note(
     """Warn if the fitted models together suggest that test labels number the classes otherwise."""
     fitted = [
         part
-        for label, row_parts in parts.items()
-        for part in row_parts
+        for label, by_seed in parts.items()
+        for part in by_seed
         if finished[label][0].record.family != "added"
     ]
     if not fitted:
@@ -94,7 +92,7 @@ def _comparability_notes(
     """What a reader must know before trusting a comparison of these rows."""
     notes = []
     notes += _single_seed_notes(rows)
-    certain = [label for label, row_parts in parts.items() if _gives_labels_only(row_parts[0])]
+    certain = [label for label, by_seed in parts.items() if _gives_labels_only(by_seed[0])]
     if certain:
         notes.append(
             f"Probabilities are all 0 or 1, so log loss means little: {', '.join(certain)}."
@@ -114,9 +112,7 @@ def _comparability_notes(
     ]
     if len({row.trained_on for row in rows if row.test and row.trained_on}) > 1:
         notes.append("The rows were trained on different numbers of images.")
-    runs = [
-        run for row_parts in finished.values() for run in row_parts if run.record.family != "added"
-    ]
+    runs = [run for by_seed in finished.values() for run in by_seed if run.record.family != "added"]
     precisions = {run.record.precision for run in runs} - {None}
     if len(precisions) > 1:
         notes.append(f"The networks were trained in different precisions: {joined(precisions)}.")
@@ -147,7 +143,7 @@ def _single_seed_notes(rows: Sequence[Row]) -> list[str]:
     return notes
 
 
-def _first_names(names: Sequence[str]) -> str:
+def _names(names: Sequence[str]) -> str:
     """Names of classes; of many, the first ones."""
     named = shortened(names, 40)
     more = [f"and {len(named) - 5} others"] if len(named) > 8 else []

@@ -32,14 +32,14 @@ def recipes_of(
 ) -> dict[str, Fits]:
     """The fits of each row, with what is known about its recipe."""
     recipes = {}
-    for label, row_parts in parts.items():
+    for label, by_seed in parts.items():
         entry, runs = groups[label]
         family = next(run.record.family for run in runs if run is not None)
         recipes[label] = Fits(
-            np.stack([part.correct for part in row_parts]),
+            np.stack([part.correct for part in by_seed]),
             deterministic=entry.deterministic,
             kind="classical" if family == "classical" else "network",
-            known=measured_variance(entry.key, len(row_parts)),
+            known=measured_variance(entry.key, len(by_seed)),
             copies=copies,
         )
     return recipes
@@ -50,8 +50,6 @@ def validated_of(
 ) -> Mapping[str, AccuracyEstimate]:
     """The validation accuracy of each row that has one."""
     parts = {label: [run.validation for run in runs] for label, runs in finished.items()}
-    saved = {label: [p for p in row_parts if p is not None] for label, row_parts in parts.items()}
-    recipes = recipes_of(
-        groups, {label: row_parts for label, row_parts in saved.items() if row_parts}, None
-    )
+    saved = {label: [p for p in by_seed if p is not None] for label, by_seed in parts.items()}
+    recipes = recipes_of(groups, {label: own for label, own in saved.items() if own}, None)
     return accuracies({label: replace(fits, known=None) for label, fits in recipes.items()})

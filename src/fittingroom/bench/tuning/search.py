@@ -127,9 +127,7 @@ class Search:
         """Record a trial's accuracy after an epoch. Returns whether to prune the trial."""
         with _translate_errors(), contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):
             with warnings.catch_warnings():
-                warnings.simplefilter(
-                    "ignore"
-                )  # about an epoch that an earlier attempt reported too
+                warnings.simplefilter("ignore")  # an earlier attempt may have reported the epoch
                 held.trial.report(accuracy, epoch)
             return bool(held.trial.should_prune())
         return False  # considered dead, see `_tell`: another process may use the checkpoint by now
@@ -218,9 +216,7 @@ class Search:
             intermediate_values=trial.intermediate_values,
         )
         self.study.add_trial(again)
-        with contextlib.suppress(
-            optuna.exceptions.UpdateFinishedTrialError
-        ):  # another process was faster
+        with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):  # others were faster
             self.study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
 
 
@@ -255,21 +251,19 @@ def open_search(
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     points = space.grid() if sampler == "grid" else None
-    trial_sampler = seeded(sampler, seed, points)
+    by_trial = seeded(sampler, seed, points)
     pruner = optuna.pruners.MedianPruner() if prune else optuna.pruners.NopPruner()
     with _lock_sqlite(url), _translate_errors(url):
         storage = _storage(url)
         study = optuna.create_study(
             study_name=name,
             storage=storage,
-            sampler=trial_sampler,
+            sampler=by_trial,
             pruner=pruner,
             direction="maximize",
             load_if_exists=True,
         )
-    return Search(
-        study, storage, space, trial_sampler, len(points) if points is not None else 10**9
-    )
+    return Search(study, storage, space, by_trial, len(points) if points is not None else 10**9)
 
 
 def hidden(url: str) -> str:
