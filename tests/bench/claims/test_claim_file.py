@@ -9,8 +9,8 @@ from fittingroom.bench.claims.claim import nearest
 from fittingroom.bench.claims.claim_file import claim_names, load_claims, parse_claim
 from fittingroom.errors import UnknownNameError, UsageError
 
-#: What the sources say: every block of the five projects, their differences and order, and rows of
-#: the makers' table.
+#: The published figures: every block of the five projects, their differences and order, and rows
+#: of the makers' table.
 PUBLISHED = {
     "s0-ann-onehot": "0.8813",
     "s0-ann-sparse": "0.8971",
@@ -91,7 +91,7 @@ def test_the_swept_rates_are_the_published_ones() -> None:
     assert nearest(claim.search.values, 0.003) == 0.003162
 
 
-def test_a_good_claim_is_taken_whole() -> None:
+def test_a_valid_claim_is_parsed() -> None:
     claim = parse_claim(with_line("parameters = { epochs = 3 }", "recipe"), "mine")
     assert (claim.id, claim.kind, claim.protocol) == ("mine", "accuracy", ["clean"])
     assert claim.recipe is not None
@@ -170,7 +170,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("text", "message"), BAD, ids=[message for _, message in BAD])
-def test_what_is_no_claim_is_refused_in_one_sentence(text: str, message: str) -> None:
+def test_an_invalid_claim_is_rejected_in_one_sentence(text: str, message: str) -> None:
     with pytest.raises(UsageError) as refused:
         parse_claim(text, "mine")
     sentence = str(refused.value)
