@@ -1,4 +1,4 @@
-"""An executor in memory, for whatever decides what is fitted and sees how that ends."""
+"""An executor in memory, to test what decides on fits and reacts to how they end."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from fittingroom.runs.run import Part, RunRecord
 from fittingroom.runs.spec import RunSpec, plain
 from fittingroom.runs.store import find_store
 
-#: What comes of a fit: steps, then how it ends. A number is an accuracy: a run is saved that has so
-#: many of all its images right. "fit" really fits, in this process.
+#: The events of a fit: steps, then its end. A number is an accuracy: a run is saved that has this
+#: share of its images right. "fit" really fits, in this process.
 Scripted = FitStep | Attempt | Status | Literal["fit"] | float
 Script = Callable[[RunSpec], Iterable[Scripted]]
 
 
 class ScriptedExecutor:
-    """An `Executor` whose fits come to what a script says; their events come in turn.
+    """An `Executor` whose fits follow a script; their events alternate.
 
     Attributes
     ----------
-    opened : where fits were to run, and their limits, each time that a bench was opened
+    opened : where fits were to run, and their limits, for each bench that was opened
     jobs : all that were submitted
     stopped : the specs of those that were stopped one by one
     ended : the specs of those that were ended all at once
@@ -48,28 +48,28 @@ class ScriptedExecutor:
         self.stopped: list[RunSpec] = []
         self.ended: list[RunSpec] = []
         self.most = 0
-        self._under_way: deque[tuple[Job, Iterator[Scripted]]] = deque()
+        self._running: deque[tuple[Job, Iterator[Scripted]]] = deque()
 
     @property
     def specs(self) -> list[RunSpec]:
-        """Of all that were submitted."""
+        """Of all submitted jobs."""
         return [job.spec for job in self.jobs]
 
     def submit(self, job: Job) -> None:
-        assert len(self._under_way) < self.at_once
+        assert len(self._running) < self.at_once
         self.jobs.append(job)
-        self._under_way.append((job, iter(self.script(job.spec))))
-        self.most = max(self.most, len(self._under_way))
+        self._running.append((job, iter(self.script(job.spec))))
+        self.most = max(self.most, len(self._running))
 
     def next_event(self) -> tuple[Job, FitStep | Attempt]:
-        job, events = self._under_way.popleft()  # an IndexError where nothing is under way
+        job, events = self._running.popleft()  # an IndexError if nothing is running
         event = next(events)
         if isinstance(event, str) and event == "fit":
-            steps, end = _fitted(job)
+            steps, end = _fit_here(job)
             events = iter((*steps, end))
             event = next(events)
         if isinstance(event, FitStep):
-            self._under_way.append((job, events))
+            self._running.append((job, events))
             return job, event
         if isinstance(event, float | int):
             save_run(job, event)
@@ -80,18 +80,18 @@ class ScriptedExecutor:
         return job, Attempt(spec=job.spec, status=event)
 
     def stop(self, job: Job) -> None:
-        (place,) = [n for n, (other, _) in enumerate(self._under_way) if other is job]
-        self._under_way[place] = job, iter(["stopped"])
+        (place,) = [n for n, (other, _) in enumerate(self._running) if other is job]
+        self._running[place] = job, iter(["stopped"])
         self.stopped.append(job.spec)
 
     def stop_all(self) -> None:
-        self.ended += [job.spec for job, _ in self._under_way]
-        self._under_way.clear()
+        self.ended += [job.spec for job, _ in self._running]
+        self._running.clear()
 
 
-def _fitted(job: Job) -> tuple[list[FitStep], Attempt]:
+def _fit_here(job: Job) -> tuple[list[FitStep], Attempt]:
     """Fit a job in this process: its steps, and how it ended."""
-    from fittingroom.runs.fit import fit  # and torch with it, where anything is really fitted
+    from fittingroom.runs.fit import fit  # imports torch, so only if something is really fitted
 
     steps: list[FitStep] = []
     dataset, store = _dataset(job.dataset), find_store(job.store)
@@ -103,7 +103,7 @@ def _fitted(job: Job) -> tuple[list[FitStep], Attempt]:
 
 
 def save_run(job: Job, accuracy: float) -> None:
-    """Save a run of a job that fits nothing; which images it has right depends on its spec."""
+    """Save a run without fitting; which images it has right depends on its spec."""
     spec, dataset, store = job.spec, _dataset(job.dataset), find_store(job.store)
     predicted = {"out_of_fold": (dataset.train, np.arange(len(dataset.train)))}
     if not spec.folds:
@@ -127,7 +127,7 @@ def save_run(job: Job, accuracy: float) -> None:
 def _part(
     split: Split, index: np.ndarray, n_classes: int, accuracy: float, drawing: np.random.Generator
 ) -> Part:
-    """Predictions of which a share is right, at places that are drawn."""
+    """Predictions of which a random share is right."""
     labels = split.labels[index]
     wrong = drawing.permutation(len(index))[round(accuracy * len(index)) :]
     guesses = labels.copy()
@@ -141,7 +141,7 @@ def _dataset(place: str) -> Dataset:
 
 
 @contextmanager
-def _scripted(script: Script = lambda _: ["fit"], at_once: int = 1) -> Iterator[ScriptedExecutor]:
+def _install(script: Script = lambda _: ["fit"], at_once: int = 1) -> Iterator[ScriptedExecutor]:
     executor = ScriptedExecutor(script, at_once)
 
     def opened(on: str, limits: Limits) -> AbstractContextManager[ScriptedExecutor]:
@@ -159,4 +159,4 @@ def scripted() -> Callable[..., AbstractContextManager[ScriptedExecutor]]:
 
     By default each fit is really done, in this process.
     """
-    return _scripted
+    return _install

@@ -22,7 +22,7 @@ EPOCH = FitStep(done=1, total=2, accuracy=0.5)
 
 
 class Watcher:
-    """Notes what it sees, and stops what it is told to."""
+    """Records events, and stops the given specs."""
 
     def __init__(self, *stops: RunSpec) -> None:
         self.stops = stops
@@ -44,7 +44,7 @@ def specs(small: Dataset) -> list[RunSpec]:
 Scripted = Callable[..., AbstractContextManager[Any]]
 
 
-def test_what_is_saved_is_not_fitted(
+def test_saved_runs_are_not_fitted(
     small: Dataset, store: Store, specs: list[RunSpec], scripted: Scripted
 ) -> None:
     watcher = Watcher()
@@ -59,10 +59,10 @@ def test_what_is_saved_is_not_fitted(
     assert watcher.seen == [(specs[0], None), (specs[0], EPOCH)]
 
 
-def test_a_spec_is_drawn_only_when_there_is_room_and_after_what_has_ended(
+def test_a_spec_is_drawn_when_there_is_room_and_after_ended_attempts(
     small: Dataset, store: Store, specs: list[RunSpec], scripted: Scripted
 ) -> None:
-    """So a generator may decide by what has ended."""
+    """So a generator may depend on ended attempts."""
     ended: list[Attempt] = []
     drawn: list[tuple[RunSpec, int]] = []
 
@@ -96,7 +96,7 @@ def test_a_spec_that_is_drawn_twice_is_fitted_once(
     assert {attempt.status for attempt in attempts} == {"ok"}
 
 
-def test_a_watcher_stops_one_fit_and_the_others_go_on(
+def test_a_watcher_stops_one_fit_and_the_others_continue(
     small: Dataset, store: Store, specs: list[RunSpec], scripted: Scripted
 ) -> None:
     def steps(_: RunSpec) -> list[FitStep | float]:
@@ -111,7 +111,7 @@ def test_a_watcher_stops_one_fit_and_the_others_go_on(
     assert executor.stopped == [specs[1]]
 
 
-def test_what_is_under_way_is_ended_when_the_loop_is_left(
+def test_running_fits_are_stopped_when_the_loop_is_left(
     small: Dataset, store: Store, specs: list[RunSpec], scripted: Scripted
 ) -> None:
     with scripted(lambda _: [0.9], at_once=3) as executor, open_bench(small, store) as bench:
@@ -137,7 +137,7 @@ def test_a_fit_that_fails_is_an_attempt_with_its_reason(
         assert [*bench.attempts(specs[:1], Watcher())] == [failure]
 
 
-def test_a_run_that_is_lost_meanwhile_did_not_end_well(
+def test_a_run_deleted_after_its_fit_is_interrupted(
     small: Dataset, store: Store, specs: list[RunSpec], scripted: Scripted
 ) -> None:
     with scripted(lambda _: ["ok"]), open_bench(small, store) as bench:
@@ -164,11 +164,11 @@ class Raises(KNeighborsClassifier):  # type: ignore[misc]
         raise RuntimeError("this one never fits\nand says more")
 
 
-def test_an_estimator_of_ones_own_is_fitted_in_this_process(
+def test_the_callers_own_estimator_is_fitted_in_this_process(
     small: Dataset, store: Store, scripted: Scripted
 ) -> None:
     estimators = {"near": KNeighborsClassifier(3), "never": Raises()}
-    specs = [own_spec(small, name, each, full=False) for name, each in estimators.items()]
+    specs = [own_spec(small, name, estimator, full=False) for name, estimator in estimators.items()]
     watcher = Watcher()
     with scripted() as executor, open_bench(small, store, estimators=estimators) as bench:
         near, never = bench.attempts(specs, watcher)
@@ -179,7 +179,7 @@ def test_an_estimator_of_ones_own_is_fitted_in_this_process(
     assert watcher.seen == [(spec, None) for spec in specs]
 
 
-def test_others_can_read_a_data_set_that_is_only_in_memory(
+def test_other_processes_can_read_a_data_set_in_memory(
     small: Dataset, some_of: Callable[..., Dataset], tmp_path: Path, scripted: Scripted
 ) -> None:
     with scripted() as executor, open_bench(small, open_store(tmp_path, small)) as bench:

@@ -33,12 +33,12 @@ def test_a_saved_run_is_found(tmp_path: Path, small_folder: Path) -> None:
     assert again.folder == first.folder
     assert [step.kind for step in steps] == ["started", "saved", "saved"]
 
-    # Where nothing is to be fitted, a classical model is found without waiting for torch.
+    # If nothing has to be fitted, a saved classical model is found without importing torch.
     script = """
 import sys
 from fittingroom.bench.fit_one import fit_one, fit_spec
-found = fit_one(sys.argv[1], "knn", runs=sys.argv[2])
-print(found.folder, *({"torch", "numba"} & sys.modules.keys()))
+run = fit_one(sys.argv[1], "knn", runs=sys.argv[2])
+print(run.folder, *({"torch", "numba"} & sys.modules.keys()))
 """
     done = subprocess.run(
         [sys.executable, "-c", script, str(small_folder), str(tmp_path)],
@@ -67,7 +67,7 @@ def test_a_failure_leaves_no_run(tmp_path: Path, small_folder: Path) -> None:
 
 @pytest.fixture(scope="session")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the whole catalogue is fitted: FITTINGROOM_SLOW_RUNS goes on from saved runs."""
+    """Runs of the whole catalogue; FITTINGROOM_SLOW_RUNS resumes from saved ones."""
     return Path(os.environ.get("FITTINGROOM_SLOW_RUNS") or tmp_path_factory.mktemp("catalogue"))
 
 
@@ -81,14 +81,14 @@ def test_the_whole_catalogue_at_full_size(case: Any, runs: Path) -> None:
     assert figures["inside"], figures
 
 
-def test_a_window_is_that_of_the_mean_and_wider_for_a_single_fit(
+def test_a_window_is_of_the_mean_and_wider_for_a_single_fit(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(catalogue.Case, "sd", 0.004)
     case = catalogue.Case("cnn-64x4", 0.893, 0.915)
     ten = [0.891, 0.899, 0.897, 0.895, 0.893, 0.891, 0.889, 0.895, 0.892, 0.898]
     assert case.holds(ten)
-    assert not case.holds([each - 0.0015 for each in ten])
+    assert not case.holds([accuracy - 0.0015 for accuracy in ten])
     alone = 3 * 0.004 * 0.9**0.5
     assert case.holds([0.893 - alone + 1e-6])
     assert not case.holds([0.893 - alone - 1e-6])
@@ -103,7 +103,7 @@ def test_every_model_has_a_window() -> None:
     assert {case.model for case in catalogue.CASES} == set(MODELS)
 
 
-def test_the_gpus_benchmark_says_where_there_is_none(
+def test_the_gpu_benchmark_reports_a_missing_gpu(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
@@ -113,10 +113,10 @@ def test_the_gpus_benchmark_says_where_there_is_none(
     assert not list(tmp_path.iterdir())
 
 
-def test_the_gpus_benchmark_takes_saved_fits_and_sums_up(
+def test_the_gpu_benchmark_summarises_saved_fits(
     small: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On the processor: what is asked of the device is the only difference."""
+    """On the CPU: only the `device` setting differs."""
 
     def on_cpu(spec: RunSpec, *arguments: Any, **options: Any) -> Any:
         assert spec.settings == {"device": "cuda"}
@@ -128,7 +128,7 @@ def test_the_gpus_benchmark_takes_saved_fits_and_sums_up(
     fits = [gpu.figures_of(store, small, "swift-90", seed) for seed in (0, 1)]
     assert gpu.figures_of(store, small, "swift-90", 1) == fits[1]
     (figures,) = gpu.summary(fits).values()
-    accuracies = [each["accuracy"] for each in fits]
+    accuracies = [row["accuracy"] for row in fits]
     assert figures["seeds"] == 2
     assert figures["accuracy_mean"] == pytest.approx(sum(accuracies) / 2, abs=1e-5)
     assert figures["accuracy_sd"] > 0

@@ -20,7 +20,7 @@ def test_addresses() -> None:
 @pytest.mark.parametrize(
     "text", ["", "local", "local:0", "local:-1", "local:two", "ray:", "ray://", "ray://host", "gpu"]
 )
-def test_what_is_no_address_is_refused(text: str) -> None:
+def test_invalid_addresses_are_rejected(text: str) -> None:
     with pytest.raises(UsageError, match="--on takes local:N"):
         parse_address(text)
     with pytest.raises(UsageError, match="--on takes local:N"):

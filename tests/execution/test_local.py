@@ -18,7 +18,7 @@ from fittingroom.runs.attempt import Attempt, FitStep
 from fittingroom.runs.spec import spec_of
 from fittingroom.runs.store import Store
 
-#: What is done with a step; where it returns True its fit is stopped.
+#: Called with each step; if it returns True, the fit is stopped.
 OnStep = Callable[[Job, FitStep], bool | None]
 
 
@@ -35,12 +35,12 @@ def children() -> list[psutil.Process]:
     return psutil.Process().children(recursive=True)
 
 
-def ignored(job: Job, step: FitStep) -> None:
+def ignore(job: Job, step: FitStep) -> None:
     pass
 
 
-def attempts(executor: Executor, jobs: Iterable[Job], on_step: OnStep = ignored) -> list[Attempt]:
-    """How all jobs ended, in that order, as a bench asks for them."""
+def attempts(executor: Executor, jobs: Iterable[Job], on_step: OnStep = ignore) -> list[Attempt]:
+    """How all jobs ended, in order; submitted like by a bench."""
     remaining, ended, under_way = iter(jobs), list[Attempt](), 0
     try:
         while True:
@@ -66,10 +66,10 @@ def statuses(ended: Iterable[Attempt]) -> list[tuple[str, str]]:
 
 
 @pytest.mark.slow
-def test_two_at_once_share_the_threads_and_one_can_be_stopped(
+def test_two_parallel_fits_share_the_threads_and_one_can_be_stopped(
     store: Store, small: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A short one overtakes the one before it."""
+    """A short fit overtakes the one before it."""
     monkeypatch.setenv("OMP_NUM_THREADS", "5")
     short_one_is_done, steps = threading.Event(), list[tuple[str, FitStep]]()
     threads: set[str] = set()
@@ -78,7 +78,7 @@ def test_two_at_once_share_the_threads_and_one_can_be_stopped(
     def jobs() -> Iterable[Job]:
         yield endless
         yield job(store, small, "knn")
-        # drawn when there is room for it: when the attempt of the short one has come
+        # drawn when there is room for it: after the attempt of the short one
         threads.update(child.environ()["OMP_NUM_THREADS"] for child in children())
         short_one_is_done.set()
         yield job(store, small, "logistic")
@@ -91,7 +91,7 @@ def test_two_at_once_share_the_threads_and_one_can_be_stopped(
         assert executor.at_once == 2
         ended = attempts(executor, jobs(), on_step)
         assert threads == {"2"}
-        # and both are of use again
+        # both are usable again
         again = [job(store, small, "mlp-10-10", seed, epochs=1) for seed in (0, 1)]
         assert {attempt.status for attempt in attempts(executor, again)} == {"ok"}
     assert statuses(ended)[0] == ("knn", "ok")
@@ -106,10 +106,10 @@ def test_two_at_once_share_the_threads_and_one_can_be_stopped(
 
 
 @pytest.mark.slow
-def test_what_is_under_way_ends_with_the_loop(
+def test_running_fits_end_with_the_loop(
     store: Store, small: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two at a time with one thread: each has that one, and not none."""
+    """Two at a time with one thread: each has one, not none."""
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     stepped, threads = set[int](), set[str]()
 
@@ -125,15 +125,15 @@ def test_what_is_under_way_ends_with_the_loop(
         assert threads == {"1"}
         assert children() == []
         assert store.runs() == []
-        # and it is of use again, and nothing is heard of what was ended
+        # it is usable again, and stopped fits report nothing
         ended = attempts(executor, [job(store, small, "knn")], pytest.fail)  # type: ignore[arg-type]
     assert statuses(ended) == [("knn", "ok")]
     assert [run.record.spec.model for run in store.runs()] == ["knn"]
     assert children() == []
 
 
-def test_what_is_under_way_ends_with_the_executor(store: Store, small: Dataset) -> None:
-    """However the block is left: here nobody ended it before."""
+def test_running_fits_end_with_the_executor(store: Store, small: Dataset) -> None:
+    """However the block is left: here nothing else stopped them."""
 
     def interrupted() -> None:
         with LocalExecutor(Limits(), 2) as executor:
@@ -148,12 +148,12 @@ def test_what_is_under_way_ends_with_the_executor(store: Store, small: Dataset) 
     assert store.runs() == []
 
 
-def test_of_a_job_that_was_stopped_no_step_comes_any_more(store: Store, small: Dataset) -> None:
-    """Else a trial would be said to be broken off after an epoch that it went on to meanwhile."""
+def test_a_stopped_job_reports_no_more_steps(store: Store, small: Dataset) -> None:
+    """Else a trial would be reported as pruned after a later epoch than the one that was judged."""
     steps: list[int] = []
 
     def on_step(job: Job, step: FitStep) -> bool:
-        time.sleep(0.5)  # in which the job goes on
+        time.sleep(0.5)  # while the job goes on
         steps.append(step.done)
         return True
 
@@ -165,9 +165,7 @@ def test_of_a_job_that_was_stopped_no_step_comes_any_more(store: Store, small: D
     assert store.runs() == []
 
 
-def test_a_job_that_ended_well_before_it_was_stopped_is_no_stopped_one(
-    store: Store, small: Dataset
-) -> None:
+def test_a_job_that_ended_before_it_was_stopped_is_ok(store: Store, small: Dataset) -> None:
     """Its run is saved."""
     short = job(store, small, "mlp-10-10", epochs=1)
 
@@ -176,19 +174,19 @@ def test_a_job_that_ended_well_before_it_was_stopped_is_no_stopped_one(
         while not store.runs():
             assert time.monotonic() < deadline, "waited in vain"
             time.sleep(0.05)
-        time.sleep(0.5)  # until its end is told, too
+        time.sleep(0.5)  # until its end is reported, too
         return True
 
     with LocalExecutor(Limits(), 1) as executor:
         assert attempts(executor, [short], on_step) == [Attempt(spec=short.spec, status="ok")]
-        # and what comes next isn't taken for stopped
+        # the next job isn't considered stopped
         again = job(store, small, "mlp-10-10", seed=1, epochs=1)
         assert attempts(executor, [again]) == [Attempt(spec=again.spec, status="ok")]
     assert len(store.runs()) == 2
 
 
 def test_a_job_can_be_stopped_before_its_process_has_started(store: Store, small: Dataset) -> None:
-    """As soon as it is submitted; its limit is here for a fit that goes on all the same."""
+    """As soon as it is submitted; the limit is for a fit that isn't stopped."""
     (endless,) = endless_jobs(store, small, 1)
     with LocalExecutor(Limits(seconds=30), 1) as executor:
         executor.submit(endless)
@@ -198,8 +196,8 @@ def test_a_job_can_be_stopped_before_its_process_has_started(store: Store, small
         assert time.monotonic() - begun < 15, "it was fitted until its time was over"
 
 
-def test_stopping_all_at_once_leaves_an_executor_of_use(store: Store, small: Dataset) -> None:
-    """Also what is only being started, of which nothing was heard; and again when none is left."""
+def test_an_executor_is_usable_after_stopping_all(store: Store, small: Dataset) -> None:
+    """Even jobs that are only starting; and again when none is left."""
     with LocalExecutor(Limits(), 2) as executor:
         for each in endless_jobs(store, small, 2):
             executor.submit(each)
@@ -216,7 +214,7 @@ def test_stopping_all_at_once_leaves_an_executor_of_use(store: Store, small: Dat
 def test_a_process_is_kept_for_one_model_and_replaced_for_another(
     store: Store, small: Dataset
 ) -> None:
-    """So that the memory that one model took is nobody else's."""
+    """So that one model's memory doesn't count against another."""
     fitted_by: list[int] = []
 
     def jobs() -> Iterable[Job]:
@@ -231,7 +229,7 @@ def test_a_process_is_kept_for_one_model_and_replaced_for_another(
     assert first == second != third
 
 
-def test_a_process_that_can_not_be_started_is_a_failed_attempt(
+def test_a_process_that_cannot_be_started_is_a_failed_attempt(
     store: Store, small: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fit(*_: Any) -> Attempt:
@@ -244,7 +242,7 @@ def test_a_process_that_can_not_be_started_is_a_failed_attempt(
     assert attempt.reason == "BlockingIOError: [Errno 11] Resource temporarily unavailable"
 
 
-def test_limits_hold_for_each(store: Store, small: Dataset) -> None:
+def test_limits_apply_to_each_job(store: Store, small: Dataset) -> None:
     with LocalExecutor(Limits(memory=100 * 2**20), 2) as executor:
         ended = attempts(executor, endless_jobs(store, small, 2))
     assert {attempt.spec.seed: attempt.status for attempt in ended} == {
@@ -252,7 +250,7 @@ def test_limits_hold_for_each(store: Store, small: Dataset) -> None:
     }
 
 
-def test_threads_are_those_that_were_asked_for_or_the_cores(
+def test_the_number_of_threads_is_omp_num_threads_or_the_cores(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for text, threads in (("3", 3), ("4,2", 4), ("0", 1)):
@@ -262,6 +260,6 @@ def test_threads_are_those_that_were_asked_for_or_the_cores(
     assert 1 <= threads_here() <= (psutil.cpu_count() or 1)
 
 
-def test_nothing_starts_where_that_makes_no_sense() -> None:
+def test_an_unknown_executor_starts_nothing() -> None:
     with pytest.raises(UsageError):
         open_executor("local:0", Limits())

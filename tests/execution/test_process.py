@@ -28,7 +28,7 @@ def job(store: Store, small: Dataset, model: str = "knn", **settings: Any) -> Jo
     return Job(spec=spec, dataset=str(small.location), store=str(store.folder))
 
 
-def ignored(step: FitStep) -> None:
+def ignore(step: FitStep) -> None:
     pass
 
 
@@ -48,7 +48,7 @@ def wait_for(condition: Any, seconds: float = 30) -> None:
 
 
 @pytest.mark.slow
-def test_a_child_fits_one_job_after_the_other_and_networks_have_their_own(
+def test_a_child_fits_one_job_after_another_and_networks_get_their_own(
     store: Store, small: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
@@ -74,17 +74,17 @@ def test_a_child_fits_one_job_after_the_other_and_networks_have_their_own(
     assert children() == []
 
 
-def test_a_fit_that_takes_too_long_is_ended(store: Store, small: Dataset) -> None:
+def test_a_fit_that_takes_too_long_is_killed(store: Store, small: Dataset) -> None:
     with FitProcess(Limits(seconds=6)) as process:
-        attempt = process.fit(endless(store, small), ignored)
+        attempt = process.fit(endless(store, small), ignore)
         assert (attempt.status, attempt.reason) == ("timeout", "took longer than 6 s")
         assert children() == []
     assert store.runs() == []
 
 
-def test_a_fit_that_needs_too_much_memory_is_ended(store: Store, small: Dataset) -> None:
+def test_a_fit_that_needs_too_much_memory_is_killed(store: Store, small: Dataset) -> None:
     with FitProcess(Limits(memory=100 * 2**20)) as process:
-        attempt = process.fit(endless(store, small), ignored)
+        attempt = process.fit(endless(store, small), ignore)
     assert attempt.status == "out-of-memory"
     assert attempt.reason == "needed more than 100 MiB of memory"
     assert children() == []
@@ -94,15 +94,17 @@ def test_a_fit_that_needs_too_much_memory_is_ended(store: Store, small: Dataset)
 def test_a_loss_that_is_not_finite_has_a_status_of_its_own(store: Store, small: Dataset) -> None:
     with FitProcess(Limits()) as process:
         diverging = job(store, small, "mlp-256-256", learning_rate=1e30, epochs=3)
-        attempt = process.fit(diverging, ignored)
+        attempt = process.fit(diverging, ignore)
         assert attempt.status == "nan"
         assert attempt.reason is not None
         assert "epoch" in attempt.reason
-        # and the process is still of use
-        assert process.fit(job(store, small), ignored).status == "ok"
+        # the process is still usable
+        assert process.fit(job(store, small), ignore).status == "ok"
 
 
-def test_a_crash_is_told_and_the_next_job_gets_a_new_child(store: Store, small: Dataset) -> None:
+def test_a_crash_is_reported_and_the_next_job_gets_a_new_child(
+    store: Store, small: Dataset
+) -> None:
     with FitProcess(Limits()) as process:
 
         def crash_child() -> None:
@@ -111,19 +113,19 @@ def test_a_crash_is_told_and_the_next_job_gets_a_new_child(store: Store, small: 
 
         crash = threading.Thread(target=crash_child)
         crash.start()
-        attempt = process.fit(endless(store, small), ignored)
+        attempt = process.fit(endless(store, small), ignore)
         crash.join()
         assert attempt.status == "failed"
         assert attempt.reason is not None
         assert "signal 11" in attempt.reason
-        assert process.fit(job(store, small), ignored).status == "ok"
+        assert process.fit(job(store, small), ignore).status == "ok"
 
 
 def test_an_error_is_one_sentence(store: Store, small: Dataset) -> None:
     asked = job(store, small, "mlp-256-256", epochs=1)
     wrong = replace(asked, spec=replace(asked.spec, settings={"epochs": -1}))
     with FitProcess(Limits()) as process:
-        attempt = process.fit(wrong, ignored)
+        attempt = process.fit(wrong, ignore)
     assert attempt.status == "failed"
     assert attempt.reason is not None
     assert "epochs must be a whole number" in attempt.reason
@@ -138,22 +140,22 @@ main()
 """
 
 
-def test_what_a_library_prints_is_no_event(
+def test_output_of_a_library_is_not_an_event(
     store: Store, small: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "noisy.py").write_text(NOISY)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), *sys.path]))
     monkeypatch.setattr("fittingroom.execution.process.CHILD", "noisy")
     with FitProcess(Limits(seconds=60)) as process:
-        attempt = process.fit(job(store, small, "mlp-10-10", epochs=1), ignored)
+        attempt = process.fit(job(store, small, "mlp-10-10", epochs=1), ignore)
     assert attempt.status == "ok"
 
 
-def test_changed_data_is_noticed(store: Store, small: Dataset) -> None:
+def test_changed_data_is_an_error(store: Store, small: Dataset) -> None:
     asked = job(store, small)
     other = replace(asked, spec=replace(asked.spec, dataset="0" * 64))
     with FitProcess(Limits()) as process:
-        attempt = process.fit(other, ignored)
+        attempt = process.fit(other, ignore)
     assert attempt.status == "interrupted"
     assert attempt.reason is not None
     assert "changed while it was in use" in attempt.reason
@@ -184,8 +186,8 @@ def test_the_child_dies_with_its_parent(
     assert store.runs() == []
 
 
-def test_a_job_takes_the_spec_as_it_is(store: Store, small: Dataset) -> None:
-    """On all images, folds and published protocols too; a child tells nothing of them apart."""
+def test_a_job_uses_the_spec_unchanged(store: Store, small: Dataset) -> None:
+    """Full runs, folds and published protocols too; to a child they are all the same."""
     protocol = {
         "notes": ["trained-on-test"],
         "split": {"kind": "official", "test": None, "validation": None, "seed": None},
@@ -220,7 +222,7 @@ def test_a_model_is_kept_unless_the_job_says_otherwise(store: Store, small: Data
     kept, other = job(store, small), job(store, small, n_neighbors=3)
     with FitProcess(Limits()) as process:
         for each in (kept, replace(other, keep_model=False)):
-            assert process.fit(each, ignored).status == "ok"
+            assert process.fit(each, ignore).status == "ok"
     for each, expected in ((kept, True), (other, False)):
         run = store.find(each.spec)
         assert run is not None
@@ -232,4 +234,4 @@ def test_a_process_that_another_thread_kills_ends_its_fit(store: Store, small: D
         attempt = process.fit(endless(store, small), lambda step: process.kill())
         assert attempt.status == "out-of-memory", "as when the system kills it"
         assert children() == []
-        assert process.fit(job(store, small), ignored).status == "ok"
+        assert process.fit(job(store, small), ignore).status == "ok"

@@ -40,7 +40,7 @@ EPOCHS = {"epochs": 2}
 
 
 class Handle:
-    """Of an actor, as a task has it."""
+    """A handle of an actor, as a task has it."""
 
     def __init__(self, board: _Board) -> None:
         self.report = self
@@ -56,7 +56,7 @@ def store(tmp_path: Path, small: Dataset) -> Store:
 
 
 def on_node(job: Job, store: Store, board: _Board, saved: bytes, **limits: Any) -> dict[str, Any]:
-    """The task as Ray calls it, in this process."""
+    """Call the task in this process, as Ray does."""
     card = (store.folder / CARD).read_text()
     limited = asdict(Limits(**limits))
     return _fit_on_node(7, asdict(job), limited, card, saved, Handle(board))
@@ -79,10 +79,10 @@ def endless_job(store: Store, small: Dataset, seed: int = 1) -> Job:
     return job_of(store, small, settings={"epochs": 1_000_000}, seed=seed)
 
 
-def test_a_task_sends_back_what_it_made_and_keeps_nothing(
+def test_a_task_sends_its_new_runs_back_and_keeps_nothing(
     store: Store, small: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of a fit on all images with its reference run sent along, that fit alone.
+    """Of a full fit whose reference run is sent along, only that fit.
 
     It is as one here would be.
     """
@@ -99,7 +99,7 @@ def test_a_task_sends_back_what_it_made_and_keeps_nothing(
     steps = [(number, FitStep(**step)) for number, step in board.take()]
     assert [(number, step.done, step.total) for number, step in steps] == [(7, 1, 2), (7, 2, 2)]
     assert board.take() == []
-    assert [run.folder for run in store.runs()] == [reference.folder]  # nothing is written here yet
+    assert [run.folder for run in store.runs()] == [reference.folder]  # nothing is committed yet
 
     (run,) = unpack(reply["runs"], store)
     assert run.record.spec == full.spec
@@ -110,22 +110,22 @@ def test_a_task_sends_back_what_it_made_and_keeps_nothing(
     ).read_bytes()
 
 
-def test_limits_and_failures_come_back_as_they_are(store: Store, small: Dataset) -> None:
+def test_limits_and_failures_come_back_unchanged(store: Store, small: Dataset) -> None:
     reply = on_node(endless_job(store, small), store, _Board(), pack([]), memory=100 * 2**20)
     assert reply["status"] == "out-of-memory"
     assert unpack(reply["runs"], store) == []
 
 
-def test_an_interrupt_ends_a_task_though_it_was_ignored_before(
+def test_an_interrupt_ends_a_task_even_if_it_was_ignored_before(
     store: Store, small: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As Ray interrupts, by `interrupt_main`, which does nothing where it is ignored."""
+    """As Ray interrupts, by `interrupt_main`, which does nothing if SIGINT is ignored."""
     monkeypatch.setenv("TMPDIR", str(tmp_path / "node"))
     monkeypatch.setattr("tempfile.tempdir", None)
     (tmp_path / "node").mkdir()
     board = _Board()
     monkeypatch.setattr(board, "report", lambda number, step: _thread.interrupt_main())
-    limits = {"seconds": 60.0}  # should it not be heeded
+    limits = {"seconds": 60.0}  # in case it is ignored
     with ignoring_interrupts():
         with pytest.raises(KeyboardInterrupt):
             on_node(endless_job(store, small), store, board, pack([]), **limits)
@@ -136,7 +136,7 @@ def test_an_interrupt_ends_a_task_though_it_was_ignored_before(
 
 @contextmanager
 def ignoring_interrupts() -> Iterator[None]:
-    """Also in what is started meanwhile, as in the background of a script."""
+    """Also in processes started inside, as in the background of a script."""
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         yield
@@ -162,9 +162,9 @@ def test_without_ray_one_sentence_says_how_to_get_it(monkeypatch: pytest.MonkeyP
 
 
 class RayWithoutCluster:
-    """Of Ray what is asked of it here, when the cluster that it was connected to is gone."""
+    """The parts of Ray that are used, when the cluster is gone."""
 
-    get: Mock  # where a test gives one
+    get: Mock  # if a test sets one
 
     def __init__(self) -> None:
         self.exceptions = _import_ray().exceptions
@@ -183,7 +183,7 @@ class RayWithoutCluster:
 
 
 class Fitting:
-    """The remote function; remembers what it was called with."""
+    """The remote function; records its calls."""
 
     def __init__(self) -> None:
         self.calls: list[Any] = []
@@ -194,7 +194,7 @@ class Fitting:
 
 
 def unconnected(ray: Any) -> RayExecutor:
-    """With a Ray that isn't one."""
+    """An executor with a fake Ray."""
     executor = RayExecutor(Limits(), None)
     executor._ray, executor._fit, executor._board = ray, Fitting(), Mock()
     return executor
@@ -205,21 +205,19 @@ def test_a_cluster_that_goes_away_is_one_sentence(store: Store, small: Dataset) 
     executor.submit(job_of(store, small))
     with pytest.raises(ClusterError, match=r"went away \(ConnectionError: .*\); .* saved"):
         executor.next_event()
-    executor.stop_all()  # which asks nothing of it
+    executor.stop_all()  # which doesn't use the cluster
     assert executor.at_once == 1
 
 
-def test_a_cluster_that_is_gone_when_a_job_is_submitted_is_one_too(
-    store: Store, small: Dataset
-) -> None:
+def test_a_cluster_that_is_gone_at_submit_is_one_sentence(store: Store, small: Dataset) -> None:
     executor = unconnected(RayWithoutCluster())
     executor._fit = Mock(remote=Mock(side_effect=ConnectionError("Client is shutting down.")))
     with pytest.raises(ClusterError, match=r"went away \(ConnectionError: .*\); .* saved"):
         executor.submit(job_of(store, small))
 
 
-def test_as_many_fits_are_under_way_as_the_cluster_has_processors() -> None:
-    """Also when nodes come or go; of a cluster that is away for a moment, as many as before."""
+def test_as_many_fits_run_as_the_cluster_has_processors() -> None:
+    """Even when nodes come or go; while the cluster is unreachable, as many as before."""
     ray = RayWithoutCluster()
     ray.is_initialized = lambda: True  # type: ignore[method-assign]
     processors: list[Any] = [{"CPU": 2.0}, {"CPU": 3.0}, ConnectionError("away")]
@@ -229,7 +227,7 @@ def test_as_many_fits_are_under_way_as_the_cluster_has_processors() -> None:
 
 
 def test_an_error_on_a_node_is_its_reason(store: Store, small: Dataset) -> None:
-    """Not that the job was lost; what Ray says of an error begins with something else."""
+    """The error itself, not that the job was lost, and without Ray's prefix."""
     ray = RayWithoutCluster()
     full = OSError(28, "No space left on device")
     told = ray.exceptions.RayTaskError("_fit_on_node", "Traceback ...", full, pid=1, ip="::1")
@@ -281,7 +279,7 @@ class RayInThisProcess:
         self.replies.setdefault(reference, cancelled)
 
     def step(self, number: int, done: int) -> None:
-        """The task of that number reports."""
+        """Report a step of the task with that number."""
         self.told.append((number, asdict(FitStep(done=done, total=9, accuracy=0.5))))
 
     def end(self, number: int) -> None:
@@ -299,7 +297,7 @@ def connected(ray: RayInThisProcess) -> RayExecutor:
     return executor
 
 
-def test_steps_and_ends_come_of_the_job_that_they_are_of(
+def test_steps_and_attempts_belong_to_their_jobs(
     ray: RayInThisProcess, store: Store, small: Dataset
 ) -> None:
     executor, jobs = connected(ray), [endless_job(store, small, seed) for seed in (0, 1)]
@@ -329,16 +327,16 @@ def test_a_stopped_task_is_interrupted_and_its_attempt_is_stopped(
     assert executor.next_event()[0] is jobs[0]
     executor.stop(jobs[0])
     assert ray.cancelled == [(ray.references[0], False)], "the other one goes on"
-    ray.step(0, 2)  # which was under way to here
+    ray.step(0, 2)  # which was on its way here
     ray.step(1, 1)
     assert executor.next_event() == (jobs[1], FitStep(done=1, total=9, accuracy=0.5))
     assert executor.next_event() == (jobs[0], Attempt(spec=jobs[0].spec, status="stopped"))
 
 
-def test_of_a_stopped_task_no_step_comes_that_was_reported_before(
+def test_steps_of_a_stopped_task_are_dropped(
     ray: RayInThisProcess, store: Store, small: Dataset
 ) -> None:
-    """Two steps of it may have come at once, of which the first one was enough."""
+    """Two of its steps may have arrived together, of which the first one was enough."""
     executor, job = connected(ray), endless_job(store, small)
     executor.submit(job)
     ray.step(0, 1)
@@ -348,10 +346,10 @@ def test_of_a_stopped_task_no_step_comes_that_was_reported_before(
     assert executor.next_event() == (job, Attempt(spec=job.spec, status="stopped"))
 
 
-def test_a_task_that_has_ended_meanwhile_can_be_stopped(
+def test_a_task_that_has_already_ended_can_be_stopped(
     ray: RayInThisProcess, store: Store, small: Dataset
 ) -> None:
-    """Its last step and its end may have come at once; it ended well all the same."""
+    """Its last step and its end may have arrived together; it is still `ok`."""
     executor, job = connected(ray), endless_job(store, small)
     executor.submit(job)
     ray.step(0, 9)
@@ -361,9 +359,7 @@ def test_a_task_that_has_ended_meanwhile_can_be_stopped(
     assert executor.next_event() == (job, Attempt(spec=job.spec, status="ok"))
 
 
-def test_of_what_is_stopped_all_at_once_nothing_more_is_heard(
-    ray: RayInThisProcess, store: Store, small: Dataset
-) -> None:
+def test_stop_all_drops_all_events(ray: RayInThisProcess, store: Store, small: Dataset) -> None:
     executor = connected(ray)
     for seed in (0, 1):
         executor.submit(endless_job(store, small, seed))
@@ -378,7 +374,7 @@ def test_of_what_is_stopped_all_at_once_nothing_more_is_heard(
     assert executor.next_event() == (job, Attempt(spec=job.spec, status="ok"))
 
 
-def test_a_task_that_heeds_no_interrupt_loses_its_process(
+def test_a_task_that_ignores_an_interrupt_is_killed(
     ray: RayInThisProcess, store: Store, small: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     executor, job = connected(ray), endless_job(store, small)
@@ -391,7 +387,7 @@ def test_a_task_that_heeds_no_interrupt_loses_its_process(
 
 
 def test_a_job_carries_its_reference_runs_and_nothing_else(store: Store, small: Dataset) -> None:
-    """Not every run of that model, of which a search over folds has many."""
+    """Not every run of that model: a search over folds has many."""
     for epochs in (1, 2):
         job = job_of(store, small, settings={"epochs": epochs})
         reference = fit(job.spec, small, store, keep_model=False)
@@ -420,7 +416,7 @@ COMPARE = [
 
 @pytest.fixture
 def short_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """For Ray's files: a path to a socket must be short."""
+    """A folder for Ray's files: the path of a socket must be short."""
     with tempfile.TemporaryDirectory(prefix="r", ignore_cleanup_errors=True) as folder:
         monkeypatch.setenv("RAY_TMPDIR", folder)
         yield
@@ -433,7 +429,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, short_folder: None)
     Started as from the background of a script.
     """
     for name, value in CLUSTER_ENVIRONMENT.items():
-        monkeypatch.setenv(name, value)  # and undone afterwards
+        monkeypatch.setenv(name, value)  # undone afterwards
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     with ExitStack() as ending:
         with ignoring_interrupts():
@@ -445,7 +441,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, short_folder: None)
 
 @contextmanager
 def running(command: list[str], **options: Any) -> Iterator[subprocess.Popen[str]]:
-    """A process that doesn't outlive what is done with it, nor do its children."""
+    """A process that is killed afterwards, with its children."""
     process = subprocess.Popen(command, start_new_session=True, **options)
     try:
         yield process
@@ -456,7 +452,7 @@ def running(command: list[str], **options: Any) -> Iterator[subprocess.Popen[str
 
 
 def wait_for(condition: Any) -> Any:
-    """What it gives as soon as that is true."""
+    """Wait until a condition is true, and return its value."""
     deadline = time.monotonic() + 240
     while not (found := condition()):
         assert time.monotonic() < deadline, "waited in vain"
@@ -473,8 +469,8 @@ def is_over(process: psutil.Process) -> bool:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-@pytest.mark.filterwarnings("default")  # what Ray's own code has to say
-def test_a_node_that_is_lost_costs_nothing_but_time(cluster: Any, tmp_path: Path) -> None:
+@pytest.mark.filterwarnings("default")  # from Ray's own code
+def test_a_lost_node_costs_only_time(cluster: Any, tmp_path: Path) -> None:
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     command = [*COMPARE, "--on", "ray", "--runs", str(tmp_path / "ray")]
     environment = {**os.environ, "RAY_ADDRESS": cluster.address}
@@ -497,7 +493,7 @@ def test_a_node_that_is_lost_costs_nothing_but_time(cluster: Any, tmp_path: Path
 
 
 def assert_same_runs(on_ray: Path, here: Path, n: int) -> None:
-    """To the bit."""
+    """Bit for bit."""
     runs = find_store(on_ray).runs()
     assert len(runs) == n
     for one, other in zip(runs, find_store(here).runs(), strict=True):
@@ -519,7 +515,7 @@ def assert_same_runs(on_ray: Path, here: Path, n: int) -> None:
         (("tune", "knn", "--space", "space.toml", "--sampler", "grid", "--folds", "2"), "tune"),
     ],
 )
-def test_claims_and_searches_come_to_the_same_on_a_cluster(
+def test_claims_and_searches_have_the_same_results_on_a_cluster(
     cluster: Any, tmp_path: Path, command: tuple[str, ...], kept_in: str, small_folder: Path
 ) -> None:
     (tmp_path / "leak.toml").write_bytes((small_folder.parent / "leak.toml").read_bytes())
@@ -582,10 +578,10 @@ def run_script(cluster: Any, *jobs: Job) -> subprocess.CompletedProcess[str]:
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 @pytest.mark.filterwarnings("default")
-def test_a_job_may_be_stopped_before_its_last_epoch(
+def test_a_job_can_be_stopped_before_its_last_epoch(
     cluster: Any, store: Store, small: Dataset
 ) -> None:
-    """And leaves nothing on its node, be it that one is stopped or that all are."""
+    """And leaves nothing on its node, whether it is stopped alone or with all others."""
     knn = job_of(store, small, "knn", settings={})
     done = run_script(cluster, endless_job(store, small), knn)
     assert done.returncode == 0, done.stderr
@@ -605,10 +601,10 @@ def test_a_job_may_be_stopped_before_its_last_epoch(
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 @pytest.mark.filterwarnings("default")
-def test_the_loss_of_a_head_is_one_sentence_and_costs_no_finished_run(
+def test_losing_the_head_is_one_sentence_and_costs_no_finished_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, short_folder: None
 ) -> None:
-    """To a client; a node of the cluster that loses its head is ended by Ray itself."""
+    """For a client; Ray itself ends a node that loses its head."""
     for name, value in {**CLUSTER_ENVIRONMENT, "RAY_CLIENT_RECONNECT_GRACE_PERIOD": "2"}.items():
         monkeypatch.setenv(name, value)
     with socket.socket() as free:
@@ -643,7 +639,7 @@ def test_no_cluster_is_one_sentence(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_cluster_that_is_started_here_listens_to_this_machine_alone(tmp_path: Path) -> None:
+def test_a_cluster_started_here_listens_on_localhost_only(tmp_path: Path) -> None:
     script = (
         "import psutil\n"
         "from fittingroom.execution.job import Limits\n"

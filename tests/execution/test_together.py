@@ -50,7 +50,7 @@ def settings() -> list[str]:
 
 
 def assert_same(together: Path, alone: Path) -> None:
-    """The same runs, but for rounding and for what tells how they were made."""
+    """The same runs, except for rounding and the record of how they were made."""
     ours, theirs = find_store(together).runs(), find_store(alone).runs()
     assert [run.folder.name for run in ours] == [run.folder.name for run in theirs]
     for two, one in zip(ours, theirs, strict=True):
@@ -72,9 +72,7 @@ def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.slow
-def test_two_processes_save_one_run_which_is_that_of_one(
-    tmp_path: Path, small_folder: Path
-) -> None:
+def test_two_processes_save_the_same_run_as_one(tmp_path: Path, small_folder: Path) -> None:
     done = torchrun(tmp_path, "cnn-32", *settings(), "--dataset", str(small_folder), "--json")
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("seed 0: fitting") == 1
@@ -86,10 +84,10 @@ def test_two_processes_save_one_run_which_is_that_of_one(
 
 
 @pytest.mark.slow
-def test_on_all_images_the_reference_run_is_fitted_together_too_or_taken(
+def test_the_reference_run_of_a_full_run_is_fitted_together_or_reused(
     tmp_path: Path, small_folder: Path
 ) -> None:
-    """Where only the first process has it, the others must not fit it."""
+    """If only the first process has it, the others must not fit it."""
     full = (*settings(), "--full", "--dataset", str(small_folder))
     assert torchrun(tmp_path, "cnn-32", *full).returncode == 0
     fit_alone(small_folder, tmp_path / "alone", full=True)
@@ -123,10 +121,8 @@ main()
 
 
 @pytest.mark.slow
-def test_a_training_that_was_killed_goes_on_in_all_processes(
-    tmp_path: Path, small_folder: Path
-) -> None:
-    """The others are given the first one's checkpoint; one that isn't would end all."""
+def test_a_killed_training_resumes_in_all_processes(tmp_path: Path, small_folder: Path) -> None:
+    """The others get the first one's checkpoint; without it all would fail."""
     (tmp_path / "stopping.py").write_text(STOPPING)
     command = ("cnn-32", *settings(), "--set", "epochs=2", "--dataset", str(small_folder))
     stopped = torchrun(tmp_path, *command, program=(str(tmp_path / "stopping.py"), "fit"))
@@ -138,12 +134,12 @@ def test_a_training_that_was_killed_goes_on_in_all_processes(
     assert done.returncode == 0, done.stderr
     (run,) = find_store(tmp_path / "runs").runs()
     assert len(run.history) == 2
-    assert [vars(run.history[0])] == state.facts["history"]  # its seconds are those of then
+    assert [vars(run.history[0])] == state.facts["history"]  # with the original seconds
     assert not checkpoint.exists()
 
 
 @pytest.mark.slow
-def test_what_processes_can_not_share_is_one_sentence(tmp_path: Path, small_folder: Path) -> None:
+def test_errors_of_several_processes_are_one_sentence(tmp_path: Path, small_folder: Path) -> None:
     done = torchrun(tmp_path, "swift-90", "--dataset", str(small_folder))
     assert done.returncode != 0
     assert done.stderr.count("fittingroom: ") == 1
@@ -153,10 +149,8 @@ def test_what_processes_can_not_share_is_one_sentence(tmp_path: Path, small_fold
 
 
 @pytest.mark.slow
-def test_processes_that_were_asked_for_different_runs_are_refused(
-    tmp_path: Path, small_folder: Path
-) -> None:
-    """Seeds alone differ here, as with a command that has the rank in it."""
+def test_processes_with_different_runs_are_rejected(tmp_path: Path, small_folder: Path) -> None:
+    """Only the seeds differ here, as in a command that contains the rank."""
     command = 'import os, sys; sys.argv += ["--seed", os.environ["RANK"]]; '
     command += "from fittingroom.cli.main import main; main()"
     (tmp_path / "command.py").write_text(command)
@@ -166,7 +160,7 @@ def test_processes_that_were_asked_for_different_runs_are_refused(
     )
     assert done.returncode != 0
     assert done.stderr.count("fittingroom: ") == 1
-    assert "the processes were asked for different runs" in done.stderr
+    assert "the processes were given different runs" in done.stderr
     assert not list(tmp_path.glob("runs/*/*/*"))
 
 
@@ -196,10 +190,10 @@ def test_the_first_process_fits_in_the_store_and_reports(
     assert fit_together(spec, small, store, on_step=unexpected).folder == run.folder
 
 
-def test_the_others_fit_in_a_folder_of_their_own_and_tell_nothing(
+def test_the_others_fit_in_a_temporary_folder_and_report_nothing(
     tmp_path: Path, small: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Given the first one's runs and checkpoints, which need not be on this machine."""
+    """With copies of the first one's runs and checkpoints, which may be on another machine."""
     spec, store = spec_of(small, "mlp-10-10", settings={"epochs": 2}), open_store(tmp_path, small)
     first = fit(spec, small, open_store(tmp_path / "first", small))
     monkeypatch.setenv("TMPDIR", str(tmp_path / "node"))
@@ -215,10 +209,10 @@ def test_the_others_fit_in_a_folder_of_their_own_and_tell_nothing(
     assert not list((tmp_path / "node").iterdir())
 
 
-def test_every_process_knows_of_each_run_that_may_be_resumed(
+def test_every_process_gets_all_checkpoints_that_may_be_resumed(
     tmp_path: Path, small: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A full run's reference run may have been under way, too, with the test split or without."""
+    """A full run's reference run may have been interrupted too, with the test split or without."""
     store = open_store(tmp_path, small)
     spec = spec_of(small, "mlp-10-10", settings={"epochs": 2}, full=True)
     for training in (spec, *spec.references):

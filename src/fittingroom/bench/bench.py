@@ -1,4 +1,4 @@
-"""`Bench`: specs in, attempts out. Whatever is fitted by any command is fitted here."""
+"""`Bench`: specs in, attempts out. Every command fits its models here."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Bench:
-    """A data set, the store of its runs, and who fits what is missing there.
+    """A data set, the store of its runs, and an executor for the missing ones.
 
     Attributes
     ----------
-    dataset : what is learned
     location : the folder that other processes read the data set from
     store : the runs on that data set
     executor : fits models of the catalogue
-    estimators : the caller's own by name; they exist in this process alone, so they are fitted here
+    estimators : the caller's own by name; they are fitted in this process, the only one to have
+        them
     keep_models : whether fitted models are saved
     """
 
@@ -44,50 +44,49 @@ class Bench:
     keep_models: bool = True
 
     def attempts(self, specs: Iterable[RunSpec], watcher: Watcher) -> Iterator[Attempt]:
-        """For each spec the saved run or a fresh fit, in the order in which they end.
+        """Yield for each spec the saved run or a new fit, in the order in which they end.
 
-        A spec is drawn only when there is room for it, and after the caller has seen every attempt
-        that ended before: a generator of specs may decide by what has ended. What is under way when
-        the iterator is closed, by an exception or Ctrl-C, is ended at once. A spec that is drawn
-        twice is fitted once.
+        A spec is drawn only when there is room for it and the caller has seen all attempts that
+        ended before, so a generator of specs may depend on these. When the iterator is closed, by
+        an exception or Ctrl-C, running fits are stopped at once. A spec drawn twice is fitted once.
         """
-        remaining, under_way = iter(specs), dict[RunSpec, int]()
+        remaining, running = iter(specs), dict[RunSpec, int]()
         try:
             while True:
-                while len(under_way) < self.executor.at_once:
+                while len(running) < self.executor.at_once:
                     if (spec := next(remaining, None)) is None:
                         break
-                    if spec in under_way:
-                        under_way[spec] += 1
-                    elif (attempt := self._without_executor(spec, watcher)) is not None:
+                    if spec in running:
+                        running[spec] += 1
+                    elif (attempt := self._attempt_here(spec, watcher)) is not None:
                         yield attempt
                     else:
-                        under_way[spec] = 1
+                        running[spec] = 1
                         self.executor.submit(self._job(spec))
                         watcher.started(spec)
-                if not under_way:
+                if not running:
                     return
                 job, event = self.executor.next_event()
                 if isinstance(event, FitStep):
                     if watcher.stepped(job.spec, event):
                         self.executor.stop(job)
                     continue
-                for _ in range(under_way.pop(job.spec)):
+                for _ in range(running.pop(job.spec)):
                     yield self._with_run(event)
         finally:
-            if under_way:
+            if running:
                 self.executor.stop_all()
 
     def saved(self, spec: RunSpec) -> Attempt | None:
-        """What is in the store of a spec: its run, or that it can't be read."""
+        """The spec's run in the store, an `unreadable` attempt, or None if it isn't saved."""
         try:
             run = self.store.find(spec)
         except StoreError as error:
             return Attempt(spec=spec, status="unreadable", reason=str(error))
         return None if run is None else Attempt(spec=spec, status="ok", run=run)
 
-    def _without_executor(self, spec: RunSpec, watcher: Watcher) -> Attempt | None:
-        """The attempt of a spec that is saved, or whose estimator exists in this process alone."""
+    def _attempt_here(self, spec: RunSpec, watcher: Watcher) -> Attempt | None:
+        """The attempt of a saved spec, or of the caller's own estimator, which is fitted here."""
         if (attempt := self.saved(spec)) is not None or spec.model not in self.estimators:
             return attempt
         from fittingroom.runs.fit import fit
@@ -99,17 +98,17 @@ class Bench:
         watcher.started(spec)
         try:
             run = fit(spec, self.dataset, self.store, estimator=estimator, on_step=on_step)
-        except Exception as error:  # whatever a stranger's estimator raises is its row's reason
+        except Exception as error:  # whatever a foreign estimator raises is its row's reason
             return failed(spec, error)
         return Attempt(spec=spec, status="ok", run=run)
 
     def _with_run(self, attempt: Attempt) -> Attempt:
-        """The attempt with its run, if it left one."""
+        """The attempt with its saved run, if it is `ok`."""
         if attempt.status != "ok":
             return attempt
         if (saved := self.saved(attempt.spec)) is not None:
             return saved
-        reason = f"its run is not in {self.store.folder}; was it deleted meanwhile?"
+        reason = f"its run isn't in {self.store.folder}; was it deleted meanwhile?"
         return Attempt(spec=attempt.spec, status="interrupted", reason=reason)
 
     def _job(self, spec: RunSpec) -> Job:
@@ -131,7 +130,7 @@ def open_bench(
     estimators: Mapping[str, BaseEstimator] | None = None,
     keep_models: bool = True,
 ) -> Iterator[Bench]:
-    """A bench whose executor is ready inside a `with`.
+    """A bench with an open executor, for a `with` statement.
 
     Parameters
     ----------
@@ -141,11 +140,11 @@ def open_bench(
     Raises
     ------
     UsageError
-        When `on` makes no sense, or Ray isn't installed.
+        When `on` is invalid, or Ray isn't installed.
     ClusterError
         When there is no cluster at that address.
     """
-    with _located(dataset) as location, open_executor(on, limits or Limits()) as executor:
+    with _dataset_folder(dataset) as location, open_executor(on, limits or Limits()) as executor:
         yield Bench(
             dataset=dataset,
             location=location,
@@ -157,8 +156,8 @@ def open_bench(
 
 
 @contextmanager
-def _located(dataset: Dataset) -> Iterator[Path]:
-    """A folder that a child process reads the data set from: its own, or a temporary one."""
+def _dataset_folder(dataset: Dataset) -> Iterator[Path]:
+    """A folder to read the data set from: its own, or a temporary one with a copy."""
     if dataset.location is not None:
         yield dataset.location
         return

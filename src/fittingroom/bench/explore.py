@@ -1,4 +1,4 @@
-"""See a data set before any model: figures, samples, neighbours, duplicates."""
+"""Explore a data set before any model: figures, samples, neighbours, duplicates."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from fittingroom.models.nearest import NearestImages, can_search
 
 SCHEMA_VERSION = 1
 
-#: Images of a split whose neighbours are looked for; the first ones of a larger split.
+#: Most images of a split that are searched for neighbours; of a larger split the first ones.
 MOST_SEARCHED = 60_000
-#: Images of the map.
+#: Most images on the map.
 MAPPED = 5_000
-#: Two images are near duplicates if their pixels differ by no more, root mean square, of 255.
+#: Near duplicates: at most this root mean square difference of the pixels, in 0..255.
 NEAR = 8.0
 _NEIGHBOURS = 4
 
@@ -41,9 +41,9 @@ class ImageReference:
 
 @dataclass(frozen=True)
 class NearDuplicates:
-    """Two images that are the same, or nearly.
+    """Two images that are identical, or nearly.
 
-    `distance` is the root mean square difference of their pixels, in 0..255; 0 for the same.
+    `distance` is the root mean square difference of their pixels, in 0..255; 0 if identical.
     """
 
     first: ImageReference
@@ -52,7 +52,7 @@ class NearDuplicates:
 
     @property
     def where(self) -> str:
-        """Whether a model that knows the one knows the other: "train", "test" or "between"."""
+        """The split of both images, "train" or "test"; "between" if they are in different ones."""
         splits = {self.first.split, self.second.split}
         return "between" if len(splits) == 2 else self.first.split
 
@@ -61,7 +61,7 @@ class NearDuplicates:
 class ImageMap:
     """Some training images as points of a plane.
 
-    `positions` (n,) in the training split, `points` (n, 2), and by what they were placed.
+    `positions` (n,) in the training split, `points` (n, 2), and the `method` of projection.
     """
 
     positions: NDArray[np.int64]
@@ -71,18 +71,18 @@ class ImageMap:
 
 @dataclass(frozen=True, eq=False)
 class Exploration:
-    """What can be seen of a data set without a model.
+    """A data set, explored without a model.
 
     Attributes
     ----------
     class_means, class_sds : (classes, height, width), of the training images' pixels, 0..255; NaN
         for a class without training images
-    copies : images that are exact copies: "train" and "test" of another one of the split,
-        "between" test images that are training images, too
-    twins : pairs of images that are the same or nearly so, the nearest first; an image's pairs
-        with its three nearest at most
-    neighbours : each searched training image as the class of the nearest other one
-    near : how far apart such pairs may be at most
+    copies : numbers of exact copies: "train" and "test" within the split, "between" test images
+        that are training images too
+    twins : pairs of near duplicates, nearest first; of an image at most those with its three
+        nearest
+    neighbours : the searched training images classified by their nearest other one
+    near : the largest distance of near duplicates
     searched : how many images of each split were searched for neighbours
     """
 
@@ -97,7 +97,7 @@ class Exploration:
     near: float = NEAR
 
     def to_dict(self) -> dict[str, Any]:
-        """The figures; pictures' pixels are left out."""
+        """The figures, without pixels."""
         return {
             **self.description.to_dict(),
             "schema_version": SCHEMA_VERSION,
@@ -120,24 +120,24 @@ class Exploration:
 
 
 def explore(dataset: Dataset, *, tsne: bool = False, seed: int = 0) -> Exploration:
-    """Look at `dataset`: its pixels, classes, neighbours and duplicates.
+    """Explore a data set: its pixels, classes, neighbours and duplicates.
 
-    The test labels are counted and shown beside their images, and nothing is chosen by them: the
-    map and the neighbours' classes are those of the training images.
+    Test labels are counted and shown beside their images, but nothing is chosen by them: the map
+    and the neighbours' classes are of training images only.
 
     Parameters
     ----------
-    tsne : place the map's points by t-SNE (van der Maaten and Hinton 2008) instead of by their
-        first two principal components; takes half a minute
-    seed : which images are on the map
+    tsne : project the map by t-SNE (van der Maaten and Hinton 2008) instead of by the first two
+        principal components; takes half a minute
+    seed : of the images drawn for the map, and of t-SNE
 
     Raises
     ------
-    DataError : there is a single training image, which has no neighbour
+    DataError : there is only one training image, so it has no neighbour
     """
     if len(dataset.train) == 1:
         raise DataError(
-            f"{dataset.name} has a single training image, so there are no neighbours to look for."
+            f"{dataset.name} has a single training image, so there are no neighbours to search for."
         )
     train, test = (
         np.asarray(split.images[:MOST_SEARCHED]) for split in (dataset.train, dataset.test)
@@ -145,7 +145,7 @@ def explore(dataset: Dataset, *, tsne: bool = False, seed: int = 0) -> Explorati
     train_rows, test_rows = (images.reshape(len(images), -1) for images in (train, test))
     labels = dataset.train.labels[: len(train)]
     within = _nearest(train_rows, train_rows)
-    searches: list[tuple[SplitName, SplitName, _Found]] = [
+    searches: list[tuple[SplitName, SplitName, _Neighbours]] = [
         ("train", "train", within),
         ("test", "train", _nearest(train_rows, test_rows)),
         ("test", "test", _nearest(test_rows, test_rows)),
@@ -158,59 +158,59 @@ def explore(dataset: Dataset, *, tsne: bool = False, seed: int = 0) -> Explorati
         image_map=_image_map(train_rows, tsne, seed),
         copies=_copies(train_rows, test_rows),
         twins=_twins(dataset, searches),
-        neighbours=confusion_matrix(labels[_others(within)[:, 0]], labels, dataset.n_classes),
+        neighbours=confusion_matrix(labels[_without_self(within)[:, 0]], labels, dataset.n_classes),
         searched={"train": len(train), "test": len(test)},
     )
 
 
 @dataclass(frozen=True, eq=False)
-class _Found:
+class _Neighbours:
     """Positions (n, k) of each query's nearest images, nearest first, and their distances."""
 
     positions: NDArray[np.int64]
     distances: NDArray[np.float64]
 
 
-def _nearest(images: NDArray[np.uint8], queries: NDArray[np.uint8]) -> _Found:
+def _nearest(images: NDArray[np.uint8], queries: NDArray[np.uint8]) -> _Neighbours:
     """The nearest of `images` (n, pixels) for each of `queries` (m, pixels)."""
     k = min(_NEIGHBOURS, len(images))
     estimator = KNeighborsClassifier(k, algorithm="brute")
     if can_search(estimator, len(images), images.shape[1]):
         search = NearestImages(estimator, images, np.zeros(len(images), np.int64))
-        return _Found(*search.neighbours(queries))
+        return _Neighbours(*search.neighbours(queries))
     stock = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(images.astype(np.float32))
     distances, positions = stock.kneighbors(queries.astype(np.float32))
-    return _Found(positions, distances)
+    return _Neighbours(positions, distances)
 
 
-def _others(found: _Found) -> NDArray[np.int64]:
-    """Of a search of images among themselves: the nearest (n, k - 1) but the image itself.
+def _without_self(neighbours: _Neighbours) -> NDArray[np.int64]:
+    """Positions (n, k - 1) of each image's neighbours, the image itself removed.
 
-    An image with more doubles than were searched for may not be among its own nearest.
+    An image with more exact copies than neighbours may be missing; then the last one is removed.
     """
-    positions = found.positions
+    positions = neighbours.positions
     itself = positions == np.arange(len(positions))[:, None]
     itself[~itself.any(axis=1), -1] = True
     return np.asarray(positions[~itself].reshape(len(positions), -1))
 
 
 def _twins(
-    dataset: Dataset, searches: list[tuple[SplitName, SplitName, _Found]]
+    dataset: Dataset, searches: list[tuple[SplitName, SplitName, _Neighbours]]
 ) -> tuple[NearDuplicates, ...]:
     height, width = dataset.image_shape
     splits = {"train": dataset.train, "test": dataset.test}
     pairs = []
-    for of_queries, of_images, found in searches:
-        apart = found.distances / (height * width) ** 0.5
-        for query, column in zip(*np.nonzero(apart <= NEAR), strict=True):
-            other = int(found.positions[query, column])
+    for of_queries, of_images, neighbours in searches:
+        distances = neighbours.distances / (height * width) ** 0.5
+        for query, column in zip(*np.nonzero(distances <= NEAR), strict=True):
+            other = int(neighbours.positions[query, column])
             if of_queries == of_images and other <= query:  # itself, or seen from the other side
                 continue
             first, second = (
                 ImageReference(split, int(position), int(splits[split].labels[position]))
                 for split, position in ((of_queries, query), (of_images, other))
             )
-            pairs.append(NearDuplicates(first, second, float(apart[query, column])))
+            pairs.append(NearDuplicates(first, second, float(distances[query, column])))
     return tuple(sorted(pairs, key=lambda pair: pair.distance))
 
 
@@ -226,29 +226,29 @@ def _class_pixels(
 
 
 def _image_map(rows: NDArray[np.uint8], tsne: bool, seed: int) -> ImageMap:
-    """Drawn images, placed by their first principal components or by t-SNE of fifty of them."""
-    drawn = np.sort(np.random.default_rng(seed).permutation(len(rows))[:MAPPED])
-    pca = PCA(min(50, len(drawn), rows.shape[1]), svd_solver="covariance_eigh")
-    with np.errstate(invalid="ignore"):  # images that are all the same have no variance to share
-        components = pca.fit_transform(rows[drawn].astype(np.float64))
-    differ = pca.explained_variance_[0] > 0
+    """Project drawn images to two principal components, or fifty components by t-SNE."""
+    indices = np.sort(np.random.default_rng(seed).permutation(len(rows))[:MAPPED])
+    pca = PCA(min(50, len(indices), rows.shape[1]), svd_solver="covariance_eigh")
+    with np.errstate(invalid="ignore"):  # identical images have no variance to explain
+        components = pca.fit_transform(rows[indices].astype(np.float64))
+    has_variance = pca.explained_variance_[0] > 0
     if components.shape[1] < 2:  # images of one pixel
         components = np.pad(components, ((0, 0), (0, 1)))
-    if not tsne or not differ:  # images that are all the same have no map by t-SNE
-        share = pca.explained_variance_ratio_[:2].sum() if differ else 1.0
+    if not tsne or not has_variance:  # t-SNE can't map identical images
+        share = pca.explained_variance_ratio_[:2].sum() if has_variance else 1.0
         points, method = components[:, :2], f"the first two principal components, {share:.0%} of"
-        return ImageMap(drawn, points, f"{method} the variance")
-    perplexity = min(30.0, (len(drawn) - 1) / 3)
-    placed = TSNE(random_state=seed, perplexity=perplexity).fit_transform(components)
-    return ImageMap(drawn, placed.astype(np.float64), f"t-SNE, perplexity {perplexity:g}")
+        return ImageMap(indices, points, f"{method} the variance")
+    perplexity = min(30.0, (len(indices) - 1) / 3)
+    points = TSNE(random_state=seed, perplexity=perplexity).fit_transform(components)
+    return ImageMap(indices, points.astype(np.float64), f"t-SNE, perplexity {perplexity:g}")
 
 
 def _copies(train: NDArray[np.uint8], test: NDArray[np.uint8]) -> dict[str, int]:
-    """Images that are exact copies: of another of their split, or of a training image."""
-    seen_train, seen_test = ([image.tobytes() for image in images] for images in (train, test))
-    known = set(seen_train)
+    """Count exact copies within each split, and of training images among the test images."""
+    train_bytes, test_bytes = ([image.tobytes() for image in images] for images in (train, test))
+    unique_train = set(train_bytes)
     return {
-        "train": len(seen_train) - len(known),
-        "test": len(seen_test) - len(set(seen_test)),
-        "between": sum(image in known for image in seen_test),
+        "train": len(train_bytes) - len(unique_train),
+        "test": len(test_bytes) - len(set(test_bytes)),
+        "between": sum(image in unique_train for image in test_bytes),
     }

@@ -1,4 +1,4 @@
-"""Fit one model of the catalogue once: the whole of `fittingroom fit`."""
+"""Fit one model of the catalogue once: `fittingroom fit`."""
 
 from __future__ import annotations
 
@@ -38,17 +38,17 @@ def fit_one(
     on: str = HERE,
     on_progress: OnProgress | None = None,
 ) -> Run:
-    """The run that was asked for: the saved one, or a new one from a child process.
+    """Fit a model, unless its run is saved, and return the run.
 
-    Inside `training.distributed.joined` a network is trained by all processes together, in
-    themselves; the first one's store gets the run and its `on_progress` is called.
+    It is fitted in a child process; inside `training.distributed.joined`, by all processes of the
+    group together, of which the first one saves the run and calls `on_progress`.
 
     Parameters
     ----------
     dataset
         A name of the catalogue, or a folder.
     model, settings
-        A name of the catalogue, and what replaces its parameters.
+        A name of the catalogue, and what replaces its defaults.
     seed, full, reads_test, folds
         As in :func:`.spec.spec_of`.
     runs
@@ -56,7 +56,7 @@ def fit_one(
     on
         Where the fit runs, see :func:`.executor.open_executor`.
     on_progress
-        Called as the work goes on.
+        Called with each step.
 
     Raises
     ------
@@ -67,7 +67,7 @@ def fit_one(
     TrainingError
         When the fit fails; the message says why.
     """
-    classifier_of(row_of(model).name, settings or {})  # refused before any data are fetched
+    classifier_of(row_of(model).name, settings or {})  # fails before any data are fetched
     loaded = load_dataset(dataset)
     spec = spec_of(
         *(loaded, model),
@@ -78,7 +78,7 @@ def fit_one(
         folds=folds,
     )
     if folds:
-        fold_of(loaded.train.labels, folds)  # too many are refused before anything is fitted
+        fold_of(loaded.train.labels, folds)  # too many folds fail before anything is fitted
     return fit_spec(spec, loaded, open_store(runs, loaded), on=on, on_progress=on_progress)
 
 
@@ -91,7 +91,7 @@ def fit_spec(
     limits: Limits | None = None,
     on_progress: OnProgress | None = None,
 ) -> Run:
-    """The run of a spec, as :func:`fit_one`."""
+    """Fit a spec, like :func:`fit_one`."""
     group = _group()
     tell = on_progress if group is None or group.first else None
     reporter = Reporter(tell, total=1, expected=lambda spec: expected_seconds(spec, dataset))
@@ -109,7 +109,7 @@ def fit_spec(
 
 
 def _fit_together(spec: RunSpec, dataset: Dataset, store: Store, reporter: Reporter) -> Attempt:
-    """Fit in all processes that train together."""
+    """Fit in all processes of the group."""
     from fittingroom.execution.together import fit_together
 
     if row_of(spec.model).family != "network" or spec.folds:
@@ -127,7 +127,7 @@ def _fit_together(spec: RunSpec, dataset: Dataset, store: Store, reporter: Repor
 
 
 def _group() -> Group | None:
-    """The processes that train together with this one; then torch is imported already."""
+    """The group that this process trains in, if any; then torch is imported already."""
     distributed = sys.modules.get("fittingroom.training.distributed")
     group = None if distributed is None else distributed.current()
     return group if group and group.size > 1 else None

@@ -1,4 +1,4 @@
-"""What happens while models are fitted, for whoever shows it."""
+"""Progress of fits, for a display."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from fittingroom.runs.spec import RunSpec
 
 
 class Watcher(Protocol):
-    """Follows the fits of a bench."""
+    """Gets notified of a bench's fits."""
 
     def started(self, spec: RunSpec) -> None:
         """A fit began."""
 
     def stepped(self, spec: RunSpec, step: FitStep) -> bool:
-        """An epoch or a fold is done; whether the fit is to be stopped."""
+        """An epoch or a fold is done. Returns whether to stop the fit."""
 
 
 Kind = Literal["started", "step", "saved", "failed"]
@@ -25,19 +25,19 @@ Kind = Literal["started", "step", "saved", "failed"]
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """A step of some work, for a display.
+    """One step of the progress.
 
     Attributes
     ----------
-    kind : a run was `started`, an epoch or a fold of it is done (`step`), it was `saved` (fitted
-        now, or found), or it `failed`
-    model, seed : the run's names
-    done, total : runs, of which `at_once` are fitted at the same time
-    runs : how many of them this step ends
-    expected : the catalogue's estimate of the seconds that this run takes
+    kind : a run was `started`, finished an epoch or a fold (`step`), was `saved` (now or before),
+        or `failed`
+    model, seed : of the run
+    done, total : number of runs; `at_once` are fitted in parallel
+    runs : how many runs this step ends
+    expected : the catalogue's estimate of the run's seconds
     step : the epoch or fold
     reason : why a run failed
-    note : what else is to be said of a run that was saved
+    note : a remark on a saved run
     """
 
     kind: Kind
@@ -57,15 +57,15 @@ OnProgress = Callable[[Progress], None]
 
 
 class Reporter:
-    """Turns what happens in a bench into the steps of a display; a `Watcher` that stops nothing.
+    """A `Watcher` that turns events of a bench into `Progress` and stops nothing.
 
     Parameters
     ----------
-    tell : gets each step
-    total, done : how many runs there are to be, and are already
-    at_once : how many are fitted at the same time
-    name : what a spec is called
-    expected : the seconds that its fit should take
+    tell : called with each step
+    total, done : number of runs in all, and of those already done
+    at_once : how many are fitted in parallel
+    name : a spec's name on the display
+    expected : the expected seconds of its fit
     """
 
     def __init__(
@@ -92,14 +92,14 @@ class Reporter:
     def ended(
         self, attempt: Attempt, *, runs: int = 1, reason: str | None = None, note: str = ""
     ) -> None:
-        """A spec ended, and so many runs with it."""
+        """A spec ended, and `runs` runs with it."""
         self.done = min(self.done + runs, self.total)
         kind: Kind = "saved" if attempt.status == "ok" else "failed"
         why = reason or attempt.reason
         self._report(kind, attempt.spec, runs=runs, reason=why, note=note)
 
     def skipped(self, name: str, runs: int, *, seed: int = 0, reason: str | None = None) -> None:
-        """So many runs need no fit: they are saved, or for a reason they are left out."""
+        """Runs that need no fit: they are saved, or left out for a reason."""
         self.done = min(self.done + runs, self.total)
         kind: Kind = "failed" if reason else "saved"
         self._tell(self._progress(kind, name, seed, runs=runs, reason=reason))

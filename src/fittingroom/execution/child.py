@@ -28,7 +28,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     events = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf8")
     os.dup2(2, 1)  # whatever a library prints must not look like an event
-    events.write("\n")  # nor share a line with one, if it was printed before
+    events.write("\n")  # what was printed before must not share a line with one
     jobs: queue.Queue[dict[str, Any]] = queue.Queue()
     threading.Thread(target=_listen, args=(jobs,), daemon=True).start()
     datasets: dict[str, Dataset] = {}
@@ -37,9 +37,9 @@ def main() -> None:
 
 
 def collect_rarely() -> None:
-    """Look for garbage after 10,000 new objects, not after Python's 700.
+    """Collect garbage every 10,000 new objects instead of Python's 700.
 
-    The import of torch and scikit-learn makes 280,000 that stay: a fifth of its time went there.
+    Importing torch and scikit-learn makes 280,000 that stay: collecting took a fifth of the time.
     """
     gc.set_threshold(10_000, 10, 10)
 
@@ -47,14 +47,14 @@ def collect_rarely() -> None:
 def die_with(parent: int) -> None:
     """Ask Linux to kill this process when its parent dies.
 
-    End of file on standard input does the same everywhere, but not while a long native call keeps
-    the interpreter's lock.
+    End of file on standard input does the same on every system, but not while a long native call
+    holds the GIL.
     """
     if sys.platform == "linux":
         pr_set_pdeathsig = 1
         with contextlib.suppress(OSError, AttributeError):
             ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
-    if os.name == "posix" and os.getppid() != parent:  # it died before the request
+    if os.name == "posix" and os.getppid() != parent:  # it died before prctl
         os._exit(1)
 
 
@@ -65,7 +65,7 @@ def _listen(jobs: queue.Queue[dict[str, Any]]) -> None:
 
 
 def _fit(fields: dict[str, Any], datasets: dict[str, Dataset], events: IO[str]) -> None:
-    """Fit a job; a table's row must say what became of every model, so nothing is raised."""
+    """Fit a job. Errors become events: every model must get its row in the table."""
     from fittingroom.execution.job import Job
     from fittingroom.runs.attempt import failed
     from fittingroom.runs.fit import fit
@@ -90,7 +90,7 @@ def _write(events: IO[str], kind: str, fields: dict[str, Any]) -> None:
 
 
 def _dataset(job: Job, datasets: dict[str, Dataset]) -> Dataset:
-    """The job's data set, read once for all jobs."""
+    """The job's data set, loaded once for all jobs."""
     from fittingroom.data.sources import load_dataset
     from fittingroom.errors import DataError
 

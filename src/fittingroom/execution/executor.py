@@ -1,4 +1,4 @@
-"""`Executor`: fits jobs, several at the same time, in processes of their own.
+"""`Executor`: fits jobs in parallel, in other processes.
 
 >>> with open_executor("local:2", Limits(seconds=600)) as executor:  # doctest: +SKIP
 ...     executor.submit(job)
@@ -17,33 +17,33 @@ from fittingroom.errors import UsageError
 from fittingroom.execution.job import Job, Limits
 from fittingroom.runs.attempt import Attempt, FitStep
 
-#: One fit at a time, in a child process that has all threads.
+#: One fit at a time, in a child process with all threads.
 HERE = "local:1"
 
 
 class Executor(Protocol):
-    """Fits jobs. When the attempt of one comes that ended well, its run is in the job's store."""
+    """Fits jobs. Once `next_event` returns an attempt that is `ok`, its run is in the store."""
 
     @property
     def at_once(self) -> int:
-        """How many jobs it fits at the same time, as far as is known now."""
+        """How many jobs it can fit in parallel now."""
 
     def submit(self, job: Job) -> None:
-        """Begin a fit; only while fewer than `at_once` are under way."""
+        """Start a fit; call this only while fewer than `at_once` are running."""
 
     def next_event(self) -> tuple[Job, FitStep | Attempt]:
-        """Wait for the next step, or the end, of a fit under way."""
+        """Wait for the next step, or the end, of a running fit."""
 
     def stop(self, job: Job) -> None:
-        """End a fit under way. No step of it comes any more; its attempt is `stopped`."""
+        """Stop a running fit. No step follows; its attempt is `stopped` unless it ended first."""
 
     def stop_all(self) -> None:
-        """End whatever is under way at once; nothing more comes of it."""
+        """Stop all running fits at once; they report nothing more."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExecutorAddress:
-    """What `--on` says: so many child processes here, or Ray and the address of a cluster."""
+    """A parsed `--on`: a number of child processes here, or the address of a Ray cluster."""
 
     kind: Literal["local", "ray"]
     at_once: int = 1
@@ -64,7 +64,7 @@ def parse_address(on: str) -> ExecutorAddress:
         return ExecutorAddress(kind="ray")
     if re.fullmatch(r"ray://[\w.:\[\]-]+:\d+", on):
         return ExecutorAddress(kind="ray", cluster=on)
-    raise UsageError(f"--on takes local:N with N from 1, ray, or ray://HOST:PORT, not {on!r}.")
+    raise UsageError(f"--on takes local:N (N at least 1), ray or ray://HOST:PORT, not {on!r}.")
 
 
 def open_executor(on: str, limits: Limits) -> AbstractContextManager[Executor]:
@@ -74,15 +74,15 @@ def open_executor(on: str, limits: Limits) -> AbstractContextManager[Executor]:
     ----------
     on
         `local:N` (N child processes here, which share the threads), `ray` (the cluster that
-        RAY_ADDRESS names or that runs on this machine, else one that is started here), or
+        RAY_ADDRESS names or that runs on this machine, else a new one on this machine), or
         `ray://HOST:PORT` (a cluster's client port).
     limits
-        Of each fit, wherever it runs.
+        Time and memory of each fit, wherever it runs.
 
     Raises
     ------
     UsageError
-        When `on` makes no sense, or Ray isn't installed.
+        When `on` is invalid, or Ray isn't installed.
     ClusterError
         When there is no cluster at that address.
     """

@@ -11,12 +11,12 @@ from fittingroom.runs.spec import RunSpec
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """A spec, where its data are read, and where its run goes.
+    """A spec, the data set to fit it on, and the store for its run.
 
     Attributes
     ----------
-    dataset : a folder or a name, for `load_dataset`
-    store : the folder of a data set's runs
+    dataset : folder or name, as `load_dataset` takes it
+    store : folder of the data set's runs
     keep_model : whether the fitted model is saved
     """
 
@@ -27,13 +27,13 @@ class Job:
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Job:
-        """The job that `asdict` gave."""
+        """Rebuild the job from what `asdict` made of it."""
         return cls(**{**fields, "spec": RunSpec(**fields["spec"])})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """Wall seconds of one fit with its predictions; bytes resident in its process tree."""
+    """Of one fit with its predictions: wall-clock seconds, resident bytes of its process tree."""
 
     seconds: float | None = None
     memory: int | None = None

@@ -1,4 +1,4 @@
-"""Jobs fitted in child processes on this machine, several at the same time."""
+"""Fits jobs in parallel child processes on this machine."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _POLL_SECONDS = 0.2
 
 
 class LocalExecutor:
-    """Child processes, each with its share of the threads; use it as a context manager.
+    """Child processes that share the threads; use it as a context manager.
 
     Parameters
     ----------
     limits
         Of each job.
     at_once
-        How many children there are. A single one has the threads that it would have anyway.
+        Number of children. A single one keeps the default number of threads.
     """
 
     def __init__(self, limits: Limits, at_once: int) -> None:
@@ -48,17 +48,17 @@ class LocalExecutor:
         self._pool.shutdown()
 
     def submit(self, job: Job) -> None:
-        """Begin a fit; see `Executor`."""
+        """Start a fit; see `Executor`."""
         child = self._free.pop()
         self._busy.append(child)
-        child.begin(job, self._pool, self._events)
+        child.start(job, self._pool, self._events)
 
     def next_event(self) -> tuple[Job, FitStep | Attempt]:
         """Wait for the next step or end; see `Executor`."""
         while True:
             try:
                 child, event = self._events.get(timeout=_POLL_SECONDS)
-            except queue.Empty:  # so that Ctrl-C is heard on every system
+            except queue.Empty:  # wake up regularly: not every system lets Ctrl-C interrupt a wait
                 continue
             if isinstance(event, Attempt):
                 self._busy.remove(child)
@@ -70,19 +70,19 @@ class LocalExecutor:
                 return child.job, event
 
     def stop(self, job: Job) -> None:
-        """End a fit, and its child with it; see `Executor`."""
+        """Stop a fit by killing its child; see `Executor`."""
         next(child for child in self._busy if child.job is job).stop()
 
     def stop_all(self) -> None:
-        """End all children, whatever they are doing; see `Executor`."""
+        """Kill all children, busy or not; see `Executor`."""
         children = [*self._busy, *self._free]
-        for child in children:  # so that they end also where nobody waits for it
+        for child in children:  # kill them all before waiting for any
             child.stop()
         for child in children:
             child.end()
         self._free += self._busy
         self._busy.clear()
-        self._events = queue.SimpleQueue()  # what the old ones said matters to nobody
+        self._events = queue.SimpleQueue()  # forget the events of killed fits
 
 
 class _Child:
@@ -91,20 +91,20 @@ class _Child:
     def __init__(self, process: FitProcess) -> None:
         self._process = process
         self._job: Job | None = None
-        self._fitted: Future[None] | None = None
+        self._future: Future[None] | None = None
         self.stopped = False
 
     @property
     def job(self) -> Job:
-        """The last one that was begun."""
+        """The job that was started last."""
         assert self._job is not None
         return self._job
 
-    def begin(self, job: Job, pool: ThreadPoolExecutor, events: _Events) -> None:
-        """Fit a job in a thread of the pool; after another model, in a new process."""
+    def start(self, job: Job, pool: ThreadPoolExecutor, events: _Events) -> None:
+        """Fit a job in a pool thread; the process is reused only for the same model."""
         reused = self._job and self._job.spec.model == job.spec.model and not self.stopped
         self._job, self.stopped = job, False
-        self._fitted = pool.submit(self._fit, job, bool(reused), events)
+        self._future = pool.submit(self._fit, job, bool(reused), events)
 
     def _fit(self, job: Job, reused: bool, events: _Events) -> None:
         try:
@@ -113,28 +113,28 @@ class _Child:
             attempt = self._process.fit(
                 job, lambda step: events.put((self, step)), lambda: self.stopped
             )
-        except Exception as error:  # no process could be started, for instance
+        except Exception as error:  # for instance, no process could be started
             attempt = failed(job.spec, error)
         events.put((self, attempt))
 
     def stop(self) -> None:
-        """End the job under way, and the process with it."""
+        """Stop the running job by killing its process."""
         self.stopped = True
         self._process.kill()
 
     def end(self) -> None:
-        """Wait until its thread is free, after `stop`."""
-        while self._fitted is not None and not self._fitted.done():
-            self._process.kill()  # once more for a process that was only being started
+        """Wait for its pool thread, after `stop`."""
+        while self._future is not None and not self._future.done():
+            self._process.kill()  # again: the process may only have been starting
             try:
-                self._fitted.exception(timeout=_POLL_SECONDS / 4)
+                self._future.exception(timeout=_POLL_SECONDS / 4)
             except TimeoutError:
                 continue
         self._process.stop()
 
 
 def threads_here() -> int:
-    """How many threads a fit would have that is alone here."""
+    """How many threads a single fit uses on this machine."""
     threads = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
     if threads.isdigit():
         return max(1, int(threads))

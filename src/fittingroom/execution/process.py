@@ -1,8 +1,8 @@
 """Fit in a child process that has limits and dies with its parent.
 
-The parent writes one job a line to the child's standard input and reads one event a line from its
-standard output. The pipe is also the life line: at end of file the child leaves at once, so no fit
-outlives the comparison that asked for it, however that ended.
+The parent writes one job per line to the child's standard input and reads one event per line from
+its standard output. The child exits at end of file, so no fit outlives its parent, however that
+ended.
 """
 
 from __future__ import annotations
@@ -26,33 +26,33 @@ from fittingroom.models.catalog import row_of
 from fittingroom.runs.attempt import Attempt, FitStep, Status
 
 _POLL_SECONDS = 0.2
-#: Modules are looked for where Python is installed and never in the working folder, which may have
-#: been downloaded with the data; said to a child by -P, to what it starts in turn by this.
+#: Keeps the working folder, which may have been downloaded with the data, off the module search
+#: path: a child gets -P, the processes that it starts get this variable.
 SAFE_PATH = {"PYTHONSAFEPATH": "1"}
-#: How often a waiting thread of GNU's OpenMP looks again before it sleeps. By default it looks for
-#: so long that it takes the processor from our own threads between two products of a network;
-#: nearest neighbours, which have none in between, are slower by far where it sleeps.
+#: GOMP_SPINCOUNT for networks: how often a waiting thread of GNU's OpenMP polls before it sleeps.
+#: By default it spins so long that it takes the processor from our own threads between two matrix
+#: products. Nearest neighbours have no such threads and are far slower if it sleeps.
 SPIN = "1000"
 #: The module that a child runs.
 CHILD = "fittingroom.execution.child"
 
 
 class FitProcess:
-    """A child process that fits one job after the other; use it as a context manager.
+    """A child process that fits one job after another; use it as a context manager.
 
-    Networks have one of their own, since what is best for them must be said when it starts.
+    Networks get a process of their own: their OpenMP settings apply only from its start.
 
     Parameters
     ----------
     limits
         Of each job.
     threads
-        How many the child computes with; None leaves it to the libraries and their variables.
+        Of the child; None leaves the number to the libraries and their environment variables.
     """
 
     def __init__(self, limits: Limits, *, threads: int | None = None) -> None:
         self._limits = limits
-        # What OpenMP, BLAS, PyTorch and scikit-learn-intelex go by, whatever was set outside.
+        # OpenMP, BLAS, PyTorch and scikit-learn-intelex all obey this; it overrides the caller's.
         self._threads = {} if threads is None else {"OMP_NUM_THREADS": str(threads)}
         self._process: subprocess.Popen[str] | None = None
         self._environment: dict[str, str] = {}
@@ -73,9 +73,8 @@ class FitProcess:
     ) -> Attempt:
         """Fit one job; `on_step` gets each of its steps.
 
-        `is_stopped` is asked now and then; where it says so the child is ended.
-        Whatever becomes of the fit raises nothing; what `on_step` raises, or the start of a child,
-        is raised.
+        `is_stopped` is polled; once it is true, the child is killed. A failed fit is an attempt,
+        not an exception; only errors of `on_step` and of starting a child are raised.
         """
         try:
             self._send(job)
@@ -85,14 +84,14 @@ class FitProcess:
                     on_step(FitStep(**event))
                 elif kind == "end":
                     return Attempt(spec=job.spec, **event)
-            status, reason = self._crashed()
+            status, reason = self._crash_status()
         except _LimitError as limit:
             self.stop()
             status, reason = limit.status, limit.reason
         return Attempt(spec=job.spec, status=status, reason=reason)
 
     def stop(self) -> None:
-        """End the child and all it started."""
+        """Kill the child and all it started, and wait for it."""
         if self._process is None:
             return
         self.kill()
@@ -106,7 +105,7 @@ class FitProcess:
         self._process = None
 
     def kill(self) -> None:
-        """Kill the child and all it started; from another thread, too, whose `run` then ends."""
+        """Kill the child and all it started; a `fit` in another thread then ends."""
         running = self._process  # the other thread may set it to None meanwhile
         for process in [] if running is None else _tree(running.pid):
             try:
@@ -125,7 +124,7 @@ class FitProcess:
         try:
             self._process.stdin.write(json.dumps(asdict(job)) + "\n")
             self._process.stdin.flush()
-        except BrokenPipeError:  # dead already: the reader's end of file will say so
+        except BrokenPipeError:  # it is dead: `_read` will report end of file
             return
 
     def _start(self, environment: dict[str, str]) -> None:
@@ -148,7 +147,7 @@ class FitProcess:
         reader.start()
 
     def _until_done(self, is_stopped: Callable[[], bool]) -> Iterator[dict[str, Any]]:
-        """Events until the child ends; raises when a limit is passed."""
+        """Yield events until the child ends; raise `_LimitError` when it exceeds a limit."""
         deadline = None
         if self._limits.seconds is not None:
             deadline = time.monotonic() + self._limits.seconds
@@ -174,7 +173,7 @@ class FitProcess:
             limit = f"{self._limits.memory / 2**20:,.0f} MiB"
             raise _LimitError("out-of-memory", f"needed more than {limit} of memory")
 
-    def _crashed(self) -> tuple[Status, str]:
+    def _crash_status(self) -> tuple[Status, str]:
         assert self._process is not None
         assert self._stderr is not None
         code = self._process.wait()
@@ -182,7 +181,7 @@ class FitProcess:
         lines = self._stderr.read().decode(errors="replace").strip().splitlines()
         self.stop()
         if code == -9:
-            reason = "was killed by the system, probably for want of memory"
+            reason = "was killed by the system, probably because memory ran out"
             return "out-of-memory", reason
         how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
         return "failed", ": ".join([f"the fitting process {how}", *lines[-1:]])
@@ -196,7 +195,7 @@ class _LimitError(Exception):
 
 
 def _environment(job: Job) -> dict[str, str]:
-    """What a child that fits this job needs beside what its parent was given."""
+    """The variables that a child needs for this job; those of its parent take precedence."""
     return {"GOMP_SPINCOUNT": SPIN} if row_of(job.spec.model).family == "network" else {}
 
 
@@ -205,7 +204,7 @@ def _read(stdout: IO[str], events: queue.Queue[dict[str, Any] | None]) -> None:
         try:
             event = json.loads(line)
         except ValueError:
-            continue  # printed by a library before the child kept such out of its events
+            continue  # a library printed it before the child redirected standard output
         if isinstance(event, dict) and "event" in event:
             events.put(event)
     events.put(None)

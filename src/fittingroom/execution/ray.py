@@ -1,10 +1,10 @@
-"""Jobs fitted on the nodes of a Ray cluster: core tasks, one processor each.
+"""Fits jobs on the nodes of a Ray cluster: Ray Core tasks with one processor each.
 
-A task starts the same child process that fits jobs here, with the same limits, on its node. Only
-plain data travel: to the node the job and what the store holds of that model and seed, back the
-finished runs as bytes, which are committed here. So the nodes share no disk; the data set they have
-themselves, recognised by its hash. Ray itself starts the task again, elsewhere, when its worker or
-its node is lost (Moritz and others 2018, arXiv 1712.05889).
+On its node a task starts the same child process that fits jobs here, with the same limits. Only
+plain data travel: the job and its reference runs to the node, the finished runs back as bytes,
+which are committed here. So the nodes need no shared disk; each has its own copy of the data set,
+recognised by its hash. Ray restarts a task elsewhere when its worker or node is lost (Moritz et
+al. 2018, arXiv 1712.05889).
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ from fittingroom.runs.run import Run
 from fittingroom.runs.store import Store, find_store
 from fittingroom.runs.transfer import pack, unpack
 
-#: How often a fit is begun again whose worker or node was lost.
+#: How often a fit is restarted after its worker or node was lost.
 RETRIES = 3
-#: Seconds between two looks at what was heard of the fits under way.
+#: Seconds between two polls of the running fits.
 _POLL_SECONDS = 0.5
-#: Seconds that interrupted tasks have to end their children and remove their folders. It takes them
-#: a tenth of one; but Ray runs them at niceness 15, and beside busy processes that can be a minute.
+#: Seconds that interrupted tasks get to end their children and remove their folders. A tenth of a
+#: second is usual, but Ray runs tasks at niceness 15: on a busy machine it can take a minute.
 _CLEARING_SECONDS = 90.0
 
 
@@ -50,8 +50,8 @@ class RayExecutor:
     limits
         Of each job, on its node.
     address
-        `ray://HOST:PORT`; None is the cluster that RAY_ADDRESS names or that runs on this machine,
-        else one that is started here and ended afterwards.
+        `ray://HOST:PORT`; None takes the cluster that RAY_ADDRESS names or that runs on this
+        machine, else starts one here and shuts it down afterwards.
     """
 
     def __init__(self, limits: Limits, address: str | None) -> None:
@@ -59,17 +59,17 @@ class RayExecutor:
         self._ray: Any = None
         self._at_once = 1
         self._numbers = count()
-        self._tasks: dict[int, _Task] = {}  # under way, by the numbers of their jobs
+        self._tasks: dict[int, _Task] = {}  # running, by job number
         self._events: deque[tuple[Job, FitStep | Attempt]] = deque()
 
     def __enter__(self) -> Self:
         self._ray = _import_ray()
         try:
-            # Ray puts the folder that this is called in first where its workers look for modules.
+            # Ray puts the current folder first on its workers' module search path.
             with chdir(Path(__file__).parents[2]), warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 self._connect()
-        except Exception as error:  # whatever it is, there is no cluster to be had
+        except Exception as error:  # of whatever kind: there is no cluster
             address = self._address or os.environ.get("RAY_ADDRESS")
             where = f"at {address}" if address else "on this machine"
             raise ClusterError(f"no Ray cluster {where}: {one_line(error)}.") from error
@@ -88,8 +88,8 @@ class RayExecutor:
         except ConnectionError:
             if self._address or os.environ.get("RAY_ADDRESS"):
                 raise
-            # What is started here is for this machine alone: Ray listens to no other then, as it
-            # does on systems whose firewalls would ask.
+            # A cluster started here serves this machine alone. With this constant off, Ray binds
+            # to localhost, as by default on macOS and Windows.
             constants = self._ray._private.ray_constants
             before, constants.ENABLE_RAY_CLUSTER = constants.ENABLE_RAY_CLUSTER, False
             try:
@@ -99,17 +99,17 @@ class RayExecutor:
 
     @property
     def at_once(self) -> int:
-        """The processors of all nodes when the cluster last answered; at least 1."""
-        # Where it doesn't answer, of which Ray has several errors, waiting for a task tells.
+        """Number of processors when the cluster last answered; at least 1."""
+        # Ray has several errors for no answer; waiting for a task will report a lost cluster.
         with suppress(Exception):
             if self._ray.is_initialized():
                 self._at_once = max(1, int(self._ray.cluster_resources().get("CPU", 1)))
         return self._at_once
 
     def submit(self, job: Job) -> None:
-        """Begin a fit; see `Executor`. Raises ClusterError when the cluster goes away."""
+        """Start a fit; see `Executor`. Raises ClusterError when the cluster goes away."""
         number, store = next(self._numbers), find_store(job.store)
-        with self._watched():
+        with self._report_lost_cluster():
             reference = self._fit.remote(
                 number,
                 asdict(job),
@@ -121,30 +121,31 @@ class RayExecutor:
         self._tasks[number] = _Task(job, reference)
 
     def next_event(self) -> tuple[Job, FitStep | Attempt]:
-        """Wait for the next step or end; see `Executor`. Raises ClusterError as `submit`."""
-        with self._watched():
+        """Wait for the next step or end; see `Executor`. Raises ClusterError like `submit`."""
+        with self._report_lost_cluster():
             while not self._events:
                 self._listen()
         return self._events.popleft()
 
     def stop(self, job: Job) -> None:
-        """End a fit; see `Executor`."""
+        """Stop a fit; see `Executor`."""
         for task in [task for task in self._tasks.values() if task.job is job]:
             task.stopped = True
             self._interrupt([task])
-        # Of one that has ended meanwhile the attempt is waiting.
-        events = [(of, event) for of, event in self._events if of is not job or _is_end(event)]
-        self._events = deque(events)
+        # Its steps are dropped; the attempt of a fit that has ended meanwhile is kept.
+        self._events = deque(
+            (owner, event) for owner, event in self._events if owner is not job or _is_end(event)
+        )
 
     def stop_all(self) -> None:
-        """End all tasks; see `Executor`."""
+        """Stop all tasks; see `Executor`."""
         self._interrupt(self._tasks.values())
         self._tasks.clear()
         self._events.clear()
 
     @contextmanager
-    def _watched(self) -> Iterator[None]:
-        """Report a cluster that goes away."""
+    def _report_lost_cluster(self) -> Iterator[None]:
+        """Raise ClusterError when the cluster goes away."""
         try:
             yield
         except (self._ray.exceptions.RayError, ConnectionError) as error:
@@ -154,22 +155,21 @@ class RayExecutor:
             ) from error
 
     def _listen(self) -> None:
-        """Look once for what tasks reported, and for those that are over."""
+        """Poll once for reported steps and for finished tasks."""
         references = [task.reference for task in self._tasks.values()]
-        over, _ = self._ray.wait(references, timeout=_POLL_SECONDS)
-        for number, step in self._reported():
+        finished, _ = self._ray.wait(references, timeout=_POLL_SECONDS)
+        for number, step in self._take_steps():
             task = self._tasks.get(number)
             if task and not task.stopped:
                 self._events.append((task.job, FitStep(**step)))
-        for number in [n for n, task in self._tasks.items() if task.reference in over]:
+        for number in [n for n, task in self._tasks.items() if task.reference in finished]:
             task = self._tasks.pop(number)
             self._events.append((task.job, self._attempt(task)))
 
     def _interrupt(self, tasks: Collection[_Task]) -> None:
-        """End tasks that are under way, as far as the cluster is still there.
+        """Cancel running tasks, if the cluster is still there.
 
-        An interrupt lets a task remove its folder. One that doesn't heed it in time loses its
-        process.
+        An interrupt lets a task remove its folder. A task that doesn't react in time is killed.
         """
         references = [task.reference for task in tasks]
         if not references or not self._ray.is_initialized():  # else Ray would start a cluster
@@ -177,24 +177,24 @@ class RayExecutor:
         with suppress(self._ray.exceptions.RayError, ConnectionError):
             for reference in references:
                 self._ray.cancel(reference)
-            _, left = self._ray.wait(
+            _, pending = self._ray.wait(
                 references, num_returns=len(references), timeout=_CLEARING_SECONDS
             )
-            for reference in left:
+            for reference in pending:
                 self._ray.cancel(reference, force=True)
 
-    def _reported(self) -> list[tuple[int, dict[str, Any]]]:
-        """What tasks reported since the last time; the board may be moving to another node."""
+    def _take_steps(self) -> list[tuple[int, dict[str, Any]]]:
+        """Steps reported since the last call; none while the board moves to another node."""
         try:
-            reported: list[tuple[int, dict[str, Any]]] = self._ray.get(
+            steps: list[tuple[int, dict[str, Any]]] = self._ray.get(
                 self._board.take.remote(), timeout=10
             )
         except self._ray.exceptions.RayError:
             return []
-        return reported
+        return steps
 
     def _attempt(self, task: _Task) -> Attempt:
-        """How a task ended; its runs are committed."""
+        """How a task ended; its runs are committed to the store."""
         spec = task.job.spec
         try:
             reply = self._ray.get(task.reference)
@@ -204,7 +204,7 @@ class RayExecutor:
                 return Attempt(spec=spec, status="stopped")
             if isinstance(error, self._ray.exceptions.RayTaskError):  # raised in the task itself
                 return Attempt(spec=spec, status="failed", reason=one_line(error.cause))
-            reason = f"lost on the cluster, {RETRIES + 1} times at most: {one_line(error)}"
+            reason = f"lost on the cluster (up to {RETRIES + 1} attempts): {one_line(error)}"
             return Attempt(spec=spec, status="failed", reason=reason)
         except StoreError as error:
             return failed(spec, error)
@@ -213,7 +213,7 @@ class RayExecutor:
 
 @dataclass
 class _Task:
-    """A job on the cluster, and the reference to what will come back."""
+    """A job on the cluster, and the reference to its future result."""
 
     job: Job
     reference: Any
@@ -225,7 +225,7 @@ def _is_end(event: FitStep | Attempt) -> bool:
 
 
 class _Board:
-    """Where tasks report their steps; an actor, since a task can't be listened to."""
+    """Collects the steps of all tasks; an actor, since tasks can only return a result."""
 
     def __init__(self) -> None:
         self._steps: list[tuple[int, dict[str, Any]]] = []
@@ -239,10 +239,10 @@ class _Board:
 
 
 def _references(job: Job, store: Store) -> list[Run]:
-    """Saved runs that a fit on all images takes its choices from."""
+    """The saved reference runs of a job."""
     runs = []
     for spec in job.spec.references:
-        with suppress(StoreError):  # of a run that can't be read
+        with suppress(StoreError):  # an unreadable run isn't sent
             runs.append(store.find(spec))
     return [run for run in runs if run is not None]
 
@@ -255,7 +255,7 @@ def _fit_on_node(
     saved: bytes,
     board: Any,
 ) -> dict[str, Any]:
-    """The task: fit a job on this node, in a folder that is removed afterwards.
+    """The Ray task: fit a job on this node, in a temporary folder.
 
     Parameters
     ----------
@@ -266,39 +266,39 @@ def _fit_on_node(
     card
         The text of the store's `dataset.json`.
     saved
-        An archive of runs that need not be made again.
+        Archive of the job's reference runs.
     board
-        Gets every step.
+        Receives every step.
 
     Returns
     -------
-    `status` and `reason` of the attempt, and `runs`, an archive of the runs that were made.
+    `status` and `reason` of the attempt, and `runs`, an archive of the new runs.
     """
-    with _heeding_interrupts(), TemporaryDirectory(prefix="fittingroom-") as folder:
+    with _accept_interrupts(), TemporaryDirectory(prefix="fittingroom-") as folder:
         (Path(folder) / CARD).write_text(card, "utf8")
         store = find_store(folder)
-        known = {run.folder for run in unpack(saved, store)}
-        here = Job.from_dict({**job, "store": folder})
-        dataset = find_again(store.card.name, here.dataset, here.spec.dataset)
+        sent = {run.folder for run in unpack(saved, store)}
+        local_job = Job.from_dict({**job, "store": folder})
+        dataset = find_again(store.card.name, local_job.dataset, local_job.spec.dataset)
         if dataset is None:
             reason = (
                 f"the node {platform.node()} doesn't have the data set {store.card.name} "
-                f"({here.spec.dataset[:8]}); put its files there and set FITTINGROOM_DATA to them."
+                f"({local_job.spec.dataset[:8]}); copy its files there and set FITTINGROOM_DATA to "
+                "their folder."
             )
             return {"status": "interrupted", "reason": reason, "runs": pack([])}
-        here = replace(here, dataset=str(dataset.location))
+        local_job = replace(local_job, dataset=str(dataset.location))
         with FitProcess(Limits(**limits), threads=1) as process:
-            attempt = process.fit(here, lambda step: board.report.remote(number, asdict(step)))
-        made = [run for run in store.runs() if run.folder not in known]
-        return {"status": attempt.status, "reason": attempt.reason, "runs": pack(made)}
+            attempt = process.fit(local_job, lambda step: board.report.remote(number, asdict(step)))
+        new_runs = [run for run in store.runs() if run.folder not in sent]
+        return {"status": attempt.status, "reason": attempt.reason, "runs": pack(new_runs)}
 
 
 @contextmanager
-def _heeding_interrupts() -> Iterator[None]:
-    """Let an interrupt end the task, as Ray's `cancel` relies on.
+def _accept_interrupts() -> Iterator[None]:
+    """Let an interrupt end the task: Ray's `cancel` relies on that.
 
-    What a script starts in its background ignores interrupts, and all that it starts in turn: a
-    cluster, its workers.
+    A cluster that a script starts in the background ignores interrupts, and so do its workers.
     """
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
@@ -308,7 +308,7 @@ def _heeding_interrupts() -> Iterator[None]:
 
 
 def _import_ray() -> Any:
-    """Ray, told to be quiet before it is imported: no report of its use, no notes on stdout.
+    """Import Ray, without usage reports and without messages on standard output.
 
     Raises
     ------
@@ -316,14 +316,14 @@ def _import_ray() -> Any:
         When it isn't installed.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # else a warning says so
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # avoids a warning
     try:
         import ray
     except ImportError:
         raise UsageError(
-            "--on ray takes Ray, which isn't installed here; run pip install 'fittingroom[ray]'."
+            "--on ray needs Ray, which isn't installed here; run pip install 'fittingroom[ray]'."
         ) from None
-    # What happens to its nodes Ray prints to standard output, where JSON may be expected. There is
-    # no setting for it.
+    # Ray prints what happens to its nodes to standard output, where JSON may be expected; there is
+    # no setting for that.
     ray._private.worker._worker_logs_enabled = False
     return ray

@@ -22,16 +22,16 @@ log = logging.getLogger(__name__)
 
 
 def fit_together(spec: RunSpec, dataset: Dataset, store: Store, *, on_step: OnStep) -> Run:
-    """The run of a spec, fitted by all processes that `joined` each other.
+    """The run of a spec, fitted by all processes that `joined` the group.
 
-    All go the same way, each with a store of its own: the first with the one that is given, the
-    others with one that holds what the first one's does and is removed afterwards. So they need no
-    common disk, and a training that was killed is resumed by all of them.
+    All run the same code, each with its own store: the first uses the given one, the others a
+    temporary copy of what it holds of this spec. So they need no shared disk, and all resume a
+    training that was killed.
 
     Parameters
     ----------
     on_step
-        Called in the first process alone.
+        Called in the first process only.
 
     Raises
     ------
@@ -43,8 +43,8 @@ def fit_together(spec: RunSpec, dataset: Dataset, store: Store, *, on_step: OnSt
     group = current()
     if not group.same(spec.folder_name.encode()):
         raise UsageError(
-            "the processes were asked for different runs; give each the same command, with the "
-            "same model, settings, seed and data."
+            "the processes were given different runs; start each with the same command: the same "
+            "model, settings, seed and data."
         )
     with TemporaryDirectory(prefix="fittingroom-") as folder:
         if not group.first:
@@ -54,21 +54,21 @@ def fit_together(spec: RunSpec, dataset: Dataset, store: Store, *, on_step: OnSt
 
 
 def _share(group: Group, store: Store, spec: RunSpec) -> None:
-    """Give every process what the first one has of that model and seed: runs and checkpoints."""
-    saved = pack(store.runs(spec.model, spec.seed), models=False) if group.first else b""
-    saved = group.sent(saved)
+    """Send the first process's runs and checkpoints of that model and seed to all others."""
+    archive = pack(store.runs(spec.model, spec.seed), models=False) if group.first else b""
+    archive = group.sent(archive)
     if not group.first:
-        unpack(saved, store)
+        unpack(archive, store)
     for training in (spec, *spec.references):
         path = store.checkpoint_path(training)
-        state = group.sent(_state_at(path) if group.first else b"")
+        state = group.sent(_read_checkpoint(path) if group.first else b"")
         if state and not group.first:
             path.parent.mkdir(exist_ok=True)
             replace_file(path, state)
 
 
-def _state_at(path: Path) -> bytes:
-    """The checkpoint at a path, empty where there is none that can be read."""
+def _read_checkpoint(path: Path) -> bytes:
+    """The bytes of a checkpoint; empty if there is none, or it can't be read."""
     if not os.path.lexists(path):
         return b""
     try:

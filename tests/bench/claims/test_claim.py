@@ -16,11 +16,11 @@ def test_a_figure_stands_for_all_that_round_to_it(text: str, value: float, half:
     assert figure.bounds == pytest.approx((value - half, value + half))
 
 
-def test_the_nearest_value_is_so_by_ratio() -> None:
+def test_the_nearest_value_is_by_ratio() -> None:
     assert nearest([1.0, 3.0, 10.0], 5.0) == 3.0
     assert nearest([1.0, 3.0, 10.0], 6.0) == 10.0
 
 
-def test_every_note_has_its_words() -> None:
+def test_every_note_is_explained() -> None:
     used = {note for claim in load_claims(claim_names()) for note in claim.protocol}
-    assert used == set(NOTES), "each is met among the published claims"
+    assert used == set(NOTES), "each occurs in the published claims"

@@ -9,8 +9,8 @@ from fittingroom.bench.claims.claim import nearest
 from fittingroom.bench.claims.claim_file import claim_names, load_claims, parse_claim
 from fittingroom.errors import UnknownNameError, UsageError
 
-#: What the sources say: every block of the five projects, their differences and order, and rows of
-#: the makers' table.
+#: The published figures: every block of the five projects, their differences and order, and rows
+#: of the makers' table.
 PUBLISHED = {
     "s0-ann-onehot": "0.8813",
     "s0-ann-sparse": "0.8971",
@@ -91,7 +91,7 @@ def test_the_swept_rates_are_the_published_ones() -> None:
     assert nearest(claim.search.values, 0.003) == 0.003162
 
 
-def test_a_good_claim_is_taken_whole() -> None:
+def test_a_valid_claim_is_parsed() -> None:
     claim = parse_claim(with_line("parameters = { epochs = 3 }", "recipe"), "mine")
     assert (claim.id, claim.kind, claim.protocol) == ("mine", "accuracy", ["clean"])
     assert claim.recipe is not None
@@ -110,9 +110,9 @@ BAD = [
     (GOOD.replace('kind = "accuracy"', ""), "kind is missing"),
     (GOOD.replace('"accuracy"', '"guess"'), "kind: input should be 'accuracy'"),
     (GOOD.replace('"0.9"', "0.9"), "claimed: input should be a valid string"),
-    (GOOD.replace('"0.9"', '"about 0.9"'), "'about 0.9' is no figure such as 0.8414 or 89%"),
+    (GOOD.replace('"0.9"', '"about 0.9"'), "'about 0.9' is not a figure such as 0.8414 or 89%"),
     (GOOD.replace('"0.9"', '"90"'), "90 is not an accuracy between 0 and 1"),
-    (with_line('id = "other"'), "id is no field of a claim's file"),
+    (with_line('id = "other"'), "id is not a field of a claim's file"),
     (with_line('titel = "x"'), "unknown field 'titel'; did you mean title"),
     (with_line("parametres = {}", "recipe"), "unknown field 'parametres'; did you mean parameters"),
     (with_line("parameters = { epoch = 3 }", "recipe"), "unknown option 'epoch'; did you mean"),
@@ -120,18 +120,18 @@ BAD = [
     (with_line("parameters = { epochs = 0 }", "recipe"), "epochs must be a whole number"),
     (GOOD.replace("0123abc", "main"), "source.revision"),
     (GOOD.replace('["clean"]', '["dirty"]'), "protocol.0"),
-    (GOOD.replace('["clean"]', '["clean", "clean"]'), "a note stands twice"),
-    (GOOD.replace('["clean"]', '["clean", "trained-on-test"]'), "what is clean has no other note"),
-    (GOOD.replace('["clean"]', '["own-random-split"]'), "goes with split kind pooled"),
+    (GOOD.replace('["clean"]', '["clean", "clean"]'), "a note is repeated"),
+    (GOOD.replace('["clean"]', '["clean", "trained-on-test"]'), "clean excludes all other notes"),
+    (GOOD.replace('["clean"]', '["own-random-split"]'), "split kind pooled require each other"),
     (GOOD.replace('["clean"]', '["never-tested"]'), "needs the share of the validation part"),
     (GOOD.replace('["clean"]', '["test-not-scaled"]'), "divides the pixels, and mlp-10-10 doesn't"),
     (GOOD + '[split]\nkind = "official"\nvalidation = 0.1\n', "needs the seed of the draw"),
     (GOOD + '[split]\nkind = "official"\ntest = 0.1\nseed = 1\n', "has its own test part"),
     (GOOD + '[split]\nkind = "official"\nvalidation = 1.5\nseed = 1\n', "split.validation"),
-    (GOOD + UNTIL, "until goes with the note"),
-    (GOOD + '[search]\nparameter = "epochs"\nvalues = [1, 2]\n', "search goes with the note"),
+    (GOOD + UNTIL, "until requires the note"),
+    (GOOD + '[search]\nparameter = "epochs"\nvalues = [1, 2]\n', "search requires the note"),
     (GOOD + '[search]\nparameter = "epochs"\nvalues = [1]\n', "search.values"),
-    (TEXT.replace("[1, 2]", "[2, 1, 2.0]"), "search.values: a value stands twice"),
+    (TEXT.replace("[1, 2]", "[2, 1, 2.0]"), "search.values: a value is repeated"),
     (GOOD.replace('"accuracy"', '"difference"'), "kind difference needs [difference]"),
     (GOOD.replace('"accuracy"', '"order"'), "kind order needs [order]"),
     (with_line('order = ["a", "b"]'), "kind accuracy takes no order"),
@@ -143,19 +143,22 @@ BAD = [
         "test-not-scaled needs a model that divides the pixels, and knn doesn't",
     ),
     (KNN.replace('["clean"]', '["selected-on-test"]'), "selected-on-test needs a [search]"),
-    (GOOD.replace('["clean"]', '["selected-on-test"]'), "mlp-10-10 chooses no epoch"),
+    (GOOD.replace('["clean"]', '["selected-on-test"]'), "mlp-10-10 selects no epoch"),
     (
         KNN.replace('["clean"]', '["trained-on-test"]') + UNTIL,
-        "only networks log their training, and knn is none",
+        "only networks log their training, and knn isn't one",
     ),
     (
         GOOD.replace("mlp-10-10", "swift").replace('["clean"]', '["trained-on-test"]') + UNTIL,
-        "until adds epochs at a constant rate, and swift has schedule one-cycle",
+        "until needs a constant learning rate, and swift has schedule one-cycle",
     ),
     (TEXT.replace("[1, 2]", "[0, 1]"), "numbers above 0"),
     (TEXT.replace("[1, 2]", '["constant", "cosine"]').replace('"epochs"', '"schedule"'), "above 0"),
-    (TEXT.replace('"0.9"', '"0"'), "compared by ratio; 0 has none"),
-    (TEXT + "[sweep]\nepochs = 2\n", "only a learning rate is read off one training's loss"),
+    (TEXT.replace('"0.9"', '"0"'), "compared by ratio, so it can't be 0"),
+    (
+        TEXT + "[sweep]\nepochs = 2\n",
+        "only a learning rate can be read off the loss of one training",
+    ),
     (
         GOOD.split("[recipe]")[0]
         .replace('"accuracy"', '"order"')
@@ -167,7 +170,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("text", "message"), BAD, ids=[message for _, message in BAD])
-def test_what_is_no_claim_is_refused_in_one_sentence(text: str, message: str) -> None:
+def test_an_invalid_claim_is_rejected_in_one_sentence(text: str, message: str) -> None:
     with pytest.raises(UsageError) as refused:
         parse_claim(text, "mine")
     sentence = str(refused.value)
@@ -196,7 +199,7 @@ def test_an_order_names_claims_beside_it(tmp_path: Path) -> None:
     order = GOOD.split("[recipe]")[0].replace('"accuracy"', '"order"').replace('["clean"]', "[]")
     path = tmp_path / "order.toml"
     path.write_text('order = ["first", "order"]\n' + order)
-    with pytest.raises(UsageError, match="order has no accuracy to be put in order"):
+    with pytest.raises(UsageError, match="order has no accuracy; an order needs one"):
         load_claims([str(path)])
     path.write_text('order = ["first", "frist"]\n' + order)
     with pytest.raises(UnknownNameError, match="did you mean first"):

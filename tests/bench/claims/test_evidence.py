@@ -35,12 +35,12 @@ def protocol(arm: Arm) -> Any:
     return arm.candidates[0].protocol
 
 
-def test_what_is_clean_on_as_many_images_is_fitted_once(small: Dataset) -> None:
+def test_a_clean_claim_on_as_many_images_is_fitted_once(small: Dataset) -> None:
     for name, full in (("s2-cnn1", False), ("s2-knn", True), ("s1-mlp", True)):
-        found = arms(name, small)
-        assert found["as claimed"].candidates == found["honest"].candidates
-        assert found["honest"].candidates[0].full is full
-        assert protocol(found["as claimed"]) is None
+        by_name = arms(name, small)
+        assert by_name["as claimed"].candidates == by_name["honest"].candidates
+        assert by_name["honest"].candidates[0].full is full
+        assert protocol(by_name["as claimed"]) is None
     assert arms("s1-mlp", small)["as claimed"].measure == "training"
     assert arms("s1-mlp", small)["honest"].measure == "test"
 
@@ -52,7 +52,7 @@ def test_what_is_clean_on_as_many_images_is_fitted_once(small: Dataset) -> None:
 def test_the_honest_run_has_as_many_training_images_as_the_source(
     name: str, share: float | None, small: Dataset
 ) -> None:
-    """Of 2,000 and 200 images pooled a source trained on 2,200 · 0.8 · 0.9 = 1,584, 20.8% less."""
+    """Of 2,000 + 200 pooled images a source trained on 2,200 · 0.8 · 0.9 = 1,584, 20.8% less."""
     few = Split(small.test.images[::5], small.test.labels[::5])
     images = dataclasses.replace(small, test=few)
     honest = arms(name, images)["honest"]
@@ -69,10 +69,10 @@ def test_the_honest_run_has_as_many_training_images_as_the_source(
 
 
 @pytest.mark.parametrize(("test", "full"), [(0.15, False), (1 / 7, True), (0.1, True)])
-def test_a_source_with_as_many_images_as_there_are_held_none_out(
+def test_a_source_with_all_training_images_held_none_out(
     test: float, full: bool, small: Dataset
 ) -> None:
-    """Of 2,100 + 350 images pooled a seventh for the test leaves 2,100."""
+    """Of 2,100 + 350 pooled images, a seventh for testing leaves 2,100."""
     more = np.arange(2100) % len(small.train)
     images = dataclasses.replace(
         small,
@@ -143,15 +143,15 @@ def test_copies_among_the_test_images_count_once(small: Dataset, tmp_path: Path)
     store = open_store(tmp_path, copied)
     fit(spec := spec_of(copied, "knn"), copied, store, keep_model=False)
     arm = Arm(name="honest", candidates=(spec,), seeds=(0,), measure="test", seconds=1)
-    found = Runs(store, copied).evidence(arm)
-    assert found.copies is not None
-    assert found.fits.copies is found.copies
-    assert len(np.unique(found.copies)) == 500
-    drawn = found.accuracy * (1 - found.accuracy) / 500
-    assert found.image_variance == pytest.approx(drawn, rel=0.01), "as of 500 images"
+    result = Runs(store, copied).evidence(arm)
+    assert result.copies is not None
+    assert result.fits.copies is result.copies
+    assert len(np.unique(result.copies)) == 500
+    drawn = result.accuracy * (1 - result.accuracy) / 500
+    assert result.image_variance == pytest.approx(drawn, rel=0.01), "as of 500 images"
 
 
-def test_only_what_is_measured_on_new_images_is_not_leaked(small: Dataset) -> None:
+def test_only_arms_measured_on_new_images_are_not_leaked(small: Dataset) -> None:
     leaked = {
         (name, kind): arm.leaked
         for name in ("s0-rf", "s0-cnn", "s1-mlp", "s2-ann1", "s2-lr", "s3-cnn2")
@@ -173,7 +173,7 @@ def test_only_what_is_measured_on_new_images_is_not_leaked(small: Dataset) -> No
         ("s4-cnn", ["selected-on-test"], True),
     ],
 )
-def test_protocols_go_to_the_runs(
+def test_runs_have_the_protocol(
     name: str, notes: list[str], reads_test: bool, small: Dataset
 ) -> None:
     used = arms(name, small)["as claimed"]
@@ -183,8 +183,8 @@ def test_protocols_go_to_the_runs(
 
 
 def test_a_search_chooses_by_test_as_claimed_and_by_validation_honestly(small: Dataset) -> None:
-    found = arms("s0-rf", small)
-    used, honest = found["as claimed"], found["honest"]
+    by_name = arms("s0-rf", small)
+    used, honest = by_name["as claimed"], by_name["honest"]
     assert [s.settings["max_depth"] for s in used.candidates] == list(range(18, 40))
     assert (used.chosen_by, used.refit, protocol(used)["notes"]) == ("measured", False, [])
     assert (honest.chosen_by, honest.refit) == ("selection", True)
@@ -192,38 +192,38 @@ def test_a_search_chooses_by_test_as_claimed_and_by_validation_honestly(small: D
     assert (used.n_fits, honest.n_fits) == (110, 115)
 
 
-def test_seeds_are_fewer_where_more_say_nothing_or_take_too_long(small: Dataset) -> None:
+def test_deterministic_and_slow_recipes_get_fewer_seeds(small: Dataset) -> None:
     assert arms("s2-svm", small)["honest"].seeds == (0,)
     assert arms("s2-cnn1", small)["honest"].seeds == (0, 1, 2, 3, 4)
     assert arms("s4-cnn", small)["honest"].seeds == (0, 1, 2)
     assert arms("s4-cnn", small, seeds=2)["honest"].seeds == (0, 1)
 
 
-def test_what_is_run_instead_is_smaller(small: Dataset) -> None:
+def test_the_reduced_recipe_is_smaller(small: Dataset) -> None:
     (claim,) = load_claims(["s4-cnn"])
     assert expected_seconds(claim) > expected_seconds(claim, reduced=True)
     for arm in arms("s4-cnn", small, reduced=True).values():
         assert arm.candidates[0].settings == {"epochs": 3}
-    found = arms("s4-augmentation", small, reduced=True)
-    assert {name: arm.candidates[0].settings for name, arm in found.items()} == {
+    by_name = arms("s4-augmentation", small, reduced=True)
+    assert {name: arm.candidates[0].settings for name, arm in by_name.items()} == {
         "first": {"epochs": 3, "augmentation": True},
         "second": {"epochs": 3, "augmentation": False},
     }
 
 
-def test_nothing_is_known_of_how_some_figures_were_come_by(small: Dataset) -> None:
+def test_a_claim_of_unknown_origin_has_only_an_honest_arm(small: Dataset) -> None:
     assert list(arms("zalando-hog-svm", small)) == ["honest"]
 
 
-def test_an_order_rests_on_all_of_its_models(small: Dataset) -> None:
+def test_an_order_has_the_arms_of_all_its_models(small: Dataset) -> None:
     claim: Claim = load_claims(["s0-order"])[0]
-    found = arms_of(claim, small, 3)
-    assert [arm.name for arm in found] == ["as claimed", "honest"] * 4
-    models = [arm.candidates[0].model for arm in found[::2]]
+    order_arms = arms_of(claim, small, 3)
+    assert [arm.name for arm in order_arms] == ["as claimed", "honest"] * 4
+    models = [arm.candidates[0].model for arm in order_arms[::2]]
     assert models == ["logistic", "random-forest", "mlp-256-256", "cnn-16-16-100"]
 
 
-def test_the_search_is_fitted_first_and_then_what_it_chose(small: Dataset, tmp_path: Path) -> None:
+def test_the_search_is_fitted_before_the_refits(small: Dataset, tmp_path: Path) -> None:
     store = open_store(tmp_path, small)
     runs = Runs(store, small)
     tried = tuple(
@@ -264,8 +264,8 @@ def test_every_candidate_is_fitted_with_every_seed(small: Dataset, tmp_path: Pat
 
 
 def test_a_best_value_is_tried_on_validation_images_beside_the_sweep(small: Dataset) -> None:
-    found = arms("s1-lr-sweep", small)
-    sweep, honest = found["as claimed"], found["honest"]
+    by_name = arms("s1-lr-sweep", small)
+    sweep, honest = by_name["as claimed"], by_name["honest"]
     assert sweep.measure == "training"
     assert sweep.candidates[0].full, "the source held nothing out"
     assert not any(s.full or s.reads_test for s in honest.candidates)

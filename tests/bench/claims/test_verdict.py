@@ -39,7 +39,7 @@ def evidence(
     history: Any = (),
     first_image: int = 0,
 ) -> ArmResult:
-    """Seeds that have the first images right, each as many as its accuracy says."""
+    """Seeds that have the first images right, as many as their accuracies say."""
     arm = Arm(
         name=name,
         candidates=(RunSpec(dataset="simulated", model=model, parameters={}),),
@@ -77,7 +77,7 @@ def within(low: float, high: float) -> Score:
     [
         ("0.8700", USED, HONEST, "consistent"),
         ("0.8900", None, HONEST, "consistent"),
-        ("0.9", USED, HONEST, "consistent"),  # stands for 0.85 to 0.95
+        ("0.9", USED, HONEST, "consistent"),  # means 0.85 to 0.95
         ("0.8903", USED, HONEST, "too-high"),
         ("0.86", None, HONEST, "too-low"),
         ("0.87", None, within(0.876, 0.89), "too-low"),
@@ -96,15 +96,15 @@ def within(low: float, high: float) -> Score:
         ("0.97", USED, UNSURE, "cannot-be-checked"),
         ("0.97", UNSURE, HONEST, "cannot-be-checked"),
         ("0.88", UNSURE, HONEST, "consistent"),
-        ("0.9759", within(0.5, 1.0), HONEST, "cannot-tell"),  # holds everything: no confirmation
+        ("0.9759", within(0.5, 1.0), HONEST, "cannot-tell"),  # contains everything: no confirmation
         ("0.88", USED, Score(), "cannot-be-checked"),
     ],
 )
-def test_the_rule(claimed: str, used: Score | None, honest: Score, verdict: str) -> None:
+def test_the_verdict_rule(claimed: str, used: Score | None, honest: Score, verdict: str) -> None:
     for by_protocol in ("not-what-it-says", "own-split"):
-        found = judge(Figure.parse(claimed), used, honest, by_protocol=by_protocol)
-        assert found == (by_protocol if verdict == "not-what-it-says" else verdict)
-        assert found in VERDICTS
+        actual = judge(Figure.parse(claimed), used, honest, by_protocol=by_protocol)
+        assert actual == (by_protocol if verdict == "not-what-it-says" else verdict)
+        assert actual in VERDICTS
 
 
 def test_a_verdict_is_worded_for_the_kind_of_claim() -> None:
@@ -113,28 +113,28 @@ def test_a_verdict_is_worded_for_the_kind_of_claim() -> None:
     assert meaning("order", "cannot-be-checked") == VERDICTS["cannot-be-checked"]
 
 
-def test_what_leaked_says_nothing_of_the_spread_of_honest_runs() -> None:
+def test_leaked_runs_say_nothing_about_the_spread_of_honest_ones() -> None:
     """Training accuracies lie close together; an honest recipe's own three seeds don't."""
 
     def arm(number: int, measure: Any, *accuracies: float) -> ArmResult:
-        found = evidence(*accuracies, name=f"{measure} {number}")
+        result = evidence(*accuracies, name=f"{measure} {number}")
         epochs = {"epochs": number}
-        spec = dataclasses.replace(found.arm.candidates[0], parameters=epochs, settings=epochs)
+        spec = dataclasses.replace(result.arm.candidates[0], parameters=epochs, settings=epochs)
         return dataclasses.replace(
-            found, arm=dataclasses.replace(found.arm, candidates=(spec,), measure=measure)
+            result, arm=dataclasses.replace(result.arm, candidates=(spec,), measure=measure)
         )
 
     honest = arm(1, "test", 0.87, 0.88, 0.89)
     leaked = [arm(i, "training", 0.95, 0.95, 0.9505) for i in range(2, 9)]
     steady = [arm(i, "test", 0.95, 0.95, 0.9505) for i in range(2, 9)]
     (alone,), beside, among = (
-        with_spreads(each) for each in ([honest], [honest, *leaked], [honest, *steady])
+        with_spreads(results) for results in ([honest], [honest, *leaked], [honest, *steady])
     )
     assert score_of(beside[0]) == score_of(alone)
     assert score_of(among[0]) != score_of(alone)
 
 
-def test_half_a_digit_reaches_so_far_and_no_farther() -> None:
+def test_a_figure_agrees_within_half_a_digit() -> None:
     assert agrees(Figure.parse("0.880"), within(0.86, 0.8796))
     assert not agrees(Figure.parse("0.880"), within(0.86, 0.8794))
     assert agrees(Figure.parse("0.88"), within(0.86, 0.8754))
@@ -158,21 +158,21 @@ def test_other_images_and_other_claims_widen_the_interval() -> None:
         assert interval.bounds == pytest.approx((0.855 - half, 0.855 + half), abs=1e-6)
 
 
-def test_an_accuracy_that_only_the_protocol_gives() -> None:
-    found = judge_accuracy(
+def test_an_accuracy_that_only_the_protocol_reproduces() -> None:
+    judgement = judge_accuracy(
         claim("s2-ann1"),
         evidence(0.975, 0.976, 0.977, name="as claimed"),
         evidence(0.866, 0.868, 0.867),
     )
-    assert found.verdict == "not-what-it-says"
-    assert found.as_claimed.accuracy == pytest.approx(0.976)
-    assert found.honest.accuracy == pytest.approx(0.867)
-    assert [(bar.label, bar.claimed) for bar in found.bars] == [
+    assert judgement.verdict == "not-what-it-says"
+    assert judgement.as_claimed.accuracy == pytest.approx(0.976)
+    assert judgement.honest.accuracy == pytest.approx(0.867)
+    assert [(bar.label, bar.claimed) for bar in judgement.bars] == [
         *(("claimed", True), ("as claimed", False), ("honest", False))
     ]
-    assert set(found.accuracies) == {"as claimed", "honest"}
-    assert found.accuracies["honest"] == (0.866, 0.868, 0.867)
-    assert found.remarks == ()
+    assert set(judgement.accuracies) == {"as claimed", "honest"}
+    assert judgement.accuracies["honest"] == (0.866, 0.868, 0.867)
+    assert judgement.remarks == ()
     one = judge_accuracy(claim("s2-ann1"), None, evidence(0.866))
     assert one.verdict == "cannot-be-checked"
     assert "One seed" in one.remarks[0]
@@ -181,12 +181,12 @@ def test_an_accuracy_that_only_the_protocol_gives() -> None:
 
 def test_a_claim_below_the_honest_figure_is_not_called_overstated() -> None:
     low = claim("s2-ann1", claimed="0.7459", protocol=["test-not-scaled"])
-    found = judge_accuracy(low, evidence(0.745, 0.746, 0.747), evidence(0.866, 0.868, 0.867))
-    assert found.verdict == "not-what-it-says"
-    assert found.remarks == ("The honest accuracy is higher than the claimed one.",)
+    judgement = judge_accuracy(low, evidence(0.745, 0.746, 0.747), evidence(0.866, 0.868, 0.867))
+    assert judgement.verdict == "not-what-it-says"
+    assert judgement.remarks == ("The honest accuracy is higher than the claimed one.",)
 
 
-def test_an_own_split_that_leaked_nothing_is_no_accusation() -> None:
+def test_an_own_split_without_a_leak_is_not_called_wrong() -> None:
     """0.8713 on 14,000 images of a pool of 70,000 against 0.8600 on the official 10,000."""
     about = claim("s0-lr", claimed="0.8750")
     used, honest = evidence(0.8755, model="knn"), evidence(0.86, model="knn")
@@ -198,8 +198,8 @@ def test_an_own_split_that_leaked_nothing_is_no_accusation() -> None:
     near = claim("s0-lr", claimed="0.8680")
     assert judge_accuracy(near, used, honest, redrawn=elsewhere).verdict == "consistent"
     leaked = about.model_copy(update={"protocol": ["own-random-split", "selected-on-test"]})
-    found = judge_accuracy(leaked, used, honest, redrawn=elsewhere)
-    assert found.verdict == "not-what-it-says"
+    judgement = judge_accuracy(leaked, used, honest, redrawn=elsewhere)
+    assert judgement.verdict == "not-what-it-says"
     # The official test images are harder than held-out ones, so a validation accuracy is higher.
     held_out = claim("s3-cnn2", claimed="0.8750")
     assert judge_accuracy(held_out, used, honest).verdict == "own-split"
@@ -214,31 +214,31 @@ def test_an_own_split_that_leaked_nothing_is_no_accusation() -> None:
         ("0.9%", "consistent"),
     ],
 )
-def test_a_difference_is_held_against_where_one_more_would_lie(claimed: str, verdict: str) -> None:
-    found = judge_difference(
+def test_a_difference_is_compared_with_the_interval_of_one_more(claimed: str, verdict: str) -> None:
+    judgement = judge_difference(
         claim("s4-pooling", claimed=claimed),
         evidence(*[0.9060, 0.9050, 0.9055] * 3),
         evidence(*[0.9000, 0.9005, 0.9005] * 3),
     )
-    assert found.verdict == verdict
-    assert found.honest.accuracy == pytest.approx(0.0053, abs=3e-4)
-    assert found.honest.interval is not None
-    assert 0.005 in found.honest.interval
-    assert found.as_claimed == Score()
+    assert judgement.verdict == verdict
+    assert judgement.honest.accuracy == pytest.approx(0.0053, abs=3e-4)
+    assert judgement.honest.interval is not None
+    assert 0.005 in judgement.honest.interval
+    assert judgement.as_claimed == Score()
 
 
-def test_a_difference_whose_opposite_may_come_out_as_well_is_not_told() -> None:
+def test_a_difference_whose_opposite_is_possible_cannot_be_told() -> None:
     first, second = evidence(0.91, 0.90, 0.89), evidence(0.9, 0.89, 0.88)
-    found = judge_difference(claim("s4-pooling", claimed="1%"), first, second)
-    assert found.verdict == "cannot-tell"
+    judgement = judge_difference(claim("s4-pooling", claimed="1%"), first, second)
+    assert judgement.verdict == "cannot-tell"
     assert judge_difference(claim("s4-pooling", claimed="99%"), first, second).verdict == "too-high"
 
 
 def test_a_difference_of_single_fits_is_not_judged() -> None:
-    found = judge_difference(claim("s4-pooling"), evidence(0.91), evidence(0.905))
-    assert found.verdict == "cannot-be-checked"
-    assert found.honest.interval is None
-    assert ONE_SEED in found.remarks
+    judgement = judge_difference(claim("s4-pooling"), evidence(0.91), evidence(0.905))
+    assert judgement.verdict == "cannot-be-checked"
+    assert judgement.honest.interval is None
+    assert ONE_SEED in judgement.remarks
     several = judge_difference(
         claim("s4-pooling"), evidence(0.91, 0.911, 0.912), evidence(0.905, 0.906)
     )
@@ -254,50 +254,50 @@ def in_order(rows: Sequence[Sequence[float]]) -> list[ArmResult]:
     return [evidence(*row) for row in rows]
 
 
-def test_an_order_holds_where_every_step_is_significant() -> None:
-    found = judge_order(claim("s0-order"), in_order(ORDERED), in_order(ORDERED))
-    assert found.verdict == "consistent"
-    assert ONE_SEED not in found.remarks
-    assert len(found.bars) == 8
+def test_an_order_holds_if_every_step_is_significant() -> None:
+    judgement = judge_order(claim("s0-order"), in_order(ORDERED), in_order(ORDERED))
+    assert judgement.verdict == "consistent"
+    assert ONE_SEED not in judgement.remarks
+    assert len(judgement.bars) == 8
     many = judge_order(claim("s0-order"), [], in_order(ORDERED), alpha=0.002)
-    for bar, wider in zip(found.bars[4:], many.bars, strict=True):
+    for bar, wider in zip(judgement.bars[4:], many.bars, strict=True):
         assert bar.interval is not None
         assert wider.interval is not None
         assert wider.interval.low < bar.interval.low, "all claims share the chance of error"
-    assert "not significant" not in " ".join(found.remarks)
-    assert (found.honest.accuracy, found.honest.seeds) == (None, 3)
+    assert "not significant" not in " ".join(judgement.remarks)
+    assert (judgement.honest.accuracy, judgement.honest.seeds) == (None, 3)
 
 
-def test_an_order_of_models_that_are_alike_is_not_told() -> None:
+def test_an_order_of_similar_models_cannot_be_told() -> None:
     alike = [*ORDERED[:2], ORDERED[1], ORDERED[3]]
-    found = judge_order(claim("s0-order"), [], in_order(alike))
-    assert found.verdict == "cannot-tell"
-    assert found.remarks[0].count("not significant") == 1
+    judgement = judge_order(claim("s0-order"), [], in_order(alike))
+    assert judgement.verdict == "cannot-tell"
+    assert judgement.remarks[0].count("not significant") == 1
 
 
-def test_an_order_that_is_the_other_way_round() -> None:
+def test_a_reversed_order() -> None:
     wrong = [ORDERED[0], ORDERED[2], ORDERED[1], ORDERED[3]]
-    found = judge_order(claim("s0-order"), [], in_order(wrong))
-    assert found.verdict == "too-high"
-    assert "the other way round" in found.remarks[0]
-    found = judge_order(claim("s0-order"), in_order(ORDERED), in_order(wrong))
-    assert found.verdict == "not-what-it-says"
+    judgement = judge_order(claim("s0-order"), [], in_order(wrong))
+    assert judgement.verdict == "too-high"
+    assert "the other way round" in judgement.remarks[0]
+    judgement = judge_order(claim("s0-order"), in_order(ORDERED), in_order(wrong))
+    assert judgement.verdict == "not-what-it-says"
     fair = claim("s0-order")
     by_own_splits = fair.model_copy(
         update={"members": tuple(claim("s0-lr", id=f"m{i}") for i in range(4))}
     )
     assert judge_order(by_own_splits, in_order(ORDERED), in_order(wrong)).verdict == "own-split"
-    # A training accuracy is of no images that could be compared.
+    # A training accuracy has no images to compare.
     logged = dataclasses.replace(evidence(*ORDERED[3]), correct=None, index=None)
     trained = judge_order(fair, [*in_order(ORDERED[:3]), logged], in_order(ORDERED))
     assert trained.verdict == "consistent"
     assert not any("As claimed" in remark for remark in trained.remarks)
-    # Measured on other images there is nothing to compare as claimed.
+    # On different images nothing can be compared as claimed.
     used = [*in_order(ORDERED[:3]), evidence(*ORDERED[3], first_image=7)]
     assert judge_order(claim("s0-order"), used, in_order(wrong)).verdict == "too-high"
 
 
-def test_an_order_that_one_run_of_each_may_well_have_shown_is_no_fault() -> None:
+def test_an_order_that_single_runs_may_show_is_not_too_high() -> None:
     """The means are significantly the other way round; single runs often aren't."""
     worse = [0.880 + 0.002 * k for k in range(-4, 5)]
     better = [0.890 + 0.002 * k for k in range(-4, 5)]
@@ -314,13 +314,13 @@ def test_an_order_that_one_run_of_each_may_well_have_shown_is_no_fault() -> None
 
 
 def test_an_order_of_single_fits_is_not_verified() -> None:
-    found = judge_order(claim("s0-order"), [], in_order([row[:1] for row in ORDERED]))
-    assert found.verdict == "cannot-be-checked"
-    assert ONE_SEED in found.remarks
+    judgement = judge_order(claim("s0-order"), [], in_order([row[:1] for row in ORDERED]))
+    assert judgement.verdict == "cannot-be-checked"
+    assert ONE_SEED in judgement.remarks
 
 
-def test_what_is_significant_by_itself_is_not_so_among_three() -> None:
-    """Six images that one model alone has right: p is 0.03, and 0.09 as one of three."""
+def test_significance_is_corrected_for_three_comparisons() -> None:
+    """Six images that only one model has right: p is 0.03, and 0.09 as one of three."""
 
     def knn(right: int) -> ArmResult:
         return evidence(right / N, model="knn")
@@ -329,7 +329,7 @@ def test_what_is_significant_by_itself_is_not_so_among_three() -> None:
     assert judge_order(claim("s0-order"), [], steps).verdict == "cannot-tell"
 
 
-def test_what_one_more_run_would_reverse_by_itself_is_not_so_among_three_steps() -> None:
+def test_a_reversal_is_corrected_for_three_steps() -> None:
     """0.45 points are 2.2 standard deviations of one more run of each: 3% alone, 9% among three."""
     steps = [evidence(a, model="knn") for a in (0.85, 0.8455, 0.90, 0.95)]
     order = claim("s0-order")

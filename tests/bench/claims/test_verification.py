@@ -15,7 +15,7 @@ from fittingroom.bench.claims.verification import (
 from fittingroom.evaluation.intervals import Interval
 
 
-def checked(name: str, **finding: object) -> ClaimResult:
+def make_result(name: str, **finding: object) -> ClaimResult:
     return ClaimResult(
         claim=load_claims([name])[0],
         finding=Judgement(**finding),  # type: ignore[arg-type]
@@ -23,22 +23,22 @@ def checked(name: str, **finding: object) -> ClaimResult:
     )
 
 
-LEAK = checked(
+LEAK = make_result(
     "s2-ann1",
     verdict="not-what-it-says",
     as_claimed=Score(accuracy=0.976, interval=Interval(0.97, 0.98), seeds=5),
     honest=Score(accuracy=0.867, interval=Interval(0.86, 0.87), seeds=5),
     accuracies={"honest": (0.866, 0.868)},
 )
-ORDER = checked("s0-order", verdict="cannot-be-checked")
-BETTER = checked(
+ORDER = make_result("s0-order", verdict="cannot-be-checked")
+BETTER = make_result(
     "s4-pooling",
     verdict="too-low",
     honest=Score(accuracy=0.0123, interval=Interval(-0.001, 0.0241), seeds=3),
 )
 
 
-def test_the_json_is_what_is_documented() -> None:
+def test_the_json_is_as_documented() -> None:
     verification = ClaimsReport(
         dataset_title="Fashion-MNIST",
         dataset_sha256="ab",
@@ -80,17 +80,17 @@ def test_a_claim_as_a_line_of_a_table() -> None:
     ]
     assert cells(ORDER)[1:] == ["order", "", "", "", "", "", "cannot-be-checked"]
     assert cells(BETTER)[4:6] == ["+0.0123", "-0.0010 to +0.0241"]
-    assert {len(cells(each)) for each in (LEAK, ORDER, BETTER)} == {len(COLUMNS)}
+    assert {len(cells(result)) for result in (LEAK, ORDER, BETTER)} == {len(COLUMNS)}
 
 
-def test_what_is_known_of_a_protocol_is_told() -> None:
+def test_a_known_protocol_is_described() -> None:
     assert in_words("One.", None, "", "Two.") == "One. Two."
     (used, remark) = of_protocol(LEAK.claim)
     assert used == "Protocol of the source: it was trained on the test images."
     assert remark == LEAK.claim.remark
     assert of_protocol(load_claims(["zalando-hog-svm"])[0]) == []
     pooled = of_protocol(load_claims(["s0-lr"])[0])
-    told = "It was measured on other images than the official test images"
-    assert told in pooled[1]
-    assert told in of_protocol(load_claims(["s3-cnn2"])[0])[1]
-    assert told not in " ".join(of_protocol(LEAK.claim))
+    sentence = "It was measured on other images than the official test images"
+    assert sentence in pooled[1]
+    assert sentence in of_protocol(load_claims(["s3-cnn2"])[0])[1]
+    assert sentence not in " ".join(of_protocol(LEAK.claim))

@@ -44,7 +44,7 @@ def text(
     claimed: str = "0.99",
     protocol: str = "",
 ) -> str:
-    """A claim; `model` may bring other lines of its recipe, `tables` stand at the end."""
+    """A claim; `model` may add lines to its recipe, `tables` come at the end."""
     head = HEAD.replace('"accuracy"', f'"{kind}"').replace('"0.99"', f'"{claimed}"')
     return head.replace('"clean"', protocol).replace('"knn"', model) + "".join(tables)
 
@@ -116,9 +116,9 @@ CLAIMS = {
 
 
 class Bench:
-    """Verifies claims given as text, and remembers what was fitted; by a scripted executor, if any.
+    """Verifies claims given as text, and records what was fitted; with a scripted executor, if any.
 
-    Claims share runs: what is fitted for one depends on those that were verified before.
+    Claims share runs: what is fitted for one depends on those verified before.
     """
 
     def __init__(self, folder: Path, dataset: Dataset, executor: Any = None) -> None:
@@ -129,17 +129,17 @@ class Bench:
 
     def verify(self, *names: str, **options: Any) -> dict[str, ClaimResult]:
         self.steps.clear()
-        self.found = verify(
+        self.report = verify(
             [str(self.folder / f"{name}.toml") for name in names],
             dataset=self.dataset,
             runs=self.folder / "runs",
             on_progress=self.steps.append,
             **{"seeds": 3, "time_limit": 60, **options},
         )
-        return {checked.claim.id: checked for checked in self.found.claims}
+        return {checked.claim.id: checked for checked in self.report.claims}
 
     def fits(self, name: str = "") -> int:
-        """Runs that were made for a claim, or in all."""
+        """Number of runs fitted for a claim, or in total."""
         return sum(
             step.kind == "started" and step.model.startswith(f"{name} " if name else "")
             for step in self.steps
@@ -162,25 +162,25 @@ def first(
 
 
 @pytest.fixture
-def found(first: Bench) -> dict[str, ClaimResult]:
-    return {checked.claim.id: checked for checked in first.found.claims}
+def results(first: Bench) -> dict[str, ClaimResult]:
+    return {checked.claim.id: checked for checked in first.report.claims}
 
 
 @pytest.fixture
 def bench(tmp_path: Path, small: Dataset, scripted: Callable[..., Any]) -> Iterator[Bench]:
-    """Nothing is saved; whatever is verified is really fitted, but in this process."""
+    """An empty store; whatever is verified is really fitted, but in this process."""
     with scripted() as executor:
         yield Bench(tmp_path, small, executor)
 
 
 @pytest.fixture
 def again(first: Bench, scripted: Callable[..., Any]) -> Iterator[Bench]:
-    """All claims once more, but for what is saved already."""
+    """All claims again, with all runs saved."""
     with scripted() as executor:
         yield Bench(first.folder, first.dataset, executor)
 
 
-Found = dict[str, ClaimResult]
+Results = dict[str, ClaimResult]
 
 
 def test_a_clean_claim_has_one_set_of_runs(bench: Bench) -> None:
@@ -230,19 +230,17 @@ def test_a_search_chooses_on_test_as_claimed_and_reads_it_once_honestly(bench: B
 
 
 @pytest.mark.parametrize("order", [("clean", "searched"), ("searched", "clean")])
-def test_what_another_claim_has_fitted_is_not_fitted_again(
-    bench: Bench, order: tuple[str, ...]
-) -> None:
-    """Five neighbours are the catalogue's: the clean claim's run, and the one that is chosen."""
+def test_runs_of_another_claim_are_not_fitted_again(bench: Bench, order: tuple[str, ...]) -> None:
+    """Five neighbours are the default: the clean claim's run, and the chosen one."""
     bench.executor.script = lambda spec: [0.9 if spec.settings.get("n_neighbors", 5) == 5 else 0.8]
-    found = bench.verify(*order)
+    results = bench.verify(*order)
     assert len(bench.executor.jobs) == 7
     assert bench.steps[-1].done == bench.steps[-1].total == 8
-    honest = {name: checked.finding.accuracies["honest"] for name, checked in found.items()}
+    honest = {name: checked.finding.accuracies["honest"] for name, checked in results.items()}
     assert honest["clean"] == honest["searched"] == (0.9,)
 
 
-def test_epochs_before_the_log_began_are_said_to_be_unknown(bench: Bench) -> None:
+def test_epochs_before_the_log_are_reported(bench: Bench) -> None:
     checked = bench.verify("until")["until"]
     assert bench.fits("until") == 6
     assert "Total epochs, which the source doesn't report: " in checked.note
@@ -257,9 +255,9 @@ def test_epochs_before_the_log_began_are_said_to_be_unknown(bench: Bench) -> Non
 
 def test_reads_of_the_test_split_are_counted(first: Bench) -> None:
     runs = find_store(first.folder / "runs").runs()
-    assert first.found.test_reads == sum(run.record.spec.reads_test for run in runs)
-    assert first.found.test_reads < len(runs)
-    assert first.found.test_reads > sum(run.test is not None for run in runs), "as claimed too"
+    assert first.report.test_reads == sum(run.record.spec.reads_test for run in runs)
+    assert first.report.test_reads < len(runs)
+    assert first.report.test_reads > sum(run.test is not None for run in runs), "as claimed too"
 
 
 def test_a_training_accuracy_is_read_from_the_honest_fits(bench: Bench) -> None:
@@ -276,7 +274,7 @@ def test_a_training_accuracy_is_read_from_the_honest_fits(bench: Bench) -> None:
     assert checked.finding.honest.accuracy != checked.finding.as_claimed.accuracy
 
 
-def test_a_best_value_is_sought_on_validation_images(bench: Bench) -> None:
+def test_a_best_value_is_judged_on_validation_images(bench: Bench) -> None:
     checked = bench.verify("swept")["swept"]
     assert bench.fits("swept") == 3 + 3 * 2
     assert checked.finding.verdict == "consistent"
@@ -295,36 +293,36 @@ def test_a_difference_is_of_two_settings(bench: Bench) -> None:
     assert checked.to_dict()["as_claimed"] == {"accuracy": None, "interval": None, "seeds": 0}
 
 
-def test_what_the_source_held_out_is_held_out_of_a_difference_and_not_of_a_best_value(
+def test_held_out_images_apply_to_a_difference_but_not_to_a_best_value(
     bench: Bench,
 ) -> None:
-    found = bench.verify("different-of-fewer", "best-of-fewer")
+    results = bench.verify("different-of-fewer", "best-of-fewer")
     assert bench.fits("different-of-fewer") == 2
-    assert found["different-of-fewer"].finding.verdict == "too-high"
+    assert results["different-of-fewer"].finding.verdict == "too-high"
     fewer = [run for run in bench.runs("knn") if run.record.spec.protocol == {
         "notes": [], "until": None,
         "split": {"kind": "official", "test": None, "validation": 0.5, "seed": 1},
     }]  # fmt: skip
     assert len(fewer) == 2
     assert all(run.measured is not None and len(run.measured.labels) == 1000 for run in fewer)
-    assert found["best-of-fewer"].finding.verdict == "consistent"
+    assert results["best-of-fewer"].finding.verdict == "consistent"
 
 
 def test_an_order_takes_the_runs_of_its_claims(bench: Bench) -> None:
-    found = bench.verify("clean", "worse", "order", "reversed")
+    results = bench.verify("clean", "worse", "order", "reversed")
     assert (bench.fits(), bench.fits("order"), bench.fits("reversed")) == (2, 0, 0)
-    assert found["order"].finding.verdict == "consistent"
-    assert found["reversed"].finding.verdict == "too-high"
+    assert results["order"].finding.verdict == "consistent"
+    assert results["reversed"].finding.verdict == "too-high"
 
 
 def test_the_claims_of_an_order_take_its_runs(bench: Bench) -> None:
-    found = bench.verify("reversed", "order", "worse", "clean")
+    results = bench.verify("reversed", "order", "worse", "clean")
     assert (bench.fits(), bench.fits("reversed")) == (2, 2)
-    assert found["order"].finding.verdict == "consistent"
-    assert found["reversed"].finding.verdict == "too-high"
+    assert results["order"].finding.verdict == "consistent"
+    assert results["reversed"].finding.verdict == "too-high"
 
 
-def test_what_takes_too_long_is_replaced_and_not_called_verified(bench: Bench) -> None:
+def test_a_slow_recipe_is_replaced_and_not_verified(bench: Bench) -> None:
     checked = bench.verify("reduced")["reduced"]
     assert bench.fits("reduced") == 2
     assert checked.finding.verdict == "cannot-be-checked"
@@ -334,7 +332,7 @@ def test_what_takes_too_long_is_replaced_and_not_called_verified(bench: Bench) -
 
 
 @pytest.mark.parametrize("options", [{}, {"time_limit": 2}])
-def test_what_takes_too_long_and_has_no_smaller_recipe_is_left_out(
+def test_a_slow_recipe_without_a_smaller_one_is_left_out(
     bench: Bench, options: dict[str, Any]
 ) -> None:
     name = "reduced" if options else "too-slow"
@@ -352,56 +350,56 @@ def test_a_claim_without_a_recipe_cannot_be_checked(bench: Bench) -> None:
     assert checked.note == "There is no code of it."
 
 
-def test_a_fit_that_fails_is_told_and_the_others_go_on(first: Bench, found: Found) -> None:
-    failed = found["diverging"]
+def test_a_failed_fit_is_reported_and_the_others_continue(first: Bench, results: Results) -> None:
+    failed = results["diverging"]
     assert failed.failed
     assert failed.finding.verdict == "cannot-be-checked"
     assert "seed 0: the training loss became" in failed.note
-    assert [name for name, checked in found.items() if checked.failed] == ["diverging"]
-    assert not first.found.complete
+    assert [name for name, checked in results.items() if checked.failed] == ["diverging"]
+    assert not first.report.complete
     assert first.steps[-1].done == first.steps[-1].total
 
 
-def test_after_a_fit_that_fails_those_under_way_end_and_no_other_is_begun(bench: Bench) -> None:
+def test_after_a_failed_fit_running_ones_finish_and_no_more_start(bench: Bench) -> None:
     def script(spec: RunSpec) -> list[Any]:
         if spec.seed == 0:
             return [Attempt(spec=spec, status="failed", reason="it broke")]
         return [FitStep(done=1, total=2), FitStep(done=2, total=2), 0.8]
 
     bench.executor.script, bench.executor.at_once = script, 2
-    found = bench.verify("diverging", "clean")
+    results = bench.verify("diverging", "clean")
     assert [spec.seed for spec in bench.executor.specs if spec.model == "mlp-10-10"] == [0, 1]
-    note = found["diverging"].note
+    note = results["diverging"].note
     assert "seed 0: it broke. Saved so far: as claimed 1 of 3." in note
     reasons = [step.reason for step in bench.steps if step.kind == "failed"]
     assert reasons == ["it broke", "given up, since a fit failed"] * 2
     assert bench.steps[-1].done == bench.steps[-1].total
 
 
-def test_nothing_is_fitted_again(again: Bench, found: Found) -> None:
+def test_nothing_is_fitted_again(again: Bench, results: Results) -> None:
     names = [name for name in CLAIMS if name != "diverging"]
     checked = again.verify(*names)
     assert again.fits() == 0
-    assert checked == {name: found[name] for name in names}
+    assert checked == {name: results[name] for name in names}
     assert again.steps[-1].done == again.steps[-1].total
 
 
-def test_a_budget_ends_the_work_and_the_same_command_goes_on(
+def test_a_budget_ends_the_work_and_the_same_command_resumes(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clock = SimpleNamespace(monotonic=lambda: float(bench.fits()))  # a second for every fit
+    clock = SimpleNamespace(monotonic=lambda: float(bench.fits()))  # one second per fit
     monkeypatch.setattr("fittingroom.bench.claims.verify.time", clock)
-    found = bench.verify("searched", "clean", budget=8.5)  # one fit is said to take eight
+    results = bench.verify("searched", "clean", budget=8.5)  # one fit is expected to take eight
     assert bench.fits() == 1
-    assert [c.finding.verdict for c in found.values()] == ["cannot-be-checked"] * 2
-    told = "resumes from here. Saved so far: as claimed 1 of 3, honest 0 of 4."
-    assert told in found["searched"].note
-    assert bench.found.complete, "nothing that was started failed"
+    assert [c.finding.verdict for c in results.values()] == ["cannot-be-checked"] * 2
+    sentence = "resumes from here. Saved so far: as claimed 1 of 3, honest 0 of 4."
+    assert sentence in results["searched"].note
+    assert bench.report.complete, "nothing that was started failed"
     assert bench.steps[-1].done == bench.steps[-1].total
     assert sum(step.runs for step in bench.steps if step.kind != "started") == bench.steps[-1].total
 
     never = bench.verify("clean", budget=1)["clean"].note
-    assert "more than the 1 s that it may take" in never
+    assert "more than the limit of 1 s" in never
     assert "resumes" not in never
 
     monkeypatch.undo()
@@ -409,16 +407,16 @@ def test_a_budget_ends_the_work_and_the_same_command_goes_on(
     assert bench.fits() == 6, "but for the one that is saved"
 
 
-def test_what_is_saved_is_judged_whatever_the_limits(again: Bench, found: Found) -> None:
+def test_saved_runs_are_judged_whatever_the_limits(again: Bench, results: Results) -> None:
     limited = again.verify("leaked", budget=0.001, time_limit=0.001)["leaked"].finding
-    before = found["leaked"].finding
+    before = results["leaked"].finding
     assert (limited.verdict, limited.accuracies) == (before.verdict, before.accuracies)
 
 
-def test_claims_that_are_judged_at_once_share_the_chance_of_error(
-    again: Bench, first: Bench, found: Found
+def test_claims_judged_together_share_the_error_probability(
+    again: Bench, first: Bench, results: Results
 ) -> None:
-    """That of a deterministic model is 1.96 · √2 thousandths for one claim, more for many."""
+    """Of a deterministic model: 1.96 · √2 thousandths for one claim, more for many."""
 
     def half(checked: ClaimResult) -> float:
         interval = checked.finding.honest.interval
@@ -426,20 +424,20 @@ def test_claims_that_are_judged_at_once_share_the_chance_of_error(
         return (interval.high - interval.low) / 2
 
     alone = again.verify("clean")["clean"]
-    assert again.found.alpha == 0.05
-    assert again.found.of_intervals.endswith("would lie, with 95% confidence.")
+    assert again.report.alpha == 0.05
+    assert again.report.of_intervals.endswith("would lie, with 95% confidence.")
     assert half(alone) == pytest.approx(0.00277, abs=1e-5)
     judged = [
         name for name in CLAIMS if name not in ("unknown", "diverging", "too-slow", "reduced")
     ]
-    assert first.found.alpha == pytest.approx(0.05 / len(judged))
-    assert first.found.of_intervals.endswith("the honest ones hold for all claims with 95%.")
-    z = float(special.ndtri(1 - first.found.alpha / 2))
-    assert half(found["clean"]) == pytest.approx(z * 2**0.5 / 1000, rel=1e-6)
+    assert first.report.alpha == pytest.approx(0.05 / len(judged))
+    assert first.report.of_intervals.endswith("the honest ones hold for all claims with 95%.")
+    z = float(special.ndtri(1 - first.report.alpha / 2))
+    assert half(results["clean"]) == pytest.approx(z * 2**0.5 / 1000, rel=1e-6)
 
 
 def test_data_in_memory_reaches_the_child(small: Dataset, tmp_path: Path) -> None:
-    """By real processes."""
+    """With real processes."""
     arrays = [array for part in (small.train, small.test) for array in (part.images, part.labels)]
     bench = Bench(tmp_path, Dataset.from_arrays(*arrays, name="mine"))
     assert bench.verify("leaked")["leaked"].finding.verdict == "not-what-it-says"
@@ -452,20 +450,18 @@ def test_the_plan_counts_shared_runs_once(small: Dataset, tmp_path: Path) -> Non
     assert plan.n_fits == 5
 
 
-def test_what_is_planned_is_fitted_and_judged_as_by_the_whole(
-    bench: Bench, small: Dataset, tmp_path: Path
-) -> None:
-    whole = bench.verify("leaked", "too-slow")
-    store = open_store(tmp_path / "parts", small)
-    claims = load_claims([str(tmp_path / f"{name}.toml") for name in whole])
+def test_check_of_a_plan_equals_verify(bench: Bench, small: Dataset, tmp_path: Path) -> None:
+    verified = bench.verify("leaked", "too-slow")
+    store = open_store(tmp_path / "report", small)
+    claims = load_claims([str(tmp_path / f"{name}.toml") for name in verified])
     plans = plan_claims(claims, Runs(store, small), 3, 60)
     assert [plan.n_fits for plan in plans] == [2, 0]
-    parts = check(plans, small, store, limits=Limits(seconds=60))
-    assert {checked.claim.id: checked for checked in parts.claims} == whole
+    report = check(plans, small, store, limits=Limits(seconds=60))
+    assert {checked.claim.id: checked for checked in report.claims} == verified
     assert len(bench.executor.jobs) == 4
 
 
-def test_nothing_to_verify_is_refused(bench: Bench) -> None:
+def test_an_empty_list_of_claims_is_rejected(bench: Bench) -> None:
     with pytest.raises(UsageError, match="name at least one"):
         bench.verify()
     with pytest.raises(UsageError, match="seeds is 0"):
@@ -477,27 +473,27 @@ def test_nothing_to_verify_is_refused(bench: Bench) -> None:
 @pytest.mark.parametrize(
     "real", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["scripted", "real"]
 )
-def test_fits_at_the_same_time_lead_to_the_same_verdict(
+def test_parallel_fits_lead_to_the_same_verdict(
     tmp_path: Path, small: Dataset, scripted: Callable[..., Any], real: bool
 ) -> None:
-    found = []
+    results = []
     for at_once in (1, 2):
         (folder := tmp_path / str(at_once)).mkdir()
         names, on = ("searched", "diverging"), f"local:{at_once}"
         if real:
-            found.append(Bench(folder, small).verify(*names, on=on))
+            results.append(Bench(folder, small).verify(*names, on=on))
         else:
             with scripted(at_once=at_once) as executor:
-                found.append(Bench(folder, small, executor).verify(*names, on=on))
+                results.append(Bench(folder, small, executor).verify(*names, on=on))
             assert executor.most == at_once
     for name in ("searched", "diverging"):
-        one, two = (each[name] for each in found)
+        one, two = (by_name[name] for by_name in results)
         assert one.finding == two.finding
         assert (one.failed, one.note) == (two.failed, two.note)
-    assert found[0]["diverging"].failed
+    assert results[0]["diverging"].failed
 
 
-def test_a_run_that_can_not_be_read_costs_its_claim_alone(bench: Bench) -> None:
+def test_an_unreadable_run_costs_only_its_claim(bench: Bench) -> None:
     bench.verify("clean", "worse", seeds=1)
     store = find_store(bench.folder / "runs")
     for run in store.runs():

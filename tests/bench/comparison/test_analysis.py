@@ -38,12 +38,12 @@ def store(compared_runs: Path) -> Store:
     return find_store(compared_runs)
 
 
-def test_models_stand_in_the_order_of_the_table(compared: Analysis) -> None:
+def test_models_are_in_the_order_of_the_table(compared: Analysis) -> None:
     assert list(compared.models) == [row.model for row in compared.board.rows if row.test]
     assert set(compared.models) == {"random-forest", *NETWORKS, "theirs (added)"}
 
 
-def test_a_model_s_figures_are_those_of_its_runs(compared: Analysis, store: Store) -> None:
+def test_the_figures_of_a_model_are_those_of_its_runs(compared: Analysis, store: Store) -> None:
     runs = [run for run in store.runs() if run.record.spec.model == "cnn-32"]
     model = compared.models["cnn-32"]
     assert runs[0].test is not None
@@ -58,7 +58,7 @@ def test_a_model_s_figures_are_those_of_its_runs(compared: Analysis, store: Stor
     assert compared.models["random-forest"].layers == ()
 
 
-def test_temperatures_are_fitted_on_what_nothing_else_looked_at(
+def test_temperatures_are_fitted_on_images_that_choose_nothing_else(
     compared: Analysis, store: Store, small: Dataset
 ) -> None:
     calibration = compared.models["mlp-256-256"].calibration
@@ -77,44 +77,44 @@ def test_temperatures_are_fitted_on_what_nothing_else_looked_at(
 def test_the_average_is_of_calibrated_models_and_chosen_on_the_selection_half(
     compared: Analysis, store: Store, small: Dataset
 ) -> None:
-    found, split = compared.average, validation_split(small.train.labels)
-    assert found is not None
-    assert len(found.weights) == AVERAGED
-    assert sum(found.weights.values()) == pytest.approx(1)
+    average, split = compared.average, validation_split(small.train.labels)
+    assert average is not None
+    assert len(average.weights) == AVERAGED
+    assert sum(average.weights.values()) == pytest.approx(1)
     first: dict[str, Part] = {}
     for run in store.runs():
         if run.validation is not None:
             first.setdefault(run.record.spec.model, run.validation)
     parts = {name: part.among(split.selection) for name, part in first.items()}
     scores = {name: accuracy(part.probabilities, part.labels) for name, part in parts.items()}
-    least = min(scores[name] for name in found.weights)
-    assert least >= max(scores[name] for name in set(scores) - set(found.weights))
+    least = min(scores[name] for name in average.weights)
+    assert least >= max(scores[name] for name in set(scores) - set(average.weights))
 
     def at_own(name: str, probabilities: np.ndarray) -> np.ndarray:
         calibration = compared.models[name].calibration
         assert calibration is not None
         return at_temperature(probabilities, calibration.temperature)
 
-    calibrated = {name: at_own(name, parts[name].probabilities) for name in found.weights}
-    mixed = sum(weight * calibrated[name] for name, weight in found.weights.items())
+    calibrated = {name: at_own(name, parts[name].probabilities) for name in average.weights}
+    mixed = sum(weight * calibrated[name] for name, weight in average.weights.items())
     labels = next(iter(parts.values())).labels
     assert log_loss(np.asarray(mixed), labels) <= min(
-        log_loss(each, labels) for each in calibrated.values()
+        log_loss(member, labels) for member in calibrated.values()
     )
-    tested = {name: at_own(name, compared.models[name].probabilities) for name in found.weights}
-    mixed = sum(weight * tested[name] for name, weight in found.weights.items())
-    assert found.accuracy == accuracy(np.asarray(mixed), compared.labels)
-    assert found.log_loss == pytest.approx(log_loss(np.asarray(mixed), compared.labels))
-    best = next(iter(found.weights))
-    assert found.best_log_loss == pytest.approx(log_loss(tested[best], compared.labels))
-    right = round(found.accuracy * len(small.test))
-    assert found.these_fits_ci95 == wilson(right, len(small.test)).bounds
+    tested = {name: at_own(name, compared.models[name].probabilities) for name in average.weights}
+    mixed = sum(weight * tested[name] for name, weight in average.weights.items())
+    assert average.accuracy == accuracy(np.asarray(mixed), compared.labels)
+    assert average.log_loss == pytest.approx(log_loss(np.asarray(mixed), compared.labels))
+    best = next(iter(average.weights))
+    assert average.best_log_loss == pytest.approx(log_loss(tested[best], compared.labels))
+    right = round(average.accuracy * len(small.test))
+    assert average.these_fits_ci95 == wilson(right, len(small.test)).bounds
 
 
-def test_sets_of_classes_are_those_of_the_bundle(
+def test_prediction_sets_are_those_of_the_bundle(
     compared: Analysis, store: Store, small: Dataset
 ) -> None:
-    """The quantile comes from the other half of what gave the temperature."""
+    """The quantile comes from the images that the temperature wasn't fitted on."""
     calibration = compared.models["mlp-256-256"].calibration
     run = next(run for run in store.runs() if run.record.spec.model == "mlp-256-256")
     assert calibration is not None
@@ -129,10 +129,10 @@ def test_sets_of_classes_are_those_of_the_bundle(
     assert calibration.class_sets is None, "of 50 images a class has five"
 
 
-def test_sets_are_class_conditional_where_each_class_has_images_enough(
+def test_sets_are_class_conditional_if_each_class_has_enough_images(
     small: Dataset, tmp_path: Path
 ) -> None:
-    """Of two classes each has 25 of the 50 images by which thresholds are set."""
+    """With two classes, each has 25 of the 50 images that set the thresholds."""
     halves = [replace(part, labels=part.labels % 2) for part in (small.train, small.test)]
     two = replace(small, train=halves[0], test=halves[1], class_names=("even", "odd"))
     store = open_store(tmp_path, two)
@@ -153,9 +153,9 @@ def test_sets_are_class_conditional_where_each_class_has_images_enough(
 
 
 def test_close_pairs_are_those_that_the_table_cannot_tell_apart(compared: Analysis) -> None:
-    alike = {row.model: row.indistinguishable_from for row in compared.board.rows}
-    told = {(p.pair.a, p.pair.b) for p in compared.close_pairs}
-    assert told == {(p.a, p.b) for p in compared.board.pairs if p.b in alike[p.a]}
+    indistinguishable = {row.model: row.indistinguishable_from for row in compared.board.rows}
+    pairs = {(p.pair.a, p.pair.b) for p in compared.close_pairs}
+    assert pairs == {(p.a, p.b) for p in compared.board.pairs if p.b in indistinguishable[p.a]}
     for pair in compared.close_pairs:
         a, b = (compared.models[name].probabilities for name in (pair.pair.a, pair.pair.b))
         assert (a[pair.broken].argmax(axis=1) == compared.labels[pair.broken]).all()
@@ -167,27 +167,29 @@ def test_close_pairs_are_those_that_the_table_cannot_tell_apart(compared: Analys
 
 
 def test_doubtful_test_labels_are_the_same_for_every_model(compared: Analysis) -> None:
-    found = compared.sensitivity
-    assert found is not None
-    assert set(found.accuracy) == set(found.without) == set(compared.models)
-    kept = np.setdiff1d(np.arange(len(compared.labels)), found.doubtful)
-    assert 0 < len(found.doubtful) < len(compared.labels)
+    sensitivity = compared.sensitivity
+    assert sensitivity is not None
+    assert set(sensitivity.accuracy) == set(sensitivity.without) == set(compared.models)
+    kept = np.setdiff1d(np.arange(len(compared.labels)), sensitivity.doubtful)
+    assert 0 < len(sensitivity.doubtful) < len(compared.labels)
     for name, model in compared.models.items():
-        others = [each.probabilities for label, each in compared.models.items() if label != name]
+        others = [m.probabilities for label, m in compared.models.items() if label != name]
         doubted = label_quality.label_suspects(average(others), compared.labels).positions
-        assert set(found.doubtful) <= set(doubted), "no model is needed to doubt them"
-        assert found.accuracy[name] == accuracy(model.probabilities, compared.labels)
-        assert found.without[name] == accuracy(model.probabilities[kept], compared.labels[kept])
+        assert set(sensitivity.doubtful) <= set(doubted), "no model is needed to doubt them"
+        assert sensitivity.accuracy[name] == accuracy(model.probabilities, compared.labels)
+        assert sensitivity.without[name] == accuracy(
+            model.probabilities[kept], compared.labels[kept]
+        )
 
 
 def test_doubtful_training_labels_come_from_the_cross_validation(
     compared: Analysis, small: Dataset
 ) -> None:
-    found = compared.train_suspects
-    assert found is not None
-    assert found.models == ("logistic",)
-    assert 0 < len(found.suspects) < len(small.train) / 4
-    np.testing.assert_array_equal(found.labels, small.train.labels)
+    train_suspects = compared.train_suspects
+    assert train_suspects is not None
+    assert train_suspects.models == ("logistic",)
+    assert 0 < len(train_suspects.suspects) < len(small.train) / 4
+    np.testing.assert_array_equal(train_suspects.labels, small.train.labels)
 
 
 def test_the_analysis_needs_no_data_set(compared: Analysis, store: Store) -> None:
@@ -195,7 +197,7 @@ def test_the_analysis_needs_no_data_set(compared: Analysis, store: Store) -> Non
     assert any(model.calibration for model in compared.models.values())
 
 
-def test_of_runs_that_do_not_know_their_halves_the_data_set_says_them(
+def test_the_data_set_gives_the_halves_of_old_runs(
     compared: Analysis, compared_runs: Path, small: Dataset, tmp_path: Path
 ) -> None:
     """Version 0.1 saved neither the halves nor hashes."""
@@ -206,10 +208,10 @@ def test_of_runs_that_do_not_know_their_halves_the_data_set_says_them(
             arrays = {name: file[name] for name in file.files if name != "validation_selection"}
         np.savez(run.folder / "predictions.npz", **arrays)
         (run.folder / "run.json").write_text(replace(run.record, files=None).to_json(), "utf8")
-    found = analyse(store)
-    assert all(model.calibration is None for model in found.models.values())
-    assert found.agreement is not None
-    assert found.average is None
+    analysis = analyse(store)
+    assert all(model.calibration is None for model in analysis.models.values())
+    assert analysis.agreement is not None
+    assert analysis.average is None
     assert analyse(store, small).to_dict() == compared.to_dict()
 
 
@@ -220,18 +222,16 @@ def test_the_figures_are_json(compared: Analysis) -> None:
     assert set(plain["label_quality"]["test"]["accuracy"]) == set(compared.models)
 
 
-def test_a_history_that_somebody_changed_costs_its_row_alone(
-    compared_runs: Path, tmp_path: Path
-) -> None:
+def test_a_changed_history_costs_only_its_row(compared_runs: Path, tmp_path: Path) -> None:
     shutil.copytree(compared_runs, tmp_path / "runs")
     store = find_store(tmp_path / "runs")
     run = next(run for run in store.runs() if run.record.spec.model == "cnn-32")
     (run.folder / "history.csv").write_text("epoch,train_loss\none,two\n", "utf8")
-    found = analyse(store)
-    rows = {row.model: row for row in found.board.rows}
+    analysis = analyse(store)
+    rows = {row.model: row for row in analysis.board.rows}
     assert rows["cnn-32"].status == "unreadable"
     assert rows["cnn-32"].reason == f"{run.folder / 'history.csv'} was changed after it was saved."
-    assert "swift-90" in found.models
+    assert "swift-90" in analysis.models
 
 
 def test_labels_that_every_model_contradicts_are_not_single_doubtful_ones(
@@ -244,12 +244,12 @@ def test_labels_that_every_model_contradicts_are_not_single_doubtful_ones(
         mixed = (wrong + 0.1 * (flatter - 1)) / (wrong + 0.1 * (flatter - 1)).sum(1, keepdims=True)
         np.savez(tmp_path / "theirs.npz", probabilities=mixed)
         add_predictions(store, small, name, tmp_path / "theirs.npz", as_is=True)
-    found = analyse(store)
-    assert found.sensitivity is None
-    assert "NaN" not in json.dumps(found.to_dict(), allow_nan=False)
+    analysis = analyse(store)
+    assert analysis.sensitivity is None
+    assert "NaN" not in json.dumps(analysis.to_dict(), allow_nan=False)
 
 
-def test_a_damaged_cross_validation_costs_no_page(small: Dataset, tmp_path: Path) -> None:
+def test_a_damaged_cross_validation_is_left_out(small: Dataset, tmp_path: Path) -> None:
     store = open_store(tmp_path, small)
     fit(spec_of(small, "knn"), small, store, keep_model=False)
     for model in ("knn", "logistic"):
@@ -278,10 +278,10 @@ def test_a_damaged_cross_validation_costs_no_page(small: Dataset, tmp_path: Path
         {"image_shape": [10**6, 10**6]},
     ],
 )
-def test_layers_of_a_record_are_modest(
+def test_layers_of_a_record_have_a_limited_size(
     compared_runs: Path, tmp_path: Path, changed: dict[str, object]
 ) -> None:
-    """A record says what was fitted, and a stranger may have written it."""
+    """A record describes the fitted model, and may be untrusted."""
     shutil.copytree(compared_runs, tmp_path / "runs")
     store = find_store(tmp_path / "runs")
     run = next(run for run in store.runs() if run.record.spec.model == "mlp-256-256")

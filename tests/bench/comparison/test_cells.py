@@ -11,7 +11,7 @@ def test_a_row_has_a_cell_for_every_column() -> None:
     assert set(COLUMNS) >= NUMBERS
 
 
-def test_a_model_that_no_seed_changes_is_called_deterministic() -> None:
+def test_a_deterministic_model_is_labelled_so() -> None:
     scores = Scores(
         accuracy=0.9,
         accuracy_sd=None,

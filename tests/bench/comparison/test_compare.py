@@ -35,7 +35,7 @@ def without_timings(text: str) -> dict[str, Any]:
     return board  # type: ignore[no-any-return]
 
 
-def test_only_what_is_missing_is_fitted(tmp_path: Path, small: Dataset) -> None:
+def test_only_missing_runs_are_fitted(tmp_path: Path, small: Dataset) -> None:
     steps: list[Progress] = []
     models = ["knn", "mlp-256-256"]
     first = compare(small, models, seeds=2, runs=tmp_path, on_progress=steps.append)
@@ -57,7 +57,7 @@ def test_only_what_is_missing_is_fitted(tmp_path: Path, small: Dataset) -> None:
 
 
 @pytest.mark.slow
-def test_two_at_a_time_give_what_one_after_the_other_does(
+def test_parallel_fits_give_the_same_as_sequential_ones(
     tmp_path: Path, small: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
@@ -100,7 +100,9 @@ def test_a_model_that_fails_is_a_row_and_the_others_finish(tmp_path: Path, small
     assert not board.complete
 
 
-def test_what_would_take_too_long_is_listed_with_the_reason(tmp_path: Path, small: Dataset) -> None:
+def test_a_model_that_would_take_too_long_is_listed_with_the_reason(
+    tmp_path: Path, small: Dataset
+) -> None:
     steps: list[Progress] = []
     board = compare(
         small,
@@ -126,7 +128,7 @@ class Tiny(nn.Module):
         return self.layers(x)
 
 
-def test_own_models_stand_beside_the_catalogue(tmp_path: Path, small: Dataset) -> None:
+def test_own_models_compare_with_the_catalogue(tmp_path: Path, small: Dataset) -> None:
     board = compare(
         small,
         {"mine": KNeighborsClassifier(3), "net": Tiny(), "knn": "knn"},
@@ -138,7 +140,7 @@ def test_own_models_stand_beside_the_catalogue(tmp_path: Path, small: Dataset) -
     assert all(row.test and row.test.accuracy > 0.5 for row in board.rows)
 
 
-def test_a_row_with_other_parameters_is_a_model_of_its_own(tmp_path: Path, small: Dataset) -> None:
+def test_a_row_with_other_settings_is_a_model_of_its_own(tmp_path: Path, small: Dataset) -> None:
     nearest = Entrant(name="knn", settings={"n_neighbors": 1})
     board = compare(small, ["knn", nearest, nearest], runs=tmp_path)
     assert {row.model for row in board.rows} == {"knn", "knn[n_neighbors=1]"}
@@ -159,7 +161,7 @@ def test_data_in_memory_reaches_the_child(tmp_path: Path, small: Dataset) -> Non
 
 
 @pytest.mark.slow
-def test_saved_models_stay_as_asked(tmp_path: Path, small: Dataset) -> None:
+def test_models_are_kept_as_requested(tmp_path: Path, small: Dataset) -> None:
     def kept(runs: Path, keep: Any) -> int:
         compare(small, ["mlp-256-256"], seeds=2, runs=runs, keep_models=keep)
         return len(list(runs.glob("*/*/*/model/weights.safetensors")))
@@ -172,13 +174,15 @@ def test_saved_models_stay_as_asked(tmp_path: Path, small: Dataset) -> None:
 @pytest.mark.parametrize(
     "models", [[], "qick", ["swfit"], {"../x": Tiny()}, {"knn": Tiny()}, {"a": 3}]
 )
-def test_what_can_not_be_compared_is_refused(tmp_path: Path, small: Dataset, models: Any) -> None:
+def test_objects_that_are_not_models_are_rejected(
+    tmp_path: Path, small: Dataset, models: Any
+) -> None:
     with pytest.raises((UsageError, UnknownNameError)):
         compare(small, models, runs=tmp_path / "runs")
     assert not (tmp_path / "runs").exists()
 
 
-def test_no_seeds_is_refused(tmp_path: Path, small: Dataset) -> None:
+def test_zero_seeds_are_rejected(tmp_path: Path, small: Dataset) -> None:
     with pytest.raises(UsageError, match="seeds is 0"):
         compare(small, ["knn"], seeds=0, runs=tmp_path)
 
@@ -221,7 +225,7 @@ def board_of(folder: Path) -> dict[str, Any]:
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_twenty_kills_lose_no_finished_run(tmp_path: Path) -> None:
-    """`kill -9` of the whole process group at random moments, again and again until it is done."""
+    """`kill -9` the process group at random moments until the comparison is done."""
     reference = tmp_path / "undisturbed"
     reference.mkdir()
     start = time.monotonic()
@@ -233,18 +237,18 @@ def test_twenty_kills_lose_no_finished_run(tmp_path: Path) -> None:
     while kills < 20:
         folder = tmp_path / f"disturbed-{comparisons}"
         folder.mkdir()
-        known: set[Path] = set()
-        while kills < 20 and len(known) < 6:
+        finished: set[Path] = set()
+        while kills < 20 and len(finished) < 6:
             process = started(folder)
             time.sleep(moments.uniform(0.3, 0.9) * seconds)
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
             kills += 1
-            found = finished_runs(folder)
-            assert found >= known
-            known = found
+            runs = finished_runs(folder)
+            assert runs >= finished
+            finished = runs
         assert started(folder).wait() == 0
-        assert finished_runs(folder) >= known
+        assert finished_runs(folder) >= finished
         assert board_of(folder) == board_of(reference)
         assert not list(folder.glob("runs/*/.partial-*"))
         comparisons += 1
@@ -252,7 +256,7 @@ def test_twenty_kills_lose_no_finished_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_ctrl_c_keeps_what_is_finished(tmp_path: Path) -> None:
+def test_ctrl_c_keeps_finished_runs(tmp_path: Path) -> None:
     process = started(tmp_path)
     deadline = time.monotonic() + 60
     while not finished_runs(tmp_path):
@@ -268,9 +272,7 @@ def test_ctrl_c_keeps_what_is_finished(tmp_path: Path) -> None:
     assert statuses <= {"ok", "interrupted"}
 
 
-def test_a_saved_run_that_can_not_be_read_is_a_row_and_stays_where_it_is(
-    tmp_path: Path, small: Dataset
-) -> None:
+def test_an_unreadable_run_is_a_row_and_stays_in_place(tmp_path: Path, small: Dataset) -> None:
     compare(small, ["knn", "logistic"], seeds=1, runs=tmp_path, keep_models="none")
     run = next(tmp_path.glob("*/knn/*"))
     for name, content in (("run.json", "{"), ("predictions.npz", "no")):

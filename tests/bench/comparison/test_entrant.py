@@ -37,7 +37,7 @@ SHORT = Recipe(epochs=1, batch_size=256)
 
 
 class Nearest(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """The class whose mean image is nearest, sure of it by `weight`."""
+    """Predicts the class with the nearest mean image, with probability `weight`."""
 
     def __init__(self, weight: float = 0.9) -> None:
         self.weight = weight
@@ -48,7 +48,7 @@ class Nearest(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return self
 
     def labels(self, X: np.ndarray) -> np.ndarray:
-        # |x|² is the same for all
+        # |x|² is the same for all classes
         distances = (self.means_**2).sum(axis=1) - 2.0 * (X @ self.means_.T)
         return np.asarray(distances.argmin(axis=1))
 
@@ -61,7 +61,7 @@ class Nearest(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 def rows_of(
     small: Dataset, models: Mapping[str, Any], runs: Path, **options: Any
 ) -> tuple[dict[str, Row], list[tuple[str, int]]]:
-    """The rows of a comparison by model, and what was fitted for it."""
+    """The rows of a comparison by model, and what was fitted for them."""
     steps: list[Progress] = []
     board = compare(small, models, runs=runs, on_progress=steps.append, **options)
     started = [(step.model, step.seed) for step in steps if step.kind == "started"]
@@ -83,7 +83,7 @@ def switched(on: bool) -> NetworkClassifier:
     return NetworkClassifier(Switched(), recipe=SHORT)
 
 
-def test_another_switch_of_a_module_is_another_model(tmp_path: Path, small: Dataset) -> None:
+def test_a_module_with_another_switch_is_another_model(tmp_path: Path, small: Dataset) -> None:
     on, _ = rows_of(small, {"mine": switched(True)}, tmp_path, seeds=2)
     _, started = rows_of(small, {"mine": switched(True)}, tmp_path, seeds=2)
     assert started == []
@@ -175,7 +175,7 @@ fitted(Mine())
 
 
 @pytest.mark.slow
-def test_what_is_typed_in_again_otherwise_is_another_model(
+def test_a_class_redefined_interactively_is_another_model(
     tmp_path: Path, small_folder: Path
 ) -> None:
     done = subprocess.run(
@@ -199,7 +199,7 @@ class Locked(Nearest):
         self.lock = threading.Lock()
 
 
-def test_what_can_not_be_known_is_fitted_anew_and_says_so(
+def test_an_unidentifiable_model_is_fitted_anew_and_says_so(
     tmp_path: Path, small: Dataset, caplog: pytest.LogCaptureFixture
 ) -> None:
     for number in (1, 2):
@@ -228,14 +228,14 @@ class Seeded(Locked):
         self.random_state = random_state
 
 
-def test_all_seeds_of_what_is_fitted_anew_stand_in_its_row(tmp_path: Path, small: Dataset) -> None:
+def test_all_seeds_of_a_model_fitted_anew_are_in_its_row(tmp_path: Path, small: Dataset) -> None:
     for _ in range(2):
         rows, started = rows_of(small, {"mine": Seeded()}, tmp_path, seeds=2)
         assert started == [("mine", 0), ("mine", 1)]
         assert (rows["mine"].status, rows["mine"].seeds) == ("ok", 2)
 
 
-def test_no_checkpoint_stays_of_a_training_that_nothing_goes_on_from(
+def test_a_training_that_cannot_be_resumed_leaves_no_checkpoint(
     tmp_path: Path, small: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Unknown(nn.Linear):
@@ -302,7 +302,7 @@ class Speechless(Nearest):
 
 
 class Raising:
-    """Says nothing of itself, equals nothing and can't be copied."""
+    """Has no repr, equals nothing and can't be copied."""
 
     def __repr__(self) -> str:
         raise ValueError("no repr")
@@ -342,7 +342,7 @@ class Pair(nn.Module):
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_what_can_not_be_used_is_a_failed_row_and_the_others_finish(
+def test_an_unusable_model_is_a_failed_row_and_the_others_finish(
     tmp_path: Path, small: Dataset, mine: Any, says: str
 ) -> None:
     models = {"mine": mine, "nearest": Nearest()}
@@ -361,7 +361,7 @@ class Full(Nearest):
         raise StoreError("runs can't be written: no space left on device.")
 
 
-def test_a_run_that_can_not_be_saved_is_interrupted(tmp_path: Path, small: Dataset) -> None:
+def test_a_run_that_cannot_be_saved_is_interrupted(tmp_path: Path, small: Dataset) -> None:
     rows, _ = rows_of(small, {"mine": Full()}, tmp_path)
     assert (rows["mine"].status, rows["mine"].reason) == (
         *("interrupted", "runs can't be written: no space left on device."),
@@ -369,7 +369,7 @@ def test_a_run_that_can_not_be_saved_is_interrupted(tmp_path: Path, small: Datas
 
 
 class Turned(Nearest):
-    """Its columns stand in another order, and its classes are another type."""
+    """Its columns are in another order, and its classes are of another type."""
 
     def fit(self, X: np.ndarray, y: np.ndarray) -> Turned:
         super().fit(X, y)
@@ -387,7 +387,7 @@ class Digits(Turned):
 
 
 class Certain(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """Gives labels alone, in any type, and has no classes_."""
+    """Predicts labels only, of any type, and has no classes_."""
 
     def __init__(self, kind: Any = int) -> None:
         self.kind = kind

@@ -51,9 +51,9 @@ def save(
     labels: np.ndarray | None = None,
     **changes: object,
 ) -> Entry:
-    """Runs that have a share `wrong` of the test images wrong, each other ones or all alike.
+    """Save runs with a share `wrong` of the test images wrong, different ones per seed or the same.
 
-    They are judged by the `labels`, if others than those of the data set.
+    Their labels are `labels`, if given, else those of the data set.
     """
     judges = small.test.labels if labels is None else labels
     for seed in entry.seeds:
@@ -108,7 +108,7 @@ def test_the_table_is_computed_from_saved_runs(store: Store, small: Dataset) -> 
     assert board.complete
 
 
-def test_the_json_has_the_promised_shape(store: Store, small: Dataset) -> None:
+def test_the_json_has_the_documented_shape(store: Store, small: Dataset) -> None:
     entries = [
         save(store, small, entry(store, "a", 2), 0.1),
         save(store, small, entry(store, "bb", 2), 0.2),
@@ -133,17 +133,17 @@ def test_the_json_has_the_promised_shape(store: Store, small: Dataset) -> None:
 
 
 def test_images_are_never_counted_once_per_seed(store: Store, small: Dataset) -> None:
-    """Five fits that agree on every image tell no more about other images than one."""
+    """Five fits that agree on every image say no more about other images than one."""
     save(store, small, entry(store, "one", 1), 0.1)
     save(store, small, entry(store, "five5", 5), 0.1, alike=True)
-    found = {row.model: row.test for row in leaderboard(store).rows}
-    one, five = found["one"], found["five5"]
+    tests = {row.model: row.test for row in leaderboard(store).rows}
+    one, five = tests["one"], tests["five5"]
     assert one is not None
     assert five is not None
     assert five.ci95 == pytest.approx(one.this_fit_ci95, abs=1e-4)
 
 
-def test_of_one_seed_of_an_unknown_recipe_nothing_is_said(store: Store, small: Dataset) -> None:
+def test_one_seed_of_an_unknown_recipe_has_no_interval(store: Store, small: Dataset) -> None:
     save(store, small, entry(store, "single", 1), 0.1)
     save(store, small, entry(store, "fixed", 1, fixed=True), 0.2)
     (note,) = leaderboard(store).notes
@@ -155,7 +155,7 @@ def test_of_one_seed_of_an_unknown_recipe_nothing_is_said(store: Store, small: D
     assert rows["single"].test.this_fit_ci95 == wilson(900, 1000).bounds
 
 
-def test_one_seed_of_a_recipe_that_was_measured_has_its_place(
+def test_one_seed_of_a_measured_recipe_has_a_rank(
     store: Store, small: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     save(store, small, entry(store, "fixed", 1, fixed=True), 0.2)
@@ -173,9 +173,7 @@ def test_one_seed_of_a_recipe_that_was_measured_has_its_place(
     assert board.pairs[0].single_seed
 
 
-def test_a_table_that_was_shown_before_uses_up_some_of_the_five_per_cent(
-    store: Store, small: Dataset
-) -> None:
+def test_an_earlier_look_uses_up_some_of_the_five_per_cent(store: Store, small: Dataset) -> None:
     entries = [
         save(store, small, entry(store, name, 9), wrong)
         for name, wrong in (("aaa", 0.1), ("bb", 0.102))
@@ -197,7 +195,7 @@ def test_a_table_that_was_shown_before_uses_up_some_of_the_five_per_cent(
 
 
 def test_pairs_that_earlier_looks_leave_undecided_are_named(store: Store, small: Dataset) -> None:
-    told = (
+    note = (
         "Not significant, because tables with other numbers of seeds were shown before, and every "
         "look uses up some of the 5%: aaa and bb."
     )
@@ -207,30 +205,28 @@ def test_pairs_that_earlier_looks_leave_undecided_are_named(store: Store, small:
     ]
     comparison = Comparison(entries=tuple(entries)).looked_at()
     comparison.save(store)
-    assert told not in leaderboard(store).notes
+    assert note not in leaderboard(store).notes
     before = tuple({e.key: seeds for e in entries} for seeds in (2, 3, 5, 7, 8))
     dataclasses.replace(comparison, looks=(*before, *comparison.looks)).save(store)
-    assert told in leaderboard(store).notes
+    assert note in leaderboard(store).notes
 
 
-def test_a_table_with_fewer_seeds_than_one_that_was_shown_says_so(
-    store: Store, small: Dataset
-) -> None:
+def test_a_table_with_fewer_seeds_than_an_earlier_one_says_so(store: Store, small: Dataset) -> None:
     entries = [save(store, small, entry(store, name, 3), 0.1) for name in ("aaa", "bb")]
     shown = ({entries[0].key: 3, entries[1].key: 3}, {entries[0].key: 7, entries[1].key: 2})
     Comparison(entries=tuple(entries), looks=shown).save(store)
-    told = "An earlier table had more seeds and is more conclusive: aaa (3, 7 then)."
-    assert told in leaderboard(store).notes
+    note = "An earlier table had more seeds and is more conclusive: aaa (3, 7 then)."
+    assert note in leaderboard(store).notes
 
 
-def test_of_fits_that_were_added_one_by_one_no_look_is_known(store: Store, small: Dataset) -> None:
-    told = "There is no saved comparison, so earlier looks are unknown and not corrected for."
+def test_looks_are_unknown_without_a_comparison(store: Store, small: Dataset) -> None:
+    note = "There is no saved comparison, so earlier looks are unknown and not corrected for."
     entries = [save(store, small, entry(store, "single", 1), 0.1)]
-    assert told not in leaderboard(store).notes
+    assert note not in leaderboard(store).notes
     entries.append(save(store, small, entry(store, "several", 3), 0.1))
-    assert told in leaderboard(store).notes
+    assert note in leaderboard(store).notes
     Comparison(entries=tuple(entries)).save(store)
-    assert told not in leaderboard(store).notes
+    assert note not in leaderboard(store).notes
 
 
 def test_copies_among_the_test_images_count_once(some_of: Any, tmp_path: Path) -> None:
@@ -251,7 +247,7 @@ def test_copies_among_the_test_images_count_once(some_of: Any, tmp_path: Path) -
     assert open_store(tmp_path / "other", data).card.copies is None
 
 
-def test_mixed_circumstances_are_said(store: Store, small: Dataset) -> None:
+def test_mixed_circumstances_are_noted(store: Store, small: Dataset) -> None:
     save(store, small, entry(store, "a", 2), 0.1, precision="bfloat16")
     save(
         *(store, small, entry(store, "bb", 2), 0.2),
@@ -263,7 +259,7 @@ def test_mixed_circumstances_are_said(store: Store, small: Dataset) -> None:
     assert "different torch: 2.12.0, 2.13.0" in notes
 
 
-def test_test_labels_in_another_numbering_are_said(tmp_path: Path, small: Dataset) -> None:
+def test_test_labels_in_another_numbering_are_noted(tmp_path: Path, small: Dataset) -> None:
     store = open_store(tmp_path / "other", _one_too_high(small))
     save(store, small, entry(store, "one", 2), 0.1, labels=_one_too_high(small).test.labels)
     save(store, small, entry(store, "second", 2), 0.3, labels=_one_too_high(small).test.labels)
@@ -272,7 +268,7 @@ def test_test_labels_in_another_numbering_are_said(tmp_path: Path, small: Datase
     assert "one too high; with that numbering, accuracy would be 90.3% instead" in board.notes[-1]
 
 
-def test_predictions_from_elsewhere_say_nothing_of_the_labels(store: Store, small: Dataset) -> None:
+def test_added_predictions_do_not_judge_the_labels(store: Store, small: Dataset) -> None:
     save(store, small, entry(store, "ours", 2), 0.1)
     save(
         store,
@@ -288,7 +284,7 @@ def test_predictions_from_elsewhere_say_nothing_of_the_labels(store: Store, smal
 
 
 def _one_too_high(small: Dataset) -> Dataset:
-    """The same images, each of whose test labels is one too high."""
+    """The same images, with each test label one too high."""
     return Dataset.from_arrays(
         small.train.images,
         small.train.labels,
@@ -313,10 +309,10 @@ def test_a_missing_run_is_a_row_that_says_so(store: Store, small: Dataset) -> No
     assert rows["whole"].status == "ok"
 
 
-def test_a_saved_run_that_holds_no_probabilities_is_a_row_that_says_so(
+def test_a_saved_run_without_probabilities_is_a_row_that_says_so(
     store: Store, small: Dataset
 ) -> None:
-    """Earlier versions saved what an estimator gave; one such run ended every report."""
+    """Earlier versions saved whatever an estimator predicted; one such run broke every report."""
     whole = save(store, small, entry(store, "whole", 2), 0.1)
     wrong = save(store, small, entry(store, "wrong", 2), 0.1)
     run = store.get("wrong", wrong.key, 1)
@@ -331,18 +327,18 @@ def test_a_saved_run_that_holds_no_probabilities_is_a_row_that_says_so(
     for comparison in (None, Comparison(entries=(whole, wrong))):
         if comparison is not None:
             comparison.save(store)
-        found = analyse(store, small)
-        rows = {row.model: row for row in found.board.rows}
+        analysis = analyse(store, small)
+        rows = {row.model: row for row in analysis.board.rows}
         assert rows["whole"].rank == (1, 1)
         assert rows["wrong"].status == "unreadable"
         assert rows["wrong"].reason == (
             f"{run.folder}: the probabilities of image 7 sum to 2, not to 1."
         )
-        assert [*found.models] == ["whole"]
-        assert render_comparison(found, small)
+        assert [*analysis.models] == ["whole"]
+        assert render_comparison(analysis, small)
 
 
-def test_what_was_added_joins_every_table(store: Store, small: Dataset) -> None:
+def test_added_runs_join_every_table(store: Store, small: Dataset) -> None:
     ours = save(store, small, entry(store, "ours", 1), 0.1)
     save(store, small, entry(store, "fitted-once", 1), 0.1)
     save(store, small, entry(store, "theirs", 1, fixed=True), 0.2, family="added")
@@ -350,7 +346,7 @@ def test_what_was_added_joins_every_table(store: Store, small: Dataset) -> None:
     assert {row.model for row in leaderboard(store).rows} == {"ours", "theirs (added)"}
 
 
-def test_what_was_added_takes_no_fitted_models_place(store: Store, small: Dataset) -> None:
+def test_an_added_run_does_not_replace_a_fitted_model(store: Store, small: Dataset) -> None:
     spec = RunSpec(
         *(),
         dataset=small.sha256,
@@ -368,7 +364,7 @@ def test_what_was_added_takes_no_fitted_models_place(store: Store, small: Datase
     }
 
 
-def test_runs_of_one_name_are_told_apart(store: Store, small: Dataset) -> None:
+def test_runs_of_one_model_get_distinct_labels(store: Store, small: Dataset) -> None:
     save(store, small, entry(store, "a", 1), 0.1)
     other = RunSpec(
         *(),
@@ -402,10 +398,8 @@ def test_a_damaged_comparison_costs_no_run(store: Store, small: Dataset, content
 
 
 @pytest.mark.parametrize("recorded", [True, False])
-def test_nobody_knows_how_what_was_added_varies(
-    store: Store, small: Dataset, recorded: bool
-) -> None:
-    """Whatever its record says: earlier versions called it deterministic."""
+def test_the_spread_of_added_runs_is_unknown(store: Store, small: Dataset, recorded: bool) -> None:
+    """Whatever the record says: earlier versions called it deterministic."""
     save(store, small, entry(store, "theirs", 1, fixed=recorded), 0.2, family="added")
     save(store, small, entry(store, "knn", 1, fixed=True), 0.1)
     board = leaderboard(store)
@@ -414,13 +408,13 @@ def test_nobody_knows_how_what_was_added_varies(
     assert [note.partition(",")[0] for note in board.notes] == ["Only one seed for theirs (added)"]
 
 
-def test_what_was_added_has_no_seeds_in_the_title(store: Store, small: Dataset) -> None:
+def test_added_runs_have_no_seeds_in_the_title(store: Store, small: Dataset) -> None:
     save(store, small, entry(store, "theirs", 1), 0.2, family="added", trained_on=None)
     save(store, small, entry(store, "ours", 3), 0.1)
     assert ": 1,000 test images, 3 seeds; " in leaderboard(store).title
 
 
-def test_copies_and_classes_without_images_are_said_without_the_data_too(
+def test_copies_and_classes_without_images_are_noted_without_the_data_too(
     tmp_path: Path, some_of: Callable[..., Dataset], small: Dataset
 ) -> None:
     few = some_of({0: 20, 1: 20}, {0: 5, 1: 5, 2: 4})
@@ -433,8 +427,8 @@ def test_copies_and_classes_without_images_are_said_without_the_data_too(
     )
     store = open_store(tmp_path, data)
     fit(spec_of(data, "knn"), data, store, keep_model=False)
-    for found in (store, find_store(tmp_path)):
-        assert leaderboard(found).notes[:4] == (
+    for opened in (store, find_store(tmp_path)):
+        assert leaderboard(opened).notes[:4] == (
             "3 of 14 test images are exact copies of training images; correct predictions of those "
             "say nothing about new images.",
             "3 of 14 test images are exact copies of one another; in intervals and tests they "
@@ -461,7 +455,7 @@ def test_one_or_two_test_images_make_a_table(
 
 
 def without_hashes(run: Run, **arrays: np.ndarray) -> None:
-    """Make it a run of version 0.1, with other arrays."""
+    """Turn it into a run of version 0.1, with other arrays."""
     path = run.folder / "predictions.npz"
     with np.load(path) as saved:
         np.savez(path, **{**saved, **arrays})
@@ -472,7 +466,7 @@ def without_hashes(run: Run, **arrays: np.ndarray) -> None:
     (run.folder / "run.json").write_text(json.dumps(fields))
 
 
-def test_runs_without_hashes_are_read_and_said(store: Store, small: Dataset) -> None:
+def test_runs_without_hashes_are_read_and_noted(store: Store, small: Dataset) -> None:
     save(store, small, entry(store, "old", 1), 0.1)
     (run,) = store.runs()
     without_hashes(run)
@@ -493,7 +487,7 @@ def test_predictions_judged_by_labels_of_their_own_are_not_ranked(
     rows = {row.model: row for row in leaderboard(store).rows}
     assert rows["honest"].rank == (1, 1)
     assert rows["cheat"].status == "unreadable"
-    assert "judges its predictions by other labels" in (rows["cheat"].reason or "")
+    assert "scores its predictions against other labels" in (rows["cheat"].reason or "")
 
 
 @pytest.mark.parametrize(
@@ -514,7 +508,7 @@ def test_predictions_judged_by_labels_of_their_own_are_not_ranked(
         ),
     ],
 )
-def test_parts_that_make_no_sense_cost_their_row(
+def test_invalid_parts_cost_their_row(
     store: Store, small: Dataset, arrays: dict[str, np.ndarray], complaint: str
 ) -> None:
     save(store, small, entry(store, "odd", 1), 0.1)
@@ -526,7 +520,7 @@ def test_parts_that_make_no_sense_cost_their_row(
     assert complaint in (rows["odd"].reason or "")
 
 
-def test_a_run_of_a_newer_version_is_skipped_and_said(store: Store, small: Dataset) -> None:
+def test_a_run_of_a_newer_version_is_skipped_and_noted(store: Store, small: Dataset) -> None:
     newer = save(store, small, entry(store, "newer", 1), 0.1)
     whole = save(store, small, entry(store, "whole", 1), 0.1)
     run = store.get("newer", newer.key, 0)
@@ -543,7 +537,7 @@ def test_a_run_of_a_newer_version_is_skipped_and_said(store: Store, small: Datas
         assert next(row for row in board.rows if row.model == "whole").rank == (1, 1)
 
 
-def test_a_run_under_another_name_is_not_believed(store: Store, small: Dataset) -> None:
+def test_a_run_under_another_name_is_not_trusted(store: Store, small: Dataset) -> None:
     good = save(store, small, entry(store, "good", 1), 0.1)
     bad = save(store, small, entry(store, "bad", 1), 0.5)
     folders = {e.model: store.folder / e.model / f"{e.key}-s0" for e in (good, bad)}
@@ -554,7 +548,7 @@ def test_a_run_under_another_name_is_not_believed(store: Store, small: Dataset) 
     assert "holds another run, good/" in (rows[1].reason or "")
 
 
-def test_a_comparison_names_no_run_as_it_likes(store: Store, small: Dataset) -> None:
+def test_a_comparison_cannot_rename_a_run(store: Store, small: Dataset) -> None:
     added = save(store, small, entry(store, "theirs", 1), 0.0, family="added")
     own = save(store, small, entry(store, "mine", 1), 0.1)
     renamed = dataclasses.replace(added, label="cnn-32", deterministic=True, trained_on=60_000)
@@ -563,11 +557,11 @@ def test_a_comparison_names_no_run_as_it_likes(store: Store, small: Dataset) -> 
     assert rows["mine"].test
     assert rows["theirs (added)"].test
     assert rows["cnn-32"].status == "unreadable"
-    assert "is called cnn-32 by comparison.json" in (rows["cnn-32"].reason or "")
+    assert "as cnn-32, which isn't its model" in (rows["cnn-32"].reason or "")
 
 
-def test_a_setting_that_is_the_models_own_changes_no_row(store: Store, small: Dataset) -> None:
-    """A run that was asked with a default written out, and is found again without it."""
+def test_a_setting_equal_to_the_default_changes_no_row(store: Store, small: Dataset) -> None:
+    """A run that was requested with an explicit default, and is found without it."""
     plain = save(store, small, entry(store, "knn", 2), 0.1, settings={"n_neighbors": 5})
     Comparison(entries=(plain,)).save(store)
     assert [(row.model, row.status) for row in leaderboard(store).rows] == [("knn", "ok")]
@@ -575,7 +569,7 @@ def test_a_setting_that_is_the_models_own_changes_no_row(store: Store, small: Da
     assert [row.status for row in leaderboard(store).rows] == ["ok"]
 
 
-def test_seeds_that_were_validated_otherwise_are_no_row(store: Store, small: Dataset) -> None:
+def test_seeds_with_different_validation_images_are_not_a_row(store: Store, small: Dataset) -> None:
     save(store, small, entry(store, "odd", 2), 0.1)
     run = store.runs()[1]
     assert run.validation is not None
@@ -586,4 +580,4 @@ def test_seeds_that_were_validated_otherwise_are_no_row(store: Store, small: Dat
     without_hashes(run, **arrays)
     (row,) = leaderboard(store).rows
     assert row.status == "unreadable"
-    assert "was validated by other images than" in (row.reason or "")
+    assert "was validated on other images than" in (row.reason or "")

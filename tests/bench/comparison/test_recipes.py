@@ -1,4 +1,4 @@
-"""recipes.py: what is said of each row besides its own runs."""
+"""recipes.py: what is known about each row besides its own runs."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ def entry(label: str, key: str) -> Entry:
 
 
 @pytest.mark.parametrize(
-    ("looks", "found"),
+    ("looks", "expected"),
     [
         ((), []),
         (({"k": 3, "gone": 3},), [{"a": 3}]),
         (({"k": 3}, {"l": 5, "k": 5}), [{"a": 3}, {"a": 5, "b": 5}]),
     ],
 )
-def test_tables_that_were_shown_go_by_what_was_asked(
-    looks: tuple[dict[str, int], ...], found: list[dict[str, int]]
+def test_looks_are_matched_by_key(
+    looks: tuple[dict[str, int], ...], expected: list[dict[str, int]]
 ) -> None:
-    """A row may be called otherwise now, and a model of theirs may be gone."""
+    """A row may have another label now, and a model may be gone."""
     groups: dict[str, tuple[Entry, list[Run]]] = {
         label: (entry(label, key), []) for label, key in (("a", "k"), ("b", "l"))
     }
-    entries = tuple(each for each, _ in groups.values())
-    assert looks_of(Comparison(entries=entries, looks=looks), groups) == found
+    entries = tuple(entry for entry, _ in groups.values())
+    assert looks_of(Comparison(entries=entries, looks=looks), groups) == expected
     assert looks_of(None, groups) == []

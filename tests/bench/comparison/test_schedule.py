@@ -29,7 +29,7 @@ def schedule_of(
     return Schedule(small, store, entrants, seeds=4, full=False, command="the command")
 
 
-def test_after_a_failure_a_model_gets_no_further_runs(
+def test_a_model_gets_no_more_runs_after_a_failure(
     small: Dataset, store: Store, scripted: Executors
 ) -> None:
     schedule, steps = schedule_of(store, small), list[Progress]()
@@ -53,7 +53,7 @@ def test_after_a_failure_a_model_gets_no_further_runs(
         entries=(network, neighbours), command="the command"
     )
     assert [(s.kind, s.model, s.seed, s.done) for s in steps if s.kind in ("saved", "failed")] == [
-        ("failed", "mlp-256-256", 1, 3),  # with the two that are not begun
+        ("failed", "mlp-256-256", 1, 3),  # with the two that aren't started
         ("saved", "knn", 0, 4),
         ("saved", "mlp-256-256", 0, 5),
     ]
@@ -61,7 +61,7 @@ def test_after_a_failure_a_model_gets_no_further_runs(
     assert {s.at_once for s in steps} == {2}
 
 
-def test_of_several_failures_the_first_seeds_is_told(
+def test_the_failure_of_the_first_seed_is_reported(
     small: Dataset, store: Store, scripted: Executors
 ) -> None:
     schedule = schedule_of(store, small)
@@ -78,7 +78,7 @@ def test_of_several_failures_the_first_seeds_is_told(
     assert schedule.entries[0].reason == "reason 0"
 
 
-def test_what_is_not_finished_is_interrupted(
+def test_unfinished_models_are_interrupted(
     small: Dataset, store: Store, scripted: Executors
 ) -> None:
     schedule = schedule_of(store, small)
@@ -97,7 +97,7 @@ def test_what_is_not_finished_is_interrupted(
     assert [entry["status"] for entry in saved] == ["interrupted", "interrupted"]
 
 
-def test_what_would_take_too_long_is_never_drawn(
+def test_models_that_would_take_too_long_are_never_started(
     small: Dataset, store: Store, scripted: Executors
 ) -> None:
     steps: list[Progress] = []
@@ -125,7 +125,7 @@ def test_a_saved_run_counts_whatever_it_would_take(
     assert [entry.status for entry in again.entries] == ["ok"]
 
 
-def test_nobody_knows_how_long_ones_own_takes(
+def test_the_time_of_an_own_model_is_unknown(
     small: Dataset, store: Store, scripted: Executors
 ) -> None:
     own, steps = KNeighborsClassifier(3), list[Progress]()

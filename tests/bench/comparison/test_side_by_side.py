@@ -29,7 +29,7 @@ def board(
     alike: Mapping[str, tuple[str, ...]] | None = None,
     title: str | None = None,
 ) -> Leaderboard:
-    """A leaderboard in which only models that are named as alike can't be told apart."""
+    """A leaderboard in which only the models in `alike` can't be told apart."""
     alike = alike or {}
     rows = [
         Row(model=model, status="timeout", reason="took longer than 600 s")
@@ -64,10 +64,10 @@ FIRST = board("coats", {"swift": 0.94, "svm": 0.90, "knn": 0.86, "slow": None})
 SECOND = board("digits", {"swift": 0.99, "knn": 0.97, "svm": 0.96, "other": 0.5})
 
 
-def test_lines_hold_what_each_leaderboard_says() -> None:
-    found = side_by_side([FIRST, SECOND])
-    assert [line.model for line in found.lines] == ["swift", "svm", "knn", "slow", "other"]
-    svm = found.lines[1]
+def test_lines_have_the_figures_of_each_leaderboard() -> None:
+    result = side_by_side([FIRST, SECOND])
+    assert [line.model for line in result.lines] == ["swift", "svm", "knn", "slow", "other"]
+    svm = result.lines[1]
     assert [row.rank for row in svm.rows if row] == [(2, 2), (3, 3)]
     (difference,) = svm.differences
     assert difference is not None
@@ -76,14 +76,14 @@ def test_lines_hold_what_each_leaderboard_says() -> None:
     assert difference.ci95 == pytest.approx(
         (-0.06 - (0.003**2 + 0.004**2) ** 0.5, -0.06 + (0.004**2 + 0.003**2) ** 0.5)
     )
-    assert [line.differences for line in found.lines[3:]] == [(None,), (None,)]
-    slow, other = found.cells[3:]
+    assert [line.differences for line in result.lines[3:]] == [(None,), (None,)]
+    slow, other = result.cells[3:]
     assert slow == ["slow", "-", "-", "timeout", "-", "", "", "", ""]
     assert other == ["other", "-", "4", "-", "0.5000", "", "0.5000", "", ""]
-    assert all(len(cells) == len(found.columns) for cells in found.cells)
+    assert all(len(cells) == len(result.columns) for cells in result.cells)
 
 
-def test_only_what_is_significant_on_both_changes_the_order() -> None:
+def test_only_significant_differences_change_the_order() -> None:
     (order,) = side_by_side([FIRST, SECOND]).orders
     assert (order.models, order.kept, order.undecided) == (3, 2, 0)
     (swap,) = order.swaps
@@ -99,39 +99,39 @@ def test_only_what_is_significant_on_both_changes_the_order() -> None:
 
 def test_three_data_sets_have_three_pairs_of_orders() -> None:
     third = board("letters", {"svm": 0.8, "knn": 0.8})
-    found = side_by_side([FIRST, SECOND, third])
-    assert [(order.first, order.second) for order in found.orders] == [
+    result = side_by_side([FIRST, SECOND, third])
+    assert [(order.first, order.second) for order in result.orders] == [
         *(("coats", "digits"), ("coats", "letters"), ("digits", "letters"))
     ]
-    assert found.orders[1].kendall_tau is None  # of equal accuracies there is no order
-    assert len(found.lines[0].differences) == 2
+    assert result.orders[1].kendall_tau is None  # equal accuracies have no order
+    assert len(result.lines[0].differences) == 2
 
 
-def test_data_sets_of_one_title_are_told_apart() -> None:
+def test_data_sets_with_the_same_title_get_distinct_names() -> None:
     boards = [board(name, {"knn": 0.9}, title="data") for name in ("one", "two")]
     assert side_by_side(boards).names == ("data oneoneon", "data twotwotw")
 
 
-def test_the_json_holds_the_leaderboards_as_they_are() -> None:
-    found = json.loads(side_by_side([FIRST, SECOND]).to_json())
-    assert found["schema_version"] == 1
-    assert found["leaderboards"] == [json.loads(b.to_json()) for b in (FIRST, SECOND)]
-    svm = found["models"][1]
+def test_the_json_holds_the_leaderboards_unchanged() -> None:
+    fields = json.loads(side_by_side([FIRST, SECOND]).to_json())
+    assert fields["schema_version"] == 1
+    assert fields["leaderboards"] == [json.loads(b.to_json()) for b in (FIRST, SECOND)]
+    svm = fields["models"][1]
     assert [on["error"] for on in svm["on"]] == pytest.approx([0.1, 0.04])
     assert svm["error_differences"][0]["dataset"] == "digits"
-    assert found["models"][3]["error_differences"] == [
+    assert fields["models"][3]["error_differences"] == [
         {"dataset": "digits", "error": None, "ci95": None}
     ]
-    assert found["orders"][0]["swaps"][0]["better_on_second"] == "knn"
+    assert fields["orders"][0]["swaps"][0]["better_on_second"] == "knn"
 
 
 @pytest.mark.parametrize("boards", [[], [FIRST], [FIRST, SECOND, FIRST]])
-def test_less_than_two_data_sets_are_refused(boards: list[Leaderboard]) -> None:
+def test_fewer_than_two_data_sets_are_rejected(boards: list[Leaderboard]) -> None:
     with pytest.raises(UsageError):
         side_by_side(boards)
 
 
-def test_a_notebook_shows_names_as_text() -> None:
+def test_a_notebook_escapes_names() -> None:
     html = side_by_side([FIRST, board("<i>", {"<b>": 0.5})])._repr_html_()
     assert "&lt;b&gt;" in html
     assert "<i>" not in html

@@ -1,4 +1,4 @@
-"""Databases of tests needn't survive a power cut: nothing waits for the disk."""
+"""Databases of tests needn't survive a power cut, so nothing waits for the disk."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import pytest
 import sqlalchemy
 
 
-def _in_a_hurry(connection: Any, _: object) -> None:
+def _disable_sync(connection: Any, _: object) -> None:
     if type(connection).__module__.startswith("sqlite3"):
         connection.execute("PRAGMA synchronous = OFF")
 
 
 @pytest.fixture(scope="session", autouse=True)
-def in_a_hurry() -> Iterator[None]:
-    sqlalchemy.event.listen(sqlalchemy.Engine, "connect", _in_a_hurry)
+def fast_databases() -> Iterator[None]:
+    sqlalchemy.event.listen(sqlalchemy.Engine, "connect", _disable_sync)
     yield
-    sqlalchemy.event.remove(sqlalchemy.Engine, "connect", _in_a_hurry)
+    sqlalchemy.event.remove(sqlalchemy.Engine, "connect", _disable_sync)

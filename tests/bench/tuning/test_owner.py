@@ -23,8 +23,8 @@ def test_a_process_of_this_machine_is_alive_or_dead_at_once() -> None:
 
 
 @pytest.mark.parametrize(("silent", "dead"), [(1.0, False), (SILENCE + 1, True)])
-def test_where_the_clock_was_set_silence_tells(silent: float, dead: bool) -> None:
-    """The time at which a process was born is then another one, as if its number had returned."""
+def test_after_a_clock_change_missing_heartbeats_decide(silent: float, dead: bool) -> None:
+    """The start time of a process then changes, as if its PID had been reused."""
     trial = running(born=owner()["born"] + 3600)
     trial.set_user_attr("beat", time.time() - silent)
     assert is_orphan(trial) == dead

@@ -8,7 +8,7 @@ from fittingroom.bench.tuning.tune import check_space
 from fittingroom.errors import UnknownNameError, UsageError
 from fittingroom.models.catalog import MODELS
 
-#: A model that each preset is for, and how many points its grid has.
+#: For each preset a model, and the number of points of its grid.
 MADE_FOR = {
     "depth": ("random-forest", 22),
     "learning-rate": ("mlp-10-10", 40),
@@ -20,7 +20,7 @@ MADE_FOR = {
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_a_preset_is_a_grid_that_its_model_takes(name: str) -> None:
+def test_a_preset_is_a_grid_that_its_model_accepts(name: str) -> None:
     model, points = MADE_FOR[name]
     space = preset_of(name)
     assert len(space.grid()) == points
@@ -40,13 +40,13 @@ def test_an_unknown_preset_is_named() -> None:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_every_model_brings_a_space_that_it_takes(name: str) -> None:
+def test_every_model_accepts_its_default_space(name: str) -> None:
     space = parse_space(MODELS[name].space)
     assert not space.fixed
     check_space(name, space)
 
 
-def test_what_a_model_does_not_take_is_refused() -> None:
+def test_settings_that_a_model_does_not_take_are_rejected() -> None:
     with pytest.raises(UnknownNameError, match="n_neighbors"):
         check_space("knn", parse_space({"n_neighbor": "1..3"}))
     with pytest.raises(UnknownNameError, match="cnn-32"):
@@ -55,10 +55,10 @@ def test_what_a_model_does_not_take_is_refused() -> None:
         check_space("cnn-32", parse_space({"augmentation": "none|flop", "epochs": 2}))
     with pytest.raises(UsageError, match="learning_rate must be above 0"):
         check_space("cnn-32", parse_space({"learning_rate": "0..1"}))
-    # Where models are searched, what counts is what each of them takes.
+    # If models are searched, each must take the setting.
     check_space("random-forest", parse_space({"model": "mlp-10-10|mlp-532", "epochs": 1}))
     check_space("random-forest", parse_space({"model": "mlp-532", "epochs": "1|2"}))
     with pytest.raises(UnknownNameError, match="of knn 'epochs'"):
         check_space("mlp-10-10", parse_space({"model": "mlp-10-10|knn", "epochs": "3..5"}))
-    # Sense only beside another setting is sense.
+    # A setting may be valid only in combination with another.
     check_space("mlp-532", parse_space({"nesterov": "true|false", "momentum": "0..0.9"}))

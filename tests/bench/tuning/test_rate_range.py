@@ -12,8 +12,8 @@ from fittingroom.data.splits import validation_split
 from fittingroom.errors import UsageError
 
 
-def test_no_image_but_those_to_learn_from_is_looked_at(small: Dataset, tmp_path: Path) -> None:
-    """The others may show anything."""
+def test_only_training_images_are_used(small: Dataset, tmp_path: Path) -> None:
+    """Other images may show anything."""
     others = np.setdiff1d(np.arange(len(small.train)), validation_split(small.train.labels).train)
     images = small.train.images.copy()
     images[others] = 255 - images[others]
@@ -25,8 +25,8 @@ def test_no_image_but_those_to_learn_from_is_looked_at(small: Dataset, tmp_path:
     losses, steps = [], list[Progress]()
     for location in (small.location, tmp_path / "changed"):
         steps.clear()
-        _, found = network_rate_range(location, "mlp-10-10", settings={}, on_progress=steps.append)
-        losses.append(found.losses)
+        _, rates = network_rate_range(location, "mlp-10-10", settings={}, on_progress=steps.append)
+        losses.append(rates.losses)
     np.testing.assert_array_equal(losses[0], losses[1])
     first, *between, last = steps
     assert (first.kind, first.step, last.kind, last.done) == ("started", None, "saved", 1)
@@ -35,7 +35,7 @@ def test_no_image_but_those_to_learn_from_is_looked_at(small: Dataset, tmp_path:
     assert done == sorted({*done})
 
 
-def test_what_has_no_rate_is_refused(small: Dataset) -> None:
+def test_a_model_without_a_learning_rate_is_rejected(small: Dataset) -> None:
     assert small.location is not None
     with pytest.raises(UsageError, match="knn has no learning rate"):
         network_rate_range(small.location, "knn", settings={}, on_progress=lambda step: None)

@@ -23,18 +23,18 @@ from fittingroom.errors import StoreError, UnknownNameError, UsageError
 
 SPACE = parse_space({"x": "0.001..1:log", "n": "1..9", "k": "a|b|c", "epochs": 1})
 
-#: A process that asks and finishes until there are enough, or that asks one and waits.
+#: A process that takes and finishes trials until there are enough, or takes one and waits.
 WORKER = """
 import sys, time
 from fittingroom.bench.tuning.search import open_search
 from fittingroom.bench.tuning.space import parse_space
 space = parse_space({"x": "0.001..1:log", "n": "1..9", "k": "a|b|c", "epochs": 1})
 search = open_search(sys.argv[1], "s", space, sampler="tpe", seed=0)
-while held := search.ask(int(sys.argv[2])):
-    print(held.number, flush=True)
+while trial := search.ask(int(sys.argv[2])):
+    print(trial.number, flush=True)
     if sys.argv[3] == "hangs":
         time.sleep(600)
-    search.finish(held, held.settings["x"])
+    search.finish(trial, trial.settings["x"])
 """
 
 #: No process has this number.
@@ -56,9 +56,9 @@ def worker(place: Path | str, how: str, trials: int = 20) -> Any:
 
 
 def tried(search: Search, trials: int) -> list[dict[str, Any]]:
-    """Ask and finish until there are enough: the settings in their order."""
-    while held := search.ask(trials):
-        search.finish(held, float(held.settings["x"]))
+    """Take and finish trials until there are enough: their settings in order."""
+    while trial := search.ask(trials):
+        search.finish(trial, float(trial.settings["x"]))
     return [search.settings(row) or {} for row in search.rows()]
 
 
@@ -69,16 +69,16 @@ def test_the_same_seed_gives_the_same_trials(tmp_path: Path, sampler: str) -> No
     first = tried(opened(tmp_path, sampler), 12)
     assert len({str(settings) for settings in first}) == 12
     assert all(settings["epochs"] == 1 for settings in first)
-    # In two goes, by a sampler that is made anew.
+    # In two steps, with a new sampler.
     tried(opened(tmp_path / "again", sampler), 7)
     assert tried(opened(tmp_path / "again", sampler), 12) == first
     assert tried(opened(tmp_path / "other", sampler, seed=1), 12) != first
 
 
 @pytest.mark.slow
-def test_tpe_goes_where_it_was_good(tmp_path: Path) -> None:
-    found = [settings["x"] for settings in tried(opened(tmp_path), 25)]
-    assert sum(found[15:]) > 2 * sum(found[:10])
+def test_tpe_prefers_good_regions(tmp_path: Path) -> None:
+    values = [settings["x"] for settings in tried(opened(tmp_path), 25)]
+    assert sum(values[15:]) > 2 * sum(values[:10])
 
 
 def test_a_grid_is_tried_once(tmp_path: Path) -> None:
@@ -87,18 +87,18 @@ def test_a_grid_is_tried_once(tmp_path: Path) -> None:
     search = open_search(url, "s", space, sampler="grid", seed=0)
     assert tried_grid(search, 100) == [
         {"n": n, "k": k} for k in ("a", "b") for n in (1, 2, 3)
-    ]  # each once, though more were asked for
+    ]  # each once, although more were requested
     assert search.ask(100) is None
 
 
 def tried_grid(search: Search, trials: int) -> list[dict[str, Any]]:
-    while held := search.ask(trials):
-        search.finish(held, 0.5)
+    while trial := search.ask(trials):
+        search.finish(trial, 0.5)
     return [search.settings(row) or {} for row in search.rows()]
 
 
 @pytest.mark.slow
-def test_a_killed_process_s_trial_is_given_to_the_next(tmp_path: Path) -> None:
+def test_the_trial_of_a_killed_process_goes_to_the_next(tmp_path: Path) -> None:
     (tmp_path / "undisturbed").mkdir()
     expected = tried(opened(tmp_path / "undisturbed"), 12)
     search = opened(tmp_path)
@@ -109,11 +109,11 @@ def test_a_killed_process_s_trial_is_given_to_the_next(tmp_path: Path) -> None:
     assert search.ask(6) is None, "while it lives the trial is its own"
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
-    held = search.ask(12)
-    assert held is not None
-    assert held.number == 5
-    assert dict(held.settings) == expected[5]
-    search.finish(held, float(held.settings["x"]))
+    trial = search.ask(12)
+    assert trial is not None
+    assert trial.number == 5
+    assert dict(trial.settings) == expected[5]
+    search.finish(trial, float(trial.settings["x"]))
     assert tried(search, 12) == expected
     assert len(search.rows()) == 12
 
@@ -132,7 +132,7 @@ def test_two_processes_share_a_study(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif("FITTINGROOM_POSTGRES" not in os.environ, reason="no URL of a database")
-def test_postgresql_is_shared_too() -> None:
+def test_two_processes_share_a_study_in_postgresql() -> None:
     """With psycopg, and FITTINGROOM_POSTGRES the URL of an empty database."""
     url = os.environ["FITTINGROOM_POSTGRES"]
     processes = [worker(url, "works", 12) for _ in range(3)]
@@ -147,7 +147,7 @@ def test_postgresql_is_shared_too() -> None:
         assert ["first" in row.user_attrs for row in search.rows()] == [False] * 12 + [True]
 
 
-def test_a_database_whose_tables_another_process_makes_is_opened_a_little_later(
+def test_a_database_whose_tables_are_being_created_is_opened_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make, attempts = optuna.storages.RDBStorage.__init__, []
@@ -165,24 +165,24 @@ def test_a_database_whose_tables_another_process_makes_is_opened_a_little_later(
     assert len(attempts) == 3
 
 
-def test_what_is_broken_off_is_put_back(tmp_path: Path) -> None:
+def test_an_interrupted_trial_is_put_back(tmp_path: Path) -> None:
     search = opened(tmp_path)
-    held = search.ask(3)
-    assert held is not None
-    with pytest.raises(KeyboardInterrupt), search.holding(held):
+    trial = search.ask(3)
+    assert trial is not None
+    with pytest.raises(KeyboardInterrupt), search.holding(trial):
         raise KeyboardInterrupt
     (row,) = search.rows()
     assert row.state == TrialState.WAITING
     again = search.ask(1)
     assert again is not None
-    assert dict(again.settings) == dict(held.settings)
-    # Whoever was taken for dead and comes back changes nothing.
-    search.finish(held, 0.9)
+    assert dict(again.settings) == dict(trial.settings)
+    # A process that was considered dead and comes back changes nothing.
+    search.finish(trial, 0.9)
     search.finish(again, 0.5)
     assert [row.value for row in search.rows()] == [0.5]
 
 
-def test_an_orphan_that_two_meet_at_once_is_fitted_by_one(
+def test_an_orphan_that_two_processes_see_is_fitted_by_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one, other = opened(tmp_path), opened(tmp_path)
@@ -193,7 +193,7 @@ def test_an_orphan_that_two_meet_at_once_is_fitted_by_one(
     theirs: list[HeldTrial | None] = []
 
     def ends_late(*arguments: Any, **options: Any) -> bool:
-        """Before one has ended the orphan's attempt, the other put it back and took it."""
+        """Before one process ends the orphan's attempt, the other puts it back and takes it."""
         if not theirs:
             theirs.append(None)
             theirs[0] = other.ask(2)
@@ -201,7 +201,7 @@ def test_an_orphan_that_two_meet_at_once_is_fitted_by_one(
 
     monkeypatch.setattr(one._storage, "set_trial_state_values", ends_late)
     ours = one.ask(2)
-    assert [held and held.number for held in (ours, *theirs)] == [1, 0]
+    assert [trial and trial.number for trial in (ours, *theirs)] == [1, 0]
     assert ours is not None
     assert theirs[0] is not None
     assert dict(theirs[0].settings) == dict(orphan.settings)
@@ -212,10 +212,8 @@ def test_an_orphan_that_two_meet_at_once_is_fitted_by_one(
 
 
 @pytest.mark.parametrize("how", ["finish", "prune", "fail"])
-def test_what_was_put_back_twice_and_has_ended_is_not_given_out_again(
-    tmp_path: Path, how: str
-) -> None:
-    """As a kill between putting back and ending the attempt leaves it."""
+def test_a_trial_put_back_twice_is_not_handed_out_after_its_end(tmp_path: Path, how: str) -> None:
+    """As after a kill between putting a trial back and ending its attempt."""
     search = opened(tmp_path)
     orphan = search.ask(1)
     assert orphan is not None
@@ -232,85 +230,85 @@ def test_what_was_put_back_twice_and_has_ended_is_not_given_out_again(
     (row,) = search.rows()
     assert row.number == again.trial.number
     assert search.ask(1) is None
-    following = search.ask(2)  # not the second attempt, which is waiting
+    following = search.ask(2)  # not the waiting second attempt
     assert following is not None
     assert following.number == 1
     assert search.rows()[0].number == again.trial.number
 
 
-def test_a_process_taken_for_dead_reports_to_nobody(tmp_path: Path) -> None:
+def test_a_process_considered_dead_reports_nothing(tmp_path: Path) -> None:
     search = opened(tmp_path, prune=True)
-    held = search.ask(1)
-    assert held is not None
-    search.study.tell(held.trial.number, state=TrialState.FAIL)
-    assert not search.report(held, 1, 0.5)
+    trial = search.ask(1)
+    assert trial is not None
+    search.study.tell(trial.trial.number, state=TrialState.FAIL)
+    assert not search.report(trial, 1, 0.5)
 
 
-def test_who_holds_a_trial_gives_signs_of_life(
+def test_the_owner_of_a_trial_sends_heartbeats(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(owner, "BEAT", 0.01)
     search = opened(tmp_path)
-    held = search.ask(1)
-    assert held is not None
-    with search.holding(held):
+    trial = search.ask(1)
+    assert trial is not None
+    with search.holding(trial):
         deadline = time.monotonic() + 60
         while "beat" not in search.rows()[0].user_attrs:
             assert time.monotonic() < deadline
             time.sleep(0.01)
 
 
-def test_silence_elsewhere_is_taken_for_death(
+def test_a_process_elsewhere_without_heartbeats_is_dead(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert (owner.BEAT, owner.SILENCE) == (20, 120), "as the documentation says"
     search = opened(tmp_path)
-    held = search.ask(1)
-    assert held is not None
+    trial = search.ask(1)
+    assert trial is not None
     monkeypatch.setattr("fittingroom.files.this_machine", lambda: "another machine")
-    assert search.ask(1) is None  # it may live
-    held.trial.set_user_attr("beat", time.time() - owner.SILENCE - 1)
+    assert search.ask(1) is None  # it may be alive
+    trial.trial.set_user_attr("beat", time.time() - owner.SILENCE - 1)
     again = search.ask(1)
     assert again is not None
     assert again.number == 0
 
 
-def test_what_is_worse_than_the_median_is_to_be_broken_off(tmp_path: Path) -> None:
+def test_a_trial_worse_than_the_median_is_pruned(tmp_path: Path) -> None:
     search = opened(tmp_path, prune=True)
-    for accuracy in (0.5, 0.6, 0.7, 0.8, 0.2, 0.1):  # no median is taken of fewer than five
-        held = search.ask(6)
-        assert held is not None
-        pruned = search.report(held, 1, accuracy)
+    for accuracy in (0.5, 0.6, 0.7, 0.8, 0.2, 0.1):  # pruning starts after five trials
+        trial = search.ask(6)
+        assert trial is not None
+        pruned = search.report(trial, 1, accuracy)
         assert pruned == (accuracy == 0.1)
         if pruned:
-            search.prune(held, reason="bad")
+            search.prune(trial, reason="bad")
         else:
-            search.finish(held, accuracy)
+            search.finish(trial, accuracy)
     assert search.rows()[-1].state == TrialState.PRUNED
 
 
-def test_a_trial_that_goes_on_is_broken_off_as_it_would_have_been(tmp_path: Path) -> None:
-    """What it told before it was put back counts: the median is held against its best."""
+def test_a_resumed_trial_is_pruned_as_if_uninterrupted(tmp_path: Path) -> None:
+    """Its reports from before count: the median is compared with its best."""
     search = opened(tmp_path, prune=True)
     for _ in range(5):
-        held = search.ask(6)
-        assert held is not None
-        search.report(held, 1, 0.5)
-        search.report(held, 2, 0.5)
-        search.finish(held, 0.5)
-    held = search.ask(6)
-    assert held is not None
-    assert not search.report(held, 1, 0.9)
-    with pytest.raises(KeyboardInterrupt), search.holding(held):
+        trial = search.ask(6)
+        assert trial is not None
+        search.report(trial, 1, 0.5)
+        search.report(trial, 2, 0.5)
+        search.finish(trial, 0.5)
+    trial = search.ask(6)
+    assert trial is not None
+    assert not search.report(trial, 1, 0.9)
+    with pytest.raises(KeyboardInterrupt), search.holding(trial):
         raise KeyboardInterrupt
     again = search.ask(6)
     assert again is not None
-    assert dict(again.settings) == dict(held.settings)
+    assert dict(again.settings) == dict(trial.settings)
     assert not search.report(again, 2, 0.1)
-    assert not search.report(again, 1, 0.9)  # by one without a checkpoint
+    assert not search.report(again, 1, 0.9)  # by a process without a checkpoint
 
 
-def test_importance_names_what_matters(tmp_path: Path) -> None:
+def test_importance_ranks_the_parameters(tmp_path: Path) -> None:
     search = opened(tmp_path, "random")
     tried(search, 9)
     assert search.importance() is None
@@ -324,7 +322,7 @@ def test_importance_names_what_matters(tmp_path: Path) -> None:
     assert sum(shares.values()) == pytest.approx(1)
 
 
-def test_a_database_that_is_none_is_one_sentence(tmp_path: Path) -> None:
+def test_an_invalid_database_is_one_sentence(tmp_path: Path) -> None:
     def opening(url: str, sampler: str = "tpe") -> None:
         open_search(url, "s", SPACE, sampler=sampler, seed=0)
 
@@ -340,7 +338,7 @@ def test_a_database_that_is_none_is_one_sentence(tmp_path: Path) -> None:
     assert "secret" not in str(refused.value)
 
 
-def test_a_password_is_hidden_wherever_it_stands() -> None:
+def test_a_password_is_hidden_anywhere_in_a_url() -> None:
     url = "postgresql://me:secret@host/db?password=secret&sslmode=require"
     assert hidden(url) == "postgresql://me:***@host/db?password=...&sslmode=..."
     assert hidden("sqlite:///runs/studies.sqlite3") == "sqlite:///runs/studies.sqlite3"

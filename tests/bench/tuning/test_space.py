@@ -25,7 +25,7 @@ from fittingroom.errors import UsageError
         ([1, "b"], Choice((1, "b"))),
     ],
 )
-def test_what_is_searched(written: Any, dimension: Range | Choice) -> None:
+def test_dimensions_are_parsed(written: Any, dimension: Range | Choice) -> None:
     space = parse_space({"x": written, "epochs": "3"})
     assert space.dimensions == {"x": dimension}
     assert space.fixed == {"epochs": 3}
@@ -38,16 +38,16 @@ def test_what_is_searched(written: Any, dimension: Range | Choice) -> None:
     [
         ("3..1", "low end must be below"),
         ("1..1", "low end must be below"),
-        ("1..", "'' is no number"),
-        ("a..b", "'a' is no number"),
-        ("true..2", "'true' is no number"),
-        ("1..inf", "'inf' is no number"),
+        ("1..", "'' is not a number"),
+        ("a..b", "'a' is not a number"),
+        ("true..2", "'true' is not a number"),
+        ("1..inf", "'inf' is not a number"),
         ("0..1:log", "must begin above 0"),
         ("1..10:log:2", "not both"),
         ("1..10:0", "step must be above 0"),
-        ("1..10:lin", "'lin' is no number"),
+        ("1..10:lin", "'lin' is not a number"),
         ("64|", "an option is empty"),
-        ("64|64", "there twice"),
+        ("64|64", "is repeated"),
         ([], "nothing to choose from"),
         ("0.01|1e999", "rate=inf: give finite numbers"),
         ("1e999", "rate=inf: give finite numbers"),
@@ -55,20 +55,20 @@ def test_what_is_searched(written: Any, dimension: Range | Choice) -> None:
         (date(2018, 1, 1), "rate=2018-01-01: give finite numbers"),
     ],
 )
-def test_what_makes_no_sense_is_refused(written: Any, complaint: str) -> None:
+def test_invalid_values_are_rejected(written: Any, complaint: str) -> None:
     with pytest.raises(UsageError, match=complaint) as refused:
         parse_space({"rate": written})
     assert "rate=" in str(refused.value)
 
 
-def test_nothing_to_search_is_refused() -> None:
+def test_an_empty_space_is_rejected() -> None:
     with pytest.raises(UsageError, match="nothing to search"):
         parse_space({"epochs": "3"})
     with pytest.raises(UsageError, match="nothing to search"):
         parse_space({"epochs": "3..5"}).with_fixed({"epochs": 4})
 
 
-def test_what_is_fixed_is_no_longer_searched() -> None:
+def test_fixed_parameters_are_not_searched() -> None:
     space = parse_space({"a": "1..3", "b": "1|2", "c": 5}).with_fixed({"b": 7})
     assert list(space.dimensions) == ["a"]
     assert space.settings({"a": 2}) == {"a": 2, "b": 7, "c": 5}
@@ -79,7 +79,7 @@ def test_suggestions_become_settings() -> None:
     settings = space.settings({"rate": 0.11111111, "n": 3, "hidden": "(64,)"})
     assert settings == {"rate": 0.1111, "n": 3, "hidden": (64,)}
     assert isinstance(settings["n"], int)
-    # Rounded, but never past the end.
+    # Rounded, but never past the ends.
     assert space.settings({"rate": 0.123456, "n": 3, "hidden": "none"})["rate"] <= 0.123456
 
 
@@ -93,7 +93,7 @@ def test_a_grid_holds_every_point() -> None:
         parse_space({"rate": "0.1..1:log"}).grid()
 
 
-def test_a_file_is_a_line_a_parameter(tmp_path: Path) -> None:
+def test_a_file_has_one_line_per_parameter(tmp_path: Path) -> None:
     file = tmp_path / "space.toml"
     file.write_text('learning_rate = "1e-4..1e-1:log"\nbatch_size = [64, 128]\nepochs = 5\n')
     space = read_space(file)
@@ -107,7 +107,7 @@ def test_a_file_is_a_line_a_parameter(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["x = ", "[learning_rate]\nlow = 1\n", "\x00", 'x = "1..0"'])
-def test_a_file_that_is_no_space_is_refused(tmp_path: Path, text: str) -> None:
+def test_a_file_that_is_not_a_space_is_rejected(tmp_path: Path, text: str) -> None:
     file = tmp_path / "space.toml"
     file.write_text(text)
     with pytest.raises(UsageError):
@@ -126,7 +126,7 @@ def test_a_file_that_is_no_space_is_refused(tmp_path: Path, text: str) -> None:
         {"a": "1..100000", "b": "x|y"},
     ],
 )
-def test_a_grid_of_too_many_points_is_not_built(written: dict[str, str]) -> None:
+def test_a_grid_with_too_many_points_is_rejected(written: dict[str, str]) -> None:
     began = time.perf_counter()
     with pytest.raises(UsageError, match="more than 100,000 points, of which"):
         parse_space(written).grid()

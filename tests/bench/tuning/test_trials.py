@@ -31,16 +31,16 @@ def store(tmp_path: Path, small: Dataset) -> Store:
     return open_store(tmp_path / "runs", small)
 
 
-def given(search: Search, neighbours: list[int]) -> Callable[[], HeldTrial | None]:
-    """Gives trials with these numbers of neighbours."""
+def trials_of(search: Search, neighbours: list[int]) -> Callable[[], HeldTrial | None]:
+    """Hands out trials with these numbers of neighbours."""
     left = iter(neighbours)
 
     def next_trial() -> HeldTrial | None:
         if (n := next(left, None)) is None:
             return None
-        held = search.ask(99)
-        assert held is not None
-        return replace(held, settings={"n_neighbors": n})
+        trial = search.ask(99)
+        assert trial is not None
+        return replace(trial, settings={"n_neighbors": n})
 
     return next_trial
 
@@ -50,13 +50,13 @@ def one_step(spec: RunSpec) -> list[Any]:
     return [FitStep(done=1, total=2, accuracy=accuracy), accuracy]
 
 
-def test_equal_trials_at_the_same_time_are_one_fit(
+def test_equal_parallel_trials_share_a_fit(
     search: Search, store: Store, small: Dataset, scripted: Callable[..., Any]
 ) -> None:
     steps: list[Progress] = []
     trials = Trials(search, small, store, model="knn", n_trials=3, folds=0, seed=0)
     with scripted(one_step, at_once=2) as executor, open_bench(small, store) as bench:
-        next_trial = given(search, [3, 3, 5])
+        next_trial = trials_of(search, [3, 3, 5])
         trials.fit(bench, next_trial, prune=True, on_progress=steps.append)
     assert [spec.settings["n_neighbors"] for spec in executor.specs] == [3, 5]
     rows = trials.rows()
@@ -68,18 +68,18 @@ def test_equal_trials_at_the_same_time_are_one_fit(
     assert (steps[-1].done, steps[-1].total) == (3, 3)
 
 
-def test_equal_trials_at_the_same_time_are_pruned_for_one_reason(
+def test_equal_parallel_trials_are_pruned_for_the_same_reason(
     search: Search, store: Store, small: Dataset, scripted: Callable[..., Any]
 ) -> None:
     steps: list[Progress] = []
     trials = Trials(search, small, store, model="knn", n_trials=7, folds=0, seed=0)
     with scripted(one_step) as executor, open_bench(small, store) as bench:
-        trials.fit(bench, given(search, [1, 2, 3, 4, 5]), prune=True, on_progress=None)
+        trials.fit(bench, trials_of(search, [1, 2, 3, 4, 5]), prune=True, on_progress=None)
         executor.at_once = 2
-        next_trial = given(search, [500, 500])
+        next_trial = trials_of(search, [500, 500])
         trials.fit(bench, next_trial, prune=True, on_progress=steps.append)
     rows = trials.rows()[5:]
     assert [row.status for row in rows] == ["pruned"] * 2
     assert [row.reason for row in rows] == ["worse than the median after epoch 1"] * 2
-    told = [step.reason for step in steps if step.kind == "failed"]
-    assert told == ["pruned, worse than the median after epoch 1"] * 2
+    reasons = [step.reason for step in steps if step.kind == "failed"]
+    assert reasons == ["pruned, worse than the median after epoch 1"] * 2

@@ -72,7 +72,7 @@ def test_every_trial_is_a_run_that_left_the_test_split_unread(
     assert tuning.best.accuracy == max(trial.accuracy or 0 for trial in tuning.trials)
 
 
-def test_the_best_is_fitted_once_more_and_this_reads_the_test_split(
+def test_the_best_is_fitted_once_more_and_reads_the_test_split(
     tuned: tuple[Tuning, Path],
 ) -> None:
     tuning, runs = tuned
@@ -87,23 +87,23 @@ def test_the_best_is_fitted_once_more_and_this_reads_the_test_split(
     assert low < tuning.tested.accuracy < high
 
 
-def test_what_was_found_is_json(tuned: tuple[Tuning, Path], small_folder: Path) -> None:
+def test_the_result_is_json(tuned: tuple[Tuning, Path], small_folder: Path) -> None:
     tuning, _ = tuned
-    found = json.loads(tuning.to_json())
-    assert found["schema_version"] == 1
-    assert found["best"]["settings"]["epochs"] == 3
-    assert found["best"]["command"].startswith(
+    fields = json.loads(tuning.to_json())
+    assert fields["schema_version"] == 1
+    assert fields["best"]["settings"]["epochs"] == 3
+    assert fields["best"]["command"].startswith(
         f"fittingroom fit mlp-10-10 --dataset {small_folder}"
     )
-    assert found["overstatement"]["trials"] == TRIALS
-    assert found["overstatement"]["observed"] == found["best"]["accuracy"]
-    assert found["overstatement"]["images"] == 100
-    assert set(found["importance"]) == {"learning_rate", "batch_size"}
+    assert fields["overstatement"]["trials"] == TRIALS
+    assert fields["overstatement"]["observed"] == fields["best"]["accuracy"]
+    assert fields["overstatement"]["images"] == 100
+    assert set(fields["importance"]) == {"learning_rate", "batch_size"}
     frame = tuning.to_frame()
     assert list(frame["batch_size"]) == [t.settings["batch_size"] for t in tuning.trials]  # type: ignore[index]
 
 
-def test_what_is_saved_is_not_fitted_again(
+def test_saved_trials_are_not_fitted_again(
     tuned: tuple[Tuning, Path], scripted: Callable[..., Any], small_folder: Path
 ) -> None:
     tuning, runs = tuned
@@ -117,7 +117,7 @@ def test_what_is_saved_is_not_fitted_again(
             on_progress=steps.append,
         )
     assert executor.jobs == []
-    assert [step.kind for step in steps] == ["saved"]  # the last fit, which is there too
+    assert [step.kind for step in steps] == ["saved"]  # the last fit, which is saved too
     assert again.trials == tuning.trials
     assert again.tested == tuning.tested
     shorter = tune(
@@ -130,7 +130,7 @@ def test_what_is_saved_is_not_fitted_again(
 def test_runs_of_another_search_are_not_fitted_again(
     tmp_path: Path, scripted: Callable[..., Any], small_folder: Path
 ) -> None:
-    """Its trials are told as saved, in one step each."""
+    """Its trials are reported as saved, in one step each."""
     options: dict[str, Any] = {"sampler": "grid", "refit": False, "runs": tmp_path}
     steps: list[Progress] = []
     with scripted(lambda _: [0.8]) as executor:
@@ -145,7 +145,7 @@ def test_runs_of_another_search_are_not_fitted_again(
     assert steps[-1].note == "0.8000, best 0.8000"
 
 
-def test_a_grid_that_is_written_in_another_order_is_gone_on_with(
+def test_a_grid_written_in_another_order_is_resumed(
     tmp_path: Path, scripted: Callable[..., Any], small_folder: Path
 ) -> None:
     written = {"n_neighbors": "1|3", "weights": "uniform|distance"}
@@ -173,7 +173,7 @@ def test_the_last_fit_counts_towards_the_time(
         assert len(tune(small_folder, "knn", refit=False, **options).trials) == 1
 
 
-def test_the_usual_seconds_are_those_of_trials_that_finished(tuning: Tuning) -> None:
+def test_the_usual_seconds_are_of_finished_trials(tuning: Tuning) -> None:
     ended: list[tuple[Status, float]] = [
         *(("ok", 10.0), ("ok", 30.0), ("ok", 20.0)),
         *(("pruned", 1.0), ("failed", 0.1)),
@@ -186,10 +186,10 @@ def test_the_usual_seconds_are_those_of_trials_that_finished(tuning: Tuning) -> 
     assert _usual_seconds(SimpleNamespace(rows=list)) == 0.0  # type: ignore[arg-type]
 
 
-def test_trials_at_the_same_time_are_those_of_one_after_the_other(
+def test_parallel_trials_equal_sequential_ones(
     tmp_path: Path, scripted: Callable[..., Any], small_folder: Path
 ) -> None:
-    """A grid doesn't depend on what was found meanwhile."""
+    """A grid doesn't depend on earlier results."""
     space = parse_space({"n_neighbors": "1|3|5|7"})
     options: dict[str, Any] = {"space": space, "sampler": "grid", "refit": False}
     with scripted():
@@ -215,10 +215,10 @@ def test_trials_at_the_same_time_are_those_of_one_after_the_other(
         tune(small_folder, "knn", runs=tmp_path / "three", on="elsewhere", **options)
 
 
-def test_random_test_labels_change_no_choice(
+def test_random_test_labels_change_no_selection(
     small: Dataset, tmp_path: Path, scripted: Callable[..., Any], small_folder: Path
 ) -> None:
-    """Whatever the test split says: the same trials, the same accuracies, the same best."""
+    """Whatever the test split holds: the same trials, the same accuracies, the same best."""
     random = np.random.RandomState(0)
     other = Dataset.from_arrays(
         small.train.images,
@@ -230,15 +230,15 @@ def test_random_test_labels_change_no_choice(
     other.write_idx(tmp_path / "other")
     space = parse_space({"n_neighbors": "1..9", "weights": "uniform|distance"})
     with scripted():
-        found = [
+        tunings = [
             tune(data, "knn", space=space, trials=5, refit=False, runs=tmp_path / "runs")
             for data in (small_folder, tmp_path / "other")
         ]
-    settings = [[(t.settings, t.accuracy) for t in tuning.trials] for tuning in found]
+    settings = [[(t.settings, t.accuracy) for t in tuning.trials] for tuning in tunings]
     assert settings[0] == settings[1]
-    assert found[0].recipe() == found[1].recipe()
-    assert found[0].tested is None
-    assert found[0].overstatement == found[1].overstatement
+    assert tunings[0].recipe() == tunings[1].recipe()
+    assert tunings[0].tested is None
+    assert tunings[0].overstatement == tunings[1].overstatement
 
 
 def test_a_trial_that_diverges_or_is_pruned_says_so(
@@ -318,10 +318,10 @@ def test_settings_that_contradict_each_other_are_failed_trials(
     assert json.loads(tuning.to_json())["best"] is None
 
 
-def test_what_is_no_fault_of_the_settings_ends_the_search_and_fails_no_trial(
+def test_an_error_not_due_to_the_settings_ends_the_search_and_fails_no_trial(
     small: Dataset, tmp_path: Path
 ) -> None:
-    """By real processes."""
+    """With real processes."""
 
     def written(labels: Any) -> Path:
         arrays = (small.train.images, labels, small.test.images, small.test.labels)
@@ -340,7 +340,7 @@ def test_what_is_no_fault_of_the_settings_ends_the_search_and_fails_no_trial(
     assert [trial.status for trial in tuning.trials] == ["ok", "ok"]
 
 
-def test_what_ends_the_search_puts_all_back_that_was_under_way(
+def test_an_error_that_ends_the_search_puts_running_trials_back(
     tmp_path: Path, scripted: Callable[..., Any], small_folder: Path
 ) -> None:
     def full_disk(spec: RunSpec) -> list[Any]:
@@ -360,7 +360,7 @@ def test_what_ends_the_search_puts_all_back_that_was_under_way(
     assert [trial.status for trial in tuning.trials] == ["ok"] * 3
 
 
-def test_ctrl_c_puts_trials_back_and_shows_what_was_found(
+def test_ctrl_c_puts_trials_back_and_shows_the_result_so_far(
     tmp_path: Path, scripted: Callable[..., Any], small_folder: Path
 ) -> None:
     def interrupt(step: Progress) -> None:
@@ -379,7 +379,7 @@ def test_ctrl_c_puts_trials_back_and_shows_what_was_found(
     assert tuning.tested is not None
 
 
-def test_a_run_that_can_not_be_read_is_a_failed_trial(
+def test_an_unreadable_run_is_a_failed_trial(
     tmp_path: Path, scripted: Callable[..., Any], small_folder: Path
 ) -> None:
     options: dict[str, Any] = {"sampler": "grid", "refit": False, "runs": tmp_path}
@@ -400,10 +400,10 @@ def test_a_last_fit_that_fails_does_not_lose_the_search(
     scripted: Callable[..., Any],
     small_folder: Path,
 ) -> None:
-    asked: dict[str, Any] = {}
+    arguments: dict[str, Any] = {}
 
     def fails(*_: Any, **options: Any) -> Any:
-        asked.update(options)
+        arguments.update(options)
         raise TrainingError("it needed more memory.")
 
     monkeypatch.setattr("fittingroom.bench.tuning.tune.fit_spec", fails)
@@ -417,14 +417,14 @@ def test_a_last_fit_that_fails_does_not_lose_the_search(
             runs=tmp_path,
             on="local:2",
         )
-    assert (asked["on"], asked["limits"]) == ("local:2", Limits(memory=2**33))
+    assert (arguments["on"], arguments["limits"]) == ("local:2", Limits(memory=2**33))
     assert tuning.best is not None
     assert (tuning.tested, tuning.untested) == (None, "it needed more memory.")
-    found = json.loads(tuning.to_json())
-    assert (found["test"], found["untested"]) == (None, "it needed more memory.")
+    fields = json.loads(tuning.to_json())
+    assert (fields["test"], fields["untested"]) == (None, "it needed more memory.")
 
 
-def test_folds_choose_among_models_by_all_training_images(
+def test_folds_select_among_models_by_all_training_images(
     tmp_path: Path, scripted: Callable[..., Any], small_folder: Path
 ) -> None:
     space = parse_space({"model": "knn|logistic"})
@@ -438,7 +438,7 @@ def test_folds_choose_among_models_by_all_training_images(
     assert tuning.command == f"fittingroom fit logistic --dataset {small_folder} --runs {tmp_path}"
 
 
-def test_folds_break_off_what_is_worse_after_one_of_them(
+def test_a_trial_is_pruned_after_a_bad_fold(
     tmp_path: Path, small: Dataset, scripted: Callable[..., Any], small_folder: Path
 ) -> None:
     store = open_store(tmp_path / "tune", small)
@@ -467,10 +467,10 @@ def test_folds_break_off_what_is_worse_after_one_of_them(
     assert (last.record.trained_on, last.record.spec.folds) == (1800, 0)
 
 
-def test_while_another_process_tries_there_is_no_last_fit(
+def test_no_last_fit_while_another_process_runs_trials(
     small: Dataset, tmp_path: Path, scripted: Callable[..., Any], small_folder: Path
 ) -> None:
-    """The process that ends last makes it, so that the test split is read once."""
+    """The process that finishes last makes it, so that the test split is read once."""
     space = parse_space({"n_neighbors": "1|3"})
     store = open_store(tmp_path / "tune", small)
     url = f"sqlite:///{(store.folder / 'studies.sqlite3').resolve()}"
@@ -484,7 +484,7 @@ def test_while_another_process_tries_there_is_no_last_fit(
     assert not list(tmp_path.glob("fashion-*"))
 
 
-def test_wrong_numbers_are_refused(tmp_path: Path, small_folder: Path) -> None:
+def test_invalid_numbers_are_rejected(tmp_path: Path, small_folder: Path) -> None:
     with pytest.raises(UsageError, match="--trials is 0"):
         tune(small_folder, "knn", trials=0, runs=tmp_path)
     with pytest.raises(UsageError, match="1 folds make no cross-validation"):
@@ -524,17 +524,17 @@ def wait_for(process: subprocess.Popen[str], folder: Path, runs: int) -> None:
 @pytest.mark.parametrize(
     "ended_by", [signal.SIGINT, pytest.param(signal.SIGKILL, marks=pytest.mark.slow)]
 )
-def test_broken_off_it_finds_what_it_would_have_found(
+def test_an_interrupted_search_has_the_result_of_an_uninterrupted_one(
     ended_by: signal.Signals, tuned: tuple[Tuning, Path], tmp_path: Path, small_folder: Path
 ) -> None:
     process = started(small_folder, tmp_path)
     wait_for(process, tmp_path, 3)
     os.killpg(process.pid, ended_by)
-    printed, told = process.communicate(timeout=60)
+    printed, errors = process.communicate(timeout=60)
     assert 3 <= finished(tmp_path) < TRIALS
     if ended_by == signal.SIGINT:
-        assert process.returncode == 130, told
-        assert "The same command resumes the search." in told
+        assert process.returncode == 130, errors
+        assert "The same command resumes the search." in errors
         assert "The best of" in printed
         assert "fittingroom fit mlp-10-10" in printed
         (saved,) = (p for p in tmp_path.glob("tune/*/mlp*.json") if "best" not in p.name)

@@ -10,7 +10,7 @@ from fittingroom.bench.tuning.tuning import Tuning, best_so_far
 from fittingroom.cli.options import parse_settings
 
 
-def test_the_command_says_the_settings(tuning: Tuning) -> None:
+def test_the_command_has_the_settings(tuning: Tuning) -> None:
     odd = {"hidden": (64, 32), "augmentation": "none", "patience": None, "learning_rate": 1e-7}
     trial = dataclasses.replace(tuning.trials[4], settings=odd)
     typed = shlex.split(dataclasses.replace(tuning, trials=(trial,), seed=3).command)
@@ -26,26 +26,26 @@ def test_the_command_says_the_settings(tuning: Tuning) -> None:
     }
 
 
-def test_the_commands_say_what_and_where(tuning: Tuning) -> None:
-    """Where models are searched, the best one is compared with the one that was asked for."""
+def test_the_commands_have_model_data_and_runs(tuning: Tuning) -> None:
+    """If models are searched, the best one is compared with the requested one."""
     trial = dataclasses.replace(tuning.trials[4], settings={"model": "cnn-32-64"})
-    found = dataclasses.replace(tuning, trials=(trial,), dataset="mnist", runs="my runs")
-    assert found.command == "fittingroom fit cnn-32-64 --dataset mnist --runs 'my runs'"
-    file = f"{found.study}.best.json"
-    assert found.comparison == (
+    changed = dataclasses.replace(tuning, trials=(trial,), dataset="mnist", runs="my runs")
+    assert changed.command == "fittingroom fit cnn-32-64 --dataset mnist --runs 'my runs'"
+    file = f"{changed.study}.best.json"
+    assert changed.comparison == (
         f"fittingroom compare --models cnn-32 --settings {file} --dataset mnist --runs 'my runs' "
         "--seeds 5"
     )
 
 
-def test_the_first_of_equals_is_best(tuning: Tuning) -> None:
+def test_the_first_of_equal_trials_is_best(tuning: Tuning) -> None:
     equal = [dataclasses.replace(trial, accuracy=0.9) for trial in tuning.trials[:3]]
     best = dataclasses.replace(tuning, trials=tuple(reversed(equal))).best
     assert best is not None
     assert best.number == 0
 
 
-def test_a_search_is_complete_when_every_trial_is_over(tuning: Tuning) -> None:
+def test_a_search_is_complete_when_all_trials_have_ended(tuning: Tuning) -> None:
     assert tuning.complete
     assert not dataclasses.replace(tuning, asked=13).complete
     last = dataclasses.replace(tuning.trials[-1], status="waiting")

@@ -40,14 +40,14 @@ VALID = replace(TREES, axes={"criterion": ("gini",), "max_depth": (1, 10)})
 
 
 def point(C: float = 1.0, **fields: Any) -> Point:
-    """One that no grid has."""
+    """A point of no grid."""
     return Point(
         written={"C": C}, spec=RunSpec(dataset="none", model="a", parameters={"C": C}), **fields
     )
 
 
 class Searching:
-    """Tries the points of grids, by a scripted executor or by real processes."""
+    """Fits the points of grids, with a scripted executor or real processes."""
 
     def __init__(self, scripted: Callable[..., Any]) -> None:
         self.scripted = scripted
@@ -62,7 +62,7 @@ class Searching:
         at_once: int = 1,
         real: bool = False,
     ) -> tuple[list[str], list[Point]]:
-        """What was begun, and each point as it ended."""
+        """The search, and each point as it ended."""
         self.steps.clear()
         fitting = nullcontext() if real else self.scripted(script, at_once=at_once)
         with fitting as executor, open_bench(dataset, store, keep_models=False) as bench:
@@ -70,17 +70,17 @@ class Searching:
             total = sum(len(searched.points) for searched in search.searches)
             reporter = Reporter(self.steps.append, total=total)
             ended = []
-            for each in search.fit(names, bench, reporter):
-                assert any(each in of_grid.points for of_grid in search.searches), "at once"
-                ended.append(each)
+            for point in search.fit(names, bench, reporter):
+                assert any(point in of_grid.points for of_grid in search.searches), "at once"
+                ended.append(point)
         started = [step.model for step in self.steps if step.kind == "started"]
         if not real:
             assert executor is not None
             assert [spec.label for spec in executor.specs] == started
             assert not any(job.keep_model for job in executor.jobs)
         steps = [step for step in self.steps if step.kind in ("saved", "failed")]
-        assert [step.model for step in steps] == [each.label for each in ended]
-        assert [step.reason for step in steps] == [each.reason for each in ended]
+        assert [step.model for step in steps] == [point.label for point in ended]
+        assert [step.reason for step in steps] == [point.reason for point in ended]
         return started, ended
 
 
@@ -89,7 +89,7 @@ def searching(scripted: Callable[..., Any]) -> Searching:
     return Searching(scripted)
 
 
-def test_two_points_at_a_time_come_to_the_same(
+def test_two_points_at_a_time_give_the_same_result(
     tmp_path: Path, store: Store, small: Dataset, searching: Searching
 ) -> None:
     one = GridSearch(small, store, [TREES], {}, Limits())
@@ -111,8 +111,8 @@ def test_points_come_in_the_order_in_which_they_end(
 
     search = GridSearch(small, store, [PERCEPTRON], {}, Limits())
     _, ended = searching.run(search, store, small, script, at_once=2)
-    assert [each.parameters["penalty"] for each in ended] == ["l2", "elasticnet", "l1"]
-    assert [each.parameters["penalty"] for each in search.searches[0].points] == [
+    assert [point.parameters["penalty"] for point in ended] == ["l2", "elasticnet", "l1"]
+    assert [point.parameters["penalty"] for point in search.searches[0].points] == [
         *("l1", "l2", "elasticnet")
     ]
 
@@ -120,17 +120,17 @@ def test_points_come_in_the_order_in_which_they_end(
 def test_every_point_is_fitted_once_and_the_best_on_validation_is_chosen(
     store: Store, small: Dataset, searching: Searching
 ) -> None:
-    """By real processes."""
+    """With real processes."""
     search = GridSearch(small, store, [TREES], {}, Limits())
     (before,) = search.searches
     assert (before.finished, before.chosen) == (False, None)
     started, ended = searching.run(search, store, small, real=True)
     assert len(started) == 4
-    assert [each.status for each in ended] == ["ok", "ok", "failed", "failed"]
+    assert [point.status for point in ended] == ["ok", "ok", "failed", "failed"]
     assert "sorcery" in (ended[2].reason or "")
-    (found,) = search.searches
-    assert found.counts == {"points": 4, "failed": 2, "ok": 2}
-    assert found.chosen == ended[1]  # of the deeper trees
+    (search_result,) = search.searches
+    assert search_result.counts == {"points": 4, "failed": 2, "ok": 2}
+    assert search_result.chosen == ended[1]  # of the deeper trees
     runs = store.runs()
     assert len(runs) == 2
     assert all(run.test is None for run in runs)
@@ -141,18 +141,18 @@ def test_every_point_is_fitted_once_and_the_best_on_validation_is_chosen(
     of_choose = np.isin(run_of_it.validation.index, choose)
     assert ended[1].choose_accuracy == run_of_it.validation.correct[of_choose].mean()
 
-    # What is saved is found; what failed is tried again.
-    known = GridSearch(small, store, [TREES], {}, Limits()).searches[0]
-    assert known.points[:2] == found.points[:2]
-    assert [each.status for each in known.points[2:]] == ["interrupted"] * 2
-    assert known.chosen is None  # before all points are done
+    # Saved points are reused; failed ones are tried again.
+    resumed = GridSearch(small, store, [TREES], {}, Limits()).searches[0]
+    assert resumed.points[:2] == search_result.points[:2]
+    assert [point.status for point in resumed.points[2:]] == ["interrupted"] * 2
+    assert resumed.chosen is None  # before all points are done
 
 
 def test_only_the_named_grids_are_searched(store: Store, small: Dataset, scripted: Any) -> None:
     search = GridSearch(small, store, [BAYES, VALID], {}, Limits())
     with scripted(lambda _: [0.8]), open_bench(small, store) as bench:
         ended = [*search.fit([VALID.name], bench, Reporter(None, total=2))]
-    assert [each.classifier for each in ended] == [VALID.name] * 2
+    assert [point.classifier for point in ended] == [VALID.name] * 2
     assert [searched.finished for searched in search.searches] == [False, True]
 
 
@@ -161,15 +161,15 @@ def test_of_equal_points_the_first_is_chosen() -> None:
     assert SearchedGrid(grid=TREES, points=equal).chosen is equal[0]
 
 
-def test_labels_of_the_test_split_change_no_choice(
+def test_labels_of_the_test_split_change_no_selection(
     tmp_path: Path, small: Dataset, searching: Searching
 ) -> None:
-    """The same data with test labels drawn at random: the same points, the same figures."""
+    """The same data with random test labels: the same points, the same figures."""
     drawn = np.random.default_rng(0).permutation(small.test.labels)
     other = Dataset.from_arrays(
         small.train.images, small.train.labels, small.test.images, drawn, name="drawn"
     )
-    found = []
+    selections = []
     for dataset in (small, other):
         grid = replace(TREES, axes={"max_depth": (1, 5, 10)})
         store = open_store(tmp_path / "runs", dataset)
@@ -177,11 +177,11 @@ def test_labels_of_the_test_split_change_no_choice(
         searching.run(search, store, dataset, lambda _: ["fit"])
         (done,) = search.searches
         assert done.chosen is not None
-        found.append((done.chosen.label, [each.choose_accuracy for each in done.points]))
-    assert found[0] == found[1]
+        selections.append((done.chosen.label, [point.choose_accuracy for point in done.points]))
+    assert selections[0] == selections[1]
 
 
-def test_what_a_limit_stopped_is_tried_again_under_a_looser_one_alone(
+def test_a_stopped_point_is_tried_again_only_under_a_looser_limit(
     store: Store, small: Dataset, searching: Searching
 ) -> None:
     key = GridSearch(small, store, [BAYES], {}, Limits()).searches[0].points[0].key
@@ -216,7 +216,7 @@ def test_a_limit_no_looser_would_stop_it_again(
     assert point().stopped(status, "why", then).would_stop(now) is again
 
 
-def test_a_limit_ends_a_point_and_spares_those_that_take_longer(
+def test_a_limit_stops_a_point_and_skips_slower_ones(
     store: Store, small: Dataset, searching: Searching
 ) -> None:
     def script(spec: RunSpec) -> list[Any]:
@@ -226,48 +226,48 @@ def test_a_limit_ends_a_point_and_spares_those_that_take_longer(
     started, ended = searching.run(search, store, small, script)
     assert started == [ended[0].label]
     assert ended[0].parameters == {"n_estimators": 10, "max_depth": 3}
-    assert {each.status for each in ended} == {"timeout"}
+    assert {point.status for point in ended} == {"timeout"}
     assert ended[0].reason == "took longer than 0.5 s"
-    reason = "left out: with n_estimators 10, max_depth 3 it took too long already"
-    assert {each.reason for each in ended[1:]} == {reason}
-    assert {each.limits for each in ended} == {Limits(seconds=0.5)}
+    reason = "left out: it took too long already with n_estimators 10, max_depth 3"
+    assert {point.reason for point in ended[1:]} == {reason}
+    assert {point.limits for point in ended} == {Limits(seconds=0.5)}
 
 
-def test_what_takes_longer_is_spared_as_soon_as_that_is_known(
+def test_slower_points_are_skipped_as_soon_as_possible(
     store: Store, small: Dataset, searching: Searching
 ) -> None:
-    """With two at a time the second is begun before the first has ended."""
+    """With two at a time the second is started before the first has ended."""
     search = GridSearch(small, store, [BOOSTING], {}, Limits(seconds=0.5))
     started, ended = searching.run(search, store, small, lambda _: ["timeout"], at_once=2)
     assert len(started) == 2
     assert len(ended) == len(BOOSTING.points)
-    assert {each.status for each in ended} == {"timeout"}
+    assert {point.status for point in ended} == {"timeout"}
 
 
 @pytest.mark.parametrize("at_once", [1, 2])
-def test_points_of_one_fit_share_what_became_of_it(
+def test_points_of_one_fit_share_its_result(
     store: Store, small: Dataset, searching: Searching, at_once: int
 ) -> None:
     search = GridSearch(small, store, [LINEAR], {}, Limits(memory=1))
     started, ended = searching.run(search, store, small, lambda _: ["out-of-memory"], at_once)
     assert (len(started), len(ended)) == (12, 21)
-    assert {each.status for each in ended} == {"out-of-memory"}
+    assert {point.status for point in ended} == {"out-of-memory"}
     assert search.searches[0].counts == {"points": 24, "never-valid": 3, "out-of-memory": 21}
 
 
-def test_what_is_impractical_is_never_started(
+def test_impractical_points_are_never_started(
     store: Store, small: Dataset, searching: Searching
 ) -> None:
     search = GridSearch(small, store, [PROCESS], {}, Limits())
     assert searching.run(search, store, small) == ([], [])
-    (found,) = search.searches
-    assert found.finished
-    assert found.chosen is None
-    assert {each.status for each in found.points} == {"impractical"}
-    assert all("23 GB" in (each.reason or "") for each in found.points)
+    (grid,) = search.searches
+    assert grid.finished
+    assert grid.chosen is None
+    assert {point.status for point in grid.points} == {"impractical"}
+    assert all("23 GB" in (point.reason or "") for point in grid.points)
 
 
-def test_a_run_that_can_not_be_read_is_a_point_that_says_so(
+def test_an_unreadable_run_is_an_unreadable_point(
     store: Store, small: Dataset, searching: Searching
 ) -> None:
     searching.run(GridSearch(small, store, [VALID], {}, Limits()), store, small)
@@ -276,25 +276,25 @@ def test_a_run_that_can_not_be_read_is_a_point_that_says_so(
     search = GridSearch(small, store, [VALID], {}, Limits())
     started, ended = searching.run(search, store, small)
     assert started == []
-    points = {each.key: each for each in ended}
+    points = {point.key: point for point in ended}
     assert points[first.record.spec.key].status == "unreadable"
     assert "run.json can't be read" in (points[first.record.spec.key].reason or "")
     assert points[second.record.spec.key].status == "ok"
 
 
-def test_a_run_whose_predictions_can_not_be_read_is_a_point_that_says_so(
+def test_a_run_with_unreadable_predictions_is_an_unreadable_point(
     store: Store, small: Dataset, searching: Searching
 ) -> None:
     searching.run(GridSearch(small, store, [VALID], {}, Limits()), store, small)
     for run in store.runs():
         (run.folder / "predictions.npz").write_bytes(b"PK")
     again = GridSearch(small, store, [VALID], {}, Limits())
-    assert [each.status for each in again.searches[0].points] == ["unreadable"] * 2
+    assert [point.status for point in again.searches[0].points] == ["unreadable"] * 2
     started, _ = searching.run(again, store, small)
     assert started == []
 
 
-def test_what_is_no_fault_of_a_point_ends_the_search(
+def test_an_error_not_due_to_a_point_ends_the_search(
     store: Store, small: Dataset, searching: Searching
 ) -> None:
     def script(spec: RunSpec) -> list[Any]:

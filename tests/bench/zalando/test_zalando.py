@@ -24,35 +24,35 @@ TWO = ["zalando-gaussian-nb", "zalando-passive-aggressive"]
 
 
 @pytest.mark.slow
-def test_the_chosen_points_stand_on_a_leaderboard(tmp_path: Path, small: Dataset) -> None:
-    """By real processes."""
+def test_the_chosen_points_are_on_a_leaderboard(tmp_path: Path, small: Dataset) -> None:
+    """With real processes."""
     steps: list[Progress] = []
-    found = zalando(small, TWO, seeds=2, runs=tmp_path, on_progress=steps.append)
-    searches = {search.grid.name: search for search in found.searches}
+    benchmark = zalando(small, TWO, seeds=2, runs=tmp_path, on_progress=steps.append)
+    searches = {search.grid.name: search for search in benchmark.searches}
     assert list(searches) == list(BASELINES)
-    assert found.complete
-    assert found.board is not None
+    assert benchmark.complete
+    assert benchmark.board is not None
     chosen = [searches[name].chosen for name in TWO]
-    assert {row.model for row in found.board.rows} == {point.label for point in chosen if point}
-    rows = [found.row_of(searches[name]) for name in TWO]
+    assert {row.model for row in benchmark.board.rows} == {point.label for point in chosen if point}
+    rows = [benchmark.row_of(searches[name]) for name in TWO]
     assert [row.seeds for row in rows if row] == [1, 2]
     assert all(row.test and row.rank for row in rows if row)
-    # Four points without the test split, three fits of what was chosen with it.
-    assert found.board.test_reads == 3
+    # Four points without the test split, three fits of the chosen ones with it.
+    assert benchmark.board.test_reads == 3
     assert len(find_store(tmp_path).runs()) == 4 + 3
     assert (steps[-1].done, steps[-1].total) == (7, 7)
     assert searches["zalando-svc"].chosen is None
     assert searches["zalando-svc"].counts == {"points": 12, "interrupted": 12}
 
-    # Saved points are found again; those that weren't asked for stand as they were.
+    # Saved points are reused; those that weren't requested are unchanged.
     steps.clear()
     again = zalando(small, TWO[:1], seeds=1, runs=tmp_path, on_progress=steps.append)
     assert {step.kind for step in steps} == {"saved"}
-    assert again.searches == found.searches
+    assert again.searches == benchmark.searches
 
 
 @pytest.mark.parametrize("at_once", [1, 2])
-def test_what_was_chosen_by_validation_images_alone_is_fitted_again(
+def test_points_chosen_on_validation_images_are_fitted_again(
     tmp_path: Path, small: Dataset, scripted: Callable[..., Any], at_once: int
 ) -> None:
     steps: list[Progress] = []
@@ -64,7 +64,7 @@ def test_what_was_chosen_by_validation_images_alone_is_fitted_again(
     limits = {"time_limit": 70.0, "memory_limit": 2**33}
     options: dict[str, Any] = {"runs": tmp_path, "on_progress": steps.append, **limits}
     with scripted(script, at_once) as executor:
-        found = zalando(small, TWO, seeds=2, on="local:2", **options)
+        benchmark = zalando(small, TWO, seeds=2, on="local:2", **options)
     searched, compared = executor.specs[:4], executor.specs[4:]
     assert not any(spec.reads_test or spec.full for spec in searched)
     assert all(spec.reads_test for spec in compared)
@@ -78,24 +78,24 @@ def test_what_was_chosen_by_validation_images_alone_is_fitted_again(
         ("local:2", Limits(seconds=70.0, memory=2**33)),
         ("local:2", Limits(memory=2**33)),  # those of the chosen
     ]
-    assert found.board is not None
-    assert [row.model for row in found.board.rows] == [f"{TWO[1]}[C=10.0]", searched[0].label]
-    assert found.board.test_reads == 3
+    assert benchmark.board is not None
+    assert [row.model for row in benchmark.board.rows] == [f"{TWO[1]}[C=10.0]", searched[0].label]
+    assert benchmark.board.test_reads == 3
     assert (steps[-1].done, steps[-1].total) == (7, 7)
     assert [step.total for step in steps] == [7] * len(steps)
     done = [step.done for step in steps if step.kind != "started"]
     assert done == sorted(done)
 
-    # Saved points are found again; those that weren't asked for stand as they were.
+    # Saved points are reused; those that weren't requested are unchanged.
     steps.clear()
     with scripted(script, at_once) as executor:
         again = zalando(small, TWO[:1], seeds=1, **options)
     assert executor.jobs == []
     assert {step.kind for step in steps} == {"saved"}
-    assert again.searches == found.searches
+    assert again.searches == benchmark.searches
 
 
-def test_the_file_says_what_became_of_every_point(
+def test_the_file_has_the_result_of_every_point(
     tmp_path: Path, small: Dataset, monkeypatch: pytest.MonkeyPatch, scripted: Callable[..., Any]
 ) -> None:
     def too_large(spec: RunSpec) -> list[Attempt]:
@@ -124,16 +124,18 @@ def test_the_file_says_what_became_of_every_point(
     ]
 
     with scripted() as executor:
-        found = zalando(small, ["zalando-gaussian-nb"], seeds=1, runs=tmp_path, memory_limit=2**33)
+        benchmark = zalando(
+            small, ["zalando-gaussian-nb"], seeds=1, runs=tmp_path, memory_limit=2**33
+        )
     assert executor.opened[-1][1] == Limits(memory=2**33), "for the chosen"
     written = json.loads(path.read_text())
-    assert written == json.loads(found.to_json())
-    assert found.board is not None
-    assert written["leaderboard"] == json.loads(found.board.to_json())
+    assert written == json.loads(benchmark.to_json())
+    assert benchmark.board is not None
+    assert written["leaderboard"] == json.loads(benchmark.board.to_json())
     bayes = written["classifiers"][0]
     assert bayes["chosen"]["model"] == "zalando-gaussian-nb"
     assert bayes["chosen"]["parameters"] == {"priors": [0.1] * 10}
-    assert bayes["chosen"]["test"]["accuracy"] == found.board.rows[0].test.accuracy  # type: ignore[union-attr]
+    assert bayes["chosen"]["test"]["accuracy"] == benchmark.board.rows[0].test.accuracy  # type: ignore[union-attr]
 
     def interrupt(step: Progress) -> None:
         raise KeyboardInterrupt
@@ -152,21 +154,21 @@ def test_the_file_says_what_became_of_every_point(
     ("status", "complete"),
     [("ok", True), ("timeout", True), ("out-of-memory", True), ("failed", False), ("nan", False)],
 )
-def test_a_limit_that_was_reached_is_no_failure(
+def test_reaching_a_limit_is_not_a_failure(
     small: Dataset, tmp_path: Path, status: Any, complete: bool
 ) -> None:
     (search, *_) = GridSearch(small, open_store(tmp_path, small), GRIDS, {}, Limits()).searches
     points = tuple(dataclasses.replace(point, status=status) for point in search.points)
-    found = Benchmark(
+    benchmark = Benchmark(
         dataset_name=small.name,
         dataset_sha256=small.sha256,
         searches=(dataclasses.replace(search, points=points),),
         board=None,
     )
-    assert found.complete is complete
+    assert benchmark.complete is complete
 
 
-def test_what_is_no_fault_of_a_point_ends_the_search(
+def test_an_error_not_due_to_a_point_ends_the_search(
     tmp_path: Path, small: Dataset, scripted: Callable[..., Any]
 ) -> None:
     store = open_store(tmp_path, small)
@@ -178,7 +180,7 @@ def test_what_is_no_fault_of_a_point_ends_the_search(
         assert zalando(small, ["zalando-gaussian-nb"], seeds=1, runs=tmp_path).complete
 
 
-def test_the_plan_counts_what_is_tried() -> None:
+def test_the_plan_counts_the_points_to_try() -> None:
     assert planned_runs(list(BASELINES), 3) == {
         "points": (143 - 3 - 2, None),
         "chosen": (10 * 3 + 3, None),
@@ -186,7 +188,7 @@ def test_the_plan_counts_what_is_tried() -> None:
 
 
 @pytest.mark.parametrize("options", [{"classifiers": ["svc"]}, {"classifiers": []}, {"seeds": 0}])
-def test_what_makes_no_sense_is_refused(tmp_path: Path, small: Dataset, options: dict) -> None:  # type: ignore[type-arg]
+def test_invalid_values_are_rejected(tmp_path: Path, small: Dataset, options: dict) -> None:  # type: ignore[type-arg]
     with pytest.raises((UnknownNameError, UsageError)):
         zalando(small, runs=tmp_path / "runs", **options)
     assert not (tmp_path / "runs").exists()

@@ -1,4 +1,4 @@
-"""What must be fitted for a claim's verdict: by the protocol as it was used, and honestly."""
+"""What a claim's verdict takes: fits by the source's protocol, and honest ones."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from fittingroom.data.splits import validation_split
 from fittingroom.models.catalog import row_of
 from fittingroom.runs.spec import RunSpec, spec_of
 
-#: A recipe of which one fit takes longer gets no more than these seeds.
+#: A recipe whose single fit takes longer gets at most this number of seeds.
 SLOW_SECONDS, SLOW_SEEDS = 600.0, 3
-#: The notes that change a run; the others change what is read of it.
+#: The notes that change a run; the others change what is read from it.
 _IN_RUN = {"trained-on-test", "selected-on-test", "test-not-scaled", "never-tested"}
-#: Those by which a run's own figure isn't one of new images like the training ones.
+#: Notes that make a run's own figure differ from one on new images like the training ones.
 _LEAKS = _IN_RUN - {"never-tested"}
 
-#: Where a figure is read: on official test images, where the source measured, as logged while
+#: Where a figure is read: on official test images, where the source measured, as logged during
 #: training, or on the selection half of the validation part.
 Measure = Literal["test", "measured", "training", "selection"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Arm:
-    """Runs of one kind, one figure a seed.
+    """Runs of one kind, one figure per seed.
 
     Attributes
     ----------
     name : `as claimed`, `honest`, or a model's
-    candidates : what is fitted with each seed, as specs of seed 0; of several, one is chosen
-    chosen_by : by which accuracy; None where nothing is chosen
-    refit : the chosen one is fitted once more, and then reads the test split
-    refit_full : that fit is on all training images
+    candidates : fitted with each seed, as specs of seed 0; if there are several, one is chosen
+    chosen_by : the accuracy that chooses; None if nothing is chosen
+    refit : whether the chosen one is fitted once more, and then reads the test split
+    refit_full : whether that fit is on all training images
     measure : where the figure is read
-    seconds : one fit should take
+    seconds : expected for one fit
     """
 
     name: str
@@ -51,7 +51,7 @@ class Arm:
 
     @property
     def runs(self) -> tuple[tuple[RunSpec, ...], Measure]:
-        """What two arms share whose figures are those of the same runs."""
+        """Identifies its runs; equal for arms with the same figures from the same runs."""
         return self.candidates, self.measure
 
     @property
@@ -70,14 +70,14 @@ class Arm:
     def leaked(self) -> bool:
         """Whether it is measured on images that took part in training or selection."""
         notes = {
-            note for each in self.candidates for note in (each.protocol or {}).get("notes", ())
+            note for spec in self.candidates for note in (spec.protocol or {}).get("notes", ())
         }
         chosen = self.chosen_by is not None and not self.refit
         return self.measure == "training" or chosen or bool(notes & _LEAKS)
 
 
 def tested(spec: RunSpec, *, full: bool) -> RunSpec:
-    """A candidate measured on the test images, where it was measured on held-out ones."""
+    """A candidate that was measured on held-out images, now on the test images."""
     protocol = spec.protocol
     if protocol is not None:
         notes = [note for note in protocol["notes"] if note != "never-tested"]
@@ -96,7 +96,7 @@ def trained_on(spec: RunSpec, dataset: Dataset) -> float:
 
 
 def expected_seconds(claim: Claim, reduced: bool = False) -> float:
-    """What one fit of a claim's recipe should take, the longest where there are several."""
+    """Expected seconds of one fit of a claim's recipe; the longest if there are several."""
     if claim.members:
         return max(expected_seconds(member) for member in claim.members)
     if reduced:
@@ -107,13 +107,13 @@ def expected_seconds(claim: Claim, reduced: bool = False) -> float:
 
 
 def arms_of(claim: Claim, dataset: Dataset, seeds: int, reduced: bool = False) -> list[Arm]:
-    """All that a claim's verdict takes.
+    """The arms that a claim's verdict takes.
 
     Parameters
     ----------
-    claim : not one that can't be checked
-    seeds : fits of each; fewer where a fit is slow, one where a model is deterministic
-    reduced : what is run instead of a recipe that takes too long
+    claim : one that can be checked
+    seeds : number of fits of each; fewer if a fit is slow, one if the model is deterministic
+    reduced : run the smaller recipe instead of one that takes too long
     """
     if claim.members:
         return [arm for member in claim.members for arm in arms_of(member, dataset, seeds)]
@@ -121,9 +121,9 @@ def arms_of(claim: Claim, dataset: Dataset, seeds: int, reduced: bool = False) -
 
 
 def _left_out(claim: Claim, dataset: Dataset) -> float:
-    """The share of the training split without which an honest run has as many images as the source.
+    """The share of the training split to leave out, to train on as many images as the source.
 
-    0 where the source trained on as many as there are, or on more.
+    0 if the source trained on as many as there are, or more.
     """
     n = len(dataset.train)
     trained_on, *_ = claim.split.parts(n, len(dataset.test))
@@ -143,42 +143,42 @@ class _Arms:
         if self.seconds > SLOW_SECONDS:
             seeds = min(seeds, SLOW_SEEDS)
         left_out, n = _left_out(claim, dataset), len(dataset.train)
-        as_ours = len(validation_split(dataset.train.labels).train)
+        n_ours = len(validation_split(dataset.train.labels).train)
         self.full = left_out == 0
-        # What is chosen by validation images goes by our own part of them.
-        ours = abs((1 - left_out) * n - as_ours) < 1 or claim.kind == "text"
+        # A choice by validation images uses our own validation part.
+        ours = abs((1 - left_out) * n - n_ours) < 1 or claim.kind == "text"
         self.held_out = None if self.full or ours else left_out
-        fixed = row_of(self.recipe.model).deterministic
-        self.seeds = (0,) if fixed else tuple(range(seeds))
+        deterministic = row_of(self.recipe.model).deterministic
+        self.seeds = (0,) if deterministic else tuple(range(seeds))
 
     def all(self) -> list[Arm]:
         claim = self.claim
         if claim.difference is not None:
             return [
-                self._arm(name, [self._honest(**parameters)], self.tested)
+                self._arm(name, [self._honest_spec(**parameters)], self.tested)
                 for name, parameters in (
                     ("first", claim.difference.first),
                     ("second", claim.difference.second),
                 )
             ]
         if claim.kind == "text":
-            return self._text()
-        used = self._as_used()
-        return [*([used] if used else []), self._searched_honestly()]
+            return self._text_arms()
+        used = self._used_arm()
+        return [*([used] if used else []), self._honest_arm()]
 
-    def _text(self) -> list[Arm]:
+    def _text_arms(self) -> list[Arm]:
         arms = []
         if self.claim.sweep is not None:
-            sweep = self._honest(reads_test=False, **self.claim.sweep)
+            sweep = self._honest_spec(reads_test=False, **self.claim.sweep)
             arms.append(self._arm("as claimed", [sweep], "training"))
-        values = [self._honest(reads_test=False, full=False, **each) for each in self._tried()]
+        values = [self._honest_spec(reads_test=False, full=False, **s) for s in self._variants()]
         return [*arms, self._arm("honest", values, "selection")]
 
-    def _searched_honestly(self) -> Arm:
-        """The honest figure; settings that were searched are chosen on the selection half."""
+    def _honest_arm(self) -> Arm:
+        """The honest arm; searched settings are chosen on the selection half."""
         if self.claim.search is None:
-            return self._arm("honest", [self._honest()], self.tested)
-        tried = [self._honest(reads_test=False, full=False, **each) for each in self._tried()]
+            return self._arm("honest", [self._honest_spec()], self.tested)
+        tried = [self._honest_spec(reads_test=False, full=False, **s) for s in self._variants()]
         by: Measure = "selection" if self.held_out is None else "measured"
         return self._arm(
             "honest", tried, self.tested, chosen_by=by, refit=True, refit_full=self.full
@@ -189,33 +189,33 @@ class _Arms:
         """Where an honest run has its test accuracy."""
         return "test" if self.held_out is None else "measured"
 
-    def _as_used(self) -> Arm | None:
-        """The figure by the protocol as it was used; None where nothing is known of that."""
+    def _used_arm(self) -> Arm | None:
+        """The arm by the source's protocol; None if that is unknown."""
         claim, notes = self.claim, set(self.claim.protocol)
         if not notes:
             return None
         measure: Measure = "training" if "training-accuracy-quoted" in notes else "measured"
         if self._is_honest_fit():
             shared = self.tested if measure == "measured" else measure
-            return self._arm("as claimed", [self._honest()], shared)
+            return self._arm("as claimed", [self._honest_spec()], shared)
         if claim.search is None:
-            return self._arm("as claimed", [self._used()], measure)
-        tried = [self._used(**each) for each in self._tried()]
+            return self._arm("as claimed", [self._used_spec()], measure)
+        tried = [self._used_spec(**settings) for settings in self._variants()]
         return self._arm("as claimed", tried, measure, chosen_by="measured")
 
     def _is_honest_fit(self) -> bool:
-        """Whether the source fitted as the honest run does."""
+        """Whether the source fitted like an honest run."""
         notes = set(self.claim.protocol)
         if "training-accuracy-quoted" in notes:  # logged before there was anything to test
             notes -= {"training-accuracy-quoted", "never-tested"}
         return not (notes - {"clean"} or self.claim.pooled)
 
-    def _tried(self) -> list[Parameters]:
+    def _variants(self) -> list[Parameters]:
         search = self.claim.search
         assert search is not None
         return [{search.parameter: value} for value in search.values]
 
-    def _honest(
+    def _honest_spec(
         self, *, reads_test: bool = True, full: bool | None = None, **parameters: Any
     ) -> RunSpec:
         return spec_of(
@@ -224,18 +224,18 @@ class _Arms:
             settings={**self.parameters, **parameters},
             full=self.full if full is None else full,
             reads_test=reads_test,
-            protocol=None if self.held_out is None else self._held_out_as_used(reads_test),
+            protocol=None if self.held_out is None else self._held_out_protocol(reads_test),
         )
 
-    def _held_out_as_used(self, reads_test: bool) -> Mapping[str, Any]:
-        """The official split, of whose training part as much is held out as `held_out` says."""
+    def _held_out_protocol(self, reads_test: bool) -> Mapping[str, Any]:
+        """The official split, with a share `held_out` of its training part held out."""
         split = ClaimSplit(kind="official", validation=self.held_out, seed=self.claim.split.seed)
         notes = [] if reads_test else ["never-tested"]
         return {"notes": notes, "split": split.model_dump(), "until": None}
 
-    def _used(self, **parameters: Any) -> RunSpec:
+    def _used_spec(self, **parameters: Any) -> RunSpec:
         claim = self.claim
-        # What a search chose on test is read from its runs, none of which chose anything.
+        # A search on the test images is read from its runs; a single run selects nothing.
         in_run = _IN_RUN - {"selected-on-test"} if claim.search else _IN_RUN
         validated = "never-tested" in claim.protocol and claim.split.validation
         return spec_of(

@@ -1,4 +1,4 @@
-"""A published claim: a figure, what it says it is, how it was really come by."""
+"""A published claim: a figure, what its source says it is, and how it was obtained."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-#: What may be noted of a protocol, and what that means for the figure.
+#: Notes on a protocol, and what each means for the figure.
 NOTES = {
     "clean": "it was fitted without the test images and tested once",
     "trained-on-test": "it was trained on the test images",
@@ -38,7 +38,7 @@ Parameters = dict[Text, Any]
 
 @dataclass(frozen=True)
 class Figure:
-    """A published number and half of its last digit: it stands for all that round to it."""
+    """A published number and half a unit of its last digit: it stands for all that round to it."""
 
     value: float
     half_digit: float
@@ -48,7 +48,7 @@ class Figure:
         """`0.8414` or `89%`. Raises ValueError for anything else."""
         match = re.fullmatch(r"\d+(?:\.(\d+))?(%?)", text)
         if match is None:
-            raise ValueError(f"{text!r} is no figure such as 0.8414 or 89%")
+            raise ValueError(f"{text!r} is not a figure such as 0.8414 or 89%")
         unit = 0.01 if match[2] else 1.0
         return cls(float(text.rstrip("%")) * unit, 0.5 * 10 ** -len(match[1] or "") * unit)
 
@@ -58,13 +58,13 @@ class Figure:
 
 
 class Strict(BaseModel):
-    """Nothing unknown, nothing converted."""
+    """A model that allows no unknown fields and converts no types."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
 class Source(Strict):
-    """Where the claim stands: a repository, a revision, and a name for the place in it."""
+    """Where the claim was published: a repository, a revision, and a name for the place in it."""
 
     repository: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")]
     revision: Annotated[str, Field(pattern=r"^[0-9a-f]{7,40}$")]
@@ -72,13 +72,13 @@ class Source(Strict):
 
 
 class ClaimRecipe(Strict):
-    """What was fitted, in words of the catalogue.
+    """What was fitted, in terms of the catalogue.
 
     Attributes
     ----------
-    model, parameters : a name of the catalogue, and what replaces its parameters
-    preprocessing : what was done to the pixels, for a reader
-    seconds : of one fit, where it differs from the catalogue's
+    model, parameters : a name of the catalogue, and what replaces its defaults
+    preprocessing : of the pixels, in words
+    seconds : of one fit, if they differ from the catalogue's
     """
 
     model: Text
@@ -88,15 +88,15 @@ class ClaimRecipe(Strict):
 
 
 class ClaimSplit(Strict):
-    """Which images were what.
+    """How the source split the images.
 
     Attributes
     ----------
     kind : the official split, or both parts pooled and split anew
-    test : share of the pool that was held out for the test
-    validation : share of the other images that was held out then; where nothing is said of it, the
-        source trained on all of them
-    seed : of both draws, by `train_test_split`, not stratified
+    test : share of the pool that was held out for testing
+    validation : share of the remaining images that was held out for validation; None if the source
+        trained on all of them
+    seed : of both draws by `train_test_split`, not stratified
     """
 
     kind: Literal["official", "pooled"]
@@ -105,7 +105,7 @@ class ClaimSplit(Strict):
     seed: int | None = None
 
     def parts(self, train: int, test: int) -> tuple[float, float, float]:
-        """How many images were for training, validation and test, of so many official ones."""
+        """Numbers of training, validation and test images, given those of the official split."""
         pooled = self.kind == "pooled"
         tested = (train + test) * (self.test or 0.0) if pooled else float(test)
         rest = (train + test if pooled else train) - tested * pooled
@@ -114,28 +114,28 @@ class ClaimSplit(Strict):
 
 
 class ClaimSearch(Strict):
-    """A parameter of the model, and the values that were tried."""
+    """A parameter of the model, and the values that the source tried."""
 
     parameter: Text
     values: Annotated[list[int | float | str], Field(min_length=2)]
 
 
 class Until(Strict):
-    """Train until the logged training accuracy has passed a value, then some epochs more."""
+    """Train until the logged training accuracy exceeds a value, then `then` more epochs."""
 
     train_accuracy: Share
     then: Annotated[int, Field(ge=0)]
 
 
 class ClaimDifference(Strict):
-    """Two settings of the model; the claim is what the first gains over the second."""
+    """Two settings of the model; the claim is the gain of the first over the second."""
 
     first: Parameters
     second: Parameters
 
 
 class Reduced(Strict):
-    """What is run instead where the whole recipe takes too long. It verifies nothing."""
+    """What is run instead if the recipe takes too long. It verifies nothing."""
 
     parameters: Parameters
     seeds: Annotated[int, Field(ge=1)] | None = None
@@ -143,7 +143,7 @@ class Reduced(Strict):
 
 
 class Claim(Strict):
-    """A published figure, what it says it is, and how it was come by.
+    """A published figure, what its source says it is, and how it was obtained.
 
     Attributes
     ----------
@@ -152,10 +152,10 @@ class Claim(Strict):
         `text`, that a value of a setting is the best
     claimed : as published, such as `0.8414` or `89%`
     says : what the source says that the figure is
-    protocol : what is known of how it was come by (`NOTES`); empty where nothing is
-    sweep : of a text, parameters of the one training whose loss the source read the value from
+    protocol : what is known about how it was obtained (`NOTES`); empty if nothing is
+    sweep : for a text, parameters of the single training from whose loss the source read the value
     order : ids of claims in the same folder
-    unknown : why it can't be checked; with a recipe all the same, that is run and verifies nothing
+    unknown : why it can't be checked; a recipe, if there is one, is run but verifies nothing
     remark : what else a reader should know
     """
 
@@ -190,5 +190,5 @@ class Claim(Strict):
 
 
 def nearest(values: Sequence[Any], wanted: float) -> Any:
-    """The value that is nearest to the wanted one, by ratio."""
+    """The value nearest to `wanted`, by ratio."""
     return min(values, key=lambda value: abs(math.log(value / wanted)))

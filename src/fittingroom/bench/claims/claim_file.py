@@ -1,4 +1,4 @@
-"""Claims as TOML files: found, read, and refused in a sentence where they make no sense."""
+"""Read claims from TOML files, and reject invalid ones with one sentence."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ def load_claims(names: Sequence[str]) -> list[Claim]:
 
     Raises
     ------
-    UnknownNameError : there is no such claim; the message proposes what is near
-    UsageError : a file is no claim, or two files have one name
+    UnknownNameError : there is no such claim; the message suggests similar names
+    UsageError : a file isn't a valid claim, or two files have the same name
     """
     paths = list(dict.fromkeys(map(_path, names)))
     by_id: dict[str, Path] = {}
@@ -65,17 +65,17 @@ def _path(name: str) -> Path:
 
 
 def _load(path: Path) -> Claim:
-    """The claim of a file, with those that it puts in order."""
+    """Load the claim of a file, with the members of an order."""
     claim = _read(path)
     members = []
     for member in claim.order:
         file = path.parent / f"{member}.toml"
         if not file.exists():
-            known = sorted(each.stem for each in path.parent.glob("*.toml"))
-            raise UnknownNameError(f"claim in {path.name}", member, known)
+            names = sorted(other.stem for other in path.parent.glob("*.toml"))
+            raise UnknownNameError(f"claim in {path.name}", member, names)
         members.append(_read(file))
         if members[-1].kind != "accuracy" or members[-1].unknown:
-            raise UsageError(f"claim {claim.id}: {member} has no accuracy to be put in order.")
+            raise UsageError(f"claim {claim.id}: {member} has no accuracy; an order needs one.")
     return claim.model_copy(update={"members": tuple(members)})
 
 
@@ -88,7 +88,7 @@ def _read(path: Path) -> Claim:
 
 
 def parse_claim(text: str, name: str) -> Claim:
-    """The claim that a TOML file holds, but for the claims that an order names.
+    """Parse the claim of a TOML file, without the members of an order.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ def parse_claim(text: str, name: str) -> Claim:
 
     Raises
     ------
-    UsageError : it is no TOML, or no claim; the message says what is wrong where
+    UsageError : it isn't TOML, or not a valid claim; the message says what is wrong and where
     """
     try:
         fields = parse_toml(text)
@@ -105,13 +105,13 @@ def parse_claim(text: str, name: str) -> Claim:
         raise UsageError(f"claim {name} is not valid TOML: {in_short(error)}.") from error
     for reserved in ("id", "members"):
         if reserved in fields:
-            raise UsageError(f"claim {name}: {reserved} is no field of a claim's file.")
+            raise UsageError(f"claim {name}: {reserved} is not a field of a claim's file.")
     try:
         claim = Claim.model_validate({**fields, "id": name})
-        for check in (_parts, _figure, _notes, _split, _search):
-            for wrong in check(claim):
-                raise UsageError(f"claim {name}: {wrong}.")
-        _build(claim)
+        for check in (_check_parts, _check_figure, _check_notes, _check_split, _check_search):
+            for fault in check(claim):
+                raise UsageError(f"claim {name}: {fault}.")
+        _check_classifiers(claim)
     except ValidationError as error:
         raise UsageError(f"claim {name}: {_short(error)}.") from error
     except FittingroomError as error:
@@ -136,21 +136,21 @@ _ALLOWED = {
 }
 
 
-def _parts(claim: Claim) -> Iterator[str]:
-    """Parts that are missing, or that a claim of this kind doesn't have."""
+def _check_parts(claim: Claim) -> Iterator[str]:
+    """Parts that are missing, and parts that a claim of this kind doesn't take."""
     kind = claim.kind
     parts = ("recipe", "search", "until", "difference", "sweep", "order", "reduced")
-    given = {part for part in parts if getattr(claim, part)}
+    present = {part for part in parts if getattr(claim, part)}
     needed = set() if claim.unknown and claim.recipe is None else _NEEDED[kind]
-    for part in sorted(needed - given):
+    for part in sorted(needed - present):
         yield f"a claim of kind {kind} needs [{part}]"
-    for part in sorted(given - _NEEDED[kind] - _ALLOWED[kind]):
+    for part in sorted(present - _NEEDED[kind] - _ALLOWED[kind]):
         yield f"a claim of kind {kind} takes no {part}"
     if claim.order and (len(claim.order) == 1 or len(set(claim.order)) < len(claim.order)):
-        yield "order: it takes at least two claims, each once"
+        yield "order: name at least two claims, each once"
 
 
-def _figure(claim: Claim) -> Iterator[str]:
+def _check_figure(claim: Claim) -> Iterator[str]:
     if claim.kind == "order":
         return
     try:
@@ -163,54 +163,54 @@ def _figure(claim: Claim) -> Iterator[str]:
     if claim.kind == "difference" and not 0 < value < 1:
         yield f"claimed: {claim.claimed} is not a difference between 0 and 1"
     if claim.kind == "text" and value == 0:
-        yield "claimed: values are compared by ratio; 0 has none"
+        yield "claimed: values are compared by ratio, so it can't be 0"
 
 
-def _notes(claim: Claim) -> Iterator[str]:
+def _check_notes(claim: Claim) -> Iterator[str]:
     notes, kind = set(claim.protocol), claim.kind
     if len(notes) < len(claim.protocol):
-        yield "protocol: a note stands twice"
+        yield "protocol: a note is repeated"
     if "clean" in notes and len(notes) > 1:
-        yield "protocol: what is clean has no other note"
+        yield "protocol: clean excludes all other notes"
     if notes and kind in ("difference", "order"):
-        yield f"protocol: of a claim of kind {kind} it must be empty"
+        yield f"protocol: it must be empty for a claim of kind {kind}"
     if claim.until is not None and "trained-on-test" not in notes:
-        yield "until goes with the note trained-on-test"
+        yield "until requires the note trained-on-test"
 
 
-def _split(claim: Claim) -> Iterator[str]:
+def _check_split(claim: Claim) -> Iterator[str]:
     notes, split = set(claim.protocol), claim.split
     if (split.kind == "pooled") != ("own-random-split" in notes):
-        yield "own-random-split goes with split kind pooled, and with no other"
+        yield "the note own-random-split and split kind pooled require each other"
     if split.kind == "pooled" and split.test is None:
-        yield "split: what was pooled needs the share of its test part"
+        yield "split: kind pooled needs the share of its test part"
     if split.kind == "official" and split.test is not None:
         yield "split: the official split has its own test part"
     if (split.test or split.validation) and split.seed is None:
-        yield "split: what was drawn needs the seed of the draw"
-    elsewhere = claim.kind == "text" or "training-accuracy-quoted" in notes
-    if "never-tested" in notes and not split.validation and not elsewhere:
+        yield "split: a part that was drawn needs the seed of the draw"
+    without_test = claim.kind == "text" or "training-accuracy-quoted" in notes
+    if "never-tested" in notes and not split.validation and not without_test:
         yield "never-tested needs the share of the validation part that it was measured on"
 
 
-def _search(claim: Claim) -> Iterator[str]:
+def _check_search(claim: Claim) -> Iterator[str]:
     search = claim.search
     if search is None:
         return
     if claim.kind == "accuracy" and "selected-on-test" not in claim.protocol:
-        yield "search goes with the note selected-on-test"
+        yield "search requires the note selected-on-test"
     if len(set(search.values)) < len(search.values):
-        yield "search.values: a value stands twice"
+        yield "search.values: a value is repeated"
     if claim.kind == "text" and not all(
         isinstance(value, int | float) and value > 0 for value in search.values
     ):
-        yield "search.values: of a text they are numbers above 0, compared by ratio"
+        yield "search.values: for a text they must be numbers above 0, to be compared by ratio"
     if claim.sweep is not None and search.parameter != "learning_rate":
-        yield "sweep: only a learning rate is read off one training's loss"
+        yield "sweep: only a learning rate can be read off the loss of one training"
 
 
-def _build(claim: Claim) -> None:
-    """Make its classifiers, unfitted: names and values that are wrong are told now."""
+def _check_classifiers(claim: Claim) -> None:
+    """Build its classifiers, unfitted, so that wrong names and values raise now."""
     recipe = claim.recipe
     if recipe is None:
         return
@@ -221,34 +221,34 @@ def _build(claim: Claim) -> None:
         variants = [claim.difference.first, claim.difference.second]
     for extra in (claim.sweep, claim.reduced and claim.reduced.parameters):
         variants += [extra] if extra else []
-    built = [classifier_of(recipe.model, {**recipe.parameters, **each}) for each in variants]
-    for wrong in _unfit(claim, recipe.model, built[0]):
-        raise UsageError(f"{wrong}.")
+    built = [classifier_of(recipe.model, {**recipe.parameters, **variant}) for variant in variants]
+    for fault in _check_protocol(claim, recipe.model, built[0]):
+        raise UsageError(f"{fault}.")
 
 
-def _unfit(claim: Claim, model: str, classifier: BaseEstimator) -> Iterator[str]:
-    """What of the protocol can't be done with this classifier."""
-    notes, recipe = set(claim.protocol), getattr(classifier, "recipe", None)  # of networks alone
+def _check_protocol(claim: Claim, model: str, classifier: BaseEstimator) -> Iterator[str]:
+    """Parts of the protocol that can't be done with this classifier."""
+    notes, recipe = set(claim.protocol), getattr(classifier, "recipe", None)  # of networks only
     if recipe is None and ("training-accuracy-quoted" in notes or claim.until or claim.sweep):
-        yield f"only networks log their training, and {model} is none"
+        yield f"only networks log their training, and {model} isn't one"
     if "test-not-scaled" in notes and getattr(classifier, "scale", 1.0) == 1.0:
         yield f"test-not-scaled needs a model that divides the pixels, and {model} doesn't"
-    chooses = claim.search is not None or (recipe is not None and recipe.needs_validation)
-    if "selected-on-test" in notes and not chooses:
-        yield f"selected-on-test needs a [search], since {model} chooses no epoch"
+    selects = claim.search is not None or (recipe is not None and recipe.needs_validation)
+    if "selected-on-test" in notes and not selects:
+        yield f"selected-on-test needs a [search], since {model} selects no epoch"
     if claim.until and recipe is not None and recipe.schedule != "constant":
-        yield f"until adds epochs at a constant rate, and {model} has schedule {recipe.schedule}"
+        yield f"until needs a constant learning rate, and {model} has schedule {recipe.schedule}"
 
 
 def _short(error: ValidationError) -> str:
-    """The first thing that is wrong, in a sentence."""
+    """The first error, as a sentence."""
     first = error.errors(include_url=False, include_input=False)[0]
     place = ".".join(str(part)[:50] for part in first["loc"])
     if first["type"] == "missing":
         return f"{place} is missing"
     if first["type"] == "extra_forbidden":
-        known = Claim if len(first["loc"]) == 1 else _TABLES.get(str(first["loc"][0]), Claim)
-        names = set(known.model_fields) - {"id", "members"}
+        table = Claim if len(first["loc"]) == 1 else _TABLES.get(str(first["loc"][0]), Claim)
+        names = set(table.model_fields) - {"id", "members"}
         return str(UnknownNameError("field", place.split(".")[-1], names)).rstrip(".?")
     message = first["msg"]
     return f"{place}: {message[:1].lower()}{message[1:]}"[:300]

@@ -1,4 +1,4 @@
-"""What the saved runs of a claim say."""
+"""Results of a claim's saved runs."""
 
 from __future__ import annotations
 
@@ -26,25 +26,25 @@ from fittingroom.runs.run import Part, Run
 from fittingroom.runs.spec import RunSpec
 from fittingroom.runs.store import Store
 
-#: What tells apart arms that don't share their runs.
+#: Identifies the runs of an arm; arms that share their runs have the same.
 ArmRuns = tuple[tuple[RunSpec, ...], Measure]
-#: A spread over seeds holds for numbers of training images that differ by no more than this share.
+#: A measured spread holds if the number of training images differs by at most this share.
 _NEAR = 0.2
 
 
 @dataclass(frozen=True, kw_only=True)
 class ArmResult:
-    """The saved runs of an arm, one a seed, and what their figures are.
+    """The saved runs of an arm, one per seed, and their figures.
 
     Attributes
     ----------
-    runs : one a seed
-    accuracies : of each run, where the arm measures
-    correct : bool (seeds, images); None where only an accuracy was logged
+    runs : one per seed
+    accuracies : of each run, as the arm measures them
+    correct : bool (seeds, images); None if only an accuracy was logged
     index : (images,) positions of the images; None as above
-    copies : numbers of the images, the same for copies; None where each is another
-    known : what the package brings of the recipe's variance over seeds
-    spread : over seeds, by all that is judged at once (`with_spreads`); None where nothing is known
+    copies : numbers of the images, the same for copies; None if there are no copies
+    known : the recipe's variance over seeds, if it comes with the package
+    spread : over seeds, from all that is judged together (`with_spreads`); None if unknown
     """
 
     arm: Arm
@@ -74,29 +74,29 @@ class ArmResult:
 
     @property
     def image_variance(self) -> float:
-        """Variance of one run's accuracy over draws of the images; 0 where only that was logged."""
+        """Variance of one run's accuracy over draws of the images; 0 if only that was logged."""
         if self.correct is None:
             return 0.0
         runs = (mean_variance(right.astype(np.int64), self.copies) for right in self.correct)
         return float(np.mean([variance for variance, _ in runs]))
 
     def lead_over(self, other: ArmResult) -> PairedDifference:
-        """The difference of the two recipes, on the same images."""
+        """The difference in accuracy of the two recipes, on the same images."""
         return compare(self.fits, self.spread, other.fits, other.spread, None)
 
     def next_lead_over(self, other: ArmResult, redrawn: float, alpha: float) -> Interval:
-        """Where the difference of one more run of each lies, on other images (`redrawn_of`).
+        """Interval for the difference of one more run of each, on other images (`redrawn_of`).
 
-        Of both the spread over seeds must be known.
+        The spreads of both over seeds must be known.
         """
-        runs = [(len(e.accuracies), e.spread) for e in (self, other) if e.spread is not None]
+        runs = [(len(r.accuracies), r.spread) for r in (self, other) if r.spread is not None]
         draw = redrawn * image_variance(self.fits, other.fits)
         lead = self.accuracy - other.accuracy
         return rerun_difference_interval(lead, runs, draw=draw, alpha=alpha)
 
     @property
     def variance(self) -> SeedVariance:
-        """What is known of the variance over seeds."""
+        """The variance over seeds, as far as it is known."""
         if self.correct is not None:
             return self.fits.variance
         several = len(self.accuracies) > 1
@@ -105,35 +105,34 @@ class ArmResult:
 
 
 def with_spreads(evidences: Sequence[ArmResult]) -> list[ArmResult]:
-    """The same with their spreads over seeds, by what recipes of a kind say of one another's.
+    """The same results with their spreads over seeds, estimated from all recipes of a kind.
 
-    What is measured on images that had a part in training or choosing says nothing of the spread on
-    new ones, nor does the selection half, which has fewer: these are kinds of their own.
+    Figures on images that took part in training or selection say nothing about the spread on new
+    ones, nor do those on the selection half, which is smaller: these are kinds of their own.
     """
-
     spreads: dict[ArmRuns, SeedSpread | None] = {}
     kinds: dict[tuple[str, bool, bool], dict[ArmRuns, SeedVariance]] = {}
-    for evidence in evidences:
-        if evidence.arm.deterministic:
-            spreads[evidence.arm.runs] = NO_SPREAD
+    for result in evidences:
+        if result.arm.deterministic:
+            spreads[result.arm.runs] = NO_SPREAD
             continue
-        arm = evidence.arm
+        arm = result.arm
         kind = arm.family, arm.leaked, arm.measure == "selection"
-        kinds.setdefault(kind, {})[evidence.arm.runs] = evidence.variance
-    for known in kinds.values():
-        spreads.update(zip(known, seed_spreads([*known.values()]), strict=True))
-    return [dataclasses.replace(each, spread=spreads[each.arm.runs]) for each in evidences]
+        kinds.setdefault(kind, {})[result.arm.runs] = result.variance
+    for variances in kinds.values():
+        spreads.update(zip(variances, seed_spreads([*variances.values()]), strict=True))
+    return [dataclasses.replace(e, spread=spreads[e.arm.runs]) for e in evidences]
 
 
 class Runs:
-    """Reads from a store what arms need, and knows what is missing there."""
+    """Reads the runs of arms from a store, and knows which are missing."""
 
     def __init__(self, store: Store, dataset: Dataset) -> None:
         self.store, self.dataset = store, dataset
         self._selection = validation_split(dataset.train.labels).selection
 
     def missing(self, arm: Arm) -> list[RunSpec]:
-        """What can be fitted now. What is chosen by these runs is missing only after them."""
+        """The runs that can be fitted now; refits are missing only after the runs that choose."""
         todo = [
             spec
             for seed in arm.seeds
@@ -143,26 +142,26 @@ class Runs:
         if todo or not arm.refit:
             return todo
         try:
-            finals = self.chosen(arm)
-        except StoreError:  # of runs that can't be read none is chosen, as `evidence` says
+            refits = self.chosen(arm)
+        except StoreError:  # unreadable runs can't choose; `evidence` reports them
             return []
-        return [final for final in finals if self._lacks(final)]
+        return [refit for refit in refits if self._lacks(refit)]
 
     def _lacks(self, spec: RunSpec) -> bool:
-        """Whether a run has to be fitted. Of one that can't be read `evidence` says so."""
+        """Whether a run has to be fitted. `evidence` reports an unreadable one."""
         try:
             return self.store.find(spec) is None
         except StoreError:
             return False
 
     def saved(self, arm: Arm) -> int:
-        """How many of an arm's fits there are."""
-        finals = len(arm.seeds) * arm.refit
+        """How many of an arm's fits are saved."""
+        n_refits = len(arm.seeds) * arm.refit
         missing = self.missing(dataclasses.replace(arm, refit=False))
-        return arm.n_fits - (len(missing) + finals if missing else len(self.missing(arm)))
+        return arm.n_fits - (len(missing) + n_refits if missing else len(self.missing(arm)))
 
     def evidence(self, arm: Arm) -> ArmResult:
-        """What the runs of an arm say; none may be missing."""
+        """The result of an arm; none of its runs may be missing."""
         runs = tuple(self._run(spec) for spec in self.chosen(arm))
         if arm.measure == "training":
             if not all(run.history for run in runs):
@@ -177,18 +176,18 @@ class Runs:
             correct=np.stack([part.correct for part in parts]),
             index=parts[0].index,
             copies=self._copies(arm),
-            known=self._known(arm),
+            known=self._known_variance(arm),
         )
 
     def _copies(self, arm: Arm) -> NDArray[np.int64] | None:
-        """Copies among the official test images, where an arm is measured on these."""
+        """Copies among the official test images, if an arm is measured on these."""
         protocol = arm.candidates[0].protocol
         pooled = protocol is not None and protocol["split"]["kind"] == "pooled"
         held_out = arm.measure == "selection" or not (arm.refit or arm.candidates[0].reads_test)
         return None if pooled or held_out else self.store.card.copies
 
-    def _known(self, arm: Arm) -> SeedVariance | None:
-        """Of a recipe that is trained and tested honestly, on about as many images as measured."""
+    def _known_variance(self, arm: Arm) -> SeedVariance | None:
+        """If the recipe is trained and tested honestly, on about as many images as measured."""
         candidate, *others = arm.candidates
         if others or arm.measure == "selection" or arm.leaked:
             return None
@@ -199,7 +198,7 @@ class Runs:
         return measured_variance(honest.key, len(arm.seeds))
 
     def each(self, arm: Arm) -> Iterator[ArmResult]:
-        """Every candidate of an arm by itself."""
+        """The result of each candidate of an arm on its own."""
         for candidate in arm.candidates:
             alone = dataclasses.replace(arm, candidates=(candidate,), chosen_by=None, refit=False)
             yield self.evidence(alone)
@@ -210,12 +209,12 @@ class Runs:
         return run
 
     def chosen(self, arm: Arm) -> list[RunSpec]:
-        """What an arm's figures are of, one spec per seed; the runs that choose must be saved."""
-        return [self._chosen(arm, seed) for seed in arm.seeds]
+        """The specs of an arm's figures, one per seed; the runs that choose must be saved."""
+        return [self._choose(arm, seed) for seed in arm.seeds]
 
-    def _chosen(self, arm: Arm, seed: int) -> RunSpec:
-        """The best candidate of a seed, of equals the first."""
-        candidates = [dataclasses.replace(each, seed=seed) for each in arm.candidates]
+    def _choose(self, arm: Arm, seed: int) -> RunSpec:
+        """The best candidate of a seed, the first one in a tie."""
+        candidates = [dataclasses.replace(spec, seed=seed) for spec in arm.candidates]
         if arm.chosen_by is None:
             return candidates[0]
         by = arm.chosen_by
@@ -230,7 +229,7 @@ class Runs:
         if measure == "selection":
             held_out = run.validation
             if held_out is None:
-                raise StoreError(f"{run.folder} says nothing of the validation part.")
+                raise StoreError(f"{run.folder} holds no validation predictions.")
             return held_out.among(self._selection)
         part = run.test if measure == "test" else run.measured
         if part is None:
@@ -239,10 +238,10 @@ class Runs:
 
 
 def redrawn_of(claim: Claim, dataset: Dataset) -> float:
-    """By what the draw of a claim's own test images multiplies a variance over the official ones.
+    """Factor from the variance over official test images to that of a claim's own draw of them.
 
-    0 where these are the same. Of an own split they are of one pool, and some are shared; what was
-    never tested was measured on images that were held out of the training ones.
+    0 if these are the same. With a split of its own both come from one pool and share images; a
+    figure that was never tested was measured on images held out of the training ones.
     """
     n, n_test = len(dataset.train), len(dataset.test)
     _, validated, tested = claim.split.parts(n, n_test)

@@ -1,4 +1,4 @@
-"""From the saved runs of claims to their verdicts: all that were fitted are judged at once."""
+"""From the saved runs of claims to their verdicts: all fitted claims are judged together."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from fittingroom.evaluation.ranking import ALPHA
 
 @dataclass(frozen=True)
 class ClaimRuns:
-    """What came of fitting a claim's runs; `trouble` are sentences where not all were."""
+    """The results of a claim's runs; `trouble` are sentences if some weren't fitted."""
 
     plan: Plan
     evidences: tuple[ArmResult, ...] = ()
@@ -31,12 +31,12 @@ class ClaimRuns:
 
     @classmethod
     def of(cls, plan: Plan, runs: Runs) -> ClaimRuns:
-        """Read the runs of a claim, all of which are saved. Raises StoreError where it can't."""
-        return cls(plan, tuple(_evidences(plan, runs)), tuple(of_runs(plan.arms, runs)))
+        """Read the runs of a claim, all of which are saved. Raises StoreError if that fails."""
+        return cls(plan, tuple(_results(plan, runs)), tuple(of_runs(plan.arms, runs)))
 
 
-def _evidences(plan: Plan, runs: Runs) -> Iterator[ArmResult]:
-    """One an arm; of a text, one a value that was tried."""
+def _results(plan: Plan, runs: Runs) -> Iterator[ArmResult]:
+    """One per arm; for a text, one per value that was tried."""
     for arm in plan.arms:
         if plan.claim.kind == "text" and arm.name == "honest":
             yield from runs.each(arm)
@@ -47,52 +47,50 @@ def _evidences(plan: Plan, runs: Runs) -> Iterator[ArmResult]:
 def judge_claims(
     fitted: Sequence[ClaimRuns], dataset: Dataset
 ) -> tuple[float, tuple[ClaimResult, ...]]:
-    """The verdicts, and the chance of a false one that each claim was allowed.
+    """The allowed probability of a false verdict on each claim, and the results.
 
-    All together have a chance of 5%, which they share (Bonferroni): who looks at many claims finds
-    a wrong one among honest ones sooner or later. The spread of each recipe over seeds is estimated
-    from the runs of all of them.
+    All claims share a probability of 5% (Bonferroni): among many honest claims one looks wrong
+    sooner or later. The spread of each recipe over seeds is estimated from the runs of all claims.
     """
-    judged = [bool(each.evidences) and each.plan.verifies for each in fitted]
+    judged = [bool(claim.evidences) and claim.plan.verifies for claim in fitted]
     alpha = ALPHA / max(1, sum(judged))
-    evidences = iter(with_spreads([e for each in fitted for e in each.evidences]))
+    results = iter(with_spreads([result for claim in fitted for result in claim.evidences]))
     checked = []
-    for each in fitted:
-        own = [next(evidences) for _ in each.evidences]
-        finding = Judgement(verdict="cannot-be-checked")
+    for claim in fitted:
+        own = [next(results) for _ in claim.evidences]
+        judgement = Judgement(verdict="cannot-be-checked")
         if own:
-            finding = _judged(each.plan, own, dataset, alpha)
-        sentences = [each.plan.instead, *finding.remarks, *each.told, *each.trouble]
-        note = in_words(*sentences, *of_protocol(each.plan.claim))
+            judgement = _judge(claim.plan, own, dataset, alpha)
+        sentences = [claim.plan.instead, *judgement.remarks, *claim.told, *claim.trouble]
+        note = in_words(*sentences, *of_protocol(claim.plan.claim))
         checked.append(
-            ClaimResult(claim=each.plan.claim, finding=finding, note=note, failed=each.failed)
+            ClaimResult(claim=claim.plan.claim, finding=judgement, note=note, failed=claim.failed)
         )
     return alpha, tuple(checked)
 
 
-def _judged(
-    plan: Plan, evidences: Sequence[ArmResult], dataset: Dataset, alpha: float
-) -> Judgement:
+def _judge(plan: Plan, results: Sequence[ArmResult], dataset: Dataset, alpha: float) -> Judgement:
     claim = plan.claim
     used, honest = (
-        [each for each in evidences if each.arm.name == name] for name in ("as claimed", "honest")
+        [result for result in results if result.arm.name == name]
+        for name in ("as claimed", "honest")
     )
     if claim.kind == "difference":
-        first, second = evidences
-        finding = judge_difference(claim, first, second, alpha=alpha)
+        first, second = results
+        judgement = judge_difference(claim, first, second, alpha=alpha)
     elif claim.kind == "order":
-        # Of the same models or not at all: a claim of which nothing is known has none.
-        known = used if len(used) == len(honest) else []
-        elsewhere = max(redrawn_of(member, dataset) for member in claim.members)
-        finding = judge_order(claim, known, honest, redrawn=elsewhere, alpha=alpha)
+        # All models or none: a claim whose protocol is unknown has no arm as claimed.
+        complete = used if len(used) == len(honest) else []
+        redrawn = max(redrawn_of(member, dataset) for member in claim.members)
+        judgement = judge_order(claim, complete, honest, redrawn=redrawn, alpha=alpha)
     elif claim.kind == "text":
-        finding = judge_best(claim, used[0] if used else None, honest, alpha=alpha)
+        judgement = judge_best(claim, used[0] if used else None, honest, alpha=alpha)
     else:
-        finding = judge_accuracy(
+        judgement = judge_accuracy(
             claim,
             used[0] if used else None,
             honest[0],
             redrawn=redrawn_of(claim, dataset),
             alpha=alpha,
         )
-    return finding if plan.verifies else replace(finding, verdict="cannot-be-checked")
+    return judgement if plan.verifies else replace(judgement, verdict="cannot-be-checked")

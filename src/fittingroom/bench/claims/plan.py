@@ -14,13 +14,13 @@ from fittingroom.models.settings import settings_in_words
 
 
 def fit_limit(time_limit: float | None, budget: float | None) -> float | None:
-    """Seconds that one fit may be expected to take: no more than its limit, nor than all may."""
+    """The most seconds that one fit may be expected to take: its limit, or all of the budget."""
     return min((limit for limit in (time_limit, budget) if limit is not None), default=None)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What is run for a claim; `instead` says why that is less than the claim's recipe."""
+    """What is run for a claim; `instead` says why, if it isn't the claim's recipe."""
 
     claim: Claim
     arms: tuple[Arm, ...]
@@ -29,16 +29,16 @@ class Plan:
 
     @classmethod
     def of(cls, claim: Claim, runs: Runs, seeds: int, limit: float | None) -> Plan:
-        """`limit`: a recipe that is expected to take longer isn't fitted, or a smaller one is."""
+        """Leave out, or replace by a smaller one, a recipe expected to take longer than `limit`."""
         if claim.unknown and claim.recipe is None:
             return cls(claim=claim, arms=(), instead=claim.unknown)
         expected, arms = expected_seconds(claim), arms_of(claim, runs.dataset, seeds)
         if limit is None or expected <= limit or not any(map(runs.missing, arms)):
-            ours = in_words(claim.unknown, claim.unknown and "Run with our own settings.")
-            return cls(claim=claim, arms=tuple(arms), instead=ours, verifies=not claim.unknown)
+            note = in_words(claim.unknown, claim.unknown and "Run with our own settings.")
+            return cls(claim=claim, arms=tuple(arms), instead=note, verifies=not claim.unknown)
         why = (
             f"one fit of the recipe is expected to take about {duration(expected)}, more than the "
-            f"{duration(limit)} that it may take"
+            f"limit of {duration(limit)}"
         )
         if claim.reduced is None or claim.reduced.seconds > limit:
             return cls(claim=claim, arms=(), instead=in_words(claim.unknown, f"Left out: {why}."))
@@ -53,7 +53,7 @@ class Plan:
 
     @property
     def fitted(self) -> list[Arm]:
-        """The arms without those whose runs are the same as another's."""
+        """The arms whose runs aren't those of an earlier arm."""
         first = {arm.candidates: arm for arm in reversed(self.arms)}
         return [arm for arm in self.arms if first[arm.candidates] is arm]
 

@@ -1,4 +1,4 @@
-"""What saved runs say of a claim: the figures, and the verdict by rule."""
+"""Judge a claim by its saved runs: the figures, and the verdict by rule."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ VERDICTS: dict[Verdict, str] = {
     "cannot-tell": "the runs vary too much to tell",
     "cannot-be-checked": "nothing was verified",
 }
-#: The same of claims that aren't of an accuracy, where it differs.
+#: The same for claims that aren't of an accuracy, where it differs.
 _OTHERWISE: dict[tuple[str, Verdict], str] = {
     ("difference", "consistent"): "one more pair of runs may well give the claimed difference",
     ("difference", "too-high"): "the difference between two runs is smaller",
@@ -45,7 +45,7 @@ _OTHERWISE: dict[tuple[str, Verdict], str] = {
     (
         "order",
         "too-high",
-    ): "some neighbours would be the other way round in one more run of each, too",
+    ): "some neighbours would also be the other way round in one more run of each",
     ("order", "own-split"): "the order holds only on the source's own test images",
     (
         "order",
@@ -53,15 +53,15 @@ _OTHERWISE: dict[tuple[str, Verdict], str] = {
     ): "the order holds by the source's protocol, but not by an honest one",
     ("order", "cannot-tell"): "some neighbours can't be told apart",
     ("text", "consistent"): "no other value is better by as much as half a point",
-    ("text", "too-high"): "other values would win in one more run of each, too; the best is lower",
-    ("text", "too-low"): "other values would win in one more run of each, too; the best is higher",
+    ("text", "too-high"): "other values would also win in one more run of each; the best is lower",
+    ("text", "too-low"): "other values would also win in one more run of each; the best is higher",
     ("text", "not-what-it-says"): "it was read off correctly, but other values do better",
     ("text", "cannot-tell"): "another value may be better by half a point or more",
 }
 ONE_SEED = "One seed says nothing about a re-run; run more seeds."
-#: A wider interval of accuracies confirms nothing: a claim that lies in it may be wrong by points.
+#: A wider interval of accuracies confirms nothing: a claim within it may be wrong by points.
 WIDEST = 0.05
-#: Where a claim has no other notes nothing leaked into what it measured.
+#: If a claim has no other notes, nothing leaked into its figure.
 _CLEAN = {"clean", "own-random-split", "never-tested"}
 
 
@@ -72,7 +72,7 @@ def meaning(kind: str, verdict: Verdict) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Score:
-    """A mean over seeds, and where one more run would lie: the interval a verdict goes by."""
+    """A mean over seeds, and the interval for one more run, which decides the verdict."""
 
     accuracy: float | None = None
     interval: Interval | None = None
@@ -80,7 +80,7 @@ class Score:
 
     @property
     def tells(self) -> bool:
-        """Whether lying in its interval means anything."""
+        """Whether its interval is narrow enough to confirm anything."""
         return self.interval is not None and self.interval.high - self.interval.low <= WIDEST
 
     def to_dict(self) -> dict[str, Any]:
@@ -93,7 +93,7 @@ class Score:
 
 @dataclass(frozen=True, kw_only=True)
 class Bar:
-    """A line of a claim's picture: a figure with its interval."""
+    """A line of a claim's plot: a figure with its interval."""
 
     label: str
     value: float
@@ -103,9 +103,9 @@ class Bar:
 
 @dataclass(frozen=True, kw_only=True)
 class Judgement:
-    """What the runs of a claim say.
+    """The judgement of a claim by its runs.
 
-    `accuracies` are those of each seed, by what was run; `remarks` are sentences.
+    `accuracies` are of each seed, by what was run; `remarks` are sentences.
     """
 
     verdict: Verdict
@@ -117,9 +117,9 @@ class Judgement:
 
 
 def score_of(evidence: ArmResult, draw: float = 0.0, alpha: float = ALPHA) -> Score:
-    """Mean accuracy over seeds, and where one more run would lie.
+    """Mean accuracy over seeds, and the interval for one more run.
 
-    `draw` is the variance that other images would add, `alpha` the chance to lie elsewhere.
+    `draw` is the variance that other images add, `alpha` the probability of lying outside.
     """
     interval = None
     if evidence.spread is not None:
@@ -129,7 +129,7 @@ def score_of(evidence: ArmResult, draw: float = 0.0, alpha: float = ALPHA) -> Sc
 
 
 def agrees(figure: Figure, score: Score) -> bool:
-    """Whether something that rounds to the claimed figure lies in the score's interval."""
+    """Whether a number that rounds to the claimed figure lies in the score's interval."""
     if score.interval is None:
         return False
     claimed_low, claimed_high = figure.bounds
@@ -139,9 +139,9 @@ def agrees(figure: Figure, score: Score) -> bool:
 def judge(
     figure: Figure, as_claimed: Score | None, honest: Score, *, by_protocol: Verdict
 ) -> Verdict:
-    """The verdict on a figure, by what came out as claimed and by what came out honestly.
+    """The verdict on a figure, by the scores as claimed and honest.
 
-    `by_protocol` is the verdict where it comes out as claimed alone.
+    `by_protocol` is the verdict if only the score as claimed agrees.
     """
     if honest.accuracy is None or honest.interval is None:
         return "cannot-be-checked"
@@ -162,11 +162,11 @@ def judge_accuracy(
     redrawn: float = 0.0,
     alpha: float = ALPHA,
 ) -> Judgement:
-    """An accuracy: does it come out again? `redrawn` as in :func:`.evidence.redrawn_of`."""
+    """Judge an accuracy; `redrawn` as in :func:`.evidence.redrawn_of`."""
     assert claim.figure is not None
     as_claimed = score_of(used, alpha=alpha) if used else None
-    honestly = score_of(honest, redrawn * honest.image_variance, alpha)
-    verdict = judge(claim.figure, as_claimed, honestly, by_protocol=_by_protocol(claim))
+    honest_score = score_of(honest, redrawn * honest.image_variance, alpha)
+    verdict = judge(claim.figure, as_claimed, honest_score, by_protocol=_by_protocol(claim))
     arms = [*([used] if used else []), honest]
     remarks = [ONE_SEED] if verdict == "cannot-be-checked" else []
     if verdict == "not-what-it-says" and claim.figure.value < honest.accuracy:
@@ -174,13 +174,13 @@ def judge_accuracy(
     return Judgement(
         verdict=verdict,
         as_claimed=as_claimed or Score(),
-        honest=honestly,
+        honest=honest_score,
         accuracies={arm.arm.name: arm.accuracies for arm in arms},
         bars=(
             _claimed(claim.figure),
             *(
                 Bar(label=arm.arm.name, value=arm.accuracy, interval=score.interval)
-                for arm, score in zip(arms, filter(None, (as_claimed, honestly)), strict=True)
+                for arm, score in zip(arms, filter(None, (as_claimed, honest_score)), strict=True)
             ),
         ),
         remarks=tuple(remarks),
@@ -190,9 +190,9 @@ def judge_accuracy(
 def judge_difference(
     claim: Claim, first: ArmResult, second: ArmResult, *, alpha: float = ALPHA
 ) -> Judgement:
-    """A difference of two runs: would one more pair of runs give it?
+    """Judge a difference of two runs: would one more pair of runs give it?
 
-    An interval that holds the opposite difference as well can't tell.
+    An interval that also contains the opposite difference can't tell.
     """
     assert claim.figure is not None
     difference = first.accuracy - second.accuracy
@@ -204,7 +204,7 @@ def judge_difference(
     verdict = judge(claim.figure, None, honest, by_protocol="consistent")
     if interval is not None and agrees(claim.figure, honest):
         verdict = "cannot-tell" if -claim.figure.value in interval else "consistent"
-    accuracies = " and ".join(f"{each.accuracy:.4f}" for each in (first, second))
+    accuracies = " and ".join(f"{result.accuracy:.4f}" for result in (first, second))
     remarks = [f"Test accuracies: {accuracies}."]
     return Judgement(
         verdict=verdict,
@@ -223,12 +223,12 @@ def judge_order(
     redrawn: float = 0.0,
     alpha: float = ALPHA,
 ) -> Judgement:
-    """Models from worst to best: is each significantly better than the one before?
+    """Judge models from worst to best: is each significantly better than the one before?
 
-    Holm's correction is over the neighbouring pairs. A source has seen one run of each, perhaps, so
-    a pair is the other way round only where one more run of each would be, on its images
-    (`redrawn`). `used` is empty where some model has no protocol; what was not measured on the same
-    images isn't compared.
+    Holm's correction is over the neighbouring pairs. The source may have seen only one run of each,
+    so a pair is the other way round only if one more run of each would be, on its images
+    (`redrawn`). `used` is empty if some model has no protocol; figures on different images aren't
+    compared.
     """
     names = [member.title for member in claim.members]
     steps, words = _neighbours(names, honest, redrawn, alpha)
@@ -248,29 +248,29 @@ def judge_order(
     elif "alike" in steps:
         verdict = "cannot-tell"
     models = {
-        f"{name}, {kind}": evidence
-        for kind, evidences in (("as claimed", used), ("honest", honest))
-        for name, evidence in zip(names, evidences, strict=False)
+        f"{name}, {kind}": result
+        for kind, results in (("as claimed", used), ("honest", honest))
+        for name, result in zip(names, results, strict=False)
     }
     return Judgement(
         verdict=verdict,
-        as_claimed=Score(seeds=max((len(each.runs) for each in used), default=0)),
-        honest=Score(seeds=max(len(each.runs) for each in honest)),
-        accuracies={label: evidence.accuracies for label, evidence in models.items()},
+        as_claimed=Score(seeds=max((len(result.runs) for result in used), default=0)),
+        honest=Score(seeds=max(len(result.runs) for result in honest)),
+        accuracies={label: result.accuracies for label, result in models.items()},
         bars=tuple(
             Bar(
                 label=label,
-                value=evidence.accuracy,
-                interval=score_of(evidence, alpha=alpha).interval,
+                value=result.accuracy,
+                interval=score_of(result, alpha=alpha).interval,
             )
-            for label, evidence in models.items()
+            for label, result in models.items()
         ),
         remarks=(*remarks, *([ONE_SEED] if "single" in steps else [])),
     )
 
 
 def _by_protocol(claim: Claim) -> Verdict:
-    """What is to be said of a figure that the protocol as it was used gives, and ours doesn't."""
+    """The verdict on a figure that only the source's protocol reproduces."""
     return "not-what-it-says" if {*claim.protocol} - _CLEAN else "own-split"
 
 
@@ -278,18 +278,18 @@ def _claimed(figure: Figure) -> Bar:
     return Bar(label="claimed", value=figure.value, interval=Interval(*figure.bounds), claimed=True)
 
 
-def _on_the_same_images(evidences: Sequence[ArmResult]) -> bool:
-    first = evidences[0].index
+def _on_the_same_images(results: Sequence[ArmResult]) -> bool:
+    first = results[0].index
     return first is not None and all(
-        each.index is not None and np.array_equal(each.index, first) for each in evidences
+        result.index is not None and np.array_equal(result.index, first) for result in results
     )
 
 
 def _neighbours(
-    names: Sequence[str], evidences: Sequence[ArmResult], redrawn: float, alpha: float
+    names: Sequence[str], results: Sequence[ArmResult], redrawn: float, alpha: float
 ) -> tuple[list[str], str]:
-    """Of each neighbouring pair whether its order holds; and all of it in words."""
-    pairs = [(better, worse) for worse, better in pairwise(evidences)]
+    """Whether each neighbouring pair is in order, by step and in words."""
+    pairs = [(better, worse) for worse, better in pairwise(results)]
     compared = [pair[0].lead_over(pair[1]) for pair in pairs]
     corrected = adjusted([1.0 if paired.p is None else paired.p for paired in compared])
     steps, words = [], []
@@ -305,6 +305,6 @@ def _neighbours(
         else:
             steps.append("alike")
         points = f"{signed(100 * paired.difference, 2)} points".replace("-", "−")
-        told = {"holds": "", "alike": ", not significant", "reversed": ", the other way round"}
-        words.append(f"{better} against {worse} {points}{told.get(steps[-1], '')}")
+        suffixes = {"holds": "", "alike": ", not significant", "reversed": ", the other way round"}
+        words.append(f"{better} against {worse} {points}{suffixes.get(steps[-1], '')}")
     return steps, "; ".join(words)

@@ -1,4 +1,4 @@
-"""Claims that were checked: figures, verdicts, and what a reader should know, in words."""
+"""Results of checked claims: figures, verdicts, and what a reader should know, in words."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ NUMBERS = frozenset(COLUMNS[1:-1])
 
 @dataclass(frozen=True, kw_only=True)
 class ClaimResult:
-    """A claim and what came of it; `failed` where a fit was started and not finished."""
+    """A claim and its judgement; `failed` if a fit was started and not finished."""
 
     claim: Claim
     finding: Judgement
@@ -46,16 +46,16 @@ class ClaimResult:
             "verdict": self.finding.verdict,
             "as_claimed": self.finding.as_claimed.to_dict(),
             "honest": self.finding.honest.to_dict(),
-            "accuracies": {name: [*each] for name, each in self.finding.accuracies.items()},
+            "accuracies": {name: [*values] for name, values in self.finding.accuracies.items()},
             "note": self.note,
         }
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClaimsReport:
-    """Claims, checked, and on what data that was done.
+    """The results of checked claims, and the data set.
 
-    `alpha` is the chance of a false verdict that each claim was allowed.
+    `alpha` is the allowed probability of a false verdict on each claim.
     """
 
     dataset_title: str
@@ -69,23 +69,23 @@ class ClaimsReport:
     @property
     def complete(self) -> bool:
         """Whether every fit that was started was finished."""
-        return not any(checked.failed for checked in self.claims)
+        return not any(result.failed for result in self.claims)
 
     @property
     def of_intervals(self) -> str:
         """What the intervals of the table mean, in a sentence."""
-        told = "Intervals show where one more run, or one more difference of two runs, would lie"
+        start = "Intervals show where one more run, or one more difference of two runs, would lie"
         if self.alpha >= ALPHA:
-            return f"{told}, with {1 - ALPHA:.0%} confidence."
+            return f"{start}, with {1 - ALPHA:.0%} confidence."
         each = f"{1 - self.alpha:.1%} each"
-        return f"{told}: {each}, so that the honest ones hold for all claims with {1 - ALPHA:.0%}."
+        return f"{start}: {each}, so that the honest ones hold for all claims with {1 - ALPHA:.0%}."
 
     def to_dict(self) -> dict[str, Any]:
         """`claims.json`."""
         return {
             "schema_version": SCHEMA_VERSION,
             "confidence_each": 1 - self.alpha,
-            "claims": [checked.to_dict() for checked in self.claims],
+            "claims": [result.to_dict() for result in self.claims],
         }
 
     def to_json(self) -> str:
@@ -93,7 +93,7 @@ class ClaimsReport:
 
 
 def cells(checked: ClaimResult) -> list[str]:
-    """A claim as a line of a table, a text for each of `COLUMNS`."""
+    """A claim as a line of a table, with a text for each of `COLUMNS`."""
     claim, finding = checked.claim, checked.finding
     sign = "+" if claim.kind == "difference" else ""
     return [
@@ -115,16 +115,16 @@ def _score(score: Score, sign: str) -> tuple[str, str]:
 
 
 def in_words(*sentences: str | None) -> str:
-    """The sentences that there are, as one text."""
+    """Join the sentences that aren't empty."""
     return " ".join(sentence for sentence in sentences if sentence)
 
 
 def of_protocol(claim: Claim) -> list[str]:
-    """How the figure was come by, as far as that is known."""
+    """How the figure was obtained, as far as known."""
     sentences = []
     if claim.protocol:
-        told = "; ".join(NOTES[note] for note in claim.protocol)
-        sentences.append(f"Protocol of the source: {told}.")
+        notes = "; ".join(NOTES[note] for note in claim.protocol)
+        sentences.append(f"Protocol of the source: {notes}.")
     elif claim.kind == "accuracy" and not claim.unknown:
         sentences.append("How the figure was obtained is unknown.")
     held_out = "never-tested" in claim.protocol and claim.split.validation is not None
@@ -137,7 +137,7 @@ def of_protocol(claim: Claim) -> list[str]:
 
 
 def of_runs(arms: Sequence[Arm], runs: Runs) -> list[str]:
-    """What the runs of an accuracy did that their figures don't tell."""
+    """What the runs of an accuracy did, beyond their figures."""
     by_name = {arm.name: arm for arm in arms}
     if len(by_name) < len(arms) or set(by_name) != {"as claimed", "honest"}:
         return []
@@ -147,7 +147,7 @@ def of_runs(arms: Sequence[Arm], runs: Runs) -> list[str]:
         sentences.append("Both figures come from the same runs.")
     for arm in (used, honest):
         if arm.chosen_by is not None:
-            sentences.append(_chosen(arm, runs))
+            sentences.append(_selected_settings(arm, runs))
         protocol = arm.candidates[0].protocol
         if protocol and protocol["until"]:
             epochs = ", ".join(str(run.record.kept_epoch) for run in runs.evidence(arm).runs)
@@ -155,8 +155,8 @@ def of_runs(arms: Sequence[Arm], runs: Runs) -> list[str]:
     return sentences
 
 
-def _chosen(arm: Arm, runs: Runs) -> str:
-    """Which settings were chosen, by seed."""
+def _selected_settings(arm: Arm, runs: Runs) -> str:
+    """The settings that were selected with each seed."""
     varied = {
         name
         for name in arm.candidates[0].settings

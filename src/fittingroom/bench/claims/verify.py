@@ -1,4 +1,4 @@
-"""Check published claims: the whole of `fittingroom verify`."""
+"""Check published claims: `fittingroom verify`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from fittingroom.formatting import duration
 from fittingroom.runs.spec import RunSpec
 from fittingroom.runs.store import Store, open_store
 
-#: One fit of a claim may take so long unless told otherwise: the searches and the slow networks.
+#: Default limit of one fit, in seconds.
 TIME_LIMIT = 1800.0
 
 
@@ -41,10 +41,9 @@ def verify(
     command: str | None = None,
     on_progress: OnProgress | None = None,
 ) -> ClaimsReport:
-    """Run each claim's recipe as it was really used and honestly, and judge its figure.
+    """Run each claim's recipe as its source used it and honestly, and judge its figure.
 
-    Runs that the store holds already are not fitted again; the others are fitted in child
-    processes.
+    Saved runs are not fitted again; the others are fitted in child processes.
 
     Parameters
     ----------
@@ -53,37 +52,37 @@ def verify(
     dataset
         A data set, a name of the catalogue, or a folder.
     seeds
-        Fits of each recipe; where one takes more than ten minutes, three at most.
+        Number of fits of each recipe; at most three if one takes more than ten minutes.
     runs
         The folder of saved runs.
     time_limit
         Seconds for one fit with its predictions. A recipe that is expected to take longer is
         replaced by the smaller one that its claim names, or left out.
     budget
-        Seconds for everything. No fit is started that is expected to end later, and a recipe of
-        which one fit takes longer is treated as by `time_limit`.
+        Seconds in total. No fit is started that is expected to end later, and a recipe whose single
+        fit takes longer is treated as by `time_limit`.
     memory_limit
-        Bytes resident in the fitting process and its children.
+        Resident bytes of the fitting process and its children.
     on
         Where fits run: `local:N`, `ray` or `ray://HOST:PORT`, see :func:`.executor.open_executor`.
     command
-        The command to quote as the way to do this again.
+        Shown as the way to reproduce this.
     on_progress
-        Called as the work goes on.
+        Called with each step.
 
     Raises
     ------
     UnknownNameError, UsageError
-        When a claim doesn't exist or is none, or a number makes no sense.
+        When a claim doesn't exist or isn't valid, or a number is invalid.
     DataError, StoreError
         When the data can't be loaded or the runs folder can't be written.
     ClusterError
-        When there is no such cluster.
+        When there is no cluster at that address.
     """
     parse_address(on)
     if seeds < 1:
         raise UsageError(f"seeds is {seeds}; at least 1 is needed.")
-    loaded_claims = [load_claims([each])[0] if isinstance(each, str) else each for each in claims]
+    loaded_claims = [load_claims([c])[0] if isinstance(c, str) else c for c in claims]
     if not loaded_claims:
         raise UsageError("there is no claim to verify; name at least one.")
     loaded = dataset if isinstance(dataset, Dataset) else load_dataset(dataset)
@@ -101,7 +100,7 @@ def verify(
 
 
 def plan_claims(claims: Sequence[Claim], runs: Runs, seeds: int, limit: float | None) -> list[Plan]:
-    """What is run for each claim; `limit` as in :meth:`.Plan.of`."""
+    """Plan the runs of each claim; `limit` as in :meth:`.Plan.of`."""
     return [Plan.of(claim, runs, seeds, limit) for claim in claims]
 
 
@@ -116,32 +115,32 @@ def check(
     command: str | None = None,
     on_progress: OnProgress | None = None,
 ) -> ClaimsReport:
-    """Fit what the plans lack and judge their claims; as :func:`verify`."""
+    """Fit the missing runs of plans, and judge their claims; parameters as for :func:`verify`."""
     with open_bench(dataset, store, on=on, limits=limits, keep_models=False) as bench:
         deadline = None if budget is None else time.monotonic() + budget
         fitting = _ClaimFitting(bench, deadline, sum(plan.n_fits for plan in plans), on_progress)
         fitted = [fitting.fit(plan) for plan in plans]
-    alpha, checked = judge_claims(fitted, dataset)
+    alpha, results = judge_claims(fitted, dataset)
     return ClaimsReport(
         dataset_title=store.card.title,
         dataset_sha256=store.card.sha256,
         test_images=store.card.test_images,
         test_reads=sum(run.record.spec.reads_test for run in store.runs()),
-        claims=checked,
+        claims=results,
         alpha=alpha,
         command=command,
     )
 
 
 class _StoppedError(Exception):
-    """A fit didn't end well, or wasn't started."""
+    """A fit failed, or wasn't started."""
 
     def __init__(self, reason: str, *, failed: bool) -> None:
         super().__init__(reason)
         self.failed = failed
 
 
-def _late(arm: Arm) -> _StoppedError:
+def _over_budget(arm: Arm) -> _StoppedError:
     reason = (
         f"the budget leaves no time for a fit of about {duration(arm.seconds)}; the same command "
         "resumes from here"
@@ -150,13 +149,13 @@ def _late(arm: Arm) -> _StoppedError:
 
 
 class _ClaimFitting:
-    """Fits what is missing, claim by claim and arm by arm.
+    """Fits missing runs, claim by claim and arm by arm.
 
     Parameters
     ----------
-    bench : fits
-    deadline : by the monotonic clock; no fit is started that is expected to end later
-    total : fits of all claims
+    bench : fits the runs
+    deadline : on the monotonic clock; no fit is started that is expected to end later
+    total : number of fits of all claims
     """
 
     def __init__(
@@ -168,7 +167,7 @@ class _ClaimFitting:
         self._reporter = Reporter(on_progress, total=total)
 
     def fit(self, plan: Plan) -> ClaimRuns:
-        """Fit what a claim's verdict takes and is not saved."""
+        """Fit the missing runs of a claim, and read all of them."""
         end = self._reporter.done + plan.n_fits
         try:
             for arm in plan.fitted:
@@ -176,15 +175,15 @@ class _ClaimFitting:
             return ClaimRuns.of(plan, self._runs)
         except (_StoppedError, StoreError) as stopped:  # a saved run may be unreadable
             failed = not isinstance(stopped, _StoppedError) or stopped.failed
-            why = str(stopped)
+            reason = str(stopped)
             if isinstance(stopped, _StoppedError) and failed:
-                why = "given up, since a fit failed"
-            self._reporter.skipped(plan.claim.id, end - self._reporter.done, reason=why)
+                reason = "given up, since a fit failed"
+            self._reporter.skipped(plan.claim.id, end - self._reporter.done, reason=reason)
             unfinished = f"Not finished: {str(stopped).rstrip('.')}."
             return ClaimRuns(plan, trouble=(unfinished, self._saved(plan)), failed=failed)
 
     def _fit_arm(self, claim: str, arm: Arm) -> None:
-        """Fit what an arm lacks; what its runs choose is known, and fitted, only after them."""
+        """Fit the missing runs of an arm, then the refits that these choose."""
         name, several = f"{claim} {arm.name}", len(arm.candidates) > 1
         done, total = self._reporter.done, self._reporter.total
         self._reporter = Reporter(
@@ -201,13 +200,13 @@ class _ClaimFitting:
             self._reporter.skipped(name, saved, seed=arm.seeds[-1])
 
     def _fit_all(self, arm: Arm, todo: Sequence[RunSpec]) -> None:
-        """Make these runs. After one that fails those under way end, and no other is begun."""
+        """Fit these runs. After a failure no more are started; running ones finish."""
         stopped: dict[RunSpec, _StoppedError] = {}
 
         def specs() -> Iterator[RunSpec]:
             for spec in todo:
                 if not stopped and self._is_late(arm):
-                    stopped[spec] = _late(arm)
+                    stopped[spec] = _over_budget(arm)
                 if stopped:
                     return
                 yield spec
@@ -222,7 +221,7 @@ class _ClaimFitting:
             raise next(stopped[spec] for spec in todo if spec in stopped)
 
     def _saved(self, plan: Plan) -> str:
-        """How far a claim got, in words."""
+        """Progress of a claim, in words."""
         counts = [f"{arm.name} {self._runs.saved(arm)} of {arm.n_fits}" for arm in plan.fitted]
         return f"Saved so far: {', '.join(counts)}."
 

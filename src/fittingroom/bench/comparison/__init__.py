@@ -1,1 +1,1 @@
-"""Fit what is missing, then compare: `fittingroom compare`."""
+"""Fit missing runs, then compare: `fittingroom compare`."""

@@ -1,4 +1,4 @@
-"""Everything that a page shows of a comparison's models, computed from saved runs."""
+"""Everything that a page shows about the models of a comparison, computed from saved runs."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ Probabilities = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class EpochFigures:
-    """A line of a run's `history.csv`."""
+    """One line of a run's `history.csv`."""
 
     epoch: int
     train_loss: float
@@ -58,7 +58,7 @@ class EpochFigures:
 
 
 class Halves(NamedTuple):
-    """What a run predicted for the two halves of the validation part."""
+    """A run's predictions for the two halves of the validation part."""
 
     selection: Part
     calibration: Part
@@ -66,17 +66,17 @@ class Halves(NamedTuple):
 
 @dataclass(frozen=True)
 class Calibration:
-    """How far probabilities can be trusted, on the test images, before and after a temperature.
+    """Calibration on the test images, before and after temperature scaling.
 
-    The temperature was fitted on validation images that nothing else was chosen by.
+    The temperature is fitted on validation images that choose nothing else.
     """
 
     temperature: float
-    images: int  # it was fitted on
+    images: int  # that the temperature was fitted on
     before: Reliability
     after: Reliability
-    sets: SetCoverage  # of nine of ten, with one threshold
-    class_sets: SetCoverage | None  # with one for each class; None where one has too few images
+    sets: SetCoverage  # 90% prediction sets, with one threshold
+    class_sets: SetCoverage | None  # with one per class; None if one has too few images
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -90,19 +90,19 @@ class Calibration:
 
 @dataclass(frozen=True, eq=False)
 class ModelAnalysis:
-    """One model of the table; what needs a single fit is of its first seed.
+    """One model of the table; what describes a single fit is of its first seed.
 
     Attributes
     ----------
     model : its name in the table
     seed : the first
-    parameters : what the run was asked
+    parameters : of the run's spec
     layers : of a network of the catalogue, else empty
     history : of a network, else empty
     confusion : mean over seeds
     probabilities : (n, classes) for the test images, of the first seed
-    calibration : None where the validation images were trained on, or where an older version saved
-        the run and the data set isn't at hand
+    calibration : None if the run was trained on the validation images, or if version 0.1 saved it
+        and there is no data set at hand
     """
 
     model: str
@@ -131,10 +131,10 @@ class ModelAnalysis:
 
 @dataclass(frozen=True, eq=False)
 class PairAnalysis:
-    """Two models that can't be told apart: what the second got right that the first didn't.
+    """Two models that can't be told apart, and the test images on which they differ.
 
-    `fixed` and `broken` are positions of test images, of the first seeds, most gained or lost
-    first.
+    `fixed` are positions of images that only the second model has right, `broken` of those that
+    only the first one has, by their first seeds, largest gain or loss first.
     """
 
     pair: Pair
@@ -144,13 +144,13 @@ class PairAnalysis:
 
 @dataclass(frozen=True, eq=False)
 class Analysis:
-    """A comparison, studied.
+    """The analysis of a comparison.
 
     Attributes
     ----------
     labels : (n,) of the test images
     wrong_for_all : positions of the test images that every model gets wrong
-    train_suspects : where a model was cross-validated
+    train_suspects : if a model was cross-validated
     """
 
     board: Leaderboard
@@ -195,8 +195,8 @@ def analyse(store: Store, dataset: Dataset | None = None) -> Analysis:
     Parameters
     ----------
     store : holds the runs
-    dataset : the one that they were fitted on; only its training labels are looked at, which judge
-        cross-validations, and say of runs of version 0.1 which validation images are which half
+    dataset : of the runs; only its training labels are used, to judge cross-validations and to
+        split the validation part of version 0.1's runs into halves
 
     Raises
     ------
@@ -215,19 +215,19 @@ def analyse_table(
     dataset: Dataset | None = None,
     copies: NDArray[np.int64] | None = None,
 ) -> Analysis:
-    """Analyse the models of a table that was computed already; the same is raised as by `study`.
+    """Analyse the models of a table that is already computed; raises as `analyse`.
 
     Parameters
     ----------
-    board, finished : as `leaderboard_and_runs` gives them
+    board, finished : as `leaderboard_and_runs` returns them
     saved : every run of the store
     dataset : as for `analyse`
     copies : of test images, see `Fits`
     """
     runs = {
-        label: found
-        for label, found in finished.items()
-        if all(run.test is not None for run in found)
+        label: by_seed
+        for label, by_seed in finished.items()
+        if all(run.test is not None for run in by_seed)
     }
     order = [row.model for row in board.rows if row.model in runs]
     halves = {label: _halves(runs[label][0], dataset) for label in order}
@@ -272,7 +272,7 @@ def _model(
 
 
 def _halves(run: Run, dataset: Dataset | None) -> Halves | None:
-    """The halves of what a run predicted for the validation part, where they are known."""
+    """A run's validation predictions by half, None if the halves are unknown."""
     part = run.validation
     if part is not None and part.selection is not None:
         return Halves(part[part.selection], part[~part.selection])
@@ -283,23 +283,23 @@ def _halves(run: Run, dataset: Dataset | None) -> Halves | None:
 
 
 def _test(run: Run) -> Part:
-    assert run.test is not None, "only runs that read the test split are studied"
+    assert run.test is not None, "only runs that read the test split are analysed"
     return run.test
 
 
 def _layers(run: Run, n_classes: int) -> tuple[Layer, ...]:
-    asked = run.record.spec.parameters
-    if run.record.family != "network" or not isinstance(asked.get("net"), str):
+    parameters = run.record.spec.parameters
+    if run.record.family != "network" or not isinstance(parameters.get("net"), str):
         return ()
     from fittingroom.bundles.weights import modest_options
     from fittingroom.models.layers import layers_of
 
-    options = asked.get("net_options") or {}
+    options = parameters.get("net_options") or {}
     try:
-        height, width = asked.get("image_shape") or (28, 28)
-        checked = modest_options(asked["net"], options, (height, width), n_classes)
-        return layers_of(asked["net"], checked, (height, width), n_classes)
-    except Exception:  # a stranger may have written the record, and pages do without
+        height, width = parameters.get("image_shape") or (28, 28)
+        checked = modest_options(parameters["net"], options, (height, width), n_classes)
+        return layers_of(parameters["net"], checked, (height, width), n_classes)
+    except Exception:  # the record is untrusted, and pages do without layers
         return ()
 
 
@@ -317,25 +317,25 @@ def _history(run: Run) -> tuple[EpochFigures, ...]:
 
 
 def _calibration(half: Part, test: Part) -> Calibration:
-    """Calibrate by the calibration half as a bundle does.
+    """Calibrate on the calibration half, as a bundle does.
 
-    The first of each two images give the temperature, the others the quantiles.
+    Every other image is used for the temperature, the remaining ones for the quantiles.
     """
-    first, others = half[::2], half[1::2]
-    temperature = fit_temperature(first.probabilities, first.labels)
-    by_set = at_temperature(others.probabilities, temperature), others.labels
+    for_temperature, for_quantiles = half[::2], half[1::2]
+    temperature = fit_temperature(for_temperature.probabilities, for_temperature.labels)
+    quantile_data = at_temperature(for_quantiles.probabilities, temperature), for_quantiles.labels
     calibrated = at_temperature(test.probabilities, temperature)
 
     def sets(quantile: float | NDArray[np.float64]) -> SetCoverage:
         return set_coverage(prediction_sets(calibrated, quantile), test.labels)
 
-    by_class = class_quantiles(*by_set)
+    by_class = class_quantiles(*quantile_data)
     return Calibration(
         temperature=temperature,
-        images=len(first.labels),
+        images=len(for_temperature.labels),
         before=reliability(test.probabilities, test.labels),
         after=reliability(calibrated, test.labels),
-        sets=sets(conformal_quantile(*by_set)),
+        sets=sets(conformal_quantile(*quantile_data)),
         class_sets=None if by_class is None else sets(by_class),
     )
 
@@ -344,7 +344,7 @@ def _close_pairs(
     board: Leaderboard, models: Mapping[str, ModelAnalysis], labels: Labels
 ) -> list[PairAnalysis]:
     """The pairs that can't be told apart, in the order of the table."""
-    alike = {row.model: row.indistinguishable_from for row in board.rows}
+    indistinguishable = {row.model: row.indistinguishable_from for row in board.rows}
     return [
         PairAnalysis(
             pair=pair,
@@ -352,5 +352,5 @@ def _close_pairs(
             broken=fixed(models[pair.b].probabilities, models[pair.a].probabilities, labels),
         )
         for pair in board.pairs
-        if pair.b in alike[pair.a] and pair.a in models and pair.b in models
+        if pair.b in indistinguishable[pair.a] and pair.a in models and pair.b in models
     ]

@@ -16,16 +16,16 @@ from fittingroom.evaluation.recipe_fits import Fits, accuracy_interval
 from fittingroom.evaluation.seed_spread import NO_SPREAD
 from fittingroom.runs.run import Part
 
-#: Models whose average is tried.
+#: Number of models in the average.
 AVERAGED = 3
 
 
 @dataclass(frozen=True)
 class AverageScore:
-    """What an average of the best models scores; chosen and weighed on validation images alone.
+    """Test scores of an average of the best models, chosen and weighted on validation images.
 
-    The best of them alone has `best_accuracy` and `best_log_loss`, by the same fit and calibrated
-    as it is in the average.
+    `best_accuracy` and `best_log_loss` are of the best model alone, with the same fit and
+    calibration.
     """
 
     weights: Mapping[str, float]
@@ -38,7 +38,7 @@ class AverageScore:
 
 @dataclass(frozen=True, eq=False)
 class Member:
-    """A fit that may take part: what it predicts, and the temperature that calibrates that."""
+    """A candidate: predictions of a fit, and the temperature that calibrates them."""
 
     selection: Part
     test: Part
@@ -52,11 +52,10 @@ def average_of_best(
     members: Mapping[str, Member],
     copies: NDArray[np.int64] | None = None,
 ) -> AverageScore | None:
-    """The average of the three that are best on the selection half, with weights fitted on it.
+    """Average the three models that are best on the selection half, with weights fitted on it.
 
-    Each is calibrated first: of a model that is too sure an average hears little else.
-
-    None where there are fewer than three. `copies` of test images as in `Fits`.
+    Each is calibrated first, since an overconfident model would dominate the average. None if
+    there are fewer than three. `copies` of test images as in `Fits`.
     """
     if len(members) < AVERAGED:
         return None
@@ -68,11 +67,11 @@ def average_of_best(
     predicted = [members[label].calibrated(members[label].test) for label in best]
     truth = members[best[0]].test.labels
     mean = average(predicted, weights)
-    right = Fits(correctness(mean, truth)[None], deterministic=True, copies=copies)
+    fits = Fits(correctness(mean, truth)[None], deterministic=True, copies=copies)
     return AverageScore(
         weights=dict(zip(best, weights, strict=True)),
-        accuracy=right.accuracy,
-        these_fits_ci95=accuracy_interval(right, NO_SPREAD, (1 - CONFIDENCE) / 2).bounds,
+        accuracy=fits.accuracy,
+        these_fits_ci95=accuracy_interval(fits, NO_SPREAD, (1 - CONFIDENCE) / 2).bounds,
         log_loss=log_loss(mean, truth),
         best_accuracy=accuracy(predicted[0], truth),
         best_log_loss=log_loss(predicted[0], truth),

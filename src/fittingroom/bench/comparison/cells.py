@@ -25,7 +25,7 @@ NUMBERS = frozenset(
 
 
 def cells(row: Row) -> list[str]:
-    """One row, a text for each of `COLUMNS`."""
+    """A row as texts, one for each of `COLUMNS`."""
     if row.test is None and row.validation is None:
         return ["-", row.model, row.status, *[""] * 8, row.reason or ""]
     score = row.test
@@ -46,7 +46,7 @@ def cells(row: Row) -> list[str]:
 
 
 def rank(row: Row) -> str:
-    """The places that a row may have: "1", or "2-4"."""
+    """The ranks that a row may have: "1", or "2-4"."""
     if row.rank is None:
         return "-"
     first, last = row.rank
@@ -54,7 +54,7 @@ def rank(row: Row) -> str:
 
 
 def interval(score: Scores | None) -> str:
-    """The interval of an accuracy; nobody knows that of one seed of a recipe new to all."""
+    """The interval of an accuracy; unknown for one seed of a recipe with an unknown spread."""
     if score is None:
         return ""
     return "unknown" if score.ci95 is None else f"{score.ci95[0]:.4f}-{score.ci95[1]:.4f}"

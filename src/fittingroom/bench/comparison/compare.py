@@ -1,4 +1,4 @@
-"""Fit what is missing, then compare: the whole of `fittingroom compare`."""
+"""Fit missing runs, then compare: `fittingroom compare`."""
 
 from __future__ import annotations
 
@@ -42,55 +42,55 @@ def compare(
 ) -> Leaderboard:
     """Fit every model with every seed, unless its run is saved, and rank them.
 
-    Models of the catalogue are fitted in a child process, so that a crash, a limit or a NaN
-    becomes a row with its reason while the others finish. Estimators of your own are fitted in
-    this process: their errors become rows too, but limits and crashes are not contained.
+    Models of the catalogue are fitted in child processes, so that a crash, a limit or a NaN
+    becomes a row with its reason while the others finish. Your own estimators are fitted in this
+    process: their errors become rows too, but limits don't apply and crashes aren't contained.
 
     Parameters
     ----------
     dataset
         A data set, a name of the catalogue, or a folder.
     models
-        Names of the catalogue or rows of it with other parameters (:class:`Entrant`); the name
-        of a suite; or your own by name: a scikit-learn
-        classifier that takes (n, height * width) pixels in 0..255, a `torch.nn.Module` that takes
-        (batch, 1, height, width) floats in 0..1 and gives logits, or a name of the catalogue.
+        Names of the catalogue, or its rows with other settings (:class:`Entrant`); the name of a
+        suite; or a mapping of names to models of your own: a scikit-learn classifier that takes
+        (n, height * width) pixels in 0..255, a `torch.nn.Module` that takes
+        (batch, 1, height, width) floats in 0..1 and returns logits, or a name of the catalogue.
     seeds
-        Fits of each model with seeds 0, 1, ...; a deterministic model is fitted once.
+        Number of fits of each model, with seeds 0, 1, ...; a deterministic model is fitted once.
     full
-        Train on the whole training split; choices come from a reference run that is fitted
-        without the validation part.
+        Train on the whole training split; choices are taken from a reference run, fitted without
+        the validation part.
     runs
         The folder of saved runs.
     time_limit
         Seconds for one fit with its predictions. A model that is expected to take longer is not
         started.
     memory_limit
-        Bytes resident in the fitting process and its children.
+        Resident bytes of the fitting process and its children.
     keep_models
-        Which fitted models stay on disk: `all`, of each model the seed that is `best` on the
+        Which fitted models stay on disk: `all`, for each model only the seed that is `best` on the
         selection half, or `none`.
     on
         Where models of the catalogue are fitted: `local:N`, in N processes here that share the
         threads; `ray` or `ray://HOST:PORT`, on a Ray cluster (see `executor.open_executor`).
     on_progress
-        Called as the work goes on.
+        Called with each step.
 
     Raises
     ------
     UnknownNameError, UsageError
-        When a name or number makes no sense.
+        When a name or a number is invalid.
     DataError, StoreError
         When the data can't be loaded or the runs folder can't be written.
     ClusterError
-        When there is no cluster where `on` says.
+        When there is no cluster at that address.
     """
     if seeds < 1:
         raise UsageError(f"seeds is {seeds}; at least 1 is needed.")
-    parse_address(on)  # a wrong one is refused before anything is loaded
+    parse_address(on)  # an invalid one fails before anything is loaded
     dataset = dataset if isinstance(dataset, Dataset) else load_dataset(dataset)
     entrants = entrants_of(models)
-    validation_split(dataset.train.labels)  # too few images are refused before any fit
+    validation_split(dataset.train.labels)  # too few images fail before any fit
     store = open_store(runs, dataset)
     fit_entrants(
         *(dataset, store, entrants),
@@ -117,10 +117,10 @@ def fit_entrants(
     command: str | None = None,
     on_progress: OnProgress | None = None,
 ) -> None:
-    """Make the runs of a comparison that the store lacks, and save what became of each entrant.
+    """Fit the runs of a comparison that the store lacks, and save how each entrant ended.
 
-    As :func:`compare`, whose table is then computed from the store. Its table counts as shown.
-    `command` is quoted as the way to do this again.
+    Parameters as for :func:`compare`. The table, to be computed from the store, counts as shown.
+    `command` is shown as the way to reproduce it.
     """
     schedule = Schedule(dataset, store, entrants, seeds=seeds, full=full, command=command)
     with open_bench(
@@ -128,7 +128,7 @@ def fit_entrants(
         store,
         on=on,
         limits=limits,
-        estimators={each.name: each.own for each in entrants if each.own is not None},
+        estimators={e.name: e.own for e in entrants if e.own is not None},
         keep_models=keep_models != "none",
     ) as bench:
         schedule.fit(bench, limits.seconds, on_progress)
@@ -138,7 +138,7 @@ def fit_entrants(
 
 
 def _keep_best(store: Store, entries: Sequence[Entry], selection: np.ndarray) -> None:
-    """Of each model keep the saved weights of the seed that is best on the selection half."""
+    """Keep the fitted model of each entry's best seed on the selection half; drop the others."""
 
     def accuracy(run: Run) -> float:
         return 0.0 if run.validation is None else run.validation.accuracy_on(selection)
@@ -147,6 +147,6 @@ def _keep_best(store: Store, entries: Sequence[Entry], selection: np.ndarray) ->
         if entry.status != "ok":
             continue
         runs = [run for seed in entry.seeds if (run := store.get(entry.model, entry.key, seed))]
-        with suppress(StoreError):  # of predictions that can't be read no best is known
+        with suppress(StoreError):  # with unreadable predictions the best is unknown
             for run in sorted(runs, key=accuracy, reverse=True)[1:]:
                 store.drop_model(run)

@@ -1,4 +1,4 @@
-"""What a comparison was asked, and what became of each entry: `comparison.json`."""
+"""The plan of a comparison, and how each entry ended: `comparison.json`."""
 
 from __future__ import annotations
 
@@ -58,18 +58,18 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """The entries of one `compare`, in the order they were asked for."""
+    """The entries of one `compare`, in the order of its models."""
 
     __pydantic_config__ = STRICT
 
     entries: tuple[Entry, ...]
     command: str | None = None
-    #: By key, how many seeds the rows of each table had that was shown.
+    #: For each table that was shown, how many seeds its rows had, by key.
     looks: tuple[Mapping[str, int], ...] = ()
     schema_version: Literal[1] = 1
 
     def looked_at(self) -> Comparison:
-        """The same, its table shown once more."""
+        """The comparison after one more look at its table."""
         look = {entry.key: len(entry.seeds) for entry in self.entries if entry.status == "ok"}
         if look in self.looks:
             return self
@@ -80,7 +80,7 @@ class Comparison:
 
     @classmethod
     def load(cls, store: Store) -> Comparison | None:
-        """The last comparison in `store`, or None where runs were only fitted one by one.
+        """The last comparison in `store`, None if there is none.
 
         Raises
         ------

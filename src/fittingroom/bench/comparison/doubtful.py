@@ -1,4 +1,4 @@
-"""Which labels the models of a table doubt, and what hangs on them."""
+"""Which labels the models of a table doubt, and what depends on them."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ Probabilities = NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class TrainSuspects:
-    """Training labels that cross-validated models contradict: by their average, where several.
+    """Training labels that cross-validated models, or their average, contradict.
 
-    `labels` (n,) are those of all training images, `suspects` their positions.
+    `labels` (n,) are those of all training images.
     """
 
     models: tuple[str, ...]
@@ -35,13 +35,13 @@ class TrainSuspects:
 
 @dataclass(frozen=True, eq=False)
 class Sensitivity:
-    """How much the order of models hangs on test labels that are doubtful.
+    """How much the order of models depends on doubtful test labels.
 
     Attributes
     ----------
-    doubtful : positions of the test images that are set aside, the same for every model: the
-        average of the others doubts their labels, whichever model is left out
-    accuracy, without : of each model's first fit, on all test images and on those that are left
+    doubtful : positions of the test images that are set aside, the same for every model: whichever
+        model is left out, the average of the others doubts their labels
+    accuracy, without : of each model's first fit, on all test images and on the remaining ones
     """
 
     doubtful: NDArray[np.int64]
@@ -50,7 +50,7 @@ class Sensitivity:
 
     @property
     def order_changes(self) -> bool:
-        """Whether the models stand in another order without the doubtful labels."""
+        """Whether the order of the models is different without the doubtful labels."""
 
         def in_order(scores: Mapping[str, float]) -> list[str]:
             return sorted(scores, key=lambda model: -scores[model])
@@ -61,10 +61,10 @@ class Sensitivity:
 def sensitivity_of(
     probabilities: Mapping[str, Probabilities], labels: Labels
 ) -> Sensitivity | None:
-    """Set aside what is doubtful by all others of each model, so that no model judges itself.
+    """Set aside labels that the others doubt whichever model is left out: none judges itself.
 
-    None of fewer than two models, or where all labels are doubtful: then it isn't single labels
-    that are wrong.
+    None with fewer than two models, or if all labels are doubtful: then single labels aren't the
+    problem.
     """
     if len(probabilities) < 2:
         return None
@@ -79,11 +79,11 @@ def sensitivity_of(
         return None
     kept = np.ones(len(labels), bool)
     kept[doubtful] = False
-    right = {model: correctness(each, labels) for model, each in probabilities.items()}
+    correct = {model: correctness(predicted, labels) for model, predicted in probabilities.items()}
     return Sensitivity(
         doubtful=doubtful,
-        accuracy={model: float(each.mean()) for model, each in right.items()},
-        without={model: float(each[kept].mean()) for model, each in right.items()},
+        accuracy={model: float(right.mean()) for model, right in correct.items()},
+        without={model: float(right[kept].mean()) for model, right in correct.items()},
     )
 
 
@@ -93,23 +93,23 @@ def train_suspects_of(
     """The training labels that cross-validated models contradict together."""
     parts: list[tuple[str, Part]] = []
     for run in saved:
-        with suppress(StoreError):  # of a run that can't be read
+        with suppress(StoreError):  # skip unreadable runs
             part = run.out_of_fold if run.record.spec.folds else None
-            if part is not None and _is_whole(part, n_classes, dataset):
+            if part is not None and _is_usable(part, n_classes, dataset):
                 parts.append((run.record.label, part))
     if not parts:
         return None
     labels = parts[0][1].labels
-    alike = [(label, part) for label, part in parts if np.array_equal(part.labels, labels)]
+    comparable = [(label, part) for label, part in parts if np.array_equal(part.labels, labels)]
     return TrainSuspects(
-        models=tuple(label for label, _ in alike),
+        models=tuple(label for label, _ in comparable),
         labels=labels,
-        suspects=label_suspects(average([part.probabilities for _, part in alike]), labels),
+        suspects=label_suspects(average([part.probabilities for _, part in comparable]), labels),
     )
 
 
-def _is_whole(part: Part, n_classes: int, dataset: Dataset | None) -> bool:
-    """Whether a part may be what a cross-validation says of the training split."""
+def _is_usable(part: Part, n_classes: int, dataset: Dataset | None) -> bool:
+    """Whether a part can be a cross-validation of the training split."""
     if part.fault is not None or part.probabilities.shape[1] != n_classes:
         return False
     if dataset is not None and not np.array_equal(part.labels, dataset.train.labels):

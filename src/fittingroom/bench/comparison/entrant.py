@@ -1,4 +1,4 @@
-"""Who takes part in a comparison."""
+"""The entrants of a comparison."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from fittingroom.runs.store import check_model_name
 
 @dataclass(frozen=True, kw_only=True)
 class Entrant:
-    """A model that takes part: a row of the catalogue, or an estimator of the caller's own.
+    """A model in a comparison: a row of the catalogue, or an estimator of the caller's own.
 
-    `settings` replace parameters of the row.
+    `settings` replace defaults of the row.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Entrant:
         return is_deterministic(self.own)
 
     def spec(self, dataset: Dataset, *, full: bool) -> RunSpec:
-        """What its fit with seed 0 is."""
+        """The spec of its fit with seed 0."""
         if self.own is None:
             return spec_of(dataset, self.name, settings=self.settings, full=full)
         from fittingroom.runs.own import own_spec
@@ -49,26 +49,26 @@ class Entrant:
 
 
 def entrants_of(models: Sequence[str | Entrant] | Mapping[str, Any] | str) -> list[Entrant]:
-    """Who takes part; `models` as in :func:`compare`.
+    """The entrants of a comparison; `models` as in :func:`compare`.
 
     Raises
     ------
     UnknownNameError, UsageError
-        When a name is unknown or a model isn't one.
+        When a name is unknown, or an object isn't a model.
     """
     if isinstance(models, Mapping) and models:
         return [_entrant(name, model) for name, model in models.items()]
     if isinstance(models, str) or not models:
         return [Entrant(name=name) for name in names_of(models if isinstance(models, str) else [])]
-    named = [m if isinstance(m, Entrant) else Entrant(name=row_of(m).name) for m in models]
-    return [*{entrant.label: entrant for entrant in named}.values()]
+    entrants = [m if isinstance(m, Entrant) else Entrant(name=row_of(m).name) for m in models]
+    return [*{entrant.label: entrant for entrant in entrants}.values()]
 
 
 def _entrant(name: str, model: Any) -> Entrant:
     if model is None or isinstance(model, str):
         return Entrant(name=row_of(model or name).name)
     check_model_name(name)
-    # Models of the catalogue needn't wait for torch.
+    # Imported here so that models of the catalogue needn't wait for torch.
     from torch import nn
 
     from fittingroom.models.network import NetworkClassifier

@@ -1,4 +1,4 @@
-"""The runs of each row of a table, and whether they can be believed."""
+"""The runs of each row of a table, and whether they can be trusted."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ Groups = Mapping[str, tuple[Entry, Sequence[Run | None]]]
 
 
 def groups_of(comparison: Comparison | None, saved: Saved, card: DatasetCard) -> Groups:
-    """The rows of the table with their runs; None for a run that isn't there or can't be read."""
+    """The rows of the table with their runs; None for a missing or unreadable run."""
     runs = {run.folder.parts[-2:]: run for run in saved.runs}
-    unreadable = {each.folder.parts[-2:]: each.reason for each in saved.unreadable}
+    unreadable = {run.folder.parts[-2:]: run.reason for run in saved.unreadable}
     if comparison is None:
         entries = [*_entries_of(saved.runs), *map(_entry_of_unreadable, saved.unreadable)]
     else:
@@ -28,34 +28,34 @@ def groups_of(comparison: Comparison | None, saved: Saved, card: DatasetCard) ->
         entries = [*comparison.entries, *_entries_of(added)]
     groups: dict[str, tuple[Entry, Sequence[Run | None]]] = {}
     for entry in entries:
-        places = [(entry.model, f"{entry.key}-s{seed}") for seed in entry.seeds]
-        found = [runs.get(place) for place in places]
-        reasons = [unreadable[place] for place in places if place in unreadable]
-        there = [run for run in found if run is not None]
-        reasons += [reason for run in there if (reason := _fault_of(run, card))]
-        reasons += _disagreement(entry, there) if not reasons else []
-        if there:  # they know it better than a list of what was asked
-            record = there[0].record
+        folders = [(entry.model, f"{entry.key}-s{seed}") for seed in entry.seeds]
+        entry_runs = [runs.get(folder) for folder in folders]
+        reasons = [unreadable[folder] for folder in folders if folder in unreadable]
+        available = [run for run in entry_runs if run is not None]
+        reasons += [reason for run in available if (reason := _fault_of(run, card))]
+        reasons += _disagreement(entry, available) if not reasons else []
+        if available:  # their records are more reliable than the plan
+            record = available[0].record
             entry = dataclasses.replace(
                 entry, deterministic=record.deterministic, trained_on=record.trained_on
             )
         if reasons and entry.status == "ok":
             entry = entry.ended("unreadable", reasons[0])
-        groups[entry.label] = entry, found
+        groups[entry.label] = entry, entry_runs
     return groups
 
 
 def left_out(saved: Saved, groups: Groups) -> Iterator[str]:
-    """A note on runs that can't be read, where no row says so."""
-    of_rows = {entry.reason for entry, _ in groups.values()}
-    others = [each.reason for each in saved.unreadable if each.reason not in of_rows]
-    if others:
-        more = f" {len(others) - 1} more can't be read either." if len(others) > 1 else ""
-        yield f"A saved run is left out: {others[0]}{more}"
+    """A note on unreadable runs that no row mentions."""
+    row_reasons = {entry.reason for entry, _ in groups.values()}
+    reasons = [run.reason for run in saved.unreadable if run.reason not in row_reasons]
+    if reasons:
+        more = f" {len(reasons) - 1} more can't be read either." if len(reasons) > 1 else ""
+        yield f"A saved run is left out: {reasons[0]}{more}"
 
 
 def _fault_of(run: Run, card: DatasetCard) -> str | None:
-    """Why what a run says can't be believed, if it can't."""
+    """Why a run can't be trusted, if it can't."""
     try:
         parts = [part for part in (run.test, run.validation) if part is not None]
         _ = run.history
@@ -64,33 +64,33 @@ def _fault_of(run: Run, card: DatasetCard) -> str | None:
     test, n_classes = run.test, len(card.class_names)
     if any(part.probabilities.shape[1] != n_classes for part in parts):
         return f"{run.folder} doesn't have probabilities of {n_classes} classes."
-    whole = test is None or len(test.index) == card.test_images
-    if test is not None and not (whole and np.array_equal(test.index, np.arange(len(test.index)))):
+    fits = test is None or len(test.index) == card.test_images
+    if test is not None and not (fits and np.array_equal(test.index, np.arange(len(test.index)))):
         return f"{run.folder} doesn't have predictions of {card.test_images:,} test images."
     official = card.test_labels_sha256
     if test is not None and official is not None and labels_sha256(test.labels) != official:
-        return f"{run.folder} judges its predictions by other labels than the data set's."
+        return f"{run.folder} scores its predictions against other labels than the data set's."
     fault = next((part.fault for part in parts if part.fault is not None), None)
     return None if fault is None else f"{run.folder}: {fault}."
 
 
 def _disagreement(entry: Entry, runs: Sequence[Run]) -> list[str]:
-    """Why runs can't be those of one row, if they can't."""
+    """Why runs can't belong to one row, if they can't."""
     for run in runs:
         if not _may_be_called(run, entry.label):
-            return [f"{run.folder} is called {entry.label} by {FILE}."]
+            return [f"{FILE} lists {run.folder} as {entry.label}, which isn't its model."]
         ours, first = run.validation, runs[0].validation
         if (ours is None) != (first is None) or (
             ours is not None and first is not None and not np.array_equal(ours.index, first.index)
         ):
-            return [f"{run.folder} was validated by other images than {runs[0].folder}."]
+            return [f"{run.folder} was validated on other images than {runs[0].folder}."]
     return []
 
 
 def _may_be_called(run: Run, label: str) -> bool:
-    """Whether a label is one of a run's model, and says so where it was only added.
+    """Whether a label fits a run: its model's name, perhaps with settings, or that of an added run.
 
-    Settings that a label names or leaves out may be the model's own, so that one run has several.
+    A label may name settings or leave them out that are the model's defaults.
     """
     model = run.record.spec.model
     if run.record.family == "added":
@@ -99,7 +99,7 @@ def _may_be_called(run: Run, label: str) -> bool:
 
 
 def _entry_of_unreadable(run: Unreadable) -> Entry:
-    """A row for a run that no comparison asked for and that can't be read."""
+    """An entry for an unreadable run that belongs to no comparison."""
     model, folder = run.folder.parts[-2:]
     key, _, seed = folder.rpartition("-s")
     return Entry(
@@ -115,12 +115,12 @@ def _entry_of_unreadable(run: Unreadable) -> Entry:
 
 
 def _entries_of(runs: Sequence[Run]) -> list[Entry]:
-    """One entry for all seeds of what was asked the same, each under a name of its own."""
+    """One entry for all seeds of a recipe, each with a label of its own."""
     groups: dict[tuple[str, str], list[Run]] = {}
     for run in runs:
-        if run.record.spec.folds:  # says something of the labels, nothing of the test images
+        if run.record.spec.folds:  # says nothing about the test images
             continue
-        if run.record.spec.protocol is not None:  # no honest figure
+        if run.record.spec.protocol is not None:  # not an honest figure
             continue
         groups.setdefault((run.record.spec.model, run.record.spec.key), []).append(run)
     labels = [group[0].record.label for group in groups.values()]

@@ -38,8 +38,8 @@ SCHEMA_VERSION = 2
 class Leaderboard:
     """The answer to "which is better, by how much, and how sure are you?".
 
-    Rows stand by mean accuracy; rows without a rank come last. `winner_ci95` is the interval of the
-    first one's accuracy, with what it owes to having come first allowed for.
+    Rows are sorted by mean accuracy; rows without a rank come last. `winner_ci95` is the interval
+    of the first row's accuracy, corrected for its selection as the best.
     """
 
     dataset_name: str
@@ -77,15 +77,15 @@ class Leaderboard:
         return json_text(self.to_dict())
 
     def to_frame(self) -> DataFrame:
-        """A line a model, the scores' figures in columns of their own, such as `test_accuracy`.
+        """One row per model, with a column for each score, such as `test_accuracy`.
 
         Raises UsageError without pandas.
         """
-        return frame((_flat(row) for row in self.rows), index="model")
+        return frame((_flatten(row) for row in self.rows), index="model")
 
     @property
     def title(self) -> str:
-        """What was compared, on how many images, how often; what was added has no seeds of ours."""
+        """Data set, number of test images, seeds (not of added models) and test reads."""
         fitted = [row for row in self.rows if row.test and row.trained_on]
         seeds = sorted({row.seeds for row in fitted if not row.deterministic})
         fits = f", {'/'.join(map(str, seeds))} seed{'s' * (seeds != [1])}" if seeds else ""
@@ -102,8 +102,8 @@ class Leaderboard:
         return table + notes
 
 
-def _flat(row: Row) -> dict[str, Any]:
-    """A row with the figures of its scores beside the others."""
+def _flatten(row: Row) -> dict[str, Any]:
+    """A row as a flat dictionary, its scores included."""
     plain = dataclasses.asdict(row)
     for part in ("test", "validation"):
         for name, value in (plain.pop(part) or {}).items():
@@ -112,34 +112,33 @@ def _flat(row: Row) -> dict[str, Any]:
 
 
 def leaderboard(store: Store) -> Leaderboard:
-    """The table of the store's last comparison and of everything that was added to it.
+    """The table of the store's last comparison and of all added runs.
 
-    Without a comparison it holds every saved run.
+    Without a comparison it holds every saved run. A run that can't be read is a row that says so.
 
     Raises
     ------
     StoreError
-        When a file of the store can't be read, unless it belongs to a run: that is a row which says
-        so.
+        When any other file of the store can't be read.
     """
     return leaderboard_and_runs(store, store.saved())[0]
 
 
 def leaderboard_and_runs(store: Store, saved: Saved) -> tuple[Leaderboard, dict[str, list[Run]]]:
-    """The table, and by row the runs of those that have all of their own; the same is raised.
+    """The table, and the runs of each complete row by its label; raises as `leaderboard`.
 
     `saved` are the store's runs, read once for all that is computed from them.
     """
-    comparison, lost = None, []
+    comparison, problems = None, []
     try:
         comparison = Comparison.load(store)
     except StoreError as error:
-        lost.append(f"{error} So the table holds every saved run.")
+        problems.append(f"{error} So the table holds every saved run.")
     groups = groups_of(comparison, saved, store.card)
-    finished = _finished(groups)
+    finished = _complete_runs(groups)
     tested = {label: [run.test for run in runs] for label, runs in finished.items()}
-    parts = {label: [p for p in found if p is not None] for label, found in tested.items()}
-    parts = {label: found for label, found in parts.items() if found}
+    parts = {label: [p for p in by_seed if p is not None] for label, by_seed in tested.items()}
+    parts = {label: by_seed for label, by_seed in parts.items() if by_seed}
     looks = looks_of(comparison, groups)
     ranking = rank_models(recipes_of(groups, parts, store.card.copies), looks)
     validated = validated_of(groups, finished)
@@ -149,7 +148,7 @@ def leaderboard_and_runs(store: Store, saved: Saved) -> tuple[Leaderboard, dict[
     ]
     order = {label: position for position, label in enumerate(ranking.order)}
     rows.sort(key=lambda row: order.get(row.model, len(order)))
-    runs = [run for found in finished.values() for run in found]
+    runs = [run for by_seed in finished.values() for run in by_seed]
     board = Leaderboard(
         dataset_name=store.card.name,
         dataset_title=store.card.title,
@@ -161,11 +160,11 @@ def leaderboard_and_runs(store: Store, saved: Saved) -> tuple[Leaderboard, dict[
         pairs=_pairs(ranking),
         winner_ci95=_bounds(ranking.winner),
         notes=(
-            *lost,
+            *problems,
             *left_out(saved, groups),
-            *_undone(ranking),
-            *_fewer(looks, parts),
-            *(_unremembered(rows) if comparison is None else []),
+            *_undone_pairs(ranking),
+            *_rows_with_fewer_seeds(looks, parts),
+            *(_unknown_looks(rows) if comparison is None else []),
             *notes_of(store.card, rows, finished, parts),
         ),
         command=comparison.command if comparison else None,
@@ -173,17 +172,17 @@ def leaderboard_and_runs(store: Store, saved: Saved) -> tuple[Leaderboard, dict[
             label: mean_confusion(
                 [
                     confusion_matrix(p.probabilities, p.labels, len(store.card.class_names))
-                    for p in found
+                    for p in by_seed
                 ]
             )
-            for label, found in parts.items()
+            for label, by_seed in parts.items()
         },
         environment={k: str(v) for k, v in (runs[0].record.environment if runs else {}).items()},
     )
     return board, finished
 
 
-def _finished(groups: Groups) -> dict[str, list[Run]]:
+def _complete_runs(groups: Groups) -> dict[str, list[Run]]:
     return {
         label: [run for run in runs if run is not None]
         for label, (entry, runs) in groups.items()
@@ -199,8 +198,8 @@ def _row(
 ) -> Row:
     if runs is None:
         status, reason = entry.status, entry.reason
-        if status == "ok":  # its runs were deleted since
-            status, reason = "interrupted", "a run of it is missing; compare again to fit it"
+        if status == "ok":  # a run was deleted since
+            status, reason = "interrupted", "one of its runs is missing; compare again to fit it"
         return Row(
             model=entry.label,
             seeds=len(entry.seeds),
@@ -230,11 +229,11 @@ def _row(
 
 
 def _scores(parts: Sequence[Part | None], estimate: AccuracyEstimate | None) -> Scores | None:
-    known = [part for part in parts if part is not None]
+    available = [part for part in parts if part is not None]
     if estimate is None:
         return None
     means = {
-        name: float(np.mean([metric(part.probabilities, part.labels) for part in known]))
+        name: float(np.mean([metric(part.probabilities, part.labels) for part in available]))
         for name, metric in METRICS.items()
         if name != "accuracy"
     }
@@ -269,8 +268,8 @@ def _pairs(ranking: Ranking) -> tuple[Pair, ...]:
     )
 
 
-def _undone(ranking: Ranking) -> list[str]:
-    """What would be called different, had nobody looked at fewer seeds before."""
+def _undone_pairs(ranking: Ranking) -> list[str]:
+    """Note the pairs that would be significant without the earlier looks."""
     undone = [f"{pair.a} and {pair.b}" for pair in ranking.pairs if pair.undone]
     if not undone:
         return []
@@ -281,21 +280,23 @@ def _undone(ranking: Ranking) -> list[str]:
     ]
 
 
-def _fewer(looks: Sequence[Mapping[str, int]], parts: Mapping[str, Sequence[Part]]) -> list[str]:
-    """That a table with more seeds was shown, whose verdicts this one can't replace."""
+def _rows_with_fewer_seeds(
+    looks: Sequence[Mapping[str, int]], parts: Mapping[str, Sequence[Part]]
+) -> list[str]:
+    """Note the rows that had more seeds in an earlier, more conclusive table."""
     most = {label: max((look.get(label, 0) for look in looks), default=0) for label in parts}
     fewer = [
-        f"{label} ({len(found)}, {most[label]} then)"
-        for label, found in parts.items()
-        if len(found) < most[label]
+        f"{label} ({len(by_seed)}, {most[label]} then)"
+        for label, by_seed in parts.items()
+        if len(by_seed) < most[label]
     ]
     if not fewer:
         return []
     return [f"An earlier table had more seeds and is more conclusive: {', '.join(fewer)}."]
 
 
-def _unremembered(rows: Sequence[Row]) -> list[str]:
-    """That nobody knows how often somebody looked, while fits were added one by one perhaps."""
+def _unknown_looks(rows: Sequence[Row]) -> list[str]:
+    """Note that earlier looks, perhaps while seeds were added one by one, are unknown."""
     if not any(row.test and row.seeds > 1 for row in rows):
         return []
     return ["There is no saved comparison, so earlier looks are unknown and not corrected for."]
@@ -306,5 +307,5 @@ def _bounds(interval: Interval | None) -> tuple[float, float] | None:
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return float(np.mean(known)) if known else None
+    available = [value for value in values if value is not None]
+    return float(np.mean(available)) if available else None

@@ -20,28 +20,28 @@ def notes_of(
     finished: Mapping[str, Sequence[Run]],
     parts: Mapping[str, Sequence[Part]],
 ) -> tuple[str, ...]:
-    """Sentences on the data, then on what makes the rows differ besides the models.
+    """Sentences about the data, then about what else differs between the rows than the models.
 
     Parameters
     ----------
     rows : of the table
-    finished : by row, the runs of those that have all of their own
-    parts : by row, what these predicted for the test images
+    finished : the runs of complete rows, by label
+    parts : their predictions for the test images, by label
     """
     return (
-        *_data(card, parts),
-        *_numbering(finished, parts, card),
-        *_comparability(rows, finished, parts),
+        *_data_notes(card, parts),
+        *_numbering_note(finished, parts, card),
+        *_comparability_notes(rows, finished, parts),
     )
 
 
 def joined(values: Iterable[str | None]) -> str | None:
-    """Different values in words, None where there are none."""
+    """The distinct values as text, None if there are none."""
     return ", ".join(sorted({value for value in values if value is not None})) or None
 
 
-def _data(card: DatasetCard, parts: Mapping[str, Sequence[Part]]) -> list[str]:
-    """What a reader must know of the data before trusting any figure."""
+def _data_notes(card: DatasetCard, parts: Mapping[str, Sequence[Part]]) -> list[str]:
+    """What a reader must know about the data before trusting any figure."""
     notes = []
     if copied := card.copied_test_images:
         notes.append(
@@ -55,23 +55,23 @@ def _data(card: DatasetCard, parts: Mapping[str, Sequence[Part]]) -> list[str]:
         )
     if untrained := card.untrained_classes:
         notes.append(
-            f"Classes without training images, which no model can learn: {_some(untrained)}."
+            f"Classes without training images, which no model can learn: {_names(untrained)}."
         )
     labels = next(iter(parts.values()))[0].labels if parts else np.arange(len(card.class_names))
     untested = [name for i, name in enumerate(card.class_names) if i not in labels]
     if untested:
-        notes.append(f"Classes without test images, which are not evaluated: {_some(untested)}.")
+        notes.append(f"Classes without test images, which are not evaluated: {_names(untested)}.")
     return notes
 
 
-def _numbering(
+def _numbering_note(
     finished: Mapping[str, Sequence[Run]], parts: Mapping[str, Sequence[Part]], card: DatasetCard
 ) -> list[str]:
-    """Whether the fitted models, together, say that the test labels count the classes otherwise."""
+    """Warn if the fitted models together suggest that test labels number the classes otherwise."""
     fitted = [
         part
-        for label, found in parts.items()
-        for part in found
+        for label, by_seed in parts.items()
+        for part in by_seed
         if finished[label][0].record.family != "added"
     ]
     if not fitted:
@@ -86,13 +86,13 @@ def _numbering(
     ]
 
 
-def _comparability(
+def _comparability_notes(
     rows: Sequence[Row], finished: Mapping[str, Sequence[Run]], parts: Mapping[str, Sequence[Part]]
 ) -> list[str]:
     """What a reader must know before trusting a comparison of these rows."""
     notes = []
-    notes += _single_seeds(rows)
-    certain = [label for label, found in parts.items() if _gives_labels_only(found[0])]
+    notes += _single_seed_notes(rows)
+    certain = [label for label, by_seed in parts.items() if _gives_labels_only(by_seed[0])]
     if certain:
         notes.append(
             f"Probabilities are all 0 or 1, so log loss means little: {', '.join(certain)}."
@@ -112,7 +112,7 @@ def _comparability(
     ]
     if len({row.trained_on for row in rows if row.test and row.trained_on}) > 1:
         notes.append("The rows were trained on different numbers of images.")
-    runs = [run for found in finished.values() for run in found if run.record.family != "added"]
+    runs = [run for by_seed in finished.values() for run in by_seed if run.record.family != "added"]
     precisions = {run.record.precision for run in runs} - {None}
     if len(precisions) > 1:
         notes.append(f"The networks were trained in different precisions: {joined(precisions)}.")
@@ -126,8 +126,8 @@ def _comparability(
     return notes
 
 
-def _single_seeds(rows: Sequence[Row]) -> list[str]:
-    """What the figures of models with one seed rest on."""
+def _single_seed_notes(rows: Sequence[Row]) -> list[str]:
+    """What the intervals of models with one seed are based on."""
     notes = []
     single = [r for r in rows if r.test and r.seeds == 1 and not r.deterministic]
     if known := [r.model for r in single if r.test and r.test.ci95]:
@@ -143,8 +143,8 @@ def _single_seeds(rows: Sequence[Row]) -> list[str]:
     return notes
 
 
-def _some(names: Sequence[str]) -> str:
-    """Names of classes, or the first ones of many."""
+def _names(names: Sequence[str]) -> str:
+    """Names of classes; of many, the first ones."""
     named = shortened(names, 40)
     more = [f"and {len(named) - 5} others"] if len(named) > 8 else []
     return ", ".join([*named[:5], *more] if more else named)

@@ -1,4 +1,4 @@
-"""What the saved runs of a table say of its recipes: which images their fits have right."""
+"""The recipes of a table, by its saved runs: which images their fits have right."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fittingroom.runs.run import Part, Run
 
 
 def looks_of(comparison: Comparison | None, groups: Groups) -> list[dict[str, int]]:
-    """How many seeds each row had in the tables that were shown before."""
+    """How many seeds each row had in each earlier look."""
     if comparison is None:
         return []
     return [
@@ -30,16 +30,16 @@ def recipes_of(
     parts: Mapping[str, Sequence[Part]],
     copies: NDArray[np.int64] | None,
 ) -> dict[str, Fits]:
-    """What the runs of each row have right, and what is known of their recipe besides."""
+    """The fits of each row, with what is known about its recipe."""
     recipes = {}
-    for label, found in parts.items():
+    for label, by_seed in parts.items():
         entry, runs = groups[label]
         family = next(run.record.family for run in runs if run is not None)
         recipes[label] = Fits(
-            np.stack([part.correct for part in found]),
+            np.stack([part.correct for part in by_seed]),
             deterministic=entry.deterministic,
             kind="classical" if family == "classical" else "network",
-            known=measured_variance(entry.key, len(found)),
+            known=measured_variance(entry.key, len(by_seed)),
             copies=copies,
         )
     return recipes
@@ -48,8 +48,8 @@ def recipes_of(
 def validated_of(
     groups: Groups, finished: Mapping[str, Sequence[Run]]
 ) -> Mapping[str, AccuracyEstimate]:
-    """The accuracy of each row on the validation images, where it has one."""
+    """The validation accuracy of each row that has one."""
     parts = {label: [run.validation for run in runs] for label, runs in finished.items()}
-    known = {label: [p for p in found if p is not None] for label, found in parts.items()}
-    recipes = recipes_of(groups, {label: found for label, found in known.items() if found}, None)
+    saved = {label: [p for p in by_seed if p is not None] for label, by_seed in parts.items()}
+    recipes = recipes_of(groups, {label: own for label, own in saved.items() if own}, None)
     return accuracies({label: replace(fits, known=None) for label, fits in recipes.items()})

@@ -11,8 +11,8 @@ from fittingroom.runs.attempt import Status
 class Scores:
     """Means over seeds.
 
-    `ci95` is of the recipe's accuracy, for fits with other seeds and for other images; None where
-    nothing tells what another seed would change. `this_fit_ci95` is of the one fit at hand.
+    `ci95` is of the recipe's accuracy, over seeds and images; None if the spread over seeds is
+    unknown. `this_fit_ci95` is of this one fit.
     """
 
     accuracy: float
@@ -27,7 +27,7 @@ class Scores:
 class Row:
     """One model. A model that failed is a row that says so; its figures are None.
 
-    `rank` is the first and the last place that the model may have.
+    `rank` is the best and the worst rank that the model may have.
     """
 
     model: str
@@ -49,7 +49,7 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Pair:
-    """Accuracy of `a` minus accuracy of `b`, and what the tests say of it: `PairedDifference`."""
+    """Accuracy of `a` minus accuracy of `b`, with its tests; see `PairedDifference`."""
 
     a: str
     b: str

@@ -1,4 +1,4 @@
-"""The specs of a comparison, in turn, and how each of its entrants ended."""
+"""The specs of a comparison, in order, and how each of its entrants ended."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ log = logging.getLogger(__name__)
 
 
 class Schedule:
-    """Which specs are to be fitted, and what became of them: `comparison.json` after every model.
+    """Which specs are fitted, and how they ended; saved in `comparison.json` after every model.
 
-    A model of which one run failed gets no further ones; those under way are finished.
+    After a failed run no more of that model are started; running ones finish.
     """
 
     def __init__(
@@ -47,17 +47,17 @@ class Schedule:
         }
         self._by_spec = {spec: turn for turn in self._turns.values() for spec in turn.specs}
         self._looks: tuple[Mapping[str, int], ...] = ()
-        with suppress(StoreError):  # a damaged one is written anew
+        with suppress(StoreError):  # a damaged file is overwritten
             self._looks = before.looks if (before := Comparison.load(store)) else ()
         self._save()
 
     @property
     def entries(self) -> list[Entry]:
-        """What was asked of each model, and how it ended."""
+        """The entry of each model, with how it ended."""
         return [turn.entry for turn in self._turns.values()]
 
     def fit(self, bench: Bench, limit: float | None, on_progress: OnProgress | None) -> None:
-        """Make the runs that the store doesn't hold.
+        """Fit the runs that the store lacks.
 
         Parameters
         ----------
@@ -77,7 +77,7 @@ class Schedule:
             self._record(attempt, reporter)
 
     def _specs(self, bench: Bench, limit: float | None, reporter: Reporter) -> Iterator[RunSpec]:
-        """The specs of each model together, unless one of them failed or takes too long."""
+        """The specs, model by model, until one of a model fails or would take too long."""
         for turn in self._turns.values():
             seconds = turn.expected(self._dataset) or 0
             while turn.remaining:
@@ -96,7 +96,7 @@ class Schedule:
             self._save()
 
     def looked_at(self) -> None:
-        """Remember that the table is shown now, with as many seeds as it has."""
+        """Record a look at the table, with its numbers of seeds."""
         self._looks = self._comparison.looked_at().looks
         self._save()
 
@@ -109,14 +109,14 @@ class Schedule:
 
 
 class _Turn:
-    """The fits of one model, and how far they are."""
+    """The fits of one model, and their progress."""
 
     def __init__(self, entrant: Entrant, first: RunSpec, seeds: int, trained_on: int) -> None:
         numbers = range(1 if entrant.deterministic else seeds)
         self.entrant = entrant
         self.specs = [dataclasses.replace(first, seed=seed) for seed in numbers]
         self.remaining = [*self.specs]
-        self._open = {*self.specs}  # those under way too
+        self._open = {*self.specs}  # running ones too
         self._failures: list[Attempt] = []
         self._entry = Entry.of(
             first,
@@ -126,7 +126,7 @@ class _Turn:
             trained_on=trained_on,
         )
         if first.not_found_again:
-            reason = "not finished; the same command begins it anew"
+            reason = "not finished; the same command fits it again from the start"
             self._entry = self._entry.ended("interrupted", reason)
 
     @property
@@ -135,7 +135,7 @@ class _Turn:
 
     @property
     def entry(self) -> Entry:
-        """What was asked, and how it ended if it has; of several failures the first seed's."""
+        """The entry, with how it ended; of several failures that of the first seed."""
         if not self.over:
             return self._entry
         if not self._failures:
@@ -144,11 +144,11 @@ class _Turn:
         return self._entry.ended(first.status, self.reason(first))
 
     def expected(self, dataset: Dataset) -> float | None:
-        """Seconds of one fit; None where nobody knows."""
+        """Expected seconds of one fit; None if unknown."""
         return expected_seconds(self.specs[0], dataset) if self.entrant.own is None else None
 
     def end(self, attempt: Attempt) -> int:
-        """Record how a spec ended; how many are over by that."""
+        """Record how a spec ended. Returns how many specs this settles."""
         before = len(self._open)
         self._open.discard(attempt.spec)
         if attempt.status != "ok":
@@ -158,14 +158,14 @@ class _Turn:
         elif attempt.spec == self.specs[0] and (reason := attempt.spec.not_found_again):
             assert attempt.run is not None
             log.warning(
-                "%s is fitted anew by every comparison: %s. Earlier runs of it stay in %s until "
-                "you remove them.",
+                "%s is fitted anew by every comparison: %s. Its earlier runs stay in %s until you "
+                "remove them.",
                 *(self.entrant.name, reason, attempt.run.folder.parent),
             )
         return before - len(self._open)
 
     def reason(self, attempt: Attempt) -> str | None:
-        """Why a seed failed; it is named where others may not have."""
+        """Why a run failed; names the seed unless it is the first."""
         if attempt.reason is None or attempt.spec.seed == self.specs[0].seed:
             return attempt.reason
         return f"seed {attempt.spec.seed}: {attempt.reason}"

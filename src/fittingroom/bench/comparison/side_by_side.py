@@ -1,4 +1,4 @@
-"""The same models on several data sets: what each loses, and whether their order changes."""
+"""The same models on several data sets: differences in error, and changes of their order."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ class ErrorDifference:
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """One model: its row of each leaderboard, None where it has none, and what changes.
+    """One model: its row of each leaderboard (None if it has none), and differences in error.
 
-    `differences` has an entry for each data set but the first, None where a figure is missing.
+    `differences` has an entry for each data set but the first, None if a figure is missing.
     """
 
     model: str
@@ -45,7 +45,7 @@ class Line:
 
 @dataclass(frozen=True, kw_only=True)
 class Swap:
-    """Two models of which the one is significantly better here and the other one there."""
+    """Two models that are each significantly better on one of two data sets."""
 
     better_on_first: str
     better_on_second: str
@@ -57,9 +57,9 @@ class Swap:
 class OrderChange:
     """How the order of the models on one data set agrees with that on another.
 
-    `models` have test figures on both. `kendall_tau` is tau-b of their accuracies, None where
-    there are fewer than two or all are equal. Of the pairs, `kept` have the same model
-    significantly ahead on both, `swaps` another one, and `undecided` can't be told apart on at
+    `models` counts those with test figures on both. `kendall_tau` is tau-b of their accuracies,
+    None if there are fewer than two or all are equal. Of the pairs, `kept` have the same model
+    significantly ahead on both, `swaps` different ones, and `undecided` can't be told apart on at
     least one.
     """
 
@@ -74,7 +74,7 @@ class OrderChange:
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class SideBySide:
-    """Leaderboards of several data sets side by side; lines stand in the order of the first."""
+    """Leaderboards of several data sets side by side; lines are in the order of the first."""
 
     boards: tuple[Leaderboard, ...]
     lines: tuple[Line, ...]
@@ -82,11 +82,11 @@ class SideBySide:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What the data sets are called here, each another way."""
+        """Unique names of the data sets."""
         return _names(self.boards)
 
     def to_dict(self) -> dict[str, Any]:
-        """`side-by-side.json`: the leaderboards, and what stands beside one another."""
+        """`side-by-side.json`: the leaderboards, and how they compare."""
         return {
             "schema_version": SCHEMA_VERSION,
             "leaderboards": [board.to_dict() for board in self.boards],
@@ -99,7 +99,7 @@ class SideBySide:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The heads of `cells`."""
+        """Column heads of `cells`."""
         first, *others = self.names
         return (
             "model",
@@ -111,7 +111,7 @@ class SideBySide:
 
     @property
     def cells(self) -> list[list[str]]:
-        """A line a model, a text for each column."""
+        """One line per model, with a text for each column."""
         return [_cells(line) for line in self.lines]
 
     def __repr__(self) -> str:
@@ -122,11 +122,11 @@ class SideBySide:
 
 
 def side_by_side(boards: Sequence[Leaderboard]) -> SideBySide:
-    """Leaderboards of different data sets beside one another.
+    """Put leaderboards of different data sets side by side.
 
     Parameters
     ----------
-    boards : two or more, as `compare` gives them; differences are to the first
+    boards : two or more, as `compare` returns them; differences are to the first
 
     Raises
     ------
@@ -137,11 +137,11 @@ def side_by_side(boards: Sequence[Leaderboard]) -> SideBySide:
     if len({board.dataset_sha256 for board in boards}) < len(boards):
         raise UsageError("two of the data sets hold the same images and labels; name each once.")
     rows = [{row.model: row for row in board.rows} for board in boards]
-    models = dict.fromkeys(model for found in rows for model in found)
+    models = dict.fromkeys(model for by_model in rows for model in by_model)
     names = _names(boards)
     return SideBySide(
         boards=tuple(boards),
-        lines=tuple(_line(model, [found.get(model) for found in rows]) for model in models),
+        lines=tuple(_line(model, [by_model.get(model) for by_model in rows]) for model in models),
         orders=tuple(
             _order(names[i], rows[i], names[j], rows[j])
             for i, j in combinations(range(len(boards)), 2)
@@ -167,14 +167,14 @@ def _line(model: str, rows: Sequence[Row | None]) -> Line:
 def _difference(first: Row | None, other: Row | None) -> ErrorDifference | None:
     if first is None or first.test is None or other is None or other.test is None:
         return None
-    here, there = first.test, other.test  # an error is what is left of an accuracy
+    here, there = first.test, other.test  # as error is 1 - accuracy
     error = here.accuracy - there.accuracy
     if here.ci95 is None or there.ci95 is None:
         return ErrorDifference(error=error, ci95=None)
-    found = independent_interval(
+    interval = independent_interval(
         here.accuracy, Interval(*here.ci95), there.accuracy, Interval(*there.ci95)
     )
-    return ErrorDifference(error=error, ci95=found.bounds)
+    return ErrorDifference(error=error, ci95=interval.bounds)
 
 
 def _order(
@@ -221,7 +221,7 @@ def _accuracy(row: Row) -> float:
 
 
 def _tau(first: Sequence[float], second: Sequence[float]) -> float | None:
-    """Kendall's tau-b (1945, Biometrika 33:239-251), which takes equal values into account."""
+    """Kendall's tau-b (1945, Biometrika 33:239-251), which allows for ties."""
     if len(set(first)) < 2 or len(set(second)) < 2:
         return None
     return float(kendalltau(np.array(first), np.array(second)).statistic)
@@ -239,8 +239,8 @@ def _figures(line: Line, names: Sequence[str]) -> dict[str, Any]:
         for name, row in zip(names, line.rows, strict=True)
     ]
     differences = [
-        {"dataset": name, **(dataclasses.asdict(found) if found else {"error": None, "ci95": None})}
-        for name, found in zip(names[1:], line.differences, strict=True)
+        {"dataset": name, **(dataclasses.asdict(diff) if diff else {"error": None, "ci95": None})}
+        for name, diff in zip(names[1:], line.differences, strict=True)
     ]
     return {"model": line.model, "on": on, "error_differences": differences}
 
@@ -249,10 +249,10 @@ def _cells(line: Line) -> list[str]:
     scores = [row.test if row else None for row in line.rows]
     differences = [
         text
-        for found in line.differences
+        for diff in line.differences
         for text in (
-            (signed(found.error, 4), " to ".join(signed(end, 4) for end in found.ci95 or ()))
-            if found
+            (signed(diff.error, 4), " to ".join(signed(end, 4) for end in diff.ci95 or ()))
+            if diff
             else ("", "")
         )
     ]

@@ -1,4 +1,4 @@
-"""Whose a trial is, and whether its owner still lives."""
+"""Which process owns a trial, and whether that process is still alive."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from fittingroom.files import Owner, this_process
 
-#: Seconds between two signs of life, and without one until a process elsewhere is taken for dead.
+#: Seconds between heartbeats, and without one until a process elsewhere is considered dead.
 BEAT, SILENCE = 20.0, 120.0
-#: What a database that is away, locked or full raises.
+#: Raised by a database that is unreachable, locked or full.
 DATABASE_ERRORS = (SQLAlchemyError, optuna.exceptions.StorageInternalError)
 
 
 def owner() -> dict[str, Any]:
-    """This process, as a trial's attribute says whose it is."""
+    """This process, as a trial's `owner` attribute."""
     return asdict(this_process())
 
 
 def is_orphan(trial: FrozenTrial) -> bool:
-    """Whether the process that a running trial belongs to has ended, as far as can be told.
+    """Whether the owner of a running trial seems to have died.
 
-    On this machine that is usually seen at once, elsewhere by its silence.
+    On this machine this is usually seen at once, elsewhere by missing heartbeats.
     """
-    of_trial = trial.user_attrs.get("owner")
+    process = trial.user_attrs.get("owner")
     dead = None
-    if of_trial is not None:
-        dead = Owner(of_trial["host"], of_trial["pid"], of_trial["born"]).is_dead
+    if process is not None:
+        dead = Owner(process["host"], process["pid"], process["born"]).is_dead
     if dead is not None:
         return dead
     started = (trial.datetime_start or datetime.now()).timestamp()
@@ -45,19 +45,19 @@ def is_orphan(trial: FrozenTrial) -> bool:
 
 @contextmanager
 def signs_of_life(trial: optuna.Trial) -> Iterator[None]:
-    """Leave some in the database meanwhile."""
+    """Write heartbeats to the database inside a `with`."""
     stop = threading.Event()
-    beating = threading.Thread(target=_beat, args=(trial, stop), daemon=True)
-    beating.start()
+    thread = threading.Thread(target=_beat, args=(trial, stop), daemon=True)
+    thread.start()
     try:
         yield
     finally:
         stop.set()
-        beating.join()
+        thread.join()
 
 
 def _beat(trial: optuna.Trial, stop: threading.Event) -> None:
     while not stop.wait(BEAT):
-        # A database that is away for a while costs a sign of life, not the trial.
+        # While the database is unreachable, a heartbeat is lost, not the trial.
         with contextlib.suppress(*DATABASE_ERRORS, optuna.exceptions.UpdateFinishedTrialError):
             trial.set_user_attr("beat", time.time())

@@ -1,4 +1,4 @@
-"""Searches that published experiments made, as spaces: `tune MODEL --preset NAME`."""
+"""Spaces that published experiments searched: `tune MODEL --preset NAME`."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from fittingroom.errors import UnknownNameError
 
 
 def preset_of(name: str) -> Space:
-    """The space of a published search, whose grid's points are all tried.
+    """The space of a published search, for a grid search.
 
     Raises
     ------
-    UnknownNameError : there is none; the message proposes what is near
+    UnknownNameError : there is none; the message suggests similar names
     """
     if name not in PRESETS:
         raise UnknownNameError("preset", name, PRESETS)
     return parse_space(PRESETS[name])
 
 
-#: As `parse_space` takes them; docs/published.md has the experiments.
+#: In the syntax of `parse_space`; the experiments are in docs/published.md.
 PRESETS: dict[str, Mapping[str, Any]] = {
-    # S0-RF, which chose on the test images.
+    # S0-RF, which selected on the test images.
     "depth": {"max_depth": "18..39", "n_estimators": 20},
-    # S1-LR-SWEEP, where the rate of one fit rose; here each has a fit of its own.
+    # S1-LR-SWEEP, which raised the rate within one fit; here each rate gets its own fit.
     "learning-rate": {"learning_rate": [float(f"{1e-3 * 10 ** (e / 20):.4g}") for e in range(40)]},
-    # S1-MLP and S4-CNN: how long to wait, and for what; the best watched epoch is kept.
+    # S1-MLP and S4-CNN: early stopping, by patience and metric; the best epoch is restored.
     "epochs": {
         "patience": "5|10|50",
         "watch": "loss|accuracy",

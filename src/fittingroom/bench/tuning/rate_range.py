@@ -1,4 +1,4 @@
-"""The learning rates that a network of the catalogue can take: `fittingroom tune --lr-range`."""
+"""Learning rate range test of a network of the catalogue: `fittingroom tune --lr-range`."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ def network_rate_range(
     seed: int = 0,
     on_progress: OnProgress,
 ) -> tuple[Dataset, RateRange]:
-    """The data set, and how the network's loss goes as its rate rises; nothing is saved.
+    """The data set, and the network's loss as its learning rate rises; nothing is saved.
 
-    It learns from the 54,000 images that every run learns from; no other image is looked at.
+    It learns from the training images without the validation part and uses no others.
 
     Raises
     ------
     UnknownNameError, UsageError
-        When the model or a parameter doesn't exist, or it is no network.
+        When the model or a parameter doesn't exist, or the model isn't a network.
     DataError
         When the data can't be loaded.
     """
     model = row_of(model).name
     if row_of(model).family != "network":
         raise UsageError(f"{model} has no learning rate; --lr-range is for networks.")
-    classifier_of(model, settings)  # a wrong name is refused before any data are fetched
+    classifier_of(model, settings)  # a wrong name fails before any data are fetched
     loaded = load_dataset(dataset)
     classifier = classifier_of(model, settings, dataset=loaded, random_state=seed)
     assert isinstance(classifier, NetworkClassifier)

@@ -1,4 +1,4 @@
-"""Samplers that know nothing but what the database says, so that any process may go on."""
+"""Samplers whose only state is the database, so that any process can resume a search."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ from fittingroom.errors import UnknownNameError
 
 
 class Seeded(BaseSampler):
-    """A sampler made anew for each trial, so that all it knows is in the database."""
+    """A sampler that is made anew for each trial, so that all its state is in the database."""
 
     def __init__(self, make: Callable[[int], BaseSampler]) -> None:
-        self._make, self._of_trial = make, make(0)
+        self._make, self._sampler = make, make(0)
         self.position = 0
 
     def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
-        before = [
+        earlier = [
             other
             for other in study.get_trials(deepcopy=False)
             if other.number < first_number(trial)
             and not is_surplus(other)
             and "first" not in other.user_attrs
         ]
-        self.position = len(before)
-        self._of_trial = self._make(self.position)
+        self.position = len(earlier)
+        self._sampler = self._make(self.position)
 
     def infer_relative_search_space(
         self, study: optuna.Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
-        return self._of_trial.infer_relative_search_space(study, trial)
+        return self._sampler.infer_relative_search_space(study, trial)
 
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        return self._of_trial.sample_relative(study, trial, search_space)
+        return self._sampler.sample_relative(study, trial, search_space)
 
     def sample_independent(
         self,
@@ -49,11 +49,11 @@ class Seeded(BaseSampler):
         param_name: str,
         param_distribution: BaseDistribution,
     ) -> Any:
-        return self._of_trial.sample_independent(study, trial, param_name, param_distribution)
+        return self._sampler.sample_independent(study, trial, param_name, param_distribution)
 
 
 class _Point(BaseSampler):
-    """One point of a grid."""
+    """Suggests one point of a grid."""
 
     def __init__(self, point: Mapping[str, Any]) -> None:
         self._point = point
@@ -91,10 +91,10 @@ def _random(seed: int, points: Points, position: int) -> BaseSampler:
 
 def _grid(seed: int, points: Points, position: int) -> BaseSampler:
     assert points is not None
-    return _Point(points[position % len(points)])  # one past the last is asked for, not fitted
+    return _Point(points[position % len(points)])  # a surplus trial past the last one isn't fitted
 
 
-#: Made for one trial from its seed, the grid's points and its place in the search.
+#: Make a sampler from a trial's seed, the grid's points and the trial's position in the search.
 SAMPLERS: dict[str, Callable[[int, Points, int], BaseSampler]] = {
     "tpe": _tpe,
     "random": _random,
@@ -102,29 +102,29 @@ SAMPLERS: dict[str, Callable[[int, Points, int], BaseSampler]] = {
 }
 
 
-def _seed(seed: int, position: int) -> int:
-    """A seed of its own for each trial: two processes must not draw the same."""
+def _trial_seed(seed: int, position: int) -> int:
+    """A seed for each trial, so that no two processes draw the same values."""
     return int(np.random.SeedSequence([seed, position]).generate_state(1)[0])
 
 
 def seeded(name: str, seed: int, points: Points) -> Seeded:
-    """The sampler of that name; `points` are the grid's, where it is one.
+    """The sampler of that name; only `grid` needs `points`.
 
     Raises
     ------
-    UnknownNameError : there is none
+    UnknownNameError : there is no such sampler
     """
     if name not in SAMPLERS:
         raise UnknownNameError("sampler", name, SAMPLERS)
     make = SAMPLERS[name]
-    return Seeded(lambda position: make(_seed(seed, position), points, position))
+    return Seeded(lambda position: make(_trial_seed(seed, position), points, position))
 
 
 def first_number(trial: FrozenTrial) -> int:
-    """The number of the first attempt at a trial."""
+    """The number of a trial's first attempt."""
     return int(trial.user_attrs.get("first", trial.number))
 
 
 def is_surplus(trial: FrozenTrial) -> bool:
-    """Whether it was one more than was asked for, since two processes asked at once."""
+    """Whether it was one too many, because two processes asked at the same time."""
     return bool(trial.user_attrs.get("surplus"))

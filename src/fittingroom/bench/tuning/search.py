@@ -1,10 +1,10 @@
-"""The trials of a search in a database, through Optuna: who asks for one, gets the next.
+"""The trials of a search in a database, through Optuna.
 
-Several processes, on one machine or on several, may ask the same database. A trial belongs to the
-process that asked for it; where that has died, the trial is put back and given to whoever asks
-next. What a sampler proposes depends on the seed, on how many trials came before and on how they
-ended, but not on which process asks: interrupted and resumed, a search of one process repeats
-what it would have done undisturbed.
+Several processes, on one machine or on several, can share a database. A trial belongs to the
+process that asked for it; if that dies, the trial is put back and goes to whoever asks next. What
+a sampler suggests depends on the seed, the number of earlier trials and how they ended, but not on
+which process asks: a search of one process that is interrupted and resumed has the same trials as
+one that isn't.
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ from fittingroom.bench.tuning.sampler import Seeded, first_number, is_surplus, s
 from fittingroom.bench.tuning.space import Choice, Dimension, Space
 from fittingroom.errors import StoreError, UsageError
 
-#: Trials that importances need at least: of fewer they would say nothing.
+#: Fewest trials that parameter importances are computed from: with fewer they mean nothing.
 ENOUGH = 10
-#: Seconds that a process waits for another one to have written to a SQLite file.
+#: Seconds that a process waits for the lock of a SQLite file.
 PATIENCE = 60
-#: Seconds between attempts at a database whose tables other processes are making just now.
+#: Seconds between attempts to open a database whose tables other processes are creating.
 PAUSES = (0.1, 0.3, 1.0, 3.0)
 
 _FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
 
 class Search:
-    """One study of a database, and the space that it searches; as :func:`open_search` gives it."""
+    """A study in a database, and the space that it searches; opened by :func:`open_search`."""
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class Search:
         self._storage.engine.dispose()
 
     def rows(self) -> list[FrozenTrial]:
-        """Of every trial the attempt that ended for good, else the last one, in their order."""
+        """For each trial, in order, the attempt that ended for good, else the latest one."""
         attempts = self.study.get_trials(deepcopy=False)
         latest = {
             first_number(trial): trial
@@ -78,30 +78,30 @@ class Search:
         return [latest[first] for first in sorted(latest)]
 
     def settings(self, trial: FrozenTrial) -> dict[str, Any] | None:
-        """What a trial was to be fitted with, or None where that isn't decided yet."""
+        """The settings of a trial, or None if they aren't sampled yet."""
         suggested = {**trial.params, **trial.system_attrs.get("fixed_params", {})}
         if set(suggested) != set(self.space.dimensions):
             return None
         return self.space.settings(suggested)
 
     def ask(self, trials: int) -> HeldTrial | None:
-        """The next trial, this process's own from now on; None where there are enough.
+        """Take the next trial, which then belongs to this process; None if there are enough.
 
         Parameters
         ----------
-        trials : of how many the search is to consist
+        trials : total number of trials of the search
         """
         trials = min(trials, self.size)
-        with _told():
-            self._put_back_what_the_dead_left()
+        with _translate_errors():
+            self._put_back_orphans()
             rows = self.rows()
             waiting = any(row.state == TrialState.WAITING for row in rows)
             if len(rows) >= trials and not waiting:
                 return None
             trial = self.study.ask(self._distributions)
             is_new = "first" not in trial.user_attrs
-            another_was_faster = is_new and self._sampler.position >= trials
-            if another_was_faster or self._is_second(self._frozen(trial)):
+            exceeds_total = is_new and self._sampler.position >= trials
+            if exceeds_total or self._is_duplicate(self._frozen(trial)):
                 trial.set_user_attr("surplus", True)
                 self.study.tell(trial, state=TrialState.FAIL)
                 return self.ask(trials)
@@ -114,32 +114,32 @@ class Search:
 
     @contextmanager
     def holding(self, held: HeldTrial) -> Iterator[None]:
-        """Give signs of life meanwhile; put the trial back if an error ends it."""
+        """Send heartbeats inside a `with`; put the trial back if an error ends it."""
         with signs_of_life(held.trial):
             try:
                 yield
             except BaseException:
-                with _told():
+                with _translate_errors():
                     self._put_back(self._frozen(held.trial))
                 raise
 
     def report(self, held: HeldTrial, epoch: int, accuracy: float) -> bool:
-        """Note how good a trial is after an epoch; whether it should be pruned."""
-        with _told(), contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):
+        """Record a trial's accuracy after an epoch. Returns whether to prune the trial."""
+        with _translate_errors(), contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of an epoch that an earlier attempt told of too
+                warnings.simplefilter("ignore")  # an earlier attempt may have reported the epoch
                 held.trial.report(accuracy, epoch)
             return bool(held.trial.should_prune())
-        return False  # taken for dead, see `_tell`: the checkpoint is another one's too by now
+        return False  # considered dead, see `_tell`: another process may use the checkpoint by now
 
     def importance(self) -> dict[str, float] | None:
-        """How much of the accuracies' variance is each parameter's: shares that sum to one.
+        """Each parameter's share of the variance of the accuracies; the shares sum to one.
 
-        By functional analysis of variance of a forest (Hutter, Hoos and Leyton-Brown 2014, "An
-        efficient approach for assessing hyperparameter importance"). None where fewer than
-        `ENOUGH` trials have a figure, or all have the same.
+        By functional ANOVA of a random forest (Hutter, Hoos and Leyton-Brown 2014, "An efficient
+        approach for assessing hyperparameter importance"). None if fewer than `ENOUGH` trials have
+        an accuracy, or all have the same.
         """
-        with _told():
+        with _translate_errors():
             finished = self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
             if len(finished) < ENOUGH:
                 return None
@@ -151,23 +151,23 @@ class Search:
                 return None
 
     def finish(self, held: HeldTrial, accuracy: float, **facts: Any) -> None:
-        """Record how good a trial is."""
+        """Record a trial's final accuracy."""
         self._tell(held, TrialState.COMPLETE, accuracy, facts)
 
     def fail(self, held: HeldTrial, **facts: Any) -> None:
-        """Record that a trial has no figure; `facts` say why."""
+        """Record that a trial failed; `facts` say why."""
         self._tell(held, TrialState.FAIL, None, facts)
 
     def prune(self, held: HeldTrial, **facts: Any) -> None:
-        """Record that a trial was pruned, since it was worse than most."""
+        """Record that a trial was pruned."""
         self._tell(held, TrialState.PRUNED, None, facts)
 
     def _tell(
         self, held: HeldTrial, state: TrialState, value: float | None, facts: Mapping[str, Any]
     ) -> None:
-        with _told(), contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):
-            # A process that slept so long that it was taken for dead tells nobody any more; its
-            # run is saved, and whoever was given the trial finds it.
+        with _translate_errors(), contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):
+            # A process that slept so long that it was considered dead reports nothing; its run is
+            # saved, and the trial's new owner finds it.
             for name, fact in facts.items():
                 held.trial.set_user_attr(name, fact)
             self.study.tell(held.trial, value, state, skip_if_finished=True)
@@ -176,16 +176,16 @@ class Search:
         trials = self.study.get_trials(deepcopy=False)
         return next(other for other in trials if other.number == trial.number)
 
-    def _is_second(self, trial: FrozenTrial) -> bool:
-        """Whether another attempt at this trial has ended for good, or is under way.
+    def _is_duplicate(self, trial: FrozenTrial) -> bool:
+        """Whether another attempt at this trial has ended for good, or is running.
 
-        Processes that meet the same orphan at once each put it back.
+        Processes that see the same orphan at the same time each put it back.
         """
         return any(
             _has_ended(other)
             or (
                 other.state == TrialState.RUNNING
-                and other.number < trial.number  # they are given out in their order
+                and other.number < trial.number  # attempts are handed out in order
                 and not is_orphan(other)
             )
             for other in self.study.get_trials(deepcopy=False)
@@ -194,7 +194,7 @@ class Search:
             and not is_surplus(other)
         )
 
-    def _put_back_what_the_dead_left(self) -> None:
+    def _put_back_orphans(self) -> None:
         for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             if is_orphan(trial):
                 self._put_back(trial)
@@ -202,8 +202,8 @@ class Search:
     def _put_back(self, trial: FrozenTrial) -> None:
         """Queue the same settings again, then end this attempt.
 
-        In this order a kill in between leaves two attempts, never none; whoever is given the
-        second drops it, see `_is_second`.
+        In this order a kill in between leaves two attempts, never none; whoever gets the second
+        one drops it, see `_is_duplicate`.
         """
         if trial.state in _FINISHED:
             return
@@ -216,13 +216,13 @@ class Search:
             intermediate_values=trial.intermediate_values,
         )
         self.study.add_trial(again)
-        with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):  # another was faster
+        with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):  # others were faster
             self.study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
 
 
 @dataclass(frozen=True, kw_only=True)
 class HeldTrial:
-    """A trial that is this process's own: its place in the search, and what to fit."""
+    """A trial that this process owns: its position in the search, and what to fit."""
 
     trial: optuna.Trial
     number: int
@@ -232,52 +232,52 @@ class HeldTrial:
 def open_search(
     url: str, name: str, space: Space, *, sampler: str, seed: int, prune: bool = False
 ) -> Search:
-    """The study of that name in a database, made if need be.
+    """Open a study in a database; create it if it doesn't exist.
 
     Parameters
     ----------
-    url : of a database as SQLAlchemy takes it, such as ``sqlite:///studies.sqlite3``
+    url : of the database, in SQLAlchemy's form, such as ``sqlite:///studies.sqlite3``
     name : of the study
     space : what it searches
     sampler : ``"tpe"``, ``"random"`` or ``"grid"``
     seed : of the sampler
-    prune : whether a trial is pruned whose best so far is worse than the median of the
-        finished ones at the same epoch
+    prune : whether to prune a trial whose best accuracy so far is below the median of the
+        finished trials at that epoch
 
     Raises
     ------
-    UnknownNameError, UsageError : no such sampler, a grid without end, or no URL of a database
+    UnknownNameError, UsageError : unknown sampler, infinite grid, or not the URL of a database
     StoreError : the database can't be reached or written
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     points = space.grid() if sampler == "grid" else None
-    of_trials = seeded(sampler, seed, points)
+    by_trial = seeded(sampler, seed, points)
     pruner = optuna.pruners.MedianPruner() if prune else optuna.pruners.NopPruner()
-    with _one_at_a_time(url), _told(url):
+    with _lock_sqlite(url), _translate_errors(url):
         storage = _storage(url)
         study = optuna.create_study(
             study_name=name,
             storage=storage,
-            sampler=of_trials,
+            sampler=by_trial,
             pruner=pruner,
             direction="maximize",
             load_if_exists=True,
         )
-    return Search(study, storage, space, of_trials, len(points) if points is not None else 10**9)
+    return Search(study, storage, space, by_trial, len(points) if points is not None else 10**9)
 
 
 def hidden(url: str) -> str:
-    """The URL of a database without its password, which may stand among its options too."""
+    """The URL of a database without its password, which may also be in the query."""
     try:
-        known = sqlalchemy.make_url(url)
-        options = dict.fromkeys(known.query, "...")
-        return known.set(query=options).render_as_string(hide_password=True)
+        parsed = sqlalchemy.make_url(url)
+        options = dict.fromkeys(parsed.query, "...")
+        return parsed.set(query=options).render_as_string(hide_password=True)
     except SQLAlchemyError:
         return "the given URL"
 
 
 def _has_ended(attempt: FrozenTrial) -> bool:
-    """Whether that is all that comes of a trial: it failed by itself, if it failed."""
+    """Whether an attempt is final; a failed one without a status was put back instead."""
     ended = (TrialState.COMPLETE, TrialState.PRUNED)
     return attempt.state in ended or "status" in attempt.user_attrs
 
@@ -292,13 +292,13 @@ def _distribution(dimension: Dimension) -> BaseDistribution:
 
 
 def _storage(url: str) -> optuna.storages.RDBStorage:
-    options: dict[str, Any] = {"pool_pre_ping": True}  # a connection may be cut during a long fit
+    options: dict[str, Any] = {"pool_pre_ping": True}  # connections may drop during a long fit
     if url.startswith("sqlite"):
         options["connect_args"] = {"timeout": PATIENCE}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         for pause in PAUSES:
-            # A table that another process has made since this one looked can't be made again.
+            # Another process may create a table after this one looked for it.
             with contextlib.suppress(IntegrityError, ProgrammingError):
                 return optuna.storages.RDBStorage(url, engine_kwargs=options)
             time.sleep(pause)
@@ -306,13 +306,13 @@ def _storage(url: str) -> optuna.storages.RDBStorage:
 
 
 @contextmanager
-def _one_at_a_time(url: str) -> Iterator[None]:
-    """Two processes that make the tables of one SQLite file at once would stumble."""
+def _lock_sqlite(url: str) -> Iterator[None]:
+    """Lock a SQLite file: creating its tables in two processes at the same time fails."""
     try:
         file = sqlalchemy.make_url(url)
     except SQLAlchemyError as error:
         raise UsageError(
-            f"--storage takes the URL of a database, such as sqlite:///studies.sqlite3 or "
+            f"--storage must be the URL of a database, such as sqlite:///studies.sqlite3 or "
             f"postgresql://user@host/name: {error}"
         ) from error
     if file.get_backend_name() != "sqlite" or not file.database:
@@ -327,8 +327,8 @@ def _one_at_a_time(url: str) -> Iterator[None]:
 
 
 @contextmanager
-def _told(url: str | None = None) -> Iterator[None]:
-    """Say in one sentence what a database would not do."""
+def _translate_errors(url: str | None = None) -> Iterator[None]:
+    """Turn an error of a database into one sentence."""
     where = "the search's database" if url is None else hidden(url)
     try:
         yield

@@ -1,7 +1,7 @@
-"""What a search may choose from: ranges and choices by name of the parameter, and what is fixed.
+"""Search spaces: a range or a choice for each parameter that is searched, and fixed settings.
 
-As people write it: ``learning_rate=1e-4..1e-1:log``, ``max_depth=18..39``, ``batch_size=64|128``,
-and ``epochs=3`` for what is the same in every trial.
+Written as ``learning_rate=1e-4..1e-1:log``, ``max_depth=18..39``, ``batch_size=64|128``, and
+``epochs=3`` for a setting that is the same in every trial.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from fittingroom.untrusted import read_toml
 Number = int | float
 
 _RANGE = re.compile(r"(?P<low>[^:]+?)\.\.(?P<high>[^:]*)(?P<options>(?::[^:]*)*)")
-#: Digits of a number that a search chose: more of them decide nothing and are hard to read.
+#: Significant digits of a suggested number: more make no difference and are hard to read.
 DIGITS = 4
-#: Points of a grid; nobody waits for the fits of more.
+#: Most points of a grid; nobody would wait for more fits.
 MOST_POINTS = 100_000
 
 
 @dataclass(frozen=True, kw_only=True)
 class Range:
-    """All numbers from `low` to `high`; whole ones where both ends and the step are whole.
+    """All numbers from `low` to `high`; only integers if both ends and the step are integers.
 
-    `log`: every factor is as likely as every other. `step`: only low, low + step, …
+    `log` samples uniformly on a log scale; `step` allows only low, low + step, …
     """
 
     low: Number
@@ -45,7 +45,7 @@ class Range:
         return all(isinstance(end, int) for end in ends)
 
     def value(self, suggested: Any) -> Any:
-        """The setting that a suggested number stands for: rounded, and not past the ends."""
+        """The setting for a suggested number: rounded, and clipped to the ends."""
         if self.whole:
             return int(suggested)
         return min(max(float(f"{suggested:.{DIGITS}g}"), self.low), self.high)
@@ -65,7 +65,7 @@ class Range:
         return [self.value(self.low + number * step) for number in range(self.count or 0)]
 
     def probes(self) -> list[Any]:
-        """Values that tell whether the range makes sense."""
+        """Values to check the range with."""
         return [self.low, self.high]
 
     def __str__(self) -> str:
@@ -75,17 +75,17 @@ class Range:
 
 @dataclass(frozen=True)
 class Choice:
-    """One of several values, in no order."""
+    """One of several unordered values."""
 
     options: tuple[Any, ...]
 
     def value(self, suggested: Any) -> Any:
-        """The option that is written so."""
+        """The option with this text."""
         return self.options[self.texts.index(suggested)]
 
     @property
     def texts(self) -> list[str]:
-        """How the options are written: what a database can hold, and tell apart."""
+        """The options as text, which a database can store and tell apart."""
         return [text_of(option) for option in self.options]
 
     @property
@@ -94,7 +94,7 @@ class Choice:
         return len(self.options)
 
     def grid(self) -> list[Any]:
-        """Every option as it is written."""
+        """Every option, as text."""
         return list(self.texts)
 
     def probes(self) -> list[Any]:
@@ -109,7 +109,7 @@ Dimension = Range | Choice
 
 @dataclass(frozen=True, kw_only=True)
 class Space:
-    """The dimensions of a search by name of the parameter, and the settings of every trial."""
+    """The dimensions of a search by parameter, and settings that are the same in every trial."""
 
     dimensions: Mapping[str, Dimension]
     fixed: Mapping[str, Any] = field(default_factory=dict)
@@ -124,16 +124,16 @@ class Space:
         return {**self.fixed, **chosen}
 
     def with_fixed(self, fixed: Mapping[str, Any]) -> Space:
-        """The same, where these settings are no longer searched."""
-        left = {name: dim for name, dim in self.dimensions.items() if name not in fixed}
-        return Space(dimensions=left, fixed={**self.fixed, **fixed})
+        """The space with these settings fixed instead of searched."""
+        dimensions = {name: dim for name, dim in self.dimensions.items() if name not in fixed}
+        return Space(dimensions=dimensions, fixed={**self.fixed, **fixed})
 
     def grid(self) -> list[dict[str, Any]]:
         """Every point, as suggestions; their order doesn't depend on how the space was written.
 
         Raises
         ------
-        UsageError : a range has no end of values, or there are more than `MOST_POINTS` points
+        UsageError : a range is infinite, or there are more than `MOST_POINTS` points
         """
         points = 1
         for name, dimension in self.dimensions.items():
@@ -152,57 +152,57 @@ class Space:
         return [dict(zip(values, point, strict=True)) for point in product(*values.values())]
 
     def probes(self) -> Iterator[tuple[str, Any]]:
-        """Name and value of what each dimension must be able to take."""
+        """Name and value pairs that check every dimension."""
         for name, dimension in self.dimensions.items():
             for value in dimension.probes():
                 yield name, value
 
     def to_dict(self) -> dict[str, str]:
-        """Each dimension as it is written."""
+        """Each dimension as text."""
         return {name: str(dimension) for name, dimension in self.dimensions.items()}
 
 
 def parse_space(written: Mapping[str, Any]) -> Space:
-    """A space from what is written of each parameter.
+    """Parse a space.
 
     Parameters
     ----------
-    written : by name: text as on the command line; a list of the values to choose from; or one
-        value, which is then fixed
+    written : by parameter: text as on the command line, a list of values to choose from, or a
+        single value, which is fixed
 
     Raises
     ------
-    UsageError : a range or a choice makes no sense, or nothing is left to search
+    UsageError : a range or a choice is invalid, or there is nothing to search
     """
     dimensions, fixed = sorted_out(written)
     return Space(dimensions=dimensions, fixed=fixed)
 
 
 def sorted_out(written: Mapping[str, Any]) -> tuple[dict[str, Dimension], dict[str, Any]]:
-    """What is written, as what is to be searched and what is fixed. Raises UsageError."""
-    parsed = {name: _parsed(name, value) for name, value in written.items()}
+    """Parse what is written into dimensions and fixed settings. Raises UsageError."""
+    parsed = {name: _parse(name, value) for name, value in written.items()}
     dimensions = {n: p for n, p in parsed.items() if isinstance(p, Range | Choice)}
     return dimensions, {n: p for n, p in parsed.items() if n not in dimensions}
 
 
 def read_space(path: Path) -> Space:
-    """A space from a TOML file: a line a parameter, such as ``learning_rate = "1e-4..1e-1:log"``.
+    """Read a space from a TOML file: one line per parameter, such as ``C = "1e-4..1e-1:log"``.
 
     Raises
     ------
-    UsageError : it can't be read, or something in it makes no sense
+    UsageError : the file can't be read, or its content is invalid
     """
     written = read_toml(path, UsageError)
     tables = [name for name, value in written.items() if isinstance(value, dict)]
     try:
         if tables:
-            raise UsageError(f"{tables[0]!r} is a table; a space is one line a parameter.")
+            raise UsageError(f"{tables[0]!r} is a table; a space has one line per parameter.")
         return parse_space(written)
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from error
 
 
-def _parsed(name: str, written: Any) -> Any:
+def _parse(name: str, written: Any) -> Any:
     if isinstance(written, list):
         return _choice(name, written)
     if not isinstance(written, str):
@@ -232,7 +232,7 @@ def _range(name: str, written: str, match: re.Match[str]) -> Range:
 def _number(name: str, written: str, text: str) -> Number:
     value = value_of(text.strip())
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    _require(name, written, is_number, f"{text.strip()!r} is no number")
+    _require(name, written, is_number, f"{text.strip()!r} is not a number")
     return value  # type: ignore[no-any-return]
 
 
@@ -241,16 +241,16 @@ def _choice(name: str, options: list[Any]) -> Choice:
     written = str(choice)
     _require(name, written, len(options) > 0, "there is nothing to choose from")
     _require(name, written, "" not in options, "an option is empty")
-    _require(name, written, len({*choice.texts}) == len(options), "an option is there twice")
+    _require(name, written, len({*choice.texts}) == len(options), "an option is repeated")
     for option in options:
         _single(name, option)
     return choice
 
 
 def _single(name: str, value: Any) -> Any:
-    if not is_setting(value):  # as one of a TOML file may be
-        given = "" if isinstance(value, int) else f"={value!s:.100}"  # it may be too long to write
-        raise UsageError(f"{name}{given}: give finite numbers, words, or tuples of them.")
+    if not is_setting(value):  # a TOML file may have other types
+        shown = "" if isinstance(value, int) else f"={value!s:.100}"  # may be too long to print
+        raise UsageError(f"{name}{shown}: give finite numbers, words, or tuples of them.")
     return value
 
 

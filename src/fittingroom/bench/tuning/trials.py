@@ -30,11 +30,11 @@ class Trials:
 
     Parameters
     ----------
-    search : who gives out trials, and remembers them
-    dataset, store : what they learn, and where their runs go
-    model : of each trial whose settings don't name one
-    n_trials : of how many the search is to consist
-    folds : of a cross-validation that chooses; 0 where the selection half does
+    search : hands out trials and stores how they ended
+    dataset, store : the data, and where the runs go
+    model : of trials whose settings don't name one
+    n_trials : total number of trials of the search
+    folds : of a cross-validation that scores trials; 0 scores them on the selection half
     seed : of every fit
     """
 
@@ -66,35 +66,34 @@ class Trials:
         Parameters
         ----------
         bench : fits them
-        next_trial : gives a trial to be fitted whenever there is room for one, None when that is
-            all
-        prune : whether a trial is stopped that is worse than the median
+        next_trial : called for a trial whenever there is room for one; None ends the search
+        prune : whether to stop trials that are worse than the median
 
         Raises
         ------
-        TrainingError : what ended a fit isn't the fault of the settings, so others would fail alike
+        TrainingError : a fit failed for a reason other than its settings, so others would fail too
         """
         _TrialFitting(self, bench, prune, on_progress).fit(next_trial)
 
     def spec(self, settings: Mapping[str, Any]) -> RunSpec:
-        """What a trial fits. Raises UsageError where the settings contradict each other."""
-        own = dict(settings)
-        model = own.pop("model", self._model)
+        """The spec of a trial. Raises UsageError if the settings contradict each other."""
+        model_settings = dict(settings)
+        model = model_settings.pop("model", self._model)
         return spec_of(
             self._dataset,
             model,
-            settings=own,
+            settings=model_settings,
             seed=self._seed,
             reads_test=False,
             folds=self._folds,
         )
 
     def name(self, trial: HeldTrial) -> str:
-        """What a display calls a trial."""
+        """A trial's name on the display."""
         return f"{trial.settings.get('model', self._model)} trial {trial.number}"
 
     def correct(self, run: Run) -> NDArray[np.bool_]:
-        """Which images of the selection half a run has right, (n,) bool."""
+        """Which images of the selection half, or out of fold, a run has right, (n,) bool."""
         if run.out_of_fold is not None:
             return run.out_of_fold.correct
         if run.validation is None:
@@ -107,13 +106,13 @@ class Trials:
 
     @property
     def n_over(self) -> int:
-        """How many trials are over, other processes' included."""
+        """Number of trials that have ended, those of other processes included."""
         return sum(trial.over for trial in self.rows())
 
     def overstatement(self) -> Overstatement | None:
-        """By how much the best trial overstates itself, from all trials' predictions.
+        """By how much the best trial's accuracy is overstated, from all trials' predictions.
 
-        None where there are none, or where some lie on another machine.
+        None if there are none, or if some are on another machine.
         """
         correct = []
         for trial in self.rows():
@@ -123,7 +122,7 @@ class Trials:
                     if run is None:
                         return None
                     correct.append(self.correct(run))
-                except StoreError:  # as if it lay on another machine
+                except StoreError:  # as if it were on another machine
                     return None
         return overstatement(np.stack(correct)) if correct else None
 
@@ -154,27 +153,28 @@ class Trials:
 
 
 class _TrialFitting:
-    """The trials that are under way in this process; follows their fits as a `Watcher`."""
+    """The running trials of this process; a `Watcher` of their fits."""
 
     def __init__(
         self, trials: Trials, bench: Bench, prune: bool, on_progress: OnProgress | None
     ) -> None:
         self._trials, self._bench, self._prune = trials, bench, prune
-        self._held: dict[RunSpec, list[_Held]] = {}  # two trials may have the same settings
+        # Two trials may have the same settings.
+        self._running: dict[RunSpec, list[_RunningTrial]] = {}
         self._reporter = Reporter(
             on_progress,
             total=trials.n_trials,
             at_once=lambda: bench.executor.at_once,
-            name=lambda spec: trials.name(self._held[spec][0].trial),
+            name=lambda spec: trials.name(self._running[spec][0].trial),
         )
 
     def fit(self, next_trial: Callable[[], HeldTrial | None]) -> None:
         try:
             for attempt in self._bench.attempts(self._specs(next_trial), self):
-                self._ended(attempt)
+                self._record_end(attempt)
         except BaseException as error:
-            for held in [each for trials in self._held.values() for each in trials]:
-                held.close(error)
+            for trial in [trial for trials in self._running.values() for trial in trials]:
+                trial.close(error)
             raise
 
     def started(self, spec: RunSpec) -> None:
@@ -182,64 +182,64 @@ class _TrialFitting:
         self._reporter.started(spec)
 
     def stepped(self, spec: RunSpec, step: FitStep) -> bool:
-        """Report an epoch or fold; whether it was worse than the median there."""
+        """Report an epoch or fold. Returns whether to prune its trials."""
         self._reporter.stepped(spec, step)
         if not self._prune or step.accuracy is None:
             return False
-        trials = self._held[spec]
-        worse = [held.is_worse(step.done, step.accuracy) for held in trials]  # each is noted
+        trials = self._running[spec]
+        worse = [trial.is_worse(step.done, step.accuracy) for trial in trials]  # records each
         if any(worse):
-            for held in trials:
-                held.pruned = f"worse than the median after {step.unit} {step.done}"
+            for trial in trials:
+                trial.pruned = f"worse than the median after {step.unit} {step.done}"
             return True
         return False
 
     def _specs(self, next_trial: Callable[[], HeldTrial | None]) -> Iterator[RunSpec]:
         while (trial := next_trial()) is not None:
-            held = _Held(self._trials.search, trial)
+            running = _RunningTrial(self._trials.search, trial)
             try:
                 spec = self._trials.spec(trial.settings)
             except UsageError as error:  # settings that contradict each other
-                held.fail("failed", str(error))
+                running.fail("failed", str(error))
                 self._reporter.done = self._trials.n_over - 1
                 self._reporter.skipped(self._trials.name(trial), 1, reason=str(error))
                 continue
             except BaseException as error:
-                held.close(error)
+                running.close(error)
                 raise
-            self._held.setdefault(spec, []).append(held)
+            self._running.setdefault(spec, []).append(running)
             yield spec
 
-    def _ended(self, attempt: Attempt) -> None:
+    def _record_end(self, attempt: Attempt) -> None:
         """Record how a fit ended, then report it."""
-        held, note, reason = self._held[attempt.spec][0], "", attempt.reason
+        running, note, reason = self._running[attempt.spec][0], "", attempt.reason
         if attempt.run is not None:
-            note = self._finish(held, attempt.run)
+            note = self._finish(running, attempt.run)
         elif attempt.status == "stopped":
-            reason = f"pruned, {held.pruned}"
+            reason = f"pruned, {running.pruned}"
             self._bench.store.forget(attempt.spec)
-            held.prune()
+            running.prune()
         elif attempt.status == "interrupted":
-            number = held.trial.number
-            raise TrainingError(f"trial {number} is put back; it was not fitted: {reason}")
+            number = running.trial.number
+            raise TrainingError(f"trial {number} is put back, since it was not fitted: {reason}")
         else:
             unreadable = attempt.status == "unreadable"
-            spent = None if unreadable else held.seconds
-            held.fail("failed" if unreadable else attempt.status, reason, spent)
+            spent = None if unreadable else running.seconds
+            running.fail("failed" if unreadable else attempt.status, reason, spent)
         self._reporter.done = self._trials.n_over - 1
         self._reporter.ended(attempt, reason=reason, note=note)
-        self._held[attempt.spec].pop(0)
+        self._running[attempt.spec].pop(0)
 
-    def _finish(self, held: _Held, run: Run) -> str:
-        """Record the accuracy of a trial; what is said of it."""
+    def _finish(self, running: _RunningTrial, run: Run) -> str:
+        """Record a trial's accuracy. Returns a note for the display."""
         accuracy = float(self._trials.correct(run).mean())
-        held.finish(accuracy, run)
-        others = [row.accuracy for row in self._trials.rows() if row.accuracy is not None]
-        return f"{accuracy:.4f}, best {max([*others, accuracy]):.4f}"
+        running.finish(accuracy, run)
+        accuracies = [row.accuracy for row in self._trials.rows() if row.accuracy is not None]
+        return f"{accuracy:.4f}, best {max([*accuracies, accuracy]):.4f}"
 
 
-class _Held:
-    """A trial that is this process's own until its fit has ended."""
+class _RunningTrial:
+    """A trial that this process owns until its fit has ended."""
 
     def __init__(self, search: Search, trial: HeldTrial) -> None:
         self._search, self.trial = search, trial
@@ -249,8 +249,8 @@ class _Held:
         self._holding.__enter__()
 
     def close(self, error: BaseException | None = None) -> None:
-        """Hold it no more; put it back where an error ended it."""
-        with contextlib.suppress(StoreError):  # then its silence tells others
+        """Release the trial; put it back if an error ended it."""
+        with contextlib.suppress(StoreError):  # then its missing heartbeats tell others
             self._holding.__exit__(type(error) if error else None, error, None)
 
     def finish(self, accuracy: float, run: Run) -> None:
@@ -264,7 +264,7 @@ class _Held:
         self.close()
 
     def is_worse(self, step: int, accuracy: float) -> bool:
-        """Note how good it is after an epoch or fold; whether that is worse than the median."""
+        """Record the accuracy after an epoch or fold. Returns whether it is below the median."""
         return self._search.report(self.trial, step, accuracy)
 
     def prune(self) -> None:
@@ -277,5 +277,5 @@ class _Held:
 
     @property
     def seconds(self) -> float:
-        """Since it was given out."""
+        """Since it was handed out."""
         return time.monotonic() - self._began

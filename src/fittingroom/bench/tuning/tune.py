@@ -1,7 +1,7 @@
-"""Find better settings of a model: the whole of `fittingroom tune`.
+"""Find better settings of a model: `fittingroom tune`.
 
-Every trial is a run like any other, fitted in a child process and saved; it never reads the test
-split. What selects among them is the selection half of the validation part, or the folds of a
+Every trial is a run like any other, fitted in a child process and saved, but it never reads the
+test split. Trials are selected on the selection half of the validation part, or by
 cross-validation. The best settings are then fitted once more, and that run reads the test split.
 """
 
@@ -38,25 +38,25 @@ from fittingroom.runs.run import Run
 from fittingroom.runs.spec import spec_of
 from fittingroom.runs.store import open_store
 
-_PROBES = 20  # random completions of a setting that is looked at before anything is fitted
+_PROBES = 20  # random combinations that a setting is checked in before anything is fitted
 
 
 @dataclass(frozen=True, kw_only=True)
 class SearchOptions:
-    """How a search goes about it.
+    """Options of a search.
 
     Attributes
     ----------
     sampler : ``"tpe"`` (Bergstra et al. 2011), ``"random"`` or ``"grid"``
-    trials : of how many the search is to consist, those of earlier and other processes included
-    time_limit : seconds; no trial is started that usually would not end within them, the last fit
-        counted; what is under way is not ended
+    trials : total number of trials, including those of earlier and other processes
+    time_limit : seconds; no trial is started that is unlikely to end within them, the last fit
+        included; running trials are not stopped
     prune : stop a trial whose best epoch (of a network) or fold so far is worse than the median of
-        the finished trials there
-    folds : select by a cross-validation over the training split instead of by the selection half
+        the finished trials at that step
+    folds : of a cross-validation over the training split; 0 selects on the selection half
     seed : of the search and of every fit
     storage : URL of the database; None is a SQLite file beside the trials' runs
-    refit : fit the best settings once more at the end; this alone reads the test split
+    refit : fit the best settings once more at the end; only this fit reads the test split
     """
 
     sampler: str = "tpe"
@@ -84,32 +84,31 @@ def tune(
     on_progress: OnProgress | None = None,
     **options: Any,
 ) -> Tuning:
-    """Search settings of a catalogue model; what is saved of the same search is resumed.
+    """Search the settings of a catalogue model; a saved search is resumed.
 
     Parameters
     ----------
     dataset : a name of the catalogue, or a folder
     model : a name of the catalogue
-    space : what is searched; None takes the model's row
-    memory_limit : bytes resident in a fitting process and its children, the last fit's too
+    space : what is searched; None is the model's default space
+    memory_limit : resident bytes of a fitting process and its children
     runs : the folder of saved runs
     on : where all fits run, see :func:`.executor.open_executor`
-    on_progress : called as the work goes on
+    on_progress : called with each step
     options : the fields of :class:`SearchOptions`
 
     Returns
     -------
     Tuning
-        What was found, also where the user interrupted it (`interrupted`).
+        The result so far, even if the user interrupted the search (`interrupted`).
 
     Raises
     ------
     UnknownNameError, UsageError
-        When a name, a range or a number makes no sense.
+        When a name, a range or a number is invalid.
     DataError, StoreError, TrainingError
-        When the data can't be loaded, something can't be written, or a fit ended for a reason that
-        isn't the fault of its settings. Where the last fit fails the search is given nevertheless,
-        with the reason.
+        When the data can't be loaded, something can't be written, or a fit failed for a reason
+        other than its settings. If the last fit fails, the result is returned with the reason.
     """
     parse_address(on)
     model = row_of(model).name
@@ -118,12 +117,12 @@ def tune(
     check_space(model, space)
     loaded = load_dataset(dataset)
     if search.folds:
-        fold_of(loaded.train.labels, search.folds)  # too many are refused before any fit
+        fold_of(loaded.train.labels, search.folds)  # too many folds fail before any fit
     limits = Limits(memory=memory_limit)
 
-    def searching(trials: Trials) -> bool:
-        """Fit trials; whether the user interrupted that."""
-        store, next_trial = trials.store, _in_time(trials, search)
+    def fit_trials(trials: Trials) -> bool:
+        """Fit trials. Returns whether the user interrupted."""
+        store, next_trial = trials.store, _trials_in_time(trials, search)
         try:
             with open_bench(loaded, store, on=on, limits=limits, keep_models=False) as bench:
                 trials.fit(bench, next_trial, prune=search.prune, on_progress=on_progress)
@@ -132,29 +131,29 @@ def tune(
         return False
 
     tuning = replace(
-        _searched(loaded, model, space, search, Path(runs), searching), dataset=str(dataset)
+        _run_search(loaded, model, space, search, Path(runs), fit_trials), dataset=str(dataset)
     )
-    elsewhere = any(trial.status == "running" for trial in tuning.trials)
-    if not search.refit or tuning.interrupted or elsewhere or tuning.best is None:
+    runs_elsewhere = any(trial.status == "running" for trial in tuning.trials)
+    if not search.refit or tuning.interrupted or runs_elsewhere or tuning.best is None:
         return tuning
     try:
         run = _refit(tuning, loaded, on, limits, on_progress)
-        return replace(tuning, tested=_tested(run))
-    except FittingroomError as error:  # what was searched is worth showing all the same
+        return replace(tuning, tested=_test_result(run))
+    except FittingroomError as error:  # the search is worth showing all the same
         return replace(tuning, untested=str(error))
     except KeyboardInterrupt:
         return replace(tuning, interrupted=True)
 
 
-def _searched(
+def _run_search(
     dataset: Dataset,
     model: str,
     space: Space,
     options: SearchOptions,
     runs: Path,
-    searching: Callable[[Trials], bool],
+    fit_trials: Callable[[Trials], bool],
 ) -> Tuning:
-    """What a search has found once its trials are fitted (`searching`)."""
+    """Open or resume the search, call `fit_trials`, and collect the result."""
     store = open_store(runs / FOLDER, dataset)
     url = options.storage or f"sqlite:///{(store.folder / 'studies.sqlite3').resolve()}"
     sampler, seed, folds = options.sampler, options.seed, options.folds
@@ -168,7 +167,7 @@ def _searched(
             folds=folds,
             seed=seed,
         )
-        interrupted = searching(trials)
+        interrupted = fit_trials(trials)
         return Tuning(
             study=study,
             storage=hidden(url),
@@ -193,8 +192,8 @@ def _searched(
 def study_name(
     dataset: Dataset, model: str, space: Space, sampler: str, seed: int, folds: int
 ) -> str:
-    """The model and a hash of everything that decides what a search finds."""
-    asked = {
+    """The model and a hash of everything that determines a search's result."""
+    identity = {
         "dataset": dataset.sha256,
         "space": space.to_dict(),
         "fixed": {name: text_of(value) for name, value in space.fixed.items()},
@@ -202,14 +201,14 @@ def study_name(
         "seed": seed,
         "folds": folds,
     }
-    digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
     return f"{model}-{digest[:8]}"
 
 
 def check_space(model: str, space: Space) -> None:
-    """Refuse a space that names what a model doesn't take, or values that never make sense.
+    """Raise if a space has a parameter that the model doesn't take, or a value that it never can.
 
-    Where models are searched, each of them must take each value.
+    Where models are searched, each must take every value.
 
     Raises
     ------
@@ -217,19 +216,19 @@ def check_space(model: str, space: Space) -> None:
     """
     searched = space.dimensions.get("model")
     models = [space.fixed.get("model", model)] if searched is None else searched.probes()
-    for one in (row_of(str(name)).name for name in models):
+    for candidate in (row_of(str(name)).name for name in models):
         for name, value in [*space.fixed.items(), *space.probes()]:
             if name != "model":
-                _check_setting(one, space, name, value)
+                _check_setting(candidate, space, name, value)
 
 
 def _check_setting(model: str, space: Space, name: str, value: Any) -> None:
-    """Refuse a setting that a model takes neither alone nor beside any others of the space."""
-    drawing = random.Random(0)
+    """Raise if a model takes a setting neither alone nor with other settings of the space."""
+    rng = random.Random(0)
     error: UsageError | None = None
     for draw in range(_PROBES):
-        # Alone first; a setting may make sense only beside certain others.
-        others = {n: drawing.choice(d.probes()) for n, d in space.dimensions.items()}
+        # Alone first; some settings are valid only in combination with others.
+        others = {n: rng.choice(d.probes()) for n, d in space.dimensions.items()}
         settings = {**space.fixed, **(others if draw else {}), name: value}
         settings.pop("model", None)
         try:
@@ -237,22 +236,22 @@ def _check_setting(model: str, space: Space, name: str, value: Any) -> None:
             return
         except UnknownNameError:
             raise
-        except UsageError as refused:
-            error = refused
+        except UsageError as invalid:
+            error = invalid
     assert error is not None
     raise error
 
 
-def _in_time(trials: Trials, options: SearchOptions) -> Callable[[], HeldTrial | None]:
-    """Gives trials until there are enough or the time is up."""
+def _trials_in_time(trials: Trials, options: SearchOptions) -> Callable[[], HeldTrial | None]:
+    """A function that gives trials until there are enough or the time is up."""
     started = time.monotonic()
-    # With every trial that is started there are as many fits, one after the other.
-    to_come, time_limit = 2 if options.refit else 1, options.time_limit
+    # The trial itself and, perhaps, the last fit.
+    n_fits, time_limit = 2 if options.refit else 1, options.time_limit
 
     def next_trial() -> HeldTrial | None:
         if time_limit is not None:
-            left = time_limit - (time.monotonic() - started)
-            if left < to_come * _usual_seconds(trials):
+            remaining = time_limit - (time.monotonic() - started)
+            if remaining < n_fits * _usual_seconds(trials):
                 return None
         return trials.search.ask(trials.n_trials)
 
@@ -260,9 +259,9 @@ def _in_time(trials: Trials, options: SearchOptions) -> Callable[[], HeldTrial |
 
 
 def _usual_seconds(trials: Trials) -> float:
-    """How long trials took that came to their end.
+    """Median seconds of the finished trials.
 
-    0 before the first one: the catalogue's seconds are those of other settings, and elsewhere.
+    0 before the first one: the catalogue's times are of other settings on another machine.
     """
     seconds = [trial.fit_seconds or 0.0 for trial in trials.rows() if trial.status == "ok"]
     return statistics.median(seconds) if seconds else 0.0
@@ -271,9 +270,9 @@ def _usual_seconds(trials: Trials) -> float:
 def _refit(
     tuning: Tuning, dataset: Dataset, on: str, limits: Limits, on_progress: OnProgress | None
 ) -> Run:
-    """The best settings fitted once more, on the training part; this run reads the test split.
+    """Fit the best settings once more, without the validation part, and read the test split.
 
-    Of a cross-validation's trials each learned from a share of the whole training split.
+    A cross-validation's trials, in contrast, learned from folds of the whole training split.
     """
     model, settings = tuning.recipe()
     spec = spec_of(dataset, model, settings=settings, seed=tuning.seed)
@@ -281,7 +280,7 @@ def _refit(
     return fit_spec(spec, dataset, store, on=on, limits=limits, on_progress=on_progress)
 
 
-def _tested(run: Run) -> Tested:
+def _test_result(run: Run) -> Tested:
     assert run.test is not None
     correct = run.test.correct
     return Tested(

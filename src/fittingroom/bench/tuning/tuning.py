@@ -1,4 +1,4 @@
-"""`Tuning`: what a search for settings found, computed from its trials' saved runs."""
+"""`Tuning`: the result of a search for settings, computed from its trials' saved runs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from fittingroom.models.catalog import row_of
 from fittingroom.models.settings import text_of
 
 SCHEMA_VERSION = 1
-#: The folder of trials' runs below that of all runs: they would fill every table.
+#: Subfolder of the runs folder for trials, which would otherwise fill every table.
 FOLDER = "tune"
 
 Status = Literal["ok", "pruned", "failed", "nan", "out-of-memory", "running", "waiting"]
@@ -29,7 +29,7 @@ Status = Literal["ok", "pruned", "failed", "nan", "out-of-memory", "running", "w
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """One trial. Its accuracy is that on the selection half; None unless its status is `ok`."""
+    """One trial. Its validation accuracy is None unless its status is `ok`."""
 
     number: int
     status: Status
@@ -38,43 +38,43 @@ class Trial:
     fit_seconds: float | None = None
     kept_epoch: int | None = None
     reason: str | None = None
-    run: str | None = None  # its folder, below the trials' own
+    run: str | None = None  # its folder, relative to the store
 
     @property
     def over(self) -> bool:
-        """Whether nothing more will come of it."""
+        """Whether it has ended."""
         return self.status not in ("running", "waiting")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tested:
-    """The best settings fitted once more, and how they do on the test split."""
+    """Test accuracy of the best settings, fitted once more."""
 
     accuracy: float
-    this_fit_ci95: tuple[float, float]  # of this fit, on other images
+    this_fit_ci95: tuple[float, float]  # of this fit, on new images
     run: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tuning:
-    """The trials of a search, the best of them, and what that is worth.
+    """The trials of a search, the best one, and how good it really is.
 
     Attributes
     ----------
-    study : its name in the database, and of its files
-    storage : the database, without a password
+    study : its name in the database and in file names
+    storage : URL of the database, without a password
     model : of the catalogue
-    dataset : the name that it was asked for by; `dataset_title` is its own
-    space : what was searched, and what was the same in every trial
-    folds : of a cross-validation over the training split; 0 where the selection half decides
-    asked : of how many trials the search is to consist
-    overstatement : None where no trial has a figure
-    importance : share of the accuracies' variance by parameter, largest first; None of few trials
-    tested : None until the best settings were fitted once more
-    untested : why that failed, if it did
+    dataset : as the user gave it; `dataset_title` is its own name
+    folds : of a cross-validation over the training split; 0 if the selection half is used
+    asked : total number of trials of the search
+    overstatement : None if no trial has an accuracy
+    importance : share of the accuracies' variance by parameter, largest first; None if there are
+        too few trials
+    tested : None until the best settings are fitted once more
+    untested : why that fit failed, if it did
     interrupted : by the user
     runs : the folder of saved runs
-    folder : of the files of the search
+    folder : of the search's files
     """
 
     study: str
@@ -99,7 +99,7 @@ class Tuning:
 
     @property
     def best(self) -> Trial | None:
-        """The trial with the highest accuracy, the first of equals."""
+        """The trial with the highest accuracy, the first one in a tie."""
         scored = self.scored
         return max(scored, key=lambda trial: (trial.accuracy, -trial.number)) if scored else None
 
@@ -109,7 +109,7 @@ class Tuning:
 
     @property
     def complete(self) -> bool:
-        """Whether every trial that was asked for is over."""
+        """Whether all `asked` trials have ended."""
         return len(self.trials) >= self.asked and all(trial.over for trial in self.trials)
 
     def recipe(self) -> tuple[str, dict[str, Any]]:
@@ -120,42 +120,42 @@ class Tuning:
 
     @property
     def command(self) -> str:
-        """How to fit the best settings."""
+        """The command that fits the best settings."""
         model, settings = self.recipe()
-        asked = ["fittingroom", "fit", model, *self._places()]
+        arguments = ["fittingroom", "fit", model, *self._path_options()]
         if self.seed:
-            asked += ["--seed", str(self.seed)]
+            arguments += ["--seed", str(self.seed)]
         for name, value in settings.items():
-            asked += ["--set", f"{name}={text_of(value)}"]
-        return shlex.join(asked)
+            arguments += ["--set", f"{name}={text_of(value)}"]
+        return shlex.join(arguments)
 
     @property
     def recipe_name(self) -> str:
-        """The file of the best settings."""
+        """Name of the file with the best settings."""
         return f"{self.study}.best.json"
 
     @property
     def comparison(self) -> str:
-        """How to compare the best settings with those of `model`."""
+        """The command that compares the best settings with the defaults of `model`."""
         file = str(short_path(self.folder / self.recipe_name))
-        asked = ["fittingroom", "compare", "--models", self.model, "--settings", file]
+        arguments = ["fittingroom", "compare", "--models", self.model, "--settings", file]
         fixed = all(row_of(model).deterministic for model in (self.model, self.recipe()[0]))
-        return shlex.join([*asked, *self._places(), *([] if fixed else ["--seeds", "5"])])
+        return shlex.join([*arguments, *self._path_options(), *([] if fixed else ["--seeds", "5"])])
 
-    def _places(self) -> list[str]:
-        """Where data are read and runs are kept, if that isn't where they usually are."""
+    def _path_options(self) -> list[str]:
+        """Options for the data set and the runs folder, where they aren't the defaults."""
         data = [] if self.dataset == "fashion-mnist" else ["--dataset", self.dataset]
         return data if self.runs == "runs" else [*data, "--runs", self.runs]
 
     def recipe_json(self) -> str:
-        """What `--settings` of `fit` and `compare` reads."""
+        """The best settings, as `--settings` of `fit` and `compare` reads them."""
         model, settings = self.recipe()
-        told = {"schema_version": SCHEMA_VERSION, "model": model, "settings": settings}
-        return json_text(told)
+        fields = {"schema_version": SCHEMA_VERSION, "model": model, "settings": settings}
+        return json_text(fields)
 
     def to_dict(self) -> dict[str, Any]:
         """`<study>.json`."""
-        found, best = self.overstatement, None
+        overstatement, best = self.overstatement, None
         if self.best is not None:
             model, settings = self.recipe()
             best = {
@@ -180,14 +180,14 @@ class Tuning:
             "complete": self.complete,
             "best": best,
             "overstatement": None
-            if found is None
+            if overstatement is None
             else {
-                "images": found.images,
-                "trials": found.models,
-                "observed": found.observed,
-                "expected": found.expected,
-                "overstated": found.overstated,
-                "ci95": list(found.interval.bounds),
+                "images": overstatement.images,
+                "trials": overstatement.models,
+                "observed": overstatement.observed,
+                "expected": overstatement.expected,
+                "overstated": overstatement.overstated,
+                "ci95": list(overstatement.interval.bounds),
             },
             "importance": None if self.importance is None else dict(self.importance),
             "test": None if self.tested is None else dataclasses.asdict(self.tested),
@@ -199,7 +199,7 @@ class Tuning:
         return json_text(self.to_dict())
 
     def to_frame(self) -> Any:
-        """A line a trial, a column a setting. Raises UsageError without pandas."""
+        """One row per trial, one column per setting. Raises UsageError without pandas."""
         return frame(
             (
                 {**dataclasses.asdict(t), "settings": None, **(t.settings or {})}
@@ -210,7 +210,7 @@ class Tuning:
 
 
 def best_so_far(accuracies: Sequence[float | None]) -> NDArray[np.float64]:
-    """After each trial the highest accuracy until then, NaN before the first."""
-    known = np.array([np.nan if a is None else a for a in accuracies], float)
-    best: NDArray[np.float64] = np.fmax.accumulate(known) if len(known) else known
+    """The highest accuracy up to each trial, NaN before the first."""
+    scores = np.array([np.nan if a is None else a for a in accuracies], float)
+    best: NDArray[np.float64] = np.fmax.accumulate(scores) if len(scores) else scores
     return best

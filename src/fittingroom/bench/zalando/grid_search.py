@@ -1,4 +1,4 @@
-"""Try every point of a classifier's grid once, by validation images alone, and remember each."""
+"""Fit every point of a classifier's grid once, scored on validation images only."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ from fittingroom.runs.spec import RunSpec, spec_of
 from fittingroom.runs.store import Store
 
 PointStatus = Status | Literal["impractical", "never-valid"]
-#: How a fit ended that left no run: its status, the reason, and the limits that it had.
+#: A fit that left no run: its status, the reason, and its limits.
 Stopped = tuple[Status, str | None, Limits]
-#: No fit is tried.
+#: Points that are never fitted.
 _SETTLED = ("impractical", "never-valid")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Point:
-    """One combination of a grid's values, and what became of it.
+    """One combination of a grid's values, and how its fit ended.
 
     Attributes
     ----------
-    written : the parameters as the benchmark has them
-    spec : what is fitted; two points of one key are one fit
+    written : the parameters as the benchmark writes them
+    spec : what is fitted; points with the same key share a fit
     choose_accuracy : on the selection half of the validation part
-    limits : that it was stopped by, where it was
+    limits : of the fit, if a limit stopped it
     """
 
     written: Mapping[str, Any]
@@ -50,12 +50,12 @@ class Point:
 
     @property
     def classifier(self) -> str:
-        """The row of the catalogue."""
+        """Its name in the catalogue."""
         return self.spec.model
 
     @property
     def parameters(self) -> Mapping[str, Any]:
-        """Those that the row is given."""
+        """The settings that replace its defaults."""
         return self.spec.settings
 
     @property
@@ -84,7 +84,7 @@ class Point:
         }
 
     def would_stop(self, limits: Limits) -> bool:
-        """Whether it was stopped by limits that were no tighter than these."""
+        """Whether these limits would stop it: limits that were no tighter did."""
         if self.status == "timeout":
             return _no_looser(limits.seconds, self.limits.seconds)
         return self.status == "out-of-memory" and _no_looser(limits.memory, self.limits.memory)
@@ -92,19 +92,19 @@ class Point:
 
 @dataclass(frozen=True, kw_only=True)
 class SearchedGrid:
-    """A classifier's grid, and once all its points are done the best on the selection half."""
+    """A classifier's grid and its points; once all are done, the best on the selection half."""
 
     grid: Grid
     points: tuple[Point, ...]
 
     @property
     def finished(self) -> bool:
-        """Whether no point is still to be tried."""
+        """Whether all points are done."""
         return all(point.status != "interrupted" for point in self.points)
 
     @property
     def chosen(self) -> Point | None:
-        """Of equal points the first; None before all are done, or where none could be fitted."""
+        """The first of the best points; None before all are done, or if none could be fitted."""
         fitted = [point for point in self.points if point.choose_accuracy is not None]
         if not fitted or not self.finished:
             return None
@@ -112,20 +112,20 @@ class SearchedGrid:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Points in all, and by status."""
+        """Number of points, in total and by status."""
         statuses = Counter(point.status for point in self.points)
         return {"points": len(self.points), **dict(sorted(statuses.items()))}
 
 
 class GridSearch:
-    """The points of some grids, as far as they are known; `fit` fits what is missing.
+    """The points of some grids, with the results of earlier runs; `fit` fits what is missing.
 
     Parameters
     ----------
     dataset : its test images are never read here
     store : where the runs go
-    grids : whose points there are
-    stopped : how earlier fits ended that left no run, by key
+    grids : to search
+    stopped : earlier fits that left no run, by key
     limits : of one fit
     """
 
@@ -141,7 +141,7 @@ class GridSearch:
         self._selection = validation_split(dataset.train.labels).selection
         self._grids = {grid.name: grid for grid in grids}
         self._points = {
-            grid.name: [self._known(grid, written, stopped) for written in grid.points]
+            grid.name: [self._initial_point(grid, written, stopped) for written in grid.points]
             for grid in grids
         }
 
@@ -153,7 +153,7 @@ class GridSearch:
         )
 
     def fit(self, names: Collection[str], bench: Bench, reporter: Reporter) -> Iterator[Point]:
-        """Try the points of some grids that aren't settled; each as it ends.
+        """Fit the open points of some grids; yield each as it ends.
 
         Parameters
         ----------
@@ -162,51 +162,51 @@ class GridSearch:
 
         Raises
         ------
-        TrainingError : what ended a fit isn't the fault of its point, so others would fail alike
+        TrainingError : a fit failed for a reason other than its point, so others would fail too
         """
         for name in self._grids:
             if name in names:
                 yield from self._fit(self._points[name], bench, reporter)
 
     def _fit(self, points: list[Point], bench: Bench, reporter: Reporter) -> Iterator[Point]:
-        known, under_way = deque[int](), dict[RunSpec, deque[int]]()
+        skipped, running = deque[int](), dict[RunSpec, deque[int]]()
 
         def specs() -> Iterator[RunSpec]:
             for number, point in enumerate(points):
                 if point.status in _SETTLED:
                     continue
-                if (end := self._without_a_fit(point)) is not None:
-                    points[number] = end
-                    known.append(number)
+                if (result := self._result_without_fit(point)) is not None:
+                    points[number] = result
+                    skipped.append(number)
                     continue
-                under_way.setdefault(point.spec, deque()).append(number)
+                running.setdefault(point.spec, deque()).append(number)
                 yield point.spec
 
-        def ended() -> Iterator[tuple[int, Attempt | None]]:
+        def results() -> Iterator[tuple[int, Attempt | None]]:
             for attempt in bench.attempts(specs(), reporter):
-                while known:
-                    yield known.popleft(), None
-                yield under_way[attempt.spec].popleft(), attempt
-            while known:
-                yield known.popleft(), None
+                while skipped:
+                    yield skipped.popleft(), None
+                yield running[attempt.spec].popleft(), attempt
+            while skipped:
+                yield skipped.popleft(), None
 
-        for number, attempt in ended():
+        for number, attempt in results():
             if attempt is not None:
-                points[number] = self._after(points[number], attempt)
+                points[number] = self._update(points[number], attempt)
             point = points[number]
             status: Status = "ok" if point.status == "ok" else "failed"
             reporter.ended(Attempt(spec=point.spec, status=status, reason=point.reason))
             yield point
 
-    def _after(self, point: Point, attempt: Attempt) -> Point:
-        """The point after its fit."""
+    def _update(self, point: Point, attempt: Attempt) -> Point:
+        """The point with the result of its fit."""
         if (saved := self._saved(point)) is not None:
             return saved
         if attempt.status == "interrupted":
             raise TrainingError(f"{point.label} was not fitted: {attempt.reason}")
         return point.stopped(attempt.status, attempt.reason, self.limits)
 
-    def _known(
+    def _initial_point(
         self, grid: Grid, written: Mapping[str, Any], stopped: Mapping[str, Stopped]
     ) -> Point:
         """The point as earlier runs left it."""
@@ -215,7 +215,7 @@ class GridSearch:
         if grid.impractical is not None:
             return dataclasses.replace(point, status="impractical", reason=grid.impractical)
         if grid.never_valid(written):
-            reason = "scikit-learn refuses these values together"
+            reason = "scikit-learn rejects this combination of values"
             return dataclasses.replace(point, status="never-valid", reason=reason)
         if (saved := self._saved(point)) is not None:
             return saved
@@ -224,16 +224,16 @@ class GridSearch:
         return point
 
     def _saved(self, point: Point) -> Point | None:
-        """The point with what its saved run says, None where there is none."""
+        """The point with the result of its saved run, None if there is none."""
         try:
             run = self._store.find(point.spec)
-            return None if run is None else self._scored(point, run)
+            return None if run is None else self._with_scores(point, run)
         except StoreError as error:
             return point.stopped("unreadable", str(error), self.limits)
 
-    def _scored(self, point: Point, run: Run) -> Point:
+    def _with_scores(self, point: Point, run: Run) -> Point:
         if run.validation is None:
-            raise StoreError(f"{run.folder} says nothing of the validation part.")
+            raise StoreError(f"{run.folder} holds no validation predictions.")
         return dataclasses.replace(
             point,
             status="ok",
@@ -243,8 +243,8 @@ class GridSearch:
             limits=Limits(),
         )
 
-    def _without_a_fit(self, point: Point) -> Point | None:
-        """The point's end, where it is saved, or where it or a quicker one was stopped before."""
+    def _result_without_fit(self, point: Point) -> Point | None:
+        """The point's result if it is saved, or if it or a quicker point was stopped before."""
         if (saved := self._saved(point)) is not None:
             return saved
         stopped = [p for p in self._points[point.classifier] if p.would_stop(self.limits)]
@@ -254,12 +254,12 @@ class GridSearch:
         for other in stopped:
             if other.status == "timeout" and self._is_quicker(other, point):
                 quicker = settings_in_words(other.parameters)
-                reason = f"left out: with {quicker} it took too long already"
+                reason = f"left out: it took too long already with {quicker}"
                 return point.stopped("timeout", reason, other.limits)
         return None
 
     def _is_quicker(self, other: Point, point: Point) -> bool:
-        """Whether `other` asks for no more of anything that takes time, and is else the same."""
+        """Whether no parameter of `other` that costs time is larger, and all others are equal."""
         grows = self._grids[point.classifier].grows_with
         return bool(grows) and all(
             value <= point.written[name] if name in grows else value == point.written[name]
@@ -268,5 +268,5 @@ class GridSearch:
 
 
 def _no_looser(now: float | None, then: float | None) -> bool:
-    """Whether a limit leaves no more than an earlier one did; None leaves anything."""
+    """Whether a limit is no looser than an earlier one; None is no limit."""
     return then is None or (now is not None and now <= then)

@@ -1,8 +1,8 @@
-"""The benchmark of the data set's makers, with an honest choice: `compare --suite zalando`.
+"""The benchmark of the data set's makers, honestly selected: `compare --suite zalando`.
 
-Each point of its grids is fitted without the validation part and never sees the test split. Of each
-classifier the point that is best on the selection half is then fitted again and reads the test
-split, as a row of a leaderboard like any other.
+Each point of its grids is fitted without the validation part and never sees the test split. Each
+classifier's best point on the selection half is then fitted again and tested, as a row of a
+leaderboard like any other.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ from fittingroom.untrusted import STRICT, read_json
 
 SCHEMA_VERSION = 1
 FILE = "zalando.json"
-#: What became of points that left no run, so that the next search knows.
+#: Points that left no run, for the next search.
 STOPPED = "zalando-stopped.json"
 
 COLUMNS = (
     *("classifier", "points", "fitted", "not fitted", "selected", "selection accuracy"),
     *("test accuracy", "95% interval", "rank"),
 )
-#: What became of points that have no figure, in a table.
+#: Words of a table for points that have no accuracy.
 NOT_FITTED = {
     "timeout": "too slow",
     "out-of-memory": "too large",
@@ -60,7 +60,7 @@ NUMBERS = frozenset(COLUMNS) - {"classifier", "not fitted", "selected"}
 
 @dataclass(frozen=True, kw_only=True)
 class Benchmark:
-    """The grids, and a leaderboard of the chosen points, None before they are compared."""
+    """The grids, and a leaderboard of the chosen points (None before they are compared)."""
 
     dataset_name: str
     dataset_sha256: str
@@ -76,14 +76,14 @@ class Benchmark:
 
     @property
     def complete(self) -> bool:
-        """Whether no fit failed. A limit that was reached is a result, not a failure."""
+        """Whether no fit failed. Reaching a limit is a result, not a failure."""
         points = [point for search in self.searches for point in search.points]
         wrong = any(point.status in ("failed", "nan") for point in points)
         return not wrong and (self.board is None or self.board.complete)
 
     @property
     def cells(self) -> list[list[str]]:
-        """A line a classifier, a text for each of `COLUMNS`."""
+        """One line per classifier, with a text for each of `COLUMNS`."""
         return [_cells(search, self.row_of(search)) for search in self.searches]
 
     def to_dict(self) -> dict[str, Any]:
@@ -131,42 +131,41 @@ def zalando(
     command: str | None = None,
     on_progress: OnProgress | None = None,
 ) -> Benchmark:
-    """Search the grids of the makers' benchmark, then compare what was chosen.
+    """Search the grids of the makers' benchmark, then compare the chosen points.
 
-    Every point is fitted once, in a child process. What is saved is not fitted again, and what a
-    limit stopped is only under a looser one. The chosen points are fitted without a time limit.
+    Every point is fitted once, in a child process. Saved points are not fitted again, and points
+    that a limit stopped only under a looser one. The chosen points have no time limit.
 
     Parameters
     ----------
     dataset : a data set, a name of the catalogue, or a folder
-    classifiers : names of `BASELINES` to work on now, or all; the others are shown as they stand
-    seeds : fits of each chosen point, each with the training images in an order of its own
+    classifiers : names of `BASELINES` to search now; None is all; the others are shown as saved
+    seeds : number of fits of each chosen point, each with its own order of the training images
     full : train the chosen points on the validation part too
     runs : the folder of saved runs
     time_limit : seconds for the fit of one point with its predictions
-    memory_limit : bytes resident in the fitting process
+    memory_limit : resident bytes of the fitting process and its children
     on : where fits run, see :func:`.executor.open_executor`
-    command : to quote as the way to reproduce this
-    on_progress : called as the work goes on
+    command : shown as the way to reproduce this
+    on_progress : called with each step
 
     Raises
     ------
     UnknownNameError, UsageError : no such classifier, fewer than one seed
-    TrainingError : nothing was chosen, since no point could be fitted, or a fit ended for a reason
-        that is no fault of its point
-    DataError, StoreError : the data can't be loaded, or the runs folder read or written
+    TrainingError : no point could be fitted, or a fit failed for a reason other than its point
+    DataError, StoreError : the data can't be loaded, or the runs folder can't be read or written
     """
     if seeds < 1:
         raise UsageError(f"seeds is {seeds}; at least 1 is needed.")
-    wanted = baselines_of(classifiers)
+    names = baselines_of(classifiers)
     dataset = dataset if isinstance(dataset, Dataset) else load_dataset(dataset)
     store = open_store(runs, dataset)
     limits = Limits(seconds=time_limit, memory=memory_limit)
     search = GridSearch(dataset, store, GRIDS, _read_stopped(store), limits)
-    total = sum(n for n, _ in planned_runs(wanted, seeds).values())
+    total = sum(n for n, _ in planned_runs(names, seeds).values())
     with open_bench(dataset, store, on=on, limits=limits, keep_models=False) as bench:
         reporter = Reporter(on_progress, total=total, at_once=lambda: bench.executor.at_once)
-        for _ in search.fit(wanted, bench, reporter):
+        for _ in search.fit(names, bench, reporter):
             _write_stopped(store, search)
     entrants = [
         Entrant(name=searched.grid.name, settings=searched.chosen.parameters)
@@ -187,14 +186,14 @@ def zalando(
         keep_models="none",
         on=on,
         command=command,
-        on_progress=_after(reporter.done, on_progress),
+        on_progress=_offset(reporter.done, on_progress),
     )
     board = leaderboard(store)
     return _save(dataset, store, search, board)
 
 
 def planned_runs(classifiers: Sequence[str], seeds: int) -> dict[str, tuple[int, float | None]]:
-    """Runs at most by what they are for: the points to be tried, and the chosen ones."""
+    """At most how many runs are needed for the points, and how many for the chosen ones."""
     grids = [grid for grid in GRIDS if grid.name in classifiers and grid.impractical is None]
     points = sum(not grid.never_valid(point) for grid in grids for point in grid.points)
     chosen = sum(1 if grid.deterministic else seeds for grid in grids)
@@ -203,8 +202,8 @@ def planned_runs(classifiers: Sequence[str], seeds: int) -> dict[str, tuple[int,
 
 def _cells(search: SearchedGrid, row: Row | None) -> list[str]:
     counts, chosen = search.counts, search.chosen
-    others = [f"{counts[status]} {name}" for status, name in NOT_FITTED.items() if status in counts]
-    head = [search.grid.name, str(counts["points"]), str(counts.get("ok", 0)), ", ".join(others)]
+    causes = [f"{counts[status]} {name}" for status, name in NOT_FITTED.items() if status in counts]
+    head = [search.grid.name, str(counts["points"]), str(counts.get("ok", 0)), ", ".join(causes)]
     if chosen is None:
         return [*head, *[""] * 5]
     score = row.test if row else None
@@ -218,14 +217,14 @@ def _cells(search: SearchedGrid, row: Row | None) -> list[str]:
     ]
 
 
-def _after(done: int, on_progress: OnProgress | None) -> OnProgress:
-    """The steps of a comparison, counted on from so many runs."""
+def _offset(done: int, on_progress: OnProgress | None) -> OnProgress:
+    """Progress of a comparison that follows `done` runs."""
 
-    def tell(step: Progress) -> None:
+    def report(step: Progress) -> None:
         if on_progress is not None:
             on_progress(dataclasses.replace(step, done=done + step.done, total=done + step.total))
 
-    return tell
+    return report
 
 
 def _save(
@@ -248,8 +247,8 @@ def _write_stopped(store: Store, search: GridSearch) -> None:
             "reason": point.reason,
             "limits": dataclasses.asdict(point.limits),
         }
-        for of_grid in search.searches
-        for point in of_grid.points
+        for searched in search.searches
+        for point in searched.points
         if point.status in ("failed", "nan", "timeout", "out-of-memory")
     }
     store.write_text(STOPPED, json_text(stopped))
@@ -257,7 +256,7 @@ def _write_stopped(store: Store, search: GridSearch) -> None:
 
 @dataclass(frozen=True)
 class _Stopped:
-    """A point that left no run, as `zalando-stopped.json` has it."""
+    """A point that left no run, as `zalando-stopped.json` stores it."""
 
     __pydantic_config__ = STRICT
 
@@ -273,6 +272,6 @@ def _read_stopped(store: Store) -> dict[str, Stopped]:
     try:
         stopped = read_json(path, StoreError, dict[str, _Stopped], within=store.folder)
     except StoreError as error:
-        remedy = "move it away to try again what was stopped"
+        remedy = "move it away to try again the points that were stopped"
         raise StoreError(f"{str(error).rstrip('.')}; {remedy}.") from error
     return {key: (point.status, point.reason, point.limits) for key, point in stopped.items()}
