@@ -327,7 +327,7 @@ class Pair(nn.Module):
     ("mine", "says"),
     [
         (Doubled(), r"the probabilities of image \d+ sum to 2, not to 1\."),
-        (Negative(), r"the probabilities of image \d+ hold -0\.0\d+, which is negative\."),
+        (Negative(), r"the probabilities of image \d+ contain -0\.0\d+, which is negative\."),
         (Half(), r"predicts an array \(200, 5\) for 200 images and 10 different classes_\."),
         (Words(), r"has in its classes_ .*'class 0'.*, which is not among .*, 0 to 9\."),
         (Nameless(), "has no classes_"),
