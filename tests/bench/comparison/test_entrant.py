@@ -338,7 +338,7 @@ class Pair(nn.Module):
         (Nearest(Raising()), "ValueError: no "),  # type: ignore[arg-type]
         (nn.Linear(784, 10), r"can't take images \(batch, 1, 28, 28\): RuntimeError: mat1"),
         (Pair(), r"can't take images \(batch, 1, 28, 28\): AttributeError: 'tuple'"),
-        (nn.Sequential(nn.Flatten(), nn.Linear(784, 7)), "gives 7 outputs an image"),
+        (nn.Sequential(nn.Flatten(), nn.Linear(784, 7)), "gives 7 outputs per image"),
     ],
     ids=lambda value: type(value).__name__,
 )
