@@ -12,7 +12,7 @@ LABELS = np.array([0, 1, 2, 0])
 
 
 def of(*classes: int, sure: float = 0.8) -> np.ndarray:
-    """Probabilities of three classes: `sure` for the given one."""
+    """Probabilities of three classes: `sure` for the predicted one."""
     return np.where(np.eye(3)[list(classes)] > 0, sure, (1 - sure) / 2)
 
 
@@ -20,15 +20,15 @@ A, B, C = of(0, 1, 1, 2), of(0, 2, 1, 2, sure=0.6), of(0, 1, 2, 0)
 
 
 def test_agreement_by_hand() -> None:
-    found = agreement({"a": A, "b": B, "c": C}, LABELS)
-    assert found.models == ("a", "b", "c")
-    np.testing.assert_allclose(found.same, [[1, 0.75, 0.5], [0.75, 1, 0.25], [0.5, 0.25, 1]])
-    np.testing.assert_allclose(found.shared_mistakes[0], [1, 2 / 3, 0])
-    assert np.isnan(found.shared_mistakes[2, 2])
-    assert found.to_dict()["shared_mistakes"][2] == [0.0, 0.0, None]
+    result = agreement({"a": A, "b": B, "c": C}, LABELS)
+    assert result.models == ("a", "b", "c")
+    np.testing.assert_allclose(result.same, [[1, 0.75, 0.5], [0.75, 1, 0.25], [0.5, 0.25, 1]])
+    np.testing.assert_allclose(result.shared_mistakes[0], [1, 2 / 3, 0])
+    assert np.isnan(result.shared_mistakes[2, 2])
+    assert result.to_dict()["shared_mistakes"][2] == [0.0, 0.0, None]
 
 
-def test_what_all_get_wrong_comes_in_the_order_of_the_label_s_probability() -> None:
+def test_images_wrong_for_all_are_sorted_by_the_label_s_probability() -> None:
     assert wrong_for_all([A, B], LABELS).tolist() == [2, 3]
     surer = A.copy()
     surer[3] = [0.01, 0.01, 0.98]
@@ -42,7 +42,7 @@ def test_an_average_is_a_distribution() -> None:
     np.testing.assert_allclose(average([A, B], [3, 1]), (3 * A + B) / 4)
 
 
-def test_weights_are_those_with_the_least_log_loss() -> None:
+def test_fitted_weights_minimise_the_log_loss() -> None:
     random = np.random.default_rng(0)
     labels = random.integers(3, size=3000)
     models = []
@@ -51,14 +51,13 @@ def test_weights_are_those_with_the_least_log_loss() -> None:
         models.append(np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True))
 
     def loss(free: np.ndarray) -> float:
-        weights = np.exp(free) / np.exp(free).sum()
-        return log_loss(average(models, weights), labels)
+        return log_loss(average(models, np.exp(free) / np.exp(free).sum()), labels)
 
     best = minimize(loss, np.zeros(3), method="Nelder-Mead")
-    found = fit_weights(models, labels)
-    assert sum(found) == pytest.approx(1)
-    np.testing.assert_allclose(found, np.exp(best.x) / np.exp(best.x).sum(), atol=0.02)
-    assert log_loss(average(models, found), labels) == pytest.approx(best.fun, abs=1e-4)
+    weights = fit_weights(models, labels)
+    assert sum(weights) == pytest.approx(1)
+    np.testing.assert_allclose(weights, np.exp(best.x) / np.exp(best.x).sum(), atol=0.02)
+    assert log_loss(average(models, weights), labels) == pytest.approx(best.fun, abs=1e-4)
 
 
 def test_no_models_are_refused() -> None:

@@ -38,7 +38,7 @@ def test_counts_and_shares_equal_scikit_learn(both: tuple[Labels, Labels]) -> No
     np.testing.assert_allclose(matrix.f1, f1)
 
 
-def test_probabilities_count_by_their_largest() -> None:
+def test_of_probabilities_the_largest_counts() -> None:
     probabilities = np.array([[0.2, 0.8], [0.9, 0.1]], dtype=np.float32)
     matrix = confusion_matrix(probabilities, np.array([0, 0], dtype=np.uint8), 2)
     assert matrix.counts.tolist() == [[1, 1], [0, 0]]
@@ -68,7 +68,7 @@ def test_hardest_class_and_its_sentence() -> None:
     }
 
 
-def test_sentence_where_mistakes_are_rare() -> None:
+def test_the_sentence_for_rare_mistakes() -> None:
     few = ConfusionMatrix(np.array([[985, 12, 3], [0, 1000, 0], [0, 0, 1000]]))
     assert few.hardest_sentence("012") == (
         "0 is the hardest class: 98.5% correct; confused with 1 1.2%, 2 0.3%."
@@ -107,13 +107,13 @@ def test_mean_over_seeds_keeps_the_number_of_images() -> None:
     ("predicted", "labels"),
     [([0, 1], [0]), ([], []), ([0, 2], [0, 1]), ([0, 1], [0, 2]), ([0, -1], [0, 1])],
 )
-def test_what_does_not_fit_is_refused(predicted: list[int], labels: list[int]) -> None:
+def test_input_that_does_not_match_is_refused(predicted: list[int], labels: list[int]) -> None:
     with pytest.raises(InputError):
         confusion_matrix(np.array(predicted, dtype=int), np.array(labels, dtype=int), 2)
 
 
-def test_a_name_for_every_class_is_asked_for() -> None:
-    with pytest.raises(InputError, match="1 class names for a matrix of 2"):
+def test_the_sentence_needs_a_name_for_each_class() -> None:
+    with pytest.raises(InputError, match="1 class names don't match a matrix of 2"):
         ConfusionMatrix(np.eye(2)).hardest_sentence(["one"])
     with pytest.raises(InputError, match="at least one"):
         mean_confusion([])
@@ -129,7 +129,7 @@ def test_a_name_for_every_class_is_asked_for() -> None:
 def test_the_report_is_scikit_learn_s(both: tuple[Labels, Labels]) -> None:
     predicted, labels = both
     names = ["a", "b", "c", "d"]
-    found = confusion_matrix(predicted, labels, 4).report(names)
+    report = confusion_matrix(predicted, labels, 4).report(names)
     expected = sklearn.metrics.classification_report(
         labels,
         predicted,
@@ -138,9 +138,9 @@ def test_the_report_is_scikit_learn_s(both: tuple[Labels, Labels]) -> None:
         output_dict=True,
         zero_division=np.nan,
     )
-    lines = {line.name: line for line in found.classes}
-    lines |= {"macro avg": found.macro, "weighted avg": found.weighted}
-    assert found.accuracy == pytest.approx((predicted == labels).mean())
+    lines = {line.name: line for line in report.classes}
+    lines |= {"macro avg": report.macro, "weighted avg": report.weighted}
+    assert report.accuracy == pytest.approx((predicted == labels).mean())
     for name, line in lines.items():
         assert line.support == expected[name]["support"]
         if name == "weighted avg" and set(labels) != set(range(4)):
@@ -160,5 +160,5 @@ def test_the_most_confused_pairs_count_both_ways() -> None:
 
 
 def test_a_report_needs_a_name_for_each_class() -> None:
-    with pytest.raises(InputError, match="1 class names for a matrix of 2 classes"):
+    with pytest.raises(InputError, match="1 class names don't match a matrix of 2 classes"):
         ConfusionMatrix(np.diag([3, 4])).report(["a"])

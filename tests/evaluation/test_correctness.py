@@ -1,4 +1,4 @@
-"""correctness.py: variances by hand, by numpy and by simulation."""
+"""correctness.py: variances by hand, against NumPy and by simulation."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import pytest
 from fittingroom.evaluation.correctness import integer_variance, mean_variance, seed_variance
 
 
-def test_variances_are_unbiased_ones() -> None:
+def test_variances_are_unbiased() -> None:
     values = np.random.default_rng(0).integers(-5, 9, 40)
     assert integer_variance(values) == pytest.approx(values.var(ddof=1))
     variance, drawn = mean_variance(values)
@@ -29,12 +29,12 @@ def test_copies_are_drawn_together() -> None:
     rng = np.random.default_rng(0)
     sizes = rng.integers(1, 6, 300)
     copies = np.repeat(np.arange(300), sizes)
-    means, found = [], []
+    means, variances = [], []
     for _ in range(400):
         values = np.repeat(rng.integers(0, 10, 300), sizes)
         means.append(values.mean())
         variance, drawn = mean_variance(values, copies)
-        found.append(variance)
+        variances.append(variance)
         assert drawn == 300
-    assert np.mean(found) == pytest.approx(np.var(means), rel=0.15)
+    assert np.mean(variances) == pytest.approx(np.var(means), rel=0.15)
     assert mean_variance(np.array([1, 1, 0]), np.zeros(3, int)) == (0.0, 1)

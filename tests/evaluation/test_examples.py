@@ -9,12 +9,12 @@ FIRST = np.array([0.9, 0.6, 0.2, 0.7, 0.95, 0.1])  # of class 0
 BEFORE = np.column_stack([FIRST, 1 - FIRST])
 
 
-def test_the_surest_mistakes_come_first() -> None:
+def test_the_most_confident_mistakes_come_first() -> None:
     assert surest_mistakes(BEFORE, LABELS, 9).tolist() == [4, 2, 3]
     assert surest_mistakes(BEFORE, LABELS, 1).tolist() == [4]
 
 
-def test_the_least_sure_hits_come_first() -> None:
+def test_the_least_confident_hits_come_first() -> None:
     assert doubtful_hits(BEFORE, LABELS, 9).tolist() == [1, 0, 5]
 
 

@@ -1,4 +1,4 @@
-"""intervals.py against published figures, scipy, brute force and coverage by simulation."""
+"""intervals.py against published figures, SciPy, brute force and simulated coverage."""
 
 import math
 
@@ -38,14 +38,14 @@ def test_wilson_as_published(successes: int, n: int, low: float, high: float) ->
 def test_wilson_equals_scipy(counts: tuple[int, ...], confidence: float) -> None:
     successes, n = counts
     expected = stats.binomtest(successes, n).proportion_ci(confidence, method="wilson")
-    found = wilson(successes, n, confidence)
-    assert found.bounds == pytest.approx((expected.low, expected.high), abs=1e-12)
-    assert 0 <= found.low <= successes / n <= found.high <= 1
+    interval = wilson(successes, n, confidence)
+    assert interval.bounds == pytest.approx((expected.low, expected.high), abs=1e-12)
+    assert 0 <= interval.low <= successes / n <= interval.high <= 1
 
 
 @pytest.mark.parametrize(("successes", "n"), [(-1, 10), (11, 10), (0, 0)])
-def test_wilson_refuses_what_is_no_share(successes: int, n: int) -> None:
-    with pytest.raises(InputError, match="not a share"):
+def test_wilson_refuses_what_is_not_a_proportion(successes: int, n: int) -> None:
+    with pytest.raises(InputError, match="not a proportion"):
         wilson(successes, n)
 
 
@@ -55,8 +55,8 @@ def _score(only_a: int, only_b: int, n: int, difference: float) -> float:
     def minus_log_likelihood(share_b: float) -> float:
         share_a = share_b + difference
         rest = 1 - share_a - share_b
-        parts = [(only_a, share_a), (only_b, share_b), (n - only_a - only_b, rest)]
-        return -sum(count * math.log(max(share, 1e-300)) for count, share in parts if count)
+        cells = [(only_a, share_a), (only_b, share_b), (n - only_a - only_b, rest)]
+        return -sum(count * math.log(max(share, 1e-300)) for count, share in cells if count)
 
     bounds = (max(0.0, -difference), (1 - difference) / 2)
     best = optimize.minimize_scalar(
@@ -89,11 +89,11 @@ def test_ends_of_the_paired_interval_solve_the_score_equation(
         )
     )
 )
-def test_paired_interval_is_antisymmetric_and_holds_the_difference(counts: tuple[int, ...]) -> None:
+def test_swapping_models_mirrors_the_paired_interval(counts: tuple[int, ...]) -> None:
     only_a, only_b, n = counts
-    found, mirrored = paired_interval(only_a, only_b, n), paired_interval(only_b, only_a, n)
-    assert found.bounds == pytest.approx((-mirrored.high, -mirrored.low), abs=1e-9)
-    assert -1 <= found.low <= (only_a - only_b) / n <= found.high <= 1
+    interval, mirrored = paired_interval(only_a, only_b, n), paired_interval(only_b, only_a, n)
+    assert interval.bounds == pytest.approx((-mirrored.high, -mirrored.low), abs=1e-9)
+    assert -1 <= interval.low <= (only_a - only_b) / n <= interval.high <= 1
 
 
 def test_paired_interval_covers() -> None:
@@ -101,13 +101,13 @@ def test_paired_interval_covers() -> None:
     for share_a, share_b in [(0.03, 0.03), (0.05, 0.01), (0.004, 0.001)]:
         shares = [share_a, share_b, 1 - share_a - share_b]
         drawn = rng.multinomial(1000, shares, size=2000)
-        held = np.mean(
+        coverage = np.mean(
             [share_a - share_b in paired_interval(int(a), int(b), 1000) for a, b, _ in drawn]
         )
-        assert 0.945 <= held <= 0.99
+        assert 0.945 <= coverage <= 0.99
 
 
-def test_identical_predictions_give_an_interval_of_nothing() -> None:
+def test_identical_predictions_give_an_interval_of_zero_width() -> None:
     assert paired_interval(0, 0, 100) == Interval(0.0, 0.0)
 
 
@@ -116,14 +116,14 @@ def test_without_its_correction_the_interval_agrees_with_mid_p() -> None:
     for discordant in range(6, 201):
         for only_a in range(discordant // 2):
             significant = mcnemar(only_a, discordant - only_a, mid_p=True) <= 0.05
-            found = paired_interval(only_a, discordant - only_a, 900, exact=False)
-            disagreements += (0.0 not in found) != significant
+            interval = paired_interval(only_a, discordant - only_a, 900, exact=False)
+            disagreements += (0.0 not in interval) != significant
     assert disagreements <= 60  # of 10,000
 
 
 @pytest.mark.parametrize(("only_a", "only_b", "n"), [(-1, 0, 5), (3, 3, 5), (0, 0, 0)])
 def test_paired_interval_refuses_impossible_counts(only_a: int, only_b: int, n: int) -> None:
-    with pytest.raises(InputError, match="give counts"):
+    with pytest.raises(InputError, match="don't fit into"):
         paired_interval(only_a, only_b, n)
 
 

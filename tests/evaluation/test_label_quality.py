@@ -13,7 +13,7 @@ CLASSES = 4
 
 
 def mislabelled(n: int = 2000, share: float = 0.05) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Probabilities of a good model, labels some of which were exchanged, and which they are."""
+    """A good model's probabilities, labels with some exchanged, and the positions of those."""
     random = np.random.default_rng(1)
     truth = random.integers(CLASSES, size=n)
     logits = 4 * np.eye(CLASSES)[truth] + random.standard_normal((n, CLASSES))
@@ -24,8 +24,8 @@ def mislabelled(n: int = 2000, share: float = 0.05) -> tuple[np.ndarray, np.ndar
 
 
 @pytest.fixture(params=[False, True], ids=["plain", "cleanlab"])
-def either(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
-    """The plain method, and cleanlab's where it is installed."""
+def cleanlab(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """The plain method, and cleanlab's if it is installed."""
     if request.param:
         pytest.importorskip("cleanlab")
     else:
@@ -34,17 +34,17 @@ def either(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> b
     return bool(request.param)
 
 
-def test_exchanged_labels_are_found(either: bool) -> None:
+def test_exchanged_labels_are_found(cleanlab: bool) -> None:
     probabilities, labels, exchanged = mislabelled()
-    found = label_suspects(probabilities, labels)
-    assert ("cleanlab" in found.method) is either
-    hit = np.isin(found.positions, exchanged)
+    suspects = label_suspects(probabilities, labels)
+    assert ("cleanlab" in suspects.method) is cleanlab
+    hit = np.isin(suspects.positions, exchanged)
     assert hit.mean() > 0.95
     assert hit.sum() / len(exchanged) > 0.7
     assert hit[:20].all()
-    assert (found.given == labels[found.positions]).all()
-    assert (found.suggested != found.given).all()
-    assert (np.diff(found.confidence) >= 0).all()
+    assert (suspects.given == labels[suspects.positions]).all()
+    assert (suspects.suggested != suspects.given).all()
+    assert (np.diff(suspects.confidence) >= 0).all()
 
 
 def test_confident_classes_by_hand() -> None:
@@ -53,7 +53,7 @@ def test_confident_classes_by_hand() -> None:
     assert confident_class(probabilities, labels).tolist() == [0, -1, 1, 1, 0]
 
 
-def test_of_a_class_without_images_nothing_is_confidently() -> None:
+def test_no_image_confidently_belongs_to_a_class_without_images() -> None:
     probabilities = np.array([[0.3, 0.7], [0.6, 0.4]])
     assert confident_class(probabilities, np.array([0, 0])).tolist() == [-1, 0]
 
@@ -61,24 +61,24 @@ def test_of_a_class_without_images_nothing_is_confidently() -> None:
 @pytest.mark.parametrize(
     ("labels", "classes"), [([0], 2), ([1, 1, 1], 3), ([0, 1], 3), ([0, 2, 2, 0], 256)]
 )
-def test_few_images_and_classes_without_any(either: bool, labels: list[int], classes: int) -> None:
-    """Without a warning too, which would be an error here."""
-    for taken_for in (0, 1):  # all right, all surely wrong
-        probabilities = np.eye(classes)[(np.array(labels) + taken_for) % classes]
-        found = label_suspects(probabilities, np.array(labels))
-        assert len(found) <= taken_for * len(labels)
+def test_few_images_and_empty_classes(cleanlab: bool, labels: list[int], classes: int) -> None:
+    """Without a warning, too, which would be an error here."""
+    for shift in (0, 1):  # all right, all confidently wrong
+        probabilities = np.eye(classes)[(np.array(labels) + shift) % classes]
+        suspects = label_suspects(probabilities, np.array(labels))
+        assert len(suspects) <= shift * len(labels)
 
 
-def test_labels_that_are_contradicted_wholly(either: bool) -> None:
+def test_labels_that_are_all_contradicted(cleanlab: bool) -> None:
     labels = np.arange(20) % CLASSES
-    found = label_suspects(np.eye(CLASSES)[(labels + 1) % CLASSES], labels)
-    assert len(found) >= 16
+    suspects = label_suspects(np.eye(CLASSES)[(labels + 1) % CLASSES], labels)
+    assert len(suspects) >= 16
     alone = label_suspects(np.eye(CLASSES)[[1, 2, 3, 0]], np.arange(CLASSES))
     assert len(alone) in (0, 4)  # cleanlab leaves each class an image
 
 
-def test_labels_that_nothing_speaks_against(either: bool) -> None:
+def test_labels_that_nothing_contradicts(cleanlab: bool) -> None:
     labels = np.arange(40) % CLASSES
-    found = label_suspects(np.eye(CLASSES)[labels] * 0.96 + 0.01, labels)
-    assert len(found) == 0
-    assert found.to_dict() == {"method": found.method, "suspects": []}
+    suspects = label_suspects(np.eye(CLASSES)[labels] * 0.96 + 0.01, labels)
+    assert len(suspects) == 0
+    assert suspects.to_dict() == {"method": suspects.method, "suspects": []}

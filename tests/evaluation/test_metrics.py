@@ -1,4 +1,4 @@
-"""metrics.py against scikit-learn, and what it refuses."""
+"""metrics.py against scikit-learn, and the input that it refuses."""
 
 from collections.abc import Callable
 
@@ -43,7 +43,7 @@ def test_metrics_equal_scikit_learn(given_predictions: Predictions) -> None:
     assert log_loss(probabilities, labels) == pytest.approx(loss, rel=1e-4)
 
 
-def test_correctness_takes_the_first_of_equal_probabilities() -> None:
+def test_of_equal_probabilities_the_first_counts() -> None:
     probabilities = np.array([[0.5, 0.5], [0.5, 0.5], [0.1, 0.9]], dtype=np.float32)
     assert correctness(probabilities, np.array([0, 1, 1])).tolist() == [True, False, True]
 
@@ -61,38 +61,38 @@ def test_log_loss_of_float32_is_summed_in_float64() -> None:
 
 
 @pytest.mark.parametrize(
-    ("probabilities", "labels", "says"),
+    ("probabilities", "labels", "message"),
     [
         (np.full((3, 2), 0.5), np.array([0, 1]), r"\(3, 2\).*\(2,\)"),
         (np.full(3, 0.5), np.array([0, 1, 0]), "images, classes"),
-        (np.empty((0, 2)), np.array([], dtype=int), "no images"),
+        (np.empty((0, 2)), np.array([], dtype=int), "no predictions"),
         (np.full((1, 2), 0.5), np.array([2]), "2 classes"),
         (np.full((1, 2), 0.5), np.array([-1]), "from -1"),
         (np.array([[0.5, 0.5], [np.nan, 1.0]]), np.array([0, 0]), "row 1"),
         (np.array([[np.inf, 0.0]]), np.array([0]), "row 0"),
-        (np.array([[1.5, -0.5]]), np.array([0]), "not negative"),
+        (np.array([[1.5, -0.5]]), np.array([0]), "non-negative"),
         (np.array([[3.2, -1.0]]), np.array([0]), "sum to one"),
     ],
 )
 @pytest.mark.parametrize("metric", [*METRICS.values(), correctness])
-def test_what_is_no_prediction_is_refused(
+def test_invalid_predictions_are_refused(
     metric: Callable[[np.ndarray, np.ndarray], object],
     probabilities: np.ndarray,
     labels: np.ndarray,
-    says: str,
+    message: str,
 ) -> None:
-    with pytest.raises(InputError, match=says):
+    with pytest.raises(InputError, match=message):
         metric(probabilities, labels)
 
 
-def test_the_first_row_that_is_no_distribution_is_named() -> None:
+def test_the_first_row_that_is_not_a_distribution_is_named() -> None:
     rows = np.full((4, 2), 0.5, dtype=np.float32)
     assert fault_of(rows) is None
     softmax = np.exp(np.random.default_rng(0).normal(0, 10, (5000, 10)).astype(np.float32))
     assert fault_of((softmax / softmax.sum(axis=1, keepdims=True)).astype(np.float16)) is None
     faults: list[tuple[list[float], str]] = [
         ([0.5, np.nan], "are not all finite"),
-        ([1.25, -0.25], "hold -0.25, which is negative"),
+        ([1.25, -0.25], "contain -0.25, which is negative"),
         ([3, 0.5], "sum to 3.5, not to 1"),
         ([0, 0], "sum to 0, not to 1"),
         ([0.502, 0.5], "sum to 1.002, not to 1"),

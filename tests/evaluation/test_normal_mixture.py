@@ -1,4 +1,4 @@
-"""normal_mixture.py against scipy's normal, Student's t, and sums drawn at random."""
+"""normal_mixture.py against SciPy's normal, Student's t, and sums drawn at random."""
 
 import numpy as np
 import pytest
@@ -8,12 +8,12 @@ from fittingroom.evaluation.normal_mixture import NormalMixture
 
 
 def student(df: float, scale: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
-    """Variances whose mixture is Student's t, each as likely as any other."""
+    """Equally weighted variances whose mixture is Student's t."""
     chances = (np.arange(4000) + 0.5) / 4000
     return scale**2 * df / stats.chi2.ppf(chances, df), np.full(4000, 1 / 4000)
 
 
-def test_a_certain_variance_is_a_normal_error() -> None:
+def test_a_known_variance_gives_a_normal_error() -> None:
     error = NormalMixture.of(4.0, [])
     assert error.tail(3.0) == pytest.approx(2 * stats.norm.sf(1.5))
     assert error.half_width(0.05) == pytest.approx(2 * 1.959964)
@@ -22,7 +22,7 @@ def test_a_certain_variance_is_a_normal_error() -> None:
 
 
 @pytest.mark.parametrize("df", [3.0, 7.0, 40.0])
-def test_variances_that_are_inversely_chi_squared_are_students_t(df: float) -> None:
+def test_inverse_chi_squared_variances_give_students_t(df: float) -> None:
     error = NormalMixture.of(0.0, [student(df, 0.3)])
     for distance in (0.1, 0.5, 1.0):
         expected = 2 * stats.t.sf(distance / 0.3, df)
@@ -55,6 +55,6 @@ def test_no_error_at_all() -> None:
     assert error.degrees_of_freedom(0.05) == np.inf
 
 
-def test_so_little_is_known_that_it_is_one_degree_of_freedom() -> None:
+def test_there_is_at_least_one_degree_of_freedom() -> None:
     error = NormalMixture(np.geomspace(1e-6, 1, 50), np.full(50, 0.02))
     assert error.degrees_of_freedom(0.05) == 1.0

@@ -1,4 +1,4 @@
-"""paired_difference.py: published figures, scipy and a bootstrap as oracles, invariants."""
+"""paired_difference.py: published figures, SciPy and a bootstrap as oracles, invariants."""
 
 from random import Random
 
@@ -57,14 +57,14 @@ def test_mcnemar_is_the_binomial_test(only_a: int, only_b: int) -> None:
     assert mcnemar(only_a, only_b) == mcnemar(only_b, only_a)
 
 
-def test_p_and_interval_agree_where_each_model_has_one_fit() -> None:
+def test_p_and_interval_agree_if_each_model_has_one_fit() -> None:
     # Both are monotone in the split, so only the two splits beside the edge can disagree.
     disagreements = 0
     for discordant in range(6, 401):  # below 6 nothing is significant
         edge = max(k for k in range(discordant // 2) if mcnemar(k, discordant - k) <= 0.05)
         for only_a, significant in [(edge, True), (edge + 1, False)]:
-            found = paired_interval(only_a, discordant - only_a, 10_000)
-            disagreements += (0.0 not in found) != significant
+            interval = paired_interval(only_a, discordant - only_a, 10_000)
+            disagreements += (0.0 not in interval) != significant
     assert disagreements <= 10  # of 790 at the very edge
 
 
@@ -72,27 +72,27 @@ def test_p_and_interval_agree_where_each_model_has_one_fit() -> None:
 def test_two_deterministic_models_are_compared_by_mcnemar(n: int, method: str) -> None:
     a, b = np.arange(n)[None] < n - 12, np.arange(n)[None] < n - 16
     b[0, :3] = False
-    found = compare_pair(Fits(a, deterministic=True), Fits(b, deterministic=True))
-    assert found.method == method
-    assert (found.only_a_right, found.only_b_right) == (7, 0)
-    assert found.difference == 7 / n
-    assert found.p == found.p_these_fits == mcnemar(7, 0, mid_p=n < 1000)
-    assert found.interval == paired_interval(7, 0, n, exact=n >= 1000)
-    assert (found.standard_error, found.degrees_of_freedom) == (None, None)
-    assert not found.single_seed
+    result = compare_pair(Fits(a, deterministic=True), Fits(b, deterministic=True))
+    assert result.method == method
+    assert (result.only_a_right, result.only_b_right) == (7, 0)
+    assert result.difference == 7 / n
+    assert result.p == result.p_these_fits == mcnemar(7, 0, mid_p=n < 1000)
+    assert result.interval == paired_interval(7, 0, n, exact=n >= 1000)
+    assert (result.standard_error, result.degrees_of_freedom) == (None, None)
+    assert not result.single_seed
 
 
-def test_one_fit_of_a_recipe_of_which_nothing_is_known_says_nothing_of_it() -> None:
+def test_one_fit_of_an_unknown_recipe_gives_neither_p_nor_interval() -> None:
     a, b = np.arange(1000)[None] < 900, np.arange(1000)[None] < 500
     for fixed in (True, False):
-        found = compare_pair(Fits(a, deterministic=fixed), Fits(b))
-        assert found.single_seed
-        assert (found.p, found.interval) == (None, None)
-        assert found.p_these_fits == mcnemar(400, 0)  # of the fits at hand it is plain
-        assert found.method == "unknown spread over seeds"
+        result = compare_pair(Fits(a, deterministic=fixed), Fits(b))
+        assert result.single_seed
+        assert (result.p, result.interval) == (None, None)
+        assert result.p_these_fits == mcnemar(400, 0)  # the fits at hand differ for sure
+        assert result.method == "unknown spread over seeds"
 
 
-def test_one_fit_of_a_recipe_that_was_measured_before_says_as_much_as_that() -> None:
+def test_one_fit_of_a_recipe_measured_before_uses_its_measured_spread() -> None:
     rng = np.random.default_rng(0)
     a, b = rng.random((1, 10_000)) < 0.91, rng.random((1, 10_000)) < 0.89
     steady = SeedVariance(0.001**2, 400, 0.0)
@@ -104,37 +104,37 @@ def test_one_fit_of_a_recipe_that_was_measured_before_says_as_much_as_that() -> 
     assert unsure.p is not None
     assert unsure.p > 0.5
     images = (a[0] != b[0]).mean() / 10_000
-    for found, variance in ((sure, 0.001**2), (unsure, 0.05**2)):
+    for result, variance in ((sure, 0.001**2), (unsure, 0.05**2)):
         # The fit itself follows Student's t with 7 degrees of freedom.
         drawn = rng.normal(0, images**0.5, 10**6) + rng.standard_t(7, 10**6) * variance**0.5
         half = np.quantile(abs(drawn), 0.95)
-        assert found.interval is not None
-        assert found.interval.high - found.difference == pytest.approx(half, rel=0.03)
-        p = (abs(drawn) >= found.difference).mean()
-        assert found.p == pytest.approx(p, rel=0.1, abs=1e-5)
+        assert result.interval is not None
+        assert result.interval.high - result.difference == pytest.approx(half, rel=0.03)
+        p = (abs(drawn) >= result.difference).mean()
+        assert result.p == pytest.approx(p, rel=0.1, abs=1e-5)
     assert sure.single_seed
 
 
-def test_many_seeds_are_welchs_test_over_images_and_seeds() -> None:
+def test_many_seeds_give_welchs_test_over_images_and_seeds() -> None:
     rng = np.random.default_rng(1)
     chances = rng.beta(4, 1, (2, 400))
     a, b = (rng.random((60, 400)) < chance for chance in chances)
-    found = compare_pair(Fits(a), Fits(b))
+    result = compare_pair(Fits(a), Fits(b))
     averaged = a.mean(axis=0) - b.mean(axis=0)
     noise = (a.var(axis=0, ddof=1).mean() + b.var(axis=0, ddof=1).mean()) / 60 / 400
     images = averaged.var(ddof=1) / 400 - noise + averaged.mean() ** 2 / 400 + 2 / 400**2
     seeds = (a.mean(axis=1).var(ddof=1) + b.mean(axis=1).var(ddof=1)) / 60
-    assert found.difference == pytest.approx(averaged.mean())
-    assert found.standard_error == pytest.approx(np.sqrt(images + seeds), rel=0.01)
+    assert result.difference == pytest.approx(averaged.mean())
+    assert result.standard_error == pytest.approx(np.sqrt(images + seeds), rel=0.01)
     z = abs(averaged.mean()) / np.sqrt(images + seeds)
-    assert found.p == pytest.approx(2 * stats.norm.sf(z), rel=0.05)
+    assert result.p == pytest.approx(2 * stats.norm.sf(z), rel=0.05)
     pairs = [(i, j) for i in range(60) for j in range(60)]
-    assert found.only_a_right == pytest.approx(np.mean([(a[i] & ~b[j]).sum() for i, j in pairs]))
-    assert found.only_b_right == pytest.approx(np.mean([(b[j] & ~a[i]).sum() for i, j in pairs]))
+    assert result.only_a_right == pytest.approx(np.mean([(a[i] & ~b[j]).sum() for i, j in pairs]))
+    assert result.only_b_right == pytest.approx(np.mean([(b[j] & ~a[i]).sum() for i, j in pairs]))
 
 
 @pytest.mark.parametrize("fixed", [False, True])
-def test_a_look_at_more_seeds_goes_by_the_looks_at_fewer(fixed: bool) -> None:
+def test_a_look_at_more_seeds_allows_for_the_looks_at_fewer(fixed: bool) -> None:
     """By hand: the variance of a look at S seeds is that over images and sum of σ² / S."""
     rng = np.random.default_rng(0)
     b = Fits(rng.random((9, 4000)) < rng.beta(4, 1, 4000) - 0.01)
@@ -146,7 +146,7 @@ def test_a_look_at_more_seeds_goes_by_the_looks_at_fewer(fixed: bool) -> None:
     seen = [(3, 3), (9, 9), (20, 20), (5, 5), (5, 5)]  # looks at as many or more use nothing up
     if fixed:
         seen = [(1, of_b) for _, of_b in seen]
-    found = compare(a, spreads[0], b, spreads[1], seen)
+    result = compare(a, spreads[0], b, spreads[1], seen)
     images = image_variance(a, b)
     error = compare(a, NO_SPREAD, b, NO_SPREAD, None).standard_error
     assert error is not None
@@ -155,27 +155,27 @@ def test_a_look_at_more_seeds_goes_by_the_looks_at_fewer(fixed: bool) -> None:
         Look((np.inf if fixed else n, n), images + 0.004**2 / n * (1 if fixed else 2))
         for n in (3, 5, 9)
     ]
-    assert found.p is not None
-    assert found.p_looks is not None
-    assert found.p_looks == pytest.approx(sequential_p(found.p, looks))
-    assert found.p_first_look is not None
-    assert found.p_first_look == pytest.approx(sequential_p(found.p, looks[-1:]))
-    assert found.p < found.p_first_look < found.p_looks
+    assert result.p is not None
+    assert result.p_looks is not None
+    assert result.p_looks == pytest.approx(sequential_p(result.p, looks))
+    assert result.p_first_look is not None
+    assert result.p_first_look == pytest.approx(sequential_p(result.p, looks[-1:]))
+    assert result.p < result.p_first_look < result.p_looks
     nobody = compare(a, spreads[0], b, spreads[1], None)
-    assert nobody.p == nobody.p_looks == nobody.p_first_look == found.p
+    assert nobody.p == nobody.p_looks == nobody.p_first_look == result.p
 
 
-def test_few_seeds_alone_are_less_sure_than_welchs_test() -> None:
+def test_few_seeds_alone_are_less_certain_than_welchs_test() -> None:
     rng = np.random.default_rng(2)
     chances = rng.beta(4, 1, 2000) + np.array([[0.02], [0.0]])
     a, b = (rng.random((3, 2000)) < chance for chance in chances)
-    found = compare_pair(Fits(a), Fits(b))
+    result = compare_pair(Fits(a), Fits(b))
     welch = stats.ttest_ind(a.mean(axis=1), b.mean(axis=1), equal_var=False)
-    assert found.p is not None
-    assert found.p > welch.pvalue
-    assert found.degrees_of_freedom is not None
-    assert found.degrees_of_freedom < 6
-    assert found.method == "Behrens-Fisher over images and seeds"
+    assert result.p is not None
+    assert result.p > welch.pvalue
+    assert result.degrees_of_freedom is not None
+    assert result.degrees_of_freedom < 6
+    assert result.method == "Behrens-Fisher over images and seeds"
 
 
 def test_identical_predictions_are_not_different() -> None:
@@ -193,31 +193,32 @@ def test_identical_predictions_are_not_different() -> None:
 def test_however_one_sided_five_images_are_too_few(n: int, seeds: tuple[int, int]) -> None:
     """A single one has no spread of its own."""
     right, wrong = np.ones((seeds[0], n), dtype=bool), np.zeros((seeds[1], n), dtype=bool)
-    found = compare_pair(Fits(right, deterministic=seeds[0] == 1), Fits(wrong))
-    assert found.difference == 1.0
-    assert found.p is not None
-    assert found.p > 0.05
-    assert found.p == pytest.approx(max(found.p, mcnemar(n, 0)), abs=0.45 / n)
-    assert found.interval is not None
-    assert found.interval.low < 0
-    assert found.interval.high == 1.0
+    result = compare_pair(Fits(right, deterministic=seeds[0] == 1), Fits(wrong))
+    assert result.difference == 1.0
+    assert result.p is not None
+    assert result.p > 0.05
+    assert result.p == pytest.approx(max(result.p, mcnemar(n, 0)), abs=0.45 / n)
+    assert result.interval is not None
+    assert result.interval.low < 0
+    assert result.interval.high == 1.0
 
 
 @given(SEVERAL, SEVERAL)
-def test_swapping_a_and_b_changes_signs_alone(a: Fits, b: Fits) -> None:
-    found, swapped = compare_pair(a, b), compare_pair(b, a)
-    assert swapped.difference == -found.difference
-    assert (swapped.only_a_right, swapped.only_b_right) == (found.only_b_right, found.only_a_right)
-    assert found.only_a_right - found.only_b_right == pytest.approx(12 * found.difference)
-    if found.p is None:
+def test_swapping_a_and_b_changes_only_signs(a: Fits, b: Fits) -> None:
+    result, swapped = compare_pair(a, b), compare_pair(b, a)
+    assert swapped.difference == -result.difference
+    assert swapped.only_a_right == result.only_b_right
+    assert swapped.only_b_right == result.only_a_right
+    assert result.only_a_right - result.only_b_right == pytest.approx(12 * result.difference)
+    if result.p is None:
         assert 1 in (a.seeds, b.seeds)
         return
-    assert swapped.p == pytest.approx(found.p, abs=1e-9)
-    assert found.interval is not None
+    assert swapped.p == pytest.approx(result.p, abs=1e-9)
+    assert result.interval is not None
     assert swapped.interval is not None
-    assert swapped.interval.bounds == pytest.approx((-found.interval.high, -found.interval.low))
-    assert 0 <= found.p <= 1
-    assert found.difference in found.interval
+    assert swapped.interval.bounds == pytest.approx((-result.interval.high, -result.interval.low))
+    assert 0 <= result.p <= 1
+    assert result.difference in result.interval
 
 
 @given(SEVERAL, SEVERAL, st.randoms(use_true_random=False))
@@ -233,13 +234,13 @@ def test_copies_of_an_image_count_once() -> None:
     a, b = rng.random((1, 2500)) < 0.90, rng.random((1, 2500)) < 0.88
     copies = np.repeat(np.arange(2500), 4)
     once = compare_pair(Fits(a, deterministic=True), Fits(b, deterministic=True))
-    taken, counted = (
+    separate, counted = (
         compare_pair(*(Fits(row.repeat(4, axis=1), True, copies=of) for row in (a, b)))
         for of in (None, copies)
     )
     assert once.p is not None
-    assert taken.p is not None
-    assert taken.p < 0.1 * once.p  # four times the images, or so it seems
+    assert separate.p is not None
+    assert separate.p < 0.1 * once.p  # four times the images, or so it seems
     assert counted.p == pytest.approx(once.p, rel=0.2)
     assert once.interval is not None
     assert counted.interval is not None
@@ -247,9 +248,9 @@ def test_copies_of_an_image_count_once() -> None:
     assert counted.method == "normal, copies of an image as one"
 
 
-def test_what_cannot_be_compared_is_refused() -> None:
+def test_input_that_cannot_be_compared_is_refused() -> None:
     row = np.ones((1, 5), dtype=bool)
-    with pytest.raises(InputError, match="5 images, the other of 6"):
+    with pytest.raises(InputError, match="5 images, the other for 6"):
         compare_pair(Fits(row), Fits(np.ones((1, 6), dtype=bool)))
     with pytest.raises(InputError, match="can't be negative"):
         mcnemar(-1, 3)

@@ -24,12 +24,12 @@ SEVERAL = st.integers(1, 4).flatmap(lambda seeds: hnp.arrays(np.bool_, (seeds, 1
 
 @given(st.lists(st.floats(0, 1), min_size=0, max_size=12))
 def test_holm_is_monotone_and_between_p_and_bonferroni(p: list[float]) -> None:
-    found = adjusted(p)
-    assert len(found) == len(p)
-    for value, raised in zip(p, found, strict=True):
-        assert value <= raised <= min(1.0, value * len(p)) + 1e-15
-    by_p = sorted(zip(p, found, strict=True))
-    assert [raised for _, raised in by_p] == sorted(found)
+    adjusted_p = adjusted(p)
+    assert len(adjusted_p) == len(p)
+    for value, larger in zip(p, adjusted_p, strict=True):
+        assert value <= larger <= min(1.0, value * len(p)) + 1e-15
+    by_p = sorted(zip(p, adjusted_p, strict=True))
+    assert [larger for _, larger in by_p] == sorted(adjusted_p)
 
 
 def test_holm_by_hand() -> None:
@@ -43,7 +43,7 @@ def test_holm_by_hand() -> None:
 
 @pytest.mark.parametrize("models", [2, 3, 7, 20])
 @pytest.mark.parametrize("p", [0.04, 1e-3, 1e-5])
-def test_of_all_pairs_the_bound_is_that_of_the_studentized_range(models: int, p: float) -> None:
+def test_for_all_pairs_the_bound_is_that_of_the_studentized_range(models: int, p: float) -> None:
     pairs = models * (models - 1) // 2
     tukey = stats.studentized_range.sf(np.sqrt(2) * stats.norm.isf(p / 2), models, np.inf)
     first, *_ = adjusted([p, *[1.0] * (pairs - 1)], models)
@@ -51,8 +51,8 @@ def test_of_all_pairs_the_bound_is_that_of_the_studentized_range(models: int, p:
     assert first <= pairs * p
 
 
-def test_pairs_that_are_left_are_no_more_than_pairs() -> None:
-    # Once the others are told apart, one pair is left, and Holm asks no more of it than itself.
+def test_a_remaining_pair_is_tested_as_a_single_pair() -> None:
+    # Once the others are told apart, one pair remains, and Holm doesn't correct it.
     assert adjusted([1e-9, 1e-9, 0.04], 3)[2] == 0.04
 
 
@@ -61,20 +61,20 @@ def _models(accuracies: Sequence[float], seeds: int = 3, n: int = 4000) -> list[
     rng = np.random.default_rng(5)
     difficulty = rng.random(n)  # (n,)
     return [
-        Fits(np.stack([difficulty + rng.normal(0, 0.02, n) < each for _ in range(seeds)]))
-        for each in accuracies
+        Fits(np.stack([difficulty + rng.normal(0, 0.02, n) < accuracy for _ in range(seeds)]))
+        for accuracy in accuracies
     ]
 
 
 def p_of(ranking: Ranking, *, adjusted: bool = False) -> float:
-    """That of its first pair."""
+    """The p of the first pair."""
     pair = ranking.pairs[0]
     p = pair.p_adjusted if adjusted else pair.paired.p
     assert p is not None
     return p
 
 
-def test_ranks_are_the_places_that_a_model_may_have() -> None:
+def test_ranks_are_those_that_a_model_may_have() -> None:
     names = ["good", "best", "middling", "bad"]
     ranking = rank_models(dict(zip(names, _models([0.9, 0.9, 0.85, 0.7]), strict=True)))
     assert dict(ranking.ranks) == {
@@ -94,9 +94,9 @@ def test_ranks_are_the_places_that_a_model_may_have() -> None:
 
 
 def test_a_worse_mean_never_stands_before_a_better_one() -> None:
-    """However noisy a model is: nobody is then significantly better than it."""
+    """Not even for a model so noisy that no other is significantly better."""
     rng = np.random.default_rng(0)
-    steady = {f"steady {i}": each for i, each in enumerate(_models([0.80, 0.79, 0.78]))}
+    steady = {f"steady {i}": fits for i, fits in enumerate(_models([0.80, 0.79, 0.78]))}
     noisy = np.stack([rng.random(4000) < accuracy for accuracy in (0.9, 0.5, 0.85)])
     ranking = rank_models({**steady, "noisy": Fits(noisy)})
     assert ranking.order[-1] == "noisy"
@@ -105,11 +105,11 @@ def test_a_worse_mean_never_stands_before_a_better_one() -> None:
 
 
 def test_ranks_are_corrected_for_the_number_of_pairs() -> None:
-    a = np.arange(1000) >= 2  # wrong on two images that b has right
-    b = ~((np.arange(1000) >= 2) & (np.arange(1000) < 12))  # and b on ten that a has right
-    one, other = Fits(a[None], deterministic=True), Fits(b[None], deterministic=True)
-    assert rank_models({"a": one, "b": other}).ranks["b"] == (2, 2)
-    ranking = rank_models({"a": one, "b": other, "again": other})
+    right_a = np.arange(1000) >= 2  # wrong on two images that b has right
+    right_b = ~((np.arange(1000) >= 2) & (np.arange(1000) < 12))  # and b on ten that a has right
+    a, b = Fits(right_a[None], deterministic=True), Fits(right_b[None], deterministic=True)
+    assert rank_models({"a": a, "b": b}).ranks["b"] == (2, 2)
+    ranking = rank_models({"a": a, "b": b, "again": b})
     assert p_of(ranking, adjusted=True) > 0.05 > mcnemar(10, 2)
     assert set(ranking.ranks.values()) == {(1, 3)}
     assert ranking.indistinguishable_from["a"] == ("again", "b")
@@ -136,23 +136,23 @@ def test_ranking_does_not_depend_on_the_order_of_models(
     recipes = {f"model-{i}": Fits(row, deterministic=len(row) == 1) for i, row in enumerate(rows)}
     straight = rank_models(recipes)
     assert rank_models({f"model-{i}": recipes[f"model-{i}"] for i in order}) == straight
-    for name, others in straight.indistinguishable_from.items():
-        assert all(name in straight.indistinguishable_from[other] for other in others)
+    for name, peers in straight.indistinguishable_from.items():
+        assert all(name in straight.indistinguishable_from[other] for other in peers)
     assert straight.ranks[straight.order[0]][0] == 1
     accuracies = [straight.accuracies[name].mean for name in straight.order]
     assert accuracies == sorted(accuracies, reverse=True)
 
 
-def test_one_seed_of_an_unknown_recipe_may_have_any_place() -> None:
-    known = {f"known {i}": Fits(row.correct[:1], True) for i, row in enumerate(_models([0.9, 0.7]))}
-    ranking = rank_models({**known, "new": Fits(_models([0.2])[0].correct[:1])})
+def test_one_seed_of_an_unknown_recipe_may_have_any_rank() -> None:
+    sure = {f"sure {i}": Fits(row.correct[:1], True) for i, row in enumerate(_models([0.9, 0.7]))}
+    ranking = rank_models({**sure, "new": Fits(_models([0.2])[0].correct[:1])})
     assert ranking.ranks["new"] == (1, 3)
-    assert ranking.ranks["known 1"] == (2, 3)
+    assert ranking.ranks["sure 1"] == (2, 3)
     assert ranking.accuracies["new"].interval is None
     assert all(pair.p_adjusted is None for pair in ranking.pairs if "new" in (pair.a, pair.b))
 
 
-def test_what_others_show_makes_few_seeds_surer() -> None:
+def test_other_recipes_make_few_seeds_more_certain() -> None:
     alone = rank_models(dict(zip("ab", _models([0.9, 0.894]), strict=True)))
     among = rank_models(dict(zip("abcdefgh", _models([0.9, 0.894, *[0.5] * 6]), strict=True)))
     assert p_of(among) < p_of(alone)
@@ -181,11 +181,11 @@ def test_earlier_looks_are_paid_for() -> None:
     assert rank_models(three, [{"a": 3, "b": 3}]) == rank_models(three)
 
 
-def test_what_looks_undo_is_known() -> None:
+def test_differences_that_looks_undo_are_reported() -> None:
     for gap in np.linspace(0.001, 0.01, 19):
         ten = dict(zip("ab", _models([0.9, 0.9 - gap], 10), strict=True))
         first, later = rank_models(ten), rank_models(ten, [{"a": 3, "b": 3}])
-        assert not first.pairs[0].undone  # of a first look nothing was used up before
+        assert not first.pairs[0].undone  # nothing was used up before a first look
         assert later.pairs[0].undone == (first.ranks != later.ranks)
         if later.pairs[0].undone:
             return
@@ -193,7 +193,7 @@ def test_what_looks_undo_is_known() -> None:
 
 
 @pytest.mark.parametrize("models", [1, 7])
-def test_the_best_ones_interval_allows_for_its_luck(models: int) -> None:
+def test_the_winners_interval_allows_for_its_luck(models: int) -> None:
     rows = _models([0.9] * models)
     ranking = rank_models({f"{i}": row for i, row in enumerate(rows)})
     best = ranking.accuracies[ranking.order[0]]
@@ -208,32 +208,32 @@ def test_the_best_ones_interval_allows_for_its_luck(models: int) -> None:
 
 def _scenario(group: str, **fields: object) -> honesty.Scenario:
     return next(
-        each
-        for each in honesty.scenarios()
-        if each.group == group
-        and all(getattr(each, name) == value for name, value in fields.items())
+        scenario
+        for scenario in honesty.scenarios()
+        if scenario.group == group
+        and all(getattr(scenario, name) == value for name, value in fields.items())
     )
 
 
 @pytest.mark.parametrize("seeds", [1, 3])
 def test_equal_recipes_are_not_told_apart(seeds: int) -> None:
     scenario = _scenario("sevens", seeds=(seeds,), spread=0.3, gap=0.0)
-    found = honesty.simulate(scenario, 60)
-    assert found.called <= 0.1
-    assert found.accuracies_hold is not None
-    assert found.accuracies_hold > 0.9
-    assert found.winner_holds is not None
-    assert found.winner_holds > 0.9
+    outcome = honesty.simulate(scenario, 60)
+    assert outcome.called <= 0.1
+    assert outcome.accuracies_hold is not None
+    assert outcome.accuracies_hold > 0.9
+    assert outcome.winner_holds is not None
+    assert outcome.winner_holds > 0.9
     if seeds == 1:
-        assert found.called_usual > 0.3  # what one fit each is taken for otherwise
+        assert outcome.called_usual > 0.3  # how often one fit of each is believed otherwise
 
 
 def test_recipes_that_differ_are_told_apart() -> None:
-    found = honesty.simulate(_scenario("sevens", seeds=(3,), measured=10, gap=1.5), 40)
-    assert found.called > found.called_usual
-    assert found.called > 0.8
-    assert found.differences_hold is not None
-    assert found.differences_hold > 0.9
+    outcome = honesty.simulate(_scenario("sevens", seeds=(3,), measured=10, gap=1.5), 40)
+    assert outcome.called > outcome.called_usual
+    assert outcome.called > 0.8
+    assert outcome.differences_hold is not None
+    assert outcome.differences_hold > 0.9
 
 
 @pytest.mark.slow
@@ -259,17 +259,17 @@ def test_promises_hold_in_simulations_of_every_kind(
 
 def test_a_study_that_finds_too_much_says_so() -> None:
     scenario = _scenario("sevens", seeds=(3,), spread=0.3, gap=0.0)
-    found = honesty.Outcome(scenario, 1000, 0.12, 0.0, 0.0, 1.0, 1.0, 1.0)
-    assert not found.met
-    assert honesty.line(found).endswith("MISSED")
+    outcome = honesty.Outcome(scenario, 1000, 0.12, 0.0, 0.0, 1.0, 1.0, 1.0)
+    assert not outcome.met
+    assert honesty.line(outcome).endswith("MISSED")
     enough = honesty.Outcome(scenario, 1000, 0.072, 0.0, 0.0, 1.0, 1.0, 1.0)
     assert enough.met
     weak = honesty.Outcome(_scenario("sevens", gap=1.5), 1000, 0.70, 0.0, 0.75, 1.0, 1.0, 1.0)
     assert not weak.met
 
 
-def test_who_keeps_adding_seeds_is_not_misled_more_often() -> None:
+def test_adding_seeds_repeatedly_does_not_mislead_more_often() -> None:
     scenario = _scenario("looks", models=2, spread=1.0, looks=tuple(range(2, 11)))
-    found = honesty.simulate(dataclasses.replace(scenario, images=500), 40)
-    assert found.called <= 0.065
-    assert found.called_usual > 0.065
+    outcome = honesty.simulate(dataclasses.replace(scenario, images=500), 40)
+    assert outcome.called <= 0.065
+    assert outcome.called_usual > 0.065

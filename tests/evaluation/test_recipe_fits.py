@@ -20,23 +20,24 @@ def estimate_of(fits: Fits) -> AccuracyEstimate:
 
 
 def test_a_deterministic_model_has_wilsons_interval() -> None:
-    found = estimate_of(Fits(np.arange(100)[None] < 90, deterministic=True))
-    assert (found.mean, found.sd, found.seeds) == (0.9, None, 1)
-    assert found.interval == found.fit_interval == wilson(90, 100)
+    estimate = estimate_of(Fits(np.arange(100)[None] < 90, deterministic=True))
+    assert (estimate.mean, estimate.sd, estimate.seeds) == (0.9, None, 1)
+    assert estimate.interval == estimate.fit_interval == wilson(90, 100)
 
 
-def test_one_seed_says_how_the_fit_at_hand_does_on_other_images() -> None:
-    found = estimate_of(Fits(np.arange(100)[None] < 90))
-    assert found.fit_interval == wilson(90, 100)
-    assert found.interval is None
+def test_one_seed_has_an_interval_for_other_images() -> None:
+    estimate = estimate_of(Fits(np.arange(100)[None] < 90))
+    assert estimate.fit_interval == wilson(90, 100)
+    assert estimate.interval is None
     measured = SeedVariance(0.02**2, 200, 0.0)
-    found = estimate_of(Fits(np.arange(100)[None] < 90, known=measured))
-    assert found.fit_interval == wilson(90, 100)
+    estimate = estimate_of(Fits(np.arange(100)[None] < 90, known=measured))
+    assert estimate.fit_interval == wilson(90, 100)
     drawn = np.random.default_rng(0).normal(0, (0.09 / 99) ** 0.5, 10**6)
     drawn += 0.02 * np.random.default_rng(1).standard_t(7, 10**6)  # one fit may be an outlier
-    assert found.interval is not None
+    assert estimate.interval is not None
     as_many = stats.norm.isf(0.025) ** 2 * 0.09 / np.quantile(abs(drawn), 0.95) ** 2
-    assert found.interval.bounds == pytest.approx(wilson(0.9 * as_many, as_many).bounds, abs=1e-3)
+    wanted = wilson(0.9 * as_many, as_many)
+    assert estimate.interval.bounds == pytest.approx(wanted.bounds, abs=1e-3)
 
 
 def test_many_seeds_by_hand() -> None:
@@ -44,50 +45,50 @@ def test_many_seeds_by_hand() -> None:
     chance = rng.beta(4, 1, 500)
     shift = rng.normal(0, 0.03, (80, 1))
     correct = rng.random((80, 500)) < chance + shift
-    found = estimate_of(Fits(correct))
+    estimate = estimate_of(Fits(correct))
     averaged, per_seed = correct.mean(axis=0), correct.mean(axis=1)
     noise = correct.var(axis=0, ddof=1).mean() / 80 / 500
     variance = averaged.var(ddof=1) / 500 - noise + per_seed.var(ddof=1) / 80
-    assert found.mean == pytest.approx(correct.mean())
-    assert found.sd == pytest.approx(per_seed.std(ddof=1))
-    assert found.fit_interval is None
-    assert found.interval is not None
-    width = found.interval.high - found.interval.low
+    assert estimate.mean == pytest.approx(correct.mean())
+    assert estimate.sd == pytest.approx(per_seed.std(ddof=1))
+    assert estimate.fit_interval is None
+    assert estimate.interval is not None
+    width = estimate.interval.high - estimate.interval.low
     assert width == pytest.approx(2 * 1.96 * np.sqrt(variance), rel=0.03)
-    assert found.interval.low < found.mean < found.interval.high
+    assert estimate.interval.low < estimate.mean < estimate.interval.high
 
 
-def test_always_right_is_not_taken_for_exactly_one() -> None:
-    found = estimate_of(Fits(np.ones((3, 50), dtype=bool)))
-    assert (found.mean, found.sd) == (1.0, 0.0)
-    assert found.interval == wilson(50, 50)
+def test_an_accuracy_of_one_still_has_a_wide_interval() -> None:
+    estimate = estimate_of(Fits(np.ones((3, 50), dtype=bool)))
+    assert (estimate.mean, estimate.sd) == (1.0, 0.0)
+    assert estimate.interval == wilson(50, 50)
 
 
 @pytest.mark.parametrize(("correct", "mean"), [([[1], [1]], 1), ([[1], [0]], 0.5)])
-def test_one_image_says_nothing_of_the_spread_over_images(
+def test_one_image_says_nothing_about_the_spread_over_images(
     correct: list[list[int]], mean: float
 ) -> None:
-    found = estimate_of(Fits(np.array(correct, bool)))
-    assert found.mean == mean
-    assert found.interval is not None
-    assert found.interval.high - found.interval.low > 0.75
+    estimate = estimate_of(Fits(np.array(correct, bool)))
+    assert estimate.mean == mean
+    assert estimate.interval is not None
+    assert estimate.interval.high - estimate.interval.low > 0.75
 
 
-def test_interval_holds_the_expected_accuracy() -> None:
+def test_interval_contains_the_expected_accuracy() -> None:
     rng = np.random.default_rng(0)
-    held = 0
+    hits = 0
     for _ in range(400):
         chance = rng.beta(0.9, 0.1, 1000)  # (images,), mean 0.9
         shifted = 1 - (1 - chance) * np.exp(rng.normal(0, 0.03, (3, 1)))  # seeds that differ
         correct = rng.random((3, 1000)) < shifted
         interval = estimate_of(Fits(correct)).interval
         assert interval is not None
-        held += 0.9 in interval
-    assert held / 400 >= 0.93
+        hits += 0.9 in interval
+    assert hits / 400 >= 0.93
 
 
 def test_the_noise_of_single_images_is_counted_once() -> None:
-    """It is in the spread over seeds, and taken out of the variance over images."""
+    """It is in the spread over seeds, and subtracted from the variance over images."""
     rng = np.random.default_rng(0)
     correct = rng.random((2, 400)) < rng.beta(4, 1, 400)
     fits, spread = Fits(correct), SeedSpread(np.array([0.03]), np.ones(1))
@@ -100,7 +101,7 @@ def test_the_noise_of_single_images_is_counted_once() -> None:
     assert accuracy_interval(fits, spread, 0.025).bounds == pytest.approx(expected.bounds, abs=1e-6)
 
 
-def test_what_another_seed_would_change_is_known_of_a_deterministic_model() -> None:
+def test_another_seed_changes_nothing_for_a_deterministic_model() -> None:
     right = np.arange(100)[None] < 90
     known = SeedVariance(1e-4, 9, 1e-5)
     fixed, single = Fits(right, deterministic=True, known=known), Fits(right, known=known)
@@ -120,7 +121,7 @@ def test_copies_of_an_image_count_once() -> None:
     assert four.bounds == pytest.approx(once.bounds, abs=3e-4)
 
 
-def test_what_a_kind_says_stays_with_it() -> None:
+def test_recipes_inform_only_their_own_kind() -> None:
     rng = np.random.default_rng(0)
 
     def fits(kind: str) -> Fits:
@@ -145,11 +146,11 @@ def test_what_a_kind_says_stays_with_it() -> None:
         np.ones((1, 5), dtype=int),
     ],
 )
-def test_only_bool_seeds_by_images_is_taken(correct: np.ndarray) -> None:
+def test_only_a_bool_array_of_seeds_by_images_is_accepted(correct: np.ndarray) -> None:
     with pytest.raises(InputError, match="bool array"):
         Fits(correct)
 
 
 def test_a_deterministic_model_has_one_row() -> None:
-    with pytest.raises(InputError, match="fitted once"):
+    with pytest.raises(InputError, match="give only one"):
         Fits(np.ones((2, 5), dtype=bool), deterministic=True)

@@ -9,7 +9,7 @@ from fittingroom.evaluation.rerun import redrawn, rerun_difference_interval, rer
 from fittingroom.evaluation.seed_spread import NO_SPREAD, SeedSpread, SeedVariance, seed_spreads
 
 
-def exactly(sd: float) -> SeedSpread:
+def known_spread(sd: float) -> SeedSpread:
     return SeedSpread(np.array([sd]), np.ones(1))
 
 
@@ -22,36 +22,36 @@ def by_own_seeds(accuracies: Sequence[float] | NDArray[np.float64]) -> SeedSprea
 
 def test_a_rerun_of_a_known_spread_follows_students_t() -> None:
     """Single fits follow Student's t with 7 degrees of freedom, whose 97.5% point is 2.36462."""
-    found = rerun_interval(0.9, 10**9, exactly(0.01))
-    assert found.bounds == pytest.approx((0.9 - 0.0236462, 0.9 + 0.0236462), abs=5e-5)
+    interval = rerun_interval(0.9, 10**9, known_spread(0.01))
+    assert interval.bounds == pytest.approx((0.9 - 0.0236462, 0.9 + 0.0236462), abs=5e-5)
 
 
-def test_a_rerun_is_never_surer_than_a_thousandth() -> None:
-    found = rerun_interval(0.9, 10**9, exactly(1e-4))
-    assert found.bounds == pytest.approx((0.9 - 0.00236462, 0.9 + 0.00236462), abs=5e-6)
+def test_a_rerun_varies_by_at_least_a_thousandth() -> None:
+    interval = rerun_interval(0.9, 10**9, known_spread(1e-4))
+    assert interval.bounds == pytest.approx((0.9 - 0.00236462, 0.9 + 0.00236462), abs=5e-6)
     fixed = rerun_interval(0.9, 1, NO_SPREAD)
     half = 0.00195996 * np.sqrt(2)  # both machines differ from ours on average
     assert fixed.bounds == pytest.approx((0.9 - half, 0.9 + half), rel=1e-5)
 
 
-def test_a_rerun_is_an_accuracy() -> None:
-    assert rerun_interval(0.99, 3, exactly(0.1)).high == 1
-    assert rerun_interval(0.01, 3, exactly(0.1)).low == 0
-    assert rerun_difference_interval(0.9, [(3, exactly(0.3))] * 2).high == 1
-    assert rerun_difference_interval(-0.9, [(3, exactly(0.3))] * 2).low == -1
+def test_the_interval_stays_between_0_and_1() -> None:
+    assert rerun_interval(0.99, 3, known_spread(0.1)).high == 1
+    assert rerun_interval(0.01, 3, known_spread(0.1)).low == 0
+    assert rerun_difference_interval(0.9, [(3, known_spread(0.3))] * 2).high == 1
+    assert rerun_difference_interval(-0.9, [(3, known_spread(0.3))] * 2).low == -1
 
 
-def test_one_more_difference_of_two_deterministic_models_moves_by_their_least() -> None:
-    found = rerun_difference_interval(0.02, [(1, NO_SPREAD)] * 2)
+def test_the_difference_between_two_deterministic_models_varies_by_the_least_spread() -> None:
+    interval = rerun_difference_interval(0.02, [(1, NO_SPREAD)] * 2)
     half = 1.959964 * np.sqrt(4) * 0.001
-    assert found.bounds == pytest.approx((0.02 - half, 0.02 + half), rel=1e-5)
+    assert interval.bounds == pytest.approx((0.02 - half, 0.02 + half), rel=1e-5)
 
 
 def test_fewer_seeds_and_more_claims_widen_the_interval() -> None:
     def width(**changes: Any) -> float:
-        given = {"mean": 0.9, "seeds": 5, "spread": exactly(0.01), **changes}
-        found = rerun_interval(**given)
-        return found.high - found.low
+        arguments = {"mean": 0.9, "seeds": 5, "spread": known_spread(0.01), **changes}
+        interval = rerun_interval(**arguments)
+        return interval.high - interval.low
 
     assert width(seeds=2) / width() == pytest.approx(np.sqrt(1.5 / 1.2), rel=0.05)
     assert width(alpha=0.002) > 1.5 * width()
@@ -65,32 +65,32 @@ def test_a_run_and_the_only_one_before_it_may_both_be_outliers() -> None:
     rng = np.random.default_rng(0)
     apart = np.abs(rng.standard_t(7, 400_000) - rng.standard_t(7, 400_000))
     for alpha in (0.05, 0.005):
-        found = rerun_interval(0.5, 1, exactly(0.01), alpha=alpha)
-        assert found.high - 0.5 == pytest.approx(0.01 * np.quantile(apart, 1 - alpha), rel=0.01)
+        interval = rerun_interval(0.5, 1, known_spread(0.01), alpha=alpha)
+        assert interval.high - 0.5 == pytest.approx(0.01 * np.quantile(apart, 1 - alpha), rel=0.01)
 
 
 @pytest.mark.parametrize("seeds", [2, 3, 5])
 def test_the_rerun_interval_covers(seeds: int) -> None:
     rng = np.random.default_rng(0)
     drawn = 0.9 + 0.005 * rng.standard_normal((400, seeds + 1))
-    held = [
+    hits = [
         last in rerun_interval(np.mean(first), seeds, by_own_seeds(first)) for *first, last in drawn
     ]
-    assert np.mean(held) > 0.935, "95%, less two standard errors of 400 simulations"
+    assert np.mean(hits) > 0.935, "95%, less two standard errors of 400 simulations"
 
 
 def test_the_interval_of_one_more_difference_covers() -> None:
     rng = np.random.default_rng(0)
-    held = []
+    hits = []
     for _ in range(300):
         a, b = 0.9 + 0.003 * rng.standard_normal(6), 0.895 + 0.006 * rng.standard_normal(6)
-        spreads = [(5, by_own_seeds(each[:5])) for each in (a, b)]
-        found = rerun_difference_interval(float(np.mean(a[:5]) - np.mean(b[:5])), spreads)
-        held.append(a[5] - b[5] in found)
-    assert np.mean(held) > 0.93
+        spreads = [(5, by_own_seeds(accuracies[:5])) for accuracies in (a, b)]
+        interval = rerun_difference_interval(float(np.mean(a[:5]) - np.mean(b[:5])), spreads)
+        hits.append(a[5] - b[5] in interval)
+    assert np.mean(hits) > 0.93
 
 
-def test_the_variance_of_two_draws_is_that_of_simulated_ones() -> None:
+def test_the_variance_of_two_draws_is_that_of_a_simulation() -> None:
     rng = np.random.default_rng(0)
     pool = rng.random(7000) < 0.86
     gaps = [

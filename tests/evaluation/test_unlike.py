@@ -20,26 +20,26 @@ def test_the_more_undecided_the_more_unlike() -> None:
     assert scores[-1] == pytest.approx(1)
 
 
-def test_the_area_is_scikit_learns_and_the_interval_holds_it() -> None:
+def test_the_area_is_scikit_learns_and_the_interval_contains_it() -> None:
     rng = np.random.default_rng(1)
     like, unlike = rng.normal(0, 1, 300).round(1), rng.normal(1, 1, 80).round(1)  # ties, too
-    found = separation(like, unlike)
+    result = separation(like, unlike)
     truth = np.repeat([0, 1], [300, 80])
-    assert found.auroc == pytest.approx(roc_auc_score(truth, np.concatenate([like, unlike])))
-    assert found.low < found.auroc < found.high
-    assert 0.04 < found.high - found.low < 0.15
+    assert result.auroc == pytest.approx(roc_auc_score(truth, np.concatenate([like, unlike])))
+    assert result.low < result.auroc < result.high
+    assert 0.04 < result.high - result.low < 0.15
 
 
-def test_the_interval_covers_what_it_says() -> None:
+def test_the_interval_has_its_nominal_coverage() -> None:
     rng = np.random.default_rng(2)
     true = 0.7602  # of two normal scores one standard deviation apart: Φ(1/√2)
-    held = []
+    hits = []
     for seed in range(100):
-        found = separation(rng.normal(0, 1, 60), rng.normal(1, 1, 40), repeats=100, seed=seed)
-        held.append(found.low < true < found.high)
-    assert 0.88 < np.mean(held) <= 1
+        result = separation(rng.normal(0, 1, 60), rng.normal(1, 1, 40), repeats=100, seed=seed)
+        hits.append(result.low < true < result.high)
+    assert 0.88 < np.mean(hits) <= 1
 
 
-def test_a_group_without_images() -> None:
+def test_a_group_without_images_is_refused() -> None:
     with pytest.raises(InputError, match="both kinds"):
         separation(np.zeros(3), np.zeros(0))

@@ -1,7 +1,7 @@
-"""Classical models on images of unusual numbers: `python corners.py`, run by `test_catalog.py`.
+"""Classical models in corner cases: `python corners.py`, run by `test_catalog.py`.
 
-Every corner is fitted by the fastest engine, then by scikit-learn. A line of JSON for each says by
-how much the process has grown so far, who fitted, and how far the predictions are apart.
+Every case is fitted by the fastest engine, then by scikit-learn. One line of JSON per case reports
+how much the process has grown so far, the engine, and how far apart the predictions are.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ import torch
 from fittingroom.models.catalog import make_classifier
 from fittingroom.runs.fit import peak_memory
 
-#: Bytes of this process; a fit that asks for more ends in an error, where the system sees to it.
+#: The limit of this process's memory in bytes, if the system can enforce one.
 MOST_DATA = 6 * 2**30
 
-#: Images, pixels a side, classes, and the models with their settings.
+#: Images, pixels per side, classes, and the models with their settings.
 CORNERS: dict[str, tuple[int, int, int, dict[str, dict[str, Any]]]] = {
     "small": (60, 8, 3, {"logistic": {}, "knn": {}, "random-forest": {}, "svm-rbf": {}}),
     "four pixels": (
@@ -60,7 +60,7 @@ CORNERS: dict[str, tuple[int, int, int, dict[str, dict[str, Any]]]] = {
 def images(
     corner: str, n: int, side: int, classes: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Images uint8 (n, side²) that are noise around one pattern for each class, and labels (n,)."""
+    """Images uint8 (n, side²), noise around one pattern per class, and labels (n,)."""
     random = np.random.RandomState(seed)
     labels = np.arange(n) % classes
     if corner == "one image of a class":
@@ -73,7 +73,7 @@ def images(
 
 
 def fit(corner: str, model: str, engine: str) -> tuple[str, np.ndarray]:
-    """Who fitted, and probabilities (100, classes) of images that it hasn't seen."""
+    """The engine, and probabilities (100, classes) for unseen images."""
     n, side, classes, models = CORNERS[corner]
     shape: Any = SimpleNamespace(image_shape=(side, side), mirror_keeps_class=False)
     classifier = make_classifier(model, dataset=shape, engine=engine, **models[model])
@@ -85,7 +85,7 @@ def fit(corner: str, model: str, engine: str) -> tuple[str, np.ndarray]:
 def main() -> None:
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
-    for model in CORNERS["small"][3]:  # what is imported and compiled now isn't to be counted
+    for model in CORNERS["small"][3]:  # imports and compilation aren't to be counted
         fit("small", model, "auto")
     if sys.platform == "linux":
         import resource
@@ -96,15 +96,15 @@ def main() -> None:
     for case in cases:
         ours[case] = (*fit(*case, "auto"), peak_memory() - before)
     for case in cases:
-        engine, found, growth = ours[case]
+        engine, probabilities, growth = ours[case]
         _, expected = fit(*case, "scikit-learn")
         figures = {
             "corner": case[0],
             "model": case[1],
             "engine": engine.split()[0],
             "growth": growth,
-            "same": float((found.argmax(axis=1) == expected.argmax(axis=1)).mean()),
-            "apart": float(np.abs(found - expected).max()),
+            "same": float((probabilities.argmax(axis=1) == expected.argmax(axis=1)).mean()),
+            "apart": float(np.abs(probabilities - expected).max()),
         }
         print(json.dumps(figures), flush=True)  # noqa: T201
 

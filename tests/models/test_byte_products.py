@@ -15,14 +15,14 @@ needs_vnni = pytest.mark.skipif(not torch.cpu._is_vnni_supported(), reason="no s
 
 @needs_vnni
 @pytest.mark.skipif("ONEDNN_MAX_CPU_ISA" in os.environ, reason="restricted instructions")
-def test_here_they_are_exact_but_for_single_bytes() -> None:
+def test_they_are_exact_here_except_for_single_bytes() -> None:
     assert byte_products.are_exact(784)
     assert not byte_products.are_exact(1)
 
 
 @needs_vnni
-def test_an_instruction_set_that_overflows_is_told(small_folder: Path) -> None:
-    """Nearest neighbours of 500 images are then found another way, and are as right."""
+def test_an_instruction_set_that_overflows_is_detected(small_folder: Path) -> None:
+    """Nearest neighbours of 500 images are then found in another way, and are as right."""
     code = """
 import sys
 from sklearn.neighbors import KNeighborsClassifier

@@ -27,7 +27,7 @@ def log_loss(probabilities: np.ndarray, labels: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("classes", [2, 3, 10])
-def test_scores_are_those_of_libsvm(classes: int, arrays: Any) -> None:
+def test_scores_equal_libsvms(classes: int, arrays: Any) -> None:
     train, labels, test, _ = arrays
     kept = labels < classes
     svc = SVC(C=10).fit(train[kept] / 255, labels[kept])
@@ -38,7 +38,7 @@ def test_scores_are_those_of_libsvm(classes: int, arrays: Any) -> None:
     np.testing.assert_array_equal(in_float32.argmax(-1), expected.argmax(-1))
 
 
-def test_many_images_at_once_are_as_one_by_one(arrays: Any) -> None:
+def test_many_images_at_once_have_the_same_scores(arrays: Any) -> None:
     train, labels, test, _ = arrays
     svc = SVC(C=10).fit(train / 255, labels)
     many = np.concatenate([test, test[:500]]) / 255  # more than one chunk
@@ -48,7 +48,7 @@ def test_many_images_at_once_are_as_one_by_one(arrays: Any) -> None:
 
 
 @pytest.mark.parametrize("classes", [2, 10])
-def test_weights_that_would_be_too_large_are_left_to_libsvm(
+def test_if_weights_would_be_too_large_libsvm_computes_the_scores(
     classes: int, arrays: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     train, labels, test, _ = arrays
@@ -61,14 +61,14 @@ def test_weights_that_would_be_too_large_are_left_to_libsvm(
 
 
 @pytest.mark.parametrize("truth", [0.05, 0.7, 1.0, 12.0])
-def test_the_temperature_that_made_the_labels_is_found(truth: float) -> None:
+def test_the_temperature_behind_the_labels_is_recovered(truth: float) -> None:
     random = np.random.default_rng(0)
     logits = 2 * random.normal(size=(20_000, 5))
     labels = (random.random((20_000, 1)) > softmax(logits, axis=1).cumsum(axis=1)).sum(axis=1)
     assert best_temperature(logits * truth, labels, 0.01, 100) == pytest.approx(truth, rel=0.03)
 
 
-def test_scores_that_say_nothing_get_a_finite_temperature() -> None:
+def test_uninformative_scores_get_a_finite_temperature() -> None:
     labels = np.array([0, 1] * 10)
     assert 0 < best_temperature(np.zeros((20, 2)), labels, 0.01, 100) < np.inf
     perfect = np.eye(2)[labels] * 1e6
@@ -76,7 +76,7 @@ def test_scores_that_say_nothing_get_a_finite_temperature() -> None:
 
 
 @pytest.mark.parametrize("estimator", [SVC(C=10), LinearSVC(dual=False)], ids=["rbf", "linear"])
-def test_probabilities_are_calibrated_on_images_never_seen(estimator: Any, arrays: Any) -> None:
+def test_probabilities_are_calibrated_on_unseen_images(estimator: Any, arrays: Any) -> None:
     train, labels, test, test_labels = arrays
     model = CalibratedSVM(estimator).fit(train, labels)
     calibrated = log_loss(model.predict_proba(test), test_labels)
@@ -84,13 +84,13 @@ def test_probabilities_are_calibrated_on_images_never_seen(estimator: Any, array
     np.testing.assert_allclose(
         model.predict_proba(test), softmax(scores / model.temperature_, axis=1), atol=1e-6
     )
-    at_its_best = best_temperature(scores, test_labels, 0.01, 100)
-    assert calibrated < log_loss(softmax(scores / at_its_best, axis=1), test_labels) + 0.05
+    best = best_temperature(scores, test_labels, 0.01, 100)
+    assert calibrated < log_loss(softmax(scores / best, axis=1), test_labels) + 0.05
     for wrong in (model.temperature_ / 3, model.temperature_ * 3):
         assert calibrated < log_loss(softmax(scores / wrong, axis=1), test_labels)
 
 
-def test_the_machine_itself_learns_from_every_image(arrays: Any) -> None:
+def test_the_machine_itself_is_fitted_on_every_image(arrays: Any) -> None:
     train, labels, test, _ = arrays
     model = CalibratedSVM(LinearSVC(dual=False), engine="scikit-learn").fit(
         train[:300], labels[:300]
@@ -101,7 +101,7 @@ def test_the_machine_itself_learns_from_every_image(arrays: Any) -> None:
     )
 
 
-def test_the_twin_is_kept_small(arrays: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_twin_is_fitted_on_few_images(arrays: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     import fittingroom.models.calibrated_svm as module
 
     sizes = []
@@ -116,7 +116,7 @@ def test_the_twin_is_kept_small(arrays: Any, monkeypatch: pytest.MonkeyPatch) ->
     assert sizes == [150, 800]
 
 
-def test_too_few_images_of_a_class_leave_the_scores_as_they_are(arrays: Any) -> None:
+def test_too_few_images_of_a_class_leave_the_scores_unscaled(arrays: Any) -> None:
     train, labels, test, _ = arrays
     few = np.concatenate([np.flatnonzero(labels < 9)[:60], np.flatnonzero(labels == 9)[:1]])
     model = CalibratedSVM(SVC()).fit(train[few], labels[few])

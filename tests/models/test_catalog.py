@@ -1,4 +1,4 @@
-"""The catalogue as a whole: names, rows, suites, what `make_classifier` takes, other images."""
+"""The whole catalogue: names, rows, suites, arguments of `make_classifier`, other images."""
 
 from __future__ import annotations
 
@@ -54,12 +54,12 @@ from fittingroom.training.recipe import Recipe
 CLASSICAL = [name for name, row in MODELS.items() if row.family == "classical"]
 NETWORKS = [name for name, row in MODELS.items() if row.family == "network"]
 
-#: Of networks of millions of numbers, which are slow: the same code on smaller ones.
+#: Settings that make slow networks of millions of parameters smaller.
 SMALLER: dict[str, dict[str, Any]] = {
     "cnn-16-32-64-128": {"pooling": True},
     "wide-resnet": {"depth": 10, "width": 1},
 }
-#: Numbers in each network for 28 × 28 pixels and ten classes.
+#: Parameters of each network for 28 × 28 pixels and ten classes.
 PARAMETERS = {
     "mlp-10-10": 8_070,
     "mlp-532": 422_950,
@@ -83,14 +83,14 @@ PARAMETERS = {
 N = 200
 
 CORNERS = Path(__file__).parent / "corners.py"
-#: What the fits of all corners may take: weights of an SVM of 200 classes have 200 MB.
+#: The most memory for fitting all corner cases: the weights of an SVM of 200 classes take 200 MB.
 MOST_MEMORY = 700 * 2**20
 
-#: Rows whose recipe is too long to have been followed to its end for a table.
+#: Rows whose recipe is too long to have been run to its end for a table.
 NOT_MEASURED = {"cnn-16-32-64-128", "wide-resnet"}
-#: What settings serve for a test, where they aren't the catalogue's.
+#: Settings for a quick test.
 QUICK: dict[str, dict[str, Any]] = {"wide-resnet": {"depth": 10, "width": 1}}
-#: Networks whose convolutions and poolings leave nothing of such images.
+#: Models whose layers need larger images.
 _POOLED = {"cnn-16-16-100", "cnn-32-64-64", "cnn-64x4", "cnn-64-128-64", "cnn-16-32-64-128"}
 _SWIFT = {name for name in MODELS if name.startswith("swift")}
 TOO_SMALL = {
@@ -102,7 +102,7 @@ TOO_SMALL = {
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_a_row_is_whole(name: str) -> None:
+def test_a_row_is_complete(name: str) -> None:
     row = MODELS[name]
     assert row.name == name
     assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name)
@@ -135,7 +135,7 @@ def test_a_row_builds_a_classifier(name: str, small: Dataset) -> None:
 
 
 def test_reading_the_catalogue_imports_neither_scikit_learn_nor_torch() -> None:
-    """Nor a wrong name, which is the sooner told."""
+    """Nor does a wrong name, so that the error comes sooner."""
     code = (
         "import sys\n"
         "from fittingroom.errors import UnknownNameError\n"
@@ -151,7 +151,7 @@ def test_reading_the_catalogue_imports_neither_scikit_learn_nor_torch() -> None:
     assert (done.stdout, done.stderr) == ("set()\n", "")
 
 
-def test_every_baseline_is_built_by_the_function_of_its_name() -> None:
+def test_every_baseline_is_built_by_the_function_with_its_name() -> None:
     for name, row in BASELINES.items():
         assert isinstance(row, ClassicalRow)
         assert row.build.__name__ == name.removeprefix("zalando-").replace("-", "_")
@@ -164,7 +164,7 @@ def test_the_number_of_parameters(name: str) -> None:
     assert count_parameters(net) == MODELS[name].parameters == PARAMETERS[name]
 
 
-def test_the_models_are_those_that_were_promised() -> None:
+def test_the_models_are_those_promised() -> None:
     assert set(CLASSICAL) == {
         "logistic",
         "linear-svm",
@@ -216,12 +216,12 @@ def test_suites() -> None:
 @pytest.mark.parametrize(
     ("name", "near"), [("logistc", "logistic"), ("CNN-32", "cnn-32"), ("random_forest", "random-f")]
 )
-def test_an_unknown_name_gets_a_proposal(name: str, near: str) -> None:
+def test_an_unknown_name_gets_a_suggestion(name: str, near: str) -> None:
     with pytest.raises(UnknownNameError, match=f"unknown model '{name}'; did you mean .*{near}"):
         make_classifier(name)
 
 
-def test_another_name_means_the_same_row() -> None:
+def test_an_alias_means_the_same_row() -> None:
     assert row_of("swift-94") is row_of("swift") is MODELS["swift"]
     assert names_of(["swift-94", "knn", "swift"]) == ("swift", "knn")
 
@@ -233,20 +233,20 @@ def test_parameters_replace_those_of_the_row() -> None:
 
 
 @pytest.mark.parametrize("name", ["knn", "hog-svm", "cnn-32", "swift"])
-def test_an_unknown_parameter_is_one_sentence(name: str) -> None:
+def test_an_unknown_parameter_is_refused_in_one_sentence(name: str) -> None:
     with pytest.raises(UsageError, match="'shoe_size'") as raised:
         make_classifier(name, shoe_size=44)
     assert "known: " in str(raised.value) or "did you mean" in str(raised.value)
     assert "\n" not in str(raised.value)
 
 
-def test_a_misspelt_parameter_gets_a_proposal() -> None:
+def test_a_misspelt_parameter_gets_a_suggestion() -> None:
     with pytest.raises(UnknownNameError, match=r"parameter of knn.*did you mean n_neighbors"):
         make_classifier("knn", n_neighbours=3)
 
 
 @pytest.mark.parametrize("name", ["random-forest", "mlp-532"])
-def test_the_seed_arrives(name: str) -> None:
+def test_the_seed_is_passed_on(name: str) -> None:
     parameters = make_classifier(name, random_state=5).get_params()
     seeds = [v for k, v in parameters.items() if k.split("__")[-1] == "random_state"]
     assert seeds == [5]
@@ -259,7 +259,7 @@ def test_a_deterministic_row_takes_no_seed(name: str) -> None:
     assert MODELS[name].deterministic == (5 not in seeds)
 
 
-def test_the_data_set_tells_shape_and_mirror(small: Dataset) -> None:
+def test_the_data_set_gives_shape_and_mirroring(small: Dataset) -> None:
     network: Any = make_classifier("cnn-32", dataset=small)
     assert network.image_shape == (28, 28)
     assert network.mirror_keeps_class == small.mirror_keeps_class
@@ -276,17 +276,17 @@ def test_expected_time_depends_on_the_engine(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_expected_time_depends_on_the_images(small: Dataset) -> None:
-    """Those are a thirtieth of Fashion-MNIST's."""
+    """The fixture's are a thirtieth of Fashion-MNIST's."""
     row = MODELS["swift-photo"]
     assert row.expected_seconds(small) == pytest.approx(row.seconds / 30)
     assert row.expected_seconds(small, epochs=32) == pytest.approx(row.seconds / 15)
     assert row.expected_seconds(epochs=8) == row.seconds / 2
-    assert MODELS["swift-90"].expected_seconds(small) == 3  # to start
+    assert MODELS["swift-90"].expected_seconds(small) == 3  # to start the process
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="a process can't be limited there")
-def test_corners_take_little_memory_and_predict_what_scikit_learn_does() -> None:
+def test_corner_cases_take_little_memory_and_agree_with_scikit_learn() -> None:
     done = subprocess.run(
         [sys.executable, CORNERS],
         env={**os.environ, "OMP_NUM_THREADS": "1"},  # each thread takes some memory, too
@@ -297,14 +297,14 @@ def test_corners_take_little_memory_and_predict_what_scikit_learn_does() -> None
     assert done.returncode == 0, done.stderr
     corners = [json.loads(line) for line in done.stdout.splitlines()]
     assert [c for c in corners if c["growth"] > MOST_MEMORY] == []
-    # As the tests of each engine have it: all but logistic regression find the same.
+    # As in the tests of each engine, all but logistic regression agree exactly.
     close = {"logistic": 5e-3}
     wrong = [c for c in corners if c["same"] < 0.99 or c["apart"] > close.get(c["model"], 1e-4)]
     assert wrong == []
 
 
 def images(shape: tuple[int, int], n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Images uint8 (n, pixels) of two classes, of which one is brighter, and labels."""
+    """Images uint8 (n, pixels) of two classes, one of them brighter, and labels."""
     labels = np.arange(n) % 2
     noise = np.random.RandomState(0).randint(0, 100, (n, shape[0] * shape[1]))
     return (noise + 100 * labels[:, None]).astype(np.uint8), labels
@@ -325,7 +325,7 @@ def build(model: str, shape: tuple[int, int], **settings: Any) -> Any:
     ],
 )
 @pytest.mark.parametrize("model", MODELS)
-def test_a_model_takes_images_or_says_that_they_are_too_small(
+def test_a_model_takes_images_or_reports_that_they_are_too_small(
     model: str, shape: tuple[int, int]
 ) -> None:
     X, y = images(shape, 24)
@@ -338,22 +338,22 @@ def test_a_model_takes_images_or_says_that_they_are_too_small(
     assert probabilities.shape == (24, 2)
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
     if MODELS[model].family == "classical" and model != "hist-gradient-boosting":
-        # Its leaves hold 20 images at least.
+        # A leaf of boosted trees has at least 20 images.
         np.testing.assert_array_equal(classifier.predict(X), y)
 
 
 @pytest.mark.parametrize(
     ("model", "settings", "reason"),
     [
-        ("knn", {"n_neighbors": 25}, "n_neighbors is 25, but .* 24 training images; take at most"),
+        ("knn", {"n_neighbors": 25}, "n_neighbors is 25, but .* 24 training images; give at most"),
         ("zalando-knn", {"n_neighbors": 25}, "n_neighbors is 25, but"),
-        ("hog-svm", {"cell": 29}, "images of 28×28 pixels are smaller than a cell of 29; take"),
+        ("hog-svm", {"cell": 29}, "images of 28×28 pixels are smaller than a cell of 29; use"),
         ("hog-svm", {"cell": 0}, "cell must be a whole number of at least 1, not 0"),
         ("hog-svm", {"block": 2.5}, "block must be a whole number of at least 1, not 2.5"),
         ("logistic", {"scale": 0}, "scale must be above 0, not 0"),
         ("swift-90", {"batch_size": 1}, "batch_size is 1 .* 24; give at least 2"),
         ("swift", {"widths": (64,) * 5}, "images of 28×28 pixels .* 6 poolings need 64"),
-        ("swift", {"widths": (0,)}, r"widths must have whole numbers of at least 1, not \(0,\)"),
+        ("swift", {"widths": (0,)}, r"widths must be whole numbers of at least 1, not \(0,\)"),
         ("cnn-6-16-120", {"resize": 6}, "images of 6×6 pixels are too small"),
         ("cnn-32", {"features": (32, "pol")}, "features must be .* not .*pol"),
         ("cnn-32", {"features": ("pool", 32)}, "features must be"),
@@ -363,7 +363,7 @@ def test_a_model_takes_images_or_says_that_they_are_too_small(
     ],
     ids=str,
 )
-def test_what_makes_no_sense_for_the_data_is_one_sentence(
+def test_settings_that_do_not_suit_the_data_are_refused_in_one_sentence(
     model: str, settings: dict[str, Any], reason: str
 ) -> None:
     with pytest.raises(FittingroomError, match=reason) as raised:
@@ -371,12 +371,12 @@ def test_what_makes_no_sense_for_the_data_is_one_sentence(
     assert "\n" not in str(raised.value)
 
 
-def test_photos_of_tiny_images_are_not_imitated() -> None:
+def test_tiny_images_cannot_become_photos() -> None:
     with pytest.raises(FittingroomError, match=r"'photo' needs images of at least 8 .* not 40×4"):
         build("cnn-32", (40, 4), augmentation="photo").fit(*images((40, 4), 24))
 
 
-def test_a_batch_may_hold_all_images() -> None:
+def test_a_batch_may_contain_all_images() -> None:
     X, y = images((28, 28), 24)
     assert build("swift-90", (28, 28), batch_size=1000).fit(X, y).predict(X).shape == (24,)
 
@@ -384,15 +384,13 @@ def test_a_batch_may_hold_all_images() -> None:
 @pytest.mark.parametrize(
     ("model", "settings"), [("logistic", {"C": "much"}), ("knn", {"n_neighbors": 2.5})], ids=str
 )
-def test_scikit_learn_names_a_parameter_that_makes_no_sense(
-    model: str, settings: dict[str, Any]
-) -> None:
+def test_scikit_learn_names_an_invalid_parameter(model: str, settings: dict[str, Any]) -> None:
     (name,) = settings
     with pytest.raises(ValueError, match=f"The '{name}' parameter of .* must be"):
         build(model, (28, 28), **settings).fit(*images((28, 28), 24))
 
 
-def test_large_images_get_larger_cells_unless_they_are_asked_for() -> None:
+def test_large_images_get_larger_cells_by_default() -> None:
     assert build("hog-svm", (28, 28)).features.cell == 4
     assert build("hog-svm", (64, 64)).features.cell == 4
     assert build("hog-svm", (224, 224)).features.cell == 32
@@ -418,7 +416,7 @@ def recipe_of(name: str, **settings: Any) -> Recipe:
 
 
 def quick(name: str, **options: Any) -> NetworkClassifier:
-    """One epoch, on a fixed precision, so that a run is the same on every processor."""
+    """A network trained for one epoch, small if the original is slow."""
     options = {"epochs": 1, "mirror_keeps_class": True, **SMALLER.get(name, {}), **options}
     if recipe_of(name, **options).needs_validation:
         options = {"keep": "last", "patience": None, "restore": False, **options}
@@ -503,24 +501,24 @@ def test_network_options_override() -> None:
     assert net_options["features"] == (32, "pool")
 
 
-def test_augmentation_and_pooling_are_options_as_their_author_compared_them() -> None:
-    def chosen(**options: Any) -> tuple[str, bool]:
+def test_augmentation_and_pooling_are_options_as_in_their_authors_comparison() -> None:
+    def resolve(**options: Any) -> tuple[str, bool]:
         classifier = network("cnn-16-32-64-128", **options)
         assert classifier.recipe is not None
         assert classifier.net_options is not None
         return classifier.recipe.augmentation, classifier.net_options["pooling"]
 
-    assert chosen() == ("keras-shift-flip", False)
-    assert chosen(augmentation=False, pooling=True) == ("none", True)
-    assert chosen(augmentation=True) == ("keras-shift-flip", False)
-    assert chosen(augmentation="crop-flip") == ("crop-flip", False)
-    for switch in (True, False):  # elsewhere there is nothing to be switched
+    assert resolve() == ("keras-shift-flip", False)
+    assert resolve(augmentation=False, pooling=True) == ("none", True)
+    assert resolve(augmentation=True) == ("keras-shift-flip", False)
+    assert resolve(augmentation="crop-flip") == ("crop-flip", False)
+    for switch in (True, False):  # other networks have no switch
         with pytest.raises(UsageError, match="augmentation must be one of 'none', "):
             network("swift", augmentation=switch)
 
 
 @pytest.mark.parametrize("name", ["swift", "swift-photo", "wide-resnet"])
-def test_views_are_averaged_only_where_mirroring_keeps_the_class(name: str) -> None:
+def test_views_are_averaged_only_if_mirroring_keeps_the_class(name: str) -> None:
     for mirror in (True, False):
         classifier = network(name, mirror_keeps_class=mirror)
         assert classifier.net_options is not None
@@ -528,7 +526,7 @@ def test_views_are_averaged_only_where_mirroring_keeps_the_class(name: str) -> N
         assert classifier.mirror_keeps_class is mirror
 
 
-def test_swift_photo_is_swift_95_trained_otherwise() -> None:
+def test_swift_photo_is_swift_95_with_another_recipe() -> None:
     plain, ours = network("swift-95", random_state=3), network("swift-photo", random_state=3)
     assert plain.recipe is not None
     assert ours.recipe == dataclasses.replace(plain.recipe, augmentation="photo", epochs=16)
@@ -538,7 +536,7 @@ def test_swift_photo_is_swift_95_trained_otherwise() -> None:
 
 def test_no_augmentation_is_none_at_all() -> None:
     for name in ("cnn-16-32-64-128", "swift"):
-        recipe = recipe_of(name, augmentation=None)  # what `--set augmentation=none` says
+        recipe = recipe_of(name, augmentation=None)  # from `--set augmentation=none`
         assert recipe.augmentation == "none"
 
 
@@ -578,7 +576,7 @@ def test_the_recipes_are_the_published_ones() -> None:
 
 
 class Patches(nn.Module):
-    """A network that the package doesn't have: the mean of each patch, then dense layers."""
+    """A network that isn't in the package: the mean of each patch, then dense layers."""
 
     def __init__(
         self,
@@ -603,7 +601,7 @@ class Patches(nn.Module):
 
 @pytest.fixture
 def patches(monkeypatch: pytest.MonkeyPatch) -> NetworkRow:
-    """`Patches` added as any network is: a line of `NETS` and a row of `MODELS`."""
+    """`Patches` added like any network: a line in `NETS` and a row in `MODELS`."""
     row = NetworkRow(
         name="patches-7",
         about="the mean of each patch, one dense layer",
@@ -619,7 +617,7 @@ def patches(monkeypatch: pytest.MonkeyPatch) -> NetworkRow:
 
 
 def test_a_network_is_a_file_and_a_row(patches: NetworkRow, small: Dataset, tmp_path: Path) -> None:
-    """It is fitted, counted, listed, saved, loaded, believed no more than others, and exported."""
+    """It can be listed, configured, fitted, saved, loaded and exported."""
     assert names_of(["patches-7"]) == ("patches-7",)
     listed = CliRunner().invoke(app, ["models"]).stdout
     assert re.search(r"patches-7 +network +170 .* one dense layer", listed)
@@ -629,8 +627,8 @@ def test_a_network_is_a_file_and_a_row(patches: NetworkRow, small: Dataset, tmp_
     assert classifier.recipe == dataclasses.replace(patches.recipe, epochs=3)
     with pytest.raises(UnknownNameError, match=r"unknown option 'path'; did you mean patch"):
         make_classifier("patches-7", path=3)
-    found = layers_of("patches", patches.options, (28, 28), 10)
-    assert sum(layer.parameters for layer in found) == patches.parameters
+    layers = layers_of("patches", patches.options, (28, 28), 10)
+    assert sum(layer.parameters for layer in layers) == patches.parameters
 
     images, labels = small.train.images, small.train.labels
     classifier = network("patches-7", dataset=small, random_state=1).fit(images, labels)
@@ -664,8 +662,8 @@ def test_a_new_networks_options_are_audited_too(
     bundle = bundle_of(
         classifier, model="patches-7", class_names=names, image_shape=shape, data=data
     )
-    spoilt = bundle.facts.classifier.model_copy(update={"options": {"hidden": [], **options}})
-    facts = bundle.facts.model_copy(update={"classifier": spoilt})
+    tampered = bundle.facts.classifier.model_copy(update={"options": {"hidden": [], **options}})
+    facts = bundle.facts.model_copy(update={"classifier": tampered})
     manifest = Manifest.of(facts, {"weights.safetensors": b"weights"})
     with pytest.raises(BundleError, match=[*options][-1] if options else "patch"):
         Manifest.parse(manifest.to_json().encode())

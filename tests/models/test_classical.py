@@ -1,4 +1,4 @@
-"""What every classical model of the catalogue must do, and what single ones must."""
+"""Tests that every classical model of the catalogue must pass, and tests of single models."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ QUICK: dict[str, tuple[Callable[..., BaseEstimator], dict[str, Any]]] = {
     "hog_svm": (classical.hog_svm, {}),
 }
 SEEDED = {"random_forest"}
-OURS = {"logistic", "knn", "random_forest"}  # have kernels of our own
+OURS = {"logistic", "knn", "random_forest"}  # fitted by our own kernels
 LEAST_ACCURACY = 0.65  # chance is 0.1
 
 
@@ -47,7 +47,7 @@ def build(name: str, **parameters: Any) -> BaseEstimator:
 
 @pytest.fixture(scope="module")
 def images(small: Dataset) -> tuple[np.ndarray, np.ndarray]:
-    """400 real images (n, 784) uint8 in 0..255, 40 a class, and their labels."""
+    """400 real images (n, 784) uint8 in 0..255, 40 per class, and their labels."""
     chosen = np.concatenate([np.flatnonzero(small.train.labels == c)[:40] for c in range(10)])
     chosen = np.random.default_rng(0).permutation(chosen)
     return small.train.images[chosen].reshape(400, -1), small.train.labels[chosen]
@@ -60,7 +60,7 @@ def unseen(small: Dataset) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def fitted(images: tuple[np.ndarray, np.ndarray]) -> Callable[[str], BaseEstimator]:
-    """Each model fitted once; a test that would change one must clone it."""
+    """Each model, fitted once; a test that changes one must clone it."""
     models: dict[str, BaseEstimator] = {}
 
     def fit(name: str) -> BaseEstimator:
@@ -115,7 +115,7 @@ def test_another_seed_another_model(name: str, images: Any, fitted: Any, unseen:
 
 
 def test_string_labels(name: str, images: Any, small: Dataset, unseen: Any) -> None:
-    # Sorted, these words stand the other way round than the numbers.
+    # Sorted, these words are in the opposite order of the numbers.
     words = np.array([f"{9 - c} {n}" for c, n in enumerate(small.class_names)])
     model = build(name).fit(images[0], words[images[1]])
     assert model.classes_.tolist() == sorted(words)
@@ -123,8 +123,8 @@ def test_string_labels(name: str, images: Any, small: Dataset, unseen: Any) -> N
 
 
 def test_a_class_missing_from_the_predicted_images(name: str, fitted: Any, unseen: Any) -> None:
-    some = unseen[0][unseen[1] != 3]
-    assert fitted(name).predict_proba(some).shape == (900, 10)
+    without_dresses = unseen[0][unseen[1] != 3]
+    assert fitted(name).predict_proba(without_dresses).shape == (900, 10)
 
 
 def test_floats_in_0_to_255_are_the_same_images(
@@ -136,29 +136,29 @@ def test_floats_in_0_to_255_are_the_same_images(
     )
 
 
-def test_images_scaled_already_are_refused(name: str, images: Any, fitted: Any) -> None:
+def test_scaled_images_are_refused(name: str, images: Any, fitted: Any) -> None:
     with pytest.raises(InputError, match=r"0\.\.255"):
         build(name).fit(images[0] / 255, images[1])
     with pytest.raises(InputError, match=r"0\.\.255"):
         fitted(name).predict_proba(images[0] / 255)
 
 
-def test_standardised_images_are_refused_where_the_classifier_scales(
+def test_standardised_images_are_refused_if_the_classifier_scales(
     name: str, images: Any, unseen: Any, fitted: Any
 ) -> None:
     scaler = StandardScaler().fit(images[0])
     standardised = scaler.transform(images[0])
-    with pytest.raises(InputError, match=r"0\.\.255, and these floats go from -"):
+    with pytest.raises(InputError, match=r"0\.\.255, but these floats range from -"):
         fitted(name).predict_proba(standardised)
     if build(name).scale != 1:
-        with pytest.raises(InputError, match="before they are standardised"):
+        with pytest.raises(InputError, match="before standardising"):
             build(name).fit(standardised, images[1])
         return
     model = build(name).fit(standardised, images[1])
     assert model.score(scaler.transform(unseen[0]), unseen[1]) > LEAST_ACCURACY
 
 
-def test_the_digits_of_scikit_learn_are_refused_where_the_classifier_scales(name: str) -> None:
+def test_scikit_learns_digits_are_refused_if_the_classifier_scales(name: str) -> None:
     digits, labels = load_digits(return_X_y=True)
     if build(name).scale != 1:
         with pytest.raises(InputError, match=r"from 0 to 16; multiply them by 255 / 16"):
@@ -167,14 +167,14 @@ def test_the_digits_of_scikit_learn_are_refused_where_the_classifier_scales(name
     assert build(name).fit(digits[:300], labels[:300]).score(digits[300:], labels[300:]) > 0.6
 
 
-def test_images_keep_their_content(name: str, images: Any) -> None:
-    """Scaling must not write into what the caller handed over."""
+def test_the_callers_images_are_not_changed(name: str, images: Any) -> None:
+    """Scaling must not change the caller's array."""
     floats = images[0].astype(np.float32)
     build(name).fit(floats, images[1]).predict_proba(floats)
     np.testing.assert_array_equal(floats, images[0])
 
 
-def test_not_fitted(name: str, images: Any) -> None:
+def test_an_unfitted_model_is_refused(name: str, images: Any) -> None:
     with pytest.raises(NotFittedError):
         build(name).predict(images[0])
 
@@ -188,14 +188,14 @@ def test_nothing_warns_and_the_engine_is_named(name: str, images: Any) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         model = build(name).fit(*images)
-    others = ("scikit-learn", "scikit-learn-intelex")
-    assert model.engine_.split()[0] in (("fittingroom",) if name in OURS else others)
+    stock = ("scikit-learn", "scikit-learn-intelex")
+    assert model.engine_.split()[0] in (("fittingroom",) if name in OURS else stock)
 
 
 def test_scikit_learn_alone(
     name: str, images: Any, fitted: Any, unseen: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Forced to, or with no other engine that can, scikit-learn fits as good a model."""
+    """On request, or if no other engine can, scikit-learn fits as good a model."""
     forced = build(name).set_params(engine="scikit-learn").fit(*images)
     for module in [m for m in sys.modules if m.split(".")[0] == "sklearnex"]:
         monkeypatch.setitem(sys.modules, module, None)
@@ -211,7 +211,7 @@ def test_scikit_learn_alone(
 
 @pytest.mark.parametrize("kind", ["auto", "scikit-learn"])
 def test_scikit_learns_own_checks(name: str, kind: str) -> None:
-    """No failure is expected; only what needs pandas or the array API is skipped."""
+    """No failure is expected; only checks that need pandas or the array API are skipped."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SkipTestWarning)
         results = check_estimator(build(name).set_params(engine=kind), on_fail=None)
@@ -221,13 +221,13 @@ def test_scikit_learns_own_checks(name: str, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["auto", "scikit-learn"])
-def test_logistic_regression_says_when_it_has_not_converged(kind: Any, images: Any) -> None:
+def test_logistic_regression_warns_if_it_has_not_converged(kind: Any, images: Any) -> None:
     with pytest.warns(UserWarning, match="converge"):
         classical.logistic(max_iter=3, engine=kind).fit(*images)
 
 
 def test_neighbours_are_exact(images: Any, unseen: Any, fitted: Any) -> None:
-    """Distances of whole numbers, in integers, are the judge."""
+    """Judged by distances in integer arithmetic."""
     train, test = images[0].astype(np.int64), unseen[0][:200].astype(np.int64)
     squared = (test**2).sum(1)[:, None] + (train**2).sum(1) - 2 * test @ train.T
     nearest = np.argsort(squared, axis=1)[:, :5]

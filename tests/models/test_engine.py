@@ -1,4 +1,4 @@
-"""The fast engine fits; what it leaves must be what scikit-learn itself would have left."""
+"""What the fast engine fits must be what scikit-learn itself would have fitted."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def arrays(small: Dataset) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 @needs_intel
 @pytest.mark.parametrize("name", ESTIMATORS)
-def test_what_intel_fitted_predicts_the_same_as_scikit_learn(name: str, arrays: Any) -> None:
+def test_intels_estimators_predict_the_same_in_scikit_learn(name: str, arrays: Any) -> None:
     train, labels, test = arrays
     estimator = ESTIMATORS[name]
     intel = intel_twins()[type(estimator)](**estimator.get_params()).fit(train, labels)
@@ -49,7 +49,7 @@ def test_what_intel_fitted_predicts_the_same_as_scikit_learn(name: str, arrays: 
 
 @needs_intel
 @pytest.mark.parametrize("classes", [2, 3, 10])
-def test_intel_finds_the_support_vectors_that_libsvm_finds(classes: int, arrays: Any) -> None:
+def test_intel_finds_libsvms_support_vectors(classes: int, arrays: Any) -> None:
     train, labels, test = arrays
     kept = labels < classes
     svc = SVC(C=10, gamma=0.01, tol=1e-5)
@@ -64,7 +64,7 @@ def test_intel_finds_the_support_vectors_that_libsvm_finds(classes: int, arrays:
 
 
 @needs_intel
-def test_a_search_by_neighbours_stays_with_the_engine(arrays: Any) -> None:
+def test_a_neighbour_search_stays_with_the_engine(arrays: Any) -> None:
     fitted, _ = fit_with("auto", ESTIMATORS["neighbours"], *arrays[:2])
     assert type(fitted) is not KNeighborsClassifier
 
@@ -88,13 +88,13 @@ def test_a_search_by_neighbours_stays_with_the_engine(arrays: Any) -> None:
     ],
     ids=str,
 )
-def test_the_twin_is_left_out_where_it_does_not_suit(
+def test_the_twin_is_not_used_if_it_does_not_suit(
     estimator: Any, size: tuple[int, int, int], suits: bool
 ) -> None:
     assert suits_intel(estimator, *size) is suits
 
 
-def test_a_search_for_all_images_is_scikit_learns(arrays: Any) -> None:
+def test_a_search_for_all_images_is_left_to_scikit_learn(arrays: Any) -> None:
     train, labels, test = arrays
     fitted, engine = fit_with("auto", KNeighborsClassifier(1000, algorithm="brute"), train, labels)
     assert engine.startswith("scikit-learn 1.")
@@ -121,6 +121,6 @@ def test_scikit_learn_on_request(arrays: Any) -> None:
     assert engine.startswith("scikit-learn 1.")
 
 
-def test_an_unknown_engine(arrays: Any) -> None:
-    with pytest.raises(UsageError, match="'magic' is unknown; take 'auto' or 'scikit-learn'"):
+def test_an_unknown_engine_is_refused(arrays: Any) -> None:
+    with pytest.raises(UsageError, match="'magic' is unknown; use 'auto' or 'scikit-learn'"):
         fit_with("magic", ESTIMATORS["neighbours"], *arrays[:2])  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Our trees are scikit-learn's, to the bit."""
+"""Our trees equal scikit-learn's to the bit."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def check_equal(ours: RandomForestClassifier, theirs: RandomForestClassifier) ->
 @pytest.mark.parametrize(
     "options", [{}, {"max_depth": 1}, {"max_depth": 7}, {"random_state": 123}], ids=str
 )
-def test_the_trees_are_scikit_learns(options: dict[str, Any], images: Any) -> None:
+def test_the_trees_equal_scikit_learns(options: dict[str, Any], images: Any) -> None:
     forest = RandomForestClassifier(6, n_jobs=-1, **{"random_state": 0, **options})
     ours = fit_forest(clone(forest), *images)
     check_equal(ours, clone(forest).fit(images[0].astype(np.float32), images[1]))
@@ -54,8 +54,8 @@ def test_two_classes_few_images_and_constant_pixels(images: Any) -> None:
     )
 
 
-def test_large_nodes_are_counted_where_they_are(images: Any) -> None:
-    """More than 1,000 different images are drawn; and those of noise take every value."""
+def test_large_nodes_are_counted_in_place(images: Any) -> None:
+    """More than 1,000 different images are drawn, and noise takes every value."""
     noise = np.random.RandomState(0).randint(0, 256, (6000, 50)).astype(np.uint8)
     codes = (noise[:, 0] // 64).astype(np.int64) + (noise[:, 1] > 200)
     forest = RandomForestClassifier(2, random_state=1)
@@ -64,7 +64,7 @@ def test_large_nodes_are_counted_where_they_are(images: Any) -> None:
     )
 
 
-def test_threads_change_nothing(images: Any) -> None:
+def test_the_number_of_threads_changes_nothing(images: Any) -> None:
     forest = RandomForestClassifier(4, random_state=3)
     two, before = fit_forest(clone(forest), *images), torch.get_num_threads()
     torch.set_num_threads(1)
@@ -86,11 +86,11 @@ def test_threads_change_nothing(images: Any) -> None:
     ],
     ids=str,
 )
-def test_what_is_left_to_others(options: dict[str, Any]) -> None:
+def test_unsupported_parameters_are_left_to_scikit_learn(options: dict[str, Any]) -> None:
     assert not can_grow(RandomForestClassifier(**options), 60_000, 784, 10)
 
 
-def test_numbers_that_do_not_suit_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sizes_that_do_not_suit_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "get_num_threads", lambda: 32)
     assert can_grow(RandomForestClassifier(), 60_000, 784, 256)
     assert not can_grow(RandomForestClassifier(), 60_000, 784, 257)

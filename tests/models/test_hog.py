@@ -9,7 +9,7 @@ from fittingroom.errors import InputError
 from fittingroom.models.hog import HogFeatures
 
 
-def test_descriptors_are_scikit_images(small: Dataset) -> None:
+def test_descriptors_equal_scikit_images(small: Dataset) -> None:
     images = small.test.images[:20] / 255
     flat = images.reshape(20, -1)
     expected = [
@@ -26,7 +26,7 @@ def test_descriptors_are_scikit_images(small: Dataset) -> None:
     np.testing.assert_allclose(options.fit_transform(flat), expected, atol=1e-6)
 
 
-def test_the_second_grid_lies_between_the_cells_of_the_first(small: Dataset) -> None:
+def test_the_second_grid_is_between_the_cells_of_the_first(small: Dataset) -> None:
     images = small.test.images[:20] / 255
     both = HogFeatures().fit_transform(images.reshape(20, -1))
     first, second = both[:, : 7 * 7 * 9], both[:, 7 * 7 * 9 :]
@@ -45,21 +45,21 @@ def test_a_block_is_no_larger_than_the_image(small: Dataset) -> None:
     assert features.shape == (5, 3 * 2 * 9)  # 12×8 pixels are 3×2 cells
 
 
-def test_shapes_that_cannot_be() -> None:
-    with pytest.raises(InputError, match="784 pixels are no 20×30 images"):
+def test_impossible_shapes_are_refused() -> None:
+    with pytest.raises(InputError, match="784 pixels aren't 20×30 images"):
         HogFeatures(image_shape=(20, 30)).fit(np.zeros((1, 784)))
-    with pytest.raises(InputError, match="600 pixels are no square images"):
+    with pytest.raises(InputError, match="600 pixels aren't square images"):
         HogFeatures().fit(np.zeros((1, 600)))
     with pytest.raises(InputError, match="3×100 pixels are smaller than a cell of 4"):
         HogFeatures(image_shape=(3, 100)).fit(np.zeros((1, 300)))
 
 
-def test_tiny_images_are_described_where_their_shape_is_said() -> None:
+def test_tiny_images_are_described_if_their_shape_is_given() -> None:
     rows = np.random.default_rng(0).uniform(size=(4, 16))
     features = HogFeatures(image_shape=(4, 4)).fit_transform(rows)
     assert features.shape == (4, 9 + 2 * 2 * 9)  # one cell, and four of the second grid
 
 
-def test_rows_that_are_no_images_stay() -> None:
+def test_rows_that_are_not_images_stay_unchanged() -> None:
     rows = np.random.default_rng(0).normal(size=(4, 10))
     np.testing.assert_allclose(HogFeatures().fit_transform(rows), rows, atol=1e-6)

@@ -10,21 +10,21 @@ NETWORKS = [name for name, row in MODELS.items() if row.family == "network"]
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_layers_hold_all_parameters_and_end_in_the_classes(name: str) -> None:
+def test_layers_have_all_parameters_and_end_in_the_classes(name: str) -> None:
     network = make_classifier(name)
-    found = layers_of(network.net, network.net_options or {}, (28, 28), 10)
-    assert sum(layer.parameters for layer in found) == MODELS[name].parameters
-    assert found[-1].output_shape == (10,)
+    layers = layers_of(network.net, network.net_options or {}, (28, 28), 10)
+    assert sum(layer.parameters for layer in layers) == MODELS[name].parameters
+    assert layers[-1].output_shape == (10,)
 
 
-def test_shapes_are_those_of_one_image_in_the_order_of_the_pass() -> None:
-    found = layers_of("cnn", {"features": (32, "pool", 64), "hidden": (16,)}, (28, 20), 3)
-    assert [(layer.kind, layer.output_shape) for layer in found][:3] == [
+def test_shapes_are_those_of_one_image_in_order_of_execution() -> None:
+    layers = layers_of("cnn", {"features": (32, "pool", 64), "hidden": (16,)}, (28, 20), 3)
+    assert [(layer.kind, layer.output_shape) for layer in layers][:3] == [
         ("Stem", (32, 13, 9)),
         ("Convolution", (64, 11, 7)),
         ("ReLU", (64, 11, 7)),
     ]
-    assert found[1].parameters == 64 * (32 * 9 + 1)
+    assert layers[1].parameters == 64 * (32 * 9 + 1)
 
 
 def test_an_unknown_network_is_refused() -> None:

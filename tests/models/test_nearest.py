@@ -14,7 +14,7 @@ from fittingroom.models.nearest import NearestImages, can_search
 
 pytestmark = pytest.mark.skipif(
     not can_search(KNeighborsClassifier(algorithm="brute"), 100, 784),
-    reason="this processor has no fast products of eight-bit numbers",
+    reason="this processor has no fast products of 8-bit integers",
 )
 
 
@@ -56,7 +56,7 @@ def test_of_equal_distances_the_first_is_nearer(images: Any) -> None:
     np.testing.assert_array_equal(positions, np.arange(50)[:, None] + [0, 50, 100])
 
 
-def test_black_and_white_are_as_far_apart_as_they_can_be() -> None:
+def test_the_greatest_distance_is_exact() -> None:
     pixels = np.repeat(np.array([[0], [255]], np.uint8), 784, axis=1)
     positions, distances = search((pixels, np.array([0, 1])), n_neighbors=2).neighbours(pixels)
     np.testing.assert_array_equal(positions, [[0, 1], [1, 0]])
@@ -64,9 +64,9 @@ def test_black_and_white_are_as_far_apart_as_they_can_be() -> None:
 
 
 @pytest.mark.parametrize("weights", ["uniform", "distance"])
-def test_votes_are_scikit_learns(weights: str, images: Any) -> None:
+def test_votes_equal_scikit_learns(weights: str, images: Any) -> None:
     ours = search(images, weights=weights)
-    queries = np.concatenate([images[2], images[0][:20]])  # those that are known outvote all
+    queries = np.concatenate([images[2], images[0][:20]])  # identical images outvote all
     theirs = ours.to_scikit_learn()
     assert type(theirs) is KNeighborsClassifier
     assert theirs.weights == weights
@@ -75,7 +75,7 @@ def test_votes_are_scikit_learns(weights: str, images: Any) -> None:
     )
 
 
-def test_images_that_are_not_whole_are_compared_by_scikit_learn(images: Any) -> None:
+def test_fractional_pixels_are_compared_by_scikit_learn(images: Any) -> None:
     ours, queries = search(images), images[2] + 0.25
     np.testing.assert_array_equal(
         ours.predict_proba(queries), ours.to_scikit_learn().predict_proba(queries)
@@ -92,5 +92,5 @@ def test_images_that_are_not_whole_are_compared_by_scikit_learn(images: Any) -> 
         {"weights": np.ones_like},
     ],
 )
-def test_what_is_left_to_others(options: dict[str, Any]) -> None:
+def test_unsupported_parameters_are_left_to_scikit_learn(options: dict[str, Any]) -> None:
     assert not can_search(KNeighborsClassifier(algorithm="brute", **options), 100, 784)

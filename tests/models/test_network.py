@@ -39,8 +39,8 @@ def tiny(**parameters: Any) -> NetworkClassifier:
 def test_keeps_scikit_learns_contract() -> None:
     """No check is expected to fail.
 
-    The checks' numbers are a few units wide, which is black to a network of pixels, so it needs
-    a high rate to tell them apart.
+    The checks' data range over a few units, which is black to a network of pixels, so it needs a
+    high rate to tell them apart.
     """
     classifier = NetworkClassifier(
         "mlp",
@@ -73,19 +73,19 @@ def test_predictions_are_probabilities_of_the_classes(small: Dataset) -> None:
     assert {w.dtype for w in classifier.net_.parameters()} == {torch.float32}
 
 
-def test_bytes_floats_and_images_are_the_same_to_it(small: Dataset) -> None:
+def test_bytes_floats_and_images_give_the_same_result(small: Dataset) -> None:
     X, y = rows(small)
     expected = tiny().fit(X, y).predict_proba(X)
     images = X.reshape(-1, 28, 28)
-    others = (
+    forms = (
         images,
         images[..., None],
         images[:, None],
         list(images),
         torch.from_numpy(images.copy()),
     )
-    for same in (X.astype(np.float64), X.astype(np.int64), *others):
-        np.testing.assert_allclose(tiny().fit(same, y).predict_proba(same), expected, atol=1e-6)
+    for form in (X.astype(np.float64), X.astype(np.int64), *forms):
+        np.testing.assert_allclose(tiny().fit(form, y).predict_proba(form), expected, atol=1e-6)
 
 
 def test_string_labels_come_back(small: Dataset) -> None:
@@ -95,9 +95,8 @@ def test_string_labels_come_back(small: Dataset) -> None:
     assert set(classifier.predict(X)) <= set(names)
     assert classifier.classes_.tolist() == sorted(small.class_names)
     order = np.argsort(small.class_names)
-    np.testing.assert_array_equal(
-        order[np.searchsorted(classifier.classes_, names)], y
-    )  # the columns stand for what they say
+    # The columns are the classes that they are named for.
+    np.testing.assert_array_equal(order[np.searchsorted(classifier.classes_, names)], y)
 
 
 def test_a_class_may_be_missing_from_most_batches(small: Dataset) -> None:
@@ -112,13 +111,13 @@ def test_random_state_decides_everything(small: Dataset) -> None:
     first, again, other = (tiny(random_state=seed).fit(X, y).predict_proba(X) for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
     assert not np.allclose(first, other)
-    one, two = (
+    first, second = (
         tiny(random_state=np.random.RandomState(3)).fit(X, y).predict_proba(X) for _ in range(2)
     )
-    np.testing.assert_array_equal(one, two)
-    # None is a new draw every time.
-    one, two = (tiny(random_state=None).fit(X, y).predict_proba(X) for _ in range(2))
-    assert not np.allclose(one, two)
+    np.testing.assert_array_equal(first, second)
+    # None draws anew every time.
+    first, second = (tiny(random_state=None).fit(X, y).predict_proba(X) for _ in range(2))
+    assert not np.allclose(first, second)
 
 
 def test_clone_and_parameters() -> None:
@@ -128,7 +127,7 @@ def test_clone_and_parameters() -> None:
     assert copied.set_params(random_state=5).random_state == 5
 
 
-def test_validation_images_are_measured_and_not_trained_on(small: Dataset) -> None:
+def test_validation_images_are_evaluated_and_not_trained_on(small: Dataset) -> None:
     X, y = rows(small)
     V, v = small.train.images[300:400].reshape(100, -1), small.train.labels[300:400]
     names = np.array(small.class_names)
@@ -139,7 +138,7 @@ def test_validation_images_are_measured_and_not_trained_on(small: Dataset) -> No
     np.testing.assert_array_equal(measured.predict_proba(V), plain.predict_proba(V))
 
 
-def test_a_recipe_that_chooses_holds_a_tenth_out(small: Dataset) -> None:
+def test_a_recipe_that_needs_validation_holds_a_tenth_out(small: Dataset) -> None:
     X, y = small.train.images[:500].reshape(500, -1), small.train.labels[:500]
     recipe = Recipe(epochs=4, learning_rate=0.05, keep="best-accuracy")
     classifier = tiny(recipe=recipe).fit(X, y)
@@ -157,7 +156,7 @@ def test_a_recipe_that_chooses_holds_a_tenth_out(small: Dataset) -> None:
     ("labels", "message"),
     [([0, 1], "3 validation images but labels of shape"), ([0, 1, 11], "validation label 11")],
 )
-def test_validation_labels_that_fit_nothing_are_refused(
+def test_invalid_validation_labels_are_refused(
     small: Dataset, labels: list[int], message: str
 ) -> None:
     X, y = rows(small)
@@ -165,19 +164,19 @@ def test_validation_labels_that_fit_nothing_are_refused(
         tiny().fit(X, y, validation=(X[:3], labels))
 
 
-def test_on_epoch_is_told(small: Dataset) -> None:
-    told: list[tuple[int, int]] = []
-    tiny().fit(*rows(small, 50), on_epoch=lambda e, total: told.append((e.epoch, total)))
-    assert told == [(1, 2), (2, 2)]
+def test_on_epoch_is_called(small: Dataset) -> None:
+    calls: list[tuple[int, int]] = []
+    tiny().fit(*rows(small, 50), on_epoch=lambda e, total: calls.append((e.epoch, total)))
+    assert calls == [(1, 2), (2, 2)]
 
 
-def test_the_image_shape_is_given_seen_or_a_square(small: Dataset) -> None:
+def test_the_image_shape_is_given_inferred_or_a_square(small: Dataset) -> None:
     X, y = rows(small, 50)
     assert tiny().fit(X, y).image_shape_ == (28, 28)
     assert tiny(image_shape=(14, 56)).fit(X, y).image_shape_ == (14, 56)
     assert tiny().fit(X.reshape(50, 56, 14), y).image_shape_ == (56, 14)
     assert tiny().fit(X[:, :770], y).image_shape_ == (1, 770)
-    with pytest.raises(InputError, match="rows of 770 numbers are no square images"):
+    with pytest.raises(InputError, match="rows of 770 numbers aren't square images"):
         NetworkClassifier("cnn").fit(X[:, :770], y)
     with pytest.raises(
         InputError, match="image_shape 20×20 makes 400 pixels, but the rows have 784"
@@ -191,7 +190,7 @@ def test_scaled_images_are_refused(small: Dataset) -> None:
         tiny().fit(X / 255, y)
     with pytest.raises(InputError, match="unscaled"):
         tiny().fit(X, y).predict(X / 255)
-    with pytest.raises(InputError, match="before they are standardised"):
+    with pytest.raises(InputError, match="before standardising"):
         tiny().fit((X - X.mean()) / X.std(), y)
     with pytest.raises(InputError, match="from 0 to 15; multiply them by 255 / 15"):
         tiny().fit(X // 16 - X // 16 // 16, y)
@@ -202,12 +201,12 @@ def test_predicting_before_fitting_is_refused(small: Dataset) -> None:
         tiny().predict(rows(small)[0])
 
 
-def test_an_unknown_network_is_told_its_neighbours(small: Dataset) -> None:
+def test_an_unknown_network_gets_a_suggestion(small: Dataset) -> None:
     with pytest.raises(UnknownNameError, match="did you mean swift"):
         NetworkClassifier("swfit").fit(*rows(small))
 
 
-def test_a_module_of_ones_own_is_copied_and_starts_as_it_is(small: Dataset) -> None:
+def test_a_users_module_is_copied_and_keeps_its_initial_weights(small: Dataset) -> None:
     X, y = rows(small)
     mine = MLP(hidden=(8,))
     before = {name: weight.clone() for name, weight in mine.state_dict().items()}
@@ -226,9 +225,9 @@ def test_a_module_of_ones_own_is_copied_and_starts_as_it_is(small: Dataset) -> N
 @pytest.mark.parametrize(
     ("net", "message"),
     [
-        (MLP(n_classes=7), "gives 7 outputs an image, but there are 10 classes"),
+        (MLP(n_classes=7), "gives 7 outputs per image, but there are 10 classes"),
         (nn.Conv2d(3, 10, 3), r"can't take images \(batch, 1, 28, 28\)"),
-        (nn.Identity(), "gives 1×28×28 outputs an image"),
+        (nn.Identity(), "gives 1×28×28 outputs per image"),
         (nn.ModuleList([nn.Flatten()]), "NotImplementedError: "),
     ],
 )
@@ -263,7 +262,7 @@ def test_options_are_for_named_networks(small: Dataset) -> None:
         NetworkClassifier(MLP(), net_options={"hidden": (3,)}).fit(*rows(small))
 
 
-def test_the_count_includes_running_figures_but_no_counter() -> None:
+def test_the_count_includes_running_statistics_but_no_counter() -> None:
     assert count_parameters(nn.BatchNorm1d(3)) == 12
 
 
@@ -281,7 +280,7 @@ def small_buffers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shuffle, "BLOCK", 784 * 64)
 
 
-def test_a_map_that_a_buffer_holds_trains_to_the_same_bits(
+def test_a_map_that_fits_into_a_buffer_trains_to_the_same_bits(
     small: Dataset, mapped: np.ndarray
 ) -> None:
     X, y = rows(small)
@@ -306,19 +305,19 @@ def test_a_larger_map_stays_on_disk_and_trains_as_well(
 
     in_memory = accuracy(mapped.copy())
     assert in_memory > 0.7
-    given: list[Any] = []
+    inputs: list[Any] = []
 
     def train(*arguments: Any, **options: Any) -> loop.TrainingResult:
-        given.append(arguments[1])
+        inputs.append(arguments[1])
         return loop.train(*arguments, **options)
 
     monkeypatch.setattr(network, "train", train)
     for X in (mapped, mapped.reshape(2000, -1), MappedRows(mapped), MappedRows(mapped, ORDER)):
         assert accuracy(X) == pytest.approx(in_memory, abs=0.04)
-    assert all(isinstance(images, MappedRows) for images in given)
+    assert all(isinstance(images, MappedRows) for images in inputs)
     held_out = tiny(recipe=Recipe(epochs=1, keep="best-loss")).fit(mapped, y)
     assert held_out.history_[0].validation_accuracy is not None
-    assert len(given[-1]) == 1800
+    assert len(inputs[-1]) == 1800
     np.testing.assert_array_equal(
         held_out.predict_proba(mapped), held_out.predict_proba(small.train.images)
     )
@@ -327,7 +326,7 @@ def test_a_larger_map_stays_on_disk_and_trains_as_well(
 ORDER = np.arange(2000)
 
 
-def test_what_does_not_go_with_a_map_is_refused(small: Dataset, mapped: np.ndarray) -> None:
+def test_input_that_does_not_match_a_map_is_refused(small: Dataset, mapped: np.ndarray) -> None:
     X, y = MappedRows(mapped), small.train.labels
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         tiny().fit(X, y[:-1])

@@ -22,7 +22,7 @@ from fittingroom.models.settings import text_of, value_of
         ("", ""),
     ],
 )
-def test_texts_mean_values(text: str, value: Any) -> None:
+def test_texts_are_parsed_as_values(text: str, value: Any) -> None:
     assert value_of(text) == value
     assert type(value_of(text)) is type(value)
 
@@ -30,5 +30,5 @@ def test_texts_mean_values(text: str, value: Any) -> None:
 @pytest.mark.parametrize(
     "value", [0.1 + 0.2, 1e30, 3, True, None, "none", "true", "3", "a b", (64,), [1, 2], "", "x'y"]
 )
-def test_what_is_written_is_read_again(value: Any) -> None:
+def test_formatted_values_are_parsed_back(value: Any) -> None:
     assert value_of(text_of(value)) == value

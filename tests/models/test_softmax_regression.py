@@ -25,7 +25,7 @@ SCALE = 255.0
 
 pytestmark = pytest.mark.skipif(
     not can_solve(LogisticRegression(), 60_000, 784, 10),
-    reason="this processor has no fast products of eight-bit numbers",
+    reason="this processor has no fast products of 8-bit integers",
 )
 
 
@@ -42,7 +42,7 @@ def scaled(pixels: np.ndarray, mean: np.ndarray) -> np.ndarray:
 
 
 def in_float64(images: Any, weights: np.ndarray, penalty: float) -> tuple[float, np.ndarray]:
-    """Loss and gradient (785, 10) at weights (785, 10), as the definition has them."""
+    """Loss and gradient (785, 10) at weights (785, 10), by definition."""
     X, n = scaled(images[0], images[2]), len(images[0])
     logits = X @ weights[:-1] + weights[-1]
     loss = -log_softmax(logits, axis=1)[np.arange(n), images[1]].mean()
@@ -62,7 +62,7 @@ def test_loss_and_gradient(block: int, images: Any, monkeypatch: pytest.MonkeyPa
     np.testing.assert_allclose(gradient, expected, atol=1e-7)
 
 
-def test_the_solvers_gradient_is_that_of_its_own_weights(images: Any) -> None:
+def test_the_solvers_gradient_is_with_respect_to_its_own_weights(images: Any) -> None:
     objective = _Objective(images[0], images[1], SCALE, penalty=0.01)
     rng = np.random.RandomState(0)
     x, step = rng.normal(0, 0.01, 7850), rng.normal(0, 0.001, 7850)
@@ -70,7 +70,7 @@ def test_the_solvers_gradient_is_that_of_its_own_weights(images: Any) -> None:
     assert slope == pytest.approx(objective(x)[1] @ step, rel=1e-3)
 
 
-def test_weights_are_scikit_learns(images: Any) -> None:
+def test_weights_equal_scikit_learns(images: Any) -> None:
     pixels, codes, mean = images
     regression = LogisticRegression(C=0.1, tol=1e-5, max_iter=5000)
     ours = fit_softmax_regression(clone(regression), pixels, codes, scale=SCALE, mean=mean)
@@ -101,27 +101,27 @@ def test_the_loss_is_no_larger_and_labels_are_the_same(images: Any, small: Datas
     assert (ours.predict(test) == theirs.predict(test)).mean() >= 0.995
 
 
-def test_threads_change_next_to_nothing(images: Any) -> None:
-    weights, found = np.random.RandomState(0).normal(0, 0.2, (785, 10)), []
+def test_the_number_of_threads_hardly_matters(images: Any) -> None:
+    weights, gradients = np.random.RandomState(0).normal(0, 0.2, (785, 10)), []
     before = torch.get_num_threads()
     for threads in (1, 2):
         torch.set_num_threads(threads)
         try:
             objective = _Objective(images[0], images[1], SCALE, penalty=0.01)
-            found.append(objective._loss_and_gradient(weights)[1])
+            gradients.append(objective._loss_and_gradient(weights)[1])
         finally:
             torch.set_num_threads(before)
-    np.testing.assert_allclose(found[0], found[1], atol=1e-13)
+    np.testing.assert_allclose(gradients[0], gradients[1], atol=1e-13)
 
 
-def test_it_says_when_it_has_not_converged(images: Any) -> None:
+def test_it_warns_if_it_has_not_converged(images: Any) -> None:
     with pytest.warns(ConvergenceWarning, match="did not converge in 2 iterations"):
         fit_softmax_regression(
             LogisticRegression(max_iter=2), *images[:2], scale=SCALE, mean=images[2]
         )
 
 
-def test_pixels_that_never_change(images: Any) -> None:
+def test_constant_pixels(images: Any) -> None:
     pixels = images[0].copy()
     pixels[:, 300:] = 9
     mean = (pixels.mean(axis=0) / SCALE).astype(np.float32)
@@ -140,7 +140,7 @@ def test_exponential() -> None:
 @pytest.mark.parametrize(
     "options", [{"C": np.inf}, {"fit_intercept": False}, {"class_weight": "balanced"}], ids=str
 )
-def test_what_is_left_to_others(options: dict[str, Any]) -> None:
+def test_unsupported_parameters_are_left_to_scikit_learn(options: dict[str, Any]) -> None:
     assert not can_solve(LogisticRegression(**options), 60_000, 784, 10)
 
 
@@ -158,5 +158,5 @@ def test_what_is_left_to_others(options: dict[str, Any]) -> None:
     ],
     ids=str,
 )
-def test_numbers_that_do_not_suit_it(size: tuple[int, int, int], solved: bool) -> None:
+def test_sizes_that_do_not_suit_it(size: tuple[int, int, int], solved: bool) -> None:
     assert can_solve(LogisticRegression(), *size) is solved

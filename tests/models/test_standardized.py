@@ -20,7 +20,7 @@ def images(small: Dataset) -> tuple[np.ndarray, np.ndarray]:
     return small.train.images[chosen].reshape(200, -1), small.train.labels[chosen]
 
 
-def test_pixels_are_standardised_and_put_in_the_seeds_order(
+def test_pixels_are_standardised_and_shuffled_by_the_seed(
     images: tuple[np.ndarray, np.ndarray],
 ) -> None:
     X, y = images
@@ -43,15 +43,17 @@ def test_labels_may_be_names(images: tuple[np.ndarray, np.ndarray]) -> None:
     assert named.score(X, y.astype(str)) == 1
 
 
-def test_only_what_has_probabilities_gives_some(images: tuple[np.ndarray, np.ndarray]) -> None:
-    with_some = StandardizedClassifier(LogisticRegression(max_iter=1000)).fit(*images)
-    given = with_some.predict_proba(images[0])
-    assert (given.shape, given.dtype) == ((200, 10), np.float32)
-    np.testing.assert_allclose(given.sum(axis=1), 1, atol=1e-5)
+def test_only_estimators_with_probabilities_give_them(
+    images: tuple[np.ndarray, np.ndarray],
+) -> None:
+    logistic = StandardizedClassifier(LogisticRegression(max_iter=1000)).fit(*images)
+    probabilities = logistic.predict_proba(images[0])
+    assert (probabilities.shape, probabilities.dtype) == ((200, 10), np.float32)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
     assert not hasattr(StandardizedClassifier(LinearSVC()), "predict_proba")
 
 
-def test_what_is_no_image_is_refused(images: tuple[np.ndarray, np.ndarray]) -> None:
+def test_invalid_images_are_refused(images: tuple[np.ndarray, np.ndarray]) -> None:
     X, y = images
     model = StandardizedClassifier(DecisionTreeClassifier())
     with pytest.raises(InputError, match="unscaled"):

@@ -1,4 +1,4 @@
-"""Every repaired point against scikit-learn as it is installed, on a few real images."""
+"""Every repaired point against the installed scikit-learn, on a few real images."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ SLOW_TO_SAMPLE = {"zalando-gradient-boosting": {"n_estimators": 3, "max_depth": 
 
 @pytest.fixture(scope="module")
 def images(small: Dataset) -> Images:
-    """100 real images (n, 784), ten a class, and their labels."""
+    """100 real images (n, 784), ten per class, and their labels."""
     chosen = np.concatenate([np.flatnonzero(small.train.labels == c)[:10] for c in range(10)])
     return small.train.images[chosen].reshape(100, -1), small.train.labels[chosen]
 
 
-def fitted(name: str, parameters: dict[str, Any], images: Images) -> Any:
+def fit(name: str, parameters: dict[str, Any], images: Images) -> Any:
     return make_classifier(name, random_state=1, **parameters).fit(*images)
 
 
@@ -43,10 +43,10 @@ def fitted(name: str, parameters: dict[str, Any], images: Images) -> Any:
 def test_every_point_that_was_ever_valid_is_accepted(
     name: str, parameters: dict[str, Any], images: Images
 ) -> None:
-    assert fitted(name, parameters, images).score(*images) > 0.3
+    assert fit(name, parameters, images).score(*images) > 0.3
 
 
-def test_140_points_are_tried_above() -> None:
+def test_140_points_are_tested_above() -> None:
     assert len(POINTS) == 143 - 3
 
 
@@ -56,7 +56,7 @@ def test_the_last_point_of_each_grid_is_accepted(
     name: str, parameters: dict[str, Any], images: Images
 ) -> None:
     parameters = SLOW_TO_SAMPLE.get(name, parameters)
-    assert fitted(name, parameters, images).score(*images) > 0.3
+    assert fit(name, parameters, images).score(*images) > 0.3
 
 
 @pytest.mark.parametrize("name", BASELINES)
@@ -71,8 +71,8 @@ def test_a_row_builds_its_estimator(name: str) -> None:
 
 @pytest.mark.filterwarnings("ignore:Class PassiveAggressiveClassifier:FutureWarning")
 @pytest.mark.parametrize("C", [1.0, 10.0, 100.0])
-def test_passive_aggressive_is_what_the_class_was(C: float, images: Images) -> None:
-    ours = fitted("zalando-passive-aggressive", {"C": C}, images)
+def test_passive_aggressive_equals_the_former_class(C: float, images: Images) -> None:
+    ours = fit("zalando-passive-aggressive", {"C": C}, images)
     order = np.random.RandomState(1).permutation(100)
     theirs = PassiveAggressiveClassifier(C=C, random_state=1).fit(
         ours.scaler_.transform(images[0])[order], images[1][order]
@@ -81,33 +81,33 @@ def test_passive_aggressive_is_what_the_class_was(C: float, images: Images) -> N
 
 
 @pytest.mark.parametrize("kernel", ["linear", "rbf", "poly"])
-def test_a_kernel_has_one_solution_whoever_finds_it(
+def test_a_kernels_solution_does_not_depend_on_the_engine(
     kernel: str, images: Images, small: Dataset
 ) -> None:
     unseen = small.test.images.reshape(1000, -1)
     ours = make_classifier("zalando-svc", kernel=kernel)
     theirs = make_classifier("zalando-svc", kernel=kernel).set_params(engine="scikit-learn")
-    given = [model.fit(*images).predict(unseen) for model in (ours, theirs)]
-    assert (given[0] == given[1]).mean() > 0.995
+    predictions = [model.fit(*images).predict(unseen) for model in (ours, theirs)]
+    assert (predictions[0] == predictions[1]).mean() > 0.995
 
 
-def test_points_that_are_one_fit_share_a_key() -> None:
+def test_points_that_give_the_same_fit_share_a_key() -> None:
     grid = next(grid for grid in GRIDS if grid.name == "zalando-linear-svc")
-    asked = [
+    specs = [
         str(plain(make_classifier(grid.name, **point)))
         for point in grid.points
         if point["multi_class"] == "crammer_singer"
     ]
-    assert (len(asked), len(set(asked))) == (12, 3)
+    assert (len(specs), len(set(specs))) == (12, 3)
 
 
-def test_wrong_parameters_are_one_sentence() -> None:
+def test_invalid_parameters_are_refused_in_one_sentence() -> None:
     with pytest.raises(UnknownNameError, match="'kernle'"):
         make_classifier("zalando-svc", kernle="rbf")
-    with pytest.raises(UsageError, match="take l1 or l2"):
+    with pytest.raises(UsageError, match="use l1 or l2"):
         make_classifier("zalando-logistic", penalty="elasticnet")
 
 
-def test_what_has_not_converged_says_so(images: Images) -> None:
+def test_a_fit_that_has_not_converged_warns(images: Images) -> None:
     with pytest.warns(ConvergenceWarning):
-        fitted("zalando-logistic", {"penalty": "l1", "multi_class": "multinomial"}, images)
+        fit("zalando-logistic", {"penalty": "l1", "multi_class": "multinomial"}, images)

@@ -1,4 +1,4 @@
-"""The grids as they stand in the benchmark, counted and tried with today's scikit-learn."""
+"""The grids as written in the benchmark, counted and tried with today's scikit-learn."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ POINTS = {
     "GradientBoostingClassifier": 9,
     "LinearSVC": 24,
 }
-#: What scikit-learn 1.9 refuses as written.
+#: Points that scikit-learn 1.9 refuses as written.
 REFUSED = {
     "SGDClassifier": 3,
     "LogisticRegression": 12,
@@ -50,7 +50,7 @@ def test_three_points_were_never_valid_and_two_are_impractical() -> None:
     assert [len(grid.points) for grid in GRIDS if grid.impractical] == [2]
 
 
-def test_a_row_takes_only_what_has_a_choice() -> None:
+def test_a_row_takes_only_parameters_with_several_values() -> None:
     grids = {grid.name: grid for grid in GRIDS}
     (point,) = grids["zalando-gaussian-nb"].points
     assert grids["zalando-gaussian-nb"].choices(point) == {}
@@ -62,7 +62,7 @@ def test_a_row_takes_only_what_has_a_choice() -> None:
     }
 
 
-# Deprecations, and solvers that haven't converged on twenty images.
+# Deprecations, and solvers that don't converge on twenty images.
 @pytest.mark.filterwarnings("ignore")
 def test_116_points_are_accepted_as_written(small: Dataset) -> None:
     chosen = np.concatenate([np.flatnonzero(small.train.labels == c)[:2] for c in range(10)])

@@ -12,7 +12,7 @@ from fittingroom.nets.cnn import CNN, NormalizedCNN
 from fittingroom.nets.normalization import BatchNorm
 
 
-def test_it_computes_what_the_plain_layers_compute() -> None:
+def test_it_equals_plain_layers() -> None:
     net = CNN(features=(4, "pool", 8, "pool"), hidden=(6,)).eval()
     x = torch.rand(3, 1, 28, 28)
     conv1, conv2 = (layer for layer in net.features if isinstance(layer, nn.Conv2d))
@@ -23,7 +23,7 @@ def test_it_computes_what_the_plain_layers_compute() -> None:
     torch.testing.assert_close(net(x), expected)
 
 
-def test_layers_stand_in_the_order_asked_for() -> None:
+def test_layers_are_in_the_given_order() -> None:
     net = CNN(features=(32, "pool", 64, "pool"), hidden=(8, 9), dropout=(0.25, 0.0), stride=2)
     kinds = [type(layer).__name__ for layer in (*net.features, *net.classifier)]
     assert kinds == [
@@ -46,20 +46,18 @@ def test_resizing_is_scikit_images() -> None:
 
 
 def test_other_shapes_and_classes() -> None:
-    assert CNN((20, 33), 3, features=(4, "pool", 5), hidden=())(torch.rand(2, 1, 20, 33)).shape == (
-        2,
-        3,
-    )
+    net = CNN((20, 33), 3, features=(4, "pool", 5), hidden=())
+    assert net(torch.rand(2, 1, 20, 33)).shape == (2, 3)
     assert NormalizedCNN((12, 10), 4)(torch.rand(2, 1, 12, 10)).shape == (2, 4)
 
 
 @pytest.mark.parametrize("side", [4, 21])
-def test_images_that_vanish_in_the_layers_are_refused(side: int) -> None:
+def test_images_too_small_for_the_layers_are_refused(side: int) -> None:
     with pytest.raises(InputError, match=f"{side}×{side} pixels are too small"):
         CNN((side, side), features=(32, "pool", 64, "pool", 64, "pool"))
 
 
-def test_the_smallest_image_that_fits_fits() -> None:
+def test_the_smallest_possible_image_is_accepted() -> None:
     net = CNN((22, 22), features=(2, "pool", 2, "pool", 2, "pool"), hidden=())
     assert net(torch.rand(1, 1, 22, 22)).shape == (1, 10)
 
@@ -77,5 +75,5 @@ def test_normalized_cnn_has_norm_after_relu_then_dropout() -> None:
     assert net(torch.rand(2, 1, 28, 28)).shape == (2, 10)
 
 
-def test_trainable_numbers_of_the_normalized_cnn() -> None:
+def test_trainable_parameters_of_the_normalized_cnn() -> None:
     assert sum(p.numel() for p in NormalizedCNN().parameters()) == 6_662_474

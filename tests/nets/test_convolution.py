@@ -1,4 +1,4 @@
-"""The kernel gradients of convolutions, against PyTorch's own in float32."""
+"""The kernel gradients of convolutions against PyTorch's own in float32."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def maps(n: int, channels: int, height: int, width: int) -> Tensor:
         (1, 40, 13, (4, 4), (3, 3), 3, (1, 1)),
     ],
 )
-def test_gradients_are_the_plain_layers(
+def test_gradients_equal_the_plain_layers(
     n: int,
     inputs: int,
     outputs: int,
@@ -67,7 +67,7 @@ def test_gradients_are_the_plain_layers(
         kernel, bias = kernel_gradient(x, g, size, stride, padding, True)
     finally:
         torch.set_num_threads(before)
-    # The products of bfloat16 numbers are exact, and sums are float32 on either side.
+    # Products of bfloat16 numbers are exact, and both sum in float32.
     assert plain.weight.grad is not None
     assert plain.bias is not None
     torch.testing.assert_close(kernel, plain.weight.grad, rtol=1e-4, atol=2e-4)
@@ -75,33 +75,33 @@ def test_gradients_are_the_plain_layers(
 
 
 @has_amx
-def test_a_layer_in_bfloat16_is_the_plain_layer(small: Dataset) -> None:
+def test_a_layer_in_bfloat16_equals_the_plain_layer(small: Dataset) -> None:
     layer = Convolution(16, 32, 3, padding=1)
     plain = nn.Conv2d(16, 32, 3, padding=1)
     plain.load_state_dict(copy.deepcopy(layer.state_dict()))
     images = torch.from_numpy(small.train.images[:64].copy()).float() / 255
     patches = images.reshape(64, 2, 14, 2, 14).permute(0, 1, 3, 2, 4).reshape(64, 4, 14, 14)
     x = patches.repeat(1, 4, 1, 1).contiguous(memory_format=torch.channels_last)
-    seen: list[list[Tensor]] = []
-    for each in (layer, plain):
+    results: list[list[Tensor]] = []
+    for module in (layer, plain):
         with torch.autocast("cpu", torch.bfloat16):
-            given = x.clone().requires_grad_()
-            y = each(given)
+            leaf = x.clone().requires_grad_()
+            y = module(leaf)
             y.float().square().sum().backward()
-        assert each.bias is not None
-        gradients = [of.grad for of in (given, each.weight, each.bias) if of.grad is not None]
-        seen.append([y, *gradients])
+        assert module.bias is not None
+        gradients = [t.grad for t in (leaf, module.weight, module.bias) if t.grad is not None]
+        results.append([y, *gradients])
     names = ("output", "gradient of the input", "of the kernel", "of the bias")
-    for name, ours, theirs in zip(names, *seen, strict=True):
+    for name, ours, theirs in zip(names, *results, strict=True):
         error = (ours.float() - theirs.float()).norm() / theirs.float().norm()
         assert error < 0.01, (name, error)  # theirs is rounded to bfloat16
 
 
 @has_amx
-def test_the_same_bits_at_every_call() -> None:
+def test_every_call_gives_the_same_bits() -> None:
     x, g = maps(40, 32, 14, 14), maps(40, 64, 14, 14)
-    one, two = (kernel_gradient(x, g, (3, 3), 1, (1, 1), False)[0] for _ in range(2))
-    assert torch.equal(one, two)
+    first, second = (kernel_gradient(x, g, (3, 3), 1, (1, 1), False)[0] for _ in range(2))
+    assert torch.equal(first, second)
 
 
 @pytest.mark.parametrize(
@@ -115,16 +115,16 @@ def test_the_same_bits_at_every_call() -> None:
         ({"stride": (1, 2)}, True, (8, 8)),
     ],
 )
-def test_what_it_does_not_take_is_the_plain_layer(
+def test_unsupported_inputs_use_the_plain_layer(
     options: dict[str, Any], half: bool, sides: tuple[int, int]
 ) -> None:
     layer = Convolution(16, 16, 3, **options)
     plain = nn.Conv2d(16, 16, 3, **options)
     plain.load_state_dict(layer.state_dict())
     x = torch.randn(2, 16, *sides)
-    for each in (layer, plain):
+    for module in (layer, plain):
         with torch.autocast("cpu", torch.bfloat16, enabled=half):
-            each(x).float().square().sum().backward()
+            module(x).float().square().sum().backward()
     assert layer.weight.grad is not None
     assert plain.weight.grad is not None
     assert torch.equal(layer.weight.grad, plain.weight.grad)

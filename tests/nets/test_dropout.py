@@ -9,7 +9,7 @@ from fittingroom.nets.dropout import Dropout
 
 @pytest.mark.parametrize("rate", [0.1, 0.2, 0.25, 0.5])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_the_rate_and_the_mean_are_kept(rate: float, dtype: torch.dtype) -> None:
+def test_the_rate_and_the_mean_are_right(rate: float, dtype: torch.dtype) -> None:
     torch.manual_seed(0)
     y = Dropout(rate)(torch.ones(1000, 1001, dtype=dtype))
     assert y.dtype == dtype
@@ -37,7 +37,7 @@ def test_two_calls_differ_and_a_seed_decides() -> None:
     assert torch.equal(layer(x), first)
 
 
-def test_the_gradient_passes_where_the_value_did() -> None:
+def test_the_gradient_passes_only_through_kept_elements() -> None:
     x = torch.rand(7, 9).add_(1).requires_grad_()
     y = Dropout(0.5)(x)
     y.sum().backward()
@@ -56,14 +56,14 @@ def test_prediction_drops_nothing() -> None:
     assert Dropout(0.5).eval()(x) is x
 
 
-def test_the_ends_of_the_range() -> None:
+def test_the_extreme_rates() -> None:
     x = torch.rand(1000)
-    for nothing in (0.0, 1e-9):
-        assert torch.equal(Dropout(nothing)(x), x)
+    for rate in (0.0, 1e-9):
+        assert torch.equal(Dropout(rate)(x), x)
     assert float((Dropout(1 - 1e-9)(x) == 0).float().mean()) > 0.99
 
 
 @pytest.mark.parametrize("rate", [-0.1, 1.0, 2.0, float("nan")])
-def test_a_rate_that_is_no_probability_is_refused(rate: float) -> None:
+def test_an_invalid_rate_is_refused(rate: float) -> None:
     with pytest.raises(InputError, match="dropout rate"):
         Dropout(rate)

@@ -6,12 +6,12 @@ from torch import nn
 from fittingroom.nets.mlp import MLP
 
 
-def test_logits_have_one_column_a_class_for_any_shape() -> None:
+def test_logits_have_one_column_per_class_for_any_shape() -> None:
     net = MLP((5, 7), 3, hidden=(4,))
     assert net(torch.rand(6, 1, 5, 7)).shape == (6, 3)
 
 
-def test_relu_stands_between_layers_and_not_after_the_last() -> None:
+def test_relu_is_between_layers_and_not_after_the_last() -> None:
     net = MLP((1, 2), 2, hidden=(2,))
     first, last = net.layers[1], net.layers[-1]
     assert isinstance(first, nn.Linear)

@@ -11,7 +11,7 @@ from fittingroom.nets.normalization import BatchNorm
 
 
 def pair(relu: Any, dropout: float = 0.0) -> tuple[BatchNorm, nn.BatchNorm2d]:
-    """Ours and torch's with the same uneven weights."""
+    """Our layer and torch's with the same random weights."""
     layers = BatchNorm(6, relu=relu, dropout=dropout), nn.BatchNorm2d(6)
     for layer in layers:
         nn.init.uniform_(layer.weight, 0.5, 2)
@@ -27,7 +27,9 @@ def plain(layer: nn.BatchNorm2d, relu: Any, x: Tensor) -> Tensor:
 
 @pytest.mark.parametrize("relu", ["before", "after", None])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_value_gradients_and_running_figures_are_torchs(relu: Any, dtype: torch.dtype) -> None:
+def test_outputs_gradients_and_running_statistics_equal_torchs(
+    relu: Any, dtype: torch.dtype
+) -> None:
     torch.manual_seed(0)
     ours, torchs = pair(relu)
     x = (torch.randn(50, 6, 12, 11) * 3 + 1).to(dtype)
@@ -42,11 +44,11 @@ def test_value_gradients_and_running_figures_are_torchs(relu: Any, dtype: torch.
     for name in ("weight", "bias"):
         mine, other = getattr(ours, name).grad, getattr(torchs, name).grad
         torch.testing.assert_close(mine, other, rtol=2e-3, atol=0.02)
-    for name, figure in torchs.named_buffers():
-        torch.testing.assert_close(ours.get_buffer(name), figure)
+    for name, statistic in torchs.named_buffers():
+        torch.testing.assert_close(ours.get_buffer(name), statistic)
 
 
-def test_in_prediction_it_is_torchs() -> None:
+def test_in_eval_mode_it_equals_torchs() -> None:
     ours, torchs = pair("after", dropout=0.5)
     x = torch.randn(3, 6, 4, 4)
     assert torch.equal(ours.eval()(x), plain(torchs.eval(), "after", x))
@@ -62,7 +64,7 @@ def test_dropout_keeps_the_rate_and_the_scale() -> None:
     assert y[y != 0].unique().tolist() == pytest.approx([1 / 0.75])
 
 
-def test_the_gradient_passes_where_the_value_did() -> None:
+def test_the_gradient_passes_only_through_kept_elements() -> None:
     torch.manual_seed(0)
     layer = BatchNorm(6, dropout=0.5)
     x = torch.randn(8, 6, 5, 5)

@@ -10,7 +10,7 @@ from fittingroom.nets.pooling import MaxPool
 @pytest.mark.parametrize("relu", [False, True])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("sides", [(8, 8), (7, 9), (2, 3)])
-def test_value_and_gradient_are_torchs(
+def test_output_and_gradient_equal_torchs(
     relu: bool, dtype: torch.dtype, sides: tuple[int, int]
 ) -> None:
     torch.manual_seed(0)
@@ -40,6 +40,6 @@ def test_nan_stays_nan(relu: bool) -> None:
     assert MaxPool(relu=relu)(torch.full((1, 3, 4, 4), float("nan"))).isnan().all()
 
 
-def test_other_numbers_are_left_to_torch() -> None:
+def test_other_dtypes_are_left_to_torch() -> None:
     x = torch.randn(2, 3, 4, 4, dtype=torch.float64)
     assert torch.equal(MaxPool(relu=True)(x), F.relu(F.max_pool2d(x, 2)))

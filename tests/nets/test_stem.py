@@ -14,9 +14,7 @@ def plain(stem: Stem, x: Tensor) -> Tensor:
 
 @pytest.mark.parametrize("channels", [3, 6, 32])
 @pytest.mark.parametrize("sides", [(28, 28), (27, 30), (4, 5)])
-def test_value_and_gradients_are_those_of_the_plain_layers(
-    channels: int, sides: tuple[int, int]
-) -> None:
+def test_output_and_gradients_equal_the_plain_layers(channels: int, sides: tuple[int, int]) -> None:
     torch.manual_seed(0)
     stem, x = Stem(channels), torch.rand(40, 1, *sides)
     y, expected = stem(x), plain(stem, x)
@@ -39,7 +37,7 @@ def test_under_autocast_it_gives_bfloat16_of_float32_sums() -> None:
     torch.testing.assert_close(y, plain(stem, x).bfloat16(), rtol=0.01, atol=1e-3)
 
 
-def test_a_gradient_for_the_images_is_torchs() -> None:
+def test_a_gradient_for_the_images_equals_torchs() -> None:
     stem, x = Stem(4), torch.rand(2, 1, 8, 8, requires_grad=True)
     (ours,) = torch.autograd.grad(stem(x).sum(), x)
     (torchs,) = torch.autograd.grad(plain(stem, x).sum(), x)

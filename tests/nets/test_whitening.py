@@ -26,7 +26,7 @@ def test_whitened_patches_have_no_mean_and_are_uncorrelated(
 ) -> None:
     images = torch.from_numpy(small.train.images.copy())
     maps = plain(layer, images[:, None].float() / 255)  # (n, 16, 28, 28)
-    # In double: a sum of a million and a half products loses digits on some processors.
+    # In float64: a sum of a million and a half products loses digits on some CPUs.
     values = maps[:, :8].permute(1, 0, 2, 3).flatten(1).double()
     assert values.mean(dim=1).abs().max() < 1e-3
     covariance = torch.cov(values)
@@ -36,27 +36,27 @@ def test_whitened_patches_have_no_mean_and_are_uncorrelated(
     torch.testing.assert_close(maps[:, 8:], -maps[:, :8])
 
 
-def test_large_images_are_looked_at_in_parts(
+def test_large_images_are_processed_in_chunks(
     layer: Whitening, small: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    parts: list[int] = []
+    sizes: list[int] = []
     patch_moments = whitening._patch_moments
 
-    def counted(images: Tensor) -> tuple[Tensor, Tensor]:
-        parts.append(len(images))
+    def count(images: Tensor) -> tuple[Tensor, Tensor]:
+        sizes.append(len(images))
         return patch_moments(images)
 
-    monkeypatch.setattr(whitening, "_patch_moments", counted)
+    monkeypatch.setattr(whitening, "_patch_moments", count)
     monkeypatch.setattr(whitening, "PIXELS", 300 * 784)
-    in_parts = Whitening()
-    in_parts.fit_constants(torch.from_numpy(small.train.images.copy()))
-    assert parts == [300] * 6 + [200]
-    torch.testing.assert_close(in_parts.weight, layer.weight)
-    torch.testing.assert_close(in_parts.bias, layer.bias)
+    in_chunks = Whitening()
+    in_chunks.fit_constants(torch.from_numpy(small.train.images.copy()))
+    assert sizes == [300] * 6 + [200]
+    torch.testing.assert_close(in_chunks.weight, layer.weight)
+    torch.testing.assert_close(in_chunks.bias, layer.bias)
 
 
 @pytest.mark.parametrize("sides", [(28, 28), (9, 17), (1, 1)])
-def test_the_pass_is_the_convolution_and_its_relu(layer: Whitening, sides: tuple[int, int]) -> None:
+def test_it_equals_the_convolution_and_its_relu(layer: Whitening, sides: tuple[int, int]) -> None:
     x = torch.rand(40, 1, *sides, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(layer(x), F.relu(plain(layer, x)), rtol=1e-5, atol=1e-5)
     with torch.autocast("cpu", torch.bfloat16):
@@ -66,7 +66,7 @@ def test_the_pass_is_the_convolution_and_its_relu(layer: Whitening, sides: tuple
     torch.testing.assert_close(y.float(), F.relu(plain(layer, x)), rtol=0.01, atol=1e-3)
 
 
-def test_a_gradient_is_torchs(layer: Whitening) -> None:
+def test_a_gradient_equals_torchs(layer: Whitening) -> None:
     x = torch.rand(2, 1, 8, 8, requires_grad=True)
     (ours,) = torch.autograd.grad(layer(x).sum(), x)
     (torchs,) = torch.autograd.grad(F.relu(plain(layer, x)).sum(), x)

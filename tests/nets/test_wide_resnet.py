@@ -16,13 +16,13 @@ from fittingroom.nets.wide_resnet import WideResNet, _ResidualBlock
 
 
 def real(small: Dataset, n: int) -> tuple[Tensor, Tensor]:
-    """Images (n, 1, 28, 28) in 0..1, channels last, and labels."""
+    """Images (n, 1, 28, 28) in 0..1, channels-last, and labels."""
     images = torch.from_numpy(small.train.images[:n].copy()).float()[..., None] / 255
     return images.permute(0, 3, 1, 2), torch.from_numpy(small.train.labels[:n].copy()).long()
 
 
 def weights_of(depth: int, width: int) -> int:
-    """What the paper's table 1 comes to for images of one channel and ten classes."""
+    """The number of weights by the paper's table 1, for images of one channel and ten classes."""
     blocks = (depth - 4) // 6
     channels = [16, 16 * width, 32 * width, 64 * width]
     total = 9 * channels[0]
@@ -35,7 +35,7 @@ def weights_of(depth: int, width: int) -> int:
 
 
 @pytest.mark.parametrize(("depth", "width"), [(10, 1), (16, 2), (28, 3), (40, 4)])
-def test_the_weights_are_as_many_as_the_papers(depth: int, width: int) -> None:
+def test_the_number_of_weights_is_the_papers(depth: int, width: int) -> None:
     net = WideResNet(depth=depth, width=width)
     count = sum(weight.numel() for weight in net.parameters())
     assert count == weights_of(depth, width)
@@ -57,12 +57,12 @@ def test_stages_halve_the_maps_rounding_up(shape: tuple[int, int]) -> None:
 
 
 def by_hand(net: WideResNet, x: Tensor) -> Tensor:
-    """The same in plain operations: the paper's figure 1 (b), figures of the batch."""
+    """The network in plain operations: the paper's figure 1 (b), with the batch's statistics."""
 
     def active(norm: nn.BatchNorm2d, maps: Tensor) -> Tensor:
-        figures = norm.running_mean.clone(), norm.running_var.clone()  # type: ignore[union-attr]
+        statistics = norm.running_mean.clone(), norm.running_var.clone()  # type: ignore[union-attr]
         options: dict[str, Any] = {"training": True, "eps": norm.eps}
-        return F.relu(F.batch_norm(maps, *figures, norm.weight, norm.bias, **options))
+        return F.relu(F.batch_norm(maps, *statistics, norm.weight, norm.bias, **options))
 
     x = F.conv2d(x, net.first.weight, padding=1)
     for block in net.blocks:
@@ -80,7 +80,7 @@ def by_hand(net: WideResNet, x: Tensor) -> Tensor:
 def results(
     forward: Callable[[Tensor], Tensor], net: nn.Module, x: Tensor, labels: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Logits and all gradients, each one long vector."""
+    """Logits, and all gradients as one vector."""
     net.zero_grad()
     logits = forward(x)
     precise = logits.to(torch.promote_types(logits.dtype, torch.float32))
@@ -90,50 +90,50 @@ def results(
     return logits.detach().double(), torch.cat([g.double().flatten() for g in gradients])
 
 
-def distance(found: Tensor, expected: Tensor) -> float:
-    return float((found - expected).norm() / expected.norm())
+def distance(actual: Tensor, expected: Tensor) -> float:
+    return float((actual - expected).norm() / expected.norm())
 
 
 @pytest.fixture(scope="module")
-def compared(small: Dataset) -> dict[str, tuple[float, float]]:
+def distances(small: Dataset) -> dict[str, tuple[float, float]]:
     """How far logits and gradients are from plain operations in float64."""
     x, labels = real(small, 64)
     torch.manual_seed(0)
     net = WideResNet(depth=16, width=2).train()
     exact = copy.deepcopy(net).double()
     expected = results(lambda x: by_hand(exact, x), exact, x.double(), labels)
-    found = {
+    pairs = {
         "float32": results(net, net, x, labels),
         "plain float32": results(lambda x: by_hand(net, x), net, x, labels),
     }
     with torch.autocast("cpu", torch.bfloat16):
-        found["bfloat16"] = results(net, net, x, labels)
-        found["plain bfloat16"] = results(lambda x: by_hand(net, x), net, x, labels)
+        pairs["bfloat16"] = results(net, net, x, labels)
+        pairs["plain bfloat16"] = results(lambda x: by_hand(net, x), net, x, labels)
     return {
         name: (distance(pair[0], expected[0]), distance(pair[1], expected[1]))
-        for name, pair in found.items()
+        for name, pair in pairs.items()
     }
 
 
 Compared = dict[str, tuple[float, float]]
 
 
-def test_logits_and_gradients_are_those_of_plain_operations(compared: Compared) -> None:
-    """On every processor nearer to float64 than plain operations in float32 are, by far.
+def test_logits_and_gradients_equal_those_of_plain_operations(distances: Compared) -> None:
+    """On every CPU they are far closer to float64 than plain operations in float32 are.
 
-    How near the gradients come hangs on rounding: of a map next to zero a ReLU passes the gradient
-    or doesn't. By instruction set and seed that is 2e-6 to 3e-3 here, and 0.018 to 0.023 in plain
-    operations.
+    How close the gradients come depends on rounding: near zero a ReLU passes the gradient or
+    doesn't. Depending on instruction set and seed the distance is 2e-6 to 3e-3 here, and 0.018 to
+    0.023 in plain operations.
     """
-    logits, gradients = compared["float32"]
+    logits, gradients = distances["float32"]
     assert logits < 1e-5
-    assert gradients < 0.3 * compared["plain float32"][1] < 0.01
+    assert gradients < 0.3 * distances["plain float32"][1] < 0.01
 
 
-def test_bfloat16_loses_no_more_than_in_plain_operations(compared: Compared) -> None:
-    logits, gradients = compared["bfloat16"]
+def test_bfloat16_loses_no_more_than_plain_operations(distances: Compared) -> None:
+    logits, gradients = distances["bfloat16"]
     assert logits < 0.03
-    assert gradients < 1.2 * compared["plain bfloat16"][1] < 0.4
+    assert gradients < 1.2 * distances["plain bfloat16"][1] < 0.4
 
 
 def test_mirror_views_give_a_mirrored_image_the_same_logits() -> None:
@@ -143,7 +143,7 @@ def test_mirror_views_give_a_mirrored_image_the_same_logits() -> None:
         assert torch.allclose(net(x), net(x.flip(-1)), atol=1e-5) is mirror_views
 
 
-def test_kernels_start_with_hes_deviation() -> None:
+def test_kernels_start_with_hes_standard_deviation() -> None:
     torch.manual_seed(0)
     net = WideResNet(depth=10, width=4)
     kernel = net.get_parameter("blocks.1.conv2.weight").detach()
@@ -151,7 +151,7 @@ def test_kernels_start_with_hes_deviation() -> None:
 
 
 @pytest.mark.parametrize("options", [{"depth": 28 + 1}, {"depth": 4}, {"width": 0}])
-def test_a_depth_or_width_of_no_network_is_refused(options: dict[str, int]) -> None:
+def test_an_invalid_depth_or_width_is_refused(options: dict[str, int]) -> None:
     (name,) = options
     with pytest.raises(UsageError, match=f"{name} must be .*not {options[name]}"):
         WideResNet(**options)  # type: ignore[arg-type]

@@ -62,7 +62,7 @@ def test_keras_shift_is_bilinear_with_the_nearest_pixel_at_the_edge() -> None:
         np.testing.assert_allclose(result[0], expected, atol=1e-4)
 
 
-def test_keras_flip_mirrors_half_and_only_where_allowed() -> None:
+def test_keras_flip_mirrors_half_and_only_if_allowed() -> None:
     ramp = torch.linspace(0, 1, 28).expand(1000, 1, 28, 28).contiguous()
     flipped = keras_shift_flip(batch(ramp, mirror=True))
     falling = (flipped[:, 0, 14, 4] > flipped[:, 0, 14, 24]).float().mean()
@@ -97,7 +97,7 @@ def test_two_successive_epochs_show_each_image_both_ways() -> None:
     assert 0.3 < neighbours < 0.7
 
 
-def test_crop_mirrors_only_where_allowed() -> None:
+def test_crop_mirrors_only_if_allowed() -> None:
     ramp = torch.linspace(0.1, 1, 28).expand(200, 1, 28, 28)
     images = crop_flip(batch(ramp, mirror=False))
     assert (images[:, 0, 14, 4] < images[:, 0, 14, 24]).all()
@@ -105,13 +105,13 @@ def test_crop_mirrors_only_where_allowed() -> None:
 
 @pytest.fixture(scope="module")
 def lit(small: Dataset) -> torch.Tensor:
-    """500 real images (500, 1, 28, 28) in 0..1; no pixel is black, so that zeros tell margins."""
+    """500 real images (500, 1, 28, 28) in 0..1; no pixel is black, so that zeros mark margins."""
     pixels = torch.from_numpy(small.train.images[:500].copy())[:, None]
     return pixels.float() / 510 + 0.5
 
 
 def shift_of(image: torch.Tensor) -> tuple[int, int]:
-    """By how many rows and columns an image without black pixels was moved: down, right."""
+    """By how many rows and columns an image without black pixels was shifted: down, right."""
     places = (image > 0).nonzero()
     (top, left), (bottom, right) = (
         ends.tolist() for ends in (places.min(dim=0).values, places.max(dim=0).values)
@@ -146,8 +146,8 @@ def rectangle_of(changed: torch.Tensor) -> tuple[int, int]:
 
 @pytest.mark.parametrize("mirror", [True, False])
 def test_half_of_the_images_lose_a_rectangle(lit: torch.Tensor, mirror: bool) -> None:
-    given = batch(lit, mirror=mirror, seed=2)
-    erased, unharmed = crop_erase(given), crop_flip(batch(lit, mirror=mirror, seed=2), margin=4)
+    original = batch(lit, mirror=mirror, seed=2)
+    erased, unharmed = crop_erase(original), crop_flip(batch(lit, mirror=mirror, seed=2), margin=4)
     sizes = [rectangle_of(changed[0]) for changed in erased != unharmed]
     sizes = [size for size in sizes if size != (0, 0)]
     assert 200 < len(sizes) < 300
@@ -163,24 +163,24 @@ def test_half_of_the_images_lose_a_rectangle(lit: torch.Tensor, mirror: bool) ->
     assert float(filling) == pytest.approx(float(unharmed.mean()))
 
 
-def test_a_part_of_another_image_is_pasted_and_its_share_told(lit: torch.Tensor) -> None:
+def test_a_part_of_another_image_is_pasted_and_its_share_returned(lit: torch.Tensor) -> None:
     mixed, mixture = cutmix(batch(lit, mirror=True, seed=1))
     assert sorted(mixture.partners.tolist()) == list(range(500))
     partners = lit[mixture.partners]
     assert ((mixed == lit) | (mixed == partners)).all()
-    # Where both images have the same pixel nothing tells them apart: marks have no such pixels.
+    # Equal pixels of both images can't be told apart: marks have none.
     marks = torch.arange(500.0)[:, None, None, None].expand(500, 1, 28, 28)
     marked, again = cutmix(batch(marks, mirror=True, seed=1))
     assert torch.equal(again.partners, mixture.partners)
     pasted = (marked != marks)[:, 0]
-    alone = mixture.partners == torch.arange(500)  # it is its own partner: nothing shows
+    alone = mixture.partners == torch.arange(500)  # their own partners: nothing shows
     areas = torch.tensor([height * width for height, width in map(rectangle_of, pasted)])
     torch.testing.assert_close(mixture.shares[~alone], areas[~alone] / 784)
     assert 0 <= mixture.shares.min() <= mixture.shares.max() < 0.5
-    some = mixture.shares > 0
-    assert 200 < some.sum() < 300
+    is_mixed = mixture.shares > 0
+    assert 200 < is_mixed.sum() < 300
     assert mixture.shares.max() > 0.4
-    assert float(mixture.shares[some].mean()) == pytest.approx(0.235, abs=0.03)
+    assert float(mixture.shares[is_mixed].mean()) == pytest.approx(0.235, abs=0.03)
     assert not mixture.nothing.any()
 
 
@@ -190,14 +190,14 @@ def test_mixed_targets_are_shares_that_sum_to_one(small: Dataset, lit: torch.Ten
     rows = mixture.of(torch.eye(10)[labels])
     torch.testing.assert_close(rows.sum(dim=1), torch.ones(500))
     assert torch.equal(rows.argmax(dim=1), labels)  # an image's own label has the larger share
-    others = labels[mixture.partners]
-    own = torch.where(others == labels, 1.0, 1 - mixture.shares)
+    partner_labels = labels[mixture.partners]
+    own = torch.where(partner_labels == labels, 1.0, 1 - mixture.shares)
     torch.testing.assert_close(rows.gather(1, labels[:, None])[:, 0], own)
-    both = rows.gather(1, labels[:, None]) + rows.gather(1, others[:, None])
+    both = rows.gather(1, labels[:, None]) + rows.gather(1, partner_labels[:, None])
     assert (both >= 1 - 1e-6).all()
 
 
-def test_what_shows_nothing_may_be_any_class() -> None:
+def test_an_image_of_nothing_may_be_any_class() -> None:
     nothing = torch.tensor([False, True, False, True])
     shares = torch.tensor([0.0, 0.0, 0.25, 0.5])
     mixture = Mixture(torch.tensor([0, 1, 0, 2]), shares, nothing)
@@ -214,18 +214,16 @@ def test_what_shows_nothing_may_be_any_class() -> None:
     assert mixture.of(targets.bfloat16()).dtype == torch.bfloat16
 
 
-def test_mixtures_of_two_batches_are_one_of_all(lit: torch.Tensor) -> None:
+def test_mixtures_of_two_batches_can_be_joined(lit: torch.Tensor) -> None:
     for mix in (cutmix, photos):
-        given = [
-            batch(part, mirror=True, seed=seed) for seed, part in enumerate(torch.split(lit, 300))
-        ]
-        parts = [mix(one)[1] for one in given]
-        whole = Mixture.joined(parts)
-        assert len(whole.partners) == len(whole.shares) == len(whole.nothing) == 500
-        assert whole.nothing.any() == (mix is photos)
+        chunks = enumerate(torch.split(lit, 300))
+        first, second = (mix(batch(chunk, mirror=True, seed=seed))[1] for seed, chunk in chunks)
+        joined = Mixture.joined([first, second])
+        assert len(joined.partners) == len(joined.shares) == len(joined.nothing) == 500
+        assert joined.nothing.any() == (mix is photos)
         targets = torch.rand(500, 10)
-        expected = torch.cat([parts[0].of(targets[:300]), parts[1].of(targets[300:])])
-        assert torch.equal(whole.of(targets), expected)
+        expected = torch.cat([first.of(targets[:300]), second.of(targets[300:])])
+        assert torch.equal(joined.of(targets), expected)
 
 
 @pytest.mark.parametrize("name", MIXINGS)
@@ -240,7 +238,7 @@ def test_the_same_generator_mixes_the_same_way(name: str, lit: torch.Tensor) -> 
     assert not torch.equal(first, other)
 
 
-def test_photos_are_imitated_of_some_images_and_the_others_left_alone(lit: torch.Tensor) -> None:
+def test_some_images_become_photos_and_the_others_are_unchanged(lit: torch.Tensor) -> None:
     before = lit.clone()
     mixed, mixture = photos(batch(lit, mirror=True))
     assert torch.equal(lit, before)
@@ -249,14 +247,14 @@ def test_photos_are_imitated_of_some_images_and_the_others_left_alone(lit: torch
     assert not mixture.shares.any()
     changed = (mixed != lit).flatten(1).any(dim=1)
     assert changed.sum() == round(IMITATED * 500) == 300
-    assert changed[mixture.nothing].all()  # only of an imitated one may nothing be told
+    assert changed[mixture.nothing].all()  # only a photo may show nothing
     assert 30 < mixture.nothing.sum() < 90
     assert not torch.equal(changed, torch.arange(500) < 300)
 
 
 @pytest.mark.parametrize("mirror", [False, True])
-def test_photos_are_mirrored_only_where_allowed(mirror: bool) -> None:
-    """An upright thing with a foot to the right, as long as it isn't spoilt."""
+def test_photos_are_mirrored_only_if_allowed(mirror: bool) -> None:
+    """On an upright object with a foot to the right, unless it is spoilt."""
     images = torch.zeros(500, 1, 28, 28)
     images[..., 2:26, 8:13] = images[..., 20:26, 8:20] = 0.6
     mixed, mixture = photos(batch(images, mirror=mirror))
@@ -265,8 +263,8 @@ def test_photos_are_mirrored_only_where_allowed(mirror: bool) -> None:
         (part * across).sum(dim=(1, 2)) / part.sum(dim=(1, 2))
         for part in (mixed[~mixture.nothing, 0, 4:14], mixed[~mixture.nothing, 0, -6:])
     )
-    turned = float((upper > foot).float().mean())
-    assert (0.2 < turned < 0.4) if mirror else turned < 0.02
+    mirrored = float((upper > foot).float().mean())
+    assert (0.2 < mirrored < 0.4) if mirror else mirrored < 0.02
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (2, 3), (5, 28)])
@@ -280,7 +278,7 @@ def test_small_images_and_batches_are_mixed_too(shape: tuple[int, int]) -> None:
 
 
 def on_another_device() -> Batch:
-    """Tensors on `meta` have no values: looking at one, or mixing devices, raises."""
+    """Tensors on `meta` have no values: reading one, or mixing devices, raises."""
     return Batch(
         images=torch.empty(7, 1, 28, 20, device="meta"),
         positions=torch.arange(7),
@@ -291,12 +289,12 @@ def on_another_device() -> Batch:
 
 
 @pytest.mark.parametrize("name", AUGMENTATIONS)
-def test_nothing_is_waited_for_on_another_device(name: str) -> None:
+def test_augmentation_never_waits_for_another_device(name: str) -> None:
     assert AUGMENTATIONS[name](on_another_device()).is_meta
 
 
-@pytest.mark.parametrize("name", sorted(set(MIXINGS) - {"photo"}))  # that is made on the processor
-def test_nothing_is_waited_for_while_mixing_on_another_device(name: str) -> None:
+@pytest.mark.parametrize("name", sorted(set(MIXINGS) - {"photo"}))  # which runs on the CPU
+def test_mixing_never_waits_for_another_device(name: str) -> None:
     mixed, mixture = MIXINGS[name](on_another_device())
     assert mixed.is_meta
     assert mixture.of(torch.empty(7, 10, device="meta")).is_meta

@@ -27,13 +27,13 @@ from fittingroom.training.recipe import Recipe
 
 
 class Killed(BaseException):
-    """Stands for the end of a process."""
+    """Stands in for the end of a process."""
 
 
-def trained(
+def run(
     small: Dataset, net: nn.Module, recipe: Recipe, path: Path | None = None, stop: int = 0
 ) -> tuple[dict[str, Tensor], TrainingResult]:
-    """The weights after a training on 200 images that ends after epoch `stop`, if that is given."""
+    """Train on 200 images, until after epoch `stop` if given; returns weights and result."""
     images = torch.from_numpy(small.train.images[:300].copy())
     labels = torch.from_numpy(small.train.labels[:300].copy()).long()
 
@@ -87,38 +87,38 @@ RECIPES: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_an_interrupted_training_ends_with_the_same_bits(
+def test_a_resumed_training_has_the_same_result_to_the_bit(
     name: str, small: Dataset, tmp_path: Path
 ) -> None:
     kind, fields = RECIPES[name]
     recipe = Recipe(epochs=4, batch_size=64, **fields)
-    weights, whole = trained(small, fresh(kind), recipe)
+    weights, uninterrupted = run(small, fresh(kind), recipe)
     path = tmp_path / "state.safetensors"
     for stop in (1, 2):
         with pytest.raises(Killed):
-            trained(small, fresh(kind), recipe, path, stop)
-    resumed, result = trained(small, fresh(kind), recipe, path)
+            run(small, fresh(kind), recipe, path, stop)
+    resumed, result = run(small, fresh(kind), recipe, path)
     assert all(torch.equal(weights[key], resumed[key]) for key in weights)
-    assert result.kept_epoch == whole.kept_epoch
+    assert result.kept_epoch == uninterrupted.kept_epoch
     assert result.seconds_before > 0
-    assert len(result.history) == len(whole.history)
-    for now, then in zip(result.history, whole.history, strict=True):
+    assert len(result.history) == len(uninterrupted.history)
+    for now, then in zip(result.history, uninterrupted.history, strict=True):
         assert {**vars(now), "seconds": 0} == {**vars(then), "seconds": 0}
 
 
-def test_a_state_of_another_training_is_not_taken(small: Dataset, tmp_path: Path) -> None:
+def test_a_state_of_another_training_is_not_resumed(small: Dataset, tmp_path: Path) -> None:
     path = tmp_path / "state.safetensors"
     with pytest.raises(Killed):
-        trained(small, fresh("mlp"), Recipe(epochs=3), path, stop=2)
+        run(small, fresh("mlp"), Recipe(epochs=3), path, stop=2)
     for other in (Recipe(epochs=4), Recipe(epochs=3, batch_size=64)):
-        weights, _ = trained(small, fresh("mlp"), other)
-        found, result = trained(small, fresh("mlp"), other, Path(path))
+        weights, _ = run(small, fresh("mlp"), other)
+        again, result = run(small, fresh("mlp"), other, Path(path))
         assert result.seconds_before == 0
-        assert all(torch.equal(weights[key], found[key]) for key in weights)
+        assert all(torch.equal(weights[key], again[key]) for key in weights)
 
 
 @pytest.mark.parametrize("changed", ["images", "labels", "weights", "mirroring"])
-def test_a_state_made_from_something_else_is_not_taken(
+def test_a_state_from_other_inputs_is_not_resumed(
     changed: str, small: Dataset, tmp_path: Path
 ) -> None:
     images = torch.from_numpy(small.train.images[:200].copy())
@@ -140,7 +140,7 @@ def test_a_state_made_from_something_else_is_not_taken(
     assert result.seconds_before == 0
 
 
-def test_a_training_from_a_map_goes_on_to_the_same_bits(
+def test_a_training_from_a_map_is_resumed_to_the_bit(
     small: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shuffle, "BLOCK", 784 * 40)
@@ -151,7 +151,7 @@ def test_a_training_from_a_map_goes_on_to_the_same_bits(
     labels = torch.from_numpy(small.train.labels.copy())
     checkpoint = Checkpoint(tmp_path / "state.safetensors", interval=0)
 
-    def trained(stop: int, checkpoint: Checkpoint | None) -> tuple[Tensor, float]:
+    def run(stop: int, checkpoint: Checkpoint | None) -> tuple[Tensor, float]:
         def on_epoch(epoch: Epoch, _: int) -> None:
             if epoch.epoch == stop:
                 raise Killed
@@ -165,20 +165,20 @@ def test_a_training_from_a_map_goes_on_to_the_same_bits(
         )
         return torch.cat([w.flatten() for w in net.state_dict().values()]), result.seconds_before
 
-    whole, _ = trained(0, None)
+    uninterrupted, _ = run(0, None)
     for stop in (1, 2):
         with pytest.raises(Killed):
-            trained(stop, checkpoint)
-    resumed, before = trained(0, checkpoint)
+            run(stop, checkpoint)
+    resumed, before = run(0, checkpoint)
     assert before > 0
-    assert torch.equal(whole, resumed)
+    assert torch.equal(uninterrupted, resumed)
     os.utime(path, ns=(0, 0))
     images = MappedRows(np.memmap(path, np.uint8, "r", 16, small.train.images.shape))
-    assert trained(0, checkpoint)[1] == 0  # perhaps another file
+    assert run(0, checkpoint)[1] == 0  # perhaps another file
 
 
 @pytest.mark.parametrize("damage", ["empty", "cut", "noise"])
-def test_a_damaged_file_is_said_and_not_taken(
+def test_a_damaged_file_is_reported_and_not_resumed(
     damage: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "state.safetensors"
@@ -188,10 +188,10 @@ def test_a_damaged_file_is_said_and_not_taken(
     path.write_bytes({"empty": b"", "cut": content[:-7], "noise": bytes(50)}[damage])
     with caplog.at_level(logging.WARNING):
         assert checkpoint.read() is None
-    assert "the training starts anew" in caplog.text
+    assert "training starts from scratch" in caplog.text
 
 
-def test_what_is_written_is_read(tmp_path: Path) -> None:
+def test_a_state_is_read_as_written(tmp_path: Path) -> None:
     checkpoint = Checkpoint(tmp_path / "folder" / "state.safetensors")
     assert checkpoint.read() is None
     shared = torch.arange(6.0)
@@ -205,7 +205,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert checkpoint.read() is None
 
 
-def test_it_is_due_once_a_minute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_checkpoint_is_due_once_a_minute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
     checkpoint = Checkpoint(tmp_path / "state.safetensors")
@@ -218,17 +218,15 @@ def test_it_is_due_once_a_minute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert checkpoint.due
 
 
-def test_a_disk_that_takes_nothing_costs_no_training(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_failed_write_is_only_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "file").write_text("in the way")
     checkpoint = Checkpoint(tmp_path / "file" / "state.safetensors")
     with caplog.at_level(logging.WARNING):
         checkpoint.write(State({}, {}))
-    assert "no checkpoint could be written" in caplog.text
+    assert "the checkpoint couldn't be written" in caplog.text
 
 
-# Imports once, then forks a child for each training: with one thread that is safe.
+# Imports once, then forks a child per training, which is safe with one thread.
 SCRIPT = """
 import os, random, signal, sys, time
 from pathlib import Path
@@ -278,9 +276,7 @@ assert os.waitpid(start(killed), 0)[1] == 0
 
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_killed_at_any_moment_it_ends_with_the_same_bits(
-    small_folder: Path, tmp_path: Path
-) -> None:
+def test_killed_at_any_moment_it_is_resumed_to_the_bit(small_folder: Path, tmp_path: Path) -> None:
     folders = tmp_path / "whole", tmp_path / "killed"
     for folder in folders:
         folder.mkdir()

@@ -27,7 +27,7 @@ RECIPES: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("name", RECIPES)
 @pytest.mark.parametrize("hidden", [(), (10, 10), (64,)])
 @pytest.mark.parametrize("mixed", [False, True])
-def test_it_takes_the_steps_that_autograd_takes(
+def test_its_steps_equal_those_of_autograd(
     name: str, hidden: tuple[int, ...], mixed: bool, small: Dataset
 ) -> None:
     recipe = Recipe(**RECIPES[name])
@@ -36,7 +36,7 @@ def test_it_takes_the_steps_that_autograd_takes(
     theirs.load_state_dict(ours.state_dict())
 
     def loss(logits: torch.Tensor, labels: torch.Tensor, mixture: Mixture | None) -> torch.Tensor:
-        """Each image's own loss with either label, by their shares, or with all."""
+        """The loss of each image with both labels, weighted by their shares, or with all labels."""
         options: dict[str, Any] = {
             "label_smoothing": recipe.label_smoothing,
             "reduction": "none",
@@ -45,9 +45,9 @@ def test_it_takes_the_steps_that_autograd_takes(
         if mixture is None:
             return own.mean()
         other = F.cross_entropy(logits, labels[mixture.partners], **options)
-        each = (1 - mixture.shares) * own + mixture.shares * other
+        mixed_loss = (1 - mixture.shares) * own + mixture.shares * other
         any_class = -logits.log_softmax(dim=1).mean(dim=1)
-        return torch.where(mixture.nothing, any_class, each).mean()
+        return torch.where(mixture.nothing, any_class, mixed_loss).mean()
 
     steps = DenseStep(ours, recipe), AutogradStep(theirs, recipe, loss, "float32", CPU)
     images = torch.from_numpy(small.train.images[:320].copy()).float()[:, None] / 255
@@ -56,14 +56,14 @@ def test_it_takes_the_steps_that_autograd_takes(
     for start in range(0, 320, 32):
         x, y = images[start : start + 32], labels[start : start + 32]
         if mixed:
-            given = Batch(
+            batch = Batch(
                 images=x,
                 positions=torch.arange(start, start + 32),
                 epoch=1,
                 mirror_keeps_class=True,
                 generator=generator,
             )
-            x, mixture = cutmix(given)
+            x, mixture = cutmix(batch)
             nothing = torch.rand(32, generator=generator) < 0.2
             mixture = dataclasses.replace(mixture, nothing=nothing)
         mine, other = (step(x, y, recipe.learning_rate, mixture) for step in steps)
@@ -73,7 +73,7 @@ def test_it_takes_the_steps_that_autograd_takes(
 
 
 @pytest.mark.parametrize("name", ["momentum", "adam"])
-def test_what_it_remembers_can_be_taken_over(name: str) -> None:
+def test_its_state_can_be_loaded(name: str) -> None:
     recipe = Recipe(**RECIPES[name])
     torch.manual_seed(0)
     nets = MLP(hidden=(8,)), MLP(hidden=(8,))
@@ -89,7 +89,7 @@ def test_what_it_remembers_can_be_taken_over(name: str) -> None:
         assert torch.equal(weight, nets[1].state_dict()[key])
 
 
-def test_who_takes_which_step() -> None:
+def test_which_networks_get_which_step() -> None:
     def kind(net: torch.nn.Module, number_format: str = "float32", **fields: Any) -> type:
         return type(make_step(net, Recipe(**fields), no_loss, number_format, CPU))
 

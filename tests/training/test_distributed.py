@@ -32,7 +32,7 @@ from fittingroom.training.recipe import Recipe
 from torch import nn
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
-class BackToFront(nn.Module):  # its gradients don't come in the order that DDP expects at first
+class BackToFront(nn.Module):  # its gradients don't come in the order that DDP first expects
     def __init__(self):
         super().__init__()
         self.last, self.first = nn.Linear(40, 10), nn.Linear(784, 40)
@@ -41,7 +41,7 @@ class BackToFront(nn.Module):  # its gradients don't come in the order that DDP 
         hidden = nn.functional.relu(self.first(images.flatten(1)))
         return self.last(nn.functional.dropout(hidden, 0.5, self.training))
 
-gradients = []  # a hash for each step
+gradients = []  # a hash per step
 
 def note(optimizer, *_):
     weights = [weight for group in optimizer.param_groups for weight in group["params"]]
@@ -52,7 +52,7 @@ small, folder = load_dataset(sys.argv[1]), Path(sys.argv[2])
 X = torch.from_numpy(small.train.images[:602].copy())
 y = torch.from_numpy(small.train.labels[:602].copy())
 
-def trained(recipe, checkpoint=None, on_epoch=None, back_to_front=False):
+def run(recipe, checkpoint=None, on_epoch=None, back_to_front=False):
     torch.manual_seed(0)
     net = BackToFront() if back_to_front else CNN(features=(4, "pool"), hidden=(16,))
     result = train(
@@ -73,25 +73,25 @@ common = dict(epochs=3, batch_size=50, device="cpu", precision="float32")
 sgd = Recipe(optimizer="sgd", learning_rate=0.1, momentum=0.9, nesterov=True, averaging=0.9,
              augmentation="crop-erase", schedule="one-cycle", **common)
 adam = Recipe(keep="best-loss", label_smoothing=0.1, **common)
-told = {}
+results = {}
 alone = len(sys.argv) > 3
 with contextlib.nullcontext(ALONE) if alone else joined() as group:
-    told["sgd"], told["adam"] = trained(sgd), trained(adam)
+    results["sgd"], results["adam"] = run(sgd), run(adam)
     if not alone:
         register_optimizer_step_pre_hook(note)
-        told["dropout"] = trained(adam, back_to_front=True)
-        told["gradients"] = gradients[-9:]
+        results["dropout"] = run(adam, back_to_front=True)
+        results["gradients"] = gradients[-9:]
         file = folder / "checkpoint.safetensors"
         with contextlib.suppress(KeyboardInterrupt):
-            trained(adam, Checkpoint(file, interval=0), stop, back_to_front=True)
-        torch.distributed.barrier()  # the first one has written
+            run(adam, Checkpoint(file, interval=0), stop, back_to_front=True)
+        torch.distributed.barrier()  # the first process has written
         again = []
-        told["resumed"] = trained(
+        results["resumed"] = run(
             adam, Checkpoint(file), lambda epoch, _: again.append(epoch.epoch), back_to_front=True
         )
-        told["again"] = again, gradients[-9:]
-told["after"] = current() is ALONE
-(folder / f"{group.rank}of{group.size}.json").write_text(json.dumps(told))
+        results["again"] = again, gradients[-9:]
+results["after"] = current() is ALONE
+(folder / f"{group.rank}of{group.size}.json").write_text(json.dumps(results))
 """
 
 FAILING = """
@@ -108,12 +108,12 @@ try:
         group.agreed([1.0])
         group.gathered(__import__("torch").zeros(1, 1), 2)
 except Exception as error:
-    told = [Path(sys.argv[1]) / f"{rank}.txt" for rank in range(2)]
-    told[group.rank].write_text(f"{type(error).__name__}: {error}")
+    files = [Path(sys.argv[1]) / f"{rank}.txt" for rank in range(2)]
+    files[group.rank].write_text(f"{type(error).__name__}: {error}")
     if group.rank == 1:
-        distributed.destroy_process_group()  # as its end would; at that torchrun ends the other
+        distributed.destroy_process_group()  # as its exit would, upon which torchrun ends the other
         deadline = time.monotonic() + 60
-        while time.monotonic() < deadline and not (told[0].exists() and told[0].read_text()):
+        while time.monotonic() < deadline and not (files[0].exists() and files[0].read_text()):
             time.sleep(0.05)
     sys.exit(1)
 """
@@ -137,9 +137,11 @@ def start(
 
 
 @pytest.fixture(scope="module")
-def told(small_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
-    """What one process and each of three tell of the same trainings."""
-    folder = tmp_path_factory.mktemp("told")
+def results(
+    small_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, dict[str, Any]]:
+    """The results of the same trainings in one process, and in each of three."""
+    folder = tmp_path_factory.mktemp("results")
     for processes, more in ((1, ["alone"]), (3, [])):
         done = start(folder, SCRIPT, processes, str(small_folder), str(folder), *more)
         assert done.returncode == 0, done.stderr
@@ -147,56 +149,54 @@ def told(small_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[s
 
 
 @pytest.mark.parametrize("recipe", ["sgd", "adam"])
-def test_several_processes_train_as_one_does(told: dict[str, Any], recipe: str) -> None:
-    """The same loss curve and weights but for rounding, and the same to the bit in all of them."""
-    alone, first = told["0of1"][recipe], told["0of3"][recipe]
-    assert first == told["1of3"][recipe] == told["2of3"][recipe]
+def test_several_processes_train_like_one(results: dict[str, Any], recipe: str) -> None:
+    """The same loss curve and weights up to rounding, and identical in all processes."""
+    alone, first = results["0of1"][recipe], results["0of3"][recipe]
+    assert first == results["1of3"][recipe] == results["2of3"][recipe]
     assert first["kept"] == alone["kept"]
-    for one, several in zip(alone["figures"], first["figures"], strict=True):
-        assert several[::2] == pytest.approx(one[::2], rel=1e-4)  # losses
-        assert several[1::2] == pytest.approx(one[1::2], abs=1.5 / 200)  # an image may flip
+    for expected, figures in zip(alone["figures"], first["figures"], strict=True):
+        assert figures[::2] == pytest.approx(expected[::2], rel=1e-4)  # losses
+        assert figures[1::2] == pytest.approx(expected[1::2], abs=1.5 / 200)  # an image may flip
     assert first["weights"] == pytest.approx(alone["weights"], rel=1e-4)
 
 
-def test_several_processes_go_on_from_a_checkpoint_to_the_same_bits(told: dict[str, Any]) -> None:
+def test_several_processes_resume_to_the_bit(results: dict[str, Any]) -> None:
     for rank in range(3):
-        assert told[f"{rank}of3"]["resumed"] == told["0of3"]["dropout"]
-        assert (
-            told[f"{rank}of3"]["resumed"]["kept"] == 3
-        )  # weights that were trained after it resumed
-        assert told[f"{rank}of3"]["again"] == [[3], told["0of3"]["gradients"]]
-        assert told[f"{rank}of3"]["after"]
+        assert results[f"{rank}of3"]["resumed"] == results["0of3"]["dropout"]
+        assert results[f"{rank}of3"]["resumed"]["kept"] == 3  # trained after resuming
+        assert results[f"{rank}of3"]["again"] == [[3], results["0of3"]["gradients"]]
+        assert results[f"{rank}of3"]["after"]
 
 
-def test_of_a_failure_only_the_process_that_failed_tells(tmp_path: Path) -> None:
+def test_only_the_process_that_failed_reports_why(tmp_path: Path) -> None:
     assert start(tmp_path, FAILING, 2, str(tmp_path)).returncode != 0
     assert (tmp_path / "1.txt").read_text() == "TrainingError: its own reason"
     assert (tmp_path / "0.txt").read_text() == "PeerError: another process failed."
 
 
-def test_a_batch_is_shared_out_evenly_and_wholly() -> None:
+def test_a_batch_is_split_evenly_and_completely() -> None:
     for size in (1, 2, 3, 7):
         for n in (1, 2, 50, 51):
             bounds = Group(size=size).bounds(n)
             assert [bounds[0][0], bounds[-1][1], len(bounds)] == [0, n, size]
             assert all(a[1] == b[0] for a, b in pairwise(bounds))
-            parts = [stop - start for start, stop in bounds]
-            assert max(parts) - min(parts) <= 1
+            sizes = [stop - start for start, stop in bounds]
+            assert max(sizes) - min(sizes) <= 1
 
 
-def test_processes_draw_different_masks_and_one_alone_goes_on() -> None:
-    def drawn(group: Group, epoch: int) -> float:
+def test_processes_draw_different_masks_and_a_single_one_is_not_reseeded() -> None:
+    def draw(group: Group, epoch: int) -> float:
         torch.manual_seed(1)
         group.seed_epoch(5, epoch)
         return torch.rand(1).item()
 
-    several = {drawn(Group(rank, 3), epoch) for rank in range(3) for epoch in (1, 2)}
+    several = {draw(Group(rank, 3), epoch) for rank in range(3) for epoch in (1, 2)}
     assert len(several) == 6
-    assert drawn(ALONE, 1) == drawn(ALONE, 2)
+    assert draw(ALONE, 1) == draw(ALONE, 2)
     assert current() is ALONE
 
 
-def test_what_looks_at_a_whole_batch_is_refused() -> None:
+def test_networks_that_need_a_whole_batch_are_refused() -> None:
     refuse_unshareable(CNN(), Recipe(augmentation="crop-flip"))
     with pytest.raises(UsageError, match="batch norm"):
         refuse_unshareable(NormalizedCNN(), Recipe())

@@ -16,7 +16,7 @@ from fittingroom.training.fit import Fit
 from fittingroom.training.recipe import Recipe
 
 
-def begun(small: Dataset, device: str = "cpu") -> Fit:
+def new_fit(small: Dataset, device: str = "cpu") -> Fit:
     torch.manual_seed(5)
     images = torch.from_numpy(small.train.images[:50].copy())
     labels = torch.from_numpy(small.train.labels[:50].copy()).long()
@@ -24,8 +24,8 @@ def begun(small: Dataset, device: str = "cpu") -> Fit:
     return Fit(MLP(hidden=(16,)), images, labels, recipe, torch.device(device), 3, True)
 
 
-def stopped(fit: Fit, checkpoint: Checkpoint) -> None:
-    """Leave a state after an epoch."""
+def save_first_epoch(fit: Fit, checkpoint: Checkpoint) -> None:
+    """Write the state after one epoch."""
     fit.resume(checkpoint)
     fit.note(
         Epoch(
@@ -41,20 +41,20 @@ def stopped(fit: Fit, checkpoint: Checkpoint) -> None:
     fit.save(checkpoint, seconds=2.0)
 
 
-def test_a_training_goes_on_with_another_gpu_but_not_elsewhere(
+def test_a_training_is_resumed_on_another_gpu_but_not_on_another_device(
     small: Dataset, tmp_path: Path
 ) -> None:
-    """Each of several processes has another GPU and is given the state of the first one's."""
+    """Several processes each have another GPU and get the first one's state."""
     checkpoint = Checkpoint(tmp_path / "state.safetensors")
-    stopped(begun(small, "meta:0"), checkpoint)  # stands for a GPU, which not every machine has
+    save_first_epoch(new_fit(small, "meta:0"), checkpoint)  # in place of a GPU
     for device, epochs in (("meta:1", 1), ("meta", 1), ("cpu", 0)):
-        fit = begun(small, device)
+        fit = new_fit(small, device)
         fit.resume(checkpoint)
         assert len(fit.history) == epochs
 
 
 class Second(Group):
-    """The second of two processes, the first of which goes on from epoch 7."""
+    """The second of two processes, the first of which resumes after epoch 7."""
 
     def agreed(self, figures: Sequence[float]) -> list[float]:
         return [7.0]
@@ -63,10 +63,10 @@ class Second(Group):
         return b"/first/state.safetensors"
 
 
-def test_where_processes_go_on_from_different_epochs_the_first_ones_file_is_named(
+def test_if_processes_resume_from_different_epochs_the_first_ones_file_is_named(
     small: Dataset, tmp_path: Path
 ) -> None:
-    fit = begun(small)
+    fit = new_fit(small)
     fit.group = Second(1, 2)
     with pytest.raises(TrainingError, match=r"epoch 7 .* remove the first one's /first/state"):
         fit.resume(Checkpoint(tmp_path / "none"))

@@ -33,7 +33,7 @@ Data = tuple[Tensor, Tensor]
 
 @pytest.fixture(scope="module")
 def images(small: Dataset) -> Data:
-    """400 real images, as they lie in the files: classes mixed."""
+    """400 real images in the order of the files, with classes mixed."""
     pixels, labels = small.train.images[:400], small.train.labels[:400]
     return torch.from_numpy(pixels.copy()), torch.from_numpy(labels.copy()).long()
 
@@ -66,7 +66,7 @@ def epoch(number: int, loss: float | None, accuracy: float | None) -> Epoch:
 
 
 def test_a_step_is_the_textbooks(images: Data) -> None:
-    """One epoch of plain SGD, beside the same sums written out."""
+    """One epoch of plain SGD against the same computation by hand."""
     X, y = images
     net, by_hand = small_net(), small_net()
     recipe = Recipe(optimizer="sgd", learning_rate=0.1, epochs=1, batch_size=150)
@@ -127,7 +127,7 @@ def test_learns_from_mixed_images(images: Data, validation: Data) -> None:
 def test_a_mixed_batch_has_the_loss_of_both_labels(
     images: Data, loss: str, smoothing: float
 ) -> None:
-    """Before any step, over batches of several sizes, beside the sums written out."""
+    """Before any step, over batches of several sizes, against sums by hand."""
     X, y = images
     recipe = Recipe(
         loss=loss,  # type: ignore[arg-type]
@@ -155,22 +155,22 @@ def test_a_mixed_batch_has_the_loss_of_both_labels(
             (1 - mixture.shares, labels),  # type: ignore[attr-defined]
             (mixture.shares, labels[mixture.partners]),  # type: ignore[attr-defined]
         ):
-            each = F.cross_entropy(logits, target, reduction="none", label_smoothing=smoothing)
-            losses += float((share * each).sum())
+            loss_of = F.cross_entropy(logits, target, reduction="none", label_smoothing=smoothing)
+            losses += float((share * loss_of).sum())
         right += int((logits.argmax(1) == labels).sum())
     assert train_loss == pytest.approx(losses / 400, rel=1e-5)
     assert train_accuracy == pytest.approx(right / 400)
 
 
-#: But those that look at the images on the processor.
+#: Except those that read the images on the CPU.
 ON_ANY_DEVICE = [name for name in AUGMENTATIONS if name != "photo"]
 
 
 @pytest.mark.parametrize("augmentation", ON_ANY_DEVICE)
-def test_no_figure_is_looked_at_before_an_epochs_last_step(
+def test_no_value_is_read_before_an_epochs_last_step(
     augmentation: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It would make a GPU wait. Tensors on `meta` have no figures: looking at one raises."""
+    """That would block on the GPU. Tensors on `meta` have no values: reading one raises."""
     monkeypatch.setattr("fittingroom.training.precision.autocast", lambda *_: nullcontext())
     meta = torch.device("meta")
     recipe = Recipe(
@@ -189,14 +189,14 @@ def test_no_figure_is_looked_at_before_an_epochs_last_step(
     assert fit.average.steps == 4
 
 
-def test_the_history_says_what_happened(images: Data, validation: Data) -> None:
-    net, told = small_net(), []
+def test_the_history_records_every_epoch(images: Data, validation: Data) -> None:
+    net, calls = small_net(), []
     recipe = Recipe(epochs=3, schedule="one-cycle", warmup=0.5)
     result = train(
-        net, *images, recipe, validation=validation, on_epoch=lambda *seen: told.append(seen)
+        net, *images, recipe, validation=validation, on_epoch=lambda *call: calls.append(call)
     )
     assert [e.epoch for e in result.history] == [1, 2, 3]
-    assert told == [(e, 3) for e in result.history]
+    assert calls == [(e, 3) for e in result.history]
     assert result.history[0].learning_rate == 0
     assert result.history[1].learning_rate == pytest.approx(2 / 3 * 1e-3)
     assert all(e.seconds > 0 for e in result.history)
@@ -259,7 +259,9 @@ def test_both_forms_of_the_loss_are_the_same_function(images: Data, smoothing: f
     torch.testing.assert_close(weights(nets[0]), weights(nets[1]), rtol=1e-4, atol=1e-6)
 
 
-def kept(images: Data, validation: Data | None, **fields: object) -> tuple[Tensor, TrainingResult]:
+def weights_kept(
+    images: Data, validation: Data | None, **fields: object
+) -> tuple[Tensor, TrainingResult]:
     net = small_net()
     recipe = Recipe(epochs=12, learning_rate=0.03, **fields)  # type: ignore[arg-type]
     result = train(net, *images, recipe, validation=validation, seed=2)
@@ -268,45 +270,45 @@ def kept(images: Data, validation: Data | None, **fields: object) -> tuple[Tenso
 
 @pytest.mark.parametrize("quantity", ["accuracy", "loss"])
 def test_the_best_epochs_weights_are_kept(images: Data, validation: Data, quantity: str) -> None:
-    best, result = kept(images, validation, keep=f"best-{quantity}")
+    best, result = weights_kept(images, validation, keep=f"best-{quantity}")
     assert len(result.history) == 12
     assert result.kept_epoch == best_epoch(result.history, quantity)  # type: ignore[arg-type]
     assert result.kept_epoch < 12, "the test would be empty if the last epoch were the best"
-    # A schedule stopped there has the same weights: this is how a choice is carried over.
-    again, _ = kept(images, None, stop_at=result.kept_epoch)
+    # A schedule stopped there has the same weights: this is how a refit uses the chosen epoch.
+    again, _ = weights_kept(images, None, stop_at=result.kept_epoch)
     assert torch.equal(best, again)
 
 
 def test_patience_stops_and_restores(images: Data, validation: Data) -> None:
-    everything = kept(images, validation)[1].history
-    last, stopped = kept(images, validation, patience=2)
+    full_history = weights_kept(images, validation)[1].history
+    last, stopped = weights_kept(images, validation, patience=2)
     best = stopped.history[-1].epoch - 2
     assert stopped.history[-1].epoch < 12
-    assert best == best_epoch(everything[: best + 2], "loss")
+    assert best == best_epoch(full_history[: best + 2], "loss")
     assert stopped.kept_epoch == best + 2
-    restored, result = kept(images, validation, patience=2, restore=True)
+    restored, result = weights_kept(images, validation, patience=2, restore=True)
     assert result.kept_epoch == best
     assert not torch.equal(restored, last)
-    assert torch.equal(restored, kept(images, None, stop_at=best)[0])
+    assert torch.equal(restored, weights_kept(images, None, stop_at=best)[0])
 
 
 def test_choosing_needs_validation_images(images: Data) -> None:
     with pytest.raises(UsageError, match="pass validation="):
-        kept(images, None, keep="best-loss")
+        weights_kept(images, None, keep="best-loss")
 
 
-def test_best_epoch_is_the_first_of_equals() -> None:
+def test_best_epoch_is_the_first_if_several_tie() -> None:
     history = [epoch(1, 0.5, 0.8), epoch(2, 0.4, 0.9), epoch(3, 0.4, 0.9), epoch(4, 0.6, 0.7)]
     assert best_epoch(history, "loss") == best_epoch(history, "accuracy") == 2
 
 
-def test_a_loss_that_explodes_says_when(images: Data) -> None:
+def test_a_loss_that_explodes_is_reported_with_its_epoch(images: Data) -> None:
     recipe = Recipe(optimizer="sgd", learning_rate=1e30, epochs=5)
     with pytest.raises(NotFiniteError, match=r"loss became (nan|inf) in epoch 1; a learning rate"):
         train(small_net(), *images, recipe)
 
 
-def test_weights_that_explode_in_the_last_step_are_seen(images: Data) -> None:
+def test_weights_that_explode_in_the_last_step_are_detected(images: Data) -> None:
     X, y = images
     recipe = Recipe(optimizer="sgd", learning_rate=1e38, momentum=0.9, epochs=1, batch_size=400)
     with pytest.raises(NotFiniteError, match="in epoch 1"):
@@ -323,7 +325,9 @@ def test_averaging_keeps_the_averaged_weights(images: Data, validation: Data) ->
     assert result.history[-1].validation_accuracy == pytest.approx(accuracy)
 
 
-def test_bfloat16_trains_near_float32_and_leaves_float32(images: Data, validation: Data) -> None:
+def test_bfloat16_trains_like_float32_and_leaves_float32_weights(
+    images: Data, validation: Data
+) -> None:
     losses = []
     for precision in ("float32", "bfloat16"):
         torch.manual_seed(0)
@@ -361,7 +365,7 @@ def test_predictions_are_float32_whatever_the_batch(images: Data) -> None:
     torch.testing.assert_close(predict(net, X[650:]), probabilities[650:])
 
 
-def test_a_network_may_fit_its_constants_first(images: Data) -> None:
+def test_a_network_fits_its_constants_first(images: Data) -> None:
     class Centred(MLP):
         def fit_constants(self, images: Tensor) -> None:
             self.seen = images.clone()
@@ -383,7 +387,7 @@ def test_a_single_last_image_joins_the_batch_before(images: Data) -> None:
     train(net, X[:33], y[:33], Recipe(epochs=1, batch_size=32))
 
 
-def test_pixels_become_unit_floats_with_the_channel_last_in_memory() -> None:
+def test_pixels_become_unit_floats_with_channels_last_strides() -> None:
     pixels = torch.tensor([[[0, 51, 255], [1, 2, 3]]], dtype=torch.uint8)
     x = to_unit(pixels)
     assert x.shape == (1, 1, 2, 3)
@@ -393,7 +397,7 @@ def test_pixels_become_unit_floats_with_the_channel_last_in_memory() -> None:
 
 
 @pytest.mark.parametrize("augmentation", AUGMENTATIONS)
-def test_maps_and_their_gradients_lie_channels_last(
+def test_maps_and_their_gradients_are_channels_last(
     images: Data, augmentation: AugmentationName
 ) -> None:
     """A copy from one layout to the other costs as much as a convolution."""
@@ -411,7 +415,7 @@ def test_maps_and_their_gradients_lie_channels_last(
     assert {stride for _, stride in strides} == {1}, strides
 
 
-def test_the_images_given_are_not_changed(images: Data) -> None:
+def test_the_inputs_are_not_changed(images: Data) -> None:
     X, y = copy.deepcopy(images)
     floats = X.float()
     train(small_net(), floats, y, Recipe(epochs=1, augmentation="crop-flip"))

@@ -14,7 +14,7 @@ if sys.argv[1] == "keep":
     keep_freed_memory()
 def step():
     torch.ones(2**23)  # 32 MB, mapped anew each time by default
-for _ in range(20):  # until the blocks lie where they will be used again
+for _ in range(20):  # until the blocks are where they will be reused
     step()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 for _ in range(20):
@@ -23,8 +23,8 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
 
-def page_faults(what: str) -> int:
-    command = [sys.executable, "-c", FAULTS, what]
+def page_faults(mode: str) -> int:
+    command = [sys.executable, "-c", FAULTS, mode]
     return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 

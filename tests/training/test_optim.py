@@ -96,12 +96,12 @@ def test_cosine_rises_to_the_peak_and_falls_to_nothing() -> None:
 
 
 def test_stopping_early_does_not_move_the_schedule() -> None:
-    whole = Recipe(schedule="one-cycle", epochs=8)
-    part = Recipe(schedule="one-cycle", epochs=8, stop_at=3)
-    assert learning_rate(whole, 3, 0.5) == learning_rate(part, 3, 0.5)
+    full = Recipe(schedule="one-cycle", epochs=8)
+    stopped = Recipe(schedule="one-cycle", epochs=8, stop_at=3)
+    assert learning_rate(full, 3, 0.5) == learning_rate(stopped, 3, 0.5)
 
 
-def test_average_follows_weights_and_running_figures() -> None:
+def test_average_follows_weights_and_running_statistics() -> None:
     net = nn.BatchNorm1d(1)
     assert net.running_mean is not None
     average = Average(net, decay=0.5)

@@ -50,7 +50,7 @@ def test_is_frozen() -> None:
         ("device", ""),
     ],
 )
-def test_a_senseless_value_is_refused_in_one_sentence(field: str, value: Any) -> None:
+def test_an_invalid_value_is_refused_in_one_sentence(field: str, value: Any) -> None:
     with pytest.raises(UsageError) as caught:
         Recipe(**{field: value})
     message = str(caught.value)
@@ -85,7 +85,9 @@ def test_fields_that_contradict_each_other_are_refused(fields: dict[str, Any]) -
         ({"patience": 3, "restore": True, "watch": "accuracy"}, "accuracy", True),
     ],
 )
-def test_who_chooses(fields: dict[str, Any], chosen_by: str | None, needs: bool) -> None:
+def test_which_quantity_chooses_the_epoch(
+    fields: dict[str, Any], chosen_by: str | None, needs: bool
+) -> None:
     recipe = Recipe(**fields)
     assert recipe.chosen_by == chosen_by
     assert recipe.needs_validation is needs

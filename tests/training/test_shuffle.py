@@ -39,7 +39,7 @@ def images(path: Path) -> MappedRows:
 
 
 def epoch(images: MappedRows, generator: torch.Generator, batch_size: int = 30) -> list[Stretch]:
-    """An epoch's stretches, copied: the next but one is read into the same place."""
+    """An epoch's stretches, copied: the next but one is read into the same buffer."""
     return [
         Stretch(stretch.images.clone(), stretch.labels, stretch.positions)
         for stretch in shuffled(images, LABELS[: len(images)], batch_size, generator)
@@ -73,17 +73,17 @@ def test_every_image_comes_exactly_once_with_its_label(images: MappedRows, n: in
             assert torch.equal(stretch.labels, LABELS[stretch.positions])
 
 
-def test_a_seed_decides_the_order_and_no_epoch_has_anothers(images: MappedRows) -> None:
+def test_a_seed_decides_the_order_and_each_epoch_has_its_own(images: MappedRows) -> None:
     generator, again = seeded(1), seeded(1)
     first, second = epoch(images, generator), epoch(images, generator)
     assert torch.equal(positions(first), positions(epoch(images, again)))
     assert torch.equal(positions(second), positions(epoch(images, again)))
     assert not torch.equal(positions(first), positions(second))
-    for one, other in zip(first, second, strict=True):  # nor do buffers hold the same blocks
+    for one, other in zip(first, second, strict=True):  # buffers have other blocks, too
         assert len(np.intersect1d(one.positions, other.positions)) < 500
 
 
-def test_a_buffer_holds_blocks_from_all_over_the_file_shuffled_as_a_whole(
+def test_a_buffer_shuffles_blocks_from_all_over_the_file(
     images: MappedRows,
 ) -> None:
     stretches = epoch(images, seeded(0))
@@ -93,13 +93,13 @@ def test_a_buffer_holds_blocks_from_all_over_the_file_shuffled_as_a_whole(
         assert 900 <= len(places) <= 991
         assert places.max() - places.min() > 0.3 * N
         assert len(torch.unique(stretch.positions // 90)) <= 12  # read block by block
-        # In random order neighbours are as far apart as strangers, and either half is like all.
+        # In random order neighbours are as far apart as any two images, and a half is like all.
         assert torch.corrcoef(torch.stack([places[1:], places[:-1]]))[0, 1].abs() < 0.15
         half = places[: len(places) // 2]
         assert abs(half.mean() - places.mean()) < 0.1 * N
 
 
-def test_all_batches_but_one_are_whole(images: MappedRows) -> None:
+def test_all_batches_but_one_are_full(images: MappedRows) -> None:
     sizes = [
         stop - start
         for stretch in epoch(images, seeded(0), 32)
@@ -109,7 +109,7 @@ def test_all_batches_but_one_are_whole(images: MappedRows) -> None:
     assert len(epoch(images, seeded(0), 5_000)) == 1  # a batch may be larger than a buffer
 
 
-def test_a_file_that_changes_meanwhile_stops_the_epoch(images: MappedRows, path: Path) -> None:
+def test_a_file_that_changes_stops_the_epoch(images: MappedRows, path: Path) -> None:
     stretches = shuffled(images, LABELS, 30, seeded(0))
     next(stretches)
     os.utime(path, ns=(0, 0))

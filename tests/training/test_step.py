@@ -1,4 +1,4 @@
-"""What a training step costs, in things that can be counted instead of timed."""
+"""The cost of a training step, counted instead of timed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from fittingroom.nets.mlp import MLP
 from fittingroom.nets.pooling import MaxPool
 from fittingroom.training.loop import train
 
-#: Name, tensors given, tensors returned.
+#: Name, input tensors, output tensors.
 Operation = tuple[str, list[Tensor], list[Tensor]]
 
 BATCH, STEPS = 32, 5
@@ -31,7 +31,7 @@ VIEWS = {
 
 
 class Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Keeps the name, the tensors and the outputs of every operation."""
+    """Records the name, inputs and outputs of every operation."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -70,7 +70,7 @@ def epoch(name: str, small: Dataset, **options: Any) -> Operations:
     return seen
 
 
-#: Networks, options that make them small, and how many operations a step of each may be.
+#: Networks, options that make them small, and the most operations per step.
 NETWORKS: dict[str, tuple[dict[str, Any], int]] = {
     "cnn-32": ({}, 70),
     "cnn-64-128-64": ({}, 170),
@@ -95,13 +95,13 @@ Seen = Callable[[str], list[Operation]]
 
 
 @every_network
-def test_a_step_is_few_operations(name: str, seen: Seen) -> None:
+def test_a_step_has_few_operations(name: str, seen: Seen) -> None:
     counts = Counter(kind for kind, *_ in seen(name))
     assert sum(counts.values()) / STEPS < NETWORKS[name][1], counts.most_common()
 
 
 @every_network
-def test_convolutions_are_made_in_bfloat16(name: str, seen: Seen) -> None:
+def test_convolutions_run_in_bfloat16(name: str, seen: Seen) -> None:
     convolutions = [(kind, tensors) for kind, tensors, _ in seen(name) if "convolution" in kind]
     assert convolutions or name in ("cnn-32", "mlp-256-256")
     for _, tensors in convolutions:
@@ -118,15 +118,15 @@ def test_no_map_is_copied_into_another_layout(name: str, seen: Seen) -> None:
 
 
 @every_network
-def test_the_data_set_is_moved_once_an_epoch(name: str, seen: Seen) -> None:
-    whole = Counter(
+def test_the_data_set_is_moved_once_per_epoch(name: str, seen: Seen) -> None:
+    counts = Counter(
         kind
         for kind, _, outputs in seen(name)
         for tensor in outputs
         if tensor.ndim > 2 and len(tensor) == BATCH * STEPS
     )
-    assert whole["index"] == 1  # shuffled, as bytes
-    assert max(whole.values()) < STEPS, whole
+    assert counts["index"] == 1  # shuffled, as bytes
+    assert max(counts.values()) < STEPS, counts
 
 
 def test_pooling_copies_no_map_in_its_backward_pass() -> None:
@@ -137,7 +137,7 @@ def test_pooling_copies_no_map_in_its_backward_pass() -> None:
     assert not {"clone", "copy_", "_to_copy", "zero_", "fill_"} & {kind for kind, *_ in seen.seen}
 
 
-def test_a_counter_that_sees_nothing_would_be_noticed() -> None:
+def test_the_counter_sees_operations() -> None:
     x = torch.randn(8, 16, 4, 4)
     with Operations() as seen:
         x.contiguous(memory_format=torch.channels_last)

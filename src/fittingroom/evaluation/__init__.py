@@ -1,1 +1,1 @@
-"""What saved predictions say: arrays in, plain frozen results out. Needs numpy and scipy alone."""
+"""Evaluation of predictions: arrays in, plain frozen results out. Needs only NumPy and SciPy."""

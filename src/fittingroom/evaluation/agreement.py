@@ -1,4 +1,4 @@
-"""Where several models agree on the same images, and where all of them are wrong."""
+"""Agreement between models on the same images, the images that all get wrong, and averaging."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ Probabilities = NDArray[np.floating]
 
 @dataclass(frozen=True, eq=False)
 class Agreement:
-    """How much each two of m models have in common.
+    """Pairwise agreement of m models.
 
     Attributes
     ----------
     models : the m names, in the order of the arrays
-    same : (m, m) share of the images that both models assign to the same class
+    same : (m, m) share of images for which both models predict the same class
     shared_mistakes : (m, m) of the images that at least one of the two misclassifies, the share
-        that both misclassify (the Jaccard index); NaN where neither misclassifies any
+        that both misclassify (the Jaccard index); NaN if neither misclassifies any
     """
 
     models: tuple[str, ...]
@@ -47,7 +47,7 @@ class Agreement:
         }
 
     def to_frame(self) -> DataFrame:
-        """One row per pair of models. Raises UsageError where pandas isn't installed."""
+        """One row per pair of models. Raises UsageError if pandas isn't installed."""
         return frame(
             {
                 "a": self.models[i],
@@ -64,17 +64,17 @@ def agreement(probabilities: Mapping[str, Probabilities], labels: NDArray[np.int
 
     Parameters
     ----------
-    probabilities : (n, c) of each model, by its name
+    probabilities : (n, c) per model, by name
     labels : (n,) in 0..c-1
 
     Raises
     ------
-    InputError : there is no model, or shapes don't fit
+    InputError : there are no models, or the shapes don't match
     """
     if not probabilities:
         raise InputError("no predictions to compare; give at least one model's.")
-    wrong = np.stack([~correctness(each, labels) for each in probabilities.values()])  # (m, n)
-    predicted = np.stack([each.argmax(axis=1) for each in probabilities.values()])
+    wrong = np.stack([~correctness(p, labels) for p in probabilities.values()])  # (m, n)
+    predicted = np.stack([p.argmax(axis=1) for p in probabilities.values()])
     same = (predicted[:, None] == predicted[None]).mean(axis=2)
     both = (wrong[:, None] & wrong[None]).sum(axis=2)
     either = (wrong[:, None] | wrong[None]).sum(axis=2)
@@ -86,41 +86,40 @@ def agreement(probabilities: Mapping[str, Probabilities], labels: NDArray[np.int
 def wrong_for_all(
     probabilities: Sequence[Probabilities], labels: NDArray[np.integer]
 ) -> NDArray[np.int64]:
-    """Positions (k,) of the images that every model misclassifies.
+    """Positions (k,) of the images that every model misclassifies: candidates for label errors.
 
-    These are candidates for a wrong label. They are sorted by the mean probability that the models
-    assign to the label, lowest first.
+    They are sorted by the mean probability of the label over the models, lowest first.
 
     Parameters
     ----------
-    probabilities : (n, c) of each model
+    probabilities : (n, c) per model
     labels : (n,) in 0..c-1
 
     Raises
     ------
-    InputError : there is no model, or shapes don't fit
+    InputError : there are no models, or the shapes don't match
     """
     if not probabilities:
-        raise InputError("no predictions to look at; give at least one model's.")
-    wrong = ~np.any([correctness(each, labels) for each in probabilities], axis=0)
+        raise InputError("no predictions to compare; give at least one model's.")
+    wrong = ~np.any([correctness(p, labels) for p in probabilities], axis=0)
     positions = np.flatnonzero(wrong)
-    mean = np.mean([label_probabilities(each, labels) for each in probabilities], axis=0)
+    mean = np.mean([label_probabilities(p, labels) for p in probabilities], axis=0)
     return np.asarray(positions[np.argsort(mean[positions], kind="stable")])
 
 
 def label_probabilities(
     probabilities: Probabilities, labels: NDArray[np.integer]
 ) -> NDArray[np.float64]:
-    """The probability (n,) that a model assigns to the label of each image."""
+    """The predicted probability of each image's label, (n,)."""
     return np.asarray(probabilities[np.arange(len(labels)), labels], np.float64)
 
 
 def average(
     probabilities: Sequence[Probabilities], weights: Sequence[float] | None = None
 ) -> NDArray[np.float64]:
-    """The weighted mean (n, c) of several models' probabilities, each (n, c).
+    """The weighted mean of several models' probabilities, (n, c) each.
 
-    Without `weights` all models count the same. Raises InputError where there is no model.
+    All models weigh the same unless `weights` are given. Raises InputError if there are no models.
     """
     if not probabilities:
         raise InputError("no probabilities to average; give at least one model's.")
@@ -133,14 +132,13 @@ def fit_weights(
 ) -> tuple[float, ...]:
     """Weights for :func:`average` that sum to one, by greedy forward selection.
 
-    In each round the model that lowers the log loss of the average most is added to it; a model may
-    be added again and again, and its weight is the share of rounds that it won (Caruana and others
-    2004, "Ensemble Selection from Libraries of Models", section 2). Use images that no model was
-    trained on.
+    Each round adds the model that lowers the log loss of the average the most, with replacement; a
+    model's weight is the share of rounds that it won (Caruana et al. 2004, "Ensemble Selection from
+    Libraries of Models", section 2). Use images that no model was trained on.
 
     Parameters
     ----------
-    probabilities : (n, c) of each of m models
+    probabilities : (n, c) for each of m models
     labels : (n,) in 0..c-1
 
     Returns
@@ -149,14 +147,14 @@ def fit_weights(
 
     Raises
     ------
-    InputError : there is no model
+    InputError : there are no models
     """
     if not probabilities:
-        raise InputError("no probabilities to weigh; give at least one model's.")
-    of_label = np.stack([label_probabilities(each, labels) for each in probabilities])  # (m, n)
+        raise InputError("no probabilities to weight; give at least one model's.")
+    of_label = np.stack([label_probabilities(p, labels) for p in probabilities])  # (m, n)
     wins, total = np.zeros(len(of_label), int), np.zeros(of_label.shape[1])
-    for number in range(1, rounds + 1):
-        losses = -np.log(np.maximum((total + of_label) / number, CLIP)).mean(axis=1)  # (m,)
+    for n_added in range(1, rounds + 1):
+        losses = -np.log(np.maximum((total + of_label) / n_added, CLIP)).mean(axis=1)  # (m,)
         best = int(np.argmin(losses))
         wins[best] += 1
         total += of_label[best]

@@ -1,4 +1,4 @@
-"""Calibration: reliability diagrams, and temperature scaling."""
+"""Calibration: reliability diagrams and temperature scaling."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from fittingroom.evaluation.metrics import CLIP, correctness
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-#: The range of temperatures that is searched: from almost one-hot to almost uniform.
+#: The range of temperatures searched: from almost one-hot to almost uniform.
 COLDEST, HOTTEST = 0.05, 20.0
 BINS = 15
 
@@ -29,11 +29,11 @@ class Reliability:
     Attributes
     ----------
     edges : (bins + 1,) equally spaced from 0 to 1; a bin includes its upper edge
-    counts : (bins,) images in each bin
-    confidence : (bins,) mean probability of the predicted class; NaN in an empty bin
-    accuracy : (bins,) share of images that are classified correctly; NaN in an empty bin
+    counts : (bins,) images per bin
+    confidence : (bins,) mean probability of the predicted class; NaN for an empty bin
+    accuracy : (bins,) share of correctly classified images; NaN for an empty bin
     chance_sd : (bins,) standard deviation that the accuracy would have if the probabilities were
-        perfectly calibrated; NaN in an empty bin
+        perfectly calibrated; NaN for an empty bin
     """
 
     edges: NDArray[np.float64]
@@ -44,7 +44,7 @@ class Reliability:
 
     @property
     def expected_calibration_error(self) -> float:
-        """Mean distance between accuracy and confidence, weighted by the images of each bin.
+        """Mean distance between accuracy and confidence, weighted by the number of images per bin.
 
         Naeini, Cooper and Hauskrecht 2015, "Obtaining Well Calibrated Probabilities Using Bayesian
         Binning", equation 3.
@@ -54,7 +54,7 @@ class Reliability:
 
     @property
     def error_by_chance(self) -> float:
-        """The calibration error to be expected of perfectly calibrated probabilities.
+        """The calibration error to expect from perfectly calibrated probabilities.
 
         The accuracy of a bin varies by chance (Bröcker and Smith 2007, Weather and Forecasting
         22:651-661). The mean absolute deviation of a normal variable is √(2/π) standard deviations.
@@ -87,7 +87,7 @@ class Reliability:
         }
 
     def to_frame(self) -> DataFrame:
-        """One row per bin. Raises UsageError where pandas isn't installed."""
+        """One row per bin. Raises UsageError if pandas isn't installed."""
         return frame(self.to_dict()["bins"])
 
 
@@ -100,18 +100,18 @@ def reliability(
     ----------
     probabilities : (n, c)
     labels : (n,) in 0..c-1
-    bins : how many, at least 1
+    bins : number of bins, at least 1
 
     Raises
     ------
-    InputError : any other shapes, values or number of bins
+    InputError : invalid shapes, values or number of bins
     """
     right = correctness(probabilities, labels)
     if bins < 1:
-        raise InputError(f"{bins} bins can't hold anything; give at least one.")
+        raise InputError(f"the number of bins must be at least 1, not {bins}.")
     confidence = probabilities.max(axis=1).astype(np.float64)
     edges = np.linspace(0, 1, bins + 1)
-    # np.histogram and scipy's binned_statistic would put an edge into the bin above it.
+    # np.histogram and SciPy's binned_statistic would put an edge into the bin above it.
     bin_of = np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, bins - 1)  # (n,)
     counts = np.bincount(bin_of, minlength=bins)
     with np.errstate(invalid="ignore"):
@@ -127,9 +127,9 @@ def reliability(
 def fit_temperature(probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -> float:
     """The temperature that minimises the log loss: above 1 for an overconfident model.
 
-    Guo and others 2017, "On Calibration of Modern Neural Networks", arXiv 1706.04599, section 4.2.
+    Guo et al. 2017, "On Calibration of Modern Neural Networks", arXiv 1706.04599, section 4.2.
     The logarithms of the probabilities serve as logits; the two differ by a constant per image,
-    which cancels. Use images by which nothing else was chosen.
+    which cancels. Use images that weren't used to choose anything else.
 
     Parameters
     ----------
@@ -142,7 +142,7 @@ def fit_temperature(probabilities: NDArray[np.floating], labels: NDArray[np.inte
 
     Raises
     ------
-    InputError : any other shapes or values
+    InputError : invalid shapes or values
     """
     correctness(probabilities, labels)
     return best_temperature(_clipped_logs(probabilities), labels, COLDEST, HOTTEST)
@@ -157,7 +157,7 @@ def best_temperature(
     ----------
     logits : (n, c)
     labels : (n,) in 0..c-1
-    coldest, hottest : the range that is searched
+    coldest, hottest : the range to search
     """
 
     def loss(exponent: float) -> float:
@@ -169,16 +169,16 @@ def best_temperature(
 
 
 def at_temperature(probabilities: NDArray[np.floating], temperature: float) -> NDArray[np.float64]:
-    """Probabilities (n, c) rescaled by a temperature; the order of the classes stays the same.
+    """Rescale probabilities (n, c) by a temperature; the order of the classes stays the same.
 
     Raises InputError unless the temperature is above 0.
     """
     if not temperature > 0:
-        raise InputError(f"a temperature must be above 0, not {temperature}.")
+        raise InputError(f"the temperature must be above 0, not {temperature}.")
     return np.asarray(softmax(_clipped_logs(probabilities) / temperature, axis=1))
 
 
 def _clipped_logs(probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
-    # In float32 a small probability may underflow to 0, which would stay 0 at any temperature.
+    # In float32 a small probability may underflow to 0, and would stay 0 at any temperature.
     clipped = np.clip(probabilities, CLIP, 1.0, dtype=np.float64)
     return np.asarray(np.log(clipped))

@@ -2,7 +2,7 @@
 
 Sadinle, Lei and Wasserman 2019, "Least Ambiguous Set-Valued Classifiers with Bounded Error Levels",
 Journal of the American Statistical Association 114:223-234. There is one threshold for all images,
-or one for each class, so that every class has the coverage.
+or one per class, so that every class reaches the coverage.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from fittingroom.errors import InputError
 
-#: The default share of images whose set contains the true class.
+#: The default share of images whose prediction set contains the true class.
 COVERAGE = 0.9
-#: Probabilities that differ by at most this are equal: float32 rounds, and neighbours' votes tie.
+#: Probabilities that differ by no more than this count as equal: float32 rounds, and votes tie.
 _EQUAL = 1e-6
 
 
@@ -28,9 +28,9 @@ class SetCoverage:
 
     Attributes
     ----------
-    coverage : the share of all images whose set contains the true class
-    by_class : (classes,) the same over the images of each class; NaN for a class without images
-    mean_size : mean number of classes in a set
+    coverage : the share of images whose set contains the true class
+    by_class : (classes,) the same for the images of each class; NaN for a class without images
+    mean_size : mean number of classes per set
     """
 
     coverage: float
@@ -47,22 +47,22 @@ def conformal_quantile(
 ) -> float:
     """The largest 1 - p with which a class still belongs to a prediction set.
 
-    This is the `conformal_threshold` of 1 - p(true class) over calibration images. A new image from
-    the same distribution has its true class in its set with probability `coverage` or more.
+    This is the `conformal_threshold` of 1 - p(true class) over calibration images. The set of a new
+    image from the same distribution contains its true class with probability `coverage` or more.
 
     Parameters
     ----------
-    probabilities : (n, classes) of images from which nothing was learned
+    probabilities : (n, classes) for images that the model wasn't fitted on
     labels : (n,) columns of `probabilities`
     coverage : above 0 and below 1
 
     Returns
     -------
-    a number in 0 … 1; it is 1, which admits every class, where n is too small for the coverage
+    a number in 0 … 1; if n is too small for the coverage it is 1, which admits every class
 
     Raises
     ------
-    InputError : another coverage, or no images
+    InputError : an invalid coverage, or no images
     """
     of_label = probabilities[np.arange(len(labels)), labels].astype(np.float64)
     return conformal_threshold(1 - of_label, coverage)
@@ -73,16 +73,16 @@ def class_quantiles(
 ) -> NDArray[np.float64] | None:
     """A `conformal_quantile` for each class from its own images, (classes,).
 
-    With these every class has the coverage. None where a class has too few images for that: a
+    With these, every class reaches the coverage. None if a class has too few images for that: a
     coverage of 90% takes at least 9 of each class.
 
-    Raises InputError for a coverage outside 0 … 1, or no images.
+    Raises InputError if the coverage is invalid or there are no images.
     """
     _check_share(coverage, len(labels))
-    members = [labels == k for k in range(probabilities.shape[1])]
-    if min(int(each.sum()) for each in members) < math.ceil(coverage / (1 - coverage) - _EQUAL):
+    masks = [labels == k for k in range(probabilities.shape[1])]
+    if min(int(mask.sum()) for mask in masks) < math.ceil(coverage / (1 - coverage) - _EQUAL):
         return None
-    return np.array([conformal_quantile(probabilities[k], labels[k], coverage) for k in members])
+    return np.array([conformal_quantile(probabilities[m], labels[m], coverage) for m in masks])
 
 
 def conformal_threshold(scores: NDArray[np.floating], share: float) -> float:
@@ -92,20 +92,20 @@ def conformal_threshold(scores: NDArray[np.floating], share: float) -> float:
 
     Parameters
     ----------
-    scores : (n,) in 0 … 1, of images from which nothing was learned
+    scores : (n,) in 0 … 1, of images that the model wasn't fitted on
     share : above 0 and below 1
 
     Returns
     -------
-    a score; 1 where n is too small for that share
+    a score; 1 if n is too small for the share
 
     Raises
     ------
-    InputError : another share, or no scores
+    InputError : an invalid share, or no scores
     """
     n = len(scores)
     _check_share(share, n)
-    # Without _EQUAL, a product that exceeds a whole number by rounding would give the next score.
+    # Without _EQUAL, a product that rounding puts just above an integer would give the next score.
     rank = math.ceil((n + 1) * share - _EQUAL)
     if rank > n:
         return 1.0
@@ -114,15 +114,13 @@ def conformal_threshold(scores: NDArray[np.floating], share: float) -> float:
 
 def _check_share(share: float, n: int) -> None:
     if not 0 < share < 1 or n == 0:
-        raise InputError(f"a share of {share} of {n} scores makes no sense.")
+        raise InputError(f"a share of {share} of {n} scores is undefined; give 0 < share < 1.")
 
 
 def prediction_sets(
     probabilities: NDArray[np.floating], quantile: float | NDArray[np.float64]
 ) -> NDArray[np.bool_]:
-    """Which classes belong to the set of each image, bool (n, classes).
-
-    The most probable class always does.
+    """Which classes belong to each image's set, bool (n, classes); the most probable always does.
 
     Parameters
     ----------

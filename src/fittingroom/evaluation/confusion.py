@@ -18,13 +18,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class WrongClass:
-    """A wrong prediction of a class.
+    """A class that another one is mistaken for.
 
     Attributes
     ----------
-    index : the class predicted
-    count : images of the true class that are predicted as this one; a mean over seeds may have a
-        fraction
+    index : the predicted class
+    count : images of the true class predicted as this one; fractional if a mean over seeds
     share : the same as a share of the images of the true class
     """
 
@@ -54,13 +53,13 @@ class HardestClass:
 
 @dataclass(frozen=True)
 class ClassScores:
-    """A row of a classification report; an undefined score is None."""
+    """A row of a classification report; undefined scores are None."""
 
     name: str
     precision: float | None
     recall: float | None
     f1: float | None
-    support: float  # images; a whole number even where the matrix is a mean over seeds
+    support: float  # images; an integer even if the matrix is a mean over seeds
 
 
 @dataclass(frozen=True)
@@ -71,8 +70,8 @@ class ClassificationReport:
     ----------
     classes : one row per class, in the order of the matrix
     macro : means over the classes for which a score is defined
-    weighted : means over the same classes, weighted by their images
-    accuracy : share of images that are classified correctly
+    weighted : means over the same classes, weighted by support
+    accuracy : share of correctly classified images
     """
 
     classes: tuple[ClassScores, ...]
@@ -90,7 +89,7 @@ class ClassificationReport:
 
 @dataclass(frozen=True)
 class ConfusedPair:
-    """Two classes, and how many images of each are predicted as the other."""
+    """Two classes and how many images of each are predicted as the other."""
 
     first: int
     second: int
@@ -104,17 +103,17 @@ class ConfusedPair:
 
 @dataclass(frozen=True, eq=False)
 class ConfusionMatrix:
-    """Counts (c, c): rows are true classes, columns predicted ones.
+    """Counts (c, c): rows are true classes, columns predicted classes.
 
-    They are whole numbers for one set of predictions; means over seeds may have a fraction.
-    `recall`, `precision` and `f1` are (c,). They are NaN where undefined: recall of a class without
-    images, precision of one that is never predicted, F1 where both hold.
+    Counts are integers for one set of predictions; means over seeds may be fractional. `recall`,
+    `precision` and `f1` are (c,), NaN where undefined: recall of a class without images, precision
+    of a class that is never predicted, F1 if both hold.
     """
 
     counts: NDArray[np.int64] | NDArray[np.float64]
 
     # scikit-learn's precision_recall_fscore_support takes 2.9 ms instead of 25 µs, differs in the
-    # last bit of every third weighted mean, and reports 0 where the mean has no defined precision.
+    # last bit of every third weighted mean, and reports 0 for an undefined mean precision.
 
     @property
     def recall(self) -> NDArray[np.float64]:
@@ -126,7 +125,7 @@ class ConfusionMatrix:
 
     @property
     def f1(self) -> NDArray[np.float64]:
-        # 2TP / (2TP + FP + FN): defined where the class is among the labels or the predictions.
+        # 2TP / (2TP + FP + FN): defined if the class is among the labels or the predictions.
         occurrences = self.counts.sum(axis=0) + self.counts.sum(axis=1)
         return _share(2 * np.diag(self.counts), occurrences)
 
@@ -158,7 +157,7 @@ class ConfusionMatrix:
         )
 
     def most_confused(self, at_most: int = 5) -> tuple[ConfusedPair, ...]:
-        """The pairs of classes with the most images predicted as one another, most first."""
+        """The pairs of classes most often mistaken for one another, most frequent first."""
         both_ways = np.triu(self.counts + self.counts.T, 1)
         order = np.argsort(-both_ways, axis=None, kind="stable")[:at_most]
         rows, columns = np.unravel_index(order, both_ways.shape)
@@ -169,7 +168,7 @@ class ConfusionMatrix:
         )
 
     def hardest(self) -> HardestClass:
-        """The class with the lowest recall; the first of several that are equal.
+        """The class with the lowest recall, the first if several tie.
 
         Classes without images are left out.
         """
@@ -185,11 +184,11 @@ class ConfusionMatrix:
         )
 
     def hardest_sentence(self, class_names: Sequence[str], at_most: int = 3) -> str:
-        """`hardest` in words, as "Shirt is the hardest class: 61% correct; confused with Coat 9%."
+        """`hardest` in words: "Shirt is the hardest class: 61% correct; confused with Coat 9%."
 
-        Names at most `at_most` wrong classes. Shares have one decimal where the recall is 90% or
-        more, so that a few mistakes aren't rounded to 0%. Raises InputError unless there is one
-        name per class.
+        Names at most `at_most` wrong classes. Shares have one decimal if the recall is 90% or more,
+        so that a few mistakes aren't rounded to 0%. Raises InputError unless there is one name per
+        class.
         """
         self._check_names(class_names)
         hardest = self.hardest()
@@ -197,14 +196,14 @@ class ConfusionMatrix:
             return "No class is hardest: every image is classified correctly."
         digits = 0 if hardest.recall < 0.9 else 1
         wrong = ", ".join(
-            f"{class_names[each.index]} {each.share:.{digits}%}"
-            for each in hardest.taken_for[:at_most]
+            f"{class_names[mistake.index]} {mistake.share:.{digits}%}"
+            for mistake in hardest.taken_for[:at_most]
         )
-        name, right = class_names[hardest.index], f"{hardest.recall:.{digits}%}"
-        return f"{name} is the hardest class: {right} correct; confused with {wrong}."
+        name, recall = class_names[hardest.index], f"{hardest.recall:.{digits}%}"
+        return f"{name} is the hardest class: {recall} correct; confused with {wrong}."
 
     def to_frame(self, class_names: Sequence[str]) -> DataFrame:
-        """True classes as rows, predicted ones as columns. Raises UsageError without pandas."""
+        """True classes as rows, predicted classes as columns. Raises UsageError without pandas."""
         self._check_names(class_names)
         rows = [
             {"class": name, **dict(zip(class_names, row, strict=True))}
@@ -215,17 +214,17 @@ class ConfusionMatrix:
     def _check_names(self, class_names: Sequence[str]) -> None:
         if len(class_names) != len(self.counts):
             raise InputError(
-                f"{len(class_names)} class names for a matrix of {len(self.counts)} classes; "
-                "give one name per class."
+                f"{len(class_names)} class names don't match a matrix of {len(self.counts)} "
+                "classes; give one name per class."
             )
 
     def to_dict(self) -> dict[str, object]:
-        """Plain lists; an undefined figure is None, never NaN."""
+        """Plain lists; undefined values are None, never NaN."""
         return {
             "counts": self.counts.tolist(),
-            "recall": _without_nan(self.recall),
-            "precision": _without_nan(self.precision),
-            "f1": _without_nan(self.f1),
+            "recall": _nan_to_none(self.recall),
+            "precision": _nan_to_none(self.precision),
+            "f1": _nan_to_none(self.f1),
         }
 
 
@@ -234,7 +233,7 @@ def confusion_matrix(
     labels: NDArray[np.integer],
     n_classes: int,
 ) -> ConfusionMatrix:
-    """Count the pairs of a true and a predicted class.
+    """Count the pairs of true and predicted class.
 
     Parameters
     ----------
@@ -244,21 +243,21 @@ def confusion_matrix(
 
     Raises
     ------
-    InputError : there are no images, shapes don't fit, or a class index is out of range
+    InputError : there are no images, the shapes don't match, or a class index is out of range
     """
-    # sklearn.metrics.confusion_matrix gives the same, in 2.7 ms instead of 0.04 for 10,000 images.
+    # sklearn.metrics.confusion_matrix takes 2.7 ms instead of 0.04 for 10,000 images.
     predicted = predictions.argmax(axis=1) if predictions.ndim == 2 else predictions
     if predicted.shape != labels.shape or labels.ndim != 1 or len(labels) == 0:
         raise InputError(
-            f"{predictions.shape} predictions don't fit {labels.shape} labels; "
+            f"predictions of shape {predictions.shape} don't match labels of shape {labels.shape}; "
             "give one of each for every image."
         )
     lowest = min(predicted.min(), labels.min())
     highest = max(predicted.max(), labels.max())
     if lowest < 0 or highest >= n_classes:
         raise InputError(
-            f"class {lowest if lowest < 0 else highest} is not among the {n_classes} classes; "
-            "class indices run from 0."
+            f"class {lowest if lowest < 0 else highest} is out of range; class indices must be "
+            f"between 0 and {n_classes - 1}."
         )
     cells = labels.astype(np.int64) * n_classes + predicted.astype(np.int64)
     counts = np.bincount(cells, minlength=n_classes**2).reshape(n_classes, n_classes)
@@ -268,25 +267,25 @@ def confusion_matrix(
 def mean_confusion(matrices: Sequence[ConfusionMatrix]) -> ConfusionMatrix:
     """The mean of the matrices of several seeds; its cells still sum to the number of images.
 
-    Raises InputError where there is no matrix.
+    Raises InputError if there are no matrices.
     """
     if not matrices:
-        raise InputError("no confusion matrix to average; give at least one.")
+        raise InputError("no confusion matrices to average; give at least one.")
     return ConfusionMatrix(np.mean([matrix.counts for matrix in matrices], axis=0))
 
 
-def _share(part: NDArray[np.number], whole: NDArray[np.number]) -> NDArray[np.float64]:
-    shares = np.full(len(whole), np.nan)
-    np.divide(part, whole, out=shares, where=whole > 0)
+def _share(counts: NDArray[np.number], totals: NDArray[np.number]) -> NDArray[np.float64]:
+    shares = np.full(len(totals), np.nan)
+    np.divide(counts, totals, out=shares, where=totals > 0)
     return shares
 
 
 def _mean_of_defined(scores: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
-    """The weighted mean of the scores that aren't NaN; NaN where their weights sum to 0."""
+    """The weighted mean of the scores that aren't NaN; NaN if their weights sum to 0."""
     defined = ~np.isnan(scores)
     total = weights[defined].sum()
     return float(scores[defined] @ weights[defined] / total) if total else float("nan")
 
 
-def _without_nan(values: NDArray[np.float64]) -> list[float | None]:
+def _nan_to_none(values: NDArray[np.float64]) -> list[float | None]:
     return [None if np.isnan(value) else float(value) for value in values]

@@ -1,4 +1,4 @@
-"""Which images the fits of a recipe classify correctly, bool (seeds, n), and its variances."""
+"""Variances of correctness arrays, bool (seeds, n): which images each fit classifies correctly."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ def check_correct(correct: NDArray[np.bool_]) -> None:
     """Raise InputError unless `correct` is a bool array (seeds >= 1, n >= 1)."""
     if correct.ndim != 2 or correct.dtype != np.bool_ or 0 in correct.shape:
         raise InputError(
-            f"correctness is {correct.dtype} of shape {correct.shape}; give a bool array "
+            f"correctness is an array of {correct.dtype}, shape {correct.shape}; give a bool array "
             "(seeds, images) with at least one seed and one image."
         )
 
 
 def integer_variance(values: NDArray[np.int64]) -> float:
-    """The unbiased variance of two or more whole numbers (n,).
+    """The unbiased variance of two or more integers (n,).
 
-    Sums are exact: equal numbers give 0, and the order makes no difference. np.var rounds.
+    Unlike np.var it sums exactly: equal numbers give 0, and the order makes no difference.
     """
     n, total, squares = len(values), int(values.sum()), int(values @ values)
     return (n * squares - total * total) / (n * (n - 1))
@@ -29,15 +29,15 @@ def integer_variance(values: NDArray[np.int64]) -> float:
 def mean_variance(
     values: NDArray[np.int64], copies: NDArray[np.int64] | None = None
 ) -> tuple[float, int]:
-    """The variance of the mean of `values` over draws of the images, and how many were drawn.
+    """The variance of the mean of `values` over draws of the images, and the number of draws.
 
-    Images that are copies of one another are drawn together, so the mean is a ratio estimator
-    (Cochran 1977, "Sampling Techniques", chapter 6).
+    Copies of an image are drawn together, so the mean is a ratio estimator (Cochran 1977, "Sampling
+    Techniques", chapter 6).
 
     Parameters
     ----------
-    values : (n,) of each image
-    copies : (n,) the same number for images that are copies of one another; None where none are
+    values : (n,) one per image
+    copies : (n,) the same number for images that are copies of one another; None if none are
     """
     n = len(values)
     if copies is None:

@@ -1,4 +1,4 @@
-"""Which images to show: the positions of those that say most about a model, or about two."""
+"""Which images to show: the positions of those that say the most about a model, or about two."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ Positions = NDArray[np.int64]
 def surest_mistakes(
     probabilities: NDArray[np.floating], labels: NDArray[np.integer], at_most: int
 ) -> Positions:
-    """Positions of misclassified images, the highest probability of the wrong class first.
+    """Positions of misclassified images, the most confident mistake first.
 
     `probabilities` is (n, c), `labels` (n,); at most `at_most` positions are returned.
     """
     wrong = np.flatnonzero(~correctness(probabilities, labels))
-    return _first(wrong, -probabilities.max(axis=1), at_most)
+    return _lowest(wrong, -probabilities.max(axis=1), at_most)
 
 
 def doubtful_hits(
     probabilities: NDArray[np.floating], labels: NDArray[np.integer], at_most: int
 ) -> Positions:
-    """Positions of correctly classified images, the lowest probability of the class first.
+    """Positions of correctly classified images, the least confident first.
 
     `probabilities` is (n, c), `labels` (n,); at most `at_most` positions are returned.
     """
     right = np.flatnonzero(correctness(probabilities, labels))
-    return _first(right, probabilities.max(axis=1), at_most)
+    return _lowest(right, probabilities.max(axis=1), at_most)
 
 
 def random_images(n: int, at_most: int, seed: int = 0) -> Positions:
-    """At most `at_most` random positions in 0..n-1; the same seed always draws the same."""
+    """At most `at_most` random positions in 0..n-1; the same seed gives the same positions."""
     drawn = np.random.default_rng(seed).permutation(n)[:at_most]
     return np.asarray(drawn, np.int64)
 
@@ -46,13 +46,13 @@ def fixed(
 ) -> Positions:
     """Positions of images that only `after` classifies correctly, the largest gain first.
 
-    The gain is that of the label's probability. `before` and `after` are (n, c), `labels` (n,).
+    The gain is in the label's probability. `before` and `after` are (n, c), `labels` (n,).
     """
     corrected = ~correctness(before, labels) & correctness(after, labels)
     gain = label_probabilities(after, labels) - label_probabilities(before, labels)
-    return _first(np.flatnonzero(corrected), -gain, len(labels))
+    return _lowest(np.flatnonzero(corrected), -gain, len(labels))
 
 
-def _first(positions: Positions, key: NDArray[np.floating], at_most: int) -> Positions:
-    """Those of `positions` with the lowest keys, lowest first; `key` is (n,)."""
+def _lowest(positions: Positions, key: NDArray[np.floating], at_most: int) -> Positions:
+    """The `at_most` positions with the lowest keys, lowest first; `key` is (n,)."""
     return positions[np.argsort(key[positions], kind="stable")][:at_most]

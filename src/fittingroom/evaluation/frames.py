@@ -1,4 +1,4 @@
-"""Results as pandas data frames, where pandas is installed."""
+"""Results as pandas data frames, if pandas is installed."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 
 def frame(rows: Iterable[Mapping[str, Any]], index: str | None = None) -> DataFrame:
-    """A data frame with one row per mapping; the column `index`, if given, names the rows.
+    """A data frame with one row per mapping; the column `index`, if given, becomes the index.
 
-    Raises UsageError where pandas isn't installed.
+    Raises UsageError if pandas isn't installed.
     """
     try:
         from pandas import DataFrame

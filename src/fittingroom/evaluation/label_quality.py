@@ -1,4 +1,4 @@
-"""Which labels are probably wrong, by confident learning."""
+"""Label errors, found by confident learning."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ class LabelSuspects:
     Attributes
     ----------
     positions : (k,) of the images, the most suspicious first
-    given : (k,) the label of each
+    given : (k,) their labels
     suggested : (k,) the most probable of the other classes
-    confidence : (k,) the probability of the label
-    method : which method selected them
+    confidence : (k,) the predicted probability of the label
+    method : the method that selected them
     """
 
     positions: NDArray[np.int64]
@@ -52,7 +52,7 @@ class LabelSuspects:
         }
 
     def to_frame(self) -> DataFrame:
-        """One row per suspect. Raises UsageError where pandas isn't installed."""
+        """One row per suspect. Raises UsageError if pandas isn't installed."""
         return frame(self.to_dict()["suspects"])
 
 
@@ -61,20 +61,20 @@ def label_suspects(
 ) -> LabelSuspects:
     """Find the labels that out-of-sample probabilities contradict.
 
-    Uses cleanlab's ``find_label_issues`` where cleanlab is installed. Otherwise an image is a
-    suspect if its :func:`confident_class` isn't its label.
+    Uses cleanlab's ``find_label_issues`` if cleanlab is installed. Otherwise an image is a suspect
+    if its :func:`confident_class` isn't its label.
 
     Parameters
     ----------
-    probabilities : (n, c), of models that were not trained on these images
+    probabilities : (n, c), of models that weren't trained on these images
     labels : (n,) in 0..c-1
 
     Raises
     ------
-    InputError : shapes don't fit
+    InputError : the shapes don't match
     """
     correctness(probabilities, labels)
-    if find_spec("cleanlab") and labels.min() < labels.max():  # it refuses labels of one class
+    if find_spec("cleanlab") and labels.min() < labels.max():  # it refuses a single class
         suspects, method = _by_cleanlab(probabilities, labels), "cleanlab's find_label_issues"
     else:
         confident = confident_class(probabilities, labels)
@@ -82,12 +82,12 @@ def label_suspects(
         method = "confident learning (another class above its own threshold)"
     confidence = label_probabilities(probabilities, labels)
     suspects = suspects[np.argsort(confidence[suspects], kind="stable")]
-    others = probabilities[suspects].copy()
-    others[np.arange(len(suspects)), labels[suspects]] = -1
+    without_label = probabilities[suspects].copy()
+    without_label[np.arange(len(suspects)), labels[suspects]] = -1
     return LabelSuspects(
         positions=suspects,
         given=labels[suspects].astype(np.int64),
-        suggested=others.argmax(axis=1),
+        suggested=without_label.argmax(axis=1),
         confidence=confidence[suspects],
         method=method,
     )
@@ -96,12 +96,12 @@ def label_suspects(
 def confident_class(
     probabilities: NDArray[np.floating], labels: NDArray[np.integer]
 ) -> NDArray[np.int64]:
-    """The class (n,) to which each image confidently belongs; -1 where there is none.
+    """The class that each image confidently belongs to, (n,); -1 if there is none.
 
-    An image confidently belongs to a class if its probability is at least the mean probability of
-    that class over the images labelled so; of several such classes the most probable counts.
-    Northcutt, Jiang and Chuang 2021, "Confident Learning", arXiv 1911.00068, equation 1. No image
-    confidently belongs to a class without images.
+    An image confidently belongs to a class if its probability of that class is at least the mean
+    over the images with that label; of several such classes the most probable counts. Northcutt,
+    Jiang and Chuang 2021, "Confident Learning", arXiv 1911.00068, equation 1. No image confidently
+    belongs to a class without images.
 
     Parameters
     ----------
@@ -112,16 +112,16 @@ def confident_class(
     sums = np.bincount(labels, label_probabilities(probabilities, labels), minlength=len(counts))
     thresholds = np.full(len(counts), np.inf)
     np.divide(sums, counts, out=thresholds, where=counts > 0)
-    sure = probabilities >= thresholds  # (n, c)
-    best = np.where(sure, probabilities, -1).argmax(axis=1)
-    return np.where(sure.any(axis=1), best, -1)
+    confident = probabilities >= thresholds  # (n, c)
+    best = np.where(confident, probabilities, -1).argmax(axis=1)
+    return np.where(confident.any(axis=1), best, -1)
 
 
 def _by_cleanlab(
     probabilities: NDArray[np.floating], labels: NDArray[np.integer]
 ) -> NDArray[np.int64]:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about notebooks' progress bars and about small classes
+        warnings.simplefilter("ignore")  # about progress bars in notebooks and small classes
         from cleanlab.filter import find_label_issues
 
         positions = find_label_issues(

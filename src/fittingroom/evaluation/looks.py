@@ -1,8 +1,8 @@
 """Alpha spending: how much of the 5% another look at a pair, with more seeds, may still use.
 
 Adding seeds until a difference is significant finds one in 20% of the cases where there is none. So
-each look at a pair may only use the share of alpha that earlier looks left (Lan and DeMets 1983,
-Biometrika 70:659-663). With S seeds of each recipe 1 - 1 / (2 S) of alpha is spent, whatever the
+each look at a pair may use only the share of alpha that earlier looks left (Lan and DeMets 1983,
+Biometrika 70:659-663). With S seeds of each recipe, 1 - 1 / (2 S) of alpha is spent, whatever the
 earlier looks were: most of it is available to the first look, and some always remains.
 """
 
@@ -18,19 +18,19 @@ from scipy import special
 
 Floats = NDArray[np.float64]
 
-#: Values of alpha, between which `sequential_p` interpolates.
+#: The values of alpha that `sequential_p` interpolates between.
 _ALPHAS = np.geomspace(1e-9, 1.0, 28)
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(48)
 
 
 @dataclass(frozen=True)
 class Look:
-    """A look at a pair of recipes: what was known of it at the time.
+    """A look at a pair of recipes: what was known about it at the time.
 
     Attributes
     ----------
-    seeds : the number of seeds of each of the two recipes; infinite for a deterministic one
-    variance : the variance of the difference of their accuracies
+    seeds : the number of seeds of each recipe; infinite for a deterministic one
+    variance : the variance of the difference between their accuracies
     """
 
     seeds: tuple[float, float]
@@ -38,16 +38,16 @@ class Look:
 
     @property
     def alpha_spent(self) -> float:
-        """The share of alpha that is spent after this look."""
+        """The share of alpha spent after this look."""
         return 1 - sum(1 / seeds for seeds in self.seeds) / 4
 
 
 def level(looks: Sequence[Look], alpha: float) -> float:
-    """The largest p at which the last of the looks may call the pair different.
+    """The largest p at which the last look may call the pair different.
 
-    With it, the probability that any of the looks, or of those to come, calls a pair different by
-    chance is at most `alpha`. That looks before the last two may have done so already is ignored,
-    which makes the probability smaller rather than larger.
+    With it, the probability that any look, past or future, calls a pair different by chance is at
+    most `alpha`. That looks before the last two may already have done so is ignored, which makes
+    the probability smaller rather than larger.
     """
     return float(_levels(looks, np.array([alpha]))[0])
 
@@ -59,13 +59,13 @@ def sequential_p(p: float, looks: Sequence[Look]) -> float:
     levels = np.maximum(_levels(looks, _ALPHAS), 1e-300)
     if p >= levels[-1]:
         return 1.0
-    if p <= levels[0]:  # below the table: in proportion
+    if p <= levels[0]:  # below the table: proportional
         return float(p * _ALPHAS[0] / levels[0])
     return float(np.exp(np.interp(np.log(p), np.log(levels), np.log(_ALPHAS))))
 
 
 def _levels(looks: Sequence[Look], alpha: Floats) -> Floats:
-    """The level of the last look for each alpha, (k,) both."""
+    """The level of the last look for each alpha, both (k,)."""
     levels = alpha * looks[0].alpha_spent
     for before, last in pairwise(looks):
         more = alpha * (last.alpha_spent - before.alpha_spent)
@@ -75,10 +75,10 @@ def _levels(looks: Sequence[Look], alpha: Floats) -> Floats:
 
 
 def _next_levels(before: Floats, more: Floats, correlation: float) -> Floats:
-    """The levels of the look after one at the levels `before`, (k,).
+    """The levels (k,) of the look that follows one at the levels `before`, (k,).
 
-    They are such that the second look alone calls a pair different by chance with probability
-    `more`, (k,). Both differences are normal, with this correlation.
+    At these levels, the second look alone calls a pair different by chance with probability `more`,
+    (k,). Both differences are normal, with this correlation.
     """
     other = np.sqrt(1 - correlation**2)
     if other < 1e-6:  # the second look sees the same difference

@@ -11,7 +11,7 @@ from fittingroom.errors import InputError
 from fittingroom.evaluation.confusion import confusion_matrix
 
 CLIP = 1e-7
-"""Log loss clips probabilities here: a confident mistake costs 16.1 nats, not infinity."""
+"""Log loss clips probabilities at this: a confident mistake costs 16.1 nats, not infinity."""
 
 SUM_TOLERANCE = 1e-3
 """How far the sum of a row may be from 1: wide enough for float16, too narrow for logits."""
@@ -28,8 +28,8 @@ def accuracy(probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -
 def macro_f1(probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -> float:
     """The unweighted mean of the F1 scores of all classes.
 
-    A class that is neither among the labels nor among the predictions is left out. Shapes and
-    errors as for `accuracy`.
+    A class that is in neither the labels nor the predictions is left out. Shapes and errors as for
+    `accuracy`.
     """
     _check_predictions(probabilities, labels)
     # sklearn.metrics.f1_score takes 4.5 ms instead of 1.7, and differs in the last bit.
@@ -52,7 +52,7 @@ def correctness(
 ) -> NDArray[np.bool_]:
     """Which images are classified correctly, bool (n,).
 
-    Of equal probabilities the lowest class counts. Shapes and errors as for `accuracy`.
+    If probabilities tie, the lowest class counts. Shapes and errors as for `accuracy`.
     """
     _check_predictions(probabilities, labels)
     return np.asarray(probabilities.argmax(axis=1) == labels)
@@ -68,7 +68,7 @@ METRICS: dict[str, Callable[[NDArray[np.floating], NDArray[np.integer]], float]]
 def fault_of(probabilities: NDArray[np.floating]) -> tuple[int, str] | None:
     """The first row of (n, c) that isn't a distribution, and what is wrong with it in words.
 
-    None where all rows are distributions.
+    None if all rows are distributions.
     """
     # This finds NaN and infinity too: neither is within the tolerance of 1.
     error = np.abs(probabilities.sum(axis=1, dtype=np.float64) - 1.0)  # (n,)
@@ -79,18 +79,18 @@ def fault_of(probabilities: NDArray[np.floating]) -> tuple[int, str] | None:
     if not np.isfinite(row).all():
         return int(bad[0]), "are not all finite"
     if (row < 0).any():
-        return int(bad[0]), f"hold {row.min():.4g}, which is negative"
+        return int(bad[0]), f"contain {row.min():.4g}, which is negative"
     return int(bad[0]), f"sum to {row.sum(dtype=np.float64):.4g}, not to 1"
 
 
 def _check_predictions(probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -> None:
     if probabilities.ndim != 2 or labels.ndim != 1 or len(probabilities) != len(labels):
         raise InputError(
-            f"probabilities of shape {probabilities.shape} don't fit labels of shape "
+            f"probabilities of shape {probabilities.shape} don't match labels of shape "
             f"{labels.shape}; give (images, classes) and (images,)."
         )
     if len(labels) == 0:
-        raise InputError("there are no images to measure; give at least one.")
+        raise InputError("there are no predictions to evaluate; give at least one image's.")
     if labels.min() < 0 or labels.max() >= probabilities.shape[1]:
         raise InputError(
             f"labels run from {labels.min()} to {labels.max()} but the probabilities have "
@@ -99,6 +99,6 @@ def _check_predictions(probabilities: NDArray[np.floating], labels: NDArray[np.i
     if (row_and_fault := fault_of(probabilities)) is not None:
         row, fault = row_and_fault
         raise InputError(
-            f"the probabilities of row {row} {fault}; they must be finite, not negative and sum to "
-            "one."
+            f"the probabilities of row {row} {fault}; they must be finite, non-negative and sum "
+            "to one."
         )

@@ -26,7 +26,7 @@ class NormalMixture:
 
     Student's t is such a mixture, with inverse chi-squared variances; so is the Behrens-Fisher
     distribution (Kim and Cohen 1998, Journal of Educational and Behavioral Statistics 23:356-377),
-    which is that of the sum of two such errors.
+    that of the sum of two such errors.
     """
 
     variances: Floats
@@ -38,8 +38,8 @@ class NormalMixture:
 
         Parameters
         ----------
-        certain : the variance of a normal error, which is known
-        parts : mixtures that are added to it: variances and weights, (k,) both
+        certain : the known variance of a normal error
+        parts : mixtures to add to it: variances and weights, both (k,)
         """
         variances, weights = np.array([certain]), np.ones(1)
         for part_variances, part_weights in starmap(_merge, parts):
@@ -58,22 +58,21 @@ class NormalMixture:
 
     @cached_property
     def _inverse_sds(self) -> tuple[Floats, Floats]:
-        """1 / standard deviation of each component of variance above 0, and its weight."""
+        """1 / standard deviation and weight of each component with a variance above 0."""
         positive = self.variances > 0
         return 1 / np.sqrt(self.variances[positive]), self.weights[positive]
 
     def tail(self, distance: float) -> float:
-        """The probability of an error of at least this size, of either sign."""
+        """The probability of an error of at least this size, in either direction."""
         if distance == 0:
             return 1.0
         scales, weights = self._inverse_sds
         return float(2 * (weights @ special.ndtr(-abs(distance) * scales)))
 
     def half_width(self, tail: float) -> float:
-        """The size that an error of either sign exceeds with probability `tail`.
+        """The size that an error in either direction exceeds with probability `tail`.
 
-        Found by Newton's method: the tail is convex, so after the first step all come from one
-        side.
+        By Newton's method: the tail is convex, so after the first step it converges from one side.
         """
         scales, weights = self._inverse_sds
         if weights.sum() <= tail:
@@ -84,9 +83,7 @@ class NormalMixture:
             # Where the density underflows to 0 the width is far too large.
             step = (self.tail(width) - tail) / (slope * _TWICE_DENSITY) if slope else -width
             width = max(width + step, width / 10)
-            if (
-                abs(step) <= 1e-7 * width
-            ):  # convergence is quadratic: the next step would be rounding
+            if abs(step) <= 1e-7 * width:  # convergence is quadratic: the rest is rounding
                 return width
 
     def degrees_of_freedom(self, tail: float) -> float:
@@ -98,14 +95,14 @@ class NormalMixture:
             return inf
         if ratio >= special.stdtrit(1.0, 1 - tail / 2):
             return 1.0
-        # scipy.special.stdtridf is faster (5 µs instead of 130), but right to ten digits only.
+        # scipy.special.stdtridf is faster (5 µs instead of 130), but accurate to ten digits only.
         return float(
             optimize.brentq(lambda df: special.stdtrit(df, 1 - tail / 2) - ratio, 1.0, 1e6)
         )
 
 
 def _merge(variances: Floats, weights: Floats) -> tuple[Floats, Floats]:
-    """Merge variances that are within a few per cent, so that at most `_BINS` remain."""
+    """Merge variances within a few per cent of one another, so that at most `_BINS` remain."""
     if len(variances) <= _BINS:
         return variances, weights
     logs = np.log(np.maximum(variances, 1e-300))

@@ -1,4 +1,4 @@
-"""Selection bias: by how much the accuracy overstates the model that was chosen by it."""
+"""Selection bias: how much the accuracy of a model is overstated when it was chosen by it."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ _BATCH = 50  # bootstraps computed at once: 24 MB of counts for 60,000 images
 
 @dataclass(frozen=True, kw_only=True)
 class Overstatement:
-    """The accuracy of the best model, corrected for having been chosen by it.
+    """The accuracy of the best model, corrected for selection bias.
 
     Attributes
     ----------
-    winner : the position of the model with the most correct images, the first of several equals
-    observed : its accuracy on the images by which it was chosen
+    winner : the position of the model with the most correct images, the first if several tie
+    observed : its accuracy on the images it was chosen on
     expected : the bootstrap estimate of its accuracy on other images
     interval : the central 95% of the bootstrap estimates
     models : the number of models to choose from
-    images : the number of images by which the choice was made
+    images : the number of images the choice was made on
     """
 
     winner: int
@@ -47,8 +47,8 @@ def overstatement(
 ) -> Overstatement:
     """Correct the accuracy of the best of several models for selection bias, by bootstrap.
 
-    Images are drawn with replacement. The model that is best on those drawn is scored on those that
-    weren't, and the mean of these scores estimates the winner's accuracy on new images.
+    Images are drawn with replacement. The model that is best on the images drawn is scored on the
+    rest, and the mean of these scores estimates the winner's accuracy on new images.
     Tsamardinos, Greasidou and Borboudakis 2018, "Bootstrapping the out-of-sample predictions for
     efficient and accurate cross-validation", Machine Learning 107:1895-1922, algorithm BBC-CV.
 
@@ -58,7 +58,7 @@ def overstatement(
     Parameters
     ----------
     correct : bool (models, n), which images each model classifies correctly
-    bootstraps : how many
+    bootstraps : number of bootstrap samples
     seed : of the draws
 
     Raises
@@ -68,7 +68,7 @@ def overstatement(
     check_correct(correct)
     models, n = correct.shape
     if n < 2:
-        raise InputError("one image can't both choose and score; give at least two.")
+        raise InputError("one image can't both choose and score a model; give at least two.")
     right = correct.T.astype(np.float64)  # (n, models)
     random = np.random.RandomState(seed)
     scores: list[NDArray[np.float64]] = []

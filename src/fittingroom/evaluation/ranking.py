@@ -1,4 +1,4 @@
-"""Which of many recipes can be told apart, and which ranks each may have."""
+"""Ranking: which of many recipes can be told apart, and which ranks each may have."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ ALPHA = 0.05
 
 @dataclass(frozen=True)
 class RankedPair:
-    """Two models of a ranking, and their difference.
+    """Two models of a ranking and their difference.
 
     Attributes
     ----------
     a, b : names
     paired : the difference, A minus B
-    p_adjusted : its p, adjusted for all pairs and looks; None where it has none
-    undone : whether it would be significant if no table had been shown before, but isn't
+    p_adjusted : its p, adjusted for all pairs and looks; None if it has none
+    undone : whether earlier looks cost it its significance
     """
 
     a: str
@@ -47,7 +47,7 @@ class RankedPair:
 
 @dataclass(frozen=True)
 class Ranking:
-    """The order of models, and how much of it is certain.
+    """The order of models and how much of it is certain.
 
     Attributes
     ----------
@@ -57,8 +57,8 @@ class Ranking:
     indistinguishable_from : the models that each can't be told apart from, in order. The relation
         isn't transitive: two models with the same ranks may well differ
     pairs : all pairs of models
-    accuracies : of each model
-    winner : 95% interval of the accuracy of the first model; None where `AccuracyEstimate` has none
+    accuracies : by model
+    winner : 95% interval of the first model's accuracy; None if its `AccuracyEstimate` has none
     """
 
     order: tuple[str, ...]
@@ -77,12 +77,12 @@ def adjusted(p: Sequence[float], models: int = 0) -> list[float]:
     Parameters
     ----------
     p : values in 0 … 1
-    models : if they are those of all pairs among so many models, the Tukey-Kramer bound (Hayter
-        1984, Annals of Statistics 12:61-75) replaces Bonferroni's at each step where it is lower
+    models : if `p` covers all pairs of this many models, the Tukey-Kramer bound (Hayter 1984,
+        Annals of Statistics 12:61-75) replaces Bonferroni's at each step where it is lower
 
     Returns
     -------
-    as many adjusted values, in the same order
+    the adjusted values, in the same order
 
     Raises
     ------
@@ -107,9 +107,9 @@ def rank_models(
 
     Parameters
     ----------
-    recipes : the fits of each model, by its name
-    looks : the tables that were shown before: how many seeds each model had, by its name. A later
-        table has the seeds of the earlier ones and more
+    recipes : the fits of each model, by name
+    looks : the number of seeds per model, by name, in each table shown before; a later table has
+        the seeds of the earlier ones and more
     alpha : family-wise error rate over all pairs
 
     Raises
@@ -125,11 +125,11 @@ def rank_models(
         earlier_seeds = [(look[a], look[b]) for look in looks if a in look and b in look]
         difference = compare(recipes[a], spreads[a], recipes[b], spreads[b], earlier_seeds)
         differences.append(difference)
-    p_adjusted = _adjust_known([each.p_looks for each in differences], len(recipes))
-    p_at_first = _adjust_known([each.p_first_look for each in differences], len(recipes))
+    p_adjusted = _adjust_known([paired.p_looks for paired in differences], len(recipes))
+    p_at_first = _adjust_known([paired.p_first_look for paired in differences], len(recipes))
     pairs = [
-        RankedPair(a, b, each, p, first is not None and p is not None and first <= alpha < p)
-        for (a, b), each, p, first in zip(
+        RankedPair(a, b, paired, p, first is not None and p is not None and first <= alpha < p)
+        for (a, b), paired, p, first in zip(
             name_pairs, differences, p_adjusted, p_at_first, strict=True
         )
     ]
@@ -144,15 +144,15 @@ def rank_models(
 
 def _adjust_known(p: Sequence[float | None], models: int) -> list[float | None]:
     """As `adjusted`; unknown values are left out and stay None."""
-    known = iter(adjusted([each for each in p if each is not None], models))
-    return [None if each is None else next(known) for each in p]
+    adjusted_values = iter(adjusted([value for value in p if value is not None], models))
+    return [None if value is None else next(adjusted_values) for value in p]
 
 
 def _tukey(p: float, models: int) -> float:
-    """The probability that the smallest p of all pairs among so many equal models is at most `p`.
+    """The probability that the smallest p over all pairs of equal models is at most `p`.
 
     It is that of the studentized range with infinite degrees of freedom (Tukey's test): the models'
-    errors are taken to be independent and normal. `models` is at least 2.
+    errors are assumed to be independent and normal. `models` is at least 2.
     """
     # scipy.stats.studentized_range.sf takes twice as long (131 µs) and differs in the last bits.
     if p == 0:
@@ -165,7 +165,7 @@ def _tukey(p: float, models: int) -> float:
 
 @cache
 def _normal_grid() -> tuple[NDArray[np.float64], ...]:
-    """A grid over a standard normal variable, its distribution function and density, (k,) each."""
+    """A grid over a standard normal variable, its distribution function and density, each (k,)."""
     x = np.linspace(-8.0, 8.0, 2001)
     return x, special.ndtr(x), np.exp(-x * x / 2) / np.sqrt(2 * np.pi)
 
@@ -208,11 +208,11 @@ def _winner_interval(
     recipes: Mapping[str, Fits],
     spreads: Mapping[str, SeedSpread | None],
 ) -> Interval | None:
-    """The interval of the best model's accuracy, with the winner's curse allowed for.
+    """The interval of the best model's accuracy, with allowance for the winner's curse.
 
-    The model was selected for its accuracy, which is biased upwards by that: the more so, the more
-    models could have been the best. So the lower end holds for all of these at once, by
-    Bonferroni's bound. The upper end is that of any model.
+    Selecting a model by its accuracy biases the accuracy upwards: the more so, the more models
+    could have been the best. So the lower end holds for all of these at once, by Bonferroni's
+    bound. The upper end is that of any model.
     """
     if not order or (spread := spreads[order[0]]) is None:
         return None

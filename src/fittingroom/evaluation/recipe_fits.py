@@ -1,4 +1,4 @@
-"""The fits of recipes with several seeds, and the recipes' accuracy as estimated from them."""
+"""Fits of recipes with several seeds, and the recipes' accuracy estimated from them."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class Fits:
 
     Attributes
     ----------
-    correct : bool (seeds, n); one row where the recipe is deterministic
+    correct : bool (seeds, n); one row if the recipe is deterministic
     deterministic : whether every seed gives the same fit
-    kind : recipes of the same kind are taken to have similar spreads over seeds
+    kind : recipes of the same kind are assumed to have similar spreads over seeds
     known : what other fits on the same images say about the spread
-    copies : (n,) the same number for images that are copies of one another; None where none are
+    copies : (n,) the same number for images that are copies of one another; None if none are
 
     Raises
     ------
@@ -45,8 +45,8 @@ class Fits:
         check_correct(self.correct)
         if self.deterministic and len(self.correct) > 1:
             raise InputError(
-                f"a deterministic model has {len(self.correct)} rows of predictions; it is fitted "
-                "once, give one."
+                f"a deterministic model has {len(self.correct)} rows of predictions; give only "
+                "one, since every seed gives the same fit."
             )
 
     @property
@@ -55,12 +55,12 @@ class Fits:
 
     @property
     def single_seed(self) -> bool:
-        """Whether the fits say nothing about another seed: there is one, and seeds matter."""
+        """Whether there is only one seed although seeds matter."""
         return self.seeds == 1 and not self.deterministic
 
     @cached_property
     def right(self) -> NDArray[np.int64]:
-        """With how many seeds each image is classified correctly, (n,)."""
+        """The number of seeds with which each image is classified correctly, (n,)."""
         right: NDArray[np.int64] = self.correct.sum(axis=0, dtype=np.int64)
         return right
 
@@ -77,7 +77,7 @@ class Fits:
 
     @property
     def noise(self) -> float:
-        """The part of a variance over images that comes from the seeds and is counted there."""
+        """The part of a variance over images that is counted as variance over seeds already."""
         return 0.0 if self.deterministic else self.variance.noise / self.seeds
 
 
@@ -89,10 +89,10 @@ class AccuracyEstimate:
     ----------
     mean : over seeds
     sd : standard deviation over seeds; None for one seed
-    interval : 95%, of the recipe: for fits with other seeds and for other images; None where the
-        spread over seeds is unknown
-    fit_interval : 95%, of the only fit on other images; None where there are several
-    seeds : how many
+    interval : 95%, of the recipe: for other seeds and other images; None if the spread over seeds
+        is unknown
+    fit_interval : 95%, of a single fit, for other images; None if there are several fits
+    seeds : number of seeds
     """
 
     mean: float
@@ -105,7 +105,7 @@ class AccuracyEstimate:
 def spreads_of(recipes: Mapping[str, Fits]) -> dict[str, SeedSpread | None]:
     """The spread of each recipe over seeds, from its own fits and from others of its kind.
 
-    None where nothing is known about it, see `seed_spreads`.
+    None if nothing is known about it, see `seed_spreads`.
     """
     spreads: dict[str, SeedSpread | None] = dict.fromkeys(recipes, NO_SPREAD)
     for kind in {fits.kind for fits in recipes.values()}:
@@ -119,14 +119,14 @@ def spreads_of(recipes: Mapping[str, Fits]) -> dict[str, SeedSpread | None]:
 
 
 def accuracies(recipes: Mapping[str, Fits]) -> dict[str, AccuracyEstimate]:
-    """The accuracy of each recipe of a table."""
+    """The accuracy of each recipe in a table."""
     return accuracies_of(recipes, spreads_of(recipes))
 
 
 def accuracies_of(
     recipes: Mapping[str, Fits], spreads: Mapping[str, SeedSpread | None]
 ) -> dict[str, AccuracyEstimate]:
-    """As `accuracies`, with the result of `spreads_of`."""
+    """As `accuracies`, given the result of `spreads_of`."""
     return {name: _estimate(fits, spreads[name]) for name, fits in recipes.items()}
 
 
@@ -145,9 +145,9 @@ def _estimate(fits: Fits, spread: SeedSpread | None) -> AccuracyEstimate:
 def accuracy_interval(fits: Fits, spread: SeedSpread, tail: float) -> Interval:
     """The interval that a recipe's accuracy is below, and above, with probability `tail` each.
 
-    Wilson's interval for the effective sample size: as many independent images as would give the
-    same error (Korn and Graubard 1998, Survey Methodology 24:193-201). So it stays within 0 and 1,
-    and has a length even where every image is classified correctly.
+    Wilson's interval for the effective sample size: the number of independent images that would
+    give the same error (Korn and Graubard 1998, Survey Methodology 24:193-201). So it stays within
+    0 and 1, and has a width even if every image is classified correctly.
     """
     n, mean = fits.correct.shape[1], fits.accuracy
     if spread is NO_SPREAD and fits.copies is None:

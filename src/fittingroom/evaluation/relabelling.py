@@ -1,4 +1,4 @@
-"""Whether labels and predictions number the classes alike."""
+"""Whether labels and predictions number the classes in the same way."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from scipy.sparse.csgraph import connected_components
 from fittingroom.evaluation.confusion import confusion_matrix
 from fittingroom.evaluation.paired_difference import mcnemar
 
-#: The least gain in accuracy of another numbering, over the images whose class it changes, and the
-#: significance level of that gain.
+#: The least gain in accuracy from another numbering, over the images whose class it changes, and
+#: the significance level of that gain.
 LEAST_GAIN, ALPHA = 0.2, 0.001
 
 
@@ -25,8 +25,8 @@ class Relabelling:
 
     Attributes
     ----------
-    predicted_as : for each label the class as which its images are predicted; the label itself
-        where it has no images, or is numbered alike
+    predicted_as : for each label, the class that its images are predicted as; the label itself if
+        it has no images or the numbering leaves it alone
     accuracy : with the labels as they are
     relabelled_accuracy : with the other numbering
     """
@@ -41,7 +41,7 @@ class Relabelling:
         return tuple(label for label, other in enumerate(self.predicted_as) if label != other)
 
     def sentence(self, class_names: Sequence[str], at_most: int = 3) -> str:
-        """Which classes are exchanged, and the accuracy of both numberings; without a full stop.
+        """Which classes are exchanged, and the accuracy with both numberings; without a full stop.
 
         Names at most `at_most` classes.
         """
@@ -66,8 +66,7 @@ def relabelling(
     """Find another numbering of the classes that fits the predictions far better.
 
     The best one-to-one assignment of labels to predicted classes is found on one half of the images
-    and measured on the other, and the other way round, so that chance isn't mistaken for a
-    numbering.
+    and measured on the other, and vice versa, so that chance isn't mistaken for a numbering.
 
     Parameters
     ----------
@@ -76,12 +75,12 @@ def relabelling(
 
     Returns
     -------
-    None where the labels fit as they are, or no other numbering is correct for at least 20 points
-    more of the images whose class it changes
+    None if the labels fit as they are, or no other numbering gains more than 20 points of accuracy
+    on the images whose class it changes
 
     Raises
     ------
-    InputError : shapes don't fit, or a class is out of range
+    InputError : the shapes don't match, or a class is out of range
     """
     assigned = _assign(predicted, labels, n_classes)
     half = np.zeros(len(labels), bool)
@@ -111,8 +110,8 @@ def _assign(
 ) -> NDArray[np.int64]:
     """Assign the labels to the predicted classes one to one, (n_classes,).
 
-    Classes change places only where at least two of them gain and none loses. A model that predicts
-    one class for all images, or can't tell two apart, is no evidence of another numbering.
+    Classes change places only if at least two of them gain and none loses. A model that predicts
+    one class for all images, or can't tell two apart, isn't evidence of another numbering.
     """
     counts = confusion_matrix(predicted, labels, n_classes).counts
     correct = np.diag(counts)

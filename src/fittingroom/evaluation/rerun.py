@@ -9,8 +9,8 @@ from fittingroom.evaluation.intervals import CONFIDENCE, Interval
 from fittingroom.evaluation.normal_mixture import NormalMixture
 from fittingroom.evaluation.seed_spread import SeedSpread
 
-#: The least standard deviation of an accuracy over re-runs: other software versions and other
-#: machines change it too.
+#: The least standard deviation of an accuracy over re-runs: other versions of the software and
+#: other machines change it too.
 LEAST_SD = 0.001
 
 
@@ -32,9 +32,9 @@ def rerun_interval(
     ----------
     mean : the mean accuracy of the existing runs
     seeds : the number of existing runs
-    spread : of the recipe over seeds; `NO_SPREAD` where it is deterministic
-    draw : the variance of the difference that other images make, see `redrawn`; 0 where the new run
-        is measured on the same images
+    spread : of the recipe over seeds; `NO_SPREAD` if it is deterministic
+    draw : the variance of the difference that other images make, see `redrawn`; 0 if the new run is
+        measured on the same images
     """
     half_width = NormalMixture.of(draw, [spread.of_rerun(seeds, LEAST_SD)]).half_width(alpha)
     return Interval(max(mean - half_width, 0.0), min(mean + half_width, 1.0))
@@ -49,7 +49,7 @@ def rerun_difference_interval(
 ) -> Interval:
     """As `rerun_interval`, for the difference between one more run of each of two recipes.
 
-    `runs` are the number of seeds and the spread of both.
+    `runs` are the number of seeds and the spread of each.
     """
     error = NormalMixture.of(draw, [spread.of_rerun(seeds, LEAST_SD) for seeds, spread in runs])
     half_width = error.half_width(alpha)
@@ -57,12 +57,12 @@ def rerun_difference_interval(
 
 
 def redrawn(images: int, others: int, pool: float = math.inf) -> float:
-    """The variance of the difference of two means over images, relative to that of the first mean.
+    """The variance of the difference between two means over images, relative to the first's.
 
     Parameters
     ----------
     images, others : the number of images in the first and in the second draw
-    pool : the number of images from which both were drawn independently, so that they have some in
-        common; infinite where they have none
+    pool : the number of images that both were drawn from independently, so that they share some;
+        infinite if they share none
     """
     return max(0.0, 1 + images / others - 2 * images / pool)

@@ -1,10 +1,10 @@
-"""How much a recipe's accuracy varies from seed to seed, estimated from all models of a table.
+"""How much a recipe's accuracy varies from seed to seed, estimated from all models in a table.
 
 A few seeds say little about the spread over seeds: with two fits the estimate is ten times too
-small in one case of twelve. But recipes resemble one another, so all of them together show where
+small in one case in twelve. But recipes resemble one another, so all of them together show where
 the spread of each is likely to lie. Smyth (2004, Statistical Applications in Genetics and Molecular
 Biology, volume 3, article 3) shrinks variances that way, by empirical Bayes. Here the logarithm of
-the spread has a normal prior whose parameters are integrated out, so that the spreads of few or of
+the spread has a normal prior whose parameters are integrated out, so that the spreads of few or
 dissimilar recipes shrink little.
 """
 
@@ -23,10 +23,10 @@ from fittingroom.evaluation.correctness import seed_variance
 
 Floats = NDArray[np.float64]
 
-#: The most degrees of freedom that earlier measurements count as: some fits are worse than a normal
-#: distribution allows for, and they come from another machine.
+#: The most degrees of freedom that earlier measurements count for: some fits are worse than a
+#: normal distribution allows for, and they come from another machine.
 _MEASURED_DEGREES = 5
-#: Degrees of freedom of the Student's t that single fits follow.
+#: Degrees of freedom of Student's t, which single fits follow.
 _OUTLIER_DEGREES = 7
 #: The grid of standard deviations over seeds, of an accuracy in 0..1.
 _SPREADS = np.geomspace(1e-5, 0.5, 120)
@@ -36,9 +36,9 @@ _DISSIMILARITIES = np.array([0.1, *np.geomspace(0.15, 4.0, 13)])
 _DISSIMILARITY_SCALE = 0.5
 #: The weight of the possibility that a recipe resembles no other: see `_wide_share`.
 _STRAY = 1.0
-#: How much two recipes alone are taken to say about each other.
+#: How much two recipes alone are assumed to say about each other.
 _PAIR = 1 / 6
-#: The spread is at least what the noise of single images contributes, up to the error of the noise.
+#: A variance over seeds is at least this share of its noise, which is an estimate itself.
 _OF_NOISE = 0.95
 
 
@@ -49,7 +49,7 @@ class SeedVariance:
     Attributes
     ----------
     variance : unbiased estimate, of the accuracy on the test images
-    degrees_of_freedom : seeds - 1; with 0 nothing is known
+    degrees_of_freedom : seeds - 1; 0 if nothing is known
     noise : the part of `variance` that independent changes of single images contribute
     """
 
@@ -63,19 +63,19 @@ class SeedVariance:
         seeds, n = correct.shape
         if seeds == 1:
             return cls(0.0, 0, 0.0)
-        right = correct.sum(axis=0, dtype=np.int64)  # (n,) with how many seeds
+        right = correct.sum(axis=0, dtype=np.int64)  # (n,) how many seeds are right
         disagreement = int(right @ (seeds - right)) / (seeds * (seeds - 1))
         return cls(seed_variance(correct), seeds - 1, disagreement / n**2)
 
     def measured(self, own: int = 1) -> SeedVariance:
         """The estimate as an earlier measurement, to be combined with `own` further fits.
 
-        These fits may be among the measured ones (the same seeds on an equal machine), and no fit
-        may count twice, so their number is subtracted. Outliers that further fits may have limit
-        the degrees of freedom.
+        These fits may be among the measured ones (the same seeds on a similar machine), and no fit
+        may count twice, so their number is subtracted. The degrees of freedom are limited, since
+        further fits may be outliers.
         """
-        others = max(self.degrees_of_freedom + 1 - own, 0)
-        return replace(self, degrees_of_freedom=min(others, _MEASURED_DEGREES))
+        degrees = max(self.degrees_of_freedom + 1 - own, 0)
+        return replace(self, degrees_of_freedom=min(degrees, _MEASURED_DEGREES))
 
     def __or__(self, other: SeedVariance) -> SeedVariance:
         """The pooled estimate of both."""
@@ -98,7 +98,7 @@ class SeedSpread:
     weights: Floats
 
     def of_mean(self, seeds: int) -> tuple[Floats, Floats]:
-        """The variances of the mean over so many seeds, and their weights, (k,) both.
+        """The variances of the mean over this many seeds, and their weights, both (k,).
 
         A single fit may be an outlier, which a mean would dampen and several fits would reveal, so
         it follows Student's t with few degrees of freedom.
@@ -113,9 +113,9 @@ class SeedSpread:
         )
 
     def of_rerun(self, seeds: int, least: float) -> tuple[Floats, Floats]:
-        """As `of_mean`, for one more run minus the mean over so many seeds, σ at least `least`.
+        """As `of_mean`, for one more run minus the mean over this many seeds, σ at least `least`.
 
-        The new run may be an outlier, and so may a single run with which it is compared.
+        The new run may be an outlier, and so may a single run that it is compared with.
         """
         squares = np.maximum(self.values, least) ** 2
         if self.values[0] == 0:
@@ -139,34 +139,34 @@ NO_SPREAD = SeedSpread(np.zeros(1), np.ones(1))
 
 
 def seed_spreads(known: Sequence[SeedVariance]) -> list[SeedSpread | None]:
-    """The spread of each recipe, given what is known about all of them, which are of one kind.
+    """The spread of each recipe, given what is known about all of them; they are of one kind.
 
-    None where nothing is known about a recipe itself nor about three others: two say little about
-    each other (`_wide_share`), and less about a third.
+    None if nothing is known about the recipe itself and about fewer than three others: two say
+    little about each other (`_wide_share`), and less about a third.
     """
-    informed = [each for each in known if each.degrees_of_freedom]
+    informed = [variance for variance in known if variance.degrees_of_freedom]
     if not informed:
         return [None] * len(known)
-    likelihoods = np.stack([_likelihood(each) for each in known])  # (m, k)
+    likelihoods = np.stack([_likelihood(variance) for variance in known])  # (m, k)
     prior = _prior()
     wide = _wide_share(informed)
     densities = (1 - wide) * prior.densities + wide / len(_SPREADS)  # (h, k)
     evidence = np.maximum(likelihoods @ densities.T, 1e-300)  # (m, h)
     logs = prior.log_weights + np.log(evidence).sum(axis=0)  # (h,)
     weights = np.exp(logs - logs.max())
-    # The weights of the hyperparameters include a recipe's own likelihood, which is divided out.
+    # The weights of the hyperparameters include each recipe's own likelihood, so divide it out.
     posterior = likelihoods * ((weights / evidence) @ densities)  # (m, k)
     posterior /= posterior.sum(axis=1, keepdims=True)
     few = len(informed) < 3
     return [
-        None if few and not each.degrees_of_freedom else _trim(row)
-        for each, row in zip(known, posterior, strict=True)
+        None if few and not variance.degrees_of_freedom else _trim(row)
+        for variance, row in zip(known, posterior, strict=True)
     ]
 
 
 @cache
 def _outlier_factors() -> tuple[Floats, Floats]:
-    """Factors of the variance for which a mixture of normals is Student's t; and their weights."""
+    """Factors of the variance, and their weights, that make a mixture of normals Student's t."""
     quantiles = (np.arange(200) + 0.5) / 200
     factors = _OUTLIER_DEGREES / special.chdtri(_OUTLIER_DEGREES, quantiles)
     return factors, np.full(200, 1 / 200)
@@ -191,7 +191,7 @@ class _Prior(NamedTuple):
 @cache
 def _prior() -> _Prior:
     logs = np.log(_SPREADS)
-    center, width = (each.ravel() for each in np.meshgrid(logs, _DISSIMILARITIES, indexing="ij"))
+    center, width = (grid.ravel() for grid in np.meshgrid(logs, _DISSIMILARITIES, indexing="ij"))
     densities = np.exp(-(((logs - center[:, None]) / width[:, None]) ** 2) / 2)
     densities /= densities.sum(axis=1, keepdims=True)
     steps = np.gradient(_DISSIMILARITIES)
@@ -204,15 +204,15 @@ def _wide_share(informed: Sequence[SeedVariance]) -> float:
 
     It falls with the number of other recipes, and fast with the number of fits of each: the
     probability that d + 1 fits are close together by chance is the d-th power of how close. So two
-    models alone say little about each other, and one unstable recipe among many isn't taken for a
-    stable one because two of its fits are close together.
+    models alone say little about each other, and one unstable recipe among many isn't mistaken for
+    a stable one because two of its fits are close together.
     """
-    others = len(informed) - 1
-    if others < 1:
+    n_others = len(informed) - 1
+    if n_others < 1:
         return 1.0
-    degrees = [each.degrees_of_freedom for each in informed]
+    degrees = [variance.degrees_of_freedom for variance in informed]
     per_model = sum(degrees) / len(degrees)
-    alike = (others - 1) * per_model**3 + _PAIR * min(degrees) ** 2
+    alike = (n_others - 1) * per_model**3 + _PAIR * min(degrees) ** 2
     return _STRAY / (_STRAY + alike)
 
 
@@ -226,6 +226,6 @@ def _likelihood(known: SeedVariance) -> Floats:
 
 
 def _trim(weights: Floats) -> SeedSpread:
-    """A spread without the values whose weight is negligible."""
+    """A spread without the values of negligible weight."""
     likely = weights > 1e-9
     return SeedSpread(_SPREADS[likely], weights[likely] / weights[likely].sum())

@@ -1,1 +1,1 @@
-"""What kernels compiled by Numba are made of."""
+"""Building blocks for kernels compiled by Numba."""

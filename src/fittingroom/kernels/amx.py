@@ -1,8 +1,8 @@
-"""Matrix instructions of Intel's processors (AMX), for kernels that Numba compiles.
+"""Intel's matrix instructions (AMX), for kernels that Numba compiles.
 
 A tile is a register of 16 rows of 64 bytes. ``multiply(c, a, b)`` adds to c, 16 × 16 float32, the
-product of a, 16 × 32 bfloat16, and b, 32 × 16 bfloat16 whose rows stand in pairs: b's row p holds
-for each of 16 columns the elements 2p and 2p + 1. Intel, "Architecture Instruction Set Extensions
+product of a, 16 × 32 bfloat16, and b, 32 × 16 bfloat16 with its rows in pairs: row p contains the
+elements 2p and 2p + 1 of each of 16 columns. Intel, "Architecture Instruction Set Extensions
 Programming Reference", chapter 3.
 """
 
@@ -22,7 +22,7 @@ from numba.core import cgutils
 
 from fittingroom.kernels.compiled import instruction
 
-#: Rows of a tile, and so columns of float32.
+#: Rows of a tile, and columns of a tile of float32.
 ROWS = 16
 #: Columns of a tile of bfloat16.
 COLUMNS = 32
@@ -35,7 +35,7 @@ _SYSCALL = 158
 
 @functools.cache
 def available() -> bool:
-    """Whether this processor has the instructions and the system lets this process use them."""
+    """Whether the processor has the instructions and the system lets this process use them."""
     if sys.platform != "linux" or platform.machine() != "x86_64":
         return False
     if not torch.cpu.get_capabilities().get("amx_bf16", False):
@@ -45,7 +45,7 @@ def available() -> bool:
 
 
 def whole_tiles() -> np.ndarray[Any, Any]:
-    """What ``configure`` wants: every tile 16 rows of 64 bytes."""
+    """The argument of ``configure``: every tile has 16 rows of 64 bytes."""
     shape = np.zeros(64, np.uint8)
     shape[0] = 1  # the palette
     shape[16:32].view(np.uint16)[:] = 4 * ROWS
@@ -62,7 +62,7 @@ def _emit(context: Any, builder: Any, name: str, *arguments: Any) -> Any:
 
 @instruction
 def configure(typing: Any, address: Any) -> Any:
-    """In a kernel, before all others: the tiles' shapes, at an address."""
+    """In a kernel, before all others: set the tiles' shapes, read from an address."""
 
     def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         shapes = builder.inttoptr(values[0], _POINTER)
@@ -73,7 +73,7 @@ def configure(typing: Any, address: Any) -> Any:
 
 @instruction
 def release(typing: Any) -> Any:
-    """In a kernel, after all others."""
+    """In a kernel, after all others: release the tiles."""
 
     def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         return _emit(context, builder, "llvm.x86.tilerelease")
@@ -86,7 +86,7 @@ def clear(typing: Any, tile: Any) -> Any:
     """In a kernel: fill a tile (its number, a constant) with zeros."""
 
     def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        # The number of a tile is part of the instruction, so it must be known when this is written.
+        # The tile's number is part of the instruction, so it must be known at compile time.
         return _emit(context, builder, "llvm.x86.tilezero", _BYTE(tile.literal_value))
 
     return types.void(tile), emit
@@ -94,7 +94,7 @@ def clear(typing: Any, tile: Any) -> Any:
 
 @instruction
 def load(typing: Any, tile: Any, address: Any, stride: Any) -> Any:
-    """In a kernel: fill a tile from rows that lie ``stride`` bytes apart."""
+    """In a kernel: fill a tile from rows ``stride`` bytes apart."""
 
     def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         start = builder.inttoptr(values[1], _POINTER)
@@ -106,7 +106,7 @@ def load(typing: Any, tile: Any, address: Any, stride: Any) -> Any:
 
 @instruction
 def store(typing: Any, tile: Any, address: Any, stride: Any) -> Any:
-    """In a kernel: write a tile to rows that lie ``stride`` bytes apart."""
+    """In a kernel: write a tile to rows ``stride`` bytes apart."""
 
     def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         start = builder.inttoptr(values[1], _POINTER)
@@ -118,7 +118,7 @@ def store(typing: Any, tile: Any, address: Any, stride: Any) -> Any:
 
 @instruction
 def multiply(typing: Any, c: Any, a: Any, b: Any) -> Any:
-    """In a kernel: c += a · b, of tiles."""
+    """In a kernel: c += a · b for tiles."""
 
     def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         numbers = [_BYTE(tile.literal_value) for tile in (c, a, b)]
@@ -129,7 +129,7 @@ def multiply(typing: Any, c: Any, a: Any, b: Any) -> Any:
 
 @instruction
 def transpose(typing: Any, source: Any, step: Any, target: Any, stride: Any) -> Any:
-    """In a kernel: 16 × 16 numbers of 32 bits, rows ``step`` bytes apart, turned about.
+    """In a kernel: transpose 16 × 16 numbers of 32 bits, from rows ``step`` bytes apart.
 
     Four rounds exchange halves, quarters, eighths and sixteenths of pairs of rows.
     """
@@ -138,11 +138,11 @@ def transpose(typing: Any, source: Any, step: Any, target: Any, stride: Any) -> 
         row = ir.VectorType(ir.IntType(32), ROWS)
 
         def place(address: Any, apart: Any, number: int) -> Any:
-            there = builder.add(address, builder.mul(apart, _WORD(number)))
-            return builder.inttoptr(there, row.as_pointer())
+            start = builder.add(address, builder.mul(apart, _WORD(number)))
+            return builder.inttoptr(start, row.as_pointer())
 
-        # Round by round rows i and i + half exchange the parts that lie across the diagonal of
-        # their blocks of 2 · half; after the last every number stands in the column of its row.
+        # In each round, rows i and i + half exchange the parts off the diagonal of their blocks of
+        # 2 · half; after the last round every row is a column.
         rows = [builder.load(place(values[0], values[1], i), align=1) for i in range(ROWS)]
         for half in (8, 4, 2, 1):
             exchanged = list(rows)
@@ -152,8 +152,8 @@ def transpose(typing: Any, source: Any, step: Any, target: Any, stride: Any) -> 
                 high = [j + half if not j & half else j + ROWS for j in range(ROWS)]
                 pair = rows[i], rows[i + half]
                 for into, mask in ((i, low), (i + half, high)):
-                    chosen = ir.Constant(ir.VectorType(ir.IntType(32), ROWS), mask)
-                    exchanged[into] = builder.shuffle_vector(*pair, chosen)
+                    indices = ir.Constant(ir.VectorType(ir.IntType(32), ROWS), mask)
+                    exchanged[into] = builder.shuffle_vector(*pair, indices)
             rows = exchanged
         for i, values_of_row in enumerate(rows):
             builder.store(values_of_row, place(values[2], values[3], i), align=1)
@@ -165,7 +165,7 @@ def transpose(typing: Any, source: Any, step: Any, target: Any, stride: Any) -> 
 
 @instruction
 def interleave(typing: Any, first: Any, second: Any, target: Any) -> Any:
-    """In a kernel: 16 pairs of 16-bit numbers from two rows of 16, at their addresses."""
+    """In a kernel: interleave two rows of 16 numbers of 16 bits into 16 pairs, by address."""
 
     def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         narrow, wide = (ir.VectorType(ir.IntType(bits), ROWS) for bits in (16, 32))

@@ -1,8 +1,8 @@
-"""Loops over maps, compiled by Numba: what PyTorch does slowly on a processor.
+"""Loops over feature maps, compiled by Numba: what PyTorch does slowly on the CPU.
 
 Between two convolutions PyTorch makes one pass over all maps for each small operation, most of them
-far below the speed of the memory. A kernel here does the work of several in one pass. It takes
-NumPy views of tensors, laid out channels-last; bfloat16, which NumPy lacks, as int16 bits.
+far below memory bandwidth. A kernel here does the work of several in one pass. It takes NumPy views
+of tensors, channels-last; bfloat16, which NumPy lacks, as int16 bits.
 """
 
 from __future__ import annotations
@@ -21,49 +21,49 @@ from torch import Tensor
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-#: Elements of a pass over memory below which a second thread costs more than it gives.
+#: Elements in a pass over memory below which a second thread costs more than it saves.
 SMALL = 2**19
 
 
 def compiled(function: F) -> F:
-    """Compile a kernel at its first call; later processes find it in the cache on disk."""
-    # fastmath lets sums be vectorised; NaN and infinity must keep their meaning.
+    """Compile a kernel at its first call; later processes load it from the cache on disk."""
+    # fastmath lets sums be vectorised; NaN and infinity keep their meaning.
     math = {"reassoc", "contract", "nsz", "arcp"}
     return cast(F, njit(cache=True, nogil=True, error_model="numpy", fastmath=math)(function))
 
 
 def instruction(function: Callable[..., Any]) -> Callable[..., None]:
-    """What a kernel can call and LLVM's builder writes; its whole numbers may be constants."""
+    """Make a function that emits LLVM code callable from kernels; integers may be literals."""
     return cast(Callable[..., None], intrinsic(prefer_literal=True)(function))
 
 
 def in_parts(kernel: Callable[..., None], n: int, elements: int, *arguments: Any) -> None:
-    """Call ``kernel(start, stop, part, *arguments)`` for parts of 0 … n, one on each thread."""
-    parts = count_parts(n, elements)
-    # Kernels let go of Python's lock, so threads of one process are enough.
-    bounds = [n * part // parts for part in range(parts + 1)]
-    others = [
+    """Call ``kernel(start, stop, part, *arguments)`` for parts of 0 … n, one per thread."""
+    n_parts = count_parts(n, elements)
+    # Kernels release the GIL, so threads are enough.
+    bounds = [n * part // n_parts for part in range(n_parts + 1)]
+    futures = [
         _threads(os.getpid()).submit(kernel, bounds[part], bounds[part + 1], part, *arguments)
-        for part in range(1, parts)
+        for part in range(1, n_parts)
     ]
     kernel(0, bounds[1], 0, *arguments)
-    for other in others:
-        other.result()
+    for future in futures:
+        future.result()
 
 
 def count_parts(n: int, elements: int) -> int:
-    """How many parts ``in_parts`` makes of n images that have so many elements together."""
+    """The number of parts that ``in_parts`` makes of n images with so many elements in total."""
     return 1 if elements < SMALL else max(1, min(n, torch.get_num_threads()))
 
 
 @functools.cache
 def _threads(pid: int) -> ThreadPoolExecutor:
-    """The threads of this process; a forked child has none of its parent's."""
+    """This process's threads; a forked child doesn't inherit its parent's."""
     return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="fittingroom")
 
 
 def can_compile(x: Tensor) -> bool:
-    """Whether the kernels take this tensor; in an exported graph PyTorch's own operations stand."""
+    """Whether the kernels take this tensor; an exported graph uses PyTorch's own operations."""
     if torch.compiler.is_exporting():
         return False
     return x.device.type == "cpu" and x.dtype in (torch.float32, torch.bfloat16)
@@ -72,7 +72,7 @@ def can_compile(x: Tensor) -> bool:
 def view(x: Tensor) -> np.ndarray[Any, Any]:
     """A tensor's memory as an array; maps (n, c, h, w) become (n, h, w, c), bfloat16 int16."""
     x = x.detach()
-    if x.ndim == 4:  # no copy where it lies channels-last already
+    if x.ndim == 4:  # no copy if it is channels-last already
         x = x.permute(0, 2, 3, 1)
     return (x.view(torch.int16) if x.dtype == torch.bfloat16 else x).numpy()
 
@@ -82,29 +82,29 @@ def channels_last(x: Tensor) -> Tensor:
 
 
 def as_float(x: Any) -> Any:
-    """In a kernel: an element as float32."""
+    """In a kernel: convert an element to float32."""
     raise NotImplementedError("only in compiled kernels")
 
 
 def as_stored(x: Any, like: Any) -> Any:
-    """In a kernel: a float32 number as an array stores it that holds elements such as ``like``."""
+    """In a kernel: convert a float32 number to the type of the array element ``like``."""
     raise NotImplementedError("only in compiled kernels")
 
 
 @overload(as_float, inline="always")
 def _as_float(x: Any) -> Any:
-    def widened(x: Any) -> Any:  # the bits of a bfloat16 are the upper half of a float32's
+    def widen(x: Any) -> Any:  # the bits of a bfloat16 are the upper half of a float32's
         return np.int32(np.int32(x) << np.int32(16)).view(np.float32)
 
     def unchanged(x: Any) -> Any:
         return x
 
-    return widened if isinstance(x, types.Integer) else unchanged
+    return widen if isinstance(x, types.Integer) else unchanged
 
 
 @overload(as_stored, inline="always")
 def _as_stored(x: Any, like: Any) -> Any:
-    def rounded(x: Any, like: Any) -> Any:
+    def round_to_bfloat16(x: Any, like: Any) -> Any:
         bits = np.float32(x).view(np.int32)
         to_even = np.int32(0x7FFF) + ((bits >> np.int32(16)) & np.int32(1))
         return np.int16((bits + to_even) >> np.int32(16))
@@ -112,4 +112,4 @@ def _as_stored(x: Any, like: Any) -> Any:
     def unchanged(x: Any, like: Any) -> Any:
         return np.float32(x)
 
-    return rounded if isinstance(like, types.Integer) else unchanged
+    return round_to_bfloat16 if isinstance(like, types.Integer) else unchanged

@@ -1,4 +1,4 @@
-"""Random numbers that a kernel computes where it needs them, instead of reading them."""
+"""Random numbers that a kernel computes when it needs them, instead of reading them."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ LEVELS = 2**32
 
 
 def draw_seed() -> np.uint32:
-    """A seed from torch's global generator, which a training sets and a checkpoint keeps."""
+    """Draw a seed from torch's global generator, which training seeds and a checkpoint keeps."""
     return np.uint32(int(torch.randint(LEVELS, (1,))))
 
 
 def kept_levels(rate: float) -> np.uint32:
-    """An element is kept if its random number lies below this."""
+    """The threshold below which an element's random number keeps it."""
     return np.uint32(min(round((1 - rate) * LEVELS), LEVELS - 1))
 
 
 def random_bits(seed: Any, position: Any) -> Any:
-    """In a kernel: 32 random bits for an element, by its position; the same bits each time.
+    """In a kernel: 32 random bits for an element, determined by its position.
 
-    A counter-based generator (Salmon and others 2011, "Parallel random numbers: as easy as 1, 2,
-    3"): the mixing function is "lowbias32" (Wellons 2018, "Prospecting for hash functions").
+    A counter-based generator (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"):
+    the mixing function is "lowbias32" (Wellons 2018, "Prospecting for hash functions").
     """
     raise NotImplementedError("only in compiled kernels")
 
 
 @overload(random_bits, inline="always")
 def _random_bits(seed: Any, position: Any) -> Any:
-    def mixed(seed: Any, position: Any) -> Any:
+    def mix(seed: Any, position: Any) -> Any:
         x = np.uint32(np.uint32(position) + np.uint32(seed))
         x = np.uint32(np.uint32(x ^ np.uint32(x >> np.uint32(16))) * np.uint32(0x7FEB352D))
         x = np.uint32(np.uint32(x ^ np.uint32(x >> np.uint32(15))) * np.uint32(0x846CA68B))
         return np.uint32(x ^ np.uint32(x >> np.uint32(16)))
 
-    return mixed
+    return mix

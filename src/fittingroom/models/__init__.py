@@ -1,1 +1,1 @@
-"""Classifiers: scikit-learn estimators that take pixels in 0..255."""
+"""The classifiers: scikit-learn estimators that take pixels in 0..255."""

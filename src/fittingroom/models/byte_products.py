@@ -1,4 +1,4 @@
-"""Whether products of eight-bit numbers are exact here, as kernels of ours rely on."""
+"""Whether matrix products of 8-bit integers are exact on this machine, as some kernels require."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import torch
 
 
 def are_exact(n_pixels: int) -> bool:
-    """Whether rows of so many bytes are multiplied without rounding, and fast.
+    """Whether products of rows of so many bytes are exact, and fast.
 
-    Without instructions for it a library may add pairs of products up in 16 bits, which overflow.
-    It is tried, since oneDNN may be told to leave such instructions alone (`ONEDNN_MAX_CPU_ISA`).
-    Rows of a single byte are multiplied wrongly by PyTorch 2.13 wherever it was tried.
+    Without VNNI instructions a library may sum pairs of products in 16 bits, which overflow. This
+    is tested, since oneDNN can be told not to use them (`ONEDNN_MAX_CPU_ISA`). PyTorch 2.13
+    multiplies rows of a single byte wrongly on every machine tested.
     """
-    return n_pixels > 1 and torch.cpu._is_vnni_supported() and _tried()
+    return n_pixels > 1 and torch.cpu._is_vnni_supported() and _product_is_exact()
 
 
 @cache
-def _tried() -> bool:
+def _product_is_exact() -> bool:
     extremes = np.array([-128, 127], np.int8)
     random = np.random.RandomState(0)
     left, right = random.choice(extremes, (64, 784)), random.choice(extremes, (784, 96))

@@ -18,29 +18,29 @@ from fittingroom.evaluation.calibration import best_temperature
 from fittingroom.models.engine import Engine, fit_with
 from fittingroom.models.pixel_classifier import PixelClassifier
 
-_CHUNK = 1000  # images whose kernel rows are held at once: 140 MB for 17,000 support vectors
-#: Bytes of weights above which libsvm's own scores are taken: it has no weights of 0.
+_CHUNK = 1000  # images whose kernel rows are in memory at once: 140 MB for 17,000 support vectors
+#: Bytes of weights above which libsvm computes the scores: it stores no zero weights.
 MOST_WEIGHTS = 2**29
 _COLDEST, _HOTTEST = 1e-2, 1e2
 
 
 class CalibratedSVM(PixelClassifier):
-    """A support vector machine of images, with probabilities softmax(scores / T).
+    """A support vector machine for images, with probabilities softmax(scores / T).
 
-    T is the one temperature that minimises the log loss of images held out of the training
-    images (Guo et al., ICML 2017, equation 9), never of validation or test images. A twin that is
-    fitted on some of the others scores them; then the machine itself is fitted on all.
+    T minimises the log loss on images held out of the training images (Guo et al., ICML 2017,
+    equation 9), never on validation or test images. They are scored by a second machine, the twin,
+    fitted on some of the other images; then the machine itself is fitted on all.
 
     Parameters
     ----------
     estimator : a :class:`~sklearn.svm.LinearSVC`, or a :class:`~sklearn.svm.SVC` with kernel "rbf"
     features, scale, centre, engine : as for :class:`PixelClassifier`
-    twin_images : the twin learns from at most this many images
-    held_out : share of the training images that T is chosen on, at most 5,000
+    twin_images : the most images that the twin is fitted on
+    held_out : share of the training images that T is chosen on, at most 5,000 images
 
     Attributes
     ----------
-    temperature_ : T; 1 where a class has too few images to hold any out
+    temperature_ : T; 1 if a class has too few images to hold any out
     and those of :class:`PixelClassifier`
     """
 
@@ -61,7 +61,7 @@ class CalibratedSVM(PixelClassifier):
 
     def decision_function(self, X: Any) -> NDArray[np.float64]:
         """Scores (n, classes); for two classes (n,), positive for the second."""
-        inputs = self._checked(X)
+        inputs = self._prepare(X)
         return self._scores(self.estimator_, inputs)
 
     def _learn(self, inputs: NDArray[np.float32], codes: NDArray[np.int64]) -> None:
@@ -83,7 +83,7 @@ class CalibratedSVM(PixelClassifier):
         n_twin = min(len(codes) - n_held_out, self.twin_images)
         if min(n_held_out, n_twin) < n_classes or np.bincount(codes).min() < 2:
             return 1.0
-        # The draw is the same at every fit: T is part of the model, not of its luck.
+        # The draw is the same for every fit, so that T doesn't depend on chance.
         draw = StratifiedShuffleSplit(1, test_size=n_held_out, train_size=n_twin, random_state=0)
         twin, held_out = next(draw.split(inputs, codes))
         if len(np.unique(codes[twin])) < n_classes:
@@ -94,9 +94,9 @@ class CalibratedSVM(PixelClassifier):
 
 
 def one_vs_one_scores(svc: SVC, X: NDArray[Any]) -> NDArray[np.float64]:
-    """What ``svc.decision_function(X)`` gives, by matrix products: 20 times as fast as libsvm.
+    """``svc.decision_function(X)`` by matrix products: 20 times as fast as libsvm.
 
-    Each pair of classes votes for one of its two; the sum of the pairs' margins, squashed to less
+    Each pair of classes votes for one of the two; the sum of the pairs' margins, squashed to less
     than a third, breaks ties (as in scikit-learn, ``decision_function_shape="ovr"``).
 
     Parameters
@@ -121,7 +121,7 @@ def one_vs_one_scores(svc: SVC, X: NDArray[Any]) -> NDArray[np.float64]:
         kernel = rbf_kernel(chunk, svc.support_vectors_, gamma=svc._gamma)
         margins: NDArray[np.float64] = kernel @ weights + svc.intercept_
         if n_classes == 2:
-            return margins[:, 0]  # scikit-learn turns the sign of the only pair round
+            return margins[:, 0]  # scikit-learn flips the sign of a single pair
         votes: NDArray[np.float64] = (margins >= 0) @ decided + losses
         confidence: NDArray[np.float64] = margins @ decided
         confidence /= 3 * (np.abs(confidence) + 1)
@@ -133,8 +133,8 @@ def one_vs_one_scores(svc: SVC, X: NDArray[Any]) -> NDArray[np.float64]:
 def pair_weights(svc: SVC) -> tuple[NDArray[np.float64], list[tuple[int, int]]]:
     """Weights (support vectors, pairs) of the kernel values, and the pairs of classes.
 
-    ``dual_coef_`` (classes-1, support vectors) has libsvm's layout: support vectors stand class by
-    class, and those of class c hold, row by row, their weights against each other class.
+    ``dual_coef_`` (classes-1, support vectors) has libsvm's layout: support vectors are sorted by
+    class, and the rows are their weights against each of the other classes.
     """
     ends = np.cumsum(svc.n_support_)
     members = [slice(end - size, end) for end, size in zip(ends, svc.n_support_, strict=True)]
@@ -151,10 +151,10 @@ def pair_weights(svc: SVC) -> tuple[NDArray[np.float64], list[tuple[int, int]]]:
 def pair_decisions(
     pairs: Sequence[tuple[int, int]], n_classes: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Of each pair (pairs, classes): 1 for the first class, -1 for the second.
+    """For each pair, 1 for the first class and -1 for the second, (pairs, classes).
 
-    And for each class (classes,) how many pairs it is the second of: votes are what its pairs add
-    to them.
+    And for each class, how many pairs it is the second of, (classes,): with the margins' signs
+    these give the votes.
     """
     first, second = np.array(pairs).T
     wins, losses = np.eye(n_classes)[first], np.eye(n_classes)[second]
@@ -162,5 +162,5 @@ def pair_decisions(
 
 
 def _columns(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Scores (n, classes), also where one number stands for two classes."""
+    """Scores (n, classes), also if there is one number for two classes."""
     return scores if scores.ndim == 2 else np.column_stack([-scores, scores])

@@ -1,8 +1,8 @@
 """The catalogue: every classifier by name, one row each.
 
-A row is data: what builds the classifier or, of a network, the options and the recipe; how long a
-fit takes, and what accuracy to expect of it. To read it takes neither scikit-learn nor torch: they
-are imported when a classifier is made.
+A row is data: the classifier's builder or, for a network, its options and recipe; how long a fit
+takes and what accuracy to expect. Reading it imports neither scikit-learn nor torch: creating a
+classifier does.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from fittingroom.models.network import NetworkClassifier
 
 
-#: Pixels of all training images of Fashion-MNIST, which the rows' times are for.
+#: Pixels of all training images of Fashion-MNIST, for which the rows give times.
 _REFERENCE_PIXELS = 60_000 * 28 * 28
-#: No run is expected to take less, however few its images are: its process has to start.
+#: The least expected time of a run, however few its images: its process has to start.
 _LEAST_SECONDS = 3.0
 #: Settings of a network that belong to neither its recipe nor its options.
-_FOR_CLASSIFIER = frozenset({"image_shape", "mirror_keeps_class", "random_state"})
-_FOR_RECIPE = frozenset(each.name for each in fields(Recipe))
+_CLASSIFIER_SETTINGS = frozenset({"image_shape", "mirror_keeps_class", "random_state"})
+_RECIPE_SETTINGS = frozenset(recipe_field.name for recipe_field in fields(Recipe))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,16 +41,16 @@ class ModelRow:
     Attributes
     ----------
     about : what it is, in one line
-    source : the published experiment that it re-creates
-    seconds : expected time to fit 54,000 images of 28×28 and to predict 16,000, on two laptop
-        cores; outside the suite ``quick`` an estimate
-    stock_seconds : the same without scikit-learn-intelex; None where that changes nothing
-    accuracy : least and greatest expected on the official test images of Fashion-MNIST, after
-        training on 54,000; None where that wasn't measured as the row stands
-    deterministic : two fits with different seeds are equal
-    parameters : numbers in a network for 28×28 images of ten classes
-    kept : a fitted one can be saved as a bundle
-    space : what ``tune`` searches unless it is told otherwise; see ``bench.space``
+    source : the published experiment that it reproduces
+    seconds : expected time to fit 54,000 images of 28×28 and predict 16,000, on two laptop cores;
+        outside the suite ``quick`` an estimate
+    stock_seconds : the same without scikit-learn-intelex; None if that changes nothing
+    accuracy : the expected range on the official test images of Fashion-MNIST after training on
+        54,000; None if the row wasn't measured as it is
+    deterministic : fits with different seeds are equal
+    parameters : a network's number of parameters for 28×28 images of ten classes
+    kept : whether a fitted one can be saved as a bundle
+    space : what ``tune`` searches by default; see ``bench.tuning.space``
     """
 
     family: ClassVar[Literal["classical", "network"]]
@@ -69,14 +69,14 @@ class ModelRow:
     def expected_seconds(
         self, dataset: Dataset | None = None, *, epochs: int | None = None
     ) -> float:
-        """Expected time of a run on this installation, at least what its process takes to start.
+        """Expected time of a run on this installation, including its process's start.
 
         Parameters
         ----------
-        dataset : what it is fitted on; None is Fashion-MNIST. Time is taken to grow with the pixels
-            of all training images together, also where it grows faster with the images (SVMs) or
-            with the classes.
-        epochs : of a network, in place of its recipe's
+        dataset : the training data; None is Fashion-MNIST. Time is assumed to be proportional to
+            the total number of training pixels, even if it grows faster with the number of images
+            (SVMs) or classes.
+        epochs : of a network, instead of its recipe's
         """
         seconds = self.seconds
         if self.stock_seconds is not None and find_spec("sklearnex") is None:
@@ -84,20 +84,20 @@ class ModelRow:
         if dataset is not None:
             seconds *= dataset.train.images.size / _REFERENCE_PIXELS
         if epochs is not None:
-            seconds *= self._times_as_long(epochs)
+            seconds *= self._time_factor(epochs)
         return max(_LEAST_SECONDS, seconds)
 
-    def _times_as_long(self, epochs: int) -> float:
+    def _time_factor(self, epochs: int) -> float:
         return 1.0  # without a recipe there are no epochs
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClassicalRow(ModelRow):
-    """A model of scikit-learn's kind.
+    """A classical model.
 
     Attributes
     ----------
-    build : makes it, unfitted; its keyword arguments are the model's parameters
+    build : creates it, unfitted; its keyword arguments are the model's parameters
     """
 
     family = "classical"
@@ -109,17 +109,16 @@ class ClassicalRow(ModelRow):
 class NetworkRow(ModelRow):
     """A network and how it is trained.
 
-    Any field of the recipe and any option of the net can be set, those that the row leaves out too.
+    Any field of the recipe and any option of the network can be set, not only those in the row.
 
     Attributes
     ----------
     net : a key of ``models.network.NETS``
     options : keyword arguments of that network
     recipe : how it is trained
-    mirror_option : an option of the network that is, unless it is set, whether a mirrored image
-        keeps its class
-    augmentation_switch : ``augmentation`` may be True, which is the recipe's, or False, which is
-        none
+    mirror_option : an option of the network whose default is whether a mirrored image keeps its
+        class
+    augmentation_switch : whether ``augmentation`` may be True, the recipe's, or False, none
     """
 
     family = "network"
@@ -130,16 +129,16 @@ class NetworkRow(ModelRow):
     mirror_option: str | None = None
     augmentation_switch: bool = False
 
-    def _times_as_long(self, epochs: int) -> float:
+    def _time_factor(self, epochs: int) -> float:
         return epochs / self.recipe.epochs
 
 
 def row_of(name: str) -> ModelRow:
-    """The row of that name, or that it is another name of.
+    """The row with that name or alias.
 
     Raises
     ------
-    UnknownNameError : there is none; the message proposes what is near
+    UnknownNameError : there is none; the message suggests similar names
     """
     name = ALIASES.get(name, name)
     row = MODELS.get(name) or BASELINES.get(name)
@@ -149,7 +148,7 @@ def row_of(name: str) -> ModelRow:
 
 
 def names_of(models: Sequence[str] | str) -> tuple[str, ...]:
-    """The rows that a suite's name or a list of names means, each once.
+    """The names of the rows for a suite's name or a list of names, without duplicates.
 
     Raises
     ------
@@ -157,7 +156,7 @@ def names_of(models: Sequence[str] | str) -> tuple[str, ...]:
     UsageError : the list is empty
     """
     if not models:
-        raise UsageError("there is no model to compare; name at least one.")
+        raise UsageError("there are no models to compare; name at least one.")
     if isinstance(models, str):
         if models not in SUITES:
             raise UnknownNameError("suite", models, SUITES)
@@ -166,7 +165,7 @@ def names_of(models: Sequence[str] | str) -> tuple[str, ...]:
 
 
 def baselines_of(names: Sequence[str] | None) -> tuple[str, ...]:
-    """Rows of the makers' benchmark: those of the names, each once, or all.
+    """The rows of the makers' benchmark with these names, without duplicates, or all of them.
 
     Raises
     ------
@@ -176,7 +175,7 @@ def baselines_of(names: Sequence[str] | None) -> tuple[str, ...]:
     if names is None:
         return tuple(BASELINES)
     if not names:
-        raise UsageError("there is no model to compare; name at least one.")
+        raise UsageError("there are no models to compare; name at least one.")
     for name in names:
         if name not in BASELINES:
             raise UnknownNameError("classifier of the suite zalando", name, BASELINES)
@@ -195,16 +194,16 @@ def make_classifier(
     Parameters
     ----------
     name : a key of ``MODELS`` or ``BASELINES``
-    dataset : tells the images' shape, and whether a mirrored image keeps its class
-    random_state : seed, for classifiers that draw lots
-    parameters : replace those of the row: of a classical model the arguments of its builder; of a
-        network the fields of its recipe, the options of its net, ``image_shape`` and
+    dataset : gives the images' shape, and whether a mirrored image keeps its class
+    random_state : seed, for classifiers that aren't deterministic
+    parameters : replace those of the row: for a classical model, arguments of its builder; for a
+        network, fields of its recipe, options of its net, ``image_shape`` and
         ``mirror_keeps_class``
 
     Raises
     ------
     UnknownNameError : no such classifier, or it has no such parameter
-    UsageError : a parameter makes no sense
+    UsageError : a parameter has an invalid value
     """
     return classifier_of(name, parameters, dataset=dataset, random_state=random_state)
 
@@ -216,85 +215,85 @@ def classifier_of(
     dataset: Dataset | None = None,
     random_state: int | None = 0,
 ) -> BaseEstimator:
-    """The same with the parameters in a mapping, whatever they are called.
+    """As `make_classifier`, with the parameters in a mapping, whatever their names.
 
-    The seed is none of them: it belongs to a run.
+    The seed isn't one of them: it belongs to the run.
 
     Raises
     ------
     UnknownNameError : no such classifier, or it has no such parameter
-    UsageError : a parameter makes no sense
+    UsageError : a parameter has an invalid value
     """
     row = row_of(name)
     if "random_state" in settings:
-        raise UsageError(f"random_state is no parameter of {name}; it is the seed of a run.")
-    given: dict[str, Any] = {"random_state": random_state}
+        raise UsageError(f"random_state isn't a parameter of {name}; it is the seed of a run.")
+    defaults: dict[str, Any] = {"random_state": random_state}
     if dataset is not None:
-        given["image_shape"] = dataset.image_shape
-        given["mirror_keeps_class"] = dataset.mirror_keeps_class
+        defaults["image_shape"] = dataset.image_shape
+        defaults["mirror_keeps_class"] = dataset.mirror_keeps_class
     try:
         if isinstance(row, NetworkRow):
-            return _network(row, {**given, **settings})
+            return _make_network(row, {**defaults, **settings})
         assert isinstance(row, ClassicalRow)
-        return _classical(row, settings, given)
+        return _make_classical(row, settings, defaults)
     except FittingroomError:
         raise
     except (TypeError, ValueError) as error:
         raise UsageError(f"{name} can't be made with these parameters: {error}.") from error
 
 
-def _classical(
-    row: ClassicalRow, settings: Mapping[str, Any], given: Mapping[str, Any]
+def _make_classical(
+    row: ClassicalRow, settings: Mapping[str, Any], defaults: Mapping[str, Any]
 ) -> BaseEstimator:
-    """Of what is `given`, the builder gets what it knows; of the settings it must know all."""
-    known = inspect.signature(row.build).parameters
-    settable = known.keys() - {"random_state"}
+    """Call the builder with those `defaults` that it takes; it must take all `settings`."""
+    parameters = inspect.signature(row.build).parameters
+    settable = parameters.keys() - {"random_state"}
     for name in settings:
         if name not in settable:
             raise UnknownNameError(f"parameter of {row.name}", name, settable)
-    return row.build(**{**{k: v for k, v in given.items() if k in known}, **settings})
+    return row.build(**{**{k: v for k, v in defaults.items() if k in parameters}, **settings})
 
 
-def _network(row: NetworkRow, settings: Mapping[str, Any]) -> NetworkClassifier:
-    """Each setting put where it belongs: in the recipe, among the net's options, or beside both."""
+def _make_network(row: NetworkRow, settings: Mapping[str, Any]) -> NetworkClassifier:
+    """Sort the settings into the recipe, the net's options and the classifier's own parameters."""
     from fittingroom.models.network import NETS, NetworkClassifier
 
-    for_net = {
+    net_options = {
         name
         for name, parameter in inspect.signature(NETS[row.net]).parameters.items()
         if parameter.kind is parameter.KEYWORD_ONLY
     }
-    known = for_net | _FOR_RECIPE | _FOR_CLASSIFIER
+    settable = net_options | _RECIPE_SETTINGS | _CLASSIFIER_SETTINGS
     for name in settings:
-        if name not in known:
-            raise UnknownNameError("option", name, known)
+        if name not in settable:
+            raise UnknownNameError("option", name, settable)
 
-    def chosen(names: Container[str]) -> dict[str, Any]:
+    def select(names: Container[str]) -> dict[str, Any]:
         return {name: settings[name] for name in settings if name in names}
 
-    recipe, options = chosen(_FOR_RECIPE), dict(row.options)
+    recipe, options = select(_RECIPE_SETTINGS), dict(row.options)
     if "augmentation" in recipe:
-        recipe["augmentation"] = _augmentation(row, recipe["augmentation"])
+        recipe["augmentation"] = _resolve_augmentation(row, recipe["augmentation"])
     if row.mirror_option is not None:
         options[row.mirror_option] = settings.get("mirror_keeps_class", False)
     return NetworkClassifier(
         row.net,
         recipe=replace(row.recipe, **recipe),
-        net_options={**options, **chosen(for_net)},
-        **chosen(_FOR_CLASSIFIER),
+        net_options={**options, **select(net_options)},
+        **select(_CLASSIFIER_SETTINGS),
     )
 
 
-def _augmentation(row: NetworkRow, value: Any) -> Any:
-    """The recipe's word for what was set; what is no word of it is left for it to refuse."""
-    if value is None:  # what `--set augmentation=none` says
+def _resolve_augmentation(row: NetworkRow, value: Any) -> Any:
+    """The recipe's value for a setting; an invalid one is left for the recipe to refuse."""
+    if value is None:  # from `--set augmentation=none`
         return "none"
     if row.augmentation_switch:
         return row.recipe.augmentation if value is True else value or "none"
     return value
 
 
-#: What any recipe leaves open.
+#: Common to all search spaces.
 _SCHEDULED = {
     "schedule": "constant|one-cycle|cosine",
     "batch_size": "64|128|256|512",
@@ -302,9 +301,9 @@ _SCHEDULED = {
 }
 _BY_ADAM = {"learning_rate": "3e-4..1e-2:log", "weight_decay": "1e-4..1e-1:log", **_SCHEDULED}
 _BY_SGD = {"learning_rate": "0.01..1:log", "momentum": "0..0.98", **_SCHEDULED}
-#: Networks with convolutions can use images that are changed, and more epochs of them.
+#: Convolutional networks benefit from augmentation and more epochs.
 _CNN = {"epochs": "10..30:5", **_BY_ADAM, "augmentation": "none|crop-flip|crop-erase"}
-#: Ours are laid out over one cycle of a certain length.
+#: Our networks' schedule is one cycle over a fixed number of epochs.
 _CYCLE = {
     "learning_rate": "0.03..1:log",
     "momentum": "0.8..0.97",
@@ -313,9 +312,9 @@ _CYCLE = {
     "label_smoothing": "0..0.2",
 }
 
-#: Of `swift` and its other lengths: Nesterov SGD over one cycle, shifts of one pixel, mirroring.
-#: Their options are said in full, since the net's defaults are those of runs that were saved before
-#: there was a choice.
+#: For `swift` and its variants: Nesterov SGD over one cycle, shifts of one pixel, mirroring. Rows
+#: give their options in full, since the net's defaults are those of runs saved before the options
+#: existed.
 _SWIFT = Recipe(
     optimizer="sgd",
     learning_rate=0.2,
@@ -448,7 +447,7 @@ MODELS: dict[str, ModelRow] = {
         parameters=269_322,
         space=_BY_SGD,
     ),
-    # As S0-ANN-onehot really ran: not only the form of the loss is another.
+    # As S0-ANN-onehot really ran: it differs in more than the form of the loss.
     "mlp-256-256-onehot": NetworkRow(
         name="mlp-256-256-onehot",
         about="two hidden layers of 256, one-hot labels, plain SGD, 100 epochs",
@@ -558,8 +557,8 @@ MODELS: dict[str, ModelRow] = {
         space=_CNN,
     ),
     # Hours on a laptop, for about 0.944; after 10 epochs, some 12 min, 0.880 to 0.925. Its author
-    # compared it with `augmentation=False` and, in words only, with `pooling=True`; the test images
-    # decided there when to stop, here the validation images do.
+    # compared it with `augmentation=False` and, in the text only, with `pooling=True`; the test
+    # images decided there when to stop, here the validation images do.
     "cnn-16-32-64-128": NetworkRow(
         name="cnn-16-32-64-128",
         about="four convolutions without pooling, batch norm, augmentation",
@@ -579,7 +578,7 @@ MODELS: dict[str, ModelRow] = {
         parameters=6_663_402,
         space=_BY_ADAM | {"pooling": "true|false", "augmentation": "none|keras-shift-flip"},
     ),
-    # Half the widths, one epoch of images as they are.
+    # Half the widths, one epoch without augmentation.
     "swift-90": NetworkRow(
         name="swift-90",
         about="swift at half the widths, for one epoch",
@@ -608,8 +607,8 @@ MODELS: dict[str, ModelRow] = {
         parameters=382_378,
         space=_CYCLE,
     ),
-    # Where mirroring keeps the class it trains on mirror images too, and predicts the mean of both
-    # views' logits. How long it and its other lengths train was chosen on training images alone, by
+    # If mirroring keeps the class it trains on mirror images too, and predicts the mean of both
+    # views' logits. The epochs of it and its variants were chosen on training images alone, by
     # `benchmarks/presets.py`.
     "swift": NetworkRow(
         name="swift",
@@ -623,8 +622,8 @@ MODELS: dict[str, ModelRow] = {
         parameters=382_378,
         space=_CYCLE,
     ),
-    # A third convolution, before any pooling. It predicts from shifted views too, six in all where
-    # mirroring keeps the class. The time goes by that of sixteen epochs.
+    # A third convolution, before any pooling. It predicts from shifted views too, six in all if
+    # mirroring keeps the class. The time is extrapolated from sixteen epochs.
     "swift-95": NetworkRow(
         name="swift-95",
         about="swift on larger maps, three convolutions, twenty-four epochs, six views",
@@ -637,8 +636,8 @@ MODELS: dict[str, ModelRow] = {
         parameters=973_226,
         space=_CYCLE,
     ),
-    # Three images of five are made to look like cut-out photos, see `training.imitation`, and a
-    # fifth of those is spoilt, so that it is undecided about what is none of the classes.
+    # Three in five images are made to look like cut-out photos, see `training.imitation`, and a
+    # fifth of those is spoilt, so that it is undecided about images of none of the classes.
     "swift-photo": NetworkRow(
         name="swift-photo",
         about="swift-95's network, trained to expect photos",
@@ -651,9 +650,9 @@ MODELS: dict[str, ModelRow] = {
         parameters=973_226,
         space=_CYCLE,
     ),
-    # For accuracy, on a GPU. Never run at full length yet, on a GPU not at all: 0.960 is hoped for,
-    # since published networks of this kind reach 0.959 to 0.967 with less augmentation or longer
-    # schedules. On two laptop cores an epoch takes about 14 min, the whole two days.
+    # For accuracy, on a GPU. Not yet run at full length, and not on a GPU at all: we hope for
+    # 0.960, since published networks of this kind reach 0.959 to 0.967 with less augmentation or
+    # longer schedules. On two laptop cores an epoch takes about 14 min, the whole run two days.
     #
     # Zagoruyko and Komodakis's recipe (arXiv 1605.07146: Nesterov SGD, batch 128, decay 5e-4), with
     # five epochs of warm-up, half a cosine down, label smoothing and an average of the weights.
@@ -684,7 +683,7 @@ MODELS: dict[str, ModelRow] = {
     ),
 }
 
-#: The classifiers of the makers' own benchmark; a point of a grid is one with its parameters.
+#: The classifiers of the makers' own benchmark; a point of a grid adds its parameters.
 BASELINES: dict[str, ModelRow] = {
     grid.name: ClassicalRow(
         name=grid.name,
@@ -697,10 +696,10 @@ BASELINES: dict[str, ModelRow] = {
     for grid in GRIDS
 }
 
-#: Other names of rows.
+#: Other names for rows.
 ALIASES = {"swift-94": "swift"}
 
-#: What `compare --suite` takes.
+#: The suites for `compare --suite`.
 SUITES: dict[str, tuple[str, ...]] = {
     "quick": (
         "logistic",

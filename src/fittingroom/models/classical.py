@@ -1,7 +1,7 @@
-"""Builders of the classical models, which stand in the catalogue's rows.
+"""Builders of the catalogue's classical models.
 
-Each imports scikit-learn when it is called, so that to read the catalogue takes none. Settings that
-nobody published were chosen on the selection half of the validation part; `docs/log.md` has what
+Each imports scikit-learn when it is called, so that reading the catalogue doesn't. Settings that
+nobody published were chosen on the selection half of the validation part; `docs/log.md` lists what
 else was tried.
 """
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from fittingroom.models.engine import Engine
     from fittingroom.models.pixel_classifier import PixelClassifier
 
-_LARGE = 64 * 64  # pixels of an image above which `hog_svm` takes larger cells
+_LARGE = 64 * 64  # pixels per image above which `hog_svm` uses larger cells
 
 
 def logistic(
@@ -30,10 +30,10 @@ def logistic(
     centre: bool = True,
     engine: Engine = "auto",
 ) -> PixelClassifier:
-    """Multinomial logistic regression, run until it has converged.
+    """Multinomial logistic regression, run until convergence.
 
     Centring halves the iterations of lbfgs and changes nothing else, since the intercepts are free.
-    Solvers that draw lots always draw the same.
+    Stochastic solvers always use the same seed.
     """
     from sklearn.linear_model import LogisticRegression
 
@@ -46,7 +46,7 @@ def logistic(
 
 
 def linear_svm(*, C: float = 1.0, tol: float = 1e-4, max_iter: int = 1000) -> CalibratedSVM:
-    """One linear SVM a class against the rest, squared hinge loss, solved in the primal."""
+    """One linear SVM per class against the rest, squared hinge loss, solved in the primal."""
     from sklearn.svm import LinearSVC
 
     from fittingroom.models.calibrated_svm import CalibratedSVM
@@ -68,7 +68,7 @@ def knn(
 ) -> PixelClassifier:
     """The classes of the nearest training images, by Euclidean distance.
 
-    Not scaled: squared distances of whole numbers are whole, so equal distances stay equal.
+    Not scaled: squared distances of integers are integers, so equal distances stay equal.
     """
     from sklearn.neighbors import KNeighborsClassifier
 
@@ -86,7 +86,7 @@ def random_forest(
     random_state: int | None = 0,
     engine: Engine = "auto",
 ) -> PixelClassifier:
-    """Trees on resampled images that look at 28 random pixels a split; trees need no scaling."""
+    """Trees on resampled images that try 28 random pixels per split; trees need no scaling."""
     from sklearn.ensemble import RandomForestClassifier
 
     from fittingroom.models.pixel_classifier import PixelClassifier
@@ -109,11 +109,11 @@ def hist_gradient_boosting(
     max_bins: int = 64,
     l2_regularization: float = 1.0,
 ) -> PixelClassifier:
-    """Boosted trees on pixels sorted into 64 bins of brightness.
+    """Boosted trees on pixels in 64 bins of brightness.
 
-    Boosting goes on to its last round: stopping early would hold back images of its own. At twice
-    this rate and without a penalty the trees diverge after twenty rounds. Nothing is drawn by lot:
-    bins come from all images up to 200,000, and every split looks at all pixels.
+    Without early stopping, which would hold out images of its own. At twice this rate and without a
+    penalty the trees diverge after twenty rounds. Deterministic: bins come from all images up to
+    200,000, and every split tries all pixels.
     """
     from sklearn.ensemble import HistGradientBoostingClassifier
 
@@ -144,10 +144,10 @@ def hog_svm(
 ) -> CalibratedSVM:
     """Histograms of oriented gradients, then an SVM with a Gaussian kernel.
 
-    One block that is the whole image (8×8 cells) beats the usual overlapping small ones here, and
-    a second grid of cells between the first's is worth one point of accuracy. Unless it is said, a
-    cell is 4 pixels wide, and on images of more than 64×64 pixels a seventh of the shorter side:
-    cells of 4 would give millions of numbers an image.
+    A single block that covers the image (8×8 cells) beats the usual small overlapping ones here,
+    and a second grid of cells between the first's is worth one point of accuracy. By default a cell
+    is 4 pixels wide, and a seventh of the shorter side on images of more than 64×64 pixels: cells
+    of 4 would give millions of numbers per image.
     """
     from fittingroom.models.calibrated_svm import CalibratedSVM
     from fittingroom.models.hog import HogFeatures

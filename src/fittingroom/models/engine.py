@@ -1,12 +1,12 @@
-"""Who fits a classical model: kernels of our own, scikit-learn-intelex, or scikit-learn.
+"""The engine that fits a classical model: our own kernels, scikit-learn-intelex or scikit-learn.
 
-Ours take whole pixels, and what the catalogue asks for; scikit-learn-intelex, where it is
-installed, takes any numbers; scikit-learn takes everything. Each is asked before it allocates
-anything whether numbers of images, pixels and classes suit it, and the next one is taken if not.
+Our kernels take integer pixels and the catalogue's settings; scikit-learn-intelex, if installed,
+takes any numbers; scikit-learn takes everything. Whether the numbers of images, pixels and classes
+suit an engine is checked before it allocates anything; if not, the next one is used.
 
-Only the fit is handed over. What comes back is always a plain scikit-learn estimator, so that a
-model predicts the same numbers whether it was just fitted or comes out of a file; k-nearest
-neighbours is the exception, since predicting is all that it does.
+Only fitting is delegated. The result is always a plain scikit-learn estimator, so that a model
+predicts the same numbers whether it was just fitted or loaded from a file; k-nearest neighbours is
+the exception, since predicting is all that it does.
 
 The one-vs-one support vectors that scikit-learn-intelex 2026.2 finds are right, but its own
 `predict` evaluates some pairs of classes wrongly (0.891 instead of 0.905 on 3,000 validation
@@ -33,23 +33,24 @@ from fittingroom.models.pixels import whole_pixels
 
 Engine = Literal["auto", "scikit-learn"]
 
-#: Estimators that have kernels of our own.
+#: Estimators that our own kernels can fit.
 _OURS = (KNeighborsClassifier, LogisticRegression, RandomForestClassifier)
 _STOCK = (KNeighborsClassifier, LogisticRegression, RandomForestClassifier, SVC)
-#: Bytes of float32 images that a twin's SVM may copy: 1.6 GiB are 60,000 of 28 × 28, ten classes.
+#: Bytes of float32 images that scikit-learn-intelex's SVM may copy; 60,000 images of 28 × 28 in ten
+#: classes take 1.6 GiB.
 MOST_COPIED = 3 * 2**30
-#: Classes up to which twins are as fast as scikit-learn.
+#: The most classes for which scikit-learn-intelex is as fast as scikit-learn.
 MOST_CLASSES = 100
 
 
 @dataclass(frozen=True)
 class FittedKernels:
-    """What kernels of our own learned.
+    """The result of our own kernels.
 
     Attributes
     ----------
     estimator : fitted
-    mean : float32 (height*width,) what it wants subtracted from scaled pixels, or None
+    mean : float32 (height*width,) to subtract from scaled pixels, or None
     engine : name and version
     """
 
@@ -67,24 +68,24 @@ def fit_on_pixels(
     scale: float,
     centre: bool,
 ) -> FittedKernels | None:
-    """Fit `estimator` by kernels of our own; None where they can't do what is asked for.
+    """Fit `estimator` with our own kernels; returns None if they can't.
 
     Parameters
     ----------
-    engine : "auto", or None is what comes back
+    engine : anything but "auto" returns None
     estimator : an unfitted scikit-learn estimator
-    X : (n, height*width) pixels; whole numbers in 0..255, or None is what comes back
+    X : (n, height*width) pixels; anything but integers in 0..255 returns None
     y : integers (n,), every class of 0..classes-1 present
     scale, centre : the estimator sees ``X / scale``, less its mean if `centre`
     """
     if engine != "auto" or type(estimator) not in _OURS:
         return None
-    # Only now: they take torch and numba, and many a classifier is built to name its run alone.
+    # Imported late: they need torch and Numba, and many a classifier is built only to name its run.
     from fittingroom.models.forest import can_grow, fit_forest
     from fittingroom.models.nearest import NearestImages, can_search
     from fittingroom.models.softmax_regression import can_solve, fit_softmax_regression
 
-    estimator._validate_params()  # scikit-learn names the one that makes no sense
+    estimator._validate_params()  # scikit-learn names the invalid parameter
     size = (*X.shape, int(y.max()) + 1)
     plain = scale == 1 and not centre
     name = f"fittingroom {version('fittingroom')}"
@@ -103,12 +104,12 @@ def fit_on_pixels(
 
 
 def fit_with(engine: Engine, estimator: BaseEstimator, X: Any, y: Any) -> tuple[BaseEstimator, str]:
-    """Fit `estimator` itself or its twin of scikit-learn-intelex.
+    """Fit `estimator` itself or its twin, the same estimator in scikit-learn-intelex.
 
     Parameters
     ----------
-    engine : "auto" takes the twin where there is one that suits (see `suits_intel`),
-        "scikit-learn" never
+    engine : "auto" uses the twin if there is one that suits (see `suits_intel`), "scikit-learn"
+        never
     estimator : an unfitted scikit-learn estimator
     X : array (n, features)
     y : integers (n,), every class of 0..classes-1 present
@@ -119,38 +120,38 @@ def fit_with(engine: Engine, estimator: BaseEstimator, X: Any, y: Any) -> tuple[
 
     Raises
     ------
-    UsageError : another engine
-    InputError : there are fewer images than neighbours to look for
+    UsageError : the engine is unknown
+    InputError : there are fewer images than neighbours to search for
     """
     if engine not in ("auto", "scikit-learn"):
-        raise UsageError(f"engine {engine!r} is unknown; take 'auto' or 'scikit-learn'.")
+        raise UsageError(f"engine {engine!r} is unknown; use 'auto' or 'scikit-learn'.")
     _refuse_too_many_neighbours(estimator, len(X))
-    fast = intel_twins().get(type(estimator)) if engine == "auto" else None
-    if fast is None or not suits_intel(estimator, len(X), X.shape[1], int(y.max()) + 1):
+    twin = intel_twins().get(type(estimator)) if engine == "auto" else None
+    if twin is None or not suits_intel(estimator, len(X), X.shape[1], int(y.max()) + 1):
         return estimator.fit(X, y), f"scikit-learn {version('scikit-learn')}"
-    fitted = fast(**estimator.get_params(deep=False)).fit(X, y)
+    fitted = twin(**estimator.get_params(deep=False)).fit(X, y)
     if not isinstance(estimator, KNeighborsClassifier):
         fitted = to_stock(fitted)
     return fitted, f"scikit-learn-intelex {version('scikit-learn-intelex')}"
 
 
 def _refuse_too_many_neighbours(estimator: BaseEstimator, n_images: int) -> None:
-    """The twin would predict nonsense, and scikit-learn refuse only when it predicts."""
+    """The twin would predict nonsense, and scikit-learn would only raise in `predict`."""
     k = estimator.n_neighbors if isinstance(estimator, KNeighborsClassifier) else 1
     if isinstance(k, int | np.integer) and k > n_images:
         raise InputError(
-            f"n_neighbors is {k}, but there are only {n_images} training images; take at most "
+            f"n_neighbors is {k}, but there are only {n_images} training images; give at most "
             f"{n_images}."
         )
 
 
 def suits_intel(estimator: BaseEstimator, n_images: int, n_features: int, n_classes: int) -> bool:
-    """Whether the twin of `estimator` takes no more than scikit-learn, or little, on such images.
+    """Whether the twin of `estimator` is about as fast as scikit-learn, or faster, on such images.
 
     A search for nearly all images as neighbours loses some of them, or crashes. All others slow
-    down with every class: at 200 a forest takes fifteen times as long. An SVM copies the support
-    vectors of each pair of classes, at most ``classes - 1`` times all images. Forests and logistic
-    regression are slow where images are fewer than features.
+    down with the number of classes: at 200 a forest takes fifteen times as long. An SVM copies the
+    support vectors of each pair of classes, at most ``classes - 1`` times all images. Forests and
+    logistic regression are slow if there are fewer images than features.
     """
     if isinstance(estimator, KNeighborsClassifier):
         return bool(2 * estimator.n_neighbors <= n_images)
@@ -162,9 +163,9 @@ def suits_intel(estimator: BaseEstimator, n_images: int, n_features: int, n_clas
 
 
 def intel_twins() -> dict[type, type]:
-    """The classes of scikit-learn-intelex by their scikit-learn class; none if not installed."""
+    """scikit-learn-intelex's classes by their scikit-learn class; empty if it isn't installed."""
     try:
-        # These imports patch nothing: scikit-learn's own names stay what they are.
+        # These imports patch nothing: scikit-learn's own classes stay as they are.
         from sklearnex.ensemble import RandomForestClassifier as IntelForest
         from sklearnex.linear_model import LogisticRegression as IntelLogistic
         from sklearnex.neighbors import KNeighborsClassifier as IntelNeighbors
@@ -175,22 +176,22 @@ def intel_twins() -> dict[type, type]:
 
 
 def to_stock(fitted: Any) -> BaseEstimator:
-    """The scikit-learn estimator that holds what `fitted` learned; `fitted` if it is one."""
+    """Convert a fitted estimator to scikit-learn's; returns `fitted` itself if it is one."""
     from fittingroom.models.nearest import NearestImages
 
     if isinstance(fitted, NearestImages):
         return fitted.to_scikit_learn()
     for stock, copy in _COPY.items():
         if isinstance(fitted, stock) and type(fitted) is not stock:
-            known = stock().get_params()  # the twins of some have n_jobs, they have not
-            estimator = stock(**{name: getattr(fitted, name) for name in known})
+            names = stock().get_params()  # some twins have n_jobs, which these haven't
+            estimator = stock(**{name: getattr(fitted, name) for name in names})
             copy(fitted, estimator)
             return estimator
     return fitted
 
 
 def faster(fitted: BaseEstimator) -> Any:
-    """What predicts the same as a fitted scikit-learn estimator, only faster, where we have it."""
+    """Our own, faster equivalent of a fitted scikit-learn estimator, or `fitted` itself."""
     if not isinstance(fitted, KNeighborsClassifier):
         return fitted
     from fittingroom.models.nearest import NearestImages, can_search
@@ -230,7 +231,7 @@ def _copy_svc(source: Any, target: Any) -> None:
     target._gamma, target._sparse = float(source._gamma), False
     target._effective_probability = False
     target._probA = target._probB = np.empty(0)
-    # libsvm wants these very types.
+    # libsvm needs exactly these types.
     target.support_ = np.asarray(source.support_, np.int32)
     target._n_support = np.asarray(source.n_support_, np.int32)
     target.support_vectors_ = np.ascontiguousarray(source.support_vectors_, np.float64)

@@ -1,9 +1,9 @@
-"""Random forests of images, the very trees that scikit-learn grows.
+"""Random forests for images, with exactly the trees that scikit-learn grows.
 
-A pixel takes one of 256 values, so the images of a large node need no sorting: they are counted, by
-value and class. Those of a small one are copied together first and stay in the cache until its
-whole subtree has grown. Lots are drawn in scikit-learn's order by its generator, sums are whole
-numbers, and impurities are computed by its formulas, so that the trees are the same to the bit
+A pixel has one of 256 values, so the images of a large node need no sorting: they are counted, by
+value and class. Those of a small node are first copied together and stay in the cache until its
+whole subtree is grown. Random numbers are drawn in scikit-learn's order by its generator, sums are
+integers, and impurities are computed by its formulas, so that the trees are the same to the bit
 (sklearn/tree/_splitter.pyx `node_split_best`, _tree.pyx `DepthFirstTreeBuilder`, _criterion.pyx
 `Gini`, all of version 1.9).
 """
@@ -24,40 +24,40 @@ from sklearn.utils import check_random_state
 MOST_CLASSES = 256  # a class is a byte of a key
 _CLASS_BITS, _VALUE_SHIFT = 8, 23  # of a key: value, weight (15 bits), class
 _MOST_WEIGHT = 2 ** (_VALUE_SHIFT - _CLASS_BITS) - 1
-_LARGE = 1000  # images of a node above which they are counted in place
-_SMALL = 100  # images of a node up to which sorting is faster than counting
-_TINY = 24  # images of a node up to which insertion sorts faster than counting
-#: Bytes of images that the threads may copy together, each those of the subtree it is at.
+_LARGE = 1000  # nodes with more images count them in place
+_SMALL = 100  # nodes with more images count them, others sort them
+_TINY = 24  # nodes with more images sort by counting, others by insertion
+#: Bytes of images that all threads may copy together, each for its current subtree.
 MOST_MEMORY = 2**30
 _EPSILON = np.finfo(np.float64).eps
-_LEAF, _UNDEFINED = -1, -2  # as scikit-learn marks them
+_LEAF, _UNDEFINED = -1, -2  # as in scikit-learn
 
-# How it lies in memory
+# Memory layout
 #
 #   columns  (pixels, n)      a pixel of all images side by side: what a large node reads
 #   near     (_LARGE, pixels) the images of a small node, copied together once; its whole subtree
 #            is grown before it is filled again, since the tree grows depth first
 #   images   the rows that were drawn, tags their weights and classes, permuted together: each node
-#            is a stretch start … end of them, and a split puts its left child's first
+#            is a range start … end of them, and a split puts its left child's first
 #
 #            0 ──────────────── n        root
 #            0 ───── m ───────── n       its children
 #            0 ─ l ─ m                   the left one's, and so on
 #
-#   a key    | value 8 bits | weight 15 bits | class 8 bits |, so that sorted keys are by value
+#   a key    | value 8 bits | weight 15 bits | class 8 bits |, so that sorting keys sorts by value
 #   a tag                   | weight         | class        |, its lower part
 #
-# No fastmath: splits that are nearly as good must be told apart by the same roundings.
-_exactly = njit(cache=True, nogil=True, error_model="numpy")
+# No fastmath: nearly equal splits must round as in scikit-learn.
+_compile_exactly = njit(cache=True, nogil=True, error_model="numpy")
 
 
 def can_grow(
     estimator: RandomForestClassifier, n_images: int, n_pixels: int, n_classes: int
 ) -> bool:
-    """Whether :func:`fit_forest` does what `estimator` asks for, within `MOST_MEMORY`."""
+    """Whether :func:`fit_forest` supports `estimator`'s parameters, within `MOST_MEMORY`."""
     free = {"n_estimators", "max_depth", "random_state", "n_jobs", "verbose"}
-    asked, defaults = estimator.get_params(), RandomForestClassifier().get_params()
-    same = all(asked[name] == defaults[name] for name in asked if name not in free)
+    params, defaults = estimator.get_params(), RandomForestClassifier().get_params()
+    same = all(params[name] == defaults[name] for name in params if name not in free)
     copies = torch.get_num_threads() * min(n_images, _LARGE) * n_pixels
     return same and n_classes <= MOST_CLASSES and copies <= MOST_MEMORY
 
@@ -65,7 +65,7 @@ def can_grow(
 def fit_forest(
     estimator: RandomForestClassifier, pixels: NDArray[np.uint8], codes: NDArray[np.int64]
 ) -> RandomForestClassifier:
-    """Fit `estimator`, one for which :func:`can_grow`, on as many threads as torch takes.
+    """Fit `estimator`, for which :func:`can_grow` is true, on torch's number of threads.
 
     Parameters
     ----------
@@ -74,13 +74,13 @@ def fit_forest(
 
     Returns
     -------
-    `estimator`, with the trees that its own ``fit`` would have grown
+    `estimator`, with the trees that its own ``fit`` would grow
     """
     estimator._validate_params()
     estimator._validate_estimator()
-    lots = check_random_state(estimator.random_state)
+    random = check_random_state(estimator.random_state)
     trees = [
-        estimator._make_estimator(append=False, random_state=lots)
+        estimator._make_estimator(append=False, random_state=random)
         for _ in range(estimator.n_estimators)
     ]
     columns = np.ascontiguousarray(pixels.T)
@@ -106,11 +106,11 @@ def _grow_tree(
     codes: NDArray[np.int64],
     n_classes: int,
 ) -> None:
-    """Fill in one :class:`~sklearn.tree.DecisionTreeClassifier`, whose random_state is a number."""
+    """Fit a :class:`~sklearn.tree.DecisionTreeClassifier` whose random_state is an integer."""
     n, n_pixels = pixels.shape
-    # The bootstrap, drawn as scikit-learn draws it, so that the same images have the same weights.
+    # The bootstrap, drawn as in scikit-learn, so that the same images have the same weights.
     drawn = np.random.RandomState(tree.random_state).randint(0, n, n)
-    weights = np.bincount(drawn, minlength=n)  # nobody is drawn 2**15 times
+    weights = np.bincount(drawn, minlength=n)  # no image is drawn 2**15 times
     images = np.flatnonzero(weights)
     tags = codes[images] | weights[images] << _CLASS_BITS
     seed = np.random.RandomState(tree.random_state).randint(0, 2**31 - 1)
@@ -135,20 +135,20 @@ def _grow_tree(
     tree.n_features_in_, tree.n_outputs_ = n_pixels, 1
     tree.classes_, tree.n_classes_ = np.arange(n_classes, dtype=np.float64), np.intp(n_classes)
     tree.tree_ = Tree(n_pixels, np.array([n_classes], np.intp), 1)
-    grown = {"max_depth": depth, "node_count": node_count}
+    sizes = {"max_depth": depth, "node_count": node_count}
     tree.tree_.__setstate__(
-        {**grown, "nodes": nodes[:node_count].copy(), "values": values[:node_count].copy()}
+        {**sizes, "nodes": nodes[:node_count].copy(), "values": values[:node_count].copy()}
     )
 
 
 class _Images(NamedTuple):
-    """The images of a node, and where their pixels are read.
+    """The images of a node, and where to read their pixels.
 
     Attributes
     ----------
-    source : uint8 (images, pixels) where it is near, else (pixels, images)
+    source : uint8 (images, pixels) if near, else (pixels, images)
     is_near : whether the images of the node's subtree were copied together
-    numbers : uint32, their places in `source`
+    numbers : uint32, their positions in `source`
     tags : int32, class and weight of each
     """
 
@@ -159,7 +159,7 @@ class _Images(NamedTuple):
 
 
 class _Weights(NamedTuple):
-    """Weights of a node's images: of each class, of all, and the sum of the classes' squares."""
+    """Weights of a node's images: per class, in total, and the sum of the classes' squares."""
 
     classes: Any
     total: int
@@ -167,7 +167,7 @@ class _Weights(NamedTuple):
 
 
 class _Features(NamedTuple):
-    """The order in which features are drawn, see `_best_split`; `state` is of the generator."""
+    """The order of drawing features, see `_best_split`; `state` is the generator's."""
 
     order: Any
     constants: Any
@@ -176,7 +176,7 @@ class _Features(NamedTuple):
 
 
 class _Scratch(NamedTuple):
-    """Memory that a split writes over; what each is for stands in `_sort` and `_scan_table`."""
+    """Memory that each split overwrites; `_sort` and `_scan_table` describe its use."""
 
     ordered: Any
     unordered: Any
@@ -188,7 +188,7 @@ class _Scratch(NamedTuple):
 
 
 class _Split(NamedTuple):
-    """A node's split, and what its children need; `feature` is negative where there is none."""
+    """A node's split, and what its children need; `feature` is negative if there is none."""
 
     feature: int
     below: int
@@ -199,7 +199,7 @@ class _Split(NamedTuple):
     impurity_right: float
 
 
-@_exactly
+@_compile_exactly
 def _grow(
     pixels: Any,
     columns: Any,
@@ -210,20 +210,20 @@ def _grow(
     nodes: Any,
     values: Any,
 ) -> tuple[int, int]:
-    """Grow a tree depth first; returns how many nodes it has, and its depth.
+    """Grow a tree depth first; returns its number of nodes and its depth.
 
     Parameters
     ----------
-    pixels, columns : uint8 (n, pixels) and, the same, (pixels, n)
-    images : int32, rows of `pixels` that were drawn; is overwritten
-    tags : int32, class and weight of each of `images`; is overwritten
-    features : all of them, in their order, and the generator
-    nodes, values : NODE_DTYPE (most nodes,) and float64 (most nodes, classes), are filled
+    pixels, columns : uint8 (n, pixels) and its transpose (pixels, n)
+    images : uint32, rows of `pixels` that were drawn; overwritten
+    tags : int32, class and weight of each of `images`; overwritten
+    features : all features, in order, and the generator
+    nodes, values : NODE_DTYPE (most nodes,) and float64 (most nodes, classes), filled in
     """
     n, n_pixels, n_classes = len(images), pixels.shape[1], values.shape[1]
     near = np.empty((min(n, _LARGE), n_pixels), np.uint8)  # the images of a small subtree
     total, scratch = np.empty(n_classes, np.int64), _scratch(n, n_classes)
-    # start, end, depth, parent, whether it is the left child, how many known constants
+    # start, end, depth, parent, whether it is the left child, number of known constants
     stack = np.empty((n + 1, 6), np.int64)
     impurities = np.full(n + 1, np.inf)
     stack[0] = (0, n, 0, _UNDEFINED, 0, 0)
@@ -231,7 +231,7 @@ def _grow(
     while height > 0:
         height -= 1
         start, end, depth, parent, is_left, n_known = stack[height]
-        impurity = impurities[height]  # computed by the parent, but for the root's
+        impurity = impurities[height]  # computed by the parent, except for the root
         weights = _Weights(total, *_count_classes(tags[start:end], total))
         if node_count == 0:
             n_drawn = weights.total
@@ -240,10 +240,10 @@ def _grow(
         is_leaf = depth >= max_depth or end - start < 2 or impurity <= _EPSILON
         split = _Split(_UNDEFINED, 0, 0, n_known, 0, 0.0, 0.0)
         if not is_leaf:
-            # Nodes come depth first, so all up to `near_end` belong to the subtree that is near.
+            # Nodes come depth first, so all up to `near_end` belong to the copied subtree.
             is_near = end <= near_end
             if not is_near and end - start <= _LARGE:
-                _bring_near(pixels, images[start:end], near)
+                _copy_near(pixels, images[start:end], near)
                 near_end, is_near = end, True
             source = near if is_near else columns
             here = _Images(source, is_near, images[start:end], tags[start:end])
@@ -262,7 +262,7 @@ def _grow(
             middle = start + split.n_left
             node.feature, node.threshold = split.feature, split.below / 2.0 + split.above / 2.0
             node.missing_go_to_left = middle - start > end - middle
-            # The left child is on top, so it is grown first, as scikit-learn numbers its nodes.
+            # The left child is on top, so it is grown first: scikit-learn's order of nodes.
             stack[height] = (middle, end, depth + 1, node_count, 0, split.n_constants)
             impurities[height] = split.impurity_right
             stack[height + 1] = (start, middle, depth + 1, node_count, 1, split.n_constants)
@@ -272,7 +272,7 @@ def _grow(
     return node_count, deepest
 
 
-@_exactly
+@_compile_exactly
 def _scratch(n: int, n_classes: int) -> _Scratch:
     """Memory for the splits of a tree of n images."""
     return _Scratch(
@@ -286,7 +286,7 @@ def _scratch(n: int, n_classes: int) -> _Scratch:
     )
 
 
-@_exactly
+@_compile_exactly
 def _split(
     here: _Images,
     weights: _Weights,
@@ -296,7 +296,7 @@ def _split(
     impurity: float,
     n_drawn: int,
 ) -> _Split:
-    """Find the best split of a node and part its images by it; no feature where there is none."""
+    """Find the best split of a node, if any, and partition its images."""
     feature, below, above, n_constants = _best_split(here, weights, features, n_known, scratch)
     if feature < 0:
         return _Split(_UNDEFINED, 0, 0, n_constants, 0, 0.0, 0.0)
@@ -307,9 +307,9 @@ def _split(
     return _Split(feature, below, above, n_constants, n_left, left, right)
 
 
-@_exactly
+@_compile_exactly
 def _count_classes(tags: Any, total: Any) -> tuple[int, int]:
-    """Fill `total` with the weight of each class; returns their sum and the sum of squares."""
+    """Fill `total` with the weight per class; returns their sum and sum of squares."""
     total[:] = 0
     for i in range(len(tags)):
         total[tags[i] & 255] += tags[i] >> _CLASS_BITS
@@ -320,19 +320,19 @@ def _count_classes(tags: Any, total: Any) -> tuple[int, int]:
     return weight, squares
 
 
-@_exactly
+@_compile_exactly
 def _gain(
     tags_left: Any, left: Any, weights: _Weights, impurity: float, n_drawn: int
 ) -> tuple[float, float, float]:
-    """What a split takes from the tree's impurity, and the impurities of its two sides.
+    """A split's decrease of the tree's impurity, and the impurities of its two sides.
 
-    Fills `left` with the weight of each class on the left.
+    Fills `left` with the weight per class on the left.
     """
     weight_left, squares_left = _count_classes(tags_left, left)
     squares_right = 0
     for c in range(len(left)):
         squares_right += (weights.classes[c] - left[c]) ** 2
-    # scikit-learn's formulas in its order of operations, for the same roundings.
+    # scikit-learn's formulas in its order of operations, so that they round alike.
     w, w_left = float(weights.total), float(weight_left)
     w_right = float(weights.total - weight_left)
     impurity_left = 1.0 - squares_left / (w_left * w_left)
@@ -343,30 +343,30 @@ def _gain(
     return gain, impurity_left, impurity_right
 
 
-@_exactly
+@_compile_exactly
 def _set_values(weights: _Weights, node: Any, values: Any) -> None:
-    """Write the weight of a node, and the share of each class (classes,)."""
+    """Write a node's weight, and the share of each class (classes,)."""
     node.weighted_n_node_samples = weights.total
     for c in range(len(values)):
         values[c] = weights.classes[c] / float(weights.total)
 
 
-@_exactly
-def _bring_near(pixels: Any, images: Any, near: Any) -> None:
-    """Copy rows together, and number `images` by their place there."""
+@_compile_exactly
+def _copy_near(pixels: Any, images: Any, near: Any) -> None:
+    """Copy rows together, and renumber `images` by their positions there."""
     for i in range(len(images)):
         near[i] = pixels[images[i]]
         images[i] = i
 
 
-@_exactly
+@_compile_exactly
 def _partition(here: _Images, feature: int, below: int, spare: Any) -> int:
-    """Put those up to `below` first, each side in its order; returns how many they are."""
+    """Put values up to `below` first, keeping the order of each side; returns their number."""
     source, is_near, images, tags = here
     n_left = n_right = 0
     for i in range(len(images)):
         value = source[images[i], feature] if is_near else source[feature, images[i]]
-        # In place on the left, where no more is written than was read; the right waits in `spare`.
+        # The left is written in place, never ahead of reading; the right waits in `spare`.
         if value <= below:
             images[n_left], tags[n_left] = images[i], tags[i]
             n_left += 1
@@ -378,15 +378,15 @@ def _partition(here: _Images, feature: int, below: int, spare: Any) -> int:
     return n_left
 
 
-@_exactly
+@_compile_exactly
 def _best_split(
     here: _Images, weights: _Weights, drawing: _Features, n_known: int, scratch: _Scratch
 ) -> tuple[int, int, int, int]:
-    """The feature to split by, the values on both sides of the cut, how many constants are known.
+    """The feature to split by, the values on both sides of the cut, and the number of constants.
 
     Features are drawn without replacement until `max_features` were and one of them varies; those
-    that are constant among these images are remembered for the nodes below. `features` holds, in
-    this order: constants drawn, constants known before, constants found, those left, those drawn.
+    that are constant among these images are remembered for the nodes below. `features` contains, in
+    this order: constants drawn, constants known before, constants found, undrawn and drawn others.
     """
     images, table = here.numbers, scratch.table
     features, constants, max_features, state = drawing
@@ -395,7 +395,7 @@ def _best_split(
     while rest > n_constants and (n_visited < max_features or n_visited <= n_found + n_drawn):
         n_visited += 1
         place = n_drawn + _next_random(state) % (rest - n_found - n_drawn)
-        if place < n_known:  # a constant, which was known before: drawn, and nothing to look at
+        if place < n_known:  # a constant known before: drawn, and nothing to do
             features[n_drawn], features[place] = features[place], features[n_drawn]
             n_drawn += 1
             continue
@@ -414,7 +414,7 @@ def _best_split(
             n_found += 1
             n_constants += 1
             continue
-        # What varies goes to the end, so that it isn't drawn again.
+        # A varying feature moves to the end, so that it isn't drawn again.
         rest -= 1
         features[rest], features[place] = features[place], features[rest]
         if len(images) <= _SMALL:
@@ -425,15 +425,15 @@ def _best_split(
             score, below, above = _scan_table(table, least, most, weights, scratch.sums, best)
         if score > best:
             best, best_feature, best_below, best_above = score, feature, below, above
-    # The known constants back in their order, for the nodes below, whose draws go by it.
+    # The known constants in their order again, since the draws of the nodes below depend on it.
     features[:n_known] = constants[:n_known]
     constants[n_known:n_constants] = features[n_known:n_constants]
     return best_feature, best_below, best_above, n_constants
 
 
-@_exactly
+@_compile_exactly
 def _next_random(state: Any) -> Any:
-    """The next of 31 bits: xorshift (Marsaglia, J. Stat. Software 8:14, 2003), as scikit-learn."""
+    """The next 31 random bits, by xorshift (Marsaglia, J. Stat. Software 8:14, 2003)."""
     x = np.uint32(state[0]) if state[0] != 0 else np.uint32(1)
     x ^= np.uint32(x << np.uint32(13))
     x ^= np.uint32(x >> np.uint32(17))
@@ -442,9 +442,9 @@ def _next_random(state: Any) -> Any:
     return np.int64(np.uint32(x) & np.uint32(0x7FFFFFFF))
 
 
-@_exactly
+@_compile_exactly
 def _sort(here: _Images, feature: int, scratch: _Scratch) -> bool:
-    """Fill `ordered` with value and tag of each image, sorted; False if all values are equal."""
+    """Fill `ordered` with the images' sorted keys; returns False if all values are equal."""
     near, images, tags = here.source, here.numbers, here.tags
     ordered, unordered, counts = scratch.ordered, scratch.unordered, scratch.counts
     n = len(images)
@@ -463,7 +463,7 @@ def _sort(here: _Images, feature: int, scratch: _Scratch) -> bool:
                 place -= 1
             ordered[place] = key
         return True
-    # Sorted by counting: how many have a value, where each value begins, then each to its place.
+    # Counting sort: the images per value, where each value starts, then each image to its place.
     for i in range(n):
         counts[unordered[i] >> _VALUE_SHIFT] += 1
     before = 0
@@ -475,12 +475,12 @@ def _sort(here: _Images, feature: int, scratch: _Scratch) -> bool:
         value = unordered[i] >> _VALUE_SHIFT
         ordered[counts[value]] = unordered[i]
         counts[value] += 1
-    for value in range(least, most + 1):  # for the next, and less than all 256
+    for value in range(least, most + 1):  # for the next call, and fewer than all 256
         counts[value] = 0
     return True
 
 
-@_exactly
+@_compile_exactly
 def _scan_sorted(
     keys: Any, n: int, weights: _Weights, left: Any, best: float
 ) -> tuple[float, int, int]:
@@ -490,14 +490,14 @@ def _scan_sorted(
         left[c] = 0
     weight_left = squares_left = 0
     squares_right = squares
-    found_below = found_above = 0
+    best_below = best_above = 0
     below = keys[0] >> _VALUE_SHIFT
     for i in range(n):
         value = keys[i] >> _VALUE_SHIFT
-        # Computed where there is no cut too: a jump that can't be foreseen costs more.
+        # Computed even if there is no cut: an unpredictable branch costs more.
         score = _score(weight_left, squares_left, weight - weight_left, squares_right)
         if (score if value != below else -np.inf) > best:
-            best, found_below, found_above = score, below, value
+            best, best_below, best_above = score, below, value
         below = value
         c, w = keys[i] & 255, (keys[i] >> _CLASS_BITS) & _MOST_WEIGHT
         # (l + w)² - l² = w (2 l + w), and on the right r² - (r - w)² likewise.
@@ -505,12 +505,12 @@ def _scan_sorted(
         squares_right -= w * (2 * (total[c] - left[c]) - w)
         left[c] += w
         weight_left += w
-    return best, found_below, found_above
+    return best, best_below, best_above
 
 
-@_exactly
+@_compile_exactly
 def _tabulate(here: _Images, feature: int, table: Any) -> tuple[int, int]:
-    """Add the weight of each class and value to `table`; returns the least and largest value."""
+    """Add the weight per class and value to `table`; returns the least and greatest value."""
     source, is_near, images, tags = here
     least, most = 255, 0
     for i in range(len(images)):
@@ -520,15 +520,14 @@ def _tabulate(here: _Images, feature: int, table: Any) -> tuple[int, int]:
     return least, most
 
 
-@_exactly
+@_compile_exactly
 def _scan_table(
     table: Any, least: int, most: int, node: _Weights, sums: Any, best: float
 ) -> tuple[float, int, int]:
-    """As :func:`_scan_sorted`, from the weight of each class and value in `least` … `most`.
+    """As :func:`_scan_sorted`, from the weight per class and value in `least` … `most`.
 
-    Empties `table`.
-    `sums`, float64 (4, 256), are for each value and all up to it: weight, squares on the left, on
-    the right, and score. They are whole below 2**53, so in this form too they are exact.
+    Empties `table`. `sums`, float64 (4, 256), are per value, for all up to it: weight, squares on
+    the left, on the right, and score. The sums are integers below 2**53, so they are exact.
     """
     total, n = node.classes, most - least + 1
     weights, lefts, rights, scores = sums[0, :n], sums[1, :n], sums[2, :n], sums[3, :n]
@@ -542,32 +541,32 @@ def _scan_table(
         for i in range(n):
             before += counts[i]
             counts[i] = before
-        whole = float(total[c])
+        class_weight = float(total[c])
         for i in range(n):
             w = float(counts[i])
             weights[i] += w
             lefts[i] += w * w
-            rights[i] += (whole - w) * (whole - w)
+            rights[i] += (class_weight - w) * (class_weight - w)
         counts[:] = 0
     all_weight = float(node.total)
     for i in range(n):
         w, other = weights[i], all_weight - weights[i]
         scores[i] = -other * (1.0 - rights[i] / (other * other)) - w * (1.0 - lefts[i] / (w * w))
-    found, last = -1, -1
-    for i in range(n - 1):  # at the largest value nothing is left on the right
+    below, above = -1, -1
+    for i in range(n - 1):  # a cut at the greatest value leaves nothing on the right
         if scores[i] > best:
-            best, found = scores[i], i
-    if found < 0:
+            best, below = scores[i], i
+    if below < 0:
         return best, 0, 0
-    last = found + 1
-    while weights[last] == weights[found]:
-        last += 1
-    return best, least + found, least + last
+    above = below + 1
+    while weights[above] == weights[below]:
+        above += 1
+    return best, least + below, least + above
 
 
-@_exactly
+@_compile_exactly
 def _score(weight_left: int, squares_left: int, weight_right: int, squares_right: int) -> float:
-    """How pure two children are: their Gini impurities times their weights, the sign turned."""
+    """The purity of two children: the negative sum of weights times Gini impurities."""
     w_left, w_right = float(weight_left), float(weight_right)
     impurity_left = 1.0 - squares_left / (w_left * w_left)
     impurity_right = 1.0 - squares_right / (w_right * w_right)

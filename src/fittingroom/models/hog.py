@@ -1,4 +1,4 @@
-"""Histograms of oriented gradients: what shapes an image has, where."""
+"""Histograms of oriented gradients (HOG)."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class HogFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     ----------
     orientations : bins of the gradient's direction
     cell : side of a cell, in pixels; each cell gives one histogram
-    block : side of a block, in cells; contrast is evened out over a block. No larger than the
-        image allows, so a large number means one block, the whole image
-    square_root : take the pixels' square roots first, which evens out light and dark
-    second_grid : describe the image on a second grid too, half a cell up and left of the first
+    block : side of a block, in cells; contrast is normalised per block. Limited by the image, so a
+        large number means one block, the whole image
+    square_root : take the square root of the pixels first, which compresses the range of brightness
+    second_grid : add descriptors of a second grid, half a cell up and left of the first
     image_shape : (height, width); without it images are square, and rows of fewer than 49 numbers
-        aren't images and stay as they are
+        don't count as images and stay unchanged
     """
 
     def __init__(
@@ -50,19 +50,19 @@ class HogFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.image_shape = image_shape
 
     def fit(self, X: NDArray[Any], y: Any = None) -> HogFeatures:
-        """Find the images' shape; nothing is learned from their content.
+        """Determine the images' shape; nothing is learned from their content.
 
         Raises
         ------
-        UsageError : a setting that isn't a positive integer
-        InputError : images that are smaller than a cell, or whose descriptors would be too large
+        UsageError : a setting isn't a positive integer
+        InputError : the images are smaller than a cell, or their descriptors would be too large
         """
         for name in ("orientations", "cell", "block"):
             value = getattr(self, name)
             if not isinstance(value, int | np.integer) or value < 1:
                 raise UsageError(f"{name} must be a whole number of at least 1, not {value!r}.")
         self.n_features_in_ = X.shape[1]
-        self.shape_ = self._shape(X.shape[1])
+        self.shape_ = self._resolve_shape(X.shape[1])
         if self.shape_ is not None:
             self._refuse_large(self.shape_, len(X))
         return self
@@ -73,8 +73,8 @@ class HogFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             return X.astype(np.float32)
         if X.min() < 0:
             raise InputError(
-                "gradients are taken of pixels, and some of these are negative; pass the images in "
-                "0..255 as they are."
+                "HOG descriptors need pixels, but some of these values are negative; pass the "
+                "images unscaled, in 0..255."
             )
         images = X.reshape(-1, *self.shape_)
         return np.hstack([self._describe(images, margin) for margin in self._margins])
@@ -84,13 +84,13 @@ class HogFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return (0, self.cell // 2) if self.second_grid else (0,)
 
     def _block(self, side: int, margin: int) -> tuple[int, int]:
-        """Along a side of so many pixels with its margins: cells of a block, and blocks."""
+        """Cells per block, and blocks, along a side of so many pixels with its margins."""
         cells = (side + 2 * margin) // self.cell
         block = min(self.block, cells)
         return block, cells - block + 1
 
     def count_features(self) -> int:
-        """Numbers that describe an image, after a fit."""
+        """The length of an image's descriptor; call `fit` first."""
         if self.shape_ is None:
             return int(self.n_features_in_)
         return self.orientations * sum(
@@ -103,12 +103,12 @@ class HogFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         if size > MOST_MEMORY:
             raise InputError(
                 f"with cell={self.cell} and block={self.block}, descriptors of {n_images:,} images "
-                f"of {shape[0]}×{shape[1]} pixels would take {size / 2**30:.1f} GiB; take larger "
+                f"of {shape[0]}×{shape[1]} pixels would take {size / 2**30:.1f} GiB; use larger "
                 f"cells, such as cell={max(self.cell + 1, min(shape) // 7)}."
             )
 
     def _describe(self, images: NDArray[Any], margin: int) -> NDArray[np.float32]:
-        """Descriptors (n, features) of images (n, height, width) with a black margin around."""
+        """Descriptors (n, features) of images (n, height, width) with a black margin."""
         options = {
             "orientations": self.orientations,
             "pixels_per_cell": (self.cell, self.cell),
@@ -118,20 +118,20 @@ class HogFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         padded = np.pad(images, ((0, 0), (margin, margin), (margin, margin)))
         return np.stack([hog(image, **options).astype(np.float32) for image in padded])
 
-    def _shape(self, pixels: int) -> tuple[int, int] | None:
+    def _resolve_shape(self, pixels: int) -> tuple[int, int] | None:
         if pixels < SMALLEST_IMAGE and self.image_shape is None:
             return None
         side = math.isqrt(pixels)
         shape = self.image_shape or (side, side)
         if math.prod(shape) != pixels:
-            wanted = f"{shape[0]}×{shape[1]}" if self.image_shape else "square"
+            expected = f"{shape[0]}×{shape[1]}" if self.image_shape else "square"
             raise InputError(
-                f"rows of {pixels} pixels are no {wanted} images; "
-                "say image_shape=(height, width) as it is."
+                f"rows of {pixels} pixels aren't {expected} images; "
+                "give the right image_shape=(height, width)."
             )
         if min(shape) < self.cell:
             raise InputError(
                 f"images of {shape[0]}×{shape[1]} pixels are smaller than a cell of {self.cell}; "
-                "take a smaller cell."
+                "use a smaller cell."
             )
         return shape

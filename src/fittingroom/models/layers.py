@@ -1,4 +1,4 @@
-"""What a network of the catalogue is made of, layer by layer."""
+"""The layers of a network of the catalogue."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from fittingroom.models.network import NETS, count_parameters
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer that computes something, in the order in which an image meets it.
+    """A layer of a network.
 
-    `output_shape` is that of one image, such as (channels, height, width); `parameters` are the
-    numbers that it holds, batch norm's running figures included.
+    `output_shape` is that of one image, such as (channels, height, width); `parameters` is the
+    layer's number of parameters, including batch norm's running statistics.
     """
 
     name: str
@@ -30,11 +30,11 @@ class Layer:
 def layers_of(
     net: str, options: Mapping[str, Any], image_shape: tuple[int, int], n_classes: int
 ) -> tuple[Layer, ...]:
-    """The layers of a network, found by passing a black image through it.
+    """The layers of a network in order of execution, found by passing a black image through it.
 
     Raises
     ------
-    UnknownNameError : no network has that name
+    UnknownNameError : there is no network with that name
     InputError : the images are too small for it
     """
     if net not in NETS:
@@ -45,7 +45,7 @@ def layers_of(
 
     def note(name: str, layer: nn.Module) -> Any:
         def hook(_: nn.Module, __: Any, output: Tensor) -> None:
-            # Of several views of an image, one.
+            # Only the first of several views of an image.
             shape = tuple(output.shape[1:])
             seen.setdefault(name, Layer(name, type(layer).__name__, shape, count_parameters(layer)))
 

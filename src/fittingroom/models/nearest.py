@@ -1,8 +1,8 @@
-"""Exact nearest neighbours of images, by products of whole numbers.
+"""Exact nearest neighbours of images, by integer matrix products.
 
-A squared distance is `|x|² + |y|² - 2 x·y`. Pixels less 128 fit eight bits, and processors multiply
-those several times faster than float32, adding up in 32 bits without rounding: distances are
-exact, so equal ones stay equal. The k least of each row are then found in one pass.
+A squared distance is `|x|² + |y|² - 2 x·y`. Pixels less 128 fit eight bits, which CPUs multiply
+several times faster than float32, summing in 32 bits without rounding: distances are exact, so
+equal ones stay equal. The k least of each row are then found in one pass.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ from fittingroom.kernels.compiled import compiled, in_parts
 from fittingroom.models.byte_products import are_exact
 from fittingroom.models.pixels import whole_pixels
 
-#: More neighbours than this are put in their order faster by other ways.
+#: More neighbours than this are sorted faster by other methods.
 MOST_NEIGHBOURS = 64
-#: A larger image's squared distance, up to 255² a pixel, could leave 31 bits.
+#: A larger image's squared distance, up to 255² per pixel, could exceed 31 bits.
 MOST_PIXELS = 2**15
-# Images that are compared at once: products of 48 MB. Between smaller ones torch's threads fall
-# asleep, and to wake them takes longer than the products.
+# Images compared at once: products of 48 MB. Between smaller ones torch's threads fall asleep, and
+# waking them takes longer than the products.
 _QUERIES, _BLOCK = 2000, 6000
-_LANES = 64  # products that are looked at together
+_LANES = 64  # products processed together
 
 
 class NearestImages:
-    """What a k-nearest-neighbours classifier learned: the training images and their classes.
+    """A fitted k-nearest-neighbours classifier: the training images and their classes.
 
     Of training images at the same distance the first is the nearer one.
 
     Parameters
     ----------
-    estimator : unfitted, one for which :func:`can_search`
+    estimator : unfitted; :func:`can_search` must be true for it
     pixels : uint8 (n, height*width)
     codes : integers (n,), every class of 0..classes-1 present
     """
@@ -45,7 +45,7 @@ class NearestImages:
     ) -> None:
         self.n_neighbors = int(estimator.n_neighbors)
         self._estimator = estimator
-        self._images = _centred(pixels)
+        self._images = _centre(pixels)
         self._norms = _squared_norms(self._images)
         self._codes = codes
         self._n_classes = int(codes.max()) + 1
@@ -54,13 +54,13 @@ class NearestImages:
         self, pixels: NDArray[np.uint8]
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Positions (n, k) of the nearest training images, nearest first, and distances (n, k)."""
-        queries = _centred(pixels)
+        queries = _centre(pixels)
         positions = np.empty((len(queries), self.n_neighbors), np.int32)
         squared = np.empty_like(positions)
         images = torch.from_numpy(self._images)
         for start in range(0, len(queries), _QUERIES):
-            some = slice(start, start + _QUERIES)
-            self._search(torch.from_numpy(queries[some]), images, positions[some], squared[some])
+            rows = slice(start, start + _QUERIES)
+            self._search(torch.from_numpy(queries[rows]), images, positions[rows], squared[rows])
         squared += _squared_norms(queries)[:, None]
         return positions.astype(np.int64), np.sqrt(squared.astype(np.float64))
 
@@ -76,7 +76,7 @@ class NearestImages:
         return votes / votes.sum(axis=1, keepdims=True)  # type: ignore[no-any-return]
 
     def to_scikit_learn(self) -> KNeighborsClassifier:
-        """The same classifier by scikit-learn; equal distances may stand in another order."""
+        """The same classifier in scikit-learn; equal distances may come in another order."""
         pixels = (self._images.view(np.uint8) ^ 0x80).astype(np.float32)
         fitted: KNeighborsClassifier = self._estimator.fit(pixels, self._codes)
         return fitted
@@ -84,9 +84,9 @@ class NearestImages:
     def _weights(self, distances: NDArray[np.float64]) -> NDArray[np.float64]:
         if self._estimator.weights == "uniform":
             return np.ones_like(distances)
-        same = distances == 0  # an image that is known outvotes all that are only near
-        known = same.any(axis=1, keepdims=True)
-        return np.where(known, same, 1 / np.where(same, 1, distances))
+        identical = distances == 0  # an identical image outvotes all that are only near
+        any_identical = identical.any(axis=1, keepdims=True)
+        return np.where(any_identical, identical, 1 / np.where(identical, 1, distances))
 
     def _search(
         self,
@@ -95,25 +95,25 @@ class NearestImages:
         positions: NDArray[np.int32],
         squared: NDArray[np.int32],
     ) -> None:
-        """Fill `positions` and `squared`, which lacks the query's own norm, row by row."""
+        """Fill `positions` and `squared`, without the query's own norm, row by row."""
         squared[:] = np.iinfo(np.int32).max
-        memory = torch.empty(len(queries) * _BLOCK, dtype=torch.int32)  # new pages cost time
+        memory = torch.empty(len(queries) * _BLOCK, dtype=torch.int32)  # reused: new pages are slow
         for first in range(0, len(images), _BLOCK):
             block = images[first : first + _BLOCK]
             products = memory[: len(queries) * len(block)].view(len(queries), len(block))
             torch._int_mm(queries, block.T, out=products)
             norms = self._norms[first : first + _BLOCK]
-            found = (products.numpy(), norms, first, positions, squared)
-            in_parts(_keep_least, len(queries), products.numel(), *found)
+            arguments = (products.numpy(), norms, first, positions, squared)
+            in_parts(_keep_least, len(queries), products.numel(), *arguments)
 
 
 def can_search(estimator: KNeighborsClassifier, n: int, n_pixels: int) -> bool:
-    """Whether :class:`NearestImages` does what `estimator` asks for, and fast, among n images."""
+    """Whether :class:`NearestImages` supports `estimator`'s parameters, and fast, for n images."""
     defaults = KNeighborsClassifier(algorithm="brute").get_params()
     free = {"n_neighbors", "weights", "n_jobs", "leaf_size"}
-    asked = {k: v for k, v in estimator.get_params().items() if k not in free}
+    params = {k: v for k, v in estimator.get_params().items() if k not in free}
     return bool(
-        all(asked[name] == defaults[name] for name in asked)
+        all(params[name] == defaults[name] for name in params)
         and estimator.weights in ("uniform", "distance")
         and isinstance(estimator.n_neighbors, int | np.integer)
         and 1 <= estimator.n_neighbors <= min(n, MOST_NEIGHBOURS)
@@ -122,7 +122,7 @@ def can_search(estimator: KNeighborsClassifier, n: int, n_pixels: int) -> bool:
     )
 
 
-def _centred(pixels: NDArray[np.uint8]) -> NDArray[np.int8]:
+def _centre(pixels: NDArray[np.uint8]) -> NDArray[np.int8]:
     return (pixels ^ 0x80).view(np.int8)  # less 128
 
 
@@ -141,20 +141,20 @@ def _keep_least(
     positions: Any,
     squared: Any,
 ) -> None:
-    """Let the images of a block (`first` is the first's position) into the rows' k nearest."""
+    """Merge the images of a block, of which `first` is the first, into the rows' k nearest."""
     n_images, k = products.shape[1], positions.shape[1]
     for row in range(start, stop):
         furthest = squared[row, k - 1]
         for lane in range(0, n_images, _LANES):
-            # Views that begin at 0: what may count from the end is not vectorised.
-            some, lengths = products[row, lane : lane + _LANES], norms[lane : lane + _LANES]
+            # Views that start at 0: indices that might be negative aren't vectorised.
+            dots, lengths = products[row, lane : lane + _LANES], norms[lane : lane + _LANES]
             least = np.int32(2**31 - 1)
-            for j in range(len(some)):
-                least = min(least, np.int32(lengths[j] - np.int32(2) * some[j]))
+            for j in range(len(dots)):
+                least = min(least, np.int32(lengths[j] - np.int32(2) * dots[j]))
             if least >= furthest:
                 continue
-            for j in range(len(some)):
-                distance = np.int32(lengths[j] - np.int32(2) * some[j])
+            for j in range(len(dots)):
+                distance = np.int32(lengths[j] - np.int32(2) * dots[j])
                 if distance >= furthest:
                     continue
                 place = k - 1

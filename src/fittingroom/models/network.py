@@ -37,8 +37,8 @@ from fittingroom.training.rate_range import RateRange, rate_range
 from fittingroom.training.recipe import Recipe
 from fittingroom.training.shuffle import BUFFER, Images
 
-#: Networks by the names that rows of the catalogue and saved classifiers have for them. Options are
-#: keyword-only, with their bounds beside their types (`nets/bounds.py`).
+#: Networks by the names that the catalogue's rows and saved classifiers use. Options are
+#: keyword-only, with bounds in their annotations (`nets/bounds.py`).
 NETS: dict[str, Callable[..., nn.Module]] = {
     "mlp": MLP,
     "cnn": CNN,
@@ -53,15 +53,15 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     Parameters
     ----------
-    net : name of a network (a key of ``NETS``), or an nn.Module of your own that takes float32
-        (batch, 1, height, width) in 0..1 and gives logits (batch, classes); it is copied, never
-        changed, and starts with the weights it has; those of lazy layers come from the seed
-    recipe : how it is trained
+    net : name of a network (a key of ``NETS``), or an nn.Module of your own that maps float32
+        (batch, 1, height, width) in 0..1 to logits (batch, classes); it is copied, never changed,
+        and starts from its present weights; those of lazy layers come from the seed
+    recipe : how to train it
     net_options : keyword arguments of the named network
     image_shape : (height, width); None takes it from images (n, height, width), or assumes a
         square
     mirror_keeps_class : whether augmentation may mirror images
-    random_state : seed of the first weights, order, augmentation and dropout
+    random_state : seed of the initial weights, order, augmentation and dropout
 
     Attributes
     ----------
@@ -69,10 +69,10 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     n_features_in_ : height · width
     image_shape_ : (height, width)
     net_ : the trained module, float32, on the CPU
-    n_parameters_ : numbers in the network, running figures of batch norm included
+    n_parameters_ : the network's number of parameters, including batch norm's running statistics
     history_ : an ``Epoch`` for every epoch trained
     kept_epoch_ : the epoch whose weights were kept, 1-based
-    precision_, device_ : what the recipe's ``"auto"`` came to
+    precision_, device_ : what the recipe's ``"auto"`` resolved to
     seconds_before_ : spent on this training by processes that were killed
     """
 
@@ -107,33 +107,33 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Parameters
         ----------
         X : array (n, height*width) or (n, height, width), pixels in 0..255. Bytes of a read-only
-            memory map (or `MappedRows` of one) that no buffer would hold stay on disk, and are
-            shuffled in blocks.
+            memory map (or `MappedRows` of one) that are too large for a buffer stay on disk, and
+            are shuffled in blocks.
         y : labels (n,)
-        validation : images and labels to measure after every epoch and, where the recipe says
-            so, to choose the epoch by. Where the recipe needs them and there are none, a
-            stratified tenth of X is held out of the training.
-        checkpoint : written now and then, and resumed if it holds a state of this training
+        validation : images and labels to evaluate on after every epoch and, if the recipe says so,
+            to choose the epoch by. If the recipe needs them and there are none, a stratified tenth
+            of X is held out of training.
+        checkpoint : written from time to time, and resumed if it holds a state of this training
         on_epoch : called after every epoch with its figures and the number of epochs planned
 
         Raises
         ------
-        InputError : images or labels that it can't take
-        UnknownNameError : no network has that name
+        InputError : the images or labels are invalid
+        UnknownNameError : there is no network with that name
         NotFiniteError : the loss became NaN or infinite
-        DataError : the file of a memory map changed meanwhile
+        DataError : the file of a memory map changed during training
         """
-        images, labels = self._learned_from(X, y)
+        images, labels = self._check_training_data(X, y)
         recipe = self.recipe if self.recipe is not None else Recipe()
         held_out: tuple[Images, Tensor] | None = None
         if validation is not None:
             held_out = self._validation(*validation)
         elif recipe.needs_validation:
             split = validation_split(labels.numpy())
-            held_out = _some(images, split.validation), labels[split.validation]
-            images, labels = _some(images, split.train), labels[split.train]
+            held_out = _take(images, split.validation), labels[split.validation]
+            images, labels = _take(images, split.train), labels[split.train]
 
-        seed = self._seed()
+        seed = self._draw_seed()
         self.net_ = self._build(seed)
         result = train(
             self.net_,
@@ -157,19 +157,19 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def rate_range(
         self, X: Any, y: Any, *, on_step: Callable[[int, int], None] | None = None
     ) -> RateRange:
-        """How the loss goes while the learning rate rises; leaves the classifier unfitted.
+        """Run a learning-rate range test; leaves the classifier unfitted.
 
         Parameters
         ----------
         X, y : images and labels as for ``fit``
-        on_step : called after every step with how many are done and how many there are at most
+        on_step : called after every step with the number of steps done and the greatest number
 
         Raises
         ------
         InputError, UnknownNameError : as ``fit``
         """
-        images, labels = self._learned_from(X, y)
-        seed = self._seed()
+        images, labels = self._check_training_data(X, y)
+        seed = self._draw_seed()
         return rate_range(
             self._build(seed),
             images,
@@ -183,7 +183,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def predict_proba(self, X: Any) -> np.ndarray:
         """Probabilities (n, n_classes), computed in float32; columns as in ``classes_``."""
         check_is_fitted(self, "net_")
-        return predict(self.net_, self._checked(X)).numpy()
+        return predict(self.net_, self._check_images(X)).numpy()
 
     def predict(self, X: Any) -> np.ndarray:
         """The most probable label of each image (n,)."""
@@ -191,8 +191,8 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         labels: np.ndarray = self.classes_[probabilities.argmax(axis=1)]
         return labels
 
-    def _learned_from(self, X: Any, y: Any) -> tuple[Images, Tensor]:
-        """Images and labels (n,) as codes, checked; sets `classes_` and `image_shape_`."""
+    def _check_training_data(self, X: Any, y: Any) -> tuple[Images, Tensor]:
+        """Check and convert images and labels (n,); sets `classes_` and `image_shape_`."""
         shape = image_shape(X)
         check = check_mapped_and_labels if isinstance(X, MappedRows) else check_pixels_and_labels
         X, y = check(self, X, y)
@@ -200,38 +200,38 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.image_shape_ = self._resolve_image_shape(shape)
         return self._images(X), torch.from_numpy(codes.astype(np.int64))
 
-    def _resolve_image_shape(self, seen: tuple[int, ...] | None) -> tuple[int, int]:
-        """From the parameter, else from the images' own shape, else a square."""
+    def _resolve_image_shape(self, shape: tuple[int, ...] | None) -> tuple[int, int]:
+        """The parameter, else the images' own shape, else a square."""
         features = self.n_features_in_
         if self.image_shape is not None:
             height, width = self.image_shape
-        elif seen is not None:
-            height, width = seen
+        elif shape is not None:
+            height, width = shape
         elif (side := math.isqrt(features)) ** 2 == features:
             height, width = side, side
         elif self.net == "mlp":
-            height, width = 1, features  # a dense layer doesn't mind
+            height, width = 1, features  # a dense layer doesn't care
         else:
             raise InputError(
-                f"rows of {features} numbers are no square images; pass image_shape=(height, "
+                f"rows of {features} numbers aren't square images; pass image_shape=(height, "
                 "width) or an array (n, height, width)."
             )
         if height * width != features:
             raise InputError(
                 f"image_shape {height}×{width} makes {height * width} pixels, but the rows have "
-                f"{features}; give the shape that the images have."
+                f"{features}; give the images' own shape."
             )
         return int(height), int(width)
 
-    def _checked(self, X: Any) -> Images:
-        """Images as those of the training, (n, height, width)."""
+    def _check_images(self, X: Any) -> Images:
+        """Check images against those of training; returns (n, height, width)."""
         check = check_mapped if isinstance(X, MappedRows) else check_pixels
         return self._images(check(self, X, reset=False))
 
     def _images(self, X: np.ndarray | MappedRows) -> Images:
-        """(n, features) to (n, height, width): bytes where they hold every value.
+        """(n, features) to (n, height, width), as uint8 if that loses nothing.
 
-        Those of a memory map stay where they are, unless one buffer of the training holds them.
+        Those of a memory map stay on disk, unless they fit into one training buffer.
         """
         if isinstance(X, np.ndarray) and X.dtype == np.uint8 and memory_map(X) is not None:
             X = MappedRows(X)
@@ -248,23 +248,23 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return torch.from_numpy(X.reshape(len(X), *self.image_shape_))
 
     def _validation(self, X: Any, y: Any) -> tuple[Images, Tensor]:
-        images = self._checked(X)
+        images = self._check_images(X)
         labels = np.asarray(y)
         if labels.shape != (len(images),):
             raise InputError(
                 f"there are {len(images)} validation images but labels of shape {labels.shape}; "
                 "give one label for each image."
             )
-        strange = np.setdiff1d(labels, self.classes_)
-        if len(strange):
+        unknown = np.setdiff1d(labels, self.classes_)
+        if len(unknown):
             raise InputError(
-                f"validation label {strange[0].item()!r} is no class of the training labels; "
+                f"validation label {unknown[0].item()!r} isn't among the training labels; "
                 "train on images of that class or leave it out."
             )
         codes = np.searchsorted(self.classes_, labels)
         return images, torch.from_numpy(codes.astype(np.int64))
 
-    def _seed(self) -> int:
+    def _draw_seed(self) -> int:
         if isinstance(self.random_state, int | np.integer):
             return int(self.random_state)
         return int(check_random_state(self.random_state).randint(2**31 - 1))
@@ -274,7 +274,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             if self.net_options:
                 raise UsageError("net_options are for a named network; build your own with them.")
             net = copy.deepcopy(self.net)
-            self._try(net, seed)
+            self._check_module(net, seed)
             return net
         if self.net not in NETS:
             raise UnknownNameError("network", str(self.net), NETS)
@@ -291,10 +291,10 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 f"a {self.net} can't be made with {settings_in_words(options)}: {error}."
             ) from error
 
-    def _try(self, net: nn.Module, seed: int) -> None:
+    def _check_module(self, net: nn.Module, seed: int) -> None:
         """Refuse a module that can't take these images or has another number of classes.
 
-        Lazy layers, which have no weights before they are shown an image, get them.
+        Lazy layers, which have no weights before they see an image, are initialised.
         """
         black = torch.zeros(2, *self.image_shape_, dtype=torch.uint8)
         height, width = self.image_shape_
@@ -304,31 +304,31 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                     torch.manual_seed(seed)
                     net.eval()(to_unit(black))
             logits = predict(copy.deepcopy(net), black)
-        except Exception as error:  # whatever a stranger's module raises
-            said = " ".join(f"{type(error).__name__}: {error}".split())
+        except Exception as error:  # whatever a user's module raises
+            message = " ".join(f"{type(error).__name__}: {error}".split())
             raise InputError(
-                f"the network can't take images (batch, 1, {height}, {width}): {said}"
+                f"the network can't take images (batch, 1, {height}, {width}): {message}"
             ) from error
         if logits.shape != (2, len(self.classes_)):
             outputs = "×".join(str(size) for size in logits.shape[1:])
             raise InputError(
-                f"the network gives {outputs} outputs an image, but there are "
-                f"{len(self.classes_)} classes; its last layer must have one output for each."
+                f"the network gives {outputs} outputs per image, but there are "
+                f"{len(self.classes_)} classes; its last layer must have one output per class."
             )
 
 
 def _refuse_empty_layers(options: Mapping[str, Any]) -> None:
-    """Layers of no outputs make a network that learns nothing, or that torch can't make."""
+    """A network with an empty layer learns nothing, or torch can't build it."""
     for name, value in options.items():
         for number in value if isinstance(value, list | tuple) else [value]:
             if type(number) is int and number < 1 and name != "dropout":
-                raise UsageError(f"{name} must have whole numbers of at least 1, not {value!r}.")
+                raise UsageError(f"{name} must be whole numbers of at least 1, not {value!r}.")
 
 
-def _some(images: Images, index: np.ndarray) -> Images:
+def _take(images: Images, index: np.ndarray) -> Images:
     return images.rows(index) if isinstance(images, MappedRows) else images[index]
 
 
 def count_parameters(net: nn.Module) -> int:
-    """Numbers that a network holds, batch norm's running figures included."""
+    """A network's number of parameters, including batch norm's running statistics."""
     return sum(t.numel() for t in net.state_dict().values() if t.is_floating_point())

@@ -1,4 +1,4 @@
-"""A scikit-learn classifier, made to take pixels and give probabilities."""
+"""A scikit-learn classifier adapted to take pixels and give probabilities."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ class PixelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     Parameters
     ----------
-    estimator : the classifier that learns; has ``predict_proba``
+    estimator : a classifier with ``predict_proba``
     features : a transformer of scaled images, or None for the pixels themselves
-    scale : what pixels are divided by
+    scale : pixels are divided by this
     centre : subtract the mean training image
-    engine : "auto" fits with kernels of our own or with scikit-learn-intelex where they can,
-        "scikit-learn" never
+    engine : "auto" fits with our own kernels or scikit-learn-intelex if they can, "scikit-learn"
+        never
 
     Attributes
     ----------
     classes_ : the labels, sorted, of any type
     estimator_ : the fitted classifier; its classes are `0..len(classes_)-1`
     mean_ : float32 (height*width,) the mean training image after scaling; None if not centred
-    engine_ : name and version of what fitted
+    engine_ : name and version of the engine that fitted it
     """
 
     def __init__(
@@ -50,14 +50,14 @@ class PixelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.engine = engine
 
     def fit(self, X: Any, y: Any) -> PixelClassifier:
-        """Learn from images (n, height*width) or (n, height, width) in 0..255 and n labels.
+        """Fit on images (n, height*width) or (n, height, width) in 0..255 and n labels.
 
         Raises
         ------
-        InputError : images on another scale than 0..255, fewer than two classes, no labels, a
-            setting that asks for more than these images are
-        UsageError : a setting that makes no sense
-        ValueError : NaN, infinity, lengths that differ, no numeric array
+        InputError : the images aren't in 0..255 or too few for a setting, there are fewer than two
+            classes, or no labels
+        UsageError : a setting is invalid
+        ValueError : NaN, infinity, different lengths, or not a numeric array
         """
         if not self.scale > 0:
             raise UsageError(f"scale must be above 0, not {self.scale!r}, since it divides pixels.")
@@ -72,7 +72,7 @@ class PixelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             self.estimator_, self.mean_, self.engine_ = ours.estimator, ours.mean, ours.engine
             self.features_ = None
             return self
-        scaled = self._scaled(X)
+        scaled = self._scale(X)
         self.mean_ = scaled.mean(axis=0) if self.centre else None
         self.features_ = None if self.features is None else clone(self.features).fit(scaled)
         self._learn(self._inputs(scaled), codes)
@@ -80,10 +80,10 @@ class PixelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def predict_proba(self, X: Any) -> NDArray[np.float32]:
         """Probabilities (n, classes), columns in the order of ``classes_``."""
-        return self._probabilities(self._checked(X))
+        return self._probabilities(self._prepare(X))
 
     def predict(self, X: Any) -> NDArray[Any]:
-        """The most probable label of each image; of equals the first."""
+        """The most probable label of each image; the first if several tie."""
         best = self.predict_proba(X).argmax(axis=1)
         return self.classes_[best]  # type: ignore[no-any-return]
 
@@ -97,18 +97,18 @@ class PixelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def _probabilities(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
         return self.estimator_.predict_proba(inputs).astype(np.float32)  # type: ignore[no-any-return]
 
-    def _checked(self, X: Any) -> NDArray[np.float32]:
+    def _prepare(self, X: Any) -> NDArray[np.float32]:
         check_is_fitted(self)
-        return self._inputs(self._scaled(check_pixels(self, X, reset=False)))
+        return self._inputs(self._scale(check_pixels(self, X, reset=False)))
 
-    def _scaled(self, X: NDArray[Any]) -> NDArray[np.float32]:
+    def _scale(self, X: NDArray[Any]) -> NDArray[np.float32]:
         scaled = X.astype(np.float32)  # half of float64's memory: 170 MB for 54,000 images
         if self.scale != 1:
             scaled /= self.scale
         return scaled
 
     def _inputs(self, scaled: NDArray[np.float32]) -> NDArray[np.float32]:
-        """What the estimator sees; may overwrite `scaled`."""
+        """The estimator's inputs; may overwrite `scaled`."""
         if self.mean_ is not None:
             scaled -= self.mean_
         return scaled if self.features_ is None else self.features_.transform(scaled)

@@ -1,4 +1,4 @@
-"""Parameters of models as people write them: `epochs=3`, `pooling=true`, `hidden=(64,)`."""
+"""Model parameters as text: `epochs=3`, `pooling=true`, `hidden=(64,)`."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ _WORDS = {"true": True, "false": False, "none": None}
 
 
 def value_of(text: str) -> Any:
-    """What is meant: a number, true, false, none, a Python tuple or list, else the text itself.
+    """Parse a value: a number, true, false, none, a Python tuple or list, else the text itself.
 
-    Whole numbers have at most 64 bits; what is longer is text.
+    Integers have at most 64 bits; longer ones stay text.
     """
     if text.lower() in _WORDS:
         return _WORDS[text.lower()]
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of signs that Python would rather have escaped
+            warnings.simplefilter("ignore")  # about invalid escape sequences
             value = ast.literal_eval(text)
         return value if isinstance(value, float) or is_setting(value) else text
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
@@ -28,7 +28,7 @@ def value_of(text: str) -> Any:
 
 
 def is_setting(value: Any) -> bool:
-    """Whether a parameter can be set to it in a command, in a file and in a record of a run."""
+    """Whether a parameter can have this value in a command, in a file and in a run's record."""
     if isinstance(value, tuple | list):
         return all(map(is_setting, value))
     if isinstance(value, int):
@@ -39,7 +39,7 @@ def is_setting(value: Any) -> bool:
 
 
 def text_of(value: Any) -> str:
-    """How to write a value: ``value_of(text_of(value))`` is equal to it."""
+    """Format a value so that ``value_of(text_of(value))`` is equal to it."""
     if value is None or isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str) and value_of(value) == value:
@@ -48,5 +48,5 @@ def text_of(value: Any) -> str:
 
 
 def settings_in_words(settings: Mapping[str, Any]) -> str:
-    """To be read, not typed: `C 10.0, kernel rbf`."""
+    """Settings for people to read: `C 10.0, kernel rbf`."""
     return ", ".join(f"{name} {value}" for name, value in settings.items())

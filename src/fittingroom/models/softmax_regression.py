@@ -1,13 +1,13 @@
-"""Multinomial logistic regression on pixels, by products of whole numbers.
+"""Multinomial logistic regression on pixels, by integer matrix products.
 
 The objective is scikit-learn's, mean log loss plus `|weights|² / (2 C n)`, and so is the test for
-convergence, the largest entry of the gradient. Two things are ours:
+convergence, the largest entry of the gradient. Two things are different:
 
-- Images stay bytes. Weights and residuals are written with three digits of eight bits each (to
-  2⁻²³ of the largest), so that all large products are of eight-bit numbers, added up exactly.
+- Images stay bytes. Weights and residuals are written as three digits of eight bits each (to 2⁻²³
+  of the largest), so that all large products are of 8-bit integers, summed exactly.
 - L-BFGS sees the weights through the Cholesky factor of a bound's mean Hessian, share × covariance
-  + penalty (after Böhning, Ann. Inst. Stat. Math. 44, 1992): bright pixels that go together no
-  longer make one direction thousands of times steeper than another.
+  + penalty (after Böhning, Ann. Inst. Stat. Math. 44, 1992): correlated bright pixels no longer
+  make one direction thousands of times steeper than another.
 """
 
 from __future__ import annotations
@@ -27,28 +27,28 @@ from threadpoolctl import threadpool_limits
 from fittingroom.kernels.compiled import compiled, in_parts
 from fittingroom.models.byte_products import are_exact
 
-MOST_IMAGES = 2**31 // (2**7 * 2**8)  # of a block: sums of products stay below 2³¹
-_BLOCK = 30_000  # images; threads that sleep and wake between small products cost more
+MOST_IMAGES = 2**31 // (2**7 * 2**8)  # per block: sums of products stay below 2³¹
+_BLOCK = 30_000  # images; with fewer, threads waste time sleeping and waking between products
 _LANES = 64  # images whose softmax is computed together
 _DIGITS = 3
-_LARGEST = 127 * 2**16  # what three digits of -128..127 can write, rounding included
-_SHARE = 0.1  # the p (1 - p) that stands for all classes and images
+_LARGEST = 127 * 2**16  # the largest number of three digits of -128..127, with room for rounding
+_SHARE = 0.1  # a typical p (1 - p), used for all classes and images
 #: Bytes that the preconditioner may take: up to 68 × 68 pixels.
 MOST_MEMORY = 2**30
-_MATRICES = 6  # float64 (pixels, pixels), at once, while the preconditioner is made
+_MATRICES = 6  # float64 (pixels, pixels), in memory at once while computing the preconditioner
 
 
 def can_solve(estimator: LogisticRegression, n_images: int, n_pixels: int, n_classes: int) -> bool:
-    """Whether :func:`fit_softmax_regression` does what `estimator` asks for, and fast.
+    """Whether :func:`fit_softmax_regression` supports `estimator`'s parameters, and is fast.
 
-    Two classes are left to scikit-learn, which gives them one row of weights. So are images of more
-    pixels than twice the number of images, or than `MOST_MEMORY` allows: the preconditioner's
-    memory grows with the square of the pixels, and its time with their cube.
+    Two classes are left to scikit-learn, which gives them one row of weights. So are images with
+    more pixels than twice the number of images, or than `MOST_MEMORY` allows: the preconditioner's
+    memory grows with the square of the number of pixels, its time with the cube.
     """
     free = {"C", "tol", "max_iter", "n_jobs", "random_state"}
-    asked, defaults = estimator.get_params(), LogisticRegression().get_params()
+    params, defaults = estimator.get_params(), LogisticRegression().get_params()
     return (
-        all(asked[name] == defaults[name] for name in asked if name not in free)
+        all(params[name] == defaults[name] for name in params if name not in free)
         and math.isfinite(estimator.C)
         and n_classes > 2
         and n_pixels <= 2 * n_images
@@ -65,7 +65,7 @@ def fit_softmax_regression(
     scale: float,
     mean: NDArray[np.float32],
 ) -> LogisticRegression:
-    """Fit `estimator`, one for which :func:`can_solve`, to images ``pixels / scale - mean``.
+    """Fit `estimator`, for which :func:`can_solve` is true, to images ``pixels / scale - mean``.
 
     Parameters
     ----------
@@ -75,15 +75,15 @@ def fit_softmax_regression(
 
     Returns
     -------
-    `estimator`, with weights at which the gradient is at most its ``tol``; where its ``max_iter``
-    came first, a ``ConvergenceWarning`` says so
+    `estimator`, with weights at which the gradient is at most its ``tol``; if ``max_iter`` came
+    first, with a ``ConvergenceWarning``
     """
     estimator._validate_params()
     objective = _Objective(pixels, codes, scale, penalty=1 / (estimator.C * len(pixels)))
     start = np.zeros(objective.shape).ravel()
 
-    # Half of what is asked for: where two ways stop at the same steepness their losses still
-    # differ, by hundredths of a per cent, and ours is not to be the one that did less.
+    # Half of tol: solvers that stop at the same gradient still differ in loss, by hundredths of a
+    # per cent, and this one shouldn't have the larger loss.
     steepest = estimator.tol / 2
 
     def stop_early(intermediate_result: OptimizeResult) -> None:
@@ -96,7 +96,7 @@ def fit_softmax_regression(
         "gtol": 0,
         "ftol": 64 * np.finfo(np.float64).eps,
     }
-    # The solver's own sums are short: their threads would only wait, and spin while torch's work.
+    # The solver's own sums are short: BLAS threads would only spin while torch's threads work.
     with threadpool_limits(1, user_api="blas"):
         solution = minimize(
             objective, start, jac=True, method="L-BFGS-B", options=options, callback=stop_early
@@ -104,7 +104,7 @@ def fit_softmax_regression(
     if solution.nit >= estimator.max_iter and objective.steepest > estimator.tol:
         warnings.warn(
             f"logistic regression did not converge in {solution.nit} iterations (max_iter): the "
-            f"gradient is {objective.steepest:.2g}, and tol {estimator.tol:.2g}.",
+            f"largest gradient is {objective.steepest:.2g}, tol is {estimator.tol:.2g}.",
             ConvergenceWarning,
             stacklevel=2,
         )
@@ -119,11 +119,11 @@ def fit_softmax_regression(
 
 
 class _Objective:
-    """Loss and gradient as functions of preconditioned weights (pixels + 1, classes), raveled.
+    """Loss and gradient as functions of preconditioned weights (pixels + 1, classes), flattened.
 
     Attributes
     ----------
-    shape : of the weights; the last row is the intercepts
+    shape : of the weights; the last row holds the intercepts
     mean : float64 (height*width,) of ``pixels / scale``
     steepest : largest entry of the last gradient with respect to the weights themselves
     """
@@ -150,18 +150,18 @@ class _Objective:
         weights = self.weights(x)
         loss, gradient = self._loss_and_gradient(weights)
         self.steepest = float(np.abs(gradient).max())
-        # By torch, since two libraries' threads that wait for work take it from each other.
-        seen = (self._inverse @ torch.from_numpy(gradient[:-1])).numpy()
-        return loss, np.concatenate([seen, gradient[-1:] / math.sqrt(_SHARE)]).ravel()
+        # By torch, since the waiting threads of two libraries compete for the cores.
+        transformed = (self._inverse @ torch.from_numpy(gradient[:-1])).numpy()
+        return loss, np.concatenate([transformed, gradient[-1:] / math.sqrt(_SHARE)]).ravel()
 
     def weights(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The weights (pixels + 1, classes) that the solver's `x` stands for."""
-        seen = x.reshape(self.shape)
-        pixels = (self._inverse.T @ torch.from_numpy(seen[:-1])).numpy()
-        return np.concatenate([pixels, seen[-1:] / math.sqrt(_SHARE)])
+        """The weights (pixels + 1, classes) for the solver's `x`."""
+        x = x.reshape(self.shape)
+        pixels = (self._inverse.T @ torch.from_numpy(x[:-1])).numpy()
+        return np.concatenate([pixels, x[-1:] / math.sqrt(_SHARE)])
 
     def _preconditioner(self) -> tuple[torch.Tensor, NDArray[np.float64]]:
-        """The inverse of L in L Lᵀ = share × covariance + penalty, float64 (pixels, pixels).
+        """L⁻¹ for L Lᵀ = share × covariance + penalty, float64 (pixels, pixels).
 
         And the mean of the pixels less 128.
         """
@@ -169,14 +169,14 @@ class _Objective:
         n_pixels = self.shape[0] - 1
         squares, sums = np.zeros((n_pixels, n_pixels)), np.zeros(n_pixels)
         for first in range(0, n, MOST_IMAGES):
-            some = images[first : first + MOST_IMAGES]
-            squares += torch._int_mm(some.T, some).numpy()
-            sums += some.sum(dim=0).numpy()
+            block = images[first : first + MOST_IMAGES]
+            squares += torch._int_mm(block.T, block).numpy()
+            sums += block.sum(dim=0).numpy()
         covariance = (squares / n - np.outer(sums / n, sums / n)) / self._scale**2
         curvature = _SHARE * covariance
-        # Rounding must not make it indefinite where there is next to no penalty.
-        least = max(self._penalty, 1e-7 * np.trace(curvature))
-        curvature.flat[:: len(curvature) + 1] += least
+        # Rounding must not make it indefinite if there is hardly any penalty.
+        ridge = max(self._penalty, 1e-7 * np.trace(curvature))
+        curvature.flat[:: len(curvature) + 1] += ridge
         lower = torch.linalg.cholesky(torch.from_numpy(curvature))
         inverse: torch.Tensor = torch.linalg.solve_triangular(
             lower, torch.eye(n_pixels, dtype=torch.float64), upper=False
@@ -191,16 +191,16 @@ class _Objective:
         gradient = np.zeros((n_classes, n_weights - 1))
         for first in range(0, n, _BLOCK):
             images, codes = self._images[first : first + _BLOCK], self._codes[first:]
-            # (digits × classes, images of the block)
+            # (digits × classes, images in the block)
             shape = (_DIGITS * n_classes, len(images))
             products = self._products[: shape[0] * shape[1]].view(shape)
             residuals = self._residuals[: shape[0] * shape[1]].view(shape)
             torch._int_mm(digits, images.T, out=products)
-            parts = np.zeros((torch.get_num_threads(), 1 + n_classes))
-            given = (products.numpy(), codes, units / self._scale, offsets)
-            in_parts(_softmax, len(images), products.numel(), *given, residuals.numpy(), parts)
-            loss += parts[:, 0].sum()
-            sums += parts[:, 1:].sum(axis=0)
+            part_sums = np.zeros((torch.get_num_threads(), 1 + n_classes))
+            inputs = (products.numpy(), codes, units / self._scale, offsets)
+            in_parts(_softmax, len(images), products.numel(), *inputs, residuals.numpy(), part_sums)
+            loss += part_sums[:, 0].sum()
+            sums += part_sums[:, 1:].sum(axis=0)
             gradient += _from_digits(torch._int_mm(residuals, images).numpy()) / _LARGEST
         gradient = gradient / self._scale + np.outer(sums, self._shift)
         slope = np.concatenate([gradient.T / n + self._penalty * weights[:-1], [sums / n]])
@@ -208,7 +208,7 @@ class _Objective:
 
 
 def _to_digits(rows: NDArray[np.float64]) -> tuple[torch.Tensor, NDArray[np.float64]]:
-    """Rows of numbers as int8 (digits × rows, columns), highest digits first, and their units."""
+    """Write rows of numbers as int8 (digits × rows, columns), highest digits first, and units."""
     units = np.abs(rows).max(axis=1) / _LARGEST
     units[units == 0] = 1
     rest = np.rint(rows / units[:, None]).astype(np.int32)
@@ -220,7 +220,7 @@ def _to_digits(rows: NDArray[np.float64]) -> tuple[torch.Tensor, NDArray[np.floa
 
 
 def _from_digits(sums: NDArray[np.int32]) -> NDArray[np.float64]:
-    """What sums over digits (digits × rows, columns) amount to: (rows, columns)."""
+    """The numbers (rows, columns) for sums over digits (digits × rows, columns)."""
     high, middle, low = np.split(sums.astype(np.float64), _DIGITS)
     return high * 2.0**16 + middle * 2.0**8 + low
 
@@ -237,14 +237,14 @@ def _softmax(
     residuals: Any,
     sums: Any,
 ) -> None:
-    """Of some images of a block, the log loss and the residuals p - y, with their sums.
+    """Compute the log loss and the residuals p - y of some images of a block, and their sums.
 
     Parameters
     ----------
     products : int32 (digits × classes, images)
-    units, offsets : float64 (classes,), make logits of products
-    residuals : int8 (digits × classes, images), is filled with p - y
-    sums : float64 (parts, 1 + classes), gets the loss and the sums of p - y
+    units, offsets : float64 (classes,), convert products to logits
+    residuals : int8 (digits × classes, images), filled with p - y
+    sums : float64 (parts, 1 + classes), the loss and the sums of p - y are added to it
     """
     n_classes = len(units)
     logits = np.empty((n_classes, _LANES))
@@ -276,11 +276,11 @@ def _softmax(
             high = residuals[c, first : first + n]
             middle = residuals[n_classes + c, first : first + n]
             low = residuals[2 * n_classes + c, first : first + n]
-            some = codes[first : first + n]
+            labels = codes[first : first + n]
             for i in range(n):
-                residual = row[i] * total[i] - (some[i] == c)
+                residual = row[i] * total[i] - (labels[i] == c)
                 rest = np.int32(np.rint(residual * _LARGEST))
-                summed += rest  # rounded as it is in products, so that constants cancel
+                summed += rest  # rounded as in the products, so that constants cancel
                 digit = np.int32(((rest + np.int32(128)) & np.int32(255)) - np.int32(128))
                 low[i] = digit
                 rest = np.int32((rest - digit) >> np.int32(8))
@@ -292,11 +292,11 @@ def _softmax(
 
 @compiled
 def _exp(x: Any) -> Any:
-    """e to the power of x ≤ 0, to 1e-11; unlike the library's, loops over it are vectorised."""
+    """e to the power of x ≤ 0, to 1e-11; unlike loops over math.exp, loops over it vectorise."""
     x = max(x, -700.0)
-    whole = np.rint(x * 1.4426950408889634)
-    r = x - whole * 0.6931471805599453
+    exponent = np.rint(x * 1.4426950408889634)
+    r = x - exponent * 0.6931471805599453
     series = 1 + r / 9
     for k in (8, 7, 6, 5, 4, 3, 2, 1):
         series = 1 + r / k * series
-    return series * np.int64(np.int64(whole + 1023) << 52).view(np.float64)
+    return series * np.int64(np.int64(exponent + 1023) << 52).view(np.float64)

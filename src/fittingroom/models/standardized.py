@@ -1,4 +1,4 @@
-"""A scikit-learn classifier of pixels that have mean 0 and variance 1 over the training images."""
+"""A scikit-learn classifier of standardised pixels."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from fittingroom.models.engine import Engine, fit_with
 from fittingroom.models.pixels import check_pixels, check_pixels_and_labels
 
 
-def _gives_probabilities(self: StandardizedClassifier) -> bool:
+def _has_probabilities(self: StandardizedClassifier) -> bool:
     return hasattr(self.estimator, "predict_proba")
 
 
 class StandardizedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """Standardise each pixel, put the images in a random order, fit.
+    """Standardise each pixel over the training images, shuffle the images, fit.
 
-    It has probabilities exactly where `estimator` has some. Pixels are float64.
+    It has ``predict_proba`` if and only if `estimator` has. Pixels are float64.
 
     Parameters
     ----------
     estimator : a scikit-learn classifier
     random_state : seed of the order; the estimator has one of its own
-    engine : "auto" lets scikit-learn-intelex fit where it can, "scikit-learn" never
+    engine : "auto" lets scikit-learn-intelex fit if it can, "scikit-learn" never
 
     Attributes
     ----------
     classes_ : the labels, sorted, of any type
     scaler_ : fitted on the training images
     estimator_ : fitted; its classes are `0..len(classes_)-1`
-    engine_ : name and version of what fitted
+    engine_ : name and version of the engine that fitted it
     """
 
     def __init__(
@@ -51,12 +51,12 @@ class StandardizedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mi
         self.engine = engine
 
     def fit(self, X: Any, y: Any) -> StandardizedClassifier:
-        """Learn from images (n, height*width) or (n, height, width) in 0..255 and n labels.
+        """Fit on images (n, height*width) or (n, height, width) in 0..255 and n labels.
 
         Raises
         ------
-        InputError : images already scaled to 0..1, fewer than two classes, no labels
-        ValueError : NaN, infinity, lengths that differ, no numeric array; what `estimator` refuses
+        InputError : images already scaled to 0..1, fewer than two classes, or no labels
+        ValueError : NaN, infinity, different lengths, not a numeric array, or raised by `estimator`
         """
         X, y = check_pixels_and_labels(self, X, y, any_scale=True)
         self.classes_, codes = np.unique(y, return_inverse=True)
@@ -66,7 +66,7 @@ class StandardizedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mi
             )
         order = check_random_state(self.random_state).permutation(len(X))
         self.scaler_ = StandardScaler().fit(X)
-        # Put in order as bytes: a second copy in float64 would be 340 MB for 54,000 images.
+        # Shuffled as bytes: a second copy in float64 would be 340 MB for 54,000 images.
         inputs = self.scaler_.transform(X[order])
         self.estimator_, self.engine_ = fit_with(
             self.engine, clone(self.estimator), inputs, codes[order]
@@ -74,11 +74,11 @@ class StandardizedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mi
         return self
 
     def predict(self, X: Any) -> NDArray[Any]:
-        """The label of each image, as the estimator decides it."""
+        """The label that the estimator predicts for each image."""
         inputs = self._inputs(X)
         return self.classes_[self.estimator_.predict(inputs)]  # type: ignore[no-any-return]
 
-    @available_if(_gives_probabilities)  # type: ignore[untyped-decorator]
+    @available_if(_has_probabilities)  # type: ignore[untyped-decorator]
     def predict_proba(self, X: Any) -> NDArray[np.float32]:
         """Probabilities (n, classes), columns in the order of ``classes_``."""
         inputs = self._inputs(X)

@@ -1,8 +1,8 @@
 """Builders of the makers' benchmark: each grid's parameters as written, for today's scikit-learn.
 
-Repaired for scikit-learn 1.9; `zalando_grid.py` says in words what is written another way.
-Whatever a grid doesn't name has today's default, but for `n_jobs`, which changes time alone. Each
-imports scikit-learn when it is called, so that to read the catalogue takes none.
+Repaired for scikit-learn 1.9; `zalando_grid.py` describes what had to be changed. Parameters that a
+grid doesn't name have today's defaults, except `n_jobs`, which only changes the time. Each imports
+scikit-learn when it is called, so that reading the catalogue doesn't.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _LOSSES = {"log": "log_loss", "deviance": "log_loss"}
 def gaussian_nb(*, priors: Sequence[float] = (0.1,) * 10) -> StandardizedClassifier:
     from sklearn.naive_bayes import GaussianNB
 
-    return _point(GaussianNB(priors=list(priors)))
+    return _standardize(GaussianNB(priors=list(priors)))
 
 
 def extra_tree(
@@ -37,7 +37,7 @@ def extra_tree(
     from sklearn.tree import ExtraTreeClassifier
 
     tree = ExtraTreeClassifier(criterion=criterion, splitter=splitter, max_depth=max_depth)
-    return _point(tree, random_state)
+    return _standardize(tree, random_state)
 
 
 def decision_tree(
@@ -50,14 +50,14 @@ def decision_tree(
     from sklearn.tree import DecisionTreeClassifier
 
     tree = DecisionTreeClassifier(criterion=criterion, splitter=splitter, max_depth=max_depth)
-    return _point(tree, random_state)
+    return _standardize(tree, random_state)
 
 
 def passive_aggressive(*, C: float = 1.0, random_state: int | None = 0) -> StandardizedClassifier:
-    """Crammer et al. 2006 (JMLR 7:551-585), PA-I: the steps of the class of that name."""
+    """PA-I of Crammer et al. 2006 (JMLR 7:551-585): the updates of PassiveAggressiveClassifier."""
     from sklearn.linear_model import SGDClassifier
 
-    return _point(
+    return _standardize(
         SGDClassifier(loss="hinge", penalty=None, learning_rate="pa1", eta0=C, n_jobs=-1),
         random_state,
     )
@@ -68,7 +68,7 @@ def perceptron(
 ) -> StandardizedClassifier:
     from sklearn.linear_model import Perceptron
 
-    return _point(Perceptron(penalty=penalty, n_jobs=-1), random_state)
+    return _standardize(Perceptron(penalty=penalty, n_jobs=-1), random_state)
 
 
 def sgd(
@@ -76,7 +76,7 @@ def sgd(
 ) -> StandardizedClassifier:
     from sklearn.linear_model import SGDClassifier
 
-    return _point(
+    return _standardize(
         SGDClassifier(loss=_LOSSES.get(loss, loss), penalty=penalty, n_jobs=-1), random_state
     )
 
@@ -93,13 +93,13 @@ def random_forest(
     forest = RandomForestClassifier(
         n_estimators, criterion=criterion, max_depth=max_depth, n_jobs=-1
     )
-    return _point(forest, random_state)
+    return _standardize(forest, random_state)
 
 
 def knn(*, n_neighbors: int = 5, weights: str = "uniform", p: int = 2) -> StandardizedClassifier:
     from sklearn.neighbors import KNeighborsClassifier
 
-    return _point(KNeighborsClassifier(n_neighbors, weights=weights, p=p, n_jobs=-1))
+    return _standardize(KNeighborsClassifier(n_neighbors, weights=weights, p=p, n_jobs=-1))
 
 
 def mlp(
@@ -110,7 +110,7 @@ def mlp(
 ) -> StandardizedClassifier:
     from sklearn.neural_network import MLPClassifier
 
-    return _point(MLPClassifier(tuple(hidden_layer_sizes), activation), random_state)
+    return _standardize(MLPClassifier(tuple(hidden_layer_sizes), activation), random_state)
 
 
 def logistic(
@@ -125,15 +125,15 @@ def logistic(
 
     if penalty not in ("l1", "l2") or multi_class not in ("ovr", "multinomial"):
         raise UsageError(
-            f"penalty is {penalty!r} and multi_class {multi_class!r}; take l1 or l2, and ovr or "
+            f"penalty is {penalty!r} and multi_class {multi_class!r}; use l1 or l2, and ovr or "
             "multinomial."
         )
-    share = 1.0 if penalty == "l1" else 0.0
+    l1_ratio = 1.0 if penalty == "l1" else 0.0
     if multi_class == "ovr":
-        binary = LogisticRegression(l1_ratio=share, C=C, solver="liblinear")
-        return _point(OneVsRestClassifier(binary), random_state)
-    solver = "saga" if share else "lbfgs"  # lbfgs can't do l1
-    return _point(LogisticRegression(l1_ratio=share, C=C, solver=solver), random_state)
+        binary = LogisticRegression(l1_ratio=l1_ratio, C=C, solver="liblinear")
+        return _standardize(OneVsRestClassifier(binary), random_state)
+    solver = "saga" if l1_ratio else "lbfgs"  # lbfgs can't do l1
+    return _standardize(LogisticRegression(l1_ratio=l1_ratio, C=C, solver=solver), random_state)
 
 
 def linear_svc(
@@ -144,25 +144,25 @@ def linear_svc(
     multi_class: str = "ovr",
     random_state: int | None = 0,
 ) -> StandardizedClassifier:
-    """With Crammer and Singer's method loss and penalty are left out: liblinear ignores them."""
+    """With Crammer and Singer's method liblinear ignores loss and penalty: they are left out."""
     from sklearn.svm import LinearSVC
 
     if multi_class == "crammer_singer":
-        return _point(LinearSVC(C=C, multi_class=multi_class), random_state)
+        return _standardize(LinearSVC(C=C, multi_class=multi_class), random_state)
     machine = LinearSVC(loss=loss, penalty=penalty, C=C, multi_class=multi_class)
-    return _point(machine, random_state)
+    return _standardize(machine, random_state)
 
 
 def svc(*, C: float = 1.0, kernel: str = "rbf") -> StandardizedClassifier:
-    """Of three kernels the solution is one and the same, whoever finds it.
+    """For three of the kernels the solution is unique, whichever engine finds it.
 
-    The sigmoid is no kernel (not positive semidefinite): where a solver ends hangs on its way, so
-    that one stays with scikit-learn's.
+    The sigmoid isn't a valid kernel (not positive semidefinite): the result depends on the solver's
+    path, so scikit-learn fits it.
     """
     from sklearn.svm import SVC
 
     engine: Engine = "scikit-learn" if kernel == "sigmoid" else "auto"
-    return _point(SVC(C=C, kernel=kernel), engine=engine)
+    return _standardize(SVC(C=C, kernel=kernel), engine=engine)
 
 
 def gradient_boosting(
@@ -177,30 +177,30 @@ def gradient_boosting(
     boosting = GradientBoostingClassifier(
         loss=_LOSSES.get(loss, loss), n_estimators=n_estimators, max_depth=max_depth
     )
-    return _point(boosting, random_state)
+    return _standardize(boosting, random_state)
 
 
 def gaussian_process(*, multi_class: str = "one_vs_rest") -> StandardizedClassifier:
     from sklearn.gaussian_process import GaussianProcessClassifier
 
-    return _point(GaussianProcessClassifier(multi_class=multi_class))
+    return _standardize(GaussianProcessClassifier(multi_class=multi_class))
 
 
-def _point(
+def _standardize(
     estimator: BaseEstimator,
     random_state: int | None = 0,
     *,
     engine: Engine = "scikit-learn",
 ) -> StandardizedClassifier:
-    """Everything that draws lots draws them from the one seed."""
+    """A point of a grid on standardised pixels, with one seed for everything random."""
     from fittingroom.models.standardized import StandardizedClassifier
 
-    seeds = [p for p in estimator.get_params() if p.split("__")[-1] == "random_state"]
-    seeded = estimator.set_params(**dict.fromkeys(seeds, random_state))
+    names = [p for p in estimator.get_params() if p.split("__")[-1] == "random_state"]
+    seeded = estimator.set_params(**dict.fromkeys(names, random_state))
     return StandardizedClassifier(seeded, random_state=random_state, engine=engine)
 
 
-#: By the names of the grids in `zalando_grid.py`.
+#: Builders by the names of the grids in `zalando_grid.py`.
 BUILDERS: Mapping[str, Callable[..., StandardizedClassifier]] = {
     "zalando-gaussian-nb": gaussian_nb,
     "zalando-extra-tree": extra_tree,

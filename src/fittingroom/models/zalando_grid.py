@@ -1,8 +1,8 @@
 """The benchmark that the makers of Fashion-MNIST shipped with it: its classifiers and their grids.
 
 Source: github.com/zalandoresearch/fashion-mnist at b2617bb, `benchmark/baselines.json`, with the
-parameters as they stand there. `zalando.py` has what builds each with today's scikit-learn. To
-read this takes no scikit-learn.
+parameters as written there. `zalando.py` builds each with today's scikit-learn; reading this
+doesn't import it.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ class Grid:
     ----------
     name : the classifier's row in the catalogue
     written : its class, as the benchmark names it
-    axes : by parameter, as written
+    axes : values by parameter, as written
     about : what it is, in one line
-    seconds : expected time of a typical point on 54,000 images, an estimate
-    deterministic : nothing is drawn by lot; the order of the images changes rounding alone
-    grows_with : parameters with which a fit can only take longer
+    seconds : estimated time of a typical point on 54,000 images
+    deterministic : nothing is random; the order of the images only changes rounding
+    grows_with : parameters that can only make a fit longer
     impractical : why no point is fitted
-    refused : values that scikit-learn refuses together, in every release
-    repaired : what is written another way today
+    refused : a combination of values that scikit-learn refuses, in every release
+    repaired : what has to be written differently today
     """
 
     name: str
@@ -44,17 +44,17 @@ class Grid:
 
     @property
     def points(self) -> tuple[dict[str, Any], ...]:
-        """Every combination of the values, the last parameter running fastest."""
+        """Every combination of the values, with the last parameter varying fastest."""
         return tuple(
             dict(zip(self.axes, point, strict=True)) for point in product(*self.axes.values())
         )
 
     def choices(self, point: Mapping[str, Any]) -> dict[str, Any]:
-        """Of a point, the parameters that have more than one value; a builder has the others."""
+        """The parameters of a point that have more than one value; the builder has the others."""
         return {name: value for name, value in point.items() if len(self.axes[name]) > 1}
 
     def never_valid(self, point: Mapping[str, Any]) -> bool:
-        """Whether scikit-learn refuses this point and always did."""
+        """Whether every release of scikit-learn refuses this point."""
         return bool(self.refused) and self.refused.items() <= point.items()
 
 
@@ -65,7 +65,7 @@ _TREE = {
 }
 _C = (1.0, 10.0, 100.0)
 
-#: What is cheap comes first.
+#: The cheapest first.
 GRIDS: tuple[Grid, ...] = (
     Grid(
         name="zalando-gaussian-nb",

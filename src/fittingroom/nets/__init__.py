@@ -1,4 +1,4 @@
 """Networks: plain modules that map ``(batch, 1, height, width)`` pixels in 0..1 to logits.
 
-Each is made of ``(image_shape, n_classes)`` and options, which are keyword-only and have bounds.
+Each is created from ``(image_shape, n_classes)`` and options, which are keyword-only and bounded.
 """

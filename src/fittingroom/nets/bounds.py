@@ -1,8 +1,8 @@
-"""Bounds of a network's options, which stand beside their types in its signature.
+"""Bounds of a network's options, annotated in its signature.
 
-A saved network names its options, and a stranger may have written that file. What
-`bundles/options.py` reads in a signature is all that such a file may ask for, so every number and
-every sequence there needs a bound; `bool`, `Literal` and None need none.
+A saved network's file names its options, and may come from an untrusted source. It may ask only for
+what `bundles/options.py` reads in the signature, so every number and every sequence there needs a
+bound; `bool`, `Literal` and None need none.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ class Length:
     greatest: int
 
 
-#: Outputs of a layer.
+#: The number of a layer's outputs.
 Width = Annotated[int, Within(1, 16_384)]
-#: Of layers that may be left out altogether.
+#: The widths of layers, possibly none.
 Widths = Annotated[Sequence[Width], Length(0, 32)]
-#: A probability, such as a rate of dropout.
+#: A probability, such as a dropout rate.
 Share = Annotated[float, Within(0, 1)]

@@ -1,4 +1,4 @@
-"""The convolutional networks that published experiments used: 3 × 3 kernels, then dense layers."""
+"""Convolutional networks of published experiments: 3 × 3 kernels, then dense layers."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ Feature = Width | Literal["pool"]
 
 
 class CNN(nn.Module):
-    """Convolutions with ReLU, max-pooling of 2 × 2 where asked for, dense layers with ReLU.
+    """Convolutions with ReLU, optional 2 × 2 max-pooling, dense layers with ReLU.
 
-    The maps are flattened channel last, the order in which they lie in memory.
+    The maps are flattened channels-last, their order in memory.
 
     Parameters
     ----------
@@ -30,14 +30,14 @@ class CNN(nn.Module):
     n_classes : width of the last layer
     features : channels of each convolution, and ``"pool"`` after those that are pooled
     hidden : widths of the dense hidden layers
-    dropout : rate after each hidden layer, one for each; none by default
+    dropout : rates after the hidden layers, one per layer; none by default
     stride : of every convolution after the first; 1 without padding, or 2 with a padding of 1
     resize : side to which the images are resized first (bilinear), or None
 
     Raises
     ------
     InputError : the images are too small for the layers
-    UsageError : features other than convolutions, each with at most one pooling
+    UsageError : `features` isn't a sequence of convolutions, each with at most one pooling
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class CNN(nn.Module):
         resize: Annotated[int, Within(1, 1024)] | None = None,
     ) -> None:
         super().__init__()
-        _refuse_strange(features)
+        _check_features(features)
         self.resize = None if resize is None else Resize(image_shape, resize)
         height, width = image_shape if resize is None else (resize, resize)
         layers: list[nn.Module] = []
@@ -70,11 +70,11 @@ class CNN(nn.Module):
                 # The first convolution has one input channel: all memory, hardly any arithmetic.
                 layers.append(keras.stem(feature))
             else:
-                # Pooled first and rectified then, which is the same and less to rectify.
+                # Pooled first and rectified afterwards: the same result with less to rectify.
                 conv = keras.conv(channels, feature, stride=step, padding=padding)
                 layers += [conv, MaxPool(relu=True) if pooled else nn.ReLU()]
             channels = feature
-        _refuse_vanished((resize, resize) if resize else image_shape, height, width)
+        _refuse_small_images((resize, resize) if resize else image_shape, height, width)
         self.features = nn.Sequential(*layers)
 
         dense: list[nn.Module] = []
@@ -91,7 +91,7 @@ class CNN(nn.Module):
         if self.resize is not None:
             x = self.resize(x)
         maps = self.features(x)  # (batch, channels, h, w)
-        # Flattened channel last, as Keras does and as the maps lie in memory.
+        # Flattened channels-last, as in Keras and as the maps are in memory.
         logits: Tensor = self.classifier(maps.permute(0, 2, 3, 1).flatten(1))
         return logits
 
@@ -108,8 +108,8 @@ class Resize(nn.Module):
     def __init__(self, image_shape: tuple[int, int], side: int) -> None:
         super().__init__()
         for name, length in zip(("rows", "columns"), image_shape, strict=True):
-            each = torch.eye(length)[:, None, :, None]  # one line of pixels, one after the other
-            resized = F.interpolate(each, (side, 1), mode="bilinear", align_corners=False)
+            unit_lines = torch.eye(length)[:, None, :, None]  # each with a single lit pixel
+            resized = F.interpolate(unit_lines, (side, 1), mode="bilinear", align_corners=False)
             self.register_buffer(name, resized[:, 0, :, 0], persistent=False)  # (length, side)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -124,7 +124,7 @@ class Resize(nn.Module):
 class NormalizedCNN(nn.Module):
     """Four convolutions and three dense layers, each with ReLU, batch norm and dropout.
 
-    Without pooling the maps stay large: 51,200 numbers an image enter the first dense layer.
+    Without pooling the maps stay large: 51,200 numbers per image enter the first dense layer.
 
     Parameters
     ----------
@@ -132,8 +132,8 @@ class NormalizedCNN(nn.Module):
     n_classes : width of the last layer
     channels : of the convolutions
     hidden : widths of the dense hidden layers
-    dropout : rate after every hidden layer, element by element
-    pooling : max-pool the first two convolutions' maps (2 × 2)
+    dropout : rate after every hidden layer, per element
+    pooling : max-pool the maps of the first two convolutions (2 × 2)
 
     Raises
     ------
@@ -160,7 +160,7 @@ class NormalizedCNN(nn.Module):
                 layers.append(MaxPool())
                 height, width = height // 2, width // 2
             layers.append(keras.relu_norm_dropout(outputs, dropout))
-        _refuse_vanished(image_shape, height, width)
+        _refuse_small_images(image_shape, height, width)
         self.features = nn.Sequential(*layers)
 
         dense: list[nn.Module] = []
@@ -173,25 +173,25 @@ class NormalizedCNN(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """``(batch, 1, height, width)`` in 0..1 to logits ``(batch, n_classes)``."""
         maps = self.features(x)  # (batch, channels, h, w)
-        # Flattened channel last, as Keras does and as the maps lie in memory.
+        # Flattened channels-last, as in Keras and as the maps are in memory.
         logits: Tensor = self.classifier(maps.permute(0, 2, 3, 1).flatten(1))
         return logits
 
 
-def _refuse_strange(features: Sequence[Feature]) -> None:
+def _check_features(features: Sequence[Feature]) -> None:
     previous: Feature = "pool"
     for feature in features:
         if not isinstance(feature, int) and (feature != "pool" or previous == "pool"):
             raise UsageError(
-                f"features must be channels of convolutions, with 'pool' once after those that are "
-                f"pooled, not {tuple(features)!r}."
+                f"features must be channels of convolutions, each followed by at most one 'pool', "
+                f"not {tuple(features)!r}."
             )
         previous = feature
 
 
-def _refuse_vanished(image_shape: tuple[int, int], height: int, width: int) -> None:
+def _refuse_small_images(image_shape: tuple[int, int], height: int, width: int) -> None:
     if height < 1 or width < 1:
         raise InputError(
             f"images of {image_shape[0]}×{image_shape[1]} pixels are too small for this network's "
-            "convolutions and pooling; take larger images or a network with fewer layers."
+            "convolutions and pooling; use larger images or a network with fewer layers."
         )

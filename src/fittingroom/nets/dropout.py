@@ -1,4 +1,4 @@
-"""Dropout whose random numbers don't take longer than the products beside it."""
+"""Dropout with fast random numbers."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ from fittingroom.kernels.random import LEVELS, draw_seed, kept_levels, random_bi
 class Dropout(nn.Module):
     """Zero each element with probability ``rate`` and scale the others up (Srivastava 2014).
 
-    PyTorch draws the elements' random numbers one after the other on a processor, and takes up to
-    half of a training for it.
+    On the CPU, PyTorch draws random numbers one after the other, which takes up to half of the
+    training time.
 
     Parameters
     ----------
-    rate : probability of being dropped, 0 to 1 exclusive, rounded to a multiple of 1 / 2³²
+    rate : probability of being dropped, 0 to below 1, rounded to a multiple of 1 / 2³²
 
     Raises
     ------
-    InputError : a rate that is no such probability
+    InputError : the rate is out of range
     """
 
     def __init__(self, rate: float) -> None:
         super().__init__()
         if not 0 <= rate < 1:
-            raise InputError(f"a dropout rate of {rate} drops nothing sensible; give 0 to below 1.")
+            raise InputError(f"the dropout rate must be at least 0 and below 1, not {rate}.")
         self.rate = rate
 
     def extra_repr(self) -> str:
         return f"rate={self.rate}"
 
     def forward(self, x: Tensor) -> Tensor:
-        """The same shape; the input itself where the network predicts or nothing is dropped."""
+        """The same shape; the input itself in eval mode or if nothing is dropped."""
         if not self.training or self.rate * LEVELS < 1:
             return x
         if can_compile(x):
@@ -51,8 +51,8 @@ class Dropout(nn.Module):
 class _Dropout(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, rate: float) -> Tensor:
-        # Each element's factor, 0 where it is dropped; the gradient passes where the value did.
-        ctx.factors = torch.empty_like(x)  # laid out as x is, without gaps
+        # Each element's factor, 0 if dropped; it multiplies the gradient, too.
+        ctx.factors = torch.empty_like(x)  # in x's memory layout, without gaps
         flat = view(ctx.factors.as_strided((x.numel(),), (1,)))
         factor = np.float32(1 / (1 - rate))
         in_parts(_draw, x.numel(), x.numel(), flat, draw_seed(), kept_levels(rate), factor)

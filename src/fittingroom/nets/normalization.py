@@ -1,4 +1,4 @@
-"""Batch norm together with the ReLU before or after it and the dropout behind it."""
+"""Batch norm fused with the ReLU before or after it and the dropout that follows."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from fittingroom.kernels.random import draw_seed, kept_levels, random_bits
 
 
 class BatchNorm(nn.BatchNorm2d):
-    """Batch norm of maps (Ioffe and Szegedy 2015), with what stands around it, in two passes.
+    """Batch norm of maps (Ioffe and Szegedy 2015) with ReLU and dropout, in two passes.
 
-    PyTorch makes a pass, or two, for each of ReLU, batch norm and dropout, and keeps the maps
-    between them for the backward pass. Here one pass takes the channels' means and variances,
-    one does the rest, and only the input is kept.
+    PyTorch makes a pass or two for each of ReLU, batch norm and dropout, and keeps the maps between
+    them for the backward pass. Here one pass computes the channels' means and variances, one does
+    the rest, and only the input is kept.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ class BatchNorm(nn.BatchNorm2d):
     def forward(self, x: Tensor) -> Tensor:
         """``(batch, channels, h, w)`` to the same shape."""
         if self.training and can_compile(x):
-            return self._compiled(x)
+            return self._forward_compiled(x)
         if self.relu == "before":
             x = F.relu(x)
         x = super().forward(x)
@@ -65,7 +65,7 @@ class BatchNorm(nn.BatchNorm2d):
             x = F.relu(x)
         return F.dropout(x, self.dropout, self.training)
 
-    def _compiled(self, x: Tensor) -> Tensor:
+    def _forward_compiled(self, x: Tensor) -> Tensor:
         floors = (
             np.float32(0 if self.relu == "before" else -math.inf),
             np.float32(0 if self.relu == "after" else -math.inf),
@@ -86,15 +86,15 @@ class BatchNorm(nn.BatchNorm2d):
 
 
 class _Layer(NamedTuple):
-    """What a pass knows of the layer beside the maps; see the drawing above `_sum`.
+    """What a pass needs besides the maps; see the drawing above `_sum`.
 
     Attributes
     ----------
     before, after : floors, float32
     scale, shift : float32 (channels,)
-    drops : whether there is a dropout
-    factor : what it multiplies by what it keeps
-    kept : bool (images, rows, columns, channels), which it kept; empty without one
+    drops : whether there is dropout
+    factor : by which dropout multiplies the elements that it keeps
+    kept : bool (images, rows, columns, channels), the elements kept; empty without dropout
     """
 
     before: np.float32
@@ -122,7 +122,7 @@ class _Normalize(torch.autograd.Function):
         sums = np.zeros((parts, 2, x.shape[1]), np.float64)
         in_parts(_sum, len(x), x.numel(), view(x), floors[0], sums)
         total = torch.from_numpy(sums.sum(axis=0)) / (x.numel() // x.shape[1])
-        # E x² - (E x)² cancels digits, so the sums are float64; rounding may leave less than 0.
+        # E x² - (E x)² cancels digits, so the sums are float64; rounding may make it negative.
         mean, variance = total[0], (total[1] - total[0].square()).clamp_min(0)
         inverse = (variance + eps).rsqrt()
         scale = (weight.detach() * inverse).float()
@@ -132,7 +132,7 @@ class _Normalize(torch.autograd.Function):
         chance = (draw_seed() if dropout else np.uint32(0), kept_levels(dropout))
         factor = np.float32(1 / (1 - dropout))
         n, channels, height, width = x.shape if dropout else (0, 0, 0, 0)
-        kept = np.empty((n, height, width, channels), np.bool_)  # a byte each, for the way back
+        kept = np.empty((n, height, width, channels), np.bool_)  # for the backward pass
         layer = _Layer(*floors, view(scale), view(shift), dropout > 0, factor, kept)
         ctx.layer = layer
         ctx.mean, ctx.inverse = mean, inverse
@@ -150,11 +150,11 @@ class _Normalize(torch.autograd.Function):
         parts = count_parts(len(x), x.numel())
         sums = np.zeros((parts, 2, channels), np.float64)
         in_parts(_sum_gradients, len(x), x.numel(), view(x), view(g), ctx.layer, sums)
-        # of the gradients before the dropout and the ReLU, and of these times the input
+        # Sums of the gradients before dropout and ReLU, and of these times the input.
         for_bias, products = torch.from_numpy(sums.sum(axis=0))
         for_weight = (products - ctx.mean * for_bias) * ctx.inverse
         scale = torch.from_numpy(ctx.layer.scale)
-        # The derivative's terms that all of a channel share, see above `_sum`.
+        # The terms of the derivative that a whole channel shares, see above `_sum`.
         slope = (-scale * ctx.inverse * for_weight / n).float()
         level = (-scale * for_bias / n - slope * ctx.mean).float()
         d = torch.empty_like(x)
@@ -165,26 +165,26 @@ class _Normalize(torch.autograd.Function):
         return d, for_weight.float(), for_bias.float(), None, None, None
 
 
-# The kernels run over maps as they lie in memory, (images, rows, columns, channels): what belongs
-# to a channel is a short vector, and the innermost loops, over channels, are vectorised. Each
-# thread has a `part` of the images and sums of its own.
+# The kernels run over maps in memory order, (images, rows, columns, channels): a channel's
+# constants are a short vector, and the innermost loops, over channels, are vectorised. Each thread
+# has a `part` of the images and its own sums.
 #
 #     x ── at least `before` ──► value ── · scale + shift ── at least `after` ── dropout ──► y
 #
-# A ReLU is a floor of 0, none is one of -∞; scale = weight / σ, shift = bias - mean · scale. With
-# the gradient g of what is normalised, that of the value is (Ioffe and Szegedy 2015, section 3)
+# A ReLU is a floor of 0, none a floor of -∞; scale = weight / σ, shift = bias - mean · scale. If g
+# is the gradient of the normalised value, that of the value is (Ioffe and Szegedy 2015, section 3)
 #
 #     scale · (g - Σ g / n - (value - mean) / σ² · Σ (g · (value - mean)) / n)
 #
-# over the n pixels of a channel: scale · g + slope · value + level, with two numbers a channel. So
-# the way back is a pass for the two sums (`_sum_gradients`) and one for the result (`_propagate`),
-# and both compute again from x what the way there knew: memory is slower than the arithmetic.
+# over the n pixels of a channel: scale · g + slope · value + level, with two numbers per channel.
+# So the backward pass is a pass for the two sums (`_sum_gradients`) and one for the result
+# (`_propagate`), and both recompute the forward pass from x: memory is slower than arithmetic.
 #
-# "before if value <= before else value" keeps NaN, which max(value, before) would not.
+# "before if value <= before else value" keeps NaN, which max(value, before) wouldn't.
 @compiled
 def _sum(start: int, stop: int, part: int, x: Any, before: Any, sums: Any) -> None:
     channels = x.shape[3]
-    ones = np.empty(channels, np.float32)  # of one row of pixels: sums of sums lose less
+    ones = np.empty(channels, np.float32)  # per row of pixels: sums of sums lose less precision
     squares = np.empty(channels, np.float32)
     for i in range(start, stop):
         for r in range(x.shape[1]):
@@ -217,7 +217,7 @@ def _normalize(
     for i in range(start, stop):
         for r in range(height):
             for c in range(width):
-                # An element's number in the batch decides its chance, not the thread it falls to.
+                # An element's number in the batch decides its random bits, not its thread.
                 first = ((i * height + r) * width + c) * channels
                 for k in range(channels):
                     value = as_float(x[i, r, c, k])
@@ -254,7 +254,7 @@ def _sum_gradients(
                     value = as_float(x[i, r, c, k])
                     value = before if value <= before else value
                     gradient = as_float(g[i, r, c, k])
-                    # Back through the floor that is `after`, then through the dropout.
+                    # Back through the floor `after`, then through dropout.
                     lives = value * scale[k] + shift[k] > after
                     gradient = gradient if lives else np.float32(0)
                     if drops:

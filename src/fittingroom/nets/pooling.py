@@ -1,4 +1,4 @@
-"""Max-pooling that leaves its backward pass nothing to search for."""
+"""Max-pooling that remembers where each maximum was, for a fast backward pass."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from fittingroom.kernels.compiled import (
     view,
 )
 
-#: The place that a maximum came from is 0 … 3; this is for one that was rectified away.
+#: The place that a maximum came from is 0 … 3; this marks one that ReLU set to zero.
 NOWHERE = 4
 
 
 class MaxPool(nn.Module):
-    """The maximum of every 2 × 2 pixels, and its ReLU where that is asked for.
+    """The maximum of every 2 × 2 pixels, optionally followed by ReLU.
 
-    The maximum commutes with ReLU, and there is less to rectify. PyTorch's own pooling keeps
-    64-bit positions and adds gradients into zeroed maps; here a byte says where a maximum stood,
-    and every pixel's gradient is written once.
+    The maximum commutes with ReLU, and there is less to rectify. PyTorch's own pooling keeps 64-bit
+    positions and adds gradients into zeroed maps; here one byte records where each maximum was, and
+    every pixel's gradient is written once.
 
     Parameters
     ----------
@@ -73,13 +73,13 @@ class _MaxPool(torch.autograd.Function):
         return d, None
 
 
-# Both kernels run over maps as they lie in memory, channels innermost, so that the innermost loops
-# are vectorised: choices are selections, without branches. Of four pixels the places are
+# Both kernels run over maps in memory order, channels innermost, so that the innermost loops are
+# vectorised: choices are selections, without branches. The places of four pixels are
 #
-#     0 1      and NOWHERE where the floor, a ReLU's 0, is more than all of them
+#     0 1      and NOWHERE if the floor, a ReLU's 0, is at least as large as all of them
 #     2 3
 #
-# Of equal pixels the first is taken, as PyTorch does. A side that is odd loses its last pixel.
+# Of equal pixels the first counts, as in PyTorch. An odd side loses its last pixel.
 @compiled
 def _pool(start: int, stop: int, part: int, x: Any, y: Any, places: Any, floor: Any) -> None:
     for i in range(start, stop):
@@ -115,6 +115,6 @@ def _unpool(start: int, stop: int, part: int, g: Any, places: Any, d: Any) -> No
                     continue
                 here = np.uint8(r % 2 * 2 + c % 2)
                 for k in range(d.shape[3]):
-                    # The bits are copied as they are, float32 or bfloat16.
+                    # The bits are copied unchanged, float32 or bfloat16.
                     came = places[i, r // 2, c // 2, k] == here
                     d[i, r, c, k] = g[i, r // 2, c // 2, k] if came else none

@@ -1,4 +1,4 @@
-"""The first convolution of a small network, with its pooling and ReLU, in one pass."""
+"""The first convolution of a small network, fused with its pooling and ReLU."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ from fittingroom.kernels.compiled import (
 )
 from fittingroom.nets.pooling import NOWHERE
 
-#: Numbers that the kernels work on at once.
+#: Numbers that the kernels process at once.
 LANES = 16
-#: Passes over memory that take as long as its 36 multiplications for each number of the output.
+#: Passes over memory that take as long as the 36 multiplications per output element.
 WORK = 8
 
 
 @instruction
 def add_routed(typing: Any, sums: Any, g: Any, places: Any, corner: Any, width: Any) -> Any:
-    """In a kernel: the gradients of 3 × 3 × 16 weights at one place, added to those at an address.
+    """In a kernel: add one output pixel's gradients of 3 × 3 × 16 weights to those at an address.
 
-    ``g`` and ``places`` are the addresses of 16 gradients and of where among 2 × 2 pixels each
-    goes; ``corner`` that of the first of the 4 × 4 pixels that these see, ``width`` the bytes of a
-    row. Written out, since a compiler does not keep the nine sums in registers.
+    ``g`` and ``places`` are the addresses of 16 gradients and of the place among 2 × 2 pixels that
+    each goes to; ``corner`` that of the first of the 4 × 4 pixels that these see, ``width`` the
+    bytes of a row. Emitted by hand, since a compiler doesn't keep the nine sums in registers.
     """
 
     def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
@@ -52,7 +52,7 @@ def add_routed(typing: Any, sums: Any, g: Any, places: Any, corner: Any, width: 
         gradient = builder.load(at(g, constant(0), row), align=1)
         origin = builder.load(at(places, constant(0), bytes_), align=1)
         none = ir.Constant(row, [0.0] * LANES)
-        # The gradient four times, each with zeros where its maximum stood at another place.
+        # The gradient four times, each with zeros where the maximum was at another place.
         routed = [
             builder.select(
                 builder.icmp_unsigned("==", origin, ir.Constant(bytes_, [place] * LANES)),
@@ -61,18 +61,18 @@ def add_routed(typing: Any, sums: Any, g: Any, places: Any, corner: Any, width: 
             )
             for place in range(4)
         ]
-        # The weight at (u, v) times the pixel that it met: with place p a pixel farther, by row
-        # p // 2 and column p % 2. So 16 pixels are loaded once for 9 · 4 products.
+        # The weight at (u, v) meets the pixel at (u, v) + (p // 2, p % 2) for place p. So 16 pixels
+        # are loaded once for 9 · 4 products.
         pixels = []  # 4 × 4, each in all lanes
         for u in range(4):
             for v in range(4):
                 offset = builder.add(builder.mul(width, constant(u)), constant(4 * v))
                 pixel = builder.load(at(corner, offset, number), align=1)
-                one = builder.insert_element(
+                first = builder.insert_element(
                     ir.Constant(row, ir.Undefined), pixel, ir.Constant(ir.IntType(32), 0)
                 )
                 zeros = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
-                pixels.append(builder.shuffle_vector(one, ir.Constant(row, ir.Undefined), zeros))
+                pixels.append(builder.shuffle_vector(first, ir.Constant(row, ir.Undefined), zeros))
         for u in range(3):
             for v in range(3):
                 there = at(sums, constant(4 * LANES * (3 * u + v)), row)
@@ -88,11 +88,11 @@ def add_routed(typing: Any, sums: Any, g: Any, places: Any, corner: Any, width: 
 
 
 class Stem(nn.Conv2d):
-    """A 3 × 3 convolution of one channel without padding, max-pooled by 2 × 2, and its ReLU.
+    """A 3 × 3 convolution of one channel without padding, 2 × 2 max-pooling and ReLU.
 
-    With a single input channel a convolution is all memory and no arithmetic: its maps, the
-    largest of the network, are written, read, pooled and thrown away. Here they never exist. The
-    sums are float32 whatever the precision of the training.
+    With a single input channel a convolution is memory-bound: its maps, the largest of the network,
+    are written, read, pooled and discarded. Here they never exist. The sums are float32 whatever
+    the precision of the training.
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ class _Stem(torch.autograd.Function):
         y = torch.empty(shape, dtype=half or x.dtype, memory_format=torch.channels_last)
         places = np.empty((n, *shape[2:], channels), np.uint8)
         pixels = x[:, 0].numpy()  # (n, h, w)
-        lanes = _whole_vectors(channels)
+        lanes = _padded_channels(channels)
         kernel, start = np.zeros((3, 3, lanes), np.float32), np.zeros(lanes, np.float32)
         kernel[:, :, :channels] = weight.detach()[:, 0].permute(1, 2, 0).numpy()
         start[:channels] = view(bias)
@@ -133,7 +133,7 @@ class _Stem(torch.autograd.Function):
         g = gradients[0].contiguous(memory_format=torch.channels_last)
         n, channels = g.shape[:2]
         parts = count_parts(n, WORK * g.numel())
-        lanes = _whole_vectors(channels)
+        lanes = _padded_channels(channels)
         for_kernel = np.zeros((parts, 3, 3, lanes), np.float32)
         for_bias = np.zeros((parts, lanes), np.float32)
         in_parts(
@@ -148,22 +148,22 @@ class _Stem(torch.autograd.Function):
         return None, weight.contiguous(), torch.from_numpy(for_bias.sum(axis=0))[:channels]
 
 
-def _whole_vectors(channels: int) -> int:
-    """Channels, and some of zeros, so that the processor's vectors are full."""
+def _padded_channels(channels: int) -> int:
+    """The number of channels rounded up, so that the processor's vectors are full."""
     return -(-channels // LANES) * LANES
 
 
-# One number of the output is the largest of four sums over 3 × 3 pixels each, at the places 0 … 3.
-# Together they see 4 × 4 pixels of the image, which begin at (2r, 2c):
+# An output element is the largest of four sums over 3 × 3 pixels each, at the places 0 … 3.
+# Together they see 4 × 4 pixels of the image, starting at (2r, 2c):
 #
 #     place 0    1        2        3
-#     x x x .  . x x x  . . . .  . . . .       `places` keeps which one it was, or NOWHERE where the
-#     x x x .  . x x x  x x x .  . x x x       ReLU rectified it: a byte in place of the maps that
-#     x x x .  . x x x  x x x .  . x x x       a pooling would have to look at again.
+#     x x x .  . x x x  . . . .  . . . .       `places` records which one it was, or NOWHERE if ReLU
+#     x x x .  . x x x  x x x .  . x x x       set it to zero: one byte, instead of the maps that
+#     x x x .  . x x x  x x x .  . x x x       pooling would have to search again.
 #     . . . .  . . . .  x x x .  . x x x
 #
-# Channels are innermost and padded with zeros to whole vectors of 16 (`lanes`), so that a pixel is
-# multiplied by 16 channels' weights at once. Each thread has a `part` of the images.
+# Channels are innermost and padded with zeros to full vectors of 16 (`lanes`), so that a pixel is
+# multiplied by the weights of 16 channels at once. Each thread has a `part` of the images.
 @compiled
 def _convolve(
     start: int, stop: int, part: int, x: Any, kernel: Any, bias: Any, y: Any, places: Any
@@ -208,9 +208,8 @@ def _gradients(
     width = x.shape[2]
     values = np.zeros(lanes, np.float32)
     origins = np.full(lanes, np.uint8(NOWHERE))
-    kernel = np.empty(
-        (lanes // LANES, 9, LANES), np.float32
-    )  # of one image: sums of sums lose less
+    # Sums per image: sums of sums lose less precision.
+    kernel = np.empty((lanes // LANES, 9, LANES), np.float32)
     bias = np.empty(lanes, np.float32)
     for i in range(start, stop):
         kernel[:] = 0

@@ -1,4 +1,4 @@
-"""A small convolutional network made to be trained within two minutes on a laptop."""
+"""A small convolutional network that trains within two minutes on a laptop."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Swift(nn.Module):
 
     The first layer isn't trained (see :class:`Whitening`). Every other convolution starts near the
     identity (Jordan 2024, arXiv 2404.00498, section 3.2). The last maps are flattened, not pooled
-    to one number each: clothes stand in the middle of their images, so where something is tells a
-    lot. There is one convolution to each size of maps: on small maps the gradient of a kernel is a
-    processor's slowest operation, and a dense layer there is worth as much.
+    to one number each: clothes are centred in their images, so positions are informative. There is
+    one convolution per map size: on small maps the gradient of a kernel is a CPU's slowest
+    operation, and a dense layer there is worth as much.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ class Swift(nn.Module):
     n_classes : width of the last layer
     widths : channels of each convolution, after which the maps are halved
     hidden : width of the dense hidden layer
-    pool_first : max-pool the whitened patches: a quarter of the work, and less to see
+    pool_first : max-pool the whitened patches: a quarter of the work, and less detail
     mirror_views, shift_views : predict the mean over views, see :func:`~.views.mean_logits`
 
     Raises
@@ -57,7 +57,7 @@ class Swift(nn.Module):
         if height < 1 or width < 1:
             raise InputError(
                 f"images of {image_shape[0]}×{image_shape[1]} pixels are too small for this "
-                f"network; its {poolings} poolings need {2**poolings} pixels a side."
+                f"network; its {poolings} poolings need {2**poolings} pixels per side."
             )
         self.mirror_views, self.shift_views = mirror_views, shift_views
         self.whiten = Whitening()
@@ -83,7 +83,7 @@ class Swift(nn.Module):
 
     def _logits(self, x: Tensor) -> Tensor:
         maps = self.features(self.pool(self.whiten(x)))  # (batch, channels, h, w)
-        # Flattened as they lie in memory, channels last, without a copy.
+        # Flattened in memory order, channels-last, without a copy.
         logits: Tensor = self.classifier(maps.permute(0, 2, 3, 1).flatten(1))
         return logits
 
@@ -102,6 +102,6 @@ class _ConvolutionBlock(nn.Sequential):
 def _near_identity(inputs: int, outputs: int) -> Convolution:
     """A 3 × 3 convolution whose first output channels copy the input channels."""
     layer = Convolution(inputs, outputs, 3, padding=1, bias=False)
-    # What the layer before saw passes unchanged at first; the other channels begin at random.
+    # The input passes unchanged at first; the other channels start at random.
     nn.init.dirac_(layer.weight.data[:inputs])
     return layer

@@ -1,4 +1,4 @@
-"""Prediction from several views of an image."""
+"""Test-time augmentation: prediction from several views of an image."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from collections.abc import Callable
 from torch import Tensor
 from torch.nn import functional as F
 
-#: Left, right, top and bottom: pixels that come in, or, where negative, go out.
+#: Padding at the left, right, top and bottom; negative values crop.
 _SHIFTS = ((1, -1, 1, -1), (-1, 1, -1, 1))
 
 
 def mean_logits(
     logits: Callable[[Tensor], Tensor], x: Tensor, *, mirrored: bool, shifted: bool = False
 ) -> Tensor:
-    """The mean of the logits of an image and of its views.
+    """The mean of an image's logits over several views.
 
-    Mirrored, an image is seen both ways. Shifted, it is seen in its place for one half, and moved
-    by a pixel along the diagonal, there and back, for a quarter each, zeros coming in (Jordan 2024,
-    arXiv 2404.00498, section 3.5).
+    With `mirrored` each view is also seen as its mirror image. With `shifted` the unshifted image
+    has weight 1/2, and shifts by one pixel along the diagonal, in either direction, 1/4 each,
+    padded with zeros (Jordan 2024, arXiv 2404.00498, section 3.5).
 
     Parameters
     ----------
-    logits : of images (batch, channels, height, width), (batch, classes)
+    logits : maps images (batch, channels, height, width) to logits (batch, classes)
     """
 
     def both_ways(x: Tensor) -> Tensor:
@@ -30,5 +30,5 @@ def mean_logits(
 
     if not shifted:
         return both_ways(x)
-    there, back = (both_ways(F.pad(x, shift)) for shift in _SHIFTS)
-    return both_ways(x) / 2 + (there + back) / 4
+    first, second = (both_ways(F.pad(x, shift)) for shift in _SHIFTS)
+    return both_ways(x) / 2 + (first + second) / 4

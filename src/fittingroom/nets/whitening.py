@@ -15,20 +15,20 @@ from fittingroom.kernels.compiled import as_stored, can_compile, compiled, in_pa
 PATCH = 3
 #: Strongest axes kept of the nine; 16 channels, with both signs, suit matrix instructions.
 AXES = 8
-#: Training images whose patches give the constants.
+#: Training images whose patches determine the kernels.
 IMAGES = 5000
-#: Pixels whose patches are held at once: those of as many images of 28 × 28, in 141 MB.
+#: Pixels whose patches are in memory at once: as many as in 5,000 images of 28 × 28, in 141 MB.
 PIXELS = IMAGES * 28 * 28
-#: Added to each axis's variance, so that axes of mere noise aren't blown up.
+#: Added to each axis's variance, so that axes of mere noise aren't amplified.
 FLOOR = 0.02
 
 
 class Whitening(nn.Conv2d):
     """The principal axes of the training images' patches, scaled to unit variance, rectified.
 
-    Each axis is there with either sign (Page 2018, "How to train your ResNet"; Jordan 2024, arXiv
-    2404.00498, section 3.1). A convolution of one channel is all memory and no arithmetic; here it
-    is one pass with its ReLU, summed in float32 whatever the precision of the training.
+    Each axis occurs with both signs (Page 2018, "How to train your ResNet"; Jordan 2024, arXiv
+    2404.00498, section 3.1). A convolution of one channel is memory-bound; here it is one pass with
+    its ReLU, summed in float32 whatever the precision of the training.
     """
 
     def __init__(self) -> None:
@@ -40,8 +40,8 @@ class Whitening(nn.Conv2d):
         images = images[:IMAGES]
         at_once = max(1, PIXELS // images[0].numel())
         starts = range(0, len(images), at_once)
-        parts = [_patch_moments(images[start : start + at_once]) for start in starts]
-        mean, moments = (torch.cat(part).mean(dim=0) for part in zip(*parts, strict=True))
+        chunks = [_patch_moments(images[start : start + at_once]) for start in starts]
+        mean, moments = (torch.cat(chunk).mean(dim=0) for chunk in zip(*chunks, strict=True))
         variances, axes = torch.linalg.eigh(moments - torch.outer(mean, mean))
         kernels = axes.T / (variances[:, None] + FLOOR).sqrt()  # (9, 9)
         kernels = kernels[-AXES:]  # eigh puts the strongest last
@@ -52,9 +52,9 @@ class Whitening(nn.Conv2d):
             self.bias.copy_(-kernels @ mean)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(batch, 1, h, w)`` to ``(batch, 16, h, w)``, none below 0."""
-        wanted = (x, self.weight, self.bias)
-        if not can_compile(x) or x.dtype != torch.float32 or _any_requires_gradient(wanted):
+        """``(batch, 1, h, w)`` to ``(batch, 16, h, w)``, at least 0."""
+        inputs = (x, self.weight, self.bias)
+        if not can_compile(x) or x.dtype != torch.float32 or _any_requires_gradient(inputs):
             return F.relu(super().forward(x))
         half = torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu")
         shape = len(x), self.out_channels, *x.shape[2:]
@@ -66,10 +66,10 @@ class Whitening(nn.Conv2d):
 
 
 def _patch_moments(images: Tensor) -> tuple[Tensor, Tensor]:
-    """Of the patches of each image (n, height, width) the mean (n, 9) and the moments (n, 9, 9).
+    """The mean (n, 9) and second moments (n, 9, 9) of the patches of images (n, height, width).
 
-    Summed image by image and then in double: some processors' libraries lose a hundredth in sums
-    of millions.
+    Summed image by image and then in float64: some processors' libraries lose a hundredth in sums
+    over millions.
     """
     x = images.float() / 255
     patches = F.pad(x, (1, 1, 1, 1)).unfold(1, PATCH, 1).unfold(2, PATCH, 1)
@@ -84,7 +84,7 @@ def _any_requires_gradient(tensors: tuple[Tensor | None, ...]) -> bool:
 
 @compiled
 def _convolve(start: int, stop: int, part: int, x: Any, kernel: Any, bias: Any, y: Any) -> None:
-    # A border of zeros, written once, spares every pixel the question whether it is at the edge.
+    # A border of zeros, written once, saves testing every pixel for being at the edge.
     padded = np.zeros((x.shape[1] + 2, x.shape[2] + 2), np.float32)
     values = np.empty(len(bias), np.float32)
     for i in range(start, stop):

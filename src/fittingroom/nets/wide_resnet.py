@@ -1,4 +1,4 @@
-"""Wide residual networks, for small images."""
+"""Wide residual networks for small images."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ class WideResNet(nn.Module):
 
     Zagoruyko and Komodakis 2016, "Wide Residual Networks", arXiv 1605.07146, table 1. The first
     convolution sees the images at full size; the second and third stage halve the maps: 28, 14 and
-    7 pixels a side. Kernels start from He's normal distribution (He and others 2015, fan out).
+    7 pixels per side. Kernels start He normal (He et al. 2015, fan out).
 
     Parameters
     ----------
     image_shape : (height, width)
     n_classes : width of the last layer
-    depth : convolutions on the longest way, shortcuts not counted, and the dense layer: 6·n + 4
-        for n blocks a stage
+    depth : layers on the longest path (convolutions, without shortcuts, and the dense layer):
+        6·n + 4 for n blocks per stage
     width : how many times wider than a plain residual network
-    mirror_views : predict the mean of an image's logits and of its mirror image's
+    mirror_views : predict from the mean logits of an image and its mirror image
 
     Raises
     ------
-    UsageError : no network has that depth or width
+    UsageError : the depth or width is invalid
     """
 
     def __init__(
@@ -74,16 +74,16 @@ class WideResNet(nn.Module):
 
     def _logits(self, x: Tensor) -> Tensor:
         maps: Tensor = self.norm(self.blocks(self.first(x)))  # (batch, channels, h, w)
-        # Pooled channel last, so that the gradient comes back in the layout of the maps.
+        # Pooled channels-last, so that the gradient has the layout of the maps.
         logits: Tensor = self.classifier(maps.permute(0, 2, 3, 1).flatten(1, 2).mean(dim=1))
         return logits
 
 
 class _ResidualBlock(nn.Module):
-    """Twice batch norm, ReLU and a 3 × 3 convolution, added to what came in.
+    """Batch norm, ReLU and a 3 × 3 convolution, twice, added to the input.
 
-    Where the number of channels changes, the shortcut is a 1 × 1 convolution of the normalized
-    maps; elsewhere it is the identity.
+    If the shape changes, the shortcut is a 1 × 1 convolution of the normalized maps; otherwise it
+    is the identity.
     """
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
@@ -92,7 +92,7 @@ class _ResidualBlock(nn.Module):
         self.conv1 = _conv(inputs, outputs, stride=stride)
         self.norm2 = BatchNorm(outputs, relu="after")
         self.conv2 = _conv(outputs, outputs)
-        # Stages that aren't widened keep sixteen channels in the first: then nothing changes.
+        # At width 1 the first stage keeps its sixteen channels: then nothing changes.
         changes = inputs != outputs or stride != 1
         self.shortcut = _conv(inputs, outputs, side=1, stride=stride) if changes else None
 

@@ -1,1 +1,1 @@
-"""Training: a recipe, one loop that follows it, and what the loop needs."""
+"""Training: a recipe, the one loop that follows it, and what the loop needs."""

@@ -1,13 +1,13 @@
-"""Random changes to training images, made on whole batches.
+"""Augmentation: random changes to whole batches of training images.
 
 An augmentation is a function and a row of ``AUGMENTATIONS``. It takes a ``Batch`` and returns
-images of the same shape. Mirroring happens only where a mirrored image keeps its class.
+images of the same shape. Images are mirrored only if a mirrored image keeps its class.
 
-What changes labels too comes after it: a function and a row of ``MIXINGS`` under the
+Changes that affect labels, too, come after it: a function and a row of ``MIXINGS`` under the
 augmentation's name. It returns the images and a ``Mixture``.
 
-Lots are drawn on the CPU, so that they are the same on every device, and sent to the images' device
-without waiting for it.
+Random numbers are drawn on the CPU, so that they are the same on every device, and sent to the
+images' device without blocking.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Batch:
     """Training images, and what an augmentation may need to know about them."""
 
     images: Tensor  # (batch, 1, height, width) float32 in 0..1
-    positions: Tensor  # (batch,) int64: where each stands in the training set
+    positions: Tensor  # (batch,) int64 in the training set
     epoch: int  # 1-based
     mirror_keeps_class: bool
     generator: torch.Generator  # on the CPU, whatever the device of the images
@@ -38,30 +38,30 @@ class Batch:
 class Mixture:
     """Which other image of the batch each image shows a part of, and how much of it.
 
-    No share is more than one half, so an image's own label stays the one with the larger share:
-    that is the label that its training accuracy is counted against.
+    No share exceeds one half, so an image's own label keeps the larger share: training accuracy is
+    measured against that label.
     """
 
-    partners: Tensor  # (batch,) int64: places in the batch
+    partners: Tensor  # (batch,) int64 positions in the batch
     shares: Tensor  # (batch,) float32 in 0..1/2, of the partner
-    nothing: Tensor  # (batch,) bool: shows none of the classes, so that all are as probable
+    nothing: Tensor  # (batch,) bool: shows none of the classes, so all are equally probable
 
     def of(self, targets: Tensor) -> Tensor:
-        """Targets (batch, classes), rows that sum to one, mixed as the images are."""
+        """Mix targets (batch, classes), whose rows sum to one, as the images are mixed."""
         shares = self.shares[:, None].to(targets.dtype)
         mixed = torch.lerp(targets, targets[self.partners], shares)
         return torch.where(self.nothing[:, None], 1 / targets.shape[1], mixed)
 
     @staticmethod
     def joined(mixtures: Sequence[Mixture]) -> Mixture:
-        """The mixture of successive batches taken as one."""
-        partners, before = [], 0
+        """The mixture of successive batches, as one batch."""
+        partners, offset = [], 0
         for mixture in mixtures:
-            partners.append(mixture.partners + before)
-            before += len(mixture.partners)
+            partners.append(mixture.partners + offset)
+            offset += len(mixture.partners)
         shares, nothing = (
-            torch.cat(parts)
-            for parts in zip(*((m.shares, m.nothing) for m in mixtures), strict=True)
+            torch.cat(tensors)
+            for tensors in zip(*((m.shares, m.nothing) for m in mixtures), strict=True)
         )
         return Mixture(torch.cat(partners), shares, nothing)
 
@@ -69,11 +69,11 @@ class Mixture:
 Augmentation = Callable[[Batch], Tensor]
 Mixing = Callable[[Batch], tuple[Tensor, Mixture]]
 
-#: Random erasing: the share of images, the smallest and largest part of one, the longest form.
+#: Random erasing: the share of images, the least and greatest area, the greatest aspect ratio.
 ERASED, SMALLEST, LARGEST, LONGEST = 0.5, 0.02, 1 / 3, 3.0
-#: The share of images that another one's part is pasted into.
+#: The share of images that a part of another image is pasted into.
 PASTED = 0.5
-#: The share of images of which photos are imitated.
+#: The share of images that are made to look like photos.
 IMITATED = 0.6
 
 
@@ -84,12 +84,12 @@ def unchanged(batch: Batch) -> Tensor:
 def keras_shift_flip(batch: Batch) -> Tensor:
     """Keras's ``ImageDataGenerator(width_shift_range=0.1, height_shift_range=0.1, …flip)``.
 
-    Each image moves by up to a tenth of its sides, uniformly and by parts of a pixel (bilinear),
-    edges filled with the nearest pixel, and is mirrored with probability one half.
+    Each image is shifted by up to a tenth of its sides, uniformly and by fractions of a pixel
+    (bilinear), with edges filled from the nearest pixel, and mirrored with probability one half.
     """
     images = batch.images
     n, _, height, width = images.shape
-    # A coordinate of grid_sample runs from -1 to 1 over the whole side, so a tenth of it is 0.2.
+    # grid_sample's coordinates run from -1 to 1 over the whole side, so a tenth of it is 0.2.
     shifts = torch.rand(n, 2, generator=batch.generator).mul_(0.4).sub_(0.2)
     across = torch.linspace(-1 + 1 / width, 1 - 1 / width, width).expand(n, width)
     if batch.mirror_keeps_class:
@@ -98,12 +98,12 @@ def keras_shift_flip(batch: Batch) -> Tensor:
     down = torch.linspace(-1 + 1 / height, 1 - 1 / height, height).expand(n, height)
     x = (across + shifts[:, :1])[:, None, :].expand(n, height, width)
     y = (down + shifts[:, 1:])[:, :, None].expand(n, height, width)
-    grid = _sent(torch.stack((x, y), dim=-1), images)  # (batch, height, width, 2)
+    grid = _to_device(torch.stack((x, y), dim=-1), images)  # (batch, height, width, 2)
     return F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 
 def crop_flip(batch: Batch, *, margin: int = 1) -> Tensor:
-    """Shift by whole pixels, up to ``margin``, zeros coming in; mirror every second epoch.
+    """Shift by up to ``margin`` whole pixels, padding with zeros; mirror every second epoch.
 
     Half of the images are mirrored in odd epochs and the other half in even ones, so that two
     successive epochs show each image both ways (Jordan 2024, arXiv 2404.00498, section 3.6).
@@ -112,38 +112,38 @@ def crop_flip(batch: Batch, *, margin: int = 1) -> Tensor:
     n, _, height, width = images.shape
     padded = F.pad(images[:, 0], (margin,) * 4)
     windows = padded.unfold(1, height, 1).unfold(2, width, 1)  # (n, 2m+1, 2m+1, height, width)
-    corner = _sent(torch.randint(2 * margin + 1, (2, n), generator=batch.generator), images)
+    corner = _to_device(torch.randint(2 * margin + 1, (2, n), generator=batch.generator), images)
     rows = torch.arange(n, device=images.device)
     shifted = windows[rows, corner[0], corner[1]]
     if batch.mirror_keeps_class:
-        # One bit of a multiplicative hash: a fixed half of the images in no pattern of places.
+        # One bit of a multiplicative hash: a fixed half of the images, at patternless positions.
         half = (batch.positions * 2654435761 >> 30) + batch.epoch & 1
-        mirrored = _sent(half.bool(), images)[:, None, None]
+        mirrored = _to_device(half.bool(), images)[:, None, None]
         shifted = torch.where(mirrored, shifted.flip(-1), shifted)
     return shifted[:, None]
 
 
 def crop_erase(batch: Batch) -> Tensor:
-    """``crop_flip`` by up to four pixels, then a rectangle erased from half of the images.
+    """``crop_flip`` by up to four pixels, then erase a rectangle from half of the images.
 
-    Random erasing (Zhong and others 2017, arXiv 1708.04896): a fiftieth to a third of the image,
-    up to three times as long as wide, filled with the batch's mean.
+    Random erasing (Zhong et al. 2017, arXiv 1708.04896): a fiftieth to a third of the image, up to
+    three times as long as wide, filled with the batch's mean.
     """
     images = crop_flip(batch, margin=4)
     n, generator = len(images), batch.generator
     erased = torch.rand(n, generator=generator) < ERASED
     areas = (SMALLEST + torch.rand(n, generator=generator) * (LARGEST - SMALLEST)) * erased
-    forms = torch.exp(math.log(LONGEST) * (2 * torch.rand(n, generator=generator) - 1))
-    inside, _ = _rectangles(areas, forms, images, generator)
+    ratios = torch.exp(math.log(LONGEST) * (2 * torch.rand(n, generator=generator) - 1))
+    inside, _ = _rectangles(areas, ratios, images, generator)
     return torch.where(inside, images.mean(), images)
 
 
 def cutmix(batch: Batch) -> tuple[Tensor, Mixture]:
-    """Into half of the images, paste a rectangle from the same place of another of the batch.
+    """Paste into half of the images a rectangle from the same place in another of the batch.
 
-    CutMix (Yun and others 2019, arXiv 1905.04899), drawn for each image: a rectangle in the form
-    of the image, up to half of it, wholly inside. A larger one would be the same pair with the
-    roles exchanged.
+    CutMix (Yun et al. 2019, arXiv 1905.04899), drawn per image: a rectangle with the image's aspect
+    ratio, up to half its area, wholly inside. A larger one would be the same pair with the roles
+    exchanged.
     """
     images, generator = batch.images, batch.generator
     n = len(images)
@@ -152,15 +152,15 @@ def cutmix(batch: Batch) -> tuple[Tensor, Mixture]:
     areas = torch.rand(n, generator=generator).div_(2) * pasted
     inside, shares = _rectangles(areas, torch.ones(n), images, generator)
     mixture = Mixture(
-        _sent(partners, images),
-        _sent(shares, images),
-        _sent(torch.zeros(n, dtype=torch.bool), images),
+        _to_device(partners, images),
+        _to_device(shares, images),
+        _to_device(torch.zeros(n, dtype=torch.bool), images),
     )
     return torch.where(inside, images[mixture.partners], images), mixture
 
 
 def photos(batch: Batch) -> tuple[Tensor, Mixture]:
-    """Imitate photos of some of the images; a spoilt one shows none of the classes."""
+    """Make some of the images look like photos; a spoilt one shows none of the classes."""
     images, generator = batch.images.clone(), batch.generator
     n, device = len(images), images.device
     chosen = torch.randperm(n, generator=generator)[: round(IMITATED * n)].to(device)
@@ -173,35 +173,35 @@ def photos(batch: Batch) -> tuple[Tensor, Mixture]:
 
 
 def _rectangles(
-    areas: Tensor, forms: Tensor, images: Tensor, generator: torch.Generator
+    areas: Tensor, ratios: Tensor, images: Tensor, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """A rectangle at a random place in each image, sides rounded down to whole pixels.
+    """A rectangle at a random position in each image, sides rounded down to whole pixels.
 
     Parameters
     ----------
-    areas : (n,) parts of the image, 0..1
-    forms : (n,) height over width, where 1 is the form of the image; between the area and one over
-        the area, or the rectangle wouldn't fit
+    areas : (n,) shares of the image, 0..1
+    ratios : (n,) height over width, relative to the image's; between the area and one over the
+        area, or the rectangle wouldn't fit
 
     Returns
     -------
-    whether a pixel lies inside (n, 1, height, width), and the part of the image that does (n,),
+    whether each pixel lies inside (n, 1, height, width), and the share of the image that does (n,),
     which stays on the CPU
     """
     sides = torch.tensor(images.shape[2:])[:, None]  # (2, 1)
-    lengths = (sides * torch.stack((areas * forms, areas / forms)).sqrt()).floor()  # (2, n)
+    lengths = (sides * torch.stack((areas * ratios, areas / ratios)).sqrt()).floor()  # (2, n)
     free = sides - lengths
     starts = (torch.rand(lengths.shape, generator=generator) * (free + 1)).floor().minimum(free)
     within = []  # (n, height), then (n, width)
     for side, start, length in zip(images.shape[2:], starts, lengths, strict=True):
-        after = torch.arange(side) - start[:, None]
-        within.append(_sent((after >= 0) & (after < length[:, None]), images))
+        offsets = torch.arange(side) - start[:, None]
+        within.append(_to_device((offsets >= 0) & (offsets < length[:, None]), images))
     rows, columns = within
     return (rows[:, :, None] & columns[:, None])[:, None], lengths.prod(dim=0) / sides.prod()
 
 
-def _sent(drawn: Tensor, images: Tensor) -> Tensor:
-    """What was drawn, on the images' device; a GPU goes on with its work meanwhile."""
+def _to_device(drawn: Tensor, images: Tensor) -> Tensor:
+    """Move random numbers to the images' device without blocking a GPU."""
     return drawn.to(images.device, non_blocking=images.is_cuda)
 
 

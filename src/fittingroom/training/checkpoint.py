@@ -1,7 +1,7 @@
-"""The state of a training on disk, so that a killed one goes on where it stopped.
+"""Checkpoints: the state of a training run on disk, so that a killed one can be resumed.
 
 One safetensors file holds every tensor (weights, optimiser, averages, random state) and, as JSON in
-its header, everything else. It is written aside and renamed, so a kill leaves the last one whole.
+its header, everything else. It is written aside and renamed, so a kill leaves the last one intact.
 """
 
 from __future__ import annotations
@@ -26,25 +26,25 @@ from fittingroom.untrusted import open_untrusted, parse_json
 
 log = logging.getLogger(__name__)
 
-#: Seconds between two checkpoints: short epochs shouldn't spend their time writing.
+#: Seconds between checkpoints: short epochs shouldn't spend their time writing.
 INTERVAL = 60.0
 
 
 @dataclass(frozen=True)
 class State:
-    """What a training needs to go on: tensors by name, and facts that JSON can hold."""
+    """What resuming needs: tensors by name, and everything else as JSON values."""
 
     tensors: Mapping[str, Tensor]
     facts: Mapping[str, Any]
 
 
 class Checkpoint:
-    """A file that holds the newest state of one training.
+    """A file with the latest state of one training run.
 
     Parameters
     ----------
-    path : the file; its folder is made if need be
-    interval : seconds at least between two writes
+    path : the file; its folder is created if necessary
+    interval : least number of seconds between writes
     """
 
     def __init__(self, path: Path, *, interval: float = INTERVAL) -> None:
@@ -57,8 +57,8 @@ class Checkpoint:
         return time.monotonic() - self._written >= self._interval
 
     def write(self, state: State) -> None:
-        """Replace what was there. A disk that is full costs the checkpoint, not the training."""
-        # A clone each: safetensors refuses tensors that share memory.
+        """Replace the previous state. If the disk is full, training continues without it."""
+        # Cloned, because safetensors refuses tensors that share memory.
         tensors = {name: t.detach().cpu().clone().contiguous() for name, t in state.tensors.items()}
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -67,11 +67,11 @@ class Checkpoint:
                 sha256 = _digest(tensors, facts)
                 save_file(tensors, partial, {"facts": facts, "sha256": sha256})
         except (OSError, StoreError, SafetensorError) as error:
-            log.warning("no checkpoint could be written: %s", error)
+            log.warning("the checkpoint couldn't be written: %s", error)
         self._written = time.monotonic()
 
     def read(self) -> State | None:
-        """The state that was written last; None if there is none or it can't be read."""
+        """The last state written; None if there is none or it can't be read."""
         if not self.path.exists():
             return None
         try:
@@ -82,7 +82,7 @@ class Checkpoint:
                     raise StoreError(f"{self.path} was changed after it was written.")
                 return State(tensors, dict(parse_json(facts)))
         except StoreError as error:
-            log.warning("%s; the training starts anew.", str(error).rstrip("."))
+            log.warning("%s; training starts from scratch.", str(error).rstrip("."))
             return None
 
     def remove(self) -> None:
@@ -90,7 +90,7 @@ class Checkpoint:
 
 
 def _digest(tensors: Mapping[str, Tensor], facts: str) -> str:
-    """The hash of everything that a state holds."""
+    """A hash of everything in a state."""
     digest = hashlib.sha256(facts.encode())
     for name, tensor in sorted(tensors.items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())

@@ -1,9 +1,9 @@
-"""A step of a multilayer perceptron, written out.
+"""A training step of a multilayer perceptron without autograd.
 
-Its products take some tens of microseconds each. Recording them and playing them back takes about
-as long, an optimiser that goes from tensor to tensor longer still. Here the backward pass is three
-lines a layer, and a product adds its gradient where it is wanted. Rumelhart, Hinton and Williams
-1986, "Learning representations by back-propagating errors".
+Its matrix products take tens of microseconds each. Autograd's overhead is about as long, that of an
+optimiser that goes from tensor to tensor longer still. Here the backward pass is three lines per
+layer, and a product adds its gradient in place. Rumelhart, Hinton and Williams 1986, "Learning
+representations by back-propagating errors".
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from fittingroom.training.recipe import Recipe
 def can_write_out(
     net: nn.Module, recipe: Recipe, precision: str, device: torch.device
 ) -> TypeGuard[MLP]:
-    """Whether ``DenseStep`` serves for this training: of no subclass, and of all weights."""
+    """Whether ``DenseStep`` can train this network: not a subclass, and with no frozen weights."""
     if type(net) is not MLP or not all(weight.requires_grad for weight in net.parameters()):
         return False
     plain = precision == "float32" and device.type == "cpu"
@@ -33,7 +33,7 @@ def can_write_out(
 
 
 class DenseStep:
-    """A step of a multilayer perceptron in float32 on a processor, by plain SGD or Adam."""
+    """A training step of a multilayer perceptron, in float32 on the CPU, by plain SGD or Adam."""
 
     def __init__(self, net: MLP, recipe: Recipe) -> None:
         layers = [layer for layer in net.layers if isinstance(layer, nn.Linear)]
@@ -64,41 +64,41 @@ class DenseStep:
         targets = F.embedding(labels, self._targets)
         if mixture is not None:
             targets = mixture.of(targets)
-        # Of softmax and cross-entropy together: probabilities minus targets.
+        # The gradient of softmax and cross-entropy together: probabilities minus targets.
         delta = torch.softmax(logits, dim=1).sub_(targets)
         delta.div_(len(labels))
         for layer in reversed(range(len(self._layers))):
-            before = delta
+            delta_below = delta
             if layer:
-                before = torch.mm(delta, self._layers[layer][0])
-                before = torch.ops.aten.threshold_backward(before, activations[layer], 0)
+                delta_below = torch.mm(delta, self._layers[layer][0])
+                delta_below = torch.ops.aten.threshold_backward(delta_below, activations[layer], 0)
             self._update.take(layer, delta, activations[layer], learning_rate)
-            delta = before
+            delta = delta_below
         self._update.finish(learning_rate)
         return logits
 
     def state(self) -> dict[str, Tensor]:
-        """What the optimiser remembers, by name."""
+        """The optimiser's state, by name."""
         return self._update.state()
 
     def load(self, state: dict[str, Tensor]) -> None:
-        """Remember what ``state`` gave."""
+        """Restore what ``state`` returned."""
         for name, tensor in self._update.state().items():
             tensor.copy_(state[name])
 
 
 class _Update(Protocol):
     def take(self, layer: int, delta: Tensor, activation: Tensor, rate: float) -> None:
-        """The gradient of a layer: of its weight, delta' · activation; of its bias, delta's sum."""
+        """Add a layer's gradient: delta' · activation for its weight, delta's sum for its bias."""
 
     def finish(self, rate: float) -> None:
-        """All layers' gradients were taken."""
+        """Complete the step after all layers' gradients."""
 
     def state(self) -> dict[str, Tensor]: ...
 
 
 class _Descent:
-    """Gradient descent, with momentum where that is asked for."""
+    """Gradient descent, with optional momentum."""
 
     def __init__(self, layers: list[tuple[Tensor, Tensor]], momentum: float) -> None:
         self._layers, self._momentum = layers, momentum
@@ -143,8 +143,8 @@ class _Adam:
         self._arrays = [
             view(vector) for vector in (self._gradient, self._mean, self._square, self._change)
         ]
-        self._gradients = self._parts(self._gradient)
-        self._changes = self._parts(self._change)
+        self._gradients = self._split(self._gradient)
+        self._changes = self._split(self._change)
         self._steps = torch.zeros(1, dtype=torch.int64)
 
     def take(self, layer: int, delta: Tensor, activation: Tensor, rate: float) -> None:
@@ -163,10 +163,10 @@ class _Adam:
     def state(self) -> dict[str, Tensor]:
         return {"mean": self._mean, "square": self._square, "steps": self._steps}
 
-    def _parts(self, vector: Tensor) -> list[Tensor]:
-        """A vector's views in the shapes of the weights."""
-        parts = torch.split(vector, [weight.numel() for weight in self._weights])
-        return [part.view_as(weight) for part, weight in zip(parts, self._weights, strict=True)]
+    def _split(self, vector: Tensor) -> list[Tensor]:
+        """Views of a vector in the shapes of the weights."""
+        chunks = torch.split(vector, [weight.numel() for weight in self._weights])
+        return [chunk.view_as(weight) for chunk, weight in zip(chunks, self._weights, strict=True)]
 
 
 @compiled

@@ -1,4 +1,4 @@
-"""A training as it stands: its network, optimiser, averages, random state and history."""
+"""The state of a training run: network, optimiser, averages, random state and history."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from fittingroom.training.recipe import Recipe, Watch
 from fittingroom.training.shuffle import Images
 from fittingroom.training.step import make_step
 
-#: Of what a checkpoint holds; another one is not resumed.
+#: Version of a checkpoint's contents; other versions aren't resumed.
 STATE_VERSION = 1
 
 
 class Fit:
-    """A training as it stands: what stays the same from epoch to epoch, and what it has got to."""
+    """The state of a training run: what is fixed, and what changes from epoch to epoch."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class Fit:
         self._identity: dict[str, Any] = {}
 
     def loss(self, logits: Tensor, labels: Tensor, mixture: Mixture | None = None) -> Tensor:
-        """Mean cross-entropy; the two forms are the same function (and are tested to be).
+        """Mean cross-entropy; the sparse and the one-hot form are the same function (a test holds).
 
         An image that shows a part of another has both labels, each with its share of the image.
         """
@@ -91,38 +91,38 @@ class Fit:
 
     @property
     def kept_epoch(self) -> int:
-        """The epoch whose weights are the result if it ends here."""
+        """The epoch whose weights are the result if training ends here."""
         chosen_by = self.recipe.chosen_by
         return best_epoch(self.history, chosen_by) if chosen_by else len(self.history)
 
     def resume(self, checkpoint: Checkpoint) -> None:
-        """Go on from what a checkpoint holds, if that is a state of this very training.
+        """Resume from a checkpoint, if it holds a state of this very training.
 
-        To be called before the first epoch: what a training is includes its first weights.
+        Call it before the first epoch: a training is identified by its initial weights, too.
         """
         self._identity = self._identify()
         state = checkpoint.read()
-        # Compared as JSON gives it back: tuples are lists there.
+        # Compared after a round trip through JSON, which turns tuples into lists.
         if state and state.facts.get("identity") == json.loads(json.dumps(self._identity)):
             self._restore(state)
-        (begun,) = self.group.agreed([len(self.history)])
-        path = self.group.sent(os.fsencode(checkpoint.path))  # others have copies for the moment
-        if begun != len(self.history):
+        (n_epochs,) = self.group.agreed([len(self.history)])
+        path = self.group.sent(os.fsencode(checkpoint.path))  # others have temporary copies
+        if n_epochs != len(self.history):
             raise TrainingError(
-                f"process {self.group.rank} can't go on from epoch {begun:.0f} as the first one "
-                f"does; remove the first one's {os.fsdecode(path)} to begin again."
+                f"process {self.group.rank} can't resume after epoch {n_epochs:.0f} as the first "
+                f"process does; remove the first one's {os.fsdecode(path)} to start again."
             )
 
     def save(self, checkpoint: Checkpoint, seconds: float) -> None:
-        """Write the state to a checkpoint that this training may be resumed from."""
+        """Write the state to a checkpoint from which this training can be resumed."""
         if self.group.first:
             checkpoint.write(self._state(seconds))
 
     def _identify(self) -> dict[str, Any]:
-        """Everything that decides which bits this training ends with."""
-        several = {"processes": self.group.size} if self.group.size > 1 else {}
+        """Everything that decides this training's result to the bit."""
+        processes = {"processes": self.group.size} if self.group.size > 1 else {}
         return {
-            **several,
+            **processes,
             "version": STATE_VERSION,
             "net": repr(self.net),
             "weights": _digest(self.net.state_dict().values()),
@@ -131,19 +131,19 @@ class Fit:
             "seed": self.seed,
             "mirror_keeps_class": self.mirror_keeps_class,
             "precision": self.precision,
-            "device": self.device.type,  # each process has another GPU
+            "device": self.device.type,  # not the index: each process has another GPU
             "threads": torch.get_num_threads(),
             "torch": torch.__version__,
         }
 
     def _data_identity(self) -> str:
-        """A hash of images and labels; of mapped images what the file says of itself."""
+        """A hash of images and labels; mapped images are identified by their file."""
         if isinstance(self.images, Tensor):
             return _digest([self.images, self.labels])
         return f"{self.images.identity()} {_digest([self.labels])}"
 
     def _state(self, seconds: float) -> State:
-        """Everything that the epochs so far have changed."""
+        """Everything that training has changed so far."""
         groups = {
             "net": self.net.state_dict(),
             "kept": self.kept or {},
@@ -201,10 +201,10 @@ def _digest(tensors: Iterable[Tensor]) -> str:
 def best_epoch(history: Sequence[Epoch], quantity: Watch) -> int:
     """The first epoch with the lowest validation loss or the highest validation accuracy."""
     if quantity == "loss":
-        return min(history, key=lambda e: _known(e.validation_loss)).epoch
-    return max(history, key=lambda e: _known(e.validation_accuracy)).epoch
+        return min(history, key=lambda e: _require(e.validation_loss)).epoch
+    return max(history, key=lambda e: _require(e.validation_accuracy)).epoch
 
 
-def _known(figure: float | None) -> float:
+def _require(figure: float | None) -> float:
     assert figure is not None, "a recipe that chooses has validation figures"
     return figure

@@ -1,11 +1,11 @@
-"""Photos that somebody might take of what the training images show, imitated.
+"""Imitated photos: training images changed to look like photos that somebody might take.
 
-A photo's garment lies with its sleeves spread, is turned, crumpled and wider than a model's, its
-fabric is anything, and it was cut out of its background with errors. Some images are spoilt on
-purpose: half a garment is none, and a network learns to be undecided about it (Hendrycks, Mazeika
+In a photo the garment lies flat with its sleeves spread, it is rotated, crumpled and wider than on
+a model, of any fabric, and cut out of its background with errors. Some images are spoilt on
+purpose: half a garment isn't one, and a network learns to be undecided about it (Hendrycks, Mazeika
 and Dietterich 2019, "Deep Anomaly Detection with Outlier Exposure").
 
-Images are bright on black, in 0..1. Lengths are in pixels of an image of 28 × 28.
+Images are bright on black, in 0..1. Lengths are in pixels of a 28 × 28 image.
 """
 
 from __future__ import annotations
@@ -25,51 +25,51 @@ Image = NDArray[np.float32]
 
 #: The share of imitated images that are spoilt.
 SPOILT = 0.2
-#: The share of garments with sleeves whose sleeves are spread, and by how much at most, in radians.
+#: The share of garments with sleeves that have them spread, and the largest angle, in radians.
 SPREAD, WIDEST = 0.6, 1.6
-#: How much wider than the original, as a logarithm: mean and standard deviation.
+#: Mean and standard deviation of the logarithm of the width relative to the original.
 WIDER, WIDTH_VARIES = 0.1, 0.25
 TURN, TRAPEZOID, SMALLER, SHIFT, BEND = 0.1, 0.15, 0.08, 0.8, 1.0
-#: The share of images with the fabric's own shade, a print, stripes, a ragged outline, a hole in
-#: the cut-out, some of the background in it.
+#: The shares of images that keep the fabric's shade, have a print, stripes, a ragged outline, a
+#: hole in the cut-out, or some background left in it.
 OWN_SHADE, PRINTED, STRIPED, RAGGED, HOLED, LITTERED = 0.6, 0.18, 0.12, 0.35, 0.07, 0.07
 SPOTS, GRAIN, MOST_FOLDS = 0.1, 0.02, 5
 DARKEST = 0.02
 
 
-#: Pixels a side of which photos can be imitated.
+#: The least number of pixels per side.
 SMALLEST = 8
 
 
 def imitated(images: Tensor, *, mirror: bool, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Images as photos of the same things, and which of them are spoilt.
+    """Make images look like photos of the same things; also returns which ones are spoilt.
 
     Parameters
     ----------
-    images : float32 (n, 1, height, width) in 0..1, at least 8 pixels a side
+    images : float32 (n, 1, height, width) in 0..1, at least 8 pixels per side
     mirror : whether a mirrored image keeps its class
-    generator : on the CPU; the same state gives the same photos on any number of threads
+    generator : on the CPU; the same state gives the same photos with any number of threads
 
     Returns
     -------
-    images like those given, and bool (n,): True where nothing of their class can be told
+    images of the same shape, and bool (n,): True if an image no longer shows its class
 
     Raises
     ------
-    InputError : smaller images
+    InputError : the images are smaller
     """
     height, width = images.shape[2:]
     if min(height, width) < SMALLEST:
         raise InputError(
-            f"augmentation 'photo' needs images of at least {SMALLEST} pixels a side, not "
-            f"{height}×{width}; take another augmentation."
+            f"augmentation 'photo' needs images of at least {SMALLEST} pixels per side, not "
+            f"{height}×{width}; use another augmentation."
         )
-    given = np.ascontiguousarray(images[:, 0].cpu().numpy())
-    seeds = torch.randint(2**31, (len(given),), generator=generator).numpy()
-    photos, spoilt = np.empty_like(given), np.zeros(len(given), np.bool_)
-    in_parts(_imitate, len(given), 100 * given.size, given, seeds, mirror, photos, spoilt)
-    at = images.device
-    return torch.from_numpy(photos)[:, None].to(at), torch.from_numpy(spoilt).to(at)
+    pixels = np.ascontiguousarray(images[:, 0].cpu().numpy())
+    seeds = torch.randint(2**31, (len(pixels),), generator=generator).numpy()
+    photos, spoilt = np.empty_like(pixels), np.zeros(len(pixels), np.bool_)
+    in_parts(_imitate, len(pixels), 100 * pixels.size, pixels, seeds, mirror, photos, spoilt)
+    device = images.device
+    return torch.from_numpy(photos)[:, None].to(device), torch.from_numpy(spoilt).to(device)
 
 
 @compiled
@@ -94,7 +94,7 @@ def _imitate(
             spoilt[i] = True
             quarter = _spoil(mask)
         figure = images[i] * mask
-        if mask.sum() < 4:  # hardly anything there, or left
+        if mask.sum() < 4:  # the image is nearly empty, or hardly anything is left
             photos[i] = figure
             continue
         _shape(figure, mask, mirror, quarter, not spoilt[i], worn, outline)
@@ -104,9 +104,9 @@ def _imitate(
 
 @compiled
 def _silhouette(image: Any, mask: Any) -> None:
-    """One where the object is: what isn't black, small gaps closed, what it surrounds filled."""
+    """Set the mask to 1 on the object: what isn't black, small gaps closed and holes filled."""
     height, width = image.shape
-    near = np.zeros((height + 2, width + 2), np.bool_)  # around the image, too
+    near = np.zeros((height + 2, width + 2), np.bool_)  # with a border around the image
     for y in range(height + 2):
         for x in range(width + 2):
             near[y, x] = image[max(0, y - 2) : y + 1, max(0, x - 2) : x + 1].max() > 0.03
@@ -142,10 +142,10 @@ def _box(mask: Any) -> Any:
 
 @compiled
 def _spoil(mask: Any) -> bool:
-    """Cut a part off, or say that the thing is to be laid on its side.
+    """Cut a part off; returns True if the object is to be laid on its side instead.
 
-    The upper part of something with two legs looks like shorts, the lower one of something else
-    like a skirt; half of anything, cut at any angle, is something for which there is no name.
+    The upper part of something with two legs looks like shorts, the lower part of something else
+    like a skirt; half of anything, cut at any angle, is something without a name.
     """
     height, width = mask.shape
     top, bottom, left, right = _box(mask)
@@ -175,15 +175,15 @@ def _spoil(mask: Any) -> bool:
 
 @compiled
 def _sleeves(figure: Any, mask: Any) -> Any:
-    """Where sleeves begin, and how far they go down, if there seem to be any.
+    """Where sleeves begin and end, if there seem to be any.
 
     Returns
     -------
-    distance of the shoulders from the middle column, infinite where there are no sleeves; their
-    row; how many rows below it the sleeves end
+    distance of the shoulders from the middle column, infinite if there are no sleeves; the
+    shoulders' row; how many rows below it the sleeves end
 
-    A body narrower than the whole has short sleeves beside it. In one as wide as the whole, long
-    sleeves hang at its sides, and often a dark line tells where.
+    A body narrower than the whole garment has short sleeves beside it. If it is as wide, long
+    sleeves hang at its sides, and often a dark line shows where.
     """
     height, width = mask.shape
     unit = height / 28
@@ -210,7 +210,7 @@ def _sleeves(figure: Any, mask: Any) -> Any:
 def _shape(
     figure: Any, mask: Any, mirror: bool, quarter: bool, sleeved: bool, worn: Any, outline: Any
 ) -> None:
-    """The figure with its sleeves spread, bent, turned, and fitted into the image again."""
+    """Spread the figure's sleeves, bend and rotate it, and fit it into the image again."""
     height, width = mask.shape
     unit, middle = height / 28, (width - 1) / 2
     shoulder, row, reach = math.inf, 0.0, 0.0
@@ -233,7 +233,7 @@ def _shape(
     flip = -1.0 if mirror and np.random.random() < 0.5 else 1.0
     for y in range(height):
         for x in range(width):
-            # From a pixel of the photo back to where it came from.
+            # From a pixel of the photo back to its source in the figure.
             across, down = x - middle + off[0], y - (height - 1) / 2 + off[1]
             across, down = (
                 math.cos(turn) * across - math.sin(turn) * down,
@@ -264,7 +264,7 @@ def _shape(
 
 @compiled
 def _extent(mask: Any, shoulder: float, row: float, reach: float, angles: Any) -> Any:
-    """Rows, and columns from the middle, that the figure takes with its sleeves spread."""
+    """The rows, and the columns from the middle, that the figure spans with its sleeves spread."""
     height, width = mask.shape
     top, bottom, left, right = math.inf, -math.inf, math.inf, -math.inf
     for y in range(height):
@@ -284,7 +284,7 @@ def _extent(mask: Any, shoulder: float, row: float, reach: float, angles: Any) -
 
 @compiled
 def _dye(worn: Any, outline: Any, shade: float, photo: Any) -> None:
-    """Give the figure another fabric, folds and light, and the outline that a cut-out would have.
+    """Give the figure another fabric, folds, lighting and the outline of a cut-out.
 
     Parameters
     ----------
@@ -336,7 +336,7 @@ def _dye(worn: Any, outline: Any, shade: float, photo: Any) -> None:
 
 @compiled
 def _fold(fold: Any, down: float, across: float) -> Any:
-    """Brightness that a fold adds: a short blurred line, one side of which may be in shadow."""
+    """The brightness that a fold adds: a short blurred line, with one side possibly in shadow."""
     angle, middle_across, middle_down, height, one_sided = fold
     across, down = across - 0.5 * middle_across, down - 0.5 * middle_down
     beside = (math.cos(3 * angle) * across + math.sin(3 * angle) * down) / 0.07
@@ -354,7 +354,7 @@ def _noise(cells: int) -> Any:
 
 @compiled
 def _smooth(noise: Any, down: float, across: float) -> Any:
-    """Noise between the points of its grid; places in 0..1."""
+    """Noise interpolated between the points of its grid; coordinates in 0..1."""
     last = len(noise) - 1
     y, x = min(int(down * last), last - 1), min(int(across * last), last - 1)
     v, h = down * last - y, across * last - x
@@ -366,7 +366,7 @@ def _smooth(noise: Any, down: float, across: float) -> Any:
 
 @compiled
 def _bilinear(image: Any, down: float, across: float) -> float:
-    """An image between its pixels, black around it."""
+    """The value of an image between its pixels; black outside."""
     height, width = image.shape
     y, x = math.floor(down), math.floor(across)
     v, h = down - y, across - x

@@ -1,8 +1,8 @@
 """The training loop of every network, and prediction.
 
-``train`` goes through the epochs, ``_train_epoch`` through the steps of one, ``_measure`` through
-the validation images. The whole data set is one uint8 tensor, or stays on disk as a memory map; a
-batch becomes float32 in 0..1 when its turn comes.
+``train`` loops over epochs, ``_train_epoch`` over the steps of one, ``_measure`` over the
+validation images. The data set is one uint8 tensor, or stays on disk as a memory map; each batch is
+converted to float32 in 0..1 when it is used.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ from fittingroom.training.optim import learning_rate
 from fittingroom.training.recipe import Recipe
 from fittingroom.training.shuffle import BUFFER, Images, Stretch, shuffled
 
-#: Images predicted at once: more would no longer fit a processor's cache.
+#: Images predicted at once: more wouldn't fit a processor's cache.
 PREDICTION_BATCH = 500
-#: Their pixels at most: of images larger than 64 × 64 fewer are taken, since a network's maps are
-#: many times as large as its images.
+#: The most pixels predicted at once: fewer images if they are larger than 64 × 64, since a
+#: network's feature maps are many times as large.
 PREDICTION_PIXELS = 2**21
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingResult:
-    """How a training went; the trained weights are in the network itself."""
+    """The result of a training run; the trained weights are in the network itself."""
 
     history: tuple[Epoch, ...]
-    kept_epoch: int  # whose weights were kept, 1-based
+    kept_epoch: int  # the epoch whose weights were kept, 1-based
     precision: str  # "float32" or "bfloat16"
     device: str
     seconds: float  # in this process
@@ -61,9 +61,9 @@ def train(
     checkpoint: Checkpoint | None = None,
     on_epoch: Callable[[Epoch, int], None] | None = None,
 ) -> TrainingResult:
-    """Train a network in place as a recipe says; leave it on the CPU with the kept weights.
+    """Train a network in place according to a recipe; leave it on the CPU with the kept weights.
 
-    Inside `distributed.joined` this is one of several processes that all call it with the same
+    Inside `distributed.joined` this process is one of several that all call it with the same
     arguments, and end with the same weights and history.
 
     Parameters
@@ -74,23 +74,23 @@ def train(
     images : (n, height, width) pixels in 0..255: uint8 or float32, or rows of a memory map, which
         stay on disk and are shuffled in blocks (see `shuffle`)
     labels : (n,) int64, 0 … classes - 1
-    validation : (images, labels) to measure after every epoch and, where the recipe says so, to
-        choose by
-    seed : decides order, augmentation and dropout; the global generator is left as it was
+    validation : (images, labels) to evaluate on after every epoch and, if the recipe says so, to
+        choose the epoch by
+    seed : decides order, augmentation and dropout; the global generator's state is restored
     mirror_keeps_class : whether augmentation may mirror images
-    checkpoint : written after epochs; where it holds a state of this very training, that is gone on
-        from, and the result has the same bits as if nothing had happened
+    checkpoint : written after epochs; if it holds a state of this very training, training resumes
+        from there, and the result is the same to the bit as without the interruption
     on_epoch : called after every epoch with its figures and the number of epochs planned
 
     Raises
     ------
     NotFiniteError : the loss became NaN or infinite
-    UsageError : the recipe chooses by validation images and there are none, or several processes
-        can't share this training
-    DataError : the file of mapped images changed meanwhile
+    UsageError : the recipe needs validation images and there are none, or several processes can't
+        share this training
+    DataError : the file of mapped images changed during training
     """
     if recipe.needs_validation and validation is None:
-        raise UsageError("this recipe chooses by validation images; pass validation=(X, y).")
+        raise UsageError("this recipe needs validation images; pass validation=(X, y).")
     group = current()
     if group.size > 1:
         refuse_unshareable(net, recipe)
@@ -102,7 +102,7 @@ def train(
         if checkpoint is not None:
             fit.resume(checkpoint)
         while len(fit.history) < planned and not fit.out_of_patience():
-            epoch = _epoch(fit, validation)
+            epoch = _run_epoch(fit, validation)
             fit.note(epoch)
             if checkpoint is not None and checkpoint.due:
                 fit.save(checkpoint, fit.seconds_before + time.perf_counter() - started)
@@ -130,7 +130,7 @@ def begin(
     mirror_keeps_class: bool,
     group: Group = ALONE,
 ) -> Fit:
-    """A training before its first step; the network and what it learns from are on the device."""
+    """Set a training up, with the network and the training data on the device."""
     _refuse_single_images(net, len(images), recipe.batch_size)
     keep_freed_memory()
     if callable(fit_constants := getattr(net, "fit_constants", None)):
@@ -145,14 +145,14 @@ def _refuse_single_images(net: nn.Module, n: int, batch_size: int) -> None:
     normalizes = any(isinstance(module, nn.BatchNorm1d) for module in net.modules())
     if normalizes and min(n, batch_size) < 2:
         raise UsageError(
-            f"batch norm needs at least 2 images a batch, but batch_size is {batch_size} and the "
+            f"batch norm needs at least 2 images per batch, but batch_size is {batch_size} and the "
             f"number of training images {n}; give at least 2 of both."
         )
 
 
 @contextmanager
 def at_work(fit: Fit, seed: int) -> Iterator[None]:
-    """The threads that suit a training, and random numbers that it shares with nobody."""
+    """The best number of threads for a training, and its own random state."""
     with (
         torch.random.fork_rng(devices=[fit.device] if fit.device.type == "cuda" else []),
         precision.threads(fit.net, fit.recipe.batch_size),
@@ -161,11 +161,11 @@ def at_work(fit: Fit, seed: int) -> Iterator[None]:
         yield
 
 
-def _epoch(fit: Fit, validation: tuple[Images, Tensor] | None) -> Epoch:
-    """The next epoch: trained, measured and found finite."""
+def _run_epoch(fit: Fit, validation: tuple[Images, Tensor] | None) -> Epoch:
+    """Train the next epoch, evaluate it and check that its figures are finite."""
     number = len(fit.history) + 1
     fit.group.seed_epoch(fit.seed, number)
-    began = time.perf_counter()
+    started = time.perf_counter()
     train_loss, train_accuracy = _train_epoch(fit, number)
     loss, accuracy = fit.group.agreed(_measure(fit, validation)) if validation else (None, None)
     epoch = Epoch(
@@ -175,36 +175,36 @@ def _epoch(fit: Fit, validation: tuple[Images, Tensor] | None) -> Epoch:
         train_accuracy=train_accuracy,
         validation_loss=loss,
         validation_accuracy=accuracy,
-        seconds=time.perf_counter() - began,
+        seconds=time.perf_counter() - started,
     )
     _refuse_not_finite(epoch, fit.measured)
     return epoch
 
 
 def _train_epoch(fit: Fit, number: int) -> tuple[float, float]:
-    """One pass over the training images in a new order: their mean loss and accuracy."""
+    """Train on all images once, in a new order; returns their mean loss and accuracy."""
     n, done = len(fit.images), 0
-    loss = accuracy = 0.0
+    mean_loss = mean_accuracy = 0.0
     fit.net.train()
     for stretch in shuffled(fit.images, fit.labels, fit.recipe.batch_size, fit.generator):
-        part = len(stretch.labels) / n
-        of_part = _train_stretch(fit, number, stretch, done)
-        loss, accuracy = loss + of_part[0] * part, accuracy + of_part[1] * part
+        share = len(stretch.labels) / n
+        loss, accuracy = _train_stretch(fit, number, stretch, done)
+        mean_loss, mean_accuracy = mean_loss + loss * share, mean_accuracy + accuracy * share
         done += len(stretch.labels)
-    return loss, accuracy
+    return mean_loss, mean_accuracy
 
 
 def _train_stretch(fit: Fit, number: int, stretch: Stretch, done: int) -> tuple[float, float]:
-    """The steps over some images, ``done`` of whose epoch came before: mean loss and accuracy."""
+    """Train on a stretch after ``done`` images of its epoch; returns mean loss and accuracy."""
     n, labels = len(fit.images), stretch.labels
-    logits: Tensor | None = None  # (m, classes); looked at once, after the last step
+    logits: Tensor | None = None  # (m, classes); evaluated once, after the last step
     mixtures: list[Mixture] = []
     for start, stop in batches(len(labels), fit.recipe.batch_size):
         rate = learning_rate(fit.recipe, number, (done + start) / n)
         of_batch, mixture = train_batch(fit, number, stretch, start, stop, rate)
         if mixture is not None:
             mixtures.append(mixture)
-        logits = _with(logits, of_batch, start, len(labels))
+        logits = _insert(logits, of_batch, start, len(labels))
     assert logits is not None, "there are images"
     loss = fit.loss(logits, labels, Mixture.joined(mixtures) if mixtures else None)
     return float(loss), _accuracy(logits, labels)
@@ -213,7 +213,7 @@ def _train_stretch(fit: Fit, number: int, stretch: Stretch, done: int) -> tuple[
 def train_batch(
     fit: Fit, epoch: int, stretch: Stretch, start: int, stop: int, rate: float
 ) -> tuple[Tensor, Mixture | None]:
-    """One step: logits (batch, classes) before it, and how the images were mixed, if they were."""
+    """Take one step; returns the logits (batch, classes) before it, and the mixture, if any."""
     batch = Batch(
         images=to_unit(stretch.images[start:stop]),
         positions=stretch.positions[start:stop],
@@ -221,24 +221,24 @@ def train_batch(
         mirror_keeps_class=fit.mirror_keeps_class,
         generator=fit.generator,
     )
-    changed, mixture = fit.augment(batch), None
+    augmented, mixture = fit.augment(batch), None
     if fit.mix is not None:
-        changed, mixture = fit.mix(dataclasses.replace(batch, images=changed))
-    logits = fit.step(_channel_last(changed[:, 0]), stretch.labels[start:stop], rate, mixture)
+        augmented, mixture = fit.mix(dataclasses.replace(batch, images=augmented))
+    logits = fit.step(_channel_last(augmented[:, 0]), stretch.labels[start:stop], rate, mixture)
     if fit.average is not None:
         fit.average.update()
     return logits, mixture
 
 
 def _in_memory(images: Images) -> Tensor:
-    """Images that a network may fit its constants to."""
+    """The images that a network may fit its constants on."""
     if isinstance(images, Tensor):
         return images
     return torch.from_numpy(images[: max(1, BUFFER // images.row_bytes)])
 
 
 def _measure(fit: Fit, validation: tuple[Images, Tensor]) -> tuple[float, float]:
-    """The validation images' mean cross-entropy and accuracy."""
+    """Mean cross-entropy and accuracy on the validation images."""
     images, labels = validation
     logits = _logits(fit.measured, images, fit.device, fit.precision)
     labels = labels.to(fit.device)
@@ -246,31 +246,31 @@ def _measure(fit: Fit, validation: tuple[Images, Tensor]) -> tuple[float, float]
 
 
 def predict(net: nn.Module, images: Images, *, device: str = "cpu") -> Tensor:
-    """Class probabilities, computed in float32 whatever precision trained the network.
+    """Predict class probabilities, in float32 whatever the precision of the training.
 
     Parameters
     ----------
-    net : module from float32 (batch, 1, height, width) in 0..1 to logits; put into eval mode
+    net : module from float32 (batch, 1, height, width) in 0..1 to logits; set to eval mode
     images : (n, height, width) pixels in 0..255: uint8 or float32, or rows of a memory map
 
     Returns
     -------
     float32 (n, classes), on the CPU
     """
-    place = precision.resolve_device(device)
-    return _logits(net.to(place), images, place, "float32").softmax(dim=1).cpu()
+    target = precision.resolve_device(device)
+    return _logits(net.to(target), images, target, "float32").softmax(dim=1).cpu()
 
 
 def to_unit(images: Tensor) -> Tensor:
-    """Pixels (batch, height, width) in 0..255 to float32 (batch, 1, height, width) in 0..1."""
+    """Scale pixels (batch, height, width) in 0..255 to float32 (batch, 1, height, width) 0..1."""
     return _channel_last(images).float() / 255
 
 
 def _channel_last(images: Tensor) -> Tensor:
-    """Images (batch, height, width) as (batch, 1, height, width) whose strides say channels-last.
+    """Images (batch, height, width) as (batch, 1, height, width) with channels-last strides.
 
-    The first convolution's output, and so every map after it, is then laid out channels-last:
-    much faster on processors, in either precision, and on GPUs in bfloat16.
+    The first convolution's output, and so every map after it, is then channels-last: much faster on
+    CPUs, in either precision, and on GPUs in bfloat16.
     """
     return images[..., None].permute(0, 3, 1, 2)
 
@@ -284,29 +284,29 @@ def _logits(net: nn.Module, images: Images, device: torch.device, number_format:
     with precision.autocast(number_format, device):
         for start in range(0, len(images), at_once):
             pixels = torch.as_tensor(images[start : start + at_once], device=device)
-            logits = _with(logits, net(to_unit(pixels)).float(), start, len(images))
+            logits = _insert(logits, net(to_unit(pixels)).float(), start, len(images))
     assert logits is not None, "there are images"
     return logits
 
 
-def _with(whole: Tensor | None, part: Tensor, start: int, n: int) -> Tensor:
-    """``whole`` (n, ...), made if there is none, with a part put in its place.
+def _insert(target: Tensor | None, part: Tensor, start: int, n: int) -> Tensor:
+    """Write a part into ``target`` (n, ...), which is created by the first.
 
-    Parts that are kept until the end would lie in the heap between the large tensors that are
-    freed meanwhile, and over hundreds of batches make holes of a gigabyte.
+    Parts kept until the end would fragment the heap between the large tensors that are freed
+    meanwhile, by a gigabyte over hundreds of batches.
     """
     if len(part) == n:
         return part
-    if whole is None:
-        whole = part.new_empty(n, *part.shape[1:])
-    whole[start : start + len(part)] = part
-    return whole
+    if target is None:
+        target = part.new_empty(n, *part.shape[1:])
+    target[start : start + len(part)] = part
+    return target
 
 
 def batches(n: int, size: int) -> list[tuple[int, int]]:
-    """Bounds of successive batches; a last one of a single image joins the one before.
+    """Bounds of successive batches.
 
-    Batch norm can't normalise one image.
+    A last batch of a single image joins the one before: batch norm can't normalise one image.
     """
     stops = [*range(size, n, size), n]
     if len(stops) > 1 and n - stops[-2] == 1:
@@ -319,7 +319,7 @@ def _accuracy(logits: Tensor, labels: Tensor) -> float:
 
 
 def _refuse_not_finite(epoch: Epoch, net: nn.Module) -> None:
-    # The weights are looked at too: the last step of an epoch shows in no training loss.
+    # The weights are checked too: the last step of an epoch doesn't show in the training loss.
     weights = torch.stack([weight.detach().sum() for weight in net.parameters()]).sum().item()
     for name, figure in (
         ("training loss", epoch.train_loss),

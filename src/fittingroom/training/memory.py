@@ -1,4 +1,4 @@
-"""The C library's allocator, told to keep what training frees."""
+"""Makes the C library's allocator keep the memory that training frees."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
 
 @functools.cache
 def keep_freed_memory() -> None:
-    """Let glibc reuse large blocks instead of returning them to the system; elsewhere nothing.
+    """Make glibc reuse large blocks instead of returning them to the system; elsewhere a no-op.
 
-    Each step of a training frees and allocates the same large tensors. By default glibc maps each
-    of them anew, and the system fills every page with zeros when it is first touched: a third of
-    a small convnet's time. The process keeps its largest size until it ends.
+    Each training step frees and allocates the same large tensors. By default glibc maps each of
+    them anew, and the system zeroes every page on first touch: a third of a small convnet's time.
+    The process keeps its peak size until it ends.
     """
     if sys.platform != "linux":
         return

@@ -1,4 +1,4 @@
-"""Optimisers, learning-rate schedules and weight averaging, as a recipe asks for them."""
+"""Optimisers, learning-rate schedules and weight averaging, as a recipe specifies them."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from torch import Tensor, nn
 
 from fittingroom.training.recipe import Recipe
 
-#: Adam's decay rates and what is added to its denominator, as Keras has them.
+#: Adam's betas and epsilon, with Keras's defaults.
 BETAS, EPSILON = (0.9, 0.999), 1e-7
 
 
 def make_optimizer(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """The recipe's optimiser over the trainable weights; only kernels decay."""
+    """The recipe's optimiser over the trainable weights; weight decay applies only to kernels."""
     trained = [weight for weight in net.parameters() if weight.requires_grad]
     kernels = [weight for weight in trained if weight.ndim >= 2]
-    others = [weight for weight in trained if weight.ndim < 2]
+    vectors = [weight for weight in trained if weight.ndim < 2]  # biases and batch norm
     groups: list[dict[str, Any]] = [{"params": trained, "weight_decay": 0.0}]
     if recipe.weight_decay:
         groups = [
             {"params": kernels, "weight_decay": recipe.weight_decay},
-            {"params": others, "weight_decay": 0.0},
+            {"params": vectors, "weight_decay": 0.0},
         ]
-    # One fused kernel a step: small networks spend their time between the kernels.
+    # One fused kernel per step: small networks spend their time between kernels.
     fused = all(weight.device.type in ("cpu", "cuda") for weight in trained)
     if recipe.optimizer == "adam":
         return torch.optim.AdamW(
@@ -42,7 +42,7 @@ def make_optimizer(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
 
 
 def learning_rate(recipe: Recipe, epoch: int, progress: float) -> float:
-    """The rate in an epoch (1-based), ``progress`` of whose steps are done (0 to 1)."""
+    """The learning rate in an epoch (1-based) after the share ``progress`` of its steps."""
     if recipe.schedule == "constant":
         return recipe.learning_rate
     if recipe.schedule == "rising":
@@ -51,28 +51,28 @@ def learning_rate(recipe: Recipe, epoch: int, progress: float) -> float:
     if done < recipe.warmup:
         return recipe.learning_rate * done / recipe.warmup
     if recipe.schedule == "cosine":
-        way_down = (done - recipe.warmup) / (1 - recipe.warmup)
-        return recipe.learning_rate * (1 + math.cos(math.pi * way_down)) / 2
+        decay = (done - recipe.warmup) / (1 - recipe.warmup)
+        return recipe.learning_rate * (1 + math.cos(math.pi * decay)) / 2
     return recipe.learning_rate * (1 - done) / (1 - recipe.warmup)
 
 
 class Average:
-    """An exponential moving average of a network's weights and of its running figures.
+    """An exponential moving average of a network's weights and running statistics.
 
-    The decay starts small, (1 + t) / (10 + t) after t steps, so that the first, random weights
-    are soon forgotten.
+    The decay starts small, (1 + t) / (10 + t) after t steps, so that the random initial weights are
+    soon forgotten.
     """
 
-    # torch.optim.swa_utils.AveragedModel takes 0.67 ms a step of `swift` instead of 0.19, since it
-    # sorts the tensors by device and type each time. It begins with a copy of the weights after the
-    # first step, so results would change, and its state has other names than saved checkpoints.
+    # torch.optim.swa_utils.AveragedModel takes 0.67 ms per step of `swift` instead of 0.19, since
+    # it sorts the tensors by device and type each time. It starts from a copy of the weights after
+    # the first step, so results would change, and its state names differ from saved checkpoints'.
 
     def __init__(self, net: nn.Module, decay: float) -> None:
         self.net = copy.deepcopy(net).requires_grad_(False)
         self._decay = decay
         self.steps = 0
-        self._averaged = _floating(self.net)
-        self._source = _floating(net)
+        self._averaged = _float_tensors(self.net)
+        self._source = _float_tensors(net)
 
     @torch.no_grad()
     def update(self) -> None:
@@ -81,6 +81,6 @@ class Average:
         torch._foreach_lerp_(self._averaged, self._source, 1 - decay)
 
 
-def _floating(net: nn.Module) -> list[Tensor]:
+def _float_tensors(net: nn.Module) -> list[Tensor]:
     state = net.state_dict(keep_vars=True).values()
     return [tensor for tensor in state if tensor.is_floating_point()]

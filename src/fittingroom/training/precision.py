@@ -1,7 +1,4 @@
-"""On which device a network is trained, in which number format and with how many threads.
-
-Predictions are always float32.
-"""
+"""The device, number format and number of threads of training. Predictions are always float32."""
 
 from __future__ import annotations
 
@@ -14,16 +11,16 @@ from torch import nn
 from fittingroom.errors import UsageError
 from fittingroom.training.recipe import PrecisionName
 
-#: Multiplications in a forward pass below which a second thread costs more than it gives.
+#: Multiplications in a forward pass below which a second thread costs more than it saves.
 SMALL_STEP = 2**25
 
 
 def resolve_device(name: str) -> torch.device:
-    """The device of that name; ``"auto"`` is a GPU where there is one.
+    """The device with that name; ``"auto"`` is a GPU if there is one.
 
     Raises
     ------
-    UsageError : no such device here
+    UsageError : the device isn't available
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -38,10 +35,10 @@ def resolve_device(name: str) -> torch.device:
 
 
 def resolve(precision: PrecisionName, net: nn.Module, device: torch.device) -> str:
-    """``"float32"`` or ``"bfloat16"``; the latter by itself only where it is faster.
+    """``"float32"`` or ``"bfloat16"``; ``"auto"`` is bfloat16 only where that is faster.
 
     That is for convolutions on a GPU or on a processor with bfloat16 matrix instructions (AMX).
-    Networks of small dense layers spend more on casting than the multiplication saves.
+    Networks of small dense layers spend more on casting than multiplication saves.
     """
     if precision != "auto":
         return precision
@@ -49,16 +46,17 @@ def resolve(precision: PrecisionName, net: nn.Module, device: torch.device) -> s
 
 
 def autocast(precision: str, device: torch.device) -> AbstractContextManager[object]:
-    """The context in which the forward pass runs."""
+    """The context for the forward pass."""
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
 
 
 @contextmanager
 def threads(net: nn.Module, batch_size: int) -> Iterator[None]:
-    """One thread for small dense networks, and as many as before for all others.
+    """One thread for small dense networks, and an unchanged number for all others.
 
-    A step of theirs takes about a millisecond, most of it between the kernels; where another
-    process keeps a core busy, threads that wait for each other make it a hundred times slower.
+    A step of a small dense network takes about a millisecond, most of it between kernels; if
+    another process keeps a core busy, threads waiting for each other make it a hundred times
+    slower.
     """
     before = torch.get_num_threads()
     multiplications = batch_size * sum(weight.numel() for weight in net.parameters())

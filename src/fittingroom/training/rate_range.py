@@ -1,4 +1,4 @@
-"""Which learning rates a network can take: its loss while the rate rises from step to step."""
+"""Learning-rate range test: the loss of a network while the rate rises from step to step."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from fittingroom.training.loop import at_work, batches, begin, train_batch
 from fittingroom.training.recipe import Recipe
 from fittingroom.training.shuffle import Images, Stretch, shuffled
 
-#: The first and the last rate, and the steps between them.
+#: The first and the last rate, and the number of steps.
 LOW, HIGH, STEPS = 1e-5, 10.0, 300
-#: How much of the smoothed loss stays at each step; it ends at so many times its lowest value.
+#: Decay of the smoothed loss; the test ends when it reaches this multiple of its lowest value.
 SMOOTHING, TOO_HIGH = 0.9, 4.0
-#: What the rate of the lowest loss is divided by, to stay clear of where the loss rises again.
+#: The rate of the lowest loss is divided by this, to stay clear of where the loss rises again.
 MARGIN = 10.0
 
 RULE = "a tenth of the rate at which the smoothed training loss is lowest"
@@ -30,13 +30,13 @@ RULE = "a tenth of the rate at which the smoothed training loss is lowest"
 
 @dataclass(frozen=True, eq=False)
 class RateRange:
-    """A short training whose rate rose from step to step, until the loss exploded or it ended.
+    """The result of a range test, up to the last step or until the loss exploded.
 
     Attributes
     ----------
-    rates : (steps,) of each step
+    rates : (steps,) learning rates
     losses : (steps,) training loss of each step's batch, before the step
-    smoothed : (steps,) an exponential moving average of them, corrected for its start
+    smoothed : (steps,) exponential moving average of the losses, with bias correction
     """
 
     rates: NDArray[np.float64]
@@ -50,14 +50,14 @@ class RateRange:
 
     @property
     def suggested(self) -> float:
-        """What to try, by `RULE`, to two digits."""
+        """The rate to try, by `RULE`, to two digits."""
         return float(f"{self.lowest / MARGIN:.2g}")
 
     @property
     def exploded(self) -> bool:
-        """Whether the loss did, so that the rate rose no further."""
+        """Whether the loss exploded, so that the rate rose no further."""
         too_high = bool(self.smoothed[-1] > TOO_HIGH * self.smoothed.min())
-        return too_high or len(self.rates) < STEPS  # or it was not finite
+        return too_high or len(self.rates) < STEPS  # or it wasn't finite
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -80,18 +80,18 @@ def rate_range(
     mirror_keeps_class: bool = False,
     on_step: Callable[[int, int], None] | None = None,
 ) -> RateRange:
-    """Train a network for a few hundred steps, the rate rising by the same factor at each.
+    """Train a network for a few hundred steps, raising the rate by the same factor at each.
 
     The learning-rate range test of Smith 2017, "Cyclical learning rates for training neural
-    networks", section 3.3, with an exponential rise in place of a linear one. It ends early where
-    the smoothed loss is four times its lowest or not finite. Everything but the rate is the
-    recipe's. The network is left as the last step left it: good for nothing.
+    networks", section 3.3, with an exponential instead of a linear rise. It ends early when the
+    smoothed loss exceeds four times its lowest value or isn't finite. Everything but the rate is
+    the recipe's. The network is useless afterwards.
 
     Parameters
     ----------
     net, images, labels, seed, mirror_keeps_class : as for ``loop.train``
-    recipe : how it would be trained; its rate and schedule don't matter
-    on_step : called after every step with how many are done and how many there are at most
+    recipe : how to train it; its learning rate and schedule are ignored
+    on_step : called after every step with the number of steps done and the greatest number
     """
     device = precision.resolve_device(recipe.device)
     fit = begin(net, images, labels, recipe, device, seed, mirror_keeps_class)
@@ -100,7 +100,7 @@ def rate_range(
     average = 0.0
     net.train()
     with at_work(fit, seed):
-        for step, (epoch, stretch, start, stop) in zip(range(STEPS), _endless(fit), strict=False):
+        for step, (epoch, stretch, start, stop) in zip(range(STEPS), _batches(fit), strict=False):
             logits, mixture = train_batch(fit, epoch, stretch, start, stop, _rate(step))
             loss = float(fit.loss(logits, stretch.labels[start:stop], mixture))
             if not math.isfinite(loss):
@@ -120,8 +120,8 @@ def _rate(step: int) -> float:
     return float(LOW * (HIGH / LOW) ** (step / (STEPS - 1)))
 
 
-def _endless(fit: Fit) -> Iterator[tuple[int, Stretch, int, int]]:
-    """Epoch after epoch: the epoch, its images in order, and the bounds of each batch."""
+def _batches(fit: Fit) -> Iterator[tuple[int, Stretch, int, int]]:
+    """Endless batches: the epoch, a stretch of its images, and the bounds of the batch in it."""
     size = fit.recipe.batch_size
     for epoch in count(1):
         for stretch in shuffled(fit.images, fit.labels, size, fit.generator):

@@ -1,4 +1,4 @@
-"""How a network is trained, as data: a frozen dataclass whose ``asdict`` is JSON."""
+"""How a network is trained, as data: a frozen dataclass whose ``asdict`` is ready for JSON."""
 
 from __future__ import annotations
 
@@ -31,41 +31,41 @@ _CHOICES: dict[str, Any] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """Everything that decides how a network is trained, but the network, the data and the seed.
+    """Everything that decides how a network is trained, except the network, data and seed.
 
     Parameters
     ----------
     loss : cross-entropy with integer labels (``"sparse"``) or with one-hot rows (``"onehot"``)
     label_smoothing : probability spread evenly over all classes, 0 to 1
-    optimizer : ``"adam"`` (betas 0.9 and 0.999, epsilon 1e-7 as Keras has it) or ``"sgd"``
+    optimizer : ``"adam"`` (betas 0.9 and 0.999, epsilon 1e-7 as in Keras) or ``"sgd"``
     learning_rate : the constant rate, the peak of a one-cycle or cosine, the first rate of a rise
     momentum, nesterov : of SGD
-    weight_decay : SGD's L2 gradient, Adam's decoupled decay (AdamW); kernels only, never
-        biases nor batch norm
-    schedule : ``"constant"``; ``"one-cycle"``, straight up to the peak during the first
-        ``warmup`` share of all steps, then straight down to nothing; ``"cosine"``, the same up
+    weight_decay : L2 penalty for SGD, decoupled decay for Adam (AdamW); kernels only, never biases
+        or batch norm
+    schedule : ``"constant"``; ``"one-cycle"``, linearly up to the peak during the first
+        ``warmup`` share of all steps, then linearly down to zero; ``"cosine"``, the same up
         but down along half a cosine; ``"rising"``, learning_rate · 10^(e/20) in epoch
         e = 0, 1, 2, …
     warmup : the rising share of a one-cycle or cosine, 0 to 1
-    epochs : passes over the training images; a one-cycle or cosine is laid out over all of them
-    stop_at : stop after this epoch of the schedule, or None; to fit again, on more images, the
-        epoch that a validation part chose
-    batch_size : images a step; the last batch of an epoch may be smaller
+    epochs : passes over the training images; a one-cycle or cosine spans all of them
+    stop_at : stop after this epoch of the schedule, or None; for a refit on more images, the epoch
+        that the validation part chose
+    batch_size : images per step; the last batch of an epoch may be smaller
     augmentation : ``"none"``, or a row of ``augment.AUGMENTATIONS``; ``"crop-erase-mix"`` mixes
         labels too and ``"photo"`` spoils some images, see ``augment.MIXINGS``
-    averaging : decay, a step, of an exponential moving average of the weights, which is then
+    averaging : decay per step of an exponential moving average of the weights, which is then
         what is kept; 0 for none
     precision : ``"float32"``, ``"bfloat16"`` (autocast), or ``"auto"``: see ``precision.resolve``
     device : ``"auto"`` (a GPU if there is one), ``"cpu"``, ``"cuda"``, ``"mps"``, …
-    keep : which epoch's weights are kept: the last, the one of the best validation accuracy or
-        of the best validation loss (the first of equals)
-    patience : stop when the watched quantity hasn't improved for so many epochs, or None
+    keep : which epoch's weights to keep: the last, or the one with the best validation accuracy or
+        loss (the first if several tie)
+    patience : stop when the watched quantity hasn't improved for this many epochs, or None
     watch : the validation quantity that ``patience`` watches
     restore : keep the weights of the best watched epoch instead of the last
 
     Raises
     ------
-    UsageError : a field has a value that makes no sense
+    UsageError : a field has an invalid value
     """
 
     loss: Loss = "sparse"
@@ -109,35 +109,35 @@ class Recipe:
         self._require("device", isinstance(self.device, str) and self.device != "", "a device name")
         self._refuse_contradictions()
 
-    def _require(self, field: str, holds: bool, wanted: str) -> None:
-        if not holds:
-            raise UsageError(f"{field} must be {wanted}, not {getattr(self, field)!r}.")
+    def _require(self, field: str, valid: bool, expected: str) -> None:
+        if not valid:
+            raise UsageError(f"{field} must be {expected}, not {getattr(self, field)!r}.")
 
     def _refuse_contradictions(self) -> None:
         if self.stop_at is not None and self.stop_at > self.epochs:
             raise UsageError(
                 f"stop_at is {self.stop_at}, but there are only {self.epochs} epochs; "
-                "give an epoch among them."
+                f"give at most {self.epochs}."
             )
         if self.nesterov and self.momentum == 0:
             raise UsageError("nesterov needs a momentum above 0, such as momentum=0.9.")
         if self.optimizer == "adam" and self.momentum:
-            raise UsageError(f"adam takes no momentum, not {self.momentum!r}; use optimizer='sgd'.")
+            raise UsageError(f"adam takes no momentum ({self.momentum!r}); use optimizer='sgd'.")
         if self.restore and (self.patience is None or self.keep != "last"):
             raise UsageError(
-                "restore keeps the best watched epoch: it needs a patience and keep='last'."
+                "restore keeps the best watched epoch; it needs a patience and keep='last'."
             )
 
     @property
     def chosen_by(self) -> Watch | None:
-        """The validation quantity that decides whose epoch's weights are kept, if one does."""
+        """The validation quantity that decides which epoch's weights are kept, if any does."""
         if self.restore:
             return self.watch
         return {"last": None, "best-accuracy": "accuracy", "best-loss": "loss"}[self.keep]
 
     @property
     def needs_validation(self) -> bool:
-        """Whether it can't be followed without validation images."""
+        """Whether training requires validation images."""
         return self.chosen_by is not None or self.patience is not None
 
     def to_dict(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""One step of a training: forward, backward, update."""
+"""One training step: forward, backward, update."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ Loss = Callable[[Tensor, Tensor, Mixture | None], Tensor]
 
 
 class AutogradStep:
-    """A step of any network.
+    """A training step of any network.
 
     Parameters
     ----------
     net : on the device, in training mode when called
-    recipe : says the optimiser
+    recipe : specifies the optimiser
     loss : of float32 logits (batch, classes), labels (batch,) and how images were mixed, or None
     number_format : ``"float32"`` or ``"bfloat16"``, of the forward pass
-    between : called between the backward pass and the update, where several processes share a step
+    between : called between the backward pass and the update, if several processes share a step
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class AutogradStep:
         return logits.detach()
 
     def state(self) -> dict[str, Tensor]:
-        """What the optimiser remembers, by number of the weight and name."""
+        """The optimiser's state, by the number of the weight and name."""
         numbered = self._optimizer.state_dict()["state"]
         return {
             f"{number}.{name}": value
@@ -71,7 +71,7 @@ class AutogradStep:
         }
 
     def load(self, state: dict[str, Tensor]) -> None:
-        """Remember what ``state`` gave."""
+        """Restore what ``state`` returned."""
         numbered: dict[int, dict[str, Tensor]] = {}
         for key, value in state.items():
             number, _, name = key.partition(".")
@@ -82,7 +82,7 @@ class AutogradStep:
 def make_step(
     net: nn.Module, recipe: Recipe, loss: Loss, number_format: str, device: torch.device
 ) -> AutogradStep | DenseStep:
-    """The fastest step that this training can have."""
+    """The fastest step for this training."""
     if can_write_out(net, recipe, number_format, device):
         return DenseStep(net, recipe)
     return AutogradStep(net, recipe, loss, number_format, device)

@@ -327,7 +327,7 @@ class Pair(nn.Module):
     ("mine", "says"),
     [
         (Doubled(), r"the probabilities of image \d+ sum to 2, not to 1\."),
-        (Negative(), r"the probabilities of image \d+ hold -0\.0\d+, which is negative\."),
+        (Negative(), r"the probabilities of image \d+ contain -0\.0\d+, which is negative\."),
         (Half(), r"predicts an array \(200, 5\) for 200 images and 10 different classes_\."),
         (Words(), r"has in its classes_ .*'class 0'.*, which is not among .*, 0 to 9\."),
         (Nameless(), "has no classes_"),
@@ -338,7 +338,7 @@ class Pair(nn.Module):
         (Nearest(Raising()), "ValueError: no "),  # type: ignore[arg-type]
         (nn.Linear(784, 10), r"can't take images \(batch, 1, 28, 28\): RuntimeError: mat1"),
         (Pair(), r"can't take images \(batch, 1, 28, 28\): AttributeError: 'tuple'"),
-        (nn.Sequential(nn.Flatten(), nn.Linear(784, 7)), "gives 7 outputs an image"),
+        (nn.Sequential(nn.Flatten(), nn.Linear(784, 7)), "gives 7 outputs per image"),
     ],
     ids=lambda value: type(value).__name__,
 )
