@@ -37,8 +37,8 @@ BOMB = saved(np.zeros(4)).replace(b"'shape': (4,), }", b"'shape': (10**9,)}")
         (b"", "File is not a zip file"),
         (b"PK\x03\x04", "File is not a zip file"),
         (zipped(a=b"hello there"), "magic string is not correct"),
-        (zipped(a=SHORT), "a.npy has another size than its header says"),
-        (zipped(a=LONG), "a.npy has another size than its header says"),
+        (zipped(a=SHORT), "a.npy doesn't have the size that its header says"),
+        (zipped(a=LONG), "a.npy doesn't have the size that its header says"),
         (zipped(a=BOMB), "can't be read"),
         (zipped(a=saved(np.zeros(4)))[:-30], "File is not a zip file"),
         (zipped(**{f"a{n}": b"" for n in range(1001)}), "more than 1000 arrays"),
@@ -79,8 +79,8 @@ def test_what_would_unpack_before_it_was_measured(tmp_path: Path) -> None:
     header = saved(np.zeros(4))[:8]
     long = header[:6] + b"\x02\x00" + (2**31).to_bytes(4, "little") + b" " * 2**24
     for content, complaint in (
-        (packed("a.npy", bytes(2**24), zipfile.ZIP_BZIP2), "compressed as no array"),
-        (packed("a.npy", bytes(2**24), zipfile.ZIP_LZMA), "compressed as no array"),
+        (packed("a.npy", bytes(2**24), zipfile.ZIP_BZIP2), "a compression that NumPy doesn't use"),
+        (packed("a.npy", bytes(2**24), zipfile.ZIP_LZMA), "a compression that NumPy doesn't use"),
         (packed("a.npy", long, zipfile.ZIP_DEFLATED), "can't be read"),
     ):
         path = tmp_path / "a.npz"

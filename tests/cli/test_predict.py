@@ -91,7 +91,7 @@ def test_for_people(run: str, pictures: Path) -> None:
     first, coverage, seen = said.splitlines()
     assert first.startswith(f"{pictures / 'boot.png'}: Ankle boot ")
     assert coverage.startswith("    90% set: Ankle boot")
-    assert "taken for an image of the data" in seen
+    assert "treated as an image of the data" in seen
 
 
 def test_of_a_photo_less_is_promised(run: str, small: Dataset, tmp_path: Path) -> None:

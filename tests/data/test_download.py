@@ -65,7 +65,7 @@ def test_downloads_what_is_missing(
     ("options", "complaint"),
     [
         ({"spoil": {IMAGES: 404}}, "127.0.0.1: HTTP Error 404"),
-        ({"spoil": {IMAGES: b""}}, "came with the SHA-256 e3b0c4"),
+        ({"spoil": {IMAGES: b""}}, "has the SHA-256 e3b0c4"),
         ({"spoil": {IMAGES: b"<!DOCTYPE html>"}}, "damaged gzip"),
         ({"spoil": {IMAGES: gzip.compress(b"other")}}, "SHA-256 d9298a10d1b0.* instead of"),
         ({"truncate": True}, "gzip stream has no end|IncompleteRead|retrieval incomplete"),
@@ -256,7 +256,7 @@ def test_no_package_and_no_apt(
     with pytest.raises(DataError, match="no Debian package holds it"):
         fetch_by_apt(row, tmp_path)
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(DataError, match="without apt-get the Debian package some-package can't"):
+    with pytest.raises(DataError, match="package some-package can't be fetched without apt-get"):
         fetch_by_apt(replace(row, debian="some-package"), tmp_path)
 
 
@@ -292,7 +292,7 @@ def test_a_package_with_other_files(
     unpack = f'mkdir -p "$3/{inside}" && cp {small}/*.gz "$3/{inside}"'
     fake_tools(tmp_path / "bin", monkeypatch, apt_get="touch x.deb", dpkg_deb=unpack)
     other = replace(row, debian="p", sha256=DATASETS["fashion-mnist"].sha256)
-    with pytest.raises(DataError, match="train-images-idx3-ubyte came with the SHA-256"):
+    with pytest.raises(DataError, match="train-images-idx3-ubyte has the SHA-256"):
         fetch_by_apt(other, tmp_path / "target")
     assert left_in(tmp_path / "target") == set()
     fetch_by_apt(replace(row, debian="p"), tmp_path / "target")

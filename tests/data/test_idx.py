@@ -79,15 +79,21 @@ GOOD = honest_bytes(IMAGES)
     ("content", "complaint"),
     [
         (b"", "is empty"),
-        (b"\0", "is no IDX file: it begins with 00"),
-        (b"<!DOCTYPE html><p>Not found", "is no IDX file: it begins with 3c21444f"),
+        (b"\0", "isn't an IDX file: it begins with 00"),
+        (b"<!DOCTYPE html><p>Not found", "isn't an IDX file: it begins with 3c21444f"),
         (honest_bytes(LABELS), "begins with 00000801 instead of 00000803.; these look like labels"),
-        (struct.pack(">5I", 0x804, 9, 28, 28, 3) + bytes(9), "4 dim.*make coloured images grey"),
+        (
+            struct.pack(">5I", 0x804, 9, 28, 28, 3) + bytes(9),
+            "4 dim.*convert colour images to grey",
+        ),
         (struct.pack(">4I", 0xC03, 9, 28, 28) + bytes(9), "holds 32-bit integers .*unsigned bytes"),
         (struct.pack(">4I", 0xD03, 9, 28, 28) + bytes(9), "holds 32-bit floats .*unsigned bytes"),
         (struct.pack(">4I", 0x903, 9, 28, 28) + bytes(9), "holds signed bytes .*unsigned bytes"),
-        (struct.pack("<4I", 0x803, 9, 28, 28) + bytes(9), "is no IDX file: it begins with 030800"),
-        (gzip.compress(GOOD), "is compressed .*; (let its name end in .gz|decompress it once)"),
+        (
+            struct.pack("<4I", 0x803, 9, 28, 28) + bytes(9),
+            "isn't an IDX file: it begins with 030800",
+        ),
+        (gzip.compress(GOOD), "is compressed .*; (rename it to end in .gz|decompress it once)"),
         (GOOD[:3] + b"\4" + GOOD[4:], "begins with 00000804"),
         (GOOD[:9], "is truncated: its header ends after 9 bytes"),
         (GOOD[:-1], "is truncated: its header promises 240 bytes of data, it holds 239"),
@@ -139,7 +145,7 @@ def test_refuses_damaged_gzip(tmp_path: Path) -> None:
     whole = gzip.compress(GOOD, mtime=0)
     for content, complaint in (
         (b"", "is empty"),
-        (GOOD, "damaged gzip .*, or isn't compressed: then take .gz off its name"),
+        (GOOD, "damaged gzip .*, or isn't compressed and needs a name without .gz"),
         (whole[:-1], "gzip stream has no end"),
         (whole[:-8], "gzip stream has no end"),
         (whole[:-8] + bytes(4) + whole[-4:], "incorrect data check"),

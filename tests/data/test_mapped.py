@@ -103,7 +103,7 @@ def test_a_file_that_is_cut_short_is_told_in_one_sentence(path: Path, images: np
     rows = MappedRows(images)
     os.truncate(path, 16 + 784 * 2000)
     for read in (lambda: rows[:5], lambda: MappedRows(images), lambda: list(pieces(images))):
-        with pytest.raises(DataError, match=r"images was cut short: 2352016 bytes .* 1568016 are"):
+        with pytest.raises(DataError, match=r"images was truncated: 2352016 bytes .* 1568016 are"):
             read()
 
 

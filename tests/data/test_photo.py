@@ -238,7 +238,7 @@ def test_pictures_of_nothing(size: tuple[int, int], mode: str) -> None:
     rendering = render_garment(decode(encoded(Image.new(mode, size, "gray"))))
     assert rendering.views.shape == (len(WIDTHS) * len(TURNS), 28, 28)
     assert rendering.mask.all()
-    assert rendering.decisions == ("no object found, the whole picture taken", "object fills 100%")
+    assert rendering.decisions == ("no object found, the whole picture used", "object fills 100%")
     _, height, _, width = box(rendering.views[0])
     assert max(height, width) == 28
     assert rendering.views[0].max() == 127
@@ -259,4 +259,4 @@ def test_black_pictures_stay_black_or_are_objects() -> None:
     rendering = render_garment(grey(np.zeros((28, 28), np.uint8)))
     assert (rendering.views[0] == 255).all()
     empty = np.zeros((40, 40), bool)
-    assert not photo._fitted(np.where(empty, 1.0, 0.0), (28, 28)).any()
+    assert not photo._fit(np.where(empty, 1.0, 0.0), (28, 28)).any()

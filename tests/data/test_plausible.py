@@ -32,20 +32,22 @@ def refusal(images: np.ndarray, split: str = "training") -> str:
 
 
 def test_images_on_another_scale(real: np.ndarray) -> None:
-    assert "the training images hold 0 and 1 alone; multiply them by 255" in refusal(real // 128)
-    assert "the test images hold 0 and 1 alone" in refusal(real // 128, "test")
+    assert "the training images hold only 0 and 1; multiply them by 255" in refusal(real // 128)
+    assert "the test images hold only 0 and 1" in refusal(real // 128, "test")
     digits = load_digits().images.astype(np.uint8)[:300]
-    assert "from 0 to 16 alone; stretch them: images * 255 / 16" in refusal(digits)
+    assert "only from 0 to 16; stretch them: images * 255 / 16" in refusal(digits)
     grey = real // 64 + 126
-    assert "from 126 to 129 alone; stretch them: (images - 126) * 255 / 3" in refusal(grey)
+    assert "only from 126 to 129; stretch them: (images - 126) * 255 / 3" in refusal(grey)
 
 
 def test_images_that_show_nothing(real: np.ndarray) -> None:
     for value in (0, 1, 255):
         nothing = np.full_like(real, value)
         assert f"every pixel of the training images is {value}" in refusal(nothing)
-    assert "are one image, over and over" in refusal(np.repeat(real[:1], 300, axis=0))
-    assert "only 2 differ, but they have 3 labels" in refusal(np.repeat(real[:2], 150, axis=0))
+    assert "are all the same image" in refusal(np.repeat(real[:1], 300, axis=0))
+    assert "only 2 training images are distinct, but they have 3 labels" in refusal(
+        np.repeat(real[:2], 150, axis=0)
+    )
 
 
 def test_what_is_sound_passes_in_silence(
@@ -73,9 +75,9 @@ def test_what_is_strange_is_said(real: np.ndarray, caplog: pytest.LogCaptureFixt
     cast = centred.astype(np.int64).astype(np.uint8)  # negative floats wrap around
     blank = np.where(np.arange(300)[:, None, None] % 4, 0, real).astype(np.uint8)
     for images, words in (
-        (real // 8, "no pixel outside 0..31"),
-        (cast, "no pixels but 0, 1, 2, 3, 255, as floats around 0 do"),
-        (blank, "225 of 300 test images that were looked at are the same one"),
+        (real // 8, "go from 0 to 31"),
+        (cast, "no pixels but 0, 1, 2, 3, 255, like floats around 0"),
+        (blank, "225 of the 300 test images checked are identical"),
     ):
         caplog.clear()
         check_images(images, LABELS, "test")
@@ -94,7 +96,7 @@ def test_a_sample_is_taken_from_all_over(tmp_path: Path, real: np.ndarray) -> No
     check_images(mapped, labels, "training")
     idx.write_idx(tmp_path / "images", many // 128)
     mapped = np.memmap(tmp_path / "images", np.uint8, "r", 16, many.shape)
-    assert "0 and 1 alone" in refusal_of(mapped, labels)
+    assert "only 0 and 1" in refusal_of(mapped, labels)
 
 
 def refusal_of(images: np.ndarray, labels: np.ndarray) -> str:
@@ -109,7 +111,7 @@ def test_arrays_files_and_folders_alike(tmp_path: Path, real: np.ndarray, split:
     splits[split] = splits[split] // 128
     word = {"train": "training", "test": "test"}[split]
     train, test = splits["train"], splits["test"]
-    complaint = f"the {word} images hold 0 and 1 alone"
+    complaint = f"the {word} images hold only 0 and 1"
     with pytest.raises(InputError, match=complaint):
         Dataset.from_arrays(train.astype(int), LABELS, test.tolist(), LABELS[:30])
 

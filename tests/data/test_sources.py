@@ -115,7 +115,7 @@ def test_downloads_go_where_the_variable_says(
 def test_the_variable_names_no_folder(row: DatasetRow, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FITTINGROOM_DATA", "/no/such/folder")
     with pytest.raises(
-        DataError, match="FITTINGROOM_DATA is '/no/such/folder', which is no folder"
+        DataError, match="FITTINGROOM_DATA is '/no/such/folder', which isn't a folder"
     ):
         find_dataset(row, OFFLINE)
 
@@ -164,12 +164,12 @@ def test_a_damaged_copy_of_another_library_does_not_stand_in_the_way(
     )
     assert find_dataset(row, SearchPath(places, (), lambda _: copy)).location == small
     assert [r.levelno for r in caplog.records] == [logging.WARNING]
-    assert "passing over Keras's copy" in caplog.text
+    assert "skipping Keras's copy" in caplog.text
 
 
 def test_an_incomplete_folder_is_no_hit(copy: Path, row: DatasetRow) -> None:
     (copy / f"{LABELS}.gz").unlink()
-    with pytest.raises(DataError, match="can't be fetched: no way is left"):
+    with pytest.raises(DataError, match="can't be fetched: there is no other source"):
         find_dataset(row, only(copy))
 
 
@@ -265,7 +265,7 @@ def test_what_lies_beside_a_named_data_set_counts(
     assert renamed.class_names == DIGITS
     assert (renamed.name, renamed.mirror_keeps_class) == ("fashion-mnist", True)
     assert renamed.sha256 != load_dataset(small).sha256
-    with pytest.raises(DataError, match=r"labels.txt or .* another data set of fashion-mnist"):
+    with pytest.raises(DataError, match=r"labels.txt or .* turns fashion-mnist into another data set"):
         find_dataset(row, only(copy))
 
     (copy / "labels.txt").unlink()
@@ -296,7 +296,7 @@ def test_arrays_of_a_named_data_set_come_back_the_same(
 def test_labels_that_begin_at_one(copy: Path) -> None:
     for name in (LABELS, idx.TEST_LABELS):
         rewrite(copy, name, idx.read_idx(copy / f"{name}.gz", 1) + 1)
-    with pytest.raises(DataError, match=r"has the label 10, .* begin at 1: subtract 1 from each"):
+    with pytest.raises(DataError, match=r"has the label 10, .* start at 1: subtract 1 from each"):
         load_dataset(copy)
 
 
@@ -499,7 +499,7 @@ def test_other_data_of_a_known_name_are_not_taken_for_it(
         (folder / "dataset.json").write_text(json.dumps(card))
     dataset = load_dataset(folder)
     assert dataset.name == "other-fashion-mnist"
-    assert f"{folder} isn't Fashion-MNIST: its images or labels are others" in caplog.text
+    assert f"{folder} isn't Fashion-MNIST: its images or labels differ" in caplog.text
     assert DatasetCard.of(dataset, None).title == "other-fashion-mnist"
 
 
@@ -522,7 +522,7 @@ def test_a_folder_whose_name_can_not_be_printed(small: Path, tmp_path: Path) -> 
 def test_links_that_lead_out_of_a_folder_are_not_followed(copy: Path, tmp_path: Path) -> None:
     (copy / f"{IMAGES}.gz").rename(tmp_path / "elsewhere.gz")
     (copy / f"{IMAGES}.gz").symlink_to(tmp_path / "elsewhere.gz")
-    with pytest.raises(DataError, match=r"is a link to something outside .*cp -L copies it"):
+    with pytest.raises(DataError, match=r"links to something outside .*cp -L makes one"):
         load_dataset(copy)
     (copy / f"{IMAGES}.gz").unlink()
     (tmp_path / "elsewhere.gz").rename(copy / "stored")
