@@ -150,7 +150,7 @@ def test_only_some_classes_were_seen(small: Dataset, tmp_path: Path) -> None:
 def test_what_is_there_stays_as_it_is(bundles: Mapping[str, Bundle], tmp_path: Path) -> None:
     (tmp_path / "kept").mkdir()
     (tmp_path / "kept" / "note.txt").write_text("mine")
-    with pytest.raises(BundleError, match="is there already"):
+    with pytest.raises(BundleError, match="already exists"):
         bundles["logistic"].save(tmp_path / "kept")
     assert [path.name for path in (tmp_path / "kept").iterdir()] == ["note.txt"]
     (tmp_path / "file").write_text("mine")
@@ -181,10 +181,10 @@ def test_what_is_no_data_is_not_saved(small: Dataset) -> None:
 def test_nothing_there_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     (tmp_path / "empty").mkdir()
-    for name, said in (("nowhere", "isn't there"), ("file", "a bundle is a folder")):
+    for name, said in (("nowhere", "doesn't exist"), ("file", "a bundle is a folder")):
         with pytest.raises(BundleError, match=said):
             load(tmp_path / name)
-    with pytest.raises(BundleError, match=r"empty holds no bundle: there is no manifest\.json"):
+    with pytest.raises(BundleError, match=r"empty isn't a bundle: it has no manifest\.json"):
         load(tmp_path / "empty")
 
 
@@ -221,7 +221,7 @@ def test_a_manifest_may_name_no_other_files(name: str, copied: Copied, refused: 
     changed = manifest.model_copy(update={"files": files})
     changed = changed.model_copy(update={"sha256": changed.digest()})
     (folder / FILE).write_text(changed.to_json(), encoding="utf-8")
-    refused(folder, "names other files")
+    refused(folder, "must name exactly the files")
 
 
 def test_weights_of_another_network(copied: Copied, resigned: Resigned, refused: Refused) -> None:
@@ -232,9 +232,9 @@ def test_weights_of_another_network(copied: Copied, resigned: Resigned, refused:
         return {"kind": "network", "net": net, "options": options, **trained}
 
     other = network("mlp", hidden=[10, 11])
-    refused(resigned(folder, classifier=other), "those of another network")
+    refused(resigned(folder, classifier=other), "don't fit the manifest's network")
     huge = network("mlp", hidden=[16_384] * 32)
-    refused(resigned(folder, classifier=huge), "those of another network")
+    refused(resigned(folder, classifier=huge), "don't fit the manifest's network")
     deep = network("wide-resnet", depth=11, width=1, mirror_views=False)
     refused(resigned(folder, classifier=deep), "no network of ours is like that")
 
@@ -270,7 +270,7 @@ def test_a_descriptor_of_terabytes(copied: Copied, resigned: Resigned, refused: 
     )
     hog = described["hog"] | {"cell": 1, "block": 256, "image_shape": [1024, 1024]}
     large = {"image_shape": [1024, 1024], "classifier": {**described, "hog": hog}}
-    refused(resigned(folder, **large), "it would describe an image by 697,[0-9,]* numbers")
+    refused(resigned(folder, **large), "it would compute 697,[0-9,]* features")
     other = described["hog"] | {"image_shape": [56, 14]}
     refused(resigned(folder, classifier={**described, "hog": other}), "images of two shapes")
 
@@ -314,14 +314,14 @@ def test_what_is_no_safetensors_file(
 ) -> None:
     folder = copied("mlp-10-10")
     (folder / "weights.safetensors").write_bytes(data or b"0")
-    refused(resigned(folder), r"isn't a safetensors file|those of another")
+    refused(resigned(folder), r"isn't a safetensors file|don't fit the manifest")
 
 
 def test_a_mean_of_another_shape(copied: Copied, resigned: Resigned, refused: Refused) -> None:
     folder = copied("logistic")
     mean = load_file(folder / "arrays.safetensors")["mean"]
     save_file({"mean": mean[:-1].clone()}, folder / "arrays.safetensors")
-    refused(resigned(folder), "no mean image")
+    refused(resigned(folder), "doesn't hold a mean image")
 
 
 def test_an_image_shape_that_the_estimator_cannot_take(

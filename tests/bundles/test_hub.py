@@ -123,7 +123,7 @@ def test_a_card_without_a_test_split(bundles: Mapping[str, Bundle]) -> None:
     text = card(Bundle(bare, bundle.classifier), "mine", None)
     assert "model-index" not in front_matter(text)
     assert "## Results" not in text
-    assert "as the model gives them" in text
+    assert "the model's own" in text
 
 
 def test_strange_names_are_quoted(bundles: Mapping[str, Bundle]) -> None:

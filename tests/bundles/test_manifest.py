@@ -62,7 +62,7 @@ def test_what_was_written_as_format_2_is_read_as_it_stands(
     assert read.to_json().encode() == written
     assert read.facts.calibrated is not None
     assert read.facts.calibrated.class_quantiles is None
-    with pytest.raises(BundleError, match="format 2 has another content"):
+    with pytest.raises(BundleError, match="format 2 has other fields"):
         Manifest.parse(signed(_with_thresholds_in_format_2))
 
 
@@ -91,8 +91,8 @@ def _in_network(**changed: Any) -> Callable[[dict[str, Any]], Any]:
         (lambda fields: fields["facts"].pop("model"), "facts.model"),
         (lambda fields: fields.pop("sha256"), "sha256"),
         (_in_facts(format=4), "has format '4'"),
-        (_in_facts(preparation=None), "format 3 has another content"),
-        (_in_calibrated(class_quantiles=[0.9] * 9), "format 3 has another content"),
+        (_in_facts(preparation=None), "format 3 has other fields"),
+        (_in_calibrated(class_quantiles=[0.9] * 9), "format 3 has other fields"),
         (_in_calibrated(class_quantiles=[1.1] * 10), "class_quantiles"),
         (_in_facts(preparation="photo"), "isn't one of ours"),
         (_in_facts(format="1"), "has format '1'"),
@@ -102,10 +102,10 @@ def _in_network(**changed: Any) -> Callable[[dict[str, Any]], Any]:
         (_in_facts(image_shape=[28, 2**40]), "facts.image_shape"),
         (_in_facts(image_shape=[28.0, 28]), "facts.image_shape"),
         (_in_facts(class_names=["one"]), "facts.class_names"),
-        (_in_facts(classes=[0, 1, 1]), "no positions of class names"),
-        (_in_facts(classes=[1, 0]), "no positions of class names"),
-        (_in_facts(classes=[0, 10]), "no positions of class names"),
-        (_in_facts(classes=[-1, 0]), "no positions of class names"),
+        (_in_facts(classes=[0, 1, 1]), "aren't indices of class names"),
+        (_in_facts(classes=[1, 0]), "aren't indices of class names"),
+        (_in_facts(classes=[0, 10]), "aren't indices of class names"),
+        (_in_facts(classes=[-1, 0]), "aren't indices of class names"),
         (_in_facts(classifier={"kind": "pickle"}), "facts.classifier"),
         (_in_network(net="os.system"), "facts.classifier.network.net"),
         (_in_network(precision="float8"), "facts.classifier.network.precision"),

@@ -31,7 +31,7 @@ def test_another_temperature_is_seen(
     found = parity(file, other, test_images)
     assert found.labels_equal == 300
     assert found.largest_difference > 0.01
-    with pytest.raises(BundleError, match="other labels than ours to 0 of 300 images"):
+    with pytest.raises(BundleError, match="other labels than the bundle for 0 of 300 images"):
         verify(file, other, test_images)
 
 

@@ -265,7 +265,9 @@ def test_what_lies_beside_a_named_data_set_counts(
     assert renamed.class_names == DIGITS
     assert (renamed.name, renamed.mirror_keeps_class) == ("fashion-mnist", True)
     assert renamed.sha256 != load_dataset(small).sha256
-    with pytest.raises(DataError, match=r"labels.txt or .* turns fashion-mnist into another data set"):
+    with pytest.raises(
+        DataError, match=r"labels.txt or .* turns fashion-mnist into another data set"
+    ):
         find_dataset(row, only(copy))
 
     (copy / "labels.txt").unlink()

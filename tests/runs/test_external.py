@@ -94,7 +94,7 @@ def test_what_is_deterministic_has_an_interval_of_one_fit(
     assert rows["unknown (added)"].ci95 is None
     assert rows["known (added)"] is not None
     assert rows["known (added)"].ci95 == rows["unknown (added)"].this_fit_ci95
-    with pytest.raises(UsageError, match="deterministic has one file"):
+    with pytest.raises(UsageError, match="a deterministic model has one file"):
         add_predictions(store, small, "both", [path, other], deterministic=True)
 
 
@@ -123,7 +123,7 @@ def test_the_same_predictions_are_not_two_seeds(
         ({"labels": np.full(1000, 10)}, r"0\.\.9"),
         (
             {"labels": np.array([{}] * 1000, dtype=object)},
-            "labels holds Python objects, which are not read",
+            "labels holds Python objects, which aren't read",
         ),
     ],
 )
@@ -147,7 +147,7 @@ def test_what_is_no_npz_file_is_refused(
     np.save(tmp_path / "one.npy", certain(small))
     with pytest.raises(FittingroomError, match=r"one\.npy"):
         add_predictions(store, small, "theirs", tmp_path / "one.npy")
-    with pytest.raises(InputError, match="does not exist"):
+    with pytest.raises(InputError, match="doesn't exist"):
         add_predictions(store, small, "theirs", tmp_path / "absent.npz")
 
 
@@ -175,7 +175,9 @@ def test_the_official_labels_are_no_predictions(
     path = saved(tmp_path, labels=truth, predictions=good(small).argmax(axis=1))
     with pytest.raises(InputError, match=r"labels and predictions; .* --array predictions or"):
         add_predictions(store, small, "theirs", path)
-    with pytest.raises(InputError, match="themselves; name the predictions by --array predictions"):
+    with pytest.raises(
+        InputError, match="themselves; name the predictions with --array predictions"
+    ):
         add_predictions(store, small, "theirs", path, array="labels")
     assert store.runs() == []
     (run,) = add_predictions(store, small, "theirs", path, array="predictions")
@@ -193,7 +195,7 @@ def test_other_arrays_may_hold_anything(tmp_path: Path, store: Store, small: Dat
 
 def test_an_array_that_is_not_there(tmp_path: Path, store: Store, small: Dataset) -> None:
     path = saved(tmp_path, mine=good(small))
-    with pytest.raises(InputError, match=r"named 'probabilities' or 'labels' .* by --array mine"):
+    with pytest.raises(InputError, match=r"named 'probabilities' or 'labels' .* with --array mine"):
         add_predictions(store, small, "theirs", path)
     with pytest.raises(InputError, match="no array 'yours'; it holds mine"):
         add_predictions(store, small, "theirs", path, array="yours")
@@ -239,7 +241,7 @@ def test_labels_beside_probabilities_tell_whether_the_rows_are_in_order(
 ) -> None:
     shuffled = np.random.default_rng(0).permutation(1000)
     path = saved(tmp_path, probabilities=good(small)[shuffled], labels=small.test.labels[shuffled])
-    with pytest.raises(InputError, match="images may stand in another order"):
+    with pytest.raises(InputError, match="images may be in another order"):
         add_predictions(store, small, "theirs", path)
     for labels in (small.test.labels, good(small).argmax(axis=1)):
         path = saved(tmp_path, probabilities=good(small), labels=labels)
@@ -254,7 +256,7 @@ def test_what_is_as_good_in_any_order_is_said(
     assert caplog.text == ""
     path = saved(tmp_path, probabilities=good(small)[shuffled])
     add_predictions(store, small, "shuffled", path)
-    assert "as many would be in any order (10.0%)" in caplog.text
+    assert "no more than in a random order (10.0%)" in caplog.text
 
 
 def test_nobody_knows_whether_another_fit_gives_the_same(

@@ -79,7 +79,7 @@ def parcel_of(**members: bytes) -> bytes:
 )
 def test_names_that_lead_elsewhere_are_refused(small: Dataset, tmp_path: Path, name: str) -> None:
     elsewhere = open_store(tmp_path / "runs", small)
-    with pytest.raises(StoreError, match="no part of a run"):
+    with pytest.raises(StoreError, match="isn't part of a run"):
         unpack(parcel_of(**{name: b"x"}), elsewhere)
     assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == ["dataset.json"]
 
@@ -91,7 +91,7 @@ def test_what_is_no_run_or_another_one_is_refused(
     (run, _) = store.runs()
     name = f"mlp-10-10/{run.folder.name}"
     content = files(run)
-    with pytest.raises(StoreError, match="the parcel of runs that was sent here can't be read"):
+    with pytest.raises(StoreError, match="the received parcel of runs can't be read"):
         unpack(pack([run])[:100], elsewhere)
     with pytest.raises(StoreError, match="can't be read"):
         unpack(parcel_of(**{f"{name}/run.json": b"{}"}), elsewhere)
