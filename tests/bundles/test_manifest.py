@@ -27,7 +27,7 @@ Signed = Callable[[Callable[[dict[str, Any]], Any]], bytes]
 
 @pytest.fixture(scope="module")
 def signed(manifest: Manifest) -> Signed:
-    """`signed(change)`: the manifest changed, its own hash made to fit where it can be."""
+    """`signed(change)`: the changed manifest, with a hash that fits if there can be one."""
 
     def of(change: Callable[[dict[str, Any]], Any]) -> bytes:
         import hashlib
@@ -43,15 +43,13 @@ def signed(manifest: Manifest) -> Signed:
     return of
 
 
-def test_what_is_written_is_read(manifest: Manifest, signed: Signed) -> None:
+def test_a_manifest_survives_its_file(manifest: Manifest, signed: Signed) -> None:
     assert Manifest.parse(manifest.to_json().encode()) == manifest
     assert Manifest.parse(signed(lambda fields: None)) == manifest
 
 
-def test_what_was_written_as_format_2_is_read_as_it_stands(
-    manifest: Manifest, signed: Signed
-) -> None:
-    """It had no thresholds for each class."""
+def test_format_2_is_read_unchanged(manifest: Manifest, signed: Signed) -> None:
+    """It had no thresholds per class."""
 
     def as_before(fields: dict[str, Any]) -> None:
         fields["facts"]["format"] = 2
@@ -122,7 +120,7 @@ def _in_network(**changed: Any) -> Callable[[dict[str, Any]], Any]:
         ),
     ],
 )
-def test_what_is_not_ours(change: Any, said: str, signed: Signed) -> None:
+def test_a_manifest_that_is_not_ours(change: Any, said: str, signed: Signed) -> None:
     with pytest.raises(BundleError, match=re.escape(said)):
         Manifest.parse(signed(change))
 
@@ -146,18 +144,18 @@ def test_what_is_not_ours(change: Any, said: str, signed: Signed) -> None:
         b'{"facts": "\\ud800"}',
     ],
 )
-def test_what_is_no_manifest(data: bytes) -> None:
+def test_a_file_that_is_not_a_manifest(data: bytes) -> None:
     with pytest.raises(BundleError):
         Manifest.parse(data)
 
 
-def test_a_key_that_stands_twice(manifest: Manifest) -> None:
+def test_a_duplicate_key(manifest: Manifest) -> None:
     text = manifest.to_json().replace('"facts": {', '"facts": {\n    "model": "other",', 1)
     with pytest.raises(BundleError, match="'model' stands twice"):
         Manifest.parse(text.encode())
 
 
-def test_any_other_byte_is_seen(manifest: Manifest) -> None:
+def test_any_changed_byte_is_detected(manifest: Manifest) -> None:
     data, rng = manifest.to_json().encode(), np.random.default_rng(0)
     for place in rng.integers(len(data), size=300):
         for changed in (

@@ -1,4 +1,4 @@
-"""onnx.py: a graph gives what the bundle gives, of any batch, and says what it is."""
+"""onnx.py: a graph predicts what the bundle does, for any batch, and describes itself."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from fittingroom.data.dataset import Dataset
 from fittingroom.errors import BundleError
 from fittingroom.models.catalog import MODELS, make_classifier
 
-#: What makes every model of the catalogue quick to fit.
+#: Settings that make every catalogue model quick to fit.
 SMALLER: dict[str, dict[str, Any]] = {
     "random-forest": {"n_estimators": 10},
     "hist-gradient-boosting": {"max_iter": 3},
@@ -30,7 +30,7 @@ SMALLER: dict[str, dict[str, Any]] = {
 
 
 def fitted(small: Dataset, model: str, **options: Any) -> Bundle:
-    """A bundle of a model, fitted on 200 images and as if calibrated."""
+    """A bundle of a model, fitted on 200 images, with a made-up calibration."""
     classifier = make_classifier(model, dataset=small, **options)
     classifier.fit(small.train.images[::10], small.train.labels[::10])
     bundle = bundle_of(
@@ -44,7 +44,7 @@ def fitted(small: Dataset, model: str, **options: Any) -> Bundle:
     return Bundle(bundle.facts.model_copy(update={"calibrated": calibrated}), bundle.classifier)
 
 
-def test_a_graph_gives_what_the_bundle_gives(
+def test_a_graph_predicts_what_the_bundle_does(
     model: str, bundles: Mapping[str, Bundle], test_images: np.ndarray, tmp_path: Path
 ) -> None:
     bundle = bundles[model]
@@ -53,7 +53,7 @@ def test_a_graph_gives_what_the_bundle_gives(
     assert found.images == found.labels_equal == 300
     assert found.largest_difference < 1e-5
     predict = onnx_predictor(file, threads=1)
-    for n in (1, 3):  # the batch is any
+    for n in (1, 3):  # any batch size
         np.testing.assert_allclose(
             predict(test_images[:n]), bundle.predict_proba(test_images[:n]), atol=1e-5
         )
@@ -95,7 +95,7 @@ def test_other_settings(
     "model", ["logistic", "linear-svm", "svm-rbf", "knn", "random-forest", "hist-gradient-boosting"]
 )
 def test_two_classes_out_of_ten(model: str, small: Dataset, tmp_path: Path) -> None:
-    """Where scikit-learn has one score for both, and the columns are not labels."""
+    """Then scikit-learn has one score for both, and the columns aren't labels."""
     some = np.isin(small.train.labels, [2, 5])
     classifier = make_classifier(model, **SMALLER.get(model, {}))
     classifier.fit(small.train.images[some][::4], small.train.labels[some][::4])
@@ -126,7 +126,7 @@ def test_a_tree_of_a_single_leaf(small: Dataset, tmp_path: Path) -> None:
         assert found.holds
 
 
-def test_a_model_says_what_it_is(bundles: Mapping[str, Bundle], small: Dataset) -> None:
+def test_a_model_describes_itself(bundles: Mapping[str, Bundle], small: Dataset) -> None:
     bundle = bundles["logistic"]
     model = to_onnx(bundle)
     said = properties(model)
@@ -145,7 +145,7 @@ def test_a_model_says_what_it_is(bundles: Mapping[str, Bundle], small: Dataset) 
 
 
 def test_nothing_of_this_machine_is_in_the_file(bundles: Mapping[str, Bundle]) -> None:
-    """PyTorch's exporter writes where in whose files each operation stands."""
+    """PyTorch's exporter records the source file of each operation."""
     data = to_onnx(bundles["cnn-32"]).SerializeToString()
     assert b"site-packages" not in data
     assert str(Path(__file__).parents[2]).encode() not in data

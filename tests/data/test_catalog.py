@@ -11,7 +11,7 @@ from fittingroom.data.dataset import check_class_names
 
 
 @pytest.mark.parametrize("name", DATASETS)
-def test_rows_are_whole(name: str) -> None:
+def test_rows_are_complete(name: str) -> None:
     row = DATASETS[name]
     assert row.name == name
     assert tuple(row.sha256) == idx.FILES

@@ -1,4 +1,4 @@
-"""cutout.py, on photos drawn here, whose object is known to the pixel."""
+"""cutout.py, on photos drawn here, whose object is known exactly."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SLEEVED = [
         *((19, 24), (9, 24), (9, 12), (6, 23), (3, 22), (8, 6)),
     ]
 ]
-#: Hands on hips: the ground shows between sleeves and body.
+#: Hands on hips: the background shows between sleeves and body.
 AKIMBO = [
     [(10, 4), (18, 4), (26, 11), (26, 15), (20, 22), (20, 25), (8, 25), (8, 22), (2, 15), (2, 11)],
     [(19.5, 10), (23, 12.5), (23, 14), (19.5, 18)],
@@ -56,7 +56,7 @@ def tiles(one: RGB, other: RGB) -> Ground:
 
 
 def planks() -> Ground:
-    """Wood: boards of several tones, dark between, and a grain."""
+    """Wood: boards of several tones with dark gaps and a grain."""
     rng, ground = np.random.default_rng(5), plain((190, 150, 110))
     for left in range(0, SIDE, 16):
         ground[:, left : left + 16] *= rng.uniform(0.8, 1.1)
@@ -69,7 +69,7 @@ def planks() -> Ground:
 def photo(
     outlines: Any, ground: Ground, colour: RGB, *, noise: float = 4, shadow: bool = False
 ) -> tuple[NDArray[np.uint8], Mask]:
-    """An object on a ground in uneven light, a little blurred: the pixels, and where it is."""
+    """An object on a background in uneven light, slightly blurred: the pixels and the true mask."""
     drawing = Image.new("L", (SIDE, SIDE))
     for number, outline in enumerate(outlines):
         corners = [(x * SIDE / 28, y * SIDE / 28) for x, y in outline]
@@ -133,7 +133,7 @@ def test_the_object_is_found(
     assert 1 < found.score < 3.6
 
 
-def test_the_guesses_come_the_best_first() -> None:
+def test_guesses_are_sorted_best_first() -> None:
     pixels, true = PLAIN["with a shadow"]
     found = cut_outs(pixels)
     assert len({cutout.by for cutout in found}) == len(found) > 1
@@ -145,7 +145,7 @@ def test_the_guesses_come_the_best_first() -> None:
 
 
 @pytest.mark.parametrize("ground", [plain((210, 205, 200)), planks()], ids=["plain", "wood"])
-def test_what_shows_between_sleeves_and_body_is_no_object(ground: Ground) -> None:
+def test_background_between_sleeves_and_body_is_not_object(ground: Ground) -> None:
     pixels, true = photo(AKIMBO, ground, (40, 60, 120))
     found = cut_out(pixels)
     assert overlap(found.mask, true) > 0.95
@@ -163,7 +163,7 @@ def test_a_ring_has_a_hole() -> None:
     assert overlap(cut_out(pixels.astype(np.uint8)).mask, true) > 0.95
 
 
-def test_a_small_hole_is_a_mistake_and_filled() -> None:
+def test_a_small_hole_is_filled() -> None:
     pixels, true = photo(SHIRT, plain((225, 225, 220)), (40, 90, 120))
     pixels = pixels.copy()
     pixels[58:62, 54:58] = (225, 225, 220)  # a label, of the ground's colour
@@ -171,7 +171,7 @@ def test_a_small_hole_is_a_mistake_and_filled() -> None:
     assert cut_out(pixels).mask[58:62, 54:58].all()
 
 
-def test_the_main_object_is_the_large_one_near_the_middle() -> None:
+def test_the_main_object_is_large_and_near_the_middle() -> None:
     pixels, true = photo(SHIRT, plain((225, 225, 220)), (40, 90, 120))
     pixels = pixels.copy()
     pixels[96:108, 4:24] = (40, 90, 120)
@@ -179,8 +179,10 @@ def test_the_main_object_is_the_large_one_near_the_middle() -> None:
 
 
 @pytest.mark.parametrize("opencv", [True, False])
-def test_twice_the_same(opencv: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever lots were drawn before; in clouds of colour they would decide."""
+def test_the_same_picture_gives_the_same_cutout(
+    opencv: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever random numbers were drawn before; in clouds of colour they would decide."""
     coarse = Image.fromarray(np.random.default_rng(1).integers(0, 256, (7, 7, 3), dtype=np.uint8))
     clouds = np.asarray(coarse.resize((80, 80), Image.Resampling.BICUBIC))
     found = []
@@ -215,17 +217,17 @@ def test_the_true_mask_has_the_best_score() -> None:
     assert score(np.zeros_like(true)) == score(np.ones_like(true)) == 0
 
 
-def nothing_found(found: Cutout) -> bool:
+def whole_picture(found: Cutout) -> bool:
     return found.by == "nothing" and bool(found.mask.all()) and found.score == 0
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 224), (224, 1), (15, 100), (40, 50)])
-def test_where_nothing_can_be_found_the_whole_is_taken(shape: tuple[int, int]) -> None:
+def test_without_an_object_the_whole_picture_is_used(shape: tuple[int, int]) -> None:
     grey = np.full((*shape, 3), 120, np.uint8)
-    assert nothing_found(cut_out(grey))
+    assert whole_picture(cut_out(grey))
     if min(shape) < 16:
         noise = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
-        assert nothing_found(cut_out(noise))
+        assert whole_picture(cut_out(noise))
         assert len(cut_outs(noise)) == 1
 
 
@@ -264,7 +266,7 @@ def test_strange_pictures_have_some_object(
 
 
 @pytest.mark.parametrize("name", cutout._GUESSES)
-def test_every_guess_knows_of_objects_and_of_background(name: str) -> None:
+def test_every_guess_has_object_and_background(name: str) -> None:
     pixels, true = PLAIN["with a shadow"]
     guess = cutout._GUESSES[name](pixels, rgb2lab(pixels))
     assert guess.dtype == np.uint8

@@ -58,12 +58,12 @@ def test_arrays_are_copied_and_read_only() -> None:
         dataset.name = "other"  # type: ignore[misc]
 
 
-def test_lists_and_wider_integers_are_taken() -> None:
+def test_lists_and_wider_integers_are_accepted() -> None:
     assert make(train_images=TRAIN.astype(np.int32)).sha256 == make().sha256
     assert make(train_labels=TRAIN_LABELS.astype(np.uint8).tolist()).sha256 == make().sha256
 
 
-def test_what_is_seldom_meant_is_said(caplog: pytest.LogCaptureFixture) -> None:
+def test_oddities_are_logged(caplog: pytest.LogCaptureFixture) -> None:
     make(train_labels=TRAIN_LABELS + 1, test_labels=TEST_LABELS + 1)
     assert "no training image has the label 0 (0)" in caplog.text
     assert "the labels start at 1, so subtract 1 from each" in caplog.text
@@ -123,12 +123,12 @@ def test_what_is_seldom_meant_is_said(caplog: pytest.LogCaptureFixture) -> None:
         ({"train_labels": TRAIN_LABELS * 1000}, "needs 2 to 256 classes"),
     ],
 )
-def test_refuses_what_makes_no_data_set(changes: dict[str, Any], complaint: str) -> None:
+def test_refuses_arrays_that_are_not_a_data_set(changes: dict[str, Any], complaint: str) -> None:
     with pytest.raises(InputError, match=complaint):
         make(**changes)
 
 
-def test_the_hash_is_of_shapes_images_labels_and_names() -> None:
+def test_the_hash_covers_shapes_images_labels_and_names() -> None:
     digest = hashlib.sha256()
     for images, labels in ((TRAIN, TRAIN_LABELS), (TEST, TEST_LABELS)):
         digest.update(json.dumps(list(images.shape)).encode())
@@ -201,7 +201,7 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
         make().write_idx(tmp_path / "file" / "below")
 
 
-def test_its_errors_are_those_a_user_meets() -> None:
+def test_its_errors_are_user_errors() -> None:
     with pytest.raises(FittingroomError):
         make(class_names=["only"])
     with pytest.raises(ValueError, match="classes"):

@@ -48,7 +48,7 @@ def left_in(folder: Path) -> set[str]:
 WHOLE = {f"{name}.gz" for name in idx.FILES}
 
 
-def test_downloads_what_is_missing(
+def test_downloads_missing_files(
     row: DatasetRow, small: Path, tmp_path: Path, make_mirror: Callable[..., Mirror]
 ) -> None:
     mirror = make_mirror()
@@ -71,7 +71,7 @@ def test_downloads_what_is_missing(
         ({"truncate": True}, "gzip stream has no end|IncompleteRead|retrieval incomplete"),
     ],
 )
-def test_a_bad_mirror_is_left_for_the_next(
+def test_a_bad_mirror_gives_way_to_the_next(
     row: DatasetRow,
     tmp_path: Path,
     make_mirror: Callable[..., Mirror],
@@ -137,10 +137,10 @@ def test_a_dead_host_is_tried_once(
 
 
 @pytest.mark.parametrize("part", ["look-up", "connection"])
-def test_a_host_that_is_silent_costs_three_seconds(
+def test_a_silent_host_costs_three_seconds(
     row: DatasetRow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str
 ) -> None:
-    """A name server that never answers has no time limit of its own."""
+    """A name server that never answers has no timeout of its own."""
 
     def silence(*_: object, **__: object) -> None:
         time.sleep(8)
@@ -154,7 +154,7 @@ def test_a_host_that_is_silent_costs_three_seconds(
     assert 2.5 < time.monotonic() - start < 5
 
 
-def test_a_proxy_is_asked_instead_of_the_host(
+def test_a_proxy_is_contacted_instead_of_the_host(
     row: DatasetRow,
     tmp_path: Path,
     make_mirror: Callable[..., Mirror],
@@ -167,7 +167,7 @@ def test_a_proxy_is_asked_instead_of_the_host(
     assert left_in(tmp_path) == WHOLE
 
 
-def test_a_full_disk_is_a_sentence_and_leaves_nothing(
+def test_a_full_disk_is_one_sentence_and_leaves_nothing(
     row: DatasetRow,
     tmp_path: Path,
     make_mirror: Callable[..., Mirror],
@@ -203,7 +203,7 @@ def start_fetch(row: DatasetRow, folder: Path, url: str) -> subprocess.Popen[str
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def test_processes_at_once_all_succeed_and_fetch_once(
+def test_concurrent_processes_all_succeed_and_fetch_once(
     row: DatasetRow, tmp_path: Path, make_mirror: Callable[..., Mirror]
 ) -> None:
     mirror = make_mirror(pause=0.01)
@@ -231,7 +231,7 @@ def test_killed_at_any_instant_the_next_call_succeeds(
         child.communicate()
         left = left_in(folder) if folder.exists() else set()
         halves += bool(left) and left != WHOLE
-        for name in left & WHOLE:  # what has its real name is whole
+        for name in left & WHOLE:  # a file with its final name is complete
             kind = name.removesuffix(".gz")
             assert idx.file_sha256(folder / name, 1 << 30) == row.sha256[kind]
         find_dataset(replace(row, mirrors=(make_mirror().url,)), by_https(folder))
@@ -285,7 +285,7 @@ def test_apt_that_fails(
 def test_a_package_with_other_files(
     row: DatasetRow, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The package is unpacked, but its content must be the catalogue's as any other."""
+    """The package is unpacked, but its content must be the catalogue's, like any other."""
     (tmp_path / "bin").mkdir()
     (tmp_path / "target").mkdir()
     inside = "usr/share/datasets/fashion-mnist"
@@ -301,7 +301,7 @@ def test_a_package_with_other_files(
 
 @pytest.mark.skipif(shutil.which("apt-get") is None, reason="a machine without apt-get")
 def test_the_real_package_gives_the_real_data(tmp_path: Path) -> None:
-    """Downloads fail, no copy lies anywhere, and all of Fashion-MNIST comes by apt, no root."""
+    """Downloads fail, there is no copy, and all of Fashion-MNIST comes by apt without root."""
     target = tmp_path / "a folder with spaces"
     row = replace(DATASETS["fashion-mnist"], mirrors=("https://mirror.invalid/",))
     search = SearchPath((), (fetch_by_https, fetch_by_apt), lambda _: target)

@@ -21,7 +21,7 @@ def save(path: Path, pixels: np.ndarray, **options: Any) -> None:
 
 @pytest.fixture(scope="module")
 def pictures(small: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Real garments as PNG files: ten of each of three classes to train, four to test."""
+    """Real garments as PNG files of three classes: ten each to train, four to test."""
     folder = tmp_path_factory.mktemp("garments")
     dataset = load_dataset(small)
     for split, count in (("train", 10), ("test", 4)):
@@ -68,7 +68,7 @@ def test_colour_becomes_grey_and_litter_is_ignored(copy: Path) -> None:
     assert load_dataset(copy).sha256 == before.sha256
 
 
-def test_a_class_whose_name_begins_with_a_dot_is_passed_over_aloud(
+def test_a_class_folder_with_a_leading_dot_is_skipped_and_logged(
     copy: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", logger="fittingroom")
@@ -106,7 +106,7 @@ def transparent(mode: str, grey: int, alpha: np.ndarray) -> Image.Image:
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
 @pytest.mark.parametrize(("grey", "ground"), [(0, "white"), (90, "white"), (255, "black")])
-def test_what_is_transparent_lies_on_a_ground_that_shows_the_rest(
+def test_transparent_pictures_get_a_contrasting_background(
     small: Path, tmp_path: Path, mode: str, grey: int, ground: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     source = load_dataset(small)
@@ -137,9 +137,9 @@ def test_what_is_transparent_lies_on_a_ground_that_shows_the_rest(
         np.testing.assert_allclose(dataset.train.images[0], decode(path).pixels[..., 0], atol=1)
 
 
-def test_a_camera_that_was_turned(tmp_path: Path) -> None:
+def test_exif_orientation_is_applied(tmp_path: Path) -> None:
     marks = Image.Exif()
-    marks[0x0112] = 6  # turn by a quarter to see it upright
+    marks[0x0112] = 6  # a quarter turn makes it upright
     for split in ("train", "test"):
         save(tmp_path / split / "a" / "0.png", np.zeros((4, 7), np.uint8))
         save(tmp_path / split / "b" / "0.png", np.zeros((7, 4), np.uint8), exif=marks)
@@ -269,7 +269,7 @@ def test_more_pictures_than_memory(copy: Path, monkeypatch: pytest.MonkeyPatch) 
         load_dataset(copy)
 
 
-def test_class_folders_that_lead_elsewhere(copy: Path, tmp_path: Path) -> None:
+def test_class_folders_that_link_elsewhere(copy: Path, tmp_path: Path) -> None:
     (copy / "train" / "Trouser").rename(tmp_path / "elsewhere")
     (copy / "train" / "Trouser").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(DataError, match="Trouser links to something outside"):

@@ -1,4 +1,4 @@
-"""What is refused of images that can't be what they are taken for, whatever they come from."""
+"""Implausible images are refused, wherever they come from."""
 
 from __future__ import annotations
 
@@ -50,9 +50,7 @@ def test_images_that_show_nothing(real: np.ndarray) -> None:
     )
 
 
-def test_what_is_sound_passes_in_silence(
-    real: np.ndarray, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_sound_images_pass_silently(real: np.ndarray, caplog: pytest.LogCaptureFixture) -> None:
     sound = {
         "as it is": real,
         "binary": np.where(real > 99, np.uint8(255), np.uint8(0)),
@@ -66,11 +64,11 @@ def test_what_is_sound_passes_in_silence(
     for images in sound.values():
         check_images(images, LABELS, "training")
         check_images(images, LABELS, "test")
-    check_images(real[:1] * 0, LABELS[:1], "test")  # of a few none need show anything
+    check_images(real[:1] * 0, LABELS[:1], "test")  # a few images need not show anything
     assert caplog.text == ""
 
 
-def test_what_is_strange_is_said(real: np.ndarray, caplog: pytest.LogCaptureFixture) -> None:
+def test_strange_images_are_logged(real: np.ndarray, caplog: pytest.LogCaptureFixture) -> None:
     centred = (real - real.mean()) / 60
     cast = centred.astype(np.int64).astype(np.uint8)  # negative floats wrap around
     blank = np.where(np.arange(300)[:, None, None] % 4, 0, real).astype(np.uint8)
@@ -84,7 +82,7 @@ def test_what_is_strange_is_said(real: np.ndarray, caplog: pytest.LogCaptureFixt
         assert words in caplog.text
 
 
-def test_a_sample_is_taken_from_all_over(tmp_path: Path, real: np.ndarray) -> None:
+def test_the_sample_covers_all_images(tmp_path: Path, real: np.ndarray) -> None:
     many = np.zeros((20_000, 28, 28), np.uint8)
     labels = np.zeros(20_000, np.int64)
     assert "every pixel" in refusal_of(many, labels)
@@ -106,7 +104,9 @@ def refusal_of(images: np.ndarray, labels: np.ndarray) -> str:
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
-def test_arrays_files_and_folders_alike(tmp_path: Path, real: np.ndarray, split: str) -> None:
+def test_arrays_files_and_folders_are_checked_alike(
+    tmp_path: Path, real: np.ndarray, split: str
+) -> None:
     splits = {"train": real, "test": real[:30]}
     splits[split] = splits[split] // 128
     word = {"train": "training", "test": "test"}[split]
