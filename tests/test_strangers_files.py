@@ -403,7 +403,7 @@ def put(value: Any, place: tuple[Any, ...], odd: object) -> Any:
 @pytest.mark.parametrize("step", [20, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("reader", ["run.json", "card of a store", "comparison.json"])
 def test_edits_of_records(reader: str, step: int, whole: Path, tmp_path: Path) -> None:
-    """Any value of a file without hashes replaced by any other gives a row, a note or a sentence."""
+    """Any value without a hash replaced by any other gives a row, a note or a sentence."""
     folder = tmp_path / "given"
     shutil.copytree(whole, folder)
     file = READERS[reader].file(folder)

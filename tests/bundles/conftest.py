@@ -66,12 +66,12 @@ def test_images(small: Dataset) -> np.ndarray:
 def bundles(small: Dataset) -> Mapping[str, Bundle]:
     """A bundle of each of `MODELS`, fitted on 400 images and calibrated on 200."""
     images, labels = small.train.images[::5], small.train.labels[::5]
-    others, theirs = small.train.images[1::10], small.train.labels[1::10]
+    held_out, held_out_labels = small.train.images[1::10], small.train.labels[1::10]
     made = {}
     for model, options in MODELS.items():
         classifier = make_classifier(model, dataset=small, **options)
         classifier.fit(images.reshape(len(images), -1), labels)
-        given = classifier.predict_proba(others.reshape(len(others), -1))
+        probabilities = classifier.predict_proba(held_out.reshape(len(held_out), -1))
         made[model] = bundle_of(
             classifier,
             model=model,
@@ -80,8 +80,8 @@ def bundles(small: Dataset) -> Mapping[str, Bundle]:
             data=Data(name=small.name, sha256=small.sha256, images=len(images)),
             preparation=small.preparation,
             parameters={key: list(v) if isinstance(v, tuple) else v for key, v in options.items()},
-            validation=(given, theirs),
-            calibration=(given[:100], theirs[:100]),
+            validation=(probabilities, held_out_labels),
+            calibration=(probabilities[:100], held_out_labels[:100]),
         )
     return made
 
@@ -169,8 +169,8 @@ def refused(watched: Any) -> Callable[..., None]:
         names = {name for name, _ in events}
         assert not names & FORBIDDEN
         assert not any(name.startswith(("socket.", "subprocess.", "os.spawn")) for name in names)
-        given = [arguments[0] for name, arguments in events if name == "open"]
-        opened = [path for path in given if not isinstance(path, int)]  # of what was opened
+        files = [arguments[0] for name, arguments in events if name == "open"]
+        opened = [path for path in files if not isinstance(path, int)]  # of what was opened
         assert opened
         assert all(Path(str(path)).parent == folder for path in opened)
 

@@ -132,14 +132,16 @@ def test_the_bundle_of_a_run_is_found(saved: Path, tmp_path: Path) -> None:
 
 
 def test_a_classifier_fitted_on_some_of_the_classes(small: Dataset, tmp_path: Path) -> None:
-    some = np.isin(small.train.labels, [2, 5])
-    classifier = make_classifier("logistic").fit(small.train.images[some], small.train.labels[some])
+    of_two = np.isin(small.train.labels, [2, 5])
+    classifier = make_classifier("logistic").fit(
+        small.train.images[of_two], small.train.labels[of_two]
+    )
     bundle = bundle_of(
         classifier,
         model="logistic",
         class_names=small.class_names,
         image_shape=(28, 28),
-        data=Data(name="some", sha256=small.sha256, images=int(some.sum())),
+        data=Data(name="some", sha256=small.sha256, images=int(of_two.sum())),
     )
     loaded = load(bundle.save(tmp_path / "bundle"))
     assert loaded.class_names == (small.class_names[2], small.class_names[5])

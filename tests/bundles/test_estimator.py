@@ -71,8 +71,8 @@ def in_schema(change: Callable[[dict[str, Any]], Any]) -> Spoil:
 
 def field(schema: dict[str, Any], name: str) -> dict[str, Any]:
     """An attribute of the estimator."""
-    found: dict[str, Any] = schema["content"]["content"][name]
-    return found
+    attribute: dict[str, Any] = schema["content"]["content"][name]
+    return attribute
 
 
 def parts(schema: Any, loader: str) -> list[dict[str, Any]]:
@@ -98,8 +98,8 @@ def in_array(
     def spoil(members: Members) -> None:
         file = pick(schema_of(members))["file"]
         array = np.load(io.BytesIO(members[file]), allow_pickle=False)
-        given = change(array)
-        members[file] = array_bytes(array if given is None else given)
+        changed = change(array)
+        members[file] = array_bytes(array if changed is None else changed)
 
     return spoil
 
@@ -264,8 +264,8 @@ def test_arrays_that_do_not_fit(kind: str, spoilt: Spoilt, refused: Refused) -> 
 
 def first_tree(name: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
     def pick(schema: dict[str, Any]) -> dict[str, Any]:
-        found: dict[str, Any] = parts(schema, "TreeNode")[0]["content"]["content"][name]
-        return found
+        array: dict[str, Any] = parts(schema, "TreeNode")[0]["content"]["content"][name]
+        return array
 
     return pick
 
@@ -328,8 +328,8 @@ def first_predictor(schema: dict[str, Any]) -> dict[str, Any]:
     predictors = [
         part for part in parts(schema, "ObjectNode") if part["__class__"] == "TreePredictor"
     ]
-    found: dict[str, Any] = predictors[0]["content"]["content"]["nodes"]
-    return found
+    nodes: dict[str, Any] = predictors[0]["content"]["content"]["nodes"]
+    return nodes
 
 
 BOOSTED = {

@@ -49,9 +49,9 @@ def test_a_graph_predicts_what_the_bundle_does(
 ) -> None:
     bundle = bundles[model]
     file = write_onnx(bundle, tmp_path / "model.onnx")
-    found = parity(file, bundle, test_images)
-    assert found.images == found.labels_equal == 300
-    assert found.largest_difference < 1e-5
+    result = parity(file, bundle, test_images)
+    assert result.images == result.labels_equal == 300
+    assert result.largest_difference < 1e-5
     predict = onnx_predictor(file, threads=1)
     for n in (1, 3):  # any batch size
         np.testing.assert_allclose(
@@ -65,9 +65,9 @@ def test_every_model_of_the_catalogue(name: str, small: Dataset, tmp_path: Path)
     row = MODELS[name]
     epochs = {"epochs": 1, "batch_size": 20} if row.family == "network" else {}
     bundle = fitted(small, name, **SMALLER.get(name, epochs))
-    found = parity(write_onnx(bundle, tmp_path / "model.onnx"), bundle, small.test.images)
-    assert found.images == found.labels_equal == 1000
-    assert found.largest_difference < 1e-5
+    result = parity(write_onnx(bundle, tmp_path / "model.onnx"), bundle, small.test.images)
+    assert result.images == result.labels_equal == 1000
+    assert result.largest_difference < 1e-5
 
 
 @pytest.mark.parametrize(
@@ -86,9 +86,9 @@ def test_other_settings(
     bundle = fitted(small, model, **options)
     known = small.train.images[:400:20]  # of which it was fitted
     images = np.concatenate([small.test.images[:200], known])
-    found = parity(write_onnx(bundle, tmp_path / "model.onnx"), bundle, images)
-    assert found.labels_equal == len(images)
-    assert found.largest_difference < 1e-5
+    result = parity(write_onnx(bundle, tmp_path / "model.onnx"), bundle, images)
+    assert result.labels_equal == len(images)
+    assert result.largest_difference < 1e-5
 
 
 @pytest.mark.parametrize(
@@ -96,9 +96,9 @@ def test_other_settings(
 )
 def test_two_classes_out_of_ten(model: str, small: Dataset, tmp_path: Path) -> None:
     """Then scikit-learn has one score for both, and the columns aren't labels."""
-    some = np.isin(small.train.labels, [2, 5])
+    of_two = np.isin(small.train.labels, [2, 5])
     classifier = make_classifier(model, **SMALLER.get(model, {}))
-    classifier.fit(small.train.images[some][::4], small.train.labels[some][::4])
+    classifier.fit(small.train.images[of_two][::4], small.train.labels[of_two][::4])
     bundle = bundle_of(
         classifier,
         model=model,
@@ -106,9 +106,9 @@ def test_two_classes_out_of_ten(model: str, small: Dataset, tmp_path: Path) -> N
         image_shape=(28, 28),
         data=Data(name="some", sha256=small.sha256, images=100),
     )
-    found = parity(write_onnx(bundle, tmp_path / "two.onnx"), bundle, small.test.images[:200])
-    assert found.labels_equal == 200
-    assert found.largest_difference < 1e-6
+    result = parity(write_onnx(bundle, tmp_path / "two.onnx"), bundle, small.test.images[:200])
+    assert result.labels_equal == 200
+    assert result.largest_difference < 1e-6
     assert json.loads(properties(to_onnx(bundle))["labels"]) == ["Pullover", "Sandal"]
 
 
@@ -122,8 +122,8 @@ def test_a_tree_of_a_single_leaf(small: Dataset, tmp_path: Path) -> None:
     lonely = Bundle(bundle.facts, few)
     assert any(len(of_tree) > 1 for of_tree in nodes)
     for some in (bundle, lonely):
-        found = parity(write_onnx(some, tmp_path / "model.onnx"), some, small.test.images[:50])
-        assert found.holds
+        result = parity(write_onnx(some, tmp_path / "model.onnx"), some, small.test.images[:50])
+        assert result.holds
 
 
 def test_a_model_describes_itself(bundles: Mapping[str, Bundle], small: Dataset) -> None:

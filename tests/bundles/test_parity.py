@@ -28,9 +28,9 @@ def test_another_temperature_is_detected(
     bundle = bundles["logistic"]
     colder = Calibrated(temperature=0.5, coverage=0.9, quantile=0.5, like=0.95, unlike=0.5)
     other = replace(bundle, facts=bundle.facts.model_copy(update={"calibrated": colder}))
-    found = parity(file, other, test_images)
-    assert found.labels_equal == 300
-    assert found.largest_difference > 0.01
+    result = parity(file, other, test_images)
+    assert result.labels_equal == 300
+    assert result.largest_difference > 0.01
     with pytest.raises(BundleError, match="other labels than the bundle for 0 of 300 images"):
         verify(file, other, test_images)
 
@@ -38,9 +38,9 @@ def test_another_temperature_is_detected(
 def test_another_model_is_detected(
     file: Path, bundles: Mapping[str, Bundle], test_images: np.ndarray
 ) -> None:
-    found = parity(file, bundles["knn"], test_images)
-    assert 100 < found.labels_equal < 300
-    assert not found.holds
+    result = parity(file, bundles["knn"], test_images)
+    assert 100 < result.labels_equal < 300
+    assert not result.holds
 
 
 def test_one_label_is_enough() -> None:

@@ -42,11 +42,11 @@ def test_only_garments_may_be_mirrored() -> None:
 
 
 def test_unknown_hashes_have_no_row_and_large_files_are_not_hashed_for_it() -> None:
-    asked: list[str] = []
+    hashed: list[str] = []
 
     def sha256_of(name: str) -> str:
-        asked.append(name)
+        hashed.append(name)
         return ""
 
     assert row_with(sha256_of) is None
-    assert asked == [idx.TEST_LABELS]
+    assert hashed == [idx.TEST_LABELS]

@@ -50,9 +50,9 @@ def gradient() -> Ground:
     return plain((230, 225, 210)) * (1 - down) + plain((180, 180, 190)) * down
 
 
-def tiles(one: RGB, other: RGB) -> Ground:
+def tiles(first: RGB, second: RGB) -> Ground:
     rows, columns = np.mgrid[:SIDE, :SIDE] // 14
-    return np.where(((rows + columns) % 2)[..., None] > 0, plain(one), plain(other))
+    return np.where(((rows + columns) % 2)[..., None] > 0, plain(first), plain(second))
 
 
 def planks() -> Ground:
@@ -99,9 +99,9 @@ PLAIN: dict[str, tuple[NDArray[np.uint8], Mask]] = {
 }
 
 
-def overlap(found: Mask, true: Mask) -> float:
+def overlap(mask: Mask, true: Mask) -> float:
     """Intersection over union."""
-    return float((found & true).sum() / (found | true).sum())
+    return float((mask & true).sum() / (mask | true).sum())
 
 
 def cut_out(pixels: NDArray[np.uint8]) -> Cutout:
@@ -124,34 +124,34 @@ def test_the_object_is_found(
     with_opencv(monkeypatch, opencv)
     pixels, true = PLAIN[name]
     before = pixels.copy()
-    found = cut_out(pixels)
+    result = cut_out(pixels)
     np.testing.assert_array_equal(pixels, before)
-    assert found.mask.shape == pixels.shape[:2]
-    assert found.mask.dtype == np.bool_
-    assert overlap(found.mask, true) > least, found.by
-    assert found.by in (cutout._GUESSES if opencv else ["connection"])
-    assert 1 < found.score < 3.6
+    assert result.mask.shape == pixels.shape[:2]
+    assert result.mask.dtype == np.bool_
+    assert overlap(result.mask, true) > least, result.by
+    assert result.by in (cutout._GUESSES if opencv else ["connection"])
+    assert 1 < result.score < 3.6
 
 
 def test_guesses_are_sorted_best_first() -> None:
     pixels, true = PLAIN["with a shadow"]
-    found = cut_outs(pixels)
-    assert len({cutout.by for cutout in found}) == len(found) > 1
-    scores = [cutout.score for cutout in found]
+    cutouts = cut_outs(pixels)
+    assert len({cutout.by for cutout in cutouts}) == len(cutouts) > 1
+    scores = [cutout.score for cutout in cutouts]
     assert scores == sorted(scores, reverse=True)
     assert scores[-1] > 0
-    overlaps = [overlap(cutout.mask, true) for cutout in found]
+    overlaps = [overlap(cutout.mask, true) for cutout in cutouts]
     assert overlaps[0] >= max(overlaps) - 0.03
 
 
 @pytest.mark.parametrize("ground", [plain((210, 205, 200)), planks()], ids=["plain", "wood"])
 def test_background_between_sleeves_and_body_is_not_object(ground: Ground) -> None:
     pixels, true = photo(AKIMBO, ground, (40, 60, 120))
-    found = cut_out(pixels)
-    assert overlap(found.mask, true) > 0.95
+    result = cut_out(pixels)
+    assert overlap(result.mask, true) > 0.95
     between = ndimage.binary_erosion(ndimage.binary_fill_holes(true) & ~true, iterations=2)
     assert between.sum() > 200
-    assert not found.mask[between].any()
+    assert not result.mask[between].any()
 
 
 def test_a_ring_has_a_hole() -> None:
@@ -185,16 +185,16 @@ def test_the_same_picture_gives_the_same_cutout(
     """Whatever random numbers were drawn before; in clouds of colour they would decide."""
     coarse = Image.fromarray(np.random.default_rng(1).integers(0, 256, (7, 7, 3), dtype=np.uint8))
     clouds = np.asarray(coarse.resize((80, 80), Image.Resampling.BICUBIC))
-    found = []
+    cutouts = []
     for seed in (1, 8, 15):
         np.random.seed(seed)
         cutout.cv2.setRNGSeed(seed)
         with monkeypatch.context() as changed:
             with_opencv(changed, opencv)
-            found.append(cut_out(clouds))
-    for other in found[1:]:
-        np.testing.assert_array_equal(found[0].mask, other.mask)
-        assert (found[0].by, found[0].score) == (other.by, other.score)
+            cutouts.append(cut_out(clouds))
+    for other in cutouts[1:]:
+        np.testing.assert_array_equal(cutouts[0].mask, other.mask)
+        assert (cutouts[0].by, cutouts[0].score) == (other.by, other.score)
 
 
 def test_the_true_mask_has_the_best_score() -> None:
@@ -217,8 +217,8 @@ def test_the_true_mask_has_the_best_score() -> None:
     assert score(np.zeros_like(true)) == score(np.ones_like(true)) == 0
 
 
-def whole_picture(found: Cutout) -> bool:
-    return found.by == "nothing" and bool(found.mask.all()) and found.score == 0
+def whole_picture(result: Cutout) -> bool:
+    return result.by == "nothing" and bool(result.mask.all()) and result.score == 0
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 224), (224, 1), (15, 100), (40, 50)])
@@ -257,12 +257,12 @@ def test_strange_pictures_have_some_object(
     name: str, opencv: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with_opencv(monkeypatch, opencv)
-    found = cut_out(STRANGE[name])
-    assert found.mask.shape == STRANGE[name].shape[:2]
-    assert found.mask.any()
-    assert np.isfinite(found.score)
+    result = cut_out(STRANGE[name])
+    assert result.mask.shape == STRANGE[name].shape[:2]
+    assert result.mask.any()
+    assert np.isfinite(result.score)
     if name == "a drawing":
-        assert overlap(found.mask, STRANGE[name][..., 1] < 255) > 0.95
+        assert overlap(result.mask, STRANGE[name][..., 1] < 255) > 0.95
 
 
 @pytest.mark.parametrize("name", cutout._GUESSES)

@@ -190,12 +190,12 @@ def test_too_many_scans_are_refused(tmp_path: Path) -> None:
     frames = b"MPF\0II*\0\x08\0\0\0\x01\0\x01\xb0\x04\0\x01\0\0\0\x02\0\0\0\0\0\0\0"
     of_two = data[:2] + b"\xff\xe2" + (len(frames) + 2).to_bytes(2) + frames + endless[2:]
     hidden = data[:last] + (b"\xff\x01" + data[last:-2]) * 300 + data[-2:]
-    for each in (endless, of_two, hidden):
+    for jpeg in (endless, of_two, hidden):
         began = time.perf_counter()
         with pytest.raises(
             DataError, match=f"has {scans + 299} scans; save it as an ordinary JPEG"
         ):
-            decode(each)
+            decode(jpeg)
         assert time.perf_counter() - began < 1
 
 

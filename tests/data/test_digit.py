@@ -70,8 +70,8 @@ def test_ink_is_found_in_every_form(way: str) -> None:
 
 def test_an_image_of_the_datas_size_is_at_most_negated() -> None:
     image = render_digit(picture(seven()), (28, 28)).views[0]
-    for given in (image, 255 - image):
-        rendering = render_digit(picture(given), (28, 28))
+    for drawn in (image, 255 - image):
+        rendering = render_digit(picture(drawn), (28, 28))
         np.testing.assert_array_equal(rendering.views, image[None])
         assert not rendering.is_photo
 

@@ -53,9 +53,9 @@ def test_downloads_missing_files(
 ) -> None:
     mirror = make_mirror()
     shutil.copy(small / LABELS, tmp_path)
-    found = find_dataset(replace(row, mirrors=(mirror.url,)), by_https(tmp_path))
-    assert found.train.images.shape == (2000, 28, 28)
-    assert found.location == tmp_path
+    dataset = find_dataset(replace(row, mirrors=(mirror.url,)), by_https(tmp_path))
+    assert dataset.train.images.shape == (2000, 28, 28)
+    assert dataset.location == tmp_path
     assert left_in(tmp_path) == WHOLE
     assert mirror.requests == dict.fromkeys(WHOLE - {LABELS}, 1)
     find_dataset(row, by_https(tmp_path))  # no mirror: nothing is fetched again
@@ -222,16 +222,16 @@ def test_killed_at_any_instant_the_next_call_succeeds(
     random = np.random.RandomState(0)
     halves = 0
     for attempt in range(8):
-        folder, asked = tmp_path / str(attempt), sum(mirror.requests.values())
+        folder, n_requests = tmp_path / str(attempt), sum(mirror.requests.values())
         child = start_fetch(row, folder, mirror.url)
-        while sum(mirror.requests.values()) == asked:
+        while sum(mirror.requests.values()) == n_requests:
             time.sleep(0.002)
         time.sleep(random.uniform(0, 0.6))
         child.send_signal(signal.SIGKILL)
         child.communicate()
-        left = left_in(folder) if folder.exists() else set()
-        halves += bool(left) and left != WHOLE
-        for name in left & WHOLE:  # a file with its final name is complete
+        files = left_in(folder) if folder.exists() else set()
+        halves += bool(files) and files != WHOLE
+        for name in files & WHOLE:  # a file with its final name is complete
             kind = name.removesuffix(".gz")
             assert idx.file_sha256(folder / name, 1 << 30) == row.sha256[kind]
         find_dataset(replace(row, mirrors=(make_mirror().url,)), by_https(folder))

@@ -121,16 +121,16 @@ def test_a_changed_or_missing_file_is_one_sentence(path: Path, images: np.ndarra
 
 
 def test_the_identity_tells_rows_and_files_apart(path: Path, images: np.ndarray) -> None:
-    known = MappedRows(images).identity()
-    assert MappedRows(images[:]).identity() == known
-    assert MappedRows(images, np.arange(3000)).identity() != known
+    identity = MappedRows(images).identity()
+    assert MappedRows(images[:]).identity() == identity
+    assert MappedRows(images, np.arange(3000)).identity() != identity
     assert MappedRows(images, ONE_IN_TWENTY).identity() != MappedRows(images).identity()
     status = os.stat(path)
     with path.open("r+b") as file:
         file.seek(16)
         file.write(bytes(784))
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
-    assert MappedRows(images).identity() != known  # the samples differ
+    assert MappedRows(images).identity() != identity  # the samples differ
     path.write_bytes((16 + IMAGES.nbytes) * b"0")
     np_map = np.memmap(path, np.uint8, mode="r", offset=16, shape=IMAGES.shape)
     zeros = MappedRows(np_map).identity()
@@ -144,12 +144,12 @@ def test_a_mapped_data_set_is_the_same_data_set(
     read = load_dataset(small)
     read.write_idx(tmp_path)
     monkeypatch.setattr(idx, "MAP_FROM", 100_000)
-    found = load_dataset(tmp_path)
-    assert memory_map(found.train.images) is not None
-    assert not found.train.images.flags.writeable
-    assert memory_map(found.train.labels) is None  # type: ignore[arg-type]
-    assert found.sha256 == read.sha256
-    assert describe(found).train == describe(read).train
-    found.write_idx(tmp_path)  # over the files that it maps
+    mapped_dataset = load_dataset(tmp_path)
+    assert memory_map(mapped_dataset.train.images) is not None
+    assert not mapped_dataset.train.images.flags.writeable
+    assert memory_map(mapped_dataset.train.labels) is None  # type: ignore[arg-type]
+    assert mapped_dataset.sha256 == read.sha256
+    assert describe(mapped_dataset).train == describe(read).train
+    mapped_dataset.write_idx(tmp_path)  # over the files that it maps
     assert load_dataset(tmp_path).sha256 == read.sha256
-    assert isinstance(found, Dataset)
+    assert isinstance(mapped_dataset, Dataset)

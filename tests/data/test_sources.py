@@ -75,11 +75,11 @@ def test_the_first_place_that_holds_the_files_wins(
     for _, folder in in_order:
         shutil.copytree(small, folder, dirs_exist_ok=True)
     for title, folder in in_order:
-        found = find_dataset(row, OFFLINE)
-        assert found.location == folder
-        assert title in found.source
-        assert str(folder) in found.source
-        assert found.name == "fashion-mnist"
+        dataset = find_dataset(row, OFFLINE)
+        assert dataset.location == folder
+        assert title in dataset.source
+        assert str(folder) in dataset.source
+        assert dataset.name == "fashion-mnist"
         for file in folder.glob("*.gz"):
             file.unlink()
     with pytest.raises(DataError, match="in none of the known places"):
@@ -130,9 +130,9 @@ def test_other_content_is_refused_with_both_hashes(
     idx.write_idx(copy / LABELS, labels)
     with pytest.raises(DataError) as refused:
         find_dataset(row, only(copy, ours=ours))
-    told = str(refused.value) if ours else caplog.text
+    message = str(refused.value) if ours else caplog.text
     for part in (idx.array_sha256(labels), row.sha256[LABELS], str(copy / LABELS), "fashion-mnist"):
-        assert part in told
+        assert part in message
     if not ours:
         assert "in none of the known places" in str(refused.value)
 
@@ -481,9 +481,9 @@ def test_a_data_set_is_found_again_only_if_it_is_the_same(
     sha256 = load_dataset(small).sha256
     monkeypatch.setenv("FITTINGROOM_DATA", str(tmp_path / "nowhere"))  # not a folder: skipped
     for name in ("fashion-mnist-small", "fashion-mnist"):
-        found = find_again(name, small, sha256)
-        assert found is not None
-        assert found.sha256 == sha256
+        dataset = find_again(name, small, sha256)
+        assert dataset is not None
+        assert dataset.sha256 == sha256
         assert find_again(name, small, "0" * 64) is None
         assert find_again(name, tmp_path, sha256) is None
     assert find_again("fashion-mnist-small", None, sha256) is None

@@ -234,15 +234,15 @@ def test_a_killed_fit_resumes_where_it_stopped(
 
 def test_a_checkpoint_that_is_no_longer_needed_is_swept(store: Store, small: Dataset) -> None:
     run = fit(spec_of(small, "knn"), small, store)
-    left, needed = (
+    stale, needed = (
         run.folder.with_name(f".checkpoint-{name}.safetensors")
         for name in (run.folder.name, "0123456789ab-s0")
     )
-    left.touch()
+    stale.touch()
     needed.touch()
     open_store(store.folder.parent, small)
     assert needed.exists()
-    assert not left.exists()
+    assert not stale.exists()
     assert len(store.runs()) == 1
 
 

@@ -55,16 +55,16 @@ def test_the_same_version_installed_again_is_known_by_its_files(
     (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: acme\nVersion: 1.0\n")
     (facts / "top_level.txt").write_text("acme\n")
     monkeypatch.syspath_prepend(packages)
-    found = []
+    names = []
     for files in ("acme/__init__.py,sha256=one,1\n", "acme/__init__.py,sha256=two,1\n"):
         (facts / "RECORD").write_text(files)
         for cached in (installed._versions, installed._distributions):
             cached.cache_clear()
-        found.append(version_of("acme.part"))
+        names.append(version_of("acme.part"))
     for cached in (installed._versions, installed._distributions):
         cached.cache_clear()
-    assert [version and version.split()[0] for version in found] == ["1.0", "1.0"]
-    assert found[0] != found[1]
+    assert [version and version.split()[0] for version in names] == ["1.0", "1.0"]
+    assert names[0] != names[1]
 
 
 @pytest.mark.parametrize(
