@@ -188,12 +188,8 @@ def _members(file: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
     if len(members) < len(file.infolist()) or SCHEMA not in members:
         raise BundleError(f"the estimator's file has a member twice, or no {SCHEMA}.")
     for name, info in members.items():
-        supported = info.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-        if (
-            not supported
-            or info.flag_bits & 1
-            or not re.fullmatch(r"[\w-]{1,100}\.(npy|json)", name)
-        ):
+        usual = info.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+        if not usual or info.flag_bits & 1 or not re.fullmatch(r"[\w-]{1,100}\.(npy|json)", name):
             raise BundleError(f"the estimator's file has an unexpected member {name[:50]!r}.")
         if info.file_size > MOST_GROWTH * max(info.compress_size, 1000):
             raise BundleError(f"{name} would grow to {info.file_size:,} bytes when unpacked.")

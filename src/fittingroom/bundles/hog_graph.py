@@ -33,11 +33,9 @@ def _describe(graph: Graph, images: str, features: HogFeatures, margin: int) -> 
     padded = graph.add("Pad", images, np.array([0, margin, margin, 0, margin, margin]))
     if features.square_root:
         padded = graph.add("Sqrt", padded)
-    gradient_y = graph.cast(_gradient(graph, padded, 1, height), np.float64)
-    gradient_x = graph.cast(_gradient(graph, padded, 2, width), np.float64)
-    cumulated = _cumulated_magnitudes(
-        graph, gradient_y, gradient_x, features.orientations
-    )  # (batch, bins, height, width)
+    gy = graph.cast(_gradient(graph, padded, 1, height), np.float64)
+    gx = graph.cast(_gradient(graph, padded, 2, width), np.float64)
+    cumulated = _cumulate(graph, gy, gx, features.orientations)  # (batch, bins, height, width)
     for axis, stop in ((2, rows * features.cell), (3, columns * features.cell)):
         cumulated = graph.slice(cumulated, axis, 0, stop)
     shape = np.array([0, features.orientations, rows, features.cell, columns, features.cell])
@@ -64,7 +62,7 @@ def _gradient(graph: Graph, images: str, axis: int, side: int) -> str:
     return graph.add("Pad", graph.add("Sub", after, before), ends)
 
 
-def _cumulated_magnitudes(graph: Graph, gradient_y: str, gradient_x: str, orientations: int) -> str:
+def _cumulate(graph: Graph, gy: str, gx: str, orientations: int) -> str:
     """Each pixel's gradient magnitude in all bins up to its own, (batch, bins, h, w).
 
     Orientations are unsigned, 0 to below 180 degrees. A gradient, flipped to point down, has
@@ -72,22 +70,17 @@ def _cumulated_magnitudes(graph: Graph, gradient_y: str, gradient_x: str, orient
     This needs no arc tangent, which onnxruntime has only in float32.
     """
     magnitude = graph.add(
-        "Sqrt",
-        graph.add(
-            "Add",
-            graph.add("Mul", gradient_y, gradient_y),
-            graph.add("Mul", gradient_x, gradient_x),
-        ),
+        "Sqrt", graph.add("Add", graph.add("Mul", gy, gy), graph.add("Mul", gx, gx))
     )
     magnitude = graph.add("Unsqueeze", magnitude, np.array([1]))
-    horizontal = graph.add("Equal", gradient_y, np.array(0.0))
-    flipped = graph.add("Mul", gradient_x, graph.add("Sign", gradient_y))
-    gradient_x = graph.add("Where", horizontal, graph.add("Abs", gradient_x), flipped)
-    gradient_y = graph.add("Abs", gradient_y)
+    horizontal = graph.add("Equal", gy, np.array(0.0))
+    flipped = graph.add("Mul", gx, graph.add("Sign", gy))
+    gx = graph.add("Where", horizontal, graph.add("Abs", gx), flipped)
+    gy = graph.add("Abs", gy)
     angles = np.pi * np.arange(1, orientations)[:, None, None] / orientations
     sides = [
         graph.add("Mul", graph.add("Unsqueeze", gradient, np.array([1])), factors)
-        for gradient, factors in ((gradient_y, np.cos(angles)), (gradient_x, np.sin(angles)))
+        for gradient, factors in ((gy, np.cos(angles)), (gx, np.sin(angles)))
     ]
     reached = graph.cast(graph.add("GreaterOrEqual", *sides), np.float64)
     return graph.add("Concat", magnitude, graph.add("Mul", reached, magnitude), axis=1)

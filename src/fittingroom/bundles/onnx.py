@@ -50,9 +50,7 @@ def to_onnx(bundle: Bundle) -> ModelProto:
             f"the graph of this {facts.model} has {size:,} bytes, more than an ONNX file can hold."
         )
     model = helper.make_model(
-        helper.make_graph(
-            graph.nodes, facts.model, *_inputs_and_outputs(facts), graph.initializers
-        ),
+        helper.make_graph(graph.nodes, facts.model, *_signature(facts), graph.initializers),
         opset_imports=[helper.make_opsetid("", OPSET), helper.make_opsetid(ML, ML_OPSET)],
         ir_version=IR_VERSION,
         producer_name="fittingroom",
@@ -91,7 +89,7 @@ def properties(bundle: Bundle) -> dict[str, str]:
     }
 
 
-def _inputs_and_outputs(facts: Facts) -> tuple[list[ValueInfoProto], list[ValueInfoProto]]:
+def _signature(facts: Facts) -> tuple[list[ValueInfoProto], list[ValueInfoProto]]:
     """Types and shapes of the inputs and outputs."""
     images: list[str | int | None] = ["batch", *facts.image_shape]
     classes: list[str | int | None] = ["batch", len(facts.classes)]

@@ -38,11 +38,9 @@ def audit_of(net: Callable[..., nn.Module]) -> type[BaseModel]:
 
 def _annotations(net: Callable[..., nn.Module]) -> dict[str, Any]:
     """Annotations by option; their text is evaluated in the network's module."""
-    parameters = inspect.signature(net, eval_str=True).parameters.values()
+    params = inspect.signature(net, eval_str=True).parameters.values()
     return {
-        option.name: option.annotation
-        for option in parameters
-        if option.kind is option.KEYWORD_ONLY
+        option.name: option.annotation for option in params if option.kind is option.KEYWORD_ONLY
     }
 
 

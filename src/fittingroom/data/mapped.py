@@ -52,8 +52,8 @@ def pieces(array: Bytes) -> Iterator[Bytes]:
 class MappedRows:
     """Some rows of a memory-mapped array, in memory only while they are used.
 
-    A slice is a copy of those rows; their pages are released at once, so that a process takes no
-    more memory than it holds rows. The file is checked before each read: one truncated under its
+    A slice is a copy of those rows; their pages are released at once, so that a process takes
+    memory only for what it holds. The file is checked before each read: one truncated under its
     map kills the process without a message, and a changed one would be trained on unnoticed.
 
     Parameters

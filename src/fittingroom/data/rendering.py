@@ -29,7 +29,7 @@ class Rendering:
     ----------
     views : uint8 (views, height, width); the first shows the object as it lies
     weights : float64 (views,) of each view, summing to one
-    mask : bool, where the object is by the best guess, at the size at which it was looked for
+    mask : bool, the best guess of where the object is, at the size at which it was searched for
     decisions : how they were made, in words
     is_photo : whether the picture wasn't an image of the data already
     """

@@ -119,7 +119,7 @@ def _reference_run(
     keep_model: bool,
     report: OnStep,
 ) -> Run | None:
-    """Apply the choices of a full run's reference run to the classifier; None if it needs none."""
+    """The reference run of a full run, its choices applied to the classifier; None without one."""
     chooses = _chooses(classifier)
     if not spec.references or not (keep_model or chooses):
         return None
