@@ -149,9 +149,9 @@ def multiplications(
 
     Every weight of a convolution is used at most once per pixel, any other weight once.
     """
-    kernels = sum(weight.numel() for weight in weights.values() if weight.ndim == 4)
+    convolutions = sum(weight.numel() for weight in weights.values() if weight.ndim == 4)
     others = sum(weight.numel() for weight in weights.values() if weight.ndim != 4)
-    return float(_pixels(network, image_shape) * kernels + others)
+    return float(_pixels(network, image_shape) * convolutions + others)
 
 
 def _pixels(network: Network, image_shape: tuple[int, int]) -> int:

@@ -20,12 +20,12 @@ def measured_variance(key: str, seeds: int) -> SeedVariance | None:
 
     It is to be combined with that of `seeds` further fits, see `SeedVariance.measured`.
     """
-    variance = _measured().get(key)
+    variance = _variances().get(key)
     return variance and variance.measured(seeds)
 
 
 @cache
-def _measured() -> dict[str, SeedVariance]:
+def _variances() -> dict[str, SeedVariance]:
     text = files("fittingroom.runs").joinpath(FILE).read_text(encoding="utf-8")
     return {
         recipe["key"]: SeedVariance(

@@ -256,17 +256,17 @@ def open_store(root: Path | str, dataset: Dataset) -> Store:
         When the folder can't be created or written.
     """
     folder = _folder_of(Path(root), dataset)
-    file, known = folder / CARD, None
+    file, saved = folder / CARD, None
     try:
-        known = DatasetCard.read(file)
+        saved = DatasetCard.read(file)
     except NewerError:
         raise
     except StoreError:  # missing or damaged: it is written again
         pass
-    card = DatasetCard.of(dataset, known)
+    card = DatasetCard.of(dataset, saved)
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        if card != known:
+        if card != saved:
             replace_file(file, json.dumps(asdict(card), indent=2) + "\n")
         if not os.access(folder, os.W_OK):
             raise PermissionError(13, "permission denied")
