@@ -21,7 +21,7 @@ from fittingroom.files import (
 )
 
 
-def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
+def test_a_file_is_replaced_atomically(tmp_path: Path) -> None:
     path = tmp_path / "leaderboard.json"
     replace_file(path, "old")
     with pytest.raises(UnicodeEncodeError):
@@ -32,7 +32,7 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["leaderboard.json"]
 
 
-def test_what_can_not_be_written_is_a_sentence_of_the_callers_kind(tmp_path: Path) -> None:
+def test_a_failed_write_raises_the_callers_error(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     with pytest.raises(StoreError, match=r"folder can't be written: is a directory\."):
         replace_file(tmp_path / "folder", b"")
@@ -41,7 +41,7 @@ def test_what_can_not_be_written_is_a_sentence_of_the_callers_kind(tmp_path: Pat
 
 
 def partial_of(folder: Path, pid: int, monkeypatch: pytest.MonkeyPatch, machine: str = "") -> Path:
-    """A partial file as a process with this number would have written it."""
+    """A partial file as a process with this id would have written it."""
     with monkeypatch.context() as other:
         other.setattr(files, "this_process", lambda: replace(this_process(), pid=pid))
         if machine:
@@ -53,7 +53,7 @@ def partial_of(folder: Path, pid: int, monkeypatch: pytest.MonkeyPatch, machine:
     return path
 
 
-def test_only_what_dead_processes_left_is_removed(
+def test_only_files_of_dead_processes_are_removed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ended = subprocess.Popen([sys.executable, "-c", ""])
@@ -70,7 +70,7 @@ def test_only_what_dead_processes_left_is_removed(
     assert not dead.exists()
 
 
-def test_what_another_machine_left_is_removed_after_a_day_of_silence(
+def test_files_of_another_machine_are_removed_after_a_day_of_silence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = partial_of(tmp_path, 1, monkeypatch, machine="another one")
@@ -81,7 +81,7 @@ def test_what_another_machine_left_is_removed_after_a_day_of_silence(
     assert is_abandoned(path)
 
 
-def test_a_number_that_has_returned_says_nothing() -> None:
+def test_a_reused_process_id_decides_nothing() -> None:
     owner = this_process()
     assert owner.is_dead is False
     assert replace(owner, born=owner.born - 3600).is_dead is None

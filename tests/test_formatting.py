@@ -26,15 +26,15 @@ def test_durations(seconds: float | None, says: str) -> None:
     assert duration(seconds) == says
 
 
-def test_names_are_cut_to_what_a_terminal_shows() -> None:
+def test_names_are_cut_to_terminal_cells() -> None:
     assert shortened(["short", "c" * 30], 11) == ["short", "cccccccccc…"]
-    wide = "\u9577\u3044\u540d\u524d"  # four signs, two cells each
+    wide = "\u9577\u3044\u540d\u524d"  # four characters, two cells each
     assert shortened([wide], 8) == [wide]
     assert shortened([wide], 7) == [f"{wide[:3]}…"]
     assert cell_len(shortened([wide * 9], 22)[0]) <= 22
 
 
-def test_names_that_begin_alike_stay_different_where_they_are_cut() -> None:
+def test_names_with_the_same_start_stay_distinct() -> None:
     names = [f"a name as long as this, number {n}" for n in range(3)]
     cut = shortened(names, 22)
     assert len(set(cut)) == 3
@@ -46,5 +46,5 @@ def test_names_that_begin_alike_stay_different_where_they_are_cut() -> None:
     ("number", "says"),
     [(0.0, "0.0"), (-0.04, "0.0"), (0.04, "0.0"), (-0.05001, "-0.1"), (3, "+3.0")],
 )
-def test_what_rounds_to_nothing_has_no_sign(number: float, says: str) -> None:
+def test_a_number_that_rounds_to_zero_has_no_sign(number: float, says: str) -> None:
     assert signed(number, 1) == says

@@ -18,5 +18,5 @@ from fittingroom.printable import printable
         ("\udcff", "\\udcff"),
     ],
 )
-def test_what_steers_is_seen(text: str, shown: str) -> None:
+def test_control_characters_are_escaped(text: str, shown: str) -> None:
     assert printable(text) == shown

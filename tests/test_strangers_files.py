@@ -1,7 +1,7 @@
-"""Every reader of files from elsewhere, given the same kinds of bad files.
+"""Every reader of untrusted files, given the same kinds of bad files.
 
-Each is refused in one sentence that names the file, within 5 seconds and 1.5 GB, and takes nothing
-else along.
+Each is refused in one sentence that names the file, within 5 seconds and 1.5 GB, and leaves
+the other files readable.
 """
 
 from __future__ import annotations
@@ -104,14 +104,14 @@ def of_run(folder: Path, model: str, name: str) -> Path:
 
 @dataclass(frozen=True)
 class Reader:
-    """A file that is read, and what is said of it where it is bad."""
+    """A file that is read, and what is said of it if it is bad."""
 
     file: Callable[[Path], Path]
     read: Callable[[Path], object]
 
 
 def rows(folder: Path) -> str:
-    """What the table of the store says of bad files; the other rows must stand."""
+    """What the store's table says of bad files; the other rows must remain."""
     board = leaderboard(find_store(folder / "runs"))
     assert sum(row.status == "ok" for row in board.rows) >= 2
     return " ".join([*(row.reason or "" for row in board.rows), *board.notes])
@@ -225,7 +225,7 @@ def zip_bomb() -> bytes:
 
 
 def bomb(path: Path) -> None:
-    """Two gigabytes in a few megabytes, in the form of the file where it has one."""
+    """Two gigabytes in a few megabytes, in the file's own form if it has one."""
     if path.suffix == ".gz":
         path.write_bytes(gzip_bomb())
     elif path.suffix in (".npz", ".skops"):
@@ -233,7 +233,7 @@ def bomb(path: Path) -> None:
     elif path.suffix == ".png":
         Image.new("L", (60_000, 900)).save(path)
     else:
-        with path.open("wb") as file:  # which takes no room on the disk
+        with path.open("wb") as file:  # which takes no space on disk
             file.truncate(2**31)
 
 
@@ -251,7 +251,7 @@ BAD: dict[str, Callable[[Path], object]] = {
     "another's content": lambda path: shutil.copy(Path(__file__), path),
     "a bomb": bomb,
 }
-#: A good file may be a link to anywhere where the user named it, and not a folder that it is in.
+#: A good file may be a link to anywhere if the user named the file itself and not its folder.
 ALLOWED = {
     (reader, "a link out")
     for reader in ("photo", "predictions to add", "settings", "space", "claim", "checkpoint")
@@ -260,8 +260,8 @@ ALLOWED = {
 
 @contextmanager
 def measured() -> Iterator[Callable[[], tuple[float, float]]]:
-    """Gives a function for the seconds and the bytes of memory that were taken at most so far."""
-    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+    """A function for the seconds and the peak bytes of memory taken so far."""
+    Path("/proc/self/clear_refs").write_text("5")  # resets the peak
     began, before = time.perf_counter(), psutil.Process().memory_info().rss
 
     def so_far() -> tuple[float, float]:
@@ -295,7 +295,7 @@ def test_bad_files(reader: str, bad: str, whole: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("reader", READERS)
 def test_good_files(reader: str, whole: Path, tmp_path: Path) -> None:
-    """Without which the other test could not fail."""
+    """Without this the other test could not fail."""
     if reader == "checkpoint":
         assert Checkpoint(whole / "state.safetensors").read() is not None
         return
@@ -307,14 +307,14 @@ def test_good_files(reader: str, whole: Path, tmp_path: Path) -> None:
 
 
 def flipped(data: bytes, rng: np.random.Generator) -> bytes:
-    """The bytes with one bit turned."""
+    """The bytes with one bit flipped."""
     place = int(rng.integers(len(data)))
     return data[:place] + bytes([data[place] ^ (1 << rng.integers(8))]) + data[place + 1 :]
 
 
 @pytest.mark.parametrize("bits", [150, pytest.param(3000, marks=pytest.mark.slow)])
 def test_single_bits_of_saved_runs(bits: int, whole: Path, tmp_path: Path) -> None:
-    """Each changes nothing, or its file is named and the other rows stand."""
+    """Each changes nothing, or its file is named and the other rows remain."""
     folder = tmp_path / "given"
     shutil.copytree(whole, folder)
     store, rng = find_store(folder / "runs"), np.random.default_rng(1)
@@ -345,7 +345,7 @@ def all_files(folder: Path) -> list[Path]:
 
 
 def test_single_bits_of_a_checkpoint(tmp_path: Path) -> None:
-    """Each changes nothing, or the training starts anew and says why."""
+    """Each changes nothing, or the training starts again and says why."""
     file, rng = Checkpoint(tmp_path / "state.safetensors"), np.random.default_rng(1)
     tensors = {"w": torch.randn(20, 30), "mean": torch.zeros(7, dtype=torch.bfloat16)}
     file.write(State(tensors, {"epoch": 3, "best": 0.5, "identity": ["mlp", 28]}))
@@ -361,7 +361,7 @@ def test_single_bits_of_a_checkpoint(tmp_path: Path) -> None:
     assert refused > 290
 
 
-def test_what_is_written_while_others_look_is_left_alone(whole: Path, tmp_path: Path) -> None:
+def test_a_file_being_written_elsewhere_is_left_alone(whole: Path, tmp_path: Path) -> None:
     """Another machine that opens the store of a shared folder."""
     folder = tmp_path / "given"
     shutil.copytree(whole, folder)
@@ -374,7 +374,7 @@ def test_what_is_written_while_others_look_is_left_alone(whole: Path, tmp_path: 
     assert (elsewhere / "run.json").exists()
 
 
-#: What a stranger may write in the place of any value.
+#: What a stranger may write in place of any value.
 ODD: tuple[object, ...] = (
     *(None, True, -1, 2**70, "", "a\nb", "\x1b[2J", "x" * 3000),
     *([], [[]], {}, {"a": {"b": [1]}}),
@@ -382,7 +382,7 @@ ODD: tuple[object, ...] = (
 
 
 def places(value: object, place: tuple[object, ...] = ()) -> Iterator[tuple[object, ...]]:
-    """Where values stand in what was read from JSON, the outermost first."""
+    """The places of values in parsed JSON, the outermost first."""
     yield place
     pairs: Iterable[tuple[object, object]] = ()
     if isinstance(value, dict | list):
@@ -403,7 +403,7 @@ def put(value: Any, place: tuple[Any, ...], odd: object) -> Any:
 @pytest.mark.parametrize("step", [20, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("reader", ["run.json", "card of a store", "comparison.json"])
 def test_edits_of_records(reader: str, step: int, whole: Path, tmp_path: Path) -> None:
-    """Any value of a file without hashes is replaced by any other: a row, a note or a sentence."""
+    """Any value without a hash replaced by any other gives a row, a note or a sentence."""
     folder = tmp_path / "given"
     shutil.copytree(whole, folder)
     file = READERS[reader].file(folder)

@@ -1,7 +1,7 @@
-"""What a folder that came from elsewhere can start when commands are run in it: nothing.
+"""What an untrusted folder can start when commands run in it: nothing.
 
-Python code, settings of libraries and files for other programs lie in it under names that are
-looked up. An audit hook in every process tells what is executed, loaded and started.
+It holds Python code, settings of libraries and files for other programs under names that are
+looked up. An audit hook in every process reports what is executed, loaded and started.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MODULES = (
     *("sitecustomize", "usercustomize", "optuna", "ray", "matplotlib", "PIL", "pydantic", "evil"),
 )
 EVIL = "open({path!r} + '-' + __name__, 'w').close()\n"
-#: Runs in every process before anything else; `EVENTS` is where it tells.
+#: Runs in every process before anything else; it reports to `EVENTS`.
 HOOK = """
 import json, os, sys
 
@@ -77,7 +77,7 @@ def downloaded(tmp_path: Path, small: Dataset) -> Path:
 def run_there(
     downloaded: Path, tmp_path: Path
 ) -> Callable[..., tuple[subprocess.CompletedProcess[str], list[Any]]]:
-    """Run the installed command in that folder; what happened and what was started."""
+    """Run the installed command in that folder; returns what happened and what was started."""
     hook = tmp_path / "hook"
     hook.mkdir()
     (hook / "sitecustomize.py").write_text(HOOK)

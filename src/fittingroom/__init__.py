@@ -29,13 +29,13 @@ __all__ = [
     "side_by_side",
 ]
 
-# Numba reads a .numba_config.yaml in the working folder, which may have been downloaded with data
-# and could say where compiled code lies. The environment goes before it; empty means Numba's own.
+# Numba reads .numba_config.yaml from the working folder, which may have come with downloaded data
+# and could redirect the cache of compiled code. The environment wins; empty means the default.
 for _name in ("NUMBA_CACHE_DIR", "NUMBA_CACHE_LOCATOR_CLASSES"):
     os.environ.setdefault(_name, "")
 
-# Imported when first asked for: scikit-learn and torch take seconds that `--help` shouldn't.
-_HOMES = {
+# Imported on first access: scikit-learn and torch take seconds, which `--help` shouldn't.
+_MODULES = {
     "Dataset": "fittingroom.data.dataset",
     "compare": "fittingroom.bench.comparison.compare",
     "load": "fittingroom.bundles.bundle",
@@ -47,9 +47,9 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module 'fittingroom' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    return getattr(import_module(_MODULES[name]), name)
 
 
 def __dir__() -> list[str]:

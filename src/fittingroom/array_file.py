@@ -1,4 +1,4 @@
-"""Arrays in an `.npz` file from elsewhere: measured by their headers before they are read."""
+"""Read arrays from an untrusted `.npz` file: headers are checked before any data is read."""
 
 from __future__ import annotations
 
@@ -18,32 +18,32 @@ from numpy.typing import NDArray
 from fittingroom.errors import FittingroomError
 from fittingroom.untrusted import open_untrusted
 
-#: Bytes that the arrays of one file may have in memory, and how many arrays it may hold.
+#: Limits of one file: bytes that its arrays take in memory, and number of arrays.
 MOST_BYTES, MOST_ARRAYS = 2**29, 1000
-#: Bytes of an array's header, and of an array's entry in the directory of the file.
+#: Limits of one array, in bytes: its header, and its entry in the zip directory.
 MOST_HEADER_BYTES, MOST_ENTRY_BYTES = 10_000, 500
 
 
 @dataclass(frozen=True)
 class ArrayHeader:
-    """What an array's header says of it."""
+    """An array's type and shape, as its header declares them."""
 
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
 
     @property
     def bytes(self) -> int:
-        """In memory."""
+        """Size in memory."""
         return math.prod(self.shape) * self.dtype.itemsize
 
 
 class ArrayFile:
-    """An opened `.npz` file: what its arrays are, and each of them when it is asked for.
+    """An open `.npz` file: the headers of its arrays, and the arrays on demand.
 
     Attributes
     ----------
-    headers : by name
-    objects : the names of arrays of Python objects, which are never read
+    headers : by array name
+    objects : names of arrays of Python objects, which are never read
     """
 
     def __init__(self, file: BinaryIO) -> None:
@@ -51,7 +51,7 @@ class ArrayFile:
         self._file = zipfile.ZipFile(file)
         members = self._file.infolist()
         if len(members) > MOST_ARRAYS or len({m.filename for m in members}) < len(members):
-            raise ValueError(f"it holds more than {MOST_ARRAYS} arrays, or two of one name")
+            raise ValueError(f"it holds more than {MOST_ARRAYS} arrays, or two of the same name")
         headers = {m.filename.removesuffix(".npy"): self._header(m) for m in members}
         self.objects = {name for name, header in headers.items() if header.dtype.hasobject}
         self.headers: Mapping[str, ArrayHeader] = {
@@ -59,7 +59,7 @@ class ArrayFile:
         }
 
     def read(self, *names: str) -> list[NDArray[Any]]:
-        """Arrays by name. Raises KeyError for a name, ValueError for more than may be read."""
+        """Arrays by name. Raises KeyError if one is missing, ValueError if they are too large."""
         total = sum(self.headers[name].bytes for name in names)
         if total > MOST_BYTES:
             raise ValueError(f"its arrays would take {total:,} bytes of memory")
@@ -68,28 +68,28 @@ class ArrayFile:
     def _array(self, name: str) -> NDArray[Any]:
         with self._file.open(f"{name}.npy") as member:
             array: NDArray[Any] = npy.read_array(member, allow_pickle=False)
-            member.read(1)  # its end, at which the checksum is compared
+            member.read(1)  # up to its end, where the checksum is verified
         return array
 
     def _header(self, member: zipfile.ZipInfo) -> ArrayHeader:
         if not member.filename.endswith(".npy"):
             raise ValueError(f"it holds {member.filename[:50]!r}, which is not an array")
         if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise ValueError(f"{member.filename[:50]} is compressed as no array of NumPy is")
-        with self._file.open(member) as opened:
-            head = io.BytesIO(opened.read(MOST_HEADER_BYTES))  # a header may say that it has more
+            raise ValueError(f"{member.filename[:50]} has a compression that NumPy doesn't use")
+        with self._file.open(member) as file:
+            head = io.BytesIO(file.read(MOST_HEADER_BYTES))  # a header may claim to be longer
         version = npy.read_magic(head)
-        read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-        shape, _, dtype = read(head)
+        read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+        shape, _, dtype = read_header(head)
         size = member.file_size - head.tell()
         header = ArrayHeader(dtype, shape)
         if header.bytes != size and not dtype.hasobject:
-            raise ValueError(f"{member.filename[:50]} has another size than its header says")
+            raise ValueError(f"{member.filename[:50]} doesn't have the size that its header says")
         return header
 
 
 def _check_directory(file: BinaryIO) -> None:
-    """Refuse a directory of more entries than there may be, all of which `ZipFile` would read."""
+    """Refuse a zip directory with too many entries, all of which `ZipFile` would read."""
     end = zipfile._EndRecData(file)  # type: ignore[attr-defined]
     size = 0 if end is None else end[zipfile._ECD_SIZE]  # type: ignore[attr-defined]
     if size > MOST_ARRAYS * MOST_ENTRY_BYTES:
@@ -100,6 +100,6 @@ def _check_directory(file: BinaryIO) -> None:
 def open_arrays(
     path: Path | str, error: type[FittingroomError], *, within: Path | None = None
 ) -> Iterator[ArrayFile]:
-    """An `.npz` file, of which only headers are read at first."""
+    """Open an `.npz` file, reading only the headers of its arrays."""
     with open_untrusted(path, error, most=MOST_BYTES, within=within) as file:
         yield ArrayFile(file)

@@ -13,13 +13,13 @@ class FittingroomError(Exception):
 
 
 class UsageError(FittingroomError):
-    """What was asked for makes no sense: a wrong option, an impossible number."""
+    """The request makes no sense: a wrong option, an impossible number."""
 
     exit_code = 2
 
 
 class UnknownNameError(UsageError):
-    """A name that no catalogue has; the message proposes the nearest ones."""
+    """A name is unknown; the message suggests the closest ones."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         known = sorted(known)
@@ -31,15 +31,15 @@ class UnknownNameError(UsageError):
 
 
 class DataError(FittingroomError):
-    """A data set can't be found, fetched or believed."""
+    """A data set can't be found or fetched, or is malformed."""
 
 
 class InputError(FittingroomError, ValueError):
-    """Arrays handed to a classifier or a metric that it can't take."""
+    """The arrays passed to a data set, a classifier or a metric are invalid."""
 
 
 class TrainingError(FittingroomError):
-    """A fit can't go on."""
+    """A fit can't continue."""
 
 
 class NotFiniteError(TrainingError):
@@ -47,7 +47,7 @@ class NotFiniteError(TrainingError):
 
 
 class ClusterError(FittingroomError):
-    """A cluster can't be reached, or doesn't do what it should."""
+    """A cluster can't be reached, or fails."""
 
 
 class StoreError(FittingroomError):
@@ -55,8 +55,8 @@ class StoreError(FittingroomError):
 
 
 class ReportError(FittingroomError):
-    """A page or another file can't be made of results that are whole."""
+    """A page or another file can't be made from the results."""
 
 
 class BundleError(FittingroomError):
-    """A saved classifier can't be written, read or believed."""
+    """A saved classifier can't be written, read or trusted."""

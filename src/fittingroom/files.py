@@ -1,8 +1,8 @@
-"""How a file is replaced and a folder added: whole or not at all.
+"""Write files and folders atomically: all of it or nothing.
 
-What is written stands aside under a name that says who writes it, and is renamed into place. What a
-killed process leaves is found by that name; what a living one writes, here or on another machine
-that shares the folder, is left alone.
+Data goes to a partial path, whose name says which process writes it, and is renamed into place.
+That name also identifies what a killed process left behind; what a running process writes, here or
+on another machine that shares the folder, is left alone.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ import psutil
 from fittingroom.errors import FittingroomError, StoreError
 
 _PARTIAL = re.compile(r"\.partial-(?:(?P<host>[0-9a-f]{8})-)?(?P<pid>\d+)(?:-(?P<born>\d+))?-.*")
-#: Seconds without a change after which a partial file is taken for abandoned whose owner can't be
-#: asked: it is on another machine, or there is another process of its number.
+#: Seconds without a change after which a partial file counts as abandoned if its owner can't be
+#: checked: it is on another machine, or another process has its id.
 SILENCE = 24 * 3600.0
 
 
 @dataclass(frozen=True)
 class Owner:
-    """A process, so that another one can tell whether it lives: numbers of dead ones return.
+    """Identifies a process, so that others can check whether it is alive: ids are reused.
 
     Attributes
     ----------
     host : its machine, see `this_machine`
-    pid : its number there
-    born : when it was started, seconds since 1970
+    pid : its id there
+    born : when it started, seconds since 1970
     """
 
     host: str
@@ -48,10 +48,10 @@ class Owner:
 
     @property
     def is_dead(self) -> bool | None:
-        """Whether it has ended; None where that can't be known from here.
+        """Whether it has ended; None if that can't be determined from here.
 
-        That is on another machine, and where a process of this number was started at another time:
-        either the number has returned, or the clock was set, and all times of start with it.
+        That is so on another machine, and if a process with this id has another start time: either
+        the id was reused, or the clock was set, which shifts all start times.
         """
         if self.host != this_machine():
             return None
@@ -63,8 +63,8 @@ class Owner:
 
 
 def this_process() -> Owner:
-    """The process that asks."""
-    return _owner(os.getpid())  # which a fork changes
+    """The calling process."""
+    return _owner(os.getpid())  # changes after a fork
 
 
 @cache
@@ -74,28 +74,28 @@ def _owner(pid: int) -> Owner:
 
 @cache
 def this_machine() -> str:
-    """Where a process number means one process: the host since it was started, and the container.
+    """Identifies the scope within which process ids are unique: host, boot and container.
 
-    Its name alone isn't enough: many are called localhost.
+    The host name alone isn't enough: many machines are called localhost.
     """
-    signs = [socket.gethostname()]
-    for sign in ("/proc/sys/kernel/random/boot_id", "/proc/self/ns/pid"):
+    ids = [socket.gethostname()]
+    for path in ("/proc/sys/kernel/random/boot_id", "/proc/self/ns/pid"):
         with suppress(OSError):
-            signs.append(os.readlink(sign) if sign.endswith("pid") else Path(sign).read_text())
-    if len(signs) == 1:  # not Linux
-        signs.append(f"{uuid.getnode():x}")
-    return f"{signs[0]} {_digest(' '.join(signs[1:]))}"
+            ids.append(os.readlink(path) if path.endswith("pid") else Path(path).read_text())
+    if len(ids) == 1:  # not Linux
+        ids.append(f"{uuid.getnode():x}")
+    return f"{ids[0]} {_digest(' '.join(ids[1:]))}"
 
 
 def partial_path(folder: Path) -> Path:
-    """A new name in a folder for what this process is about to write."""
+    """A new path in a folder, for this process to write to."""
     owner = this_process()
     name = f"{_digest(owner.host)}-{owner.pid}-{owner.born:.0f}-{secrets.token_hex(4)}"
     return folder / f".partial-{name}"
 
 
 def is_abandoned(path: Path) -> bool:
-    """Whether a path has a name of `partial_path` whose process has ended."""
+    """Whether a path was named by `partial_path` in a process that has ended."""
     match = _PARTIAL.fullmatch(path.name)
     if match is None:
         return False
@@ -108,7 +108,7 @@ def is_abandoned(path: Path) -> bool:
 
 
 def remove_abandoned(folder: Path, *patterns: str) -> None:
-    """Remove what killed processes left half written where the patterns look below a folder."""
+    """Remove the partial files of killed processes that match glob patterns below a folder."""
     for path in [path for pattern in patterns for path in folder.glob(pattern)]:
         if not is_abandoned(path):
             continue
@@ -119,7 +119,7 @@ def remove_abandoned(folder: Path, *patterns: str) -> None:
 
 
 def replace_file(path: Path, data: bytes | str, error: type[FittingroomError] = StoreError) -> Path:
-    """Write a file aside, then rename it into place; text as UTF-8. Raises as `file_aside`."""
+    """Write a file aside, then rename it into place; text as UTF-8. Raises like `file_aside`."""
     with file_aside(path, error) as partial:
         partial.write_bytes(data.encode() if isinstance(data, str) else data)
     return path
@@ -127,11 +127,11 @@ def replace_file(path: Path, data: bytes | str, error: type[FittingroomError] = 
 
 @contextmanager
 def file_aside(path: Path, error: type[FittingroomError] = StoreError) -> Iterator[Path]:
-    """A path to write a file to, which is then renamed into place.
+    """Yield a path to write a file to, which is then renamed to `path`.
 
     Parameters
     ----------
-    error : what is raised where the file system refuses; what was at `path` is still there then
+    error : raised if the file system refuses; `path` is then unchanged
     """
     partial = partial_path(path.parent)
     with writing(path, error):
@@ -145,7 +145,7 @@ def file_aside(path: Path, error: type[FittingroomError] = StoreError) -> Iterat
 
 @contextmanager
 def writing(path: Path, error: type[FittingroomError] = StoreError) -> Iterator[None]:
-    """Say in one sentence what could not be written, and why."""
+    """Turn an OSError into one sentence: what can't be written, and why."""
     try:
         yield
     except OSError as reason:
@@ -155,7 +155,7 @@ def writing(path: Path, error: type[FittingroomError] = StoreError) -> Iterator[
 
 @contextmanager
 def folder_aside(parent: Path, error: type[FittingroomError] = StoreError) -> Iterator[Path]:
-    """A new folder beside its place, to write in and rename; what is left of it is removed."""
+    """Yield a new folder to write to and rename; it is removed if it is still there at the end."""
     with writing(parent, error):
         folder = partial_path(parent)
         folder.mkdir(parents=True)
@@ -166,23 +166,23 @@ def folder_aside(parent: Path, error: type[FittingroomError] = StoreError) -> It
 
 
 def flush(folder: Path) -> None:
-    """Bring every file below a folder to the disk before its name appears."""
+    """Sync every file below a folder to disk, to be called before the folder is renamed."""
     for file in folder.rglob("*"):
         if file.is_file():
             _flush_file(file)
 
 
 def _flush_file(path: Path) -> None:
-    with path.open("r+b") as opened:  # Windows syncs only what may be written
+    with path.open("r+b") as opened:  # Windows syncs only writable files
         os.fsync(opened.fileno())
 
 
 def _last_change(path: Path) -> float:
-    """Of the path or anything below it, seconds since 1970."""
-    last = time.time()  # of what vanishes while it is looked at
+    """The latest change of the path or anything below it, seconds since 1970."""
+    last = time.time()  # if something vanishes meanwhile
     with suppress(OSError):
         inner = path.rglob("*") if path.is_dir() and not path.is_symlink() else ()
-        last = max(each.lstat().st_mtime for each in (path, *inner))
+        last = max(entry.lstat().st_mtime for entry in (path, *inner))
     return last
 
 

@@ -10,20 +10,20 @@ from rich.cells import cell_len
 
 
 def shortened(names: Sequence[str], at_most: int = 22) -> list[str]:
-    """Names that take no more than `at_most` cells of a terminal, where a wide sign takes two.
+    """Cut names to `at_most` cells of a terminal, of which a wide character takes two.
 
-    Those that would begin alike keep their ends as well.
+    Names that would look the same after the cut keep their ends as well.
     """
     cut = [_cut(name, at_most) for name in names]
-    times = Counter(cut)
+    counts = Counter(cut)
     return [
-        _cut(name, at_most, at_most // 2) if times[short] > 1 and short != name else short
+        _cut(name, at_most, at_most // 2) if counts[short] > 1 and short != name else short
         for name, short in zip(names, cut, strict=True)
     ]
 
 
 def _cut(name: str, at_most: int, end: int = 0) -> str:
-    """A name without its middle, or without what is before the last `end` cells."""
+    """Cut a name to `at_most` cells, the last `end` of which are the end of the name."""
     if cell_len(name) <= at_most:
         return name
     lengths = range(len(name), -1, -1)
@@ -33,7 +33,7 @@ def _cut(name: str, at_most: int, end: int = 0) -> str:
 
 
 def signed(number: float, digits: int, plus: str = "+") -> str:
-    """A difference with its sign; what rounds to nothing has none."""
+    """Format a difference with its sign; one that rounds to zero has none."""
     text = f"{abs(number):.{digits}f}"
     if not text.strip("0."):
         return text
@@ -41,25 +41,25 @@ def signed(number: float, digits: int, plus: str = "+") -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """Two significant parts at most: "0.4 s", "12 s", "3 min 5 s", "2 h 10 min"."""
+    """Format a duration in at most two units: "0.4 s", "12 s", "3 min 5 s", "2 h 10 min"."""
     if seconds is None:
         return ""
     if seconds < 9.95:
         return f"{seconds:.2g} s" if seconds < 0.95 else f"{seconds:.1f} s".replace(".0 s", " s")
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return _two_parts(whole, 60, "min", "s")
-    return _two_parts(round(whole / 60), 60, "h", "min")
+    rounded = round(seconds)
+    if rounded < 60:
+        return f"{rounded} s"
+    if rounded < 3600:
+        return _two_units(rounded, 60, "min", "s")
+    return _two_units(round(rounded / 60), 60, "h", "min")
 
 
-def _two_parts(count: int, unit: int, large: str, small: str) -> str:
+def _two_units(count: int, unit: int, large: str, small: str) -> str:
     first, second = divmod(count, unit)
     return f"{first} {large} {second} {small}" if second else f"{first} {large}"
 
 
 def short_path(path: Path) -> Path:
-    """Relative to the working folder where it lies below it."""
+    """The path, relative to the working folder if it lies below it."""
     path, here = path.resolve(), Path.cwd()
     return path.relative_to(here) if path.is_relative_to(here) else path

@@ -1,4 +1,4 @@
-"""JSON of results: a figure that doesn't exist is `null`."""
+"""Results as JSON, in which a missing figure is `null`."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 
 
 def json_text(value: Any) -> str:
-    """A value of dicts, lists, tuples, text and numbers as lines of JSON, ended by a line break.
+    """Dump dicts, lists, tuples, strings and numbers as indented JSON with a final line break.
 
-    JSON has no NaN and no infinity: they stand for figures that nothing could be computed from.
+    JSON has no NaN and no infinity; they mark figures that couldn't be computed, and become `null`.
     """
     return json.dumps(_finite(value), indent=2, allow_nan=False) + "\n"
 

@@ -1,4 +1,4 @@
-"""Columns and cells as a table: plain text, HTML, Markdown, CSV."""
+"""Format a table as plain text, HTML, Markdown or CSV."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ from rich.cells import cell_len
 
 from fittingroom.printable import printable
 
-#: What a spreadsheet takes for the begin of a formula.
+#: Characters that start a formula in a spreadsheet.
 _FORMULA = frozenset("=+-@")
 
 
 def text_table(
     columns: Sequence[str], rows: Iterable[Sequence[str]], right: Collection[str] = ()
 ) -> str:
-    """Columns as wide as a terminal shows their longest cell; nothing is cut or wrapped."""
+    """A plain-text table, each column as wide as its longest cell; nothing is cut or wrapped."""
     lines = [tuple(map(printable, line)) for line in (columns, *rows)]
     widths = [max(cell_len(line[i]) for line in lines) for i in range(len(columns))]
     return "\n".join(
         "  ".join(
-            _padded(cell, width, column in right)
+            _pad(cell, width, column in right)
             for column, cell, width in zip(columns, line, widths, strict=True)
         ).rstrip()
         for line in lines
     )
 
 
-def _padded(cell: str, width: int, right: bool) -> str:
-    blanks = " " * (width - cell_len(cell))
-    return blanks + cell if right else cell + blanks
+def _pad(cell: str, width: int, right: bool) -> str:
+    padding = " " * (width - cell_len(cell))
+    return padding + cell if right else cell + padding
 
 
 def html_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, caption: str = "") -> str:
-    """Cells as an HTML table, for a notebook."""
+    """An HTML table, for a notebook."""
     head = "".join(f"<th>{escape(name)}</th>" for name in columns)
     body = "".join(
         "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
@@ -51,7 +51,7 @@ def html_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, caption
 def markdown_table(
     columns: Sequence[str], rows: Iterable[Sequence[str]], numbers: Collection[str]
 ) -> str:
-    """Cells as a table that Markdown shows as they are; columns of numbers stand right."""
+    """A Markdown table of escaped cells; the columns `numbers` are right-aligned."""
     head = [escaped(name) for name in columns]
     rule = ["---:" if name in numbers else "---" for name in columns]
     body = [[escaped(cell) for cell in row] for row in rows]
@@ -59,16 +59,16 @@ def markdown_table(
 
 
 def csv_text(head: Sequence[str], lines: Iterable[Sequence[Any]]) -> str:
-    """A CSV file's text; no cell is taken for a formula."""
+    """The text of a CSV file in which no cell is read as a formula."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(map(_plain, head))
-    writer.writerows([_plain(cell) for cell in line] for line in lines)
+    writer.writerow(map(_defuse, head))
+    writer.writerows([_defuse(cell) for cell in line] for line in lines)
     return text.getvalue()
 
 
-def _plain(cell: Any) -> Any:
-    """A cell that no spreadsheet takes for a formula, in one line."""
+def _defuse(cell: Any) -> Any:
+    """Keep a cell to one line and spreadsheets from reading it as a formula."""
     if not isinstance(cell, str):
         return cell
     cell = printable(cell)
@@ -76,10 +76,10 @@ def _plain(cell: Any) -> Any:
 
 
 def escaped(text: str) -> str:
-    """Text that Markdown shows as it is, within a line."""
+    """Escape text for use within a line of Markdown."""
     return re.sub(r"[\\`*_\[\]<>|~&#]", r"\\\g<0>", printable(text))
 
 
 def paragraph(text: str) -> str:
-    """Text that Markdown shows as it is where a line begins: no list, no rule."""
+    """Escape text for the start of a line of Markdown: no list, no rule."""
     return re.sub(r"^(\d*)([-+=.)])", r"\1\\\2", escaped(text))

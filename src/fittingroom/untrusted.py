@@ -1,7 +1,7 @@
-"""Files from elsewhere: opened only where they are plain files, read and parsed only up to a bound.
+"""Read untrusted files: plain files only, read and parsed up to a limit.
 
-Whatever is wrong with one becomes one sentence that names it, raised as an error of the caller's
-kind. A parser may raise anything at all for a damaged file, so nothing is listed by type here.
+Whatever is wrong with a file becomes one sentence that names it, raised as the caller's type of
+error. A parser may raise anything for a damaged file, so no types are listed here.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from typing import Any, BinaryIO, TypeVar
 
 from fittingroom.errors import FittingroomError
 
-#: How pydantic reads a dataclass that has this as `__pydantic_config__`: nothing is converted.
+#: As `__pydantic_config__` of a dataclass: pydantic converts nothing.
 STRICT = {"strict": True, "allow_inf_nan": False}
-#: Bytes of a JSON file: 5 million empty lists, which take 0.7 GB of memory, are 15 MB.
+#: Largest JSON file in bytes: 15 MB of it can be 5 million empty lists, 0.7 GB of memory.
 MOST_JSON_BYTES = 2**24
-#: Bytes of a TOML file, and dots in one of its lines: the time for a key a.b.c grows with their
-#: square, and 20,000 of them take six seconds.
+#: Largest TOML file in bytes, and most dots in a line: a key a.b.c takes time quadratic in its
+#: dots, and 20,000 of them take six seconds.
 MOST_TOML_BYTES, MOST_DOTS = 2**16, 200
 
-_NO_WAIT = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)  # a pipe may never be written
+_NO_WAIT = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)  # opening a pipe would block
 _KINDS = {
     stat.S_IFDIR: "a folder",
     stat.S_IFIFO: "a pipe",
@@ -47,15 +47,15 @@ def open_untrusted(
     most: int | None = None,
     within: Path | None = None,
 ) -> Iterator[BinaryIO]:
-    """A plain file, opened; what is raised while it is read becomes a sentence that names it.
+    """Open a plain file; an exception while it is read becomes a sentence that names it.
 
     Parameters
     ----------
     path : the file
-    error : what is raised where something is wrong with it
-    most : bytes that it may have; None for a reader that itself takes no more than it needs
-    within : the folder that it is part of, which a link must not lead out of. A file that was named
-        by the user alone may be a link to anywhere.
+    error : the type of error to raise
+    most : its largest size in bytes; None if the reader limits itself
+    within : the folder that it belongs to, which a link must not leave; None for a file that the
+        user named, which may link anywhere
     """
     with blaming(path, error):
         if within is not None and os.path.islink(path):
@@ -79,7 +79,7 @@ def open_untrusted(
 
 @contextmanager
 def blaming(path: Path | str, error: type[FittingroomError]) -> Iterator[None]:
-    """Turn whatever is raised, but for our own errors, into a sentence that names a file."""
+    """Turn any exception but our own errors into a sentence that names a file."""
     try:
         yield
     except FittingroomError:
@@ -89,11 +89,11 @@ def blaming(path: Path | str, error: type[FittingroomError]) -> Iterator[None]:
 
 
 def require_inside(path: Path | str, folder: Path, error: type[FittingroomError]) -> None:
-    """Refuse a path that links lead out of a folder."""
+    """Refuse a path that leads out of a folder through links."""
     if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder)):
         raise error(
-            f"{path} is a link to something outside {folder}; put what it leads to in its place "
-            "(cp -L copies it)."
+            f"{path} links to something outside {folder}; replace the link by a copy of its target "
+            "(cp -L makes one)."
         )
 
 
@@ -104,12 +104,12 @@ def read_bytes(
     most: int,
     within: Path | None = None,
 ) -> bytes:
-    """The bytes of a plain file that has at most so many."""
+    """Read a plain file of at most `most` bytes."""
     with open_untrusted(path, error, most=most, within=within) as file:
-        # No more than it has: Python takes memory for all that it is asked to read.
+        # Never more than its size: Python allocates as much as it is asked to read.
         size = min(most, os.fstat(file.fileno()).st_size or most)
         data = file.read(size + 1)
-    if len(data) > size:  # it grew, or the system doesn't say how large it is
+    if len(data) > size:  # it grew, or the system doesn't report its size
         raise error(f"{path} has more than the {most:,} bytes that such a file may have.")
     return data
 
@@ -117,7 +117,7 @@ def read_bytes(
 def read_text(
     path: Path | str, error: type[FittingroomError], *, most: int, within: Path | None = None
 ) -> str:
-    """The text of a UTF-8 file, without a byte order mark."""
+    """Read a UTF-8 file, dropping a byte order mark."""
     data = read_bytes(path, error, most=most, within=within)
     with blaming(path, error):
         return data.decode("utf-8-sig")
@@ -131,43 +131,46 @@ def read_json(
     most: int = MOST_JSON_BYTES,
     within: Path | None = None,
 ) -> _Kind:
-    """What a JSON file holds, as a value of a type; pydantic compares it with the type's fields.
+    """Read a JSON file as a value of type `kind`, validated by pydantic.
 
     Parameters
     ----------
-    kind : a dataclass, `dict[str, int]` and so on
+    kind : such as a dataclass or `dict[str, int]`
     """
     of_type: Any = kind
-    _adapter(of_type)  # a fault of the type is ours, not the file's
+    _adapter(of_type)  # an error in the type is ours, not the file's
     text = read_text(path, error, most=most, within=within)
     with blaming(path, error):
         return typed(kind, parse_json(text))
 
 
 def read_toml(path: Path | str, error: type[FittingroomError]) -> dict[str, Any]:
-    """The table that a TOML file holds."""
+    """Read a TOML file."""
     text = read_text(path, error, most=MOST_TOML_BYTES)
     with blaming(path, error):
         return parse_toml(text)
 
 
 def parse_json(text: str) -> Any:
-    """JSON without names that stand twice, numbers that are not finite or text that isn't UTF-8.
+    """Parse JSON; duplicate keys, numbers that aren't finite and lone surrogates are errors.
 
     Raises
     ------
     ValueError, RecursionError : it is anything else
     """
     value = json.loads(
-        text, object_pairs_hook=_once, parse_constant=_not_a_number, parse_float=_finite
+        text,
+        object_pairs_hook=_unique_keys,
+        parse_constant=_refuse_constant,
+        parse_float=_finite_float,
     )
-    if "\\ud" in text.lower():  # half of a pair of surrogates: text that can't be written
+    if "\\ud" in text.lower():  # perhaps half of a surrogate pair, which can't be encoded
         json.dumps(value, ensure_ascii=False).encode()
     return value
 
 
 def parse_toml(text: str) -> dict[str, Any]:
-    """A TOML table. Raises ValueError, RecursionError."""
+    """Parse TOML. Raises ValueError, RecursionError."""
     if len(text) > MOST_TOML_BYTES:
         raise ValueError(f"it has more than {MOST_TOML_BYTES:,} characters")
     if any(line.count(".") > MOST_DOTS for line in text.splitlines()):
@@ -176,27 +179,27 @@ def parse_toml(text: str) -> dict[str, Any]:
 
 
 def typed(kind: type[_Kind], value: Any) -> _Kind:
-    """A value that was read from JSON or TOML, as a value of a type.
+    """Validate a value that was read from JSON or TOML as one of type `kind`.
 
     Raises
     ------
     pydantic.ValidationError : it has other fields, types or ranges
     """
     of_type: Any = kind
-    # Through JSON again, in which a strict type takes a list for a tuple.
+    # Via JSON, where strict mode accepts a list for a tuple.
     result: _Kind = _adapter(of_type).validate_json(json.dumps(value))
     return result
 
 
 @cache
 def _adapter(kind: Any) -> Any:
-    from pydantic import TypeAdapter  # not for commands that read no such file
+    from pydantic import TypeAdapter  # slow, and most commands read no such file
 
     return TypeAdapter(kind)
 
 
 def in_short(error: Exception) -> str:
-    """What is wrong, in a few words without a full stop."""
+    """Describe an error in a few words, without a full stop."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()
     if isinstance(error, UnicodeDecodeError):
@@ -207,25 +210,25 @@ def in_short(error: Exception) -> str:
         return "it takes more memory than there is"
     if hasattr(error, "errors"):  # pydantic's ValidationError
         first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(str(part)[:50] for part in first["loc"])
-        return ": ".join([*([place] if place else []), first["msg"]])[:300]
+        location = ".".join(str(part)[:50] for part in first["loc"])
+        return ": ".join([*([location] if location else []), first["msg"]])[:300]
     text = str(error).strip().rstrip(".").split("\n")[0][:200]
     return text if isinstance(error, ValueError) and text else f"{type(error).__name__} {text}"
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     fields = dict(pairs)
     if len(fields) < len(pairs):
-        twice = Counter(key for key, _ in pairs).most_common(1)[0][0]
-        raise ValueError(f"{twice[:50]!r} stands twice")
+        key = Counter(key for key, _ in pairs).most_common(1)[0][0]
+        raise ValueError(f"{key[:50]!r} occurs twice")
     return fields
 
 
-def _not_a_number(name: str) -> float:
+def _refuse_constant(name: str) -> float:
     raise ValueError(f"{name} is not a number")
 
 
-def _finite(text: str) -> float:
+def _finite_float(text: str) -> float:
     number = float(text)
     if not math.isfinite(number):
         raise ValueError(f"{text[:20]} is too large a number")

@@ -21,7 +21,7 @@ from fittingroom.data.dataset import Dataset
 from fittingroom.errors import BundleError
 from fittingroom.models.catalog import make_classifier
 
-#: Audit events of running something, beside those of whole modules.
+#: Audit events of running something, besides those of whole modules.
 FORBIDDEN = {
     "exec",
     "compile",
@@ -32,7 +32,7 @@ FORBIDDEN = {
     "ctypes.dlopen",
 }
 
-#: Models of every kind, with options that make them quick.
+#: Models of every kind, with options that make them quick to fit.
 MODELS: dict[str, dict[str, Any]] = {
     "logistic": {},
     "linear-svm": {},
@@ -66,12 +66,12 @@ def test_images(small: Dataset) -> np.ndarray:
 def bundles(small: Dataset) -> Mapping[str, Bundle]:
     """A bundle of each of `MODELS`, fitted on 400 images and calibrated on 200."""
     images, labels = small.train.images[::5], small.train.labels[::5]
-    others, theirs = small.train.images[1::10], small.train.labels[1::10]
+    held_out, held_out_labels = small.train.images[1::10], small.train.labels[1::10]
     made = {}
     for model, options in MODELS.items():
         classifier = make_classifier(model, dataset=small, **options)
         classifier.fit(images.reshape(len(images), -1), labels)
-        given = classifier.predict_proba(others.reshape(len(others), -1))
+        probabilities = classifier.predict_proba(held_out.reshape(len(held_out), -1))
         made[model] = bundle_of(
             classifier,
             model=model,
@@ -80,15 +80,15 @@ def bundles(small: Dataset) -> Mapping[str, Bundle]:
             data=Data(name=small.name, sha256=small.sha256, images=len(images)),
             preparation=small.preparation,
             parameters={key: list(v) if isinstance(v, tuple) else v for key, v in options.items()},
-            validation=(given, theirs),
-            calibration=(given[:100], theirs[:100]),
+            validation=(probabilities, held_out_labels),
+            calibration=(probabilities[:100], held_out_labels[:100]),
         )
     return made
 
 
 @pytest.fixture(scope="session")
 def saved(bundles: Mapping[str, Bundle], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with every bundle under its model's name. Not to be changed."""
+    """A folder with every bundle under its model's name. Don't change it."""
     folder = tmp_path_factory.mktemp("bundles")
     for model, bundle in bundles.items():
         bundle.save(folder / model)
@@ -97,7 +97,7 @@ def saved(bundles: Mapping[str, Bundle], tmp_path_factory: pytest.TempPathFactor
 
 @pytest.fixture
 def copied(saved: Path, tmp_path: Path) -> Callable[[str], Path]:
-    """`copied(model)`: a copy of a bundle, to be spoilt."""
+    """`copied(model)`: a copy of a bundle, which may be spoilt."""
 
     def copy(model: str) -> Path:
         return Path(shutil.copytree(saved / model, tmp_path / model, dirs_exist_ok=True))
@@ -107,7 +107,7 @@ def copied(saved: Path, tmp_path: Path) -> Callable[[str], Path]:
 
 @pytest.fixture(scope="session")
 def resigned() -> Callable[..., Path]:
-    """`resigned(folder, **facts)`: other facts, and hashes that fit whatever files lie there."""
+    """`resigned(folder, **facts)`: other facts, and hashes that fit whatever files are there."""
 
     def sign(folder: Path, **changed: Any) -> Path:
         facts = json.loads((folder / FILE).read_text(encoding="utf-8"))["facts"] | changed
@@ -129,9 +129,9 @@ def resigned() -> Callable[..., Path]:
 
 @pytest.fixture(scope="session")
 def watched(saved: Path) -> Callable[[], AbstractContextManager[list[tuple[str, Any]]]]:
-    """`with watched() as events`: what the interpreter is asked to do meanwhile.
+    """`with watched() as events`: what the interpreter is made to do meanwhile.
 
-    Everything that loading imports was imported before.
+    Everything that loading imports has been imported before.
     """
     heard: list[list[tuple[str, Any]]] = []
 
@@ -159,7 +159,7 @@ def watched(saved: Path) -> Callable[[], AbstractContextManager[list[tuple[str, 
 
 @pytest.fixture
 def refused(watched: Any) -> Callable[..., None]:
-    """`refused(folder, match)`: it is, within two seconds, and nothing of it was executed."""
+    """`refused(folder, match)`: it is refused within two seconds, and none of it is executed."""
 
     def check(folder: Path, match: str | None = None) -> None:
         began = time.perf_counter()
@@ -169,8 +169,8 @@ def refused(watched: Any) -> Callable[..., None]:
         names = {name for name, _ in events}
         assert not names & FORBIDDEN
         assert not any(name.startswith(("socket.", "subprocess.", "os.spawn")) for name in names)
-        given = [arguments[0] for name, arguments in events if name == "open"]
-        opened = [path for path in given if not isinstance(path, int)]  # of what was opened
+        files = [arguments[0] for name, arguments in events if name == "open"]
+        opened = [path for path in files if not isinstance(path, int)]  # of what was opened
         assert opened
         assert all(Path(str(path)).parent == folder for path in opened)
 

@@ -1,4 +1,4 @@
-"""bundle.py: what is loaded is what was saved, to the bit, or it is refused."""
+"""bundle.py: what is loaded is exactly what was saved, or it is refused."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_a_loaded_classifier_predicts_the_same_to_the_bit(
     assert loaded.facts == live.facts
 
 
-#: What makes a model of the catalogue quick to fit, where one epoch isn't enough for that.
+#: Settings that make a catalogue model quick to fit, if a single epoch isn't enough for that.
 QUICK: dict[str, dict[str, Any]] = {
     "hist-gradient-boosting": {"max_iter": 10},
     "cnn-16-32-64-128": {"epochs": 1, "pooling": True},
@@ -67,7 +67,7 @@ QUICK: dict[str, dict[str, Any]] = {
 def test_every_model_of_the_catalogue_after_loading(
     name: str, small: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On 10,000 images the same to the bit; without scikit-learn-intelex, nearly the same."""
+    """On 10,000 images exactly the same; without scikit-learn-intelex, nearly the same."""
     one_epoch = {"epochs": 1} if CATALOGUE[name].family == "network" else {}
     classifier = make_classifier(name, dataset=small, **QUICK.get(name, one_epoch))
     classifier.fit(small.train.images.reshape(2000, -1), small.train.labels)
@@ -88,7 +88,7 @@ def test_every_model_of_the_catalogue_after_loading(
 
 @pytest.mark.parametrize("folder", sorted(FORMAT_1.glob("*/")), ids=lambda folder: folder.name)
 def test_bundles_of_the_first_format_are_read_forever(folder: Path, small: Dataset) -> None:
-    """Saved by version 0.1.0 with what they predicted then; never to be made anew."""
+    """Saved by version 0.1.0 with what they predicted then; never make them again."""
     bundle = load(folder)
     assert bundle.facts.format == 1
     then = np.load(FORMAT_1 / f"{folder.name}.npy")
@@ -131,15 +131,17 @@ def test_the_bundle_of_a_run_is_found(saved: Path, tmp_path: Path) -> None:
     assert load(tmp_path / "run").facts.model == "mlp-10-10"
 
 
-def test_only_some_classes_were_seen(small: Dataset, tmp_path: Path) -> None:
-    some = np.isin(small.train.labels, [2, 5])
-    classifier = make_classifier("logistic").fit(small.train.images[some], small.train.labels[some])
+def test_a_classifier_fitted_on_some_of_the_classes(small: Dataset, tmp_path: Path) -> None:
+    of_two = np.isin(small.train.labels, [2, 5])
+    classifier = make_classifier("logistic").fit(
+        small.train.images[of_two], small.train.labels[of_two]
+    )
     bundle = bundle_of(
         classifier,
         model="logistic",
         class_names=small.class_names,
         image_shape=(28, 28),
-        data=Data(name="some", sha256=small.sha256, images=int(some.sum())),
+        data=Data(name="some", sha256=small.sha256, images=int(of_two.sum())),
     )
     loaded = load(bundle.save(tmp_path / "bundle"))
     assert loaded.class_names == (small.class_names[2], small.class_names[5])
@@ -147,10 +149,12 @@ def test_only_some_classes_were_seen(small: Dataset, tmp_path: Path) -> None:
     assert set(loaded.classifier.predict(small.test.images[:50])) <= {2, 5}
 
 
-def test_what_is_there_stays_as_it_is(bundles: Mapping[str, Bundle], tmp_path: Path) -> None:
+def test_an_existing_folder_is_not_overwritten(
+    bundles: Mapping[str, Bundle], tmp_path: Path
+) -> None:
     (tmp_path / "kept").mkdir()
     (tmp_path / "kept" / "note.txt").write_text("mine")
-    with pytest.raises(BundleError, match="is there already"):
+    with pytest.raises(BundleError, match="already exists"):
         bundles["logistic"].save(tmp_path / "kept")
     assert [path.name for path in (tmp_path / "kept").iterdir()] == ["note.txt"]
     (tmp_path / "file").write_text("mine")
@@ -159,7 +163,7 @@ def test_what_is_there_stays_as_it_is(bundles: Mapping[str, Bundle], tmp_path: P
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "kept"]
 
 
-def test_what_is_no_data_is_not_saved(small: Dataset) -> None:
+def test_a_classifier_that_is_not_data_alone_is_not_saved(small: Dataset) -> None:
     facts: dict[str, Any] = {
         "model": "own",
         "class_names": small.class_names,
@@ -178,17 +182,17 @@ def test_what_is_no_data_is_not_saved(small: Dataset) -> None:
         bundle_of(make_classifier("logistic"), **facts)
 
 
-def test_nothing_there_is_one_sentence(tmp_path: Path) -> None:
+def test_a_missing_bundle_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     (tmp_path / "empty").mkdir()
-    for name, said in (("nowhere", "isn't there"), ("file", "a bundle is a folder")):
+    for name, said in (("nowhere", "doesn't exist"), ("file", "a bundle is a folder")):
         with pytest.raises(BundleError, match=said):
             load(tmp_path / name)
-    with pytest.raises(BundleError, match=r"empty holds no bundle: there is no manifest\.json"):
+    with pytest.raises(BundleError, match=r"empty isn't a bundle: it has no manifest\.json"):
         load(tmp_path / "empty")
 
 
-def test_a_file_that_is_not_the_manifest_s(copied: Copied, refused: Refused) -> None:
+def test_a_file_that_the_manifest_does_not_describe(copied: Copied, refused: Refused) -> None:
     folder = copied("mlp-10-10")
     data = bytearray((folder / "weights.safetensors").read_bytes())
     data[-1] ^= 1
@@ -205,7 +209,7 @@ def test_links_and_pipes_are_not_followed(copied: Copied, tmp_path: Path, refuse
     folder = copied("mlp-10-10")
     (folder / "weights.safetensors").rename(tmp_path / "elsewhere")
     (folder / "weights.safetensors").symlink_to(tmp_path / "elsewhere")
-    refused(folder, "is a link to something outside")
+    refused(folder, "links to something outside")
     (folder / "weights.safetensors").unlink()
     os.mkfifo(folder / "weights.safetensors")
     refused(folder, "is a pipe, not a file")
@@ -214,14 +218,16 @@ def test_links_and_pipes_are_not_followed(copied: Copied, tmp_path: Path, refuse
 @pytest.mark.parametrize(
     "name", ["../weights.safetensors", "/etc/passwd", "model.pkl", "estimator.skops"]
 )
-def test_a_manifest_may_name_no_other_files(name: str, copied: Copied, refused: Refused) -> None:
+def test_a_manifest_must_name_exactly_its_files(
+    name: str, copied: Copied, refused: Refused
+) -> None:
     folder = copied("mlp-10-10")
     manifest = Manifest.parse((folder / FILE).read_bytes())
     files = {name: File(bytes=10, sha256="0" * 64)}
     changed = manifest.model_copy(update={"files": files})
     changed = changed.model_copy(update={"sha256": changed.digest()})
     (folder / FILE).write_text(changed.to_json(), encoding="utf-8")
-    refused(folder, "names other files")
+    refused(folder, "must name exactly the files")
 
 
 def test_weights_of_another_network(copied: Copied, resigned: Resigned, refused: Refused) -> None:
@@ -232,9 +238,9 @@ def test_weights_of_another_network(copied: Copied, resigned: Resigned, refused:
         return {"kind": "network", "net": net, "options": options, **trained}
 
     other = network("mlp", hidden=[10, 11])
-    refused(resigned(folder, classifier=other), "those of another network")
+    refused(resigned(folder, classifier=other), "don't fit the manifest's network")
     huge = network("mlp", hidden=[16_384] * 32)
-    refused(resigned(folder, classifier=huge), "those of another network")
+    refused(resigned(folder, classifier=huge), "don't fit the manifest's network")
     deep = network("wide-resnet", depth=11, width=1, mirror_views=False)
     refused(resigned(folder, classifier=deep), "no network of ours is like that")
 
@@ -246,10 +252,10 @@ def test_weights_of_another_network(copied: Copied, resigned: Resigned, refused:
         pytest.param([4096, *([1, "pool"] * 8)], id="with gigabytes"),
     ],
 )
-def test_a_network_that_computes(
+def test_a_network_that_takes_too_much_work(
     features: list[Any], copied: Copied, resigned: Resigned, refused: Refused
 ) -> None:
-    """The weights say nothing of the size that a network enlarges images to."""
+    """The weights don't show the size to which a network enlarges images."""
     folder = copied("cnn-6-16-120")
     described = Manifest.parse((folder / FILE).read_bytes()).facts.classifier.model_dump(
         mode="json"
@@ -270,13 +276,13 @@ def test_a_descriptor_of_terabytes(copied: Copied, resigned: Resigned, refused: 
     )
     hog = described["hog"] | {"cell": 1, "block": 256, "image_shape": [1024, 1024]}
     large = {"image_shape": [1024, 1024], "classifier": {**described, "hog": hog}}
-    refused(resigned(folder, **large), "it would describe an image by 697,[0-9,]* numbers")
+    refused(resigned(folder, **large), "it would compute 697,[0-9,]* features")
     other = described["hog"] | {"image_shape": [56, 14]}
     refused(resigned(folder, classifier={**described, "hog": other}), "images of two shapes")
 
 
 @pytest.mark.parametrize("name", ["a\nb", "a\x1b[2J", "\u202eb", ""])
-def test_names_that_steer_a_terminal(
+def test_names_with_control_characters(
     name: str, copied: Copied, resigned: Resigned, refused: Refused
 ) -> None:
     folder = copied("logistic")
@@ -309,19 +315,19 @@ def test_weights_that_are_not_finite(
         b"\x80\x04\x95\x1a\x00\x00\x00\x00\x00\x00\x00cos\nsystem\n(S'true'\ntR.",
     ],
 )
-def test_what_is_no_safetensors_file(
+def test_a_file_that_is_not_safetensors(
     data: bytes, copied: Copied, resigned: Resigned, refused: Refused
 ) -> None:
     folder = copied("mlp-10-10")
     (folder / "weights.safetensors").write_bytes(data or b"0")
-    refused(resigned(folder), r"isn't a safetensors file|those of another")
+    refused(resigned(folder), r"isn't a safetensors file|don't fit the manifest")
 
 
 def test_a_mean_of_another_shape(copied: Copied, resigned: Resigned, refused: Refused) -> None:
     folder = copied("logistic")
     mean = load_file(folder / "arrays.safetensors")["mean"]
     save_file({"mean": mean[:-1].clone()}, folder / "arrays.safetensors")
-    refused(resigned(folder), "no mean image")
+    refused(resigned(folder), "doesn't hold a mean image")
 
 
 def test_an_image_shape_that_the_estimator_cannot_take(
@@ -331,7 +337,7 @@ def test_an_image_shape_that_the_estimator_cannot_take(
         refused(resigned(copied(model), image_shape=[14, 28]))
 
 
-def test_any_changed_byte_is_seen(model: str, saved: Path, tmp_path: Path) -> None:
+def test_any_changed_byte_is_detected(model: str, saved: Path, tmp_path: Path) -> None:
     rng = np.random.default_rng(len(model))
     for path in sorted((saved / model).iterdir()):
         original = path.read_bytes()
@@ -346,7 +352,7 @@ def test_any_changed_byte_is_seen(model: str, saved: Path, tmp_path: Path) -> No
 
 
 def mutated(data: bytes, rng: np.random.Generator) -> bytes:
-    """The bytes with a bit turned, some cut out, doubled or overwritten, or the end cut off."""
+    """The bytes with a bit flipped, some removed, doubled or overwritten, or the end cut off."""
     place, length = int(rng.integers(len(data))), int(rng.integers(1, 64))
     kind = rng.integers(5)
     if kind == 0:
@@ -365,7 +371,7 @@ def mutated(data: bytes, rng: np.random.Generator) -> bytes:
     "model", ["mlp-10-10", "logistic", "knn", "random-forest", "hist-gradient-boosting"]
 )
 def test_mutations(model: str, copied: Copied, resigned: Resigned) -> None:
-    """Of 4,000, those that kept the old hashes are refused; with new ones none does any harm."""
+    """4,000 of them: with the old hashes they are refused, with new ones none does any harm."""
     folder, rng = copied(model), np.random.default_rng(1)
     files = {path: path.read_bytes() for path in sorted(folder.iterdir())}
     manifest = files[folder / FILE]

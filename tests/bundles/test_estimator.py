@@ -1,4 +1,4 @@
-"""estimator.py: an estimator's file is what it says, or it is refused before it is built."""
+"""estimator.py: an estimator's file is what it claims, or it is refused before it is built."""
 
 from __future__ import annotations
 
@@ -71,8 +71,8 @@ def in_schema(change: Callable[[dict[str, Any]], Any]) -> Spoil:
 
 def field(schema: dict[str, Any], name: str) -> dict[str, Any]:
     """An attribute of the estimator."""
-    found: dict[str, Any] = schema["content"]["content"][name]
-    return found
+    attribute: dict[str, Any] = schema["content"]["content"][name]
+    return attribute
 
 
 def parts(schema: Any, loader: str) -> list[dict[str, Any]]:
@@ -93,18 +93,18 @@ def array_bytes(array: np.ndarray) -> bytes:
 def in_array(
     pick: Callable[[dict[str, Any]], dict[str, Any]], change: Callable[[np.ndarray], Any]
 ) -> Spoil:
-    """A change of an array that the description names; the array is what `change` gives."""
+    """A change of an array that the description names, to what `change` returns."""
 
     def spoil(members: Members) -> None:
         file = pick(schema_of(members))["file"]
         array = np.load(io.BytesIO(members[file]), allow_pickle=False)
-        given = change(array)
-        members[file] = array_bytes(array if given is None else given)
+        changed = change(array)
+        members[file] = array_bytes(array if changed is None else changed)
 
     return spoil
 
 
-def test_what_is_only_packed_anew_is_read(spoilt: Spoilt) -> None:
+def test_a_repacked_estimator_is_read(spoilt: Spoilt) -> None:
     for model in CLASSICAL:
         assert load(spoilt(model, lambda members: None)).facts.model == model
 
@@ -155,7 +155,7 @@ def test_foreign_parts(model: str, kind: str, spoilt: Spoilt, refused: Refused) 
 
 
 @pytest.mark.parametrize("model", CLASSICAL)
-def test_another_estimator_than_the_manifest_s(
+def test_an_estimator_other_than_the_manifests(
     model: str, spoilt: Spoilt, refused: Refused
 ) -> None:
     def spoil(schema: dict[str, Any]) -> None:
@@ -164,8 +164,8 @@ def test_another_estimator_than_the_manifest_s(
     refused(spoilt(model, in_schema(spoil)), "has no part")
 
 
-def test_a_kind_that_no_bundle_holds() -> None:
-    with pytest.raises(BundleError, match="no kind of estimator"):
+def test_a_kind_that_no_bundle_may_hold() -> None:
+    with pytest.raises(BundleError, match="isn't an estimator that a bundle may hold"):
         load_estimator(b"", "os.system", 784, 10)
 
 
@@ -174,18 +174,18 @@ MEMBERS: dict[str, tuple[str, bytes]] = {
     "a way out": ("../out.npy", b""),
     "an absolute path": ("/tmp/out.npy", b""),
     "a folder": ("folder/", b""),
-    "an array that is no part": ("more.npy", array_bytes(np.zeros(3))),
+    "an array that isn't used": ("more.npy", array_bytes(np.zeros(3))),
     "a script": ("setup.py", b"raise SystemExit"),
 }
 
 
 @pytest.mark.parametrize("model", CLASSICAL)
 @pytest.mark.parametrize("kind", MEMBERS)
-def test_strange_members(model: str, kind: str, spoilt: Spoilt, refused: Refused) -> None:
+def test_unexpected_members(model: str, kind: str, spoilt: Spoilt, refused: Refused) -> None:
     name, data = MEMBERS[kind]
     refused(
         spoilt(model, lambda members: members.update({name: data})),
-        r"strange member|which is no part",
+        r"unexpected member|which is unused",
     )
 
 
@@ -225,11 +225,11 @@ HEADERS = {
 
 @pytest.mark.parametrize("model", CLASSICAL)
 @pytest.mark.parametrize("kind", HEADERS)
-def test_arrays_that_are_none(model: str, kind: str, spoilt: Spoilt, refused: Refused) -> None:
+def test_malformed_arrays(model: str, kind: str, spoilt: Spoilt, refused: Refused) -> None:
     def spoil(members: Members) -> None:
         members[field(schema_of(members), "classes_")["file"]] = HEADERS[kind]
 
-    refused(spoilt(model, spoil), r"isn't an array|another size")
+    refused(spoilt(model, spoil), r"isn't an array|doesn't have the size")
 
 
 WRONG: dict[str, tuple[str, str, Callable[[np.ndarray], Any]]] = {
@@ -264,8 +264,8 @@ def test_arrays_that_do_not_fit(kind: str, spoilt: Spoilt, refused: Refused) -> 
 
 def first_tree(name: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
     def pick(schema: dict[str, Any]) -> dict[str, Any]:
-        found: dict[str, Any] = parts(schema, "TreeNode")[0]["content"]["content"][name]
-        return found
+        array: dict[str, Any] = parts(schema, "TreeNode")[0]["content"]["content"][name]
+        return array
 
     return pick
 
@@ -295,7 +295,7 @@ TREES = {
 
 
 @pytest.mark.parametrize("kind", TREES)
-def test_trees_that_are_none(kind: str, spoilt: Spoilt, refused: Refused) -> None:
+def test_malformed_trees(kind: str, spoilt: Spoilt, refused: Refused) -> None:
     refused(spoilt("random-forest", in_array(first_tree("nodes"), TREES[kind])), r"tree")
 
 
@@ -303,7 +303,7 @@ def test_values_of_other_classes(spoilt: Spoilt, refused: Refused) -> None:
     for change in (lambda a: a[:, :, :-1].copy(), lambda a: a[:-1], lambda a: a[:, 0]):
         refused(
             spoilt("random-forest", in_array(first_tree("values"), change)),
-            "isn't one for these images",
+            "doesn't fit these images",
         )
 
 
@@ -321,15 +321,15 @@ def test_more_nodes_than_there_are(spoilt: Spoilt, refused: Refused) -> None:
         state = parts(schema, "TreeNode")[0]["content"]["content"]
         state["node_count"] = {**state["node_count"], "content": "100000", "__id__": -1}
 
-    refused(spoilt("random-forest", in_schema(spoil)), "isn't one for these images")
+    refused(spoilt("random-forest", in_schema(spoil)), "doesn't fit these images")
 
 
 def first_predictor(schema: dict[str, Any]) -> dict[str, Any]:
     predictors = [
         part for part in parts(schema, "ObjectNode") if part["__class__"] == "TreePredictor"
     ]
-    found: dict[str, Any] = predictors[0]["content"]["content"]["nodes"]
-    return found
+    nodes: dict[str, Any] = predictors[0]["content"]["content"]["nodes"]
+    return nodes
 
 
 BOOSTED = {
@@ -345,12 +345,12 @@ BOOSTED = {
 
 
 @pytest.mark.parametrize("kind", BOOSTED)
-def test_boosted_trees_that_are_none(kind: str, spoilt: Spoilt, refused: Refused) -> None:
+def test_malformed_boosted_trees(kind: str, spoilt: Spoilt, refused: Refused) -> None:
     refused(spoilt("hist-gradient-boosting", in_array(first_predictor, BOOSTED[kind])), "tree")
 
 
-def test_a_part_that_stands_for_another(spoilt: Spoilt, refused: Refused) -> None:
-    """skops builds what it has seen under a number before; an audited array may not be swapped."""
+def test_a_part_with_the_id_of_another(spoilt: Spoilt, refused: Refused) -> None:
+    """skops builds parts with the same id once; an audited array mustn't be swapped."""
 
     def spoil(members: Members) -> None:
         schema = schema_of(members)
@@ -363,10 +363,10 @@ def test_a_part_that_stands_for_another(spoilt: Spoilt, refused: Refused) -> Non
         schema["content"]["content"] = {"warm_start": bad, **content}
         members["schema.json"] = json.dumps(schema).encode()
 
-    refused(spoilt("random-forest", spoil), "have one number")
+    refused(spoilt("random-forest", spoil), "have the same id")
 
 
-def test_a_member_twice(spoilt: Spoilt) -> None:
+def test_a_duplicate_member(spoilt: Spoilt) -> None:
     folder = spoilt("logistic", lambda members: None)
     file = folder / "estimator.skops"
     with pytest.warns(UserWarning, match="Duplicate name"), zipfile.ZipFile(file, "a") as archive:
@@ -375,7 +375,7 @@ def test_a_member_twice(spoilt: Spoilt) -> None:
         load_estimator(file.read_bytes(), "LogisticRegression", 784, 10)
 
 
-def test_a_file_that_is_no_archive() -> None:
+def test_a_file_that_is_not_an_archive() -> None:
     for data in (b"", b"PK\x03\x04", b"\x80\x04N.", bytes(1000)):
         with pytest.raises(BundleError, match="can't be read"):
             load_estimator(data, "LogisticRegression", 784, 10)
@@ -387,7 +387,7 @@ def test_every_classical_kind_is_covered(saved: Path) -> None:
 
 
 def named_again(times: int) -> Spoil:
-    """The largest array of an attribute is named by so many other parts of the attribute."""
+    """The largest array of an attribute is named by `times` other parts of the attribute."""
 
     def spoil(members: Members) -> None:
         schema = schema_of(members)
@@ -407,19 +407,19 @@ def named_again(times: int) -> Spoil:
     return spoil
 
 
-def test_an_array_that_is_named_again_and_again(spoilt: Spoilt, refused: Refused) -> None:
-    refused(spoilt("logistic", named_again(3000)), "names its arrays again and again")
+def test_an_array_that_is_named_too_often(spoilt: Spoilt, refused: Refused) -> None:
+    refused(spoilt("logistic", named_again(3000)), "names its arrays too often")
 
 
 def test_trees_that_share_their_arrays(spoilt: Spoilt, refused: Refused) -> None:
-    """Two arrays of 1 MB each would become those of 2,000 trees."""
+    """Two arrays of 1 MB each would be copied for 2,000 trees."""
 
     def share(members: Members) -> None:
         schema = schema_of(members)
         trees = field(schema, "estimators_")["content"]
         first = trees[0]
         tree = field(first, "tree_")
-        large = np.zeros(60_000, NODE_DTYPE)  # looked at only after its mentions were counted
+        large = np.zeros(60_000, NODE_DTYPE)  # checked only after its mentions are counted
         members[tree["content"]["content"]["nodes"]["file"]] = array_bytes(large)
         numbers = iter(range(10**9, 2 * 10**9))
         copies = json.loads(json.dumps([first] * 2000))
@@ -433,7 +433,7 @@ def test_trees_that_share_their_arrays(spoilt: Spoilt, refused: Refused) -> None
         trees[:] = copies
         members["schema.json"] = json.dumps(schema).encode()
 
-    refused(spoilt("random-forest", share), "names its arrays again and again|would grow to")
+    refused(spoilt("random-forest", share), "names its arrays too often|would grow to")
 
 
 @pytest.mark.parametrize(

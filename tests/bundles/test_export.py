@@ -1,4 +1,4 @@
-"""export.py: what is written is verified first, and nothing that was there is lost."""
+"""export.py: exports are verified before they are in place, and no existing file is lost."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def everything(folder: Path) -> list[str]:
         ("triton", "model-repository/logistic"),
     ],
 )
-def test_by_default_it_is_called_after_the_model(
+def test_by_default_it_is_named_after_the_model(
     format: exports.Format, place: str, bundle: Bundle, test_images: np.ndarray, tmp_path: Path
 ) -> None:
     written = export(bundle, format, images=test_images)
@@ -55,7 +55,7 @@ def test_by_default_it_is_called_after_the_model(
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_what_is_not_the_same_is_not_written(
+def test_an_export_that_differs_is_not_written(
     format: exports.Format,
     bundle: Bundle,
     test_images: np.ndarray,
@@ -69,12 +69,12 @@ def test_what_is_not_the_same_is_not_written(
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_only_an_export_is_replaced_and_only_by_force(
+def test_only_an_export_is_replaced_and_only_with_force(
     format: exports.Format, bundle: Bundle, tmp_path: Path
 ) -> None:
     first = export(bundle, format, images=None)
     before = everything(tmp_path)
-    with pytest.raises(UsageError, match="is there already"):
+    with pytest.raises(UsageError, match="already exists"):
         export(bundle, format, images=None)
     again = export(bundle, format, images=None, force=True)
     assert again.path == first.path
@@ -82,16 +82,16 @@ def test_only_an_export_is_replaced_and_only_by_force(
     assert everything(tmp_path) == before
 
 
-def test_a_folder_with_something_else_stays(bundle: Bundle, tmp_path: Path) -> None:
+def test_a_folder_with_other_files_is_not_replaced(bundle: Bundle, tmp_path: Path) -> None:
     place = export(bundle, "hub", images=None).path
     (place / "thesis.tex").write_text("mine")
-    with pytest.raises(UsageError, match=r"holds 'thesis\.tex' too"):
+    with pytest.raises(UsageError, match=r"also holds 'thesis\.tex'"):
         export(bundle, "hub", images=None, force=True)
     assert (place / "thesis.tex").read_text() == "mine"
-    with pytest.raises(UsageError, match="is no such export"):
+    with pytest.raises(UsageError, match="isn't such an export"):
         export(bundle, "onnx", place, images=None, force=True)
     (tmp_path / "note").write_text("mine")
-    with pytest.raises(UsageError, match="is no such export"):
+    with pytest.raises(UsageError, match="isn't such an export"):
         export(bundle, "hub", tmp_path / "note", images=None, force=True)
     assert (tmp_path / "note").read_text() == "mine"
 
@@ -114,7 +114,7 @@ def test_a_folder_that_can_not_be_written(bundle: Bundle, tmp_path: Path) -> Non
         export(bundle, "onnx", tmp_path / "file" / "model.onnx", images=None)
 
 
-def test_a_strangers_name_stays_in_its_folder(bundle: Bundle, tmp_path: Path) -> None:
+def test_an_untrusted_name_does_not_leave_the_folder(bundle: Bundle, tmp_path: Path) -> None:
     facts = bundle.facts.model_copy(update={"model": "../../.ssh/a b"})
     written = export(Bundle(facts, bundle.classifier), "triton", images=None)
     assert written.path == Path("model-repository/ssh-a-b")

@@ -1,4 +1,4 @@
-"""hub.py: a folder that the hub reads and that others can use."""
+"""hub.py: a folder that the hub reads and others can use."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_files(folders: Mapping[str, Path]) -> None:
     assert names["logistic"] == both | {"manifest.json", "estimator.skops", "arrays.safetensors"}
 
 
-def test_classes_are_those_of_the_columns(
+def test_classes_match_the_columns(
     folders: Mapping[str, Path], bundles: Mapping[str, Bundle]
 ) -> None:
     for model, folder in folders.items():
@@ -83,10 +83,10 @@ def test_a_classical_models_folder_is_a_bundle(
     )
 
 
-def test_the_card_has_results_as_the_hub_wants_them(
+def test_the_card_has_results_in_the_hubs_format(
     folders: Mapping[str, Path], bundles: Mapping[str, Bundle], test: Predictions
 ) -> None:
-    """The fields that hub-docs' modelcard.md requires; and the figures are what they say."""
+    """The fields that hub-docs' modelcard.md requires, with the right figures."""
     fields = front_matter((folders["mlp-10-10"] / "README.md").read_text("utf8"))
     assert fields["pipeline_tag"] == "image-classification"
     (index,) = fields["model-index"]
@@ -123,7 +123,7 @@ def test_a_card_without_a_test_split(bundles: Mapping[str, Bundle]) -> None:
     text = card(Bundle(bare, bundle.classifier), "mine", None)
     assert "model-index" not in front_matter(text)
     assert "## Results" not in text
-    assert "as the model gives them" in text
+    assert "the model's own" in text
 
 
 def test_strange_names_are_quoted(bundles: Mapping[str, Bundle]) -> None:

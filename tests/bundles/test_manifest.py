@@ -27,7 +27,7 @@ Signed = Callable[[Callable[[dict[str, Any]], Any]], bytes]
 
 @pytest.fixture(scope="module")
 def signed(manifest: Manifest) -> Signed:
-    """`signed(change)`: the manifest changed, its own hash made to fit where it can be."""
+    """`signed(change)`: the changed manifest, with a hash that fits if there can be one."""
 
     def of(change: Callable[[dict[str, Any]], Any]) -> bytes:
         import hashlib
@@ -43,15 +43,13 @@ def signed(manifest: Manifest) -> Signed:
     return of
 
 
-def test_what_is_written_is_read(manifest: Manifest, signed: Signed) -> None:
+def test_a_manifest_survives_its_file(manifest: Manifest, signed: Signed) -> None:
     assert Manifest.parse(manifest.to_json().encode()) == manifest
     assert Manifest.parse(signed(lambda fields: None)) == manifest
 
 
-def test_what_was_written_as_format_2_is_read_as_it_stands(
-    manifest: Manifest, signed: Signed
-) -> None:
-    """It had no thresholds for each class."""
+def test_format_2_is_read_unchanged(manifest: Manifest, signed: Signed) -> None:
+    """It had no thresholds per class."""
 
     def as_before(fields: dict[str, Any]) -> None:
         fields["facts"]["format"] = 2
@@ -62,7 +60,7 @@ def test_what_was_written_as_format_2_is_read_as_it_stands(
     assert read.to_json().encode() == written
     assert read.facts.calibrated is not None
     assert read.facts.calibrated.class_quantiles is None
-    with pytest.raises(BundleError, match="format 2 has another content"):
+    with pytest.raises(BundleError, match="format 2 has other fields"):
         Manifest.parse(signed(_with_thresholds_in_format_2))
 
 
@@ -91,8 +89,8 @@ def _in_network(**changed: Any) -> Callable[[dict[str, Any]], Any]:
         (lambda fields: fields["facts"].pop("model"), "facts.model"),
         (lambda fields: fields.pop("sha256"), "sha256"),
         (_in_facts(format=4), "has format '4'"),
-        (_in_facts(preparation=None), "format 3 has another content"),
-        (_in_calibrated(class_quantiles=[0.9] * 9), "format 3 has another content"),
+        (_in_facts(preparation=None), "format 3 has other fields"),
+        (_in_calibrated(class_quantiles=[0.9] * 9), "format 3 has other fields"),
         (_in_calibrated(class_quantiles=[1.1] * 10), "class_quantiles"),
         (_in_facts(preparation="photo"), "isn't one of ours"),
         (_in_facts(format="1"), "has format '1'"),
@@ -102,10 +100,10 @@ def _in_network(**changed: Any) -> Callable[[dict[str, Any]], Any]:
         (_in_facts(image_shape=[28, 2**40]), "facts.image_shape"),
         (_in_facts(image_shape=[28.0, 28]), "facts.image_shape"),
         (_in_facts(class_names=["one"]), "facts.class_names"),
-        (_in_facts(classes=[0, 1, 1]), "no positions of class names"),
-        (_in_facts(classes=[1, 0]), "no positions of class names"),
-        (_in_facts(classes=[0, 10]), "no positions of class names"),
-        (_in_facts(classes=[-1, 0]), "no positions of class names"),
+        (_in_facts(classes=[0, 1, 1]), "aren't indices of class names"),
+        (_in_facts(classes=[1, 0]), "aren't indices of class names"),
+        (_in_facts(classes=[0, 10]), "aren't indices of class names"),
+        (_in_facts(classes=[-1, 0]), "aren't indices of class names"),
         (_in_facts(classifier={"kind": "pickle"}), "facts.classifier"),
         (_in_network(net="os.system"), "facts.classifier.network.net"),
         (_in_network(precision="float8"), "facts.classifier.network.precision"),
@@ -122,7 +120,7 @@ def _in_network(**changed: Any) -> Callable[[dict[str, Any]], Any]:
         ),
     ],
 )
-def test_what_is_not_ours(change: Any, said: str, signed: Signed) -> None:
+def test_a_manifest_that_is_not_ours(change: Any, said: str, signed: Signed) -> None:
     with pytest.raises(BundleError, match=re.escape(said)):
         Manifest.parse(signed(change))
 
@@ -146,18 +144,18 @@ def test_what_is_not_ours(change: Any, said: str, signed: Signed) -> None:
         b'{"facts": "\\ud800"}',
     ],
 )
-def test_what_is_no_manifest(data: bytes) -> None:
+def test_a_file_that_is_not_a_manifest(data: bytes) -> None:
     with pytest.raises(BundleError):
         Manifest.parse(data)
 
 
-def test_a_key_that_stands_twice(manifest: Manifest) -> None:
+def test_a_duplicate_key(manifest: Manifest) -> None:
     text = manifest.to_json().replace('"facts": {', '"facts": {\n    "model": "other",', 1)
     with pytest.raises(BundleError, match="'model' stands twice"):
         Manifest.parse(text.encode())
 
 
-def test_any_other_byte_is_seen(manifest: Manifest) -> None:
+def test_any_changed_byte_is_detected(manifest: Manifest) -> None:
     data, rng = manifest.to_json().encode(), np.random.default_rng(0)
     for place in rng.integers(len(data), size=300):
         for changed in (

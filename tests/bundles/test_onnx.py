@@ -1,4 +1,4 @@
-"""onnx.py: a graph gives what the bundle gives, of any batch, and says what it is."""
+"""onnx.py: a graph predicts what the bundle does, for any batch, and describes itself."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from fittingroom.data.dataset import Dataset
 from fittingroom.errors import BundleError
 from fittingroom.models.catalog import MODELS, make_classifier
 
-#: What makes every model of the catalogue quick to fit.
+#: Settings that make every catalogue model quick to fit.
 SMALLER: dict[str, dict[str, Any]] = {
     "random-forest": {"n_estimators": 10},
     "hist-gradient-boosting": {"max_iter": 3},
@@ -30,7 +30,7 @@ SMALLER: dict[str, dict[str, Any]] = {
 
 
 def fitted(small: Dataset, model: str, **options: Any) -> Bundle:
-    """A bundle of a model, fitted on 200 images and as if calibrated."""
+    """A bundle of a model, fitted on 200 images, with a made-up calibration."""
     classifier = make_classifier(model, dataset=small, **options)
     classifier.fit(small.train.images[::10], small.train.labels[::10])
     bundle = bundle_of(
@@ -44,16 +44,16 @@ def fitted(small: Dataset, model: str, **options: Any) -> Bundle:
     return Bundle(bundle.facts.model_copy(update={"calibrated": calibrated}), bundle.classifier)
 
 
-def test_a_graph_gives_what_the_bundle_gives(
+def test_a_graph_predicts_what_the_bundle_does(
     model: str, bundles: Mapping[str, Bundle], test_images: np.ndarray, tmp_path: Path
 ) -> None:
     bundle = bundles[model]
     file = write_onnx(bundle, tmp_path / "model.onnx")
-    found = parity(file, bundle, test_images)
-    assert found.images == found.labels_equal == 300
-    assert found.largest_difference < 1e-5
+    result = parity(file, bundle, test_images)
+    assert result.images == result.labels_equal == 300
+    assert result.largest_difference < 1e-5
     predict = onnx_predictor(file, threads=1)
-    for n in (1, 3):  # the batch is any
+    for n in (1, 3):  # any batch size
         np.testing.assert_allclose(
             predict(test_images[:n]), bundle.predict_proba(test_images[:n]), atol=1e-5
         )
@@ -65,9 +65,9 @@ def test_every_model_of_the_catalogue(name: str, small: Dataset, tmp_path: Path)
     row = MODELS[name]
     epochs = {"epochs": 1, "batch_size": 20} if row.family == "network" else {}
     bundle = fitted(small, name, **SMALLER.get(name, epochs))
-    found = parity(write_onnx(bundle, tmp_path / "model.onnx"), bundle, small.test.images)
-    assert found.images == found.labels_equal == 1000
-    assert found.largest_difference < 1e-5
+    result = parity(write_onnx(bundle, tmp_path / "model.onnx"), bundle, small.test.images)
+    assert result.images == result.labels_equal == 1000
+    assert result.largest_difference < 1e-5
 
 
 @pytest.mark.parametrize(
@@ -86,19 +86,19 @@ def test_other_settings(
     bundle = fitted(small, model, **options)
     known = small.train.images[:400:20]  # of which it was fitted
     images = np.concatenate([small.test.images[:200], known])
-    found = parity(write_onnx(bundle, tmp_path / "model.onnx"), bundle, images)
-    assert found.labels_equal == len(images)
-    assert found.largest_difference < 1e-5
+    result = parity(write_onnx(bundle, tmp_path / "model.onnx"), bundle, images)
+    assert result.labels_equal == len(images)
+    assert result.largest_difference < 1e-5
 
 
 @pytest.mark.parametrize(
     "model", ["logistic", "linear-svm", "svm-rbf", "knn", "random-forest", "hist-gradient-boosting"]
 )
 def test_two_classes_out_of_ten(model: str, small: Dataset, tmp_path: Path) -> None:
-    """Where scikit-learn has one score for both, and the columns are not labels."""
-    some = np.isin(small.train.labels, [2, 5])
+    """Then scikit-learn has one score for both, and the columns aren't labels."""
+    of_two = np.isin(small.train.labels, [2, 5])
     classifier = make_classifier(model, **SMALLER.get(model, {}))
-    classifier.fit(small.train.images[some][::4], small.train.labels[some][::4])
+    classifier.fit(small.train.images[of_two][::4], small.train.labels[of_two][::4])
     bundle = bundle_of(
         classifier,
         model=model,
@@ -106,9 +106,9 @@ def test_two_classes_out_of_ten(model: str, small: Dataset, tmp_path: Path) -> N
         image_shape=(28, 28),
         data=Data(name="some", sha256=small.sha256, images=100),
     )
-    found = parity(write_onnx(bundle, tmp_path / "two.onnx"), bundle, small.test.images[:200])
-    assert found.labels_equal == 200
-    assert found.largest_difference < 1e-6
+    result = parity(write_onnx(bundle, tmp_path / "two.onnx"), bundle, small.test.images[:200])
+    assert result.labels_equal == 200
+    assert result.largest_difference < 1e-6
     assert json.loads(properties(to_onnx(bundle))["labels"]) == ["Pullover", "Sandal"]
 
 
@@ -122,11 +122,11 @@ def test_a_tree_of_a_single_leaf(small: Dataset, tmp_path: Path) -> None:
     lonely = Bundle(bundle.facts, few)
     assert any(len(of_tree) > 1 for of_tree in nodes)
     for some in (bundle, lonely):
-        found = parity(write_onnx(some, tmp_path / "model.onnx"), some, small.test.images[:50])
-        assert found.holds
+        result = parity(write_onnx(some, tmp_path / "model.onnx"), some, small.test.images[:50])
+        assert result.holds
 
 
-def test_a_model_says_what_it_is(bundles: Mapping[str, Bundle], small: Dataset) -> None:
+def test_a_model_describes_itself(bundles: Mapping[str, Bundle], small: Dataset) -> None:
     bundle = bundles["logistic"]
     model = to_onnx(bundle)
     said = properties(model)
@@ -145,7 +145,7 @@ def test_a_model_says_what_it_is(bundles: Mapping[str, Bundle], small: Dataset) 
 
 
 def test_nothing_of_this_machine_is_in_the_file(bundles: Mapping[str, Bundle]) -> None:
-    """PyTorch's exporter writes where in whose files each operation stands."""
+    """PyTorch's exporter records the source file of each operation."""
     data = to_onnx(bundles["cnn-32"]).SerializeToString()
     assert b"site-packages" not in data
     assert str(Path(__file__).parents[2]).encode() not in data
@@ -157,7 +157,7 @@ def test_an_estimator_of_another_kind(bundles: Mapping[str, Bundle]) -> None:
 
     classifier = make_classifier("logistic")
     classifier.estimator_, classifier.mean_, classifier.features_ = GaussianNB(), None, None
-    with pytest.raises(BundleError, match="no graph is known for a GaussianNB"):
+    with pytest.raises(BundleError, match="a GaussianNB can't be converted to a graph"):
         to_onnx(Bundle(bundles["logistic"].facts, classifier))
 
 

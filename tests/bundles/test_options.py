@@ -1,4 +1,4 @@
-"""options.py: what a saved network may ask for, and that nothing is without a bound."""
+"""options.py: the options that a saved network may have, each with a bound."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fittingroom.bundles.options import audit_of
 from fittingroom.models.network import NETS
 from fittingroom.nets.bounds import Length, Share, Width, Widths, Within
 
-#: Of each network, options at their bounds.
+#: Options of each network at their bounds.
 LEAST: dict[str, dict[str, Any]] = {
     "mlp": {"hidden": []},
     "cnn": {"features": [1], "hidden": [], "dropout": [], "stride": 1, "resize": 1},
@@ -107,7 +107,7 @@ class Bounded(nn.Module):
         super().__init__()
 
 
-def test_bounds_hold_however_deep_they_stand() -> None:
+def test_nested_bounds_hold() -> None:
     options: dict[str, Any] = {
         "widths": [],
         "width": None,

@@ -1,4 +1,4 @@
-"""parity.py: what differs is seen, whatever it is."""
+"""parity.py: any difference is detected."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ def file(bundles: Mapping[str, Bundle], tmp_path: Path) -> Path:
     return write_onnx(bundles["logistic"], tmp_path / "model.onnx")
 
 
-def test_another_temperature_is_seen(
+def test_another_temperature_is_detected(
     file: Path, bundles: Mapping[str, Bundle], test_images: np.ndarray
 ) -> None:
     """It leaves all labels equal."""
     bundle = bundles["logistic"]
     colder = Calibrated(temperature=0.5, coverage=0.9, quantile=0.5, like=0.95, unlike=0.5)
     other = replace(bundle, facts=bundle.facts.model_copy(update={"calibrated": colder}))
-    found = parity(file, other, test_images)
-    assert found.labels_equal == 300
-    assert found.largest_difference > 0.01
-    with pytest.raises(BundleError, match="other labels than ours to 0 of 300 images"):
+    result = parity(file, other, test_images)
+    assert result.labels_equal == 300
+    assert result.largest_difference > 0.01
+    with pytest.raises(BundleError, match="other labels than the bundle for 0 of 300 images"):
         verify(file, other, test_images)
 
 
-def test_another_model_is_seen(
+def test_another_model_is_detected(
     file: Path, bundles: Mapping[str, Bundle], test_images: np.ndarray
 ) -> None:
-    found = parity(file, bundles["knn"], test_images)
-    assert 100 < found.labels_equal < 300
-    assert not found.holds
+    result = parity(file, bundles["knn"], test_images)
+    assert 100 < result.labels_equal < 300
+    assert not result.holds
 
 
 def test_one_label_is_enough() -> None:
@@ -50,7 +50,7 @@ def test_one_label_is_enough() -> None:
     assert not Parity(10_000, 10_000, float("inf")).holds
 
 
-def test_no_number_is_a_difference(
+def test_nan_counts_as_a_difference(
     file: Path, bundles: Mapping[str, Bundle], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     images = np.zeros((3, 28, 28), np.uint8)
@@ -59,7 +59,7 @@ def test_no_number_is_a_difference(
     assert parity(file, bundles["logistic"], images).largest_difference == np.inf
 
 
-def test_a_file_that_is_no_graph(tmp_path: Path, bundles: Mapping[str, Bundle]) -> None:
+def test_a_file_that_is_not_a_graph(tmp_path: Path, bundles: Mapping[str, Bundle]) -> None:
     (tmp_path / "model.onnx").write_bytes(b"nothing")
     with pytest.raises(BundleError, match=r"onnxruntime can't read model\.onnx"):
         onnx_predictor(tmp_path / "model.onnx")

@@ -1,4 +1,4 @@
-"""predictor.py: what is said of a picture follows from what the classifier says of its views."""
+"""predictor.py: the prediction for a picture follows from those for its views."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ def _tinted(image: np.ndarray) -> Image.Image:
 
 
 def _cut_out(image: np.ndarray, bright: bool) -> Image.Image:
-    """Dark or bright where there is something, transparent elsewhere, between at the edges."""
+    """Dark or bright on the object, transparent elsewhere, in between at the edges."""
     grey = 255 - image // 2 if bright else image // 2
     return Image.fromarray(np.dstack([grey] * 3 + [np.minimum(image, 63) * 4]))
 
 
 def pictures_of(small: Dataset, folder: Path, form: str) -> None:
-    """Class folders of some images of the data, each as a picture file of that form."""
+    """Class folders of some images of the data, each saved as a picture in that form."""
     suffix, drawn = FORMS[form]
     for name, split in (("train", small.train), ("test", small.test)):
         for label in range(3):
@@ -65,10 +65,8 @@ def fitted(dataset: Dataset, folder: Path) -> Run:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_own_pictures_are_predicted_as_in_the_table(
-    form: str, small: Dataset, tmp_path: Path
-) -> None:
-    """By `predict`, by the exported graph, and by what the exported card tells to do."""
+def test_own_pictures_get_the_tables_predictions(form: str, small: Dataset, tmp_path: Path) -> None:
+    """By `predict`, by the exported graph, and by the exported card's instructions."""
     pictures_of(small, tmp_path / "pictures", form)
     dataset = load_dataset(tmp_path / "pictures")
     run = fitted(dataset, tmp_path / "runs")
@@ -80,25 +78,25 @@ def test_own_pictures_are_predicted_as_in_the_table(
     (tmp_path / "hub").mkdir()
     graph = onnx_predictor(write_hub(bundle, tmp_path / "hub", "mine"))
     for file, theirs in zip(files, expected, strict=True):
-        found = predict_picture(bundle, decode(file))
-        np.testing.assert_allclose(found.probabilities, theirs, atol=5e-6)
+        prediction = predict_picture(bundle, decode(file))
+        np.testing.assert_allclose(prediction.probabilities, theirs, atol=5e-6)
         views = prepare(file, bundle.preparation, bundle.facts.image_shape).views
         np.testing.assert_allclose(graph(views)[0], theirs, atol=1e-4)
     (text,) = re.findall(
         r"## From a picture.*?```python\n(.*?)```", card(bundle, "mine", None), re.S
     )
-    told: dict[str, np.ndarray] = {}
+    namespace: dict[str, np.ndarray] = {}
     text = text.replace("picture.png", str(files[0]))
-    exec(text.replace("model.onnx", str(tmp_path / "hub" / "model.onnx")), told)
-    # A pixel that is half transparent may be rounded otherwise.
-    np.testing.assert_allclose(told["probabilities"][0], expected[0], atol=2e-2)
+    exec(text.replace("model.onnx", str(tmp_path / "hub" / "model.onnx")), namespace)
+    # A half-transparent pixel may be rounded differently.
+    np.testing.assert_allclose(namespace["probabilities"][0], expected[0], atol=2e-2)
 
 
 @pytest.mark.parametrize("preparation", ["image", "garment", "digit"])
-def test_test_images_as_files_are_predicted_as_in_the_table(
+def test_test_images_as_files_get_the_tables_predictions(
     preparation: Preparation, small: Dataset, tmp_path: Path
 ) -> None:
-    """Of data sets whose makers cut out garments or centred ink their own images are left alone."""
+    """The data's own images are left alone, even if garments were cut out or ink was centred."""
     dataset = dataclasses.replace(small, preparation=preparation)
     run = fitted(dataset, tmp_path)
     bundle = load(run.folder)
@@ -106,24 +104,26 @@ def test_test_images_as_files_are_predicted_as_in_the_table(
     assert run.test is not None
     for number in range(0, len(small.test), 4):
         Image.fromarray(small.test.images[number]).save(tmp_path / "image.png")
-        found = predict_picture(bundle, decode(tmp_path / "image.png"))
-        right = found.top(1)[0][0] == small.class_names[small.test.labels[number]]
+        prediction = predict_picture(bundle, decode(tmp_path / "image.png"))
+        right = prediction.top(1)[0][0] == small.class_names[small.test.labels[number]]
         assert right == run.test.correct[number]
 
 
-def test_the_user_may_know_better(bundles: Mapping[str, Bundle], photo: Picture) -> None:
+def test_the_user_may_choose_the_preparation(bundles: Mapping[str, Bundle], photo: Picture) -> None:
     bundle = bundles["logistic"]
-    found = {how: predict_picture(bundle, photo, how) for how in ("image", "garment", "digit")}
-    assert not found["image"].rendering.is_photo
-    assert found["garment"].rendering.is_photo
-    assert (found["image"].odds == 1).all()
-    assert (found["garment"].odds != 1).any()
+    predictions = {
+        how: predict_picture(bundle, photo, how) for how in ("image", "garment", "digit")
+    }
+    assert not predictions["image"].rendering.is_photo
+    assert predictions["garment"].rendering.is_photo
+    assert (predictions["image"].odds == 1).all()
+    assert (predictions["garment"].odds != 1).any()
     np.testing.assert_array_equal(
-        found["garment"].probabilities, predict_picture(bundle, photo).probabilities
+        predictions["garment"].probabilities, predict_picture(bundle, photo).probabilities
     )
 
 
-def test_format_1_is_known_by_the_content_of_its_data(bundles: Mapping[str, Bundle]) -> None:
+def test_the_preparation_of_format_1_follows_from_its_data(bundles: Mapping[str, Bundle]) -> None:
     bundle = bundles["logistic"]
     for name, content, preparation in (
         ("mine", DATASETS["fashion-mnist"].content, "garment"),
@@ -141,7 +141,7 @@ def of_the_data(image: np.ndarray) -> Picture:
 
 @pytest.fixture(scope="module")
 def photo(small: Dataset) -> Picture:
-    """A test image as a photo: large, dark on a red ground."""
+    """A test image as a photo: large, dark on a red background."""
     image = np.kron(small.test.images[0], np.ones((8, 8), np.uint8))
     ground = np.full((300, 260, 3), (170, 30, 40), np.uint8)
     ground[40:264, 18:242][image > 8] = (255 - image[image > 8])[:, None]
@@ -156,14 +156,14 @@ def seen(bundles: Mapping[str, Bundle], photo: Picture) -> Prediction:
 def test_an_image_of_the_data_is_predicted_as_it_is(
     bundles: Mapping[str, Bundle], small: Dataset
 ) -> None:
-    """To the bit: neither moved nor weighted."""
+    """Exactly: neither moved nor weighted."""
     images = small.test.images[:20]
     for model in ("random-forest", "swift-90"):
         bundle = bundles[model]
-        for image, given in zip(images, bundle.predict_proba(images), strict=True):
-            found = predict_picture(bundle, of_the_data(image))
-            np.testing.assert_array_equal(found.rendering.views, image[None])
-            np.testing.assert_allclose(found.probabilities, given, atol=1e-6)
+        for image, expected in zip(images, bundle.predict_proba(images), strict=True):
+            prediction = predict_picture(bundle, of_the_data(image))
+            np.testing.assert_array_equal(prediction.rendering.views, image[None])
+            np.testing.assert_allclose(prediction.probabilities, expected, atol=1e-6)
 
 
 def test_the_set_holds_the_true_class_as_often_as_promised(
@@ -171,29 +171,29 @@ def test_the_set_holds_the_true_class_as_often_as_promised(
 ) -> None:
     bundle = bundles["svm-rbf"]
     assert bundle.facts.calibrated is not None
-    held = []
+    covered = []
     for image, label in zip(small.test.images[::5], small.test.labels[::5], strict=True):
-        found = predict_picture(bundle, of_the_data(image))
-        held.append(small.class_names[label] in found.labels)
-        assert found.labels[0] == found.top(1)[0][0]
-    assert 0.84 < np.mean(held) < 0.97  # 50 images decide the quantile
+        prediction = predict_picture(bundle, of_the_data(image))
+        covered.append(small.class_names[label] in prediction.labels)
+        assert prediction.labels[0] == prediction.top(1)[0][0]
+    assert 0.84 < np.mean(covered) < 0.97  # 50 images decide the quantile
 
 
-def test_views_are_joined_and_weighted(bundles: Mapping[str, Bundle], photo: Picture) -> None:
+def test_views_are_weighted_and_combined(bundles: Mapping[str, Bundle], photo: Picture) -> None:
     bundle = bundles["logistic"]
-    found = predict_picture(bundle, photo)
-    views = bundle.predict_proba(found.rendering.views).astype(float)
-    weights = found.rendering.weights[:, None]
+    prediction = predict_picture(bundle, photo)
+    views = bundle.predict_proba(prediction.rendering.views).astype(float)
+    weights = prediction.rendering.weights[:, None]
     mean = np.exp((weights * np.log(np.maximum(views, 1e-7))).sum(axis=0))
     mean /= mean.sum()
     weighted = mean * odds_of_photos(bundle)
-    np.testing.assert_allclose(found.probabilities, weighted / weighted.sum())
-    # Odds say what is more usual, not what is like the data.
-    assert found.unlike_score == pytest.approx(unlike_scores(mean[None])[0])
-    assert found.probabilities.sum() == pytest.approx(1)
+    np.testing.assert_allclose(prediction.probabilities, weighted / weighted.sum())
+    # Odds say what is more frequent, not what is like the data.
+    assert prediction.unlike_score == pytest.approx(unlike_scores(mean[None])[0])
+    assert prediction.probabilities.sum() == pytest.approx(1)
 
 
-def test_odds_are_those_of_the_classes_not_of_their_places(bundles: Mapping[str, Bundle]) -> None:
+def test_odds_follow_classes_not_positions(bundles: Mapping[str, Bundle]) -> None:
     bundle = bundles["logistic"]
     row = DATASETS["fashion-mnist"]
     expected = [row.photo_odds.get(name, 1.0) for name in row.class_names]
@@ -213,20 +213,20 @@ def test_without_calibration_nothing_is_promised(
 ) -> None:
     bundle = bundles["logistic"]
     facts = bundle.facts.model_copy(update={"calibrated": None})
-    found = predict_picture(dataclasses.replace(bundle, facts=facts), photo)
-    assert found.labels == ()
-    assert found.unlike_data is None
+    prediction = predict_picture(dataclasses.replace(bundle, facts=facts), photo)
+    assert prediction.labels == ()
+    assert prediction.unlike_data is None
 
 
-def test_what_is_above_the_threshold_is_unlike(
+def test_a_score_above_the_threshold_is_unlike_data(
     bundles: Mapping[str, Bundle], photo: Picture, seen: Prediction
 ) -> None:
     bundle = bundles["logistic"]
     for threshold, unlike in ((seen.unlike_score, False), (seen.unlike_score - 1e-9, True)):
         calibrated = bundle.facts.calibrated.model_copy(update={"unlike": threshold})  # type: ignore[union-attr]
         facts = bundle.facts.model_copy(update={"calibrated": calibrated})
-        found = predict_picture(dataclasses.replace(bundle, facts=facts), photo)
-        assert found.unlike_data is unlike
+        prediction = predict_picture(dataclasses.replace(bundle, facts=facts), photo)
+        assert prediction.unlike_data is unlike
 
 
 def test_the_most_probable_come_first(seen: Prediction) -> None:
@@ -238,8 +238,8 @@ def test_the_most_probable_come_first(seen: Prediction) -> None:
 
 
 def test_views_that_contradict_each_other_are_undecided() -> None:
-    found = joined(np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([0.5, 0.5]))
-    np.testing.assert_allclose(found, [0.5, 0.5])
+    probabilities = joined(np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([0.5, 0.5]))
+    np.testing.assert_allclose(probabilities, [0.5, 0.5])
     np.testing.assert_allclose(joined(np.array([[0.9, 0.1]]), np.ones(1)), [0.9, 0.1])
     heavier = joined(np.array([[0.9, 0.1], [0.1, 0.9]]), np.array([0.75, 0.25]))
     np.testing.assert_allclose(heavier, [0.75, 0.25])  # log odds of 9 to 1 by half

@@ -1,4 +1,4 @@
-"""triton.py: a model repository as Triton's documents describe it."""
+"""triton.py: a model repository as Triton's documentation describes it."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _PLAIN = {"string": _Field.TYPE_STRING, "int64": _Field.TYPE_INT64, "int32": _Fi
 
 
 def model_config() -> Any:
-    """An empty ``ModelConfig``, from the part of its description that stands above."""
+    """An empty ``ModelConfig``, from the part of its description above."""
     file = descriptor_pb2.FileDescriptorProto(name="config.proto", package="t", syntax="proto3")
     enum = file.enum_type.add(name="DataType")
     enum.value.add(name="TYPE_INVALID", number=0)
@@ -82,7 +82,7 @@ def test_files(folder: Path, bundles: Mapping[str, Bundle]) -> None:
     assert labels == list(bundles["logistic"].class_names)
 
 
-def test_the_configuration_is_the_graphs(folder: Path) -> None:
+def test_the_configuration_matches_the_graph(folder: Path) -> None:
     config = text_format.Parse((folder / "config.pbtxt").read_text("utf8"), model_config())
     graph = onnx.load(folder / "1" / "model.onnx").graph
     assert config.name == folder.name

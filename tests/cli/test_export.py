@@ -96,7 +96,7 @@ def test_unverified_is_said(run: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["absent"], 1, "absent isn't there"),
+        (["absent"], 1, "absent doesn't exist"),
         (["RUN", "--format", "onxx"], 2, "--format takes onnx, hub or triton, not 'onxx'"),
         (["RUN", "--no-verify", "--dataset", "x"], 2, "leave it or --no-verify out"),
         (["RUN", "--dataset", "fashion"], 2, "fashion-mnist"),

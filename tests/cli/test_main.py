@@ -79,7 +79,7 @@ def test_help_imports_nothing_heavy() -> None:
         (["fit", "knn", "--set", "epochs"], 2, "--set takes NAME=VALUE"),
         (["report", "absent"], 1, "no saved runs in absent"),
         (["add", "../x", "p.npz", "--dataset", str(SMALL)], 2, "can't be named '../x'"),
-        (["add", "x", "absent.npz", "--dataset", str(SMALL)], 1, "absent.npz does not exist"),
+        (["add", "x", "absent.npz", "--dataset", str(SMALL)], 1, "absent.npz doesn't exist"),
     ],
 )
 def test_mistakes_get_one_sentence(

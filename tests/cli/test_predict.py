@@ -91,7 +91,7 @@ def test_for_people(run: str, pictures: Path) -> None:
     first, coverage, seen = said.splitlines()
     assert first.startswith(f"{pictures / 'boot.png'}: Ankle boot ")
     assert coverage.startswith("    90% set: Ankle boot")
-    assert "taken for an image of the data" in seen
+    assert "treated as an image of the data" in seen
 
 
 def test_of_a_photo_less_is_promised(run: str, small: Dataset, tmp_path: Path) -> None:
@@ -187,8 +187,8 @@ def test_a_folder_with_names_of_every_kind(
 def test_bad_input_is_one_sentence(run: str, pictures: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     assert "no PNG, JPEG or WebP" in str(refusal(run, str(tmp_path / "empty")))
-    assert "holds no bundle" in str(refusal(str(tmp_path / "empty"), str(pictures)))
-    assert "isn't there" in str(refusal(str(tmp_path / "absent"), str(pictures)))
+    assert "isn't a bundle" in str(refusal(str(tmp_path / "empty"), str(pictures)))
+    assert "doesn't exist" in str(refusal(str(tmp_path / "absent"), str(pictures)))
     wrong = refusal(run, str(pictures), "--show", "sheet.jpg")
     assert "sheet.png" in str(wrong)
     assert wrong.exit_code == 2

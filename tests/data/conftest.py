@@ -1,4 +1,4 @@
-"""A small real data set under a name of its own, and a web server that misbehaves on demand."""
+"""A small real data set under its own name, and a web server that misbehaves on demand."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Mirror:
 
 @pytest.fixture
 def make_mirror(small_folder: Path) -> Iterator[Callable[..., Mirror]]:
-    """Start as many local mirrors as a test wants; they stop with it."""
+    """Start as many local mirrors as a test needs; they stop with it."""
     servers: list[ThreadingHTTPServer] = []
 
     def make(**options: Any) -> Mirror:

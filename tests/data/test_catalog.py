@@ -11,7 +11,7 @@ from fittingroom.data.dataset import check_class_names
 
 
 @pytest.mark.parametrize("name", DATASETS)
-def test_rows_are_whole(name: str) -> None:
+def test_rows_are_complete(name: str) -> None:
     row = DATASETS[name]
     assert row.name == name
     assert tuple(row.sha256) == idx.FILES
@@ -42,11 +42,11 @@ def test_only_garments_may_be_mirrored() -> None:
 
 
 def test_unknown_hashes_have_no_row_and_large_files_are_not_hashed_for_it() -> None:
-    asked: list[str] = []
+    hashed: list[str] = []
 
     def sha256_of(name: str) -> str:
-        asked.append(name)
+        hashed.append(name)
         return ""
 
     assert row_with(sha256_of) is None
-    assert asked == [idx.TEST_LABELS]
+    assert hashed == [idx.TEST_LABELS]

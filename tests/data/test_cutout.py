@@ -1,4 +1,4 @@
-"""cutout.py, on photos drawn here, whose object is known to the pixel."""
+"""cutout.py, on photos drawn here, whose object is known exactly."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SLEEVED = [
         *((19, 24), (9, 24), (9, 12), (6, 23), (3, 22), (8, 6)),
     ]
 ]
-#: Hands on hips: the ground shows between sleeves and body.
+#: Hands on hips: the background shows between sleeves and body.
 AKIMBO = [
     [(10, 4), (18, 4), (26, 11), (26, 15), (20, 22), (20, 25), (8, 25), (8, 22), (2, 15), (2, 11)],
     [(19.5, 10), (23, 12.5), (23, 14), (19.5, 18)],
@@ -50,13 +50,13 @@ def gradient() -> Ground:
     return plain((230, 225, 210)) * (1 - down) + plain((180, 180, 190)) * down
 
 
-def tiles(one: RGB, other: RGB) -> Ground:
+def tiles(first: RGB, second: RGB) -> Ground:
     rows, columns = np.mgrid[:SIDE, :SIDE] // 14
-    return np.where(((rows + columns) % 2)[..., None] > 0, plain(one), plain(other))
+    return np.where(((rows + columns) % 2)[..., None] > 0, plain(first), plain(second))
 
 
 def planks() -> Ground:
-    """Wood: boards of several tones, dark between, and a grain."""
+    """Wood: boards of several tones with dark gaps and a grain."""
     rng, ground = np.random.default_rng(5), plain((190, 150, 110))
     for left in range(0, SIDE, 16):
         ground[:, left : left + 16] *= rng.uniform(0.8, 1.1)
@@ -69,7 +69,7 @@ def planks() -> Ground:
 def photo(
     outlines: Any, ground: Ground, colour: RGB, *, noise: float = 4, shadow: bool = False
 ) -> tuple[NDArray[np.uint8], Mask]:
-    """An object on a ground in uneven light, a little blurred: the pixels, and where it is."""
+    """An object on a background in uneven light, slightly blurred: the pixels and the true mask."""
     drawing = Image.new("L", (SIDE, SIDE))
     for number, outline in enumerate(outlines):
         corners = [(x * SIDE / 28, y * SIDE / 28) for x, y in outline]
@@ -99,9 +99,9 @@ PLAIN: dict[str, tuple[NDArray[np.uint8], Mask]] = {
 }
 
 
-def overlap(found: Mask, true: Mask) -> float:
+def overlap(mask: Mask, true: Mask) -> float:
     """Intersection over union."""
-    return float((found & true).sum() / (found | true).sum())
+    return float((mask & true).sum() / (mask | true).sum())
 
 
 def cut_out(pixels: NDArray[np.uint8]) -> Cutout:
@@ -124,34 +124,34 @@ def test_the_object_is_found(
     with_opencv(monkeypatch, opencv)
     pixels, true = PLAIN[name]
     before = pixels.copy()
-    found = cut_out(pixels)
+    result = cut_out(pixels)
     np.testing.assert_array_equal(pixels, before)
-    assert found.mask.shape == pixels.shape[:2]
-    assert found.mask.dtype == np.bool_
-    assert overlap(found.mask, true) > least, found.by
-    assert found.by in (cutout._GUESSES if opencv else ["connection"])
-    assert 1 < found.score < 3.6
+    assert result.mask.shape == pixels.shape[:2]
+    assert result.mask.dtype == np.bool_
+    assert overlap(result.mask, true) > least, result.by
+    assert result.by in (cutout._GUESSES if opencv else ["connection"])
+    assert 1 < result.score < 3.6
 
 
-def test_the_guesses_come_the_best_first() -> None:
+def test_guesses_are_sorted_best_first() -> None:
     pixels, true = PLAIN["with a shadow"]
-    found = cut_outs(pixels)
-    assert len({cutout.by for cutout in found}) == len(found) > 1
-    scores = [cutout.score for cutout in found]
+    cutouts = cut_outs(pixels)
+    assert len({cutout.by for cutout in cutouts}) == len(cutouts) > 1
+    scores = [cutout.score for cutout in cutouts]
     assert scores == sorted(scores, reverse=True)
     assert scores[-1] > 0
-    overlaps = [overlap(cutout.mask, true) for cutout in found]
+    overlaps = [overlap(cutout.mask, true) for cutout in cutouts]
     assert overlaps[0] >= max(overlaps) - 0.03
 
 
 @pytest.mark.parametrize("ground", [plain((210, 205, 200)), planks()], ids=["plain", "wood"])
-def test_what_shows_between_sleeves_and_body_is_no_object(ground: Ground) -> None:
+def test_background_between_sleeves_and_body_is_not_object(ground: Ground) -> None:
     pixels, true = photo(AKIMBO, ground, (40, 60, 120))
-    found = cut_out(pixels)
-    assert overlap(found.mask, true) > 0.95
+    result = cut_out(pixels)
+    assert overlap(result.mask, true) > 0.95
     between = ndimage.binary_erosion(ndimage.binary_fill_holes(true) & ~true, iterations=2)
     assert between.sum() > 200
-    assert not found.mask[between].any()
+    assert not result.mask[between].any()
 
 
 def test_a_ring_has_a_hole() -> None:
@@ -163,7 +163,7 @@ def test_a_ring_has_a_hole() -> None:
     assert overlap(cut_out(pixels.astype(np.uint8)).mask, true) > 0.95
 
 
-def test_a_small_hole_is_a_mistake_and_filled() -> None:
+def test_a_small_hole_is_filled() -> None:
     pixels, true = photo(SHIRT, plain((225, 225, 220)), (40, 90, 120))
     pixels = pixels.copy()
     pixels[58:62, 54:58] = (225, 225, 220)  # a label, of the ground's colour
@@ -171,7 +171,7 @@ def test_a_small_hole_is_a_mistake_and_filled() -> None:
     assert cut_out(pixels).mask[58:62, 54:58].all()
 
 
-def test_the_main_object_is_the_large_one_near_the_middle() -> None:
+def test_the_main_object_is_large_and_near_the_middle() -> None:
     pixels, true = photo(SHIRT, plain((225, 225, 220)), (40, 90, 120))
     pixels = pixels.copy()
     pixels[96:108, 4:24] = (40, 90, 120)
@@ -179,20 +179,22 @@ def test_the_main_object_is_the_large_one_near_the_middle() -> None:
 
 
 @pytest.mark.parametrize("opencv", [True, False])
-def test_twice_the_same(opencv: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever lots were drawn before; in clouds of colour they would decide."""
+def test_the_same_picture_gives_the_same_cutout(
+    opencv: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever random numbers were drawn before; in clouds of colour they would decide."""
     coarse = Image.fromarray(np.random.default_rng(1).integers(0, 256, (7, 7, 3), dtype=np.uint8))
     clouds = np.asarray(coarse.resize((80, 80), Image.Resampling.BICUBIC))
-    found = []
+    cutouts = []
     for seed in (1, 8, 15):
         np.random.seed(seed)
         cutout.cv2.setRNGSeed(seed)
         with monkeypatch.context() as changed:
             with_opencv(changed, opencv)
-            found.append(cut_out(clouds))
-    for other in found[1:]:
-        np.testing.assert_array_equal(found[0].mask, other.mask)
-        assert (found[0].by, found[0].score) == (other.by, other.score)
+            cutouts.append(cut_out(clouds))
+    for other in cutouts[1:]:
+        np.testing.assert_array_equal(cutouts[0].mask, other.mask)
+        assert (cutouts[0].by, cutouts[0].score) == (other.by, other.score)
 
 
 def test_the_true_mask_has_the_best_score() -> None:
@@ -215,17 +217,17 @@ def test_the_true_mask_has_the_best_score() -> None:
     assert score(np.zeros_like(true)) == score(np.ones_like(true)) == 0
 
 
-def nothing_found(found: Cutout) -> bool:
-    return found.by == "nothing" and bool(found.mask.all()) and found.score == 0
+def whole_picture(result: Cutout) -> bool:
+    return result.by == "nothing" and bool(result.mask.all()) and result.score == 0
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 224), (224, 1), (15, 100), (40, 50)])
-def test_where_nothing_can_be_found_the_whole_is_taken(shape: tuple[int, int]) -> None:
+def test_without_an_object_the_whole_picture_is_used(shape: tuple[int, int]) -> None:
     grey = np.full((*shape, 3), 120, np.uint8)
-    assert nothing_found(cut_out(grey))
+    assert whole_picture(cut_out(grey))
     if min(shape) < 16:
         noise = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
-        assert nothing_found(cut_out(noise))
+        assert whole_picture(cut_out(noise))
         assert len(cut_outs(noise)) == 1
 
 
@@ -255,16 +257,16 @@ def test_strange_pictures_have_some_object(
     name: str, opencv: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with_opencv(monkeypatch, opencv)
-    found = cut_out(STRANGE[name])
-    assert found.mask.shape == STRANGE[name].shape[:2]
-    assert found.mask.any()
-    assert np.isfinite(found.score)
+    result = cut_out(STRANGE[name])
+    assert result.mask.shape == STRANGE[name].shape[:2]
+    assert result.mask.any()
+    assert np.isfinite(result.score)
     if name == "a drawing":
-        assert overlap(found.mask, STRANGE[name][..., 1] < 255) > 0.95
+        assert overlap(result.mask, STRANGE[name][..., 1] < 255) > 0.95
 
 
 @pytest.mark.parametrize("name", cutout._GUESSES)
-def test_every_guess_knows_of_objects_and_of_background(name: str) -> None:
+def test_every_guess_has_object_and_background(name: str) -> None:
     pixels, true = PLAIN["with a shadow"]
     guess = cutout._GUESSES[name](pixels, rgb2lab(pixels))
     assert guess.dtype == np.uint8

@@ -58,21 +58,21 @@ def test_arrays_are_copied_and_read_only() -> None:
         dataset.name = "other"  # type: ignore[misc]
 
 
-def test_lists_and_wider_integers_are_taken() -> None:
+def test_lists_and_wider_integers_are_accepted() -> None:
     assert make(train_images=TRAIN.astype(np.int32)).sha256 == make().sha256
     assert make(train_labels=TRAIN_LABELS.astype(np.uint8).tolist()).sha256 == make().sha256
 
 
-def test_what_is_seldom_meant_is_said(caplog: pytest.LogCaptureFixture) -> None:
+def test_oddities_are_logged(caplog: pytest.LogCaptureFixture) -> None:
     make(train_labels=TRAIN_LABELS + 1, test_labels=TEST_LABELS + 1)
     assert "no training image has the label 0 (0)" in caplog.text
-    assert "the labels begin at 1, so subtract 1 from each" in caplog.text
+    assert "the labels start at 1, so subtract 1 from each" in caplog.text
     caplog.clear()
     make(class_names=list("abcdefgh"))
     assert "the label 3 (d), 4 (e), 5 (f) and 2 more labels, so no model learns it." in caplog.text
     caplog.clear()
     make(train_images=TEST, train_labels=TEST_LABELS, test_images=TRAIN, test_labels=TRAIN_LABELS)
-    assert "more test images (30) than training images (9); were they exchanged?" in caplog.text
+    assert "more test images (30) than training images (9); were they swapped?" in caplog.text
     caplog.clear()
     make()
     assert caplog.text == ""
@@ -90,9 +90,9 @@ def test_what_is_seldom_meant_is_said(caplog: pytest.LogCaptureFixture) -> None:
         ({"train_images": TRAIN > 99}, "must be integers, not bool; multiply pixels in 0..1"),
         ({"train_images": TRAIN[..., None]}, r"\(30, 6, 5, 1\); take .* images\[..., 0\]"),
         ({"train_images": TRAIN[:, None]}, r"\(30, 1, 6, 5\); take .* images\[:, 0\]"),
-        ({"train_images": np.stack([TRAIN] * 3, -1)}, "make coloured images grey first"),
+        ({"train_images": np.stack([TRAIN] * 3, -1)}, "convert colour images to grey first"),
         ({"train_images": TRAIN_LABELS}, r"not of shape \(30,\); these look like labels"),
-        ({"train_images": [[[1, 2], [3]]]}, "images can't be made an array"),
+        ({"train_images": [[[1, 2], [3]]]}, "images can't be converted to an array"),
         ({"train_images": None}, "must be integers, not object; give an array of numbers"),
         ({"train_labels": np.eye(3)[TRAIN_LABELS]}, r"\(30, 3\); .* labels.argmax\(axis=1\)"),
         ({"train_labels": TRAIN_LABELS[:, None]}, r"\(30, 1\); take labels\[:, 0\]"),
@@ -104,7 +104,7 @@ def test_what_is_seldom_meant_is_said(caplog: pytest.LogCaptureFixture) -> None:
                 "test_labels": TEST_LABELS + 1,
                 "class_names": list("abc"),
             },
-            "label 3 is outside .* 0 to 2; the labels begin at 1, so subtract 1 from each",
+            "label 3 is outside .* 0 to 2; the labels start at 1, so subtract 1 from each",
         ),
         ({"train_images": TRAIN.astype(int) + 1}, "values from 1 to 256; pixels go from 0 to 255"),
         ({"train_images": TRAIN.reshape(30, -1)}, r"must be a uint8 array \(n, height, width\)"),
@@ -123,12 +123,12 @@ def test_what_is_seldom_meant_is_said(caplog: pytest.LogCaptureFixture) -> None:
         ({"train_labels": TRAIN_LABELS * 1000}, "needs 2 to 256 classes"),
     ],
 )
-def test_refuses_what_makes_no_data_set(changes: dict[str, Any], complaint: str) -> None:
+def test_refuses_arrays_that_are_not_a_data_set(changes: dict[str, Any], complaint: str) -> None:
     with pytest.raises(InputError, match=complaint):
         make(**changes)
 
 
-def test_the_hash_is_of_shapes_images_labels_and_names() -> None:
+def test_the_hash_covers_shapes_images_labels_and_names() -> None:
     digest = hashlib.sha256()
     for images, labels in ((TRAIN, TRAIN_LABELS), (TEST, TEST_LABELS)):
         digest.update(json.dumps(list(images.shape)).encode())
@@ -201,7 +201,7 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
         make().write_idx(tmp_path / "file" / "below")
 
 
-def test_its_errors_are_those_a_user_meets() -> None:
+def test_its_errors_are_user_errors() -> None:
     with pytest.raises(FittingroomError):
         make(class_names=["only"])
     with pytest.raises(ValueError, match="classes"):

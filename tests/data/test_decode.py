@@ -1,4 +1,4 @@
-"""decode.py: pictures of every kind are read as they look, and what is none is one sentence."""
+"""decode.py: pictures of every kind are read as they look; any other file is one sentence."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_the_three_formats(kind: str, tmp_path: Path) -> None:
     assert picture.pixels.dtype == np.uint8
     assert picture.opaque is None
     assert looks_right(picture.pixels)
-    (tmp_path / "name.txt").write_bytes(data)  # what a file is stands in it, not in its name
+    (tmp_path / "name.txt").write_bytes(data)  # the content decides what a file is, not its name
     np.testing.assert_array_equal(decode(tmp_path / "name.txt").pixels, picture.pixels)
 
 
@@ -69,7 +69,7 @@ def test_a_camera_held_any_way(orientation: int) -> None:
     assert looks_right(decode(encoded(stored, "JPEG", exif=exif, quality=95)).pixels)
 
 
-def test_transparency_is_told_and_stands_on_white() -> None:
+def test_transparent_pictures_lie_on_white() -> None:
     image = two_colours().convert("RGBA")
     image.paste((0, 0, 0, 0), (0, 0, 60, 10))
     for kind in ("PNG", "WEBP"):
@@ -114,7 +114,7 @@ def test_the_first_frame_of_a_moving_picture() -> None:
         assert looks_right(decode(data).pixels)
 
 
-def test_what_is_large_is_shrunk() -> None:
+def test_large_pictures_are_shrunk() -> None:
     for kind in ("PNG", "JPEG"):
         pixels = decode(encoded(two_colours().resize((3000, 2000)), kind), longest=600).pixels
         assert pixels.shape == (400, 600, 3)
@@ -128,7 +128,7 @@ def test_strange_sizes(size: tuple[int, int]) -> None:
 
 
 def png(width: int, height: int, rows: bytes = b"") -> bytes:
-    """A PNG that says it has that size, whatever it holds."""
+    """A PNG that claims this size, whatever it holds."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         check = zlib.crc32(kind + data)
@@ -146,7 +146,7 @@ def test_a_picture_that_is_too_large_is_not_decoded(size: tuple[int, int]) -> No
         decode(png(*size))
 
 
-def test_what_is_damaged_or_none(tmp_path: Path) -> None:
+def test_damaged_files_and_other_files_are_refused(tmp_path: Path) -> None:
     whole = encoded(two_colours(), "PNG")
     jpeg = encoded(two_colours().resize((600, 400)), "JPEG")
     for data in (whole[: len(whole) // 2], whole[:20], jpeg[:300], png(50, 50), png(0, 5)):
@@ -162,7 +162,7 @@ def test_what_is_damaged_or_none(tmp_path: Path) -> None:
         decode(tmp_path)
 
 
-def test_random_damage_is_one_kind_of_error() -> None:
+def test_random_damage_is_a_data_error() -> None:
     rng = np.random.default_rng(0)
     for kind in ("PNG", "JPEG", "WEBP"):
         whole = encoded(two_colours(), kind)
@@ -176,7 +176,7 @@ def test_random_damage_is_one_kind_of_error() -> None:
                 continue
 
 
-def test_scans_without_end(tmp_path: Path) -> None:
+def test_too_many_scans_are_refused(tmp_path: Path) -> None:
     """A progressive JPEG is decoded once for each of its scans."""
     plain = io.BytesIO()
     noise = np.random.default_rng(0).integers(0, 255, (300, 400, 3), np.uint8)
@@ -190,15 +190,17 @@ def test_scans_without_end(tmp_path: Path) -> None:
     frames = b"MPF\0II*\0\x08\0\0\0\x01\0\x01\xb0\x04\0\x01\0\0\0\x02\0\0\0\0\0\0\0"
     of_two = data[:2] + b"\xff\xe2" + (len(frames) + 2).to_bytes(2) + frames + endless[2:]
     hidden = data[:last] + (b"\xff\x01" + data[last:-2]) * 300 + data[-2:]
-    for each in (endless, of_two, hidden):
+    for jpeg in (endless, of_two, hidden):
         began = time.perf_counter()
-        with pytest.raises(DataError, match=f"shows its pixels in {scans + 299} scans"):
-            decode(each)
+        with pytest.raises(
+            DataError, match=f"has {scans + 299} scans; save it as an ordinary JPEG"
+        ):
+            decode(jpeg)
         assert time.perf_counter() - began < 1
 
 
-def test_large_pictures_are_no_endless_ones(tmp_path: Path) -> None:
-    """In compressed bytes everything occurs, and behind a photo a film may stand."""
+def test_ordinary_large_pictures_are_accepted(tmp_path: Path) -> None:
+    """Compressed bytes may contain anything, and a film may follow a photo."""
     noise = np.random.default_rng(0).integers(0, 255, (2500, 2400, 3), np.uint8)
     large = encoded(Image.fromarray(noise), "PNG")
     assert large.count(b"\xff\xda") > 100

@@ -25,7 +25,7 @@ def test_describes_real_data(small: Path) -> None:
     assert description.shape == (28, 28)
 
 
-def test_counts_what_is_not_balanced(small: Path) -> None:
+def test_counts_unbalanced_classes(small: Path) -> None:
     dataset = load_dataset(small)
     keep = np.flatnonzero(dataset.train.labels != 3)[:50]
     part = type(dataset).from_arrays(

@@ -1,4 +1,4 @@
-"""digit.py: ink becomes images like MNIST's. It is drawn here: none of MNIST travels along."""
+"""digit.py: ink becomes images like MNIST's. It is drawn here, since MNIST isn't included."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Pixels = NDArray[np.uint8]
 
 
 def seven(size: tuple[int, int] = (200, 260), pen: int = 14) -> Pixels:
-    """A seven in bright ink on black, off the middle."""
+    """A seven in bright ink on black, off centre."""
     image = Image.new("L", size)
     ImageDraw.Draw(image).line([(40, 50), (120, 50), (80, 170)], fill=255, width=pen)
     return np.asarray(image)
@@ -36,7 +36,7 @@ def on_paper(ink: Pixels) -> Picture:
     return picture(noisy.clip(0, 255).astype(np.uint8))
 
 
-#: Ways in which the same ink comes.
+#: The same ink in different forms.
 WAYS: dict[str, Callable[[Pixels], Picture]] = {
     "bright on black": lambda ink: picture(ink),
     "dark on white": lambda ink: picture(255 - ink),
@@ -56,7 +56,7 @@ def specks(shape: tuple[int, ...]) -> Pixels:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_ink_is_found_however_it_comes(way: str) -> None:
+def test_ink_is_found_in_every_form(way: str) -> None:
     plain = render_digit(picture(seven()), (28, 28)).views[0]
     (image,) = render_digit(WAYS[way](seven()), (28, 28)).views
     assert np.corrcoef(image.ravel(), plain.ravel())[0, 1] > 0.93
@@ -68,10 +68,10 @@ def test_ink_is_found_however_it_comes(way: str) -> None:
     assert image[0, 0] == 0
 
 
-def test_an_image_of_the_datas_size_is_left_alone_or_negated() -> None:
+def test_an_image_of_the_datas_size_is_at_most_negated() -> None:
     image = render_digit(picture(seven()), (28, 28)).views[0]
-    for given in (image, 255 - image):
-        rendering = render_digit(picture(given), (28, 28))
+    for drawn in (image, 255 - image):
+        rendering = render_digit(picture(drawn), (28, 28))
         np.testing.assert_array_equal(rendering.views, image[None])
         assert not rendering.is_photo
 

@@ -48,14 +48,14 @@ def left_in(folder: Path) -> set[str]:
 WHOLE = {f"{name}.gz" for name in idx.FILES}
 
 
-def test_downloads_what_is_missing(
+def test_downloads_missing_files(
     row: DatasetRow, small: Path, tmp_path: Path, make_mirror: Callable[..., Mirror]
 ) -> None:
     mirror = make_mirror()
     shutil.copy(small / LABELS, tmp_path)
-    found = find_dataset(replace(row, mirrors=(mirror.url,)), by_https(tmp_path))
-    assert found.train.images.shape == (2000, 28, 28)
-    assert found.location == tmp_path
+    dataset = find_dataset(replace(row, mirrors=(mirror.url,)), by_https(tmp_path))
+    assert dataset.train.images.shape == (2000, 28, 28)
+    assert dataset.location == tmp_path
     assert left_in(tmp_path) == WHOLE
     assert mirror.requests == dict.fromkeys(WHOLE - {LABELS}, 1)
     find_dataset(row, by_https(tmp_path))  # no mirror: nothing is fetched again
@@ -65,13 +65,13 @@ def test_downloads_what_is_missing(
     ("options", "complaint"),
     [
         ({"spoil": {IMAGES: 404}}, "127.0.0.1: HTTP Error 404"),
-        ({"spoil": {IMAGES: b""}}, "came with the SHA-256 e3b0c4"),
+        ({"spoil": {IMAGES: b""}}, "has the SHA-256 e3b0c4"),
         ({"spoil": {IMAGES: b"<!DOCTYPE html>"}}, "damaged gzip"),
         ({"spoil": {IMAGES: gzip.compress(b"other")}}, "SHA-256 d9298a10d1b0.* instead of"),
         ({"truncate": True}, "gzip stream has no end|IncompleteRead|retrieval incomplete"),
     ],
 )
-def test_a_bad_mirror_is_left_for_the_next(
+def test_a_bad_mirror_gives_way_to_the_next(
     row: DatasetRow,
     tmp_path: Path,
     make_mirror: Callable[..., Mirror],
@@ -137,10 +137,10 @@ def test_a_dead_host_is_tried_once(
 
 
 @pytest.mark.parametrize("part", ["look-up", "connection"])
-def test_a_host_that_is_silent_costs_three_seconds(
+def test_a_silent_host_costs_three_seconds(
     row: DatasetRow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str
 ) -> None:
-    """A name server that never answers has no time limit of its own."""
+    """A name server that never answers has no timeout of its own."""
 
     def silence(*_: object, **__: object) -> None:
         time.sleep(8)
@@ -154,7 +154,7 @@ def test_a_host_that_is_silent_costs_three_seconds(
     assert 2.5 < time.monotonic() - start < 5
 
 
-def test_a_proxy_is_asked_instead_of_the_host(
+def test_a_proxy_is_contacted_instead_of_the_host(
     row: DatasetRow,
     tmp_path: Path,
     make_mirror: Callable[..., Mirror],
@@ -167,7 +167,7 @@ def test_a_proxy_is_asked_instead_of_the_host(
     assert left_in(tmp_path) == WHOLE
 
 
-def test_a_full_disk_is_a_sentence_and_leaves_nothing(
+def test_a_full_disk_is_one_sentence_and_leaves_nothing(
     row: DatasetRow,
     tmp_path: Path,
     make_mirror: Callable[..., Mirror],
@@ -203,7 +203,7 @@ def start_fetch(row: DatasetRow, folder: Path, url: str) -> subprocess.Popen[str
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def test_processes_at_once_all_succeed_and_fetch_once(
+def test_concurrent_processes_all_succeed_and_fetch_once(
     row: DatasetRow, tmp_path: Path, make_mirror: Callable[..., Mirror]
 ) -> None:
     mirror = make_mirror(pause=0.01)
@@ -222,16 +222,16 @@ def test_killed_at_any_instant_the_next_call_succeeds(
     random = np.random.RandomState(0)
     halves = 0
     for attempt in range(8):
-        folder, asked = tmp_path / str(attempt), sum(mirror.requests.values())
+        folder, n_requests = tmp_path / str(attempt), sum(mirror.requests.values())
         child = start_fetch(row, folder, mirror.url)
-        while sum(mirror.requests.values()) == asked:
+        while sum(mirror.requests.values()) == n_requests:
             time.sleep(0.002)
         time.sleep(random.uniform(0, 0.6))
         child.send_signal(signal.SIGKILL)
         child.communicate()
-        left = left_in(folder) if folder.exists() else set()
-        halves += bool(left) and left != WHOLE
-        for name in left & WHOLE:  # what has its real name is whole
+        files = left_in(folder) if folder.exists() else set()
+        halves += bool(files) and files != WHOLE
+        for name in files & WHOLE:  # a file with its final name is complete
             kind = name.removesuffix(".gz")
             assert idx.file_sha256(folder / name, 1 << 30) == row.sha256[kind]
         find_dataset(replace(row, mirrors=(make_mirror().url,)), by_https(folder))
@@ -256,7 +256,7 @@ def test_no_package_and_no_apt(
     with pytest.raises(DataError, match="no Debian package holds it"):
         fetch_by_apt(row, tmp_path)
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(DataError, match="without apt-get the Debian package some-package can't"):
+    with pytest.raises(DataError, match="package some-package can't be fetched without apt-get"):
         fetch_by_apt(replace(row, debian="some-package"), tmp_path)
 
 
@@ -285,14 +285,14 @@ def test_apt_that_fails(
 def test_a_package_with_other_files(
     row: DatasetRow, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The package is unpacked, but its content must be the catalogue's as any other."""
+    """The package is unpacked, but its content must be the catalogue's, like any other."""
     (tmp_path / "bin").mkdir()
     (tmp_path / "target").mkdir()
     inside = "usr/share/datasets/fashion-mnist"
     unpack = f'mkdir -p "$3/{inside}" && cp {small}/*.gz "$3/{inside}"'
     fake_tools(tmp_path / "bin", monkeypatch, apt_get="touch x.deb", dpkg_deb=unpack)
     other = replace(row, debian="p", sha256=DATASETS["fashion-mnist"].sha256)
-    with pytest.raises(DataError, match="train-images-idx3-ubyte came with the SHA-256"):
+    with pytest.raises(DataError, match="train-images-idx3-ubyte has the SHA-256"):
         fetch_by_apt(other, tmp_path / "target")
     assert left_in(tmp_path / "target") == set()
     fetch_by_apt(replace(row, debian="p"), tmp_path / "target")
@@ -301,7 +301,7 @@ def test_a_package_with_other_files(
 
 @pytest.mark.skipif(shutil.which("apt-get") is None, reason="a machine without apt-get")
 def test_the_real_package_gives_the_real_data(tmp_path: Path) -> None:
-    """Downloads fail, no copy lies anywhere, and all of Fashion-MNIST comes by apt, no root."""
+    """Downloads fail, there is no copy, and all of Fashion-MNIST comes by apt without root."""
     target = tmp_path / "a folder with spaces"
     row = replace(DATASETS["fashion-mnist"], mirrors=("https://mirror.invalid/",))
     search = SearchPath((), (fetch_by_https, fetch_by_apt), lambda _: target)

@@ -21,7 +21,7 @@ def save(path: Path, pixels: np.ndarray, **options: Any) -> None:
 
 @pytest.fixture(scope="module")
 def pictures(small: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Real garments as PNG files: ten of each of three classes to train, four to test."""
+    """Real garments as PNG files of three classes: ten each to train, four to test."""
     folder = tmp_path_factory.mktemp("garments")
     dataset = load_dataset(small)
     for split, count in (("train", 10), ("test", 4)):
@@ -68,7 +68,7 @@ def test_colour_becomes_grey_and_litter_is_ignored(copy: Path) -> None:
     assert load_dataset(copy).sha256 == before.sha256
 
 
-def test_a_class_whose_name_begins_with_a_dot_is_passed_over_aloud(
+def test_a_class_folder_with_a_leading_dot_is_skipped_and_logged(
     copy: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", logger="fittingroom")
@@ -77,7 +77,7 @@ def test_a_class_whose_name_begins_with_a_dot_is_passed_over_aloud(
     (copy / "train" / "Trouser").rename(copy / "train" / ".NET")
     (copy / "test" / "Trouser").rename(copy / "test" / ".NET")
     assert len(load_dataset(copy).class_names) == len(before.class_names) - 1
-    assert f"passing over {copy / 'train' / '.NET'}: its name begins with a dot" in caplog.text
+    assert f"skipping {copy / 'train' / '.NET'}: its name begins with a dot" in caplog.text
 
 
 def test_grey_follows_itu_r_601(tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def transparent(mode: str, grey: int, alpha: np.ndarray) -> Image.Image:
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
 @pytest.mark.parametrize(("grey", "ground"), [(0, "white"), (90, "white"), (255, "black")])
-def test_what_is_transparent_lies_on_a_ground_that_shows_the_rest(
+def test_transparent_pictures_get_a_contrasting_background(
     small: Path, tmp_path: Path, mode: str, grey: int, ground: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     source = load_dataset(small)
@@ -118,7 +118,7 @@ def test_what_is_transparent_lies_on_a_ground_that_shows_the_rest(
             path.parent.mkdir(parents=True, exist_ok=True)
             transparent(mode, grey, part.images[position]).save(path)
     dataset = load_dataset(tmp_path)
-    assert f"pictures with transparency are laid on {ground} ground" in caplog.text
+    assert f"pictures are laid on a {ground} background" in caplog.text
     opaque = (
         np.stack(
             [
@@ -137,9 +137,9 @@ def test_what_is_transparent_lies_on_a_ground_that_shows_the_rest(
         np.testing.assert_allclose(dataset.train.images[0], decode(path).pixels[..., 0], atol=1)
 
 
-def test_a_camera_that_was_turned(tmp_path: Path) -> None:
+def test_exif_orientation_is_applied(tmp_path: Path) -> None:
     marks = Image.Exif()
-    marks[0x0112] = 6  # turn by a quarter to see it upright
+    marks[0x0112] = 6  # a quarter turn makes it upright
     for split in ("train", "test"):
         save(tmp_path / split / "a" / "0.png", np.zeros((4, 7), np.uint8))
         save(tmp_path / split / "b" / "0.png", np.zeros((7, 4), np.uint8), exif=marks)
@@ -194,14 +194,14 @@ def spoil_one_class_left(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "complaint"),
     [
-        (spoil_size, r"zz.png is 30×28 pixels wide and high, but .*\.png is 28×28"),
-        (spoil_class, "train has a class folder 'Trouser', but .*test has not"),
-        (spoil_other_class, "test has a class folder 'Trouser', but .*train has not"),
+        (spoil_size, r"zz.png is 30×28 pixels, but .*\.png is 28×28"),
+        (spoil_class, "train has a class folder 'Trouser', but .*test doesn't"),
+        (spoil_other_class, "test has a class folder 'Trouser', but .*train doesn't"),
         (spoil_empty_class, "Hat holds no picture"),
         (spoil_text, "readme.txt isn't a PNG, JPEG, WebP, BMP, GIF, PPM or TIFF picture"),
-        (spoil_loose_file, "loose.png is no class folder"),
+        (spoil_loose_file, "loose.png isn't a class folder"),
         (spoil_truncated, "can't be read: .* truncated"),
-        (spoil_depth, "zz.png has more than 8 bits a pixel"),
+        (spoil_depth, "zz.png has more than 8 bits per pixel"),
         (spoil_all, "train holds no class folder"),
         (spoil_one_class_left, "needs 2 to 256 classes, not 1"),
     ],
@@ -257,7 +257,7 @@ def test_hard_links_that_would_fill_the_memory(copy: Path) -> None:
         for name in ("Trouser", "Ankle boot", "T-shirt-top"):
             for number in range(100):
                 (copy / split / name / f"{number}-.png").hardlink_to(first)
-    with pytest.raises(DataError, match=r"would become 60[0-9,]*; that is no data set"):
+    with pytest.raises(DataError, match=r"would become 60[0-9,]*; that isn't a data set"):
         load_dataset(copy)
 
 
@@ -269,10 +269,10 @@ def test_more_pictures_than_memory(copy: Path, monkeypatch: pytest.MonkeyPatch) 
         load_dataset(copy)
 
 
-def test_class_folders_that_lead_elsewhere(copy: Path, tmp_path: Path) -> None:
+def test_class_folders_that_link_elsewhere(copy: Path, tmp_path: Path) -> None:
     (copy / "train" / "Trouser").rename(tmp_path / "elsewhere")
     (copy / "train" / "Trouser").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(DataError, match="Trouser is a link to something outside"):
+    with pytest.raises(DataError, match="Trouser links to something outside"):
         load_dataset(copy)
 
 

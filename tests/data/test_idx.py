@@ -25,7 +25,7 @@ LABELS = np.arange(12, dtype=np.uint8) % 10
 Edits = list[tuple[str, int, bytes]]
 
 
-def honest_bytes(array: np.ndarray) -> bytes:
+def idx_bytes(array: np.ndarray) -> bytes:
     """An IDX file, written here without the code under test."""
     magic = {1: 0x801, 3: 0x803}[array.ndim]
     return struct.pack(f">I{array.ndim}I", magic, *array.shape) + array.tobytes()
@@ -43,21 +43,21 @@ def path(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 def test_reads_images_and_labels(path: Path) -> None:
     for array in (IMAGES, LABELS):
-        read = idx.read_idx(write(path, honest_bytes(array)), array.ndim)
+        read = idx.read_idx(write(path, idx_bytes(array)), array.ndim)
         np.testing.assert_array_equal(read, array)
         assert read.dtype == np.uint8
         assert not read.flags.writeable
 
 
-def test_writes_what_the_format_says(tmp_path: Path) -> None:
+def test_writes_the_documented_format(tmp_path: Path) -> None:
     idx.write_idx(tmp_path / "a", IMAGES)
-    assert (tmp_path / "a").read_bytes() == honest_bytes(IMAGES)
+    assert (tmp_path / "a").read_bytes() == idx_bytes(IMAGES)
     idx.write_idx(tmp_path / "b", np.asfortranarray(IMAGES))
-    assert (tmp_path / "b").read_bytes() == honest_bytes(IMAGES)
+    assert (tmp_path / "b").read_bytes() == idx_bytes(IMAGES)
 
 
 def test_a_hash_is_that_of_the_decompressed_file(path: Path) -> None:
-    write(path, honest_bytes(IMAGES))
+    write(path, idx_bytes(IMAGES))
     assert idx.file_sha256(path, 1000) == idx.array_sha256(IMAGES)
     with pytest.raises(DataError, match="holds more than 255 bytes"):
         idx.file_sha256(path, 255)
@@ -68,26 +68,32 @@ def test_real_data_is_read_as_it_is(small: Path) -> None:
     read = idx.read_folder(small)
     for name in idx.FILES:
         raw = gzip.decompress((small / f"{name}.gz").read_bytes())
-        assert honest_bytes(read.arrays[name]) == raw
+        assert idx_bytes(read.arrays[name]) == raw
     assert np.bincount(read.arrays[idx.TRAIN_LABELS]).tolist() == [200] * 10
 
 
-GOOD = honest_bytes(IMAGES)
+GOOD = idx_bytes(IMAGES)
 
 
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
         (b"", "is empty"),
-        (b"\0", "is no IDX file: it begins with 00"),
-        (b"<!DOCTYPE html><p>Not found", "is no IDX file: it begins with 3c21444f"),
-        (honest_bytes(LABELS), "begins with 00000801 instead of 00000803.; these look like labels"),
-        (struct.pack(">5I", 0x804, 9, 28, 28, 3) + bytes(9), "4 dim.*make coloured images grey"),
+        (b"\0", "isn't an IDX file: it begins with 00"),
+        (b"<!DOCTYPE html><p>Not found", "isn't an IDX file: it begins with 3c21444f"),
+        (idx_bytes(LABELS), "begins with 00000801 instead of 00000803.; these look like labels"),
+        (
+            struct.pack(">5I", 0x804, 9, 28, 28, 3) + bytes(9),
+            "4 dim.*convert colour images to grey",
+        ),
         (struct.pack(">4I", 0xC03, 9, 28, 28) + bytes(9), "holds 32-bit integers .*unsigned bytes"),
         (struct.pack(">4I", 0xD03, 9, 28, 28) + bytes(9), "holds 32-bit floats .*unsigned bytes"),
         (struct.pack(">4I", 0x903, 9, 28, 28) + bytes(9), "holds signed bytes .*unsigned bytes"),
-        (struct.pack("<4I", 0x803, 9, 28, 28) + bytes(9), "is no IDX file: it begins with 030800"),
-        (gzip.compress(GOOD), "is compressed .*; (let its name end in .gz|decompress it once)"),
+        (
+            struct.pack("<4I", 0x803, 9, 28, 28) + bytes(9),
+            "isn't an IDX file: it begins with 030800",
+        ),
+        (gzip.compress(GOOD), "is compressed .*; (rename it to end in .gz|decompress it once)"),
         (GOOD[:3] + b"\4" + GOOD[4:], "begins with 00000804"),
         (GOOD[:9], "is truncated: its header ends after 9 bytes"),
         (GOOD[:-1], "is truncated: its header promises 240 bytes of data, it holds 239"),
@@ -126,7 +132,7 @@ def test_a_large_plain_file_is_mapped(path: Path, monkeypatch: pytest.MonkeyPatc
     np.testing.assert_array_equal(read, IMAGES)
 
 
-def test_a_file_that_cannot_be_written_leaves_the_one_before(tmp_path: Path) -> None:
+def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
     path = write(tmp_path / "a", GOOD)
     with pytest.raises(struct.error):
         idx.write_idx(path, np.broadcast_to(np.uint8(0), (2**32, 1, 1)))
@@ -139,7 +145,7 @@ def test_refuses_damaged_gzip(tmp_path: Path) -> None:
     whole = gzip.compress(GOOD, mtime=0)
     for content, complaint in (
         (b"", "is empty"),
-        (GOOD, "damaged gzip .*, or isn't compressed: then take .gz off its name"),
+        (GOOD, "damaged gzip .*, or isn't compressed and needs a name without .gz"),
         (whole[:-1], "gzip stream has no end"),
         (whole[:-8], "gzip stream has no end"),
         (whole[:-8] + bytes(4) + whole[-4:], "incorrect data check"),
@@ -153,13 +159,13 @@ def test_refuses_damaged_gzip(tmp_path: Path) -> None:
             idx.read_idx(path, 3)
 
 
-def test_takes_gzip_files_of_several_members(tmp_path: Path) -> None:
+def test_reads_gzip_files_of_several_members(tmp_path: Path) -> None:
     path = tmp_path / "a.gz"
     path.write_bytes(gzip.compress(GOOD[:100]) + gzip.compress(b"") + gzip.compress(GOOD[100:]))
     np.testing.assert_array_equal(idx.read_idx(path, 3), IMAGES)
 
 
-def test_a_folder_lacks_a_file(small: Path, tmp_path: Path) -> None:
+def test_a_missing_file_is_named(small: Path, tmp_path: Path) -> None:
     shutil.copytree(small, tmp_path, dirs_exist_ok=True)
     (tmp_path / "t10k-labels-idx1-ubyte.gz").unlink()
     with pytest.raises(DataError, match=f"{tmp_path} lacks t10k-labels-idx1-ubyte"):
@@ -186,18 +192,18 @@ def test_the_splits_differ_in_image_size(tmp_path: Path) -> None:
         idx.read_folder(tmp_path)
 
 
-def test_an_unreadable_file_is_a_sentence(tmp_path: Path) -> None:
+def test_an_unreadable_file_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="can't be read: no such file"):
         idx.read_idx(tmp_path / "absent", 3)
 
 
-def test_a_plain_file_goes_before_a_compressed_one(tmp_path: Path) -> None:
+def test_a_plain_file_takes_precedence_over_a_compressed_one(tmp_path: Path) -> None:
     write(tmp_path / f"{idx.TRAIN_LABELS}.gz", b"")
-    write(tmp_path / idx.TRAIN_LABELS, honest_bytes(LABELS))
+    write(tmp_path / idx.TRAIN_LABELS, idx_bytes(LABELS))
     assert idx.find_files(tmp_path) == {idx.TRAIN_LABELS: tmp_path / idx.TRAIN_LABELS}
 
 
-# Ten gigabytes in ten megabytes: a megabyte of zeros in a deflate block, ten thousand times.
+# Ten gigabytes in ten megabytes: a deflate block of a megabyte of zeros, ten thousand times.
 PROMISES = {
     "nothing": b"",
     "a little": struct.pack(">4I", 0x803, 10, 28, 28),
@@ -229,7 +235,7 @@ except DataError as error:
 
 
 @pytest.mark.parametrize("promise", PROMISES)
-def test_a_gzip_bomb_is_refused_at_once_and_in_little_memory(tmp_path: Path, promise: str) -> None:
+def test_a_gzip_bomb_is_refused_quickly_and_in_little_memory(tmp_path: Path, promise: str) -> None:
     path = tmp_path / "bomb.gz"
     path.write_bytes(bomb(PROMISES[promise]))
     assert path.stat().st_size < 11e6
@@ -297,7 +303,7 @@ MANY = settings(
 
 
 def check_mutant(path: Path, array: np.ndarray, content: bytes) -> None:
-    """Either refused in one sentence, or what was read is, byte for byte, what the file says."""
+    """It is refused in one sentence, or what is read is byte for byte what the file says."""
     path.write_bytes(content)
     try:
         read = idx.read_idx(path, array.ndim)
@@ -309,21 +315,21 @@ def check_mutant(path: Path, array: np.ndarray, content: bytes) -> None:
         assert complaint.startswith(str(path))
         return
     decompressed = gzip.decompress(content) if path.suffix == ".gz" else content
-    assert honest_bytes(read) == decompressed
+    assert idx_bytes(read) == decompressed
 
 
 @MANY
 @given(edits=EDITS)
 @pytest.mark.parametrize("array", [IMAGES, LABELS], ids=["images", "labels"])
 def test_mutated_plain_files(tmp_path: Path, array: np.ndarray, edits: Edits) -> None:
-    check_mutant(tmp_path / "a", array, mutate(honest_bytes(array), edits))
+    check_mutant(tmp_path / "a", array, mutate(idx_bytes(array), edits))
 
 
 @MANY
 @given(edits=EDITS)
 @pytest.mark.parametrize("array", [IMAGES, LABELS], ids=["images", "labels"])
 def test_mutated_gzip_files(tmp_path: Path, array: np.ndarray, edits: Edits) -> None:
-    whole = gzip.compress(honest_bytes(array), mtime=0)
+    whole = gzip.compress(idx_bytes(array), mtime=0)
     check_mutant(tmp_path / "a.gz", array, mutate(whole, edits))
 
 
@@ -334,7 +340,7 @@ def test_mutated_files_in_sound_gzip(tmp_path: Path, edits: Edits) -> None:
 
 
 def test_every_cut_and_every_flipped_bit_of_a_gzip_file(tmp_path: Path) -> None:
-    path, whole = tmp_path / "a.gz", gzip.compress(honest_bytes(IMAGES[:3]), mtime=0)
+    path, whole = tmp_path / "a.gz", gzip.compress(idx_bytes(IMAGES[:3]), mtime=0)
     for end in range(len(whole)):
         path.write_bytes(whole[:end])
         with pytest.raises(DataError):
@@ -348,6 +354,6 @@ def test_every_cut_and_every_flipped_bit_of_a_gzip_file(tmp_path: Path) -> None:
             read = idx.read_idx(path, 3)
         except DataError:
             continue
-        harmless += 1  # the time, the system, padding: no word about the content
+        harmless += 1  # the time, the system, padding: nothing about the content
         np.testing.assert_array_equal(read, IMAGES[:3])
     assert harmless < 80

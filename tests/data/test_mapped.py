@@ -30,7 +30,7 @@ def images(path: Path) -> np.ndarray:
 
 
 def resident(path: Path) -> int:
-    """KiB of a mapped file that this process has in memory."""
+    """KiB of a mapped file that are in this process's memory."""
     here, total = False, 0
     for line in Path("/proc/self/smaps").read_text().splitlines():
         if "-" in line.split()[0] and not line.split()[0].endswith(":"):
@@ -40,7 +40,7 @@ def resident(path: Path) -> int:
     return total
 
 
-def test_a_map_is_known_through_its_views(path: Path, images: np.ndarray) -> None:
+def test_a_map_is_recognised_through_its_views(path: Path, images: np.ndarray) -> None:
     view = images.view()
     view.flags.writeable = False
     for same in (images, view, images[7:], images.reshape(3000, -1), np.asarray(images), images.T):
@@ -75,12 +75,12 @@ def test_a_slice_is_those_rows_in_memory(
     np.testing.assert_array_equal(rows.reshape(784)[:9], expected[:9].reshape(-1, 784))
 
 
-def test_rows_of_a_part_of_a_map(images: np.ndarray) -> None:
+def test_rows_of_a_slice_of_a_map(images: np.ndarray) -> None:
     np.testing.assert_array_equal(MappedRows(images[100:, ::2])[5:8], IMAGES[105:108, ::2])
     np.testing.assert_array_equal(MappedRows(images[::-3], np.array([4]))[:], IMAGES[::-3][[4]])
 
 
-def test_pieces_are_all_of_it(images: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pieces_cover_the_array(images: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mapped, "_PIECE", 100_000)
     assert b"".join(piece.tobytes() for piece in pieces(images)) == IMAGES.tobytes()
     assert max(len(piece) for piece in pieces(images)) == 127
@@ -91,7 +91,7 @@ def test_pieces_are_all_of_it(images: np.ndarray, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="needs Linux")
-def test_what_was_read_is_let_go_of(path: Path, images: np.ndarray) -> None:
+def test_pages_are_released_after_reading(path: Path, images: np.ndarray) -> None:
     images.max()
     assert resident(path) > 2000
     for read in (lambda: list(pieces(images)), lambda: MappedRows(images, ONE_IN_TWENTY)[:]):
@@ -99,17 +99,15 @@ def test_what_was_read_is_let_go_of(path: Path, images: np.ndarray) -> None:
         assert resident(path) < 200  # the system maps a few neighbours of a page that is read
 
 
-def test_a_file_that_is_cut_short_is_told_in_one_sentence(path: Path, images: np.ndarray) -> None:
+def test_a_truncated_file_is_one_sentence(path: Path, images: np.ndarray) -> None:
     rows = MappedRows(images)
     os.truncate(path, 16 + 784 * 2000)
     for read in (lambda: rows[:5], lambda: MappedRows(images), lambda: list(pieces(images))):
-        with pytest.raises(DataError, match=r"images was cut short: 2352016 bytes .* 1568016 are"):
+        with pytest.raises(DataError, match=r"images was truncated: 2352016 bytes .* 1568016 are"):
             read()
 
 
-def test_a_file_that_changed_or_is_gone_is_told_in_one_sentence(
-    path: Path, images: np.ndarray
-) -> None:
+def test_a_changed_or_missing_file_is_one_sentence(path: Path, images: np.ndarray) -> None:
     rows = MappedRows(images)
     with path.open("r+b") as file:
         file.seek(500)
@@ -123,21 +121,21 @@ def test_a_file_that_changed_or_is_gone_is_told_in_one_sentence(
 
 
 def test_the_identity_tells_rows_and_files_apart(path: Path, images: np.ndarray) -> None:
-    known = MappedRows(images).identity()
-    assert MappedRows(images[:]).identity() == known
-    assert MappedRows(images, np.arange(3000)).identity() != known
+    identity = MappedRows(images).identity()
+    assert MappedRows(images[:]).identity() == identity
+    assert MappedRows(images, np.arange(3000)).identity() != identity
     assert MappedRows(images, ONE_IN_TWENTY).identity() != MappedRows(images).identity()
     status = os.stat(path)
     with path.open("r+b") as file:
         file.seek(16)
         file.write(bytes(784))
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
-    assert MappedRows(images).identity() != known  # the samples tell
+    assert MappedRows(images).identity() != identity  # the samples differ
     path.write_bytes((16 + IMAGES.nbytes) * b"0")
     np_map = np.memmap(path, np.uint8, mode="r", offset=16, shape=IMAGES.shape)
     zeros = MappedRows(np_map).identity()
     os.utime(path, ns=(0, 0))
-    assert MappedRows(np_map).identity() != zeros  # the time tells
+    assert MappedRows(np_map).identity() != zeros  # the time differs
 
 
 def test_a_mapped_data_set_is_the_same_data_set(
@@ -146,12 +144,12 @@ def test_a_mapped_data_set_is_the_same_data_set(
     read = load_dataset(small)
     read.write_idx(tmp_path)
     monkeypatch.setattr(idx, "MAP_FROM", 100_000)
-    found = load_dataset(tmp_path)
-    assert memory_map(found.train.images) is not None
-    assert not found.train.images.flags.writeable
-    assert memory_map(found.train.labels) is None  # type: ignore[arg-type]
-    assert found.sha256 == read.sha256
-    assert describe(found).train == describe(read).train
-    found.write_idx(tmp_path)  # over the files that it is a map of
+    mapped_dataset = load_dataset(tmp_path)
+    assert memory_map(mapped_dataset.train.images) is not None
+    assert not mapped_dataset.train.images.flags.writeable
+    assert memory_map(mapped_dataset.train.labels) is None  # type: ignore[arg-type]
+    assert mapped_dataset.sha256 == read.sha256
+    assert describe(mapped_dataset).train == describe(read).train
+    mapped_dataset.write_idx(tmp_path)  # over the files that it maps
     assert load_dataset(tmp_path).sha256 == read.sha256
-    assert isinstance(found, Dataset)
+    assert isinstance(mapped_dataset, Dataset)

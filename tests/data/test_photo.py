@@ -1,4 +1,4 @@
-"""photo.py: what a model is shown of a photo is an image like those of the data."""
+"""photo.py: a model is shown images of a photo that are like those of the data."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def images(small: Path) -> Pixels:
 
 
 def cut(pixels: Pixels, mask: NDArray[np.bool_]) -> Picture:
-    """A picture whose object is known already: what is opaque."""
+    """A picture whose object is known: the opaque part."""
     return Picture(pixels, 255 * mask.astype(np.uint8))
 
 
 def block(
     rows: slice, columns: slice, grey: int = 60, shape: tuple[int, int] = (100, 120)
 ) -> Picture:
-    """A grey block on a light ground, cut out."""
+    """A grey block on a light background, cut out."""
     mask = np.zeros(shape, bool)
     mask[rows, columns] = True
     pixels = np.where(mask[..., None], grey, 230).astype(np.uint8).repeat(3, axis=2)
@@ -52,7 +52,7 @@ def box(image: Pixels) -> tuple[int, int, int, int]:
     return rows[0], rows[-1] - rows[0] + 1, columns[0], columns[-1] - columns[0] + 1
 
 
-def in_words(rendering: Rendering) -> bool:
+def decisions_of(rendering: Rendering) -> bool:
     return len(rendering.decisions) > 0 and all(
         isinstance(text, str) and len(text.split()) > 2 for text in rendering.decisions
     )
@@ -65,7 +65,7 @@ def test_an_image_of_the_data_is_shown_as_it_is(images: Pixels) -> None:
         assert rendering.views.dtype == np.uint8
         assert rendering.mask.all()
         assert not rendering.is_photo
-        assert in_words(rendering)
+        assert decisions_of(rendering)
 
 
 def rim(image: Pixels) -> Pixels:
@@ -82,7 +82,7 @@ def test_an_enlarged_image_of_the_data_too(images: Pixels, method: Image.Resampl
             assert len(rendering.views) == 1
             assert max(box(rendering.views[0])[1::2]) == 28
             alike.append(np.corrcoef(rendering.views[0].ravel(), image.ravel())[0, 1])
-    # Trimmed and centred anew they are a little blurred, but stand where they stood.
+    # Trimmed and centred again they are slightly blurred, but in the same place.
     assert np.median(alike) > 0.93
     assert min(alike) > 0.8
 
@@ -108,7 +108,7 @@ def test_other_small_pictures_are_photos(
     assert len(rendering.views) % (len(WIDTHS) * len(TURNS)) == 0
 
 
-def test_the_first_view_is_what_the_papers_steps_give() -> None:
+def test_the_first_view_follows_the_papers_steps() -> None:
     """Trim, shrink the longest edge to 28, centre, negate, grey; here by Pillow alone."""
     rng = np.random.default_rng(0)
     coarse = Image.fromarray(rng.integers(0, 256, (12, 10, 3), dtype=np.uint8))
@@ -144,7 +144,7 @@ def test_the_object_fills_the_image_and_is_centred(
     assert abs(height / width - tall / wide) <= max(tall / wide / width, 1 / width)
 
 
-def test_a_dark_thing_becomes_bright_and_a_white_one_is_not_lost() -> None:
+def test_a_dark_object_becomes_bright_and_a_white_one_is_not_lost() -> None:
     def middle(brightness: int) -> int:
         return int(render_garment(block(slice(10, 90), slice(20, 70), brightness)).views[0, 14, 14])
 
@@ -154,7 +154,7 @@ def test_a_dark_thing_becomes_bright_and_a_white_one_is_not_lost() -> None:
     assert (corners == 0).all()
 
 
-def test_the_views_are_narrower_and_turned() -> None:
+def test_views_are_narrowed_and_rotated() -> None:
     views = render_garment(block(slice(5, 95), slice(40, 70))).views
     widths = [box(view)[3] for view in views[: len(WIDTHS)]]
     assert widths == [round(28 * 30 / 90 * width) for width in WIDTHS]
@@ -162,7 +162,7 @@ def test_the_views_are_narrower_and_turned() -> None:
     assert TURNS[0] == 0
 
     def lean(view: Pixels) -> float:
-        """By how many degrees its upper end stands to the right of its lower one."""
+        """By how many degrees its upper end leans to the right of its lower one."""
         across = np.arange(28)
         upper, lower = (
             float((row * across).sum() / row.sum())
@@ -180,7 +180,7 @@ def encoded(image: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def test_what_a_file_says_is_opaque_is_the_object() -> None:
+def test_the_opaque_part_of_a_file_is_the_object() -> None:
     image = Image.new("RGBA", (90, 70), (255, 255, 255, 0))
     ImageDraw.Draw(image).rectangle((20, 10, 49, 59), fill=(20, 20, 20, 255))
     rendering = render_garment(decode(encoded(image)))
@@ -188,10 +188,10 @@ def test_what_a_file_says_is_opaque_is_the_object() -> None:
     assert rendering.mask.sum() == 50 * 30
     assert box(rendering.views[0]) == (0, 28, 6, 17)
     assert "opaque" in rendering.decisions[0]
-    assert in_words(rendering)
+    assert decisions_of(rendering)
 
 
-def test_a_large_photo_is_looked_at_small_and_its_object_cut_out() -> None:
+def test_a_large_photo_is_shrunk_and_its_object_cut_out() -> None:
     image = Image.new("RGB", (600, 400), (225, 222, 215))
     ImageDraw.Draw(image).rectangle((200, 60, 380, 340), fill=(30, 50, 110))
     grain = np.random.default_rng(0).normal(0, 4, (400, 600, 1))
@@ -204,7 +204,7 @@ def test_a_large_photo_is_looked_at_small_and_its_object_cut_out() -> None:
     assert (left, width) == (5, 18)
     assert abs(int(rendering.views[0, 14, 14]) - (255 - 51)) < 8
     assert f"{rendering.mask.mean():.0%}" in rendering.decisions[1]
-    assert in_words(rendering)
+    assert decisions_of(rendering)
     assert rendering.weights.shape == rendering.views.shape[:1]
     assert rendering.weights.sum() == pytest.approx(1)
     assert (np.diff(rendering.weights) <= 0).all()
@@ -213,8 +213,8 @@ def test_a_large_photo_is_looked_at_small_and_its_object_cut_out() -> None:
     assert again.decisions == rendering.decisions
 
 
-def test_every_likely_outline_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A score that is better by `BETTER` counts e times as much; hardly anything is left out."""
+def test_every_likely_outline_has_views(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A score that is better by `BETTER` counts e times as much; negligible ones are dropped."""
     pixels = np.full((60, 60, 3), 100, np.uint8)
     masks = [np.zeros((60, 60), bool) for _ in range(3)]
     for mask, side in zip(masks, (40, 20, 30), strict=True):
@@ -238,7 +238,7 @@ def test_pictures_of_nothing(size: tuple[int, int], mode: str) -> None:
     rendering = render_garment(decode(encoded(Image.new(mode, size, "gray"))))
     assert rendering.views.shape == (len(WIDTHS) * len(TURNS), 28, 28)
     assert rendering.mask.all()
-    assert rendering.decisions == ("no object found, the whole picture taken", "object fills 100%")
+    assert rendering.decisions == ("no object found, the whole picture used", "object fills 100%")
     _, height, _, width = box(rendering.views[0])
     assert max(height, width) == 28
     assert rendering.views[0].max() == 127
@@ -251,7 +251,7 @@ def test_a_file_that_is_almost_all_transparent(opaque: int) -> None:
     rendering = render_garment(decode(encoded(image)))
     assert rendering.views.shape == (len(WIDTHS) * len(TURNS), 28, 28)
     assert "opaque" not in rendering.decisions[0]
-    assert in_words(rendering)
+    assert decisions_of(rendering)
 
 
 def test_black_pictures_stay_black_or_are_objects() -> None:
@@ -259,4 +259,4 @@ def test_black_pictures_stay_black_or_are_objects() -> None:
     rendering = render_garment(grey(np.zeros((28, 28), np.uint8)))
     assert (rendering.views[0] == 255).all()
     empty = np.zeros((40, 40), bool)
-    assert not photo._fitted(np.where(empty, 1.0, 0.0), (28, 28)).any()
+    assert not photo._fit(np.where(empty, 1.0, 0.0), (28, 28)).any()

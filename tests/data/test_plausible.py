@@ -1,4 +1,4 @@
-"""What is refused of images that can't be what they are taken for, whatever they come from."""
+"""Implausible images are refused, wherever they come from."""
 
 from __future__ import annotations
 
@@ -32,25 +32,25 @@ def refusal(images: np.ndarray, split: str = "training") -> str:
 
 
 def test_images_on_another_scale(real: np.ndarray) -> None:
-    assert "the training images hold 0 and 1 alone; multiply them by 255" in refusal(real // 128)
-    assert "the test images hold 0 and 1 alone" in refusal(real // 128, "test")
+    assert "the training images hold only 0 and 1; multiply them by 255" in refusal(real // 128)
+    assert "the test images hold only 0 and 1" in refusal(real // 128, "test")
     digits = load_digits().images.astype(np.uint8)[:300]
-    assert "from 0 to 16 alone; stretch them: images * 255 / 16" in refusal(digits)
+    assert "only from 0 to 16; stretch them: images * 255 / 16" in refusal(digits)
     grey = real // 64 + 126
-    assert "from 126 to 129 alone; stretch them: (images - 126) * 255 / 3" in refusal(grey)
+    assert "only from 126 to 129; stretch them: (images - 126) * 255 / 3" in refusal(grey)
 
 
 def test_images_that_show_nothing(real: np.ndarray) -> None:
     for value in (0, 1, 255):
         nothing = np.full_like(real, value)
         assert f"every pixel of the training images is {value}" in refusal(nothing)
-    assert "are one image, over and over" in refusal(np.repeat(real[:1], 300, axis=0))
-    assert "only 2 differ, but they have 3 labels" in refusal(np.repeat(real[:2], 150, axis=0))
+    assert "are all the same image" in refusal(np.repeat(real[:1], 300, axis=0))
+    assert "only 2 training images are distinct, but they have 3 labels" in refusal(
+        np.repeat(real[:2], 150, axis=0)
+    )
 
 
-def test_what_is_sound_passes_in_silence(
-    real: np.ndarray, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_sound_images_pass_silently(real: np.ndarray, caplog: pytest.LogCaptureFixture) -> None:
     sound = {
         "as it is": real,
         "binary": np.where(real > 99, np.uint8(255), np.uint8(0)),
@@ -64,25 +64,25 @@ def test_what_is_sound_passes_in_silence(
     for images in sound.values():
         check_images(images, LABELS, "training")
         check_images(images, LABELS, "test")
-    check_images(real[:1] * 0, LABELS[:1], "test")  # of a few none need show anything
+    check_images(real[:1] * 0, LABELS[:1], "test")  # a few images need not show anything
     assert caplog.text == ""
 
 
-def test_what_is_strange_is_said(real: np.ndarray, caplog: pytest.LogCaptureFixture) -> None:
+def test_strange_images_are_logged(real: np.ndarray, caplog: pytest.LogCaptureFixture) -> None:
     centred = (real - real.mean()) / 60
     cast = centred.astype(np.int64).astype(np.uint8)  # negative floats wrap around
     blank = np.where(np.arange(300)[:, None, None] % 4, 0, real).astype(np.uint8)
     for images, words in (
-        (real // 8, "no pixel outside 0..31"),
-        (cast, "no pixels but 0, 1, 2, 3, 255, as floats around 0 do"),
-        (blank, "225 of 300 test images that were looked at are the same one"),
+        (real // 8, "go from 0 to 31"),
+        (cast, "no pixels but 0, 1, 2, 3, 255, like floats around 0"),
+        (blank, "225 of the 300 test images checked are identical"),
     ):
         caplog.clear()
         check_images(images, LABELS, "test")
         assert words in caplog.text
 
 
-def test_a_sample_is_taken_from_all_over(tmp_path: Path, real: np.ndarray) -> None:
+def test_the_sample_covers_all_images(tmp_path: Path, real: np.ndarray) -> None:
     many = np.zeros((20_000, 28, 28), np.uint8)
     labels = np.zeros(20_000, np.int64)
     assert "every pixel" in refusal_of(many, labels)
@@ -94,7 +94,7 @@ def test_a_sample_is_taken_from_all_over(tmp_path: Path, real: np.ndarray) -> No
     check_images(mapped, labels, "training")
     idx.write_idx(tmp_path / "images", many // 128)
     mapped = np.memmap(tmp_path / "images", np.uint8, "r", 16, many.shape)
-    assert "0 and 1 alone" in refusal_of(mapped, labels)
+    assert "only 0 and 1" in refusal_of(mapped, labels)
 
 
 def refusal_of(images: np.ndarray, labels: np.ndarray) -> str:
@@ -104,12 +104,14 @@ def refusal_of(images: np.ndarray, labels: np.ndarray) -> str:
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
-def test_arrays_files_and_folders_alike(tmp_path: Path, real: np.ndarray, split: str) -> None:
+def test_arrays_files_and_folders_are_checked_alike(
+    tmp_path: Path, real: np.ndarray, split: str
+) -> None:
     splits = {"train": real, "test": real[:30]}
     splits[split] = splits[split] // 128
     word = {"train": "training", "test": "test"}[split]
     train, test = splits["train"], splits["test"]
-    complaint = f"the {word} images hold 0 and 1 alone"
+    complaint = f"the {word} images hold only 0 and 1"
     with pytest.raises(InputError, match=complaint):
         Dataset.from_arrays(train.astype(int), LABELS, test.tolist(), LABELS[:30])
 

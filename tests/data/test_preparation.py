@@ -1,4 +1,4 @@
-"""preparation.py: a picture becomes an image as those of the data were made."""
+"""preparation.py: a picture becomes an image made like those of the data."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from fittingroom.data.rendering import Preparation
 from fittingroom.errors import DataError, UnknownNameError
 
 
-def test_every_preparation_is_there() -> None:
+def test_every_preparation_has_a_function() -> None:
     assert set(PREPARATIONS) == set(get_args(Preparation))
 
 
 @pytest.mark.parametrize("preparation", PREPARATIONS)
 @pytest.mark.parametrize("size", [(28, 28), (640, 480), (1, 1), (3, 900)])
-def test_anything_becomes_images(
+def test_any_picture_becomes_images(
     preparation: Preparation, size: tuple[int, int], tmp_path: Path
 ) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
@@ -34,7 +34,7 @@ def test_anything_becomes_images(
     assert rendering.decisions
 
 
-def test_a_picture_of_another_size_is_resized_as_a_whole_and_said_so(tmp_path: Path) -> None:
+def test_a_picture_of_another_size_is_resized_and_the_decision_recorded(tmp_path: Path) -> None:
     image = Image.linear_gradient("L").resize((100, 50))
     image.save(tmp_path / "picture.png")
     rendering = prepare(tmp_path / "picture.png", "image", (28, 28))
@@ -45,7 +45,7 @@ def test_a_picture_of_another_size_is_resized_as_a_whole_and_said_so(tmp_path: P
     )
 
 
-def test_large_images_of_the_data_are_not_shrunk_on_the_way(tmp_path: Path) -> None:
+def test_large_images_of_the_data_are_not_shrunk(tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (900, 700), np.uint8)
     Image.fromarray(pixels).save(tmp_path / "picture.png")
     rendering = prepare(tmp_path / "picture.png", "image", (900, 700))
@@ -53,7 +53,7 @@ def test_large_images_of_the_data_are_not_shrunk_on_the_way(tmp_path: Path) -> N
     assert max(decode(tmp_path / "picture.png").pixels.shape) == 640
 
 
-def test_another_preparation_is_refused() -> None:
+def test_an_unknown_preparation_is_refused() -> None:
     with pytest.raises(UnknownNameError, match="unknown preparation 'digits'; did you mean digit"):
         prepare(b"", "digits", (28, 28))  # type: ignore[arg-type]
     images = np.arange(256, dtype=np.uint8).reshape(2, 8, 16)
@@ -61,6 +61,6 @@ def test_another_preparation_is_refused() -> None:
         Dataset.from_arrays(images, [0, 1], images, [0, 1], preparation="photo")  # type: ignore[arg-type]
 
 
-def test_what_is_no_picture_is_refused() -> None:
+def test_a_file_that_is_not_a_picture_is_refused() -> None:
     with pytest.raises(DataError, match="isn't a PNG, JPEG or WebP"):
         prepare(b"nothing", "image", (28, 28))

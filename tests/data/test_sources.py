@@ -75,18 +75,18 @@ def test_the_first_place_that_holds_the_files_wins(
     for _, folder in in_order:
         shutil.copytree(small, folder, dirs_exist_ok=True)
     for title, folder in in_order:
-        found = find_dataset(row, OFFLINE)
-        assert found.location == folder
-        assert title in found.source
-        assert str(folder) in found.source
-        assert found.name == "fashion-mnist"
+        dataset = find_dataset(row, OFFLINE)
+        assert dataset.location == folder
+        assert title in dataset.source
+        assert str(folder) in dataset.source
+        assert dataset.name == "fashion-mnist"
         for file in folder.glob("*.gz"):
             file.unlink()
     with pytest.raises(DataError, match="in none of the known places"):
         find_dataset(row, OFFLINE)
 
 
-def test_every_place_is_asked_for_every_row(lonely: Path) -> None:
+def test_every_place_is_searched_for_every_row(lonely: Path) -> None:
     expected = {
         "fashion-mnist": {
             lonely / ".cache" / "fittingroom" / "fashion-mnist",
@@ -112,16 +112,16 @@ def test_downloads_go_where_the_variable_says(
     assert SEARCH_PATH.target(row) == lonely / ".cache" / "fittingroom" / "fashion-mnist"
 
 
-def test_the_variable_names_no_folder(row: DatasetRow, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_variable_must_name_a_folder(row: DatasetRow, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FITTINGROOM_DATA", "/no/such/folder")
     with pytest.raises(
-        DataError, match="FITTINGROOM_DATA is '/no/such/folder', which is no folder"
+        DataError, match="FITTINGROOM_DATA is '/no/such/folder', which isn't a folder"
     ):
         find_dataset(row, OFFLINE)
 
 
 @pytest.mark.parametrize("ours", [True, False])
-def test_another_content_is_refused_with_both_hashes(
+def test_other_content_is_refused_with_both_hashes(
     copy: Path, row: DatasetRow, ours: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     labels = idx.read_idx(copy / f"{LABELS}.gz", 1).copy()
@@ -130,9 +130,9 @@ def test_another_content_is_refused_with_both_hashes(
     idx.write_idx(copy / LABELS, labels)
     with pytest.raises(DataError) as refused:
         find_dataset(row, only(copy, ours=ours))
-    told = str(refused.value) if ours else caplog.text
+    message = str(refused.value) if ours else caplog.text
     for part in (idx.array_sha256(labels), row.sha256[LABELS], str(copy / LABELS), "fashion-mnist"):
-        assert part in told
+        assert part in message
     if not ours:
         assert "in none of the known places" in str(refused.value)
 
@@ -164,16 +164,16 @@ def test_a_damaged_copy_of_another_library_does_not_stand_in_the_way(
     )
     assert find_dataset(row, SearchPath(places, (), lambda _: copy)).location == small
     assert [r.levelno for r in caplog.records] == [logging.WARNING]
-    assert "passing over Keras's copy" in caplog.text
+    assert "skipping Keras's copy" in caplog.text
 
 
-def test_an_incomplete_folder_is_no_hit(copy: Path, row: DatasetRow) -> None:
+def test_an_incomplete_folder_is_skipped(copy: Path, row: DatasetRow) -> None:
     (copy / f"{LABELS}.gz").unlink()
-    with pytest.raises(DataError, match="can't be fetched: no way is left"):
+    with pytest.raises(DataError, match="can't be fetched: there is no other source"):
         find_dataset(row, only(copy))
 
 
-def test_every_reason_is_told_in_one_sentence(row: DatasetRow, tmp_path: Path) -> None:
+def test_one_sentence_gives_every_reason(row: DatasetRow, tmp_path: Path) -> None:
     def fail(reason: str) -> Callable[[DatasetRow, Path], None]:
         def fetch(*_: object) -> None:
             raise DataError(reason)
@@ -255,17 +255,19 @@ def test_a_copy_of_a_named_data_set_is_that_data_set(
     assert (by_path.name, by_path.sha256) == (by_name.name, by_name.sha256)
 
 
-def test_what_lies_beside_a_named_data_set_counts(
+def test_files_beside_a_named_data_set_count(
     small: Path, row: DatasetRow, copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whether a class is called otherwise or mirroring is harmless: it is another data set."""
+    """Other class names or another answer about mirroring make another data set."""
     monkeypatch.setitem(DATASETS, "fashion-mnist", row)
     (copy / "labels.txt").write_text("\n".join(DIGITS))
     renamed = load_dataset(copy)
     assert renamed.class_names == DIGITS
     assert (renamed.name, renamed.mirror_keeps_class) == ("fashion-mnist", True)
     assert renamed.sha256 != load_dataset(small).sha256
-    with pytest.raises(DataError, match=r"labels.txt or .* another data set of fashion-mnist"):
+    with pytest.raises(
+        DataError, match=r"labels.txt or .* turns fashion-mnist into another data set"
+    ):
         find_dataset(row, only(copy))
 
     (copy / "labels.txt").unlink()
@@ -280,7 +282,7 @@ def test_what_lies_beside_a_named_data_set_counts(
 def test_arrays_of_a_named_data_set_come_back_the_same(
     small: Path, row: DatasetRow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """So that a child process fits what its parent asks for."""
+    """So that a child process fits what its parent requests."""
     monkeypatch.setitem(DATASETS, "fashion-mnist", row)
     source = load_dataset(small)
     dataset = Dataset.from_arrays(
@@ -293,17 +295,17 @@ def test_arrays_of_a_named_data_set_come_back_the_same(
     assert not back.mirror_keeps_class
 
 
-def test_labels_that_begin_at_one(copy: Path) -> None:
+def test_labels_that_start_at_one(copy: Path) -> None:
     for name in (LABELS, idx.TEST_LABELS):
         rewrite(copy, name, idx.read_idx(copy / f"{name}.gz", 1) + 1)
-    with pytest.raises(DataError, match=r"has the label 10, .* begin at 1: subtract 1 from each"):
+    with pytest.raises(DataError, match=r"has the label 10, .* start at 1: subtract 1 from each"):
         load_dataset(copy)
 
 
 def test_the_variable_names_the_folder_of_another_set(
     small: Path, copy: Path, row: DatasetRow, lonely: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The files there are sound, so nobody is advised to remove them."""
+    """The files there are intact, so the message doesn't advise removing them."""
     labels = idx.read_idx(copy / f"{LABELS}.gz", 1)[::-1].copy()
     rewrite(copy, LABELS, labels)
     other = replace(row, name="other", sha256=idx.read_folder(copy).sha256())
@@ -358,7 +360,7 @@ def test_a_label_outside_the_classes(copy: Path, with_names: bool) -> None:
         (b"x" * 70000, "labels.txt has 70,000 bytes, more than the 65,536"),
     ],
 )
-def test_a_labels_file_that_makes_no_sense(copy: Path, content: bytes, complaint: str) -> None:
+def test_a_malformed_labels_file(copy: Path, content: bytes, complaint: str) -> None:
     (copy / "labels.txt").write_bytes(content)
     with pytest.raises(DataError, match=complaint) as refused:
         load_dataset(copy)
@@ -384,13 +386,13 @@ def test_a_labels_file_from_another_system(copy: Path, small: Path) -> None:
         "[" * 60000,
     ],
 )
-def test_a_card_that_makes_no_sense(copy: Path, content: str) -> None:
+def test_a_malformed_card(copy: Path, content: str) -> None:
     (copy / "dataset.json").write_text(content)
     with pytest.raises(DataError, match=r"dataset.json can't be read: .*; it must hold"):
         load_dataset(copy)
 
 
-def test_paths_that_hold_no_data_set(small: Path, tmp_path: Path) -> None:
+def test_paths_without_a_data_set(small: Path, tmp_path: Path) -> None:
     for path, complaint in (
         (
             tmp_path / "absent",
@@ -412,7 +414,7 @@ def test_a_folder_with_a_file_missing(copy: Path) -> None:
         load_dataset(copy)
 
 
-# Thousands of changes to a named data set: only the very same content is taken.
+# Thousands of changes to a named data set: only the exact content is accepted.
 
 
 @settings(
@@ -427,7 +429,7 @@ def test_a_folder_with_a_file_missing(copy: Path) -> None:
     value=st.integers(1, 255),
     how=st.sampled_from(["xor", "cut", "insert"]),
 )
-def test_nothing_but_the_very_content_passes_for_a_name(
+def test_only_the_exact_content_is_accepted_for_a_name(
     tmp_path: Path, name: str, position: int, value: int, how: str
 ) -> None:
     images = np.arange(80, dtype=np.uint8).reshape(20, 2, 2)
@@ -477,18 +479,18 @@ def test_a_data_set_is_found_again_only_if_it_is_the_same(
     small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sha256 = load_dataset(small).sha256
-    monkeypatch.setenv("FITTINGROOM_DATA", str(tmp_path / "nowhere"))  # no folder: passed over
+    monkeypatch.setenv("FITTINGROOM_DATA", str(tmp_path / "nowhere"))  # not a folder: skipped
     for name in ("fashion-mnist-small", "fashion-mnist"):
-        found = find_again(name, small, sha256)
-        assert found is not None
-        assert found.sha256 == sha256
+        dataset = find_again(name, small, sha256)
+        assert dataset is not None
+        assert dataset.sha256 == sha256
         assert find_again(name, small, "0" * 64) is None
         assert find_again(name, tmp_path, sha256) is None
     assert find_again("fashion-mnist-small", None, sha256) is None
 
 
 @pytest.mark.parametrize("how", ["folder", "card"])
-def test_other_data_of_a_known_name_are_not_taken_for_it(
+def test_other_data_under_a_catalogue_name_is_renamed(
     small: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, how: str
 ) -> None:
     folder = tmp_path / ("Fashion-MNIST" if how == "folder" else "mine")
@@ -499,7 +501,7 @@ def test_other_data_of_a_known_name_are_not_taken_for_it(
         (folder / "dataset.json").write_text(json.dumps(card))
     dataset = load_dataset(folder)
     assert dataset.name == "other-fashion-mnist"
-    assert f"{folder} isn't Fashion-MNIST: its images or labels are others" in caplog.text
+    assert f"{folder} isn't Fashion-MNIST: its images or labels differ" in caplog.text
     assert DatasetCard.of(dataset, None).title == "other-fashion-mnist"
 
 
@@ -522,7 +524,7 @@ def test_a_folder_whose_name_can_not_be_printed(small: Path, tmp_path: Path) -> 
 def test_links_that_lead_out_of_a_folder_are_not_followed(copy: Path, tmp_path: Path) -> None:
     (copy / f"{IMAGES}.gz").rename(tmp_path / "elsewhere.gz")
     (copy / f"{IMAGES}.gz").symlink_to(tmp_path / "elsewhere.gz")
-    with pytest.raises(DataError, match=r"is a link to something outside .*cp -L copies it"):
+    with pytest.raises(DataError, match=r"links to something outside .*cp -L makes one"):
         load_dataset(copy)
     (copy / f"{IMAGES}.gz").unlink()
     (tmp_path / "elsewhere.gz").rename(copy / "stored")

@@ -51,7 +51,7 @@ def test_the_draw_is_fixed_forever() -> None:
     assert np.array_equal(validation_split(BALANCED.astype(np.uint8)).selection, split.selection)
 
 
-def test_the_draw_is_no_simple_pattern() -> None:
+def test_the_draw_is_not_a_simple_pattern() -> None:
     choose = validation_split(BALANCED).selection
     assert 29000 < choose.mean() < 31000
     assert len(np.unique(np.diff(choose))) > 50
@@ -95,7 +95,7 @@ def test_labels_need_not_be_consecutive() -> None:
     assert len(split.validation) == 10
 
 
-def test_folds_are_of_one_size_and_of_every_class_alike(small: Path) -> None:
+def test_folds_have_equal_sizes_and_classes(small: Path) -> None:
     labels = load_dataset(small).train.labels
     fold = fold_of(labels, 7)
     assert np.ptp(np.bincount(fold)) <= 1

@@ -60,6 +60,6 @@ def test_a_step_is_of_an_epoch_unless_it_says_otherwise() -> None:
     }
 
 
-def test_attempts_are_equal_by_what_became_of_them() -> None:
+def test_attempts_are_equal_by_their_result() -> None:
     assert Attempt(spec=SPEC, status="ok") == Attempt(spec=SPEC, status="ok")
     assert Attempt(spec=SPEC, status="ok") != Attempt(spec=SPEC, status="stopped")

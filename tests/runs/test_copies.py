@@ -8,7 +8,7 @@ from fittingroom.data.dataset import Dataset, Split
 from fittingroom.runs.copies import copied_test_images
 
 
-def test_copies_are_counted_to_the_pixel(small: Dataset) -> None:
+def test_only_exact_copies_are_counted(small: Dataset) -> None:
     assert copied_test_images(small) == 0
     test = small.test.images.copy()
     test[[3, 5]] = small.train.images[1999]

@@ -44,7 +44,7 @@ def test_labels_alone_are_enough(tmp_path: Path, store: Store, small: Dataset) -
     assert run.test.correct.mean() == pytest.approx(0.9)
 
 
-def test_the_same_again_is_the_same_and_other_predictions_need_another_name(
+def test_the_same_predictions_are_found_again_and_others_need_another_name(
     tmp_path: Path, store: Store, small: Dataset
 ) -> None:
     path = saved(tmp_path, probabilities=certain(small))
@@ -56,7 +56,7 @@ def test_the_same_again_is_the_same_and_other_predictions_need_another_name(
 
 
 def fits(tmp_path: Path, small: Dataset, *wrong: int) -> list[Path]:
-    """Files of fits that have so many of the images wrong, each others first."""
+    """Files of fits with so many images wrong, each starting with others."""
     paths = []
     for number, count in enumerate(wrong):
         labels = small.test.labels.copy()
@@ -83,7 +83,7 @@ def test_several_files_are_the_seeds_of_one_row(
     assert [run.folder for run in again] == [run.folder for run in runs]
 
 
-def test_what_is_deterministic_has_an_interval_of_one_fit(
+def test_a_deterministic_model_has_an_interval_from_one_fit(
     tmp_path: Path, store: Store, small: Dataset
 ) -> None:
     (path, other) = fits(tmp_path, small, 100, 120)
@@ -94,7 +94,7 @@ def test_what_is_deterministic_has_an_interval_of_one_fit(
     assert rows["unknown (added)"].ci95 is None
     assert rows["known (added)"] is not None
     assert rows["known (added)"].ci95 == rows["unknown (added)"].this_fit_ci95
-    with pytest.raises(UsageError, match="deterministic has one file"):
+    with pytest.raises(UsageError, match="a deterministic model has one file"):
         add_predictions(store, small, "both", [path, other], deterministic=True)
 
 
@@ -123,11 +123,11 @@ def test_the_same_predictions_are_not_two_seeds(
         ({"labels": np.full(1000, 10)}, r"0\.\.9"),
         (
             {"labels": np.array([{}] * 1000, dtype=object)},
-            "labels holds Python objects, which are not read",
+            "labels holds Python objects, which aren't read",
         ),
     ],
 )
-def test_what_is_no_prediction_is_refused(
+def test_malformed_predictions_are_refused(
     tmp_path: Path, store: Store, small: Dataset, arrays: dict[str, np.ndarray], message: str
 ) -> None:
     with pytest.raises(InputError, match=message) as refusal:
@@ -137,7 +137,7 @@ def test_what_is_no_prediction_is_refused(
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"\x93NUMPY", b"hello"])
-def test_what_is_no_npz_file_is_refused(
+def test_a_file_that_is_not_npz_is_refused(
     tmp_path: Path, store: Store, small: Dataset, content: bytes
 ) -> None:
     path = tmp_path / "predictions.npz"
@@ -147,11 +147,11 @@ def test_what_is_no_npz_file_is_refused(
     np.save(tmp_path / "one.npy", certain(small))
     with pytest.raises(FittingroomError, match=r"one\.npy"):
         add_predictions(store, small, "theirs", tmp_path / "one.npy")
-    with pytest.raises(InputError, match="does not exist"):
+    with pytest.raises(InputError, match="doesn't exist"):
         add_predictions(store, small, "theirs", tmp_path / "absent.npz")
 
 
-def test_a_name_can_be_no_path(tmp_path: Path, store: Store, small: Dataset) -> None:
+def test_a_name_can_not_be_a_path(tmp_path: Path, store: Store, small: Dataset) -> None:
     with pytest.raises(UsageError, match="can't be named"):
         add_predictions(store, small, "../x", saved(tmp_path, probabilities=certain(small)))
 
@@ -166,7 +166,7 @@ def good(small: Dataset) -> np.ndarray:
 ALPHABETICAL = [9, 8, 4, 3, 2, 5, 6, 7, 0, 1]  # the classes of the data set by their names
 
 
-def test_the_official_labels_are_no_predictions(
+def test_the_official_labels_are_not_predictions(
     tmp_path: Path, store: Store, small: Dataset
 ) -> None:
     truth = small.test.labels
@@ -175,7 +175,9 @@ def test_the_official_labels_are_no_predictions(
     path = saved(tmp_path, labels=truth, predictions=good(small).argmax(axis=1))
     with pytest.raises(InputError, match=r"labels and predictions; .* --array predictions or"):
         add_predictions(store, small, "theirs", path)
-    with pytest.raises(InputError, match="themselves; name the predictions by --array predictions"):
+    with pytest.raises(
+        InputError, match="themselves; name the predictions with --array predictions"
+    ):
         add_predictions(store, small, "theirs", path, array="labels")
     assert store.runs() == []
     (run,) = add_predictions(store, small, "theirs", path, array="predictions")
@@ -193,7 +195,7 @@ def test_other_arrays_may_hold_anything(tmp_path: Path, store: Store, small: Dat
 
 def test_an_array_that_is_not_there(tmp_path: Path, store: Store, small: Dataset) -> None:
     path = saved(tmp_path, mine=good(small))
-    with pytest.raises(InputError, match=r"named 'probabilities' or 'labels' .* by --array mine"):
+    with pytest.raises(InputError, match=r"named 'probabilities' or 'labels' .* with --array mine"):
         add_predictions(store, small, "theirs", path)
     with pytest.raises(InputError, match="no array 'yours'; it holds mine"):
         add_predictions(store, small, "theirs", path, array="yours")
@@ -234,19 +236,19 @@ def test_class_names_are_those_of_the_data_set(
         add_predictions(store, small, "theirs", path)
 
 
-def test_labels_beside_probabilities_tell_whether_the_rows_are_in_order(
+def test_labels_beside_probabilities_show_whether_rows_are_in_order(
     tmp_path: Path, store: Store, small: Dataset
 ) -> None:
     shuffled = np.random.default_rng(0).permutation(1000)
     path = saved(tmp_path, probabilities=good(small)[shuffled], labels=small.test.labels[shuffled])
-    with pytest.raises(InputError, match="images may stand in another order"):
+    with pytest.raises(InputError, match="images may be in another order"):
         add_predictions(store, small, "theirs", path)
     for labels in (small.test.labels, good(small).argmax(axis=1)):
         path = saved(tmp_path, probabilities=good(small), labels=labels)
         assert add_predictions(store, small, "theirs", path)[0].test is not None
 
 
-def test_what_is_as_good_in_any_order_is_said(
+def test_predictions_as_good_in_any_order_are_logged(
     tmp_path: Path, store: Store, small: Dataset, caplog: pytest.LogCaptureFixture
 ) -> None:
     shuffled = np.random.default_rng(0).permutation(1000)
@@ -254,10 +256,10 @@ def test_what_is_as_good_in_any_order_is_said(
     assert caplog.text == ""
     path = saved(tmp_path, probabilities=good(small)[shuffled])
     add_predictions(store, small, "shuffled", path)
-    assert "as many would be in any order (10.0%)" in caplog.text
+    assert "no more than in a random order (10.0%)" in caplog.text
 
 
-def test_nobody_knows_whether_another_fit_gives_the_same(
+def test_added_runs_are_not_deterministic_unless_said(
     tmp_path: Path, store: Store, small: Dataset
 ) -> None:
     add_predictions(store, small, "theirs", saved(tmp_path, probabilities=good(small)))

@@ -62,7 +62,7 @@ def net(change: Callable[[Net], Any]) -> Net:
 
 
 def pair(*, tied: bool) -> nn.Module:
-    """Two layers with equal weights, which are one tensor or two."""
+    """Two layers with equal weights, as one tensor or two."""
     torch.manual_seed(0)
     layers = nn.Sequential(nn.Linear(2, 2, bias=False), nn.Linear(2, 2, bias=False))
     layers[1].weight = layers[0].weight if tied else copy.deepcopy(layers[0].weight)
@@ -70,7 +70,7 @@ def pair(*, tied: bool) -> nn.Module:
 
 
 def typed(code: str, value: str) -> Any:
-    """What a name is in code that no file holds, as one types it into an interpreter."""
+    """The value of a name in code without a file, as if typed into an interpreter."""
     module: dict[str, Any] = {"__name__": "__main__"}
     exec(f"import functools, torch\nfrom torch import nn\n{code}\nit = {value}", module)
     return module["it"]
@@ -165,7 +165,7 @@ OTHER = np.where(np.arange(5000) == 2500, 1.0, 0.0)
         ),
     ],
 )
-def test_what_decides_a_result_decides_the_fingerprint(
+def test_whatever_decides_a_result_changes_the_fingerprint(
     first: Callable[[], Any], second: Callable[[], Any]
 ) -> None:
     assert fingerprint(first()) == fingerprint(first())
@@ -182,7 +182,7 @@ def fitted(seed: int) -> RandomForestClassifier:
     return RandomForestClassifier(3, random_state=seed).fit(X, np.arange(50) % 2)
 
 
-def test_modules_of_ones_own_count_by_what_code_names(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_own_modules_count_by_what_code_names(monkeypatch: pytest.MonkeyPatch) -> None:
     module = types.ModuleType("mine")
     monkeypatch.setitem(sys.modules, "mine", module)
     named = "import mine\ndef f(x): return mine.scale * x"
@@ -195,16 +195,16 @@ def test_modules_of_ones_own_count_by_what_code_names(monkeypatch: pytest.Monkey
     assert len({prints[1] for prints in found}) == 3
 
 
-def test_where_code_stands_and_what_is_said_of_it_decides_nothing() -> None:
+def test_location_and_docstrings_of_code_change_nothing() -> None:
     plain = typed("def f(x): return x + 1", "f")
     moved = typed("\n\n# why\ndef f(x: int) -> int:\n\n    return (x +\n      1)", "f")
     assert fingerprint(plain) == fingerprint(moved)
     for _ in range(100):
-        plain(1)  # until the interpreter has made it quicker
+        plain(1)  # until the interpreter has specialised it
     assert fingerprint(plain) == fingerprint(moved)
 
 
-def test_a_clone_is_the_same() -> None:
+def test_a_clone_has_the_same_fingerprint() -> None:
     for own in (NetworkClassifier(net(lambda m: m.register_forward_hook(print))), Held([half])):
         assert fingerprint(clone(own)) == fingerprint(own)
 
@@ -225,12 +225,12 @@ def test_a_clone_is_the_same() -> None:
 )
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_what_can_not_be_known_is_refused(make: Callable[[], Any], says: str) -> None:
+def test_unknowable_objects_are_refused(make: Callable[[], Any], says: str) -> None:
     with pytest.raises(UnknowableError, match=says):
         fingerprint(make())
 
 
-def test_what_a_function_imports_of_a_library_is_known() -> None:
+def test_a_function_may_import_from_a_library() -> None:
     assert fingerprint(typed("def f():\n import sklearn.svm, json, optuna\n", "f"))
 
 
@@ -258,7 +258,7 @@ class Raising:
 
 
 @pytest.mark.parametrize("it", [threading.Lock(), Raising()])
-def test_what_can_not_be_known_is_like_nothing_else_and_says_why(it: Any) -> None:
+def test_unknowable_objects_equal_nothing_and_say_why(it: Any) -> None:
     first, second = parameters_of(Held(it)), parameters_of(Held(it))
     assert first != second
     assert first[NOT_FOUND_AGAIN].startswith("Held.it holds a ")
@@ -287,7 +287,7 @@ print(fingerprint(Net()))
 
 
 @pytest.mark.slow
-def test_every_process_finds_the_same_wherever_the_code_is_from(tmp_path: Path) -> None:
+def test_every_process_computes_the_same_fingerprint(tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text(PROCESS)
     found = []
     for number, (options, text) in enumerate(((["script.py"], None), (["-"], PROCESS))):

@@ -88,7 +88,7 @@ def test_a_saved_run_is_not_fitted_again(store: Store, small: Dataset) -> None:
     assert (again.folder / "run.json").stat().st_mtime_ns == written
 
 
-def test_test_images_stay_unread_where_that_was_asked(store: Store, small: Dataset) -> None:
+def test_test_images_stay_unread_on_request(store: Store, small: Dataset) -> None:
     run = fit(spec_of(small, "knn", reads_test=False), small, store)
     assert run.test is None
     assert run.validation is not None
@@ -96,7 +96,7 @@ def test_test_images_stay_unread_where_that_was_asked(store: Store, small: Datas
         assert not [name for name in arrays if name.startswith("test")]
 
 
-def test_test_labels_change_nothing_that_is_chosen(store: Store, small: Dataset) -> None:
+def test_test_labels_change_no_choice(store: Store, small: Dataset) -> None:
     shuffled = np.random.default_rng(0).permutation(small.test.labels)
     other = Dataset.from_arrays(
         small.train.images, small.train.labels, small.test.images, shuffled, name="shuffled"
@@ -115,7 +115,7 @@ def test_test_labels_change_nothing_that_is_chosen(store: Store, small: Dataset)
 
 
 @pytest.mark.parametrize("model", ["mlp-256-256", "cnn-16-32-64-128"])
-def test_an_epoch_is_chosen_by_the_choose_half_alone(
+def test_an_epoch_is_chosen_by_the_selection_half_alone(
     model: str, store: Store, small: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first promise of docs/figures.md: temperatures and thresholds see unseen images."""
@@ -154,7 +154,7 @@ def test_full_takes_the_epoch_of_its_reference_run(store: Store, small: Dataset)
 
 @pytest.mark.parametrize("model", ["knn", "mlp-10-10"])
 def test_full_is_calibrated_by_its_reference_run(model: str, store: Store, small: Dataset) -> None:
-    """Its own predictions of images that it was fitted on would be too sure."""
+    """Its own predictions of images that it was fitted on would be too confident."""
     settings = {"epochs": 1} if model == "mlp-10-10" else {}
     half = fit(spec_of(small, model, settings=settings), small, store)
     full = fit(spec_of(small, model, settings=settings, full=True), small, store)
@@ -170,7 +170,7 @@ def test_a_full_run_that_is_not_kept_needs_no_reference_run(store: Store, small:
     assert len(store.runs()) == 1
 
 
-def test_own_estimators_may_give_labels_alone(store: Store, small: Dataset) -> None:
+def test_own_estimators_may_predict_only_labels(store: Store, small: Dataset) -> None:
     own = make_pipeline(MinMaxScaler(), Perceptron(max_iter=20, tol=None))
     spec = own_spec(small, "mine", own, full=False)
     run = fit(spec, small, store, estimator=own)
@@ -183,7 +183,7 @@ def test_own_estimators_may_give_labels_alone(store: Store, small: Dataset) -> N
     assert run.test.correct.mean() > 0.6
 
 
-def test_probabilities_that_are_not_finite_are_no_result(store: Store, small: Dataset) -> None:
+def test_probabilities_that_are_not_finite_fail_the_fit(store: Store, small: Dataset) -> None:
     class Broken(LogisticRegression):  # type: ignore[misc]
         def fit(self, X: np.ndarray, y: np.ndarray) -> Broken:
             self.classes_ = np.unique(y)
@@ -203,7 +203,7 @@ def test_unknown_models_are_refused(store: Store, small: Dataset) -> None:
         fit(spec_of(small, "svm-rfb"), small, store)
 
 
-def test_a_fit_that_was_killed_goes_on_where_it_stopped(
+def test_a_killed_fit_resumes_where_it_stopped(
     store: Store, small: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Killed(BaseException):
@@ -234,19 +234,19 @@ def test_a_fit_that_was_killed_goes_on_where_it_stopped(
 
 def test_a_checkpoint_that_is_no_longer_needed_is_swept(store: Store, small: Dataset) -> None:
     run = fit(spec_of(small, "knn"), small, store)
-    left, needed = (
+    stale, needed = (
         run.folder.with_name(f".checkpoint-{name}.safetensors")
         for name in (run.folder.name, "0123456789ab-s0")
     )
-    left.touch()
+    stale.touch()
     needed.touch()
     open_store(store.folder.parent, small)
     assert needed.exists()
-    assert not left.exists()
+    assert not stale.exists()
     assert len(store.runs()) == 1
 
 
-# 96,000 images of 56 × 56, 301 MB, in a process that may have 240 MB more than it begins with.
+# 96,000 images of 56 × 56, 301 MB, in a process that may take 240 MB more than it starts with.
 IN_LITTLE_MEMORY = """
 import resource, sys
 from pathlib import Path
@@ -305,9 +305,7 @@ def test_a_mapped_data_set_larger_than_the_memory_is_fitted(
     assert float(accuracy) > 0.5
 
 
-def test_a_row_that_can_not_be_kept_leaves_its_predictions_alone(
-    store: Store, small: Dataset
-) -> None:
+def test_a_model_that_can_not_be_kept_leaves_its_predictions(store: Store, small: Dataset) -> None:
     run = fit(spec_of(small, "zalando-gaussian-nb", reads_test=False), small, store)
     assert run.validation is not None
     assert not (run.folder / "model").exists()
@@ -375,7 +373,7 @@ def test_each_image_is_predicted_by_the_fit_that_did_not_see_it(
     assert run.record.trained_on == pytest.approx(len(small.train) * (1 - 1 / FOLDS), abs=1)
 
 
-def test_a_cross_validation_is_saved_once_and_goes_on_after_a_fold(
+def test_a_cross_validation_is_saved_once_and_resumes_after_a_fold(
     store: Store, small: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fits = 0
@@ -400,7 +398,7 @@ def test_a_cross_validation_is_saved_once_and_goes_on_after_a_fold(
     assert [path.name for path in (store.folder / "knn").iterdir()] == [run.folder.name]
 
 
-def test_a_damaged_fold_is_made_again(store: Store, small: Dataset) -> None:
+def test_a_damaged_fold_is_fitted_again(store: Store, small: Dataset) -> None:
     spec = spec_of(small, "knn", folds=FOLDS)
     part = fit(spec, small, store).out_of_fold
     assert part is not None
@@ -410,14 +408,14 @@ def test_a_damaged_fold_is_made_again(store: Store, small: Dataset) -> None:
     file.write_bytes(file.read_bytes()[:100])
     assert store.read_fold(spec, 0) is None
     assert store.read_fold(spec, 1) is None
-    open_store(store.folder.parent, small)  # sweeps what is left of a finished one
+    open_store(store.folder.parent, small)  # removes what is left of a finished one
     assert not list((store.folder / "knn").glob(".folds-*"))
 
 
-def test_what_a_cross_validation_records_is_of_a_fold_that_it_fitted(
+def test_a_cross_validation_records_a_fold_that_it_fitted(
     store: Store, small: Dataset, tmp_path: Path
 ) -> None:
-    """Also where that isn't the last one, which was read again."""
+    """Even if that isn't the last one, which was read from disk."""
     spec = spec_of(small, "mlp-10-10", settings={"epochs": 1}, folds=2)
     whole = fit(spec, small, store)
     assert whole.out_of_fold is not None
@@ -429,13 +427,13 @@ def test_what_a_cross_validation_records_is_of_a_fold_that_it_fitted(
         assert getattr(record, name) == getattr(whole.record, name), name
 
 
-def test_a_cross_validation_is_no_row_of_the_leaderboard(store: Store, small: Dataset) -> None:
+def test_a_cross_validation_is_not_on_the_leaderboard(store: Store, small: Dataset) -> None:
     fit(spec_of(small, "knn", folds=FOLDS), small, store)
     fit(spec_of(small, "random-forest", settings={"n_estimators": 5}), small, store)
     assert [row.model for row in leaderboard(store).rows] == ["random-forest[n_estimators=5]"]
 
 
-def test_a_network_that_chooses_its_epoch_holds_out_of_its_own(
+def test_a_network_that_chooses_its_epoch_holds_out_its_own_images(
     store: Store, small: Dataset
 ) -> None:
     run = fit(spec_of(small, "mlp-256-256", settings={"epochs": 3}, folds=2), small, store)
@@ -444,7 +442,7 @@ def test_a_network_that_chooses_its_epoch_holds_out_of_its_own(
 
 
 @pytest.mark.parametrize(("folds", "error"), [(1, UsageError), (201, DataError)])
-def test_numbers_of_folds_that_make_no_sense(
+def test_impossible_numbers_of_folds(
     store: Store, small: Dataset, folds: int, error: type[Exception]
 ) -> None:
     with pytest.raises(error, match="folds"):

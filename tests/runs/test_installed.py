@@ -17,7 +17,7 @@ from fittingroom.runs.installed import known_by_name, version_of
 
 
 @pytest.mark.parametrize("module", ["json", "sys", "torch.nn", "sklearn.svm", "fittingroom.runs"])
-def test_what_every_run_records_is_known_by_name_alone(module: str) -> None:
+def test_recorded_packages_are_known_by_name_alone(module: str) -> None:
     assert version_of(module) == ""
 
 
@@ -30,11 +30,11 @@ def test_other_packages_are_known_by_their_version() -> None:
 
 
 @pytest.mark.parametrize("module", [__name__, "__main__", "mine_alone", "", "mine.alone"])
-def test_code_of_ones_own_is_known_by_no_version(module: str) -> None:
+def test_own_code_has_no_version(module: str) -> None:
     assert version_of(module) is None
 
 
-def test_a_file_of_ones_own_is_no_standard_library(
+def test_an_own_file_is_not_the_standard_library(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mine = types.ModuleType("statistics")
@@ -55,16 +55,16 @@ def test_the_same_version_installed_again_is_known_by_its_files(
     (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: acme\nVersion: 1.0\n")
     (facts / "top_level.txt").write_text("acme\n")
     monkeypatch.syspath_prepend(packages)
-    found = []
+    names = []
     for files in ("acme/__init__.py,sha256=one,1\n", "acme/__init__.py,sha256=two,1\n"):
         (facts / "RECORD").write_text(files)
         for cached in (installed._versions, installed._distributions):
             cached.cache_clear()
-        found.append(version_of("acme.part"))
+        names.append(version_of("acme.part"))
     for cached in (installed._versions, installed._distributions):
         cached.cache_clear()
-    assert [version and version.split()[0] for version in found] == ["1.0", "1.0"]
-    assert found[0] != found[1]
+    assert [version and version.split()[0] for version in names] == ["1.0", "1.0"]
+    assert names[0] != names[1]
 
 
 @pytest.mark.parametrize(
@@ -76,14 +76,14 @@ def test_the_same_version_installed_again_is_known_by_its_files(
         (torch.relu, "torch.relu"),
         (np.exp, "numpy.exp"),
         (np.sum, "numpy.sum"),
-        (np.random.rand, "numpy.random.rand"),  # whose generator is anyone's
+        (np.random.rand, "numpy.random.rand"),  # whose generator may be anyone's
         (scipy.special.expit, "scipy.special.expit"),
         (np, "numpy"),
         (len, "builtins.len"),
         (types.GeneratorType, "builtins.generator"),
     ],
 )
-def test_what_stands_under_its_name_in_a_library_is_known_by_it(value: Any, name: str) -> None:
+def test_library_objects_are_known_by_name(value: Any, name: str) -> None:
     assert known_by_name(value) == f"{name} "
 
 
@@ -94,5 +94,5 @@ class Mine(SVC):  # type: ignore[misc]
 @pytest.mark.parametrize(
     "value", [Mine, Mine(), SVC(), "text", [1], sys.modules[__name__], lambda: None]
 )
-def test_what_is_ones_own_or_has_a_state_is_not_known_by_name(value: Any) -> None:
+def test_own_objects_and_those_with_state_are_not_known_by_name(value: Any) -> None:
     assert known_by_name(value) is None

@@ -1,4 +1,4 @@
-"""measured_spread.json: of recipes as they are, and believed as far as it goes."""
+"""measured_spread.json: it matches the current recipes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def key_of(model: str, **options: Any) -> str:
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe["model"])
-def test_each_is_of_a_recipe_of_today(recipe: dict[str, Any]) -> None:
+def test_each_is_of_a_current_recipe(recipe: dict[str, Any]) -> None:
     assert recipe["key"] == key_of(recipe["model"])
     assert not row_of(recipe["model"]).deterministic
     assert recipe["seeds"] >= 10
@@ -51,5 +51,5 @@ def test_another_recipe_is_not() -> None:
     assert measured_variance("", 1) is None
 
 
-def test_it_is_of_a_committed_state() -> None:
+def test_it_was_measured_on_a_committed_state() -> None:
     assert not RECORD["commit"].endswith("-dirty")

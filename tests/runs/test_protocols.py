@@ -48,7 +48,7 @@ def fit_as_used(store: Store, small: Dataset, model: str, *notes: str, **options
 
 @pytest.fixture(scope="module")
 def labels() -> np.ndarray:
-    """Those of all 70,000 images, training split first."""
+    """The labels of all 70,000 images, training split first."""
     full = find_again("fashion-mnist", None, FASHION_MNIST)
     if full is None:
         pytest.skip("Fashion-MNIST isn't on this machine")
@@ -56,7 +56,7 @@ def labels() -> np.ndarray:
 
 
 class _Whole:
-    """Of the data set no more than how long its splits are."""
+    """Stands for a data set of which only the sizes of the splits matter."""
 
     train, test = range(60_000), range(10_000)
 
@@ -228,7 +228,7 @@ def test_trained_on_test_is_trained_on_what_it_is_measured_on(store: Store, smal
     assert run.measured.correct.all(), "every test image is its own nearest neighbour"
 
 
-def test_it_goes_on_for_so_many_epochs_after_an_accuracy(store: Store, small: Dataset) -> None:
+def test_training_continues_for_some_epochs_after_an_accuracy(store: Store, small: Dataset) -> None:
     until = {"train_accuracy": 0.6, "then": 3}
     spec = as_used(
         *(small, "mlp-10-10", "trained-on-test"), split=held_out(0.1, 1), until=until, epochs=1
@@ -248,7 +248,7 @@ def test_it_goes_on_for_so_many_epochs_after_an_accuracy(store: Store, small: Da
     ("model", "parameters", "error"),
     [("knn", {}, "only networks"), ("mlp-10-10", {"schedule": "one-cycle"}, "schedule is one-cy")],
 )
-def test_not_everything_goes_on_after_an_accuracy(
+def test_only_networks_at_a_constant_rate_train_until_an_accuracy(
     store: Store, small: Dataset, model: str, parameters: dict[str, Any], error: str
 ) -> None:
     until = {"train_accuracy": 0.6, "then": 3}
@@ -280,7 +280,7 @@ def test_selected_on_test_keeps_the_epoch_that_test_images_like(
 
 
 @pytest.mark.filterwarnings("ignore:lbfgs failed to converge")
-def test_a_test_set_that_is_not_scaled_is_seen_as_it_is(store: Store, small: Dataset) -> None:
+def test_an_unscaled_test_set_is_predicted_as_it_is(store: Store, small: Dataset) -> None:
     options: dict[str, Any] = {"C": 1.0, "max_iter": 50, "centre": False, "engine": "scikit-learn"}
     wrong = fit_as_used(store, small, "logistic", "test-not-scaled", **options)
     right = fit_as_used(store, small, "logistic", **options)
@@ -295,7 +295,7 @@ def test_a_test_set_that_is_not_scaled_is_seen_as_it_is(store: Store, small: Dat
     assert agreed.mean() > 0.99
 
 
-def test_what_was_never_tested_is_measured_on_held_out_images(store: Store, small: Dataset) -> None:
+def test_a_never_tested_model_is_measured_on_held_out_images(store: Store, small: Dataset) -> None:
     run = fit_as_used(
         store, small, "mlp-10-10", "never-tested", split=held_out(0.2, 2020), epochs=1
     )
@@ -305,7 +305,7 @@ def test_what_was_never_tested_is_measured_on_held_out_images(store: Store, smal
     assert run.record.trained_on == 1600
 
 
-def test_no_table_of_honest_figures_takes_such_a_run(store: Store, small: Dataset) -> None:
+def test_tables_of_honest_figures_leave_such_a_run_out(store: Store, small: Dataset) -> None:
     used = fit_as_used(store, small, "knn", "own-random-split", split=POOLED)
     assert (used.test, used.validation) == (None, None)
     assert used.measured is not None
@@ -322,7 +322,7 @@ def test_no_table_of_honest_figures_takes_such_a_run(store: Store, small: Datase
 
 
 def test_a_full_run_takes_its_epoch_from_no_run_as_used(store: Store, small: Dataset) -> None:
-    """Whose epoch test images may have chosen."""
+    """Test images may have chosen its epoch."""
     fit_as_used(store, small, "mlp-256-256", "selected-on-test", epochs=2)
     fit(spec_of(small, "mlp-256-256", settings={"epochs": 2}, full=True), small, store)
     honest = [run for run in store.runs() if run.record.spec.protocol is None]

@@ -72,7 +72,7 @@ def test_a_record_is_written_in_the_words_of_version_0_1(tmp_path: Path) -> None
     """So that each version reads the runs of the other."""
     assert RECORD.to_json() == WRITTEN
     assert RunRecord.from_json(WRITTEN) == RECORD
-    # without what runs of that version may lack
+    # without what that version's runs may lack
     older = json.loads(WRITTEN)
     for name in ("sha256", "files", "test_labels_sha256"):
         del older[name]
@@ -110,7 +110,7 @@ def test_damaged_predictions_are_refused(tmp_path: Path) -> None:
     "selection",
     [np.ones(8, np.int64), np.arange(7) < 4, np.arange(8) < 1, np.arange(8) < 7, np.array(True)],
 )
-def test_halves_that_are_none_are_refused(tmp_path: Path, selection: np.ndarray) -> None:
+def test_malformed_halves_are_refused(tmp_path: Path, selection: np.ndarray) -> None:
     arrays = {
         "validation_index": np.arange(8),
         "validation_probabilities": np.full((8, 2), 0.5, np.float32),
@@ -127,7 +127,7 @@ def test_halves_that_are_none_are_refused(tmp_path: Path, selection: np.ndarray)
         _ = read_run(tmp_path).validation
 
 
-def test_a_row_says_what_was_set_and_what_was_added() -> None:
+def test_labels_show_settings_and_added_runs() -> None:
     assert RECORD.label == SPEC.label == "knn[n_neighbors=5]"
     assert replace(RECORD, family="added").label == "knn[n_neighbors=5] (added)"
 

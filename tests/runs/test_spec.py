@@ -41,11 +41,11 @@ PROTOCOL = {"notes": ["selected-on-test"], "split": {"kind": "official"}, "until
         {"protocol": {"notes": []}},
     ],
 )
-def test_the_key_covers_everything_that_was_asked(change: dict[str, Any]) -> None:
+def test_the_key_covers_the_whole_spec(change: dict[str, Any]) -> None:
     assert dataclasses.replace(SPEC, **change).key != SPEC.key
 
 
-def test_seeds_share_a_key_and_stand_in_the_name() -> None:
+def test_seeds_share_a_key_and_are_in_the_folder_name() -> None:
     other = dataclasses.replace(SPEC, seed=2)
     assert other.key == SPEC.key
     assert other.folder_name == f"{SPEC.key}-s2"
@@ -58,7 +58,7 @@ def test_the_key_is_the_same_in_every_process_and_for_every_order() -> None:
 
 
 def test_settings_are_in_the_key_through_the_parameters_alone(small: Dataset) -> None:
-    """So that a default that is given as a setting finds the run without it."""
+    """So that a default given as a setting finds the run without it."""
     default = spec_of(small, "knn").parameters["estimator"]["n_neighbors"]
     given = spec_of(small, "knn", settings={"n_neighbors": default})
     assert given.key == spec_of(small, "knn").key
@@ -67,7 +67,7 @@ def test_settings_are_in_the_key_through_the_parameters_alone(small: Dataset) ->
 
 
 def test_equal_specs_are_one_key_of_a_dictionary(small: Dataset) -> None:
-    """What is under way is looked up by its spec, in whatever process that was made."""
+    """Fits under way are looked up by spec, whichever process made it."""
     settings = {"epochs": 2, "learning_rate": 0.01}
     options: dict[str, Any] = {"seed": 3, "full": True, "protocol": PROTOCOL}
     spec = spec_of(small, "mlp-10-10", settings=settings, **options)
@@ -90,13 +90,13 @@ def test_equal_specs_are_one_key_of_a_dictionary(small: Dataset) -> None:
         {"protocol": PROTOCOL},
     ],
 )
-def test_specs_that_differ_in_anything_are_two(change: dict[str, object]) -> None:
+def test_specs_that_differ_are_not_equal(change: dict[str, object]) -> None:
     other = dataclasses.replace(SPEC, **change)  # type: ignore[arg-type]
     assert other != SPEC
     assert len({SPEC, other}) == 2
 
 
-def test_its_run_lies_by_model_key_and_seed() -> None:
+def test_the_path_has_model_key_and_seed() -> None:
     assert SPEC.path == f"knn/{SPEC.folder_name}" == "knn/6183190c9f0d-s1"
 
 
@@ -145,7 +145,7 @@ def test_a_spec_has_the_name_of_the_row(small: Dataset) -> None:
         spec_of(small, "mlp-256-256", settings={"epochs": -1})
 
 
-def test_a_spec_makes_the_classifier_that_its_key_was_taken_of(small: Dataset) -> None:
+def test_a_spec_makes_the_classifier_of_its_key(small: Dataset) -> None:
     spec = spec_of(small, "mlp-256-256", settings={"epochs": 3}, seed=5)
     classifier = spec.classifier(small)
     assert plain(classifier) == spec.parameters
@@ -154,19 +154,19 @@ def test_a_spec_makes_the_classifier_that_its_key_was_taken_of(small: Dataset) -
     assert plain(expected) == spec.parameters
 
 
-def test_what_can_not_be_found_again_says_why() -> None:
+def test_a_spec_says_why_its_run_can_not_be_found_again() -> None:
     assert SPEC.not_found_again is None
     unknowable = dataclasses.replace(SPEC, parameters={NOT_FOUND_AGAIN: "it holds a lock"})
     assert unknowable.not_found_again == "it holds a lock"
 
 
-def test_labels_show_what_was_set(small: Dataset) -> None:
+def test_labels_show_the_settings(small: Dataset) -> None:
     assert label("cnn-32", {}) == "cnn-32"
     assert label("cnn-32", {"epochs": 3, "batch_size": 64}) == "cnn-32[batch_size=64,epochs=3]"
     assert spec_of(small, "cnn-32", settings={"epochs": 3}).label == "cnn-32[epochs=3]"
 
 
-def test_of_settings_the_epochs_alone_say_how_long_a_fit_takes(small: Dataset) -> None:
+def test_only_the_epochs_setting_changes_the_expected_time(small: Dataset) -> None:
     plainly = expected_seconds(spec_of(small, "cnn-32"), small)
     assert plainly is not None
     assert expected_seconds(spec_of(small, "cnn-32", folds=3), small) == pytest.approx(3 * plainly)
@@ -191,7 +191,7 @@ def test_saved_runs_of_the_catalogue_are_found_again(small: Dataset) -> None:
     assert {name: spec.key for name, spec in specs.items()} == json.loads(KEYS.read_text("utf8"))
 
 
-def test_plain_tells_apart_what_differs() -> None:
+def test_plain_distinguishes_different_values() -> None:
     assert plain(np.zeros(3)) != plain(np.ones(3))
     assert plain(LogisticRegression(C=1)) != plain(LogisticRegression(C=2))
     assert json.loads(json.dumps(plain({"a": (1, None, float("nan")), 3: np.float32(0.5)}))) == {
@@ -200,7 +200,7 @@ def test_plain_tells_apart_what_differs() -> None:
     }
 
 
-def test_a_seed_deep_in_a_pipeline_is_no_part_of_the_key() -> None:
+def test_a_seed_deep_in_a_pipeline_is_not_part_of_the_key() -> None:
     pipelines = [make_pipeline(PCA(3, random_state=seed), LogisticRegression()) for seed in (0, 1)]
     assert plain(pipelines[0]) == plain(pipelines[1])
     assert plain(make_pipeline(PCA(4), LogisticRegression())) != plain(pipelines[0])

@@ -64,7 +64,9 @@ def test_a_failure_while_writing_leaves_nothing_behind(tmp_path: Path, small: Da
 
 
 @pytest.mark.parametrize("name", ["validation", "test", "out_of_fold", "measured"])
-def test_what_is_no_distribution_is_never_saved(tmp_path: Path, small: Dataset, name: str) -> None:
+def test_probabilities_that_are_not_a_distribution_are_never_saved(
+    tmp_path: Path, small: Dataset, name: str
+) -> None:
     store = open_store(tmp_path, small)
     wrong = part(small)
     wrong.probabilities[7] *= 1.01
@@ -79,7 +81,7 @@ def test_what_is_no_distribution_is_never_saved(tmp_path: Path, small: Dataset, 
     assert store.save(record(store), parts | {name: part(small)})
 
 
-def test_the_first_of_two_equal_runs_stands(tmp_path: Path, small: Dataset) -> None:
+def test_the_first_of_two_equal_runs_is_kept(tmp_path: Path, small: Dataset) -> None:
     store = open_store(tmp_path, small)
     first = store.save(record(store), {"test": part(small)}, history="first")
     second = store.save(record(store), {"test": part(small)}, history="second")
@@ -87,7 +89,7 @@ def test_the_first_of_two_equal_runs_stands(tmp_path: Path, small: Dataset) -> N
     assert first.folder == second.folder
 
 
-def test_a_dropped_model_takes_nothing_else_along(tmp_path: Path, small: Dataset) -> None:
+def test_dropping_a_model_removes_nothing_else(tmp_path: Path, small: Dataset) -> None:
     store = open_store(tmp_path, small)
 
     def save_model(folder: Path) -> None:
@@ -112,7 +114,7 @@ def test_a_folder_without_runs_is_refused(tmp_path: Path) -> None:
         find_store(tmp_path / "absent")
 
 
-def test_several_data_sets_must_be_told_apart(tmp_path: Path, small: Dataset) -> None:
+def test_several_data_sets_are_ambiguous(tmp_path: Path, small: Dataset) -> None:
     open_store(tmp_path, small)
     other = Dataset.from_arrays(
         small.train.images, small.train.labels, small.test.images, small.test.labels, name="other"
@@ -123,7 +125,7 @@ def test_several_data_sets_must_be_told_apart(tmp_path: Path, small: Dataset) ->
 
 
 @pytest.mark.parametrize("name", ["../x", "", ".hidden", "a/b", "a b", "x" * 65, "-x", "a\nb"])
-def test_names_that_are_no_folder_names_are_refused(name: str) -> None:
+def test_names_unfit_for_folders_are_refused(name: str) -> None:
     with pytest.raises(UsageError, match="can't be named"):
         check_model_name(name)
 
@@ -158,7 +160,7 @@ def test_a_card_of_an_earlier_version_is_read_and_completed(
     assert open_store(tmp_path, small).card == store.card
 
 
-def test_a_damaged_card_is_written_anew(small: Dataset, tmp_path: Path) -> None:
+def test_a_damaged_card_is_written_again(small: Dataset, tmp_path: Path) -> None:
     store = open_store(tmp_path, small)
     for damaged in ("{", "[]", '{"name": "x"}'):
         (store.folder / "dataset.json").write_text(damaged)
@@ -182,12 +184,12 @@ def test_runs_go_with_the_content_of_the_data(small: Dataset, tmp_path: Path) ->
         *("tune.db", "logistic", "Logistic", "swift-94", "zalando-linear-svc"),
     ],
 )
-def test_names_that_mean_something_else_are_refused(name: str) -> None:
+def test_reserved_names_are_refused(name: str) -> None:
     with pytest.raises(UsageError):
         check_model_name(name)
 
 
-def test_a_card_is_believed_no_title(small: Dataset, tmp_path: Path) -> None:
+def test_a_cards_title_is_not_trusted(small: Dataset, tmp_path: Path) -> None:
     store = open_store(tmp_path, small)
     card = json.loads((store.folder / "dataset.json").read_text())
     for name in ("fashion-mnist", "Fashion_MNIST", "Fashion\u2010MNIST"):
@@ -198,7 +200,7 @@ def test_a_card_is_believed_no_title(small: Dataset, tmp_path: Path) -> None:
         assert (found.name, found.title) == ("other-fashion-mnist", "other-fashion-mnist")
 
 
-def test_a_card_of_a_newer_version_stays(small: Dataset, tmp_path: Path) -> None:
+def test_a_card_of_a_newer_version_is_kept(small: Dataset, tmp_path: Path) -> None:
     store = open_store(tmp_path, small)
     newer = (store.folder / "dataset.json").read_text().replace('_version": 1', '_version": 2')
     newer = newer.replace('"title": ', '"titles": ')
@@ -210,14 +212,14 @@ def test_a_card_of_a_newer_version_stays(small: Dataset, tmp_path: Path) -> None
     assert (store.folder / "dataset.json").read_text() == newer
 
 
-def test_runs_that_links_lead_to_elsewhere_are_not_read(small: Dataset, tmp_path: Path) -> None:
+def test_runs_behind_links_out_of_the_store_are_not_read(small: Dataset, tmp_path: Path) -> None:
     store = open_store(tmp_path / "runs", small)
     run = store.save(record(store), {"test": part(small)})
     run.folder.parent.rename(tmp_path / "elsewhere")
     (store.folder / "knn").symlink_to(tmp_path / "elsewhere")
     assert store.runs() == []
     (unreadable,) = store.saved().unreadable
-    assert "is a link to something outside" in unreadable.reason
+    assert "links to something outside" in unreadable.reason
 
 
 def test_names_of_version_0_1_are_read(small: Dataset, tmp_path: Path) -> None:

@@ -42,13 +42,13 @@ def test_runs_arrive_as_they_were(store: Store, small: Dataset, tmp_path: Path) 
     )
 
 
-def test_models_may_stay_behind(store: Store, small: Dataset, tmp_path: Path) -> None:
+def test_models_may_be_left_out(store: Store, small: Dataset, tmp_path: Path) -> None:
     (run,) = unpack(pack(store.runs("mlp-10-10", 1), models=False), open_store(tmp_path, small))
     assert sorted(files(run)) == ["history.csv", "predictions.npz", "run.json"]
     assert run.record.spec.seed == 1
 
 
-def test_what_is_there_stands(store: Store, small: Dataset, tmp_path: Path) -> None:
+def test_existing_runs_are_kept(store: Store, small: Dataset, tmp_path: Path) -> None:
     elsewhere = open_store(tmp_path, small)
     (first, _) = unpack(pack(store.runs()), elsewhere)
     (first.folder / "history.csv").write_text("its own")
@@ -79,19 +79,19 @@ def parcel_of(**members: bytes) -> bytes:
 )
 def test_names_that_lead_elsewhere_are_refused(small: Dataset, tmp_path: Path, name: str) -> None:
     elsewhere = open_store(tmp_path / "runs", small)
-    with pytest.raises(StoreError, match="no part of a run"):
+    with pytest.raises(StoreError, match="isn't part of a run"):
         unpack(parcel_of(**{name: b"x"}), elsewhere)
     assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == ["dataset.json"]
 
 
-def test_what_is_no_run_or_another_one_is_refused(
+def test_other_files_and_other_runs_are_refused(
     store: Store, small: Dataset, tmp_path: Path
 ) -> None:
     elsewhere = open_store(tmp_path, small)
     (run, _) = store.runs()
     name = f"mlp-10-10/{run.folder.name}"
     content = files(run)
-    with pytest.raises(StoreError, match="the parcel of runs that was sent here can't be read"):
+    with pytest.raises(StoreError, match="the received parcel of runs can't be read"):
         unpack(pack([run])[:100], elsewhere)
     with pytest.raises(StoreError, match="can't be read"):
         unpack(parcel_of(**{f"{name}/run.json": b"{}"}), elsewhere)

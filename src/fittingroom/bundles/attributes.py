@@ -1,7 +1,7 @@
-"""The attributes that each kind of object in a bundle's estimator has, and no others.
+"""The attributes that objects of a bundle's estimator may have.
 
-Those that a fit leaves, beside the parameters of the class. Of parameters that only some versions
-of scikit-learn have, all stand here.
+These are the ones that a fit sets, besides the parameters of the class. Parameters that only some
+versions of scikit-learn have are listed too.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ _LOSS = (
     *("interval_y_true", "link", "n_classes", "xp"),
 )
 
-#: By the name of the class.
+#: By class name.
 ATTRIBUTES: dict[str, Collection[str]] = {
     **{
         kind.__name__: {*fitted, *kind._get_param_names()}  # type: ignore[attr-defined]

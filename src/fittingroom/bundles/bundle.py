@@ -1,9 +1,9 @@
-"""The noun `Bundle`: a saved classifier that anyone may load: data only, never code.
+"""`Bundle`: a saved classifier that anyone may load: data only, never code.
 
 A folder with ``manifest.json`` and either ``weights.safetensors`` (a network) or
-``estimator.skops`` with, where pixels are centred, ``arrays.safetensors`` (a scikit-learn
-classifier). Everything is checked before anything is built: sizes before they are read, hashes,
-names of ours in place of import paths, shapes, finiteness.
+``estimator.skops`` (a scikit-learn classifier), to which ``arrays.safetensors`` is added if pixels
+are centred. Everything is checked before anything is built: sizes before reading, hashes, our own
+names in place of import paths, shapes, finiteness.
 """
 
 from __future__ import annotations
@@ -67,12 +67,12 @@ from fittingroom.models.pixel_classifier import PixelClassifier
 from fittingroom.untrusted import read_bytes
 
 WEIGHTS, ESTIMATOR, ARRAYS = "weights.safetensors", "estimator.skops", "arrays.safetensors"
-#: The share of images like the data that mustn't be called unlike it.
+#: Share of images like the data that mustn't be called unlike it.
 LIKE = 0.995
-#: Multiplications that a network does, and pixels of an image that any other classifier looks at,
-#: within a moment.
+#: What takes only a moment: so many multiplications of a network, so many pixels for any other
+#: classifier.
 QUICK, SMALL_IMAGE = 1e10, 2**14
-#: Numbers that describe an image; the catalogue's HOG descriptor of 28 x 28 pixels has a thousand.
+#: Features of an image; the catalogue's HOG descriptor of 28 x 28 pixels has a thousand.
 MOST_FEATURES = 2**22
 _Classifier = TypeVar("_Classifier", NetworkClassifier, PixelClassifier)
 _PACKAGES = ("fittingroom", "numpy", "scikit-learn", "skops", "torch")
@@ -80,12 +80,12 @@ _PACKAGES = ("fittingroom", "numpy", "scikit-learn", "skops", "torch")
 
 @dataclass(frozen=True, eq=False)
 class Bundle:
-    """A fitted classifier and what must be known of it.
+    """A fitted classifier and the facts about it.
 
     Attributes
     ----------
-    facts : as they stand in `manifest.json`
-    classifier : fitted; its labels are positions in `facts.class_names`
+    facts : as in `manifest.json`
+    classifier : fitted; its labels are indices into `facts.class_names`
     """
 
     facts: Facts
@@ -93,9 +93,9 @@ class Bundle:
 
     @property
     def preparation(self) -> Preparation:
-        """How a picture becomes an image of the kind that it was fitted on.
+        """How to turn a picture into an image like those that it was fitted on.
 
-        A bundle of format 1 doesn't say; its data do, where they are known.
+        A bundle of format 1 doesn't say; its data set does, if the catalogue has it.
         """
         if self.facts.preparation is not None:
             return self.facts.preparation
@@ -108,36 +108,36 @@ class Bundle:
         return tuple(self.facts.class_names[label] for label in self.facts.classes)
 
     def predict_proba(self, images: ArrayLike) -> NDArray[np.float32]:
-        """Probabilities (n, classes) of images (n, height, width) in 0..255, calibrated.
+        """Calibrated probabilities (n, classes) of images (n, height, width) in 0..255.
 
         Raises
         ------
         InputError : images that the classifier can't take
         """
         images = np.asarray(images)
-        given = self.classifier.predict_proba(images.reshape(len(images), -1))
+        probabilities = self.classifier.predict_proba(images.reshape(len(images), -1))
         calibrated = self.facts.calibrated
         if calibrated is None:
-            return given  # type: ignore[no-any-return]
-        return at_temperature(given, calibrated.temperature).astype(np.float32)
+            return probabilities  # type: ignore[no-any-return]
+        return at_temperature(probabilities, calibrated.temperature).astype(np.float32)
 
     def save(self, path: Path | str) -> Path:
         """Write the bundle as a new folder, aside and renamed into place.
 
         Raises
         ------
-        BundleError : something lies there already, or the folder can't be written
+        BundleError : the path exists already, or the folder can't be written
         """
         path = Path(path)
         if path.exists() or path.is_symlink():
-            raise BundleError(f"{path} is there already; a bundle is a new folder.")
+            raise BundleError(f"{path} already exists; a bundle is a new folder.")
         with folder_aside(path.parent, BundleError) as folder:
             self.write(folder)
             folder.rename(path)
         return path
 
     def write(self, folder: Path) -> None:
-        """Write the bundle's files into a folder that is there."""
+        """Write the bundle's files into an existing folder."""
         files = _files_of(self.classifier)
         for name, data in files.items():
             (folder / name).write_bytes(data)
@@ -158,29 +158,29 @@ def bundle_of(
     validation: tuple[NDArray[np.floating], NDArray[np.integer]] | None = None,
     calibration: tuple[NDArray[np.floating], NDArray[np.integer]] | None = None,
 ) -> Bundle:
-    """A fitted classifier of the catalogue as a bundle.
+    """Make a bundle of a fitted classifier of the catalogue.
 
     Parameters
     ----------
-    classifier : its labels are positions in `class_names`
+    classifier : its labels are indices into `class_names`
     model : its name in the catalogue
     data : what it was fitted on
-    preparation : how its images were made of pictures
-    parameters : what was set otherwise than in the catalogue, as JSON has it
+    preparation : how its images were made from pictures
+    parameters : the settings that replace the catalogue's, as JSON values
     validation : probabilities (n, len(class_names)) and labels of images that it wasn't fitted on
-    calibration : those of them that nothing was chosen by: the temperature is fitted on the first
-        of each two, the quantile of sets and the threshold on the others
+    calibration : those of them that nothing was chosen by: every other one, from the first, fits
+        the temperature, the rest fit the quantiles of sets and the threshold
 
     Raises
     ------
-    BundleError : a classifier that can't be data alone
-    NotFittedError : one that isn't fitted
+    BundleError : the classifier can't be saved as data alone
+    NotFittedError : it isn't fitted
     """
     check_is_fitted(classifier)
     if isinstance(classifier, NetworkClassifier):
-        described: Network | Classical = network_of(classifier)
+        description: Network | Classical = network_of(classifier)
     elif isinstance(classifier, PixelClassifier):
-        described = _classical_of(classifier)
+        description = _classical_of(classifier)
     else:
         raise BundleError(
             f"a {type(classifier).__name__} can't be saved as data alone; only classifiers of the "
@@ -199,42 +199,44 @@ def bundle_of(
             engine=getattr(classifier, "engine_", f"torch {metadata.version('torch')}"),
         ),
         versions={name: metadata.version(name) for name in _PACKAGES},
-        validation=_figures(*validation) if validation else None,
-        calibrated=_calibrated(*calibration, classifier.classes_) if calibration else None,
-        classifier=described,
+        validation=_measure(*validation) if validation else None,
+        calibrated=_calibrate(*calibration, classifier.classes_) if calibration else None,
+        classifier=description,
     )
     check(facts)
     return Bundle(facts, classifier)
 
 
 def load(path: Path | str) -> Bundle:
-    """Read a bundle, or the one of a run's folder. Nothing in it is executed.
+    """Read a bundle, or the one in a run's folder. Nothing in it is executed.
 
     Raises
     ------
-    BundleError : it isn't one, or not as it was written
+    BundleError : it isn't one, or was changed after it was written
     """
     folder = Path(path)
     if not (folder / manifests.FILE).exists() and (folder / "model").is_dir():
         folder = folder / "model"
     if not folder.is_dir():
-        raise BundleError(f"{path} isn't there, or no folder; a bundle is a folder.")
+        raise BundleError(f"{path} doesn't exist or isn't a folder; a bundle is a folder.")
     if not os.path.lexists(folder / manifests.FILE):
-        raise BundleError(f"{path} holds no bundle: there is no {manifests.FILE} in it.")
+        raise BundleError(f"{path} isn't a bundle: it has no {manifests.FILE}.")
     manifest = Manifest.parse(
         read_bytes(folder / manifests.FILE, BundleError, most=manifests.MOST_BYTES, within=folder)
     )
-    described = manifest.facts.classifier
-    wanted = {WEIGHTS} if isinstance(described, Network) else {ESTIMATOR}
-    if isinstance(described, Classical) and described.centred:
-        wanted |= {ARRAYS}
-    if set(manifest.files) != wanted:
-        raise BundleError(f"{manifests.FILE} names other files than {', '.join(sorted(wanted))}.")
-    files = {name: _read_checked(folder, name, file) for name, file in manifest.files.items()}
-    if isinstance(described, Network):
-        classifier: BaseEstimator = _build_network(manifest.facts, described, files)
+    description = manifest.facts.classifier
+    expected = {WEIGHTS} if isinstance(description, Network) else {ESTIMATOR}
+    if isinstance(description, Classical) and description.centred:
+        expected |= {ARRAYS}
+    if set(manifest.files) != expected:
+        raise BundleError(
+            f"{manifests.FILE} must name exactly the files {', '.join(sorted(expected))}."
+        )
+    files = {name: _read_verified(folder, name, file) for name, file in manifest.files.items()}
+    if isinstance(description, Network):
+        classifier: BaseEstimator = _build_network(manifest.facts, description, files)
     else:
-        classifier = _build_classical(manifest.facts, described, files)
+        classifier = _build_classical(manifest.facts, description, files)
     bundle = Bundle(manifest.facts, classifier)
     if _is_quick(bundle):
         _try(bundle)
@@ -258,7 +260,7 @@ def _classical_of(classifier: PixelClassifier) -> Classical:
         hog = Hog(**{**features.get_params(), "image_shape": shape})
     return Classical(
         kind="classical",
-        estimator=_kind(classifier),
+        estimator=_estimator_name(classifier),
         scale=float(classifier.scale),
         centred=classifier.mean_ is not None,
         hog=hog,
@@ -266,104 +268,104 @@ def _classical_of(classifier: PixelClassifier) -> Classical:
     )
 
 
-def _kind(classifier: PixelClassifier) -> str:
+def _estimator_name(classifier: PixelClassifier) -> str:
     return type(classifier.estimator).__name__
 
 
-def _figures(probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -> Validation:
+def _measure(probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -> Validation:
     figures = {name: float(metric(probabilities, labels)) for name, metric in METRICS.items()}
     return Validation(images=len(labels), **figures)
 
 
-def _calibrated(
+def _calibrate(
     probabilities: NDArray[np.floating],
     labels: NDArray[np.integer],
     classes: NDArray[np.integer],
 ) -> Calibrated:
     temperature = fit_temperature(probabilities[::2], labels[::2])
-    others = at_temperature(probabilities[1::2], temperature)
-    known = np.isin(labels[1::2], classes)
-    columns = np.searchsorted(classes, labels[1::2][known])
-    by_class = class_quantiles(others[known][:, classes], columns)
+    calibrated = at_temperature(probabilities[1::2], temperature)
+    in_classes = np.isin(labels[1::2], classes)
+    columns = np.searchsorted(classes, labels[1::2][in_classes])
+    by_class = class_quantiles(calibrated[in_classes][:, classes], columns)
     return Calibrated(
         temperature=temperature,
         coverage=COVERAGE,
-        quantile=conformal_quantile(others, labels[1::2]),
+        quantile=conformal_quantile(calibrated, labels[1::2]),
         class_quantiles=None if by_class is None else by_class.tolist(),
         like=LIKE,
-        unlike=conformal_threshold(unlike_scores(others), LIKE),
+        unlike=conformal_threshold(unlike_scores(calibrated), LIKE),
     )
 
 
-def _read_checked(folder: Path, name: str, file: File) -> bytes:
+def _read_verified(folder: Path, name: str, file: File) -> bytes:
     data = read_bytes(folder / name, BundleError, most=file.bytes, within=folder)
     if len(data) != file.bytes or hashlib.sha256(data).hexdigest() != file.sha256:
-        raise BundleError(f"{folder / name} isn't the file that {manifests.FILE} tells of.")
+        raise BundleError(f"{folder / name} isn't the file that {manifests.FILE} describes.")
     return data
 
 
 def _build_network(
-    facts: Facts, described: Network, files: Mapping[str, bytes]
+    facts: Facts, description: Network, files: Mapping[str, bytes]
 ) -> NetworkClassifier:
     shape = facts.image_shape
     arrays = from_bytes(files[WEIGHTS], WEIGHTS)
     classifier = NetworkClassifier(
-        described.net, net_options=dict(described.options), image_shape=shape
+        description.net, net_options=dict(description.options), image_shape=shape
     )
-    classifier.net_ = build_network(described, shape, len(facts.classes), arrays)
+    classifier.net_ = build_network(description, shape, len(facts.classes), arrays)
     classifier.image_shape_ = shape
     classifier.n_parameters_ = count_parameters(classifier.net_)
-    classifier.precision_ = described.precision
-    classifier.kept_epoch_ = described.kept_epoch
-    return _labelled(classifier, facts)
+    classifier.precision_ = description.precision
+    classifier.kept_epoch_ = description.kept_epoch
+    return _set_labels(classifier, facts)
 
 
 def _build_classical(
-    facts: Facts, described: Classical, files: Mapping[str, bytes]
+    facts: Facts, description: Classical, files: Mapping[str, bytes]
 ) -> PixelClassifier:
     pixels = math.prod(facts.image_shape)
     features = None
-    if described.hog is not None:
-        if described.hog.image_shape not in (None, facts.image_shape):
+    if description.hog is not None:
+        if description.hog.image_shape not in (None, facts.image_shape):
             raise BundleError(f"{manifests.FILE} describes images of two shapes.")
-        features = HogFeatures(**described.hog.model_dump())
+        features = HogFeatures(**description.hog.model_dump())
         features.fit(np.empty((0, pixels), np.float32))
     n_features = pixels if features is None else features.count_features()
     if n_features > MOST_FEATURES:
-        raise BundleError(f"it would describe an image by {n_features:,} numbers.")
+        raise BundleError(f"it would compute {n_features:,} features of an image.")
     n_classes, mean = len(facts.classes), None
-    if described.centred:
+    if description.centred:
         arrays = from_bytes(files[ARRAYS], ARRAYS)
         if set(arrays) != {"mean"} or tuple(arrays["mean"].shape) != (pixels,):
-            raise BundleError(f"{ARRAYS} holds no mean image.")
+            raise BundleError(f"{ARRAYS} doesn't hold a mean image.")
         mean = arrays["mean"].numpy()
-    estimator = load_estimator(files[ESTIMATOR], described.estimator, n_features, n_classes)
+    estimator = load_estimator(files[ESTIMATOR], description.estimator, n_features, n_classes)
     unfitted = type(estimator)(**estimator.get_params(deep=False))
     options: dict[str, Any] = {
         "features": features,
-        "scale": described.scale,
-        "centre": described.centred,
+        "scale": description.scale,
+        "centre": description.centred,
     }
-    if described.temperature is None:
+    if description.temperature is None:
         classifier = PixelClassifier(unfitted, **options)
     else:
         classifier = CalibratedSVM(unfitted, **options)
-        classifier.temperature_ = described.temperature
+        classifier.temperature_ = description.temperature
     classifier.estimator_ = faster(estimator)
     classifier.features_ = features
     classifier.mean_ = mean
     classifier.engine_ = facts.fitted.engine
-    return _labelled(classifier, facts)
+    return _set_labels(classifier, facts)
 
 
-def _labelled(classifier: _Classifier, facts: Facts) -> _Classifier:
+def _set_labels(classifier: _Classifier, facts: Facts) -> _Classifier:
     classifier.classes_ = np.array(facts.classes)
     classifier.n_features_in_ = math.prod(facts.image_shape)
     return classifier
 
 
 def _is_quick(bundle: Bundle) -> bool:
-    """Whether it predicts an image within a moment."""
+    """Whether predicting an image takes only a moment."""
     facts = bundle.facts
     if isinstance(facts.classifier, Network):
         weights = bundle.classifier.net_.state_dict()
@@ -372,14 +374,14 @@ def _is_quick(bundle: Bundle) -> bool:
 
 
 def _try(bundle: Bundle) -> None:
-    """Let it predict two images, so that what is wrong with it shows here and not later."""
+    """Predict two images, so that a broken classifier fails here and not later."""
     facts = bundle.facts
     images = np.zeros((2, *facts.image_shape), np.uint8)
     images[1] = 255
     try:
         probabilities = bundle.predict_proba(images)
-    except Exception as error:  # whatever a stranger's numbers make it raise
+    except Exception as error:  # untrusted numbers may make it raise anything
         raise BundleError(f"it can't predict ({type(error).__name__}: {error!s:.200}).") from error
     sums = probabilities.sum(axis=1)
     if probabilities.shape != (2, len(facts.classes)) or not np.allclose(sums, 1, atol=1e-3):
-        raise BundleError("it predicts no probabilities.")
+        raise BundleError("its predictions aren't probabilities.")

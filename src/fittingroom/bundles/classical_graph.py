@@ -1,7 +1,7 @@
 """A classical model as nodes of an ONNX graph: pixels, features, scores, probabilities.
 
-Written out, since converters of others compute in float32, break ties otherwise, and know none of
-our probabilities.
+Written out here, since existing converters compute in float32, break ties differently, and don't
+know our probabilities.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from fittingroom.models.pixels import whole_pixels
 def add_classical(
     graph: Graph, images: str, classifier: PixelClassifier, image_shape: tuple[int, int]
 ) -> str:
-    """Add the probabilities (batch, classes) float32 that a classifier gives of uint8 images.
+    """Add a classifier's probabilities (batch, classes) float32 of uint8 images.
 
     Parameters
     ----------
@@ -39,12 +39,12 @@ def add_classical(
 
     Raises
     ------
-    BundleError : an estimator of another kind than the catalogue's
+    BundleError : the estimator isn't of a kind that the catalogue has
     """
     pixels = graph.add("Reshape", images, np.array([-1, math.prod(image_shape)]))
     estimator = to_stock(classifier.estimator_)
     if type(estimator) not in _KINDS:
-        raise BundleError(f"no graph is known for a {type(estimator).__name__}.")
+        raise BundleError(f"a {type(estimator).__name__} can't be converted to a graph.")
     inputs = pixels
     if not isinstance(estimator, KNeighborsClassifier):
         inputs = _inputs(graph, pixels, classifier)
@@ -55,7 +55,7 @@ def add_classical(
 
 
 def _inputs(graph: Graph, pixels: str, classifier: PixelClassifier) -> str:
-    """What the estimator sees, float64 (batch, features); rounded to float32 as it was then."""
+    """The estimator's inputs, float64 (batch, features), rounded to float32 as in the fit."""
     scaled = graph.cast(pixels, np.float32)
     if classifier.scale != 1:
         scaled = graph.add("Div", scaled, np.array(classifier.scale, np.float32))
@@ -67,7 +67,7 @@ def _inputs(graph: Graph, pixels: str, classifier: PixelClassifier) -> str:
 
 
 def _add_logistic(graph: Graph, inputs: str, fitted: LogisticRegression) -> str:
-    """Probabilities: softmax of the scores, or of plus and minus half the only one."""
+    """Probabilities: softmax of the scores, for two classes of plus and minus half the only one."""
     half = 0.5 if len(fitted.classes_) == 2 else 1.0
     return graph.softmax(_linear(graph, inputs, half * fitted.coef_, half * fitted.intercept_))
 
@@ -85,7 +85,7 @@ def _linear(graph: Graph, inputs: str, rows: Any, offsets: Any) -> str:
 
 
 def _add_svc(graph: Graph, inputs: str, fitted: SVC) -> str:
-    """Scores (batch, classes) as `one_vs_one_scores` gives them."""
+    """Scores (batch, classes) as in `one_vs_one_scores`."""
     weights, pairs = pair_weights(fitted)
     kernel = _rbf_kernel(graph, inputs, fitted.support_vectors_, fitted._gamma)
     if len(pairs) == 1:
@@ -105,7 +105,7 @@ def _add_svc(graph: Graph, inputs: str, fitted: SVC) -> str:
 def _rbf_kernel(graph: Graph, inputs: str, vectors: Any, gamma: float) -> str:
     """`exp(-gamma |x - v|²)`, (batch, vectors) float64."""
     squares = graph.add("ReduceSumSquare", inputs, np.array([1]), keepdims=1)
-    # They were float32 before libsvm took them, and take half the room so.
+    # They were float32 before libsvm converted them, and take half the space that way.
     narrow = vectors.T.astype(np.float32)
     stored = graph.constant(narrow) if (narrow == vectors.T).all() else graph.constant(vectors.T)
     products = graph.add("MatMul", inputs, graph.cast(stored, np.float64))
@@ -115,13 +115,15 @@ def _rbf_kernel(graph: Graph, inputs: str, vectors: Any, gamma: float) -> str:
 
 
 def _add_neighbours(graph: Graph, pixels: str, fitted: KNeighborsClassifier) -> str:
-    """Shares (batch, classes) of the votes, by products of bytes, so that ties stay ties."""
+    """Shares of the votes (batch, classes), from products of bytes, so that ties stay ties."""
     images = whole_pixels(fitted._fit_X)
     if images is None or images.shape[1] > MOST_PIXELS:
-        raise BundleError("only neighbours among images of whole pixels can be put into a graph.")
+        raise BundleError(
+            "only neighbours of images with integer pixels can be converted to a graph."
+        )
     norms = np.einsum("ij,ij->i", images, images, dtype=np.int32)
     products = graph.add("MatMulInteger", pixels, images.T)
-    # Less the image's own norm, which is the same for all.
+    # Without the image's own norm, which is the same for all neighbours.
     squared = graph.add("Sub", norms, graph.add("Mul", products, np.array(2, np.int32)))
     k = np.array([fitted.n_neighbors])
     nearest, positions = graph.add_several("TopK", 2, squared, k, largest=0)
@@ -136,14 +138,14 @@ def _add_neighbours(graph: Graph, pixels: str, fitted: KNeighborsClassifier) -> 
 
 
 def _weights(graph: Graph, pixels: str, squared: str) -> str:
-    """1 / distance (batch, k); an image that is known outvotes all that are only near."""
+    """1 / distance (batch, k); exact copies outvote all other neighbours."""
     own = graph.add("ReduceSumSquare", graph.cast(pixels, np.float64), np.array([1]), keepdims=1)
     distances = graph.add("Sqrt", graph.add("Add", graph.cast(squared, np.float64), own))
-    same = graph.add("Equal", distances, np.array(0.0))
-    ones = graph.cast(same, np.float64)
-    known = graph.add("ReduceMax", ones, np.array([1]), keepdims=1)
-    near = graph.add("Reciprocal", graph.add("Where", same, np.array(1.0), distances))
-    return graph.add("Where", graph.cast(known, np.bool_), ones, near)
+    is_copy = graph.add("Equal", distances, np.array(0.0))
+    ones = graph.cast(is_copy, np.float64)
+    has_copy = graph.add("ReduceMax", ones, np.array([1]), keepdims=1)
+    inverse = graph.add("Reciprocal", graph.add("Where", is_copy, np.array(1.0), distances))
+    return graph.add("Where", graph.cast(has_copy, np.bool_), ones, inverse)
 
 
 _KINDS: dict[type[BaseEstimator], Callable[[Graph, str, Any], str]] = {

@@ -1,4 +1,4 @@
-"""A scikit-learn estimator of a bundle: a skops file, audited before it is built."""
+"""A bundle's scikit-learn estimator: a skops file, audited before it is built."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ _BOOSTED = [
     "sklearn._loss.loss.HalfBinomialLoss",
     "sklearn._loss.loss.HalfMultinomialLoss",
 ]
-#: What skops doesn't trust by itself; all of it is looked at here before.
+#: Types that skops doesn't trust by default; their contents are checked here first.
 _TRUSTED = [_TREE, *_BOOSTED]
-#: Parameters that change nothing about a prediction but who makes it.
+#: Parameters that change only how a prediction is computed.
 _QUIET = {"n_jobs": -1, "verbose": 0}
 
 
 def estimator_bytes(fitted: Any) -> bytes:
-    """A fitted estimator as a skops file that holds a plain scikit-learn one."""
-    import skops.io  # nearly a second, which a network and a table needn't wait for
+    """A fitted estimator as a skops file, which holds a stock scikit-learn one."""
+    import skops.io  # takes nearly a second, which networks and tables don't need
 
     estimator = to_stock(fitted)
     if isinstance(estimator, HistGradientBoostingClassifier):
@@ -56,13 +56,13 @@ def estimator_bytes(fitted: Any) -> bytes:
 
 
 def load_estimator(data: bytes, kind: str, n_features: int, n_classes: int) -> BaseEstimator:
-    """The estimator of a skops file, its classes 0 … n_classes - 1.
+    """Load the estimator of a skops file, whose classes are 0 … n_classes - 1.
 
     Parameters
     ----------
     data : the file
-    kind : its class's name
-    n_features : numbers that it takes of an image
+    kind : the name of its class
+    n_features : how many it takes
 
     Raises
     ------
@@ -71,7 +71,7 @@ def load_estimator(data: bytes, kind: str, n_features: int, n_classes: int) -> B
     import skops.io
 
     if kind not in _KINDS:
-        raise BundleError(f"{kind[:50]!r} is no kind of estimator that a bundle may hold.")
+        raise BundleError(f"{kind[:50]!r} isn't an estimator that a bundle may hold.")
     parts, check = _KINDS[kind]
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as file:
@@ -83,7 +83,7 @@ def load_estimator(data: bytes, kind: str, n_features: int, n_classes: int) -> B
         estimator = skops.io.loads(data, trusted=_TRUSTED)
     except BundleError:
         raise
-    # Whatever a library makes of a stranger's file, it is one and the same to our reader.
+    # A library may raise anything for an untrusted file, and it is all the same to our caller.
     except Exception as error:
         raise BundleError(
             f"the estimator can't be read ({type(error).__name__}: {str(error)[:200]})."
@@ -123,7 +123,7 @@ def _check_svc(archive: Archive, n_features: int, n_classes: int) -> None:
     )
     gamma = plain(field(root, "_gamma"))
     if plain(field(root, "kernel")) != "rbf" or not 0 < gamma < math.inf or counts.min() < 0:
-        raise BundleError("the support vectors aren't those of ours.")
+        raise BundleError("the support vector machine isn't like ours.")
 
 
 def _check_neighbors(archive: Archive, n_features: int, n_classes: int) -> None:
@@ -131,17 +131,17 @@ def _check_neighbors(archive: Archive, n_features: int, n_classes: int) -> None:
     labels = archive.read(field(root, "_y"))
     n = len(labels)
     _expect(archive, _fit_X=(n, n_features), _y=(n,))
-    wanted = {
+    expected = {
         "_fit_method": "brute",
         "_tree": None,
         "effective_metric_": "euclidean",
         "outputs_2d_": False,
     }
-    if any(plain(field(root, name)) != value for name, value in wanted.items()):
-        raise BundleError("the neighbours aren't looked for as ours are.")
-    _check_range(labels, n_classes, "the neighbours have a class that there isn't.")
+    if any(plain(field(root, name)) != value for name, value in expected.items()):
+        raise BundleError("the neighbours aren't searched for like ours.")
+    _check_range(labels, n_classes, "the neighbours have a class that doesn't exist.")
     if not 1 <= plain(field(root, "n_neighbors")) <= n:
-        raise BundleError("there are fewer neighbours than are asked for.")
+        raise BundleError("there are fewer neighbours than n_neighbors.")
 
 
 def _check_forest(archive: Archive, n_features: int, n_classes: int) -> None:
@@ -152,7 +152,7 @@ def _check_forest(archive: Archive, n_features: int, n_classes: int) -> None:
     for tree in trees:
         _expect_plain(tree, n_features_in_=n_features, n_outputs_=1)
         if archive.read(field(tree, "n_classes_")).item() != n_classes:
-            raise BundleError("a tree of the forest isn't one for these classes.")
+            raise BundleError("a tree of the forest doesn't fit these classes.")
         _check_tree(archive, field(tree, "tree_"), n_features, n_classes)
 
 
@@ -170,13 +170,13 @@ def _check_tree(archive: Archive, tree: Node, n_features: int, n_classes: int) -
         or values.dtype != np.float64
         or values.shape != (len(nodes), 1, n_classes)
     ):
-        raise BundleError("a tree of the forest isn't one for these images and classes.")
+        raise BundleError("a tree of the forest doesn't fit these images and classes.")
     leaf = nodes["left_child"] == -1
     if (nodes["right_child"][leaf] != -1).any():
-        raise BundleError("a tree of the forest has a node with half a branch.")
+        raise BundleError("a tree of the forest has a node with only one child.")
     inner = nodes[~leaf]
     _check_branches(~leaf, inner["left_child"], inner["right_child"])
-    _check_range(inner["feature"], n_features, "a tree asks for a pixel that no image has.")
+    _check_range(inner["feature"], n_features, "a tree splits on a pixel that no image has.")
     _check_finite(inner["threshold"], values)
 
 
@@ -186,40 +186,40 @@ def _check_boosting(archive: Archive, n_features: int, n_classes: int) -> None:
     _expect_plain(root, n_trees_per_iteration_=trees, _n_features=n_features, _preprocessor=None)
     bins = field(root, "_bin_mapper")
     if archive.read(field(bins, "is_categorical_")).any():
-        raise BundleError("the boosted trees aren't those for pixels.")
+        raise BundleError("the boosted trees aren't made for pixels.")
     rounds = field(root, "_predictors")["content"]
     if not rounds or any(len(predictors["content"]) != trees for predictors in rounds):
-        raise BundleError("the boosted trees aren't those for these classes.")
+        raise BundleError("the boosted trees don't fit these classes.")
     for predictors in rounds:
         for predictor in predictors["content"]:
             _check_predictor(archive.read(field(predictor, "nodes")), n_features)
 
 
 def _check_predictor(nodes: NDArray[Any], n_features: int) -> None:
-    """The same as for a forest's tree."""
+    """Like `_check_tree`, for a boosted tree."""
     if nodes.dtype != PREDICTOR_RECORD_DTYPE or nodes.ndim != 1 or nodes["is_categorical"].any():
-        raise BundleError("a boosted tree isn't one of numbers.")
+        raise BundleError("a boosted tree doesn't split on numbers alone.")
     inner = nodes["is_leaf"] == 0
     branches = nodes[inner]
     _check_branches(inner, branches["left"].astype(np.int64), branches["right"].astype(np.int64))
-    _check_range(branches["feature_idx"], n_features, "a tree asks for a pixel that no image has.")
+    _check_range(branches["feature_idx"], n_features, "a tree splits on a pixel that no image has.")
     _check_finite(nodes["value"])
 
 
 def _check_branches(
     inner: NDArray[np.bool_], left: NDArray[np.integer], right: NDArray[np.integer]
 ) -> None:
-    """Every node but the first must be a branch of one node that stands before it: no loops."""
-    below = np.concatenate([left, right])
-    above = np.tile(np.flatnonzero(inner), 2)
-    once = np.array_equal(np.sort(below), np.arange(1, len(inner)))
-    if not len(inner) or not once or (below <= above).any():
+    """Every node but the first must be the child of exactly one earlier node: no loops."""
+    children = np.concatenate([left, right])
+    parents = np.tile(np.flatnonzero(inner), 2)
+    each_once = np.array_equal(np.sort(children), np.arange(1, len(inner)))
+    if not len(inner) or not each_once or (children <= parents).any():
         raise BundleError("a tree's branches don't make a tree.")
 
 
-def _check_range(numbers: NDArray[Any], end: int, otherwise: str) -> None:
+def _check_range(numbers: NDArray[Any], end: int, complaint: str) -> None:
     if numbers.dtype.kind not in "iu" or ((numbers < 0) | (numbers >= end)).any():
-        raise BundleError(otherwise)
+        raise BundleError(complaint)
 
 
 def _check_finite(*arrays: NDArray[Any]) -> None:
@@ -228,11 +228,11 @@ def _check_finite(*arrays: NDArray[Any]) -> None:
 
 
 def _expect(archive: Archive, **shapes: tuple[int, ...]) -> None:
-    """Attributes of the estimator are finite arrays of these shapes."""
+    """Refuse an estimator unless these attributes are finite arrays of these shapes."""
     for name, shape in shapes.items():
         node = field(archive.root, name)
         if archive.shape(node) != shape:
-            raise BundleError(f"the estimator's {name} has another shape than {shape}.")
+            raise BundleError(f"the estimator's {name} doesn't have the shape {shape}.")
         _check_finite(archive.read(node))
 
 
@@ -242,7 +242,7 @@ def _expect_plain(node: Node, **values: Any) -> None:
             raise BundleError(f"the estimator's {name} isn't {value}.")
 
 
-#: What the description of a kind consists of besides the plain parts, and how it is looked at.
+#: By kind, the parts of its description besides the plain ones, and the check of its contents.
 _KINDS: dict[str, tuple[set[str], Callable[[Archive, int, int], None]]] = {
     "LogisticRegression": (
         {"ObjectNode sklearn.linear_model._logistic.LogisticRegression"},

@@ -1,4 +1,4 @@
-"""A bundle in another form: written aside, verified, and only then put into its place."""
+"""Export a bundle in another form: write it aside, verify it, and only then put it in place."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from fittingroom.bundles.parity import Parity
 
 Format = Literal["onnx", "hub", "triton"]
-#: What exporting takes besides the package's own dependencies; the extra `onnx` has them.
+#: Packages that exporting needs besides the usual dependencies; the extra `onnx` has them.
 PACKAGES = ("onnx", "onnxruntime", "onnxscript")
 
 
@@ -33,8 +33,8 @@ class Export:
     Attributes
     ----------
     path : the file or the folder
-    files : bytes of each, by its place in the folder
-    parity : how its ONNX file compares with the bundle; None if that wasn't asked for
+    files : size of each in bytes, by its path in the folder
+    parity : how its ONNX file compares with the bundle; None if it wasn't verified
     """
 
     format: Format
@@ -57,16 +57,16 @@ def export(
     Parameters
     ----------
     path : the ONNX file, the hub's folder, or Triton's model repository, in which the model gets a
-        folder of its own; None calls it after the model
-    images : (n, height, width) on which onnxruntime must give what the bundle gives; None leaves
-        the export unverified
+        folder of its own; None names it after the model
+    images : (n, height, width) for which onnxruntime must predict what the bundle does; None skips
+        the verification
     test : for the hub's model card
-    force : replace what an earlier export left at that place
+    force : replace an earlier export at that path
 
     Raises
     ------
-    UsageError : a package is missing; something lies there and isn't to be replaced
-    BundleError : it isn't what the bundle is, can't be a graph at all, or can't be written
+    UsageError : a package is missing, or the path exists and can't be replaced
+    BundleError : the export differs from the bundle, can't be a graph at all, or can't be written
     """
     require_packages()
     from fittingroom.bundles import hub, triton
@@ -75,8 +75,8 @@ def export(
 
     name = _name(bundle.facts.model)
     place = _place(name, format, None if path is None else Path(path))
-    known: Collection[str] = {"onnx": (), "hub": hub.FILES, "triton": triton.FILES}[format]
-    with _written_aside(place, known, force) as aside:
+    file_names: Collection[str] = {"onnx": (), "hub": hub.FILES, "triton": triton.FILES}[format]
+    with _write_aside(place, file_names, force) as aside:
         if format == "onnx":
             file = write_onnx(bundle, aside)
         elif format == "hub":
@@ -84,22 +84,22 @@ def export(
         else:
             file = triton.write_triton(bundle, aside, name)
         parity = None if images is None else verify(file, bundle, images)
-        files = _files(aside)
+        files = _sizes(aside)
     return Export(format, place, files, parity)
 
 
 def require_packages() -> None:
-    """Raise UsageError where the packages that exporting takes aren't installed."""
+    """Raise UsageError if a package that exporting needs isn't installed."""
     missing = [name for name in PACKAGES if find_spec(name) is None]
     if missing:
         raise UsageError(
-            f"exporting takes {', '.join(missing)}, which isn't installed here; run pip install "
+            f"exporting needs {', '.join(missing)}, which isn't installed; run pip install "
             "'fittingroom[onnx]'."
         )
 
 
 def _name(model: str) -> str:
-    """A name that folders and servers take; a stranger's bundle may be called anything."""
+    """A name that is safe for folders and servers; an untrusted bundle may have any name."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", model).strip(".-")[:64] or "model"
 
 
@@ -108,42 +108,44 @@ def _place(name: str, format: Format, path: Path | None) -> Path:
         return path or Path(f"{name}.onnx")
     if format == "hub":
         return path or Path(f"{name}-hub")
-    # Not "triton": Python would take that folder for a package of this name, which PyTorch imports.
+    # Not "triton": Python would take that folder for the package of that name, which PyTorch uses.
     return (path or Path("model-repository")) / name
 
 
 @contextmanager
-def _written_aside(place: Path, known: Collection[str], force: bool) -> Iterator[Path]:
-    """A path to write to, renamed to `place` at the end: a folder, if an export has `known` files.
+def _write_aside(place: Path, file_names: Collection[str], force: bool) -> Iterator[Path]:
+    """Yield a path to write to, renamed to `place` at the end; a folder if there are `file_names`.
 
-    Raises UsageError, BundleError as `export`.
+    Raises UsageError and BundleError like `export`.
     """
-    _check_free(place, known, force)
-    with folder_aside(place.parent, BundleError) as room:
-        aside = room / place.name
-        if known:
+    _check_free(place, file_names, force)
+    with folder_aside(place.parent, BundleError) as scratch:
+        aside = scratch / place.name
+        if file_names:
             aside.mkdir()
         yield aside
         if place.is_dir():  # only a file can be replaced in one step
-            place.rename(room / "before")
+            place.rename(scratch / "before")
         aside.replace(place)
 
 
-def _check_free(place: Path, known: Collection[str], force: bool) -> None:
-    """Refuse to replace anything but, by force, an export of the same form."""
+def _check_free(place: Path, file_names: Collection[str], force: bool) -> None:
+    """Refuse to replace anything; with `force`, anything but an export of the same form."""
     if not (place.exists() or place.is_symlink()):
         return
     if not force:
-        raise UsageError(f"{place} is there already; name another place, or replace it by --force.")
-    if place.is_symlink() or place.is_dir() != bool(known):
-        raise UsageError(f"{place} is no such export and won't be replaced; remove it yourself.")
-    strange = sorted(set(_files(place)) - set(known)) if known else []
-    if strange:
-        raise UsageError(f"{place} holds {strange[0]!r} too and won't be replaced; move that away.")
+        raise UsageError(f"{place} already exists; name another path, or replace it with --force.")
+    if place.is_symlink() or place.is_dir() != bool(file_names):
+        raise UsageError(f"{place} isn't such an export and won't be replaced; remove it yourself.")
+    unknown = sorted(set(_sizes(place)) - set(file_names)) if file_names else []
+    if unknown:
+        raise UsageError(
+            f"{place} also holds {unknown[0]!r} and won't be replaced; move that away."
+        )
 
 
-def _files(path: Path) -> dict[str, int]:
-    """Bytes of a file, or of all files in a folder by their place in it."""
+def _sizes(path: Path) -> dict[str, int]:
+    """Sizes in bytes of a file, or of all files in a folder by their path in it."""
     if path.is_file():
         return {path.name: path.stat().st_size}
     files = (file for file in sorted(path.rglob("*")) if not file.is_dir())

@@ -1,4 +1,4 @@
-"""An ONNX graph under construction: nodes in the order in which they compute, and constants."""
+"""Build an ONNX graph: constants, and nodes in the order in which they compute."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
-#: What graphs are written in: read by onnxruntime from 1.18 on.
+#: The versions that graphs are written in; onnxruntime reads them from 1.18 on.
 OPSET, ML_OPSET, IR_VERSION = 20, 5, 10
 ML = "ai.onnx.ml"
 
@@ -16,7 +16,7 @@ Operand = str | NDArray[Any]
 
 
 class Graph:
-    """Every method that adds something returns the name of its result.
+    """A graph under construction; every method that adds something returns its result's name.
 
     Attributes
     ----------
@@ -29,13 +29,13 @@ class Graph:
         self._names = 0
 
     def add(self, op: str, *operands: Operand, **attributes: Any) -> str:
-        """A node with one result; an operand is a name or a constant."""
+        """Add a node with one result; an operand is a name or a constant."""
         return self.add_several(op, 1, *operands, **attributes)[0]
 
     def add_several(
         self, op: str, results: int, *operands: Operand, domain: str = "", **attributes: Any
     ) -> list[str]:
-        """A node with so many results."""
+        """Add a node with several results."""
         inputs = [o if isinstance(o, str) else self.constant(o) for o in operands]
         names = [self._name() for _ in range(results)]
         self.nodes.append(helper.make_node(op, inputs, names, domain=domain, **attributes))
@@ -50,18 +50,18 @@ class Graph:
         return self.add("Cast", value, to=helper.np_dtype_to_tensor_dtype(np.dtype(to)))
 
     def slice(self, value: str, axis: int, start: int, stop: int) -> str:
-        """What numpy gives for ``value[..., start:stop]`` on one axis."""
+        """Add NumPy's ``value[..., start:stop]`` on one axis."""
         bounds = (np.array([number]) for number in (start, stop, axis))
         return self.add("Slice", value, *bounds)
 
     def softmax(self, value: str) -> str:
-        """Of each row."""
+        """Add the softmax of each row."""
         return self.add("Softmax", value, axis=1)
 
     def size(self) -> int:
         """Bytes of all nodes and constants."""
         nodes = sum(int(node.ByteSize()) for node in self.nodes)
-        return nodes + sum(int(part.ByteSize()) for part in self.initializers)
+        return nodes + sum(int(array.ByteSize()) for array in self.initializers)
 
     def _name(self) -> str:
         self._names += 1

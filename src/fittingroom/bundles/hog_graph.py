@@ -1,8 +1,8 @@
 """Histograms of oriented gradients as nodes of an ONNX graph, as scikit-image computes them.
 
 scikit-image 0.26, `skimage/feature/_hog.py` and `_hoghistogram.pyx`: gradients are differences of
-the pixels on both sides, a cell's histogram sums their lengths by direction, and a block of cells
-is scaled to unit length, cut off at 0.2 and scaled again (Dalal and Triggs's L2-Hys).
+the pixels on both sides, a cell's histogram sums their magnitudes by orientation, and a block of
+cells is normalised, clipped at 0.2 and normalised again (Dalal and Triggs's L2-Hys).
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ _EPSILON, _MOST = 1e-5, 0.2
 
 
 def add_hog(graph: Graph, scaled: str, features: HogFeatures) -> str:
-    """Add what `HogFeatures.transform` gives of scaled pixels (batch, height*width), float32."""
+    """Add `HogFeatures.transform` of scaled pixels (batch, height*width), float32."""
     if features.shape_ is None:
         return scaled
     images = graph.add("Relu", graph.add("Reshape", scaled, np.array([-1, *features.shape_])))
     margins = (0, features.cell // 2) if features.second_grid else (0,)
-    described = [_describe(graph, images, features, margin) for margin in margins]
-    return graph.add("Concat", *described, axis=1)
+    descriptors = [_describe(graph, images, features, margin) for margin in margins]
+    return graph.add("Concat", *descriptors, axis=1)
 
 
 def _describe(graph: Graph, images: str, features: HogFeatures, margin: int) -> str:
@@ -33,64 +33,68 @@ def _describe(graph: Graph, images: str, features: HogFeatures, margin: int) -> 
     padded = graph.add("Pad", images, np.array([0, margin, margin, 0, margin, margin]))
     if features.square_root:
         padded = graph.add("Sqrt", padded)
-    down = graph.cast(_gradient(graph, padded, 1, height), np.float64)
-    across = graph.cast(_gradient(graph, padded, 2, width), np.float64)
-    mass = _mass(graph, down, across, features.orientations)  # (batch, bins, height, width)
+    gy = graph.cast(_gradient(graph, padded, 1, height), np.float64)
+    gx = graph.cast(_gradient(graph, padded, 2, width), np.float64)
+    cumulated = _cumulate(graph, gy, gx, features.orientations)  # (batch, bins, height, width)
     for axis, stop in ((2, rows * features.cell), (3, columns * features.cell)):
-        mass = graph.slice(mass, axis, 0, stop)
+        cumulated = graph.slice(cumulated, axis, 0, stop)
     shape = np.array([0, features.orientations, rows, features.cell, columns, features.cell])
-    cells = graph.add("ReduceMean", graph.add("Reshape", mass, shape), np.array([3, 5]), keepdims=0)
+    cells = graph.add(
+        "ReduceMean", graph.add("Reshape", cumulated, shape), np.array([3, 5]), keepdims=0
+    )
     cells = graph.add("Transpose", _histogram(graph, cells), perm=[0, 2, 3, 1])
-    tall, wide = min(features.block, rows), min(features.block, columns)
+    block_height, block_width = min(features.block, rows), min(features.block, columns)
     blocks = [
-        _block(graph, graph.slice(graph.slice(cells, 1, r, r + tall), 2, c, c + wide))
-        for r in range(rows - tall + 1)
-        for c in range(columns - wide + 1)
+        _block(
+            graph, graph.slice(graph.slice(cells, 1, r, r + block_height), 2, c, c + block_width)
+        )
+        for r in range(rows - block_height + 1)
+        for c in range(columns - block_width + 1)
     ]
     return graph.cast(graph.add("Concat", *blocks, axis=1), np.float32)
 
 
 def _gradient(graph: Graph, images: str, axis: int, side: int) -> str:
-    """The next pixel less the one before, of images (batch, height, width); 0 at the edges."""
+    """The next pixel minus the previous one, of (batch, height, width); 0 at the edges."""
     after, before = graph.slice(images, axis, 2, side), graph.slice(images, axis, 0, side - 2)
     ends = np.zeros(6, np.int64)
     ends[[axis, 3 + axis]] = 1
     return graph.add("Pad", graph.add("Sub", after, before), ends)
 
 
-def _mass(graph: Graph, down: str, across: str, orientations: int) -> str:
-    """Of each pixel the gradient's length in all bins up to its own, (batch, bins, h, w).
+def _cumulate(graph: Graph, gy: str, gx: str, orientations: int) -> str:
+    """Each pixel's gradient magnitude in all bins up to its own, (batch, bins, h, w).
 
-    Directions are those of lines, 0 to below 180 degrees. A gradient, turned to point down, has
-    reached the angle at which a bin begins where its product with that angle's normal isn't
-    negative: no arc tangent is wanted, which onnxruntime has in float32 alone.
+    Orientations are unsigned, 0 to below 180 degrees. A gradient, flipped to point down, has
+    reached the angle at which a bin begins if its product with that angle's normal isn't negative.
+    This needs no arc tangent, which onnxruntime has only in float32.
     """
-    length = graph.add(
-        "Sqrt", graph.add("Add", graph.add("Mul", down, down), graph.add("Mul", across, across))
+    magnitude = graph.add(
+        "Sqrt", graph.add("Add", graph.add("Mul", gy, gy), graph.add("Mul", gx, gx))
     )
-    length = graph.add("Unsqueeze", length, np.array([1]))
-    level = graph.add("Equal", down, np.array(0.0))
-    turned = graph.add("Mul", across, graph.add("Sign", down))
-    across = graph.add("Where", level, graph.add("Abs", across), turned)
-    down = graph.add("Abs", down)
+    magnitude = graph.add("Unsqueeze", magnitude, np.array([1]))
+    horizontal = graph.add("Equal", gy, np.array(0.0))
+    flipped = graph.add("Mul", gx, graph.add("Sign", gy))
+    gx = graph.add("Where", horizontal, graph.add("Abs", gx), flipped)
+    gy = graph.add("Abs", gy)
     angles = np.pi * np.arange(1, orientations)[:, None, None] / orientations
     sides = [
         graph.add("Mul", graph.add("Unsqueeze", gradient, np.array([1])), factors)
-        for gradient, factors in ((down, np.cos(angles)), (across, np.sin(angles)))
+        for gradient, factors in ((gy, np.cos(angles)), (gx, np.sin(angles)))
     ]
     reached = graph.cast(graph.add("GreaterOrEqual", *sides), np.float64)
-    return graph.add("Concat", length, graph.add("Mul", reached, length), axis=1)
+    return graph.add("Concat", magnitude, graph.add("Mul", reached, magnitude), axis=1)
 
 
 def _histogram(graph: Graph, cells: str) -> str:
-    """What is in each bin, of what is in it and all after it (batch, bins, rows, columns)."""
+    """What each bin holds, from what it and all after it hold (batch, bins, rows, columns)."""
     after = graph.slice(cells, 1, 1, np.iinfo(np.int64).max)
     ends = np.array([0, 0, 0, 0, 0, 1, 0, 0])
     return graph.add("Sub", cells, graph.add("Pad", after, ends))
 
 
 def _block(graph: Graph, block: str) -> str:
-    """Cells (batch, rows, columns, bins) as one row, (batch, features)."""
+    """Normalise cells (batch, rows, columns, bins) into one row, (batch, features)."""
     row = graph.add("Flatten", block, axis=1)
     return _to_unit_length(graph, graph.add("Min", _to_unit_length(graph, row), np.array(_MOST)))
 

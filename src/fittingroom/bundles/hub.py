@@ -41,17 +41,17 @@ Predictions = tuple[NDArray[np.floating], NDArray[np.integer]]
 def write_hub(bundle: Bundle, folder: Path, name: str, test: Predictions | None = None) -> Path:
     """Fill a folder with what the hub shows and others load; returns its ONNX file.
 
-    A network's weights are `model.safetensors`; of a classical model, which has none, the bundle's
-    own files stand there.
+    A network's weights are in `model.safetensors`; a classical model, which has none, comes as the
+    bundle's own files.
 
     Parameters
     ----------
     name : of the model on its card
-    test : of the official test split, for the card
+    test : predictions of the official test split, for the card
 
     Raises
     ------
-    BundleError : a classifier that no graph can hold
+    BundleError : the classifier can't be converted to a graph
     """
     file = write_onnx(bundle, folder / GRAPH)
     if isinstance(bundle.classifier, NetworkClassifier):
@@ -65,9 +65,9 @@ def write_hub(bundle: Bundle, folder: Path, name: str, test: Predictions | None 
 
 
 def config(bundle: Bundle) -> dict[str, Any]:
-    """`config.json`: the classes, the images, and what it takes to build the model again."""
+    """`config.json`: the classes, the images, and what it takes to rebuild the model."""
     facts, class_names = bundle.facts, bundle.class_names
-    described = facts.classifier
+    classifier = facts.classifier
     height, width = facts.image_shape
     return {
         "model_type": "fittingroom",
@@ -79,7 +79,7 @@ def config(bundle: Bundle) -> dict[str, Any]:
         "pixels": "uint8, 0 is black",
         "preparation": bundle.preparation,
         "temperature": facts.calibrated.temperature if facts.calibrated else None,
-        "classifier": described.model_dump(mode="json"),
+        "classifier": classifier.model_dump(mode="json"),
         "parameters": facts.parameters,
         "data": facts.data.model_dump(mode="json"),
         "versions": {**facts.versions, "exported_by": metadata.version("fittingroom")},
@@ -98,24 +98,28 @@ def card(bundle: Bundle, name: str, test: Predictions | None) -> str:
         _calibration(facts),
     ]
     sections += [_limits(facts), _origin(facts)]
-    # The hub reads this block as YAML, and JSON is YAML: no package and no writer is needed for it.
+    # The hub reads this block as YAML; JSON is valid YAML and needs no package.
     front = _json(_metadata(facts, name, figures))
     return f"---\n{front}---\n\n" + "\n".join(section for section in sections if section)
 
 
 def _metadata(facts: Facts, name: str, figures: dict[str, Any] | None) -> dict[str, Any]:
-    """As hub-docs' `modelcard.md` specifies it; without figures there are no results."""
-    known = _dataset_on_the_hub(facts)
-    found: dict[str, Any] = {
+    """Metadata as hub-docs' `modelcard.md` specifies it; without figures it has no results."""
+    hub_name = _dataset_on_the_hub(facts)
+    fields: dict[str, Any] = {
         "library_name": "fittingroom",
         "pipeline_tag": "image-classification",
         "tags": ["image-classification", "onnx", "fittingroom", facts.model],
     }
-    if known:
-        found["datasets"] = [known]
+    if hub_name:
+        fields["datasets"] = [hub_name]
     if figures is None:
-        return found
-    dataset = {"type": known or facts.data.name, "name": _title(facts), "split": figures["split"]}
+        return fields
+    dataset = {
+        "type": hub_name or facts.data.name,
+        "name": _title(facts),
+        "split": figures["split"],
+    }
     metrics = [
         {"type": kind, "value": figures[key], "name": title}
         for key, (kind, title) in _METRICS.items()
@@ -126,7 +130,7 @@ def _metadata(facts: Facts, name: str, figures: dict[str, Any] | None) -> dict[s
         "dataset": dataset,
         "metrics": metrics,
     }
-    return found | {
+    return fields | {
         "metrics": ["accuracy", "f1"],
         "model-index": [{"name": name, "results": [result]}],
     }
@@ -140,10 +144,10 @@ def _test_figures(facts: Facts, test: Predictions | None) -> dict[str, Any] | No
         probabilities = at_temperature(probabilities, facts.calibrated.temperature)
     calibration = reliability(probabilities, labels).expected_calibration_error
     figures = {key: float(metric(probabilities, labels)) for key, metric in METRICS.items()}
-    return _rounded(figures | {"expected_calibration_error": calibration}) | {
+    return _round(figures | {"expected_calibration_error": calibration}) | {
         "split": "test",
         "images": len(labels),
-        "what": "the official test split, which nothing was chosen by",
+        "what": "the official test split, on which no choice was based",
     }
 
 
@@ -151,14 +155,14 @@ def _validation_figures(validation: Validation | None) -> dict[str, Any] | None:
     if validation is None:
         return None
     figures = validation.model_dump()
-    return _rounded({key: figures[key] for key in METRICS}) | {
+    return _round({key: figures[key] for key in METRICS}) | {
         "split": "train",
         "images": validation.images,
-        "what": "training images that it wasn't fitted on, before the temperature",
+        "what": "training images that it wasn't fitted on, without the temperature",
     }
 
 
-def _rounded(figures: dict[str, float]) -> dict[str, Any]:
+def _round(figures: dict[str, float]) -> dict[str, Any]:
     return {key: round(value, 4) for key, value in figures.items()}
 
 
@@ -178,7 +182,7 @@ def _use(facts: Facts) -> str:
     height, width = facts.image_shape
     text = f"""## Use
 
-All that an image goes through is inside `{GRAPH}`: bytes in, calibrated probabilities out.
+The whole pipeline is inside `{GRAPH}`: bytes in, calibrated probabilities out.
 
 ```python
 import json
@@ -198,14 +202,14 @@ print(labels[str(probabilities[0].argmax())], probabilities[0].max())
 
 
 def _pictures(bundle: Bundle) -> str:
-    """How a picture file becomes what the graph takes, as in `preparation.prepare`."""
+    """How to turn a picture file into the graph's input, as in `preparation.prepare`."""
     height, width = bundle.facts.image_shape
     if bundle.preparation not in _MADE:
         ground = "black" if bundle.preparation == "image-on-black" else "white"
         return f"""## From a picture to an image
 
-It was fitted on pictures as they are, in grey, on {ground} where they are transparent. One of
-another size is resized as a whole:
+It was fitted on whole pictures in grey, on {ground} if they are transparent. Resize one of another
+size:
 
 ```python
 import numpy as np
@@ -225,8 +229,8 @@ print(probabilities[0])
     return f"""## From a picture to an image
 
 A photo isn't such an image: {_MADE[bundle.preparation]}. A photo that is only shrunk
-usually gets a wrong class. Fittingroom makes images of it, whose probabilities are joined by their
-weighted geometric mean:
+usually gets a wrong class. Fittingroom renders it as several images, whose probabilities are
+combined by their weighted geometric mean:
 
 ```python
 import numpy as np
@@ -242,7 +246,7 @@ print(joined / joined.sum())
 """
 
 
-#: How makers made their images of pictures.
+#: How the data's images were made from pictures.
 _MADE = {
     "garment": "the garment was cut out, negated, trimmed, shrunk to the longest edge and centred "
     "on black",
@@ -253,7 +257,7 @@ _MADE = {
 
 def _use_of_weights() -> str:
     return f"""
-`{WEIGHTS}` are the weights for PyTorch, before the temperature:
+`{WEIGHTS}` holds the weights for PyTorch, without the temperature:
 
 ```python
 import json
@@ -275,8 +279,8 @@ print(net.eval()(images).softmax(dim=1))
 
 def _use_of_bundle() -> str:
     return f"""
-The scikit-learn estimator itself is in `{ESTIMATOR}`, which holds no code; where Fittingroom is
-installed, this folder is a bundle:
+The scikit-learn estimator itself is in `{ESTIMATOR}`, which holds no code. With Fittingroom
+installed, this folder loads as a bundle:
 
 ```python
 import fittingroom
@@ -299,43 +303,43 @@ def _results(figures: dict[str, Any] | None) -> str:
     return (
         f"## Results\n\nOn {images:,} images: {figures['what']}.\n\n| | |\n|---|---|\n{rows}\n"
         f"The 95% interval of the accuracy is {interval.low:.4f} to {interval.high:.4f} "
-        "(Wilson); it is about other images of the same kind, not about another fit.\n"
+        "(Wilson); it is for other images of the same kind, not for another fit.\n"
     )
 
 
 def _calibration(facts: Facts) -> str:
     fitted = facts.calibrated
     if fitted is None:
-        return "## Calibration\n\nThe probabilities are as the model gives them.\n"
+        return "## Calibration\n\nThe probabilities are the model's own, not calibrated.\n"
     return (
         f"## Calibration\n\nThe probabilities are softmax(log p / T) with T = "
-        f"{fitted.temperature:.4f}, found on validation images that nothing else was chosen by. "
-        f"All classes of probability {1 - fitted.quantile:.4f} or more, and the most probable one "
-        f"anyhow, make a set that holds the true class of {fitted.coverage:.0%} of images like "
+        f"{fitted.temperature:.4f}, fitted on validation images that nothing was chosen by. The "
+        f"set of all classes with a probability of {1 - fitted.quantile:.4f} or more, and always "
+        f"the most probable one, holds the true class for {fitted.coverage:.0%} of images like "
         f"those (split conformal prediction).{_by_class(facts, fitted)}\n"
     )
 
 
 def _by_class(facts: Facts, fitted: Calibrated) -> str:
-    """The thresholds with which each class has the coverage."""
+    """The thresholds that give each class the coverage."""
     if fitted.class_quantiles is None:
         return ""
-    least = ", ".join(
+    thresholds = ", ".join(
         f"{facts.class_names[k]} {1 - quantile:.4f}"
         for k, quantile in zip(facts.classes, fitted.class_quantiles, strict=True)
     )
-    return f" With a threshold for each class that holds of every class by itself: {least}."
+    return f" With one threshold per class, this holds for each class by itself: {thresholds}."
 
 
 def _limits(facts: Facts) -> str:
     height, width = facts.image_shape
     return (
-        f"## Limits\n\n- It takes images of {height}×{width} grey pixels as those of "
-        f"{_title(facts)} were made: their size, ground and framing.\n"
-        "- Whatever it is shown gets one of its classes, and a probability that means nothing "
-        "where the image is unlike those that it was fitted on.\n"
+        f"## Limits\n\n- It expects images of {height}×{width} grey pixels made like those of "
+        f"{_title(facts)}: same size, background and framing.\n"
+        "- It gives every image one of its classes, and a probability that means nothing if the "
+        "image is unlike those that it was fitted on.\n"
         f"- {_fits(facts)}\n"
-        "- The figures above hold for its data set alone, mistakes in its labels included.\n"
+        "- The figures above hold only for its data set, mistakes in its labels included.\n"
     )
 
 
@@ -354,7 +358,7 @@ def _origin(facts: Facts) -> str:
     return (
         f"## Where it comes from\n\nFitted on {facts.data.images:,} images of {_title(facts)} "
         f"(content hash `{facts.data.sha256}`) with seed {facts.fitted.seed} by "
-        f"{facts.fitted.engine}; set otherwise than in the catalogue: `{settings}`. Versions: "
+        f"{facts.fitted.engine}; settings other than the catalogue's: `{settings}`. Versions: "
         f"{versions}.{source}\n"
     )
 
@@ -365,7 +369,7 @@ def _title(facts: Facts) -> str:
 
 
 def _dataset_on_the_hub(facts: Facts) -> str | None:
-    """The hub's name of the data, which their content tells."""
+    """The hub's name of the data set, which is recognised by its content."""
     row = row_of_content(facts.data.sha256)
     return _ON_THE_HUB[row.name] if row else None
 

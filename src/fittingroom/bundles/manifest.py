@@ -1,4 +1,4 @@
-"""`manifest.json`: what a bundle holds, read as strictly as a stranger's file must be."""
+"""`manifest.json`: what a bundle holds, read strictly since it is untrusted."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from fittingroom.errors import BundleError
 from fittingroom.models.network import NETS
 from fittingroom.untrusted import in_short, parse_json
 
-#: What is written, and what is read.
+#: The format that is written, and those that are read.
 FORMAT: Final = 3
 FORMATS = (1, 2, FORMAT)
 FILE = "manifest.json"
-#: No manifest of ours comes near; a larger file isn't read.
+#: Largest manifest that is read, far larger than any of ours.
 MOST_BYTES = 2**20
-#: Nor any of its files: nothing of this size is a classifier of small images.
+#: Largest file of a bundle; no classifier of small images has this size.
 MOST_FILE_BYTES = 2**31
 
 Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
-def _printable(text: str) -> str:
+def _require_printable(text: str) -> str:
     if not text.isprintable():
-        raise ValueError("holds signs that can't be printed")
+        raise ValueError("holds characters that can't be printed")
     return text
 
 
-Text = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_printable)]
+Text = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_require_printable)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0, lt=1e6)]
-#: Pixels of an image, each way.
+#: Largest height and width of an image in pixels.
 MOST_SIDE = 1024
 Side = Annotated[int, Field(ge=1, le=MOST_SIDE)]
 
@@ -45,24 +45,24 @@ class _Strict(BaseModel):
     model_config = CONFIG
 
 
-def _of_ours(net: str) -> str:
+def _require_known(net: str) -> str:
     if net not in NETS:
-        raise ValueError(f"is none of our networks, {', '.join(NETS)}")
+        raise ValueError(f"isn't one of our networks, {', '.join(NETS)}")
     return net
 
 
 class Network(_Strict):
-    """A network: its name among ours, all its options as they were, and how it was trained."""
+    """A network: its name, all its options, and how it was trained."""
 
     kind: Literal["network"]
-    net: Annotated[str, AfterValidator(_of_ours)]
+    net: Annotated[str, AfterValidator(_require_known)]
     options: dict[str, Any]
     precision: Literal["float32", "bfloat16"]
     kept_epoch: Annotated[int, Field(ge=1)]
 
 
 class Hog(_Strict):
-    """Settings of `HogFeatures`, all of them."""
+    """All parameters of `HogFeatures`."""
 
     orientations: Annotated[int, Field(ge=1, le=64)]
     cell: Annotated[int, Field(ge=1, le=256)]
@@ -73,7 +73,7 @@ class Hog(_Strict):
 
 
 class Classical(_Strict):
-    """What stands around a scikit-learn estimator."""
+    """A classical model: what surrounds its scikit-learn estimator."""
 
     kind: Literal["classical"]
     estimator: Text
@@ -89,7 +89,7 @@ class File(_Strict):
 
 
 class Data(_Strict):
-    """What it was fitted on."""
+    """The data that it was fitted on."""
 
     name: Text
     sha256: Digest
@@ -104,7 +104,7 @@ class FitFacts(_Strict):
 
 
 class Validation(_Strict):
-    """How it did on the validation part, before the temperature."""
+    """Its metrics on the validation part, without the temperature."""
 
     images: Annotated[int, Field(ge=1)]
     accuracy: Share
@@ -113,14 +113,14 @@ class Validation(_Strict):
 
 
 class Calibrated(_Strict):
-    """What was fitted on the part of the validation images that nothing else was chosen by.
+    """What was fitted on the calibration half of the validation part.
 
     Attributes
     ----------
     temperature : of the probabilities, see `at_temperature`
     coverage, quantile : see `prediction_sets`; at this temperature
-    class_quantiles : one for each of `classes`, so that each gets the coverage; None where one has
-        too few images, and before format 3
+    class_quantiles : one for each of `classes`, so that each gets the coverage; None if one has too
+        few images, and before format 3
     like, unlike : that share of images like the data has at most this score, see `unlike_scores`
     """
 
@@ -133,17 +133,17 @@ class Calibrated(_Strict):
 
 
 class Facts(_Strict):
-    """What a manifest says of a classifier, wherever its files lie.
+    """What a manifest says about a classifier, apart from its files.
 
     Attributes
     ----------
     model : a name of the catalogue
-    parameters : what was set otherwise than in the catalogue, for a reader
-    class_names, classes : those of the data set, and which of them it can tell: the labels that it
-        was fitted on, positions in `class_names`
+    parameters : the settings that replace the catalogue's, for information
+    class_names, classes : those of the data set, and the labels that it was fitted on, which are
+        indices into `class_names`
     image_shape : (height, width)
-    preparation : how its images were made of pictures; None in format 1, which doesn't say
-    classifier : what it takes to build it again, with the files
+    preparation : how its images were made from pictures; None in format 1, which doesn't say
+    classifier : what it takes to rebuild it from the files
     """
 
     format: Literal[1, 2, 3] = FORMAT
@@ -162,7 +162,7 @@ class Facts(_Strict):
 
 
 class Manifest(_Strict):
-    """A bundle's `manifest.json`; `sha256` is the hash of all the rest of it."""
+    """A bundle's `manifest.json`; `sha256` is the hash of everything else in it."""
 
     facts: Facts
     files: Annotated[dict[Text, File], Field(min_length=1, max_length=4)]
@@ -197,7 +197,7 @@ class Manifest(_Strict):
                 f"{FORMATS[0]} to {FORMAT}; a newer fittingroom may read it."
             )
         try:
-            # Through JSON again, in which a strict model takes a list for a tuple.
+            # Via JSON, where strict mode accepts a list for a tuple.
             manifest = cls.model_validate_json(json.dumps(fields))
             check(manifest.facts)
         except (ValidationError, RecursionError) as error:
@@ -210,13 +210,13 @@ class Manifest(_Strict):
         return _canonical(self._fields())
 
     def digest(self) -> str:
-        """The hash of everything but the hash."""
+        """The hash of everything but `sha256`."""
         fields = self._fields()
         del fields["sha256"]
         return hashlib.sha256(_canonical(fields).encode()).hexdigest()
 
     def _fields(self) -> dict[str, Any]:
-        """As they stand in the file; those of earlier formats as those versions wrote them."""
+        """The fields as in the file; those of an earlier format as its version wrote them."""
         fields = self.model_dump(mode="json")
         if self.facts.format < 3 and self.facts.calibrated is not None:
             del fields["facts"]["calibrated"]["class_quantiles"]
@@ -226,17 +226,17 @@ class Manifest(_Strict):
 
 
 def check(facts: Facts) -> None:
-    """What a type alone can't say. Raises BundleError, and ValidationError for options."""
+    """Check what types alone can't. Raises BundleError, and ValidationError for options."""
     classifier, classes = facts.classifier, facts.classes
     if isinstance(classifier, Network):
         audit_of(NETS[classifier.net]).model_validate_json(json.dumps(classifier.options))
     in_order = sorted(set(classes)) == classes
     if not in_order or classes[0] < 0 or classes[-1] >= len(facts.class_names):
-        raise BundleError(f"{FILE} isn't one of ours: classes are no positions of class names.")
+        raise BundleError(f"{FILE} isn't one of ours: its classes aren't indices of class names.")
     quantiles = facts.calibrated and facts.calibrated.class_quantiles
-    of_other = (facts.preparation is None) != (facts.format == 1)
-    if of_other or (quantiles and (facts.format < 3 or len(quantiles) != len(classes))):
-        raise BundleError(f"{FILE} isn't one of ours: format {facts.format} has another content.")
+    mismatch = (facts.preparation is None) != (facts.format == 1)
+    if mismatch or (quantiles and (facts.format < 3 or len(quantiles) != len(classes))):
+        raise BundleError(f"{FILE} isn't one of ours: format {facts.format} has other fields.")
 
 
 def _canonical(fields: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""A network as an ONNX graph, by PyTorch's own exporter."""
+"""Convert a network to an ONNX graph with PyTorch's own exporter."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from fittingroom.training.loop import to_unit
 
 
 def add_network(graph: Graph, images: str, net: nn.Module, image_shape: tuple[int, int]) -> str:
-    """Add the probabilities (batch, classes) float32 that `predict` gives of uint8 images.
+    """Add a network's probabilities (batch, classes) float32 of uint8 images.
 
     Parameters
     ----------
@@ -27,12 +27,12 @@ def add_network(graph: Graph, images: str, net: nn.Module, image_shape: tuple[in
 
     Raises
     ------
-    BundleError : the exporter can't
+    BundleError : PyTorch can't export the network
     """
-    # Two, since a batch of one would be taken to be always one.
+    # Two, since the exporter would take a batch of one for a constant.
     example = torch.zeros(2, *image_shape, dtype=torch.uint8)
     try:
-        program = _exported(_Prediction(net).eval(), example, images)
+        program = _export(_Prediction(net).eval(), example, images)
     except OnnxExporterError as error:
         reason = str(error.__cause__ or error).splitlines()[0]
         raise BundleError(f"PyTorch can't export this network: {reason:.200}") from error
@@ -44,7 +44,7 @@ def add_network(graph: Graph, images: str, net: nn.Module, image_shape: tuple[in
     return "given"
 
 
-def _exported(module: nn.Module, example: Tensor, images: str) -> ONNXProgram:
+def _export(module: nn.Module, example: Tensor, images: str) -> ONNXProgram:
     with torch.no_grad(), _quietly():
         program = torch.onnx.export(
             module,
@@ -72,7 +72,7 @@ class _Prediction(nn.Module):
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """Without what the exporter says of its own insides and of packages that nothing here needs."""
+    """Silence what the exporter says of its internals and of packages that aren't needed here."""
     logger = logging.getLogger("torch.onnx._internal.exporter._registration")
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -1,7 +1,7 @@
-"""A bundle as an ONNX model: uint8 images in, calibrated probabilities out, all between inside.
+"""Convert a bundle to an ONNX model: uint8 images in, calibrated probabilities out.
 
-Of a network the graph computes in float32, of a classical model in float64 where scikit-learn does,
-so that nearly equal scores come out in the same order.
+The graph of a network computes in float32, that of a classical model in float64 where scikit-learn
+does, so that nearly equal scores keep their order.
 """
 
 from __future__ import annotations
@@ -23,34 +23,34 @@ from fittingroom.evaluation.metrics import CLIP
 from fittingroom.models.network import NetworkClassifier
 
 INPUT, OUTPUT = "images", "probabilities"
-#: No ONNX file can be larger: protobuf's messages end there.
+#: Largest ONNX file, which is a protobuf message.
 MOST_BYTES = 2**31 - 2**16
 
 
 def to_onnx(bundle: Bundle) -> ModelProto:
-    """The ONNX model that gives what `bundle.predict_proba` gives.
+    """The ONNX model that predicts what `bundle.predict_proba` does.
 
     Its input `images` is uint8 (batch, height, width), its output `probabilities` float32 (batch,
-    classes); what must be known of them is in its `metadata_props`.
+    classes); its `metadata_props` describe them.
 
     Raises
     ------
-    BundleError : a classifier that no graph can hold
+    BundleError : the classifier can't be converted to a graph
     """
     facts, graph = bundle.facts, Graph()
     if isinstance(bundle.classifier, NetworkClassifier):
-        given = add_network(graph, INPUT, bundle.classifier.net_, facts.image_shape)
+        probabilities = add_network(graph, INPUT, bundle.classifier.net_, facts.image_shape)
     else:
-        given = add_classical(graph, INPUT, bundle.classifier, facts.image_shape)
+        probabilities = add_classical(graph, INPUT, bundle.classifier, facts.image_shape)
     if facts.calibrated is not None:
-        given = _at_temperature(graph, given, facts.calibrated.temperature)
-    graph.nodes.append(helper.make_node("Identity", [given], [OUTPUT]))
+        probabilities = _at_temperature(graph, probabilities, facts.calibrated.temperature)
+    graph.nodes.append(helper.make_node("Identity", [probabilities], [OUTPUT]))
     if (size := graph.size()) > MOST_BYTES:
         raise BundleError(
             f"the graph of this {facts.model} has {size:,} bytes, more than an ONNX file can hold."
         )
     model = helper.make_model(
-        helper.make_graph(graph.nodes, facts.model, *_ends(facts), graph.initializers),
+        helper.make_graph(graph.nodes, facts.model, *_signature(facts), graph.initializers),
         opset_imports=[helper.make_opsetid("", OPSET), helper.make_opsetid(ML, ML_OPSET)],
         ir_version=IR_VERSION,
         producer_name="fittingroom",
@@ -66,14 +66,14 @@ def write_onnx(bundle: Bundle, file: Path) -> Path:
 
     Raises
     ------
-    BundleError : a classifier that no graph can hold
+    BundleError : the classifier can't be converted to a graph
     """
     file.write_bytes(to_onnx(bundle).SerializeToString())
     return file
 
 
 def properties(bundle: Bundle) -> dict[str, str]:
-    """The model's `metadata_props`: what is no plain text is JSON."""
+    """The model's `metadata_props`; anything but plain text is JSON."""
     facts = bundle.facts
     return {
         "labels": json.dumps(bundle.class_names, ensure_ascii=False),
@@ -89,8 +89,8 @@ def properties(bundle: Bundle) -> dict[str, str]:
     }
 
 
-def _ends(facts: Facts) -> tuple[list[ValueInfoProto], list[ValueInfoProto]]:
-    """What goes in and what comes out."""
+def _signature(facts: Facts) -> tuple[list[ValueInfoProto], list[ValueInfoProto]]:
+    """Types and shapes of the inputs and outputs."""
     images: list[str | int | None] = ["batch", *facts.image_shape]
     classes: list[str | int | None] = ["batch", len(facts.classes)]
     return (
@@ -99,8 +99,10 @@ def _ends(facts: Facts) -> tuple[list[ValueInfoProto], list[ValueInfoProto]]:
     )
 
 
-def _at_temperature(graph: Graph, given: str, temperature: float) -> str:
-    """As `Bundle.predict_proba` calibrates probabilities (batch, classes)."""
-    clipped = graph.add("Clip", graph.cast(given, np.float64), np.array(CLIP), np.array(1.0))
+def _at_temperature(graph: Graph, probabilities: str, temperature: float) -> str:
+    """Calibrate probabilities (batch, classes) like `Bundle.predict_proba`."""
+    clipped = graph.add(
+        "Clip", graph.cast(probabilities, np.float64), np.array(CLIP), np.array(1.0)
+    )
     logits = graph.add("Div", graph.add("Log", clipped), np.array(temperature))
     return graph.cast(graph.softmax(logits), np.float32)

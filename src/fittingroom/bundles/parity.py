@@ -1,4 +1,4 @@
-"""Does an ONNX file give what its bundle gives? onnxruntime's answer, image by image."""
+"""Compare an ONNX file's predictions in onnxruntime with its bundle's, image by image."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ Predict = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class Parity:
-    """What two ways to predict the same images have in common.
+    """How far two predictions of the same images agree.
 
     Attributes
     ----------
-    images : compared
-    labels_equal : images whose most probable class is the same
+    images : how many were compared
+    labels_equal : how many have the same most probable class
     largest_difference : of any probability
     """
 
@@ -44,9 +44,9 @@ class Parity:
 
 
 def onnx_predictor(file: Path, *, threads: int = 0) -> Predict:
-    """What gives an ONNX file's probabilities of uint8 images (n, height, width), on a processor.
+    """A function that computes an ONNX file's probabilities of uint8 images (n, height, width).
 
-    `threads` as onnxruntime has them: 0 are all cores.
+    It runs on the CPU; `threads` as in onnxruntime: 0 means all cores.
 
     Raises
     ------
@@ -54,7 +54,7 @@ def onnx_predictor(file: Path, *, threads: int = 0) -> Predict:
     """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    options.log_severity_level = 3  # it warns of graphs that it makes no faster
+    options.log_severity_level = 3  # it warns of graphs that it can't make faster
     try:
         session = onnxruntime.InferenceSession(
             str(file), options, providers=["CPUExecutionProvider"]
@@ -76,34 +76,34 @@ def parity(file: Path, bundle: Bundle, images: NDArray[np.uint8]) -> Parity:
     ------
     BundleError : onnxruntime can't read or run it
     """
-    theirs = onnx_predictor(file)
+    predict = onnx_predictor(file)
     equal, largest = 0, 0.0
     for start in range(0, len(images), BATCH):
-        some = np.ascontiguousarray(images[start : start + BATCH])
-        ours = bundle.predict_proba(some)
+        batch = np.ascontiguousarray(images[start : start + BATCH])
+        ours = bundle.predict_proba(batch)
         try:
-            given = theirs(some)
+            theirs = predict(batch)
         except Exception as error:
             raise BundleError(f"onnxruntime can't run {file.name}: {error!s:.200}") from error
-        equal += int((ours.argmax(axis=1) == given.argmax(axis=1)).sum())
-        # NaN must not get lost: it is no difference that max would keep.
-        difference = float(np.nan_to_num(np.abs(ours - given), nan=np.inf).max())
+        equal += int((ours.argmax(axis=1) == theirs.argmax(axis=1)).sum())
+        # NaN must not get lost, as max might drop it.
+        difference = float(np.nan_to_num(np.abs(ours - theirs), nan=np.inf).max())
         largest = max(largest, difference)
     return Parity(len(images), equal, largest)
 
 
 def verify(file: Path, bundle: Bundle, images: NDArray[np.uint8]) -> Parity:
-    """The same, and it must hold.
+    """The same, but a difference is an error.
 
     Raises
     ------
-    BundleError : it doesn't
+    BundleError : the predictions differ, or as for `parity`
     """
     measured = parity(file, bundle, images)
     if not measured.holds:
         differing = measured.images - measured.labels_equal
         raise BundleError(
-            f"onnxruntime gives other labels than ours to {differing:,} of "
+            f"onnxruntime predicts other labels than the bundle for {differing:,} of "
             f"{measured.images:,} images, and probabilities that differ by up to "
             f"{measured.largest_difference:.1g}; nothing was written."
         )

@@ -1,4 +1,4 @@
-"""What a saved classifier says of somebody's picture."""
+"""Predict somebody's picture with a saved classifier."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class Prediction:
     ----------
     probabilities : float64 (classes,), calibrated
     class_names : of `probabilities`
-    labels : the set of classes that holds the true one with the bundle's coverage, whichever that
-        is, on data like those that it was fitted on; the most probable first. Empty where nothing
-        was calibrated. Of a bundle without `class_quantiles` the coverage is one over all classes
+    labels : the set of classes that holds the true one with the bundle's coverage, for each class,
+        on data like that it was fitted on; the most probable first. Empty if nothing was
+        calibrated. Without `class_quantiles` the coverage is an average over all classes
     unlike_score : how undecided the classifier is, 0 … 1, see `unlike_scores`
-    unlike_data : whether that is more than images like the data are; None where nothing tells
+    unlike_data : whether that is more than for images like the data; None if it can't be decided
     odds : float64 (classes,), what the probabilities were multiplied by
     without_odds : the most probable class without them, and its probability
     rendering : what the classifier saw
@@ -47,7 +47,7 @@ class Prediction:
     rendering: Rendering
 
     def top(self, n: int | None = None) -> list[tuple[str, float]]:
-        """The n most probable classes, or all, and their probabilities, falling."""
+        """The n most probable classes, or all, with their probabilities in descending order."""
         order = np.argsort(-self.probabilities, kind="stable")[:n]
         return [(self.class_names[k], float(self.probabilities[k])) for k in order]
 
@@ -55,39 +55,38 @@ class Prediction:
 def predict_picture(
     bundle: Bundle, picture: Picture, preparation: Preparation | None = None
 ) -> Prediction:
-    """Make images of the data's kind of a picture, show them to the classifier, and join the views.
+    """Render a picture as images like the data's, classify them, and combine the views.
 
-    The views' probabilities are joined by their weighted geometric mean. Of a photo they are then
-    multiplied by how much oftener people take photos of each class than the data set shows it,
-    where that is known (Saerens, Latinne and Decaestecker 2002, "Adjusting the Outputs of a
-    Classifier to New a Priori Probabilities", equation 2.4). The score of what is unlike the data
-    leaves that out.
+    The views' probabilities are combined by their weighted geometric mean. Those of a photo are
+    then multiplied by how much more often people photograph each class than it occurs in the data
+    set, if that is known (Saerens, Latinne and Decaestecker 2002, "Adjusting the Outputs of a
+    Classifier to New a Priori Probabilities", equation 2.4). The score of unlike data ignores that.
 
     Parameters
     ----------
-    preparation : how the images are made; None as those that the classifier was fitted on
+    preparation : how the images are made; None for the way the classifier's own were
 
     Raises
     ------
-    InputError : a classifier that can't take such images
+    InputError : the classifier can't take such images
     """
     rendering = prepare(picture, preparation or bundle.preparation, bundle.facts.image_shape)
-    seen = joined(bundle.predict_proba(rendering.views), rendering.weights)
-    odds = odds_of_photos(bundle) if rendering.is_photo else np.ones(len(seen))
-    probabilities = seen * odds
+    combined = joined(bundle.predict_proba(rendering.views), rendering.weights)
+    odds = odds_of_photos(bundle) if rendering.is_photo else np.ones(len(combined))
+    probabilities = combined * odds
     probabilities /= probabilities.sum()
     calibrated, names = bundle.facts.calibrated, bundle.class_names
-    score = float(unlike_scores(seen[None])[0])
+    score = float(unlike_scores(combined[None])[0])
     labels: tuple[str, ...] = ()
     if calibrated is not None:
         quantile = np.array(calibrated.class_quantiles or calibrated.quantile)
-        within = prediction_sets(probabilities[None], quantile)[0]
+        in_set = prediction_sets(probabilities[None], quantile)[0]
         order = np.argsort(-probabilities, kind="stable")
-        labels = tuple(names[k] for k in order if within[k])
-    # Of too few validation images the threshold is 1, which no score exceeds: nothing tells then.
-    known = calibrated is not None and calibrated.unlike < 1
-    unlike = score > calibrated.unlike if calibrated is not None and known else None
-    first = int(seen.argmax())
+        labels = tuple(names[k] for k in order if in_set[k])
+    # With too few validation images the threshold is 1, which no score exceeds.
+    decidable = calibrated is not None and calibrated.unlike < 1
+    unlike = score > calibrated.unlike if calibrated is not None and decidable else None
+    first = int(combined.argmax())
     return Prediction(
         probabilities=probabilities,
         class_names=names,
@@ -95,7 +94,7 @@ def predict_picture(
         unlike_score=score,
         unlike_data=unlike,
         odds=odds,
-        without_odds=(names[first], float(seen[first])),
+        without_odds=(names[first], float(combined[first])),
         rendering=rendering,
     )
 
@@ -103,16 +102,16 @@ def predict_picture(
 def joined(
     probabilities: NDArray[np.floating], weights: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """The geometric mean (classes,) of the views' probabilities (views, classes).
+    """The weighted geometric mean (classes,) of the views' probabilities (views, classes).
 
-    `weights` (views,) have a sum of one.
+    `weights` (views,) sum to one.
     """
     logs = weights @ np.log(np.maximum(probabilities.astype(np.float64), CLIP))
     return np.asarray(softmax(logs))
 
 
 def odds_of_photos(bundle: Bundle) -> NDArray[np.float64]:
-    """How much oftener each class (classes,) is in photos than in the data; 1 where unknown."""
+    """How much more often each class (classes,) is in photos than in the data; 1 if unknown."""
     odds: Mapping[str, float] = {}
     for row in DATASETS.values():
         if tuple(bundle.facts.class_names) == row.class_names:

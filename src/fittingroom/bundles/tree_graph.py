@@ -13,19 +13,19 @@ from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassif
 
 from fittingroom.bundles.graph import ML, Graph
 
-#: Of a node: to the left what is at most the split.
+#: Mode of a node: values of at most the split go left.
 _AT_MOST = 0
 
 
 @dataclass(frozen=True, eq=False)
 class _Tree:
-    """Arrays (nodes,); a leaf has nothing to say but `weight`, another node all but that.
+    """A tree as arrays (nodes,); of a leaf only `weight` counts, of other nodes all but that.
 
     Attributes
     ----------
     leaf : bool
-    feature, split, left, right : where an image goes that has at most `split` there, and where else
-    weight : what a leaf adds to the sum of `target`
+    feature, split, left, right : an image goes left if its feature is at most `split`, else right
+    weight : what a leaf adds to the sum `target`
     """
 
     leaf: NDArray[np.bool_]
@@ -38,17 +38,17 @@ class _Tree:
 
 
 def add_forest(graph: Graph, inputs: str, fitted: RandomForestClassifier) -> str:
-    """The mean (batch, classes) of the shares of classes in the trees' leaves.
+    """The mean (batch, classes) of the class shares in the trees' leaves.
 
-    A leaf of an ensemble adds to one sum alone, so each gives its row in a table of all the
-    different shares there are: ten, where the trees are fully grown.
+    A leaf of `TreeEnsemble` adds to only one sum, so each gives its row in a table of all distinct
+    shares: ten if the trees of ten classes are fully grown.
     """
     grown = [tree.tree_ for tree in fitted.estimators_]
     shares = np.concatenate([tree.value[:, 0] for tree in grown])  # (nodes, classes)
     leaves = np.concatenate([tree.children_left == -1 for tree in grown])
     rows: dict[bytes, int] = {}
-    of_node = np.zeros(len(leaves))
-    of_node[leaves] = [rows.setdefault(share.tobytes(), len(rows)) for share in shares[leaves]]
+    row_of_node = np.zeros(len(leaves))
+    row_of_node[leaves] = [rows.setdefault(share.tobytes(), len(rows)) for share in shares[leaves]]
     table = np.frombuffer(b"".join(rows), shares.dtype).reshape(len(rows), -1)
     ends = np.cumsum([tree.node_count for tree in grown])
     trees = [
@@ -58,18 +58,18 @@ def add_forest(graph: Graph, inputs: str, fitted: RandomForestClassifier) -> str
             split=tree.threshold,
             left=tree.children_left,
             right=tree.children_right,
-            weight=of_node[end - tree.node_count : end],
+            weight=row_of_node[end - tree.node_count : end],
             target=number,
         )
         for number, (tree, end) in enumerate(zip(grown, ends, strict=True))
     ]
     scores = _add_ensemble(graph, graph.cast(inputs, np.float32), trees, len(trees), np.float32)
-    each = graph.add("Gather", table, graph.cast(scores, np.int64))  # (batch, trees, classes)
-    return graph.add("ReduceMean", each, np.array([1]), keepdims=0)
+    per_tree = graph.add("Gather", table, graph.cast(scores, np.int64))  # (batch, trees, classes)
+    return graph.add("ReduceMean", per_tree, np.array([1]), keepdims=0)
 
 
 def add_boosting(graph: Graph, inputs: str, fitted: HistGradientBoostingClassifier) -> str:
-    """Softmax (batch, classes) of the trees' sums; of a single one's plus and minus half."""
+    """Softmax (batch, classes) of the trees' sums; of a single sum, of plus and minus its half."""
     trees = [
         _Tree(
             leaf=predictor.nodes["is_leaf"] == 1,
@@ -93,17 +93,17 @@ def add_boosting(graph: Graph, inputs: str, fitted: HistGradientBoostingClassifi
 def _add_ensemble(
     graph: Graph, inputs: str, trees: Sequence[_Tree], n_targets: int, dtype: type[np.floating]
 ) -> str:
-    """Sums (batch, n_targets) of the leaves that whole pixels (batch, features) fall into."""
+    """Sums (batch, n_targets) of the leaves that integer pixels (batch, features) reach."""
     parts, n_nodes, n_leaves = [], 0, 0
     for tree in trees:
         parts.append(_attributes(tree, n_nodes, n_leaves))
         n_nodes += len(parts[-1]["nodes_featureids"])
         n_leaves += len(parts[-1]["leaf_targetids"])
-    joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    merged = {name: np.concatenate([attributes[name] for attributes in parts]) for name in parts[0]}
     tensors = {
-        # Pixels are whole, and so may splits be, which float32 then holds.
-        "nodes_splits": np.floor(joined.pop("nodes_splits")).astype(dtype),
-        "leaf_weights": joined.pop("leaf_weights").astype(dtype),
+        # Pixels are integers, so splits may be rounded down to integers, which float32 holds.
+        "nodes_splits": np.floor(merged.pop("nodes_splits")).astype(dtype),
+        "leaf_weights": merged.pop("leaf_weights").astype(dtype),
         "nodes_modes": np.full(n_nodes, _AT_MOST, np.uint8),
     }
     return graph.add(
@@ -112,15 +112,15 @@ def _add_ensemble(
         domain=ML,
         n_targets=n_targets,
         **{name: numpy_helper.from_array(array, name) for name, array in tensors.items()},
-        **{name: array.tolist() for name, array in joined.items()},
+        **{name: array.tolist() for name, array in merged.items()},
     )
 
 
 def _attributes(tree: _Tree, first_node: int, first_leaf: int) -> dict[str, NDArray[Any]]:
-    """What `TreeEnsemble` wants to know of a tree whose nodes and leaves are numbered from these.
+    """The attributes of `TreeEnsemble` for a tree whose nodes and leaves are numbered from these.
 
-    Nodes that branch and leaves are numbered apart. A tree of one leaf is a node both of whose
-    branches it is.
+    Inner nodes and leaves are numbered separately. A tree of one leaf becomes a node that has it on
+    both branches.
     """
     inner = np.flatnonzero(~tree.leaf)
     numbers = np.where(

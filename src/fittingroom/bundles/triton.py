@@ -1,4 +1,4 @@
-"""A bundle as a model of a Triton Inference Server's model repository."""
+"""Export a bundle as a model in a Triton Inference Server's model repository."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from fittingroom.bundles.onnx import INPUT, OUTPUT, write_onnx
 
 CONFIG, LABELS, MODEL = "config.pbtxt", "labels.txt", "1/model.onnx"
 FILES = frozenset({CONFIG, LABELS, MODEL})
-#: Images that the server may put together; nearest neighbours take 0.6 MB for each.
+#: Largest batch that the server may form; nearest neighbours take 0.6 MB per image.
 MOST_BATCH = 256
 
 
@@ -18,7 +18,7 @@ def write_triton(bundle: Bundle, folder: Path, name: str) -> Path:
 
     Raises
     ------
-    BundleError : a classifier that no graph can hold
+    BundleError : the classifier can't be converted to a graph
     """
     file = folder / MODEL
     file.parent.mkdir()
@@ -32,7 +32,7 @@ def write_triton(bundle: Bundle, folder: Path, name: str) -> Path:
 def config(bundle: Bundle, name: str) -> str:
     """`config.pbtxt`: the server's ``ModelConfig`` in protobuf's text format.
 
-    Dimensions are without the batch's, which the server adds and fills by itself.
+    Dimensions are without the batch's, which the server adds itself.
     """
     facts = bundle.facts
     height, width = facts.image_shape

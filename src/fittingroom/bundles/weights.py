@@ -1,4 +1,4 @@
-"""Arrays of a bundle as safetensors, and a network made of them."""
+"""A bundle's arrays as safetensors, and networks built from them."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from fittingroom.bundles.options import audit_of
 from fittingroom.errors import BundleError, InputError, UsageError
 from fittingroom.models.network import NETS, NetworkClassifier
 
-#: For one image: multiplications, ten seconds of a laptop, and numbers in the maps of one layer.
-#: The largest network of the catalogue is at 7e9 and 2e5 for 28 x 28 pixels.
+#: Limits for one image: multiplications (ten seconds on a laptop) and numbers in the maps of one
+#: layer. The catalogue's largest network has 7e9 and 2e5 for 28 x 28 pixels.
 MOST_MULTIPLICATIONS, MOST_NUMBERS = 5e11, 2**26
-#: Weights that a network may have which is built from a record alone, without a file that has them.
+#: Most weights of a network that is built from a record alone, without a file of weights.
 MOST_WEIGHTS = 2**27
 
 
 def network_of(classifier: NetworkClassifier) -> Network:
-    """What a fitted network is, as a manifest holds it.
+    """A fitted network as a manifest describes it.
 
     Raises
     ------
-    BundleError : a module of your own, which has no name here
+    BundleError : it is a module of the caller's own, which has no name here
     """
     if not isinstance(classifier.net, str):
         raise BundleError(
@@ -47,13 +47,13 @@ def network_of(classifier: NetworkClassifier) -> Network:
 
 
 def weights_of(net: nn.Module) -> bytes:
-    """The weights and running figures of a network."""
+    """The weights and running statistics of a network, as a safetensors file."""
     return to_bytes(net.state_dict())
 
 
 def to_bytes(arrays: Mapping[str, Tensor]) -> bytes:
     """Tensors by name as the bytes of a safetensors file; the same tensors give the same bytes."""
-    # A clone each: safetensors refuses tensors that share memory.
+    # Cloned, since safetensors refuses tensors that share memory.
     data: bytes = save({name: t.detach().clone().contiguous() for name, t in arrays.items()})
     return data
 
@@ -67,7 +67,7 @@ def from_bytes(data: bytes, file: str) -> dict[str, Tensor]:
     """
     try:
         arrays: dict[str, Tensor] = load(data)
-    except Exception as error:  # whatever a library makes of a stranger's bytes
+    except Exception as error:  # untrusted bytes may make it raise anything
         raise BundleError(f"{file} isn't a safetensors file ({str(error)[:200]}).") from error
     for name, array in arrays.items():
         if array.is_floating_point() and not bool(torch.isfinite(array).all()):
@@ -78,23 +78,23 @@ def from_bytes(data: bytes, file: str) -> dict[str, Tensor]:
 def build_network(
     network: Network, image_shape: tuple[int, int], n_classes: int, arrays: Mapping[str, Tensor]
 ) -> nn.Module:
-    """The network of a manifest with these weights, on the CPU and ready to predict.
+    """Build a manifest's network with these weights, on the CPU and ready to predict.
 
-    It is first built without memory, so that sizes are compared before any is taken.
+    It is first built without memory, so that sizes are compared before any is allocated.
 
     Raises
     ------
     BundleError : no such network, weights of another one, or an image would take too long
     """
     try:
-        wanted = _shapes(network, image_shape, n_classes)
+        expected = _shapes(network, image_shape, n_classes)
     except (InputError, UsageError, RuntimeError, ValueError, TypeError) as error:
         raise BundleError(f"no network of ours is like that: {str(error)[:200]}") from error
-    described = {name: (tuple(t.shape), t.dtype) for name, t in wanted.items()}
-    if described != {name: (tuple(t.shape), t.dtype) for name, t in arrays.items()}:
-        raise BundleError("the weights are those of another network than the manifest's.")
-    _refuse_work(network, image_shape, wanted)
-    with torch.random.fork_rng(devices=[]):  # a network draws its first weights
+    expected_shapes = {name: (tuple(t.shape), t.dtype) for name, t in expected.items()}
+    if expected_shapes != {name: (tuple(t.shape), t.dtype) for name, t in arrays.items()}:
+        raise BundleError("the weights don't fit the manifest's network.")
+    _refuse_work(network, image_shape, expected)
+    with torch.random.fork_rng(devices=[]):  # a network draws its initial weights
         net = NETS[network.net](image_shape, n_classes, **network.options)
     net.load_state_dict(dict(arrays))
     return net.eval()
@@ -103,7 +103,7 @@ def build_network(
 def modest_options(
     net: str, options: Mapping[str, Any], image_shape: tuple[int, int], n_classes: int
 ) -> dict[str, Any]:
-    """All options of a network that takes neither long nor much memory; nothing of it is built.
+    """All options of a network, checked to take neither long nor much memory; it isn't built.
 
     Parameters
     ----------
@@ -115,7 +115,7 @@ def modest_options(
     """
     audit = audit_of(NETS[net]) if net in NETS else None
     if audit is None or not set(options) <= set(audit.model_fields):
-        raise BundleError(f"no network is called {net[:50]!r} and has these options.")
+        raise BundleError(f"there is no network {net[:50]!r} with these options.")
     try:
         if not all(1 <= side <= MOST_SIDE for side in image_shape):
             raise ValueError(f"images of {image_shape} pixels")
@@ -137,7 +137,7 @@ def modest_options(
 
 
 def _shapes(network: Network, image_shape: tuple[int, int], n_classes: int) -> dict[str, Tensor]:
-    """The weights of a network without their numbers, which takes no memory."""
+    """A network's weights without their values, which take no memory."""
     with torch.device("meta"):
         return dict(NETS[network.net](image_shape, n_classes, **network.options).state_dict())
 
@@ -145,17 +145,17 @@ def _shapes(network: Network, image_shape: tuple[int, int], n_classes: int) -> d
 def multiplications(
     network: Network, image_shape: tuple[int, int], weights: Mapping[str, Tensor]
 ) -> float:
-    """At most so many for one image.
+    """An upper bound on the multiplications for one image.
 
-    Every weight of a convolution is used at most once for each pixel, any other once.
+    Every weight of a convolution is used at most once per pixel, any other weight once.
     """
-    kernels = sum(weight.numel() for weight in weights.values() if weight.ndim == 4)
+    convolutions = sum(weight.numel() for weight in weights.values() if weight.ndim == 4)
     others = sum(weight.numel() for weight in weights.values() if weight.ndim != 4)
-    return float(_pixels(network, image_shape) * kernels + others)
+    return float(_pixels(network, image_shape) * convolutions + others)
 
 
 def _pixels(network: Network, image_shape: tuple[int, int]) -> int:
-    """Of an image as the first layer sees it."""
+    """The pixels of an image as the first layer sees it."""
     side = network.options.get("resize")
     return math.prod(image_shape) if side is None else side**2
 
@@ -174,9 +174,9 @@ def _refuse_work(
         )
 
 
-def _all_options(net: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Every option of a network, also those left to the default, as JSON has them."""
-    known = inspect.signature(NETS[net]).parameters
+def _all_options(net: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """All options of a network, defaults included, as JSON values."""
+    parameters = inspect.signature(NETS[net]).parameters
     names = audit_of(NETS[net]).model_fields
-    options = {name: given.get(name, known[name].default) for name in names}
+    options = {name: settings.get(name, parameters[name].default) for name in names}
     return {name: list(v) if isinstance(v, tuple) else v for name, v in options.items()}

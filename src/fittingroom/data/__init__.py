@@ -1,4 +1,4 @@
-"""Data sets: found or fetched, checked, read."""
+"""Data sets: find or fetch, check and read them."""
 
 from fittingroom.data.catalog import DATASETS
 from fittingroom.data.dataset import Dataset, Split

@@ -1,4 +1,4 @@
-"""What the files of images don't say: names of the set and its classes, and how it may be used."""
+"""What image files don't say: names of the data set and its classes, and how it may be used."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ logger = logging.getLogger("fittingroom.data")
 
 
 class Card(NamedTuple):
-    """What the files of images don't say."""
+    """A data set's name, and how its images may be used."""
 
     name: str
     mirror_keeps_class: bool
@@ -32,7 +32,7 @@ class Card(NamedTuple):
 
 
 def card_of(folder: Path, row: DatasetRow | None) -> Card:
-    """As `dataset.json` says, else as the catalogue does, else what is true of most folders."""
+    """The card in `dataset.json`, else the catalogue's, else one that suits most folders."""
     card = Card(folder.name or "dataset", False, "image")
     if row:
         card = Card(row.name, row.mirror_keeps_class, row.preparation)
@@ -43,12 +43,12 @@ def card_of(folder: Path, row: DatasetRow | None) -> Card:
 
 
 def free_name(name: str, folder: Path) -> str:
-    """The name of data that the catalogue doesn't know: none that other data are known by."""
+    """A name for data that isn't in the catalogue, which no data set there has."""
     row = next((row for row in DATASETS.values() if _letters(row.name) == _letters(name)), None)
     if row is None:
         return printable(name)
     logger.warning(
-        "%s isn't %s: its images or labels are others; it is called other-%s here.",
+        "%s isn't %s: its images or labels differ; it is called other-%s here.",
         *(folder, row.title, row.name),
     )
     return f"other-{row.name}"
@@ -57,7 +57,7 @@ def free_name(name: str, folder: Path) -> str:
 def class_names_of(
     read: idx.IdxFolder, folder: Path, otherwise: tuple[str, ...]
 ) -> tuple[str, ...]:
-    """Those of `labels.txt`, else the others; a name for every label."""
+    """The class names in `labels.txt`, else `otherwise`; checked to name every label."""
     file = folder / LABELS_FILE
     names = otherwise
     if os.path.lexists(file):
@@ -69,9 +69,9 @@ def class_names_of(
     for name, array in labels.items():
         highest = int(array.max())
         if highest >= len(names):
-            remedy = f"name every class in {file}, one a line"
+            remedy = f"name every class in {file}, one per line"
             if lowest == 1:
-                remedy = f"the labels begin at 1: subtract 1 from each, and {remedy}"
+                remedy = f"the labels start at 1: subtract 1 from each, and {remedy}"
             raise DataError(
                 f"{read.paths[name]} has the label {highest}, but there are {len(names)} classes, "
                 f"0 to {len(names) - 1}; {remedy}."
@@ -81,7 +81,7 @@ def class_names_of(
 
 @dataclass(frozen=True)
 class _CardFile:
-    """A `dataset.json`."""
+    """The fields of `dataset.json`."""
 
     __pydantic_config__ = STRICT
 
@@ -92,24 +92,24 @@ class _CardFile:
 
 
 def _letters(name: str) -> str:
-    """What a reader takes two names for one by: letters and digits."""
+    """The letters and digits of a name; names that share them look the same to a reader."""
     return "".join(c for c in unicodedata.normalize("NFKC", name).lower() if c.isalnum())
 
 
-def _read_card(path: Path, otherwise: Card) -> Card:
-    """What a `dataset.json` says."""
+def _read_card(path: Path, default: Card) -> Card:
+    """Read a `dataset.json`."""
     try:
-        read = read_json(path, DataError, _CardFile, most=_SMALL_FILE, within=path.parent)
+        fields = read_json(path, DataError, _CardFile, most=_SMALL_FILE, within=path.parent)
     except DataError as error:
         raise DataError(
             f"{str(error).rstrip('.')}; it must hold schema_version 1, a name, mirror_keeps_class "
-            f"(true or false) and perhaps preparation ({', '.join(get_args(Preparation))})."
+            f"(true or false) and optionally preparation ({', '.join(get_args(Preparation))})."
         ) from error
-    return Card(read.name, read.mirror_keeps_class, read.preparation or otherwise.preparation)
+    return Card(fields.name, fields.mirror_keeps_class, fields.preparation or default.preparation)
 
 
 def require_class_names(names: tuple[str, ...], where: Path) -> None:
-    """Raise DataError for names that a file or a table can't hold; it says where they stand."""
+    """Raise DataError, which says where they are, for names that a file or a table can't hold."""
     try:
         check_class_names(names)
     except InputError as error:

@@ -13,18 +13,18 @@ DIGITS = tuple("0123456789")
 
 @dataclass(frozen=True)
 class DatasetRow:
-    """What is known of a named data set.
+    """A named data set.
 
     Attributes
     ----------
     sha256 : hash of each of the four **decompressed** files, since mirrors compress differently
     content : the `Dataset.sha256` of its images, labels and class names
-    mirrors : addresses that hold the four files under their usual names with `.gz`, one host each
-    keras, torchvision : the folder's name in those libraries' caches, None where they keep no IDX
+    mirrors : base URLs of the four files, named as usual with `.gz`; one host each
+    keras, torchvision : the folder's name in that library's cache, None if it keeps no IDX files
     debian : the Debian package that installs the files, None if there is none
-    preparation : how its makers made the images from pictures, and so how others are
-    photo_odds : how much oftener people take photos of a class than the data set shows it, 1 where
-        nothing is said
+    preparation : how its images were made from pictures, and so how new pictures are prepared
+    photo_odds : how much more often people photograph a class than it occurs in the data set, 1 for
+        a class that isn't listed
     """
 
     name: str
@@ -111,14 +111,14 @@ def row_with(sha256_of: Callable[[str], str]) -> DatasetRow | None:
 
     Parameters
     ----------
-    sha256_of : the hash of a file by its name; asked for small files first, and for no others once
-        no row is left, since images may be many gigabytes
+    sha256_of : gives the hash of a file by its name; called for small files first, and no more once
+        no row is left, since images may take many gigabytes
     """
     rows = list(DATASETS.values())
     for name in (TEST_LABELS, TRAIN_LABELS, TEST_IMAGES, TRAIN_IMAGES):
         if rows:
-            found = sha256_of(name)
-            rows = [row for row in rows if row.sha256[name] == found]
+            digest = sha256_of(name)
+            rows = [row for row in rows if row.sha256[name] == digest]
     return rows[0] if rows else None
 
 

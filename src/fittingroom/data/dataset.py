@@ -1,4 +1,4 @@
-"""The noun `Dataset`: uint8 images, integer labels, class names, an official split, a hash."""
+"""`Dataset`: uint8 images, integer labels, class names, an official split, a hash."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from fittingroom.data.plausible import check_images
 from fittingroom.data.rendering import Preparation, check_preparation
 from fittingroom.errors import DataError, InputError
 
-LABELS_FILE = "labels.txt"  # one class name a line, in the order of the labels
-#: What IDX files can't say: the name, whether mirroring is harmless, how images were made.
+LABELS_FILE = "labels.txt"  # one class name per line, in the order of the labels
+#: What IDX files can't say: the name, whether mirroring keeps the class, how images were made.
 CARD_FILE = "dataset.json"
 MOST_CLASSES = 256  # a label is one byte in an IDX file
 
@@ -37,8 +37,8 @@ class Split:
 
     Attributes
     ----------
-    images : uint8 (n, height, width); a memory map where the file is too large to be read in
-    labels : int64 (n,), positions in the data set's class names
+    images : uint8 (n, height, width); a memory map if the file is too large to be read
+    labels : int64 (n,), indices into the data set's class names
     """
 
     images: NDArray[np.uint8]
@@ -80,7 +80,7 @@ class Dataset:
         for every copy of the same data, compressed or not (see `content_sha256`)
     source : where it was found, in words
     location : a folder that `load_dataset` reads it from again, None for arrays
-    preparation : how its images were made of pictures, so that others are made alike
+    preparation : how its images were made from pictures, and so how new pictures are prepared
     """
 
     name: str
@@ -109,25 +109,25 @@ class Dataset:
                 wrong = lowest if lowest < 0 else highest
                 raise InputError(
                     f"the {part} label {wrong} is outside the {self.n_classes} classes, "
-                    f"whose labels are 0 to {self.n_classes - 1}{self._numbering()}."
+                    f"whose labels are 0 to {self.n_classes - 1}{self._numbering_hint()}."
                 )
             check_images(split.images, split.labels, part)
-        self._say_what_is_strange()
+        self._warn_of_oddities()
 
-    def _say_what_is_strange(self) -> None:
-        """Log what is possible, but seldom meant."""
+    def _warn_of_oddities(self) -> None:
+        """Warn of what is valid but rarely intended."""
         if len(self.test) > len(self.train):
             logger.warning(
-                "there are more test images (%d) than training images (%d); were they exchanged?",
+                "there are more test images (%d) than training images (%d); were they swapped?",
                 *(len(self.test), len(self.train)),
             )
         empty = np.setdiff1d(np.arange(self.n_classes), self.train.labels)
         if len(empty):
-            some = ", ".join(f"{label} ({self.class_names[label]})" for label in empty[:3])
+            listed = ", ".join(f"{label} ({self.class_names[label]})" for label in empty[:3])
             more = f" and {len(empty) - 3} more labels" if len(empty) > 3 else ""
             logger.warning(
                 "no training image has the label %s%s, so no model learns it%s.",
-                *(some, more, self._numbering()),
+                *(listed, more, self._numbering_hint()),
             )
 
     @classmethod
@@ -151,15 +151,15 @@ class Dataset:
         train_labels, test_labels : integers from 0, (n,)
         class_names : one for each label; "0", "1", ... up to the highest label if absent
         mirror_keeps_class : whether training may flip images left to right
-        preparation : how the images were made of pictures, see `preparation.prepare`
+        preparation : how the images were made from pictures, see `preparation.prepare`
 
         Raises
         ------
         InputError
-            Not integers, a pixel outside 0..255, shapes that don't fit, a label outside the
-            classes, or class names that a file can't hold.
+            The values aren't integers, a pixel is outside 0..255, shapes don't match, a label is
+            outside the classes, or a file can't hold the class names.
         UnknownNameError
-            Another preparation.
+            There is no such preparation.
         """
         train = Split(_pixels(train_images), _label_array(train_labels))
         test = Split(_pixels(test_images), _label_array(test_labels))
@@ -179,10 +179,10 @@ class Dataset:
             preparation=preparation,
         )
 
-    def _numbering(self) -> str:
-        """What to do about labels that begin at 1."""
+    def _numbering_hint(self) -> str:
+        """The remedy for labels that start at 1."""
         lowest = min(self.train.labels.min(), self.test.labels.min())
-        return "; the labels begin at 1, so subtract 1 from each" if lowest == 1 else ""
+        return "; the labels start at 1, so subtract 1 from each" if lowest == 1 else ""
 
     @property
     def n_classes(self) -> int:
@@ -196,7 +196,7 @@ class Dataset:
 
     @property
     def slug(self) -> str:
-        """The name, made safe for a folder's name."""
+        """The name as a safe folder name."""
         slug = re.sub(r"[^a-z0-9]+", "-", self.name.lower()).strip("-")
         return slug[:60].rstrip("-") or "dataset"
 
@@ -256,7 +256,7 @@ def content_sha256(train: Split, test: Split, class_names: Sequence[str]) -> str
 
 
 def check_class_names(names: Sequence[str]) -> None:
-    """Refuse, by an `InputError`, names that `labels.txt` or a table can't hold."""
+    """Raise InputError for names that `labels.txt` or a table can't hold."""
     if not 2 <= len(names) <= MOST_CLASSES:
         raise InputError(f"a data set needs 2 to {MOST_CLASSES} classes, not {len(names)}.")
     for name in names:
@@ -264,9 +264,9 @@ def check_class_names(names: Sequence[str]) -> None:
             raise InputError(
                 f"{name!r} can't be a class name; use printable text without spaces at its ends."
             )
-    twice = sorted({name for name in names if list(names).count(name) > 1})
-    if twice:
-        raise InputError(f"the class name {twice[0]!r} occurs twice; make the names distinct.")
+    duplicates = sorted({name for name in names if list(names).count(name) > 1})
+    if duplicates:
+        raise InputError(f"the class name {duplicates[0]!r} occurs twice; make the names distinct.")
 
 
 def _read_only(array: NDArray[_Scalar]) -> NDArray[_Scalar]:
@@ -280,7 +280,7 @@ def _pixels(values: ArrayLike) -> NDArray[np.uint8]:
     if array.dtype.kind == "f" and array.size and array.min() < 0:
         remedy = "stretch them to 0..255 and round them"
     elif array.dtype.kind == "f" and array.size and array.max() > 1:
-        remedy = "round them and convert them by .astype(np.uint8)"
+        remedy = "round them and convert them with .astype(np.uint8)"
     elif array.dtype.kind in "fb":
         remedy = "multiply pixels in 0..1 by 255 and round them"
     else:
@@ -299,20 +299,20 @@ def _pixels(values: ArrayLike) -> NDArray[np.uint8]:
 
 
 def _image_remedy(shape: tuple[int, ...]) -> str:
-    """How an array of images of another shape becomes (n, height, width)."""
+    """How to turn an array of images of another shape into (n, height, width)."""
     match shape:
         case (_,):
             return "these look like labels"
         case (_, pixels):
             side = math.isqrt(pixels)
             size = f"{side}, {side}" if side**2 == pixels else "height, width"
-            return f"rows of pixels become images by .reshape(-1, {size})"
+            return f"turn rows of pixels into images with .reshape(-1, {size})"
         case (_, 1, _, _):
             return "take the only channel, images[:, 0]"
         case (_, _, _, 1):
             return "take the only channel, images[..., 0]"
         case (_, 3 | 4, _, _) | (_, _, _, 3 | 4):
-            return "make coloured images grey first"
+            return "convert colour images to grey first"
     return "give one grey image for each label"
 
 
@@ -322,8 +322,8 @@ def _label_array(values: ArrayLike) -> NDArray[np.int64]:
         raise InputError(f"labels must have the shape (n,), not {array.shape}; take labels[:, 0].")
     if array.ndim == 2:
         raise InputError(
-            f"labels must have the shape (n,), not {array.shape}; of one column for each class "
-            "take labels.argmax(axis=1)."
+            f"labels must have the shape (n,), not {array.shape}; if they are one-hot, take "
+            "labels.argmax(axis=1)."
         )
     if array.ndim != 1:
         raise InputError(
@@ -331,7 +331,7 @@ def _label_array(values: ArrayLike) -> NDArray[np.int64]:
             "training labels, test images, test labels."
         )
     if array.dtype.kind in "fb":
-        remedy = "convert them by .astype(int)"
+        remedy = "convert them with .astype(int)"
     else:
         remedy = "number the classes from 0 and give their class_names"
     _require_integers(array, "labels", remedy)
@@ -342,7 +342,9 @@ def _array(values: ArrayLike, what: str) -> NDArray[Any]:
     try:
         return np.asarray(values)
     except (ValueError, TypeError, RuntimeError) as error:  # of lists, and of tensors on a GPU
-        raise InputError(f"{what} can't be made an array ({error}); give one.") from error
+        raise InputError(
+            f"{what} can't be converted to an array ({error}); give an array."
+        ) from error
 
 
 def _require_integers(array: NDArray[Any], what: str, remedy: str) -> None:

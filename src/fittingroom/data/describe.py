@@ -18,7 +18,7 @@ from fittingroom.data.rendering import Preparation
 
 @dataclass(frozen=True)
 class SplitDescription:
-    """One split: how many images, of each class too, and its pixels' statistics (0..255)."""
+    """One split: number of images, in all and per class, and statistics of its pixels (0..255)."""
 
     images: int
     counts: Mapping[str, int]  # by class name, in the labels' order
@@ -36,10 +36,10 @@ class DatasetDescription:
     Attributes
     ----------
     shape : height and width in pixels
-    preparation : how its images were made of pictures, see `preparation.prepare`
+    preparation : how its images were made from pictures, see `preparation.prepare`
     sha256 : the content hash, see `Dataset`
-    files : the SHA-256 of the four decompressed IDX files that the catalogue knows this data by,
-        None for data that isn't in the catalogue
+    files : the SHA-256 of the catalogue's four decompressed IDX files, None for data that isn't in
+        the catalogue
     """
 
     name: str
@@ -65,7 +65,7 @@ class DatasetDescription:
 
 
 def describe(dataset: Dataset) -> DatasetDescription:
-    """Count and measure `dataset`; whether the catalogue knows it is told by its content."""
+    """Compute a data set's statistics; its content decides whether it is in the catalogue."""
     arrays = dataset.idx_arrays()
     row = row_with(lambda name: idx.array_sha256(arrays[name]))
     return DatasetDescription(

@@ -1,8 +1,8 @@
-"""A picture of a digit as MNIST's makers would have made it.
+"""Turn a picture of a digit into an image like MNIST's.
 
-Their steps (LeCun, Bottou, Bengio and Haffner 1998, section III.A): ink is bright on black, shrunk
-with its proportions into a box of 20×20 pixels, and placed so that its centre of mass is the middle
-of 28×28 pixels.
+As its makers did (LeCun, Bottou, Bengio and Haffner 1998, section III.A): ink is bright on black,
+fitted into a box of 20×20 pixels with its aspect ratio kept, and placed with its centre of mass in
+the middle of 28×28 pixels.
 """
 
 from __future__ import annotations
@@ -16,40 +16,40 @@ from skimage.filters import threshold_otsu
 from fittingroom.data.decode import Picture
 from fittingroom.data.rendering import Rendering
 
-#: Pixels of the longest edge at which the ink is looked for.
+#: Longest edge in pixels at which ink is looked for.
 LONGEST = 224
-#: Of an image's side, the box of the ink.
+#: Side of the ink's box, as a share of the image's.
 BOX = 20 / 28
-#: Of the shorter side, the widest stroke: what is wider belongs to the ground, a shadow say.
+#: Widest stroke, as a share of the shorter side; what is wider is ground, such as a shadow.
 WIDEST_STROKE = 0.25
-#: Of the largest piece of ink, the smallest that isn't a speck.
+#: Smallest piece of ink that isn't a speck, as a share of the largest.
 SPECK = 0.04
-#: Grey levels by which ink differs from its ground at least.
+#: Least difference in grey levels between ink and its ground.
 CONTRAST = 24
 
 
 def render_digit(picture: Picture, shape: tuple[int, int]) -> Rendering:
-    """An image (height, width) like MNIST's that shows a picture's digit.
+    """Render a picture's digit as an image (height, width) like MNIST's.
 
-    A grey picture of the images' own size is shown as it is, or negated if its ground is light.
+    A picture that has the images' size already is used as it is, negated if its ground is light.
     """
     picture = picture.shrunk(LONGEST)
     light = picture.ground > 127
     if picture.grey.shape == shape and picture.opaque is None:
         image = 255 - picture.grey if light else picture.grey
-        how = "an image of the data's size, " + ("negated" if light else "taken as it is")
+        how = "an image of the data's size, " + ("negated" if light else "used as it is")
         return _rendering(image, np.ones(shape, bool), (how,), is_photo=False)
     ink = _ink(picture, light)
     if not ink.any():
-        how = "nothing stands out from its ground"
+        how = "nothing stands out from the background"
         return _rendering(np.zeros(shape, np.uint8), ink > 0, (how,))
-    image = _centred(_boxed(ink, shape), shape)
+    image = _centre(_fit_into_box(ink, shape), shape)
     return _rendering(
         image,
         ink > 0,
         (
-            f"ink found on a {'light' if light else 'dark'} ground",
-            f"fitted into {round(BOX * shape[0])} pixels and centred by its mass, as MNIST's were",
+            f"ink found on a {'light' if light else 'dark'} background",
+            f"fitted into {round(BOX * shape[0])} pixels and centred by its mass, like MNIST's",
         ),
     )
 
@@ -65,14 +65,14 @@ def _rendering(
 
 
 def _ink(picture: Picture, light: bool) -> NDArray[np.float64]:
-    """How much each pixel is ink, 0 … 255, without specks."""
+    """How much ink each pixel has, 0 … 255, without specks."""
     grey, opaque = picture.grey.astype(np.float64), picture.opaque
     if opaque is not None and opaque.any() and np.ptp(grey[opaque]) < CONTRAST:
         return np.where(opaque, 255.0, 0.0)  # strokes of one colour on a transparent ground
-    # What stands out from the ground around it, so that light may fall unevenly.
+    # Contrast with the ground nearby, so that uneven light does no harm.
     size = max(3, round(WIDEST_STROKE * min(grey.shape)))
     if light:
-        # Ink takes a share of whatever light its paper gets.
+        # Ink absorbs a share of the light that falls on the paper.
         contrast: NDArray[np.float64] = 255 - 255 * grey / ndimage.grey_closing(grey, size).clip(1)
     else:
         contrast = grey - ndimage.grey_opening(grey, size)
@@ -90,25 +90,25 @@ def _ink(picture: Picture, light: bool) -> NDArray[np.float64]:
     return cleaned
 
 
-def _boxed(ink: NDArray[np.float64], shape: tuple[int, int]) -> NDArray[np.float64]:
-    """The ink without its margins, as large as fits into the box."""
+def _fit_into_box(ink: NDArray[np.float64], shape: tuple[int, int]) -> NDArray[np.float64]:
+    """Trim the ink's margins and scale it to fit into the box."""
     (box,) = ndimage.find_objects((ink != 0).astype(np.int8))
     trimmed = ink[box]
     factor = BOX * min(shape[0] / trimmed.shape[0], shape[1] / trimmed.shape[1])
-    tall, wide = (max(1, round(side * factor)) for side in trimmed.shape)
+    height, width = (max(1, round(side * factor)) for side in trimmed.shape)
     image = Image.fromarray(trimmed.astype(np.float32))
-    small = np.array(image.resize((wide, tall), Image.Resampling.BILINEAR), np.float64)
-    small *= 255 / small.max()  # thin strokes are as bright as others
+    small = np.array(image.resize((width, height), Image.Resampling.BILINEAR), np.float64)
+    small *= 255 / small.max()  # thin strokes become as bright as others
     return small
 
 
-def _centred(small: NDArray[np.float64], shape: tuple[int, int]) -> NDArray[np.uint8]:
-    """On black, its centre of mass in the middle, or as near as its edges allow."""
+def _centre(small: NDArray[np.float64], shape: tuple[int, int]) -> NDArray[np.uint8]:
+    """Place ink on black, its centre of mass in the middle or as near as its edges allow."""
     image = np.zeros(shape, np.uint8)
-    first = []
-    for centre, side, whole in zip(ndimage.center_of_mass(small), small.shape, shape, strict=True):
-        first.append(min(max(round(whole / 2 - 0.5 - centre), 0), whole - side))
-    top, left = first
-    tall, wide = small.shape
-    image[top : top + tall, left : left + wide] = small.round().clip(0, 255)
+    corner = []
+    for centre, side, full in zip(ndimage.center_of_mass(small), small.shape, shape, strict=True):
+        corner.append(min(max(round(full / 2 - 0.5 - centre), 0), full - side))
+    top, left = corner
+    height, width = small.shape
+    image[top : top + height, left : left + width] = small.round().clip(0, 255)
     return image

@@ -1,4 +1,4 @@
-"""Fetching a named data set: from its mirrors over https, or as a Debian package without root."""
+"""Fetch a named data set: from its mirrors by https, or from a Debian package without root."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from fittingroom.data.catalog import DatasetRow
 from fittingroom.errors import DataError
 
 CONNECT_SECONDS = 3.0
-SILENCE_SECONDS = 20.0  # a host that says nothing for so long is given up
-FILE_SECONDS = 900.0  # and so is one that drips
+SILENCE_SECONDS = 20.0  # without data from a host, then it is given up
+FILE_SECONDS = 900.0  # for a whole file, in case a host trickles
 LARGEST_FILE = 64 << 20  # bytes, compressed and decompressed; the largest file known has 45 MiB
 APT_SECONDS = 300.0
 DEBIAN_DATASETS = Path("usr/share/datasets")
@@ -31,14 +31,14 @@ logger = logging.getLogger("fittingroom.data")
 
 
 def fetch_by_https(row: DatasetRow, folder: Path) -> None:
-    """Put those of the four files that `folder` lacks there, from the first mirror that can.
+    """Download those of the four files that `folder` lacks, from the first mirror that works.
 
-    A mirror that fails once, whether its host is dead or a file of its is wrong, isn't asked again.
+    A mirror that fails once, by a dead host or a wrong file, isn't tried again.
 
     Raises
     ------
     DataError
-        No mirror could; the sentence says why for each.
+        No mirror works; the message says why for each.
     OSError
         `folder` can't be written.
     """
@@ -51,15 +51,15 @@ def fetch_by_https(row: DatasetRow, folder: Path) -> None:
                 install(folder, name, _download(f"{mirror}{name}.gz"), row.sha256[name])
             return
         except DataError as error:
-            logger.info("no luck with %s: %s", mirror, error)
+            logger.info("%s failed: %s", mirror, error)
             reasons.append(str(error).rstrip("."))
-    raise DataError(f"no mirror gave it ({'; '.join(reasons) or 'none is known'}).")
+    raise DataError(f"no mirror works ({'; '.join(reasons) or 'none is known'}).")
 
 
 def fetch_by_apt(row: DatasetRow, folder: Path) -> None:
-    """Put those of the four files that `folder` lacks there, from the Debian package.
+    """Fetch those of the four files that `folder` lacks, from the Debian package.
 
-    apt keeps its lists and its cache in a temporary folder, so this takes no root and changes
+    apt keeps its lists and its cache in a temporary folder, so this needs no root and changes
     nothing on the machine.
 
     Raises
@@ -72,7 +72,7 @@ def fetch_by_apt(row: DatasetRow, folder: Path) -> None:
     if row.debian is None:
         raise DataError("no Debian package holds it.")
     if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
-        raise DataError(f"without apt-get the Debian package {row.debian} can't be had.")
+        raise DataError(f"the Debian package {row.debian} can't be fetched without apt-get.")
     logger.info("fetching the Debian package %s", row.debian)
     with TemporaryDirectory(dir=folder, prefix="apt-", suffix=".part") as name:
         unpacked = _unpack_package(row.debian, Path(name).resolve()) / DEBIAN_DATASETS / row.name
@@ -80,13 +80,13 @@ def fetch_by_apt(row: DatasetRow, folder: Path) -> None:
         for missing in _missing(folder):
             if missing not in files:
                 raise DataError(f"the Debian package {row.debian} lacks {missing}.")
-            install(folder, missing, _stored(files[missing]), row.sha256[missing])
+            install(folder, missing, _read_chunks(files[missing]), row.sha256[missing])
 
 
 def install(folder: Path, name: str, chunks: Iterable[bytes], sha256: str) -> None:
-    """Write a compressed file to a temporary one in `folder`, check it, rename it to `name`.gz.
+    """Write a compressed file aside in `folder`, check its hash and rename it to `name`.gz.
 
-    The rename comes last, so a kill at any instant leaves no half file under the real name.
+    The rename comes last, so that a kill never leaves a partial file under the real name.
 
     Raises
     ------
@@ -103,16 +103,16 @@ def install(folder: Path, name: str, chunks: Iterable[bytes], sha256: str) -> No
                 file.write(chunk)
             file.flush()
             os.fsync(file.fileno())
-        found = idx.file_sha256(temporary, LARGEST_FILE)
-        if found != sha256:
-            raise DataError(f"{name} came with the SHA-256 {found} instead of {sha256}.")
+        digest = idx.file_sha256(temporary, LARGEST_FILE)
+        if digest != sha256:
+            raise DataError(f"{name} has the SHA-256 {digest} instead of {sha256}.")
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Delete what killed processes left; call it with the folder's lock held."""
+    """Delete what killed processes left; the caller holds the folder's lock."""
     for path in folder.glob("*.part*"):
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
@@ -126,9 +126,9 @@ def _missing(folder: Path) -> list[str]:
 
 
 def _await_host(url: str) -> None:
-    """Refuse a host that takes no connection within 3 seconds, name look-up included.
+    """Refuse a host that accepts no connection within 3 seconds, DNS look-up included.
 
-    A look-up has no time limit of its own, hence the thread.
+    A look-up has no timeout of its own, hence the thread.
     """
     address = urlsplit(url)
     proxy = getproxies().get(address.scheme)
@@ -153,7 +153,7 @@ def _await_host(url: str) -> None:
 
 
 def _download(url: str) -> Iterator[bytes]:
-    """The bytes at `url`; whatever goes wrong on the way is a `DataError`."""
+    """Stream the bytes at `url`; any failure is a `DataError`."""
     host, deadline = urlsplit(url).hostname, time.monotonic() + FILE_SECONDS
     try:
         request = Request(url, headers={"User-Agent": "fittingroom"})
@@ -166,7 +166,7 @@ def _download(url: str) -> Iterator[bytes]:
         raise DataError(f"{host}: {error}.") from error
 
 
-def _stored(path: Path) -> Iterator[bytes]:
+def _read_chunks(path: Path) -> Iterator[bytes]:
     with path.open("rb") as file:
         while chunk := file.read(1 << 18):
             yield chunk
@@ -191,7 +191,7 @@ def _unpack_package(package: str, scratch: Path) -> Path:
 def _run(command: list[str], folder: Path) -> None:
     step = " ".join(word for word in command[:1] + command[-2:] if "::" not in word)
     try:
-        done = subprocess.run(
+        process = subprocess.run(
             command,
             cwd=folder,
             env={**os.environ, "LC_ALL": "C"},
@@ -203,6 +203,6 @@ def _run(command: list[str], folder: Path) -> None:
         )
     except subprocess.TimeoutExpired as error:
         raise DataError(f"{step}: not done after {APT_SECONDS:g} s.") from error
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+    if process.returncode:
+        last = (process.stderr.strip().splitlines() or ["no message"])[-1]
         raise DataError(f"{step}: {last.rstrip('.')}.")

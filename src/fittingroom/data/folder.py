@@ -1,4 +1,4 @@
-"""A data set as a folder of pictures: `train/CLASS/*.png` and `test/CLASS/*.png`."""
+"""Read a data set from folders of pictures: `train/CLASS/*.png` and `test/CLASS/*.png`."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from fittingroom.errors import DataError
 from fittingroom.untrusted import require_inside
 
 SPLITS = ("train", "test")
-#: Of Pillow's formats those of plain pictures: none starts a program or holds anything else.
+#: Pillow's formats of plain pictures: none starts a program or holds anything else.
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "PPM", "TIFF")
-#: Bytes that images may have whatever their files are; and how many times as many as their files,
-#: beyond that. Drawings of two colours reach 100, deflate's limit is 1,032.
+#: Bytes of images that are always allowed; beyond that, how many times larger than their files they
+#: may be. Drawings of two colours reach 100, deflate's limit is 1,032.
 ALWAYS_ROOM, MOST_GROWTH = 2**28, 500
 _LITTER = frozenset({"thumbs.db", "desktop.ini"})  # left by file managers, beside dot files
 
@@ -39,21 +39,21 @@ def read_image_folder(folder: Path) -> tuple[Pictures, Pictures, tuple[str, ...]
     """Read every picture under `train` and `test`; the class names are the sorted folder names.
 
     Pictures may have any size, the same for all. Colour becomes grey by the weights of ITU-R 601
-    (0.299 R + 0.587 G + 0.114 B), a camera's rotation mark is obeyed. If any picture is transparent
-    somewhere, all are laid on one ground: white, or black where what is visible of the training
-    pictures is nearer to white than to black.
+    (0.299 R + 0.587 G + 0.114 B), and EXIF orientation is applied. If any picture has transparency,
+    all are laid on one background: black if the visible pixels of the training pictures are nearer
+    to white than to black, else white.
 
     Returns
     -------
     train : uint8 images (n, height, width), int64 labels (n,)
     test : the same
     class_names : in the labels' order
-    preparation : on which ground pictures are laid
+    preparation : says which background pictures are laid on
 
     Raises
     ------
     DataError
-        The two splits differ in classes, a class is empty, a file is no picture of at most 8 bits
+        The two splits differ in classes, a class is empty, a file isn't a picture of at most 8 bits
         per channel, or two pictures differ in size.
     """
     for split in SPLITS:
@@ -61,7 +61,7 @@ def read_image_folder(folder: Path) -> tuple[Pictures, Pictures, tuple[str, ...]
     class_names = _class_names(folder / "train")
     for odd in sorted(set(class_names) ^ set(_class_names(folder / "test"))):
         has, lacks = SPLITS if odd in class_names else SPLITS[::-1]
-        raise DataError(f"{folder / has} has a class folder {odd!r}, but {folder / lacks} has not.")
+        raise DataError(f"{folder / has} has a class folder {odd!r}, but {folder / lacks} doesn't.")
     paths = {split: _picture_paths(folder / split, class_names) for split in SPLITS}
     first = paths["train"][0][0]
     picture, alpha = _read_picture(first, folder)
@@ -77,7 +77,7 @@ def read_image_folder(folder: Path) -> tuple[Pictures, Pictures, tuple[str, ...]
                 for position, alpha in alphas.items():
                     images[position] = on_black(images[position], alpha)
         ground = "white" if preparation == "image" else "black"
-        logger.info("%s: pictures with transparency are laid on %s ground", folder, ground)
+        logger.info("%s: pictures are laid on a %s background", folder, ground)
     train, test = (
         (read[split][0], np.array([label for _, label in paths[split]], dtype=np.int64))
         for split in SPLITS
@@ -86,7 +86,7 @@ def read_image_folder(folder: Path) -> tuple[Pictures, Pictures, tuple[str, ...]
 
 
 def visible(folder: Path) -> list[Path]:
-    """What a folder holds, by name, without hidden files and what file managers leave.
+    """The entries of a folder by name, without hidden files and what file managers leave.
 
     Raises
     ------
@@ -102,11 +102,11 @@ def visible(folder: Path) -> list[Path]:
 def _class_names(split: Path) -> tuple[str, ...]:
     entries = visible(split)
     for hidden in sorted(split.glob(".*/")):
-        logger.info("passing over %s: its name begins with a dot", hidden)
+        logger.info("skipping %s: its name begins with a dot", hidden)
     for entry in entries:
         require_inside(entry, split.parent, DataError)
         if not entry.is_dir():
-            raise DataError(f"{entry} is no class folder; {split} may hold folders only.")
+            raise DataError(f"{entry} isn't a class folder; {split} may hold only folders.")
     if not entries:
         raise DataError(f"{split} holds no class folder.")
     return tuple(entry.name for entry in entries)
@@ -125,15 +125,15 @@ def _picture_paths(split: Path, class_names: tuple[str, ...]) -> list[tuple[Path
 def _read_split(
     paths: list[tuple[Path, int]], first: Path, size: tuple[int, ...], folder: Path
 ) -> tuple[Bytes, dict[int, Bytes]]:
-    """Pictures (n, height, width) on white, and by position how opaque those are that aren't."""
+    """Pictures (n, height, width) on white, and by position the opacity of those that have any."""
     images = np.empty((len(paths), *size), dtype=np.uint8)
     alphas = {}
     for position, (path, _) in enumerate(paths):
         picture, alpha = _read_picture(path, folder)
         if picture.shape != size:
             raise DataError(
-                f"{path} is {picture.shape[1]}×{picture.shape[0]} pixels wide and high, but "
-                f"{first} is {size[1]}×{size[0]}; make all pictures the same size."
+                f"{path} is {picture.shape[1]}×{picture.shape[0]} pixels, but {first} is "
+                f"{size[1]}×{size[0]}; make all pictures the same size."
             )
         images[position] = picture
         if alpha is not None:
@@ -142,24 +142,24 @@ def _read_split(
 
 
 def _is_bright(images: Bytes, alphas: dict[int, Bytes]) -> bool:
-    """Whether what is visible of such pictures is nearer to white than to black."""
-    laid = (on_black(images[position], alpha) for position, alpha in alphas.items())
-    shown = sum(float(image.sum(dtype=np.float64)) for image in laid)
-    opaque = sum(float(alpha.sum(dtype=np.float64)) for alpha in alphas.values())
-    return shown > opaque / 2
+    """Whether the visible pixels of these pictures are nearer to white than to black."""
+    visible = (on_black(images[position], alpha) for position, alpha in alphas.items())
+    brightness = sum(float(image.sum(dtype=np.float64)) for image in visible)
+    opacity = sum(float(alpha.sum(dtype=np.float64)) for alpha in alphas.values())
+    return brightness > opacity / 2
 
 
 def _read_picture(path: Path, folder: Path) -> tuple[Bytes, Bytes | None]:
-    """One picture in grey, on white, and how opaque it is, None if wholly; (height, width)."""
+    """A picture in grey on white, and its opacity, None if fully opaque; both (height, width)."""
     from PIL import ImageOps  # slow to import, and only pictures need it
 
     from fittingroom.data.decode import on_white, open_picture
 
     with open_picture(path, FORMATS, within=folder) as picture:
-        if "jpeg" in str(picture.info.get("compression", "")):  # which a TIFF may hold
+        if "jpeg" in str(picture.info.get("compression", "")):  # a TIFF may hold one
             raise DataError(f"{path} is a JPEG in a TIFF; save it as one or the other.")
         if picture.mode.startswith(("I", "F")):
-            raise DataError(f"{path} has more than 8 bits a pixel; convert it to 8 bits.")
+            raise DataError(f"{path} has more than 8 bits per pixel; convert it to 8 bits.")
         upright, alpha = on_white(ImageOps.exif_transpose(picture))
         return np.asarray(upright.convert("L"), dtype=np.uint8), alpha
 
@@ -167,19 +167,19 @@ def _read_picture(path: Path, folder: Path) -> tuple[Bytes, Bytes | None]:
 def _require_room(
     folder: Path, paths: Collection[Path], size: tuple[int, ...], layers: int
 ) -> None:
-    """Refuse more pixels than honest files of these sizes show, or than memory holds."""
-    wanted = len(paths) * math.prod(size) * layers
-    if wanted < ALWAYS_ROOM:
+    """Refuse more pixels than files of these sizes plausibly hold, or than fit into memory."""
+    needed = len(paths) * math.prod(size) * layers
+    if needed < ALWAYS_ROOM:
         return
     files = {(status.st_dev, status.st_ino): status.st_size for status in map(os.stat, paths)}
-    held, free = sum(files.values()), psutil.virtual_memory().available
-    if wanted > MOST_GROWTH * held:
+    on_disk, free = sum(files.values()), psutil.virtual_memory().available
+    if needed > MOST_GROWTH * on_disk:
         raise DataError(
-            f"{folder} holds {held:,} bytes of pictures, which would become {wanted:,}; that is no "
-            "data set."
+            f"{folder} holds {on_disk:,} bytes of pictures, which would become {needed:,}; that "
+            "isn't a data set."
         )
-    if wanted > free:
+    if needed > free:
         raise DataError(
             f"{folder}: its {len(paths):,} pictures of {size[1]}×{size[0]} pixels take "
-            f"{wanted:,} bytes of memory, and {free:,} are free; make the pictures smaller."
+            f"{needed:,} bytes of memory, but only {free:,} are free; make the pictures smaller."
         )

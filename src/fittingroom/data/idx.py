@@ -1,4 +1,4 @@
-"""The IDX files of MNIST and its kin: read strictly, written plainly.
+"""Read and write IDX files, the format of MNIST.
 
 An IDX file is a big-endian header (a magic number, then one 32-bit integer per dimension) followed
 by the bytes. Format: LeCun, Cortes, Burges, "The MNIST database of handwritten digits".
@@ -32,11 +32,11 @@ TEST_LABELS = "t10k-labels-idx1-ubyte"
 DIMENSIONS = {TRAIN_IMAGES: 3, TRAIN_LABELS: 1, TEST_IMAGES: 3, TEST_LABELS: 1}
 FILES = tuple(DIMENSIONS)
 
-#: Bytes from which on an uncompressed file is mapped, not read: half of a small laptop's memory
-#: would go for a copy or two.
+#: Bytes from which an uncompressed file is memory-mapped, not read: a copy or two would take half
+#: of a small laptop's memory.
 MAP_FROM = 1 << 30
 
-#: What the third byte of an IDX file says that it holds.
+#: Types of elements, by the third byte of an IDX file.
 _TYPES = {
     0x08: "unsigned bytes",
     0x09: "signed bytes",
@@ -47,8 +47,8 @@ _TYPES = {
 }
 _CHUNK = 1 << 16
 _LARGEST = 1 << 36  # 64 GiB: no header may promise more
-# A bomb is told by its ratio: 8 MiB that come out of less than a two-hundredth. Fashion-MNIST
-# shrinks 1.8 to 1, MNIST 4.8 to 1, deflate's limit is 1,032 to 1.
+# A bomb is recognised by its ratio: 8 MiB out of less than a two-hundredth of that. Fashion-MNIST
+# compresses 1.8 to 1, MNIST 4.8 to 1, deflate's limit is 1,032 to 1.
 _BOMB_WINDOW = 8 << 20
 _BOMB_RATIO = 200
 
@@ -62,7 +62,7 @@ class IdxFolder:
 
     Attributes
     ----------
-    paths : where each file lies, by its name in `FILES`
+    paths : of each file, by its name in `FILES`
     arrays : uint8 images (n, height, width) and uint8 labels (n,), by the same names
     """
 
@@ -75,14 +75,14 @@ class IdxFolder:
 
 
 def find_files(folder: Path) -> dict[str, Path]:
-    """Those of the four files that `folder` holds, plain before `.gz`, by their name in `FILES`."""
-    found = {}
+    """Paths of the four files as far as `folder` holds them, by name; plain ones before `.gz`."""
+    paths = {}
     for name in FILES:
         for path in (folder / name, folder / f"{name}.gz"):
-            if os.path.isfile(path):  # says no, where Path.is_file() may raise
-                found[name] = path
+            if os.path.isfile(path):  # False where Path.is_file() may raise
+                paths[name] = path
                 break
-    return found
+    return paths
 
 
 def read_folder(folder: Path) -> IdxFolder:
@@ -98,7 +98,7 @@ def read_folder(folder: Path) -> IdxFolder:
     missing = [name for name in FILES if name not in paths]
     for path in (folder / f"{name}{end}" for name in missing for end in ("", ".gz")):
         if os.path.lexists(path):
-            read_idx(path, 1, within=folder)  # which says why that is no file
+            read_idx(path, 1, within=folder)  # raises and says why it isn't a file
     if missing:
         raise DataError(f"{folder} lacks {' and '.join(missing)} (each may also end in .gz).")
     arrays = {name: read_idx(paths[name], DIMENSIONS[name], within=folder) for name in FILES}
@@ -118,11 +118,11 @@ def read_folder(folder: Path) -> IdxFolder:
 
 
 def read_idx(path: Path, dimensions: int, *, within: Path | None = None) -> Bytes:
-    """Read one IDX file of unsigned bytes, decompressed on the way if its name ends in `.gz`.
+    """Read one IDX file of unsigned bytes, decompressing it if its name ends in `.gz`.
 
-    The length is exactly what the header promises, and a gzip stream is read to its end, so that
-    its checksum has been verified. At most one byte beyond the promise is ever decompressed. An
-    uncompressed file of `MAP_FROM` bytes or more is not read but mapped.
+    The length must be exactly what the header promises, and a gzip stream is read to its end, so
+    that its checksum is verified. At most one byte more than promised is ever decompressed. An
+    uncompressed file of `MAP_FROM` bytes or more is memory-mapped, not read.
 
     Returns
     -------
@@ -133,14 +133,14 @@ def read_idx(path: Path, dimensions: int, *, within: Path | None = None) -> Byte
     DataError
         One sentence that names the file and what is wrong with it.
     """
-    with _opened(path, within) as read:
+    with _open_stream(path, within) as read:
         header = 4 + 4 * dimensions
-        shape = _read_shape(path, _take(read, header), dimensions)
+        shape = _read_shape(path, _read_up_to(read, header), dimensions)
         promised = prod(shape)
         if path.suffix != ".gz" and (size := path.stat().st_size) >= MAP_FROM:
             _check_length(path, promised, size - header)
             return np.memmap(path, np.uint8, mode="r", offset=header, shape=shape)
-        payload = _take(read, promised)
+        payload = _read_up_to(read, promised)
         _check_length(path, promised, len(payload) + len(read(1)))
     array = np.frombuffer(payload, dtype=np.uint8).reshape(shape)
     array.flags.writeable = False
@@ -150,7 +150,7 @@ def read_idx(path: Path, dimensions: int, *, within: Path | None = None) -> Byte
 def write_idx(path: Path, array: Bytes) -> None:
     """Write uint8 images (n, height, width) or labels (n,) as an uncompressed IDX file.
 
-    It is written aside and renamed: `array` may be a map of the very file that it replaces.
+    It is written aside and renamed, so `array` may be a memory map of the file that is replaced.
     """
     with file_aside(path, DataError) as partial, partial.open("wb") as file:
         file.write(_header(array))
@@ -167,7 +167,7 @@ def array_sha256(array: Bytes) -> str:
 
 
 def file_sha256(path: Path, limit: int) -> str:
-    """The SHA-256 of a file's decompressed bytes, whatever they are.
+    """The SHA-256 of a file's decompressed bytes, IDX or not.
 
     Raises
     ------
@@ -175,7 +175,7 @@ def file_sha256(path: Path, limit: int) -> str:
         The file can't be read or decompressed, or holds more than `limit` bytes.
     """
     digest, total = hashlib.sha256(), 0
-    with _opened(path) as read:
+    with _open_stream(path) as read:
         while chunk := read(_CHUNK):
             total += len(chunk)
             if total > limit:
@@ -206,67 +206,67 @@ def _read_shape(path: Path, header: bytearray, dimensions: int) -> tuple[int, ..
 
 
 def _other_file(path: Path, magic: bytes, dimensions: int) -> str:
-    """What a file is that doesn't begin as one of unsigned bytes with so many dimensions does."""
-    told = f"it begins with {magic.hex()} instead of {0x0800 + dimensions:08x}"
+    """Say what a file is that doesn't begin like unsigned bytes with so many dimensions."""
+    evidence = f"it begins with {magic.hex()} instead of {0x0800 + dimensions:08x}"
     if magic.startswith(b"\x1f\x8b"):
-        remedy = "decompress it once" if path.suffix == ".gz" else "let its name end in .gz"
-        return f"{path} is compressed ({told}); {remedy}."
+        remedy = "decompress it once" if path.suffix == ".gz" else "rename it to end in .gz"
+        return f"{path} is compressed ({evidence}); {remedy}."
     if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in _TYPES:
-        return f"{path} is no IDX file: {told}."
+        return f"{path} isn't an IDX file: {evidence}."
     if magic[2] != 0x08:
         return (
-            f"{path} holds {_TYPES[magic[2]]} ({told}); convert them to unsigned bytes, "
+            f"{path} holds {_TYPES[magic[2]]} ({evidence}); convert them to unsigned bytes, "
             "pixels 0..255 and labels from 0."
         )
     hint = {1: "these look like labels", 3: "these look like images"}.get(
-        magic[3], "make coloured images grey, one (height, width) each"
+        magic[3], "convert colour images to grey, (height, width) each"
     )
-    return f"{path} has {magic[3]} dimension(s) instead of {dimensions} ({told}); {hint}."
+    return f"{path} has {magic[3]} dimension(s) instead of {dimensions} ({evidence}); {hint}."
 
 
-def _check_length(path: Path, promised: int, held: int) -> None:
-    if held < promised:
+def _check_length(path: Path, promised: int, actual: int) -> None:
+    if actual < promised:
         raise DataError(
-            f"{path} is truncated: its header promises {promised} bytes of data, it holds {held}."
+            f"{path} is truncated: its header promises {promised} bytes of data, it holds {actual}."
         )
-    if held > promised:
+    if actual > promised:
         raise DataError(f"{path} has trailing bytes after the {promised} its header promises.")
 
 
-def _take(read: Read, size: int) -> bytearray:
-    """`size` bytes, or fewer where the file ends. Grows with what comes, not with the promise."""
-    taken = bytearray()
-    while len(taken) < size and (chunk := read(min(size - len(taken), _CHUNK))):
-        taken += chunk
-    return taken
+def _read_up_to(read: Read, size: int) -> bytearray:
+    """Read `size` bytes, or fewer at the end of the file; memory grows only with what is read."""
+    data = bytearray()
+    while len(data) < size and (chunk := read(min(size - len(data), _CHUNK))):
+        data += chunk
+    return data
 
 
 @contextmanager
-def _opened(path: Path, within: Path | None = None) -> Iterator[Read]:
-    """A function that reads decompressed bytes; what goes wrong becomes a `DataError`."""
+def _open_stream(path: Path, within: Path | None = None) -> Iterator[Read]:
+    """Yield a function that reads decompressed bytes; failures become a `DataError`."""
     with open_untrusted(path, DataError, within=within) as file:
         try:
             yield _GzipStream(path, file).read if path.suffix == ".gz" else file.read
         except zlib.error as error:
             raise DataError(
-                f"{path} is a damaged gzip file ({error}), or isn't compressed: then take .gz off "
-                "its name."
+                f"{path} is a damaged gzip file ({error}), or isn't compressed and needs a name "
+                "without .gz."
             ) from error
 
 
 class _GzipStream:
-    """Decompresses exactly as much as is asked for, which the gzip module's buffers don't."""
+    """Decompresses no more than is requested, unlike the gzip module, which reads ahead."""
 
     def __init__(self, path: Path, file: BinaryIO) -> None:
         self._path = path
         self._file = file
-        self._member = zlib.decompressobj(wbits=31)  # 31: a gzip header, and its CRC is checked
-        self._pending = file.read(_CHUNK)  # compressed, not yet taken
+        self._member = zlib.decompressobj(wbits=31)  # 31: gzip format, checksum verified
+        self._pending = file.read(_CHUNK)  # compressed, not yet consumed
         self._ended = not self._pending
         self._window_in = self._window_out = 0
 
     def read(self, size: int) -> bytes:
-        """At most `size` bytes; none only after the last member's checksum was found right."""
+        """At most `size` bytes; none only once the last member's checksum is verified."""
         while not self._ended:
             if self._member.eof:
                 self._next_member()
@@ -278,7 +278,7 @@ class _GzipStream:
             before = len(self._pending)
             out = self._member.decompress(self._pending, size)
             self._pending = self._member.unconsumed_tail or self._member.unused_data
-            self._watch(before - len(self._pending), len(out))
+            self._check_ratio(before - len(self._pending), len(out))
             if out:
                 return out
         return b""
@@ -292,9 +292,9 @@ class _GzipStream:
         else:
             self._member = zlib.decompressobj(wbits=31)
 
-    def _watch(self, taken: int, given: int) -> None:
-        self._window_in += taken
-        self._window_out += given
+    def _check_ratio(self, consumed: int, produced: int) -> None:
+        self._window_in += consumed
+        self._window_out += produced
         if self._window_out < _BOMB_WINDOW:
             return
         if self._window_in * _BOMB_RATIO < self._window_out:

@@ -1,7 +1,7 @@
-"""Images in a file too large for memory: found, read a few at a time and let go of.
+"""Read memory-mapped images a few rows at a time.
 
-A memory map looks like an array, and whoever copies, converts or indexes it as one reads all of it
-into memory. What is here reads some of its rows, so that the rest stays on disk.
+A memory map looks like an array, but copying, converting or indexing it as one reads all of it into
+memory. Here only some of its rows are read, and the rest stays on disk.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from fittingroom.errors import DataError
 
 Bytes = NDArray[np.uint8]
 
-_PIECE = 8 << 20  # bytes that are read at once where all are wanted, one after the other
-_SAMPLES = 64  # pieces that stand for the whole file in `MappedRows.identity`
+_PIECE = 8 << 20  # bytes that are read at once when iterating over all rows
+_SAMPLES = 64  # pieces that represent the whole file in `MappedRows.identity`
 
 
 def memory_map(array: NDArray[np.uint8]) -> np.memmap | None:
-    """The read-only memory map of a named file that `array` is a view of, None if it is none.
+    """The read-only memory map of a named file that `array` is a view of, None if there is none.
 
-    A writable map isn't counted: it may change while it is read, and is copied like any array.
+    A writable map doesn't count: it may change while it is read, and is copied like any array.
     """
     owner: object = array
     while isinstance(owner, np.ndarray):
@@ -39,7 +39,7 @@ def memory_map(array: NDArray[np.uint8]) -> np.memmap | None:
 
 
 def pieces(array: Bytes) -> Iterator[Bytes]:
-    """All of an array in contiguous pieces, one after the other; of a map, a few MB at a time."""
+    """Iterate over an array in contiguous pieces; over a memory map, a few MB at a time."""
     if memory_map(array) is None:
         yield np.ascontiguousarray(array)
         return
@@ -50,26 +50,26 @@ def pieces(array: Bytes) -> Iterator[Bytes]:
 
 
 class MappedRows:
-    """Some rows of a memory-mapped array, in memory only while they are looked at.
+    """Some rows of a memory-mapped array, in memory only while they are used.
 
-    A slice is an array of those rows, copied; their pages are let go of at once, so that a process
-    stays as small as what it holds. The file is looked at before each read: a file cut short under
-    a map ends the process without a word, and a changed one would be trained on unnoticed.
+    A slice is a copy of those rows; their pages are released at once, so that a process takes
+    memory only for what it holds. The file is checked before each read: one truncated under its
+    map kills the process without a message, and a changed one would be trained on unnoticed.
 
     Parameters
     ----------
-    array : uint8 (n, ...), a view of a map (`memory_map` says so)
-    index : int64 (m,) positions of rows; None is all of them. Sorted ones are read fastest.
+    array : uint8 (n, ...), a view of a memory map, see `memory_map`
+    index : int64 (m,) positions of rows; None for all of them. Sorted ones are read fastest.
 
     Raises
     ------
     DataError
-        The file is shorter than the map; when a slice is taken, also if it changed meanwhile.
+        The file is shorter than the map; when slicing, also if it changed meanwhile.
     """
 
     def __init__(self, array: Bytes, index: NDArray[np.int64] | None = None) -> None:
         owner = memory_map(array)
-        assert owner is not None, "memory_map(array) tells"
+        assert owner is not None, "check with memory_map(array)"
         assert owner.filename is not None
         base: object = owner.base
         assert isinstance(base, mmap.mmap)
@@ -79,7 +79,7 @@ class MappedRows:
         self._end = owner.offset + owner.nbytes  # bytes that the file must have
         self._path = os.fspath(owner.filename)
         self._index = index
-        self._stamp = self._look()
+        self._stamp = self._file_state()
 
     def __len__(self) -> int:
         return len(self._array if self._index is None else self._index)
@@ -100,38 +100,38 @@ class MappedRows:
         return len(self) * self.row_bytes
 
     def rows(self, index: NDArray[np.int64]) -> MappedRows:
-        """Those of the rows that stand at some positions (m,)."""
+        """The rows at the positions `index` (m,)."""
         return self._with(self._array, index if self._index is None else self._index[index])
 
     def reshape(self, *shape: int) -> MappedRows:
-        """The same rows, each of another shape."""
+        """The same rows, each reshaped to `shape`."""
         return self._with(self._array.reshape(len(self._array), *shape), self._index)
 
-    def __getitem__(self, some: slice) -> Bytes:
-        start, stop, _ = some.indices(len(self))
-        if self._look() != self._stamp:
+    def __getitem__(self, key: slice) -> Bytes:
+        start, stop, _ = key.indices(len(self))
+        if self._file_state() != self._stamp:
             raise DataError(f"{self._path} changed while it was read; start again.")
         if self._index is None:
-            return self._taken(self._array[start:stop], None)
+            return self._copy(self._array[start:stop], None)
         positions = self._index[start:stop]
         if not len(positions):
             return self._array[:0].copy()
         first, last = int(positions.min()), int(positions.max())
         span = self._array[first : last + 1]
-        gapless = len(span) == len(positions) and bool((np.diff(positions) == 1).all())
-        return self._taken(span, None if gapless else positions - first)
+        contiguous = len(span) == len(positions) and bool((np.diff(positions) == 1).all())
+        return self._copy(span, None if contiguous else positions - first)
 
     def identity(self) -> str:
-        """What tells these rows from others without reading them all.
+        """Identifies these rows without reading them all.
 
-        The file's size and time of change, the hash of 64 pieces spread over it, and the hash of
-        the positions. To deceive it a file must be changed elsewhere and its clock be put back.
+        Made of the file's size and modification time, a hash of 64 pieces spread over it, and a
+        hash of the positions. Only a change elsewhere with the time put back goes unnoticed.
         """
         digest = hashlib.sha256()
-        everything = self._with(self._array, None)
+        all_rows = self._with(self._array, None)
         step = max(1, _PIECE // _SAMPLES // self.row_bytes)
-        for start in np.linspace(0, max(0, len(everything) - step), _SAMPLES).astype(int).tolist():
-            digest.update(everything[start : start + step].data)
+        for start in np.linspace(0, max(0, len(all_rows) - step), _SAMPLES).astype(int).tolist():
+            digest.update(all_rows[start : start + step].data)
         if self._index is not None:
             digest.update(np.ascontiguousarray(self._index, dtype="<i8").data)
         return f"{self.shape} {self._stamp} {digest.hexdigest()}"
@@ -141,28 +141,28 @@ class MappedRows:
         other._array, other._index = array, index
         return other
 
-    def _taken(self, span: Bytes, positions: NDArray[np.int64] | None) -> Bytes:
-        """A copy of a span of the map, or of some of its rows, whose pages are then let go of."""
+    def _copy(self, span: Bytes, positions: NDArray[np.int64] | None) -> Bytes:
+        """Copy a span of the map, or some of its rows, and release their pages."""
         start, stop = (address - self._address for address in byte_bounds(span))
         start -= start % mmap.PAGESIZE
-        self._advise("MADV_WILLNEED", start, stop)  # asked for in one go, not page by page
-        taken = span.copy() if positions is None else span[positions]
+        self._advise("MADV_WILLNEED", start, stop)  # all at once, not page by page
+        rows = span.copy() if positions is None else span[positions]
         self._advise("MADV_DONTNEED", start, stop)
-        return taken
+        return rows
 
     def _advise(self, advice: str, start: int, stop: int) -> None:
         if hasattr(mmap, advice) and stop > start:  # not on Windows
             self._map.madvise(getattr(mmap, advice), start, stop - start)
 
-    def _look(self) -> str:
-        """The file's size and time of change."""
+    def _file_state(self) -> str:
+        """The file's size and modification time, in words."""
         try:
             status = os.stat(self._path)
         except OSError as error:
             raise DataError(f"{self._path} can't be read: {error.strerror or error}.") from error
         if status.st_size < self._end:
             raise DataError(
-                f"{self._path} was cut short: {self._end} bytes of it were in use, "
+                f"{self._path} was truncated: {self._end} bytes of it were in use, "
                 f"{status.st_size} are left."
             )
         return f"{status.st_size} bytes, changed {status.st_mtime_ns}"

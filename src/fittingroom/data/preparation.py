@@ -1,8 +1,8 @@
-"""How a picture becomes an image of a data set: as those were made that a model was fitted on.
+"""Turn a picture into images like those that a model was fitted on.
 
-`image` takes the picture for one of the data's kind: in grey, on white where it is transparent, and
-resized as a whole where it has another size; `image-on-black` has the other ground. `garment` cuts
-the object out as Fashion-MNIST's makers did, `digit` finds ink as MNIST's did.
+`image` uses the whole picture: in grey, on white if it is transparent, resized if it has another
+size; `image-on-black` lays it on black. `garment` cuts out the object as Fashion-MNIST's makers
+did, `digit` finds ink as MNIST's did.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from fittingroom.data.rendering import Preparation, Rendering, check_preparation
 def prepare(
     picture: Picture | Path | str | bytes, preparation: Preparation, shape: tuple[int, int]
 ) -> Rendering:
-    """The images (height, width) that a model is to be shown of a picture.
+    """Render a picture as images (height, width) for a model.
 
     Parameters
     ----------
     picture : decoded, or a PNG, JPEG or WebP file: its path, or its bytes
-    preparation : how the images were made that the model was fitted on
-    shape : of those images
+    preparation : how the model's training images were made
+    shape : of the images
 
     Raises
     ------
     DataError : the file isn't such a picture, is too large, or damaged
-    UnknownNameError : another preparation
+    UnknownNameError : there is no such preparation
     """
     check_preparation(preparation)
     if not isinstance(picture, Picture):
@@ -43,25 +43,25 @@ def prepare(
 
 
 def render_image(picture: Picture, shape: tuple[int, int]) -> Rendering:
-    """The whole picture in grey, resized if it has another size."""
-    return _whole(picture.grey, shape)
+    """Render the whole picture in grey, resized if it has another size."""
+    return _render_whole(picture.grey, shape)
 
 
 def render_on_black(picture: Picture, shape: tuple[int, int]) -> Rendering:
-    """The same, on a black ground where it is transparent."""
+    """The same, laid on black if it is transparent."""
     alpha = picture.alpha
-    return _whole(picture.grey if alpha is None else on_black(picture.grey, alpha), shape)
+    return _render_whole(picture.grey if alpha is None else on_black(picture.grey, alpha), shape)
 
 
-def _whole(grey: NDArray[np.uint8], shape: tuple[int, int]) -> Rendering:
-    whole = np.ones(grey.shape, bool)
+def _render_whole(grey: NDArray[np.uint8], shape: tuple[int, int]) -> Rendering:
+    mask = np.ones(grey.shape, bool)
     how = "taken as an image of the data"
     if grey.shape != shape:
-        wide, tall = grey.shape[::-1]
-        how += f", resized from {wide}×{tall} to {shape[1]}×{shape[0]} pixels"
+        width, height = grey.shape[::-1]
+        how += f", resized from {width}×{height} to {shape[1]}×{shape[0]} pixels"
         image = Image.fromarray(grey).resize(shape[::-1], Image.Resampling.BILINEAR)
         grey = np.asarray(image)
-    return Rendering(grey[None], np.ones(1), whole, (how,), is_photo=False)
+    return Rendering(grey[None], np.ones(1), mask, (how,), is_photo=False)
 
 
 PREPARATIONS: dict[Preparation, Callable[[Picture, tuple[int, int]], Rendering]] = {

@@ -1,4 +1,4 @@
-"""What a model is shown of a picture, and how that is made."""
+"""The images that show a picture to a model, and how they are made."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from numpy.typing import NDArray
 
 from fittingroom.errors import UnknownNameError
 
-#: How the images of a data set were made of pictures, and how others become like them; see
+#: How the images of a data set were made from pictures, and how new pictures are prepared; see
 #: `preparation.prepare`.
 Preparation = Literal["image", "image-on-black", "garment", "digit"]
 
 
 def check_preparation(name: str) -> None:
-    """Raise UnknownNameError for what isn't a `Preparation`."""
+    """Raise UnknownNameError unless `name` is a `Preparation`."""
     if name not in get_args(Preparation):
         raise UnknownNameError("preparation", str(name), get_args(Preparation))
 
 
 @dataclass(frozen=True, eq=False)
 class Rendering:
-    """Images of the data's kind that show a picture.
+    """Images like the data's that show a picture.
 
     Attributes
     ----------
-    views : uint8 (views, height, width); the first is as the picture's object lies
-    weights : float64 (views,), how much each counts; their sum is one
-    mask : bool, of the picture as it was looked at: where its object is, by the best guess
+    views : uint8 (views, height, width); the first shows the object as it lies
+    weights : float64 (views,) of each view, summing to one
+    mask : bool, the best guess of where the object is, at the size at which it was searched for
     decisions : how they were made, in words
-    is_photo : not an image of the data already
+    is_photo : whether the picture wasn't an image of the data already
     """
 
     views: NDArray[np.uint8]
@@ -42,5 +42,5 @@ class Rendering:
 
 
 def on_black(on_white: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """A grey picture that lies on white, laid on black; both (height, width)."""
+    """Move a grey picture from white to black; both arguments (height, width)."""
     return np.maximum(on_white, 255 - alpha) - (255 - alpha)

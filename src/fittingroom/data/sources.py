@@ -40,14 +40,14 @@ logger = logging.getLogger("fittingroom.data")
 
 @dataclass(frozen=True)
 class Place:
-    """Folders where the four files of a data set may lie already.
+    """Folders that may already hold the four files of a data set.
 
     Attributes
     ----------
     title : in words
     folders : where to look for a row's files
-    ours : whether the user or this package put files there, so that other content than the
-        catalogue's is an error; what another library left is passed over with a warning
+    ours : whether the user or this package put files there, so that anything but the catalogue's
+        content is an error; what another library left there is skipped with a warning
     """
 
     title: str
@@ -61,7 +61,7 @@ class SearchPath:
 
     Attributes
     ----------
-    places : looked at in this order
+    places : searched in this order
     fetchers : tried in this order; each puts the missing files into a folder or raises `DataError`
     target : the folder that they fill
     """
@@ -78,30 +78,30 @@ def load_dataset(name_or_path: str | Path, *, search: SearchPath | None = None) 
     ----------
     name_or_path : a name of the catalogue, or a folder: with the four IDX files (`.gz` or not,
         and perhaps a `labels.txt`), or with class-named folders of pictures under `train` and
-        `test`. A catalogue name is always the named data set; write `./mnist` for a folder that
-        happens to be called so.
+        `test`. A catalogue name is always the named data set; write `./mnist` for a folder of that
+        name.
     search : where a named data set may come from; `SEARCH_PATH` if absent
 
     Raises
     ------
     UnknownNameError
-        Neither a name of the catalogue nor a path.
+        Neither a catalogue name nor a path.
     DataError
-        Found nowhere, or malformed, or not what its name promises.
+        Not found, malformed, or not what its name promises.
     """
     text = str(name_or_path)
     if isinstance(name_or_path, str) and text in DATASETS:
         return find_dataset(DATASETS[text], search or SEARCH_PATH)
-    folder = _expanded(text)
-    signs = (os.sep, os.altsep or os.sep, ".")  # no name of the catalogue has any
-    is_path = isinstance(name_or_path, Path) or any(sign in text for sign in signs)
+    folder = _expand_home(text)
+    path_chars = (os.sep, os.altsep or os.sep, ".")  # in no catalogue name
+    is_path = isinstance(name_or_path, Path) or any(char in text for char in path_chars)
     if not text or not (is_path or os.path.exists(folder)):
         raise UnknownNameError("data set", text, DATASETS)
     return _load_folder(folder)
 
 
 def find_dataset(row: DatasetRow, search: SearchPath) -> Dataset:
-    """The data set of a row, from where `search` says, fetched if it lies nowhere yet."""
+    """Find the data set of a row along a search path, else fetch it."""
     for place in search.places:
         for folder in place.folders(row):
             if len(idx.find_files(folder)) < len(idx.FILES):
@@ -109,54 +109,54 @@ def find_dataset(row: DatasetRow, search: SearchPath) -> Dataset:
             try:
                 return _load_named(row, folder, place.title)
             except DataError as error:
-                other = _known(folder) if place.ours else None
+                other = _recognise(folder) if place.ours else None
                 if other is not None and row.name not in (other.name, folder.name):
-                    logger.info("passing over %s: %s is %s", place.title, folder, other.name)
+                    logger.info("skipping %s: %s is %s", place.title, folder, other.name)
                 elif place.ours:
                     raise
                 else:
-                    logger.warning("passing over %s: %s", place.title, error)
+                    logger.warning("skipping %s: %s", place.title, error)
     return _load_named(row, _fetch(row, search), "fetched")
 
 
 def find_again(
     name: str, location: str | Path | None, sha256: str, *, search: SearchPath | None = None
 ) -> Dataset | None:
-    """A data set that was read before, where it still is; None where it can't be found unchanged.
+    """Load a data set that was read before; None if it can't be found unchanged.
 
     Parameters
     ----------
-    name : as a `Dataset` has it; one of the catalogue is also looked for in its places
+    name : of the `Dataset`; one of the catalogue is also looked for in the search path's places
     location : the folder that it was read from
-    sha256 : its content hash; anything else that lies there is passed over
-    search : whose places are looked at; nothing is fetched
+    sha256 : its content hash; other data is skipped
+    search : whose places are searched; nothing is fetched
     """
     folders = []
     if name in DATASETS:
         places = (search or SEARCH_PATH).places
-        with suppress(DataError):  # a variable that names no folder leaves the others
+        with suppress(DataError):  # FITTINGROOM_DATA may name a folder that doesn't exist
             folders += [folder for place in places for folder in place.folders(DATASETS[name])]
-    # Last, since a stranger may have written it; and never another machine's.
+    # Last, since a stranger may have written it; and never a network path.
     if location is not None and not str(location).startswith(("//", "\\\\")):
         folders.append(Path(location))
     for folder in folders:
         with suppress(DataError, InputError):
-            found = _load_folder(folder)
-            if found.sha256 == sha256:
-                return found
+            dataset = _load_folder(folder)
+            if dataset.sha256 == sha256:
+                return dataset
     return None
 
 
-def _known(folder: Path) -> DatasetRow | None:
-    """The row whose files a folder holds, if any."""
+def _recognise(folder: Path) -> DatasetRow | None:
+    """The catalogue row whose files a folder holds, if any."""
     with suppress(DataError):
         read = idx.read_folder(folder)
         return row_with(lambda name: idx.array_sha256(read.arrays[name]))
     return None
 
 
-def _expanded(path: str) -> Path:
-    """With the home folder for `~`; unlike `Path.expanduser`, never an error."""
+def _expand_home(path: str) -> Path:
+    """Expand `~` to the home folder; unlike `Path.expanduser`, never raises."""
     return Path(os.path.expanduser(path))
 
 
@@ -167,9 +167,11 @@ def _data_folders(row: DatasetRow) -> Sequence[Path]:
 
 def _data_folder() -> Path | None:
     value = os.environ.get(DATA_VARIABLE, "")
-    folder = _expanded(value)
+    folder = _expand_home(value)
     if value and not os.path.isdir(folder):
-        raise DataError(f"{DATA_VARIABLE} is {value!r}, which is no folder; make it, or unset it.")
+        raise DataError(
+            f"{DATA_VARIABLE} is {value!r}, which isn't a folder; create it, or unset the variable."
+        )
     return folder if value else None
 
 
@@ -179,7 +181,7 @@ def _cache_folder(row: DatasetRow) -> Path:
 
 def _keras_folders(row: DatasetRow) -> Sequence[Path]:
     homes = [os.environ.get("KERAS_HOME", ""), "~/.keras"]
-    return [_expanded(home) / "datasets" / row.keras for home in homes if home and row.keras]
+    return [_expand_home(home) / "datasets" / row.keras for home in homes if home and row.keras]
 
 
 def _torchvision_folders(row: DatasetRow) -> Sequence[Path]:
@@ -191,7 +193,7 @@ def _debian_folders(row: DatasetRow) -> Sequence[Path]:
 
 
 def _target_folder(row: DatasetRow) -> Path:
-    """Under FITTINGROOM_DATA where that may be written, else the cache folder."""
+    """Under FITTINGROOM_DATA if that is writable, else the cache folder."""
     folder = _data_folder()
     return folder / row.name if folder and os.access(folder, os.W_OK) else _cache_folder(row)
 
@@ -210,7 +212,7 @@ SEARCH_PATH = SearchPath(
 
 
 def _fetch(row: DatasetRow, search: SearchPath) -> Path:
-    """Fill the target folder, one process at a time: the others wait and find it filled."""
+    """Fill the target folder, one process at a time; the others wait and find it filled."""
     folder, reasons = search.target(row), []
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -227,11 +229,11 @@ def _fetch(row: DatasetRow, search: SearchPath) -> Path:
     except OSError as error:
         raise DataError(
             f"{row.name} can't be stored in {folder} ({error.strerror or error}); "
-            f"set {DATA_VARIABLE} to a folder that has room and may be written."
+            f"set {DATA_VARIABLE} to a writable folder with enough space."
         ) from error
     raise DataError(
         f"{row.name} is in none of the known places and can't be fetched: "
-        f"{'; '.join(reasons) or 'no way is left'}; "
+        f"{'; '.join(reasons) or 'there is no other source'}; "
         f"put its four files in a folder and set {DATA_VARIABLE} to that folder."
     )
 
@@ -244,38 +246,38 @@ def _load_named(row: DatasetRow, folder: Path, source: str) -> Dataset:
     except DataError:
         intact = False
     if not intact:
-        raise DataError(_what_is_wrong(row, folder))
-    found = _from_idx(read, folder, row, f"{source}, {folder}")
-    facts = (found.name, found.class_names, found.mirror_keeps_class)
+        raise DataError(_describe_mismatch(row, folder))
+    dataset = _from_idx(read, folder, row, f"{source}, {folder}")
+    facts = (dataset.name, dataset.class_names, dataset.mirror_keeps_class)
     if facts != (row.name, row.class_names, row.mirror_keeps_class):
         raise DataError(
-            f"{LABELS_FILE} or {CARD_FILE} in {folder} makes another data set of {row.name}; "
-            "remove it, or give the folder's path to use what it says."
+            f"{LABELS_FILE} or {CARD_FILE} in {folder} turns {row.name} into another data set; "
+            "remove it, or give the folder's path to use it anyway."
         )
-    return found
+    return dataset
 
 
-def _what_is_wrong(row: DatasetRow, folder: Path) -> str:
-    """One sentence on the first file that isn't the catalogue's, with both hashes."""
+def _describe_mismatch(row: DatasetRow, folder: Path) -> str:
+    """Describe the first file that isn't the catalogue's, with both hashes."""
     for name, path in idx.find_files(folder).items():
-        away = "move it away"
+        remedy = "move it away"
         try:
-            found = idx.file_sha256(path, LARGEST_FILE)
+            digest = idx.file_sha256(path, LARGEST_FILE)
         except DataError as error:
-            found, away = "", "remove the file"
+            digest, remedy = "", "remove the file"
             reason = str(error).rstrip(".")
         else:
-            reason = f"{path} has the SHA-256 {found}"
-        if found != row.sha256[name]:
+            reason = f"{path} has the SHA-256 {digest}"
+        if digest != row.sha256[name]:
             return (
                 f"{reason}, but {name} of {row.name} has {row.sha256[name]}; "
-                f"{away}, or give the folder's path to use it for what it is."
+                f"{remedy}, or give the folder's path to use it as it is."
             )
     return f"{folder} changed while it was read; try again."
 
 
 def _load_folder(folder: Path) -> Dataset:
-    """A data set from a path, whatever form it has."""
+    """Load a data set from a folder, in whatever form it is."""
     if not os.path.isdir(folder):
         state = "is a file" if os.path.exists(folder) else "doesn't exist"
         raise DataError(
@@ -298,7 +300,7 @@ def _load_folder(folder: Path) -> Dataset:
 
 
 def _from_idx(read: idx.IdxFolder, folder: Path, row: DatasetRow | None, source: str) -> Dataset:
-    """IDX files as `labels.txt` and `dataset.json` say, else as the catalogue does, if it does."""
+    """Make a data set of IDX files; `labels.txt` and `dataset.json` go before the catalogue."""
     names = class_names_of(read, folder, row.class_names if row else DIGITS)
     return _dataset(card_of(folder, row), *_splits(read), names, source, folder)
 

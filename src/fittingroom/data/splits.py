@@ -17,11 +17,11 @@ Indices = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class ValidationSplit:
-    """Positions in the official training split, each sorted, together all of it once.
+    """Positions in the official training split: three sorted parts that together cover it once.
 
     Attributes
     ----------
-    train : int64, what a classifier is fitted on (54,000 of 60,000)
+    train : int64, for fitting (54,000 of 60,000)
     selection : int64, decides epochs, settings, weights (3,000)
     calibration : int64, sets temperatures and thresholds (3,000)
     """
@@ -37,10 +37,10 @@ class ValidationSplit:
 
 
 def validation_split(labels: NDArray[np.integer]) -> ValidationSplit:
-    """Hold a tenth of the training split back, in two halves, each with every class's share.
+    """Hold out a stratified tenth of the training split, in two halves.
 
-    The tenth is exact to the image; what a class gets of it is its share rounded by largest
-    remainder, and at least two, so that both halves hold every class.
+    The tenth is exact to the image; each class gets its share, rounded by largest remainder, and at
+    least two images, so that both halves hold every class.
 
     Parameters
     ----------
@@ -55,28 +55,28 @@ def validation_split(labels: NDArray[np.integer]) -> ValidationSplit:
     for label, count in zip(classes, counts, strict=True):
         if count < _SMALLEST_CLASS:
             raise DataError(
-                f"class {label} has {count} training images, but holding a tenth of them back "
-                f"takes at least {_SMALLEST_CLASS}; add images or leave the class out."
+                f"class {label} has {count} training images, but holding out a tenth of them "
+                f"needs at least {_SMALLEST_CLASS}; add images or leave the class out."
             )
-    drawn = np.maximum(_shares(counts, round(counts.sum() / 10)), 2)
-    halves = _halves(drawn)
+    sizes = np.maximum(_shares(counts, round(counts.sum() / 10)), 2)
+    halves = _halves(sizes)
 
-    random = np.random.RandomState(_SEED)
+    rng = np.random.RandomState(_SEED)
     selection, calibration = [], []
-    for label, taken, half in zip(classes, drawn, halves, strict=True):
-        members = random.permutation(np.flatnonzero(labels == label))
+    for label, size, half in zip(classes, sizes, halves, strict=True):
+        members = rng.permutation(np.flatnonzero(labels == label))
         selection.append(members[:half])
-        calibration.append(members[half:taken])
-    held_back = np.concatenate(selection + calibration)
+        calibration.append(members[half:size])
+    held_out = np.concatenate(selection + calibration)
     return ValidationSplit(
-        train=np.setdiff1d(np.arange(len(labels)), held_back, assume_unique=True),
+        train=np.setdiff1d(np.arange(len(labels)), held_out, assume_unique=True),
         selection=np.sort(np.concatenate(selection)),
         calibration=np.sort(np.concatenate(calibration)),
     )
 
 
 def fold_of(labels: NDArray[np.integer], folds: int) -> Indices:
-    """The fold (n,), 0 to folds - 1, of each image: one fixed draw, each with its share of a class.
+    """The fold (n,), 0 to folds - 1, of each image: one fixed stratified draw.
 
     Parameters
     ----------
@@ -91,18 +91,18 @@ def fold_of(labels: NDArray[np.integer], folds: int) -> Indices:
         A class has fewer images than there are folds.
     """
     if folds < 2:
-        raise UsageError(f"{folds} folds make no cross-validation; give at least 2.")
+        raise UsageError(f"cross-validation needs at least 2 folds, not {folds}.")
     classes, counts = np.unique(labels, return_counts=True)
     if counts.min() < folds:
         raise DataError(
             f"class {classes[counts.argmin()]} has {counts.min()} training images, too few for "
             f"{folds} folds; take fewer folds or add images."
         )
-    random = np.random.RandomState(_SEED)
+    rng = np.random.RandomState(_SEED)
     fold = np.empty(len(labels), np.int64)
-    dealt = 0  # a class goes on where the one before stopped, so that folds stay of one size
+    dealt = 0  # each class continues where the last one stopped, so that folds have equal sizes
     for label in classes:
-        members = random.permutation(np.flatnonzero(labels == label))
+        members = rng.permutation(np.flatnonzero(labels == label))
         fold[members] = (dealt + np.arange(len(members))) % folds
         dealt += len(members)
     return fold
@@ -110,13 +110,13 @@ def fold_of(labels: NDArray[np.integer], folds: int) -> Indices:
 
 def _shares(counts: Indices, total: int) -> Indices:
     """`total` split in proportion to `counts`, rounded by largest remainder."""
-    whole, remainder = np.divmod(counts * total, counts.sum())
-    short = total - int(whole.sum())
-    whole[np.argsort(-remainder, kind="stable")[:short]] += 1
-    return whole
+    shares, remainder = np.divmod(counts * total, counts.sum())
+    missing = total - int(shares.sum())
+    shares[np.argsort(-remainder, kind="stable")[:missing]] += 1
+    return shares
 
 
-def _halves(drawn: Indices) -> Indices:
-    """Half of each, where odd classes take turns in giving their odd image to the first half."""
-    odd = np.cumsum(drawn % 2) % 2
-    return drawn // 2 + (drawn % 2) * odd
+def _halves(counts: Indices) -> Indices:
+    """Half of each count; odd counts take turns in rounding up and down."""
+    odd = np.cumsum(counts % 2) % 2
+    return counts // 2 + (counts % 2) * odd

@@ -9,8 +9,8 @@ from fittingroom.errors import DataError, FittingroomError, NotFiniteError, Stor
 from fittingroom.runs.run import Run
 from fittingroom.runs.spec import RunSpec
 
-#: `interrupted`: not the fit's own fault, so that another time it may end well. `stopped`: by
-#: whoever watched it. `unreadable`: there is a saved run, which can't be used.
+#: `interrupted`: through no fault of the fit, which may succeed another time. `stopped`: by whoever
+#: watched it. `unreadable`: there is a saved run, but it can't be used.
 Status = Literal[
     "ok",
     "failed",
@@ -27,7 +27,7 @@ Status = Literal[
 class Attempt:
     """How a spec ended: with its run, or for a reason.
 
-    `run` is None for what didn't end well, and until the store was asked for it.
+    `run` is None if the fit didn't succeed, and until it is read from the store.
     """
 
     spec: RunSpec
@@ -37,7 +37,7 @@ class Attempt:
 
 
 def failed(spec: RunSpec, error: Exception) -> Attempt:
-    """The attempt that an error ended."""
+    """The attempt that ended with an error."""
     if isinstance(error, NotFiniteError):
         return Attempt(spec=spec, status="nan", reason=str(error))
     if isinstance(error, MemoryError):
@@ -50,19 +50,19 @@ def failed(spec: RunSpec, error: Exception) -> Attempt:
 
 
 def one_line(error: BaseException) -> str:
-    """The kind of an unexpected error and the first line of its message."""
+    """The type of an unexpected error and the first line of its message."""
     lines = str(error).strip().splitlines()
     return ": ".join([type(error).__name__, *lines[:1]])
 
 
 @dataclass(frozen=True, kw_only=True)
 class FitStep:
-    """An epoch of a training, or a fold of a cross-validation, is done.
+    """A finished epoch of a training, or a finished fold of a cross-validation.
 
     Attributes
     ----------
-    done, total : how many are, and how many there will be at most
-    accuracy : on the images that are watched; None where none are
+    done, total : how many are finished, and how many there will be at most
+    accuracy : on the images that are watched; None if none are
     """
 
     done: int

@@ -1,4 +1,4 @@
-"""Exact copies: test images that a model may have seen, or that count for one."""
+"""Find exact copies: test images that a model may have seen, or that count as one."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from fittingroom.data.mapped import pieces
 
 
 def copied_test_images(dataset: Dataset) -> int:
-    """How many of the test images are training images too, to the pixel.
+    """How many of the test images are training images too, pixel for pixel.
 
     Takes a third of a second for 70,000 images of 28×28; a mapped file isn't read into memory.
     """
     test = list(_digests(dataset.test.images))
-    wanted = set(test)
-    copied = {digest for digest in _digests(dataset.train.images) if digest in wanted}
+    distinct = set(test)
+    copied = {digest for digest in _digests(dataset.train.images) if digest in distinct}
     return sum(digest in copied for digest in test)
 
 
 def repeated_images(images: NDArray[np.uint8]) -> tuple[tuple[int, ...], ...]:
-    """Positions of images that are equal to the pixel, a group for each that there is again."""
+    """Positions of identical images, one group for each image that is repeated."""
     groups: dict[bytes, list[int]] = {}
     for position, digest in enumerate(_digests(images)):
         groups.setdefault(digest, []).append(position)
@@ -32,7 +32,7 @@ def repeated_images(images: NDArray[np.uint8]) -> tuple[tuple[int, ...], ...]:
 
 
 def _digests(images: NDArray[np.uint8]) -> Iterator[bytes]:
-    """16 bytes that stand for the pixels of each image."""
+    """A hash of 16 bytes of each image's pixels."""
     for piece in pieces(images):
         for image in piece:
             yield blake2b(image, digest_size=16).digest()

@@ -1,4 +1,4 @@
-"""`DatasetCard`: what is known of the data set that a store of runs belongs to."""
+"""`DatasetCard`: facts about the data set that a store of runs belongs to."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ CARD = "dataset.json"
 
 
 class NewerError(StoreError):
-    """A newer version wrote it, and knows more than this one."""
+    """A newer version wrote the file."""
 
 
 @dataclass(frozen=True)
 class DatasetCard:
-    """What a table must know of a data set, saved beside the runs: they need no data to be read."""
+    """What tables need to know of a data set, saved beside the runs so that they need no data."""
 
     __pydantic_config__ = STRICT
 
@@ -35,18 +35,18 @@ class DatasetCard:
     sha256: str
     class_names: tuple[str, ...]
     test_images: int
-    location: str | None = None  # a folder that it was read from
+    location: str | None = None  # the folder that it was read from
     untrained_classes: tuple[str, ...] = ()  # those without a training image
     copied_test_images: int | None = None  # that are training images too; None if not counted
     test_labels_sha256: str | None = None  # see `labels_sha256`
-    #: Positions of test images that are copies of one another, by groups; None if not looked for.
+    #: Groups of positions of test images that are copies of one another; None if not searched for.
     repeated_test_images: tuple[tuple[int, ...], ...] | None = None
     schema_version: int = 1
 
     @classmethod
     def of(cls, dataset: Dataset, known: DatasetCard | None) -> DatasetCard:
-        """The card of `dataset`; of what is `known` of the same data nothing is counted again."""
-        seen = set(np.unique(dataset.train.labels).tolist())
+        """The card of `dataset`; what a `known` card of the same data has isn't counted again."""
+        trained = set(np.unique(dataset.train.labels).tolist())
         if known is not None and known.sha256 != dataset.sha256:
             known = None
         copied = known.copied_test_images if known else None
@@ -59,7 +59,7 @@ class DatasetCard:
             test_images=len(dataset.test),
             location=None if dataset.location is None else str(dataset.location.resolve()),
             untrained_classes=tuple(
-                name for label, name in enumerate(dataset.class_names) if label not in seen
+                name for label, name in enumerate(dataset.class_names) if label not in trained
             ),
             copied_test_images=copied_test_images(dataset) if copied is None else copied,
             test_labels_sha256=labels_sha256(dataset.test.labels),
@@ -70,7 +70,7 @@ class DatasetCard:
 
     @property
     def copies(self) -> NDArray[np.int64] | None:
-        """A number for each test image, the same for copies; None where there are no copies."""
+        """A number for each test image, the same for copies; None if there are no copies."""
         if not self.repeated_test_images:
             return None
         numbers = np.arange(self.test_images)
@@ -80,7 +80,7 @@ class DatasetCard:
 
     @classmethod
     def read(cls, file: Path) -> DatasetCard:
-        """A saved card. Raises StoreError."""
+        """Read a saved card. Raises StoreError."""
         text = read_text(file, StoreError, most=MOST_JSON_BYTES, within=file.parent)
         with blaming(file, StoreError):
             fields = parse_json(text)
@@ -94,8 +94,8 @@ class DatasetCard:
             raise StoreError(f"{file} can't be read: {error}") from error
         groups = card.repeated_test_images or ()
         positions = [position for group in groups for position in group]
-        if not all(groups) or any(not 0 <= each < card.test_images for each in positions):
-            raise StoreError(f"{file} can't be read: its copies are of images that it hasn't.")
-        row = row_of_content(card.sha256)  # whatever it says: somebody may have written it
+        if not all(groups) or any(not 0 <= position < card.test_images for position in positions):
+            raise StoreError(f"{file} can't be read: its copies are of images that don't exist.")
+        row = row_of_content(card.sha256)  # whatever its names are: a stranger may have written it
         name = row.name if row else free_name(card.name, file.parent)
         return replace(card, name=name, title=row.title if row else name)

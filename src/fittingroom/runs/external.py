@@ -1,4 +1,4 @@
-"""Predictions that were made elsewhere, as runs like any others."""
+"""Add predictions that were made elsewhere, as runs like any others."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def add_predictions(
     array: str | None = None,
     as_is: bool = False,
 ) -> list[Run]:
-    """Put saved test predictions under `name` beside the runs of `dataset`.
+    """Add saved test predictions to the runs of `dataset` under `name`.
 
     Parameters
     ----------
@@ -39,27 +39,27 @@ def add_predictions(
         A file of predictions, see :func:`.predictions_file.read_predictions`; or several, each of
         another fit of the same recipe: its seeds.
     deterministic
-        Another fit would give the same predictions. Without it nobody knows what one fit says of
+        Whether another fit would give the same predictions. If not, one fit says nothing about
         another.
     array, as_is
         As in :func:`.predictions_file.read_predictions`.
 
     Returns
     -------
-    a run for each file
+    one run per file
 
     Raises
     ------
     UsageError
-        When the name can't be used or stands for other predictions already, or there are several
-        fits of what is deterministic.
+        When the name can't be used or belongs to other predictions already, or several files are
+        given for a deterministic model.
     InputError
-        When a file is not what it should be, or two hold the same predictions.
+        When a file isn't what it should be, or two hold the same predictions.
     """
     check_model_name(name)
     files = [Path(path) for path in ([paths] if isinstance(paths, Path | str) else paths)]
     if deterministic and len(files) > 1:
-        raise UsageError("what is deterministic has one file of predictions; give one.")
+        raise UsageError("a deterministic model has one file of predictions; give only one.")
     predicted = [read_predictions(file, dataset, array=array, as_is=as_is) for file in files]
     hashes = [plain(probabilities) for probabilities in predicted]
     for number, file in enumerate(files):
@@ -68,23 +68,23 @@ def add_predictions(
                 f"{files[first]} and {file} hold the same predictions; give those of other seeds, "
                 "or one file and --deterministic."
             )
-    # One file has the key that it had before there could be several, so that it is found again.
+    # One file keeps the key from before there could be several, so that its run is found again.
     parameters = {
         "predictions": hashes[0] if len(hashes) == 1 else hashes,
         **({"deterministic": True} if deterministic else {}),
     }
-    seeds = [
+    specs = [
         RunSpec(dataset=dataset.sha256, model=name, parameters=parameters, seed=seed)
         for seed in range(len(files))
     ]
-    if all(store.find(spec) is None for spec in seeds) and (store.folder / name).exists():
+    if all(store.find(spec) is None for spec in specs) and (store.folder / name).exists():
         raise UsageError(
-            f"{name!r} stands for another run already; give these predictions another name, or "
+            f"{name!r} is another run already; give these predictions another name, or "
             f"remove {store.folder / name}."
         )
     return [
         store.find(spec) or _save(store, dataset, spec, probabilities, deterministic)
-        for spec, probabilities in zip(seeds, predicted, strict=True)
+        for spec, probabilities in zip(specs, predicted, strict=True)
     ]
 
 

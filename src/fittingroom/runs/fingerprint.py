@@ -1,11 +1,11 @@
-"""What tells an estimator of the caller's own from every other: its state and its code.
+"""Fingerprint an estimator of the caller's own: hash its state and its code.
 
 The key of a run must cover all that decides its result. For a model of the catalogue that is its
-parameters. The code of an own one may change between two runs, and its state may lie anywhere, so
-one hash goes over everything that can be reached from it: what a copy of it would hold, and of code
-the instructions, constants and defaults of every function, method and class with all that these
-name. Code is hashed as it was compiled: that is what runs, also where it was typed in and no file
-holds it, or where the file was changed since. Libraries are believed by name and version.
+parameters. The caller's own code may change between two runs, and its state may be anywhere, so one
+hash covers everything that can be reached from the estimator: what a copy of it would hold and, of
+code, the instructions, constants and defaults of every function, method and class, with all that
+these name. Code is hashed as it was compiled, since that is what runs, even if it was typed in
+without a file or the file has changed since. Libraries are trusted by name and version.
 """
 
 from __future__ import annotations
@@ -40,43 +40,43 @@ _DESCRIPTORS = (
     types.MethodWrapperType,
 )
 _CACHED = type(functools.lru_cache(lambda: None))
-#: Attributes that decide nothing, or are in a class twice, or in no fixed order.
+#: Attributes that decide nothing, occur twice in a class, or have no fixed order.
 _INCIDENTAL = {
     *("__module__", "__doc__", "__dict__", "__weakref__", "__slotnames__", "_abc_impl"),
     *("__firstlineno__", "__static_attributes__", "__orig_bases__", "__parameters__"),
     *("__annotations__", "__annotate__", "__annotate_func__", "__annotations_cache__"),
     *("__conditional_annotations__", "__abstractmethods__", "_torchdynamo_wrapper_id"),
 }
-#: Dicts of a module by numbers that count all hooks that there ever were in this process.
+#: Dicts of a module whose keys count all hooks ever made in this process.
 _HOOKS = {name for name in vars(nn.Module()) if "_hooks" in name}
 
 
 class UnknowableError(FittingroomError):
-    """Something is reached from a model that can't be told from another."""
+    """A model holds something that can't be told from another."""
 
 
 def parameters_of(own: BaseEstimator) -> dict[str, Any]:
-    """What a run of an estimator of the caller's own is asked: what a page shows, and a hash.
+    """The parameters of a run of the caller's own estimator: those that a page shows, and a hash.
 
-    Two have equal ones exactly if they have the same state and run the same code. Where that can't
-    be known they are equal to none, and say why.
+    Two estimators have equal ones exactly if they have the same state and run the same code. If
+    that can't be known, they equal no others and say why.
     """
     try:
-        words = {
-            name: _in_words(value)
+        values = {
+            name: _display_value(value)
             for name, value in sorted(own.get_params().items())
             if name.split("__")[-1] != "random_state"
         }
-        shown = {name: value for name, value in words.items() if value is not None}
+        shown = {name: value for name, value in values.items() if value is not None}
         return {"class": type(own).__name__, **shown, "fingerprint": fingerprint(own)}
-    except Exception as error:  # a stranger's objects may raise anything when they are looked at
+    except Exception as error:  # foreign objects may raise anything when inspected
         return unlike_any(own, error)
 
 
 def unlike_any(own: BaseEstimator, reason: Exception) -> dict[str, Any]:
-    """What a run is asked that none will be asked again."""
-    said = str(reason) if isinstance(reason, UnknowableError) else repr(reason)
-    return {"class": type(own).__name__, NOT_FOUND_AGAIN: said, "call": secrets.token_hex(8)}
+    """Parameters of a run that no other run will have."""
+    why = str(reason) if isinstance(reason, UnknowableError) else repr(reason)
+    return {"class": type(own).__name__, NOT_FOUND_AGAIN: why, "call": secrets.token_hex(8)}
 
 
 def fingerprint(thing: Any) -> str:
@@ -86,30 +86,30 @@ def fingerprint(thing: Any) -> str:
     ------
     UnknowableError
         When something is reached whose state or code can't be read: a lock, an open file, code
-        that was compiled from another language and belongs to no library.
+        compiled from another language that belongs to no library.
     """
     walk = _Walk()
     walk.add(thing, ())
     return walk.digest
 
 
-def _in_words(value: Any) -> Any:
-    """A parameter as every process would show it, None where there are no such words."""
+def _display_value(value: Any) -> Any:
+    """A parameter as any process would show it, None if it can't be shown so."""
     if isinstance(value, BaseEstimator | nn.Module):
         return type(value).__name__
     return plain(value) if type(value) in (bool, int, float, str, Recipe) else None
 
 
 class _Walk:
-    """A hash of all that is reached from a thing. `where` are the names that led to a value.
+    """Hashes all that is reached from a thing. `where` are the names that led to a value.
 
-    What is reached again is hashed as the number that it has, so that one thing under two names
-    differs from two equal things: weights may be tied.
+    What is reached again is hashed as its number, so that one thing under two names differs from
+    two equal things: weights may be tied.
     """
 
     def __init__(self) -> None:
         self._hash = hashlib.sha256()
-        self._seen: dict[int, tuple[int, Any]] = {}  # keeps all alive, so that no id comes twice
+        self._seen: dict[int, tuple[int, Any]] = {}  # keeps all alive, so that no id is reused
 
     @property
     def digest(self) -> str:
@@ -122,7 +122,7 @@ class _Walk:
             self._add_items(value, where)
         elif isinstance(value, types.CodeType):
             self._add_code(value, where)
-        elif type(value) in (set, frozenset):  # in another order in every process
+        elif type(value) in (set, frozenset):  # their order differs between processes
             self._put(type(value).__name__, *sorted(fingerprint(item) for item in value))
         elif id(value) in self._seen:
             self._put("again", str(self._seen[id(value)][0]))
@@ -149,9 +149,9 @@ class _Walk:
             self._add_function(value, where)
         elif isinstance(value, _DESCRIPTORS):
             self._add_descriptor(value, where)
-        elif (inside := _wrapped(value)) is not None:
+        elif (wrapped := _unwrap(value)) is not None:
             self._put(type(value).__name__)
-            self.add(inside, where)
+            self.add(wrapped, where)
         elif isinstance(value, types.BuiltinFunctionType):
             raise _unknowable(value, where)
         else:
@@ -176,7 +176,7 @@ class _Walk:
             self.add(item, (*where, key) if isinstance(key, str) else where)
 
     def _add_named(self, kind: str, contents: Mapping[str, Any], where: tuple[str, ...]) -> None:
-        """Things by name, in whatever order they stand."""
+        """Add things by name, whatever their order."""
         names = sorted(contents.keys() - _INCIDENTAL)
         self._put(kind, str(len(names)))
         for name in names:
@@ -205,19 +205,19 @@ class _Walk:
         where = where if function.__name__ in where else (*where, function.__name__)
         code, names = function.__code__, function.__globals__
         module = str(names.get("__name__"))
-        if (version := version_of(module)) is not None:  # one that a library made
+        if (version := version_of(module)) is not None:  # made by a library
             self._put("function", module, code.co_qualname, version)
         else:
             self.add(code, where)
-            self._add_named("globals", dict(_named_by(code, names, where)), where)
+            self._add_named("globals", dict(_named_globals(code, names, where)), where)
         self.add((function.__defaults__, function.__kwdefaults__), where)
         self._add_named("attributes", vars(function), where)
         for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
             try:
-                inside = cell.cell_contents
+                content = cell.cell_contents
             except ValueError:
-                inside = "nothing yet"
-            self.add(inside, (*where, name))
+                content = "nothing yet"
+            self.add(content, (*where, name))
 
     def _add_code(self, code: types.CodeType, where: tuple[str, ...]) -> None:
         counts = code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags
@@ -226,7 +226,7 @@ class _Walk:
         self.add((code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars), where)
 
     def _add_descriptor(self, value: Any, where: tuple[str, ...]) -> None:
-        """A method of a class that was compiled from another language, or a name in `__slots__`."""
+        """Add a method of a class compiled from another language, or a name in `__slots__`."""
         owner = value.__objclass__
         slot = isinstance(value, types.MemberDescriptorType)
         if not slot and version_of(owner.__module__) is None:
@@ -234,7 +234,7 @@ class _Walk:
         self._put("descriptor", owner.__qualname__, value.__name__)
 
     def _add_object(self, value: Any, where: tuple[str, ...]) -> None:
-        """What a copy of it would hold."""
+        """Add what a copy of the object would hold."""
         where = where or (type(value).__name__,)
         if isinstance(value, BaseEstimator | nn.Module):
             state = {k: [*v.values()] if k in _HOOKS and v else v for k, v in vars(value).items()}
@@ -242,15 +242,15 @@ class _Walk:
             self._add_named("attributes", state, where)
             return
         try:
-            parts: Any = value.__reduce_ex__(4)
+            reduced: Any = value.__reduce_ex__(4)
         except Exception as error:
             raise _unknowable(value, where) from error
-        if isinstance(parts, str):  # one of its kind
+        if isinstance(reduced, str):  # a singleton
             if version_of(type(value).__module__) is None:
                 raise _unknowable(value, where)
-            self._put("named", type(value).__qualname__, parts)
+            self._put("named", type(value).__qualname__, reduced)
             return
-        build, arguments, state, items, pairs = (*parts, None, None, None)[:5]
+        build, arguments, state, items, pairs = (*reduced, None, None, None)[:5]
         self.add((build, arguments), where)
         if type(state) is dict and all(isinstance(name, str) for name in state):
             self._add_named("attributes", state, where)
@@ -259,15 +259,15 @@ class _Walk:
         self.add((tuple(items or ()), tuple(pairs or ())), where)
 
 
-def _wrapped(value: Any) -> tuple[Any, ...] | None:
-    """What decides what a wrapper of functions does, None where `value` is none."""
+def _unwrap(value: Any) -> tuple[Any, ...] | None:
+    """What decides the behaviour of a wrapper of functions, None if `value` isn't one."""
     if isinstance(value, types.MethodType):
         return value.__self__, value.__func__
     if isinstance(value, classmethod | staticmethod):
         return (value.__func__,)
     if isinstance(value, property):
         return value.fget, value.fset, value.fdel
-    if isinstance(value, functools.cached_property):  # which holds a lock besides
+    if isinstance(value, functools.cached_property):  # which also holds a lock
         return (value.func,)
     if isinstance(value, _CACHED):
         return (value.__wrapped__,)
@@ -276,7 +276,7 @@ def _wrapped(value: Any) -> tuple[Any, ...] | None:
     if isinstance(value, RemovableHandle):  # the number of a hook
         return ()
     if type(value).__module__.startswith("numba.") and hasattr(value, "py_func"):
-        return value.py_func, value.targetoptions  # each has a number of its own besides
+        return value.py_func, value.targetoptions  # besides, each has a number of its own
     if isinstance(value, types.BuiltinFunctionType):
         owner = value.__self__
         if owner is not None and not isinstance(owner, types.ModuleType):
@@ -284,33 +284,35 @@ def _wrapped(value: Any) -> tuple[Any, ...] | None:
     return None
 
 
-def _named_by(
+def _named_globals(
     code: types.CodeType, names: Mapping[str, Any], where: tuple[str, ...]
 ) -> Iterator[tuple[str, Any]]:
-    """The globals that code names, and what stands behind each.
+    """The globals that code names, with their values.
 
-    Of a module of the caller's own it is the attribute that is named next, or the whole of it.
+    A module of the caller's own is replaced by the attribute that is named next, if any.
     Raises UnknowableError for code that imports such a module when it runs.
     """
     name, value = "", None
-    for step in dis.get_instructions(code):
-        attribute = step.argval if step.opname in ("LOAD_ATTR", "LOAD_METHOD") else None
+    for instruction in dis.get_instructions(code):
+        attribute = (
+            instruction.argval if instruction.opname in ("LOAD_ATTR", "LOAD_METHOD") else None
+        )
         if attribute and _is_own_module(value) and hasattr(value, attribute):
             name, value = f"{name}.{attribute}", getattr(value, attribute)
             continue
         if name:
             yield name, value
         name, value = "", None
-        if step.opname in ("LOAD_GLOBAL", "LOAD_NAME") and step.argval in names:
-            name, value = step.argval, names[step.argval]
-        elif step.opname == "IMPORT_NAME" and version_of(step.argval) is None:
+        if instruction.opname in ("LOAD_GLOBAL", "LOAD_NAME") and instruction.argval in names:
+            name, value = instruction.argval, names[instruction.argval]
+        elif instruction.opname == "IMPORT_NAME" and version_of(instruction.argval) is None:
             raise UnknowableError(
-                f"{'.'.join(where)} imports {step.argval or 'a module'} when it runs; what is "
-                "imported at the top of its file is looked into"
+                f"{'.'.join(where)} imports {instruction.argval or 'a module'} when it runs; only "
+                "what is imported at the top of its file is fingerprinted"
             )
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
-            yield from _named_by(constant, names, where)
+            yield from _named_globals(constant, names, where)
 
 
 def _is_own_module(value: Any) -> bool:

@@ -22,7 +22,7 @@ from fittingroom.data.dataset import Dataset
 from fittingroom.data.splits import validation_split
 from fittingroom.errors import TrainingError, UsageError
 
-# Not used here, but by a fit, whose time doesn't count what was imported before.
+# Imported here so that the time of a fit doesn't include it.
 from fittingroom.models import forest, nearest, softmax_regression  # noqa: F401
 from fittingroom.models.catalog import row_of
 from fittingroom.models.network import NetworkClassifier
@@ -39,7 +39,7 @@ from fittingroom.training.recipe import Recipe
 
 OnStep = Callable[[FitStep], None]
 
-#: Epochs after which a training accuracy that was to be passed is given up.
+#: Epochs after which a training accuracy that should be passed is given up.
 MOST_EPOCHS = 1000
 
 
@@ -55,8 +55,8 @@ def fit(
     """The run of a spec: the saved one if the store holds it, else a new one.
 
     A full run first needs its reference run, which is fitted without the validation part: a network
-    that chooses its epoch takes the reference run's, and a model that is kept is calibrated by the
-    reference run's predictions. Where it isn't saved it is fitted, and doesn't read the test split.
+    that chooses its epoch takes the reference run's, and a model that is kept is calibrated on the
+    reference run's predictions. If it isn't saved, it is fitted without reading the test split.
 
     Parameters
     ----------
@@ -64,13 +64,13 @@ def fit(
     dataset : the data set of the spec
     store : where the run goes
     estimator : the unfitted estimator, for a model that isn't in the catalogue
-    keep_model : whether the fitted model is saved, if it is one that can be
+    keep_model : whether to save the fitted model, if it can be saved
     on_step : called after each epoch of a network and each fold of a cross-validation
 
     Raises
     ------
     UnknownNameError, UsageError
-        When the catalogue has no such model, or the protocol can't be followed with it.
+        When the catalogue has no such model, or it can't follow the protocol.
     TrainingError, StoreError
         When the fit fails, or the run can't be written.
     """
@@ -93,7 +93,7 @@ def fit(
     record = _record(
         classifier,
         spec=spec,
-        **_kind(spec, estimator),
+        **_model_fields(spec, estimator),
         trained_on=len(protocol.train),
         fit_seconds=fit_seconds,
         predict_us_per_image=None if seconds_per_image is None else 1e6 * seconds_per_image,
@@ -104,7 +104,7 @@ def fit(
     run = store.save(
         record,
         parts,
-        history=history_csv(_reported(classifier, "history_")),
+        history=history_csv(_fitted_attribute(classifier, "history_")),
         model=bundle.write if bundle else None,
     )
     checkpoint.remove()
@@ -119,12 +119,12 @@ def _reference_run(
     keep_model: bool,
     report: OnStep,
 ) -> Run | None:
-    """The run that a full one takes its choices from, applied to the classifier; None without."""
+    """The reference run of a full run, its choices applied to the classifier; None without one."""
     chooses = _chooses(classifier)
     if not spec.references or not (keep_model or chooses):
         return None
-    as_asked, untested = spec.references
-    run = store.find(as_asked) or fit(untested, dataset, store, keep_model=False, on_step=report)
+    tested, untested = spec.references
+    run = store.find(tested) or fit(untested, dataset, store, keep_model=False, on_step=report)
     epoch = run.record.kept_epoch
     if chooses and epoch is not None:
         # The recipe up to that epoch, with nothing left to choose.
@@ -136,7 +136,7 @@ def _reference_run(
 
 
 def _chooses(classifier: BaseEstimator) -> bool:
-    """Whether the fit looks at validation images to choose something."""
+    """Whether the fit chooses something by validation images."""
     if not isinstance(classifier, NetworkClassifier):
         return False
     return (classifier.recipe or Recipe()).needs_validation
@@ -145,7 +145,7 @@ def _chooses(classifier: BaseEstimator) -> bool:
 def _train(
     classifier: BaseEstimator, protocol: Protocol, checkpoint: Checkpoint | None, report: OnStep
 ) -> float:
-    """Fit the classifier as the protocol says; the seconds that this took."""
+    """Fit the classifier as the protocol says; returns the seconds that this took."""
     options: dict[str, Any] = {}
     if isinstance(classifier, NetworkClassifier):
         options["on_epoch"] = lambda epoch, epochs: report(
@@ -161,11 +161,11 @@ def _train(
     if isinstance(classifier, NetworkClassifier) and checkpoint is not None:
         options["checkpoint"] = checkpoint
     classifier.fit(images, labels, **options)
-    return time.perf_counter() - start + (_reported(classifier, "seconds_before_") or 0.0)
+    return time.perf_counter() - start + (_fitted_attribute(classifier, "seconds_before_") or 0.0)
 
 
 class _PassedError(Exception):
-    """Ends a training in which a logged accuracy was passed."""
+    """Ends a training once the logged accuracy has passed a value."""
 
 
 def _epochs_until(
@@ -175,16 +175,15 @@ def _epochs_until(
     until: Mapping[str, Any],
     report: OnStep,
 ) -> int:
-    """The epochs after which the logged accuracy has passed a value, and some more.
+    """Count the epochs until the logged accuracy passes a value, plus some more.
 
-    The training is done once to count them. With a constant rate and the same seed the same epochs
-    come again.
+    This takes a training of its own, whose epochs the same seed and a constant rate will repeat.
     """
     if not isinstance(classifier, NetworkClassifier):
         raise UsageError("only networks are trained until an accuracy is passed.")
     recipe = classifier.recipe or Recipe()
     if recipe.schedule != "constant":
-        raise UsageError(f"the schedule is {recipe.schedule}; epochs are added to a constant rate.")
+        raise UsageError(f"the schedule is {recipe.schedule}; only a constant one can be extended.")
     passed: list[int] = []
 
     def on_epoch(epoch: Epoch, planned: int) -> None:
@@ -206,7 +205,7 @@ def _epochs_until(
 def _predict_all(
     classifier: BaseEstimator, protocol: Protocol, n_classes: int
 ) -> tuple[dict[str, Part], float | None]:
-    """What the protocol has predicted, and the seconds that an image of the last part took."""
+    """Predict the protocol's parts; also returns the seconds per image of the last part."""
     if not protocol.scales_test:
         classifier = copy.copy(classifier)
         classifier.scale = 1.0
@@ -221,10 +220,10 @@ def _predict_all(
 
 
 def _cross_validate(spec: RunSpec, dataset: Dataset, store: Store, report: OnStep) -> Run:
-    """Give each training image its probabilities by the fit that didn't see it.
+    """Predict each training image by the fit that didn't see it.
 
-    A network whose recipe chooses by validation images holds a tenth of its own training images
-    out. No model is kept. What is done of an interrupted cross-validation is resumed fold by fold.
+    A network whose recipe chooses by validation images holds out a tenth of its own training
+    images. No model is kept. An interrupted cross-validation resumes after its finished folds.
     """
     probabilities = np.empty((len(dataset.train), dataset.n_classes), np.float32)
     start, trained_on, fitted = time.perf_counter(), [], spec.classifier(dataset)
@@ -243,7 +242,7 @@ def _cross_validate(spec: RunSpec, dataset: Dataset, store: Store, report: OnSte
     record = _record(
         fitted,
         spec=spec,
-        **_kind(spec, None),
+        **_model_fields(spec, None),
         trained_on=trained_on[0],
         fit_seconds=time.perf_counter() - start,
         predict_us_per_image=None,
@@ -261,14 +260,14 @@ def _bundle(
     validation: Part | None,
     reference: Run | None,
 ) -> Bundle:
-    """The fitted classifier as it is kept, calibrated on what nothing else was chosen by."""
-    everything = calibration = None
+    """The fitted classifier as a bundle, calibrated on what nothing else was chosen by."""
+    whole_part = calibration = None
     if validation is not None:
-        everything = validation.probabilities, validation.labels
+        whole_part = validation.probabilities, validation.labels
     held_out = validation if reference is None else reference.validation
     if held_out is not None:
-        unseen = held_out.among(validation_split(dataset.train.labels).calibration)
-        calibration = unseen.probabilities, unseen.labels
+        half = held_out.among(validation_split(dataset.train.labels).calibration)
+        calibration = half.probabilities, half.labels
     return bundle_of(
         classifier,
         model=record.spec.model,
@@ -278,13 +277,13 @@ def _bundle(
         preparation=dataset.preparation,
         parameters=record.spec.settings,
         seed=record.spec.seed,
-        validation=everything,
+        validation=whole_part,
         calibration=calibration,
     )
 
 
-def _kind(spec: RunSpec, estimator: BaseEstimator | None) -> dict[str, Any]:
-    """What is recorded of the model whatever becomes of the fit."""
+def _model_fields(spec: RunSpec, estimator: BaseEstimator | None) -> dict[str, Any]:
+    """What is recorded of the model, whatever the fit gives."""
     if estimator is not None:
         return {"family": "own", "deterministic": is_deterministic(estimator)}
     row = row_of(spec.model)
@@ -295,19 +294,19 @@ def _record(classifier: BaseEstimator, *, spec: RunSpec, **figures: Any) -> RunR
     """The record of a fit: its figures, what the fitted classifier reports, and the machine."""
     return RunRecord(
         spec=dataclasses.replace(spec, settings=plain(spec.settings)),
-        engine=_reported(classifier, "engine_") or _engine(classifier),
-        precision=_reported(classifier, "precision_"),
-        device=_reported(classifier, "device_"),
-        kept_epoch=_reported(classifier, "kept_epoch_"),
-        parameters=_reported(classifier, "n_parameters_"),
+        engine=_fitted_attribute(classifier, "engine_") or _engine(classifier),
+        precision=_fitted_attribute(classifier, "precision_"),
+        device=_fitted_attribute(classifier, "device_"),
+        kept_epoch=_fitted_attribute(classifier, "kept_epoch_"),
+        parameters=_fitted_attribute(classifier, "n_parameters_"),
         peak_memory_bytes=peak_memory(),
         environment=environment(),
         **figures,
     )
 
 
-def _reported(classifier: BaseEstimator, name: str) -> Any:
-    """What a fitted classifier of ours reports; in a stranger's it may mean anything."""
+def _fitted_attribute(classifier: BaseEstimator, name: str) -> Any:
+    """What a fitted classifier of ours reports; elsewhere the attribute may mean anything."""
     ours = any(kind.__module__.startswith("fittingroom.") for kind in type(classifier).__mro__)
     return getattr(classifier, name, None) if ours else None
 
@@ -335,7 +334,7 @@ def peak_memory() -> int:
 
 
 def _engine(classifier: BaseEstimator) -> str:
-    """Which library fitted, and its version, for a classifier that doesn't report it itself."""
+    """The library that fitted, with its version, of a classifier that doesn't report it itself."""
     package = "torch" if isinstance(classifier, NetworkClassifier) else _package(classifier)
     return f"{package} {metadata.version(package)}" if package == "torch" else package
 

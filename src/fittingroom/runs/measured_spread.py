@@ -1,7 +1,7 @@
-"""How much recipes of the catalogue vary over seeds, measured beforehand: `measured_spread.json`.
+"""How much recipes of the catalogue vary over seeds, measured in advance: `measured_spread.json`.
 
-It comes with the package, made by `benchmarks/seed_spread.py`. A key covers the data, the recipe
-and what it is trained on, so a changed recipe has no entry.
+The file comes with the package; `benchmarks/seed_spread.py` makes it. A key covers the data, the
+recipe and what it is trained on, so a changed recipe has no entry.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ FILE = "measured_spread.json"
 
 
 def measured_variance(key: str, seeds: int) -> SeedVariance | None:
-    """What is known of the variance over seeds of the runs with that key, None where nothing is.
+    """The measured variance over seeds of the runs with that key, None if there is none.
 
-    It is believed beside that of so many fits of one's own, see `SeedVariance.measured`.
+    It is to be combined with that of `seeds` further fits, see `SeedVariance.measured`.
     """
-    known = _measured().get(key)
-    return known and known.measured(seeds)
+    variance = _variances().get(key)
+    return variance and variance.measured(seeds)
 
 
 @cache
-def _measured() -> dict[str, SeedVariance]:
+def _variances() -> dict[str, SeedVariance]:
     text = files("fittingroom.runs").joinpath(FILE).read_text(encoding="utf-8")
     return {
         recipe["key"]: SeedVariance(

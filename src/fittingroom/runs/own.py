@@ -1,4 +1,4 @@
-"""Estimators of the caller's own, which are no rows of the catalogue, as models of a run."""
+"""Estimators of the caller's own, which aren't in the catalogue, as models of a run."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from fittingroom.runs.spec import RunSpec
 
 
 def own_spec(dataset: Dataset, name: str, estimator: BaseEstimator, *, full: bool) -> RunSpec:
-    """The spec of seed 0.
+    """The spec with seed 0.
 
-    The parameters are the same with every seed, but they may be others each time that this is
-    called; see `RunSpec.not_found_again`.
+    The parameters are the same for every seed, but may differ at each call; see
+    `RunSpec.not_found_again`.
     """
     parameters: dict[str, Any]
     try:

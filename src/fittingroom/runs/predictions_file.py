@@ -1,4 +1,4 @@
-"""Predictions of the test images from a file of somebody's, checked as far as that can be."""
+"""Read somebody's predictions of the test images from a file, checked as far as possible."""
 
 from __future__ import annotations
 
@@ -33,26 +33,26 @@ def read_predictions(
     ----------
     path
         An `.npz` file with `probabilities` (n_test, classes), each row summing to one, or with
-        `labels` (n_test,), class indices. In the order of the official test split. `class_names`
-        (classes,), if it has them, say in what order the classes are there.
+        `labels` (n_test,), class indices. In the order of the official test split. Optional
+        `class_names` (classes,) give the order of the classes in the file.
     dataset
         Its test labels judge the predictions.
     array
-        The array with the predictions, under whatever name.
+        The name of the array with the predictions.
     as_is
-        Take also what looks like the truth itself, or like classes in another order.
+        Accept even what looks like the truth itself, or like classes in another order.
 
     Raises
     ------
     InputError
-        When the file is not what it should be, or doesn't say which of its arrays is meant.
+        When the file isn't what it should be, or doesn't say which of its arrays is meant.
     """
-    arrays, held = _arrays(path, array, dataset)
-    chosen = array or _which(path, arrays, held, dataset)
+    arrays, contents = _read_arrays(path, array, dataset)
+    chosen = array or _choose_array(path, arrays, contents, dataset)
     if chosen not in arrays:
-        raise InputError(f"{path} has no array {chosen!r}; it holds {held}.")
+        raise InputError(f"{path} has no array {chosen!r}; it holds {contents}.")
     order = _order(path, arrays.get("class_names"), dataset)
-    probabilities = _predicted(path, arrays, chosen, dataset)[:, order]
+    probabilities = _to_probabilities(path, arrays, chosen, dataset)[:, order]
     if not as_is:
         _refuse_truth(path, arrays, chosen, probabilities, dataset)
         _refuse_numbering(path, probabilities, dataset)
@@ -62,22 +62,24 @@ def read_predictions(
     return probabilities
 
 
-def _arrays(path: Path, asked: str | None, dataset: Dataset) -> tuple[dict[str, np.ndarray], str]:
-    """Those arrays of a file that are named or may be predictions, and the names of all.
+def _read_arrays(
+    path: Path, chosen: str | None, dataset: Dataset
+) -> tuple[dict[str, np.ndarray], str]:
+    """The arrays of a file that are named or may be predictions, and the names of all.
 
     No others are unpacked.
     """
     if not os.path.lexists(path):
-        raise InputError(f"{path} does not exist.")
-    names = {*_KNOWN, asked}
+        raise InputError(f"{path} doesn't exist.")
+    names = {*_KNOWN, chosen}
     with open_arrays(path, InputError) as file:
         for name in names & file.objects:
-            raise InputError(f"{path}: {name} holds Python objects, which are not read.")
-        names_of_classes = file.headers.get("class_names")
-        if names_of_classes is not None and not (
-            names_of_classes.shape == (dataset.n_classes,)
-            and names_of_classes.dtype.kind in "US"
-            and 0 < names_of_classes.dtype.itemsize <= _LONGEST_NAME
+            raise InputError(f"{path}: {name} holds Python objects, which aren't read.")
+        class_names = file.headers.get("class_names")
+        if class_names is not None and not (
+            class_names.shape == (dataset.n_classes,)
+            and class_names.dtype.kind in "US"
+            and 0 < class_names.dtype.itemsize <= _LONGEST_NAME
         ):
             raise InputError(
                 f"{path}: class_names must be the {dataset.n_classes} names of the classes."
@@ -87,23 +89,25 @@ def _arrays(path: Path, asked: str | None, dataset: Dataset) -> tuple[dict[str, 
             for n, header in file.headers.items()
             if n in names or header.shape in _shapes(dataset)
         ]
-        held = ", ".join([*file.headers, *sorted(file.objects)])[:1000] or "nothing"
-        return dict(zip(wanted, file.read(*wanted), strict=True)), held
+        contents = ", ".join([*file.headers, *sorted(file.objects)])[:1000] or "nothing"
+        return dict(zip(wanted, file.read(*wanted), strict=True)), contents
 
 
-def _which(path: Path, arrays: Mapping[str, np.ndarray], held: str, dataset: Dataset) -> str:
-    """The array with the predictions, where nobody named it."""
+def _choose_array(
+    path: Path, arrays: Mapping[str, np.ndarray], contents: str, dataset: Dataset
+) -> str:
+    """The name of the array with the predictions, if the caller gave none."""
     if "probabilities" in arrays:
         return "probabilities"
     others = _candidates(arrays, dataset)
     if "labels" not in arrays:
-        hint = f" (name another by --array {others[0]})" if others else ""
+        hint = f" (name another with --array {others[0]})" if others else ""
         raise InputError(
-            f"{path} holds {held}; an array named 'probabilities' or 'labels' is needed{hint}."
+            f"{path} holds {contents}; an array named 'probabilities' or 'labels' is needed{hint}."
         )
     if others:
         raise InputError(
-            f"{path} holds labels and {', '.join(others)}; say which are the predictions, "
+            f"{path} holds labels and {', '.join(others)}; say which are the predictions: "
             f"--array {others[0]} or --array labels."
         )
     return "labels"
@@ -116,12 +120,12 @@ def _candidates(arrays: Mapping[str, np.ndarray], dataset: Dataset) -> list[str]
 
 
 def _shapes(dataset: Dataset) -> set[tuple[int, ...]]:
-    """Of labels and of probabilities of the test images."""
+    """The shapes of labels and of probabilities of the test images."""
     return {(len(dataset.test),), (len(dataset.test), dataset.n_classes)}
 
 
 def _order(path: Path, names: np.ndarray | None, dataset: Dataset) -> list[int]:
-    """For each class of the data set its number in the file, which may name them in its order."""
+    """For each class of the data set its number in the file, which may have its own order."""
     if names is None:
         return list(range(dataset.n_classes))
     theirs = [str(name) for name in names.ravel()]
@@ -133,13 +137,13 @@ def _order(path: Path, names: np.ndarray | None, dataset: Dataset) -> list[int]:
     return [theirs.index(name) for name in dataset.class_names]
 
 
-def _predicted(
+def _to_probabilities(
     path: Path, arrays: Mapping[str, np.ndarray], name: str, dataset: Dataset
 ) -> np.ndarray:
     """Probabilities (n_test, classes), classes in the order of the file."""
     array = arrays[name]
     if array.ndim == 1 or name == "labels":
-        return _certain(path, name, array, len(dataset.test), dataset.n_classes)
+        return _one_hot(path, name, array, len(dataset.test), dataset.n_classes)
     return _probabilities(path, name, array, len(dataset.test), dataset.n_classes)
 
 
@@ -156,14 +160,14 @@ def _probabilities(
             f"{path}: {name} are {array.dtype}; give finite floating-point numbers, such as the "
             "softmax of scores."
         )
-    if (found := fault_of(array)) is not None:
-        row, fault = found
+    if (problem := fault_of(array)) is not None:
+        row, fault = problem
         raise InputError(f"{path}: the probabilities of image {row} {fault}.")
     probabilities: np.ndarray = array.astype(np.float32)
     return probabilities
 
 
-def _certain(
+def _one_hot(
     path: Path, name: str, labels: np.ndarray, n_images: int, n_classes: int
 ) -> np.ndarray:
     if labels.shape != (n_images,) or labels.dtype.kind not in "iu":
@@ -176,8 +180,8 @@ def _certain(
             f"{path}: {name} go from {labels.min()} to {labels.max()}; they must lie in "
             f"0..{n_classes - 1}."
         )
-    certain: np.ndarray = np.eye(n_classes, dtype=np.float32)[labels]
-    return certain
+    one_hot: np.ndarray = np.eye(n_classes, dtype=np.float32)[labels]
+    return one_hot
 
 
 def _refuse_truth(
@@ -187,16 +191,16 @@ def _refuse_truth(
     probabilities: np.ndarray,
     dataset: Dataset,
 ) -> None:
-    """Refuse the official labels in the place of predictions."""
+    """Refuse the official labels in place of predictions."""
     if not (probabilities[np.arange(len(dataset.test)), dataset.test.labels] == 1).all():
         return
     if arrays[name].ndim == 2:
-        logger.warning("%s: every image is right for certain; are these the labels?", path)
+        logger.warning("%s: every image is right with certainty; are these the labels?", path)
         return
     others = [other for other in _candidates(arrays, dataset) if other != name]
-    remedy = f"name the predictions by --array {others[0]}" if others else "save the predictions"
+    remedy = f"name the predictions with --array {others[0]}" if others else "save the predictions"
     raise InputError(
-        f"{path}: {name} are the official test labels themselves; {remedy}, or say --as-is if a "
+        f"{path}: {name} are the official test labels themselves; {remedy}, or add --as-is if a "
         "model does get every image right."
     )
 
@@ -209,37 +213,37 @@ def _refuse_numbering(path: Path, probabilities: np.ndarray, dataset: Dataset) -
         raise InputError(
             f"{path} seems to have the classes in another order: "
             f"{other.sentence(dataset.class_names)}; put them in the order of the data set, or add "
-            "an array class_names with theirs to the file, or say --as-is if the model is so wrong."
+            "an array class_names with theirs to the file, or add --as-is if the model is so wrong."
         )
 
 
 def _refuse_order(
     path: Path, labels: np.ndarray, order: list[int], probabilities: np.ndarray, dataset: Dataset
 ) -> None:
-    """Refuse probabilities beside labels that show the images in another order."""
+    """Refuse probabilities if the labels beside them show that the images are in another order."""
     numbers = np.argsort(order)  # of the data set's classes, by those of the file
     theirs = labels.ravel()
-    inside = theirs.dtype.kind in "iu" and np.isin(theirs, numbers).all()
-    known = (dataset.test.labels, probabilities.argmax(axis=1))
-    given = (theirs, numbers[theirs]) if inside else (theirs,)
-    if any(np.array_equal(a, b) for a in given for b in known):
+    are_classes = theirs.dtype.kind in "iu" and np.isin(theirs, numbers).all()
+    expected = (dataset.test.labels, probabilities.argmax(axis=1))
+    readings = (theirs, numbers[theirs]) if are_classes else (theirs,)
+    if any(np.array_equal(a, b) for a in readings for b in expected):
         return
     raise InputError(
         f"{path}: the labels beside the probabilities are neither the official test labels nor the "
-        "most probable classes, so the images may stand in another order; put them in that of the "
-        "official test split, or say --as-is."
+        "most probable classes, so the images may be in another order; put them in that of the "
+        "official test split, or add --as-is."
     )
 
 
 def _warn_of_chance(path: Path, probabilities: np.ndarray, dataset: Dataset) -> None:
-    """Say where predictions are no better than they would be for other images."""
+    """Warn of predictions that are no better than they would be for other images."""
     predicted, labels = probabilities.argmax(axis=1), dataset.test.labels
     shares = [np.bincount(x, minlength=dataset.n_classes) / len(x) for x in (predicted, labels)]
     chance = float(shares[0] @ shares[1])
-    right = int((predicted == labels).sum())
-    if wilson(right, len(labels)).low <= chance:
+    n_correct = int((predicted == labels).sum())
+    if wilson(n_correct, len(labels)).low <= chance:
         logger.warning(
-            "%s: %.1f%% are right, and as many would be in any order (%.1f%%); do the predictions "
-            "stand in the order of the official test split?",
-            *(path, 100 * right / len(labels), 100 * chance),
+            "%s: %.1f%% are right, no more than in a random order (%.1f%%); are the predictions in "
+            "the order of the official test split?",
+            *(path, 100 * n_correct / len(labels), 100 * chance),
         )

@@ -2,8 +2,8 @@
 
 An honest run trains on the training part, watches the selection half of the validation part, and
 predicts the validation part and the test split. A full one trains on the validation part too. A run
-that re-creates a published figure uses the images as its source did, wrongly perhaps; its spec says
-so, and no table of honest figures takes it.
+that re-creates a published figure uses the images as its source did, perhaps wrongly; its spec says
+so, and no table of honest figures includes it.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ class Protocol:
 
     Attributes
     ----------
-    images : what `train` and `watched` are positions of
+    images : of which `train` and `watched` are positions
     train : what is trained on
-    watched : what a network's epochs are judged by; None where nothing is
-    predicted : by the name of the run's part, what is predicted after the fit
+    watched : what a network's epochs are judged by; None if nothing is
+    predicted : what is predicted after the fit, by the name of the run's part
     train_until : a logged training accuracy to pass, and how many epochs then follow; None for the
         recipe's own epochs
-    scales_test : False where the pixels that are predicted are left in 0..255
+    scales_test : False if the pixels to predict are left in 0..255
     """
 
     images: Split
@@ -47,9 +47,9 @@ class Protocol:
 
 
 def protocol_of(spec: RunSpec, dataset: Dataset) -> Protocol:
-    """The protocol of a single fit; of a cross-validation see :func:`folds`."""
+    """The protocol of a single fit; for a cross-validation see :func:`folds`."""
     if spec.protocol is not None:
-        return _as_used(spec.protocol, dataset)
+        return _source_protocol(spec.protocol, dataset)
     split = validation_split(dataset.train.labels)
     predicted = {} if spec.full else {"validation": (dataset.train, split.validation)}
     if spec.reads_test:
@@ -63,9 +63,9 @@ def protocol_of(spec: RunSpec, dataset: Dataset) -> Protocol:
 
 
 def folds(spec: RunSpec, dataset: Dataset) -> Iterator[Protocol]:
-    """The fits of a cross-validation over the training split.
+    """The protocols of a cross-validation's fits over the training split.
 
-    Raises DataError where a class has fewer images than there are folds.
+    Raises DataError if a class has fewer images than there are folds.
     """
     fold = fold_of(dataset.train.labels, spec.folds)
     for number in range(spec.folds):
@@ -93,17 +93,17 @@ def split_as_used(
     """
     n, n_train = len(dataset.train) + len(dataset.test), len(dataset.train)
     if split["kind"] == "pooled":
-        train, test = _held_out(np.arange(n), split["test"], split["seed"])
+        train, test = _hold_out(np.arange(n), split["test"], split["seed"])
     else:
         train, test = np.arange(n_train), np.arange(n_train, n)
     if not split["validation"]:
         return train, train[:0], test
-    train, validation = _held_out(train, split["validation"], split["seed"])
+    train, validation = _hold_out(train, split["validation"], split["seed"])
     return train, validation, test
 
 
-def _as_used(protocol: Mapping[str, Any], dataset: Dataset) -> Protocol:
-    """What a source did, by the notes of its claim."""
+def _source_protocol(protocol: Mapping[str, Any], dataset: Dataset) -> Protocol:
+    """What a source did, according to the notes of its claim."""
     notes = set(protocol["notes"])
     train, validation, test = split_as_used(dataset, protocol["split"])
     pool = Split(
@@ -122,6 +122,6 @@ def _as_used(protocol: Mapping[str, Any], dataset: Dataset) -> Protocol:
     )
 
 
-def _held_out(positions: Positions, share: float, seed: int) -> tuple[Positions, Positions]:
+def _hold_out(positions: Positions, share: float, seed: int) -> tuple[Positions, Positions]:
     rest, held_out = train_test_split(positions, test_size=share, random_state=seed)
     return rest, held_out

@@ -38,11 +38,11 @@ from fittingroom.untrusted import (
 SCHEMA_VERSION = 1
 #: The files of a run, besides its model.
 RECORD, PREDICTIONS, HISTORY = "run.json", "predictions.npz", "history.csv"
-#: The folder of its model, and bytes that a file of that may have.
+#: The folder of its model, and the largest size of a file there in bytes.
 MODEL, MOST_MODEL_BYTES = "model", 2**31
-#: Bytes of a history: of 100,000 epochs.
+#: Largest size of a history in bytes: of 100,000 epochs.
 MOST_HISTORY_BYTES = 2**24
-#: What of the data a run may have predicted.
+#: The parts of the data that a run may have predicted.
 PARTS = ("validation", "test", "out_of_fold", "measured")
 
 
@@ -66,7 +66,7 @@ class RunRecord:
     model_bytes: int | None = None
     peak_memory_bytes: int | None = None
     environment: Mapping[str, str | int]
-    #: SHA-256 of each file of the run by its place in the folder, and of the official test labels
+    #: SHA-256 of each file of the run by its path in the folder, and of the official test labels
     #: (int64, little-endian). None in runs of version 0.1.
     files: Mapping[str, str] | None = None
     test_labels_sha256: str | None = None
@@ -74,18 +74,18 @@ class RunRecord:
 
     @property
     def label(self) -> str:
-        """The name in a table: the model, and what was set otherwise than in the catalogue."""
+        """The name in a table: the model, and the settings that replace the catalogue's."""
         return f"{self.spec.label} (added)" if self.family == "added" else self.spec.label
 
     def holds(self, name: str, data: bytes) -> bool:
-        """Whether a file of the run, by its place in the folder, has these bytes.
+        """Whether a file of the run, by its path in the folder, has these bytes.
 
-        Nothing is known of runs without hashes, so they hold anything.
+        Runs without hashes hold anything.
         """
         return self.files is None or self.files.get(name) == _digest(data)
 
     def to_json(self) -> str:
-        """`run.json`, which holds the hash of all the rest of it."""
+        """`run.json`, which holds the hash of everything else in it."""
         fields = dataclasses.asdict(self)
         fields["asked"] = fields.pop("spec")  # the words of version 0.1
         fields["overrides"] = fields["asked"].pop("settings")
@@ -110,7 +110,7 @@ class RunRecord:
         record = typed(cls, fields)
         if record.files is not None and sha256 is None:
             raise ValueError("it was changed after it was written")
-        # Before that could be said all were recorded as deterministic, which nobody knows.
+        # Before users could say so, all were recorded as deterministic, which nobody knows.
         if record.family == "added" and not record.spec.parameters.get("deterministic"):
             return dataclasses.replace(record, deterministic=False)
         return record
@@ -130,8 +130,8 @@ class Part:
 
     `index` (n,) int64 are positions in the split the images come from, `probabilities`
     (n, classes) float32, `labels` (n,) int64 the truth, so that a table needs no data set.
-    `selection` (n,) bool says of a validation part which images are its selection half; None of
-    other parts, and in runs of version 0.1.
+    `selection` (n,) bool marks the selection half of a validation part; None for other parts, and
+    in runs of version 0.1.
     """
 
     index: np.ndarray
@@ -141,20 +141,20 @@ class Part:
 
     @cached_property
     def correct(self) -> np.ndarray:
-        """Which images were right, (n,) bool."""
+        """Which images are predicted right, (n,) bool."""
         right: np.ndarray = self.probabilities.argmax(axis=1) == self.labels
         return right
 
     @cached_property
     def fault(self) -> str | None:
         """What is wrong, if some image's probabilities aren't a distribution over the classes."""
-        if (found := fault_of(self.probabilities)) is None:
+        if (problem := fault_of(self.probabilities)) is None:
             return None
-        row, fault = found
+        row, fault = problem
         return f"the probabilities of image {self.index[row]} {fault}"
 
     def checked(self) -> Part:
-        """Itself, where nothing is wrong with it. Raises InputError."""
+        """The part itself. Raises InputError if anything is wrong with it."""
         if self.fault is not None:
             raise InputError(f"{self.fault}.")
         return self
@@ -168,25 +168,25 @@ class Part:
         return Part(self.index[images], self.probabilities[images], self.labels[images])
 
     def accuracy_on(self, positions: np.ndarray) -> float:
-        """The share that is right among the images at some positions of the split."""
+        """The accuracy on the images at some positions of the split."""
         return float(self.among(positions).correct.mean())
 
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """One saved run: its folder and its record; the predictions are read when asked for."""
+    """One saved run: its folder and its record; predictions are read on demand."""
 
     folder: Path
     record: RunRecord
 
     @property
     def test(self) -> Part | None:
-        """The official test split, or None where the run left it unread."""
+        """The official test split, or None if the run didn't read it."""
         return self._parts["test"]
 
     @property
     def validation(self) -> Part | None:
-        """The validation part, or None where the run was fitted on it."""
+        """The validation part, or None if the run was fitted on it."""
         return self._parts["validation"]
 
     @property
@@ -199,7 +199,7 @@ class Run:
 
     @property
     def out_of_fold(self) -> Part | None:
-        """The whole training split, each image by the fit that didn't see it, or None."""
+        """The whole training split, each image predicted by the fit that didn't see it, or None."""
         return self._parts["out_of_fold"]
 
     @cached_property
@@ -220,7 +220,7 @@ class Run:
 
     @cached_property
     def _parts(self) -> Mapping[str, Part | None]:
-        """What it predicted, by the part of the data. Raises StoreError."""
+        """The predictions by part of the data. Raises StoreError."""
         data = self._read(PREDICTIONS)
         with blaming(self.folder / PREDICTIONS, StoreError):
             arrays = ArrayFile(io.BytesIO(data))
@@ -231,13 +231,13 @@ class Run:
             return parts
 
     def check_model(self) -> None:
-        """Compare the files of the saved model with what was saved. Raises StoreError."""
+        """Check the saved model's files against their hashes. Raises StoreError."""
         for name in self.record.files or {}:
             if name.startswith(f"{MODEL}/"):
                 self._read(name, MOST_MODEL_BYTES)
 
     def _read(self, name: str, most: int = MOST_BYTES) -> bytes:
-        """A file of the run, if it is the one that was saved. Raises StoreError."""
+        """Read a file of the run, checking its hash. Raises StoreError."""
         path = self.folder / name
         data = read_bytes(path, StoreError, most=most, within=self.folder)
         if not self.record.holds(name, data):
@@ -246,7 +246,7 @@ class Run:
 
 
 def labels_sha256(labels: NDArray[np.int64]) -> str:
-    """The hash of labels (n,): of int64, little-endian."""
+    """The hash of labels (n,), as int64, little-endian."""
     return _digest(np.ascontiguousarray(labels, dtype="<i8").tobytes())
 
 
@@ -265,9 +265,9 @@ def read_run(folder: Path) -> Run:
 
 
 def _part(arrays: ArrayFile, name: str) -> Part | None:
-    """What a run predicted for a part. Raises ValueError, KeyError where that makes no sense."""
+    """Read a part of a run's predictions. Raises ValueError, KeyError if it makes no sense."""
     names = [f"{name}_{field}" for field in ("index", "probabilities", "labels")]
-    if not any(each in arrays.headers for each in names):
+    if not any(array_name in arrays.headers for array_name in names):
         return None
     index, probabilities, labels = arrays.read(*names)
     n, kinds = len(index), [array.dtype.kind for array in (index, probabilities, labels)]
@@ -275,7 +275,7 @@ def _part(arrays: ArrayFile, name: str) -> Part | None:
     if kinds != ["i", "f", "i"] or {*shapes} != {(n,)} or probabilities.ndim != 2 or n == 0:
         raise ValueError(f"its {name} part isn't one of ours")
     if index.min() < 0 or labels.min() < 0 or labels.max() >= probabilities.shape[1]:
-        raise ValueError(f"its {name} part has a label or a position that there isn't")
+        raise ValueError(f"its {name} part has a label or a position that doesn't exist")
     if f"{name}_selection" not in arrays.headers:
         return Part(index, probabilities, labels)
     (selection,) = arrays.read(f"{name}_selection")
@@ -286,7 +286,7 @@ def _part(arrays: ArrayFile, name: str) -> Part | None:
 
 
 def _epoch(line: Mapping[str, str]) -> Epoch:
-    """An epoch of `history.csv`; what was not measured is empty there."""
+    """An epoch of `history.csv`, in which what was not measured is empty."""
     figures = {name: float(text) if text else None for name, text in line.items()}
     return typed(Epoch, {**figures, "epoch": int(line["epoch"])})
 
@@ -317,7 +317,7 @@ def environment() -> dict[str, str | int]:
 
 
 def processor() -> str:
-    """The processor's own name where the system tells it."""
+    """The processor's model name if the system reports it."""
     try:
         for line in Path("/proc/cpuinfo").read_text("utf8").splitlines():
             if line.startswith("model name"):

@@ -1,4 +1,4 @@
-"""`RunSpec`: what is to be fitted, and the key that is equal exactly for equal requests."""
+"""`RunSpec`: what is to be fitted, and a key that is equal exactly for equal specs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from fittingroom.models.catalog import classifier_of, row_of
 from fittingroom.printable import printable
 from fittingroom.untrusted import STRICT
 
-#: Among the parameters of an own model: why no other run can be known to be the same.
+#: The parameter of an own model that says why no other run can be known to be the same.
 NOT_FOUND_AGAIN = "not_found_again"
 
 
@@ -66,16 +66,16 @@ class RunSpec:
 
     @cached_property
     def key(self) -> str:
-        """Twelve hex digits over everything but the seed, which stands beside it in the name.
+        """Twelve hex digits over everything but the seed, which follows it in the folder name.
 
-        The settings are in it through the parameters that they lead to.
+        The settings are in it through the resulting parameters.
         """
         covered = dataclasses.asdict(self)
         for name in ("seed", "settings"):
             del covered[name]
-        if not self.folds:  # so that runs from before there were folds are found again
+        if not self.folds:  # so that runs from before folds existed are found again
             del covered["folds"]
-        if self.protocol is None:  # nor protocols
+        if self.protocol is None:  # likewise
             del covered["protocol"]
         text = json.dumps(covered, sort_keys=True, allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
@@ -86,7 +86,7 @@ class RunSpec:
 
     @property
     def path(self) -> str:
-        """Where its run lies in the store."""
+        """The path of its run in the store."""
         return f"{self.model}/{self.folder_name}"
 
     @property
@@ -96,7 +96,7 @@ class RunSpec:
 
     @property
     def references(self) -> tuple[RunSpec, ...]:
-        """The same without the validation part: a full run takes its choices from either's run."""
+        """The specs of a full run's reference run, with and without the test split; else none."""
         if not self.full or self.folds or self.protocol is not None:
             return ()
         held_out = dataclasses.replace(self, full=False)
@@ -104,7 +104,7 @@ class RunSpec:
 
     @property
     def not_found_again(self) -> str | None:
-        """Why each comparison makes this run anew; None for one that is found again."""
+        """Why each comparison fits this spec again; None if its saved run is found again."""
         return self.parameters.get(NOT_FOUND_AGAIN)
 
     def classifier(self, dataset: Dataset) -> BaseEstimator:
@@ -129,7 +129,7 @@ def spec_of(
     folds: int = 0,
     protocol: Mapping[str, Any] | None = None,
 ) -> RunSpec:
-    """The spec of a catalogue model; what isn't named here is as in :class:`RunSpec`.
+    """The spec of a catalogue model; other parameters are as in :class:`RunSpec`.
 
     Parameters
     ----------
@@ -159,7 +159,7 @@ def spec_of(
 def expected_seconds(spec: RunSpec, dataset: Dataset) -> float | None:
     """Expected seconds of a catalogue model's run on the reference machine; None if unknown.
 
-    Of the effect of settings, only that of a network's epochs is known.
+    Among settings, only the effect of a network's epochs is known.
     """
     row, epochs = row_of(spec.model), spec.settings.get("epochs")
     if not spec.settings:
@@ -178,10 +178,10 @@ def label(model: str, settings: Mapping[str, Any]) -> str:
 
 
 def plain(value: Any) -> Any:
-    """`value` as JSON that is equal exactly when the values are.
+    """Convert a value to JSON that is equal exactly when the values are.
 
-    For what the catalogue holds and what can be written in a command. Arrays are hashed; estimators
-    give their class and parameters, classes and functions their names.
+    For values of the catalogue and of the command line. Arrays are hashed; estimators give their
+    class and parameters, classes and functions their names.
     """
     if value is None or isinstance(value, bool | int | str):
         return value
@@ -198,10 +198,10 @@ def plain(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         return f"array {value.shape} {value.dtype} {_digest(np.ascontiguousarray(value).data)}"
     if isinstance(value, BaseEstimator):
-        # The seed stands beside the key, however deep in a pipeline it is set.
+        # The seed isn't part of the key, however deep in a pipeline it is set.
         parameters = value.get_params(deep=False).items()
-        asked = {name: plain(p) for name, p in parameters if name != "random_state"}
-        return {"class": _name(type(value)), **asked}
+        converted = {name: plain(p) for name, p in parameters if name != "random_state"}
+        return {"class": _name(type(value)), **converted}
     if isinstance(value, type) or callable(value):
         return _name(value)
     return repr(value)

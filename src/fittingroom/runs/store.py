@@ -1,7 +1,7 @@
 """Saved runs on disk: `<root>/<data set>-<8 of its hash>/<model>/<key>-s<seed>/`.
 
 A run is written in a temporary folder and renamed into place. The rename is the commit: whatever
-kills the process, a run is either wholly there or not there at all.
+kills the process, a run is either complete or absent.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ from fittingroom.untrusted import require_inside
 
 _RUN = re.compile(r"[0-9a-f]{12}-s\d+")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
-#: Names that a folder can't have on Windows, whatever comes after a dot, and endings of the files
-#: that stand beside the models' folders.
+#: Names that no folder can have on Windows, with any suffix; and suffixes of the files that lie
+#: beside the models' folders.
 _DEVICES = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?", re.IGNORECASE)
 _FILE_ENDINGS = (".json", ".html", ".md", ".csv", ".db")
 
@@ -84,7 +84,7 @@ class Store:
     card: DatasetCard
 
     def find(self, spec: RunSpec) -> Run | None:
-        """The saved run that was asked exactly this, if there is one."""
+        """The saved run of exactly this spec, if there is one."""
         return self.get(spec.model, spec.key, spec.seed)
 
     def get(self, model: str, key: str, seed: int) -> Run | None:
@@ -99,7 +99,7 @@ class Store:
             raise StoreError(f"{str(error).rstrip('.')}; {remedy}.") from error
 
     def checkpoint_path(self, spec: RunSpec) -> Path:
-        """Where a training of that run keeps its state, until the run is saved."""
+        """The file in which a training of that run keeps its state until the run is saved."""
         return self.folder / spec.model / f".checkpoint-{spec.folder_name}.safetensors"
 
     def runs(self, model: str = "*", seed: int | Literal["*"] = "*") -> list[Run]:
@@ -118,7 +118,7 @@ class Store:
         return Saved(sorted(runs, key=_order), unreadable)
 
     def _run(self, folder: Path) -> Run:
-        """The run of a folder, if it is the one that its name says. Raises StoreError."""
+        """Read the run in a folder, checking it against the folder's name. Raises StoreError."""
         run = read_run(folder)
         spec = run.record.spec
         if (spec.model, spec.folder_name) != (folder.parent.name, folder.name):
@@ -126,7 +126,7 @@ class Store:
         if spec.dataset != self.card.sha256:
             raise StoreError(f"{folder} holds a run on another data set.")
         if not _NAME.fullmatch(spec.model):
-            raise StoreError(f"{folder} is called as no model can be.")
+            raise StoreError(f"{folder} has a name that no model can have.")
         if folder.is_symlink() or folder.parent.is_symlink():
             require_inside(folder, self.folder, StoreError)
         return run
@@ -177,7 +177,7 @@ class Store:
             return self.commit(folder, record.spec)
 
     def commit(self, folder: Path, spec: RunSpec) -> Run:
-        """Give a run that was written in a folder of `folder_aside` its name; see `save`."""
+        """Rename a run that was written to a `folder_aside` into place; see `save`."""
         final = self.folder / spec.model / spec.folder_name
         with writing(final.parent):
             flush(folder)
@@ -185,23 +185,23 @@ class Store:
             try:
                 folder.rename(final)
             except OSError:
-                # Another process finished the same run meanwhile: then its result stands.
+                # Another process has finished the same run meanwhile; keep its result.
                 if not final.exists():
                     raise
         return read_run(final)
 
     def read_fold(self, spec: RunSpec, number: int) -> Part | None:
-        """What a fold of an unfinished cross-validation predicted, if it is done."""
+        """The predictions of a fold of an unfinished cross-validation, if it is done."""
         path = self._folds(spec) / f"{number}.npz"
         try:
             with open_arrays(path, StoreError) as arrays:
                 part = Part(*arrays.read("index", "probabilities", "labels"))
             return part.checked()
         except (StoreError, InputError):
-            return None  # not there, or not whole: it is made again
+            return None  # missing or damaged: it is fitted again
 
     def save_fold(self, spec: RunSpec, number: int, part: Part) -> None:
-        """Keep what a fold predicted until the run is saved. Raises InputError, StoreError."""
+        """Keep a fold's predictions until the run is saved. Raises InputError, StoreError."""
         folder = self._folds(spec)
         arrays = {name: vars(part.checked())[name] for name in ("index", "probabilities", "labels")}
         with folder_aside(self.folder) as aside:
@@ -211,32 +211,32 @@ class Store:
             (aside / "fold.npz").replace(folder / f"{number}.npz")
 
     def forget(self, spec: RunSpec) -> None:
-        """Remove what is kept of an unfinished fit that nobody will resume."""
+        """Remove the saved state of an unfinished fit that nobody will resume."""
         self.checkpoint_path(spec).unlink(missing_ok=True)
         self.remove_folds(spec)
 
     def remove_folds(self, spec: RunSpec) -> None:
-        """Remove what was kept of a cross-validation."""
+        """Remove the saved folds of a cross-validation."""
         shutil.rmtree(self._folds(spec), ignore_errors=True)
 
     def _folds(self, spec: RunSpec) -> Path:
         return self.folder / spec.model / f".folds-{spec.folder_name}"
 
     def drop_model(self, run: Run) -> None:
-        """Delete a run's saved model, and nothing else of it."""
+        """Delete a run's saved model and nothing else."""
         model = run.folder / "model"
         if model.exists():
             with writing(model):
-                # Renamed first, so that a kill leaves no half model under the run's name.
+                # Renamed first, so that a kill leaves no partial model in the run.
                 model.rename(trash := partial_path(self.folder))
                 shutil.rmtree(trash)
 
     def write_text(self, name: str, text: str) -> Path:
-        """Write `name` in the data set's folder, whole or not at all."""
+        """Write the file `name` in the data set's folder, atomically."""
         return replace_file(self.folder / name, text)
 
     def sweep(self) -> None:
-        """Remove what killed processes left half written."""
+        """Remove what killed processes left behind."""
         for path in self.folder.glob("*/.checkpoint-*.safetensors"):
             run = path.name.removeprefix(".checkpoint-").removesuffix(".safetensors")
             if path.with_name(run).exists():
@@ -248,25 +248,25 @@ class Store:
 
 
 def open_store(root: Path | str, dataset: Dataset) -> Store:
-    """The store of `dataset` below `root`, made if need be.
+    """Open the store of `dataset` below `root`, creating it if needed.
 
     Raises
     ------
     StoreError
-        When the folder can't be made or written.
+        When the folder can't be created or written.
     """
     folder = _folder_of(Path(root), dataset)
-    file, known = folder / CARD, None
+    file, saved = folder / CARD, None
     try:
-        known = DatasetCard.read(file)
+        saved = DatasetCard.read(file)
     except NewerError:
         raise
-    except StoreError:  # there is none, or it is written anew
+    except StoreError:  # missing or damaged: it is written again
         pass
-    card = DatasetCard.of(dataset, known)
+    card = DatasetCard.of(dataset, saved)
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        if card != known:
+        if card != saved:
             replace_file(file, json.dumps(asdict(card), indent=2) + "\n")
         if not os.access(folder, os.W_OK):
             raise PermissionError(13, "permission denied")
@@ -276,7 +276,7 @@ def open_store(root: Path | str, dataset: Dataset) -> Store:
 
 
 def find_store(path: Path | str) -> Store:
-    """The store at `path`: a data set's folder, or a root that holds exactly one.
+    """Open the store at `path`: a data set's folder, or a root that holds exactly one.
 
     Raises
     ------
@@ -294,13 +294,13 @@ def find_store(path: Path | str) -> Store:
 
 
 def check_model_name(name: str) -> str:
-    """`name`, if a model outside the catalogue can have it, and a folder on any system.
+    """Return `name` if a model outside the catalogue can have it, and a folder on any system.
 
     Raises
     ------
     UsageError
-        When it holds anything but letters, digits, `.`, `_`, `+` and `-`, starts with a sign, ends
-        with a dot, is a model's of the catalogue, or a file's of the store or the system.
+        When it holds anything but letters, digits, `.`, `_`, `+` and `-`, doesn't start with a
+        letter or digit, ends with a dot, or is the name of a catalogue model or a reserved one.
     """
     if not _NAME.fullmatch(name) or name.endswith("."):
         raise UsageError(
@@ -310,18 +310,18 @@ def check_model_name(name: str) -> str:
     if name.lower() in (*MODELS, *ALIASES, *BASELINES):
         raise UsageError(f"{name} is a model of the catalogue; give yours another name.")
     if _DEVICES.fullmatch(name) or name.lower().endswith(_FILE_ENDINGS):
-        raise UsageError(f"a model can't be named {name!r}, as a file is; give it another name.")
+        raise UsageError(f"a model can't be named {name!r}, like a file; give it another name.")
     return name
 
 
 def _folder_of(root: Path, dataset: Dataset) -> Path:
-    """Where the runs of a data set lie, which may have been called otherwise."""
+    """The folder of a data set's runs; the data set may have had another name then."""
     end = dataset.sha256[:8]
     folder = root / f"{dataset.slug}-{end}"
-    for other in [] if folder.exists() else sorted(root.glob(f"*-{end}/{CARD}")):
+    for card_file in [] if folder.exists() else sorted(root.glob(f"*-{end}/{CARD}")):
         with suppress(StoreError):
-            if DatasetCard.read(other).sha256 == dataset.sha256:
-                return other.parent
+            if DatasetCard.read(card_file).sha256 == dataset.sha256:
+                return card_file.parent
     return folder
 
 
@@ -344,7 +344,7 @@ def _with_size(record: RunRecord, folder: Path) -> RunRecord:
 
 
 def _hashes(folder: Path) -> dict[str, str]:
-    """The SHA-256 of every file below a folder, by its place."""
+    """The SHA-256 of every file below a folder, by its path there."""
     hashes = {}
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         with path.open("rb") as file:

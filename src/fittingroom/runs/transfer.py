@@ -1,8 +1,8 @@
 """Saved runs as bytes, for machines that share no disk.
 
-A parcel is a zip archive of run folders, `<model>/<key>-s<seed>/...`, uncompressed: predictions and
-models are compressed as far as they will be. What comes out of one is taken for nothing that its
-names don't say, and committed like any run: written aside, then renamed.
+A parcel is a zip archive of run folders, `<model>/<key>-s<seed>/...`, uncompressed, since
+predictions and models are compressed already. Its runs are checked against their names, and
+committed like any run: written aside, then renamed.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ _MEMBER = re.compile(
 
 
 def pack(runs: Iterable[Run], *, models: bool = True) -> bytes:
-    """The runs as a parcel, with or without their fitted models."""
+    """Pack runs into a parcel, with or without their fitted models."""
     parcel = io.BytesIO()
     with zipfile.ZipFile(parcel, "w") as archive:
         for run in runs:
             for file in sorted(path for path in run.folder.rglob("*") if path.is_file()):
-                inside = file.relative_to(run.folder)
-                if models or inside.parts[0] != "model":
+                path_in_run = file.relative_to(run.folder)
+                if models or path_in_run.parts[0] != "model":
                     spec = run.record.spec
-                    name = f"{spec.model}/{spec.folder_name}/{inside.as_posix()}"
+                    name = f"{spec.model}/{spec.folder_name}/{path_in_run.as_posix()}"
                     archive.writestr(name, file.read_bytes())
     return parcel.getvalue()
 
 
 def unpack(parcel: bytes, store: Store) -> list[Run]:
-    """Commit the runs of a parcel to a store; of those that it holds already, its own stand.
+    """Commit the runs of a parcel to a store, which keeps its own of those that it has already.
 
     Raises
     ------
@@ -49,7 +49,7 @@ def unpack(parcel: bytes, store: Store) -> list[Run]:
         can't be written.
     """
     with (
-        blaming("the parcel of runs that was sent here", StoreError),
+        blaming("the received parcel of runs", StoreError),
         zipfile.ZipFile(io.BytesIO(parcel)) as archive,
     ):
         members = {name: archive.read(name) for name in archive.namelist()}
@@ -57,7 +57,7 @@ def unpack(parcel: bytes, store: Store) -> list[Run]:
     for member, content in members.items():
         match = _MEMBER.fullmatch(member)
         if match is None:
-            raise StoreError(f"{member[:100]!r} was sent here, which is no part of a run.")
+            raise StoreError(f"the received {member[:100]!r} isn't part of a run.")
         folders.setdefault(match["run"], {})[match["file"]] = content
     return [_commit(store, name, files) for name, files in folders.items()]
 
@@ -71,8 +71,8 @@ def _commit(store: Store, name: str, files: dict[str, bytes]) -> Run:
         record = read_run(folder).record
         for file, content in files.items():
             if file != RECORD and not record.holds(file, content):
-                raise StoreError(f"{name}/{file}, which was sent here, was changed on its way.")
+                raise StoreError(f"the received {name}/{file} was changed in transit.")
         spec = record.spec
         if f"{spec.model}/{spec.folder_name}" != name or spec.dataset != store.card.sha256:
-            raise StoreError(f"what was sent here as {name} is another run.")
+            raise StoreError(f"the received {name} is another run.")
         return store.commit(folder, spec)

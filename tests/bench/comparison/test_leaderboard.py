@@ -494,7 +494,7 @@ def test_predictions_judged_by_labels_of_their_own_are_not_ranked(
     ("arrays", "complaint"),
     [
         ({"test_labels": np.zeros(999, np.int64)}, "its test part isn't one of ours"),
-        ({"test_labels": np.full(1000, 10)}, "a label or a position that there isn't"),
+        ({"test_labels": np.full(1000, 10)}, "a label or a position that doesn't exist"),
         ({"test_index": np.zeros((1000, 1), np.int64)}, "its test part isn't one of ours"),
         ({"test_probabilities": np.zeros((1000, 10), "U3")}, "its test part isn't one of ours"),
         ({"validation_labels": np.zeros(1000)}, "its validation part isn't one of ours"),

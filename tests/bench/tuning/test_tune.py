@@ -487,7 +487,7 @@ def test_no_last_fit_while_another_process_runs_trials(
 def test_invalid_numbers_are_rejected(tmp_path: Path, small_folder: Path) -> None:
     with pytest.raises(UsageError, match="--trials is 0"):
         tune(small_folder, "knn", trials=0, runs=tmp_path)
-    with pytest.raises(UsageError, match="1 folds make no cross-validation"):
+    with pytest.raises(UsageError, match="cross-validation needs at least 2 folds, not 1"):
         tune(small_folder, "knn", folds=1, runs=tmp_path)
     assert not (tmp_path / "tune").exists()
 
