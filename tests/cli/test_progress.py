@@ -125,7 +125,7 @@ def test_runs_outside_the_plan_count_for_it(
 
 @pytest.fixture
 def on_terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], Callable[[], str]]]:
-    """Make standard error a terminal of so many columns; returns a function to read and close it."""
+    """Make standard error a terminal of so many columns; returns what closes and reads it."""
     for name in ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TERM", "xterm-256color")
