@@ -113,7 +113,7 @@ def test_the_report_of_a_run_writes_no_files(compared_runs: Path, tmp_path: Path
 
 
 def test_other_results_have_no_report() -> None:
-    with pytest.raises(UsageError, match="a float has no report"):
+    with pytest.raises(UsageError, match="float has no report"):
         fittingroom.report(0.9)
 
 

@@ -146,8 +146,7 @@ def _names(models: str | None, suite: str | None) -> tuple[str, ...]:
     """The names of the models to compare; for the suite zalando, those of its classifiers."""
     from fittingroom.models.catalog import SUITES, baselines_of, names_of
 
-    names = None if models is None else [name.strip() for name in models.split(",")]
-    names = None if names is None else [name for name in names if name]
+    names = None if models is None else [n for n in map(str.strip, models.split(",")) if n]
     if suite == ZALANDO:
         return baselines_of(names)
     if suite is not None and suite not in SUITES:

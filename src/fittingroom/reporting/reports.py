@@ -54,7 +54,7 @@ def report(result: Any = "runs") -> Report:
     make = _REPORTS.get(type(result).__name__)
     if make is None:
         raise UsageError(
-            f"a {type(result).__name__} has no report; give the folder of saved runs or one of "
+            f"{type(result).__name__} has no report; give the folder of saved runs or one of "
             f"{', '.join(_REPORTS)}."
         )
     return make(result)
