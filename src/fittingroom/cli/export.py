@@ -63,7 +63,7 @@ def command(
     from fittingroom.cli.output import note, say
 
     require_packages()  # before the slow steps
-    saved = _read_run_if_any(run)
+    saved = _find_run(run)
     bundle = load(run / "model" if saved else run)
     images = None
     if verify:
@@ -83,7 +83,7 @@ def command(
     say(json_text(_facts(bundle, exported)).rstrip() if as_json else _text(exported))
 
 
-def _read_run_if_any(folder: Path) -> Run | None:
+def _find_run(folder: Path) -> Run | None:
     """The run in a folder, or None for a mere bundle."""
     from fittingroom.runs.run import read_run
 
