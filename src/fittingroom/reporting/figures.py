@@ -192,7 +192,7 @@ def differences(leaderboard: Leaderboard) -> Figure | None:
 def shares(
     values: NDArray[np.floating], rows: Sequence[str], columns: Sequence[str], axis: str
 ) -> Figure:
-    """Heat map of shares (rows, columns) in percent; darker blue is higher.
+    """Heat map of shares (rows, columns) in percent; stronger blue is higher.
 
     The colour scale runs from the smallest share to the largest. NaN cells stay empty.
     """
@@ -224,7 +224,7 @@ def confusion(
 ) -> Figure:
     """Confusion matrix: each row is a true class, with its shares by predicted class in percent.
 
-    Correct is blue; wrong is vermilion, darker the more frequent, relative to the most frequent
+    Correct is blue; wrong is vermilion, stronger the more frequent, relative to the most frequent
     error. With more than `CLASSES` classes there are no names and no numbers.
     """
     classes = len(class_names)
