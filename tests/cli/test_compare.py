@@ -34,7 +34,7 @@ def test_one_command_from_data_to_leaderboard(
         assert str(path.relative_to(tmp_path)) in result.stderr
     assert "is the hardest class" in report.read_text()
 
-    # `report` gives the same again from the saved runs alone.
+    # `report` rebuilds the same files from the saved runs.
     texts = board.read_bytes(), report.read_bytes()
     board.unlink()
     report.unlink()
@@ -45,7 +45,7 @@ def test_one_command_from_data_to_leaderboard(
 
 
 @pytest.mark.slow
-def test_a_model_over_its_limit_is_a_row_and_exit_code_1(
+def test_a_model_over_its_memory_limit_is_a_row_and_exit_code_1(
     small_folder: Path, run_cli: Cli, tmp_path: Path
 ) -> None:
     result = run_cli(
@@ -85,7 +85,7 @@ def test_predictions_made_elsewhere_join_the_table(
 
 
 @pytest.mark.slow
-def test_what_is_no_prediction_is_refused_in_one_sentence(
+def test_true_labels_are_refused_in_one_sentence(
     small_folder: Path, run_cli: Cli, tmp_path: Path, small: Dataset
 ) -> None:
     predictions = (small.test.labels + (np.arange(1000) < 100)) % 10
@@ -101,7 +101,7 @@ def test_what_is_no_prediction_is_refused_in_one_sentence(
     assert (row["test"]["accuracy"], row["deterministic"]) == (0.9, False)
 
 
-def test_a_wrong_place_is_wrong_usage(small_folder: Path, run_cli: Cli, tmp_path: Path) -> None:
+def test_an_unknown_place_is_wrong_usage(small_folder: Path, run_cli: Cli, tmp_path: Path) -> None:
     result = run_cli(
         "compare", "--models", "knn", "--dataset", str(small_folder), "--on", "local:0"
     )
@@ -123,8 +123,8 @@ def test_two_data_sets_side_by_side(
         name="negatives",
     ).write_idx(tmp_path / "negatives")
     both = ("--dataset", str(small_folder), "-d", "negatives")
-    asked = ("compare", "--models", "knn,logistic", *both, "--format", "md,csv")
-    result = run_cli(*asked)
+    command = ("compare", "--models", "knn,logistic", *both, "--format", "md,csv")
+    result = run_cli(*command)
     assert result.returncode == 0, result.stderr
     lines = result.stdout.splitlines()
     assert lines[0].split()[0] == "model"
@@ -134,16 +134,16 @@ def test_two_data_sets_side_by_side(
         assert f"runs/side-by-side.{suffix}" in result.stderr
         assert (tmp_path / "runs" / f"side-by-side.{suffix}").exists()
 
-    again = run_cli(*asked[:-1], "html", "--json")
+    again = run_cli(*command[:-1], "html", "--json")
     assert again.stderr.count("already saved") == 4
     page = (tmp_path / "runs" / "side-by-side.html").read_text()
     assert "fittingroom compare --models knn,logistic" in page
-    found = json.loads(again.stdout)
-    assert found["schema_version"] == 1
+    sides = json.loads(again.stdout)
+    assert sides["schema_version"] == 1
     boards = [json.loads(p.read_text()) for p in tmp_path.glob("runs/*/leaderboard.json")]
     assert len(boards) == 2
-    assert all(board in found["leaderboards"] for board in boards)
-    assert [on["dataset"] for on in found["models"][0]["on"]][1] == "negatives"
+    assert all(board in sides["leaderboards"] for board in boards)
+    assert [on["dataset"] for on in sides["models"][0]["on"]][1] == "negatives"
 
 
 def test_a_data_set_named_twice_is_refused(small_folder: Path, run_cli: Cli) -> None:
@@ -153,8 +153,8 @@ def test_a_data_set_named_twice_is_refused(small_folder: Path, run_cli: Cli) -> 
 
 
 @pytest.mark.slow
-def test_the_makers_benchmark_in_part(small_folder: Path, run_cli: Cli, tmp_path: Path) -> None:
-    asked: tuple[str, ...] = (
+def test_part_of_the_makers_benchmark(small_folder: Path, run_cli: Cli, tmp_path: Path) -> None:
+    command: tuple[str, ...] = (
         "compare",
         "--suite",
         "zalando",
@@ -163,8 +163,8 @@ def test_the_makers_benchmark_in_part(small_folder: Path, run_cli: Cli, tmp_path
         "--seeds",
         "1",
     )
-    asked = (*asked, "--models", "zalando-gaussian-nb", "--format")
-    result = run_cli(*asked, "html,md,csv")
+    command = (*command, "--models", "zalando-gaussian-nb", "--format")
+    result = run_cli(*command, "html,md,csv")
     assert result.returncode == 0, result.stderr
     lines = [line.split() for line in result.stdout.splitlines()]
     assert lines[0][:3] == ["classifier", "points", "fitted"]
@@ -176,24 +176,24 @@ def test_the_makers_benchmark_in_part(small_folder: Path, run_cli: Cli, tmp_path
     for name in ("zalando.json", "zalando.html", "zalando.md", "zalando.csv", "report.html"):
         assert list(tmp_path.glob(f"runs/*/{name}")), name
 
-    again = run_cli(*asked, "json", "--json")
+    again = run_cli(*command, "json", "--json")
     assert again.stderr.count("already saved") == 2
-    found = json.loads(again.stdout)
+    benchmark = json.loads(again.stdout)
     (file,) = tmp_path.glob("runs/*/zalando.json")
-    assert found == json.loads(file.read_text())
-    assert len(found["leaderboard"]["rows"]) == 1
+    assert benchmark == json.loads(file.read_text())
+    assert len(benchmark["leaderboard"]["rows"]) == 1
 
 
 @pytest.mark.slow
-def test_the_table_of_few_images_is_there_though_the_page_is_not(
+def test_the_table_is_shown_even_if_the_page_fails(
     run_cli: Cli, tmp_path: Path, some_of: Callable[..., Dataset]
 ) -> None:
     data = some_of({0: 12, 1: 12}, {0: 3, 1: 2})
     data.write_idx(tmp_path / "some")
     folder = tmp_path / "runs" / f"some-{data.sha256[:8]}"
     (folder / "report.html").mkdir(parents=True)
-    asked = ("compare", "-m", "knn", "--seeds", "1", "-d", "some", "--format", "html,md,csv,json")
-    result = run_cli(*asked)
+    command = ("compare", "-m", "knn", "--seeds", "1", "-d", "some", "--format", "html,md,csv,json")
+    result = run_cli(*command)
     assert result.returncode == 1
     title, _, head, row = result.stdout.splitlines()[:4]
     assert title.startswith("some: 5 test images; ")
@@ -204,7 +204,7 @@ def test_the_table_of_few_images_is_there_though_the_page_is_not(
     assert json.loads((folder / "leaderboard.json").read_text())["rows"][0]["model"] == "knn"
 
     (folder / "report.html").rmdir()
-    again = run_cli(*asked)
+    again = run_cli(*command)
     assert again.returncode == 0, again.stderr
     assert again.stdout == result.stdout
     assert "Predicted probabilities of random test images" in (folder / "report.html").read_text()

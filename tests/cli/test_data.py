@@ -14,36 +14,36 @@ Cli = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def test_data_shows_counts_pixels_and_hash(small_folder: Path, run_cli: Cli) -> None:
-    shown = run_cli("data", str(small_folder))
-    assert shown.returncode == 0, shown.stderr
-    described = json.loads(run_cli("data", str(small_folder), "--json").stdout)
-    assert described["train"]["counts"]["Shirt"] == 200
-    assert described["schema_version"] == 1
-    assert described["sha256"] in shown.stdout
-    assert f"{described['test']['pixel_mean']:.3f}" in shown.stdout
-    assert "Ankle boot" in shown.stdout
+    result = run_cli("data", str(small_folder))
+    assert result.returncode == 0, result.stderr
+    description = json.loads(run_cli("data", str(small_folder), "--json").stdout)
+    assert description["train"]["counts"]["Shirt"] == 200
+    assert description["schema_version"] == 1
+    assert description["sha256"] in result.stdout
+    assert f"{description['test']['pixel_mean']:.3f}" in result.stdout
+    assert "Ankle boot" in result.stdout
 
 
 @pytest.mark.slow
-def test_few_images_with_names_of_every_kind(
+def test_few_images_with_unusual_names(
     run_cli: Cli, tmp_path: Path, some_of: Callable[..., Dataset]
 ) -> None:
-    """Also where the terminal can't write them, and where the page can't be written."""
+    """Also if the terminal can't encode the names, and if the page can't be written."""
     wide, arabic = "\u9577\u3044\u540d\u524d", "\u0642\u0645\u064a\u0635"
     names = [wide, arabic, "long name " * 30 + "1", "long name " * 30 + "2"]
     data = some_of({0: 3, 1: 2, 2: 2}, {0: 1, 3: 1}, class_names=names)
     data.write_idx(tmp_path / "some")
     (tmp_path / "data.html").mkdir()
-    shown = run_cli("data", "some", "--report", "data.html", env={"PYTHONIOENCODING": "utf8"})
-    assert shown.returncode == 1
-    assert shown.stderr.splitlines()[-1].startswith("fittingroom: data.html can't be written")
-    assert "Traceback" not in shown.stderr
-    rows = shown.stdout.splitlines()[5:]
+    result = run_cli("data", "some", "--report", "data.html", env={"PYTHONIOENCODING": "utf8"})
+    assert result.returncode == 1
+    assert result.stderr.splitlines()[-1].startswith("fittingroom: data.html can't be written")
+    assert "Traceback" not in result.stderr
+    rows = result.stdout.splitlines()[5:]
     assert len({cell_len(line) for line in rows}) == 1
     assert max(map(cell_len, rows)) < 80
     assert [line.split()[-3] for line in rows if "…" in line] == ["1", "2"]  # told apart
     assert [line.split()[-2:] for line in rows[2:6]] == [[*"31"], [*"20"], [*"20"], [*"01"]]
 
-    poor = run_cli("data", "some", env={"PYTHONIOENCODING": "ascii"})
-    assert poor.returncode == 0
-    assert "\\u0642\\u0645" in poor.stdout
+    ascii_only = run_cli("data", "some", env={"PYTHONIOENCODING": "ascii"})
+    assert ascii_only.returncode == 0
+    assert "\\u0642\\u0645" in ascii_only.stdout

@@ -1,4 +1,4 @@
-"""`fittingroom export`, as a person types it."""
+"""`fittingroom export` on the command line."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def run(small: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def call(*arguments: str) -> tuple[str, str]:
-    """What it prints on stdout and stderr; a mistake is raised."""
+    """What it prints on stdout and stderr; errors are raised."""
     result = CliRunner().invoke(app, ["export", *arguments], catch_exceptions=False)
     return result.stdout, result.stderr
 
@@ -40,28 +40,28 @@ def refusal(*arguments: str) -> FittingroomError:
     return caught.value
 
 
-def test_from_the_command_line(run: Path, run_cli: Cli, tmp_path: Path) -> None:
-    """The data are found where they lay at the fit."""
+def test_export_as_json(run: Path, run_cli: Cli, tmp_path: Path) -> None:
+    """The data are found at their location at the time of the fit."""
     result = run_cli("export", str(run), "--json")
     assert result.returncode == 0, result.stderr
-    said = json.loads(result.stdout)
-    assert said["schema_version"] == 1
-    assert said["path"] == "logistic.onnx"
-    assert said["files"] == {"logistic.onnx": (tmp_path / "logistic.onnx").stat().st_size}
-    assert said["verified"]["images"] == said["verified"]["labels_equal"] == 1000
-    assert said["verified"]["largest_difference"] < 1e-4
+    facts = json.loads(result.stdout)
+    assert facts["schema_version"] == 1
+    assert facts["path"] == "logistic.onnx"
+    assert facts["files"] == {"logistic.onnx": (tmp_path / "logistic.onnx").stat().st_size}
+    assert facts["verified"]["images"] == facts["verified"]["labels_equal"] == 1000
+    assert facts["verified"]["largest_difference"] < 1e-4
     assert "comparing 1,000 predictions" in result.stderr
 
 
-def test_for_people(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_export_as_text(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    said, _ = call(str(run), "--format", "hub")
-    assert "README.md" in said
-    assert "1,000 of 1,000 labels equal" in said
+    stdout, _ = call(str(run), "--format", "hub")
+    assert "README.md" in stdout
+    assert "1,000 of 1,000 labels equal" in stdout
     assert '"split": "test"' in (tmp_path / "logistic-hub" / "README.md").read_text("utf8")
 
 
-def test_a_bundle_has_no_place_to_look_for_data(
+def test_a_bundle_does_not_know_where_its_data_are(
     small_folder: Path, run: Path, tmp_path: Path
 ) -> None:
     bundle = shutil.copytree(run / "model", tmp_path / "bundle")
@@ -70,8 +70,8 @@ def test_a_bundle_has_no_place_to_look_for_data(
     assert "needed to verify the export, isn't found" in str(error)
     assert "--no-verify" in str(error)
     assert not out.exists()
-    said, _ = call(str(bundle), "--out", str(out), "--dataset", str(small_folder))
-    assert "verified by onnxruntime: 1,000 of 1,000" in said
+    stdout, _ = call(str(bundle), "--out", str(out), "--dataset", str(small_folder))
+    assert "verified by onnxruntime: 1,000 of 1,000" in stdout
 
 
 def test_other_data_are_refused(run: Path, small: Dataset, tmp_path: Path) -> None:
@@ -87,10 +87,10 @@ def test_other_data_are_refused(run: Path, small: Dataset, tmp_path: Path) -> No
     assert not out.exists()
 
 
-def test_unverified_is_said(run: Path, tmp_path: Path) -> None:
-    said, noted = call(str(run), "--no-verify", "--out", str(tmp_path / "x.onnx"), "--json")
-    assert json.loads(said)["verified"] is None
-    assert "not verified" in noted
+def test_an_unverified_export_says_so(run: Path, tmp_path: Path) -> None:
+    stdout, stderr = call(str(run), "--no-verify", "--out", str(tmp_path / "x.onnx"), "--json")
+    assert json.loads(stdout)["verified"] is None
+    assert "not verified" in stderr
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_unverified_is_said(run: Path, tmp_path: Path) -> None:
     [
         (["absent"], 1, "absent doesn't exist"),
         (["RUN", "--format", "onxx"], 2, "--format takes onnx, hub or triton, not 'onxx'"),
-        (["RUN", "--no-verify", "--dataset", "x"], 2, "leave it or --no-verify out"),
+        (["RUN", "--no-verify", "--dataset", "x"], 2, "give it without --no-verify"),
         (["RUN", "--dataset", "fashion"], 2, "fashion-mnist"),
     ],
 )
@@ -115,10 +115,8 @@ def test_a_run_without_a_model(run: Path, tmp_path: Path) -> None:
     assert "kept no model" in str(refusal(str(bare)))
 
 
-def test_another_model_in_the_place_of_a_runs_own(
-    run: Path, small: Dataset, tmp_path: Path
-) -> None:
-    """Its card would carry the figures of this run."""
+def test_a_run_with_another_model_is_refused(run: Path, small: Dataset, tmp_path: Path) -> None:
+    """Its model card would show the results of this run."""
     other = fit(spec_of(small, "knn"), small, open_store(tmp_path / "runs", small))
     swapped = shutil.copytree(run, tmp_path / "swapped")
     shutil.rmtree(swapped / "model")
@@ -129,7 +127,7 @@ def test_another_model_in_the_place_of_a_runs_own(
     beside = shutil.copytree(run, tmp_path / "beside")
     for file in (other.folder / "model").iterdir():
         shutil.copy(file, beside)
-    (beside / "model" / ".DS_Store").write_text("of a file manager")
+    (beside / "model" / ".DS_Store").write_text("left by a file manager")
     out = tmp_path / "x.onnx"
-    said, _ = call(str(beside), "--no-verify", "--out", str(out), "--json")
-    assert json.loads(said)["model"] == "logistic"
+    stdout, _ = call(str(beside), "--no-verify", "--out", str(out), "--json")
+    assert json.loads(stdout)["model"] == "logistic"

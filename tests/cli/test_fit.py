@@ -11,7 +11,9 @@ Cli = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.mark.slow
-def test_fit_saves_a_run_and_says_where(small_folder: Path, run_cli: Cli, tmp_path: Path) -> None:
+def test_fit_saves_a_run_and_prints_its_folder(
+    small_folder: Path, run_cli: Cli, tmp_path: Path
+) -> None:
     arguments = (
         "fit",
         "mlp-256-256",
@@ -54,24 +56,24 @@ def test_a_fit_that_fails_is_one_sentence(small_folder: Path, run_cli: Cli) -> N
 
 
 @pytest.mark.slow
-def test_a_number_of_processes_alone_is_not_torchruns(small_folder: Path, run_cli: Cli) -> None:
-    """Some clusters set it for every job."""
+def test_world_size_alone_does_not_mean_torchrun(small_folder: Path, run_cli: Cli) -> None:
+    """Some clusters set WORLD_SIZE for every job."""
     result = run_cli("fit", "knn", "--dataset", str(small_folder), env={"WORLD_SIZE": "2"})
     assert result.returncode == 0, result.stderr
 
 
-def test_what_torchrun_would_not_set_is_one_sentence(small_folder: Path, run_cli: Cli) -> None:
-    told = {"RANK": "0", "WORLD_SIZE": "abc", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "9"}
-    result = run_cli("fit", "cnn-32", "--dataset", str(small_folder), env=told)
+def test_invalid_torchrun_variables_are_one_sentence(small_folder: Path, run_cli: Cli) -> None:
+    env = {"RANK": "0", "WORLD_SIZE": "abc", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "9"}
+    result = run_cli("fit", "cnn-32", "--dataset", str(small_folder), env=env)
     assert result.returncode == 2
     assert "fittingroom: the variables that torchrun sets make no sense" in result.stderr
     assert "'abc'" in result.stderr
     assert "Traceback" not in result.stderr
 
 
-def test_processes_of_torchrun_are_sent_nowhere(run_cli: Cli) -> None:
-    told = {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "9"}
-    result = run_cli("fit", "cnn-32", "--on", "ray", env=told)
+def test_processes_of_torchrun_refuse_on(run_cli: Cli) -> None:
+    env = {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "9"}
+    result = run_cli("fit", "cnn-32", "--on", "ray", env=env)
     assert result.returncode == 2
     assert "leave --on out" in result.stderr
     assert run_cli("fit", "cnn-32", "--on", "mars").returncode == 2

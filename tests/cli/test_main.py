@@ -25,7 +25,7 @@ SMALL = Path(__file__).parents[1] / "data" / "fashion-mnist-small"
 
 
 def one_sentence(result: subprocess.CompletedProcess[str]) -> str:
-    """What a refusal says; it must be a single line without a traceback."""
+    """The refusal, which must be a single line without a traceback."""
     assert result.stdout == ""
     lines = result.stderr.strip().splitlines()
     assert "Traceback" not in result.stderr
@@ -35,7 +35,7 @@ def one_sentence(result: subprocess.CompletedProcess[str]) -> str:
 
 def test_help_answers_at_once(run_cli: Cli) -> None:
     seconds = []
-    for _ in range(3):  # the best of three: other tests keep the cores busy meanwhile
+    for _ in range(3):  # the best of three, as other tests may keep the cores busy
         start = time.monotonic()
         result = run_cli("--help")
         seconds.append(time.monotonic() - start)
@@ -70,8 +70,8 @@ def test_help_imports_nothing_heavy() -> None:
             2,
             "did you mean zalando-knn",
         ),
-        (["compare", "--time-limit", "soon"], 2, "'soon' is not a duration"),
-        (["compare", "--memory-limit", "8X"], 2, "'8X' is not a size"),
+        (["compare", "--time-limit", "soon"], 2, "'soon' isn't a duration"),
+        (["compare", "--memory-limit", "8X"], 2, "'8X' isn't a size"),
         (["compare", "--keep-models", "some"], 2, "--keep-models takes all, best or none"),
         (["compare", "--dataset", "fashion-minst"], 2, "did you mean fashion-mnist?"),
         (["data", "fashion-minst"], 2, "did you mean fashion-mnist?"),
@@ -90,7 +90,7 @@ def test_mistakes_get_one_sentence(
     assert result.returncode == code
 
 
-def test_a_wrong_parameter_is_named(small_folder: Path, run_cli: Cli) -> None:
+def test_an_unknown_parameter_is_named(small_folder: Path, run_cli: Cli) -> None:
     result = run_cli("fit", "knn", "--dataset", str(small_folder), "--set", "epochs=3")
     assert result.returncode == 2
     assert "epochs" in one_sentence(result)
@@ -114,7 +114,7 @@ def test_a_truncated_file_is_refused(small_folder: Path, run_cli: Cli, tmp_path:
     assert result.returncode == 1
 
 
-def test_a_file_in_the_way_of_the_runs_is_refused(
+def test_a_file_in_place_of_the_runs_folder_is_refused(
     small_folder: Path, run_cli: Cli, tmp_path: Path
 ) -> None:
     (tmp_path / "runs").write_text("in the way")
@@ -126,39 +126,39 @@ def test_a_file_in_the_way_of_the_runs_is_refused(
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX limits")
-def test_a_disk_without_room_loses_nothing(
-    small_folder: Path, run_cli: Cli, tmp_path: Path
-) -> None:
-    """A limit on the size of files stands for a full disk: both fail while writing."""
+def test_a_full_disk_loses_nothing(small_folder: Path, run_cli: Cli, tmp_path: Path) -> None:
+    """A file size limit stands in for a full disk: both fail while writing."""
     import resource
 
-    quickly = ("--dataset", str(small_folder), "--format", "json")  # no page
-    first = run_cli("compare", "--models", "knn", *quickly)
+    without_page = ("--dataset", str(small_folder), "--format", "json")
+    first = run_cli("compare", "--models", "knn", *without_page)
     assert first.returncode == 0, first.stderr
     (board,) = tmp_path.glob("runs/*/leaderboard.json")
     before = board.read_text()
 
-    def limited() -> None:
+    def limit_files() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 
-    result = run_cli("compare", "--models", "knn,logistic", *quickly, "--json", preexec_fn=limited)
+    result = run_cli(
+        "compare", "--models", "knn,logistic", *without_page, "--json", preexec_fn=limit_files
+    )
     assert "Traceback" not in result.stderr
     assert result.returncode == 1
     assert json.loads(before)["rows"][0]["status"] == "ok"
-    again = run_cli("compare", "--models", "knn", *quickly)
+    again = run_cli("compare", "--models", "knn", *without_page)
     assert "already saved" in again.stderr
     assert board.read_text() == before
 
 
-def test_a_closed_pipe_is_no_error() -> None:
+def test_a_closed_pipe_is_not_an_error() -> None:
     command = f"{sys.executable} -m fittingroom.cli.main models | head -1; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
     assert done.stderr == ""
     assert done.stdout.startswith("model")
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
-def test_a_table_that_can_not_be_written_is_one_sentence() -> None:
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_unwritable_stdout_is_one_sentence() -> None:
     command = f"{sys.executable} -m fittingroom.cli.main models > /dev/full"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
     assert done.returncode == 1
@@ -170,15 +170,15 @@ def test_version(run_cli: Cli) -> None:
     assert run_cli("--version").stdout.strip() == version("fittingroom")
 
 
-FEW = {
+FEW_IMAGES = {
     "one test image": ({0: 12, 1: 12}, {0: 1}),
-    "the least training images": ({0: 10, 1: 10, 2: 10}, {0: 8, 1: 8, 2: 1}),
+    "the fewest training images": ({0: 10, 1: 10, 2: 10}, {0: 8, 1: 8, 2: 1}),
     "classes missing": ({0: 20, 1: 20}, {0: 9, 2: 9, 3: 1}),
 }
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", FEW)
+@pytest.mark.parametrize("kind", FEW_IMAGES)
 def test_every_command_takes_few_images(
     kind: str,
     some_of: Callable[..., Dataset],
@@ -186,10 +186,10 @@ def test_every_command_takes_few_images(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    """Without a warning, which would be an error here, and without a word of another library."""
+    """Without warnings, which are errors here, and without messages of other libraries."""
     pytest.importorskip("onnxruntime")
     monkeypatch.chdir(tmp_path)
-    train, test = FEW[kind]
+    train, test = FEW_IMAGES[kind]
     data = some_of(train, test)
     data.write_idx(Path("some"))
     store = open_store("runs", data)
@@ -209,8 +209,8 @@ def test_every_command_takes_few_images(
     json.loads(run("add", "theirs", "theirs.npz", "-d", "some", "--json"))
     table = run("report", "--format", "html,md,csv,json")
     assert [line.split()[1] for line in table.splitlines()[3:6]].count("theirs") == 1
-    compared = ("compare", "-m", "knn,random-forest", "--seeds", "1", "-d", "some")
-    assert len(json.loads(run(*compared, "--format", "html,md,csv,json", "--json"))["rows"]) == 3
+    compare = ("compare", "-m", "knn,random-forest", "--seeds", "1", "-d", "some")
+    assert len(json.loads(run(*compare, "--format", "html,md,csv,json", "--json"))["rows"]) == 3
     json.loads(run("predict", str(kept), "picture.png", "--json", "--show", "sheet.png"))
     assert "labels equal" in run("export", str(kept), "--out", "knn.onnx")
     assert capfd.readouterr().err == ""

@@ -22,12 +22,12 @@ def test_durations_and_sizes() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "0", "-1", "m", "1y", "1.m", "ten"])
-def test_what_is_no_duration_is_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="is not a duration"):
+def test_invalid_durations_are_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="isn't a duration"):
         parse_duration(text)
 
 
-def test_settings_become_values() -> None:
+def test_settings_are_parsed() -> None:
     settings = ["epochs=3", "rate=1e-3", "pooling=true", "keep=last", "patience=none"]
     assert parse_settings([*settings, "hidden=(10, 10)"]) == {
         "epochs": 3,
@@ -42,7 +42,7 @@ def test_settings_become_values() -> None:
             parse_settings([wrong])
 
 
-#: What people type by mistake, and what nobody would.
+#: Values typed by mistake, and hostile ones.
 VALUES = (
     *("", "0", "-1", "1.5", "1e999", "nan", "inf", "9" * 30, "9" * 5000, "0x" + "f" * 30, "true"),
     *("none", "[]", "()", "(1,)", "[1,[2,[3]]]", "{}", "{1:2}", "'a'", "\ud800", "\0", "a\nb"),
@@ -57,7 +57,7 @@ VALUES = (
     "model",
     ["logistic", "cnn-32", *(pytest.param(m, marks=pytest.mark.slow) for m in MODELS)],
 )
-def test_no_setting_is_more_than_one_sentence(model: str, small: Dataset) -> None:
+def test_no_setting_fails_with_a_traceback(model: str, small: Dataset) -> None:
     """Every parameter of a model, set to anything."""
     for parameter in classifier_of(model, {}, dataset=small, random_state=0).get_params():
         for value in VALUES:

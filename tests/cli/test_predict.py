@@ -1,4 +1,4 @@
-"""`fittingroom predict`, as a person types it."""
+"""`fittingroom predict` on the command line."""
 
 from __future__ import annotations
 
@@ -37,19 +37,19 @@ def run(small: Dataset, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def pictures(small: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two images of the data, one that is no picture, one file that isn't looked at."""
+    """Two images of the data, a broken picture, and a text file, which is skipped."""
     folder = tmp_path_factory.mktemp("pictures")
     (folder / "deeper").mkdir()
     Image.fromarray(small.test.images[0]).save(folder / "boot.png")
     Image.fromarray(small.test.images[1]).save(folder / "deeper" / "pullover.WEBP", lossless=True)
     (folder / "bad.jpg").write_bytes(b"\xff\xd8 no picture")
-    (folder / "notes.txt").write_text("not looked at")
+    (folder / "notes.txt").write_text("skipped")
     return folder
 
 
-def call(*arguments: str, code: int = 0, given: bytes | None = None) -> tuple[str, str]:
+def call(*arguments: str, code: int = 0, stdin: bytes | None = None) -> tuple[str, str]:
     """What it prints on stdout and stderr."""
-    result = CliRunner().invoke(app, ["predict", *arguments], input=given, catch_exceptions=False)
+    result = CliRunner().invoke(app, ["predict", *arguments], input=stdin, catch_exceptions=False)
     assert result.exit_code == code, result.output
     return result.stdout, result.stderr
 
@@ -61,13 +61,13 @@ def refusal(*arguments: str) -> FittingroomError:
 
 
 def test_a_folder_as_json(run: str, pictures: Path, small: Dataset, run_cli: Cli) -> None:
-    """What can be read is predicted; what can't is named, and the exit code says so."""
+    """Readable pictures are predicted; others are named, and the exit code is 1."""
     result = run_cli("predict", run, str(pictures), "--json")
     assert result.returncode == 1
-    said = json.loads(result.stdout)
-    assert said["schema_version"] == 1
-    bad, boot, pullover = said["predictions"]
-    assert [Path(p["file"]).name for p in said["predictions"]] == [
+    facts = json.loads(result.stdout)
+    assert facts["schema_version"] == 1
+    bad, boot, pullover = facts["predictions"]
+    assert [Path(p["file"]).name for p in facts["predictions"]] == [
         "bad.jpg",
         "boot.png",
         "pullover.WEBP",
@@ -81,37 +81,37 @@ def test_a_folder_as_json(run: str, pictures: Path, small: Dataset, run_cli: Cli
         assert entry["top"][0]["label"] == label
         assert sum(top["probability"] for top in entry["top"]) == pytest.approx(1)
         assert label in entry["set"]
-        assert entry["unlike_data"] is None  # 100 validation images are too few to say so
+        assert entry["unlike_data"] is None  # 100 validation images are too few to decide
         assert 0 <= entry["unlike_score"] <= 1
         assert entry["decisions"]
 
 
-def test_for_people(run: str, pictures: Path) -> None:
-    said, _ = call(run, str(pictures / "boot.png"))
-    first, coverage, seen = said.splitlines()
+def test_a_picture_as_text(run: str, pictures: Path) -> None:
+    stdout, _ = call(run, str(pictures / "boot.png"))
+    first, coverage, seen = stdout.splitlines()
     assert first.startswith(f"{pictures / 'boot.png'}: Ankle boot ")
     assert coverage.startswith("    90% set: Ankle boot")
     assert "treated as an image of the data" in seen
 
 
-def test_of_a_photo_less_is_promised(run: str, small: Dataset, tmp_path: Path) -> None:
-    """The set was made for images of the data; and what the odds of photos decided is said."""
+def test_a_photo(run: str, small: Dataset, tmp_path: Path) -> None:
+    """The set is calibrated on images of the data; the odds of photos are reported."""
     ground = np.full((300, 300), 240, np.uint8)
     image = np.kron(small.test.images[0], np.ones((8, 8), np.uint8))  # an ankle boot
     ground[40:264, 40:264][image > 8] = 255 - image[image > 8]
     Image.fromarray(ground).save(tmp_path / "boot.png")
-    said, _ = call(run, str(tmp_path / "boot.png"))
-    assert "covers 90% of images like the data, fewer of photos" in said
+    stdout, _ = call(run, str(tmp_path / "boot.png"))
+    assert "covers 90% of images like the data, fewer of photos" in stdout
     (entry,) = json.loads(call(run, str(tmp_path / "boot.png"), "--json")[0])["predictions"]
     assert entry["is_photo"] is True
     assert entry["odds"].keys() == set(small.class_names)
-    said, _ = call(run, str(tmp_path / "boot.png"), "--as", "image")
-    assert "90% set:" in said
-    assert "resized from 300×300 to 28×28" in said
+    stdout, _ = call(run, str(tmp_path / "boot.png"), "--as", "image")
+    assert "90% set:" in stdout
+    assert "resized from 300×300 to 28×28" in stdout
 
 
 @pytest.mark.parametrize(
-    ("known", "by_default", "as_photo", "as_image"),
+    ("trained_on", "by_default", "as_photo", "as_image"),
     [
         ("image", "image", "garment", "image"),
         ("image-on-black", "image-on-black", "garment", "image-on-black"),
@@ -119,17 +119,17 @@ def test_of_a_photo_less_is_promised(run: str, small: Dataset, tmp_path: Path) -
         ("digit", "digit", "digit", "image"),
     ],
 )
-def test_what_pictures_are_taken_as(
-    known: str, by_default: str, as_photo: str, as_image: str, run: str
+def test_preparation_of_pictures(
+    trained_on: str, by_default: str, as_photo: str, as_image: str, run: str
 ) -> None:
     bundle = load(run)
-    facts = bundle.facts.model_copy(update={"preparation": known})
+    facts = bundle.facts.model_copy(update={"preparation": trained_on})
     bundle = dataclasses.replace(bundle, facts=facts)
     expected = {None: by_default, "photo": as_photo, "image": as_image}
     assert {how: _preparation(bundle, how) for how in expected} == expected
 
 
-def test_a_folder_says_what_it_skips(run: str, pictures: Path, tmp_path: Path) -> None:
+def test_skipped_files_are_listed(run: str, pictures: Path, tmp_path: Path) -> None:
     boot = (pictures / "boot.png").read_bytes()
     Image.open(pictures / "boot.png").convert("RGB").save(tmp_path / "a.jfif", "JPEG")
     (tmp_path / "without-suffix").write_bytes(boot)
@@ -137,34 +137,37 @@ def test_a_folder_says_what_it_skips(run: str, pictures: Path, tmp_path: Path) -
     (tmp_path / "c.heic").write_bytes(b"\0\0\0\x18ftypheic")
     (tmp_path / "._a.jfif").write_bytes(b"left by a Mac")
     (tmp_path / "Thumbs.db").write_bytes(b"left by Windows")
-    said, noted = call(run, str(tmp_path))
-    assert said.count("Ankle boot") >= 2
-    assert f"skipped what isn't a PNG, JPEG or WebP picture in {tmp_path}: b.gif, c.heic" in noted
-    assert "._a" not in said + noted
-    assert "Thumbs" not in said + noted
+    stdout, stderr = call(run, str(tmp_path))
+    assert stdout.count("Ankle boot") >= 2
+    assert (
+        f"skipped files in {tmp_path} that aren't PNG, JPEG or WebP pictures: b.gif, c.heic"
+        in stderr
+    )
+    assert "._a" not in stdout + stderr
+    assert "Thumbs" not in stdout + stderr
 
 
 def test_a_picture_on_standard_input(run: str, pictures: Path) -> None:
-    said, _ = call(run, "-", "--json", given=(pictures / "boot.png").read_bytes())
-    (entry,) = json.loads(said)["predictions"]
+    stdout, _ = call(run, "-", "--json", stdin=(pictures / "boot.png").read_bytes())
+    (entry,) = json.loads(stdout)["predictions"]
     assert entry["file"] == "-"
     assert entry["top"][0]["label"] == "Ankle boot"
 
 
-def test_what_the_model_saw(run: str, pictures: Path, tmp_path: Path) -> None:
+def test_contact_sheet(run: str, pictures: Path, tmp_path: Path) -> None:
     show = tmp_path / "seen.png"
-    show.write_bytes(b"of an earlier call")
-    _, noted = call(run, str(pictures / "boot.png"), "--show", str(show))
-    assert str(show) in noted
+    show.write_bytes(b"from an earlier call")
+    _, stderr = call(run, str(pictures / "boot.png"), "--show", str(show))
+    assert str(show) in stderr
     with Image.open(io.BytesIO(show.read_bytes())) as sheet:
         assert sheet.width > 300
-    assert list(tmp_path.iterdir()) == [show]  # nothing half-written beside it
+    assert list(tmp_path.iterdir()) == [show]  # no half-written file beside it
 
 
-def test_a_folder_with_names_of_every_kind(
+def test_a_folder_with_unusual_names(
     run: str, pictures: Path, tmp_path: Path, run_cli: Cli
 ) -> None:
-    """Names that aren't UTF-8, that steer a terminal, and folders that lead back to themselves."""
+    """Names that aren't UTF-8 or hold control characters, and symlinks back to the folder."""
     folder = os.fsencode(tmp_path / "pictures")
     os.makedirs(folder + b"/below")
     picture = (pictures / "boot.png").read_bytes()
@@ -194,11 +197,11 @@ def test_bad_input_is_one_sentence(run: str, pictures: Path, tmp_path: Path) -> 
     assert wrong.exit_code == 2
     assert "can't be written" in str(refusal(run, str(pictures), "--show", "/nowhere/x.png"))
     assert "--as takes photo or image" in str(refusal(run, str(pictures), "--as", "picture"))
-    _, said = call(run, str(tmp_path / "absent.png"), code=1)
-    assert "absent.png can't be read: no such file or directory" in said
+    _, stderr = call(run, str(tmp_path / "absent.png"), code=1)
+    assert "absent.png can't be read: no such file or directory" in stderr
 
 
-def test_help_answers_at_once() -> None:
+def test_help_imports_nothing_heavy() -> None:
     result = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", "fittingroom.cli.main", "predict", "--help"],
         capture_output=True,

@@ -33,7 +33,7 @@ def step(kind: str, done: int, model: str = "swift", **details: Any) -> Progress
     )
 
 
-def test_away_from_a_terminal_there_are_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_terminal_there_are_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
     with ProgressDisplay({"swift": (2, 60.0)}) as display:
         display(step("started", 0))
         display(step("saved", 1))
@@ -48,19 +48,19 @@ def test_away_from_a_terminal_there_are_plain_lines(capsys: pytest.CaptureFixtur
     assert lines[3] == "[2/2] swift seed 1: the loss became nan in epoch 3"
 
 
-def test_a_saved_run_is_told_from_a_fitted_one(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_saved_run_differs_from_a_fitted_one(capsys: pytest.CaptureFixture[str]) -> None:
     with ProgressDisplay({"swift": (1, None)}) as display:
         display(step("saved", 1))
     assert capsys.readouterr().err.splitlines() == ["[1/2] swift seed 1: already saved"]
 
 
-def test_of_runs_at_the_same_time_each_is_told_by_its_name(
+def test_concurrent_runs_are_named(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [100.0]
     monkeypatch.setattr("fittingroom.cli.progress.time.monotonic", lambda: now[0])
 
-    def told(kind: str, model: str, seed: int, done: int, **details: Any) -> Progress:
+    def progress(kind: str, model: str, seed: int, done: int, **details: Any) -> Progress:
         return Progress(
             kind=kind,  # type: ignore[arg-type]
             model=model,
@@ -73,33 +73,33 @@ def test_of_runs_at_the_same_time_each_is_told_by_its_name(
         )
 
     with ProgressDisplay({"swift": (3, 60.0), "knn": (2, 60.0)}) as display:
-        display(told("started", "swift", 0, 0))
-        display(told("started", "swift", 1, 0))
+        display(progress("started", "swift", 0, 0))
+        display(progress("started", "swift", 1, 0))
         now[0] += 40
-        display(told("step", "swift", 1, 0, step=FitStep(done=1, total=2, accuracy=0.9)))
+        display(progress("step", "swift", 1, 0, step=FitStep(done=1, total=2, accuracy=0.9)))
         now[0] += 20
-        display(told("saved", "swift", 1, 1))
-        display(told("failed", "swift", 0, 3, reason="seed 2 is not begun"))
-        display(told("started", "knn", 0, 3))
+        display(progress("saved", "swift", 1, 1))
+        display(progress("failed", "swift", 0, 3, reason="seed 2 is not begun"))
+        display(progress("started", "knn", 0, 3))
     assert capsys.readouterr().err.splitlines() == [
         "[1/5] swift seed 0: fitting, usually 1 min",
         "[2/5] swift seed 1: fitting, usually 1 min",
         "    swift seed 1 epoch 1/2, validation accuracy 0.9000, about 40 s left",
-        # Of four minutes that are left two processes have two each.
+        # Four minutes are left, which two processes share.
         "[1/5] swift seed 1: done in 1 min, about 2 min left",
         "[3/5] swift seed 0: seed 2 is not begun",
         "[4/5] knn seed 0: fitting, usually 1 min",
     ]
 
 
-def test_runs_of_other_names_count_down_the_plan(
+def test_runs_outside_the_plan_count_for_it(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Such as the trials of a search; one that fails is one, and doesn't end the others."""
+    """Such as the trials of a search; a failed trial doesn't end the others."""
     now = [100.0]
     monkeypatch.setattr("fittingroom.cli.progress.time.monotonic", lambda: now[0])
 
-    def told(kind: str, trial: int, done: int, **details: Any) -> Progress:
+    def progress(kind: str, trial: int, done: int, **details: Any) -> Progress:
         return Progress(
             kind=kind,  # type: ignore[arg-type]
             model=f"knn trial {trial}",
@@ -111,12 +111,12 @@ def test_runs_of_other_names_count_down_the_plan(
 
     with ProgressDisplay({"knn": (50, 60.0)}) as display:  # more than the search's four
         for trial in range(3):
-            display(told("started", trial, trial))
+            display(progress("started", trial, trial))
             now[0] += 60
             if trial == 1:
-                display(told("failed", trial, trial + 1, reason="diverged"))
+                display(progress("failed", trial, trial + 1, reason="diverged"))
             else:
-                display(told("saved", trial, trial + 1))
+                display(progress("saved", trial, trial + 1))
     lines = capsys.readouterr().err.splitlines()
     assert lines[1] == "[1/4] knn trial 0 seed 0: done in 1 min, about 3 min left"
     assert lines[3] == "[2/4] knn trial 1 seed 0: diverged"
@@ -125,7 +125,7 @@ def test_runs_of_other_names_count_down_the_plan(
 
 @pytest.fixture
 def on_terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], Callable[[], str]]]:
-    """Make standard error a terminal of so many columns; what comes back closes and reads it."""
+    """Make standard error a terminal of so many columns; returns what closes and reads it."""
     for name in ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TERM", "xterm-256color")
@@ -139,7 +139,7 @@ def on_terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], Cal
         monkeypatch.setattr(sys, "stderr", screen)
         read: list[bytes] = []
 
-        def listen() -> None:  # meanwhile: a terminal that nobody reads takes 4 KB
+        def listen() -> None:  # in a thread: an unread terminal blocks after 4 KB
             with contextlib.suppress(OSError):  # the other side was closed
                 while received := os.read(master, 1 << 16):
                     read.append(received)
@@ -159,8 +159,8 @@ def on_terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], Cal
         os.close(master)
 
 
-def a_comparison() -> None:
-    """Everything that a display may be told, with a message of the library in between."""
+def show_comparison() -> None:
+    """Every kind of step, with a message of the library in between."""
     name = "swift[epochs=2]"
     with ProgressDisplay({name: (2, 60.0)}) as display:
         display(step("started", 0, name))
@@ -179,7 +179,7 @@ def test_a_terminal_has_a_bar(
     sent = on_terminal(columns)
     logger = logging.getLogger("fittingroom.data")
     monkeypatch.setattr(logger, "handlers", [_Messages()])
-    a_comparison()
+    show_comparison()
     plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", sent())
     assert "━" in plain
     for text in (
@@ -194,17 +194,17 @@ def test_a_terminal_has_a_bar(
 
 
 @pytest.mark.parametrize("variable", ["NO_COLOR", "FORCE_COLOR"])
-def test_colours_are_as_was_asked(
+def test_colours_follow_the_environment(
     variable: str,
     on_terminal: Callable[[int], Callable[[], str]],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv(variable, "1")
-    a_comparison()  # to a file, in which nothing moves, colours or not
+    show_comparison()  # to a file: no live bar, colours or not
     assert "\x1b[?25l" not in capsys.readouterr().err
     sent = on_terminal(80)
-    a_comparison()
+    show_comparison()
     coloured = re.search(r"\x1b\[[0-9;]*3[0-9]", sent()) is not None
     assert coloured == (variable == "FORCE_COLOR")
 
@@ -214,7 +214,7 @@ def test_a_dumb_terminal_has_plain_lines(
 ) -> None:
     monkeypatch.setenv("TERM", "dumb")
     sent = on_terminal(80)
-    a_comparison()
+    show_comparison()
     text = sent()
     assert "\x1b" not in text
     assert "[1/2] swift[epochs=2] seed 1: done in" in text

@@ -1,4 +1,4 @@
-"""What was found is shown before anything is made of it, and one file takes no other away."""
+"""Results are shown before files are written, and a file that fails doesn't stop the others."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ def few(some_of: Callable[..., Dataset]) -> Dataset:
 
 @pytest.fixture
 def store(few: Dataset, tmp_path: Path) -> Store:
-    """A fit and predictions from elsewhere."""
-    found = open_store(tmp_path / "runs", few)
-    fit(spec_of(few, "knn"), few, found, keep_model=False)
+    """A store with one fit and added predictions."""
+    store = open_store(tmp_path / "runs", few)
+    fit(spec_of(few, "knn"), few, store, keep_model=False)
     np.savez(tmp_path / "theirs.npz", labels=np.zeros(len(few.test), int))
-    add_predictions(found, few, "theirs", tmp_path / "theirs.npz")
-    return found
+    add_predictions(store, few, "theirs", tmp_path / "theirs.npz")
+    return store
 
 
 def files_of(store: Store) -> set[str]:
@@ -57,27 +57,30 @@ def show_comparison(store: Store, dataset: Dataset, *, as_json: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("in_the_way", "as_json"),
+    ("blocked", "as_json"),
     [("leaderboard.json", True), *((name, False) for name in sorted(FILES))],
 )
-def test_a_file_that_can_not_be_written_takes_nothing_else(
-    store: Store, few: Dataset, capsys: Capture, in_the_way: str, as_json: bool
+def test_a_file_that_can_not_be_written_does_not_stop_the_others(
+    store: Store, few: Dataset, capsys: Capture, blocked: str, as_json: bool
 ) -> None:
-    (store.folder / in_the_way).mkdir()
-    with pytest.raises(StoreError, match=f"{in_the_way} can't be written") as raised:
+    (store.folder / blocked).mkdir()
+    with pytest.raises(StoreError, match=f"{blocked} can't be written") as raised:
         show_comparison(store, few, as_json=as_json)
     assert "\n" not in str(raised.value)
-    shown = capsys.readouterr()
+    printed = capsys.readouterr()
     if as_json:
-        assert {row["model"] for row in json.loads(shown.out)["rows"]} == {"knn", "theirs (added)"}
+        assert {row["model"] for row in json.loads(printed.out)["rows"]} == {
+            "knn",
+            "theirs (added)",
+        }
     else:
-        assert {line.split()[1] for line in shown.out.splitlines()[3:5]} == {"knn", "theirs"}
-    assert files_of(store) == FILES - {in_the_way}
-    assert in_the_way not in shown.err
-    assert all(name in shown.err for name in files_of(store))
+        assert {line.split()[1] for line in printed.out.splitlines()[3:5]} == {"knn", "theirs"}
+    assert files_of(store) == FILES - {blocked}
+    assert blocked not in printed.err
+    assert all(name in printed.err for name in files_of(store))
 
 
-def test_a_fault_in_the_page_takes_nothing_else(
+def test_a_bug_in_the_page_does_not_stop_the_other_files(
     store: Store, few: Dataset, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object) -> str:
@@ -94,7 +97,7 @@ def test_a_fault_in_the_page_takes_nothing_else(
     assert files_of(store) == FILES - {"report.html"}
 
 
-def test_a_fault_in_what_is_computed_for_the_files_takes_the_table_not_away(
+def test_a_bug_in_the_analysis_does_not_stop_the_table(
     store: Store, few: Dataset, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object) -> None:
@@ -123,11 +126,11 @@ def test_several_data_sets_are_shown_before_their_files(
     assert len(json.loads(capsys.readouterr().out)["leaderboards"]) == 2
     assert files_of(store) == FILES
     assert files_of(second) == FILES - {"report.html"}
-    found = {path.name for path in (tmp_path / "runs").glob("side-by-side.*")}
-    assert found == {f"side-by-side.{kind}" for kind in ("json", "md", "csv", "html")}
+    names = {path.name for path in (tmp_path / "runs").glob("side-by-side.*")}
+    assert names == {f"side-by-side.{kind}" for kind in ("json", "md", "csv", "html")}
 
 
-def test_the_first_thing_in_the_way_is_told(tmp_path: Path, capsys: Capture) -> None:
+def test_the_first_error_is_raised(tmp_path: Path, capsys: Capture) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "c").mkdir()
     report = Report(
@@ -139,16 +142,16 @@ def test_the_first_thing_in_the_way_is_told(tmp_path: Path, capsys: Capture) -> 
     assert capsys.readouterr().err.split() == [str(tmp_path / "b")]
 
 
-def test_columns_are_as_wide_as_they_are_shown() -> None:
+def test_column_widths_count_wide_characters() -> None:
     wide, plain = "\u9577\u3044\u540d\u524d", "Coat"
     text = text_table(["class", "n"], [[wide, "1"], [plain, "10"], ["e\u0301", "2"]], right={"n"})
     assert {cell_len(line) for line in text.splitlines()} == {len("class") + 3 + 2 + 2}
 
 
-def test_no_name_steers_the_terminal(capsys: Capture) -> None:
+def test_control_characters_are_escaped(capsys: Capture) -> None:
     say("a\x1b[31mb\x9bc\nd")
     note("e\rf")
-    shown = capsys.readouterr()
-    assert (shown.out, shown.err) == ("a\\x1b[31mb\\x9bc\nd\n", "e\\rf\n")
+    printed = capsys.readouterr()
+    assert (printed.out, printed.err) == ("a\\x1b[31mb\\x9bc\nd\n", "e\\rf\n")
     lines = text_table(["model"], [["a\nb"], ["\u202ec\u2028"]]).splitlines()
     assert lines == ["model", "a\\nb", "\\u202ec\\u2028"]

@@ -45,23 +45,23 @@ def test_from_a_search_to_a_fit(run: Run, tmp_path: Path, monkeypatch: pytest.Mo
     assert str(page) in result.stderr
     assert str(recipe) in result.stderr
 
-    # What it wrote is the run that was tested; the trials aren't on the table.
+    # Its settings give the run that was tested; trials aren't on the leaderboard.
     again = run("fit", "knn", "--settings", str(recipe), "--json")
     assert "already saved" in again.stderr
     assert json.loads(again.stdout)["overrides"]["weights"] == "distance"
     board = leaderboard(find_store("runs"))
     assert (len(board.rows), board.test_reads) == (1, 1)
 
-    # Beside the model's own settings, by the command that it told.
+    # Compared with the model's own settings, by the command that it printed.
     assert f"fittingroom compare --models knn --settings {recipe}" in result.stdout
-    beside = ("--models", "knn", "--settings", str(recipe), "--format", "json", "--json")
-    compared = run("compare", *beside)
+    both = ("--models", "knn", "--settings", str(recipe), "--format", "json", "--json")
+    compared = run("compare", *both)
     labels = [row["model"] for row in json.loads(compared.stdout)["rows"]]
     assert sorted(labels) == ["knn", board.rows[0].model]
 
 
 @pytest.mark.slow
-def test_a_last_fit_that_fails_is_told(
+def test_a_failed_final_fit_is_reported(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -70,33 +70,33 @@ def test_a_last_fit_that_fails_is_told(
         raise TrainingError("it needed more memory.")
 
     monkeypatch.setattr("fittingroom.bench.tuning.tune.fit_spec", fails)
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(SystemExit) as raised:
         run("tune", "knn", "--set", "n_neighbors=1|3", "--trials", "1")
-    assert ended.value.code == 1
+    assert raised.value.code == 1
     (page,) = Path().glob("runs/tune/*/knn-*.html")
     assert "The final fit with the best settings failed: it needed more memory." in page.read_text()
     assert page.with_suffix(".best.json").exists()
 
 
-def test_a_search_in_which_no_trial_has_a_figure_is_exit_code_1(
+def test_a_search_without_a_result_is_exit_code_1(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each of these settings makes sense beside another one, but not beside this."""
+    """Each of these settings is valid, but not the two together."""
     monkeypatch.chdir(tmp_path)
-    searched = ("--set", "optimizer=adam|sgd", "--set", "momentum=0.9|0.8", "--sampler", "grid")
-    with pytest.raises(SystemExit) as ended:
-        run("tune", "mlp-10-10", *searched, "--trials", "1")
-    assert ended.value.code == 1
+    space = ("--set", "optimizer=adam|sgd", "--set", "momentum=0.9|0.8", "--sampler", "grid")
+    with pytest.raises(SystemExit) as raised:
+        run("tune", "mlp-10-10", *space, "--trials", "1")
+    assert raised.value.code == 1
     (page,) = Path().glob("runs/tune/*/mlp-10-10-*.html")
     assert "No trial of mlp-10-10 has a result yet." in page.read_text()
     assert not list(Path().rglob("*.best.json"))
 
 
 @pytest.mark.slow
-def test_a_password_stands_in_no_file(
+def test_no_file_holds_a_password(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A database in a file has none; any other option is hidden like one."""
+    """SQLite has no password; another query parameter stands in for one."""
     monkeypatch.chdir(tmp_path)
     typed = ["tune", "knn", "--set", "n_neighbors=1|3", "--trials", "1", "--no-test"]
     typed.append(f"--storage=sqlite:///{tmp_path / 'studies'}?cached_statements=7654321")
@@ -108,14 +108,14 @@ def test_a_password_stands_in_no_file(
     assert "7654321" not in page.with_suffix(".json").read_text()
 
 
-def test_the_range_of_learning_rates(
+def test_learning_rate_range_test(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     result = run("tune", "mlp-256-256", "--lr-range", "--json")
-    found = json.loads(result.stdout)
-    assert found["schema_version"] == 1
-    assert 1e-4 < found["suggested"] < 1e-1
+    rates = json.loads(result.stdout)
+    assert rates["schema_version"] == 1
+    assert 1e-4 < rates["suggested"] < 1e-1
     (page,) = Path().glob("runs/tune/*/mlp-256-256.lr-range.html")
     assert "Try a learning rate of" in page.read_text()
     assert str(page) in result.stderr
@@ -123,7 +123,7 @@ def test_the_range_of_learning_rates(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "complaint"),
+    ("arguments", "message"),
     [
         (["kn"], "did you mean knn"),
         (["knn", "--set", "n_neighbors"], "--set takes NAME=VALUE"),
@@ -142,13 +142,13 @@ def test_the_range_of_learning_rates(
         (["cnn-32", "--lr-range", "--no-test"], "leave --no-test out"),
         (["cnn-32", "--lr-range", "--time-limit", "5m"], "leave --time-limit out"),
         (["knn", "--trials", "0"], "--trials is 0"),
-        (["knn", "--time-limit", "soon"], "is not a duration"),
+        (["knn", "--time-limit", "soon"], "isn't a duration"),
     ],
 )
 def test_wrong_usage_is_one_sentence(
     small_folder: Path,
     arguments: list[str],
-    complaint: str,
+    message: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -156,13 +156,13 @@ def test_wrong_usage_is_one_sentence(
     result = CliRunner().invoke(app, ["tune", *arguments, "--dataset", str(small_folder)])
     assert isinstance(result.exception, FittingroomError)
     assert result.exception.exit_code == 2
-    assert complaint in str(result.exception)
+    assert message in str(result.exception)
 
 
-def test_settings_that_do_not_fit_are_refused(small_folder: Path, tmp_path: Path) -> None:
+def test_settings_of_another_model_are_refused(small_folder: Path, tmp_path: Path) -> None:
     file = tmp_path / "best.json"
     file.write_text('{"model": "cnn-32", "settings": {"epochs": 2}}')
-    for arguments, complaint in (
+    for arguments, message in (
         (["fit", "knn", "--settings", str(file)], "has settings for cnn-32, not for knn"),
         (["fit", "knn", "--settings", str(tmp_path)], "is a folder, not a file; settings are JSON"),
         (["compare", "--settings", str(tmp_path)], "is a folder, not a file; settings are JSON"),
@@ -171,7 +171,7 @@ def test_settings_that_do_not_fit_are_refused(small_folder: Path, tmp_path: Path
     ):
         result = CliRunner().invoke(app, [*arguments, "--dataset", str(small_folder)])
         assert isinstance(result.exception, FittingroomError)
-        assert complaint in str(result.exception)
+        assert message in str(result.exception)
 
 
 def test_without_optuna_it_says_what_to_install(

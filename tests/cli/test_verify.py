@@ -42,12 +42,12 @@ def test_one_command_from_claims_to_verdicts(
     assert "leak: neighbours that were shown the answers" in page.read_text()
 
     as_json = run_cli(*command, "--json")
-    found = json.loads(as_json.stdout)
-    assert found == json.loads(saved.read_text())
+    report = json.loads(as_json.stdout)
+    assert report == json.loads(saved.read_text())
     assert "already saved" in as_json.stderr
     assert ": fitting" not in as_json.stderr
-    assert list(found) == ["schema_version", "confidence_each", "claims"]
-    first, second = found["claims"]
+    assert list(report) == ["schema_version", "confidence_each", "claims"]
+    first, second = report["claims"]
     keys = ["id", "claimed", "verdict", "as_claimed", "honest", "accuracies", "note"]
     assert list(first) == keys
     assert list(first["honest"]) == ["accuracy", "interval", "seeds"]
@@ -59,7 +59,7 @@ def test_one_command_from_claims_to_verdicts(
 
 
 @pytest.mark.slow
-def test_all_claims_with_a_budget_for_none(small_folder: Path, run_cli: Cli) -> None:
+def test_all_claims_with_too_small_a_budget(small_folder: Path, run_cli: Cli) -> None:
     result = run_cli("verify", "--all", "--budget", "1s", "--dataset", str(small_folder), "--json")
     assert result.returncode == 0, result.stderr
     claims = json.loads(result.stdout)["claims"]
@@ -102,10 +102,10 @@ def test_a_fit_that_fails_is_exit_code_1(small_folder: Path, run_cli: Cli, tmp_p
 
 
 @pytest.mark.slow
-def test_killed_and_started_again_it_fits_what_is_missing(
+def test_after_a_kill_only_missing_runs_are_fitted(
     small_folder: Path, run_cli: Cli, tmp_path: Path
 ) -> None:
-    """Killed when two of six runs are saved; what was saved is not fitted again."""
+    """Killed after two of six runs were saved; saved runs aren't fitted again."""
     (tmp_path / "mine.toml").write_text(NETWORK)
     command = ["verify", "mine.toml", "--seeds", "3", "--dataset", str(small_folder)]
     process = subprocess.Popen(
@@ -139,7 +139,9 @@ def test_killed_and_started_again_it_fits_what_is_missing(
     assert sum(run.measured is not None for run in runs) == 3
 
 
-def test_the_formats_say_what_is_written(small_folder: Path, run_cli: Cli, tmp_path: Path) -> None:
+def test_only_files_of_the_formats_are_written(
+    small_folder: Path, run_cli: Cli, tmp_path: Path
+) -> None:
     command = ("verify", "s4-cnn-noaug", "--dataset", str(small_folder), "--format")
     assert run_cli(*command, "pdf").returncode == 2
     assert not (tmp_path / "runs").exists()

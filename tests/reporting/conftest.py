@@ -33,15 +33,15 @@ def scores(
     )
 
 
-def tried(
+def make_row(
     model: str,
     accuracy: float,
     rank: int | tuple[int, int],
     alike: Sequence[str] = (),
     seconds: float | None = 10.0,
-    **others: Any,
+    **fields: Any,
 ) -> Row:
-    given: dict[str, Any] = {
+    defaults: dict[str, Any] = {
         "seeds": 3,
         "trained_on": 54_000,
         "predict_us_per_image": 12.3,
@@ -56,18 +56,18 @@ def tried(
         rank=rank if isinstance(rank, tuple) else (rank, rank),
         indistinguishable_from=tuple(alike),
         fit_seconds=seconds,
-        **{**given, **others},
+        **{**defaults, **fields},
     )
 
 
 ROWS = (
-    tried("swift", 0.9412, (1, 1), seconds=95.0),
-    tried(
+    make_row("swift", 0.9412, (1, 1), seconds=95.0),
+    make_row(
         "svm-rbf", 0.9021, (2, 3), ["cnn-32", "theirs"], 75.0, deterministic=True, seeds=1,
         parameters=None, test=scores(0.9021, sd=None), engine="scikit-learn 1.9.1", precision=None,
     ),
-    tried("cnn-32", 0.9004, (2, 3), ["svm-rbf", "theirs"], 68.0),
-    tried(
+    make_row("cnn-32", 0.9004, (2, 3), ["svm-rbf", "theirs"], 68.0),
+    make_row(
         "theirs", 0.88, (1, 4), ["svm-rbf", "cnn-32"], None, seeds=1, validation=None,
         trained_on=None, test=scores(0.88, sd=None, known=False), predict_us_per_image=None,
         engine=None, precision=None,
@@ -151,15 +151,15 @@ def unusual(
 
 @pytest.fixture
 def analysis(board: Callable[..., Leaderboard]) -> Callable[..., Analysis]:
-    """`analysis(rows=..., ...)`: its analysis, in which no model was looked at."""
-    nothing = np.empty(0, np.int64)
+    """`analysis(rows=..., ...)`: an analysis of such a leaderboard, without models."""
+    empty = np.empty(0, np.int64)
     return lambda **fields: Analysis(
         board=board(**fields),
-        labels=nothing,
+        labels=empty,
         models={},
         close_pairs=(),
         agreement=None,
-        wrong_for_all=nothing,
+        wrong_for_all=empty,
         average=None,
         train_suspects=None,
         sensitivity=None,
@@ -169,4 +169,4 @@ def analysis(board: Callable[..., Leaderboard]) -> Callable[..., Analysis]:
 @pytest.fixture
 def row() -> Callable[..., Row]:
     """`row(model, accuracy, rank, alike, seconds, **fields)`: a row with test figures."""
-    return tried
+    return make_row

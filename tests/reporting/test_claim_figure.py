@@ -14,7 +14,7 @@ BARS = (
 )
 
 
-def test_every_figure_has_its_line() -> None:
+def test_every_value_has_a_line() -> None:
     (axes,) = claim_figure(BARS).axes
     assert [label.get_text() for label in axes.get_yticklabels()] == [
         *("claimed", "as claimed", "honest")
@@ -28,6 +28,6 @@ def test_every_figure_has_its_line() -> None:
     assert axes.get_xlabel() == "accuracy, %"
 
 
-def test_a_difference_is_in_points() -> None:
+def test_a_difference_is_in_percentage_points() -> None:
     (axes,) = claim_figure(BARS[:1], difference=True).axes
     assert axes.get_xlabel() == "difference in accuracy, points"

@@ -59,7 +59,7 @@ def test_every_claim_has_a_card() -> None:
     assert "http" not in html.replace("http-equiv", "")
 
 
-def test_a_card_has_a_picture_where_there_are_figures() -> None:
+def test_a_card_with_values_has_a_plot() -> None:
     html = render_claims(verification())
     assert html.count("<svg") == 1
     (label,) = re.findall(r'<svg [^>]*aria-label="([^"]*)"', html)
@@ -67,10 +67,10 @@ def test_a_card_has_a_picture_where_there_are_figures() -> None:
     assert "honest 0.8670 (0.8600 to 0.8740)" in label
 
 
-def test_the_same_verification_gives_the_same_page() -> None:
+def test_rendering_is_deterministic() -> None:
     assert render_claims(verification()) == render_claims(verification())
 
 
-def test_a_note_is_only_text() -> None:
+def test_notes_are_escaped() -> None:
     html = render_claims(verification("<script>alert(1)</script>"))
     assert html.count("<script") == 1

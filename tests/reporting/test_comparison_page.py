@@ -1,4 +1,4 @@
-"""report.py: one page that says everything and fetches nothing."""
+"""comparison_page.py: one page that shows everything and fetches nothing."""
 
 import json
 import re
@@ -26,7 +26,7 @@ VOID = {"meta", "br", "img", "link", "input", "hr"}
 
 
 class Page(HTMLParser):
-    """The page as a reader meets it: attributes, words, and tables as rows of cells."""
+    """The parsed page: attributes, words, and tables as rows of cells."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -74,7 +74,7 @@ class Page(HTMLParser):
 
 
 def svg_labels(html: str) -> list[str]:
-    """What is said of each drawing to those who can't see it."""
+    """The label of each drawing for screen readers."""
     attributes = Page(html).attributes
     return [value for tag, name, value in attributes if (tag, name) == ("svg", "aria-label")]
 
@@ -88,17 +88,17 @@ def test_the_page_fetches_nothing_and_is_small(analysis: Callable[..., Analysis]
     assert all(target.startswith("#") for target in re.findall(r"url\(([^)]*)\)", html))
     page = Page(html)
     fetching = {"src", "srcset", "data", "poster", "action", "background", "xlink:href"}
-    fetched = [value for _, name, value in page.attributes if name in fetching]
-    assert all(value.startswith("data:image/png;base64,") for value in fetched)
+    sources = [value for _, name, value in page.attributes if name in fetching]
+    assert all(value.startswith("data:image/png;base64,") for value in sources)
     assert all(value.startswith("#") for _, name, value in page.attributes if name == "href")
     assert not re.search(r"<(link|iframe|object|embed|base)\b", html)
 
 
-def test_the_same_leaderboard_gives_the_same_page(analysis: Callable[..., Analysis]) -> None:
+def test_rendering_is_deterministic(analysis: Callable[..., Analysis]) -> None:
     assert render_comparison(analysis()) == render_comparison(analysis())
 
 
-def test_the_answer_comes_first(analysis: Callable[..., Analysis]) -> None:
+def test_the_summary_comes_first(analysis: Callable[..., Analysis]) -> None:
     html = render_comparison(analysis())
     heading = re.search(r"<h1>(.*?)</h1>", html)
     assert heading is not None
@@ -111,7 +111,7 @@ def test_the_answer_comes_first(analysis: Callable[..., Analysis]) -> None:
     assert "One seed tells nothing about a re-run: theirs." in Page(html).text
 
 
-def test_every_row_stands_in_the_table_with_its_figures(analysis: Callable[..., Analysis]) -> None:
+def test_the_table_has_every_row_with_its_values(analysis: Callable[..., Analysis]) -> None:
     head, *rows = Page(render_comparison(analysis())).tables[0]
     assert all(len(row) == len(head) for row in rows)
     cells = {row[1].split()[0]: dict(zip(head, row, strict=True)) for row in rows}
@@ -141,7 +141,7 @@ def test_every_row_stands_in_the_table_with_its_figures(analysis: Callable[..., 
     assert cells["hog-svm"]["Rank"] == "–"
 
 
-def test_every_pair_is_there(analysis: Callable[..., Analysis]) -> None:
+def test_the_table_has_every_pair(analysis: Callable[..., Analysis]) -> None:
     _, swift, close = Page(render_comparison(analysis())).tables[1]
     assert swift == [
         "svm-rbf",
@@ -157,7 +157,7 @@ def test_every_pair_is_there(analysis: Callable[..., Analysis]) -> None:
     assert len(Page(render_comparison(analysis(pairs=()))).tables) == 1
 
 
-def test_the_overview_in_pictures_each_with_words(analysis: Callable[..., Analysis]) -> None:
+def test_overview_figures_have_labels(analysis: Callable[..., Analysis]) -> None:
     labels = svg_labels(render_comparison(analysis()))
     assert len(labels) == 4
     assert "swift 94.12% (93.62–94.62); svm-rbf 90.21%" in labels[0]
@@ -166,41 +166,41 @@ def test_the_overview_in_pictures_each_with_words(analysis: Callable[..., Analys
     assert labels[3].startswith("Differences in test accuracy")
 
 
-def test_where_the_figures_come_from(analysis: Callable[..., Analysis]) -> None:
+def test_provenance(analysis: Callable[..., Analysis]) -> None:
     text = Page(render_comparison(analysis())).text
-    for said in (
+    for fact in (
         "ab" * 32,
         "Reproduce with fittingroom compare --seeds 3",
         "Some processor",
         "10,000 test",
     ):
-        assert said in text
+        assert fact in text
     assert re.search(r"Saved runs that read the test split\s+8\b", text)
     assert "Reproduce with" not in Page(render_comparison(analysis(command=None))).text
 
 
-def test_names_from_users_are_only_text(
+def test_names_from_users_are_escaped(
     analysis: Callable[..., Analysis], row: Callable[..., Row]
 ) -> None:
-    wicked = '<script>alert("x")</script>'
-    rows = (row(wicked, 0.9, 1, ["b"]), row("b", 0.89, 1, [wicked]))
+    hostile = '<script>alert("x")</script>'
+    rows = (row(hostile, 0.9, 1, ["b"]), row("b", 0.89, 1, [hostile]))
     html = render_comparison(
         analysis(
             rows=rows,
             pairs=(),
-            confusions={wicked: analysis().board.confusions["swift"]},
-            class_names=(wicked, "$", "$x$", "&"),
-            dataset_title=wicked,
-            notes=(wicked,),
-            command=wicked,
-            environment={wicked: wicked},
+            confusions={hostile: analysis().board.confusions["swift"]},
+            class_names=(hostile, "$", "$x$", "&"),
+            dataset_title=hostile,
+            notes=(hostile,),
+            command=hostile,
+            environment={hostile: hostile},
         )
     )
     assert html.count("<script") == 1  # our own
-    assert wicked in Page(html).text
+    assert hostile in Page(html).text
 
 
-def test_nothing_was_tested(analysis: Callable[..., Analysis]) -> None:
+def test_no_model_was_tested(analysis: Callable[..., Analysis]) -> None:
     html = render_comparison(analysis(rows=analysis().board.rows[4:], pairs=(), confusions={}))
     assert "No model has test results." in html
     assert "<svg" not in html
@@ -208,7 +208,7 @@ def test_nothing_was_tested(analysis: Callable[..., Analysis]) -> None:
     assert "<table" in render_comparison(analysis(rows=(), pairs=(), confusions={}))
 
 
-def test_a_model_without_a_time_leaves_that_picture_out(
+def test_without_times_there_is_no_plot_of_times(
     analysis: Callable[..., Analysis], row: Callable[..., Row]
 ) -> None:
     timeless = row("a", 0.9, 1, seconds=None, predict_us_per_image=None)
@@ -217,13 +217,12 @@ def test_a_model_without_a_time_leaves_that_picture_out(
 
 
 @pytest.fixture(scope="module")
-def whole(compared: Analysis, small: Dataset) -> str:
+def html(compared: Analysis, small: Dataset) -> str:
     """The page of a real comparison."""
     return render_comparison(compared, small)
 
 
-def test_every_model_has_its_part(compared: Analysis, whole: str) -> None:
-    html = whole
+def test_every_model_has_a_section(compared: Analysis, html: str) -> None:
     text = Page(html).text
     order = [row.model for row in compared.board.rows if row.test]
     assert re.findall(r'<h2 id="model-\d+" class="part">([^<]+)</h2>', html) == order
@@ -241,15 +240,15 @@ def test_every_model_has_its_part(compared: Analysis, whole: str) -> None:
     assert len(html.encode()) < 5_000_000
 
 
-def test_the_page_holds_with_images_and_fetches_nothing(whole: str) -> None:
-    page = Page(whole)
+def test_the_page_with_images_fetches_nothing(html: str) -> None:
+    page = Page(html)
     sources = [value for tag, name, value in page.attributes if (tag, name) == ("img", "src")]
     assert len(sources) > 100
     assert all(value.startswith("data:image/png;base64,") for value in sources)
     assert all(image["alt"] for image in page.images)
 
 
-def test_the_page_does_without_the_data(compared: Analysis) -> None:
+def test_the_page_works_without_the_data(compared: Analysis) -> None:
     html = render_comparison(compared, None)
     assert "<img" not in html
     assert "Most confident errors" not in Page(html).text
@@ -261,59 +260,61 @@ def test_few_and_many_classes_with_long_names(unusual: tuple[Analysis, Dataset])
     html = render_comparison(*unusual)
     page = Page(html)
     names = unusual[1].class_names
-    assert all(page.text.count(name) >= 3 for name in names)  # in tables; elsewhere they are cut
+    assert all(
+        page.text.count(name) >= 3 for name in names
+    )  # in tables; elsewhere they are shortened
     assert all(len(caption) < 120 for caption in re.findall(r"<span>(.*?)</span>", html))
     assert len(html.encode()) < 5_000_000
     never = [row for table in page.tables for row in table if row[0] == names[-1]]
-    assert ["–", "0.000", "0.000"] in [row[1:4] for row in never]  # nothing to be precise about
+    assert ["–", "0.000", "0.000"] in [row[1:4] for row in never]  # precision is undefined
     assert "Learning curves" not in page.text
 
 
-def test_what_others_reported_stands_beside_fashion_mnist_alone(
+def test_only_fashion_mnist_has_references(
     analysis: Callable[..., Analysis],
 ) -> None:
     html = render_comparison(analysis(dataset_sha256=DATASETS["fashion-mnist"].content))
     assert "83.5%: Humans without fashion expertise" in Page(html).text
     assert ">makers' SVM 89.7</text>" in html
-    others = render_comparison(analysis(dataset_name="fashion-mnist"))
-    assert "Humans without fashion" not in others
-    assert "makers" not in others
+    other_data = render_comparison(analysis(dataset_name="fashion-mnist"))
+    assert "Humans without fashion" not in other_data
+    assert "makers" not in other_data
 
 
-def test_no_two_parts_share_a_name(whole: str) -> None:
-    names = [value for _, name, value in Page(whole).attributes if name == "id"]
-    assert len(names) == len(set(names))
+def test_ids_are_unique(html: str) -> None:
+    ids = [value for _, name, value in Page(html).attributes if name == "id"]
+    assert len(ids) == len(set(ids))
 
 
-FEW: dict[str, tuple[dict[int, int], dict[int, int]]] = {
+FEW_IMAGES: dict[str, tuple[dict[int, int], dict[int, int]]] = {
     "one test image": ({0: 40, 1: 40}, {0: 1}),
     "two test images": ({0: 40, 1: 40}, {0: 1, 1: 1}),
     "25 test images": ({0: 40, 1: 40}, {0: 13, 1: 12}),
-    "the least training images": ({0: 10, 1: 10, 2: 10}, {0: 20, 1: 20, 2: 1}),
+    "the fewest training images": ({0: 10, 1: 10, 2: 10}, {0: 20, 1: 20, 2: 1}),
     "classes missing": ({0: 40, 1: 40}, {0: 20, 2: 20, 3: 1}),
 }
 
 
-@pytest.mark.parametrize("kind", FEW)
+@pytest.mark.parametrize("kind", FEW_IMAGES)
 def test_few_images(kind: str, some_of: Callable[..., Dataset], tmp_path: Path) -> None:
-    """A page of real fits, without NaN and without a warning, which would be an error here."""
-    train, test = FEW[kind]
+    """A page of real fits, without NaN and without warnings, which are errors here."""
+    train, test = FEW_IMAGES[kind]
     data = some_of(train, test)
     store = open_store(tmp_path, data)
     for model, seed in (("knn", 0), ("random-forest", 0), ("random-forest", 1)):
         fit(spec_of(data, model, seed=seed), data, store, keep_model=False)
     fit(spec_of(data, "knn", folds=2), data, store)
-    found = analyse(store, data)
-    json.dumps(found.to_dict(), allow_nan=False)
-    text = Page(render_comparison(found, data)).text
-    assert text.count("Predicted probabilities of random test images") == len(found.models) == 2
+    analysis = analyse(store, data)
+    json.dumps(analysis.to_dict(), allow_nan=False)
+    text = Page(render_comparison(analysis, data)).text
+    assert text.count("Predicted probabilities of random test images") == len(analysis.models) == 2
     assert "nan" not in text.lower().replace("fashion", "").split()
     assert "−0.0" not in text.replace("−0.05", "")
     for text_of in CSV_FILES.values():
-        text_of(found)
+        text_of(analysis)
 
 
-def test_of_many_models_the_best_have_a_part_and_all_a_line(
+def test_of_many_models_only_the_best_have_sections(
     some_of: Callable[..., Dataset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(figures, "MODELS", 3)
@@ -333,7 +334,7 @@ def test_of_many_models_the_best_have_a_part_and_all_a_line(
 
 
 @pytest.mark.slow
-def test_as_many_classes_as_there_can_be(small: Dataset, tmp_path: Path) -> None:
+def test_the_maximum_number_of_classes(small: Dataset, tmp_path: Path) -> None:
     classes = 256
     data = Dataset.from_arrays(
         small.train.images,

@@ -47,27 +47,29 @@ def test_the_page_shows_the_data(exploration: Exploration, small: Dataset) -> No
     assert "http" not in html.replace("http-equiv", "")
 
 
-def test_images_are_the_data_set_s(exploration: Exploration, small: Dataset) -> None:
+def test_the_page_holds_the_images_of_the_data_set(
+    exploration: Exploration, small: Dataset
+) -> None:
     html = render_data(exploration, small)
     first = re.search(r'<img class="pixels" src="([^"]+)"', html)
     assert first is not None
     np.testing.assert_array_equal(decoded(first[1]), small.train.images[0])
 
 
-def test_the_same_data_give_the_same_page(exploration: Exploration, small: Dataset) -> None:
+def test_rendering_is_deterministic(exploration: Exploration, small: Dataset) -> None:
     assert render_data(exploration, small) == render_data(exploration, small)
 
 
-def test_names_are_only_text(small: Dataset) -> None:
+def test_names_are_escaped(small: Dataset) -> None:
     names = ('<script>alert("x")</script>', "$x$", "&", "n" * 200, *"efghij")
-    wicked = Dataset.from_arrays(
+    hostile = Dataset.from_arrays(
         small.train.images,
         small.train.labels,
         small.test.images,
         small.test.labels,
         class_names=names,
     )
-    html = render_data(explore(wicked), wicked)
+    html = render_data(explore(hostile), hostile)
     assert html.count("<script") == 1
     assert "&lt;script&gt;" in html
 
@@ -83,7 +85,7 @@ def test_few_and_many_classes(n_classes: int) -> None:
     assert explore(data).copies["between"] == n_classes
 
 
-def test_numbers_become_greys() -> None:
+def test_values_are_scaled_to_grey() -> None:
     assert images.stretched(np.array([[1.0, 2.0], [3.0, 5.0]])).tolist() == [[0, 64], [128, 255]]
     assert images.stretched(np.ones((2, 2))).tolist() == [[0, 0], [0, 0]]
 

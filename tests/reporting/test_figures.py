@@ -1,4 +1,4 @@
-"""figures.py: each figure shows the results that it was given, and nothing overlaps."""
+"""figures.py: each figure shows its results, and labels don't overlap."""
 
 import re
 from collections.abc import Callable
@@ -20,11 +20,11 @@ from fittingroom.reporting import figures, style
 from fittingroom.reporting.references import Reference
 
 
-def written(axes: Axes) -> list[str]:
+def texts_of(axes: Axes) -> list[str]:
     return [text.get_text() for text in axes.texts]
 
 
-def across(line: Line2D) -> list[float]:
+def x_of(line: Line2D) -> list[float]:
     return [*map(float, np.asarray(line.get_xdata()))]
 
 
@@ -38,8 +38,8 @@ def test_accuracy_intervals_show_every_tested_model(board: Callable[..., Leaderb
     axes = figures.accuracy_intervals(board()).axes[0]
     names = [label.get_text() for label in axes.get_yticklabels()]
     assert names == ["swift", "svm-rbf", "cnn-32", "theirs"]
-    assert written(axes) == ["94.12", "90.21", "90.04", "88.00"]
-    intervals = [across(line) for line in axes.lines if len(across(line)) == 2]
+    assert texts_of(axes) == ["94.12", "90.21", "90.04", "88.00"]
+    intervals = [x_of(line) for line in axes.lines if len(x_of(line)) == 2]
     assert np.allclose(intervals[0], [93.62, 94.62])
     low, high = axes.get_xlim()
     assert all(low < end < high for interval in intervals for end in interval)
@@ -47,39 +47,39 @@ def test_accuracy_intervals_show_every_tested_model(board: Callable[..., Leaderb
     assert first[1] > last[1]  # the first model stands on top
 
 
-def test_what_others_reported_is_shown_where_it_is_near(
+def test_references_are_shown_if_they_are_close(
     board: Callable[..., Leaderboard], row: Callable[..., Row]
 ) -> None:
     rows = (row("a", 0.93, 1), row("b", 0.90, 2))  # with intervals from 89.5 to 93.5
-    others = [Reference("far", "", 0.85, ""), Reference("near", "", 0.86, ""),
+    references = [Reference("far", "", 0.85, ""), Reference("near", "", 0.86, ""),
               Reference("within", "", 0.92, "")]  # fmt: skip
-    axes = figures.accuracy_intervals(board(rows=rows), others).axes[0]
-    assert written(axes) == ["93.00", "90.00", "near 86.0", "within 92.0"]
-    dotted = [across(line)[0] for line in axes.lines if line.get_linestyle() == ":"]
+    axes = figures.accuracy_intervals(board(rows=rows), references).axes[0]
+    assert texts_of(axes) == ["93.00", "90.00", "near 86.0", "within 92.0"]
+    dotted = [x_of(line)[0] for line in axes.lines if line.get_linestyle() == ":"]
     assert dotted == [86, 92]
-    (nothing,) = figures.accuracy_intervals(board(rows=()), others).axes
-    assert written(nothing) == []
+    (empty,) = figures.accuracy_intervals(board(rows=()), references).axes
+    assert texts_of(empty) == []
 
 
-def test_blue_are_the_first_and_those_like_it(
+def test_the_first_model_and_those_indistinguishable_from_it_are_blue(
     board: Callable[..., Leaderboard], row: Callable[..., Row]
 ) -> None:
     rows = (row("a", 0.91, 1, ["b"]), row("b", 0.909, 1, ["a", "c"]), row("c", 0.9, 2, ["b"]))
     axes = figures.accuracy_intervals(board(rows=rows)).axes[0]
-    colors = [to_hex(line.get_color()) for line in axes.lines if len(across(line)) == 1]
+    colors = [to_hex(line.get_color()) for line in axes.lines if len(x_of(line)) == 1]
     assert colors == [style.RIGHT, style.RIGHT, style.MUTED]
 
 
-def test_accuracy_against_time_leaves_out_what_has_no_time(
+def test_accuracy_against_time_omits_models_without_a_time(
     board: Callable[..., Leaderboard], row: Callable[..., Row]
 ) -> None:
     axes = against_time(board()).axes[0]
-    assert written(axes) == ["swift", "svm-rbf", "cnn-32"]
+    assert texts_of(axes) == ["swift", "svm-rbf", "cnn-32"]
     assert axes.get_xscale() == "log"
     assert figures.accuracy_against_time(board(rows=(row("a", 0.9, 1, seconds=None),))) is None
 
 
-def test_blue_are_the_models_that_no_faster_one_reaches(
+def test_the_pareto_front_is_blue(
     board: Callable[..., Leaderboard], row: Callable[..., Row]
 ) -> None:
     rows = (
@@ -91,13 +91,13 @@ def test_blue_are_the_models_that_no_faster_one_reaches(
     points = [line for line in axes.lines if line.get_marker() == "o"]
     colors = [to_hex(point.get_color()) for point in points]
     assert colors == [style.RIGHT, style.MUTED, style.RIGHT]
-    assert all(np.isfinite(across(point)).all() for point in points)
+    assert all(np.isfinite(x_of(point)).all() for point in points)
     ticks = [label.get_text() for label in axes.get_xticklabels()]
     assert "1 min" in ticks
     assert "10 s" in ticks
 
 
-def test_names_beside_points_overlap_nothing(
+def test_labels_of_points_do_not_overlap(
     board: Callable[..., Leaderboard], row: Callable[..., Row]
 ) -> None:
     rng = np.random.default_rng(0)
@@ -118,7 +118,7 @@ def test_names_beside_points_overlap_nothing(
 def test_confusion_shows_shares_of_the_true_class(board: Callable[..., Leaderboard]) -> None:
     counts = np.array([[180, 20, 0], [0, 0, 0], [0.1, 49.9, 950]])
     axes = figures.confusion(ConfusionMatrix(counts), ["x", "y", "z"]).axes[0]
-    assert written(axes) == ["90.0", "10.0", "·", "5.0", "95.0"]
+    assert texts_of(axes) == ["90.0", "10.0", "·", "5.0", "95.0"]
     cells = [patch for patch in axes.patches if isinstance(patch, Rectangle)]
     assert [to_hex(cell.get_facecolor()) for cell in cells] == [
         style.RIGHT,
@@ -133,43 +133,43 @@ def test_confusion_shows_shares_of_the_true_class(board: Callable[..., Leaderboa
     assert depth[3] == pytest.approx(depth[1] / 2, rel=0.01)
 
 
-def test_confusion_without_a_mistake() -> None:
+def test_confusion_without_errors() -> None:
     axes = figures.confusion(ConfusionMatrix(np.eye(2, dtype=int)), ["x", "y"]).axes[0]
-    assert written(axes) == ["100.0", "100.0"]
+    assert texts_of(axes) == ["100.0", "100.0"]
 
 
 class Elements(HTMLParser):
-    """Every start tag with its attributes, and whether all that opened was closed."""
+    """Every start tag with its attributes; `open` is empty if all tags were closed."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
-        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.open: list[str] = []
         self.feed(text)
         self.close()
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        self.found.append((tag, dict(attributes)))
+        self.tags.append((tag, dict(attributes)))
         self.open.append(tag)
 
     def handle_startendtag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        self.found.append((tag, dict(attributes)))
+        self.tags.append((tag, dict(attributes)))
 
     def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag
 
 
-def test_svg_has_words_for_those_who_cannot_see_it(board: Callable[..., Leaderboard]) -> None:
+def test_svg_has_a_label_for_screen_readers(board: Callable[..., Leaderboard]) -> None:
     label = 'Accuracy of "a" & <b>'
     elements = Elements(style.inline_svg(figures.accuracy_intervals(board()), label))
     assert not elements.open
-    tag, attributes = elements.found[0]
+    tag, attributes = elements.tags[0]
     assert tag == "svg"
     assert attributes["role"] == "img"
     assert attributes["aria-label"] == label
 
 
-def test_svg_is_the_same_each_time_and_refers_to_itself_alone(
+def test_svg_is_deterministic_and_refers_only_to_itself(
     board: Callable[..., Leaderboard],
 ) -> None:
     def svg(label: str = "x") -> str:
@@ -177,12 +177,12 @@ def test_svg_is_the_same_each_time_and_refers_to_itself_alone(
 
     first = svg()
     assert first == svg()
-    names = re.findall(r'\bid="([^"]+)"', first)
-    assert len(names) == len(set(names))
-    referred = re.findall(r'href="#([^"]+)"|url\(#([^)]+)\)', first)
-    assert {a or b for a, b in referred} <= set(names)
-    # Two figures of one page share no name, or one would be drawn with the other's parts.
-    assert not set(names) & set(re.findall(r'\bid="([^"]+)"', svg("y")))
+    ids = re.findall(r'\bid="([^"]+)"', first)
+    assert len(ids) == len(set(ids))
+    references = re.findall(r'href="#([^"]+)"|url\(#([^)]+)\)', first)
+    assert {a or b for a, b in references} <= set(ids)
+    # Two figures on one page share no id, or one would be drawn with parts of the other.
+    assert not set(ids) & set(re.findall(r'\bid="([^"]+)"', svg("y")))
 
 
 def test_svg_takes_every_colour_from_the_page(board: Callable[..., Leaderboard]) -> None:
@@ -199,14 +199,16 @@ def test_svg_takes_every_colour_from_the_page(board: Callable[..., Leaderboard])
         assert "DejaVu" not in svg
 
 
-def test_names_with_dollars_and_angles_are_plain_text(board: Callable[..., Leaderboard]) -> None:
+def test_names_with_dollars_and_angle_brackets_are_plain_text(
+    board: Callable[..., Leaderboard],
+) -> None:
     names = ["US$ or A$", "<b>", "a & b", r"\alpha$_$"]
     svg = style.inline_svg(figures.confusion(board().confusions["swift"], names), "x")
     for shown in ("US$ or A$", "&lt;b&gt;", "a &amp; b", r"\alpha$_$"):
         assert f">{shown}</text>" in svg
 
 
-def test_a_heat_map_of_nothing_is_empty() -> None:
+def test_a_heat_map_of_nan_is_empty() -> None:
     (axes,) = figures.shares(np.full((2, 2), np.nan), ["a", "b"], ["a", "b"], "x").axes
     assert not axes.patches
 
@@ -215,27 +217,27 @@ def test_a_heat_map_of_nothing_is_empty() -> None:
 def test_long_names_leave_room_for_the_cells(classes: int) -> None:
     matrix = ConfusionMatrix(np.eye(classes, dtype=int))
     figure = figures.confusion(matrix, [f"{n} {'long name ' * 9}" for n in range(classes)])
-    style.inline_svg(figure, "x")  # lays it out; no room would be a warning
+    style.inline_svg(figure, "x")  # lays it out; without room, matplotlib warns
     (axes,) = figure.axes
     assert axes.get_window_extent().width > 100
 
 
-def test_many_classes_are_one_picture() -> None:
+def test_many_classes_are_drawn_as_one_image() -> None:
     counts = np.eye(60, dtype=int) * 3
     counts[7, 9] = 2
     (axes,) = figures.confusion(ConfusionMatrix(counts), [str(n) for n in range(60)]).axes
     (image,) = axes.images
     assert not axes.patches
-    painted = image.get_array()
-    assert painted is not None
-    assert painted.shape == (60, 60, 4)
-    assert tuple(painted[7, 9]) == pytest.approx((*to_rgb(style.WRONG), 0.75))
-    assert tuple(painted[7, 7]) == pytest.approx((*to_rgb(style.RIGHT), 0.6))
-    assert painted[9, 7, 3] == 0
+    colors = image.get_array()
+    assert colors is not None
+    assert colors.shape == (60, 60, 4)
+    assert tuple(colors[7, 9]) == pytest.approx((*to_rgb(style.WRONG), 0.75))
+    assert tuple(colors[7, 7]) == pytest.approx((*to_rgb(style.RIGHT), 0.6))
+    assert colors[9, 7, 3] == 0
 
 
 @pytest.mark.parametrize("draw", ["differences", "shares", "confusion", "neighbours"])
-def test_what_stands_below_few_columns_is_not_cut(
+def test_the_label_below_few_columns_is_not_cut(
     board: Callable[..., Leaderboard], draw: str
 ) -> None:
     rows, two = board().rows[:2], ConfusionMatrix(np.eye(2, dtype=int))

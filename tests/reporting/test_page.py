@@ -25,7 +25,7 @@ WebDriverWait = pytest.importorskip("selenium.webdriver.support.wait").WebDriver
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
 DRIVER = shutil.which("chromedriver")
 pytestmark = pytest.mark.skipif(
-    not (CHROMIUM and DRIVER), reason="neither chromium nor chromedriver is on this machine"
+    not (CHROMIUM and DRIVER), reason="chromium or chromedriver isn't installed"
 )
 
 PHONE, DESKTOP = (390, 844), (1280, 900)
@@ -55,7 +55,7 @@ def pages(
     }
 
 
-def opened(browser: Any, page: Path, size: tuple[int, int] = DESKTOP) -> Any:
+def open_page(browser: Any, page: Path, size: tuple[int, int] = DESKTOP) -> Any:
     browser.execute_cdp_cmd(
         "Emulation.setDeviceMetricsOverride",
         {"width": size[0], "height": size[1], "deviceScaleFactor": 1, "mobile": size == PHONE},
@@ -63,7 +63,7 @@ def opened(browser: Any, page: Path, size: tuple[int, int] = DESKTOP) -> Any:
     browser.get_log("browser")
     browser.get_log("performance")
     browser.get(page.as_uri())
-    # On a busy machine `get` may be back while the page is still being read.
+    # On a busy machine `get` may return before the page is loaded.
     WebDriverWait(browser, 60).until(
         lambda driver: driver.execute_script("return document.readyState") == "complete"
     )
@@ -71,53 +71,51 @@ def opened(browser: Any, page: Path, size: tuple[int, int] = DESKTOP) -> Any:
 
 
 def texts(browser: Any, selector: str) -> list[str]:
-    found: list[str] = browser.execute_script(
+    contents: list[str] = browser.execute_script(
         "return [...document.querySelectorAll(arguments[0])].map(e => e.textContent.trim())",
         selector,
     )
-    return found
+    return contents
 
 
 @pytest.mark.parametrize("name", ["report", "data", "tune"])
-def test_nothing_is_fetched_and_nothing_is_complained_of(
+def test_the_page_fetches_nothing_and_logs_no_errors(
     browser: Any, pages: dict[str, Path], name: str
 ) -> None:
-    opened(browser, pages[name])
+    open_page(browser, pages[name])
     events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
-    asked = [
+    urls = [
         event["params"]["request"]["url"]
         for event in events
         if event["method"] == "Network.requestWillBeSent"
     ]
-    assert asked[0] == pages[name].as_uri()
-    assert all(url.startswith("data:") for url in asked[1:])
+    assert urls[0] == pages[name].as_uri()
+    assert all(url.startswith("data:") for url in urls[1:])
     assert browser.get_log("browser") == []
 
 
 @pytest.mark.parametrize("name", ["report", "data", "tune"])
 @pytest.mark.parametrize("size", [PHONE, DESKTOP])
-def test_nothing_sticks_out_of_the_window(
+def test_the_page_does_not_scroll_sideways(
     browser: Any, pages: dict[str, Path], name: str, size: tuple[int, int]
 ) -> None:
-    opened(browser, pages[name], size)
+    open_page(browser, pages[name], size)
     browser.execute_script("for (const d of document.querySelectorAll('details')) d.open = true")
     width = browser.execute_script("return document.documentElement.scrollWidth")
     assert width <= size[0]
 
 
-def test_long_names_do_not_stick_out_either(
+def test_long_names_do_not_scroll_sideways(
     browser: Any, unusual: tuple[Analysis, Dataset], tmp_path: Path
 ) -> None:
-    opened(browser, replace_file(tmp_path / "report.html", render_comparison(*unusual)), PHONE)
+    open_page(browser, replace_file(tmp_path / "report.html", render_comparison(*unusual)), PHONE)
     browser.execute_script("for (const d of document.querySelectorAll('details')) d.open = true")
     assert browser.execute_script("return document.documentElement.scrollWidth") <= PHONE[0]
     assert browser.get_log("browser") == []
 
 
-def test_the_leaderboard_is_sorted_by_the_buttons_of_its_head(
-    browser: Any, pages: dict[str, Path]
-) -> None:
-    opened(browser, pages["report"])
+def test_buttons_in_the_head_sort_the_leaderboard(browser: Any, pages: dict[str, Path]) -> None:
+    open_page(browser, pages["report"])
     head = texts(browser, ".leaderboard thead th")
     column = head.index("Training time") + 1
     cells = f".leaderboard tbody tr > :nth-child({column})"
@@ -126,14 +124,14 @@ def test_the_leaderboard_is_sorted_by_the_buttons_of_its_head(
     for order, reverse in (("ascending", False), ("descending", True)):
         button.click()
         values = browser.execute_script(seconds, cells)
-        known = [float(value) for value in values if value]
-        assert known == sorted(known, reverse=reverse)
-        assert [bool(value) for value in values] == [True] * len(known) + [False]  # "theirs"
+        numbers = [float(value) for value in values if value]
+        assert numbers == sorted(numbers, reverse=reverse)
+        assert [bool(value) for value in values] == [True] * len(numbers) + [False]  # "theirs"
         assert button.find_element("xpath", "..").get_attribute("aria-sort") == order
 
 
 def test_the_keyboard_sorts_too(browser: Any, pages: dict[str, Path]) -> None:
-    opened(browser, pages["report"])
+    open_page(browser, pages["report"])
     before = texts(browser, ".leaderboard tbody th")
     button = browser.find_element("css selector", ".leaderboard th:nth-child(2) button")
     button.send_keys("\ue007")  # Enter
@@ -141,8 +139,8 @@ def test_the_keyboard_sorts_too(browser: Any, pages: dict[str, Path]) -> None:
     assert after == sorted(before)
 
 
-def test_slides_go_one_at_a_time(browser: Any, pages: dict[str, Path]) -> None:
-    opened(browser, pages["data"])
+def test_slides_show_one_image_at_a_time(browser: Any, pages: dict[str, Path]) -> None:
+    open_page(browser, pages["data"])
 
     def visible() -> list[str]:
         shown: list[str] = browser.execute_script(
@@ -159,19 +157,19 @@ def test_slides_go_one_at_a_time(browser: Any, pages: dict[str, Path]) -> None:
 
 
 @pytest.mark.parametrize("name", ["report", "data", "tune"])
-def test_it_can_be_printed(browser: Any, pages: dict[str, Path], name: str) -> None:
-    opened(browser, pages[name])
+def test_the_page_can_be_printed(browser: Any, pages: dict[str, Path], name: str) -> None:
+    open_page(browser, pages[name])
     printed = browser.execute_cdp_cmd("Page.printToPDF", {"printBackground": False})
     assert len(printed["data"]) > 50_000
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_stands_out_in_the_light_and_in_the_dark(
+def test_text_has_contrast_in_light_and_dark_mode(
     browser: Any, pages: dict[str, Path], scheme: str
 ) -> None:
     media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
-    opened(browser, pages["report"])
+    open_page(browser, pages["report"])
     paper, ink = browser.execute_script(
         "const s = getComputedStyle(document.body); return [s.backgroundColor, s.color]"
     )
@@ -183,13 +181,13 @@ def test_text_stands_out_in_the_light_and_in_the_dark(
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
 
 
-def contrast(one: str, other: str) -> float:
-    """The contrast ratio of WCAG 2.1 of two colours as `rgb(r, g, b)`."""
+def contrast(a: str, b: str) -> float:
+    """The WCAG 2.1 contrast ratio of two colours, each `rgb(r, g, b)`."""
 
     def luminance(color: str) -> float:
         channels = [int(part) / 255 for part in color[color.index("(") + 1 : -1].split(",")[:3]]
         linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
         return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
-    darker, lighter = sorted((luminance(one), luminance(other)))
+    darker, lighter = sorted((luminance(a), luminance(b)))
     return (lighter + 0.05) / (darker + 0.05)

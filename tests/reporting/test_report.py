@@ -12,7 +12,7 @@ from fittingroom.reporting.report import Report, parse_formats
 
 
 def report(**files: Callable[[], str]) -> Report:
-    """A report with a table that is always written, and other files."""
+    """A report with a table that is always written, and the given files."""
     named = {name.replace("_", "."): text for name, text in files.items()}
     return Report(
         text=lambda: "a table",
@@ -23,30 +23,30 @@ def report(**files: Callable[[], str]) -> Report:
     )
 
 
-def test_the_formats_say_which_files_are_written(tmp_path: Path) -> None:
-    whole = report(more_json=lambda: "[]", table_csv=lambda: "a,b", page_html=lambda: "<p>")
-    assert whole.result == 7
-    assert whole.save(tmp_path, "csv") == [tmp_path / "table.json", tmp_path / "table.csv"]
+def test_only_files_of_the_formats_are_written(tmp_path: Path) -> None:
+    full = report(more_json=lambda: "[]", table_csv=lambda: "a,b", page_html=lambda: "<p>")
+    assert full.result == 7
+    assert full.save(tmp_path, "csv") == [tmp_path / "table.json", tmp_path / "table.csv"]
     assert (tmp_path / "table.csv").read_text("utf8") == "a,b"
-    written = [file.name for file in whole.save(tmp_path)]
+    written = [file.name for file in full.save(tmp_path)]
     assert written == ["table.json", "more.json", "page.html"]
-    with pytest.raises(UsageError, match="takes html, md, csv, json"):
-        whole.save(tmp_path, "pdf")
+    with pytest.raises(UsageError, match="takes one or more of html, md, csv, json"):
+        full.save(tmp_path, "pdf")
 
 
-def test_a_file_replaces_the_old_one_whole(tmp_path: Path) -> None:
+def test_a_file_replaces_the_old_one(tmp_path: Path) -> None:
     (tmp_path / "page.html").write_text("old")
     report(page_html=lambda: "new").save(tmp_path)
     assert (tmp_path / "page.html").read_text() == "new"
     assert {file.name for file in tmp_path.iterdir()} == {"page.html", "table.json"}
 
 
-def test_a_folder_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
+def test_a_missing_folder_is_reported(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="can't be written"):
         report().save(tmp_path / "nowhere")
 
 
-def test_what_can_not_be_made_takes_no_other_file_away(tmp_path: Path) -> None:
+def test_a_file_that_fails_does_not_stop_the_others(tmp_path: Path) -> None:
     def broken() -> str:
         return str(1 // 0)
 
@@ -65,7 +65,7 @@ def test_a_notebook_shows_the_page_in_a_frame() -> None:
 
 
 @pytest.mark.parametrize("text", ["", ",", "pdf", "html,pdf"])
-def test_formats_that_are_none_are_refused(text: str) -> None:
+def test_unknown_formats_are_refused(text: str) -> None:
     assert parse_formats(" HTML, csv,") == {"html", "csv"}
-    with pytest.raises(UsageError, match="takes html, md, csv, json or several"):
+    with pytest.raises(UsageError, match="takes one or more of html, md, csv, json, not"):
         parse_formats(text)

@@ -1,4 +1,4 @@
-"""Of every kind of result: what is shown, and that its files hold it."""
+"""reports.py: what each kind of result shows, and what its files hold."""
 
 from __future__ import annotations
 
@@ -31,38 +31,36 @@ def lines(folder: Path, name: str) -> list[dict[str, str]]:
     return [*csv.DictReader((folder / name).read_text("utf8").splitlines())]
 
 
-def test_saved_runs_are_reported_from_their_folder(compared_runs: Path, compared: Analysis) -> None:
-    """The data set of the runs is found again where it lay."""
-    found = fittingroom.report(compared_runs)
-    assert found.result.to_dict() == compared.to_dict()
-    assert json.loads(found.json())["rows"]
-    assert "rank  model" in found.text()
-    assert "<img" in found.html()
+def test_the_report_of_a_folder_of_runs(compared_runs: Path, compared: Analysis) -> None:
+    """The runs' data set is report again at its location."""
+    report = fittingroom.report(compared_runs)
+    assert report.result.to_dict() == compared.to_dict()
+    assert json.loads(report.json())["rows"]
+    assert "rank  model" in report.text()
+    assert "<img" in report.html()
 
 
-def test_of_an_analysis_there_is_a_page_without_images(compared: Analysis) -> None:
+def test_the_page_of_an_analysis_has_no_images(compared: Analysis) -> None:
     assert fittingroom.report(compared).html() == render_comparison(compared)
 
 
-def test_two_data_sets_are_shown_side_by_side(
-    compared_runs: Path, small: Dataset, tmp_path: Path
-) -> None:
+def test_the_report_of_two_data_sets(compared_runs: Path, small: Dataset, tmp_path: Path) -> None:
     board, _ = comparison_report(find_store(compared_runs), small)
     other = replace(board, dataset_sha256="0" * 64, dataset_name="other")
-    found = fittingroom.report(side_by_side([board, other]))
-    assert {file.name for file in found.save(tmp_path, ALL)} == {
+    report = fittingroom.report(side_by_side([board, other]))
+    assert {file.name for file in report.save(tmp_path, ALL)} == {
         f"side-by-side.{kind}" for kind in ("json", "md", "csv", "html")
     }
     assert len(lines(tmp_path, "side-by-side.csv")) == len(board.rows)
 
 
-def test_claims_are_shown_and_kept(tmp_path: Path) -> None:
+def test_the_report_of_claims(tmp_path: Path) -> None:
     leak, order = load_claims(["s2-ann1", "s0-order"])
     finding = Judgement(
         verdict="not-what-it-says",
         honest=Score(accuracy=0.867, interval=Interval(0.86, 0.87), seeds=5),
     )
-    found = fittingroom.report(
+    report = fittingroom.report(
         ClaimsReport(
             dataset_title="some",
             dataset_sha256="ab" * 32,
@@ -74,8 +72,8 @@ def test_claims_are_shown_and_kept(tmp_path: Path) -> None:
             ),
         )
     )
-    assert "\ns2-ann1: It leaks." in found.text()
-    assert len(found.save(tmp_path, ALL)) == 4
+    assert "\ns2-ann1: It leaks." in report.text()
+    assert len(report.save(tmp_path, ALL)) == 4
     first, second = lines(tmp_path, "claims.csv")
     assert first == {
         **{"claim": "s2-ann1", "claimed": "0.9759", "verdict": "not-what-it-says"},
@@ -87,39 +85,39 @@ def test_claims_are_shown_and_kept(tmp_path: Path) -> None:
     assert "\n| s2-ann1 | 0.9759 |" in (tmp_path / "claims.md").read_text("utf8")
 
 
-def test_a_search_is_shown_and_kept(tuning: Tuning, tmp_path: Path) -> None:
-    found = fittingroom.report(tuning)
-    assert "The best of 10 trials of cnn-32" in found.text()
-    assert tuning.comparison in found.text()
-    names = {file.name for file in found.save(tmp_path, ALL)}
+def test_the_report_of_a_search(tuning: Tuning, tmp_path: Path) -> None:
+    report = fittingroom.report(tuning)
+    assert "The best of 10 trials of cnn-32" in report.text()
+    assert tuning.comparison in report.text()
+    names = {file.name for file in report.save(tmp_path, ALL)}
     study = tuning.study
     assert names == {f"{study}.{kind}" for kind in ("json", "best.json", "md", "csv", "html")}
     trials = lines(tmp_path, f"{study}.csv")
-    assert [float(each["accuracy"] or "nan") for each in trials[:10]] == [
+    assert [float(row["accuracy"] or "nan") for row in trials[:10]] == [
         trial.accuracy for trial in tuning.scored
     ]
-    assert {each["learning_rate"] for each in trials} == {
+    assert {row["learning_rate"] for row in trials} == {
         f"{trial.settings['learning_rate']:g}" for trial in tuning.trials if trial.settings
     }
     table = (tmp_path / f"{study}.md").read_text("utf8").split("\n\n")[-1]
     assert len(table.splitlines()) == 2 + len(tuning.trials)
 
 
-def test_a_run_is_shown_and_has_no_files_but_its_own(compared_runs: Path, tmp_path: Path) -> None:
+def test_the_report_of_a_run_writes_no_files(compared_runs: Path, tmp_path: Path) -> None:
     run = next(run for run in find_store(compared_runs).runs() if run.test and run.validation)
-    found = fittingroom.report(run)
+    report = fittingroom.report(run)
     assert run.test is not None
-    assert f"test accuracy {run.test.correct.mean():.4f} (1,000 images)" in found.text()
-    assert found.json() == run.record.to_json()
-    assert found.save(tmp_path, ALL) == []
+    assert f"test accuracy {run.test.correct.mean():.4f} (1,000 images)" in report.text()
+    assert report.json() == run.record.to_json()
+    assert report.save(tmp_path, ALL) == []
 
 
-def test_of_anything_else_there_is_no_report() -> None:
-    with pytest.raises(UsageError, match="there is no report of float"):
+def test_other_results_have_no_report() -> None:
+    with pytest.raises(UsageError, match="float has no report"):
         fittingroom.report(0.9)
 
 
-def test_a_result_is_computed_when_it_is_asked_for() -> None:
+def test_a_result_is_computed_on_demand() -> None:
     computed = []
     lazy = Report(text=str, json=str, compute=lambda: computed.append(1) or 7)  # type: ignore[func-returns-value]
     assert not computed

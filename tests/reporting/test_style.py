@@ -30,21 +30,21 @@ def test_a_logarithmic_axis_has_a_few_round_numbers(
     ("pixels", "wide", "least"),
     [(604.8, 54, 32), (302.4, 27, 27), (1080, 54, 54), (2160, 108, 108)],
 )
-def test_letters_are_of_one_size_in_small_and_large_pictures(
+def test_text_has_the_same_size_in_small_and_large_figures(
     pixels: float, wide: float, least: float
 ) -> None:
     svg = style.inline_svg(Figure(figsize=(pixels / 72, 3)), "x")
     assert f'style="--wide:{wide}rem;--least:{least}rem"' in svg
 
 
-def test_signs_that_matplotlib_can_not_measure_are_no_warning() -> None:
+def test_missing_glyphs_do_not_warn() -> None:
     figure = Figure()
     figure.text(0.5, 0.5, "\u9577\u3044")
     assert "\u9577\u3044" in style.inline_svg(figure, "x")
 
 
-def test_names_stay_what_they_are_called() -> None:
-    """A class may be called as matplotlib writes fonts and colours."""
+def test_names_are_not_restyled() -> None:
+    """Even if they look like the fonts and colours that matplotlib writes."""
     names = ["font: 12px bold", INK, "font-family: x;", 'a id="b_1" xlink:href="c"']
     figure = Figure()
     with mpl.rc_context(STYLE):

@@ -18,7 +18,7 @@ def read(text: str) -> list[dict[str, str]]:
     return [*csv.DictReader(io.StringIO(text))]
 
 
-def test_markdown_has_a_line_a_model(board: Make) -> None:
+def test_markdown_has_one_line_per_model(board: Make) -> None:
     lines = leaderboard_markdown(board()).splitlines()
     table = [line for line in lines if line.startswith("|")]
     assert len(table) == 2 + len(board().rows)
@@ -28,15 +28,13 @@ def test_markdown_has_a_line_a_model(board: Make) -> None:
     assert "One seed tells nothing about a re-run: theirs." in lines
 
 
-def test_markdown_shows_signs_as_they_are(
-    board: Callable[..., Any], row: Callable[..., Any]
-) -> None:
-    wicked = "a|b *c* <i>[d](e)"
-    text = leaderboard_markdown(board(rows=(row(wicked, 0.9, 1),), pairs=()))
+def test_markdown_is_escaped(board: Callable[..., Any], row: Callable[..., Any]) -> None:
+    hostile = "a|b *c* <i>[d](e)"
+    text = leaderboard_markdown(board(rows=(row(hostile, 0.9, 1),), pairs=()))
     assert r"a\|b \*c\* \<i\>\[d\](e)" in text
 
 
-def test_csv_holds_every_figure(compared: Analysis) -> None:
+def test_csv_holds_every_value(compared: Analysis) -> None:
     files = {name: read(text_of(compared)) for name, text_of in CSV_FILES.items()}
     assert [line["model"] for line in files["leaderboard.csv"]] == [
         row.model for row in compared.board.rows
@@ -58,15 +56,15 @@ def test_no_cell_is_a_formula(
     assert read(text)[0]["model"] == "'=1+1"
 
 
-def test_markdown_begins_no_list_rule_or_heading(board: Make) -> None:
+def test_markdown_text_starts_no_list_rule_or_heading(board: Make) -> None:
     for title in ("# a", "- a", "+ a", "1. a", "12) a", "---", "=== a"):
-        line = leaderboard_markdown(board(dataset_title=title, notes=(title,))).splitlines()
-        (shown,) = (each for each in line if each.endswith("test split: 8"))
-        assert shown.startswith((f"\\{title[0]}", "1\\.", "12\\)"))
-        assert line[-1] in (title.replace(title[0], f"\\{title[0]}", 1), "1\\. a", "12\\) a")
+        lines = leaderboard_markdown(board(dataset_title=title, notes=(title,))).splitlines()
+        (heading,) = (line for line in lines if line.endswith("test split: 8"))
+        assert heading.startswith((f"\\{title[0]}", "1\\.", "12\\)"))
+        assert lines[-1] in (title.replace(title[0], f"\\{title[0]}", 1), "1\\. a", "12\\) a")
 
 
-def test_signs_that_steer_are_codes_in_text_for_other_programs() -> None:
+def test_control_characters_are_escaped() -> None:
     assert escaped("a\x1b[31m\nb &lt; ~~c~~") == r"a\\x1b\[31m\\nb \&lt; \~\~c\~\~"
     assert csv_text(["a"], [["b\x1b\r\nc"]]) == "a\nb\\x1b\\r\\nc\n"
 
@@ -76,4 +74,4 @@ def test_no_cell_and_no_heading_is_a_formula(cell: str) -> None:
     head, line = [*csv.reader(io.StringIO(csv_text([cell], [[cell]])))]
     assert head == line
     assert line[0].startswith(("'", "\\"))
-    assert csv_text(["a"], [[-1.5]]) == "a\n-1.5\n"  # a number is none
+    assert csv_text(["a"], [[-1.5]]) == "a\n-1.5\n"  # a number is not a formula

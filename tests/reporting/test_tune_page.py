@@ -33,17 +33,17 @@ def test_the_page_shows_the_search(tuning: Tuning) -> None:
     assert html == render_tuning(tuning, "fittingroom tune cnn-32 --trials 12")
 
 
-def test_without_a_figure_there_is_still_a_page(tuning: Tuning) -> None:
-    nothing = dataclasses.replace(
+def test_the_page_without_a_result(tuning: Tuning) -> None:
+    empty = dataclasses.replace(
         tuning, trials=tuning.trials[10:], overstatement=None, importance=None, tested=None
     )
-    text = text_of(render_tuning(nothing))
+    text = text_of(render_tuning(empty))
     assert "No trial of cnn-32 has a result yet." in text
     assert "this search didn't read the test split." in text
-    assert "<svg" not in render_tuning(nothing)
+    assert "<svg" not in render_tuning(empty)
 
 
-def test_the_page_of_learning_rates() -> None:
+def test_the_page_of_a_learning_rate_range_test() -> None:
     rates = 10.0 ** np.linspace(-5, 0, 50)
     losses = np.concatenate([np.linspace(2.3, 0.5, 40), np.linspace(0.6, 4, 10)])
     html = render_rate_range("cnn-32", RateRange(rates, losses, losses), "Fashion-MNIST")
@@ -53,7 +53,7 @@ def test_the_page_of_learning_rates() -> None:
     assert html.count("<svg ") == 1
 
 
-def test_a_loss_that_never_exploded_is_told_so() -> None:
+def test_a_loss_that_never_diverged() -> None:
     losses = np.linspace(2.3, 0.5, STEPS)
-    found = RateRange(10.0 ** np.linspace(-5, 1, STEPS), losses, losses)
-    assert "300 of 300 steps; the loss never diverged." in tune_words.reason(found)
+    rates = RateRange(10.0 ** np.linspace(-5, 1, STEPS), losses, losses)
+    assert "300 of 300 steps; the loss never diverged." in tune_words.reason(rates)

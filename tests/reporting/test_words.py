@@ -1,4 +1,4 @@
-"""words.py: what is said follows from the figures."""
+"""words.py: sentences follow from the results."""
 
 import dataclasses
 from collections.abc import Callable
@@ -19,14 +19,14 @@ from fittingroom.reporting import words
 from fittingroom.reporting.words import fitted, listed, summary
 
 
-def test_the_best_of_all(board: Callable[..., Leaderboard]) -> None:
+def test_one_model_is_best(board: Callable[..., Leaderboard]) -> None:
     assert summary(board()) == (
         "swift is best: 94.1% (95% interval 93.6–94.6, 3 seeds), "
         "3.9 points (95% interval 3.4–4.4) ahead of svm-rbf."
     )
 
 
-def test_the_first_that_others_equal(
+def test_the_first_model_is_indistinguishable_from_others(
     board: Callable[..., Leaderboard], row: Callable[..., Row]
 ) -> None:
     alike = row("a", 0.91, 1, ["b", "c"])
@@ -53,7 +53,7 @@ def test_little_to_compare(board: Callable[..., Leaderboard], row: Callable[...,
     assert summary(board(pairs=(), rows=(once, row("b", 0.8, 2)))).endswith("deterministic).")
 
 
-def test_how_often_fitted(row: Callable[..., Row]) -> None:
+def test_number_of_fits(row: Callable[..., Row]) -> None:
     assert fitted(row("a", 0.9, 1)) == "3 seeds"
     assert fitted(row("a", 0.9, 1, seeds=1)) == "one seed"
     assert fitted(row("a", 0.9, 1, seeds=1, deterministic=True)) == "deterministic"
@@ -68,42 +68,44 @@ def test_lists() -> None:
     ]
 
 
-def test_a_close_pair_is_told_from_the_second_s_side(board: Callable[..., Leaderboard]) -> None:
+def test_a_close_pair_is_described_from_the_second_models_side(
+    board: Callable[..., Leaderboard],
+) -> None:
     pair = board().pairs[1]  # cnn-32 is 0.17 points behind svm-rbf
-    found = PairAnalysis(pair, fixed=np.arange(1200), broken=np.arange(7))
-    assert words.close_pair(found) == (
+    analysed = PairAnalysis(pair, fixed=np.arange(1200), broken=np.arange(7))
+    assert words.close_pair(analysed) == (
         "svm-rbf is 0.17 points ahead of cnn-32 (95% interval −0.33 to 0.67, p 0.50 adjusted for "
         "all pairs). In their first fits, svm-rbf is right on 1,200 images that cnn-32 gets "
         "wrong, and wrong on 7 that cnn-32 gets right."
     )
     unknown = dataclasses.replace(pair, p=None, p_adjusted=None, ci95=None)
-    assert words.close_pair(dataclasses.replace(found, pair=unknown)).startswith(
+    assert words.close_pair(dataclasses.replace(analysed, pair=unknown)).startswith(
         "svm-rbf is 0.17 points ahead of cnn-32 (one seed, so the variation between seeds is "
         "unknown). In their first fits"
     )
     behind = dataclasses.replace(pair, difference=0.0017)
     assert " 0.17 points behind cnn-32 " in words.close_pair(
-        dataclasses.replace(found, pair=behind)
+        dataclasses.replace(analysed, pair=behind)
     )
 
 
 @pytest.mark.parametrize(
-    ("p", "said"),
+    ("p", "text"),
     [(None, "unknown"), (0.00004, "< 0.0001"), (0.0041, "0.0041"), (0.049, "0.05"), (1.0, "1.00")],
 )
-def test_p_values_have_the_digits_that_mean_something(p: float | None, said: str) -> None:
-    assert words.p_value(p) == said
+def test_p_values_have_significant_digits(p: float | None, text: str) -> None:
+    assert words.p_value(p) == text
 
 
 def test_equal_models_are_neither_ahead_nor_behind(board: Callable[..., Leaderboard]) -> None:
     pair = dataclasses.replace(board().pairs[1], difference=0.0, ci95=(0.0, 0.0))
-    found = PairAnalysis(pair, fixed=np.arange(0), broken=np.arange(0))
-    assert words.close_pair(found).startswith(
+    analysed = PairAnalysis(pair, fixed=np.arange(0), broken=np.arange(0))
+    assert words.close_pair(analysed).startswith(
         "svm-rbf is as accurate as cnn-32 (95% interval 0.00 to 0.00, p 0.50"
     )
 
 
-def test_many_names_are_not_all_listed(
+def test_long_lists_of_names_are_cut(
     board: Callable[..., Leaderboard], row: Callable[..., Row]
 ) -> None:
     rows = [row(f"m{i}", 0.9, 1, [f"m{j}" for j in range(60) if j != i]) for i in range(60)]
@@ -112,25 +114,25 @@ def test_many_names_are_not_all_listed(
     )
 
 
-def test_names_in_sentences_are_short_and_turn_nothing_around() -> None:
+def test_names_in_sentences_are_shortened_and_isolated() -> None:
     arabic = "\u0642\u0645\u064a\u0635"
-    long, shown, plain = words.in_sentences(("n" * 400, arabic, "Coat"))
+    long, isolated, plain = words.in_sentences(("n" * 400, arabic, "Coat"))
     assert len(long) == words.LONGEST
-    assert shown == f"\u2068{arabic}\u2069"
+    assert isolated == f"\u2068{arabic}\u2069"
     assert plain == "Coat"
 
 
 def calibrated(labels: NDArray[np.int64], class_sets: bool = True) -> ModelAnalysis:
-    """A model whose second class is never in a set, and whose first always is."""
+    """A model whose prediction sets always hold the first class and never the second."""
     probabilities = np.tile([0.7, 0.2, 0.1], (10, 1))
     bins = reliability(probabilities, labels)
     sets = set_coverage(np.tile([True, False, True], (10, 1)), labels)
-    every = set_coverage(np.ones((10, 3), bool), labels)
-    found = Calibration(0.5, 4, bins, bins, sets, every if class_sets else None)
-    return cast("ModelAnalysis", SimpleNamespace(calibration=found))
+    full_sets = set_coverage(np.ones((10, 3), bool), labels)
+    calibration = Calibration(0.5, 4, bins, bins, sets, full_sets if class_sets else None)
+    return cast("ModelAnalysis", SimpleNamespace(calibration=calibration))
 
 
-def test_sets_are_told_with_their_worst_class() -> None:
+def test_coverage_of_sets_names_the_worst_class() -> None:
     labels = np.array([0] * 7 + [1] * 3)  # no image of the third
     names = ("Coat", "Shirt", "Bag")
     assert words.sets(calibrated(labels), names) == (
@@ -144,11 +146,10 @@ def test_sets_are_told_with_their_worst_class() -> None:
     )
 
 
-def test_the_calibration_error_stands_beside_what_chance_would_show() -> None:
+def test_calibration_error_is_compared_with_chance() -> None:
     labels = np.array([0] * 7 + [1] * 3)  # 70% right at 70%
     by_chance = 100 * np.sqrt(2 / np.pi) * np.sqrt(0.7 * 0.3 / 10)
-    said = words.calibration(calibrated(labels))
-    assert said == (
+    assert words.calibration(calibrated(labels)) == (
         "The model is well calibrated: expected calibration error 0.0%, and 0.0% "
         f"at temperature 0.50 (perfectly calibrated probabilities would show {by_chance:.1f}% by "
         "chance)."

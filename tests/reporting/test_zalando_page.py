@@ -32,14 +32,14 @@ def grid(name: str, **fields: Any) -> Grid:
 
 
 @pytest.fixture
-def found(board: Callable[..., Leaderboard], row: Callable[..., Any]) -> Benchmark:
-    """One classifier with a point that is chosen, one of which nothing could be fitted."""
+def benchmark(board: Callable[..., Leaderboard], row: Callable[..., Any]) -> Benchmark:
+    """One classifier with a selected point, and one without any fitted point."""
 
     def point(name: str, C: float, **fields: Any) -> Point:
-        chosen = {"C": C}
+        settings = {"C": C}
         return Point(
-            written=chosen,
-            spec=RunSpec(dataset="ab" * 32, model=name, parameters=chosen, settings=chosen),
+            written=settings,
+            spec=RunSpec(dataset="ab" * 32, model=name, parameters=settings, settings=settings),
             **fields,
         )
 
@@ -68,8 +68,8 @@ def found(board: Callable[..., Leaderboard], row: Callable[..., Any]) -> Benchma
     )
 
 
-def test_the_table_shows_what_was_chosen(found: Benchmark) -> None:
-    svc, other = found.cells
+def test_the_table_shows_selected_points(benchmark: Benchmark) -> None:
+    svc, other = benchmark.cells
     assert svc == [
         *("zalando-svc", "3", "2", "1 too slow", "C 10.0", "0.8750"),
         *("0.8612", "0.8562-0.8662", "1"),
@@ -77,8 +77,8 @@ def test_the_table_shows_what_was_chosen(found: Benchmark) -> None:
     assert other == ["zalando-other", "3", "0", "3 not tried yet", "", "", "", "", ""]
 
 
-def test_the_page_shows_every_point(found: Benchmark) -> None:
-    html = render_benchmark(found)
+def test_the_page_shows_every_point(benchmark: Benchmark) -> None:
+    html = render_benchmark(benchmark)
     text = " ".join(unescape(re.sub(r"<[^>]+>", " ", html)).split())
     assert "6 points: 2 fitted, 1 too slow, 3 not tried yet." in text
     assert "C 10.0 87.50% – selected" in text
@@ -88,25 +88,25 @@ def test_the_page_shows_every_point(found: Benchmark) -> None:
     assert "Adapted to current scikit-learn: the kernel is <new>." in text
     assert "<new>" not in html
     assert "http" not in html.replace("http-equiv", "")
-    assert html == render_benchmark(found)
+    assert html == render_benchmark(benchmark)
 
 
-def test_the_heading_names_classifiers_alone(found: Benchmark) -> None:
-    assert headline(found).startswith("zalando-svc reaches 86.1%")
-    assert headline(dataclasses.replace(found, board=None)) == ""
+def test_the_headline_names_only_classifiers(benchmark: Benchmark) -> None:
+    assert headline(benchmark).startswith("zalando-svc reaches 86.1%")
+    assert headline(dataclasses.replace(benchmark, board=None)) == ""
 
 
-def test_nothing_is_left_out_silently(found: Benchmark) -> None:
-    assert left_out(found) == [
+def test_points_without_a_result_are_listed(benchmark: Benchmark) -> None:
+    assert left_out(benchmark) == [
         "zalando-svc, 1 too slow (took longer than <9> s): C 100.0",
         "Not finished: zalando-other.",
     ]
-    assert counts(found) in benchmark_markdown(found)
-    assert "- zalando-svc, 1 too slow" in benchmark_markdown(found)
+    assert counts(benchmark) in benchmark_markdown(benchmark)
+    assert "- zalando-svc, 1 too slow" in benchmark_markdown(benchmark)
 
 
-def test_csv_holds_a_line_a_point(found: Benchmark) -> None:
-    lines = [*csv.DictReader(io.StringIO(points_csv(found)))]
+def test_csv_has_one_line_per_point(benchmark: Benchmark) -> None:
+    lines = [*csv.DictReader(io.StringIO(points_csv(benchmark)))]
     assert len(lines) == 6
     assert [line["chosen"] for line in lines[:3]] == ["False", "True", "False"]
     assert lines[2]["reason"] == "took longer than <9> s"

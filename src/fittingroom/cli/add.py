@@ -1,4 +1,4 @@
-"""`fittingroom add`: somebody's saved test probabilities on the leaderboard."""
+"""`fittingroom add`: put predictions made elsewhere on the leaderboard."""
 
 from __future__ import annotations
 
@@ -39,7 +39,8 @@ def command(
     as_is: Annotated[
         bool,
         typer.Option(
-            "--as-is", help="Accept what looks like the true labels, or like another order."
+            "--as-is",
+            help="Accept a file that looks like the true labels, or like another order of images.",
         ),
     ] = False,
     dataset: DatasetOption = "fashion-mnist",

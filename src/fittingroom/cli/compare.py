@@ -1,4 +1,4 @@
-"""`fittingroom compare`: fit what is missing, rank, write the table and the report."""
+"""`fittingroom compare`: fit missing runs, rank the models, write the table and the page."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from fittingroom.execution.job import Limits
     from fittingroom.runs.store import Store
 
-#: A suite of grids, of which only what is chosen is compared.
+#: The suite of grids; only the selected points are compared.
 ZALANDO = "zalando"
 
 
@@ -43,7 +43,9 @@ _SuiteOption = Annotated[
 ]
 _SettingsOption = Annotated[
     list[Path] | None,
-    typer.Option(help="A JSON file of tune: also compare those settings of its model; repeatable."),
+    typer.Option(
+        help="A JSON file written by tune: also compare these settings of its model; repeatable."
+    ),
 ]
 _DatasetsOption = Annotated[
     list[str],
@@ -54,7 +56,7 @@ _SeedsOption = Annotated[
 ]
 _KeepOption = Annotated[
     str,
-    typer.Option(help="Fitted models to keep: all, none, or best (one seed of each)."),
+    typer.Option(help="Fitted models to keep: all, none, or best (one seed per model)."),
 ]
 
 
@@ -62,7 +64,7 @@ def command(
     models: _ModelsOption = None,
     suite: _SuiteOption = None,
     settings: _SettingsOption = None,
-    datasets: _DatasetsOption = ["fashion-mnist"],  # noqa: B006 (typer reads it, and nobody writes it)
+    datasets: _DatasetsOption = ["fashion-mnist"],  # noqa: B006 (typer only reads it)
     seeds: _SeedsOption = 3,
     full: FullOption = False,
     runs: RunsOption = RUNS,
@@ -88,7 +90,7 @@ def command(
     from fittingroom.execution.job import Limits
     from fittingroom.runs.store import open_store
 
-    loaded = _loaded(datasets)
+    loaded = _load_datasets(datasets)
     if suite == ZALANDO:
         _refuse_for_zalando(settings, keep_models)
         options = {"seeds": seeds, "full": full, "runs": runs, "on": on}
@@ -117,14 +119,14 @@ def _show(
     formats: frozenset[str],
     as_json: bool,
 ) -> bool:
-    """Show and write the comparisons, and several side by side; whether no fit is missing."""
+    """Show and write the comparisons, several side by side; True if no fit is missing."""
     from fittingroom.bench.comparison.side_by_side import side_by_side
     from fittingroom.cli.show import show, write
     from fittingroom.reporting.reports import comparison_report, side_by_side_report
 
-    compared = [comparison_report(*each) for each in zip(stores, datasets, strict=True)]
+    compared = [comparison_report(*pair) for pair in zip(stores, datasets, strict=True)]
     boards = [board for board, _ in compared]
-    reports = [(each, store.folder) for (_, each), store in zip(compared, stores, strict=True)]
+    reports = [(report, store.folder) for (_, report), store in zip(compared, stores, strict=True)]
     if len(boards) > 1:
         reports.insert(0, (side_by_side_report(side_by_side(boards)), runs))
     show(reports[0][0], as_json=as_json)
@@ -133,7 +135,7 @@ def _show(
 
 
 def _refuse_for_zalando(settings: list[Path] | None, keep_models: str) -> None:
-    """Refuse options that the suite zalando doesn't take."""
+    """Refuse options that don't apply to the suite zalando."""
     if settings:
         raise UsageError(f"--suite {ZALANDO} has settings of its own; leave --settings out.")
     if keep_models != "best":
@@ -141,34 +143,33 @@ def _refuse_for_zalando(settings: list[Path] | None, keep_models: str) -> None:
 
 
 def _names(models: str | None, suite: str | None) -> tuple[str, ...]:
-    """The models that are asked for; those of the suite zalando are only part of its points."""
+    """The names of the models to compare; for the suite zalando, those of its classifiers."""
     from fittingroom.models.catalog import SUITES, baselines_of, names_of
 
-    listed = None if models is None else [name.strip() for name in models.split(",")]
-    named = None if listed is None else [name for name in listed if name]
+    names = None if models is None else [n for n in map(str.strip, models.split(",")) if n]
     if suite == ZALANDO:
-        return baselines_of(named)
+        return baselines_of(names)
     if suite is not None and suite not in SUITES:
         raise UnknownNameError("suite", suite, [*SUITES, ZALANDO])
-    if suite is not None and named is not None:
+    if suite is not None and names is not None:
         raise UsageError("give --models or --suite, not both.")
-    return names_of(named if named is not None else suite or "quick")
+    return names_of(names if names is not None else suite or "quick")
 
 
 def _entrants(names: tuple[str, ...], files: list[Path]) -> list[Entrant]:
-    """Rows of the catalogue as they are, and those with the settings of a file."""
+    """The models with their defaults, then those with settings from a file."""
     from fittingroom.bench.comparison.entrant import Entrant, entrants_of
     from fittingroom.models.catalog import row_of
 
-    tuned_settings = [read_settings(file) for file in files]
     tuned = [
-        Entrant(name=row_of(model).name, settings=settings) for model, settings in tuned_settings
+        Entrant(name=row_of(model).name, settings=settings)
+        for model, settings in map(read_settings, files)
     ]
     return entrants_of([*names, *tuned])
 
 
-def _loaded(names: list[str]) -> list[Dataset]:
-    """The data sets, each found before anything is fitted."""
+def _load_datasets(names: list[str]) -> list[Dataset]:
+    """The data sets, all loaded before anything is fitted."""
     from fittingroom.data.sources import load_dataset
 
     loaded = [load_dataset(name) for name in names]
@@ -190,18 +191,18 @@ def _fit(
     limits: Limits,
     **options: Any,
 ) -> None:
-    """Fit what is missing on one data set, and show how that goes on."""
+    """Fit the missing runs on one data set, and show progress."""
     from fittingroom.bench.comparison.compare import fit_entrants
     from fittingroom.cli.progress import ProgressDisplay
     from fittingroom.cli.show import show_plan
     from fittingroom.runs.spec import expected_seconds
 
     plan = {
-        each.label: (
-            1 if each.deterministic else seeds,
-            expected_seconds(each.spec(dataset, full=full), dataset),
+        entrant.label: (
+            1 if entrant.deterministic else seeds,
+            expected_seconds(entrant.spec(dataset, full=full), dataset),
         )
-        for each in entrants
+        for entrant in entrants
     }
     show_plan(dataset, plan, limits.seconds)
     with ProgressDisplay(plan) as progress:
@@ -223,7 +224,7 @@ def _zalando(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Search the grids of the makers' benchmark and compare what is chosen."""
+    """Search the grids of the makers' benchmark and compare the selected points."""
     from fittingroom.bench.zalando.zalando import planned_runs, zalando
     from fittingroom.cli.output import note
     from fittingroom.cli.progress import ProgressDisplay

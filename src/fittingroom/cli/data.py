@@ -1,4 +1,4 @@
-"""`fittingroom data`: what a data set holds and where it was found."""
+"""`fittingroom data`: describe a data set."""
 
 from __future__ import annotations
 
@@ -40,19 +40,19 @@ def command(
 
     if tsne and page is None:
         raise UsageError(
-            "--tsne changes the 2D embedding of the page; give --report FILE.html too."
+            "--tsne changes the 2D embedding on the page; give --report FILE.html too."
         )
     loaded = load_dataset(dataset)
     if page is None:
         show(description_report(describe(loaded)), as_json=as_json)
         return
-    report = data_report(_explored(loaded, tsne), loaded, page.name, typed_command())
+    report = data_report(_explore(loaded, tsne), loaded, page.name, typed_command())
     show(report, as_json=as_json)
     write((), (report, page.parent))
 
 
-def _explored(dataset: Dataset, tsne: bool) -> Exploration:
-    """Look at the data closely."""
+def _explore(dataset: Dataset, tsne: bool) -> Exploration:
+    """Explore the data, with a note that this takes a while."""
     from fittingroom.bench.explore import explore
     from fittingroom.cli.output import note
 

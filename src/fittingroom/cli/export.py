@@ -1,4 +1,4 @@
-"""`fittingroom export`: a saved model in a form that others run, held against ours."""
+"""`fittingroom export`: write a saved model for other runtimes, and verify the result."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def command(
         typer.Option(
             "--dataset",
             "-d",
-            help="The data set that it was fitted on, if that isn't found automatically.",
+            help="The data set that the model was fitted on, if it isn't found automatically.",
         ),
     ] = None,
     verify: Annotated[
@@ -57,20 +57,20 @@ def command(
             f"--format takes {', '.join(FORMATS[:-1])} or {FORMATS[-1]}, not {format!r}."
         )
     if dataset is not None and not verify:
-        raise UsageError("--dataset is only for verification; leave it or --no-verify out.")
+        raise UsageError("--dataset is only for verification; give it without --no-verify.")
     from fittingroom.bundles.bundle import load
     from fittingroom.bundles.export import export, require_packages
     from fittingroom.cli.output import note, say
 
-    require_packages()  # before the seconds that the others take
-    saved = _run_of(run)
+    require_packages()  # before the slow steps
+    saved = _find_run(run)
     bundle = load(run / "model" if saved else run)
     images = None
     if verify:
-        images = _data_of(bundle, run, dataset).test.images
+        images = _find_data(bundle, run, dataset).test.images
         note(f"{bundle.facts.model}: writing the graph, then comparing {len(images):,} predictions")
     test = saved.test if saved else None
-    written = export(
+    exported = export(
         bundle,
         cast("Format", format),
         out,
@@ -78,51 +78,51 @@ def command(
         test=(test.probabilities, test.labels) if test else None,
         force=force,
     )
-    if written.parity is None:
+    if exported.parity is None:
         note("not verified: its predictions weren't compared with the model's")
-    say(json_text(_facts(bundle, written)).rstrip() if as_json else _text(written))
+    say(json_text(_facts(bundle, exported)).rstrip() if as_json else _text(exported))
 
 
-def _run_of(folder: Path) -> Run | None:
-    """The run in a folder, None where only a bundle lies there."""
+def _find_run(folder: Path) -> Run | None:
+    """The run in a folder, or None for a mere bundle."""
     from fittingroom.runs.run import read_run
 
     if not (folder / "run.json").exists():
         return None
     if not (folder / "model").is_dir():
         raise StoreError(
-            f"the run in {folder} kept no model, so there is nothing to export; compare or fit it "
-            "again into another folder (--runs), with --keep-models all."
+            f"the run in {folder} kept no model, so there is nothing to export; fit or compare it "
+            "again into another folder (--runs); compare needs --keep-models all."
         )
     run = read_run(folder)
     run.check_model()
     return run
 
 
-def _data_of(bundle: Bundle, run: Path, asked: str | None) -> Dataset:
-    """The data that the model was fitted on, of which the test images are looked at."""
+def _find_data(bundle: Bundle, run: Path, name: str | None) -> Dataset:
+    """The data set that the model was fitted on, for its test images."""
     from fittingroom.data.sources import find_again, load_dataset
 
     data = bundle.facts.data
-    if asked is not None:
-        found = load_dataset(asked)
-        if found.sha256 == data.sha256:
-            return found
+    if name is not None:
+        dataset = load_dataset(name)
+        if dataset.sha256 == data.sha256:
+            return dataset
         raise DataError(
-            f"{asked} has the content hash {found.sha256[:8]}…, but the model was fitted on "
+            f"{name} has the content hash {dataset.sha256[:8]}…, but the model was fitted on "
             f"{data.name} {data.sha256[:8]}…; give that one, or skip verification with --no-verify."
         )
-    again = find_again(data.name, _location(run), data.sha256)
-    if again is None:
+    found = find_again(data.name, _location(run), data.sha256)
+    if found is None:
         raise DataError(
             f"{data.name} (content hash {data.sha256[:8]}…), needed to verify the export, isn't "
             "found; give its location with --dataset, or skip verification with --no-verify."
         )
-    return again
+    return found
 
 
 def _location(run: Path) -> str | None:
-    """Where the data of a run in a store were found when it was fitted."""
+    """The location of a saved run's data set when it was fitted."""
     from fittingroom.runs.dataset_card import CARD, DatasetCard
 
     try:
@@ -131,35 +131,35 @@ def _location(run: Path) -> str | None:
         return None
 
 
-def _text(written: Export) -> str:
-    """What was written, for people."""
+def _text(exported: Export) -> str:
+    """The result for people."""
     from fittingroom.formatting import short_path
 
-    lines = [f"{short_path(written.path)}  {sum(written.files.values()):,} bytes"]
-    if len(written.files) > 1:
-        lines += [f"  {name}  {size:,} bytes" for name, size in written.files.items()]
-    if found := written.parity:
+    lines = [f"{short_path(exported.path)}  {sum(exported.files.values()):,} bytes"]
+    if len(exported.files) > 1:
+        lines += [f"  {name}  {size:,} bytes" for name, size in exported.files.items()]
+    if parity := exported.parity:
         lines.append(
-            f"verified by onnxruntime: {found.labels_equal:,} of {found.images:,} labels equal, "
-            f"probabilities differ by at most {found.largest_difference:.1e}"
+            f"verified by onnxruntime: {parity.labels_equal:,} of {parity.images:,} labels equal, "
+            f"probabilities differ by at most {parity.largest_difference:.1e}"
         )
     return "\n".join(lines)
 
 
-def _facts(bundle: Bundle, written: Export) -> dict[str, Any]:
-    """The same for programs."""
-    found = written.parity
+def _facts(bundle: Bundle, exported: Export) -> dict[str, Any]:
+    """The result for programs."""
+    parity = exported.parity
     return {
         "schema_version": 1,
         "model": bundle.facts.model,
-        "format": written.format,
-        "path": str(written.path),
-        "files": written.files,
+        "format": exported.format,
+        "path": str(exported.path),
+        "files": exported.files,
         "verified": None
-        if found is None
+        if parity is None
         else {
-            "images": found.images,
-            "labels_equal": found.labels_equal,
-            "largest_difference": found.largest_difference,
+            "images": parity.images,
+            "labels_equal": parity.labels_equal,
+            "largest_difference": parity.largest_difference,
         },
     }

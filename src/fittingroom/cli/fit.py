@@ -22,7 +22,7 @@ from fittingroom.cli.options import (
 )
 from fittingroom.errors import UsageError
 
-#: What torchrun sets; some of it is set for other reasons on some clusters.
+#: The variables that torchrun sets; some clusters set some of them for other reasons.
 TORCHRUN = {"RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"}
 
 
@@ -36,7 +36,7 @@ def command(
     ] = None,
     file: Annotated[
         Path | None,
-        typer.Option("--settings", help="A JSON file of parameters, as tune writes it."),
+        typer.Option("--settings", help="A JSON file of settings, as tune writes it."),
     ] = None,
     full: FullOption = False,
     no_test: Annotated[bool, typer.Option("--no-test", help="Don't read the test split.")] = False,
@@ -54,12 +54,14 @@ def command(
 
     parse_address(on)
     if on != HERE and _has_peers():
-        raise UsageError("torchrun's processes train the network themselves; leave --on out.")
-    with _together() as speaks:
-        name = row_of(model).name  # a wrong name is told at once, before torch is imported
-        chosen = _of_file(file, name) | parse_settings(settings or [])
+        raise UsageError("processes of torchrun train the network themselves; leave --on out.")
+    with _join_peers() as is_first:
+        name = row_of(model).name  # fails before torch is imported
+        all_settings = _settings_of(file, name) | parse_settings(settings or [])
         if folds and full:
-            raise UsageError("--folds fits on parts of all training images; leave --full out.")
+            raise UsageError(
+                "--folds already fits on parts of all training images; leave --full out."
+            )
 
         from fittingroom.bench.fit_one import fit_one
         from fittingroom.cli.progress import ProgressDisplay
@@ -68,7 +70,7 @@ def command(
             run = fit_one(
                 dataset,
                 model,
-                settings=chosen,
+                settings=all_settings,
                 seed=seed,
                 full=full,
                 reads_test=not no_test,
@@ -77,14 +79,14 @@ def command(
                 on=on,
                 on_progress=progress,
             )
-    if speaks:
+    if is_first:
         from fittingroom.cli.show import show
         from fittingroom.reporting.reports import run_report
 
         show(run_report(run), as_json=as_json)
 
 
-def _of_file(file: Path | None, name: str) -> dict[str, Any]:
+def _settings_of(file: Path | None, name: str) -> dict[str, Any]:
     if file is None:
         return {}
     model, settings = read_settings(file)
@@ -99,10 +101,10 @@ def _has_peers() -> bool:
 
 
 @contextmanager
-def _together() -> Iterator[bool]:
-    """Train with the other processes of torchrun, if it started this one; whether this one speaks.
+def _join_peers() -> Iterator[bool]:
+    """Join the other processes of torchrun, if any; yields whether this process prints the result.
 
-    What ends all of them is told by the one that it happened to.
+    An error that ends all processes is reported by the one in which it occurred.
     """
     if not _has_peers():
         yield True

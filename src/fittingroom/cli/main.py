@@ -53,21 +53,21 @@ def options(version: bool = typer.Option(False, "--version", help="Print the ver
 
 
 class _Messages(logging.Handler):
-    """Prints to what is standard error at that time: a progress bar puts messages above itself."""
+    """Prints to the current standard error: a progress bar replaces it to print above itself."""
 
     def emit(self, record: logging.LogRecord) -> None:
         note(printable(self.format(record)))
 
 
 def main() -> None:
-    """Run the command; a user's mistake is one sentence on stderr and an exit code."""
+    """Run the command; a user's mistake gives one sentence on stderr and an exit code."""
     if os.name == "posix":
-        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `fittingroom models | head` is no error
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `fittingroom models | head` isn't an error
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):  # a class may be called what a terminal can't write
+        if isinstance(stream, TextIOWrapper):  # the terminal may be unable to encode a class name
             stream.reconfigure(errors="backslashreplace")
     collect_rarely()
-    # What the library has to say while it works: where data come from, what it passes over.
+    # Messages of the library while it works: where data come from, what is skipped.
     logging.basicConfig(handlers=[_Messages()], format="%(message)s", level=logging.WARNING)
     logging.getLogger("fittingroom").setLevel(logging.INFO)
     try:

@@ -1,4 +1,4 @@
-"""`fittingroom models`: the catalogue."""
+"""`fittingroom models`: list the catalogue."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from fittingroom.json_text import json_text
 
 
 def command(as_json: JsonOption = False) -> None:
-    """List the models: what each is, what it re-creates, how long a fit takes."""
+    """List the models: what each is, which source it re-creates, how long a fit takes."""
     from fittingroom.cli.output import say
     from fittingroom.formatting import duration
     from fittingroom.models.catalog import MODELS

@@ -1,4 +1,4 @@
-"""Options that several commands share, and how their values are written."""
+"""Options that several commands share, and the parsing of their values."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ RUNS = Path("runs")
 
 @dataclass(frozen=True)
 class _Settings:
-    """What a file of settings must hold; `tune` writes more."""
+    """The required content of a settings file; `tune` writes more."""
 
     __pydantic_config__ = STRICT
 
@@ -58,12 +58,12 @@ _BYTES = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 
 
 def parse_duration(text: str) -> float | None:
-    """Seconds of `90`, `90s`, `10m` or `1.5h`; None for `none`."""
+    """Seconds in `90`, `90s`, `10m` or `1.5h`; None for `none`."""
     return _parse(text, _SECONDS, "duration", "90s, 10m or 1.5h")
 
 
 def parse_size(text: str) -> int | None:
-    """Bytes of `500M` or `8G` (powers of 1024); None for `none`."""
+    """Bytes in `500M` or `8G` (powers of 1024); None for `none`."""
     size = _parse(text, _BYTES, "size", "500M or 8G")
     return None if size is None else int(size)
 
@@ -85,15 +85,15 @@ def split_settings(settings: list[str]) -> dict[str, str]:
 
 
 def read_settings(path: Path) -> tuple[str, dict[str, Any]]:
-    """The model and its settings in a file that `tune` wrote, or one of that form."""
+    """The model and its settings in a file that `tune` wrote, or one of the same form."""
     try:
-        found = read_json(path, UsageError, _Settings)
+        content = read_json(path, UsageError, _Settings)
     except UsageError as error:
         raise UsageError(
             f"{str(error).rstrip('.')}; settings are JSON such as "
             '{"model": "cnn-32", "settings": {"epochs": 3}}.'
         ) from error
-    return found.model, found.settings
+    return content.model, content.settings
 
 
 def _parse(text: str, units: dict[str, int], what: str, examples: str) -> float | None:
@@ -101,14 +101,14 @@ def _parse(text: str, units: dict[str, int], what: str, examples: str) -> float 
         return None
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]?)(?:i?b)?", text.strip().lower())
     if match is None or match[2] not in units or float(match[1]) == 0:
-        raise UsageError(f"{text!r} is not a {what}; write {examples}, or none.")
+        raise UsageError(f"{text!r} isn't a {what}; write {examples}, or none.")
     return float(match[1]) * units[match[2]]
 
 
 def typed_command(secret: str | None = None, shown: str = "") -> str:
-    """How to do it again: what was typed, without the path of the program.
+    """The command line as it was typed, without the path of the program.
 
-    `shown` stands in the place of `secret`.
+    `shown` replaces `secret`.
     """
-    typed = [text.replace(secret, shown) if secret else text for text in sys.argv[1:]]
-    return shlex.join(["fittingroom", *typed])
+    arguments = [text.replace(secret, shown) if secret else text for text in sys.argv[1:]]
+    return shlex.join(["fittingroom", *arguments])

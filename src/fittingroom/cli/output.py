@@ -1,4 +1,4 @@
-"""What is printed: data on stdout, messages on stderr, and nothing that steers a terminal."""
+"""Printing: data on stdout, messages on stderr, control characters escaped."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from fittingroom.printable import printable
 
 
 def say(text: str) -> None:
-    """Data, on stdout, where they are at once: what comes after them may fail.
+    """Print data on stdout and flush them, as later steps may fail.
 
-    Raises StoreError where nothing can be written there, such as a file on a full disk.
+    Raises StoreError if stdout can't be written, for example to a full disk.
     """
     try:
-        print(_harmless(text), flush=True)  # noqa: T201
+        print(_escape(text), flush=True)  # noqa: T201
     except OSError as error:
-        sys.stdout = None  # or Python would try again as it ends
+        sys.stdout = None  # else Python flushes it again at exit
         reason = (error.strerror or str(error)).lower()
         raise StoreError(f"standard output can't be written: {reason}.") from error
 
 
 def note(text: str) -> None:
-    """A message, on stderr."""
-    print(_harmless(text), file=sys.stderr)  # noqa: T201
+    """Print a message on stderr."""
+    print(_escape(text), file=sys.stderr)  # noqa: T201
 
 
-def _harmless(text: str) -> str:
-    """Our own lines, of which each is printable."""
+def _escape(text: str) -> str:
+    """The text with everything but its line breaks made printable."""
     return "\n".join(map(printable, text.split("\n")))

@@ -1,4 +1,4 @@
-"""`fittingroom predict`: what a saved model says of pictures."""
+"""`fittingroom predict`: classify pictures with a saved model."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
     from fittingroom.data.rendering import Preparation
 
 STDIN = "-"
-#: For people: so many classes, if they are as probable as this.
+#: In text: the number of top classes, and the least probability at which one is shown.
 TOP, LEAST = 3, 0.01
-#: A contact sheet of more would be too large a picture.
+#: The most pictures on a contact sheet; with more, it would be too large.
 MOST_SHOWN = 400
-#: Files that are named where they are skipped.
+#: The most skipped files that a message names.
 MOST_NAMED = 5
 
 
-#: A picture, and the folder that it was found in, if it was.
+#: The path of a picture, and the folder in which it was found, if any.
 _File = tuple[str, Path | None]
 
 
@@ -47,7 +47,7 @@ def command(
             "--as",
             metavar="photo|image",
             help="What the pictures are: photos, in which the object is located, or images like "
-            "those the model was fitted on. The default depends on the model's data.",
+            "those that the model was fitted on. The default depends on the model's data.",
         ),
     ] = None,
     show: Annotated[
@@ -72,7 +72,7 @@ def command(
     facts, entries, failed = [], [], 0
     for file, within in _with_progress(files, quiet=not as_json):
         try:
-            picture, prediction = _predicted(loaded, file, within, preparation)
+            picture, prediction = _predict(loaded, file, within, preparation)
         except FittingroomError as error:
             failed += 1
             facts.append(_facts(file, None, str(error)))
@@ -92,17 +92,15 @@ def command(
         raise typer.Exit(1)
 
 
-def _files(given: Iterable[str]) -> Iterator[_File]:
-    """The pictures that were named, those of folders by name and with their folder.
+def _files(names: Iterable[str]) -> Iterator[_File]:
+    """The named pictures, and those in the named folders, sorted and with their folder.
 
-    Raises
-    ------
-    DataError : a folder has none
+    Raises DataError if a folder has none.
     """
     from fittingroom.cli.output import note
     from fittingroom.data.decode import looks_like_picture
 
-    for name in given:
+    for name in names:
         path = Path(name)
         if name == STDIN or not path.is_dir():
             yield name, None
@@ -110,15 +108,15 @@ def _files(given: Iterable[str]) -> Iterator[_File]:
         files = sorted(_visible_files(path))
         pictures = [file for file in files if looks_like_picture(file)]
         if not pictures:
-            raise DataError(f"there is no PNG, JPEG or WebP picture in {name}.")
+            raise DataError(f"{name} has no PNG, JPEG or WebP picture.")
         if skipped := [file.name for file in files if file not in pictures]:
-            shown = ", ".join(skipped[:MOST_NAMED]) + ", …" * (len(skipped) > MOST_NAMED)
-            note(f"skipped what isn't a PNG, JPEG or WebP picture in {name}: {shown}")
+            listed = ", ".join(skipped[:MOST_NAMED]) + ", …" * (len(skipped) > MOST_NAMED)
+            note(f"skipped files in {name} that aren't PNG, JPEG or WebP pictures: {listed}")
         yield from ((str(picture), path) for picture in pictures)
 
 
 def _visible_files(folder: Path) -> Iterator[Path]:
-    """The files in a folder and its folders, without what systems hide or leave there."""
+    """The files in a folder and its subfolders, without hidden files and system files."""
     for entry in visible(folder):
         if entry.is_dir():
             if entry.is_symlink():  # it may lead back here
@@ -129,17 +127,17 @@ def _visible_files(folder: Path) -> Iterator[Path]:
 
 
 def _check_target(show: Path, n: int) -> None:
-    """Before the work, not after it."""
+    """Refuse a contact sheet that can't be written, before the work starts."""
     if show.suffix.lower() != ".png":
         raise UsageError(f"--show writes a PNG picture; call it {show.stem}.png, not {show.name}.")
     if show.is_dir() or not show.resolve().parent.is_dir():
-        raise UsageError(f"{show} can't be written; name a file in a folder that is there.")
+        raise UsageError(f"{show} can't be written; name a file in an existing folder.")
     if n > MOST_SHOWN:
-        raise UsageError(f"--show takes up to {MOST_SHOWN} pictures, not {n:,}.")
+        raise UsageError(f"--show takes at most {MOST_SHOWN} pictures, not {n:,}.")
 
 
 def _with_progress(files: list[_File], *, quiet: bool) -> Iterable[_File]:
-    """The files, with a bar on a terminal where nothing else is printed meanwhile."""
+    """The files, with a progress bar on a terminal unless predictions are printed."""
     from rich.console import Console
     from rich.progress import track
 
@@ -152,15 +150,15 @@ def _with_progress(files: list[_File], *, quiet: bool) -> Iterable[_File]:
 
 
 def _preparation(bundle: Bundle, taken_as: str | None) -> Preparation:
-    """As the images were made that the model was fitted on, unless the user knows better."""
-    known = bundle.preparation
-    of_images = known in ("image", "image-on-black")
-    if taken_as == "image" and not of_images:
+    """The preparation of the images that the model was fitted on, unless --as overrides it."""
+    default = bundle.preparation
+    is_image = default in ("image", "image-on-black")
+    if taken_as == "image" and not is_image:
         return "image"
-    return "garment" if taken_as == "photo" and of_images else known
+    return "garment" if taken_as == "photo" and is_image else default
 
 
-def _predicted(
+def _predict(
     bundle: Bundle, file: str, within: Path | None, preparation: Preparation
 ) -> tuple[Picture, Prediction]:
     from fittingroom.bundles.predictor import predict_picture
@@ -172,7 +170,7 @@ def _predicted(
 
 
 def _facts(file: str, prediction: Prediction | None, error: str | None) -> dict[str, Any]:
-    """One entry of the JSON."""
+    """One entry of the JSON output."""
     top = prediction.top() if prediction else []
     return {
         "file": file,
@@ -190,7 +188,7 @@ def _facts(file: str, prediction: Prediction | None, error: str | None) -> dict[
 
 
 def _lines(prediction: Prediction) -> list[str]:
-    """What is said of a picture: the classes, then what must be known of them."""
+    """The prediction for people: the top classes, then warnings."""
     top = [(label, p) for label, p in prediction.top(TOP) if p >= LEAST]
     lines = [", ".join(f"{label} {_percent(p)}" for label, p in top)]
     if prediction.unlike_data:
@@ -210,17 +208,17 @@ def _percent(probability: float) -> str:
 def _text(file: str, prediction: Prediction, bundle: Bundle) -> str:
     from fittingroom.printable import printable
 
-    first, *others = _lines(prediction)
+    first, *details = _lines(prediction)
     calibrated = bundle.facts.calibrated
     if calibrated is not None:
-        others.insert(0, _set(prediction, calibrated.coverage))
-    others.append("; ".join(prediction.rendering.decisions))
-    lines = [f"{file}: {first}", *(f"    {line}" for line in others)]
+        details.insert(0, _set_text(prediction, calibrated.coverage))
+    details.append("; ".join(prediction.rendering.decisions))
+    lines = [f"{file}: {first}", *(f"    {line}" for line in details)]
     return "\n".join(map(printable, lines))
 
 
-def _set(prediction: Prediction, coverage: float) -> str:
-    """The classes that may be the true one, and of what that was measured."""
+def _set_text(prediction: Prediction, coverage: float) -> str:
+    """The prediction set, and on what its coverage was measured."""
     names = ", ".join(prediction.labels)
     if not prediction.rendering.is_photo:
         return f"{coverage:.0%} set: {names}"
@@ -231,7 +229,7 @@ def _write_sheet(show: Path, entries: list[tuple[str, Picture, Prediction]]) -> 
     from fittingroom.files import replace_file
     from fittingroom.reporting.contact_sheet import SheetEntry, contact_sheet
 
-    drawn = contact_sheet(
+    sheet = contact_sheet(
         [
             SheetEntry(
                 picture.pixels,
@@ -241,4 +239,4 @@ def _write_sheet(show: Path, entries: list[tuple[str, Picture, Prediction]]) -> 
             for file, picture, prediction in entries
         ]
     )
-    replace_file(show, drawn)
+    replace_file(show, sheet)

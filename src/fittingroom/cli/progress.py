@@ -19,44 +19,44 @@ _LINE_EVERY = 30.0  # seconds between plain lines about epochs
 
 @dataclass
 class _Running:
-    """A run under way, and the entry of the plan that it belongs to."""
+    """A run in progress, and the entry of the plan that it counts for."""
 
-    planned: str
+    entry: str
     started: float
     fraction: float = 0.0
 
 
 def can_animate(console: Console) -> bool:
-    """Whether a bar may move on standard error: not in a file, nor on a dumb terminal.
+    """Whether standard error can show a live bar: not a file, nor a dumb terminal.
 
-    rich alone takes a file for a terminal where a variable says that colours are welcome.
+    rich itself takes a file for a terminal if FORCE_COLOR is set.
     """
     return sys.stderr.isatty() and console.is_interactive
 
 
 class ProgressDisplay:
-    """Shows the steps it is called with; use it as a context manager."""
+    """Shows the steps that it is called with; a context manager."""
 
     def __init__(self, plan: dict[str, tuple[int, float | None]] | None = None) -> None:
-        """`plan`: of each model the runs to be made and the seconds that one should take.
+        """`plan`: for each model, the number of runs and the expected seconds of one.
 
-        Runs whose model isn't in it, such as trials, are those of its first entry that isn't done.
+        A run whose model isn't in the plan, such as a trial, counts for the first unfinished entry.
         """
         self._console = Console(stderr=True, highlight=False)
         self._live = can_animate(self._console)
         self._expected = {model: seconds or 60.0 for model, (_, seconds) in (plan or {}).items()}
-        self._left = {model: runs for model, (runs, _) in (plan or {}).items()}
+        self._runs_left = {model: runs for model, (runs, _) in (plan or {}).items()}
         self._bar = Progress(
             TextColumn("{task.description}", markup=False),  # cnn-32[epochs=3] is a name
             BarColumn(bar_width=24),
-            MofNCompleteColumn(),  # knows tasks whose total isn't known yet
+            MofNCompleteColumn(),  # also shows tasks without a total
             TimeElapsedColumn(),
             TextColumn("{task.fields[left]}", markup=False),
             console=self._console,
             transient=True,
         )
         self._task = self._bar.add_task("starting", total=None, left="")
-        # How this machine compares with the one that the catalogue's seconds come from.
+        # Their ratio is this machine's speed relative to the catalogue's.
         self._expected_so_far = self._spent_so_far = 0.0
         self._last_line = 0.0
         self._running: dict[tuple[str, int], _Running] = {}
@@ -73,48 +73,48 @@ class ProgressDisplay:
     def __call__(self, step: Step) -> None:
         name = f"{step.model} seed {step.seed}"
         if step.kind == "started":
-            running = _Running(self._planned(step.model), time.monotonic())
+            running = _Running(self._entry(step.model), time.monotonic())
             self._running[step.model, step.seed] = running
             expected = f", usually {duration(step.expected)}" if step.expected else ""
             number = step.done + len(self._running)
             self._line(f"[{number}/{step.total}] {name}: fitting{expected}")
             self._show(step, name)
         elif step.step is not None:
-            self._stepped(step, step.step, name)
+            self._show_step(step, step.step, name)
         else:
-            self._ended(step, name)
+            self._show_end(step, name)
 
-    def _stepped(self, step: Step, fit: FitStep, name: str) -> None:
+    def _show_step(self, step: Step, fit: FitStep, name: str) -> None:
         running = self._running[step.model, step.seed]
         running.fraction = fit.done / fit.total
-        where = f"{fit.unit} {fit.done}/{fit.total}"
-        self._show(step, f"{name} {where}")
+        position = f"{fit.unit} {fit.done}/{fit.total}"
+        self._show(step, f"{name} {position}")
         if not self._live and time.monotonic() - self._last_line > _LINE_EVERY:
             left = (time.monotonic() - running.started) * (1 / running.fraction - 1)
-            figure = "" if fit.accuracy is None else f", validation accuracy {fit.accuracy:.4f}"
-            whose = f"{name} " if len(self._running) > 1 else ""
-            self._line(f"    {whose}{where}{figure}, about {duration(left)} left")
+            accuracy = "" if fit.accuracy is None else f", validation accuracy {fit.accuracy:.4f}"
+            prefix = f"{name} " if len(self._running) > 1 else ""
+            self._line(f"    {prefix}{position}{accuracy}, about {duration(left)} left")
 
-    def _ended(self, step: Step, name: str) -> None:
+    def _show_end(self, step: Step, name: str) -> None:
         count, note = f"[{step.done}/{step.total}]", f"; {step.note}" if step.note else ""
         running = self._running.pop((step.model, step.seed), None)
-        planned = running.planned if running else self._planned(step.model)
+        entry = running.entry if running else self._entry(step.model)
         failed = step.kind == "failed"
-        if failed and planned == step.model:
-            # A model that failed gets no further runs than those under way.
-            self._left[planned] = sum(other.planned == planned for other in self._running.values())
+        if failed and entry == step.model:
+            # After a failure, a model gets no more runs than those in progress.
+            self._runs_left[entry] = sum(run.entry == entry for run in self._running.values())
         else:
-            for _ in range(step.runs):  # several may be those of several entries
-                entry = running.planned if running else self._planned(step.model)
-                self._left[entry] = self._left.get(entry, 1) - 1
+            for _ in range(step.runs):  # they may count for different entries
+                counted = running.entry if running else self._entry(step.model)
+                self._runs_left[counted] = self._runs_left.get(counted, 1) - 1
         if failed:
             reason = printable(f"{count} {name}: {step.reason}")
             self._console.print(reason, markup=False, soft_wrap=True)
         elif running is not None:
             seconds = time.monotonic() - running.started
             self._spent_so_far += seconds
-            self._expected_so_far += self._seconds(planned)
-            self._line(f"{count} {name}: done in {duration(seconds)}{self._rest(step)}{note}")
+            self._expected_so_far += self._seconds(entry)
+            self._line(f"{count} {name}: done in {duration(seconds)}{self._time_left(step)}{note}")
         else:
             self._line(f"{count} {name}: already saved{note}")
         self._show(step, name)
@@ -125,31 +125,31 @@ class ProgressDisplay:
             description=description,
             completed=step.done + sum(running.fraction for running in self._running.values()),
             total=step.total,
-            left=self._rest(step).lstrip(", "),
+            left=self._time_left(step).lstrip(", "),
         )
 
-    def _rest(self, step: Step) -> str:
-        """The time left, from the catalogue's seconds scaled by what was seen so far."""
+    def _time_left(self, step: Step) -> str:
+        """The time left: the expected seconds, scaled by this machine's speed so far."""
         if not self._expected:
             return ""
         running = self._running.values()
-        under_way = [(1 - run.fraction) * self._seconds(run.planned) for run in running]
-        # A search's plan may be more than it takes.
-        at_most = max(0, step.total - step.done - len(running))
-        to_come = 0.0
-        for model, planned in self._left.items():
-            count = min(max(0, planned - sum(run.planned == model for run in running)), at_most)
-            to_come += count * self._seconds(model)
-            at_most -= count
-        shared = (sum(under_way) + to_come) / step.at_once
-        left = max([shared, *under_way])  # none ends before its own time
+        in_progress = [(1 - run.fraction) * self._seconds(run.entry) for run in running]
+        # A search may end before its plan does.
+        n_waiting = max(0, step.total - step.done - len(running))
+        waiting = 0.0
+        for model, runs in self._runs_left.items():
+            count = min(max(0, runs - sum(run.entry == model for run in running)), n_waiting)
+            waiting += count * self._seconds(model)
+            n_waiting -= count
+        shared = (sum(in_progress) + waiting) / step.at_once
+        left = max([shared, *in_progress])  # no run is split among processes
         scale = self._spent_so_far / self._expected_so_far if self._expected_so_far else 1.0
         return f", about {duration(scale * left)} left"
 
-    def _planned(self, model: str) -> str:
-        if model in self._left:
+    def _entry(self, model: str) -> str:
+        if model in self._runs_left:
             return model
-        return next((name for name, left in self._left.items() if left > 0), model)
+        return next((name for name, runs in self._runs_left.items() if runs > 0), model)
 
     def _seconds(self, model: str) -> float:
         return self._expected.get(model, 60.0)

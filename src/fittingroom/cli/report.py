@@ -1,4 +1,4 @@
-"""`fittingroom report`: the table and the page again, from saved runs alone."""
+"""`fittingroom report`: rebuild the table and the page from saved runs."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def command(
     card = store.card
     dataset = find_again(card.name, card.location, card.sha256)
     if dataset is None and "html" in chosen:
-        note(f"{card.title} isn't found any more; the page doesn't show its images.")
+        note(f"{card.title} can't be found any more; the page has no images.")
     _, report = comparison_report(store, dataset)
     show(report, as_json=as_json)
     write(chosen, (report, store.folder))

@@ -1,4 +1,4 @@
-"""One way to show results and one to write their files, for all commands."""
+"""How all commands show results and write their files."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ def show(report: Report, *, as_json: bool) -> None:
 
 
 def write(formats: Collection[str], *reports: tuple[Report, Path]) -> None:
-    """Write the files of reports into their folders, and list those that could be written.
+    """Write the files of reports into their folders, and list them.
 
     Raises
     ------
-    ReportError, StoreError : the first that stopped a file, after all others were tried
+    ReportError, StoreError : the first error, after all files were tried
     """
     files: list[Path] = []
     problems: list[FittingroomError] = []
@@ -42,7 +42,7 @@ def write(formats: Collection[str], *reports: tuple[Report, Path]) -> None:
 def show_plan(
     dataset: Dataset, plan: Mapping[str, tuple[int, float | None]], limit: float | None
 ) -> None:
-    """Before anything is fitted: the data, the runs, the time it should take."""
+    """Print the data, the number of runs and the expected time, before anything is fitted."""
     too_long = [
         n for n, (_, s) in plan.items() if limit is not None and s is not None and s > limit
     ]

@@ -1,4 +1,4 @@
-"""`fittingroom tune`: better settings of a model, and what they are worth."""
+"""`fittingroom tune`: search for better settings of a model."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from fittingroom.bench.tuning.tuning import Tuning
 
 
-#: What `--lr-range` goes by; every other option is of a search.
-_OF_LR_RANGE = {"model", "dataset", "settings", "seed", "lr_range", "runs", "as_json"}
+#: The parameters that `--lr-range` uses; all others are for a search.
+_USED_BY_LR_RANGE = {"model", "dataset", "settings", "seed", "lr_range", "runs", "as_json"}
 
 
 _ModelArgument = Annotated[str, typer.Argument(help="A model; `fittingroom models` lists them.")]
@@ -103,14 +103,14 @@ def command(
     """Search for better settings; the test split is read once, after they are selected."""
     from fittingroom.models.catalog import row_of
 
-    name = row_of(model).name  # a wrong name is told at once, before torch is imported
+    name = row_of(model).name  # fails before torch is imported
     seconds, memory = parse_duration(time_limit), parse_size(memory_limit)
-    written, chosen = split_settings(settings or []), parse_formats(formats)
+    texts, chosen = split_settings(settings or []), parse_formats(formats)
     if lr_range:
-        _refuse_options_of_a_search(context)
-        _show_rate_range(name, dataset, written, seed, runs, as_json)
+        _refuse_search_options(context)
+        _show_rate_range(name, dataset, texts, seed, runs, as_json)
         return
-    searched = _space(name, space, written, preset)
+    search_space = _space(name, space, texts, preset)
     _require_optuna()
 
     from fittingroom.bench.tuning.tune import tune
@@ -122,7 +122,7 @@ def command(
         tuning = tune(
             dataset,
             name,
-            space=searched,
+            space=search_space,
             sampler=sampler or ("tpe" if preset is None else "grid"),
             trials=trials,
             time_limit=seconds,
@@ -142,7 +142,7 @@ def command(
 
 
 def _show(tuning: Tuning, command: str, formats: frozenset[str], as_json: bool) -> None:
-    """Print the answer and how the trials ended, then write the files of the search."""
+    """Print the result and how the trials ended, then write the files of the search."""
     from fittingroom.cli.output import note
     from fittingroom.cli.show import show, write
     from fittingroom.reporting.reports import tuning_report
@@ -155,29 +155,29 @@ def _show(tuning: Tuning, command: str, formats: frozenset[str], as_json: bool) 
 
 
 def _exit_code(tuning: Tuning) -> int:
-    """130 where the user interrupted, 1 where there is nothing to fit again or that failed."""
+    """130 after an interrupt; 1 if no trial has a result or the final fit failed."""
     if tuning.interrupted:
         return 130
     return int(tuning.best is None or tuning.untested is not None)
 
 
-def _space(model: str, file: Path | None, written: dict[str, str], preset: str | None) -> Space:
-    """What is to be searched: by --set, of a file, of a preset, or the model's own."""
+def _space(model: str, file: Path | None, texts: dict[str, str], preset: str | None) -> Space:
+    """The search space: from --set, a file, a preset, or the model's own."""
     from fittingroom.bench.tuning.presets import preset_of
     from fittingroom.bench.tuning.space import Space, parse_space, read_space, sorted_out
     from fittingroom.models.catalog import row_of
 
-    dimensions, fixed = sorted_out(written)
-    given = {"--space": file, "--preset": preset, "--set with a range": dimensions or None}
-    both = [option for option, value in given.items() if value is not None]
-    if len(both) > 1:
-        raise UsageError(f"{' and '.join(both)} both define the search space; give one of them.")
+    dimensions, fixed = sorted_out(texts)
+    sources = {"--space": file, "--preset": preset, "--set with a range": dimensions or None}
+    options = [option for option, value in sources.items() if value is not None]
+    if len(options) > 1:
+        raise UsageError(f"{' and '.join(options)} each define the search space; give one of them.")
     if dimensions:
         return Space(dimensions=dimensions, fixed=fixed)
     if file is not None:
         return read_space(file).with_fixed(fixed)
-    whole = preset_of(preset) if preset is not None else parse_space(row_of(model).space)
-    return whole.with_fixed(fixed)
+    space = preset_of(preset) if preset is not None else parse_space(row_of(model).space)
+    return space.with_fixed(fixed)
 
 
 def _require_optuna() -> None:
@@ -189,11 +189,11 @@ def _require_optuna() -> None:
         )
 
 
-def _refuse_options_of_a_search(context: typer.Context) -> None:
+def _refuse_search_options(context: typer.Context) -> None:
     typed = [
         f"--{name.replace('_', '-')}"
         for name in context.params
-        if name not in _OF_LR_RANGE
+        if name not in _USED_BY_LR_RANGE
         and (source := context.get_parameter_source(name)) is not None
         and source.name == "COMMANDLINE"
     ]
@@ -202,9 +202,9 @@ def _refuse_options_of_a_search(context: typer.Context) -> None:
 
 
 def _show_rate_range(
-    model: str, dataset: str, written: dict[str, str], seed: int, runs: Path, as_json: bool
+    model: str, dataset: str, texts: dict[str, str], seed: int, runs: Path, as_json: bool
 ) -> None:
-    """Say what a network's loss by learning rate suggests, then write the picture."""
+    """Run a learning rate range test, print the suggestion and write the page."""
     from fittingroom.bench.tuning.rate_range import network_rate_range
     from fittingroom.bench.tuning.space import sorted_out
     from fittingroom.bench.tuning.tuning import FOLDER
@@ -213,7 +213,7 @@ def _show_rate_range(
     from fittingroom.reporting.reports import rate_range_report
     from fittingroom.runs.store import open_store
 
-    dimensions, fixed = sorted_out(written)
+    dimensions, fixed = sorted_out(texts)
     if dimensions:
         raise UsageError(
             f"--lr-range doesn't search; give {next(iter(dimensions))} a single value."

@@ -1,4 +1,4 @@
-"""`fittingroom verify`: are published figures what they say they are?"""
+"""`fittingroom verify`: are published figures what their sources say they are?"""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _SeedsOption = Annotated[
     int, typer.Option(help="Seeds per recipe; at most 3 if a fit takes over ten minutes.")
 ]
 _BudgetOption = Annotated[
-    str, typer.Option(help="Limit for the command: no fit is started that would exceed it.")
+    str, typer.Option(help="Limit for the whole command: no fit is started that would exceed it.")
 ]
 
 
@@ -57,7 +57,7 @@ def command(
     as_json: JsonOption = False,
 ) -> None:
     """Check published claims: re-run each recipe as claimed and with an honest protocol."""
-    limit, budgeted = parse_duration(time_limit), parse_duration(budget)
+    limit, total = parse_duration(time_limit), parse_duration(budget)
     memory, chosen_formats = parse_size(memory_limit), parse_formats(formats)
     if seeds < 1:
         raise UsageError(f"--seeds is {seeds}; at least 1 is needed.")
@@ -84,15 +84,15 @@ def command(
 
     loaded = load_dataset(dataset)
     store = open_store(runs, loaded)
-    plans = plan_claims(chosen, Runs(store, loaded), seeds, fit_limit(limit, budgeted))
+    plans = plan_claims(chosen, Runs(store, loaded), seeds, fit_limit(limit, total))
     if loaded.name != "fashion-mnist":
         note(f"the claims of the package are about fashion-mnist, not about {loaded.name}")
     _show_plan(plans)
-    checked = _check(plans, loaded, store, Limits(seconds=limit, memory=memory), budgeted, on)
-    report = claims_report(checked)
+    results = _check(plans, loaded, store, Limits(seconds=limit, memory=memory), total, on)
+    report = claims_report(results)
     show(report, as_json=as_json)
     write(chosen_formats, (report, store.folder))
-    if not checked.complete:
+    if not results.complete:
         raise typer.Exit(1)
 
 
@@ -104,7 +104,7 @@ def _check(
     budget: float | None,
     on: str,
 ) -> ClaimsReport:
-    """Fit what is missing and judge, and show how that goes on."""
+    """Fit missing runs and judge the claims, and show progress."""
     from fittingroom.bench.claims.verify import check
     from fittingroom.cli.progress import ProgressDisplay
 
@@ -130,7 +130,7 @@ def _show_plan(plans: list[Plan]) -> None:
     from fittingroom.cli.output import note
     from fittingroom.formatting import duration
 
-    # An order takes the runs of its claims: what two of them share is fitted once.
+    # A claim about an order uses the runs of other claims; shared runs are fitted once.
     arms = {arm.candidates: arm for plan in plans for arm in plan.fitted}.values()
     runs, fits = sum(plan.n_fits for plan in plans), sum(arm.n_fits for arm in arms)
     shared = f" ({runs - fits} shared)" if runs > fits else ""

@@ -1,1 +1,1 @@
-"""Pictures and pages from results. Nothing is computed here that a result doesn't hold."""
+"""Figures, tables and pages from results; only presentation, nothing new is computed."""

@@ -1,4 +1,4 @@
-"""The picture of a claim: what was claimed beside what came out."""
+"""The plot of a claim: the claimed value beside the measured ones."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
 
 
 def claim_figure(bars: Sequence[Bar], *, difference: bool = False) -> Figure:
-    """Figures with their intervals, one line each; orange is what was claimed.
+    """One line per value with its interval; the claimed value is orange.
 
-    The interval of what was claimed holds all that rounds to it; the others say where one more
-    run would lie. Of a `difference` the axis is in points.
+    The interval of the claimed value covers every value that rounds to it; the others are
+    prediction intervals for one more run. With `difference`, the axis is in percentage points.
     """
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(8.4, 0.9 + 0.42 * len(bars)), layout="constrained")
         axes = figure.subplots()
         for y, bar in enumerate(bars):
             color = WRONG if bar.claimed else RIGHT
-            ends = bar.interval.bounds if bar.interval else (bar.value, bar.value)
-            low, high = (100 * end for end in ends)
+            bounds = bar.interval.bounds if bar.interval else (bar.value, bar.value)
+            low, high = (100 * bound for bound in bounds)
             axes.plot([low, high], [y, y], color=color, linewidth=2.2, solid_capstyle="butt")
             axes.plot(100 * bar.value, y, "D" if bar.claimed else "o", color=color, markersize=7)
             axes.annotate(

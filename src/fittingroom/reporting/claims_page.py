@@ -1,4 +1,4 @@
-"""The page of claims that were checked: a card a claim, with a picture of its figures."""
+"""The page of checked claims: one card per claim, with a plot of its values."""
 
 from __future__ import annotations
 
@@ -21,36 +21,36 @@ if TYPE_CHECKING:
 
 
 def render_claims(verification: ClaimsReport) -> str:
-    """The whole page. The same verification gives the same text, to the byte."""
+    """The whole page; equal reports give byte-identical text."""
     return render_page(
         "claims.html",
         verification=verification,
         summary=_summary(verification),
         columns=COLUMNS,
         numbers=NUMBERS,
-        rows=[cells(checked) for checked in verification.claims],
-        cards=[_card(checked) for checked in verification.claims],
+        rows=[cells(result) for result in verification.claims],
+        cards=[_card(result) for result in verification.claims],
         verdicts=VERDICTS,
     )
 
 
 def claims_text(verification: ClaimsReport) -> str:
-    """The table of a terminal, and a note on each claim."""
+    """The table for a terminal, and a note on each claim."""
     table = text_table(COLUMNS, map(cells, verification.claims), NUMBERS)
-    notes = [f"\n{checked.claim.id}: {checked.note}" for checked in verification.claims]
+    notes = [f"\n{result.claim.id}: {result.note}" for result in verification.claims]
     return "\n".join([table, f"\n{verification.of_intervals}", *notes])
 
 
 def claims_markdown(verification: ClaimsReport) -> str:
-    """The table for a README, with the answer above it and the notes below."""
+    """The table for a README, with the summary above it and the notes below."""
     table = markdown_table(COLUMNS, map(cells, verification.claims), NUMBERS)
-    notes = [paragraph(f"{each.claim.id}: {each.note}") for each in verification.claims]
-    parts = [paragraph(_summary(verification)), table, paragraph(verification.of_intervals)]
-    return "\n\n".join([*parts, *notes]) + "\n"
+    notes = [paragraph(f"{result.claim.id}: {result.note}") for result in verification.claims]
+    above, below = paragraph(_summary(verification)), paragraph(verification.of_intervals)
+    return "\n\n".join([above, table, below, *notes]) + "\n"
 
 
 def claims_csv(verification: ClaimsReport) -> str:
-    """Every figure, a line per claim."""
+    """Every value, one line per claim."""
     score = ("accuracy", "low", "high", "seeds")
     return csv_text(
         (
@@ -60,12 +60,12 @@ def claims_csv(verification: ClaimsReport) -> str:
         ),
         (
             (
-                *(each.claim.id, each.claim.claimed, each.finding.verdict),
-                *_score(each.finding.as_claimed),
-                *_score(each.finding.honest),
-                each.note,
+                *(result.claim.id, result.claim.claimed, result.finding.verdict),
+                *_score(result.finding.as_claimed),
+                *_score(result.finding.honest),
+                result.note,
             )
-            for each in verification.claims
+            for result in verification.claims
         ),
     )
 
@@ -76,14 +76,14 @@ def _score(score: Score) -> tuple[float | None, ...]:
 
 
 def _summary(verification: ClaimsReport) -> str:
-    counts = Counter(checked.finding.verdict for checked in verification.claims)
-    counted = [f"{counts[verdict]} {verdict}" for verdict in VERDICTS if counts[verdict]]
+    counts = Counter(result.finding.verdict for result in verification.claims)
+    by_verdict = [f"{counts[verdict]} {verdict}" for verdict in VERDICTS if counts[verdict]]
     n = len(verification.claims)
-    return f"{n} published claim{'s' * (n > 1)}: {listed(counted)}."
+    return f"{n} published claim{'s' * (n > 1)}: {listed(by_verdict)}."
 
 
-def _card(checked: ClaimResult) -> dict[str, Any]:
-    claim, finding = checked.claim, checked.finding
+def _card(result: ClaimResult) -> dict[str, Any]:
+    claim, finding = result.claim, result.finding
     return {
         "id": claim.id,
         "title": claim.title,
@@ -91,22 +91,22 @@ def _card(checked: ClaimResult) -> dict[str, Any]:
         "says": claim.says,
         "verdict": finding.verdict,
         "meaning": meaning(claim.kind, finding.verdict),
-        "note": checked.note,
+        "note": result.note,
         "source": claim.source,
         "recipe": claim.recipe,
         "protocol": claim.protocol,
-        "picture": _picture(checked),
+        "picture": _picture(result),
     }
 
 
-def _picture(checked: ClaimResult) -> Markup | None:
-    bars = checked.finding.bars
+def _picture(result: ClaimResult) -> Markup | None:
+    bars = result.finding.bars
     if not bars:
         return None
-    told = "; ".join(
+    values = "; ".join(
         f"{bar.label} {bar.value:.4f}"
         + (f" ({bar.interval.low:.4f} to {bar.interval.high:.4f})" if bar.interval else "")
         for bar in bars
     )
-    difference = checked.claim.kind == "difference"
-    return inline_svg(claim_figure(bars, difference=difference), f"{checked.claim.id}: {told}")
+    difference = result.claim.kind == "difference"
+    return inline_svg(claim_figure(bars, difference=difference), f"{result.claim.id}: {values}")

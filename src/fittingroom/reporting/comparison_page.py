@@ -1,4 +1,4 @@
-"""The page of a comparison: one HTML file that opens from disk and fetches nothing."""
+"""The page of a comparison: one self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
     from fittingroom.bench.comparison.rows import Row
     from fittingroom.data.dataset import Dataset
 
-#: Images shown of what a pair's second model fixed, of what it broke, and of what all get wrong.
+#: Images shown: per pair, those only one model gets right (each way); those every model gets wrong.
 FIXED, ALL_WRONG = 8, 24
-#: Training images shown whose label is probably wrong.
+#: Training images with a possible label error that are shown.
 SUSPECTS = 48
-#: Close pairs that are shown with images.
+#: Close pairs that have a section of their own.
 PAIRS = 8
 
 
 def render_comparison(analysis: Analysis, dataset: Dataset | None = None) -> str:
-    """The whole page. The same analysis gives the same text, to the byte."""
+    """The whole page; equal analyses give byte-identical text."""
     board = analysis.board
     shown = [*analysis.models.values()][: figures.MODELS]
     sections = [section_of(model, analysis, dataset) for model in shown]
@@ -65,9 +65,9 @@ def _overview(board: Leaderboard) -> list[FigureCard]:
         draw(
             "Test accuracy with 95% intervals",
             figures.accuracy_intervals(board, references_of(board.dataset_sha256)),
-            f"Test accuracy with 95% intervals: {_spoken(tested)}.",
+            f"Test accuracy with 95% intervals: {_accuracies(tested)}.",
             "Lines are 95% intervals. Blue: the first model and those that can't be told apart "
-            "from it. Overlapping intervals decide nothing: the pairwise tests compare models "
+            "from it. Overlapping intervals are not a test: the pairwise tests compare models "
             "image by image, which is more sensitive. Dotted: what others reported, if close.",
         )
     ]
@@ -78,8 +78,8 @@ def _overview(board: Leaderboard) -> list[FigureCard]:
     against_fit = figures.accuracy_against_time(board)
     if against_fit:
         times = {r.model: duration(r.fit_seconds) for r in tested if r.fit_seconds is not None}
-        spoken = f"Test accuracy and training time: {_spoken_times(tested, times)}."
-        pictures.append(draw("Accuracy vs. training time", against_fit, spoken, caption))
+        label = f"Test accuracy and training time: {_accuracies_and_times(tested, times)}."
+        pictures.append(draw("Accuracy vs. training time", against_fit, label, caption))
     against_prediction = figures.accuracy_against_prediction_time(board)
     if against_prediction:
         times = {
@@ -87,8 +87,8 @@ def _overview(board: Leaderboard) -> list[FigureCard]:
             for r in tested
             if r.predict_us_per_image is not None
         }
-        spoken = f"Test accuracy and inference time: {_spoken_times(tested, times)}."
-        pictures.append(draw("Accuracy vs. inference time", against_prediction, spoken, caption))
+        label = f"Test accuracy and inference time: {_accuracies_and_times(tested, times)}."
+        pictures.append(draw("Accuracy vs. inference time", against_prediction, label, caption))
     return pictures
 
 
@@ -96,15 +96,15 @@ def _differences(board: Leaderboard) -> FigureCard | None:
     figure = figures.differences(board)
     if figure is None:
         return None
-    many = sum(row.test is not None for row in board.rows) > figures.MODELS
-    some = f"The first {figures.MODELS} models. " if many else ""
+    is_cut = sum(row.test is not None for row in board.rows) > figures.MODELS
+    which = f"The first {figures.MODELS} models. " if is_cut else ""
     return draw(
         "Pairwise comparison",
         figure,
         "Differences in test accuracy between models; the table below lists the values.",
-        f"{some}Test accuracy of the row's model minus that of the column's, in percentage points. "
-        "Blue: significantly better; vermilion: significantly worse (5%, adjusted for all pairs); "
-        "no colour: no significant difference.",
+        f"{which}Test accuracy of the row's model minus that of the column's, in percentage "
+        "points. Blue: significantly better; vermilion: significantly worse (5%, adjusted for all "
+        "pairs); no colour: no significant difference.",
     )
 
 
@@ -114,13 +114,13 @@ def _across(analysis: Analysis) -> list[FigureCard]:
     names, class_names = list(analysis.models)[: figures.MODELS], analysis.board.class_names
     f1 = np.stack([analysis.models[name].confusion.f1 for name in names])  # (models, classes)
     hardest = np.sort(words.mean_f1(analysis).argsort(kind="stable")[: figures.CLASSES])
-    some = "" if len(hardest) == len(class_names) else f"The {len(hardest)} hardest classes. "
+    which = "" if len(hardest) == len(class_names) else f"The {len(hardest)} hardest classes. "
     pictures = [
         draw(
             "F1 score by class and model",
             figures.shares(f1[:, hardest], names, [class_names[i] for i in hardest], "F1, %"),
             f"F1 score of each model by class. {words.hardest_for_all(analysis)}",
-            f"{some}F1 score in percent: the harmonic mean of precision and recall.",
+            f"{which}F1 score in percent: the harmonic mean of precision and recall.",
             finding=words.hardest_for_all(analysis),
         )
     ]
@@ -158,21 +158,21 @@ def _close_pair(pair: PairAnalysis, analysis: Analysis, dataset: Dataset | None)
 
 
 def _train_suspects(analysis: Analysis, dataset: Dataset | None) -> list[Captioned]:
-    """The most doubtful training labels: given, suggested, the probability of the given one."""
+    """The most doubtful training labels, each with the suggested class and its own probability."""
     if dataset is None or analysis.train_suspects is None:
         return []
-    found, names = analysis.train_suspects.suspects, words.in_sentences(analysis.board.class_names)
+    issues, names = analysis.train_suspects.suspects, words.in_sentences(analysis.board.class_names)
     shown = []
-    for position, given, suggested, confidence in zip(
-        found.positions[:SUSPECTS], found.given, found.suggested, found.confidence, strict=False
+    for position, label, suggested, confidence in zip(
+        issues.positions[:SUSPECTS], issues.given, issues.suggested, issues.confidence, strict=False
     ):
-        caption = f"{position:,}: {names[given]} → {names[suggested]}? {confidence:.0%}"
+        caption = f"{position:,}: {names[label]} → {names[suggested]}? {confidence:.0%}"
         image = images.picture(np.asarray(dataset.train.images[position]), caption)
         shown.append(Captioned(image, caption))
     return shown
 
 
-def _spoken(rows: Sequence[Row]) -> str:
+def _accuracies(rows: Sequence[Row]) -> str:
     return "; ".join(
         f"{row.model} {percent(row.test.accuracy)} ({points(row.test.ci95)})"
         for row in rows
@@ -180,7 +180,7 @@ def _spoken(rows: Sequence[Row]) -> str:
     )
 
 
-def _spoken_times(rows: Sequence[Row], times: dict[str, Any]) -> str:
+def _accuracies_and_times(rows: Sequence[Row], times: dict[str, Any]) -> str:
     return "; ".join(
         f"{row.model} {percent(row.test.accuracy)} in {times[row.model]}"
         for row in rows

@@ -1,4 +1,4 @@
-"""Photos beside what a model saw of them and what it said: one PNG picture."""
+"""A contact sheet (PNG): each photo beside the model's input, with the prediction below."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 from fittingroom.bundles.predictor import Prediction
 from fittingroom.printable import printable
 
-#: Pixels: of a photo and of the image beside it; between entries; of a line of text.
+#: Pixels: side of a photo and of the image beside it; gap between entries; height of a line.
 SIDE, GAP, LINE = 196, 12, 18
 MOST_COLUMNS = 4
 GOOD, BAD, PLAIN = "#1b6e3c", "#b3261e", "#222222"
@@ -26,8 +26,8 @@ class SheetEntry:
     Attributes
     ----------
     pixels : uint8 (height, width, 3)
-    lines : of text below it, the first one coloured
-    good : whether the prediction is right; None where that isn't known
+    lines : text below it; the first line is coloured
+    good : whether the prediction is correct; None if unknown
     """
 
     pixels: NDArray[np.uint8]
@@ -37,7 +37,7 @@ class SheetEntry:
 
 
 def contact_sheet(entries: Sequence[SheetEntry]) -> bytes:
-    """A PNG file: each photo, the mask's outline on it, and the 28×28 image beside it."""
+    """A PNG file: each photo with the mask's outline, and the model's input beside it."""
     columns = min(MOST_COLUMNS, max(1, len(entries)))
     rows = -(-len(entries) // columns)
     lines = max((len(entry.lines) for entry in entries), default=0)
@@ -51,41 +51,41 @@ def contact_sheet(entries: Sequence[SheetEntry]) -> bytes:
 
 
 def _draw(sheet: Image.Image, entry: SheetEntry, left: int, top: int) -> None:
-    photo = Image.fromarray(_outlined(entry.pixels, entry.prediction.rendering.mask))
+    photo = Image.fromarray(_draw_outline(entry.pixels, entry.prediction.rendering.mask))
     photo.thumbnail((SIDE, SIDE))
     sheet.paste(photo, (left + (SIDE - photo.width) // 2, top + (SIDE - photo.height) // 2))
     # Dark on white, as the data set is usually shown.
-    seen = Image.fromarray(255 - entry.prediction.rendering.views[0])
-    factor = SIDE / max(seen.size)
-    size = round(seen.width * factor), round(seen.height * factor)
-    sheet.paste(seen.resize(size, Image.Resampling.NEAREST), (left + SIDE + GAP // 2, top))
+    model_input = Image.fromarray(255 - entry.prediction.rendering.views[0])
+    factor = SIDE / max(model_input.size)
+    size = round(model_input.width * factor), round(model_input.height * factor)
+    model_input = model_input.resize(size, Image.Resampling.NEAREST)
+    sheet.paste(model_input, (left + SIDE + GAP // 2, top))
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)
     colour = {True: GOOD, False: BAD, None: PLAIN}[entry.good]
     for i, line in enumerate(entry.lines):
-        place = (left, top + SIDE + 4 + i * LINE)
-        text = _cut(draw, printable(line), font)
-        draw.text(place, text, fill=PLAIN if i else colour, font=font)
+        position = (left, top + SIDE + 4 + i * LINE)
+        text = _truncate(draw, printable(line), font)
+        draw.text(position, text, fill=PLAIN if i else colour, font=font)
 
 
-def _outlined(pixels: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
+def _draw_outline(pixels: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
     """The photo with the object's outline in magenta."""
-    side = max(mask.shape)
     image = Image.fromarray(pixels).resize((mask.shape[1], mask.shape[0]))
-    shown = np.asarray(image).copy()
+    outlined = np.asarray(image).copy()
     inner = mask.copy()
     for axis in (0, 1):
         for step in (-1, 1):
             inner &= np.roll(mask, step, axis)
-    if side > 64:  # on a small one it would hide the picture
-        shown[mask & ~inner] = (255, 0, 200)
-    return shown
+    if max(mask.shape) > 64:  # on a small photo it would hide the object
+        outlined[mask & ~inner] = (255, 0, 200)
+    return outlined
 
 
-def _cut(draw: ImageDraw.ImageDraw, text: str, font: ImageFont.ImageFont | object) -> str:
-    """A text that fits below its entry."""
-    most = 2 * SIDE
-    if draw.textlength(text, font=font) <= most:  # type: ignore[arg-type]
+def _truncate(draw: ImageDraw.ImageDraw, text: str, font: ImageFont.ImageFont | object) -> str:
+    """The text, cut to the width of an entry."""
+    max_width = 2 * SIDE
+    if draw.textlength(text, font=font) <= max_width:  # type: ignore[arg-type]
         return text
-    while text and draw.textlength(text + "…", font=font) > most:  # type: ignore[arg-type]
+    while text and draw.textlength(text + "…", font=font) > max_width:  # type: ignore[arg-type]
         text = text[:-1]
     return text + "…"

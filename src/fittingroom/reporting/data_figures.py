@@ -1,4 +1,4 @@
-"""The pictures of a data set, as matplotlib figures."""
+"""Plots of a data set, as matplotlib figures."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 
 def pixel_histogram(histograms: Mapping[str, Sequence[int]]) -> Figure:
-    """Pixels by grey value, as they are stored and as networks see them: divided by 255.
+    """Histogram of pixel values, on two scales: as stored, and divided by 255 as networks see them.
 
-    `histograms` are counts (256,) by split, drawn as shares; the commonest value, often the
-    background, would hide all others, so the axis is logarithmic.
+    `histograms` maps each split to its counts (256,), which are drawn as shares. The axis is
+    logarithmic, since the most common value, often the background, would dwarf all others.
     """
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(8.4, 3.4), layout="constrained")
@@ -61,9 +61,9 @@ def pixel_histogram(histograms: Mapping[str, Sequence[int]]) -> Figure:
 def image_map(
     embedded: ImageMap, labels: NDArray[np.integer], class_names: Sequence[str]
 ) -> Figure:
-    """Images as points of a plane, by class: colour and form both tell the class.
+    """Scatter plot of embedded images; both colour and marker encode the class.
 
-    `labels` (n,) are those of the map's images.
+    `labels` (n,) are the classes of the embedded images.
     """
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(8.4, 6.2), layout="constrained")

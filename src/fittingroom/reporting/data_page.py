@@ -1,4 +1,4 @@
-"""The page of a data set: what it holds, before any model."""
+"""The page of a data set: what it contains, before any model is fitted."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
     from fittingroom.bench.explore import Exploration, ImageReference, NearDuplicates
     from fittingroom.data.dataset import Dataset
 
-#: Samples of a class, images of the random grid, slides, and pairs of twins that are shown.
+#: How many are shown: samples per class, random images, slides, pairs of near-duplicates.
 SAMPLES, GRID, SLIDES, TWINS = 10, 25, 60, 40
 
 
 def render_data(exploration: Exploration, dataset: Dataset, command: str | None = None) -> str:
-    """The whole page. The same data gives the same text, to the byte."""
+    """The whole page; equal data give byte-identical text."""
     data, train = exploration.description, dataset.train
     slides = np.linspace(0, len(train) - 1, min(SLIDES, len(train))).astype(int)
-    shown = exploration.twins[:TWINS]
+    near_duplicates = exploration.twins[:TWINS]
     return render_page(
         "data.html",
         data=data,
@@ -38,8 +38,8 @@ def render_data(exploration: Exploration, dataset: Dataset, command: str | None 
         map=_map(exploration, dataset),
         neighbours=_neighbours(exploration),
         copies=words.copies(exploration),
-        twins=[_twins(dataset, pair) for pair in shown],
-        twins_finding=words.twins(exploration, len(shown)),
+        twins=[_near_duplicates(dataset, pair) for pair in near_duplicates],
+        twins_finding=words.twins(exploration, len(near_duplicates)),
         searched=words.searched(exploration),
         command=command,
     )
@@ -93,11 +93,11 @@ def _classes(exploration: Exploration, dataset: Dataset) -> list[dict[str, Any]]
     names, train = exploration.description.class_names, dataset.train
     rows = []
     for label, name in enumerate(names):
-        of_class = np.flatnonzero(train.labels == label)
-        drawn = of_class[random_images(len(of_class), SAMPLES, seed=label)]
-        samples = [_image(dataset, "train", int(i), name) for i in drawn]
-        row = {"name": name, "samples": Markup(" ").join(samples), "mean": "–", "sd": "–"}
-        if samples:
+        members = np.flatnonzero(train.labels == label)
+        sample = members[random_images(len(members), SAMPLES, seed=label)]
+        pictures = [_image(dataset, "train", int(i), name) for i in sample]
+        row = {"name": name, "samples": Markup(" ").join(pictures), "mean": "–", "sd": "–"}
+        if pictures:
             mean, sd = exploration.class_means[label], exploration.class_sds[label]
             row["mean"] = images.picture(np.round(mean).astype(np.uint8), f"mean of {name}")
             row["sd"] = images.picture(images.stretched(sd), f"standard deviation of {name}")
@@ -105,19 +105,19 @@ def _classes(exploration: Exploration, dataset: Dataset) -> list[dict[str, Any]]
     return rows
 
 
-def _twins(dataset: Dataset, pair: NearDuplicates) -> dict[str, Any]:
+def _near_duplicates(dataset: Dataset, pair: NearDuplicates) -> dict[str, Any]:
     same = pair.first.label == pair.second.label
     return {
-        "first": _of_place(dataset, pair.first),
-        "second": _of_place(dataset, pair.second),
+        "first": _captioned_with_split(dataset, pair.first),
+        "second": _captioned_with_split(dataset, pair.second),
         "distance": pair.distance,
         "labels": "the same" if same else "different",
     }
 
 
-def _of_place(dataset: Dataset, place: ImageReference) -> Captioned:
-    captioned = _captioned(dataset, place.split, place.position)
-    return Captioned(captioned.image, f"{place.split} {captioned.caption}")
+def _captioned_with_split(dataset: Dataset, image: ImageReference) -> Captioned:
+    captioned = _captioned(dataset, image.split, image.position)
+    return Captioned(captioned.image, f"{image.split} {captioned.caption}")
 
 
 def _captioned(dataset: Dataset, split: str, position: int) -> Captioned:

@@ -1,4 +1,4 @@
-"""What a terminal shows of a data set; without the pictures of its page, so that it is quick."""
+"""A data set as text for a terminal, without matplotlib, so that it is quick."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def data_text(description: DatasetDescription) -> str:
-    """The description for people."""
+    """The description as a table."""
     height, width = description.shape
     names = shortened(description.class_names, 40)  # --json has them in full
     splits = {"train": description.train, "test": description.test}
@@ -27,11 +27,11 @@ def data_text(description: DatasetDescription) -> str:
         ["pixel mean", *(f"{split.pixel_mean:.3f}" for split in splits.values())],
         ["pixel sd", *(f"{split.pixel_sd:.3f}" for split in splits.values())],
     ]
-    mirrored = "keeps" if description.mirror_keeps_class else "may change"
+    effect = "keeps" if description.mirror_keeps_class else "may change"
     return "\n".join(
         [
             f"{description.title}: greyscale images of {height} x {width} pixels, "
-            f"{len(description.class_names)} classes; mirroring {mirrored} the class",
+            f"{len(description.class_names)} classes; mirroring {effect} the class",
             f"preparation of pictures: {description.preparation}",
             f"source: {description.source}",
             f"sha256 {description.sha256}",

@@ -1,4 +1,4 @@
-"""The pictures of a comparison, as matplotlib figures."""
+"""Plots of a comparison, as matplotlib figures."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from fittingroom.bench.comparison.rows import Row, Scores
     from fittingroom.reporting.references import Reference
 
-# Where a name may stand beside its point: alignment and offset in pixels, best first.
-_PLACES = tuple(
+# Candidate positions of a label beside its point: alignment and offset in pixels, best first.
+_OFFSETS = tuple(
     (side, sign * dx, dy)
     for dx, dy in [(8, 0), (7, 9), (7, -9), (7, 18), (7, -18), (7, 27), (7, -27)]
     for side, sign in [("left", 1), ("right", -1)]
@@ -40,18 +40,18 @@ _PLACES = tuple(
 _TICKS = (0.001, 0.01, 0.1, 1, 10, 60, 600, 3600, 36_000, 360_000)  # seconds
 _SHORT_TICKS = (1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 
-#: Differences of a smaller p are shown as such.
+#: Significance level of the coloured differences.
 SIGNIFICANT = 0.05
-#: Models and classes that a picture has lines and columns for; of more, the first ones.
+#: The most models and classes that a figure shows; of more, the first.
 MODELS, CLASSES = 30, 50
 
 
 def accuracy_intervals(leaderboard: Leaderboard, references: Sequence[Reference] = ()) -> Figure:
-    """Test accuracy with its 95% interval, one line a model, in the leaderboard's order.
+    """Test accuracy with 95% interval, one line per model, in the leaderboard's order.
 
-    Blue are the first model and those that can't be told apart from it; hollow is one whose
-    interval nobody knows. Dotted are the
-    `references` that lie no farther from the models than these do from one another.
+    The first model and those that can't be told apart from it are blue; a hollow marker means
+    that the interval is unknown. Dotted lines are the `references` that lie no farther from the
+    models than these lie from one another.
     """
     rows = _tested(leaderboard)
     alike = {rows[0].model, *rows[0].indistinguishable_from} if rows else set()
@@ -71,7 +71,7 @@ def accuracy_intervals(leaderboard: Leaderboard, references: Sequence[Reference]
                 f"{100 * row.test.accuracy:.2f}", (high, y), (7, 0), textcoords="offset points",
                 va="center", fontsize=10,
             )  # fmt: skip
-        _refer(axes, rows, references)
+        _draw_references(axes, rows, references)
         one_below_another(axes, [row.model for row in rows])
         axes.margins(x=0.09)
         axes.set_xlabel("test accuracy, %")
@@ -79,51 +79,53 @@ def accuracy_intervals(leaderboard: Leaderboard, references: Sequence[Reference]
 
 
 def ends_of(score: Scores) -> tuple[float, float]:
-    """The ends of an accuracy's interval; the accuracy itself where nobody knows one."""
+    """The bounds of the accuracy's interval; the accuracy itself where that is unknown."""
     return score.ci95 or (score.accuracy, score.accuracy)
 
 
-def _refer(axes: Axes, rows: Sequence[Row], references: Sequence[Reference]) -> None:
-    """Lines at what others reported; their names stand above, every other one higher."""
+def _draw_references(axes: Axes, rows: Sequence[Row], references: Sequence[Reference]) -> None:
+    """Dotted lines at reported accuracies; their names stand above, every second one higher."""
     ends = [end for row in rows if row.test for end in ends_of(row.test)]
     if not ends:
         return
     low, high = 2 * min(ends) - max(ends), 2 * max(ends) - min(ends)
     shown = [reference for reference in references if low <= reference.accuracy <= high]
-    for place, reference in enumerate(shown):
+    for i, reference in enumerate(shown):
         x = 100 * reference.accuracy
         axes.axvline(x, color=MUTED, linewidth=1.2, linestyle=":")
         axes.annotate(
-            f"{reference.name} {x:.1f}", (x, 1), (0, 4 + 11 * (place % 2)),
+            f"{reference.name} {x:.1f}", (x, 1), (0, 4 + 11 * (i % 2)),
             xycoords=("data", "axes fraction"), textcoords="offset points",
             ha="center", va="bottom", fontsize=9, color=MUTED,
         )  # fmt: skip
 
 
 def accuracy_against_time(leaderboard: Leaderboard) -> Figure | None:
-    """Test accuracy against the time to fit, on a logarithmic axis; None where no time is known.
+    """Test accuracy against training time (log axis); None if no time is known.
 
-    Blue is the Pareto front: the models that no faster one reaches in mean accuracy.
+    The Pareto front is blue: models whose mean accuracy no faster model reaches.
     """
     times = {row.model: row.fit_seconds for row in _tested(leaderboard)}
-    return _against(leaderboard, times, _TICKS, "training time", duration)
+    return _plot_against_time(leaderboard, times, _TICKS, "training time", duration)
 
 
 def accuracy_against_prediction_time(leaderboard: Leaderboard) -> Figure | None:
-    """Test accuracy against the time to predict an image; otherwise the same."""
+    """Test accuracy against inference time per image; otherwise the same."""
     times = {
         row.model: None if row.predict_us_per_image is None else 1e-6 * row.predict_us_per_image
         for row in _tested(leaderboard)
     }
-    return _against(leaderboard, times, _SHORT_TICKS, "inference time per image", _short_time)
+    return _plot_against_time(
+        leaderboard, times, _SHORT_TICKS, "inference time per image", _short_time
+    )
 
 
-def _against(
+def _plot_against_time(
     leaderboard: Leaderboard,
     seconds: Mapping[str, float | None],
     ticks: Sequence[float],
     axis: str,
-    written: Callable[[float], str],
+    format_tick: Callable[[float], str],
 ) -> Figure | None:
     rows = [row for row in _tested(leaderboard) if seconds[row.model] is not None]
     if not rows:
@@ -145,7 +147,7 @@ def _against(
         axes.margins(y=0.08)
         low, high = axes.get_xlim()
         shown = [tick for tick in ticks if low <= tick <= high]
-        axes.set_xticks(shown, [written(tick) for tick in shown])
+        axes.set_xticks(shown, [format_tick(tick) for tick in shown])
         axes.set_xticks([], minor=True)
         axes.set_xlabel(axis)
         axes.set_ylabel("test accuracy, %")
@@ -157,25 +159,25 @@ def _against(
 
 
 def differences(leaderboard: Leaderboard) -> Figure | None:
-    """Who beats whom: the accuracy of each row's model minus that of each column's, in points.
+    """Matrix of accuracy differences, row minus column, in percentage points.
 
-    Only differences that are significant once adjusted for all pairs have a colour. None where
-    fewer than two models were tested; of many the first.
+    Only differences that are significant after adjustment for all pairs are coloured. None if
+    fewer than two models were tested; of more than `MODELS`, the first are shown.
     """
     names = [row.model for row in _tested(leaderboard)][:MODELS]
     if len(names) < 2:
         return None
-    places = {name: place for place, name in enumerate(names)}
-    size = 0.62 * max(len(names), 4)  # two columns are narrower than what stands below them
-    wide, tall = _room(names, names)
+    index = {name: i for i, name in enumerate(names)}
+    size = 0.62 * max(len(names), 4)  # two columns are narrower than the label below them
+    wide, tall = _label_inches(names, names)
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(size + wide, size + tall), layout="constrained")
         axes = figure.subplots()
         for pair in leaderboard.pairs:
-            if not {pair.a, pair.b} <= places.keys():
+            if not {pair.a, pair.b} <= index.keys():
                 continue
             for name, other, sign in ((pair.a, pair.b, 1), (pair.b, pair.a, -1)):
-                i, j, points = places[name], places[other], sign * 100 * pair.difference
+                i, j, points = index[name], index[other], sign * 100 * pair.difference
                 if pair.p_adjusted is not None and pair.p_adjusted <= SIGNIFICANT:
                     cell = Rectangle((j - 0.48, i - 0.48), 0.96, 0.96, alpha=0.3)
                     cell.set_facecolor(RIGHT if points > 0 else WRONG)
@@ -190,13 +192,13 @@ def differences(leaderboard: Leaderboard) -> Figure | None:
 def shares(
     values: NDArray[np.floating], rows: Sequence[str], columns: Sequence[str], axis: str
 ) -> Figure:
-    """A heat map of shares (rows, columns) in percent; the higher, the deeper the blue.
+    """Heat map of shares (rows, columns) in percent; stronger blue is higher.
 
-    Depth runs from the least to the largest of them. What is NaN stays empty.
+    The colour scale runs from the smallest share to the largest. NaN cells stay empty.
     """
     known = values[~np.isnan(values)]
     low, high = (known.min(), known.max()) if known.size else (0.0, 1.0)
-    wide, tall = _room(rows, columns)
+    wide, tall = _label_inches(rows, columns)
     with mpl.rc_context(STYLE):
         figure = Figure(
             figsize=(0.62 * max(len(columns), 4) + wide, 0.42 * len(rows) + tall),
@@ -220,24 +222,24 @@ def shares(
 def confusion(
     matrix: ConfusionMatrix, class_names: Sequence[str], predicted: str = "predicted class"
 ) -> Figure:
-    """Each true class as a line: the share of its images by predicted class, in percent.
+    """Confusion matrix: each row is a true class, with its shares by predicted class in percent.
 
-    Right is blue; wrong is vermilion, the darker the more, relative to the commonest mistake. More
-    than `CLASSES` have no names: the picture shows where mistakes gather.
+    Correct is blue; wrong is vermilion, stronger the more frequent, relative to the most frequent
+    error. With more than `CLASSES` classes there are no names and no numbers.
     """
     classes = len(class_names)
     totals = matrix.counts.sum(axis=1, keepdims=True)
-    shares = matrix.counts / np.maximum(totals, 1)  # (c, c), a line without images is empty
+    shares = matrix.counts / np.maximum(totals, 1)  # (c, c); a row without images is empty
     worst = max(float((shares - np.diag(np.diag(shares))).max()), 1e-9)
     size = 0.55 * max(classes, 4) if classes <= CLASSES else 7.0
-    wide, tall = _room(class_names, class_names) if classes <= CLASSES else (0.5, 0.5)
+    wide, tall = _label_inches(class_names, class_names) if classes <= CLASSES else (0.5, 0.5)
     below = f"{predicted}, % of the true class"
-    least = 0.085 * len(below) + 1  # of few classes it is wider than their cells
+    least = 0.085 * len(below) + 1  # the label may be wider than the cells of few classes
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(max(size + wide, least), size + tall), layout="constrained")
         axes = figure.subplots()
         if classes > CLASSES:
-            axes.imshow(_painted(shares, worst), interpolation="nearest")
+            axes.imshow(_cell_colors(shares, worst), interpolation="nearest")
         for i, j in np.argwhere(shares > 0) if classes <= CLASSES else ():
             share = float(shares[i, j])
             color, depth = (RIGHT, share) if i == j else (WRONG, 0.75 * share / worst)
@@ -256,25 +258,25 @@ def confusion(
     return figure
 
 
-def _painted(shares: NDArray[np.floating], worst: float) -> NDArray[np.floating]:
-    """A picture (c, c, 4) of as many cells as would be slow to draw one by one."""
-    painted = np.empty((*shares.shape, 4))
-    painted[:] = to_rgba(WRONG)
-    painted[..., 3] = 0.75 * shares / worst
+def _cell_colors(shares: NDArray[np.floating], worst: float) -> NDArray[np.floating]:
+    """RGBA colours (c, c, 4) of the cells, for an image; so many rectangles would be slow."""
+    colors = np.empty((*shares.shape, 4))
+    colors[:] = to_rgba(WRONG)
+    colors[..., 3] = 0.75 * shares / worst
     diagonal = np.arange(len(shares))
-    painted[diagonal, diagonal] = to_rgba(RIGHT)
-    painted[diagonal, diagonal, 3] = np.diag(shares)
-    return painted
+    colors[diagonal, diagonal] = to_rgba(RIGHT)
+    colors[diagonal, diagonal, 3] = np.diag(shares)
+    return colors
 
 
-def _room(rows: Sequence[str], columns: Sequence[str]) -> tuple[float, float]:
-    """Inches that names at the left of cells and aslant above them take, wide and high."""
+def _label_inches(rows: Sequence[str], columns: Sequence[str]) -> tuple[float, float]:
+    """Width and height in inches of the labels left of the cells and slanted above them."""
     down, across = (max(map(cell_len, shortened(names))) for names in (rows, columns))
     return 0.7 + 0.085 * down + 0.06 * across, 0.75 + 0.06 * across
 
 
 def _name_cells(axes: Axes, rows: Sequence[str], columns: Sequence[str]) -> None:
-    """Make room for cells around whole numbers, and write the names at the left and above."""
+    """Set limits for cells centred on integers, and label rows at the left, columns above."""
     axes.set_xlim(-0.5, len(columns) - 0.5)
     axes.set_ylim(len(rows) - 0.5, -0.5)
     across, down = shortened(columns), shortened(rows)
@@ -302,14 +304,14 @@ def _percent(share: float) -> str:
 def _label_points(axes: Axes, names: Sequence[str], points: NDArray[np.float64]) -> None:
     """Write each name beside its point, where it covers least of points, lines and other names.
 
-    `points` is (n, 4): x, y, and the low and high end of its vertical line.
+    `points` is (n, 4): x, y, and the lower and upper end of the vertical line.
     """
     size = 10
     x, y, low, high = points.T
     at = axes.transData.transform(np.column_stack([x, y]))  # (n, 2) pixels
     ends = [axes.transData.transform(np.column_stack([x, end]))[:, 1] for end in (low, high)]
     # Boxes are left, bottom, right, top.
-    taken = np.concatenate(
+    occupied = np.concatenate(
         [
             np.column_stack([at - 5, at + 5]),
             np.column_stack([at[:, 0] - 2, ends[0], at[:, 0] + 2, ends[1]]),
@@ -320,22 +322,22 @@ def _label_points(axes: Axes, names: Sequence[str], points: NDArray[np.float64])
         width = 0.58 * size * len(name)
         left_of = {"left": 0.0, "center": width / 2, "right": width}
         corners = np.array(
-            [(px + dx - left_of[side], py + dy - size / 2) for side, dx, dy in _PLACES]
+            [(px + dx - left_of[side], py + dy - size / 2) for side, dx, dy in _OFFSETS]
         )
         boxes = np.column_stack([corners, np.add(corners, [width, size])])
-        outside = width * size - _covered(boxes, inside)
-        # Rounded, so that of equal ones it is the first, the nearest.
-        best = int(np.argmin(np.round(_covered(boxes, taken) + 9 * outside, 6)))
-        side, dx, dy = _PLACES[best]
-        taken = np.vstack([taken, boxes[best]])
+        outside = width * size - _covered_area(boxes, inside)
+        # Rounded, so that ties go to the first box, which is the nearest.
+        best = int(np.argmin(np.round(_covered_area(boxes, occupied) + 9 * outside, 6)))
+        side, dx, dy = _OFFSETS[best]
+        occupied = np.vstack([occupied, boxes[best]])
         axes.annotate(
             name, (point_x, point_y), (dx, dy), textcoords="offset points",
             ha=side, va="center", fontsize=size,
         )  # fmt: skip
 
 
-def _covered(boxes: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
-    """How much of each box (n, 4) the others (m, 4) cover, each counted by itself: (n,)."""
+def _covered_area(boxes: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Area of each box (n, 4) that the others (m, 4) cover, summed over these: (n,)."""
     low = np.maximum(boxes[:, None, :2], others[None, :, :2])
     high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
     return np.asarray((high - low).clip(min=0).prod(axis=2).sum(axis=1))

@@ -1,4 +1,4 @@
-"""Test images with what is said of them."""
+"""Galleries of test images with captions."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
 def gallery(
     analysis: Analysis, dataset: Dataset | None, positions: Iterable[int], model: str | None = None
 ) -> list[Captioned]:
-    """Test images, each with its class and with what `model` made of it; none without data."""
+    """Test images captioned with their class and the prediction of `model`; none without data."""
     if dataset is None:
         return []
-    shown = []
+    captioned = []
     for position in map(int, positions):
         caption = caption_of(analysis, position, model)
         image = images.picture(np.asarray(dataset.test.images[position]), caption)
-        shown.append(Captioned(image, caption))
-    return shown
+        captioned.append(Captioned(image, caption))
+    return captioned
 
 
 def caption_of(analysis: Analysis, position: int, model: str | None = None) -> str:
-    """ "4,711: Shirt", and of a model "4,711: Shirt → Coat, 98%": actual, predicted, how sure."""
+    """ "4,711: Shirt"; with a model "4,711: Shirt → Coat, 98%": true, predicted, probability."""
     names = words.in_sentences(analysis.board.class_names)
     actual = names[int(analysis.labels[position])]
     if model is None:

@@ -1,4 +1,4 @@
-"""Images of a data set as PNG text that a page can hold."""
+"""Images of a data set as PNG data URIs for a page."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from PIL import Image
 
 
 def picture(image: NDArray[np.uint8], label: str, *, size: int | None = None) -> Markup:
-    """An `<img>` of one grey image (height, width), with `label` for those who can't see it.
+    """An `<img>` element of a grey image (height, width), with `label` as its alt text.
 
-    `size` is its width on the page in pixels; by default the style sheet decides.
+    `size` is its width on the page in pixels; the default is the style sheet's.
     """
     width = "" if size is None else f' width="{size}"'
     return Markup('<img class="pixels" src="{}" alt="{}"{}>').format(
@@ -23,14 +23,14 @@ def picture(image: NDArray[np.uint8], label: str, *, size: int | None = None) ->
 
 
 def data_uri(image: NDArray[np.uint8]) -> str:
-    """A grey image (height, width) as a PNG file in a `data:` address."""
+    """A grey image (height, width) as a PNG in a `data:` URI."""
     with BytesIO() as file:
         Image.fromarray(image).save(file, "PNG", optimize=True)
         return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
 def stretched(values: NDArray[np.floating]) -> NDArray[np.uint8]:
-    """Numbers as grey values, the smallest black and the largest white."""
+    """Values scaled to 0..255: the smallest is black, the largest white."""
     low, high = float(values.min()), float(values.max())
     scaled = (values - low) / (high - low) if high > low else np.zeros_like(values)
     return np.round(255 * scaled).astype(np.uint8)

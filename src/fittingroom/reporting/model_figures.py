@@ -1,4 +1,4 @@
-"""The pictures of one model, as matplotlib figures."""
+"""Plots of one model, as matplotlib figures."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def learning_curves(history: Sequence[EpochFigures], kept_epoch: int | None) -> Figure:
-    """Loss and accuracy by epoch, training and validation; a line marks the epoch that was kept."""
+    """Training and validation loss and accuracy by epoch; a dotted line marks the kept epoch."""
     epochs = [row.epoch for row in history]
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(8.4, 3.2), layout="constrained")
@@ -55,9 +55,9 @@ def learning_curves(history: Sequence[EpochFigures], kept_epoch: int | None) -> 
 
 
 def reliability_diagram(calibration: Calibration) -> Figure:
-    """How often predictions are right by how sure they are, before and after the temperature.
+    """Accuracy by predicted probability, before and after temperature scaling.
 
-    On the line a model is as often right as it says. Below, the share of images in each bin.
+    A perfectly calibrated model lies on the diagonal. Below, the share of images in each bin.
     """
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(8.4, 4.2), layout="constrained")
@@ -98,9 +98,9 @@ def class_histograms(
     class_names: Sequence[str],
     examples: Sequence[NDArray[np.uint8] | None] = (),
 ) -> Figure:
-    """For each true class, where its images went; the right class in blue, with its F1.
+    """One panel per true class: its images by predicted class, the true one in blue, and its F1.
 
-    `examples` are images (height, width), one of each class, to stand above.
+    `examples` are images (height, width), one of each class, drawn above the panels.
     """
     shares = matrix.counts / np.maximum(matrix.counts.sum(axis=1, keepdims=True), 1)
     scores = ["–" if np.isnan(f1) else f"{f1:.3f}" for f1 in matrix.f1]
@@ -116,16 +116,16 @@ def probability_bars(
     images: Sequence[NDArray[np.uint8] | None] = (),
     titles: Sequence[str] | None = None,
 ) -> Figure:
-    """The probabilities (n, c) of some images; each one's own class in blue.
+    """One panel per image with its predicted probabilities (n, c); the true class in blue.
 
-    `labels` (n,) are their classes, `images` (height, width) stand above the bars where given, and
-    `titles` above these.
+    `labels` (n,) are the true classes; `titles` and `images` (height, width) are drawn above the
+    panels.
     """
     short, titles = shortened(class_names, 11), titles or [""] * len(labels)
     return _panels(probabilities, labels, short, images, titles, MUTED, "probability, %")
 
 
-# Of small pictures beside one another: how many, and their sizes in inches.
+# Panels beside one another: how many, and their sizes in inches.
 _COLUMNS = 5
 _WIDE, _HIGH, _IMAGE = 1.7, 1.5, 0.7
 _NAMES, _BETWEEN, _TITLE, _TICKS = 0.95, 0.3, 0.4, 0.3
@@ -140,46 +140,46 @@ def _panels(
     color: str,
     axis: str,
 ) -> Figure:
-    """A panel of bars for each row of `shares` (n, c), that of its label in blue, else `color`.
+    """A panel of bars for each row of `shares` (n, c), blue for its label, else `color`.
 
-    All are drawn in one pair of axes that measures inches: with a pair for each, and one for each
-    image above, matplotlib would take most of a page's time.
+    All are drawn in one axes in units of inches: one axes per panel and per image would take most
+    of the time that a page takes.
     """
     n, classes = shares.shape
     columns = min(_COLUMNS, n)
-    each = _TICKS + _HIGH + _TITLE + (_IMAGE if images else 0)
+    row_height = _TICKS + _HIGH + _TITLE + (_IMAGE if images else 0)
     width = _NAMES + columns * (_WIDE + _BETWEEN)
-    height = -(-n // columns) * each + 0.3
-    # Of bars: where their panel begins, and how far below its upper edge they lie.
+    height = -(-n // columns) * row_height + 0.3
+    # The lower left corner of each panel, and the depth of each bar below the panel's top.
     rows, column_of = np.divmod(np.arange(n), columns)
     left = _NAMES + column_of * (_WIDE + _BETWEEN)
-    bottom = height - (rows + 1) * each + _TICKS
+    bottom = height - (rows + 1) * row_height + _TICKS
     line = _HIGH / (classes + 0.2)
-    down = line * (np.arange(classes) + 0.6)
+    depth = line * (np.arange(classes) + 0.6)
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(width, height))
         axes = figure.add_axes((0, 0, 1, 1))
         axes.axis("off")
-        own = np.arange(classes) == np.asarray(labels)[:, None]
+        is_label = np.arange(classes) == np.asarray(labels)[:, None]
         axes.barh(
-            (bottom[:, None] + _HIGH - down).ravel(),
+            (bottom[:, None] + _HIGH - depth).ravel(),
             _WIDE * shares.ravel(),
             0.75 * line,
             np.repeat(left, classes),
-            color=np.where(own, RIGHT, color).ravel().tolist(),
+            color=np.where(is_label, RIGHT, color).ravel().tolist(),
         )
         axes.hlines(bottom, left, left + _WIDE, GRID, linewidth=0.8)
         small: dict[str, Any] = {"fontsize": 8, "color": MUTED}
-        for place, (x, y) in enumerate(zip(left, bottom, strict=True)):
+        for i, (x, y) in enumerate(zip(left, bottom, strict=True)):
             for tick in (0, 50, 100):
                 at = x + _WIDE * tick / 100
                 axes.text(at, y - 0.06, str(tick), ha="center", va="top", **small)
-            axes.text(x + _WIDE / 2, y + _HIGH + 0.08, titles[place], ha="center", fontsize=9)
-            if images and (image := images[place]) is not None:
-                _image(axes, image, x + _WIDE / 2, y + _HIGH + _TITLE)
+            axes.text(x + _WIDE / 2, y + _HIGH + 0.08, titles[i], ha="center", fontsize=9)
+            if images and (image := images[i]) is not None:
+                _draw_image(axes, image, x + _WIDE / 2, y + _HIGH + _TITLE)
         if classes <= 12:
             for y in bottom[column_of == 0]:
-                for name, below in zip(names, down, strict=True):
+                for name, below in zip(names, depth, strict=True):
                     x = _NAMES - 0.05
                     axes.text(x, y + _HIGH - below, name, ha="right", va="center", **small)
         axes.set(xlim=(0, width), ylim=(0, height))
@@ -187,8 +187,8 @@ def _panels(
     return figure
 
 
-def _image(axes: Axes, image: NDArray[np.uint8], middle: float, bottom: float) -> None:
-    """An image where axes measure inches, as large as there is room above a panel."""
+def _draw_image(axes: Axes, image: NDArray[np.uint8], middle: float, bottom: float) -> None:
+    """Draw an image above a panel, as large as fits; the axes are in inches."""
     height, width = image.shape
     pixel = min(_IMAGE / height, _WIDE / width)
     half, top = pixel * width / 2, bottom + pixel * height
@@ -197,9 +197,10 @@ def _image(axes: Axes, image: NDArray[np.uint8], middle: float, bottom: float) -
 
 
 def architecture(layers: Sequence[Layer]) -> Figure:
-    """A network as blocks from left to right: as high as its maps, as wide as its channels.
+    """A network as blocks from left to right; height is the feature map's, width its channels.
 
-    Widths are logarithms, and a layer without maps is a bar as high as its numbers' logarithm.
+    Widths are logarithmic. A layer without feature maps is a bar whose height is the logarithm of
+    its units.
     """
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(8.4, 2.9), layout="constrained")
@@ -214,7 +215,7 @@ def architecture(layers: Sequence[Layer]) -> Figure:
             )
             axes.add_patch(block)
             axes.text(
-                x + width / 2, -tallest / 2 - 1, _written(layer), ha="right", va="top",
+                x + width / 2, -tallest / 2 - 1, _layer_text(layer), ha="right", va="top",
                 rotation=40, rotation_mode="anchor", fontsize=8,
             )  # fmt: skip
             x += width + 1.2
@@ -232,5 +233,5 @@ def _size(layer: Layer) -> tuple[float, float]:
     return 0.6, 2 * float(np.log2(layer.output_shape[0] + 1))
 
 
-def _written(layer: Layer) -> str:
+def _layer_text(layer: Layer) -> str:
     return f"{layer.kind} {'×'.join(map(str, layer.output_shape))}"

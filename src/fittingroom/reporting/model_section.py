@@ -1,4 +1,4 @@
-"""The part of a comparison's page that shows one model."""
+"""The section of a comparison's page on one model."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from fittingroom.data.dataset import Dataset
     from fittingroom.evaluation.confusion import ClassificationReport
 
-#: Images shown: sure mistakes and doubtful hits, random predictions, images with their bars.
+#: Images shown: most and least confident, random predictions, with bars of probabilities.
 TOLD, RANDOM, BARS = 12, 25, 10
-#: Classes that have a panel each; of more, panels would be as many as nobody looks at.
+#: With more classes there are no panels per class: nobody would look at so many.
 PANELS = 30
 
 
 @dataclass(frozen=True)
 class ModelSection:
-    """What the page says of one model; what isn't known is empty."""
+    """What the page shows of one model; unknown values are empty."""
 
     model: str
     anchor: str
@@ -35,7 +35,7 @@ class ModelSection:
     settings: Mapping[str, str]
     layers: Sequence[Any]
     report: ClassificationReport
-    counts: list[list[str]]  # none where there are too many classes, and so for the shares
+    counts: list[list[str]]  # empty with too many classes, as are the shares
     shares: list[list[str]]
     confused: Sequence[str]
     pictures: Sequence[FigureCard]
@@ -44,18 +44,18 @@ class ModelSection:
 
 
 def section_of(model: ModelAnalysis, analysis: Analysis, dataset: Dataset | None) -> ModelSection:
-    """What the page says of `model`; images need the data set."""
+    """The section of `model`; images need the data set."""
     counts = model.confusion.counts
-    listed = counts if len(counts) <= figures.CLASSES else counts[:0]
-    drawn = random_images(len(analysis.labels), RANDOM + BARS)
+    rows = counts if len(counts) <= figures.CLASSES else counts[:0]
+    random = random_images(len(analysis.labels), RANDOM + BARS)
     galleries = {
         "Most confident errors": surest_mistakes(model.probabilities, analysis.labels, TOLD),
         "Least confident correct predictions": doubtful_hits(
             model.probabilities, analysis.labels, TOLD
         ),
-        "Random predictions": drawn[:RANDOM],
+        "Random predictions": random[:RANDOM],
     }
-    with_bars = drawn[-BARS:]  # of few images some are shown twice
+    with_bars = random[-BARS:]  # overlaps the above if there are few images
     return ModelSection(
         model=model.model,
         anchor=f"model-{list(analysis.models).index(model.model)}",
@@ -63,10 +63,10 @@ def section_of(model: ModelAnalysis, analysis: Analysis, dataset: Dataset | None
         settings=words.settings(model.parameters),
         layers=model.layers,
         report=model.report,
-        counts=[[_count(cell) for cell in row] for row in listed],
+        counts=[[_count(cell) for cell in row] for row in rows],
         shares=[
             [f"{100 * cell / total:.1f}" if total else "–" for cell in row]
-            for row, total in zip(listed, listed.sum(axis=1), strict=True)
+            for row, total in zip(rows, rows.sum(axis=1), strict=True)
         ],
         confused=words.confused(model.confusion, words.in_sentences(analysis.board.class_names)),
         pictures=_pictures(model, analysis, dataset),
@@ -90,7 +90,7 @@ def _pictures(
             figures.confusion(model.confusion, names),
             f"Confusion matrix of {model.model}. {sentence}",
             "Rows are true classes, columns predicted classes, in percent of the row. Blue is "
-            f"correct; {_numbers_are(len(names))}.",
+            f"correct; {_where_values_are(len(names))}.",
             finding=sentence,
         )
     )
@@ -101,7 +101,7 @@ def _pictures(
                 "Predictions by true class",
                 model_figures.class_histograms(model.confusion, names, examples),
                 f"Share of the images of each true class by predicted class, for {model.model}.",
-                "One panel per true class, which is blue.",
+                "One panel per true class; correct predictions are blue.",
             )
         )
     if model.history:
@@ -149,18 +149,18 @@ def _reliability(
     )
 
 
-def _numbers_are(classes: int) -> str:
+def _where_values_are(classes: int) -> str:
     if classes <= figures.CLASSES:
         return "the values are listed below"
     return "with this many classes, only confusions.csv has the counts (--format csv)"
 
 
 def _examples(analysis: Analysis, dataset: Dataset | None) -> list[NDArray[np.uint8] | None]:
-    """A test image of each class, the same for every model; none without data."""
+    """One test image per class, the same for every model; none without data."""
     if dataset is None:
         return []
-    drawn = random_images(len(analysis.labels), len(analysis.labels))
-    first = {int(analysis.labels[position]): int(position) for position in reversed(drawn)}
+    shuffled = random_images(len(analysis.labels), len(analysis.labels))
+    first = {int(analysis.labels[position]): int(position) for position in reversed(shuffled)}
     return [
         np.asarray(dataset.test.images[first[label]]) if label in first else None
         for label in range(len(analysis.board.class_names))
@@ -178,11 +178,11 @@ def _bars(
         [np.asarray(dataset.test.images[position]) for position in positions] if dataset else [],
         [f"{position:,}" for position in positions],
     )
-    spoken = "; ".join(caption_of(analysis, int(position), model.model) for position in positions)
+    captions = "; ".join(caption_of(analysis, int(position), model.model) for position in positions)
     return draw(
         "Predicted probabilities of random test images",
         figure,
-        f"True class, predicted class and its probability, {model.model}: {spoken}.",
+        f"True class, predicted class and its probability, {model.model}: {captions}.",
         f"The same random images for every model; blue is the true class. Seed {model.seed}.",
     )
 

@@ -1,4 +1,4 @@
-"""What every page of ours is made with: one HTML file that opens from disk and fetches nothing."""
+"""Rendering of pages: each is one self-contained HTML file that fetches nothing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from fittingroom.reporting.style import inline_svg
 
 
 def render_page(template: str, **values: Any) -> str:
-    """A template filled in, its style and script within. The same values give the same text."""
+    """Render a template with its style and script inline; equal values give equal text."""
     return (
         _environment()
         .get_template(template)
@@ -27,7 +27,7 @@ def render_page(template: str, **values: Any) -> str:
 
 @dataclass(frozen=True)
 class FigureCard:
-    """An `<svg>` element and what stands around it: what it shows above, how to read it below."""
+    """An `<svg>` element with a finding above it and a caption, how to read it, below."""
 
     title: str
     svg: Markup
@@ -37,14 +37,14 @@ class FigureCard:
 
 @dataclass(frozen=True)
 class Captioned:
-    """An `<img>` element and what stands below it."""
+    """An `<img>` element with a caption below it."""
 
     image: Markup
     caption: str
 
 
 def draw(title: str, figure: Figure, label: str, caption: str, *, finding: str = "") -> FigureCard:
-    """A figure for a page; `label` says what it shows to those who can't see it."""
+    """A figure for a page; `label` describes it to screen readers."""
     return FigureCard(title, inline_svg(figure, label), caption, finding)
 
 
@@ -52,11 +52,11 @@ def percent(share: float) -> str:
     return f"{100 * share:.2f}%"
 
 
-def points(ends: tuple[float, float] | None) -> str:
-    """Two shares as an interval in percent; "to" where a minus sign would meet the dash."""
-    if ends is None:
+def points(interval: tuple[float, float] | None) -> str:
+    """An interval in percent; with "to" instead of a dash beside a minus sign."""
+    if interval is None:
         return "unknown"
-    low, high = (signed(100 * end, 2, "").replace("-", "−") for end in ends)
+    low, high = (signed(100 * end, 2, "").replace("-", "−") for end in interval)
     return f"{low} to {high}" if "−" in low + high else f"{low}–{high}"
 
 

@@ -1,4 +1,4 @@
-"""What others reported of a test split: who, how much, and where it is said."""
+"""Accuracies that others reported on a test split, with their sources."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from fittingroom.data.catalog import row_of_content
 
 @dataclass(frozen=True)
 class Reference:
-    """An accuracy that somebody else reported; `name` is short enough for a picture."""
+    """An accuracy that somebody else reported; `name` is short enough for a figure."""
 
     name: str
     what: str
@@ -18,7 +18,7 @@ class Reference:
 
 
 def references_of(sha256: str) -> tuple[Reference, ...]:
-    """What others reported of the data with this content hash, whatever they are called."""
+    """What others reported on the data with this content hash, whatever the data set's name."""
     row = row_of_content(sha256)
     return REFERENCES.get(row.name, ()) if row else ()
 

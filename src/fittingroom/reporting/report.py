@@ -1,4 +1,4 @@
-"""`Report`: a result as text, as JSON, as a page and as files."""
+"""`Report`: a result as text, JSON, a page and files."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from fittingroom.errors import FittingroomError, ReportError, UsageError
 from fittingroom.files import replace_file
 from fittingroom.formatting import short_path
 
-#: The formats of files, which are the endings of their names, and those that are usual.
+#: The file formats, which are also the file name extensions, and the default ones.
 FORMATS, USUAL = ("html", "md", "csv", "json"), "html,json"
 
 
 class Written(NamedTuple):
-    """The files that could be written, and what stood in the way of the others."""
+    """The files that were written, and the errors of the others."""
 
     files: list[Path]
     problems: list[FittingroomError]
@@ -27,14 +27,14 @@ class Written(NamedTuple):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Report:
-    """A result as it is shown and kept. Nothing is computed before it is asked for.
+    """A result in every form in which it is shown or written; each is computed on demand.
 
     Attributes
     ----------
-    text, json : make what is printed, for people and for programs
-    files : by name, what makes the text of each file; the ending of the name is its format
+    text, json : return what is printed, for people and for programs
+    files : for each file name, a function that returns its text; the extension is the format
     always : names of files that are written whatever the formats
-    compute : makes `result`
+    compute : returns `result`
     """
 
     text: Callable[[], str]
@@ -45,13 +45,13 @@ class Report:
 
     @cached_property
     def result(self) -> Any:
-        """What it shows: of saved runs an `Analysis`, else the result that it was made of."""
+        """The result that is reported; for saved runs, their `Analysis`."""
         return self.compute()
 
     def html(self) -> str:
-        """The page. The same result gives the same text, to the byte.
+        """The page; equal results give byte-identical text.
 
-        Raises UsageError for a result without a page.
+        Raises UsageError if the result has no page.
         """
         for name, text in self.files.items():
             if name.endswith(".html"):
@@ -59,12 +59,12 @@ class Report:
         raise UsageError("this result has no page.")
 
     def save(self, folder: Path | str, formats: str = USUAL) -> list[Path]:
-        """Write the files of some formats into a folder, each aside and renamed into place.
+        """Write the files of the given formats into a folder, each replaced atomically.
 
         Parameters
         ----------
         folder : must exist
-        formats : html, md, csv, json, or several of them, separated by commas
+        formats : one or more of html, md, csv and json, separated by commas
 
         Returns
         -------
@@ -72,8 +72,8 @@ class Report:
 
         Raises
         ------
-        UsageError : there is no such format
-        ReportError, StoreError : a file can't be made or written; every other file is there
+        UsageError : a format is unknown
+        ReportError, StoreError : a file can't be made or written; all others are written
         """
         written = self.write(Path(folder), parse_formats(formats))
         if written.problems:
@@ -81,7 +81,7 @@ class Report:
         return written.files
 
     def write(self, folder: Path, formats: Collection[str]) -> Written:
-        """Make and write the files of some formats; what stops one takes no other away."""
+        """Write the files of the given formats; a file that fails doesn't stop the others."""
         written = Written([], [])
         for name, text in self.files.items():
             if name not in self.always and Path(name).suffix[1:] not in formats:
@@ -90,8 +90,8 @@ class Report:
                 written.files.append(replace_file(folder / name, text()))
             except FittingroomError as error:
                 written.problems.append(error)
-            except Exception as error:  # a fault of ours in one file must not stop the others
-                written.problems.append(_fault(folder / name, error))
+            except Exception as error:  # a bug in one file must not stop the others
+                written.problems.append(_bug(folder / name, error))
         return written
 
     def _repr_html_(self) -> str:
@@ -102,18 +102,18 @@ class Report:
 
 
 def parse_formats(text: str) -> frozenset[str]:
-    """`html,csv` as a set. Raises UsageError."""
+    """The formats in `html,csv` as a set. Raises UsageError for an unknown one."""
     formats = frozenset(name.strip().lower() for name in text.split(",") if name.strip())
     if not formats or not formats <= set(FORMATS):
-        raise UsageError(f"--format takes {', '.join(FORMATS)} or several of them, not {text!r}.")
+        raise UsageError(f"--format takes one or more of {', '.join(FORMATS)}, not {text!r}.")
     return formats
 
 
-def _fault(path: Path, error: Exception) -> ReportError:
-    """Why a file couldn't be made in one sentence, which says where in the code that was."""
+def _bug(path: Path, error: Exception) -> ReportError:
+    """One sentence that says why a file couldn't be made, and where in the code."""
     where = traceback.extract_tb(error.__traceback__)[-1]
     return ReportError(
         f"{short_path(path)} can't be made: {type(error).__name__} in "
         f"{Path(where.filename).name}, line {where.lineno} ({error}); this is a bug in "
-        "Fittingroom; no other result is lost."
+        "Fittingroom, and no other result is lost."
     )

@@ -1,4 +1,4 @@
-"""The report of each kind of result: what is printed of it, and its files."""
+"""The report of each kind of result: what is printed, and its files."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ def report(result: Any = "runs") -> Report:
 
     Parameters
     ----------
-    result : the folder of saved runs, or of one data set in it, whose comparison is shown, with the
-        images of the data set where they are still found; or an `Analysis`, a `SideBySide`, a
-        `Tuning`, a `ClaimsReport`, the `Benchmark` of the makers or a `Run`
+    result : the folder of saved runs, or of one data set in it, whose comparison is shown, with
+        images if the data set is found; or an `Analysis`, a `SideBySide`, a `Tuning`, a
+        `ClaimsReport`, the makers' `Benchmark` or a `Run`
 
     Raises
     ------
-    StoreError : there are no runs, or a file of theirs is damaged
-    UsageError : this is no result that has a report
+    StoreError : there are no runs, or a file of a run is damaged
+    UsageError : `result` has no report
     """
     if isinstance(result, str | Path):
         from fittingroom.data.sources import find_again
@@ -51,21 +51,19 @@ def report(result: Any = "runs") -> Report:
         store = find_store(result)
         card = store.card
         return comparison_report(store, find_again(card.name, card.location, card.sha256))[1]
-    make = _BY_NAME.get(type(result).__name__)
+    make = _REPORTS.get(type(result).__name__)
     if make is None:
         raise UsageError(
-            f"there is no report of {type(result).__name__}; give the folder of saved runs, or "
-            f"{', '.join(_BY_NAME)}."
+            f"{type(result).__name__} has no report; give the folder of saved runs or one of "
+            f"{', '.join(_REPORTS)}."
         )
     return make(result)
 
 
 def comparison_report(store: Store, dataset: Dataset | None) -> tuple[Leaderboard, Report]:
-    """The leaderboard of a store's runs, and its report; without `dataset` that has no images.
+    """The leaderboard of a store's runs, and its report, which has images only with `dataset`.
 
-    Raises
-    ------
-    StoreError : the runs can't be read
+    Raises StoreError if the runs can't be read.
     """
     from fittingroom.bench.comparison.leaderboard import leaderboard_and_runs
 
@@ -84,7 +82,7 @@ def comparison_report(store: Store, dataset: Dataset | None) -> tuple[Leaderboar
 def analysis_report(
     board: Leaderboard, analysis: Callable[[], Analysis], dataset: Dataset | None = None
 ) -> Report:
-    """Of a comparison: of its leaderboard, and of what is made only for the files that need it."""
+    """The report of a comparison; the analysis is computed only for files that need it."""
 
     def text() -> str:
         from fittingroom.reporting.words import summary
@@ -126,19 +124,19 @@ def analysis_report(
 
 
 def leaderboard_text(board: Leaderboard) -> str:
-    """The table of a terminal."""
+    """The table for a terminal."""
     rows = [cells(row) for row in board.rows]
     return f"{board.title}\n\n{text_table(list(COLUMNS), rows, NUMBERS)}"
 
 
 def side_by_side_report(sides: SideBySide) -> Report:
-    """Of the tables of several data sets."""
-    from fittingroom.reporting import side_by_side as shown
+    """The report of a comparison across data sets."""
+    from fittingroom.reporting import side_by_side as pages
 
     def text() -> str:
         table = text_table(sides.columns, sides.cells, sides.columns[1:])
-        notes = [f"Note: {note}" for note in shown.notes(sides)]
-        return "\n".join([table, "", *map(shown.order_sentence, sides.orders), *notes])
+        notes = [f"Note: {note}" for note in pages.notes(sides)]
+        return "\n".join([table, "", *map(pages.order_sentence, sides.orders), *notes])
 
     return Report(
         text=text,
@@ -146,18 +144,18 @@ def side_by_side_report(sides: SideBySide) -> Report:
         compute=lambda: sides,
         files={
             "side-by-side.json": sides.to_json,
-            "side-by-side.md": lambda: shown.side_by_side_markdown(sides),
-            "side-by-side.csv": lambda: shown.side_by_side_csv(sides),
-            "side-by-side.html": lambda: shown.render_side_by_side(sides, sides.boards[0].command),
+            "side-by-side.md": lambda: pages.side_by_side_markdown(sides),
+            "side-by-side.csv": lambda: pages.side_by_side_csv(sides),
+            "side-by-side.html": lambda: pages.render_side_by_side(sides, sides.boards[0].command),
         },
         always=("side-by-side.json",),
     )
 
 
 def benchmark_report(benchmark: Benchmark) -> Report:
-    """Of the makers' benchmark."""
+    """The report of the makers' benchmark."""
     from fittingroom.bench.zalando import zalando
-    from fittingroom.reporting import zalando_page as shown
+    from fittingroom.reporting import zalando_page
 
     def text() -> str:
         notes = [] if benchmark.board is None else benchmark.board.notes
@@ -165,8 +163,8 @@ def benchmark_report(benchmark: Benchmark) -> Report:
             [
                 f"{text_table(zalando.COLUMNS, benchmark.cells, zalando.NUMBERS)}\n",
                 "Selected on validation images alone. On the test split: "
-                f"{shown.headline(benchmark)}",
-                *shown.left_out(benchmark),
+                f"{zalando_page.headline(benchmark)}",
+                *zalando_page.left_out(benchmark),
                 *(f"Note: {note}" for note in notes),
             ]
         )
@@ -177,58 +175,57 @@ def benchmark_report(benchmark: Benchmark) -> Report:
         compute=lambda: benchmark,
         files={
             zalando.FILE: benchmark.to_json,
-            "zalando.md": lambda: shown.benchmark_markdown(benchmark),
-            "zalando.csv": lambda: shown.points_csv(benchmark),
-            "zalando.html": lambda: shown.render_benchmark(benchmark),
+            "zalando.md": lambda: zalando_page.benchmark_markdown(benchmark),
+            "zalando.csv": lambda: zalando_page.points_csv(benchmark),
+            "zalando.html": lambda: zalando_page.render_benchmark(benchmark),
         },
         always=(zalando.FILE,),
     )
 
 
 def claims_report(claims: ClaimsReport) -> Report:
-    """Of claims that were checked."""
-    from fittingroom.reporting import claims_page as shown
+    """The report of checked claims."""
+    from fittingroom.reporting import claims_page
 
     return Report(
-        text=lambda: shown.claims_text(claims),
+        text=lambda: claims_page.claims_text(claims),
         json=claims.to_json,
         compute=lambda: claims,
         files={
             "claims.json": claims.to_json,
-            "claims.md": lambda: shown.claims_markdown(claims),
-            "claims.csv": lambda: shown.claims_csv(claims),
-            "claims.html": lambda: shown.render_claims(claims),
+            "claims.md": lambda: claims_page.claims_markdown(claims),
+            "claims.csv": lambda: claims_page.claims_csv(claims),
+            "claims.html": lambda: claims_page.render_claims(claims),
         },
         always=("claims.json",),
     )
 
 
 def tuning_report(tuning: Tuning, command: str | None = None) -> Report:
-    """Of a search for settings; `command` resumes it."""
-    from fittingroom.reporting import tune_page as shown
+    """The report of a search; `command` resumes it."""
+    from fittingroom.reporting import tune_page
 
     study = tuning.study
     files: dict[str, Callable[[], str]] = {f"{study}.json": tuning.to_json}
     if tuning.best is not None:
         files[tuning.recipe_name] = tuning.recipe_json
     return Report(
-        text=lambda: shown.tuning_text(tuning),
+        text=lambda: tune_page.tuning_text(tuning),
         json=tuning.to_json,
         compute=lambda: tuning,
         files={
             **files,
-            f"{study}.md": lambda: shown.tuning_markdown(tuning),
-            f"{study}.csv": lambda: shown.trials_csv(tuning),
-            f"{study}.html": lambda: shown.render_tuning(tuning, command),
+            f"{study}.md": lambda: tune_page.tuning_markdown(tuning),
+            f"{study}.csv": lambda: tune_page.trials_csv(tuning),
+            f"{study}.html": lambda: tune_page.render_tuning(tuning, command),
         },
         always=tuple(files),
     )
 
 
 def rate_range_report(model: str, rates: RateRange, title: str, command: str) -> Report:
-    """Of a network's loss by learning rate, on a data set of some title."""
-    from fittingroom.reporting import tune_page as shown
-    from fittingroom.reporting import tune_words
+    """The report of a learning rate range test; `title` is the data set's."""
+    from fittingroom.reporting import tune_page, tune_words
 
     facts = {"schema_version": 1, "model": model, **rates.to_dict()}
     page = f"{model}.lr-range.html"
@@ -236,13 +233,13 @@ def rate_range_report(model: str, rates: RateRange, title: str, command: str) ->
         text=lambda: f"{tune_words.suggestion(model, rates)} {tune_words.reason(rates)}",
         json=lambda: json_text(facts),
         compute=lambda: rates,
-        files={page: lambda: shown.render_rate_range(model, rates, title, command)},
+        files={page: lambda: tune_page.render_rate_range(model, rates, title, command)},
         always=(page,),
     )
 
 
 def description_report(description: DatasetDescription) -> Report:
-    """Of a data set's numbers alone."""
+    """The report of a data set, without a page."""
     return Report(
         text=lambda: data_text(description),
         json=lambda: json_text(description.to_dict()),
@@ -251,7 +248,7 @@ def description_report(description: DatasetDescription) -> Report:
 
 
 def data_report(explored: Exploration, dataset: Dataset, page: str, command: str) -> Report:
-    """Of a data set before any model, with a page of that name."""
+    """The report of a data set, with a page of the file name `page`."""
     from fittingroom.reporting.data_page import render_data
 
     return Report(
@@ -264,7 +261,7 @@ def data_report(explored: Exploration, dataset: Dataset, page: str, command: str
 
 
 def run_report(run: Run) -> Report:
-    """Of one run, which has no files but its own."""
+    """The report of one run; it writes no files."""
     return Report(text=lambda: _run_text(run), json=run.record.to_json, compute=lambda: run)
 
 
@@ -285,8 +282,8 @@ def _run_text(run: Run) -> str:
     return "\n".join([*lines, f"{speed}; {engine}", str(short_path(run.folder))])
 
 
-#: By the name of a result's class, so that one kind's report imports nothing of the others.
-_BY_NAME: dict[str, Callable[[Any], Report]] = {
+#: By class name, so that the report of one kind doesn't import the other kinds.
+_REPORTS: dict[str, Callable[[Any], Report]] = {
     "Analysis": lambda analysis: analysis_report(analysis.board, lambda: analysis),
     "SideBySide": side_by_side_report,
     "Tuning": tuning_report,

@@ -1,4 +1,4 @@
-"""The page of several data sets: the same models side by side."""
+"""The page of a comparison across data sets: the same models side by side."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from fittingroom.table import csv_text, markdown_table, paragraph
 if TYPE_CHECKING:
     from fittingroom.bench.comparison.side_by_side import Line, OrderChange, SideBySide, Swap
 
-#: Swaps that a sentence names; the page has all of them.
+#: The most swaps that a sentence lists; the page has all.
 NAMED = 3
 
 
 def render_side_by_side(sides: SideBySide, command: str | None = None) -> str:
-    """The whole page. The same leaderboards give the same text, to the byte."""
+    """The whole page; equal leaderboards give byte-identical text."""
     return render_page(
         "side_by_side.html",
         sides=sides,
@@ -43,18 +43,18 @@ def render_side_by_side(sides: SideBySide, command: str | None = None) -> str:
 
 
 def side_by_side_markdown(sides: SideBySide) -> str:
-    """The table for a README, with what it says above it."""
+    """The table for a README, with its summary above it and the notes below."""
     table = markdown_table(sides.columns, sides.cells, numbers=frozenset(sides.columns[1:]))
     orders = [paragraph(order_sentence(order)) for order in sides.orders]
     return "\n\n".join([*orders, table, *map(paragraph, notes(sides))]) + "\n"
 
 
 def side_by_side_csv(sides: SideBySide) -> str:
-    """Every figure, a line a model; what a data set doesn't have is empty."""
+    """Every value, one line per model; missing values are empty."""
     scores = ("first_rank", "last_rank", "accuracy", "low", "high")
     head = [f"{name}, {what}" for name in sides.names for what in scores]
-    first, *others = sides.names
-    for name in others:
+    first, *rest = sides.names
+    for name in rest:
         difference = f"error, {name} - {first}"
         head += [difference, f"{difference}, low", f"{difference}, high"]
     return csv_text(["model", *head], map(_csv_line, sides.lines))
@@ -84,7 +84,7 @@ def _change(order: OrderChange) -> str:
 
 
 def order_sentence(order: OrderChange) -> str:
-    """Whether the ranking changes from one data set to another, and how alike the orders are."""
+    """Whether the ranking changes between two data sets, and how similar the two orders are."""
     where = f"{order.first} and {order.second}"
     pairs = order.kept + len(order.swaps) + order.undecided
     if not pairs:
@@ -96,15 +96,15 @@ def order_sentence(order: OrderChange) -> str:
     )
     verdict = _change(order)
     if order.swaps:
-        named = "; ".join(swap_sentence(order, swap) for swap in order.swaps[:NAMED])
-        more = len(order.swaps) - NAMED
-        others = f"; and {more} more" if more > 0 else ""
-        verdict += f" ({named}{others})"
+        swaps = "; ".join(swap_sentence(order, swap) for swap in order.swaps[:NAMED])
+        n_more = len(order.swaps) - NAMED
+        more = f"; and {n_more} more" if n_more > 0 else ""
+        verdict += f" ({swaps}{more})"
     return f"{where}: {verdict}; {order.models} models{tau}, {counts}."
 
 
 def swap_sentence(order: OrderChange, swap: Swap) -> str:
-    """Who is ahead of whom where, and by how much."""
+    """Which model leads on which data set, and by how much."""
     return (
         f"{swap.better_on_first} is {100 * swap.lead_on_first:.1f} points ahead of "
         f"{swap.better_on_second} on {order.first}, {100 * swap.lead_on_second:.1f} points behind "
@@ -113,7 +113,7 @@ def swap_sentence(order: OrderChange, swap: Swap) -> str:
 
 
 def notes(sides: SideBySide) -> list[str]:
-    """What to know before trusting each of the leaderboards."""
+    """The notes of each leaderboard, with the data set's name."""
     return [
         f"{name}: {text}"
         for name, board in zip(sides.names, sides.boards, strict=True)
@@ -122,7 +122,7 @@ def notes(sides: SideBySide) -> list[str]:
 
 
 def errors(sides: SideBySide) -> Figure:
-    """Test error of each model on each data set with its 95% interval, on a logarithmic axis."""
+    """Test error of each model on each data set with 95% intervals (log axis)."""
     lines = _tested(sides)
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(8.4, 1.2 + 0.36 * len(lines)), layout="constrained")
@@ -133,12 +133,12 @@ def errors(sides: SideBySide) -> Figure:
                 row = line.rows[i]
                 if row is None or row.test is None:
                     continue
-                # No error at all has no place on this axis; half an image stands for it.
+                # A logarithmic axis has no zero; half an image stands for no error.
                 least = 50 / sides.boards[i].n_test
                 low, high = (max(100 * (1 - end), least) for end in reversed(ends_of(row.test)))
-                at = max(100 * (1 - row.test.accuracy), least)
+                error = max(100 * (1 - row.test.accuracy), least)
                 axes.plot([low, high], [y, y], color=color, linewidth=2.2, solid_capstyle="butt")
-                axes.plot(at, y, marker, color=color, markersize=7)
+                axes.plot(error, y, marker, color=color, markersize=7)
             axes.plot([], [], marker, color=color, label=name)
         axes.set_xscale("log")
         ticks = log_ticks(*axes.get_xlim())
@@ -154,7 +154,7 @@ def _picture(sides: SideBySide) -> FigureCard | None:
     lines = _tested(sides)
     if not lines:
         return None
-    spoken = "; ".join(
+    values = "; ".join(
         f"{line.model} "
         + ", ".join(
             f"{percent(1 - row.test.accuracy)} on {name}"
@@ -166,7 +166,7 @@ def _picture(sides: SideBySide) -> FigureCard | None:
     return draw(
         "Test error by data set",
         errors(sides),
-        f"Test error of each model: {spoken}.",
+        f"Test error of each model: {values}.",
         "Lines are 95% intervals. The axis is logarithmic: equal distances are equal ratios of "
         f"errors. Models are sorted as on {sides.names[0]}.",
     )

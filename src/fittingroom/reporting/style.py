@@ -1,6 +1,6 @@
-"""How every picture looks, and how one becomes SVG text for a page.
+"""The style of all figures, and their conversion to inline SVG.
 
-Blue and vermilion are told apart with any kind of colour vision (Okabe and Ito 2008).
+Blue and vermilion are distinguishable with any kind of colour vision (Okabe and Ito 2008).
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from fittingroom.formatting import shortened
 INK, MUTED, GRID = "#1c212b", "#666e7d", "#d9dde4"
 RIGHT, WRONG, ON_DARK, PAPER = "#0072b2", "#d55e00", "#fefefe", "#fdfdfd"
 
-#: Classes by colour and by form, since ten colours can't be told apart by everyone. The colours
-#: (after Tol 2021, "Colour Schemes", the bright one) stand out from a dark page and from a light.
+#: Classes differ in colour and in marker, since not everybody can distinguish ten colours. The
+#: colours (after Tol 2021, "Colour Schemes", bright) have contrast on light and on dark pages.
 CLASS_COLORS = (
     *("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee"),
     *("#aa3377", "#8a8a8a", "#994f00", "#8566c9", "#e66100"),
 )
 CLASS_MARKERS = ("o", "s", "^", "v", "D", "P", "X", "*", "<", ">")
 
-_RASTER = 160  # dots an inch of what is too many points to be drawn as shapes
-# A page that has a dark mode can't use fixed colours: its style sheet gives these their values.
+_RASTER = 160  # dots per inch of rasterised parts, which have too many points for vector shapes
+# A page with a dark mode can't use fixed colours: its style sheet defines these variables.
 _VARIABLES = {
     INK: "var(--ink)",
     MUTED: "var(--muted)",
@@ -41,8 +41,8 @@ _VARIABLES = {
     ON_DARK: "var(--on-blue)",
     PAPER: "var(--paper)",
 }
-# All else as matplotlib has it: a matplotlibrc in the working folder may say anything, as that TeX
-# sets the letters. Only where figures are shown is left to the program.
+# Otherwise matplotlib's own defaults: a matplotlibrc in the working folder may change anything,
+# for example typeset text with TeX. Only the backend is the caller's choice.
 _DEFAULTS = {
     name: value
     for name, value in dict.items(mpl.rcParamsDefault)
@@ -57,11 +57,11 @@ STYLE: dict[Any, Any] = {
     "axes.spines.top": False,
     "axes.facecolor": "none",
     "figure.facecolor": "none",
-    "figure.dpi": 72,  # so that a point is a pixel, in SVG as in label_points
+    "figure.dpi": 72,  # so that a point is a pixel, in SVG and where labels are placed
     "font.size": 11,
     "grid.color": GRID,
     "grid.linewidth": 0.8,
-    "image.composite_image": False,  # else images of one pair of axes become one large one
+    "image.composite_image": False,  # else the images of one axes become a single large one
     "text.color": INK,
     "text.parse_math": False,  # a class may be called "US$ or A$"
     "xtick.color": GRID,
@@ -73,7 +73,7 @@ STYLE: dict[Any, Any] = {
 
 
 def one_below_another(axes: Axes, names: Sequence[str], at_most: int = 40) -> None:
-    """Lines 0, 1, … of a picture with their names, the first on top, and a grid along them."""
+    """Label the lines at y = 0, 1, … with names, the first on top, and draw a vertical grid."""
     axes.set_yticks(range(len(names)), shortened(names, at_most))
     axes.tick_params(axis="y", labelcolor=INK)
     axes.set_ylim(len(names) - 0.4, -0.6)
@@ -93,30 +93,29 @@ def log_ticks(low: float, high: float) -> list[float]:
 
 
 def inline_svg(figure: Figure, label: str) -> Markup:
-    """The figure as an `<svg>` element for a page, with `label` for those who can't see it.
+    """The figure as an `<svg>` element for a page, with `label` for screen readers.
 
     The same figure always gives the same text. Colours are CSS variables (`--ink`, `--muted`,
     `--grid`, `--blue`, `--orange`, `--on-blue`), and text stays text in the page's own font.
     """
-    # The style again, since matplotlib makes some ticks only as it draws.
+    # The style again, since matplotlib creates some ticks only when it draws.
     settings: dict[Any, Any] = {**STYLE, "svg.fonttype": "none", "svg.hashsalt": label}
-    nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    no_metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     with mpl.rc_context(settings), StringIO() as buffer, warnings.catch_warnings():
-        # The page's own font has signs that matplotlib, which only measures, has not.
+        # matplotlib only measures the text; the page's font has glyphs that its own lacks.
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
         if (layout := figure.get_layout_engine()) is not None:
-            layout.execute(figure)  # once; left to itself it draws the figure once more for that
+            layout.execute(figure)  # once; savefig would draw the figure one more time for it
             figure.set_layout_engine("none")
-        figure.savefig(buffer, format="svg", metadata=nothing, dpi=_RASTER)
+        figure.savefig(buffer, format="svg", metadata=no_metadata, dpi=_RASTER)
         text = buffer.getvalue()
     text = text[text.index("<svg") :]
     view = re.search(r'viewBox="([^"]*)"', text)
     assert view is not None
     body = text[text.index(">") + 1 :]
-    # Numbered names would repeat from figure to figure; what is referred to carries the salt.
-    body = re.sub(r"<style.*?</style>", "", body, flags=re.DOTALL)  # it would be the page's too
-    # Within tags alone: between them stand names, which may look like anything.
-    body = re.sub(r"<[^>]*>", lambda tag: _for_a_page(tag[0]), body)
+    body = re.sub(r"<style.*?</style>", "", body, flags=re.DOTALL)  # it would apply to the page
+    # Only within tags: the text between them holds names, which may look like anything.
+    body = re.sub(r"<[^>]*>", lambda tag: _restyle(tag[0]), body)
     wide, least = _widths(float(view[1].split()[2]))
     return Markup(
         f'<svg viewBox="{view[1]}" style="--wide:{wide:.4g}rem;--least:{least:.4g}rem" role="img" '
@@ -124,8 +123,9 @@ def inline_svg(figure: Figure, label: str) -> Markup:
     )
 
 
-def _for_a_page(tag: str) -> str:
-    """A tag of matplotlib's with the page's own fonts and colours."""
+def _restyle(tag: str) -> str:
+    """A tag of matplotlib's with the page's fonts and colours."""
+    # Numbered ids would repeat from figure to figure; those that are referenced carry the salt.
     tag = re.sub(r' id="[\w.]+_\d+"', "", tag).replace("xlink:href", "href")
     tag = re.sub(r"font: ([\d.]+px) [^;\"]*", r"font-size: \1", tag)
     tag = re.sub(r"font-family: [^;\"]*;?", "", tag)
@@ -135,10 +135,10 @@ def _for_a_page(tag: str) -> str:
 
 
 def _widths(pixels: float) -> tuple[float, float]:
-    """How wide a picture of so many pixels is on a page, and how narrow it may become, in rem.
+    """Width on a page of a figure `pixels` wide, and its minimum width, both in rem.
 
-    All pictures have the same scale, so that letters in small ones aren't larger; wide ones are
-    scrolled before their letters can't be read.
+    All figures have the same scale, so that text in small ones isn't larger; wide ones scroll
+    rather than shrink until the text is illegible.
     """
     legible = 0.8 * pixels / 16
     wide = max(min(54.0, 54 * pixels / 604.8), legible)

@@ -1,4 +1,4 @@
-"""A comparison as text for other programs: Markdown to paste, CSV of everything."""
+"""A comparison as Markdown to paste, and as CSV with every value."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def leaderboard_markdown(board: Leaderboard) -> str:
-    """The table for a README, with the answer above it and the notes below."""
+    """The table for a README, with the summary above it and the notes below."""
     notes = "".join(f"\n{paragraph(note)}\n" for note in board.notes)
     table = markdown_table(COLUMNS, [cells(row) for row in board.rows], NUMBERS)
     return f"{paragraph(summary(board))}\n\n{table}\n\n{paragraph(board.title)}\n{notes}"
@@ -62,13 +62,13 @@ def _confusions_csv(analysis: Analysis) -> str:
         (
             (model.model, names[i], names[j], float(count))
             for model in analysis.models.values()
-            for i, line in enumerate(model.confusion.counts)
-            for j, count in enumerate(line)
+            for i, row in enumerate(model.confusion.counts)
+            for j, count in enumerate(row)
         ),
     )
 
 
-#: Every figure of a comparison, as the text of a CSV file by its name.
+#: Every value of a comparison: functions that return the text of a CSV file, by its name.
 CSV_FILES = {
     "leaderboard.csv": _leaderboard_csv,
     "pairs.csv": _pairs_csv,
@@ -104,6 +104,6 @@ def _leaderboard_line(row: Row) -> Sequence[Any]:
 def _scores(scores: Scores | None) -> Sequence[Any]:
     if scores is None:
         return [None] * len(_SCORES)
-    of = scores
-    ends = (*(of.ci95 or _UNKNOWN), *(of.this_fit_ci95 or _UNKNOWN))
-    return of.accuracy, of.accuracy_sd, *ends, of.macro_f1, of.log_loss
+    s = scores
+    bounds = (*(s.ci95 or _UNKNOWN), *(s.this_fit_ci95 or _UNKNOWN))
+    return s.accuracy, s.accuracy_sd, *bounds, s.macro_f1, s.log_loss

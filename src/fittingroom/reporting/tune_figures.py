@@ -1,4 +1,4 @@
-"""The pictures of a search for settings, as matplotlib figures."""
+"""Plots of a hyperparameter search, as matplotlib figures."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ if TYPE_CHECKING:
     from fittingroom.training.rate_range import RateRange
 
 _COLUMNS = 3
-#: More numbers to choose from stand on a scale of their own; fewer have a label each.
+#: More numeric options than this are drawn on a continuous axis; up to this many, each has a label.
 _FEW = 6
-#: How many characters of labels have room beside each other, and how many labels on their side.
+#: How many characters of horizontal labels fit side by side, and how many vertical labels.
 _CHARACTERS, _LABELS = 90, 16
 
 
 def history(tuning: Tuning) -> Figure:
-    """Accuracy by trial, the best so far as a line; trials without a figure stand at the foot."""
+    """Accuracy by trial, the best so far as a line; crosses mark trials without a result."""
     accuracies = [trial.accuracy for trial in tuning.trials]
     numbers = np.array([trial.number for trial in tuning.trials])
-    without = np.array([trial.over and trial.status != "ok" for trial in tuning.trials], bool)
+    no_result = np.array([trial.over and trial.status != "ok" for trial in tuning.trials], bool)
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(8.4, 3.4), layout="constrained")
         axes = figure.subplots()
@@ -53,9 +53,9 @@ def history(tuning: Tuning) -> Figure:
             numbers, 100 * best_so_far(accuracies), where="post", color=RIGHT, linewidth=1.8,
             label="best so far",
         )  # fmt: skip
-        if without.any():
+        if no_result.any():
             axes.plot(
-                numbers[without], np.full(without.sum(), 0.02), "x", color=WRONG, markersize=6,
+                numbers[no_result], np.full(no_result.sum(), 0.02), "x", color=WRONG, markersize=6,
                 transform=axes.get_xaxis_transform(), label="pruned or failed", clip_on=False,
             )  # fmt: skip
         axes.set_xlabel("trial")
@@ -68,7 +68,7 @@ def history(tuning: Tuning) -> Figure:
 
 
 def importances(shares: Mapping[str, float]) -> Figure:
-    """How much of the accuracies' variance is each setting's, the largest on top."""
+    """Each setting's share of the variance of accuracy, in the given order."""
     names, values = list(shares), 100 * np.array(list(shares.values()))
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(8.4, 0.9 + 0.36 * len(names)), layout="constrained")
@@ -86,7 +86,7 @@ def importances(shares: Mapping[str, float]) -> Figure:
 
 
 def slices(tuning: Tuning) -> Figure:
-    """Accuracy against each setting, one panel a setting; the best trial is blue."""
+    """Accuracy against each setting, one panel per setting; the best trial is blue."""
     scored, best, names = tuning.scored, tuning.best, list(tuning.space.dimensions)
     assert best is not None
     rows = -(-len(names) // _COLUMNS)
@@ -95,11 +95,11 @@ def slices(tuning: Tuning) -> Figure:
         figure = Figure(figsize=(8.4, 2.6 * rows), layout="constrained")
         panels = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
         for axes, name in zip(panels, names, strict=False):
-            places, ticks = _places(tuning, name, [_setting(trial, name) for trial in scored])
+            positions, ticks = _positions(tuning, name, [_setting(trial, name) for trial in scored])
             values = [100 * (trial.accuracy or 0) for trial in scored]
-            axes.plot(places, values, "o", color=MUTED, markersize=4.5, alpha=0.6)
-            at = [trial.number for trial in scored].index(best.number)
-            axes.plot(places[at], values[at], "o", color=RIGHT, markersize=7.5)
+            axes.plot(positions, values, "o", color=MUTED, markersize=4.5, alpha=0.6)
+            i = [trial.number for trial in scored].index(best.number)
+            axes.plot(positions[i], values[i], "o", color=RIGHT, markersize=7.5)
             axes.set_xlim(-0.08, 1.08)
             axes.set_xticks([x for _, x in ticks], [text for text, _ in ticks], fontsize=9)
             if columns * sum(len(text) + 2 for text, _ in ticks) > _CHARACTERS:
@@ -115,26 +115,28 @@ def slices(tuning: Tuning) -> Figure:
 
 
 def parallel_coordinates(tuning: Tuning) -> Figure:
-    """Every trial as a line through its settings to its accuracy; the deeper, the better."""
+    """Every trial as a line through its settings to its accuracy; darker is better."""
     scored, best, names = tuning.scored, tuning.best, list(tuning.space.dimensions)
     assert best is not None
     accuracies = np.array([trial.accuracy for trial in scored], float)
     low, high = float(accuracies.min()), float(accuracies.max())
     width = max(high - low, 1e-9)
-    found = [_places(tuning, name, [_setting(t, name) for t in scored]) for name in names]
-    at = [(f"{100 * value:.1f}", (value - low) / width) for value in np.linspace(low, high, 4)]
-    lines = np.column_stack([*(places for places, _ in found), (accuracies - low) / width])
+    axis_of = [_positions(tuning, name, [_setting(t, name) for t in scored]) for name in names]
+    accuracy_ticks = [
+        (f"{100 * value:.1f}", (value - low) / width) for value in np.linspace(low, high, 4)
+    ]
+    lines = np.column_stack([*(positions for positions, _ in axis_of), (accuracies - low) / width])
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(8.4, 4.2), layout="constrained")
         axes = figure.subplots()
         order = np.argsort(accuracies, kind="stable")  # the best are drawn over the others
-        for place in order:
-            is_best = scored[place].number == best.number
+        for i in order:
+            is_best = scored[i].number == best.number
             axes.plot(
-                lines[place], color=RIGHT if is_best else MUTED, linewidth=2.4 if is_best else 1.1,
-                alpha=1.0 if is_best else 0.12 + 0.6 * lines[place, -1] ** 2,
+                lines[i], color=RIGHT if is_best else MUTED, linewidth=2.4 if is_best else 1.1,
+                alpha=1.0 if is_best else 0.12 + 0.6 * lines[i, -1] ** 2,
             )  # fmt: skip
-        for x, ticks in enumerate([*(ticks for _, ticks in found), at]):
+        for x, ticks in enumerate([*(ticks for _, ticks in axis_of), accuracy_ticks]):
             axes.axvline(x, color=GRID, linewidth=1)
             for text, y in ticks:
                 axes.annotate(
@@ -149,7 +151,7 @@ def parallel_coordinates(tuning: Tuning) -> Figure:
 
 
 def loss_by_rate(rates: RateRange) -> Figure:
-    """Training loss while the rate rises: of each step, and smoothed; lines at two rates."""
+    """Training loss by learning rate, per step and smoothed; lines at lowest and suggested."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(8.4, 3.8), layout="constrained")
         axes = figure.subplots()
@@ -183,29 +185,29 @@ def _setting(trial: Trial, name: str) -> Any:
     return (trial.settings or {})[name]
 
 
-def _places(
+def _positions(
     tuning: Tuning, name: str, values: Sequence[Any]
 ) -> tuple[NDArray[np.float64], list[tuple[str, float]]]:
-    """Where values stand between 0 and 1 on a setting's axis, and the axis's labels."""
-    dimension = _on_a_scale(tuning.space.dimensions[name])
+    """Positions of values on a setting's axis, between 0 and 1, and the axis's labelled ticks."""
+    dimension = _as_range(tuning.space.dimensions[name])
     if isinstance(dimension, Choice):
         texts = dimension.texts
-        spread = {text: i / max(len(texts) - 1, 1) for i, text in enumerate(texts)}
-        places = np.array([spread[text_of(value)] for value in values])
-        ticks = list(zip(shortened(texts, 14), spread.values(), strict=True))
-        return places, ticks[:: math.ceil(len(ticks) / _LABELS)]
+        position_of = {text: i / max(len(texts) - 1, 1) for i, text in enumerate(texts)}
+        positions = np.array([position_of[text_of(value)] for value in values])
+        ticks = list(zip(shortened(texts, 14), position_of.values(), strict=True))
+        return positions, ticks[:: math.ceil(len(ticks) / _LABELS)]
     low, high, numbers = float(dimension.low), float(dimension.high), np.array(values, float)
-    shown = np.array(_round_numbers(dimension))
-    labels = [f"{number:g}" for number in shown]
+    ticks_at = np.array(_round_numbers(dimension))
+    labels = [f"{number:g}" for number in ticks_at]
     if dimension.log:
         low, high = np.log10(low), np.log10(high)
-        numbers, shown = np.log10(numbers), np.log10(shown)
-    places = (shown - low) / (high - low)
-    return (numbers - low) / (high - low), list(zip(labels, places.tolist(), strict=True))
+        numbers, ticks_at = np.log10(numbers), np.log10(ticks_at)
+    ticks_at = (ticks_at - low) / (high - low)
+    return (numbers - low) / (high - low), list(zip(labels, ticks_at.tolist(), strict=True))
 
 
-def _on_a_scale(dimension: Dimension) -> Dimension:
-    """The range that many numbers to choose from span; anything else as it is."""
+def _as_range(dimension: Dimension) -> Dimension:
+    """The range that many numeric options span; any other dimension unchanged."""
     if isinstance(dimension, Range) or len(dimension.options) <= _FEW:
         return dimension
     if not all(isinstance(n, int | float) and not isinstance(n, bool) for n in dimension.options):
@@ -215,9 +217,9 @@ def _on_a_scale(dimension: Dimension) -> Dimension:
 
 
 def _round_numbers(dimension: Range) -> list[float]:
-    """A few numbers that are easy to read, within the range."""
+    """A few round numbers within the range, for ticks."""
     low, high = float(dimension.low), float(dimension.high)
     if dimension.log:
         return log_ticks(low, high)
-    found = MaxNLocator(4, integer=dimension.whole).tick_values(low, high)
-    return [float(number) for number in found if low <= number <= high]
+    ticks = MaxNLocator(4, integer=dimension.whole).tick_values(low, high)
+    return [float(number) for number in ticks if low <= number <= high]

@@ -1,4 +1,4 @@
-"""The pages of a search for settings, and of a network's range of learning rates."""
+"""The pages of a hyperparameter search and of a learning rate range test."""
 
 from __future__ import annotations
 
@@ -16,12 +16,9 @@ if TYPE_CHECKING:
 
 
 def render_tuning(tuning: Tuning, command: str | None = None) -> str:
-    """The whole page of a search. The same search gives the same text, to the byte.
+    """The whole page of a search; equal searches give byte-identical text.
 
-    Parameters
-    ----------
-    tuning : what it shows
-    command : resumes the search
+    `command` resumes the search.
     """
     names = list(tuning.space.dimensions)
     rows = [{"trial": trial, "settings": _values(trial, names)} for trial in tuning.trials]
@@ -31,9 +28,9 @@ def render_tuning(tuning: Tuning, command: str | None = None) -> str:
         title=tuning.dataset_title,
         summary=tune_words.found(tuning),
         sentences=[*_sentences(tuning)[1:], tune_words.outcomes(tuning)],
-        best={} if tuning.best is None else _written(tuning.best.settings or {}),
+        best={} if tuning.best is None else _texts(tuning.best.settings or {}),
         names=names,
-        fixed=_written(tuning.space.fixed),
+        fixed=_texts(tuning.space.fixed),
         rows=rows,
         pictures=_pictures(tuning),
         command=command,
@@ -41,7 +38,7 @@ def render_tuning(tuning: Tuning, command: str | None = None) -> str:
 
 
 def tuning_text(tuning: Tuning) -> str:
-    """What a terminal shows: the answer, and how to use and to compare the best settings."""
+    """The result for a terminal: the summary, and how to use and compare the best settings."""
     lines = _sentences(tuning)
     if tuning.best is not None:
         lines += [f"\n{tuning.command}", "\nTo compare these settings with the model's own:"]
@@ -50,7 +47,7 @@ def tuning_text(tuning: Tuning) -> str:
 
 
 def tuning_markdown(tuning: Tuning) -> str:
-    """The trials as a table for a README, with the answer above it."""
+    """The trials as a table for a README, with the summary above it."""
     names = list(tuning.space.dimensions)
     rows = [
         [
@@ -64,7 +61,7 @@ def tuning_markdown(tuning: Tuning) -> str:
 
 
 def trials_csv(tuning: Tuning) -> str:
-    """Every figure, a line per trial, a column per setting that was searched."""
+    """Every value, one line per trial, one column per searched setting."""
     names = list(tuning.space.dimensions)
     return csv_text(
         (*("trial", "status", "accuracy", "fit_seconds", "kept_epoch"), *names, "reason", "run"),
@@ -80,7 +77,7 @@ def trials_csv(tuning: Tuning) -> str:
 
 
 def render_rate_range(model: str, rates: RateRange, title: str, command: str | None = None) -> str:
-    """The whole page of a network's range of learning rates."""
+    """The whole page of a learning rate range test."""
     summary, reason = tune_words.suggestion(model, rates), tune_words.reason(rates)
     picture = draw(
         "Loss vs. learning rate",
@@ -102,30 +99,30 @@ def render_rate_range(model: str, rates: RateRange, title: str, command: str | N
 
 
 def _sentences(tuning: Tuning) -> list[str]:
-    """The answer, what it is worth, and what the test split says, as far as they are known."""
+    """The best trial, its optimism, and the test accuracy, as far as they are known."""
     sentences = (tune_words.found(tuning), tune_words.worth(tuning), tune_words.tested(tuning))
     return [sentence for sentence in sentences if sentence]
 
 
 def _values(trial: Trial, names: Sequence[str]) -> list[str]:
-    """The trial's values of some settings, as text."""
+    """The trial's values of the named settings, as text."""
     return [text_of((trial.settings or {}).get(name, "")) for name in names]
 
 
-def _written(settings: Mapping[str, Any]) -> dict[str, str]:
+def _texts(settings: Mapping[str, Any]) -> dict[str, str]:
     return {name: text_of(value) for name, value in settings.items()}
 
 
 def _pictures(tuning: Tuning) -> list[FigureCard]:
     if tuning.best is None:
         return []
-    spoken = tune_words.found(tuning)
+    summary = tune_words.found(tuning)
     pictures = [
         draw(
             "Optimization history",
             tune_figures.history(tuning),
-            f"Accuracy by trial. {spoken}",
-            "Accuracy of each trial on the images that select, and the best so far.",
+            f"Accuracy by trial. {summary}",
+            "Accuracy of each trial on the selection images, and the best so far.",
         )
     ]
     if tuning.importance is not None:
@@ -144,7 +141,7 @@ def _pictures(tuning: Tuning) -> list[FigureCard]:
         draw(
             "Slice plot",
             tune_figures.slices(tuning),
-            f"Accuracy against each setting. {spoken}",
+            f"Accuracy against each setting. {summary}",
             "Each point is a trial; the best is blue. The other settings vary too, so a panel "
             "shows where good trials lie, not the effect of one setting alone.",
         )
@@ -153,7 +150,7 @@ def _pictures(tuning: Tuning) -> list[FigureCard]:
         draw(
             "Parallel coordinates",
             tune_figures.parallel_coordinates(tuning),
-            f"Every trial as a line through its settings. {spoken}",
+            f"Every trial as a line through its settings. {summary}",
             "Each line is a trial; darker lines are better, and the best is blue.",
         )
     )

@@ -1,4 +1,4 @@
-"""What a search for settings says, in words. Every sentence is computed from its figures."""
+"""Sentences on a hyperparameter search, each computed from its results."""
 
 from __future__ import annotations
 
@@ -25,40 +25,43 @@ def found(tuning: Tuning) -> str:
 
 
 def worth(tuning: Tuning) -> str:
-    """How much of the best trial's accuracy is luck of the choice."""
-    one = tuning.overstatement
-    if one is None:
+    """By how much selection overstates the best trial's accuracy."""
+    bias = tuning.overstatement
+    if bias is None:
         return (
             "By how much this overstates its accuracy is unknown: the predictions of some trials "
             "are stored elsewhere."
             if tuning.scored
             else ""
         )
-    points = signed(100 * one.overstated, 2, "").replace("-", "−")
-    by = f"{tuning.folds} folds" if tuning.folds else "the selection half of the validation part"
+    points = signed(100 * bias.overstated, 2, "").replace("-", "−")
+    images = (
+        f"{tuning.folds} folds" if tuning.folds else "the selection half of the validation part"
+    )
     return (
-        f"It was selected from {one.models} trials on {one.images:,} images ({by}), so this is "
-        f"expected to be {points} points too high: {one.expected:.2%} on new images (95% interval "
-        f"{100 * one.interval.low:.1f}–{100 * one.interval.high:.1f}, bootstrap bias correction)."
+        f"It was selected from {bias.models} trials on {bias.images:,} images ({images}), so this "
+        f"is expected to be {points} points too high: {bias.expected:.2%} on new images (95% "
+        f"interval {100 * bias.interval.low:.1f}–{100 * bias.interval.high:.1f}, bootstrap bias "
+        "correction)."
     )
 
 
 def tested(tuning: Tuning) -> str:
-    """The best settings on the test split, if they were tried there."""
-    one = tuning.tested
+    """The test accuracy of the best settings, if there was a final fit."""
+    scores = tuning.tested
     if tuning.untested is not None:
         return f"The final fit with the best settings failed: {tuning.untested}"
-    if one is None:
+    if scores is None:
         return "There was no final fit, so this search didn't read the test split."
-    low, high = (100 * end for end in one.this_fit_ci95)
+    low, high = (100 * end for end in scores.this_fit_ci95)
     return (
-        f"Final fit with the best settings: test accuracy {one.accuracy:.2%} (95% interval for "
+        f"Final fit with the best settings: test accuracy {scores.accuracy:.2%} (95% interval for "
         f"this fit {low:.1f}–{high:.1f}; another seed gives another fit)."
     )
 
 
 def outcomes(tuning: Tuning) -> str:
-    """How the trials ended, and what is left to do."""
+    """How many trials ended how, and whether the search can be resumed."""
     counts = {
         "finished": len(tuning.scored),
         "pruned as worse than the median": _count(tuning, "pruned"),
@@ -66,10 +69,10 @@ def outcomes(tuning: Tuning) -> str:
         "running": _count(tuning, "running"),
         "waiting to be retried": _count(tuning, "waiting"),
     }
-    told = listed([f"{count} {what}" for what, count in counts.items() if count]) or "none yet"
+    statuses = listed([f"{count} {what}" for what, count in counts.items() if count]) or "none yet"
     done = tuning.complete and not tuning.interrupted
-    left = "" if done else " The same command resumes the search."
-    return f"Trials: {told}, of {max(tuning.asked, len(tuning.trials))}.{left}"
+    resume = "" if done else " The same command resumes the search."
+    return f"Trials: {statuses}, of {max(tuning.asked, len(tuning.trials))}.{resume}"
 
 
 def suggestion(model: str, rates: RateRange) -> str:
@@ -78,7 +81,7 @@ def suggestion(model: str, rates: RateRange) -> str:
 
 
 def reason(rates: RateRange) -> str:
-    """By what rule the learning rate is suggested, and how far the rate rose."""
+    """The rule behind the suggested learning rate, and the range that was tested."""
     end = "then the loss diverged" if rates.exploded else "the loss never diverged"
     return (
         f"That is {RULE} ({rates.lowest:.2g}). The rate rose from {LOW:g} to "

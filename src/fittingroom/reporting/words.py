@@ -1,4 +1,4 @@
-"""What a leaderboard says, in words. Every sentence is computed from its figures."""
+"""Sentences on a comparison or a data set, each computed from its results."""
 
 from __future__ import annotations
 
@@ -23,34 +23,34 @@ if TYPE_CHECKING:
     from fittingroom.evaluation.confusion import ConfusionMatrix
 
 
-#: Names that a sentence lists; of more, three and how many others.
+#: The most names that a sentence lists; of more, three and the number of others.
 MOST = 8
-#: Letters of a class's name in a sentence; tables have it in full.
+#: Maximum length of a class name in a sentence; tables have it in full.
 LONGEST = 40
 
 
 def summary(leaderboard: Leaderboard) -> str:
-    """Which model is best, by how much, and how sure that is: one or two sentences."""
+    """Which model is best, by how much, and how sure that is."""
     tested = [row for row in leaderboard.rows if row.test is not None]
     if not tested:
         return "No model has test results."
     best, others = tested[0], tested[1:]
     if not others:
-        return f"{best.model} reaches {_figures(leaderboard)}; no other model was tested."
+        return f"{best.model} reaches {_best_accuracy(leaderboard)}; no other model was tested."
     alike = best.indistinguishable_from
     if alike:
         beaten = [row.model for row in others if row.model not in alike]
         rest = f"; it is better than {_some(beaten)}" if beaten else ""
-        first = f"{best.model} comes first with {_figures(leaderboard)}"
-        named = alike if len(alike) <= MOST else [*alike[:3], f"{len(alike) - 3} others"]
-        return f"{first}, but can't be told apart from {listed(named)}{rest}."
+        first = f"{best.model} comes first with {_best_accuracy(leaderboard)}"
+        names = alike if len(alike) <= MOST else [*alike[:3], f"{len(alike) - 3} others"]
+        return f"{first}, but can't be told apart from {listed(names)}{rest}."
     pair = _pair(leaderboard.pairs, best.model, others[0].model)
     ahead = f", {_lead(pair, best.model)} ahead of {others[0].model}" if pair else ""
-    return f"{best.model} is best: {_figures(leaderboard)}{ahead}."
+    return f"{best.model} is best: {_best_accuracy(leaderboard)}{ahead}."
 
 
 def findings(analysis: Analysis) -> list[str]:
-    """What else the figures say, a sentence each: close pairs, the hardest class."""
+    """More findings, one sentence each: close pairs, the hardest class."""
     board = analysis.board
     sentences = []
     close = [pair for pair in analysis.close_pairs if pair.pair.a in analysis.models]
@@ -78,22 +78,22 @@ def hardest_for_all(analysis: Analysis) -> str:
 
 
 def mean_f1(analysis: Analysis) -> NDArray[np.float64]:
-    """Each class's mean F1 (c,) over the models; NaN for one that is nowhere."""
+    """Each class's mean F1 (c,) over the models; NaN if it is undefined for all."""
     f1 = np.stack([model.confusion.f1 for model in analysis.models.values()])  # (models, classes)
-    known = (~np.isnan(f1)).sum(axis=0)
+    n_defined = (~np.isnan(f1)).sum(axis=0)
     means = np.full(f1.shape[1], np.nan)
-    np.divide(np.nansum(f1, axis=0), known, out=means, where=known > 0)
+    np.divide(np.nansum(f1, axis=0), n_defined, out=means, where=n_defined > 0)
     return means
 
 
 def most_different(analysis: Analysis) -> str:
-    """Which two models have the fewest mistakes in common."""
+    """The two models with the smallest error overlap."""
     assert analysis.agreement is not None
     shared, names = analysis.agreement.shared_mistakes, analysis.agreement.models
-    apart = np.where(np.isnan(shared), np.inf, shared)
-    np.fill_diagonal(apart, np.inf)
-    i, j = np.unravel_index(int(apart.argmin()), apart.shape)
-    if not np.isfinite(apart[i, j]):
+    overlap = np.where(np.isnan(shared), np.inf, shared)
+    np.fill_diagonal(overlap, np.inf)
+    i, j = np.unravel_index(int(overlap.argmin()), overlap.shape)
+    if not np.isfinite(overlap[i, j]):
         return "No pair of models makes any errors."
     return (
         f"{names[i]} and {names[j]} have the smallest error overlap: they share {shared[i, j]:.0%} "
@@ -102,33 +102,35 @@ def most_different(analysis: Analysis) -> str:
 
 
 def close_pair(analysed: PairAnalysis) -> str:
-    """By how much the second of two models is ahead or behind, and on how many images."""
+    """By how much the second of two models leads or trails, and on how many images they differ."""
     pair, points = analysed.pair, -100 * analysed.pair.difference
     lead = f"{abs(points):.2f} points {'ahead of' if points > 0 else 'behind'} {pair.a}"
     if not points:
         lead = f"as accurate as {pair.a}"
-    sure = "one seed, so the variation between seeds is unknown"
+    uncertainty = "one seed, so the variation between seeds is unknown"
     if pair.ci95 is not None:
         low, high = (signed(-100 * end, 2, "").replace("-", "−") for end in reversed(pair.ci95))
-        sure = f"95% interval {low} to {high}, p {p_value(pair.p_adjusted)} adjusted for all pairs"
+        uncertainty = (
+            f"95% interval {low} to {high}, p {p_value(pair.p_adjusted)} adjusted for all pairs"
+        )
     return (
-        f"{pair.b} is {lead} ({sure}). In their first fits, {pair.b} is right on "
+        f"{pair.b} is {lead} ({uncertainty}). In their first fits, {pair.b} is right on "
         f"{len(analysed.fixed):,} images that {pair.a} gets wrong, and wrong on "
         f"{len(analysed.broken):,} that {pair.a} gets right."
     )
 
 
 def average(analysis: Analysis) -> str:
-    """What averaging the best models would score; empty where there are too few."""
+    """The score of the weighted average of the best models; empty if there are too few."""
     score = analysis.average
     if score is None:
         return ""
-    weighed = listed([f"{name} ({weight:.0%})" for name, weight in score.weights.items()])
+    weights = listed([f"{name} ({weight:.0%})" for name, weight in score.weights.items()])
     low, high = score.these_fits_ci95
     best = next(iter(score.weights))
     return (
         "Weighted average of the calibrated probabilities of the three models that are best on "
-        f"validation images: {weighed}. Models and weights were selected on the selection half of "
+        f"validation images: {weights}. Models and weights were selected on the selection half of "
         "the validation part, temperatures fitted on the calibration half. Test accuracy "
         f"{score.accuracy:.2%} (95% interval {100 * low:.2f}–{100 * high:.2f}, one fit of each), "
         f"log loss {score.log_loss:.3f}; {best} alone, with the same calibrated fit, has "
@@ -137,17 +139,17 @@ def average(analysis: Analysis) -> str:
 
 
 def cite(board: Leaderboard) -> str:
-    """What to cite: this comparison, and the data set where its makers are known."""
-    ours = (
+    """What to cite: this comparison, and the data set if its source is known."""
+    citation = (
         f"Fittingroom {board.environment.get('fittingroom', '')}, comparison of "
         f"{len(board.rows)} models on {board.dataset_title} (SHA-256 {board.dataset_sha256[:16]}…)."
     )
     row = row_of_content(board.dataset_sha256)
-    return f"{ours} Data: {row.citation}." if row else ours
+    return f"{citation} Data: {row.citation}." if row else citation
 
 
 def train_suspects(analysis: Analysis) -> str:
-    """How many training labels are doubtful, and by what; how to find out where nothing is."""
+    """How many training labels are doubtful, by which method; or how to find out."""
     suspects = analysis.train_suspects
     if suspects is None:
         return (
@@ -164,21 +166,21 @@ def train_suspects(analysis: Analysis) -> str:
 
 
 def sensitivity(analysis: Analysis) -> str:
-    """Whether the order of the models hangs on doubtful test labels."""
+    """Whether the order of the models depends on doubtful test labels."""
     result = analysis.sensitivity
     if result is None:
         return ""
     n = len(result.doubtful)
     return (
-        f"Test labels are never corrected. To see how much depends on them, {n:,} are excluded, "
-        "the same for all models: those that the average of the other models contradicts, "
-        "whichever model is left out (first fits). Without them, the order of the models "
+        f"Test labels are never corrected. To see how much depends on them, {n:,} are excluded "
+        "for all models: those that the average of the other models contradicts, whichever model "
+        "is left out (first fits). Without them, the order of the models "
         f"{'changes' if result.order_changes else 'stays the same'}."
     )
 
 
 def calibration(model: ModelAnalysis) -> str:
-    """Whether a model is too sure or not sure enough, and what a temperature makes of that."""
+    """Whether a model is over- or underconfident, and its error after temperature scaling."""
     reliability = model.calibration
     assert reliability is not None
     before, after = (r.expected_calibration_error for r in (reliability.before, reliability.after))
@@ -199,11 +201,11 @@ def calibration(model: ModelAnalysis) -> str:
 
 
 def sets(model: ModelAnalysis, names: Sequence[str]) -> str:
-    """How often prediction sets hold the true class, of all images and of the worst class."""
+    """Coverage of the prediction sets, over all test images and for the worst class."""
     reliability = model.calibration
     assert reliability is not None
 
-    def told(sets: SetCoverage) -> str:
+    def coverage(sets: SetCoverage) -> str:
         worst = int(np.nanargmin(sets.by_class))
         return (
             f"{sets.coverage:.0%} of the test images and {sets.by_class[worst]:.0%} of "
@@ -212,15 +214,15 @@ def sets(model: ModelAnalysis, names: Sequence[str]) -> str:
 
     by_class = "at least one class has too few validation images for a threshold of its own"
     if reliability.class_sets is not None:
-        by_class = f"one threshold per class, {told(reliability.class_sets)}"
+        by_class = f"one threshold per class, {coverage(reliability.class_sets)}"
     return (
         "Conformal prediction sets with 90% target coverage: one threshold for all classes covers "
-        f"{told(reliability.sets)}; {by_class}."
+        f"{coverage(reliability.sets)}; {by_class}."
     )
 
 
 def confused(matrix: ConfusionMatrix, names: Sequence[str]) -> list[str]:
-    """The most confused pairs of classes, a sentence each."""
+    """The most confused pairs of classes, one sentence each."""
     return [
         f"{names[pair.first]} and {names[pair.second]}: {pair.first_as_second:,.0f} "
         f"{names[pair.first]} predicted as {names[pair.second]}, {pair.second_as_first:,.0f} the "
@@ -230,7 +232,7 @@ def confused(matrix: ConfusionMatrix, names: Sequence[str]) -> list[str]:
 
 
 def settings(parameters: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """What a run was asked, flat and in words; what is nothing is left out."""
+    """A run's parameters as text, flattened; without None, False and empty values."""
     flat: dict[str, str] = {}
     for name, value in parameters.items():
         if isinstance(value, Mapping):
@@ -242,21 +244,21 @@ def settings(parameters: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 
 
 def data_summary(exploration: Exploration) -> str:
-    """What a data set is, in a sentence."""
+    """The size of a data set."""
     data = exploration.description
     height, width = data.shape
     counts = [*data.train.counts.values()]
     least, most = min(counts), max(counts)
-    each = f"{most:,}" if least == most else f"{least:,} to {most:,}"
+    per_class = f"{most:,}" if least == most else f"{least:,} to {most:,}"
     return (
         f"{data.train.images:,} training and {data.test.images:,} test images of "
         f"{height}\N{NO-BREAK SPACE}×\N{NO-BREAK SPACE}{width} greyscale pixels in "
-        f"{len(data.class_names)} classes, with {each} training images per class."
+        f"{len(data.class_names)} classes, with {per_class} training images per class."
     )
 
 
 def copies(exploration: Exploration) -> str:
-    """How many images occur twice, in a sentence."""
+    """How many images are exact duplicates."""
     copies = exploration.copies
     if not any(copies.values()):
         return "There are no exact duplicates."
@@ -268,24 +270,24 @@ def copies(exploration: Exploration) -> str:
 
 
 def twins(exploration: Exploration, shown: int) -> str:
-    """How many pairs are nearly the same, in a sentence."""
-    where = Counter(pair.where for pair in exploration.twins)
-    first = "The closest pairs are shown. " if shown < len(exploration.twins) else ""
+    """How many pairs are near-duplicates; `shown` of them are on the page."""
+    counts = Counter(pair.where for pair in exploration.twins)
+    note = "The closest pairs are shown. " if shown < len(exploration.twins) else ""
     return (
         f"{len(exploration.twins):,} pairs differ by at most {exploration.near:g} of 255 (root "
-        f"mean square over pixels): {where['train']:,} within the training split, "
-        f"{where['test']:,} within the test split, {where['between']:,} between the two. {first}"
+        f"mean square over pixels): {counts['train']:,} within the training split, "
+        f"{counts['test']:,} within the test split, {counts['between']:,} between the two. {note}"
     ).strip()
 
 
 def searched(exploration: Exploration) -> str:
-    """How many images neighbours were looked for among."""
+    """How many images of each split were searched for neighbours."""
     train, test = exploration.searched["train"], exploration.searched["test"]
     return f"{train:,} training images and {test:,} test images"
 
 
 def p_value(p: float | None) -> str:
-    """As many digits as mean anything; "unknown" where there is none."""
+    """A p value with its significant digits; "unknown" for None."""
     if p is None:
         return "unknown"
     return "< 0.0001" if p < 0.0001 else f"{p:.4f}" if p < 0.01 else f"{p:.2f}"
@@ -293,14 +295,14 @@ def p_value(p: float | None) -> str:
 
 @lru_cache(maxsize=8)
 def in_sentences(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Classes' names for sentences and captions: not too long, and none turns what is beside it."""
-    return tuple(_isolated(name) for name in shortened(names, LONGEST))
+    """Class names for sentences and captions: shortened, and isolated if right-to-left."""
+    return tuple(_isolate(name) for name in shortened(names, LONGEST))
 
 
-def _isolated(name: str) -> str:
-    """A name written from right to left, kept from turning the words and figures beside it."""
-    turns = any(unicodedata.bidirectional(sign) in ("R", "AL", "AN") for sign in name)
-    return f"\N{FIRST STRONG ISOLATE}{name}\N{POP DIRECTIONAL ISOLATE}" if turns else name
+def _isolate(name: str) -> str:
+    """The name; if right-to-left, isolated so that it doesn't reorder the text beside it."""
+    is_rtl = any(unicodedata.bidirectional(char) in ("R", "AL", "AN") for char in name)
+    return f"\N{FIRST STRONG ISOLATE}{name}\N{POP DIRECTIONAL ISOLATE}" if is_rtl else name
 
 
 def listed(names: Sequence[str]) -> str:
@@ -309,14 +311,14 @@ def listed(names: Sequence[str]) -> str:
 
 
 def fitted(row: Row) -> str:
-    """How often the model was fitted: "3 seeds", "one seed"; or "deterministic"."""
+    """The number of fits: "3 seeds", "one seed" or "deterministic"."""
     if row.deterministic:
         return "deterministic"
     return "one seed" if row.seeds == 1 else f"{row.seeds} seeds"
 
 
-def _figures(board: Leaderboard) -> str:
-    """The accuracy of the first model, with the interval that allows for its having come first."""
+def _best_accuracy(board: Leaderboard) -> str:
+    """The first model's accuracy, with the interval corrected for the winner's curse."""
     best = board.rows[0]
     assert best.test is not None
     if board.winner_ci95 is None:
@@ -334,7 +336,7 @@ def _pair(pairs: Sequence[Pair], first: str, second: str) -> Pair | None:
 
 
 def _lead(pair: Pair, model: str) -> str:
-    """By how many points `model` is ahead, with the interval the right way round."""
+    """By how many points `model` leads, with the interval in that direction."""
     points = abs(100 * pair.difference)
     if pair.ci95 is None:
         return f"{points:.1f} points"

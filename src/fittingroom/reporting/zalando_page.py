@@ -1,4 +1,4 @@
-"""The makers' benchmark as a page and as text: every point of every grid, fitted or not."""
+"""The makers' benchmark as a page and as text: every grid point, fitted or not."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from fittingroom.table import csv_text, escaped, markdown_table
 if TYPE_CHECKING:
     from fittingroom.bench.zalando.zalando import Benchmark
 
-#: Points that a line of text names; the page has all of them.
+#: The most points that a line of text lists; the page has all.
 NAMED = 4
 
 
 def render_benchmark(benchmark: Benchmark) -> str:
-    """The whole page. The same benchmark gives the same text, to the byte."""
+    """The whole page; equal benchmarks give byte-identical text."""
     return render_page(
         "zalando.html",
         benchmark=benchmark,
@@ -31,14 +31,14 @@ def render_benchmark(benchmark: Benchmark) -> str:
 
 
 def benchmark_markdown(benchmark: Benchmark) -> str:
-    """The table for a README, and what was left out."""
+    """The table for a README, and the points without a result."""
     table = markdown_table(COLUMNS, benchmark.cells, NUMBERS)
     lines = "".join(f"\n- {escaped(line)}" for line in left_out(benchmark))
     return f"{escaped(counts(benchmark))}\n\n{table}\n{lines}\n"
 
 
 def points_csv(benchmark: Benchmark) -> str:
-    """A line a point."""
+    """One line per point."""
     return csv_text(
         ("classifier", "settings", "status", "reason", "choose_accuracy", "fit_seconds", "chosen"),
         (
@@ -53,7 +53,7 @@ def points_csv(benchmark: Benchmark) -> str:
 
 
 def headline(benchmark: Benchmark) -> str:
-    """Which classifier is best; of each there is one row, so its name is enough. Perhaps empty."""
+    """Which classifier is best, by name alone, as each has one row; empty without a leaderboard."""
     text = "" if benchmark.board is None else summary(benchmark.board)
     for search in benchmark.searches:
         if search.chosen is not None:
@@ -62,23 +62,23 @@ def headline(benchmark: Benchmark) -> str:
 
 
 def counts(benchmark: Benchmark) -> str:
-    """How many points there are and what became of them, in a sentence."""
+    """How many points there are, by status."""
     points = [point for search in benchmark.searches for point in search.points]
     statuses = [point.status for point in points]
-    others = "".join(
+    not_fitted = "".join(
         f", {statuses.count(s)} {name}" for s, name in NOT_FITTED.items() if s in statuses
     )
-    return f"{len(points)} points: {statuses.count('ok')} fitted{others}."
+    return f"{len(points)} points: {statuses.count('ok')} fitted{not_fitted}."
 
 
 def left_out(benchmark: Benchmark) -> list[str]:
-    """A line for each reason why points of a classifier have no figure, and for what is to do."""
+    """One line per classifier and reason why points have no result; then what isn't finished."""
     groups: dict[tuple[str, str, str], list[str]] = {}
     for search in benchmark.searches:
         for point in search.points:
             if point.status not in ("ok", "interrupted"):
-                why = (point.classifier, NOT_FITTED[point.status], point.reason or "")
-                groups.setdefault(why, []).append(settings_in_words(point.written))
+                key = (point.classifier, NOT_FITTED[point.status], point.reason or "")
+                groups.setdefault(key, []).append(settings_in_words(point.written))
     lines = [
         f"{classifier}, {len(points)} {status} ({reason}): {'; '.join(points[:NAMED])}"
         + (f"; and {len(points) - NAMED} more" if len(points) > NAMED else "")

@@ -1,7 +1,7 @@
 "use strict";
 
-// A table of class "sortable": the button in a heading sorts by its column, again the other way
-// round. Rows without a figure there stay last.
+// Tables of class "sortable": the button in a column head sorts by the column, a second click in
+// reverse. Rows without a value stay last.
 for (const table of document.querySelectorAll("table.sortable")) {
   const value = (row, column) => {
     const cell = row.cells[column];
@@ -31,7 +31,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
   });
 }
 
-// A gallery of class "slides": one picture at a time, with buttons and arrow keys.
+// Galleries of class "slides": one picture at a time, with buttons and arrow keys.
 for (const gallery of document.querySelectorAll(".gallery.slides")) {
   const slides = [...gallery.children];
   let shown = 0;
@@ -44,11 +44,11 @@ for (const gallery of document.querySelectorAll(".gallery.slides")) {
     count.textContent = `${shown + 1} of ${slides.length}`;
   };
   const button = (text, step) => {
-    const made = document.createElement("button");
-    made.type = "button";
-    made.textContent = text;
-    made.addEventListener("click", () => show(shown + step));
-    return made;
+    const element = document.createElement("button");
+    element.type = "button";
+    element.textContent = text;
+    element.addEventListener("click", () => show(shown + step));
+    return element;
   };
   bar.append(button("Previous", -1), button("Next", 1), count);
   bar.addEventListener("keydown", (event) => {
@@ -60,7 +60,7 @@ for (const gallery of document.querySelectorAll(".gallery.slides")) {
   show(0);
 }
 
-// On paper everything that can be opened is open.
+// Open all details before printing.
 addEventListener("beforeprint", () => {
   for (const details of document.querySelectorAll("details")) details.open = true;
 });
