@@ -34,7 +34,7 @@ def main() -> None:
     with ProgressDisplay() as progress:
         verification = verify(
             claim_names(),
-            seeds=options.seeds,
+            n_seeds=options.seeds,
             runs=options.runs,
             time_limit=parse_duration(options.time_limit),
             on=options.on,

@@ -30,7 +30,7 @@ from fittingroom.data.dataset import Dataset
 from fittingroom.data.sources import load_dataset
 from fittingroom.models.calibrated_svm import one_vs_one_scores
 from fittingroom.models.catalog import make_classifier
-from fittingroom.models.engine import intel_twins
+from fittingroom.models.engine import intel_estimators
 from fittingroom.models.pixel_classifier import PixelClassifier
 
 MODELS = ("logistic", "random-forest", "knn", "svm-rbf")
@@ -61,8 +61,8 @@ def turn(name: str, data: Dataset, n: int, seed: int, intel: bool) -> dict[str, 
         "ours": lambda: timed(ours, pixels, y, unseen),
         "stock": lambda: timed(stock, inputs[0], y, inputs[1]),
     }
-    if intel and (twin := intel_twins().get(type(stock))):
-        fast = twin(**stock.get_params())
+    if intel and (intel_estimator := intel_estimators().get(type(stock))):
+        fast = intel_estimator(**stock.get_params())
         rivals["intelex"] = lambda: timed(fast, inputs[0], y, inputs[1])
     seconds, labels = {}, {}
     for rival, run in rivals.items():

@@ -317,7 +317,7 @@ def real(runs: Path, dataset: Dataset, kind: str) -> dict[str, Any]:
     # The figure of a source with seeds is that of its sixth; ours are the first five.
     with ProgressDisplay() as progress:
         first = verify(
-            claims, dataset=dataset, runs=runs, seeds=6, on="local:2", on_progress=progress
+            claims, dataset=dataset, runs=runs, n_seeds=6, on="local:2", on_progress=progress
         )
     figures = {
         checked.claim.id: f"{checked.finding.accuracies['as claimed'][-1]:.4f}"
@@ -325,7 +325,7 @@ def real(runs: Path, dataset: Dataset, kind: str) -> dict[str, Any]:
     }
     claims = [claim.model_copy(update={"claimed": figures[claim.id]}) for claim in claims]
     told: dict[str, list[str]] = {"one by one": [], "all at once": [], "before": []}
-    judge = partial(verify, dataset=dataset, runs=runs, seeds=5)
+    judge = partial(verify, dataset=dataset, runs=runs, n_seeds=5)
     told["all at once"] = [each.finding.verdict for each in judge(claims).claims]
     for claim in claims:
         (checked,) = judge([claim]).claims

@@ -218,19 +218,19 @@ def usual(recipes: Mapping[str, Fits], *, pooled: bool = False) -> list[float]:
     mean = sum(one.variance * one.degrees_of_freedom for one in known) / max(df, 1)
     found = []
     for a, b in combinations(range(len(each)), 2):
-        if each[a].seeds == each[b].seeds == 1:
+        if each[a].n_seeds == each[b].n_seeds == 1:
             only_a, only_b = each[a].correct & ~each[b].correct, each[b].correct & ~each[a].correct
             found.append(mcnemar(int(only_a.sum()), int(only_b.sum())))
             continue
         parts = [(covariance[a, a] + covariance[b, b] - 2 * covariance[a, b], shares.shape[1] - 1)]
         if pooled:
-            counted = [1 / fits.seeds for fits in (each[a], each[b]) if not fits.deterministic]
+            counted = [1 / fits.n_seeds for fits in (each[a], each[b]) if not fits.deterministic]
             parts.append((mean * sum(counted), df))
         else:
             parts += [
-                (known[i].variance / each[i].seeds, each[i].seeds - 1)
+                (known[i].variance / each[i].n_seeds, each[i].n_seeds - 1)
                 for i in (a, b)
-                if each[i].seeds > 1
+                if each[i].n_seeds > 1
             ]
         total = sum(variance for variance, _ in parts)
         if total == 0:

@@ -80,7 +80,7 @@ def main() -> None:
             compare(
                 "fashion-mnist",
                 names,
-                seeds=options.seeds,
+                n_seeds=options.seeds,
                 runs=options.runs,
                 keep_models="none",
                 on=options.on,

@@ -98,7 +98,7 @@ def _compare(small: Dataset, folder: Path) -> None:
     for model in models:  # in this process, since each child would import all libraries anew
         for seed in range(2):
             fit(spec_of(small, model, seed=seed), small, store, keep_model=False)
-    compare(small, models, seeds=2, runs=folder, keep_models="none")
+    compare(small, models, n_seeds=2, runs=folder, keep_models="none")
     np.savez(folder / "theirs.npz", labels=np.zeros(len(small.test), int))
     add_predictions(store, small, "theirs", folder / "theirs.npz")
     fit(spec_of(small, "logistic", folds=3), small, store)

@@ -64,14 +64,16 @@ def test_copies_and_near_duplicates_are_found(small: Dataset) -> None:
     assert exploration.copies["between"] == before.copies["between"] + 1
     seen = {
         (pair.first.split, pair.first.position, pair.second.split, pair.second.position): pair
-        for pair in exploration.twins
+        for pair in exploration.near_duplicates
     }
     assert seen["train", 5, "train", 90].distance == 0
     assert seen["train", 5, "train", 90].where == "train"
     assert seen["test", 3, "train", 90].where == "between"
     assert 0 < seen["test", 4, "train", 200].distance <= 3
-    assert list(exploration.twins) == sorted(exploration.twins, key=lambda pair: pair.distance)
-    assert all(pair.distance <= NEAR for pair in exploration.twins)
+    assert list(exploration.near_duplicates) == sorted(
+        exploration.near_duplicates, key=lambda pair: pair.distance
+    )
+    assert all(pair.distance <= NEAR for pair in exploration.near_duplicates)
 
 
 def test_an_image_with_many_copies_is_not_its_own_neighbour(small: Dataset) -> None:
@@ -80,7 +82,7 @@ def test_an_image_with_many_copies_is_not_its_own_neighbour(small: Dataset) -> N
     exploration = explore(changed(small, train, small.test.images))
     assert all(
         pair.first.position != pair.second.position or pair.where == "between"
-        for pair in exploration.twins
+        for pair in exploration.near_duplicates
     )
     assert exploration.copies["train"] >= 19
 
@@ -90,7 +92,9 @@ def test_stock_neighbours_are_the_fallback(small: Dataset, monkeypatch: pytest.M
     monkeypatch.setattr(module, "can_search", lambda *_: False)
     stock = explore(small)
     assert np.abs(ours.neighbours.counts - stock.neighbours.counts).sum() <= 4
-    assert [p.distance for p in ours.twins] == pytest.approx([p.distance for p in stock.twins])
+    assert [p.distance for p in ours.near_duplicates] == pytest.approx(
+        [p.distance for p in stock.near_duplicates]
+    )
 
 
 def test_the_figures_are_json(small: Dataset) -> None:

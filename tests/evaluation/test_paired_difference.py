@@ -211,7 +211,7 @@ def test_swapping_a_and_b_changes_only_signs(a: Fits, b: Fits) -> None:
     assert swapped.only_b_right == result.only_a_right
     assert result.only_a_right - result.only_b_right == pytest.approx(12 * result.difference)
     if result.p is None:
-        assert 1 in (a.seeds, b.seeds)
+        assert 1 in (a.n_seeds, b.n_seeds)
         return
     assert swapped.p == pytest.approx(result.p, abs=1e-9)
     assert result.interval is not None
@@ -224,7 +224,7 @@ def test_swapping_a_and_b_changes_only_signs(a: Fits, b: Fits) -> None:
 @given(SEVERAL, SEVERAL, st.randoms(use_true_random=False))
 def test_the_order_of_images_and_seeds_does_not_matter(a: Fits, b: Fits, random: Random) -> None:
     images = random.sample(range(12), 12)
-    seeds = random.sample(range(a.seeds), a.seeds)
+    seeds = random.sample(range(a.n_seeds), a.n_seeds)
     mixed = Fits(a.correct[seeds][:, images]), Fits(b.correct[:, images])
     assert compare_pair(*mixed) == compare_pair(a, b)
 

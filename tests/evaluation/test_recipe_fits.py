@@ -21,7 +21,7 @@ def estimate_of(fits: Fits) -> AccuracyEstimate:
 
 def test_a_deterministic_model_has_wilsons_interval() -> None:
     estimate = estimate_of(Fits(np.arange(100)[None] < 90, deterministic=True))
-    assert (estimate.mean, estimate.sd, estimate.seeds) == (0.9, None, 1)
+    assert (estimate.mean, estimate.sd, estimate.n_seeds) == (0.9, None, 1)
     assert estimate.interval == estimate.fit_interval == wilson(90, 100)
 
 

@@ -49,11 +49,11 @@ def test_the_difference_between_two_deterministic_models_varies_by_the_least_spr
 
 def test_fewer_seeds_and_more_claims_widen_the_interval() -> None:
     def width(**changes: Any) -> float:
-        arguments = {"mean": 0.9, "seeds": 5, "spread": known_spread(0.01), **changes}
+        arguments = {"mean": 0.9, "n_seeds": 5, "spread": known_spread(0.01), **changes}
         interval = rerun_interval(**arguments)
         return interval.high - interval.low
 
-    assert width(seeds=2) / width() == pytest.approx(np.sqrt(1.5 / 1.2), rel=0.05)
+    assert width(n_seeds=2) / width() == pytest.approx(np.sqrt(1.5 / 1.2), rel=0.05)
     assert width(alpha=0.002) > 1.5 * width()
     normal = rerun_interval(0.9, 1, NO_SPREAD, draw=0.01**2)
     half = 1.959964 * np.sqrt(0.01**2 + 2 * 0.001**2)

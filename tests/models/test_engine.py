@@ -15,9 +15,11 @@ from sklearn.svm import SVC
 
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import UsageError
-from fittingroom.models.engine import fit_with, intel_twins, suits_intel, to_stock
+from fittingroom.models.engine import fit_with, intel_estimators, suits_intel, to_stock
 
-needs_intel = pytest.mark.skipif(not intel_twins(), reason="scikit-learn-intelex isn't installed")
+needs_intel = pytest.mark.skipif(
+    not intel_estimators(), reason="scikit-learn-intelex isn't installed"
+)
 
 ESTIMATORS = {
     "logistic": LogisticRegression(C=0.1, max_iter=1000),
@@ -39,7 +41,7 @@ def arrays(small: Dataset) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def test_intels_estimators_predict_the_same_in_scikit_learn(name: str, arrays: Any) -> None:
     train, labels, test = arrays
     estimator = ESTIMATORS[name]
-    intel = intel_twins()[type(estimator)](**estimator.get_params()).fit(train, labels)
+    intel = intel_estimators()[type(estimator)](**estimator.get_params()).fit(train, labels)
     stock = to_stock(intel)
     assert type(stock) is type(estimator)
     assert stock.get_params() == estimator.get_params()
@@ -105,7 +107,7 @@ def test_a_search_for_all_images_is_left_to_scikit_learn(arrays: Any) -> None:
 @needs_intel
 def test_scikit_learn_is_not_patched() -> None:
     program = (
-        "from fittingroom.models.engine import intel_twins; assert intel_twins();"
+        "from fittingroom.models.engine import intel_estimators; assert intel_estimators();"
         "from sklearn.svm import SVC; from sklearn.ensemble import RandomForestClassifier;"
         "print(SVC.__module__, RandomForestClassifier.__module__)"
     )

@@ -11,8 +11,8 @@ from fittingroom.reporting.claims_page import render_claims
 
 LEAK = Judgement(
     verdict="not-what-it-says",
-    as_claimed=Score(accuracy=0.976, interval=Interval(0.97, 0.982), seeds=3),
-    honest=Score(accuracy=0.867, interval=Interval(0.86, 0.874), seeds=3),
+    as_claimed=Score(accuracy=0.976, interval=Interval(0.97, 0.982), n_seeds=3),
+    honest=Score(accuracy=0.867, interval=Interval(0.86, 0.874), n_seeds=3),
     bars=(
         Bar(label="claimed", value=0.9759, interval=Interval(0.97585, 0.97595), claimed=True),
         Bar(label="as claimed", value=0.976, interval=Interval(0.97, 0.982)),

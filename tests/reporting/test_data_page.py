@@ -41,7 +41,7 @@ def test_the_page_shows_the_data(exploration: Exploration, small: Dataset) -> No
     assert "fittingroom data small --report x.html" in text
     assert "the most similar other image is of the same class" in text
     n_images = html.count("<img ")
-    shown = min(len(exploration.twins), 40)
+    shown = min(len(exploration.near_duplicates), 40)
     assert n_images == 1 + 10 * (SAMPLES + 2) + GRID + SLIDES + 2 * shown
     assert len(html.encode()) < 5_000_000
     assert "http" not in html.replace("http-equiv", "")

@@ -58,7 +58,7 @@ def test_the_report_of_claims(tmp_path: Path) -> None:
     leak, order = load_claims(["s2-ann1", "s0-order"])
     finding = Judgement(
         verdict="not-what-it-says",
-        honest=Score(accuracy=0.867, interval=Interval(0.86, 0.87), seeds=5),
+        honest=Score(accuracy=0.867, interval=Interval(0.86, 0.87), n_seeds=5),
     )
     report = fittingroom.report(
         ClaimsReport(

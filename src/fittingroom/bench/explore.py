@@ -79,7 +79,7 @@ class Exploration:
         for a class without training images
     copies : numbers of exact copies: "train" and "test" within the split, "between" test images
         that are training images too
-    twins : pairs of near duplicates, nearest first; of an image at most those with its three
+    near_duplicates : pairs of images, nearest first; of an image at most those with its three
         nearest
     neighbours : the searched training images classified by their nearest other one
     near : the largest distance of near duplicates
@@ -91,7 +91,7 @@ class Exploration:
     class_sds: NDArray[np.float64]
     image_map: ImageMap
     copies: dict[str, int]
-    twins: tuple[NearDuplicates, ...]
+    near_duplicates: tuple[NearDuplicates, ...]
     neighbours: ConfusionMatrix
     searched: dict[SplitName, int]
     near: float = NEAR
@@ -114,7 +114,7 @@ class Exploration:
                     "distance": round(pair.distance, 3),
                     "where": pair.where,
                 }
-                for pair in self.twins
+                for pair in self.near_duplicates
             ],
         }
 
@@ -157,7 +157,7 @@ def explore(dataset: Dataset, *, tsne: bool = False, seed: int = 0) -> Explorati
         class_sds=sds,
         image_map=_image_map(train_rows, tsne, seed),
         copies=_copies(train_rows, test_rows),
-        twins=_twins(dataset, searches),
+        near_duplicates=_near_duplicates(dataset, searches),
         neighbours=confusion_matrix(labels[_without_self(within)[:, 0]], labels, dataset.n_classes),
         searched={"train": len(train), "test": len(test)},
     )
@@ -194,7 +194,7 @@ def _without_self(neighbours: _Neighbours) -> NDArray[np.int64]:
     return np.asarray(positions[~itself].reshape(len(positions), -1))
 
 
-def _twins(
+def _near_duplicates(
     dataset: Dataset, searches: list[tuple[SplitName, SplitName, _Neighbours]]
 ) -> tuple[NearDuplicates, ...]:
     height, width = dataset.image_shape

@@ -93,7 +93,7 @@ def command(
     loaded = _load_datasets(datasets)
     if suite == ZALANDO:
         _refuse_for_zalando(settings, keep_models)
-        options = {"seeds": seeds, "full": full, "runs": runs, "on": on}
+        options = {"n_seeds": seeds, "full": full, "runs": runs, "on": on}
         limits = {"time_limit": limit, "memory_limit": memory}
         return _zalando(loaded, names, chosen, as_json, **options, **limits)
     entrants = _entrants(names, settings or [])
@@ -101,7 +101,7 @@ def command(
     for data, store in zip(loaded, stores, strict=True):
         _fit(
             *(data, store, entrants),
-            seeds=seeds,
+            n_seeds=seeds,
             full=full,
             limits=Limits(seconds=limit, memory=memory),
             keep_models=keep_models,
@@ -186,7 +186,7 @@ def _fit(
     store: Store,
     entrants: list[Entrant],
     *,
-    seeds: int,
+    n_seeds: int,
     full: bool,
     limits: Limits,
     **options: Any,
@@ -199,7 +199,7 @@ def _fit(
 
     plan = {
         entrant.label: (
-            1 if entrant.deterministic else seeds,
+            1 if entrant.deterministic else n_seeds,
             expected_seconds(entrant.spec(dataset, full=full), dataset),
         )
         for entrant in entrants
@@ -208,7 +208,7 @@ def _fit(
     with ProgressDisplay(plan) as progress:
         fit_entrants(
             *(dataset, store, entrants),
-            seeds=seeds,
+            n_seeds=n_seeds,
             full=full,
             limits=limits,
             command=typed_command(),
@@ -236,7 +236,7 @@ def _zalando(
         raise UsageError(
             f"--suite {ZALANDO} takes only one --dataset, since each has its own best points."
         )
-    dataset, plan = loaded[0], planned_runs(names, options["seeds"])
+    dataset, plan = loaded[0], planned_runs(names, options["n_seeds"])
     note(f"{dataset.name} from {dataset.source}")
     note(f"grid points: {plan['points'][0]}; fits of the selected ones: up to {plan['chosen'][0]}")
     with ProgressDisplay(plan) as progress:

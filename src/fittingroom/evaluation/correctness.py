@@ -53,5 +53,5 @@ def mean_variance(
 
 def seed_variance(correct: NDArray[np.bool_]) -> float:
     """The unbiased variance of the accuracy over seeds; 0 for one seed. `correct` is (seeds, n)."""
-    seeds, n = correct.shape
-    return integer_variance(correct.sum(axis=1, dtype=np.int64)) / n**2 if seeds > 1 else 0.0
+    n_seeds, n = correct.shape
+    return integer_variance(correct.sum(axis=1, dtype=np.int64)) / n**2 if n_seeds > 1 else 0.0

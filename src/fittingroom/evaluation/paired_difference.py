@@ -155,7 +155,7 @@ def compare(
     if spread_a is None or spread_b is None:
         return unknown
     over_images = _image_variance(counts, a.noise + b.noise)
-    over_seeds = [spread_a.of_mean(a.seeds), spread_b.of_mean(b.seeds)]
+    over_seeds = [spread_a.of_mean(a.n_seeds), spread_b.of_mean(b.n_seeds)]
     error = NormalMixture.of(over_images, over_seeds)
     p, tail = error.tail(counts.difference), 1 - CONFIDENCE
     degrees = error.degrees_of_freedom(tail)
@@ -199,12 +199,12 @@ class _Counts(NamedTuple):
 
     @classmethod
     def of(cls, a: Fits, b: Fits) -> _Counts:
-        scale = a.seeds * b.seeds
+        scale = a.n_seeds * b.n_seeds
         return cls(
-            differences=b.seeds * a.right - a.seeds * b.right,
+            differences=b.n_seeds * a.right - a.n_seeds * b.right,
             scale=scale,
-            only_a=int(a.right @ (b.seeds - b.right)) / scale,
-            only_b=int(b.right @ (a.seeds - a.right)) / scale,
+            only_a=int(a.right @ (b.n_seeds - b.right)) / scale,
+            only_b=int(b.right @ (a.n_seeds - a.right)) / scale,
             copies=a.copies,
         )
 
@@ -249,16 +249,16 @@ def _looks(
 ) -> list[Look]:
     """The looks at fewer seeds, fewest first, followed by this one."""
 
-    def look_at(seeds: Sequence[int]) -> Look:
-        n_seeds = [
-            inf if fits.deterministic else n for n, (fits, _) in zip(seeds, recipes, strict=True)
+    def look_at(n_seeds: Sequence[int]) -> Look:
+        counts = [
+            inf if fits.deterministic else n for n, (fits, _) in zip(n_seeds, recipes, strict=True)
         ]
         over_seeds = sum(
-            spread.precision_variance / n for n, (_, spread) in zip(n_seeds, recipes, strict=True)
+            spread.precision_variance / n for n, (_, spread) in zip(counts, recipes, strict=True)
         )
-        return Look((n_seeds[0], n_seeds[1]), over_images + over_seeds)
+        return Look((counts[0], counts[1]), over_images + over_seeds)
 
-    last = look_at([fits.seeds for fits, _ in recipes])
+    last = look_at([fits.n_seeds for fits, _ in recipes])
     earlier = {
         look.alpha_spent: look
         for look in map(look_at, earlier_seeds)

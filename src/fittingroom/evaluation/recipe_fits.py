@@ -50,13 +50,13 @@ class Fits:
             )
 
     @property
-    def seeds(self) -> int:
+    def n_seeds(self) -> int:
         return len(self.correct)
 
     @property
     def single_seed(self) -> bool:
         """Whether there is only one seed although seeds matter."""
-        return self.seeds == 1 and not self.deterministic
+        return self.n_seeds == 1 and not self.deterministic
 
     @cached_property
     def right(self) -> NDArray[np.int64]:
@@ -78,7 +78,7 @@ class Fits:
     @property
     def noise(self) -> float:
         """The part of a variance over images that is counted as variance over seeds already."""
-        return 0.0 if self.deterministic else self.variance.noise / self.seeds
+        return 0.0 if self.deterministic else self.variance.noise / self.n_seeds
 
 
 @dataclass(frozen=True)
@@ -92,14 +92,14 @@ class AccuracyEstimate:
     interval : 95%, of the recipe: for other seeds and other images; None if the spread over seeds
         is unknown
     fit_interval : 95%, of a single fit, for other images; None if there are several fits
-    seeds : number of seeds
+    n_seeds : number of seeds
     """
 
     mean: float
     sd: float | None
     interval: Interval | None
     fit_interval: Interval | None
-    seeds: int
+    n_seeds: int
 
 
 def spreads_of(recipes: Mapping[str, Fits]) -> dict[str, SeedSpread | None]:
@@ -133,13 +133,13 @@ def accuracies_of(
 def _estimate(fits: Fits, spread: SeedSpread | None) -> AccuracyEstimate:
     mean = fits.accuracy
     fit_interval = None
-    if fits.seeds == 1:
+    if fits.n_seeds == 1:
         fit_interval = accuracy_interval(fits, NO_SPREAD, (1 - CONFIDENCE) / 2)
     interval = None
     if spread is not None:
         interval = accuracy_interval(fits, spread, (1 - CONFIDENCE) / 2)
-    sd = sqrt(seed_variance(fits.correct)) if fits.seeds > 1 else None
-    return AccuracyEstimate(mean, sd, interval, fit_interval, fits.seeds)
+    sd = sqrt(seed_variance(fits.correct)) if fits.n_seeds > 1 else None
+    return AccuracyEstimate(mean, sd, interval, fit_interval, fits.n_seeds)
 
 
 def accuracy_interval(fits: Fits, spread: SeedSpread, tail: float) -> Interval:
@@ -154,11 +154,11 @@ def accuracy_interval(fits: Fits, spread: SeedSpread, tail: float) -> Interval:
         return wilson(int(fits.right.sum()), n, confidence=1 - 2 * tail)
     over_images, drawn = mean_variance(fits.right, fits.copies)
     noise = 0.0 if spread is NO_SPREAD else fits.noise
-    over_images = max(0.0, over_images / fits.seeds**2 - noise)
-    error = NormalMixture.of(over_images, [spread.of_mean(fits.seeds)])
+    over_images = max(0.0, over_images / fits.n_seeds**2 - noise)
+    error = NormalMixture.of(over_images, [spread.of_mean(fits.n_seeds)])
     half_width = error.half_width(2 * tail)
     z = -float(special.ndtri(tail))
     n_effective = float(drawn)
     if half_width > 0 and 0 < mean < 1:
-        n_effective = min(drawn * fits.seeds, max(1.0, z * z * mean * (1 - mean) / half_width**2))
+        n_effective = min(drawn * fits.n_seeds, max(1.0, z * z * mean * (1 - mean) / half_width**2))
     return wilson(mean * n_effective, n_effective, confidence=1 - 2 * tail)

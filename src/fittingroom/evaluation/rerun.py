@@ -16,7 +16,7 @@ LEAST_SD = 0.001
 
 def rerun_interval(
     mean: float,
-    seeds: int,
+    n_seeds: int,
     spread: SeedSpread,
     *,
     draw: float = 0.0,
@@ -25,18 +25,18 @@ def rerun_interval(
     """The interval outside which the accuracy of one more run lies with probability `alpha`.
 
     The prediction interval of one more observation (Hahn and Meeker 1991, "Statistical Intervals",
-    section 4.7). The variance is σ² (1 + 1 / seeds), where σ is a distribution (`seed_spreads`) and
-    at least 0.001.
+    section 4.7). The variance is σ² (1 + 1 / n_seeds), where σ is a distribution
+    (`seed_spreads`) and at least 0.001.
 
     Parameters
     ----------
     mean : the mean accuracy of the existing runs
-    seeds : the number of existing runs
+    n_seeds : the number of existing runs
     spread : of the recipe over seeds; `NO_SPREAD` if it is deterministic
     draw : the variance of the difference that other images make, see `redrawn`; 0 if the new run is
         measured on the same images
     """
-    half_width = NormalMixture.of(draw, [spread.of_rerun(seeds, LEAST_SD)]).half_width(alpha)
+    half_width = NormalMixture.of(draw, [spread.of_rerun(n_seeds, LEAST_SD)]).half_width(alpha)
     return Interval(max(mean - half_width, 0.0), min(mean + half_width, 1.0))
 
 
@@ -51,7 +51,7 @@ def rerun_difference_interval(
 
     `runs` are the number of seeds and the spread of each.
     """
-    error = NormalMixture.of(draw, [spread.of_rerun(seeds, LEAST_SD) for seeds, spread in runs])
+    error = NormalMixture.of(draw, [spread.of_rerun(n_seeds, LEAST_SD) for n_seeds, spread in runs])
     half_width = error.half_width(alpha)
     return Interval(max(difference - half_width, -1.0), min(difference + half_width, 1.0))
 

@@ -60,12 +60,12 @@ class SeedVariance:
     @classmethod
     def of(cls, correct: NDArray[np.bool_]) -> SeedVariance:
         """The estimate from bool (seeds, n): which images each fit classifies correctly."""
-        seeds, n = correct.shape
-        if seeds == 1:
+        n_seeds, n = correct.shape
+        if n_seeds == 1:
             return cls(0.0, 0, 0.0)
         right = correct.sum(axis=0, dtype=np.int64)  # (n,) how many seeds are right
-        disagreement = int(right @ (seeds - right)) / (seeds * (seeds - 1))
-        return cls(seed_variance(correct), seeds - 1, disagreement / n**2)
+        disagreement = int(right @ (n_seeds - right)) / (n_seeds * (n_seeds - 1))
+        return cls(seed_variance(correct), n_seeds - 1, disagreement / n**2)
 
     def measured(self, own: int = 1) -> SeedVariance:
         """The estimate as an earlier measurement, to be combined with `own` further fits.
@@ -97,14 +97,14 @@ class SeedSpread:
     values: Floats
     weights: Floats
 
-    def of_mean(self, seeds: int) -> tuple[Floats, Floats]:
+    def of_mean(self, n_seeds: int) -> tuple[Floats, Floats]:
         """The variances of the mean over this many seeds, and their weights, both (k,).
 
         A single fit may be an outlier, which a mean would dampen and several fits would reveal, so
         it follows Student's t with few degrees of freedom.
         """
-        variances = self.values**2 / seeds
-        if seeds > 1 or self.values[0] == 0:
+        variances = self.values**2 / n_seeds
+        if n_seeds > 1 or self.values[0] == 0:
             return variances, self.weights
         factors, factor_weights = _outlier_factors()
         return (
@@ -112,16 +112,16 @@ class SeedSpread:
             np.multiply.outer(self.weights, factor_weights).ravel(),
         )
 
-    def of_rerun(self, seeds: int, least: float) -> tuple[Floats, Floats]:
+    def of_rerun(self, n_seeds: int, least: float) -> tuple[Floats, Floats]:
         """As `of_mean`, for one more run minus the mean over this many seeds, σ at least `least`.
 
         The new run may be an outlier, and so may a single run that it is compared with.
         """
         squares = np.maximum(self.values, least) ** 2
         if self.values[0] == 0:
-            return squares * (1 + 1 / seeds), self.weights
+            return squares * (1 + 1 / n_seeds), self.weights
         factors, factor_weights = _outlier_factors()
-        sums = factors + 1 / seeds if seeds > 1 else _outlier_difference_factors()
+        sums = factors + 1 / n_seeds if n_seeds > 1 else _outlier_difference_factors()
         return (
             np.multiply.outer(squares, sums).ravel(),
             np.multiply.outer(self.weights, factor_weights).ravel(),

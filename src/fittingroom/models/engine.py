@@ -104,11 +104,11 @@ def fit_on_pixels(
 
 
 def fit_with(engine: Engine, estimator: BaseEstimator, X: Any, y: Any) -> tuple[BaseEstimator, str]:
-    """Fit `estimator` itself or its twin, the same estimator in scikit-learn-intelex.
+    """Fit `estimator` itself or the same estimator in scikit-learn-intelex.
 
     Parameters
     ----------
-    engine : "auto" uses the twin if there is one that suits (see `suits_intel`), "scikit-learn"
+    engine : "auto" uses scikit-learn-intelex if it suits (see `suits_intel`), "scikit-learn"
         never
     estimator : an unfitted scikit-learn estimator
     X : array (n, features)
@@ -126,17 +126,17 @@ def fit_with(engine: Engine, estimator: BaseEstimator, X: Any, y: Any) -> tuple[
     if engine not in ("auto", "scikit-learn"):
         raise UsageError(f"engine {engine!r} is unknown; use 'auto' or 'scikit-learn'.")
     _refuse_too_many_neighbours(estimator, len(X))
-    twin = intel_twins().get(type(estimator)) if engine == "auto" else None
-    if twin is None or not suits_intel(estimator, len(X), X.shape[1], int(y.max()) + 1):
+    intel = intel_estimators().get(type(estimator)) if engine == "auto" else None
+    if intel is None or not suits_intel(estimator, len(X), X.shape[1], int(y.max()) + 1):
         return estimator.fit(X, y), f"scikit-learn {version('scikit-learn')}"
-    fitted = twin(**estimator.get_params(deep=False)).fit(X, y)
+    fitted = intel(**estimator.get_params(deep=False)).fit(X, y)
     if not isinstance(estimator, KNeighborsClassifier):
         fitted = to_stock(fitted)
     return fitted, f"scikit-learn-intelex {version('scikit-learn-intelex')}"
 
 
 def _refuse_too_many_neighbours(estimator: BaseEstimator, n_images: int) -> None:
-    """The twin would predict nonsense, and scikit-learn would only raise in `predict`."""
+    """scikit-learn would raise only in `predict`, and scikit-learn-intelex predict nonsense."""
     k = estimator.n_neighbors if isinstance(estimator, KNeighborsClassifier) else 1
     if isinstance(k, int | np.integer) and k > n_images:
         raise InputError(
@@ -146,7 +146,7 @@ def _refuse_too_many_neighbours(estimator: BaseEstimator, n_images: int) -> None
 
 
 def suits_intel(estimator: BaseEstimator, n_images: int, n_features: int, n_classes: int) -> bool:
-    """Whether the twin of `estimator` is about as fast as scikit-learn, or faster, on such images.
+    """Whether scikit-learn-intelex fits `estimator` about as fast as scikit-learn, or faster.
 
     A search for nearly all images as neighbours loses some of them, or crashes. All others slow
     down with the number of classes: at 200 a forest takes fifteen times as long. An SVM copies the
@@ -162,7 +162,7 @@ def suits_intel(estimator: BaseEstimator, n_images: int, n_features: int, n_clas
     return n_classes <= MOST_CLASSES and fits
 
 
-def intel_twins() -> dict[type, type]:
+def intel_estimators() -> dict[type, type]:
     """scikit-learn-intelex's classes by their scikit-learn class; empty if it isn't installed."""
     try:
         # These imports patch nothing: scikit-learn's own classes stay as they are.
@@ -183,7 +183,7 @@ def to_stock(fitted: Any) -> BaseEstimator:
         return fitted.to_scikit_learn()
     for stock, copy in _COPY.items():
         if isinstance(fitted, stock) and type(fitted) is not stock:
-            names = stock().get_params()  # some twins have n_jobs, which these haven't
+            names = stock().get_params()  # scikit-learn-intelex may have n_jobs where it has not
             estimator = stock(**{name: getattr(fitted, name) for name in names})
             copy(fitted, estimator)
             return estimator

@@ -72,7 +72,7 @@ def claims_csv(verification: ClaimsReport) -> str:
 
 def _score(score: Score) -> tuple[float | None, ...]:
     low, high = score.interval.bounds if score.interval else (None, None)
-    return score.accuracy, low, high, score.seeds
+    return score.accuracy, low, high, score.n_seeds
 
 
 def _summary(verification: ClaimsReport) -> str:

@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from fittingroom.data.dataset import Dataset
 
 #: How many are shown: samples per class, random images, slides, pairs of near-duplicates.
-SAMPLES, GRID, SLIDES, TWINS = 10, 25, 60, 40
+SAMPLES, GRID, SLIDES, PAIRS = 10, 25, 60, 40
 
 
 def render_data(exploration: Exploration, dataset: Dataset, command: str | None = None) -> str:
     """The whole page; equal data give byte-identical text."""
     data, train = exploration.description, dataset.train
     slides = np.linspace(0, len(train) - 1, min(SLIDES, len(train))).astype(int)
-    near_duplicates = exploration.twins[:TWINS]
+    shown = exploration.near_duplicates[:PAIRS]
     return render_page(
         "data.html",
         data=data,
@@ -38,8 +38,8 @@ def render_data(exploration: Exploration, dataset: Dataset, command: str | None 
         map=_map(exploration, dataset),
         neighbours=_neighbours(exploration),
         copies=words.copies(exploration),
-        twins=[_near_duplicates(dataset, pair) for pair in near_duplicates],
-        twins_finding=words.twins(exploration, len(near_duplicates)),
+        near_duplicates=[_near_duplicates(dataset, pair) for pair in shown],
+        near_duplicates_finding=words.near_duplicates(exploration, len(shown)),
         searched=words.searched(exploration),
         command=command,
     )

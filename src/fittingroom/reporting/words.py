@@ -269,12 +269,13 @@ def copies(exploration: Exploration) -> str:
     )
 
 
-def twins(exploration: Exploration, shown: int) -> str:
+def near_duplicates(exploration: Exploration, shown: int) -> str:
     """How many pairs are near-duplicates; `shown` of them are on the page."""
-    counts = Counter(pair.where for pair in exploration.twins)
-    note = "The closest pairs are shown. " if shown < len(exploration.twins) else ""
+    pairs = exploration.near_duplicates
+    counts = Counter(pair.where for pair in pairs)
+    note = "The closest pairs are shown. " if shown < len(pairs) else ""
     return (
-        f"{len(exploration.twins):,} pairs differ by at most {exploration.near:g} of 255 (root "
+        f"{len(pairs):,} pairs differ by at most {exploration.near:g} of 255 (root "
         f"mean square over pixels): {counts['train']:,} within the training split, "
         f"{counts['test']:,} within the test split, {counts['between']:,} between the two. {note}"
     ).strip()

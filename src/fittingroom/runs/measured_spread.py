@@ -15,13 +15,13 @@ from fittingroom.evaluation.seed_spread import SeedVariance
 FILE = "measured_spread.json"
 
 
-def measured_variance(key: str, seeds: int) -> SeedVariance | None:
+def measured_variance(key: str, n_seeds: int) -> SeedVariance | None:
     """The measured variance over seeds of the runs with that key, None if there is none.
 
-    It is to be combined with that of `seeds` further fits, see `SeedVariance.measured`.
+    It is to be combined with that of `n_seeds` further fits, see `SeedVariance.measured`.
     """
     variance = _variances().get(key)
-    return variance and variance.measured(seeds)
+    return variance and variance.measured(n_seeds)
 
 
 @cache

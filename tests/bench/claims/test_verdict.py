@@ -63,13 +63,13 @@ def claim(name: str, **changes: Any) -> Claim:
     return load_claims([name])[0].model_copy(update=changes)
 
 
-HONEST = Score(accuracy=0.88, interval=Interval(0.87, 0.89), seeds=5)
-USED = Score(accuracy=0.97, interval=Interval(0.96, 0.98), seeds=5)
-UNSURE = Score(accuracy=0.88, seeds=1)
+HONEST = Score(accuracy=0.88, interval=Interval(0.87, 0.89), n_seeds=5)
+USED = Score(accuracy=0.97, interval=Interval(0.96, 0.98), n_seeds=5)
+UNSURE = Score(accuracy=0.88, n_seeds=1)
 
 
 def within(low: float, high: float) -> Score:
-    return Score(accuracy=0.88, interval=Interval(low, high), seeds=5)
+    return Score(accuracy=0.88, interval=Interval(low, high), n_seeds=5)
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_a_figure_agrees_within_half_a_digit() -> None:
 
 def test_a_deterministic_model_has_one_run_and_a_narrow_interval() -> None:
     score = score_of(evidence(0.855, model="knn"))
-    assert score.seeds == 1
+    assert score.n_seeds == 1
     assert score.interval is not None
     assert score.interval.bounds == pytest.approx((0.855 - 0.00277, 0.855 + 0.00277), abs=1e-5)
     assert score_of(evidence(0.855)).interval is None
@@ -242,9 +242,9 @@ def test_a_difference_of_single_fits_is_not_judged() -> None:
     several = judge_difference(
         claim("s4-pooling"), evidence(0.91, 0.911, 0.912), evidence(0.905, 0.906)
     )
-    assert several.honest.seeds == 2
+    assert several.honest.n_seeds == 2
     assert ONE_SEED not in several.remarks
-    assert Score().seeds == 0
+    assert Score().n_seeds == 0
 
 
 ORDERED = [(0.84, 0.84, 0.84), (0.87, 0.87, 0.871), (0.89, 0.89, 0.891), (0.91, 0.91, 0.911)]
@@ -265,7 +265,7 @@ def test_an_order_holds_if_every_step_is_significant() -> None:
         assert wider.interval is not None
         assert wider.interval.low < bar.interval.low, "all claims share the chance of error"
     assert "not significant" not in " ".join(judgement.remarks)
-    assert (judgement.honest.accuracy, judgement.honest.seeds) == (None, 3)
+    assert (judgement.honest.accuracy, judgement.honest.n_seeds) == (None, 3)
 
 
 def test_an_order_of_similar_models_cannot_be_told() -> None:

@@ -26,15 +26,15 @@ def make_result(name: str, **finding: object) -> ClaimResult:
 LEAK = make_result(
     "s2-ann1",
     verdict="not-what-it-says",
-    as_claimed=Score(accuracy=0.976, interval=Interval(0.97, 0.98), seeds=5),
-    honest=Score(accuracy=0.867, interval=Interval(0.86, 0.87), seeds=5),
+    as_claimed=Score(accuracy=0.976, interval=Interval(0.97, 0.98), n_seeds=5),
+    honest=Score(accuracy=0.867, interval=Interval(0.86, 0.87), n_seeds=5),
     accuracies={"honest": (0.866, 0.868)},
 )
 ORDER = make_result("s0-order", verdict="cannot-be-checked")
 BETTER = make_result(
     "s4-pooling",
     verdict="too-low",
-    honest=Score(accuracy=0.0123, interval=Interval(-0.001, 0.0241), seeds=3),
+    honest=Score(accuracy=0.0123, interval=Interval(-0.001, 0.0241), n_seeds=3),
 )
 
 

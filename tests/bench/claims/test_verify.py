@@ -134,7 +134,7 @@ class Bench:
             dataset=self.dataset,
             runs=self.folder / "runs",
             on_progress=self.steps.append,
-            **{"seeds": 3, "time_limit": 60, **options},
+            **{"n_seeds": 3, "time_limit": 60, **options},
         )
         return {checked.claim.id: checked for checked in self.report.claims}
 
@@ -188,7 +188,7 @@ def test_a_clean_claim_has_one_set_of_runs(bench: Bench) -> None:
     assert bench.fits("clean") == bench.fits() == 1
     assert checked.finding.verdict == "too-high"
     assert checked.finding.as_claimed == checked.finding.honest
-    assert checked.finding.honest.seeds == 1
+    assert checked.finding.honest.n_seeds == 1
     assert "Both figures come from the same runs." in checked.note
 
 
@@ -464,8 +464,8 @@ def test_check_of_a_plan_equals_verify(bench: Bench, small: Dataset, tmp_path: P
 def test_an_empty_list_of_claims_is_rejected(bench: Bench) -> None:
     with pytest.raises(UsageError, match="name at least one"):
         bench.verify()
-    with pytest.raises(UsageError, match="seeds is 0"):
-        bench.verify("clean", seeds=0)
+    with pytest.raises(UsageError, match="n_seeds is 0"):
+        bench.verify("clean", n_seeds=0)
     with pytest.raises(UsageError, match="--on takes local:N"):
         bench.verify("clean", on="elsewhere")
 
@@ -494,12 +494,12 @@ def test_parallel_fits_lead_to_the_same_verdict(
 
 
 def test_an_unreadable_run_costs_only_its_claim(bench: Bench) -> None:
-    bench.verify("clean", "worse", seeds=1)
+    bench.verify("clean", "worse", n_seeds=1)
     store = find_store(bench.folder / "runs")
     for run in store.runs():
         if run.record.spec.settings == {}:
             (run.folder / "run.json").write_text("{")
-    checked = bench.verify("clean", "worse", seeds=1)
+    checked = bench.verify("clean", "worse", n_seeds=1)
     assert bench.fits() == 0
     assert checked["clean"].finding.verdict == "cannot-be-checked"
     assert checked["clean"].failed

@@ -38,18 +38,18 @@ def without_timings(text: str) -> dict[str, Any]:
 def test_only_missing_runs_are_fitted(tmp_path: Path, small: Dataset) -> None:
     steps: list[Progress] = []
     models = ["knn", "mlp-256-256"]
-    first = compare(small, models, seeds=2, runs=tmp_path, on_progress=steps.append)
+    first = compare(small, models, n_seeds=2, runs=tmp_path, on_progress=steps.append)
     assert [s.model for s in steps if s.kind == "started"] == ["knn", *["mlp-256-256"] * 2]
     assert steps[-1].done == steps[-1].total == 3
     assert [row.seeds for row in sorted(first.rows, key=lambda r: r.model)] == [1, 2]
 
     steps.clear()
-    again = compare(small, models, seeds=2, runs=tmp_path, on_progress=steps.append)
+    again = compare(small, models, n_seeds=2, runs=tmp_path, on_progress=steps.append)
     assert [s.kind for s in steps] == ["saved"] * 3
     assert again.to_json() == first.to_json()
 
     steps.clear()
-    compare(small, models, seeds=3, runs=tmp_path, on_progress=steps.append)
+    compare(small, models, n_seeds=3, runs=tmp_path, on_progress=steps.append)
     assert [(s.model, s.seed) for s in steps if s.kind == "started"] == [("mlp-256-256", 2)]
 
     looks = json.loads((find_store(tmp_path).folder / "comparison.json").read_text())["looks"]
@@ -65,7 +65,7 @@ def test_parallel_fits_give_the_same_as_sequential_ones(
     boards, orders = [], []
     for on in ("local:1", "local:2"):
         steps: list[Progress] = []
-        board = compare(small, own, seeds=2, runs=tmp_path / on, on=on, on_progress=steps.append)
+        board = compare(small, own, n_seeds=2, runs=tmp_path / on, on=on, on_progress=steps.append)
         boards.append(without_timings(board.to_json()))
         orders.append([(s.model, s.seed) for s in steps if s.kind == "started"])
         assert sorted((s.model, s.seed) for s in steps if s.kind == "saved") == sorted(orders[0])
@@ -90,7 +90,7 @@ def test_a_model_that_fails_is_a_row_and_the_others_finish(tmp_path: Path, small
     board = compare(
         small,
         {"failing": Failing(), "nan": Nan(), "neighbours": KNeighborsClassifier()},
-        seeds=2,
+        n_seeds=2,
         runs=tmp_path,
     )
     rows = {row.model: row for row in board.rows}
@@ -107,7 +107,7 @@ def test_a_model_that_would_take_too_long_is_listed_with_the_reason(
     board = compare(
         small,
         ["cnn-16-32-64-128", "knn"],
-        seeds=1,
+        n_seeds=1,
         runs=tmp_path,
         time_limit=100,
         on_progress=steps.append,
@@ -132,7 +132,7 @@ def test_own_models_compare_with_the_catalogue(tmp_path: Path, small: Dataset) -
     board = compare(
         small,
         {"mine": KNeighborsClassifier(3), "net": Tiny(), "knn": "knn"},
-        seeds=2,
+        n_seeds=2,
         runs=tmp_path,
     )
     assert {row.model for row in board.rows} == {"mine", "net", "knn"}
@@ -163,7 +163,7 @@ def test_data_in_memory_reaches_the_child(tmp_path: Path, small: Dataset) -> Non
 @pytest.mark.slow
 def test_models_are_kept_as_requested(tmp_path: Path, small: Dataset) -> None:
     def kept(runs: Path, keep: Any) -> int:
-        compare(small, ["mlp-256-256"], seeds=2, runs=runs, keep_models=keep)
+        compare(small, ["mlp-256-256"], n_seeds=2, runs=runs, keep_models=keep)
         return len(list(runs.glob("*/*/*/model/weights.safetensors")))
 
     assert kept(tmp_path / "all", "all") == 2
@@ -183,8 +183,8 @@ def test_objects_that_are_not_models_are_rejected(
 
 
 def test_zero_seeds_are_rejected(tmp_path: Path, small: Dataset) -> None:
-    with pytest.raises(UsageError, match="seeds is 0"):
-        compare(small, ["knn"], seeds=0, runs=tmp_path)
+    with pytest.raises(UsageError, match="n_seeds is 0"):
+        compare(small, ["knn"], n_seeds=0, runs=tmp_path)
 
 
 COMMAND = [
@@ -273,14 +273,14 @@ def test_ctrl_c_keeps_finished_runs(tmp_path: Path) -> None:
 
 
 def test_an_unreadable_run_is_a_row_and_stays_in_place(tmp_path: Path, small: Dataset) -> None:
-    compare(small, ["knn", "logistic"], seeds=1, runs=tmp_path, keep_models="none")
+    compare(small, ["knn", "logistic"], n_seeds=1, runs=tmp_path, keep_models="none")
     run = next(tmp_path.glob("*/knn/*"))
     for name, content in (("run.json", "{"), ("predictions.npz", "no")):
         whole = (run / name).read_bytes()
         (run / name).write_text(content)
         steps: list[Progress] = []
         board = compare(
-            small, ["knn", "logistic"], seeds=1, runs=tmp_path, on_progress=steps.append
+            small, ["knn", "logistic"], n_seeds=1, runs=tmp_path, on_progress=steps.append
         )
         rows = {row.model: row for row in board.rows}
         assert (rows["knn"].status, rows["logistic"].status) == ("unreadable", "ok")

@@ -84,10 +84,10 @@ def switched(on: bool) -> NetworkClassifier:
 
 
 def test_a_module_with_another_switch_is_another_model(tmp_path: Path, small: Dataset) -> None:
-    on, _ = rows_of(small, {"mine": switched(True)}, tmp_path, seeds=2)
-    _, started = rows_of(small, {"mine": switched(True)}, tmp_path, seeds=2)
+    on, _ = rows_of(small, {"mine": switched(True)}, tmp_path, n_seeds=2)
+    _, started = rows_of(small, {"mine": switched(True)}, tmp_path, n_seeds=2)
     assert started == []
-    off, started = rows_of(small, {"mine": switched(False)}, tmp_path, seeds=2)
+    off, started = rows_of(small, {"mine": switched(False)}, tmp_path, n_seeds=2)
     assert started == [("mine", 0), ("mine", 1)]
     assert on["mine"].test is not None
     assert off["mine"].test is not None
@@ -150,7 +150,7 @@ from torch import nn
 def fitted(net):
     steps = []
     mine = NetworkClassifier(net, recipe=Recipe(epochs=1, batch_size=256))
-    compare({small!r}, {{"mine": mine}}, seeds=1, runs={runs!r}, on_progress=steps.append)
+    compare({small!r}, {{"mine": mine}}, n_seeds=1, runs={runs!r}, on_progress=steps.append)
     print([step.kind for step in steps])
 
 class Mine(nn.Module):
@@ -204,7 +204,7 @@ def test_an_unidentifiable_model_is_fitted_anew_and_says_so(
 ) -> None:
     for number in (1, 2):
         with caplog.at_level(logging.WARNING):
-            rows, started = rows_of(small, {"mine": Locked()}, tmp_path, seeds=2)
+            rows, started = rows_of(small, {"mine": Locked()}, tmp_path, n_seeds=2)
         assert started == [("mine", 0)]
         assert rows["mine"].status == "ok"
         store = find_store(tmp_path)
@@ -230,7 +230,7 @@ class Seeded(Locked):
 
 def test_all_seeds_of_a_model_fitted_anew_are_in_its_row(tmp_path: Path, small: Dataset) -> None:
     for _ in range(2):
-        rows, started = rows_of(small, {"mine": Seeded()}, tmp_path, seeds=2)
+        rows, started = rows_of(small, {"mine": Seeded()}, tmp_path, n_seeds=2)
         assert started == [("mine", 0), ("mine", 1)]
         assert (rows["mine"].status, rows["mine"].seeds) == ("ok", 2)
 
@@ -253,7 +253,7 @@ def test_a_training_that_cannot_be_resumed_leaves_no_checkpoint(
 
     mine = NetworkClassifier(Unknown(784, 10), recipe=Recipe(epochs=3, batch_size=256))
     with pytest.raises(KeyboardInterrupt):
-        compare(small, {"mine": mine}, seeds=1, runs=tmp_path, on_progress=stop)
+        compare(small, {"mine": mine}, n_seeds=1, runs=tmp_path, on_progress=stop)
     assert list(tmp_path.rglob(".checkpoint-*")) == []
 
 
@@ -346,7 +346,7 @@ def test_an_unusable_model_is_a_failed_row_and_the_others_finish(
     tmp_path: Path, small: Dataset, mine: Any, says: str
 ) -> None:
     models = {"mine": mine, "nearest": Nearest()}
-    rows, _ = rows_of(small, models, tmp_path, seeds=2)
+    rows, _ = rows_of(small, models, tmp_path, n_seeds=2)
     assert rows["nearest"].rank == (1, 1)
     assert rows["mine"].status == "failed"
     assert rows["mine"].reason is not None
@@ -413,7 +413,7 @@ def test_classes_and_labels_may_be_of_any_type_and_in_any_order(
         "words": Certain(str),
         "bayes": GaussianNB(),
     }
-    rows, _ = rows_of(small, models, tmp_path, seeds=1)
+    rows, _ = rows_of(small, models, tmp_path, n_seeds=1)
     assert {row.status for row in rows.values()} == {"ok"}
     accuracies = {name: row.test.accuracy for name, row in rows.items() if row.test}
     assert accuracies["nearest"] > 0.6
@@ -423,12 +423,12 @@ def test_classes_and_labels_may_be_of_any_type_and_in_any_order(
 def test_a_lazy_module_gets_its_weights_from_the_seed(tmp_path: Path, small: Dataset) -> None:
     lazy = nn.Sequential(nn.LazyConv2d(4, 3), nn.ReLU(), nn.Flatten(), nn.LazyLinear(10))
     models = {"mine": NetworkClassifier(lazy, recipe=SHORT)}
-    rows, _ = rows_of(small, models, tmp_path, seeds=2)
+    rows, _ = rows_of(small, models, tmp_path, n_seeds=2)
     assert rows["mine"].test is not None
     assert rows["mine"].test.accuracy > 0.4
     assert rows["mine"].parameters == 4 * 9 + 4 + 4 * 26 * 26 * 10 + 10
-    assert rows_of(small, models, tmp_path, seeds=2)[1] == []
-    rows, _ = rows_of(small, models, tmp_path / "again", seeds=2)
+    assert rows_of(small, models, tmp_path, n_seeds=2)[1] == []
+    rows, _ = rows_of(small, models, tmp_path / "again", n_seeds=2)
     assert len({run.record.spec.key for run in find_store(tmp_path / "again").runs()}) == 1
     again = [run.test for run in find_store(tmp_path / "again").runs()]
     for part, other in zip([run.test for run in find_store(tmp_path).runs()], again, strict=True):

@@ -26,7 +26,7 @@ def schedule_of(
     store: Store, small: Dataset, models: Sequence[str] = ("mlp-256-256", "knn")
 ) -> Schedule:
     entrants = entrants_of(models)
-    return Schedule(small, store, entrants, seeds=4, full=False, command="the command")
+    return Schedule(small, store, entrants, n_seeds=4, full=False, command="the command")
 
 
 def test_a_model_gets_no_more_runs_after_a_failure(
@@ -129,7 +129,7 @@ def test_the_time_of_an_own_model_is_unknown(
     small: Dataset, store: Store, scripted: Executors
 ) -> None:
     own, steps = KNeighborsClassifier(3), list[Progress]()
-    schedule = Schedule(small, store, entrants_of({"mine": own}), seeds=3, full=False)
+    schedule = Schedule(small, store, entrants_of({"mine": own}), n_seeds=3, full=False)
     with scripted(), open_bench(small, store, estimators={"mine": own}) as bench:
         schedule.fit(bench, 1, steps.append)
     assert [(step.kind, step.expected) for step in steps] == [("started", None), ("saved", None)]

@@ -27,7 +27,7 @@ TWO = ["zalando-gaussian-nb", "zalando-passive-aggressive"]
 def test_the_chosen_points_are_on_a_leaderboard(tmp_path: Path, small: Dataset) -> None:
     """With real processes."""
     steps: list[Progress] = []
-    benchmark = zalando(small, TWO, seeds=2, runs=tmp_path, on_progress=steps.append)
+    benchmark = zalando(small, TWO, n_seeds=2, runs=tmp_path, on_progress=steps.append)
     searches = {search.grid.name: search for search in benchmark.searches}
     assert list(searches) == list(BASELINES)
     assert benchmark.complete
@@ -46,7 +46,7 @@ def test_the_chosen_points_are_on_a_leaderboard(tmp_path: Path, small: Dataset) 
 
     # Saved points are reused; those that weren't requested are unchanged.
     steps.clear()
-    again = zalando(small, TWO[:1], seeds=1, runs=tmp_path, on_progress=steps.append)
+    again = zalando(small, TWO[:1], n_seeds=1, runs=tmp_path, on_progress=steps.append)
     assert {step.kind for step in steps} == {"saved"}
     assert again.searches == benchmark.searches
 
@@ -64,7 +64,7 @@ def test_points_chosen_on_validation_images_are_fitted_again(
     limits = {"time_limit": 70.0, "memory_limit": 2**33}
     options: dict[str, Any] = {"runs": tmp_path, "on_progress": steps.append, **limits}
     with scripted(script, at_once) as executor:
-        benchmark = zalando(small, TWO, seeds=2, on="local:2", **options)
+        benchmark = zalando(small, TWO, n_seeds=2, on="local:2", **options)
     searched, compared = executor.specs[:4], executor.specs[4:]
     assert not any(spec.reads_test or spec.full for spec in searched)
     assert all(spec.reads_test for spec in compared)
@@ -89,7 +89,7 @@ def test_points_chosen_on_validation_images_are_fitted_again(
     # Saved points are reused; those that weren't requested are unchanged.
     steps.clear()
     with scripted(script, at_once) as executor:
-        again = zalando(small, TWO[:1], seeds=1, **options)
+        again = zalando(small, TWO[:1], n_seeds=1, **options)
     assert executor.jobs == []
     assert {step.kind for step in steps} == {"saved"}
     assert again.searches == benchmark.searches
@@ -125,7 +125,7 @@ def test_the_file_has_the_result_of_every_point(
 
     with scripted() as executor:
         benchmark = zalando(
-            small, ["zalando-gaussian-nb"], seeds=1, runs=tmp_path, memory_limit=2**33
+            small, ["zalando-gaussian-nb"], n_seeds=1, runs=tmp_path, memory_limit=2**33
         )
     assert executor.opened[-1][1] == Limits(memory=2**33), "for the chosen"
     written = json.loads(path.read_text())
@@ -177,7 +177,7 @@ def test_an_error_not_due_to_a_point_ends_the_search(
         with pytest.raises(TrainingError, match="zalando-gaussian-nb was not fitted: "):
             zalando(small, ["zalando-gaussian-nb"], runs=tmp_path)
         (store.folder / "zalando-gaussian-nb").unlink()
-        assert zalando(small, ["zalando-gaussian-nb"], seeds=1, runs=tmp_path).complete
+        assert zalando(small, ["zalando-gaussian-nb"], n_seeds=1, runs=tmp_path).complete
 
 
 def test_the_plan_counts_the_points_to_try() -> None:

@@ -106,18 +106,18 @@ def expected_seconds(claim: Claim, reduced: bool = False) -> float:
     return claim.recipe.seconds or row_of(claim.recipe.model).expected_seconds()
 
 
-def arms_of(claim: Claim, dataset: Dataset, seeds: int, reduced: bool = False) -> list[Arm]:
+def arms_of(claim: Claim, dataset: Dataset, n_seeds: int, reduced: bool = False) -> list[Arm]:
     """The arms that a claim's verdict takes.
 
     Parameters
     ----------
     claim : one that can be checked
-    seeds : number of fits of each; fewer if a fit is slow, one if the model is deterministic
+    n_seeds : number of fits of each; fewer if a fit is slow, one if the model is deterministic
     reduced : run the smaller recipe instead of one that takes too long
     """
     if claim.members:
-        return [arm for member in claim.members for arm in arms_of(member, dataset, seeds)]
-    return _Arms(claim, dataset, seeds, reduced).all()
+        return [arm for member in claim.members for arm in arms_of(member, dataset, n_seeds)]
+    return _Arms(claim, dataset, n_seeds, reduced).all()
 
 
 def _left_out(claim: Claim, dataset: Dataset) -> float:
@@ -132,16 +132,16 @@ def _left_out(claim: Claim, dataset: Dataset) -> float:
 
 
 class _Arms:
-    def __init__(self, claim: Claim, dataset: Dataset, seeds: int, reduced: bool) -> None:
+    def __init__(self, claim: Claim, dataset: Dataset, n_seeds: int, reduced: bool) -> None:
         assert claim.recipe is not None
         self.claim, self.recipe, self.dataset = claim, claim.recipe, dataset
         self.seconds = expected_seconds(claim, reduced)
         self.parameters = dict(self.recipe.parameters)
         if reduced and claim.reduced is not None:
             self.parameters |= claim.reduced.parameters
-            seeds = min(seeds, claim.reduced.seeds or seeds)
+            n_seeds = min(n_seeds, claim.reduced.seeds or n_seeds)
         if self.seconds > SLOW_SECONDS:
-            seeds = min(seeds, SLOW_SEEDS)
+            n_seeds = min(n_seeds, SLOW_SEEDS)
         left_out, n = _left_out(claim, dataset), len(dataset.train)
         n_ours = len(validation_split(dataset.train.labels).train)
         self.full = left_out == 0
@@ -149,7 +149,7 @@ class _Arms:
         ours = abs((1 - left_out) * n - n_ours) < 1 or claim.kind == "text"
         self.held_out = None if self.full or ours else left_out
         deterministic = row_of(self.recipe.model).deterministic
-        self.seeds = (0,) if deterministic else tuple(range(seeds))
+        self.seeds = (0,) if deterministic else tuple(range(n_seeds))
 
     def all(self) -> list[Arm]:
         claim = self.claim

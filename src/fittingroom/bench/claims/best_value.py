@@ -52,7 +52,7 @@ def judge_best(
         remarks = _words_of_best(wanted, ahead, upper_ends)
     return Judgement(
         verdict=verdict,
-        as_claimed=Score(seeds=len(lowest)),
+        as_claimed=Score(n_seeds=len(lowest)),
         honest=score_of(by_value[wanted], alpha=alpha),
         accuracies={f"{value:g}": result.accuracies for value, result in by_value.items()},
         bars=tuple(

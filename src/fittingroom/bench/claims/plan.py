@@ -28,11 +28,11 @@ class Plan:
     verifies: bool = True
 
     @classmethod
-    def of(cls, claim: Claim, runs: Runs, seeds: int, limit: float | None) -> Plan:
+    def of(cls, claim: Claim, runs: Runs, n_seeds: int, limit: float | None) -> Plan:
         """Leave out, or replace by a smaller one, a recipe expected to take longer than `limit`."""
         if claim.unknown and claim.recipe is None:
             return cls(claim=claim, arms=(), instead=claim.unknown)
-        expected, arms = expected_seconds(claim), arms_of(claim, runs.dataset, seeds)
+        expected, arms = expected_seconds(claim), arms_of(claim, runs.dataset, n_seeds)
         if limit is None or expected <= limit or not any(map(runs.missing, arms)):
             note = in_words(claim.unknown, claim.unknown and "Run with our own settings.")
             return cls(claim=claim, arms=tuple(arms), instead=note, verifies=not claim.unknown)
@@ -42,7 +42,7 @@ class Plan:
         )
         if claim.reduced is None or claim.reduced.seconds > limit:
             return cls(claim=claim, arms=(), instead=in_words(claim.unknown, f"Left out: {why}."))
-        smaller = tuple(arms_of(claim, runs.dataset, seeds, reduced=True))
+        smaller = tuple(arms_of(claim, runs.dataset, n_seeds, reduced=True))
         settings = settings_in_words(claim.reduced.parameters)
         return cls(
             claim=claim,

@@ -76,7 +76,7 @@ class Score:
 
     accuracy: float | None = None
     interval: Interval | None = None
-    seeds: int = 0
+    n_seeds: int = 0
 
     @property
     def tells(self) -> bool:
@@ -87,7 +87,7 @@ class Score:
         return {
             "accuracy": self.accuracy,
             "interval": list(self.interval.bounds) if self.interval else None,
-            "seeds": self.seeds,
+            "seeds": self.n_seeds,
         }
 
 
@@ -123,9 +123,11 @@ def score_of(evidence: ArmResult, draw: float = 0.0, alpha: float = ALPHA) -> Sc
     """
     interval = None
     if evidence.spread is not None:
-        seeds = len(evidence.accuracies)
-        interval = rerun_interval(evidence.accuracy, seeds, evidence.spread, draw=draw, alpha=alpha)
-    return Score(accuracy=evidence.accuracy, interval=interval, seeds=len(evidence.accuracies))
+        n_seeds = len(evidence.accuracies)
+        interval = rerun_interval(
+            evidence.accuracy, n_seeds, evidence.spread, draw=draw, alpha=alpha
+        )
+    return Score(accuracy=evidence.accuracy, interval=interval, n_seeds=len(evidence.accuracies))
 
 
 def agrees(figure: Figure, score: Score) -> bool:
@@ -199,8 +201,8 @@ def judge_difference(
     interval = None
     if first.spread is not None and second.spread is not None:
         interval = first.next_lead_over(second, 0.0, alpha)
-    seeds = min(len(first.runs), len(second.runs))
-    honest = Score(accuracy=difference, interval=interval, seeds=seeds)
+    n_seeds = min(len(first.runs), len(second.runs))
+    honest = Score(accuracy=difference, interval=interval, n_seeds=n_seeds)
     verdict = judge(claim.figure, None, honest, by_protocol="consistent")
     if interval is not None and agrees(claim.figure, honest):
         verdict = "cannot-tell" if -claim.figure.value in interval else "consistent"
@@ -254,8 +256,8 @@ def judge_order(
     }
     return Judgement(
         verdict=verdict,
-        as_claimed=Score(seeds=max((len(result.runs) for result in used), default=0)),
-        honest=Score(seeds=max(len(result.runs) for result in honest)),
+        as_claimed=Score(n_seeds=max((len(result.runs) for result in used), default=0)),
+        honest=Score(n_seeds=max(len(result.runs) for result in honest)),
         accuracies={label: result.accuracies for label, result in models.items()},
         bars=tuple(
             Bar(

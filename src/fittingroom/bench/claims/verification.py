@@ -101,7 +101,7 @@ def cells(checked: ClaimResult) -> list[str]:
         "order" if claim.kind == "order" else claim.claimed,
         *_score(finding.as_claimed, sign),
         *_score(finding.honest, sign),
-        str(finding.honest.seeds or ""),
+        str(finding.honest.n_seeds or ""),
         finding.verdict,
     ]
 

@@ -32,7 +32,7 @@ def verify(
     claims: Sequence[Claim | str],
     *,
     dataset: Dataset | str | Path = "fashion-mnist",
-    seeds: int = 5,
+    n_seeds: int = 5,
     runs: Path | str = "runs",
     time_limit: float | None = TIME_LIMIT,
     budget: float | None = None,
@@ -51,7 +51,7 @@ def verify(
         Claims, ids of claims that come with the package, or paths of TOML files.
     dataset
         A data set, a name of the catalogue, or a folder.
-    seeds
+    n_seeds
         Number of fits of each recipe; at most three if one takes more than ten minutes.
     runs
         The folder of saved runs.
@@ -80,15 +80,15 @@ def verify(
         When there is no cluster at that address.
     """
     parse_address(on)
-    if seeds < 1:
-        raise UsageError(f"seeds is {seeds}; at least 1 is needed.")
+    if n_seeds < 1:
+        raise UsageError(f"n_seeds is {n_seeds}; at least 1 is needed.")
     loaded_claims = [load_claims([c])[0] if isinstance(c, str) else c for c in claims]
     if not loaded_claims:
         raise UsageError("there is no claim to verify; name at least one.")
     loaded = dataset if isinstance(dataset, Dataset) else load_dataset(dataset)
     store = open_store(runs, loaded)
     return check(
-        plan_claims(loaded_claims, Runs(store, loaded), seeds, fit_limit(time_limit, budget)),
+        plan_claims(loaded_claims, Runs(store, loaded), n_seeds, fit_limit(time_limit, budget)),
         loaded,
         store,
         limits=Limits(seconds=time_limit, memory=memory_limit),
@@ -99,9 +99,11 @@ def verify(
     )
 
 
-def plan_claims(claims: Sequence[Claim], runs: Runs, seeds: int, limit: float | None) -> list[Plan]:
+def plan_claims(
+    claims: Sequence[Claim], runs: Runs, n_seeds: int, limit: float | None
+) -> list[Plan]:
     """Plan the runs of each claim; `limit` as in :meth:`.Plan.of`."""
-    return [Plan.of(claim, runs, seeds, limit) for claim in claims]
+    return [Plan.of(claim, runs, n_seeds, limit) for claim in claims]
 
 
 def check(

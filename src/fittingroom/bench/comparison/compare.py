@@ -31,7 +31,7 @@ def compare(
     dataset: Dataset | str | Path,
     models: Sequence[str | Entrant] | Mapping[str, Any] | str = "quick",
     *,
-    seeds: int = 3,
+    n_seeds: int = 3,
     full: bool = False,
     runs: Path | str = "runs",
     time_limit: float | None = None,
@@ -55,7 +55,7 @@ def compare(
         suite; or a mapping of names to models of your own: a scikit-learn classifier that takes
         (n, height * width) pixels in 0..255, a `torch.nn.Module` that takes
         (batch, 1, height, width) floats in 0..1 and returns logits, or a name of the catalogue.
-    seeds
+    n_seeds
         Number of fits of each model, with seeds 0, 1, ...; a deterministic model is fitted once.
     full
         Train on the whole training split; choices are taken from a reference run, fitted without
@@ -85,8 +85,8 @@ def compare(
     ClusterError
         When there is no cluster at that address.
     """
-    if seeds < 1:
-        raise UsageError(f"seeds is {seeds}; at least 1 is needed.")
+    if n_seeds < 1:
+        raise UsageError(f"n_seeds is {n_seeds}; at least 1 is needed.")
     parse_address(on)  # an invalid one fails before anything is loaded
     dataset = dataset if isinstance(dataset, Dataset) else load_dataset(dataset)
     entrants = entrants_of(models)
@@ -94,7 +94,7 @@ def compare(
     store = open_store(runs, dataset)
     fit_entrants(
         *(dataset, store, entrants),
-        seeds=seeds,
+        n_seeds=n_seeds,
         full=full,
         limits=Limits(seconds=time_limit, memory=memory_limit),
         keep_models=keep_models,
@@ -109,7 +109,7 @@ def fit_entrants(
     store: Store,
     entrants: Sequence[Entrant],
     *,
-    seeds: int,
+    n_seeds: int,
     full: bool,
     limits: Limits,
     keep_models: KeepModels,
@@ -122,7 +122,7 @@ def fit_entrants(
     Parameters as for :func:`compare`. The table, to be computed from the store, counts as shown.
     `command` is shown as the way to reproduce it.
     """
-    schedule = Schedule(dataset, store, entrants, seeds=seeds, full=full, command=command)
+    schedule = Schedule(dataset, store, entrants, n_seeds=n_seeds, full=full, command=command)
     with open_bench(
         dataset,
         store,

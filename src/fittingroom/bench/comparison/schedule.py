@@ -34,7 +34,7 @@ class Schedule:
         store: Store,
         entrants: Sequence[Entrant],
         *,
-        seeds: int,
+        n_seeds: int,
         full: bool,
         command: str | None = None,
     ) -> None:
@@ -42,7 +42,7 @@ class Schedule:
         train = dataset.train.labels
         trained_on = len(train) if full else len(validation_split(train).train)
         self._turns = {
-            entrant.label: _Turn(entrant, entrant.spec(dataset, full=full), seeds, trained_on)
+            entrant.label: _Turn(entrant, entrant.spec(dataset, full=full), n_seeds, trained_on)
             for entrant in entrants
         }
         self._by_spec = {spec: turn for turn in self._turns.values() for spec in turn.specs}
@@ -111,8 +111,8 @@ class Schedule:
 class _Turn:
     """The fits of one model, and their progress."""
 
-    def __init__(self, entrant: Entrant, first: RunSpec, seeds: int, trained_on: int) -> None:
-        numbers = range(1 if entrant.deterministic else seeds)
+    def __init__(self, entrant: Entrant, first: RunSpec, n_seeds: int, trained_on: int) -> None:
+        numbers = range(1 if entrant.deterministic else n_seeds)
         self.entrant = entrant
         self.specs = [dataclasses.replace(first, seed=seed) for seed in numbers]
         self.remaining = [*self.specs]

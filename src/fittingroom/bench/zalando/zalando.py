@@ -122,7 +122,7 @@ def zalando(
     dataset: Dataset | str | Path = "fashion-mnist",
     classifiers: Sequence[str] | None = None,
     *,
-    seeds: int = 3,
+    n_seeds: int = 3,
     full: bool = False,
     runs: Path | str = "runs",
     time_limit: float | None = 900.0,
@@ -140,7 +140,7 @@ def zalando(
     ----------
     dataset : a data set, a name of the catalogue, or a folder
     classifiers : names of `BASELINES` to search now; None is all; the others are shown as saved
-    seeds : number of fits of each chosen point, each with its own order of the training images
+    n_seeds : number of fits of each chosen point, each with its own order of the training images
     full : train the chosen points on the validation part too
     runs : the folder of saved runs
     time_limit : seconds for the fit of one point with its predictions
@@ -155,14 +155,14 @@ def zalando(
     TrainingError : no point could be fitted, or a fit failed for a reason other than its point
     DataError, StoreError : the data can't be loaded, or the runs folder can't be read or written
     """
-    if seeds < 1:
-        raise UsageError(f"seeds is {seeds}; at least 1 is needed.")
+    if n_seeds < 1:
+        raise UsageError(f"n_seeds is {n_seeds}; at least 1 is needed.")
     names = baselines_of(classifiers)
     dataset = dataset if isinstance(dataset, Dataset) else load_dataset(dataset)
     store = open_store(runs, dataset)
     limits = Limits(seconds=time_limit, memory=memory_limit)
     search = GridSearch(dataset, store, GRIDS, _read_stopped(store), limits)
-    total = sum(n for n, _ in planned_runs(names, seeds).values())
+    total = sum(n for n, _ in planned_runs(names, n_seeds).values())
     with open_bench(dataset, store, on=on, limits=limits, keep_models=False) as bench:
         reporter = Reporter(on_progress, total=total, at_once=lambda: bench.executor.at_once)
         for _ in search.fit(names, bench, reporter):
@@ -180,7 +180,7 @@ def zalando(
         )
     fit_entrants(
         *(dataset, store, entrants),
-        seeds=seeds,
+        n_seeds=n_seeds,
         full=full,
         limits=Limits(memory=memory_limit),
         keep_models="none",
@@ -192,11 +192,11 @@ def zalando(
     return _save(dataset, store, search, board)
 
 
-def planned_runs(classifiers: Sequence[str], seeds: int) -> dict[str, tuple[int, float | None]]:
+def planned_runs(classifiers: Sequence[str], n_seeds: int) -> dict[str, tuple[int, float | None]]:
     """At most how many runs are needed for the points, and how many for the chosen ones."""
     grids = [grid for grid in GRIDS if grid.name in classifiers and grid.impractical is None]
     points = sum(not grid.never_valid(point) for grid in grids for point in grid.points)
-    chosen = sum(1 if grid.deterministic else seeds for grid in grids)
+    chosen = sum(1 if grid.deterministic else n_seeds for grid in grids)
     return {"points": (points, None), "chosen": (chosen, None)}
 
 
