@@ -86,8 +86,8 @@ def test_few_and_many_classes(n_classes: int) -> None:
 
 
 def test_values_are_scaled_to_grey() -> None:
-    assert images.stretched(np.array([[1.0, 2.0], [3.0, 5.0]])).tolist() == [[0, 64], [128, 255]]
-    assert images.stretched(np.ones((2, 2))).tolist() == [[0, 0], [0, 0]]
+    assert images.rescale(np.array([[1.0, 2.0], [3.0, 5.0]])).tolist() == [[0, 64], [128, 255]]
+    assert images.rescale(np.ones((2, 2))).tolist() == [[0, 0], [0, 0]]
 
 
 def test_few_images_and_a_class_without_any(some_of: Callable[..., Dataset]) -> None:

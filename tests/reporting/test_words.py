@@ -16,7 +16,7 @@ from fittingroom.bench.comparison.rows import Row
 from fittingroom.evaluation.calibration import reliability
 from fittingroom.evaluation.conformal import set_coverage
 from fittingroom.reporting import words
-from fittingroom.reporting.words import fitted, listed, summary
+from fittingroom.reporting.words import fit_count, listed, summary
 
 
 def test_one_model_is_best(board: Callable[..., Leaderboard]) -> None:
@@ -54,9 +54,9 @@ def test_little_to_compare(board: Callable[..., Leaderboard], row: Callable[...,
 
 
 def test_number_of_fits(row: Callable[..., Row]) -> None:
-    assert fitted(row("a", 0.9, 1)) == "3 seeds"
-    assert fitted(row("a", 0.9, 1, seeds=1)) == "one seed"
-    assert fitted(row("a", 0.9, 1, seeds=1, deterministic=True)) == "deterministic"
+    assert fit_count(row("a", 0.9, 1)) == "3 seeds"
+    assert fit_count(row("a", 0.9, 1, seeds=1)) == "one seed"
+    assert fit_count(row("a", 0.9, 1, seeds=1, deterministic=True)) == "deterministic"
 
 
 def test_lists() -> None:
@@ -116,7 +116,7 @@ def test_long_lists_of_names_are_cut(
 
 def test_names_in_sentences_are_shortened_and_isolated() -> None:
     arabic = "\u0642\u0645\u064a\u0635"
-    long, isolated, plain = words.in_sentences(("n" * 400, arabic, "Coat"))
+    long, isolated, plain = words.short_names(("n" * 400, arabic, "Coat"))
     assert len(long) == words.LONGEST
     assert isolated == f"\u2068{arabic}\u2069"
     assert plain == "Coat"

@@ -14,7 +14,7 @@ from fittingroom.cli.options import (
     JsonOption,
     RunsOption,
 )
-from fittingroom.reporting.report import USUAL, parse_formats
+from fittingroom.reporting.report import DEFAULT_FORMATS, parse_formats
 
 
 def command(
@@ -45,7 +45,7 @@ def command(
     ] = False,
     dataset: DatasetOption = "fashion-mnist",
     runs: RunsOption = RUNS,
-    formats: FormatOption = USUAL,
+    formats: FormatOption = DEFAULT_FORMATS,
     as_json: JsonOption = False,
 ) -> None:
     """Add predictions made elsewhere to the leaderboard, with all its tests."""

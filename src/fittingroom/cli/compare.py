@@ -22,7 +22,7 @@ from fittingroom.cli.options import (
     typed_command,
 )
 from fittingroom.errors import UnknownNameError, UsageError
-from fittingroom.reporting.report import USUAL, parse_formats
+from fittingroom.reporting.report import DEFAULT_FORMATS, parse_formats
 
 if TYPE_CHECKING:
     from fittingroom.bench.comparison.entrant import Entrant
@@ -72,7 +72,7 @@ def command(
     memory_limit: MemoryLimitOption = "8G",
     keep_models: _KeepOption = "best",
     on: OnOption = "local:1",
-    formats: FormatOption = USUAL,
+    formats: FormatOption = DEFAULT_FORMATS,
     as_json: JsonOption = False,
 ) -> None:
     """Compare models: which is better, by how much, and how sure?"""

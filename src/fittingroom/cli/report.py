@@ -8,14 +8,14 @@ from typing import Annotated
 import typer
 
 from fittingroom.cli.options import RUNS, FormatOption, JsonOption
-from fittingroom.reporting.report import USUAL, parse_formats
+from fittingroom.reporting.report import DEFAULT_FORMATS, parse_formats
 
 
 def command(
     runs: Annotated[
         Path, typer.Argument(help="The folder of saved runs, or of one data set in it.")
     ] = RUNS,
-    formats: FormatOption = USUAL,
+    formats: FormatOption = DEFAULT_FORMATS,
     as_json: JsonOption = False,
 ) -> None:
     """Rebuild the table and the page from saved runs; nothing is fitted."""

@@ -21,7 +21,7 @@ from fittingroom.cli.options import (
     typed_command,
 )
 from fittingroom.errors import UsageError
-from fittingroom.reporting.report import USUAL, parse_formats
+from fittingroom.reporting.report import DEFAULT_FORMATS, parse_formats
 
 if TYPE_CHECKING:
     from fittingroom.bench.tuning.space import Space
@@ -97,7 +97,7 @@ def command(
     on: OnOption = "local:1",
     lr_range: _RateRangeOption = False,
     runs: RunsOption = RUNS,
-    formats: FormatOption = USUAL,
+    formats: FormatOption = DEFAULT_FORMATS,
     as_json: JsonOption = False,
 ) -> None:
     """Search for better settings; the test split is read once, after they are selected."""
@@ -146,11 +146,11 @@ def _show(tuning: Tuning, command: str, formats: frozenset[str], as_json: bool) 
     from fittingroom.cli.output import note
     from fittingroom.cli.show import show, write
     from fittingroom.reporting.reports import tuning_report
-    from fittingroom.reporting.tune_words import outcomes
+    from fittingroom.reporting.tune_words import trial_counts
 
     report = tuning_report(tuning, command)
     show(report, as_json=as_json)
-    note(f"\n{outcomes(tuning)}")
+    note(f"\n{trial_counts(tuning)}")
     write(formats, (report, tuning.folder))
 
 

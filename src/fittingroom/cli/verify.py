@@ -20,7 +20,7 @@ from fittingroom.cli.options import (
     typed_command,
 )
 from fittingroom.errors import UsageError
-from fittingroom.reporting.report import USUAL, parse_formats
+from fittingroom.reporting.report import DEFAULT_FORMATS, parse_formats
 
 if TYPE_CHECKING:
     from fittingroom.bench.claims.plan import Plan
@@ -53,7 +53,7 @@ def command(
     budget: _BudgetOption = "none",
     memory_limit: MemoryLimitOption = "8G",
     on: OnOption = "local:1",
-    formats: FormatOption = USUAL,
+    formats: FormatOption = DEFAULT_FORMATS,
     as_json: JsonOption = False,
 ) -> None:
     """Check published claims: re-run each recipe as claimed and with an honest protocol."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from fittingroom.reporting.style import RIGHT, STYLE, WRONG, one_below_another
+from fittingroom.reporting.style import RIGHT, STYLE, WRONG, label_rows
 
 if TYPE_CHECKING:
     from fittingroom.bench.claims.verdict import Bar
@@ -33,7 +33,7 @@ def claim_figure(bars: Sequence[Bar], *, difference: bool = False) -> Figure:
                 f"{100 * bar.value:.2f}", (high, y), (9, 0), textcoords="offset points",
                 va="center", fontsize=10,
             )  # fmt: skip
-        one_below_another(axes, [bar.label for bar in bars], 44)
+        label_rows(axes, [bar.label for bar in bars], 44)
         axes.margins(x=0.12)
         axes.set_xlabel("difference in accuracy, points" if difference else "accuracy, %")
     return figure

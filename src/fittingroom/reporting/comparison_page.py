@@ -161,7 +161,7 @@ def _train_suspects(analysis: Analysis, dataset: Dataset | None) -> list[Caption
     """The most doubtful training labels, each with the suggested class and its own probability."""
     if dataset is None or analysis.train_suspects is None:
         return []
-    issues, names = analysis.train_suspects.suspects, words.in_sentences(analysis.board.class_names)
+    issues, names = analysis.train_suspects.suspects, words.short_names(analysis.board.class_names)
     shown = []
     for position, label, suggested, confidence in zip(
         issues.positions[:SUSPECTS], issues.given, issues.suggested, issues.confidence, strict=False

@@ -40,7 +40,7 @@ def render_data(exploration: Exploration, dataset: Dataset, command: str | None 
         copies=words.copies(exploration),
         near_duplicates=[_near_duplicates(dataset, pair) for pair in shown],
         near_duplicates_finding=words.near_duplicates(exploration, len(shown)),
-        searched=words.searched(exploration),
+        searched=words.search_size(exploration),
         command=command,
     )
 
@@ -77,7 +77,7 @@ def _map(exploration: Exploration, dataset: Dataset) -> FigureCard:
 def _neighbours(exploration: Exploration) -> FigureCard:
     data, matrix = exploration.description, exploration.neighbours
     accuracy = matrix.report(data.class_names).accuracy
-    sentence = matrix.hardest_sentence(words.in_sentences(data.class_names))
+    sentence = matrix.hardest_sentence(words.short_names(data.class_names))
     return draw(
         "Nearest-neighbour confusion matrix",
         figures.confusion(matrix, data.class_names, "class of the nearest neighbour"),
@@ -100,7 +100,7 @@ def _classes(exploration: Exploration, dataset: Dataset) -> list[dict[str, Any]]
         if pictures:
             mean, sd = exploration.class_means[label], exploration.class_sds[label]
             row["mean"] = images.picture(np.round(mean).astype(np.uint8), f"mean of {name}")
-            row["sd"] = images.picture(images.stretched(sd), f"standard deviation of {name}")
+            row["sd"] = images.picture(images.rescale(sd), f"standard deviation of {name}")
         rows.append(row)
     return rows
 
@@ -122,7 +122,7 @@ def _captioned_with_split(dataset: Dataset, image: ImageReference) -> Captioned:
 
 def _captioned(dataset: Dataset, split: str, position: int) -> Captioned:
     label = int(getattr(dataset, split).labels[position])
-    name = words.in_sentences(dataset.class_names)[label]
+    name = words.short_names(dataset.class_names)[label]
     return Captioned(_image(dataset, split, position, name), f"{position:,}: {name}")
 
 

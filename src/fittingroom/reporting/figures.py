@@ -23,7 +23,7 @@ from fittingroom.reporting.style import (
     RIGHT,
     STYLE,
     WRONG,
-    one_below_another,
+    label_rows,
 )
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def accuracy_intervals(leaderboard: Leaderboard, references: Sequence[Reference]
         axes = figure.subplots()
         for y, row in enumerate(rows):
             assert row.test is not None
-            low, high = (100 * end for end in ends_of(row.test))
+            low, high = (100 * end for end in interval_of(row.test))
             color = RIGHT if row.model in alike else MUTED
             axes.plot([low, high], [y, y], color=color, linewidth=2.2, solid_capstyle="butt")
             fill = color if row.test.ci95 else "none"
@@ -72,20 +72,20 @@ def accuracy_intervals(leaderboard: Leaderboard, references: Sequence[Reference]
                 va="center", fontsize=10,
             )  # fmt: skip
         _draw_references(axes, rows, references)
-        one_below_another(axes, [row.model for row in rows])
+        label_rows(axes, [row.model for row in rows])
         axes.margins(x=0.09)
         axes.set_xlabel("test accuracy, %")
     return figure
 
 
-def ends_of(score: Scores) -> tuple[float, float]:
+def interval_of(score: Scores) -> tuple[float, float]:
     """The bounds of the accuracy's interval; the accuracy itself where that is unknown."""
     return score.ci95 or (score.accuracy, score.accuracy)
 
 
 def _draw_references(axes: Axes, rows: Sequence[Row], references: Sequence[Reference]) -> None:
     """Dotted lines at reported accuracies; their names stand above, every second one higher."""
-    ends = [end for row in rows if row.test for end in ends_of(row.test)]
+    ends = [end for row in rows if row.test for end in interval_of(row.test)]
     if not ends:
         return
     low, high = 2 * min(ends) - max(ends), 2 * max(ends) - min(ends)
@@ -132,7 +132,7 @@ def _plot_against_time(
         return None
     times = np.array([max(seconds[row.model] or 0.0, ticks[0]) for row in rows])
     means = np.array([100 * row.test.accuracy for row in rows if row.test])
-    ends = np.array([[100 * end for end in ends_of(row.test)] for row in rows if row.test])
+    ends = np.array([[100 * end for end in interval_of(row.test)] for row in rows if row.test])
     front = [not np.any((times < t) & (means >= m)) for t, m in zip(times, means, strict=True)]
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(8.4, 4.8))

@@ -31,7 +31,7 @@ def gallery(
 
 def caption_of(analysis: Analysis, position: int, model: str | None = None) -> str:
     """ "4,711: Shirt"; with a model "4,711: Shirt → Coat, 98%": true, predicted, probability."""
-    names = words.in_sentences(analysis.board.class_names)
+    names = words.short_names(analysis.board.class_names)
     actual = names[int(analysis.labels[position])]
     if model is None:
         return f"{position:,}: {actual}"

@@ -29,7 +29,7 @@ def data_uri(image: NDArray[np.uint8]) -> str:
         return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
-def stretched(values: NDArray[np.floating]) -> NDArray[np.uint8]:
+def rescale(values: NDArray[np.floating]) -> NDArray[np.uint8]:
     """Values scaled to 0..255: the smallest is black, the largest white."""
     low, high = float(values.min()), float(values.max())
     scaled = (values - low) / (high - low) if high > low else np.zeros_like(values)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from fittingroom.evaluation.confusion import ClassificationReport
 
 #: Images shown: most and least confident, random predictions, with bars of probabilities.
-TOLD, RANDOM, BARS = 12, 25, 10
+EXAMPLES, RANDOM, BARS = 12, 25, 10
 #: With more classes there are no panels per class: nobody would look at so many.
 PANELS = 30
 
@@ -49,9 +49,9 @@ def section_of(model: ModelAnalysis, analysis: Analysis, dataset: Dataset | None
     rows = counts if len(counts) <= figures.CLASSES else counts[:0]
     random = random_images(len(analysis.labels), RANDOM + BARS)
     galleries = {
-        "Most confident errors": surest_mistakes(model.probabilities, analysis.labels, TOLD),
+        "Most confident errors": surest_mistakes(model.probabilities, analysis.labels, EXAMPLES),
         "Least confident correct predictions": doubtful_hits(
-            model.probabilities, analysis.labels, TOLD
+            model.probabilities, analysis.labels, EXAMPLES
         ),
         "Random predictions": random[:RANDOM],
     }
@@ -68,7 +68,9 @@ def section_of(model: ModelAnalysis, analysis: Analysis, dataset: Dataset | None
             [f"{100 * cell / total:.1f}" if total else "–" for cell in row]
             for row, total in zip(rows, rows.sum(axis=1), strict=True)
         ],
-        confused=words.confused(model.confusion, words.in_sentences(analysis.board.class_names)),
+        confused=words.confused_pairs(
+            model.confusion, words.short_names(analysis.board.class_names)
+        ),
         pictures=_pictures(model, analysis, dataset),
         galleries={
             title: gallery(analysis, dataset, positions, model.model)
@@ -82,7 +84,7 @@ def _pictures(
     model: ModelAnalysis, analysis: Analysis, dataset: Dataset | None
 ) -> list[FigureCard]:
     names = analysis.board.class_names
-    sentence = model.confusion.hardest_sentence(words.in_sentences(names))
+    sentence = model.confusion.hardest_sentence(words.short_names(names))
     cards = [_architecture(model)] if model.layers else []
     cards.append(
         draw(
@@ -145,7 +147,7 @@ def _reliability(
         f"temperature was fitted on {calibration.images:,} "
         f"image{'s' * (calibration.images != 1)} of the calibration half of the "
         "validation part, which is not used for selection.",
-        finding=f"{words.calibration(model)} {words.sets(model, words.in_sentences(names))}",
+        finding=f"{words.calibration(model)} {words.sets(model, words.short_names(names))}",
     )
 
 

@@ -75,7 +75,7 @@ def _environment() -> Environment:
         microseconds=lambda time: f"{time:.1f}" if time < 9.95 else f"{time:,.0f}",
         duration=duration,
         signed=lambda number, digits: signed(number, digits).replace("-", "−"),
-        fitted=words.fitted,
+        fitted=words.fit_count,
         p_value=words.p_value,
         rank=lambda row: rank(row).replace("-", "–"),
     )

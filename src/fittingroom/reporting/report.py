@@ -15,7 +15,7 @@ from fittingroom.files import replace_file
 from fittingroom.formatting import short_path
 
 #: The file formats, which are also the file name extensions, and the default ones.
-FORMATS, USUAL = ("html", "md", "csv", "json"), "html,json"
+FORMATS, DEFAULT_FORMATS = ("html", "md", "csv", "json"), "html,json"
 
 
 class Written(NamedTuple):
@@ -58,7 +58,7 @@ class Report:
                 return text()
         raise UsageError("this result has no page.")
 
-    def save(self, folder: Path | str, formats: str = USUAL) -> list[Path]:
+    def save(self, folder: Path | str, formats: str = DEFAULT_FORMATS) -> list[Path]:
         """Write the files of the given formats into a folder, each replaced atomically.
 
         Parameters

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from fittingroom.reporting.figures import ends_of
+from fittingroom.reporting.figures import interval_of
 from fittingroom.reporting.page import FigureCard, draw, percent, render_page
 from fittingroom.reporting.style import (
     CLASS_COLORS,
     CLASS_MARKERS,
     STYLE,
+    label_rows,
     log_ticks,
-    one_below_another,
 )
 from fittingroom.reporting.words import listed
 from fittingroom.table import csv_text, markdown_table, paragraph
@@ -135,7 +135,7 @@ def errors(sides: SideBySide) -> Figure:
                     continue
                 # A logarithmic axis has no zero; half an image stands for no error.
                 least = 50 / sides.boards[i].n_test
-                low, high = (max(100 * (1 - end), least) for end in reversed(ends_of(row.test)))
+                low, high = (max(100 * (1 - end), least) for end in reversed(interval_of(row.test)))
                 error = max(100 * (1 - row.test.accuracy), least)
                 axes.plot([low, high], [y, y], color=color, linewidth=2.2, solid_capstyle="butt")
                 axes.plot(error, y, marker, color=color, markersize=7)
@@ -144,7 +144,7 @@ def errors(sides: SideBySide) -> Figure:
         ticks = log_ticks(*axes.get_xlim())
         axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         axes.set_xticks([], minor=True)
-        one_below_another(axes, [line.model for line in lines])
+        label_rows(axes, [line.model for line in lines])
         axes.set_xlabel("test error, % (logarithmic)")
         figure.legend(loc="outside upper left", ncols=len(sides.names), frameon=False)
     return figure

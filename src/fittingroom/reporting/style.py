@@ -72,7 +72,7 @@ STYLE: dict[Any, Any] = {
 }
 
 
-def one_below_another(axes: Axes, names: Sequence[str], at_most: int = 40) -> None:
+def label_rows(axes: Axes, names: Sequence[str], at_most: int = 40) -> None:
     """Label the lines at y = 0, 1, … with names, the first on top, and draw a vertical grid."""
     axes.set_yticks(range(len(names)), shortened(names, at_most))
     axes.tick_params(axis="y", labelcolor=INK)

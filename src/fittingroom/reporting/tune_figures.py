@@ -24,8 +24,8 @@ from fittingroom.reporting.style import (
     RIGHT,
     STYLE,
     WRONG,
+    label_rows,
     log_ticks,
-    one_below_another,
 )
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def importances(shares: Mapping[str, float]) -> Figure:
                 f"{value:.0f}", (value, y), (5, 0), textcoords="offset points", va="center",
                 fontsize=10,
             )  # fmt: skip
-        one_below_another(axes, names, 30)
+        label_rows(axes, names, 30)
         axes.margins(x=0.09)
         axes.set_xlabel("share of the variance of accuracy, %")
     return figure

@@ -26,8 +26,8 @@ def render_tuning(tuning: Tuning, command: str | None = None) -> str:
         "tune.html",
         tuning=tuning,
         title=tuning.dataset_title,
-        summary=tune_words.found(tuning),
-        sentences=[*_sentences(tuning)[1:], tune_words.outcomes(tuning)],
+        summary=tune_words.best_trial(tuning),
+        sentences=[*_sentences(tuning)[1:], tune_words.trial_counts(tuning)],
         best={} if tuning.best is None else _texts(tuning.best.settings or {}),
         names=names,
         fixed=_texts(tuning.space.fixed),
@@ -100,7 +100,11 @@ def render_rate_range(model: str, rates: RateRange, title: str, command: str | N
 
 def _sentences(tuning: Tuning) -> list[str]:
     """The best trial, its optimism, and the test accuracy, as far as they are known."""
-    sentences = (tune_words.found(tuning), tune_words.worth(tuning), tune_words.tested(tuning))
+    sentences = (
+        tune_words.best_trial(tuning),
+        tune_words.selection_bias(tuning),
+        tune_words.final_fit(tuning),
+    )
     return [sentence for sentence in sentences if sentence]
 
 
@@ -116,7 +120,7 @@ def _texts(settings: Mapping[str, Any]) -> dict[str, str]:
 def _pictures(tuning: Tuning) -> list[FigureCard]:
     if tuning.best is None:
         return []
-    summary = tune_words.found(tuning)
+    summary = tune_words.best_trial(tuning)
     pictures = [
         draw(
             "Optimization history",

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from fittingroom.training.rate_range import RateRange
 
 
-def found(tuning: Tuning) -> str:
+def best_trial(tuning: Tuning) -> str:
     """How good the best trial is."""
     if tuning.best is None:
         return f"No trial of {tuning.model} has a result yet."
@@ -24,7 +24,7 @@ def found(tuning: Tuning) -> str:
     )
 
 
-def worth(tuning: Tuning) -> str:
+def selection_bias(tuning: Tuning) -> str:
     """By how much selection overstates the best trial's accuracy."""
     bias = tuning.overstatement
     if bias is None:
@@ -46,7 +46,7 @@ def worth(tuning: Tuning) -> str:
     )
 
 
-def tested(tuning: Tuning) -> str:
+def final_fit(tuning: Tuning) -> str:
     """The test accuracy of the best settings, if there was a final fit."""
     scores = tuning.tested
     if tuning.untested is not None:
@@ -60,7 +60,7 @@ def tested(tuning: Tuning) -> str:
     )
 
 
-def outcomes(tuning: Tuning) -> str:
+def trial_counts(tuning: Tuning) -> str:
     """How many trials ended how, and whether the search can be resumed."""
     counts = {
         "finished": len(tuning.scored),

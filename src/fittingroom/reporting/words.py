@@ -60,14 +60,14 @@ def findings(analysis: Analysis) -> list[str]:
         sentences.append(f"Pairs that can't be told apart: {'; '.join(pairs)}{more}.")
     if analysis.models:
         best = next(iter(analysis.models.values()))
-        sentence = best.confusion.hardest_sentence(in_sentences(board.class_names))
+        sentence = best.confusion.hardest_sentence(short_names(board.class_names))
         sentences.append(f"For {best.model}: {sentence}")
     return sentences
 
 
 def hardest_for_all(analysis: Analysis) -> str:
     """The class with the lowest mean F1 over the models, and the one with the highest."""
-    means, names = mean_f1(analysis), in_sentences(analysis.board.class_names)
+    means, names = mean_f1(analysis), short_names(analysis.board.class_names)
     hardest, easiest = int(np.nanargmin(means)), int(np.nanargmax(means))
     if means[hardest] == means[easiest]:
         return f"Across models, all classes are equally hard (mean F1 {means[hardest]:.1%})."
@@ -221,7 +221,7 @@ def sets(model: ModelAnalysis, names: Sequence[str]) -> str:
     )
 
 
-def confused(matrix: ConfusionMatrix, names: Sequence[str]) -> list[str]:
+def confused_pairs(matrix: ConfusionMatrix, names: Sequence[str]) -> list[str]:
     """The most confused pairs of classes, one sentence each."""
     return [
         f"{names[pair.first]} and {names[pair.second]}: {pair.first_as_second:,.0f} "
@@ -281,7 +281,7 @@ def near_duplicates(exploration: Exploration, shown: int) -> str:
     ).strip()
 
 
-def searched(exploration: Exploration) -> str:
+def search_size(exploration: Exploration) -> str:
     """How many images of each split were searched for neighbours."""
     train, test = exploration.searched["train"], exploration.searched["test"]
     return f"{train:,} training images and {test:,} test images"
@@ -295,7 +295,7 @@ def p_value(p: float | None) -> str:
 
 
 @lru_cache(maxsize=8)
-def in_sentences(names: tuple[str, ...]) -> tuple[str, ...]:
+def short_names(names: tuple[str, ...]) -> tuple[str, ...]:
     """Class names for sentences and captions: shortened, and isolated if right-to-left."""
     return tuple(_isolate(name) for name in shortened(names, LONGEST))
 
@@ -311,7 +311,7 @@ def listed(names: Sequence[str]) -> str:
     return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]])) if names else ""
 
 
-def fitted(row: Row) -> str:
+def fit_count(row: Row) -> str:
     """The number of fits: "3 seeds", "one seed" or "deterministic"."""
     if row.deterministic:
         return "deterministic"
@@ -323,9 +323,9 @@ def _best_accuracy(board: Leaderboard) -> str:
     best = board.rows[0]
     assert best.test is not None
     if board.winner_ci95 is None:
-        return f"{best.test.accuracy:.1%} ({fitted(best)}, variation between seeds unknown)"
+        return f"{best.test.accuracy:.1%} ({fit_count(best)}, variation between seeds unknown)"
     low, high = (100 * end for end in board.winner_ci95)
-    return f"{best.test.accuracy:.1%} (95% interval {low:.1f}–{high:.1f}, {fitted(best)})"
+    return f"{best.test.accuracy:.1%} (95% interval {low:.1f}–{high:.1f}, {fit_count(best)})"
 
 
 def _some(names: Sequence[str]) -> str:
