@@ -345,7 +345,7 @@ def all_files(folder: Path) -> list[Path]:
 
 
 def test_single_bits_of_a_checkpoint(tmp_path: Path) -> None:
-    """Each changes nothing, or the training starts again and says why."""
+    """Each changes nothing, or training starts from scratch and says why."""
     file, rng = Checkpoint(tmp_path / "state.safetensors"), np.random.default_rng(1)
     tensors = {"w": torch.randn(20, 30), "mean": torch.zeros(7, dtype=torch.bfloat16)}
     file.write(State(tensors, {"epoch": 3, "best": 0.5, "identity": ["mlp", 28]}))

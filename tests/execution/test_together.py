@@ -143,7 +143,7 @@ def test_errors_of_several_processes_are_one_sentence(tmp_path: Path, small_fold
     done = torchrun(tmp_path, "swift-90", "--dataset", str(small_folder))
     assert done.returncode != 0
     assert done.stderr.count("fittingroom: ") == 1
-    assert "batch norm looks at a whole batch" in done.stderr
+    assert "batch norm needs the whole batch" in done.stderr
     assert 'fittingroom/cli/main.py", line' not in done.stderr  # no traceback of ours
     assert not list(tmp_path.glob("runs/*/*/*"))
 
