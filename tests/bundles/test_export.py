@@ -134,6 +134,6 @@ def test_without_the_packages_it_says_what_to_install(
     bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(exports, "find_spec", lambda name: None if name == "onnxscript" else name)
-    with pytest.raises(UsageError, match=r"takes onnxscript, .*'fittingroom\[onnx\]'"):
+    with pytest.raises(UsageError, match=r"needs onnxscript, .*'fittingroom\[onnx\]'"):
         export(bundle, "onnx", images=None)
     assert everything(tmp_path) == []
