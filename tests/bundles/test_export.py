@@ -63,7 +63,7 @@ def test_an_export_that_differs_is_not_written(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(parities, "parity", lambda *_: Parity(300, 299, 0.2))
-    with pytest.raises(BundleError, match=r"to 1 of 300 images.*nothing was written"):
+    with pytest.raises(BundleError, match=r"for 1 of 300 images.*nothing was written"):
         export(bundle, format, tmp_path / "out" / "x", images=test_images)
     assert [name for name in everything(tmp_path) if "." in name] == []
 
@@ -134,6 +134,6 @@ def test_without_the_packages_it_says_what_to_install(
     bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(exports, "find_spec", lambda name: None if name == "onnxscript" else name)
-    with pytest.raises(UsageError, match=r"takes onnxscript, .*'fittingroom\[onnx\]'"):
+    with pytest.raises(UsageError, match=r"needs onnxscript, .*'fittingroom\[onnx\]'"):
         export(bundle, "onnx", images=None)
     assert everything(tmp_path) == []

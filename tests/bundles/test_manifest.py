@@ -151,7 +151,7 @@ def test_a_file_that_is_not_a_manifest(data: bytes) -> None:
 
 def test_a_duplicate_key(manifest: Manifest) -> None:
     text = manifest.to_json().replace('"facts": {', '"facts": {\n    "model": "other",', 1)
-    with pytest.raises(BundleError, match="'model' stands twice"):
+    with pytest.raises(BundleError, match="'model' occurs twice"):
         Manifest.parse(text.encode())
 
 
