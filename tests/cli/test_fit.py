@@ -66,7 +66,7 @@ def test_invalid_torchrun_variables_are_one_sentence(small_folder: Path, run_cli
     env = {"RANK": "0", "WORLD_SIZE": "abc", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "9"}
     result = run_cli("fit", "cnn-32", "--dataset", str(small_folder), env=env)
     assert result.returncode == 2
-    assert "fittingroom: the variables that torchrun sets make no sense" in result.stderr
+    assert "fittingroom: torchrun's environment variables are missing or invalid" in result.stderr
     assert "'abc'" in result.stderr
     assert "Traceback" not in result.stderr
 

@@ -148,7 +148,7 @@ def test_a_recipe_that_needs_validation_holds_a_tenth_out(small: Dataset) -> Non
     assert len(figures) == 4
     assert classifier.kept_epoch_ == 1 + int(np.argmax(figures))
     assert all((50 * figure) == pytest.approx(round(50 * figure)) for figure in figures)
-    with pytest.raises(DataError, match="takes at least 10"):
+    with pytest.raises(DataError, match="needs at least 10"):
         tiny(recipe=recipe).fit(X[:50], y[:50])
 
 

@@ -116,7 +116,7 @@ def test_the_same_predictions_are_not_two_seeds(
         ({"probabilities": np.full((1000, 10), np.nan)}, "finite"),
         (
             {"probabilities": np.eye(10)[[0] * 1000] * 1.1 - 0.01},
-            "image 0 hold -0.01, ",
+            "image 0 contain -0.01, ",
         ),
         ({"probabilities": np.full((1000, 10), "x")}, "finite"),
         ({"labels": np.zeros((1000, 10))}, "integers"),

@@ -187,7 +187,7 @@ def test_the_plan_counts_the_points_to_try() -> None:
     }
 
 
-@pytest.mark.parametrize("options", [{"classifiers": ["svc"]}, {"classifiers": []}, {"seeds": 0}])
+@pytest.mark.parametrize("options", [{"classifiers": ["svc"]}, {"classifiers": []}, {"n_seeds": 0}])
 def test_invalid_values_are_rejected(tmp_path: Path, small: Dataset, options: dict) -> None:  # type: ignore[type-arg]
     with pytest.raises((UnknownNameError, UsageError)):
         zalando(small, runs=tmp_path / "runs", **options)
