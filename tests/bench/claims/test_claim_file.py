@@ -136,7 +136,7 @@ BAD = [
     (GOOD.replace('"accuracy"', '"order"'), "kind order needs [order]"),
     (with_line('order = ["a", "b"]'), "kind accuracy takes no order"),
     (GOOD.split("[recipe]")[0], "kind accuracy needs [recipe]"),
-    (with_line("parameters = { random_state = 3 }", "recipe"), "random_state isn.t a parameter of"),
+    (with_line("parameters = { random_state = 3 }", "recipe"), "random_state isn't a parameter of"),
     (with_line("parameters = { dataset = 3 }", "recipe"), "unknown option 'dataset'"),
     (
         KNN.replace('["clean"]', '["test-not-scaled"]'),
