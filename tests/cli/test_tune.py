@@ -135,7 +135,7 @@ def test_the_range_of_learning_rates(
         (["knn", "--sampler", "tp"], "did you mean tpe"),
         (["logistic", "--sampler", "grid"], "can't hold every value of C"),
         (["knn", "--space", "absent.toml"], "absent.toml can't be read: no such file"),
-        (["knn", "--storage", "studies"], "takes the URL of a database"),
+        (["knn", "--storage", "studies"], "must be the URL of a database"),
         (["knn", "--lr-range"], "has no learning rate"),
         (["cnn-32", "--lr-range", "--set", "epochs=1..3"], "doesn't search"),
         (["cnn-32", "--lr-range", "--prune", "--preset", "size"], "leave --prune and --preset out"),

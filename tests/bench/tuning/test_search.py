@@ -326,7 +326,7 @@ def test_an_invalid_database_is_one_sentence(tmp_path: Path) -> None:
     def opening(url: str, sampler: str = "tpe") -> None:
         open_search(url, "s", SPACE, sampler=sampler, seed=0)
 
-    with pytest.raises(UsageError, match="takes the URL of a database"):
+    with pytest.raises(UsageError, match="must be the URL of a database"):
         opening("studies")
     (tmp_path / "text").write_text("no database at all, but long enough to be taken for one\n" * 9)
     with pytest.raises(StoreError, match="can't be used: file is not a database"):
