@@ -191,7 +191,7 @@ def test_an_earlier_look_uses_up_some_of_the_five_per_cent(store: Store, small: 
     assert once.pairs[0].p_adjusted is not None
     assert twice.pairs[0].p_adjusted is not None
     assert once.pairs[0].p_adjusted < twice.pairs[0].p_adjusted
-    assert not any("more seeds was shown" in note for note in twice.notes)
+    assert not any("is more conclusive" in note for note in twice.notes)
 
 
 def test_pairs_that_earlier_looks_leave_undecided_are_named(store: Store, small: Dataset) -> None:
