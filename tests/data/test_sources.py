@@ -6,7 +6,7 @@ import logging
 import os
 import shutil
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -487,6 +487,20 @@ def test_a_data_set_is_found_again_only_if_it_is_the_same(
         assert find_again(name, small, "0" * 64) is None
         assert find_again(name, tmp_path, sha256) is None
     assert find_again("fashion-mnist-small", None, sha256) is None
+
+
+def test_an_invalid_variable_does_not_hide_the_other_places(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def invalid(row: DatasetRow) -> Sequence[Path]:
+        raise DataError("the variable names no folder")
+
+    search = only(small)
+    places = (Place("a variable", invalid, ours=True), *search.places)
+    sha256 = load_dataset(small).sha256
+    found = find_again("fashion-mnist", None, sha256, search=replace(search, places=places))
+    assert found is not None
+    assert found.sha256 == sha256
 
 
 @pytest.mark.parametrize("how", ["folder", "card"])

@@ -131,11 +131,11 @@ def find_again(
     sha256 : its content hash; other data is skipped
     search : whose places are searched; nothing is fetched
     """
-    folders = []
+    folders: list[Path] = []
     if name in DATASETS:
-        places = (search or SEARCH_PATH).places
-        with suppress(DataError):  # FITTINGROOM_DATA may name a folder that doesn't exist
-            folders += [folder for place in places for folder in place.folders(DATASETS[name])]
+        for place in (search or SEARCH_PATH).places:
+            with suppress(DataError):  # FITTINGROOM_DATA may name a folder that doesn't exist
+                folders += place.folders(DATASETS[name])
     # Last, since a stranger may have written it; and never a network path.
     if location is not None and not str(location).startswith(("//", "\\\\")):
         folders.append(Path(location))
