@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -113,6 +114,7 @@ BOARD = Leaderboard(
     command="fittingroom compare --seeds 3",
     confusions={"swift": ConfusionMatrix(COUNTS)},
     environment={"processor": "Some processor", "torch": "2.13.0"},
+    folder=Path(),
 )
 
 

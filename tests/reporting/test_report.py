@@ -30,7 +30,7 @@ def test_only_files_of_the_formats_are_written(tmp_path: Path) -> None:
     assert (tmp_path / "table.csv").read_text("utf8") == "a,b"
     written = [file.name for file in full.save(tmp_path)]
     assert written == ["table.json", "more.json", "page.html"]
-    with pytest.raises(UsageError, match="takes one or more of html, md, csv, json"):
+    with pytest.raises(UsageError, match="formats are one or more of html, md, csv, json"):
         full.save(tmp_path, "pdf")
 
 
@@ -67,5 +67,5 @@ def test_a_notebook_shows_the_page_in_a_frame() -> None:
 @pytest.mark.parametrize("text", ["", ",", "pdf", "html,pdf"])
 def test_unknown_formats_are_refused(text: str) -> None:
     assert parse_formats(" HTML, csv,") == {"html", "csv"}
-    with pytest.raises(UsageError, match="takes one or more of html, md, csv, json, not"):
+    with pytest.raises(UsageError, match="formats are one or more of html, md, csv, json, not"):
         parse_formats(text)

@@ -40,6 +40,14 @@ def test_the_report_of_a_folder_of_runs(compared_runs: Path, compared: Analysis)
     assert "<img" in report.html()
 
 
+def test_what_compare_returns_is_reported_from_its_runs(
+    compared_runs: Path, compared: Analysis
+) -> None:
+    report = fittingroom.report(compared.board)
+    assert report.json() == compared.board.to_json()
+    assert report.result.to_dict() == compared.to_dict()
+
+
 def test_the_page_of_an_analysis_has_no_images(compared: Analysis) -> None:
     assert fittingroom.report(compared).html() == render_comparison(compared)
 

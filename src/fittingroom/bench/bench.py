@@ -142,7 +142,7 @@ def open_bench(
     UsageError
         When `on` is invalid, or Ray isn't installed.
     ClusterError
-        When there is no cluster at that address.
+        When no cluster answers at that address.
     """
     with _dataset_folder(dataset) as location, open_executor(on, limits or Limits()) as executor:
         yield Bench(

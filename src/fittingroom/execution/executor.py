@@ -84,7 +84,7 @@ def open_executor(on: str, limits: Limits) -> AbstractContextManager[Executor]:
     UsageError
         When `on` is invalid, or Ray isn't installed.
     ClusterError
-        When there is no cluster at that address.
+        When no cluster answers at that address.
     """
     address = parse_address(on)
     if address.kind == "local":

@@ -105,7 +105,7 @@ def parse_formats(text: str) -> frozenset[str]:
     """The formats in `html,csv` as a set. Raises UsageError for an unknown one."""
     formats = frozenset(name.strip().lower() for name in text.split(",") if name.strip())
     if not formats or not formats <= set(FORMATS):
-        raise UsageError(f"--format takes one or more of {', '.join(FORMATS)}, not {text!r}.")
+        raise UsageError(f"formats are one or more of {', '.join(FORMATS)}, not {text!r}.")
     return formats
 
 

@@ -36,8 +36,8 @@ def report(result: Any = "runs") -> Report:
     Parameters
     ----------
     result : the folder of saved runs, or of one data set in it, whose comparison is shown, with
-        images if the data set is found; or an `Analysis`, a `SideBySide`, a `Tuning`, a
-        `ClaimsReport`, the makers' `Benchmark` or a `Run`
+        images if the data set is found; or a `Leaderboard`, for the same of its runs; or an
+        `Analysis`, a `SideBySide`, a `Tuning`, a `ClaimsReport`, the makers' `Benchmark` or a `Run`
 
     Raises
     ------
@@ -284,6 +284,7 @@ def _run_text(run: Run) -> str:
 
 #: By class name, so that the report of one kind doesn't import the other kinds.
 _REPORTS: dict[str, Callable[[Any], Report]] = {
+    "Leaderboard": lambda board: report(board.folder),
     "Analysis": lambda analysis: analysis_report(analysis.board, lambda: analysis),
     "SideBySide": side_by_side_report,
     "Tuning": tuning_report,

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 from scipy.stats import kendalltau
@@ -57,6 +58,7 @@ def board(
         command=None,
         confusions={},
         environment={},
+        folder=Path(),
     )
 
 

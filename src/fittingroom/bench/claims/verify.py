@@ -77,7 +77,7 @@ def verify(
     DataError, StoreError
         When the data can't be loaded or the runs folder can't be written.
     ClusterError
-        When there is no cluster at that address.
+        When no cluster answers at that address.
     """
     parse_address(on)
     if n_seeds < 1:

@@ -83,7 +83,7 @@ def compare(
     DataError, StoreError
         When the data can't be loaded or the runs folder can't be written.
     ClusterError
-        When there is no cluster at that address.
+        When no cluster answers at that address.
     """
     if n_seeds < 1:
         raise UsageError(f"n_seeds is {n_seeds}; at least 1 is needed.")

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -55,6 +56,7 @@ class Leaderboard:
     command: str | None
     confusions: Mapping[str, ConfusionMatrix]
     environment: Mapping[str, str]
+    folder: Path = dataclasses.field(compare=False)  # of the runs
 
     @property
     def complete(self) -> bool:
@@ -178,6 +180,7 @@ def leaderboard_and_runs(store: Store, saved: Saved) -> tuple[Leaderboard, dict[
             for label, by_seed in parts.items()
         },
         environment={k: str(v) for k, v in (runs[0].record.environment if runs else {}).items()},
+        folder=store.folder,
     )
     return board, finished
 
