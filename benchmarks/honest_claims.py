@@ -34,7 +34,7 @@ from fittingroom.bench.claims.arms import Arm
 from fittingroom.bench.claims.best_value import judge_best
 from fittingroom.bench.claims.claim import Claim, Figure
 from fittingroom.bench.claims.claim_file import load_claims
-from fittingroom.bench.claims.evidence import ArmResult, redrawn_of, with_spreads
+from fittingroom.bench.claims.evidence import ArmResult, redraw_of, with_spreads
 from fittingroom.bench.claims.verdict import (
     Verdict,
     judge_accuracy,
@@ -46,13 +46,13 @@ from fittingroom.cli.progress import ProgressDisplay
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.sources import load_dataset
 from fittingroom.evaluation.paired_difference import compare_pair
-from fittingroom.evaluation.ranking import adjusted
+from fittingroom.evaluation.ranking import adjust_p_values
 from fittingroom.runs.spec import RunSpec
 
 AT_MOST = 0.05
 ACCUSED: set[Verdict] = {"too-high", "too-low", "not-what-it-says"}
 POOL, TEST, OWN_TEST = 70_000, 10_000, 14_000
-LEAST_SD = 0.001
+MIN_SD = 0.001
 #: Test images by where the claimed figure was measured; each names a claim of that kind.
 MEASURED = {"official": "s2-cnn1", "held out": "s3-cnn2", "own split": "s0-cnn"}
 REAL = {
@@ -110,8 +110,8 @@ def accuracy_claims(
     used, honest = with_spreads([used, honest])
     (claim,) = load_claims([MEASURED[measured]])
     claim = claim.model_copy(update={"claimed": f"{runs[0, own].mean():.4f}"})
-    redrawn = redrawn_of(claim, SIZES)
-    now = judge_accuracy(claim, used, honest, redrawn=redrawn).verdict
+    redraw = redraw_of(claim, SIZES)
+    now = judge_accuracy(claim, used, honest, redraw=redraw).verdict
     assert claim.figure is not None
     return now, _before(claim.figure, used, honest)
 
@@ -136,9 +136,9 @@ def _before(figure: Figure, used: ArmResult, honest: ArmResult) -> Verdict:
 def _student(arm: ArmResult) -> tuple[float, float]:
     seeds = len(arm.accuracies)
     if arm.arm.deterministic:
-        half = stats.norm.ppf(0.975) * LEAST_SD
+        half = stats.norm.ppf(0.975) * MIN_SD
     else:
-        sd = max(float(np.std(arm.accuracies, ddof=1)), LEAST_SD)
+        sd = max(float(np.std(arm.accuracies, ddof=1)), MIN_SD)
         half = stats.t.ppf(0.975, seeds - 1) * sd * np.sqrt(1 + 1 / seeds)
     return arm.accuracy - half, arm.accuracy + half
 
@@ -198,12 +198,12 @@ def order_claims(
     honest = with_spreads([evidence(row[1:, -TEST:], f"model {i}") for i, row in enumerate(rows)])
     (claim,) = load_claims(["s0-order"])
     claim = claim.model_copy(update={"members": claim.members[:2]})
-    redrawn = redrawn_of(claim.members[0], SIZES) if elsewhere else 0.0
+    redraw = redraw_of(claim.members[0], SIZES) if elsewhere else 0.0
     paired = compare_pair(honest[1].fits, honest[0].fits)
     assert paired.p is not None
     told: Verdict = "consistent" if paired.p <= 0.05 else "cannot-tell"
     before = told if paired.difference > 0 or told == "cannot-tell" else "too-high"
-    return judge_order(claim, [], honest, redrawn=redrawn).verdict, before
+    return judge_order(claim, [], honest, redraw=redraw).verdict, before
 
 
 def winner_claims(
@@ -244,7 +244,7 @@ def fits_apart(
 def _best_before(tried: Sequence[ArmResult], place: int) -> Verdict:
     """Whether another value is significantly better."""
     ps = [compare_pair(each.fits, tried[place].fits) for i, each in enumerate(tried) if i != place]
-    better = [p <= 0.05 for p in adjusted([paired.p or 1.0 for paired in ps])]
+    better = [p <= 0.05 for p in adjust_p_values([paired.p or 1.0 for paired in ps])]
     ahead = any(b and paired.difference > 0 for b, paired in zip(better, ps, strict=True))
     return "too-low" if ahead else "consistent"
 
@@ -320,17 +320,17 @@ def real(runs: Path, dataset: Dataset, kind: str) -> dict[str, Any]:
             claims, dataset=dataset, runs=runs, n_seeds=6, on="local:2", on_progress=progress
         )
     figures = {
-        checked.claim.id: f"{checked.finding.accuracies['as claimed'][-1]:.4f}"
+        checked.claim.id: f"{checked.judgement.accuracies['as claimed'][-1]:.4f}"
         for checked in first.claims
     }
     claims = [claim.model_copy(update={"claimed": figures[claim.id]}) for claim in claims]
     told: dict[str, list[str]] = {"one by one": [], "all at once": [], "before": []}
     judge = partial(verify, dataset=dataset, runs=runs, n_seeds=5)
-    told["all at once"] = [each.finding.verdict for each in judge(claims).claims]
+    told["all at once"] = [each.judgement.verdict for each in judge(claims).claims]
     for claim in claims:
         (checked,) = judge([claim]).claims
-        told["one by one"].append(checked.finding.verdict)
-        told["before"].append(_judged_before(claim, checked.finding.accuracies, not seeded))
+        told["one by one"].append(checked.judgement.verdict)
+        told["before"].append(_judged_before(claim, checked.judgement.accuracies, not seeded))
     return {
         "model": model,
         "test_reads": first.test_reads,

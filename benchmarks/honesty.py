@@ -37,7 +37,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from fittingroom.evaluation.paired_difference import mcnemar
-from fittingroom.evaluation.ranking import ALPHA, Ranking, adjusted, rank_models
+from fittingroom.evaluation.ranking import ALPHA, Ranking, adjust_p_values, rank_models
 from fittingroom.evaluation.recipe_fits import Fits
 from fittingroom.evaluation.seed_spread import SeedVariance
 
@@ -291,8 +291,11 @@ def simulate(scenario: Scenario, simulations: int, seed: int = 0) -> Outcome:
             rows.append(_looked_at(recipes, scenario.looks, named))
             continue
         ranking = rank_models(recipes)
-        ours = adjusted([_or_one(pair.paired.p) for pair in ranking.pairs], scenario.models)
-        tests = (ours, *(adjusted(usual(recipes, pooled=pooled)) for pooled in (False, True)))
+        ours = adjust_p_values([_or_one(pair.paired.p) for pair in ranking.pairs], scenario.models)
+        tests = (
+            ours,
+            *(adjust_p_values(usual(recipes, pooled=pooled)) for pooled in (False, True)),
+        )
         rows.append((*(_called(p, apart) for p in tests), *_held(ranking, named)))
     shares = (_mean([row[column] for row in rows]) for column in range(6))
     return Outcome(scenario, simulations, *shares)  # type: ignore[arg-type]
@@ -308,7 +311,7 @@ def _looked_at(
         now = {name: replace(fits, correct=fits.correct[:seeds]) for name, fits in recipes.items()}
         ranking = rank_models(now, shown)
         ours = [_or_one(pair.p_adjusted) for pair in ranking.pairs]
-        tests = (ours, *(adjusted(usual(now, pooled=pooled)) for pooled in (False, True)))
+        tests = (ours, *(adjust_p_values(usual(now, pooled=pooled)) for pooled in (False, True)))
         called |= [min(p) <= ALPHA for p in tests]
         shown.append(dict.fromkeys(recipes, seeds))
     return (*map(float, called), *_held(ranking, truth))

@@ -20,7 +20,7 @@ import numpy as np
 import record
 from seed_spread import correct_of, saved
 
-from fittingroom.evaluation.ranking import ALPHA, adjusted, rank_models
+from fittingroom.evaluation.ranking import ALPHA, adjust_p_values, rank_models
 from fittingroom.evaluation.recipe_fits import Fits
 from fittingroom.evaluation.seed_spread import SeedVariance
 
@@ -53,7 +53,7 @@ def shares(correct: np.ndarray, group: int, measured: bool, n_tables: int) -> di
         called = [(pair.p_adjusted or 1.0) <= ALPHA for pair in ranking.pairs]
         wrong.append(any(called))
         pairs.append(np.mean(called))
-        usual.append(min(adjusted(honesty.usual(recipes))) <= ALPHA)
+        usual.append(min(adjust_p_values(honesty.usual(recipes))) <= ALPHA)
     return {
         "tables": n_tables,
         "wrong_tables": float(np.mean(wrong)),

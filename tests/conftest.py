@@ -117,7 +117,7 @@ def compared(compared_runs: Path, small: Dataset) -> Analysis:
 def tuning() -> Tuning:
     """A search of twelve trials: ten with a figure, one broken off, one that diverged."""
     from fittingroom.bench.tuning.space import parse_space
-    from fittingroom.bench.tuning.tuning import Tested, Trial, Tuning
+    from fittingroom.bench.tuning.tuning import TestResult, Trial, Tuning
     from fittingroom.evaluation.intervals import Interval
     from fittingroom.evaluation.overstatement import Overstatement
 
@@ -154,7 +154,7 @@ def tuning() -> Tuning:
         sampler="tpe",
         seed=0,
         folds=0,
-        asked=12,
+        n_trials=12,
         trials=tuple(trials),
         overstatement=Overstatement(
             winner=4,
@@ -165,7 +165,9 @@ def tuning() -> Tuning:
             images=3000,
         ),
         importance={"learning_rate": 0.8, "schedule": 0.2},
-        tested=Tested(accuracy=0.909, this_fit_ci95=(0.903, 0.9145), run="cnn-32/fedcba987654-s0"),
+        test=TestResult(
+            accuracy=0.909, this_fit_ci95=(0.903, 0.9145), run="cnn-32/fedcba987654-s0"
+        ),
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fittingroom.array_file import MOST_BYTES, _check_directory, open_arrays
+from fittingroom.array_file import MAX_BYTES, _check_directory, open_arrays
 from fittingroom.errors import DataError
 
 
@@ -56,7 +56,7 @@ def test_malformed_arrays_are_refused(tmp_path: Path, content: bytes, complaint:
 
 def test_sizes_are_checked_before_arrays_are_read(tmp_path: Path) -> None:
     path = tmp_path / "a.npz"
-    n = MOST_BYTES // 8 + 1
+    n = MAX_BYTES // 8 + 1
     np.savez_compressed(path, large=np.zeros(n), small=np.arange(3), words=np.array([{}]))
     with open_arrays(path, DataError) as arrays:
         assert arrays.headers["large"].shape == (n,)

@@ -353,10 +353,10 @@ def test_what_is_said_of_validation_accuracy_is_what_the_demo_showed() -> None:
 def test_the_runs_that_the_pages_name_are_those_of_the_catalogue(small: Dataset) -> None:
     """The key of a run of `swift` on Fashion-MNIST, as `run.json` would have it."""
     from fittingroom.models.catalog import classifier_of
-    from fittingroom.runs.spec import RunSpec, plain
+    from fittingroom.runs.spec import RunSpec, to_plain
 
     mirrored = dataclasses.replace(small, mirror_keeps_class=True)
-    parameters = plain(classifier_of("swift", {}, dataset=mirrored, random_state=0))
+    parameters = to_plain(classifier_of("swift", {}, dataset=mirrored, random_state=0))
     spec = RunSpec(dataset=FASHION_MNIST, model="swift", parameters=parameters)
     named = {
         path

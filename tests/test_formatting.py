@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from rich.cells import cell_len
 
-from fittingroom.formatting import duration, shortened, signed
+from fittingroom.formatting import duration, format_signed, shorten
 
 
 @pytest.mark.parametrize(
@@ -27,16 +27,16 @@ def test_durations(seconds: float | None, says: str) -> None:
 
 
 def test_names_are_cut_to_terminal_cells() -> None:
-    assert shortened(["short", "c" * 30], 11) == ["short", "cccccccccc…"]
+    assert shorten(["short", "c" * 30], 11) == ["short", "cccccccccc…"]
     wide = "\u9577\u3044\u540d\u524d"  # four characters, two cells each
-    assert shortened([wide], 8) == [wide]
-    assert shortened([wide], 7) == [f"{wide[:3]}…"]
-    assert cell_len(shortened([wide * 9], 22)[0]) <= 22
+    assert shorten([wide], 8) == [wide]
+    assert shorten([wide], 7) == [f"{wide[:3]}…"]
+    assert cell_len(shorten([wide * 9], 22)[0]) <= 22
 
 
 def test_names_with_the_same_start_stay_distinct() -> None:
     names = [f"a name as long as this, number {n}" for n in range(3)]
-    cut = shortened(names, 22)
+    cut = shorten(names, 22)
     assert len(set(cut)) == 3
     assert all(name.endswith(f"number {n}") for n, name in enumerate(cut))
     assert max(map(cell_len, cut)) <= 22
@@ -47,4 +47,4 @@ def test_names_with_the_same_start_stay_distinct() -> None:
     [(0.0, "0.0"), (-0.04, "0.0"), (0.04, "0.0"), (-0.05001, "-0.1"), (3, "+3.0")],
 )
 def test_a_number_that_rounds_to_zero_has_no_sign(number: float, says: str) -> None:
-    assert signed(number, 1) == says
+    assert format_signed(number, 1) == says

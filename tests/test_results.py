@@ -21,7 +21,7 @@ from speed import range_of, spread
 
 from fittingroom.data.dataset import Dataset
 from fittingroom.models.catalog import make_classifier
-from fittingroom.runs.spec import plain
+from fittingroom.runs.spec import to_plain
 
 RESULTS = sorted(path for path in record.RESULTS.glob("*.json") if path != record.LEDGER)
 #: Made before there was a rule, from code with changes that weren't committed. Each goes when it is
@@ -155,7 +155,7 @@ def test_the_presets_are_those_that_were_chosen() -> None:
         row, parameters = presets.NETWORKS[trial["network"]]
         options: dict[str, Any] = {"mirror_keeps_class": True, "random_state": 0}
         tried = make_classifier(row, epochs=trial["epochs"], **parameters, **options)
-        assert plain(make_classifier(preset, **options)) == plain(tried)
+        assert to_plain(make_classifier(preset, **options)) == to_plain(tried)
 
 
 def test_the_presets_were_chosen_by_the_rule() -> None:

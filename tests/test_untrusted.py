@@ -13,8 +13,8 @@ import pytest
 from fittingroom.errors import DataError
 from fittingroom.untrusted import (
     STRICT,
-    blaming,
     open_untrusted,
+    raise_as,
     read_bytes,
     read_json,
     read_toml,
@@ -142,11 +142,11 @@ def test_bad_toml_is_refused_quickly(tmp_path: Path, text: str, complaint: str) 
 
 def test_any_exception_of_a_parser_names_the_file(tmp_path: Path) -> None:
     for reason in (MemoryError(), OverflowError("too far"), zipfile.BadZipFile("torn"), OSError()):
-        with pytest.raises(DataError, match=r"^it can't be read: .*\.$"), blaming("it", DataError):
+        with pytest.raises(DataError, match=r"^it can't be read: .*\.$"), raise_as("it", DataError):
             raise reason
-    with pytest.raises(KeyboardInterrupt), blaming("it", DataError):
+    with pytest.raises(KeyboardInterrupt), raise_as("it", DataError):
         raise KeyboardInterrupt
-    with pytest.raises(DataError, match=r"^of our own$"), blaming("it", DataError):
+    with pytest.raises(DataError, match=r"^of our own$"), raise_as("it", DataError):
         raise DataError("of our own")
 
 

@@ -19,9 +19,9 @@ from fittingroom.errors import FittingroomError
 from fittingroom.untrusted import open_untrusted
 
 #: Limits of one file: bytes that its arrays take in memory, and number of arrays.
-MOST_BYTES, MOST_ARRAYS = 2**29, 1000
+MAX_BYTES, MAX_ARRAYS = 2**29, 1000
 #: Limits of one array, in bytes: its header, and its entry in the zip directory.
-MOST_HEADER_BYTES, MOST_ENTRY_BYTES = 10_000, 500
+MAX_HEADER_BYTES, MAX_ENTRY_BYTES = 10_000, 500
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,8 @@ class ArrayFile:
         _check_directory(file)
         self._file = zipfile.ZipFile(file)
         members = self._file.infolist()
-        if len(members) > MOST_ARRAYS or len({m.filename for m in members}) < len(members):
-            raise ValueError(f"it holds more than {MOST_ARRAYS} arrays, or two of the same name")
+        if len(members) > MAX_ARRAYS or len({m.filename for m in members}) < len(members):
+            raise ValueError(f"it holds more than {MAX_ARRAYS} arrays, or two of the same name")
         headers = {m.filename.removesuffix(".npy"): self._header(m) for m in members}
         self.objects = {name for name, header in headers.items() if header.dtype.hasobject}
         self.headers: Mapping[str, ArrayHeader] = {
@@ -61,7 +61,7 @@ class ArrayFile:
     def read(self, *names: str) -> list[NDArray[Any]]:
         """Arrays by name. Raises KeyError if one is missing, ValueError if they are too large."""
         total = sum(self.headers[name].bytes for name in names)
-        if total > MOST_BYTES:
+        if total > MAX_BYTES:
             raise ValueError(f"its arrays would take {total:,} bytes of memory")
         return [self._array(name) for name in names]
 
@@ -77,7 +77,7 @@ class ArrayFile:
         if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise ValueError(f"{member.filename[:50]} has a compression that NumPy doesn't use")
         with self._file.open(member) as file:
-            head = io.BytesIO(file.read(MOST_HEADER_BYTES))  # a header may claim to be longer
+            head = io.BytesIO(file.read(MAX_HEADER_BYTES))  # a header may claim to be longer
         version = npy.read_magic(head)
         read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
         shape, _, dtype = read_header(head)
@@ -92,8 +92,8 @@ def _check_directory(file: BinaryIO) -> None:
     """Refuse a zip directory with too many entries, all of which `ZipFile` would read."""
     end = zipfile._EndRecData(file)  # type: ignore[attr-defined]
     size = 0 if end is None else end[zipfile._ECD_SIZE]  # type: ignore[attr-defined]
-    if size > MOST_ARRAYS * MOST_ENTRY_BYTES:
-        raise ValueError(f"it holds more than {MOST_ARRAYS} arrays")
+    if size > MAX_ARRAYS * MAX_ENTRY_BYTES:
+        raise ValueError(f"it holds more than {MAX_ARRAYS} arrays")
 
 
 @contextmanager
@@ -101,5 +101,5 @@ def open_arrays(
     path: Path | str, error: type[FittingroomError], *, within: Path | None = None
 ) -> Iterator[ArrayFile]:
     """Open an `.npz` file, reading only the headers of its arrays."""
-    with open_untrusted(path, error, most=MOST_BYTES, within=within) as file:
+    with open_untrusted(path, error, most=MAX_BYTES, within=within) as file:
         yield ArrayFile(file)

@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.cells import cell_len
 
 
-def shortened(names: Sequence[str], at_most: int = 22) -> list[str]:
+def shorten(names: Sequence[str], at_most: int = 22) -> list[str]:
     """Cut names to `at_most` cells of a terminal, of which a wide character takes two.
 
     Names that would look the same after the cut keep their ends as well.
@@ -32,7 +32,7 @@ def _cut(name: str, at_most: int, end: int = 0) -> str:
     return f"{head}…{tail}"
 
 
-def signed(number: float, digits: int, plus: str = "+") -> str:
+def format_signed(number: float, digits: int, plus: str = "+") -> str:
     """Format a difference with its sign; one that rounds to zero has none."""
     text = f"{abs(number):.{digits}f}"
     if not text.strip("0."):

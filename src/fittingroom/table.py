@@ -52,9 +52,9 @@ def markdown_table(
     columns: Sequence[str], rows: Iterable[Sequence[str]], numbers: Collection[str]
 ) -> str:
     """A Markdown table of escaped cells; the columns `numbers` are right-aligned."""
-    head = [escaped(name) for name in columns]
+    head = [escape_markdown(name) for name in columns]
     rule = ["---:" if name in numbers else "---" for name in columns]
-    body = [[escaped(cell) for cell in row] for row in rows]
+    body = [[escape_markdown(cell) for cell in row] for row in rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in (head, rule, *body))
 
 
@@ -75,11 +75,11 @@ def _defuse(cell: Any) -> Any:
     return f"'{cell}" if unicodedata.normalize("NFKC", cell.lstrip())[:1] in _FORMULA else cell
 
 
-def escaped(text: str) -> str:
+def escape_markdown(text: str) -> str:
     """Escape text for use within a line of Markdown."""
     return re.sub(r"[\\`*_\[\]<>|~&#]", r"\\\g<0>", printable(text))
 
 
-def paragraph(text: str) -> str:
+def escape_paragraph(text: str) -> str:
     """Escape text for the start of a line of Markdown: no list, no rule."""
-    return re.sub(r"^(\d*)([-+=.)])", r"\1\\\2", escaped(text))
+    return re.sub(r"^(\d*)([-+=.)])", r"\1\\\2", escape_markdown(text))

@@ -23,10 +23,10 @@ from fittingroom.errors import FittingroomError
 #: As `__pydantic_config__` of a dataclass: pydantic converts nothing.
 STRICT = {"strict": True, "allow_inf_nan": False}
 #: Largest JSON file in bytes: 15 MB of it can be 5 million empty lists, 0.7 GB of memory.
-MOST_JSON_BYTES = 2**24
+MAX_JSON_BYTES = 2**24
 #: Largest TOML file in bytes, and most dots in a line: a key a.b.c takes time quadratic in its
 #: dots, and 20,000 of them take six seconds.
-MOST_TOML_BYTES, MOST_DOTS = 2**16, 200
+MAX_TOML_BYTES, MAX_DOTS = 2**16, 200
 
 _NO_WAIT = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)  # opening a pipe would block
 _KINDS = {
@@ -57,7 +57,7 @@ def open_untrusted(
     within : the folder that it belongs to, which a link must not leave; None for a file that the
         user named, which may link anywhere
     """
-    with blaming(path, error):
+    with raise_as(path, error):
         if within is not None and os.path.islink(path):
             require_inside(path, within, error)
         descriptor = os.open(path, os.O_RDONLY | _NO_WAIT)
@@ -78,7 +78,7 @@ def open_untrusted(
 
 
 @contextmanager
-def blaming(path: Path | str, error: type[FittingroomError]) -> Iterator[None]:
+def raise_as(path: Path | str, error: type[FittingroomError]) -> Iterator[None]:
     """Turn any exception but our own errors into a sentence that names a file."""
     try:
         yield
@@ -119,7 +119,7 @@ def read_text(
 ) -> str:
     """Read a UTF-8 file, dropping a byte order mark."""
     data = read_bytes(path, error, most=most, within=within)
-    with blaming(path, error):
+    with raise_as(path, error):
         return data.decode("utf-8-sig")
 
 
@@ -128,7 +128,7 @@ def read_json(
     error: type[FittingroomError],
     kind: type[_Kind],
     *,
-    most: int = MOST_JSON_BYTES,
+    most: int = MAX_JSON_BYTES,
     within: Path | None = None,
 ) -> _Kind:
     """Read a JSON file as a value of type `kind`, validated by pydantic.
@@ -140,14 +140,14 @@ def read_json(
     of_type: Any = kind
     _adapter(of_type)  # an error in the type is ours, not the file's
     text = read_text(path, error, most=most, within=within)
-    with blaming(path, error):
-        return typed(kind, parse_json(text))
+    with raise_as(path, error):
+        return convert(kind, parse_json(text))
 
 
 def read_toml(path: Path | str, error: type[FittingroomError]) -> dict[str, Any]:
     """Read a TOML file."""
-    text = read_text(path, error, most=MOST_TOML_BYTES)
-    with blaming(path, error):
+    text = read_text(path, error, most=MAX_TOML_BYTES)
+    with raise_as(path, error):
         return parse_toml(text)
 
 
@@ -171,14 +171,14 @@ def parse_json(text: str) -> Any:
 
 def parse_toml(text: str) -> dict[str, Any]:
     """Parse TOML. Raises ValueError, RecursionError."""
-    if len(text) > MOST_TOML_BYTES:
-        raise ValueError(f"it has more than {MOST_TOML_BYTES:,} characters")
-    if any(line.count(".") > MOST_DOTS for line in text.splitlines()):
-        raise ValueError(f"a line has more than {MOST_DOTS} dots")
+    if len(text) > MAX_TOML_BYTES:
+        raise ValueError(f"it has more than {MAX_TOML_BYTES:,} characters")
+    if any(line.count(".") > MAX_DOTS for line in text.splitlines()):
+        raise ValueError(f"a line has more than {MAX_DOTS} dots")
     return tomllib.loads(text)
 
 
-def typed(kind: type[_Kind], value: Any) -> _Kind:
+def convert(kind: type[_Kind], value: Any) -> _Kind:
     """Validate a value that was read from JSON or TOML as one of type `kind`.
 
     Raises

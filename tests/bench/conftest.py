@@ -20,7 +20,7 @@ from fittingroom.models.catalog import row_of
 from fittingroom.runs.attempt import Attempt, FitStep, Status, failed
 from fittingroom.runs.protocols import protocol_of
 from fittingroom.runs.run import Part, RunRecord
-from fittingroom.runs.spec import RunSpec, plain
+from fittingroom.runs.spec import RunSpec, to_plain
 from fittingroom.runs.store import find_store
 
 #: The events of a fit: steps, then its end. A number is an accuracy: a run is saved that has this
@@ -110,7 +110,7 @@ def save_run(job: Job, accuracy: float) -> None:
         predicted = dict(protocol_of(spec, dataset).predicted)
     row, drawing = row_of(spec.model), np.random.default_rng(zlib.crc32(spec.path.encode()))
     record = RunRecord(
-        spec=dataclasses.replace(spec, settings=plain(spec.settings)),
+        spec=dataclasses.replace(spec, settings=to_plain(spec.settings)),
         family=row.family,
         deterministic=row.deterministic,
         trained_on=100,

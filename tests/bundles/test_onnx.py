@@ -164,7 +164,7 @@ def test_an_estimator_of_another_kind(bundles: Mapping[str, Bundle]) -> None:
 def test_a_graph_that_no_file_can_hold(
     bundles: Mapping[str, Bundle], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(onnx_models, "MOST_BYTES", 50_000)
+    monkeypatch.setattr(onnx_models, "MAX_BYTES", 50_000)
     with pytest.raises(BundleError, match=r"this logistic has 6\d,\d{3} bytes"):
         to_onnx(bundles["logistic"])
 

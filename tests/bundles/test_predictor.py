@@ -14,7 +14,7 @@ from PIL import Image
 from fittingroom.bundles.bundle import Bundle, load
 from fittingroom.bundles.hub import card, write_hub
 from fittingroom.bundles.parity import onnx_predictor
-from fittingroom.bundles.predictor import Prediction, joined, odds_of_photos, predict_picture
+from fittingroom.bundles.predictor import Prediction, combine_views, odds_of_photos, predict_picture
 from fittingroom.data.catalog import DATASETS
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.decode import Picture, decode
@@ -238,8 +238,8 @@ def test_the_most_probable_come_first(seen: Prediction) -> None:
 
 
 def test_views_that_contradict_each_other_are_undecided() -> None:
-    probabilities = joined(np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([0.5, 0.5]))
+    probabilities = combine_views(np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([0.5, 0.5]))
     np.testing.assert_allclose(probabilities, [0.5, 0.5])
-    np.testing.assert_allclose(joined(np.array([[0.9, 0.1]]), np.ones(1)), [0.9, 0.1])
-    heavier = joined(np.array([[0.9, 0.1], [0.1, 0.9]]), np.array([0.75, 0.25]))
+    np.testing.assert_allclose(combine_views(np.array([[0.9, 0.1]]), np.ones(1)), [0.9, 0.1])
+    heavier = combine_views(np.array([[0.9, 0.1], [0.1, 0.9]]), np.array([0.75, 0.25]))
     np.testing.assert_allclose(heavier, [0.75, 0.25])  # log odds of 9 to 1 by half

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fittingroom.data.decode import MOST_PIXELS, decode
+from fittingroom.data.decode import MAX_PIXELS, decode
 from fittingroom.errors import DataError
 
 RED, BLUE = (220, 30, 30), (30, 30, 220)
@@ -141,7 +141,7 @@ def png(width: int, height: int, rows: bytes = b"") -> bytes:
 
 @pytest.mark.parametrize("size", [(7_072, 7_071), (60_000, 60_000), (2**31 - 1, 2**31 - 1)])
 def test_a_picture_that_is_too_large_is_not_decoded(size: tuple[int, int]) -> None:
-    assert size[0] * size[1] > MOST_PIXELS
+    assert size[0] * size[1] > MAX_PIXELS
     with pytest.raises(DataError, match=r"more than 50,000,000|exceeds limit"):
         decode(png(*size))
 

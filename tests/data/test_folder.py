@@ -216,7 +216,7 @@ def test_refuses_in_one_sentence(copy: Path, spoil: Callable[[Path], None], comp
 def test_a_picture_with_too_many_pixels_is_refused(
     copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fittingroom.data.decode.MOST_PIXELS", 500)
+    monkeypatch.setattr("fittingroom.data.decode.MAX_PIXELS", 500)
     with pytest.raises(DataError, match=r"has 28 × 28 pixels, more than 500"):
         load_dataset(copy)
 

@@ -2,7 +2,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from fittingroom.evaluation.examples import doubtful_hits, fixed, random_images, surest_mistakes
+from fittingroom.evaluation.examples import (
+    doubtful_hits,
+    newly_correct,
+    random_images,
+    surest_mistakes,
+)
 
 LABELS = np.array([0, 0, 0, 1, 1, 1])
 FIRST = np.array([0.9, 0.6, 0.2, 0.7, 0.95, 0.1])  # of class 0
@@ -21,8 +26,8 @@ def test_the_least_confident_hits_come_first() -> None:
 def test_what_was_fixed_and_what_was_broken() -> None:
     after = BEFORE.copy()
     after[2], after[3], after[0] = [0.6, 0.4], [0.05, 0.95], [0.4, 0.6]
-    assert fixed(BEFORE, after, LABELS).tolist() == [3, 2]
-    assert fixed(after, BEFORE, LABELS).tolist() == [0]
+    assert newly_correct(BEFORE, after, LABELS).tolist() == [3, 2]
+    assert newly_correct(after, BEFORE, LABELS).tolist() == [0]
 
 
 def test_random_images_are_always_the_same_and_all_different() -> None:

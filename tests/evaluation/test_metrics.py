@@ -15,7 +15,7 @@ from fittingroom.evaluation.metrics import (
     METRICS,
     accuracy,
     correctness,
-    fault_of,
+    find_fault,
     log_loss,
     macro_f1,
 )
@@ -87,9 +87,9 @@ def test_invalid_predictions_are_refused(
 
 def test_the_first_row_that_is_not_a_distribution_is_named() -> None:
     rows = np.full((4, 2), 0.5, dtype=np.float32)
-    assert fault_of(rows) is None
+    assert find_fault(rows) is None
     softmax = np.exp(np.random.default_rng(0).normal(0, 10, (5000, 10)).astype(np.float32))
-    assert fault_of((softmax / softmax.sum(axis=1, keepdims=True)).astype(np.float16)) is None
+    assert find_fault((softmax / softmax.sum(axis=1, keepdims=True)).astype(np.float16)) is None
     faults: list[tuple[list[float], str]] = [
         ([0.5, np.nan], "are not all finite"),
         ([1.25, -0.25], "contain -0.25, which is negative"),
@@ -99,9 +99,9 @@ def test_the_first_row_that_is_not_a_distribution_is_named() -> None:
     ]
     for row, fault in faults:
         rows[2] = row
-        assert fault_of(rows) == (2, fault)
+        assert find_fault(rows) == (2, fault)
     rows[2] = [0.5005, 0.5]
-    assert fault_of(rows) is None
+    assert find_fault(rows) is None
 
 
 def test_every_metric_is_a_row() -> None:

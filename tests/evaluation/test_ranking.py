@@ -16,7 +16,7 @@ from scipy import stats
 
 from fittingroom.errors import InputError
 from fittingroom.evaluation.paired_difference import mcnemar
-from fittingroom.evaluation.ranking import Ranking, adjusted, rank_models
+from fittingroom.evaluation.ranking import Ranking, adjust_p_values, rank_models
 from fittingroom.evaluation.recipe_fits import Fits
 
 SEVERAL = st.integers(1, 4).flatmap(lambda seeds: hnp.arrays(np.bool_, (seeds, 12)))
@@ -24,7 +24,7 @@ SEVERAL = st.integers(1, 4).flatmap(lambda seeds: hnp.arrays(np.bool_, (seeds, 1
 
 @given(st.lists(st.floats(0, 1), min_size=0, max_size=12))
 def test_holm_is_monotone_and_between_p_and_bonferroni(p: list[float]) -> None:
-    adjusted_p = adjusted(p)
+    adjusted_p = adjust_p_values(p)
     assert len(adjusted_p) == len(p)
     for value, larger in zip(p, adjusted_p, strict=True):
         assert value <= larger <= min(1.0, value * len(p)) + 1e-15
@@ -34,11 +34,11 @@ def test_holm_is_monotone_and_between_p_and_bonferroni(p: list[float]) -> None:
 
 def test_holm_by_hand() -> None:
     # R: p.adjust(c(0.01, 0.04, 0.03, 0.005), "holm")
-    assert adjusted([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert adjusted([]) == []
+    assert adjust_p_values([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert adjust_p_values([]) == []
     for wrong in ([0.5, float("nan")], [1.5], [-0.1]):
         with pytest.raises(InputError, match="between 0 and 1"):
-            adjusted(wrong)
+            adjust_p_values(wrong)
 
 
 @pytest.mark.parametrize("models", [2, 3, 7, 20])
@@ -46,14 +46,14 @@ def test_holm_by_hand() -> None:
 def test_for_all_pairs_the_bound_is_that_of_the_studentized_range(models: int, p: float) -> None:
     pairs = models * (models - 1) // 2
     tukey = stats.studentized_range.sf(np.sqrt(2) * stats.norm.isf(p / 2), models, np.inf)
-    first, *_ = adjusted([p, *[1.0] * (pairs - 1)], models)
+    first, *_ = adjust_p_values([p, *[1.0] * (pairs - 1)], models)
     assert first == pytest.approx(min(pairs * p, tukey, 1.0), rel=1e-3)
     assert first <= pairs * p
 
 
 def test_a_remaining_pair_is_tested_as_a_single_pair() -> None:
     # Once the others are told apart, one pair remains, and Holm doesn't correct it.
-    assert adjusted([1e-9, 1e-9, 0.04], 3)[2] == 0.04
+    assert adjust_p_values([1e-9, 1e-9, 0.04], 3)[2] == 0.04
 
 
 def _models(accuracies: Sequence[float], seeds: int = 3, n: int = 4000) -> list[Fits]:

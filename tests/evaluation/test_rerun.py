@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fittingroom.evaluation.rerun import redrawn, rerun_difference_interval, rerun_interval
+from fittingroom.evaluation.rerun import redraw_variance, rerun_difference_interval, rerun_interval
 from fittingroom.evaluation.seed_spread import NO_SPREAD, SeedSpread, SeedVariance, seed_spreads
 
 
@@ -98,6 +98,6 @@ def test_the_variance_of_two_draws_is_that_of_a_simulation() -> None:
         for _ in range(4000)
     ]
     of_one = pool.mean() * (1 - pool.mean()) / 1000
-    assert np.var(gaps) == pytest.approx(of_one * redrawn(1000, 1400, 7000), rel=0.07)
-    assert redrawn(1000, 1400) == pytest.approx(1 + 1000 / 1400)
-    assert redrawn(7000, 7000, 7000) == 0
+    assert np.var(gaps) == pytest.approx(of_one * redraw_variance(1000, 1400, 7000), rel=0.07)
+    assert redraw_variance(1000, 1400) == pytest.approx(1 + 1000 / 1400)
+    assert redraw_variance(7000, 7000, 7000) == 0

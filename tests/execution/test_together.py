@@ -180,7 +180,7 @@ def unexpected(step: FitStep) -> None:
 def test_the_first_process_fits_in_the_store_and_reports(
     tmp_path: Path, small: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    group = Mock(first=True, same=lambda _: True, sent=lambda state: state)
+    group = Mock(first=True, all_equal=lambda _: True, broadcast=lambda state: state)
     monkeypatch.setattr("fittingroom.execution.together.current", lambda: group)
     spec, store = spec_of(small, "mlp-10-10", settings={"epochs": 2}), open_store(tmp_path, small)
     steps: list[FitStep] = []
@@ -200,7 +200,7 @@ def test_the_others_fit_in_a_temporary_folder_and_report_nothing(
     monkeypatch.setattr("tempfile.tempdir", None)
     (tmp_path / "node").mkdir()
     sent = iter([pack([first], models=False), b""])
-    group = Mock(first=False, same=lambda _: True, sent=lambda _: next(sent))
+    group = Mock(first=False, all_equal=lambda _: True, broadcast=lambda _: next(sent))
     monkeypatch.setattr("fittingroom.execution.together.current", lambda: group)
     run = fit_together(spec, small, store, on_step=unexpected)
     assert run.record == first.record
@@ -225,7 +225,7 @@ def test_every_process_gets_all_checkpoints_that_may_be_resumed(
         sent.append(state)
         return state
 
-    group = Mock(first=True, same=lambda _: True, sent=send)
+    group = Mock(first=True, all_equal=lambda _: True, broadcast=send)
     monkeypatch.setattr("fittingroom.execution.together.current", lambda: group)
     monkeypatch.setattr("fittingroom.execution.together.fit", lambda *_, **__: None)
     fit_together(spec, small, store, on_step=lambda _: None)

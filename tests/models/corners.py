@@ -19,7 +19,7 @@ from fittingroom.models.catalog import make_classifier
 from fittingroom.runs.fit import peak_memory
 
 #: The limit of this process's memory in bytes, if the system can enforce one.
-MOST_DATA = 6 * 2**30
+MAX_DATA = 6 * 2**30
 
 #: Images, pixels per side, classes, and the models with their settings.
 CORNERS: dict[str, tuple[int, int, int, dict[str, dict[str, Any]]]] = {
@@ -90,7 +90,7 @@ def main() -> None:
     if sys.platform == "linux":
         import resource
 
-        resource.setrlimit(resource.RLIMIT_DATA, (MOST_DATA, MOST_DATA))
+        resource.setrlimit(resource.RLIMIT_DATA, (MAX_DATA, MAX_DATA))
     cases = [(corner, model) for corner, (*_, models) in CORNERS.items() for model in models]
     before, ours = peak_memory(), {}
     for case in cases:

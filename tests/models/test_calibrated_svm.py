@@ -55,7 +55,7 @@ def test_if_weights_would_be_too_large_libsvm_computes_the_scores(
     kept = labels < classes
     svc = SVC(C=10).fit(train[kept] / 255, labels[kept])
     expected = one_vs_one_scores(svc, test / 255)
-    monkeypatch.setattr(calibrated_svm, "MOST_WEIGHTS", 0)
+    monkeypatch.setattr(calibrated_svm, "MAX_WEIGHTS", 0)
     monkeypatch.setattr(calibrated_svm, "pair_weights", None)
     np.testing.assert_allclose(one_vs_one_scores(svc, test / 255), expected, atol=1e-9)
 

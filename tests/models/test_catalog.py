@@ -84,7 +84,7 @@ N = 200
 
 CORNERS = Path(__file__).parent / "corners.py"
 #: The most memory for fitting all corner cases: the weights of an SVM of 200 classes take 200 MB.
-MOST_MEMORY = 700 * 2**20
+MAX_MEMORY = 700 * 2**20
 
 #: Rows whose recipe is too long to have been run to its end for a table.
 NOT_MEASURED = {"cnn-16-32-64-128", "wide-resnet"}
@@ -296,7 +296,7 @@ def test_corner_cases_take_little_memory_and_agree_with_scikit_learn() -> None:
     )
     assert done.returncode == 0, done.stderr
     corners = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [c for c in corners if c["growth"] > MOST_MEMORY] == []
+    assert [c for c in corners if c["growth"] > MAX_MEMORY] == []
     # As in the tests of each engine, all but logistic regression agree exactly.
     close = {"logistic": 5e-3}
     wrong = [c for c in corners if c["same"] < 0.99 or c["apart"] > close.get(c["model"], 1e-4)]

@@ -13,14 +13,14 @@ from fittingroom.data.dataset import Dataset
 from fittingroom.errors import UnknownNameError, UsageError
 from fittingroom.models.catalog import BASELINES, make_classifier
 from fittingroom.models.zalando_grid import GRIDS
-from fittingroom.runs.spec import plain
+from fittingroom.runs.spec import to_plain
 
 Images = tuple[np.ndarray, np.ndarray]
 POINTS = [
     pytest.param(grid.name, grid.choices(point), id=f"{grid.name}-{number}")
     for grid in GRIDS
     for number, point in enumerate(grid.points)
-    if not grid.never_valid(point)
+    if not grid.refuses(point)
 ]
 SAMPLE = [pytest.param(grid.name, grid.choices(grid.points[-1]), id=grid.name) for grid in GRIDS]
 SLOW_TO_SAMPLE = {"zalando-gradient-boosting": {"n_estimators": 3, "max_depth": 10}}
@@ -94,7 +94,7 @@ def test_a_kernels_solution_does_not_depend_on_the_engine(
 def test_points_that_give_the_same_fit_share_a_key() -> None:
     grid = next(grid for grid in GRIDS if grid.name == "zalando-linear-svc")
     specs = [
-        str(plain(make_classifier(grid.name, **point)))
+        str(to_plain(make_classifier(grid.name, **point)))
         for point in grid.points
         if point["multi_class"] == "crammer_singer"
     ]

@@ -8,7 +8,7 @@ from fittingroom.evaluation.intervals import Interval
 from fittingroom.reporting.claim_figure import claim_figure
 
 BARS = (
-    Bar(label="claimed", value=0.9759, interval=Interval(0.97585, 0.97595), claimed=True),
+    Bar(label="claimed", value=0.9759, interval=Interval(0.97585, 0.97595), is_claim=True),
     Bar(label="as claimed", value=0.976, interval=Interval(0.97, 0.982)),
     Bar(label="honest", value=0.867, interval=None),
 )

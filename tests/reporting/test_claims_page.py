@@ -14,7 +14,7 @@ LEAK = Judgement(
     as_claimed=Score(accuracy=0.976, interval=Interval(0.97, 0.982), n_seeds=3),
     honest=Score(accuracy=0.867, interval=Interval(0.86, 0.874), n_seeds=3),
     bars=(
-        Bar(label="claimed", value=0.9759, interval=Interval(0.97585, 0.97595), claimed=True),
+        Bar(label="claimed", value=0.9759, interval=Interval(0.97585, 0.97595), is_claim=True),
         Bar(label="as claimed", value=0.976, interval=Interval(0.97, 0.982)),
         Bar(label="honest", value=0.867, interval=Interval(0.86, 0.874)),
     ),
@@ -30,9 +30,9 @@ def verification(note: str = "Both are known.") -> ClaimsReport:
         test_images=10_000,
         test_reads=1234,
         claims=(
-            ClaimResult(claim=leak, finding=LEAK, note=note),
-            ClaimResult(claim=unknown, finding=UNKNOWN, note="There is no code."),
-            ClaimResult(claim=order, finding=UNKNOWN, note=""),
+            ClaimResult(claim=leak, judgement=LEAK, note=note),
+            ClaimResult(claim=unknown, judgement=UNKNOWN, note="There is no code."),
+            ClaimResult(claim=order, judgement=UNKNOWN, note=""),
         ),
         command="fittingroom verify s2-ann1",
     )

@@ -67,7 +67,7 @@ def test_the_first_model_and_those_indistinguishable_from_it_are_blue(
     rows = (row("a", 0.91, 1, ["b"]), row("b", 0.909, 1, ["a", "c"]), row("c", 0.9, 2, ["b"]))
     axes = figures.accuracy_intervals(board(rows=rows)).axes[0]
     colors = [to_hex(line.get_color()) for line in axes.lines if len(x_of(line)) == 1]
-    assert colors == [style.RIGHT, style.RIGHT, style.MUTED]
+    assert colors == [style.BLUE, style.BLUE, style.MUTED]
 
 
 def test_accuracy_against_time_omits_models_without_a_time(
@@ -90,7 +90,7 @@ def test_the_pareto_front_is_blue(
     axes = against_time(board(rows=rows)).axes[0]
     points = [line for line in axes.lines if line.get_marker() == "o"]
     colors = [to_hex(point.get_color()) for point in points]
-    assert colors == [style.RIGHT, style.MUTED, style.RIGHT]
+    assert colors == [style.BLUE, style.MUTED, style.BLUE]
     assert all(np.isfinite(x_of(point)).all() for point in points)
     ticks = [label.get_text() for label in axes.get_xticklabels()]
     assert "1 min" in ticks
@@ -121,11 +121,11 @@ def test_confusion_shows_shares_of_the_true_class(board: Callable[..., Leaderboa
     assert texts_of(axes) == ["90.0", "10.0", "·", "5.0", "95.0"]
     cells = [patch for patch in axes.patches if isinstance(patch, Rectangle)]
     assert [to_hex(cell.get_facecolor()) for cell in cells] == [
-        style.RIGHT,
-        style.WRONG,
-        style.WRONG,
-        style.WRONG,
-        style.RIGHT,
+        style.BLUE,
+        style.ORANGE,
+        style.ORANGE,
+        style.ORANGE,
+        style.BLUE,
     ]
     depth = [alpha for cell in cells if (alpha := cell.get_alpha()) is not None]
     assert len(depth) == len(cells)
@@ -231,8 +231,8 @@ def test_many_classes_are_drawn_as_one_image() -> None:
     colors = image.get_array()
     assert colors is not None
     assert colors.shape == (60, 60, 4)
-    assert tuple(colors[7, 9]) == pytest.approx((*to_rgb(style.WRONG), 0.75))
-    assert tuple(colors[7, 7]) == pytest.approx((*to_rgb(style.RIGHT), 0.6))
+    assert tuple(colors[7, 9]) == pytest.approx((*to_rgb(style.ORANGE), 0.75))
+    assert tuple(colors[7, 7]) == pytest.approx((*to_rgb(style.BLUE), 0.6))
     assert colors[9, 7, 3] == 0
 
 

@@ -103,8 +103,8 @@ def test_one_histogram_per_class(examples: bool) -> None:
     lengths, colors = zip(*panels_of(axes), strict=True)
     np.testing.assert_allclose(lengths, [[75, 25, 0], [0, 100, 0], [0, 0, 0]])
     for label, panel in enumerate(colors):
-        assert [color == style.RIGHT for color in panel] == [i == label for i in range(3)]
-        assert set(panel) == {style.RIGHT, style.WRONG}
+        assert [color == style.BLUE for color in panel] == [i == label for i in range(3)]
+        assert set(panel) == {style.BLUE, style.ORANGE}
 
 
 @pytest.mark.parametrize("images", [False, True])
@@ -120,7 +120,7 @@ def test_probability_bars(images: bool) -> None:
     (axes,) = figure.axes
     lengths, colors = zip(*panels_of(axes), strict=True)
     np.testing.assert_allclose(lengths, 100 * probabilities)
-    assert [panel.index(style.RIGHT) for panel in colors] == [2, 0, 0, 0, 0, 1]
+    assert [panel.index(style.BLUE) for panel in colors] == [2, 0, 0, 0, 0, 1]
     positions = {text.get_text(): text.get_position() for text in axes.texts}
     assert [title for title in positions if title in titles] == titles
     assert positions["7"][1] == positions["10"][1] > positions["11"][1]

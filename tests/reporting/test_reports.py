@@ -75,8 +75,8 @@ def test_the_report_of_claims(tmp_path: Path) -> None:
             test_images=1000,
             test_reads=0,
             claims=(
-                ClaimResult(claim=leak, finding=finding, note="It leaks."),
-                ClaimResult(claim=order, finding=Judgement(verdict="cannot-be-checked"), note=""),
+                ClaimResult(claim=leak, judgement=finding, note="It leaks."),
+                ClaimResult(claim=order, judgement=Judgement(verdict="cannot-be-checked"), note=""),
             ),
         )
     )

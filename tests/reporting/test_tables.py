@@ -9,7 +9,7 @@ import pytest
 
 from fittingroom.bench.comparison.analysis import Analysis
 from fittingroom.reporting.tables import CSV_FILES, leaderboard_markdown
-from fittingroom.table import csv_text, escaped
+from fittingroom.table import csv_text, escape_markdown
 
 Make = Callable[..., Any]
 
@@ -65,7 +65,7 @@ def test_markdown_text_starts_no_list_rule_or_heading(board: Make) -> None:
 
 
 def test_control_characters_are_escaped() -> None:
-    assert escaped("a\x1b[31m\nb &lt; ~~c~~") == r"a\\x1b\[31m\\nb \&lt; \~\~c\~\~"
+    assert escape_markdown("a\x1b[31m\nb &lt; ~~c~~") == r"a\\x1b\[31m\\nb \&lt; \~\~c\~\~"
     assert csv_text(["a"], [["b\x1b\r\nc"]]) == "a\nb\\x1b\\r\\nc\n"
 
 

@@ -35,7 +35,7 @@ def test_the_page_shows_the_search(tuning: Tuning) -> None:
 
 def test_the_page_without_a_result(tuning: Tuning) -> None:
     empty = dataclasses.replace(
-        tuning, trials=tuning.trials[10:], overstatement=None, importance=None, tested=None
+        tuning, trials=tuning.trials[10:], overstatement=None, importance=None, test=None
     )
     text = text_of(render_tuning(empty))
     assert "No trial of cnn-32 has a result yet." in text

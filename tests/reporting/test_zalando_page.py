@@ -45,7 +45,7 @@ def benchmark(board: Callable[..., Leaderboard], row: Callable[..., Any]) -> Ben
 
     searches = (
         SearchedGrid(
-            grid=grid("zalando-svc", repaired="the kernel is <new>"),
+            grid=grid("zalando-svc", adaptation="the kernel is <new>"),
             points=(
                 point("zalando-svc", 1.0, status="ok", reason=None, choose_accuracy=0.85),
                 point("zalando-svc", 10.0, status="ok", reason=None, choose_accuracy=0.875),

@@ -33,7 +33,7 @@ from fittingroom.runs.fit import fit
 from fittingroom.runs.own import own_spec
 from fittingroom.runs.prediction import predict
 from fittingroom.runs.run import read_run
-from fittingroom.runs.spec import RunSpec, plain, spec_of
+from fittingroom.runs.spec import RunSpec, spec_of, to_plain
 from fittingroom.runs.store import Store, open_store
 from fittingroom.training.checkpoint import Checkpoint
 
@@ -192,7 +192,7 @@ def test_probabilities_that_are_not_finite_fail_the_fit(store: Store, small: Dat
         def predict_proba(self, X: np.ndarray) -> np.ndarray:
             return np.full((len(X), len(self.classes_)), np.nan)
 
-    spec = RunSpec(dataset=small.sha256, model="broken", parameters=plain(Broken()))
+    spec = RunSpec(dataset=small.sha256, model="broken", parameters=to_plain(Broken()))
     with pytest.raises(NotFiniteError, match="not finite"):
         fit(spec, small, store, estimator=Broken())
     assert store.runs() == []

@@ -12,7 +12,7 @@ from fittingroom.data.sources import find_again
 from fittingroom.data.splits import fold_of, validation_split
 from fittingroom.errors import DataError, TrainingError, UsageError
 from fittingroom.runs.attempt import FitStep
-from fittingroom.runs.fit import MOST_EPOCHS, fit
+from fittingroom.runs.fit import MAX_EPOCHS, fit
 from fittingroom.runs.protocols import folds, protocol_of, split_as_used
 from fittingroom.runs.run import Run
 from fittingroom.runs.spec import RunSpec, spec_of
@@ -241,7 +241,7 @@ def test_training_continues_for_some_epochs_after_an_accuracy(store: Store, smal
     assert run.history[0].validation_accuracy is not None, "the held-out images are logged"
     counted = [*range(1, passed + 1), *range(1, passed + 4)]
     assert [step.done for step in steps] == counted, "once to count the epochs, once to train"
-    assert {step.total for step in steps} == {MOST_EPOCHS, passed + 3}
+    assert {step.total for step in steps} == {MAX_EPOCHS, passed + 3}
 
 
 @pytest.mark.parametrize(
@@ -259,7 +259,7 @@ def test_only_networks_at_a_constant_rate_train_until_an_accuracy(
 def test_an_accuracy_that_is_never_passed_is_given_up(
     store: Store, small: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fittingroom.runs.fit.MOST_EPOCHS", 2)
+    monkeypatch.setattr("fittingroom.runs.fit.MAX_EPOCHS", 2)
     until = {"train_accuracy": 0.99, "then": 3}
     with pytest.raises(TrainingError, match=r"never passed 0\.99 in 2 epochs"):
         fit_as_used(store, small, "mlp-10-10", "trained-on-test", until=until)

@@ -20,8 +20,8 @@ from fittingroom.runs.spec import (
     RunSpec,
     expected_seconds,
     label,
-    plain,
     spec_of,
+    to_plain,
 )
 
 KEYS = Path(__file__).parents[1] / "data" / "run-keys.json"
@@ -148,10 +148,10 @@ def test_a_spec_has_the_name_of_the_row(small: Dataset) -> None:
 def test_a_spec_makes_the_classifier_of_its_key(small: Dataset) -> None:
     spec = spec_of(small, "mlp-256-256", settings={"epochs": 3}, seed=5)
     classifier = spec.classifier(small)
-    assert plain(classifier) == spec.parameters
+    assert to_plain(classifier) == spec.parameters
     assert classifier.random_state == 5
     expected = classifier_of("mlp-256-256", {"epochs": 3}, dataset=small, random_state=5)
-    assert plain(expected) == spec.parameters
+    assert to_plain(expected) == spec.parameters
 
 
 def test_a_spec_says_why_its_run_can_not_be_found_again() -> None:
@@ -192,9 +192,9 @@ def test_saved_runs_of_the_catalogue_are_found_again(small: Dataset) -> None:
 
 
 def test_plain_distinguishes_different_values() -> None:
-    assert plain(np.zeros(3)) != plain(np.ones(3))
-    assert plain(LogisticRegression(C=1)) != plain(LogisticRegression(C=2))
-    assert json.loads(json.dumps(plain({"a": (1, None, float("nan")), 3: np.float32(0.5)}))) == {
+    assert to_plain(np.zeros(3)) != to_plain(np.ones(3))
+    assert to_plain(LogisticRegression(C=1)) != to_plain(LogisticRegression(C=2))
+    assert json.loads(json.dumps(to_plain({"a": (1, None, float("nan")), 3: np.float32(0.5)}))) == {
         "a": [1, None, "nan"],
         "3": 0.5,
     }
@@ -202,5 +202,5 @@ def test_plain_distinguishes_different_values() -> None:
 
 def test_a_seed_deep_in_a_pipeline_is_not_part_of_the_key() -> None:
     pipelines = [make_pipeline(PCA(3, random_state=seed), LogisticRegression()) for seed in (0, 1)]
-    assert plain(pipelines[0]) == plain(pipelines[1])
-    assert plain(make_pipeline(PCA(4), LogisticRegression())) != plain(pipelines[0])
+    assert to_plain(pipelines[0]) == to_plain(pipelines[1])
+    assert to_plain(make_pipeline(PCA(4), LogisticRegression())) != to_plain(pipelines[0])

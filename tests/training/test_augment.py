@@ -218,7 +218,7 @@ def test_mixtures_of_two_batches_can_be_joined(lit: torch.Tensor) -> None:
     for mix in (cutmix, photos):
         chunks = enumerate(torch.split(lit, 300))
         first, second = (mix(batch(chunk, mirror=True, seed=seed))[1] for seed, chunk in chunks)
-        joined = Mixture.joined([first, second])
+        joined = Mixture.concatenate([first, second])
         assert len(joined.partners) == len(joined.shares) == len(joined.nothing) == 500
         assert joined.nothing.any() == (mix is photos)
         targets = torch.rand(500, 10)

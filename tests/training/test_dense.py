@@ -11,7 +11,7 @@ from fittingroom.data.dataset import Dataset
 from fittingroom.nets.cnn import CNN
 from fittingroom.nets.mlp import MLP
 from fittingroom.training.augment import Batch, Mixture, cutmix
-from fittingroom.training.dense import DenseStep, can_write_out
+from fittingroom.training.dense import DenseStep, supports_dense_step
 from fittingroom.training.recipe import Recipe
 from fittingroom.training.step import AutogradStep, make_step
 
@@ -101,7 +101,7 @@ def test_which_networks_get_which_step() -> None:
     assert kind(MLP(), "bfloat16") is AutogradStep
     assert kind(MLP(), weight_decay=0.01) is AutogradStep
     assert kind(MLP(), optimizer="sgd", momentum=0.9, nesterov=True) is AutogradStep
-    assert not can_write_out(MLP(), Recipe(), "float32", torch.device("meta"))
+    assert not supports_dense_step(MLP(), Recipe(), "float32", torch.device("meta"))
     frozen = MLP()
     next(frozen.parameters()).requires_grad_(False)
     assert kind(frozen) is AutogradStep

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from fittingroom.data.dataset import Dataset
 from fittingroom.kernels.compiled import count_parts
-from fittingroom.training.imitation import SPOILT, SPREAD, _silhouette, imitated
+from fittingroom.training.imitation import SPOILT, SPREAD, _silhouette, imitate_photos
 
 Figure = NDArray[np.float32]  # (28, 28) in 0..1
 
@@ -63,7 +63,7 @@ def photos_of(
     """Many photos (n, 28, 28) of one figure, and which are spoilt."""
     images = torch.from_numpy(figure).expand(n, 1, *figure.shape)
     generator = torch.Generator().manual_seed(seed)
-    photos, spoilt = imitated(images, mirror=mirror, generator=generator)
+    photos, spoilt = imitate_photos(images, mirror=mirror, generator=generator)
     return photos[:, 0].numpy(), spoilt.numpy()
 
 
@@ -102,7 +102,7 @@ def real(small: Dataset) -> torch.Tensor:
 
 def test_images_stay_images(real: torch.Tensor) -> None:
     before = real.clone()
-    photos, spoilt = imitated(real, mirror=True, generator=torch.Generator().manual_seed(0))
+    photos, spoilt = imitate_photos(real, mirror=True, generator=torch.Generator().manual_seed(0))
     assert torch.equal(real, before)
     assert photos.shape == real.shape
     assert photos.dtype == torch.float32
@@ -125,7 +125,7 @@ def test_the_same_generator_gives_the_same_photos_on_any_number_of_threads(
             torch.set_num_threads(threads)
             assert count_parts(300, 100 * real.numel()) == threads
             generator = torch.Generator().manual_seed(seed)
-            results[name] = imitated(real, mirror=True, generator=generator)
+            results[name] = imitate_photos(real, mirror=True, generator=generator)
     finally:
         torch.set_num_threads(before)
     for one, two, other in zip(*results.values(), strict=True):
@@ -137,7 +137,7 @@ def test_a_photo_depends_only_on_its_own_image(real: torch.Tensor) -> None:
     changed = real.clone()
     changed[::2] = 0
     (first, _), (second, _) = (
-        imitated(images, mirror=True, generator=torch.Generator().manual_seed(1))
+        imitate_photos(images, mirror=True, generator=torch.Generator().manual_seed(1))
         for images in (real, changed)
     )
     assert torch.equal(first[1::2], second[1::2])
@@ -164,7 +164,7 @@ def test_images_of_other_sizes(shape: tuple[int, int]) -> None:
 
 def test_a_share_of_the_images_is_spoilt(real: torch.Tensor) -> None:
     generator = torch.Generator().manual_seed(0)
-    _, spoilt = imitated(real.repeat(10, 1, 1, 1), mirror=True, generator=generator)
+    _, spoilt = imitate_photos(real.repeat(10, 1, 1, 1), mirror=True, generator=generator)
     assert float(spoilt.float().mean()) == pytest.approx(SPOILT, abs=0.03)
 
 

@@ -13,7 +13,7 @@ from fittingroom.data.mapped import MappedRows
 from fittingroom.errors import DataError
 from fittingroom.training import shuffle
 from fittingroom.training.loop import batches
-from fittingroom.training.shuffle import Stretch, shuffled
+from fittingroom.training.shuffle import Stretch, shuffled_stretches
 
 N = 9_001
 PIXELS = np.arange(N, dtype="<u4").view(np.uint8).reshape(N, 2, 2)  # each image is its position
@@ -42,7 +42,7 @@ def epoch(images: MappedRows, generator: torch.Generator, batch_size: int = 30) 
     """An epoch's stretches, copied: the next but one is read into the same buffer."""
     return [
         Stretch(stretch.images.clone(), stretch.labels, stretch.positions)
-        for stretch in shuffled(images, LABELS[: len(images)], batch_size, generator)
+        for stretch in shuffled_stretches(images, LABELS[: len(images)], batch_size, generator)
     ]
 
 
@@ -55,7 +55,7 @@ def positions(stretches: list[Stretch]) -> Tensor:
 
 
 def test_images_in_memory_are_one_permutation() -> None:
-    (stretch,) = shuffled(torch.from_numpy(PIXELS), LABELS, 30, seeded(3))
+    (stretch,) = shuffled_stretches(torch.from_numpy(PIXELS), LABELS, 30, seeded(3))
     order = torch.randperm(N, generator=seeded(3))
     assert torch.equal(stretch.positions, order)
     assert torch.equal(stretch.images, torch.from_numpy(PIXELS)[order])
@@ -110,7 +110,7 @@ def test_all_batches_but_one_are_full(images: MappedRows) -> None:
 
 
 def test_a_file_that_changes_stops_the_epoch(images: MappedRows, path: Path) -> None:
-    stretches = shuffled(images, LABELS, 30, seeded(0))
+    stretches = shuffled_stretches(images, LABELS, 30, seeded(0))
     next(stretches)
     os.utime(path, ns=(0, 0))
     with pytest.raises(DataError, match="changed while it was read; start again"):
@@ -119,7 +119,7 @@ def test_a_file_that_changes_stops_the_epoch(images: MappedRows, path: Path) -> 
 
 def test_leaving_an_epoch_early_ends_its_reader(images: MappedRows) -> None:
     before = threading.active_count()
-    stretches = shuffled(images, LABELS, 30, seeded(0))
+    stretches = shuffled_stretches(images, LABELS, 30, seeded(0))
     next(stretches)
     assert threading.active_count() == before + 1
     stretches.close()  # type: ignore[attr-defined]

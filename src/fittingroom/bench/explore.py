@@ -20,7 +20,7 @@ from fittingroom.models.nearest import NearestImages, can_search
 SCHEMA_VERSION = 1
 
 #: Most images of a split that are searched for neighbours; of a larger split the first ones.
-MOST_SEARCHED = 60_000
+MAX_SEARCHED = 60_000
 #: Most images on the map.
 MAPPED = 5_000
 #: Near duplicates: at most this root mean square difference of the pixels, in 0..255.
@@ -140,7 +140,7 @@ def explore(dataset: Dataset, *, tsne: bool = False, seed: int = 0) -> Explorati
             f"{dataset.name} has a single training image, so there are no neighbours to search for."
         )
     train, test = (
-        np.asarray(split.images[:MOST_SEARCHED]) for split in (dataset.train, dataset.test)
+        np.asarray(split.images[:MAX_SEARCHED]) for split in (dataset.train, dataset.test)
     )
     train_rows, test_rows = (images.reshape(len(images), -1) for images in (train, test))
     labels = dataset.train.labels[: len(train)]

@@ -25,11 +25,11 @@ from fittingroom.bundles.attributes import ATTRIBUTES
 from fittingroom.errors import BundleError
 
 SCHEMA = "schema.json"
-MOST_SCHEMA_BYTES = 2**24
-MOST_BYTES = 2**31  # of all arrays together
+MAX_SCHEMA_BYTES = 2**24
+MAX_BYTES = 2**31  # of all arrays together
 #: Largest compression ratio of a member; arrays of pixels reach 20, our descriptions 40.
-MOST_GROWTH = 200
-MOST_NESTED = 60
+MAX_GROWTH = 200
+MAX_NESTED = 60
 #: Bytes of arrays that may always be named twice.
 SMALL = 2**20
 
@@ -96,7 +96,7 @@ class Archive:
         pending: list[tuple[Any, int]] = [(self.root, 0)]
         while pending:
             value, level = pending.pop()
-            if level > MOST_NESTED:
+            if level > MAX_NESTED:
                 raise BundleError("the estimator's description is nested too deep.")
             if isinstance(value, dict):
                 if "__loader__" in value:
@@ -177,7 +177,7 @@ def _without_ids(value: Any) -> Any:
     return [_without_ids(inner) for inner in value] if isinstance(value, list) else value
 
 
-def plain(node: Node) -> Any:
+def plain_value(node: Node) -> Any:
     """The number or string that a part holds."""
     return json.loads(node["content"])
 
@@ -191,9 +191,9 @@ def _members(file: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
         usual = info.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
         if not usual or info.flag_bits & 1 or not re.fullmatch(r"[\w-]{1,100}\.(npy|json)", name):
             raise BundleError(f"the estimator's file has an unexpected member {name[:50]!r}.")
-        if info.file_size > MOST_GROWTH * max(info.compress_size, 1000):
+        if info.file_size > MAX_GROWTH * max(info.compress_size, 1000):
             raise BundleError(f"{name} would grow to {info.file_size:,} bytes when unpacked.")
     total = sum(info.file_size for info in members.values())
-    if total > MOST_BYTES or members[SCHEMA].file_size > MOST_SCHEMA_BYTES:
+    if total > MAX_BYTES or members[SCHEMA].file_size > MAX_SCHEMA_BYTES:
         raise BundleError(f"the estimator would grow to {total:,} bytes when unpacked.")
     return members

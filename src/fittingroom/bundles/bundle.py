@@ -60,7 +60,7 @@ from fittingroom.evaluation.metrics import METRICS
 from fittingroom.evaluation.unlike import unlike_scores
 from fittingroom.files import folder_aside
 from fittingroom.models.calibrated_svm import CalibratedSVM
-from fittingroom.models.engine import faster
+from fittingroom.models.engine import accelerate
 from fittingroom.models.hog import HogFeatures
 from fittingroom.models.network import NetworkClassifier, count_parameters
 from fittingroom.models.pixel_classifier import PixelClassifier
@@ -73,7 +73,7 @@ LIKE = 0.995
 #: classifier.
 QUICK, SMALL_IMAGE = 1e10, 2**14
 #: Features of an image; the catalogue's HOG descriptor of 28 x 28 pixels has a thousand.
-MOST_FEATURES = 2**22
+MAX_FEATURES = 2**22
 _Classifier = TypeVar("_Classifier", NetworkClassifier, PixelClassifier)
 _PACKAGES = ("fittingroom", "numpy", "scikit-learn", "skops", "torch")
 
@@ -222,7 +222,7 @@ def load(path: Path | str) -> Bundle:
     if not os.path.lexists(folder / manifests.FILE):
         raise BundleError(f"{path} isn't a bundle: it has no {manifests.FILE}.")
     manifest = Manifest.parse(
-        read_bytes(folder / manifests.FILE, BundleError, most=manifests.MOST_BYTES, within=folder)
+        read_bytes(folder / manifests.FILE, BundleError, most=manifests.MAX_BYTES, within=folder)
     )
     description = manifest.facts.classifier
     expected = {WEIGHTS} if isinstance(description, Network) else {ESTIMATOR}
@@ -331,7 +331,7 @@ def _build_classical(
         features = HogFeatures(**description.hog.model_dump())
         features.fit(np.empty((0, pixels), np.float32))
     n_features = pixels if features is None else features.count_features()
-    if n_features > MOST_FEATURES:
+    if n_features > MAX_FEATURES:
         raise BundleError(f"it would compute {n_features:,} features of an image.")
     n_classes, mean = len(facts.classes), None
     if description.centred:
@@ -351,7 +351,7 @@ def _build_classical(
     else:
         classifier = CalibratedSVM(unfitted, **options)
         classifier.temperature_ = description.temperature
-    classifier.estimator_ = faster(estimator)
+    classifier.estimator_ = accelerate(estimator)
     classifier.features_ = features
     classifier.mean_ = mean
     classifier.engine_ = facts.fitted.engine

@@ -23,9 +23,9 @@ from fittingroom.bundles.tree_graph import add_boosting, add_forest
 from fittingroom.errors import BundleError
 from fittingroom.models.calibrated_svm import CalibratedSVM, pair_decisions, pair_weights
 from fittingroom.models.engine import to_stock
-from fittingroom.models.nearest import MOST_PIXELS
+from fittingroom.models.nearest import MAX_PIXELS
 from fittingroom.models.pixel_classifier import PixelClassifier
-from fittingroom.models.pixels import whole_pixels
+from fittingroom.models.pixels import as_pixels
 
 
 def add_classical(
@@ -116,8 +116,8 @@ def _rbf_kernel(graph: Graph, inputs: str, vectors: Any, gamma: float) -> str:
 
 def _add_neighbours(graph: Graph, pixels: str, fitted: KNeighborsClassifier) -> str:
     """Shares of the votes (batch, classes), from products of bytes, so that ties stay ties."""
-    images = whole_pixels(fitted._fit_X)
-    if images is None or images.shape[1] > MOST_PIXELS:
+    images = as_pixels(fitted._fit_X)
+    if images is None or images.shape[1] > MAX_PIXELS:
         raise BundleError(
             "only neighbours of images with integer pixels can be converted to a graph."
         )

@@ -15,7 +15,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.ensemble._hist_gradient_boosting.common import PREDICTOR_RECORD_DTYPE
 from sklearn.tree._tree import NODE_DTYPE
 
-from fittingroom.bundles.archive import Archive, Node, field, plain
+from fittingroom.bundles.archive import Archive, Node, field, plain_value
 from fittingroom.errors import BundleError
 from fittingroom.models.engine import to_stock
 
@@ -121,8 +121,8 @@ def _check_svc(archive: Archive, n_features: int, n_classes: int) -> None:
         _probA=(0,),
         _probB=(0,),
     )
-    gamma = plain(field(root, "_gamma"))
-    if plain(field(root, "kernel")) != "rbf" or not 0 < gamma < math.inf or counts.min() < 0:
+    gamma = plain_value(field(root, "_gamma"))
+    if plain_value(field(root, "kernel")) != "rbf" or not 0 < gamma < math.inf or counts.min() < 0:
         raise BundleError("the support vector machine isn't like ours.")
 
 
@@ -137,10 +137,10 @@ def _check_neighbors(archive: Archive, n_features: int, n_classes: int) -> None:
         "effective_metric_": "euclidean",
         "outputs_2d_": False,
     }
-    if any(plain(field(root, name)) != value for name, value in expected.items()):
+    if any(plain_value(field(root, name)) != value for name, value in expected.items()):
         raise BundleError("the neighbours aren't searched for like ours.")
     _check_range(labels, n_classes, "the neighbours have a class that doesn't exist.")
-    if not 1 <= plain(field(root, "n_neighbors")) <= n:
+    if not 1 <= plain_value(field(root, "n_neighbors")) <= n:
         raise BundleError("there are fewer neighbours than n_neighbors.")
 
 
@@ -162,11 +162,11 @@ def _check_tree(archive: Archive, tree: Node, n_features: int, n_classes: int) -
     state = tree["content"]
     nodes, values = (archive.read(field(state, name)) for name in ("nodes", "values"))
     if (
-        plain(arguments[0]) != n_features
+        plain_value(arguments[0]) != n_features
         or archive.read(arguments[1]).tolist() != [n_classes]
-        or plain(arguments[2]) != 1
+        or plain_value(arguments[2]) != 1
         or nodes.dtype != NODE_DTYPE
-        or nodes.shape != (plain(field(state, "node_count")),)
+        or nodes.shape != (plain_value(field(state, "node_count")),)
         or values.dtype != np.float64
         or values.shape != (len(nodes), 1, n_classes)
     ):
@@ -238,7 +238,7 @@ def _expect(archive: Archive, **shapes: tuple[int, ...]) -> None:
 
 def _expect_plain(node: Node, **values: Any) -> None:
     for name, value in values.items():
-        if plain(field(node, name)) != value:
+        if plain_value(field(node, name)) != value:
             raise BundleError(f"the estimator's {name} isn't {value}.")
 
 

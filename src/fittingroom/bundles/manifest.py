@@ -20,9 +20,9 @@ FORMAT: Final = 3
 FORMATS = (1, 2, FORMAT)
 FILE = "manifest.json"
 #: Largest manifest that is read, far larger than any of ours.
-MOST_BYTES = 2**20
+MAX_BYTES = 2**20
 #: Largest file of a bundle; no classifier of small images has this size.
-MOST_FILE_BYTES = 2**31
+MAX_FILE_BYTES = 2**31
 
 Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
@@ -37,8 +37,8 @@ Text = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_requ
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0, lt=1e6)]
 #: Largest height and width of an image in pixels.
-MOST_SIDE = 1024
-Side = Annotated[int, Field(ge=1, le=MOST_SIDE)]
+MAX_SIDE = 1024
+Side = Annotated[int, Field(ge=1, le=MAX_SIDE)]
 
 
 class _Strict(BaseModel):
@@ -84,7 +84,7 @@ class Classical(_Strict):
 
 
 class File(_Strict):
-    bytes: Annotated[int, Field(ge=1, le=MOST_FILE_BYTES)]
+    bytes: Annotated[int, Field(ge=1, le=MAX_FILE_BYTES)]
     sha256: Digest
 
 

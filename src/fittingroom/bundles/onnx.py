@@ -24,7 +24,7 @@ from fittingroom.models.network import NetworkClassifier
 
 INPUT, OUTPUT = "images", "probabilities"
 #: Largest ONNX file, which is a protobuf message.
-MOST_BYTES = 2**31 - 2**16
+MAX_BYTES = 2**31 - 2**16
 
 
 def to_onnx(bundle: Bundle) -> ModelProto:
@@ -45,7 +45,7 @@ def to_onnx(bundle: Bundle) -> ModelProto:
     if facts.calibrated is not None:
         probabilities = _at_temperature(graph, probabilities, facts.calibrated.temperature)
     graph.nodes.append(helper.make_node("Identity", [probabilities], [OUTPUT]))
-    if (size := graph.size()) > MOST_BYTES:
+    if (size := graph.size()) > MAX_BYTES:
         raise BundleError(
             f"the graph of this {facts.model} has {size:,} bytes, more than an ONNX file can hold."
         )

@@ -71,7 +71,7 @@ def predict_picture(
     InputError : the classifier can't take such images
     """
     rendering = prepare(picture, preparation or bundle.preparation, bundle.facts.image_shape)
-    combined = joined(bundle.predict_proba(rendering.views), rendering.weights)
+    combined = combine_views(bundle.predict_proba(rendering.views), rendering.weights)
     odds = odds_of_photos(bundle) if rendering.is_photo else np.ones(len(combined))
     probabilities = combined * odds
     probabilities /= probabilities.sum()
@@ -99,7 +99,7 @@ def predict_picture(
     )
 
 
-def joined(
+def combine_views(
     probabilities: NDArray[np.floating], weights: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """The weighted geometric mean (classes,) of the views' probabilities (views, classes).

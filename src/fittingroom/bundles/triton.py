@@ -10,7 +10,7 @@ from fittingroom.bundles.onnx import INPUT, OUTPUT, write_onnx
 CONFIG, LABELS, MODEL = "config.pbtxt", "labels.txt", "1/model.onnx"
 FILES = frozenset({CONFIG, LABELS, MODEL})
 #: Largest batch that the server may form; nearest neighbours take 0.6 MB per image.
-MOST_BATCH = 256
+MAX_BATCH = 256
 
 
 def write_triton(bundle: Bundle, folder: Path, name: str) -> Path:
@@ -38,7 +38,7 @@ def config(bundle: Bundle, name: str) -> str:
     height, width = facts.image_shape
     return f"""name: "{name}"
 backend: "onnxruntime"
-max_batch_size: {MOST_BATCH}
+max_batch_size: {MAX_BATCH}
 input [
   {{
     name: "{INPUT}"

@@ -12,16 +12,16 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from fittingroom.bundles.manifest import MOST_SIDE, Network
+from fittingroom.bundles.manifest import MAX_SIDE, Network
 from fittingroom.bundles.options import audit_of
 from fittingroom.errors import BundleError, InputError, UsageError
 from fittingroom.models.network import NETS, NetworkClassifier
 
 #: Limits for one image: multiplications (ten seconds on a laptop) and numbers in the maps of one
 #: layer. The catalogue's largest network has 7e9 and 2e5 for 28 x 28 pixels.
-MOST_MULTIPLICATIONS, MOST_NUMBERS = 5e11, 2**26
+MAX_MULTIPLICATIONS, MAX_NUMBERS = 5e11, 2**26
 #: Most weights of a network that is built from a record alone, without a file of weights.
-MOST_WEIGHTS = 2**27
+MAX_WEIGHTS = 2**27
 
 
 def network_of(classifier: NetworkClassifier) -> Network:
@@ -117,7 +117,7 @@ def modest_options(
     if audit is None or not set(options) <= set(audit.model_fields):
         raise BundleError(f"there is no network {net[:50]!r} with these options.")
     try:
-        if not all(1 <= side <= MOST_SIDE for side in image_shape):
+        if not all(1 <= side <= MAX_SIDE for side in image_shape):
             raise ValueError(f"images of {image_shape} pixels")
         checked = audit.model_validate_json(json.dumps(_all_options(net, options)))
         network = Network(
@@ -130,7 +130,7 @@ def modest_options(
         weights = _shapes(network, image_shape, n_classes)
     except (InputError, UsageError, RuntimeError, ValueError, TypeError) as error:
         raise BundleError(f"no network of ours is like that: {str(error)[:200]}") from error
-    if sum(weight.numel() for weight in weights.values()) > MOST_WEIGHTS:
+    if sum(weight.numel() for weight in weights.values()) > MAX_WEIGHTS:
         raise BundleError("it has more weights than any network of ours.")
     _refuse_work(network, image_shape, weights)
     return network.options
@@ -167,7 +167,7 @@ def _refuse_work(
     products = multiplications(network, image_shape, weights)
     widest = max((len(weight) for weight in weights.values() if weight.ndim == 4), default=1)
     numbers = _pixels(network, image_shape) * widest
-    if products > MOST_MULTIPLICATIONS or numbers > MOST_NUMBERS:
+    if products > MAX_MULTIPLICATIONS or numbers > MAX_NUMBERS:
         raise BundleError(
             f"it would take {products:.1e} multiplications and {numbers:.1e} numbers in memory for "
             "one image."

@@ -109,10 +109,10 @@ def _join_peers() -> Iterator[bool]:
     if not _has_peers():
         yield True
         return
-    from fittingroom.training.distributed import PeerError, joined
+    from fittingroom.training.distributed import PeerError, process_group
 
     try:
-        with joined() as group:
+        with process_group() as group:
             yield group.first
     except PeerError:
         raise typer.Exit(1) from None

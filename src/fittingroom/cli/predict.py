@@ -24,9 +24,9 @@ STDIN = "-"
 #: In text: the number of top classes, and the least probability at which one is shown.
 TOP, LEAST = 3, 0.01
 #: The most pictures on a contact sheet; with more, it would be too large.
-MOST_SHOWN = 400
+MAX_SHOWN = 400
 #: The most skipped files that a message names.
-MOST_NAMED = 5
+MAX_NAMED = 5
 
 
 #: The path of a picture, and the folder in which it was found, if any.
@@ -110,7 +110,7 @@ def _files(names: Iterable[str]) -> Iterator[_File]:
         if not pictures:
             raise DataError(f"{name} has no PNG, JPEG or WebP picture.")
         if skipped := [file.name for file in files if file not in pictures]:
-            listed = ", ".join(skipped[:MOST_NAMED]) + ", …" * (len(skipped) > MOST_NAMED)
+            listed = ", ".join(skipped[:MAX_NAMED]) + ", …" * (len(skipped) > MAX_NAMED)
             note(f"skipped files in {name} that aren't PNG, JPEG or WebP pictures: {listed}")
         yield from ((str(picture), path) for picture in pictures)
 
@@ -132,8 +132,8 @@ def _check_target(show: Path, n: int) -> None:
         raise UsageError(f"--show writes a PNG picture; call it {show.stem}.png, not {show.name}.")
     if show.is_dir() or not show.resolve().parent.is_dir():
         raise UsageError(f"{show} can't be written; name a file in an existing folder.")
-    if n > MOST_SHOWN:
-        raise UsageError(f"--show takes at most {MOST_SHOWN} pictures, not {n:,}.")
+    if n > MAX_SHOWN:
+        raise UsageError(f"--show takes at most {MAX_SHOWN} pictures, not {n:,}.")
 
 
 def _with_progress(files: list[_File], *, quiet: bool) -> Iterable[_File]:
@@ -162,9 +162,9 @@ def _predict(
     bundle: Bundle, file: str, within: Path | None, preparation: Preparation
 ) -> tuple[Picture, Prediction]:
     from fittingroom.bundles.predictor import predict_picture
-    from fittingroom.data.decode import LONGEST, MOST_BYTES, decode
+    from fittingroom.data.decode import LONGEST, MAX_BYTES, decode
 
-    content = sys.stdin.buffer.read(MOST_BYTES + 1) if file == STDIN else Path(file)
+    content = sys.stdin.buffer.read(MAX_BYTES + 1) if file == STDIN else Path(file)
     picture = decode(content, longest=max(LONGEST, *bundle.facts.image_shape), within=within)
     return picture, predict_picture(bundle, picture, preparation)
 

@@ -158,16 +158,16 @@ def _exit_code(tuning: Tuning) -> int:
     """130 after an interrupt; 1 if no trial has a result or the final fit failed."""
     if tuning.interrupted:
         return 130
-    return int(tuning.best is None or tuning.untested is not None)
+    return int(tuning.best is None or tuning.test_failure is not None)
 
 
 def _space(model: str, file: Path | None, texts: dict[str, str], preset: str | None) -> Space:
     """The search space: from --set, a file, a preset, or the model's own."""
     from fittingroom.bench.tuning.presets import preset_of
-    from fittingroom.bench.tuning.space import Space, parse_space, read_space, sorted_out
+    from fittingroom.bench.tuning.space import Space, parse_dimensions, parse_space, read_space
     from fittingroom.models.catalog import row_of
 
-    dimensions, fixed = sorted_out(texts)
+    dimensions, fixed = parse_dimensions(texts)
     sources = {"--space": file, "--preset": preset, "--set with a range": dimensions or None}
     options = [option for option, value in sources.items() if value is not None]
     if len(options) > 1:
@@ -206,14 +206,14 @@ def _show_rate_range(
 ) -> None:
     """Run a learning rate range test, print the suggestion and write the page."""
     from fittingroom.bench.tuning.rate_range import network_rate_range
-    from fittingroom.bench.tuning.space import sorted_out
+    from fittingroom.bench.tuning.space import parse_dimensions
     from fittingroom.bench.tuning.tuning import FOLDER
     from fittingroom.cli.progress import ProgressDisplay
     from fittingroom.cli.show import show, write
     from fittingroom.reporting.reports import rate_range_report
     from fittingroom.runs.store import open_store
 
-    dimensions, fixed = sorted_out(texts)
+    dimensions, fixed = parse_dimensions(texts)
     if dimensions:
         raise UsageError(
             f"--lr-range doesn't search; give {next(iter(dimensions))} a single value."

@@ -72,7 +72,7 @@ def command(
     # A wrong name is refused before torch is imported.
     chosen = load_claims(claims or claim_names())
 
-    from fittingroom.bench.claims.evidence import Runs
+    from fittingroom.bench.claims.evidence import ClaimStore
     from fittingroom.bench.claims.plan import fit_limit
     from fittingroom.bench.claims.verify import plan_claims
     from fittingroom.cli.output import note
@@ -84,7 +84,7 @@ def command(
 
     loaded = load_dataset(dataset)
     store = open_store(runs, loaded)
-    plans = plan_claims(chosen, Runs(store, loaded), seeds, fit_limit(limit, total))
+    plans = plan_claims(chosen, ClaimStore(store, loaded), seeds, fit_limit(limit, total))
     if loaded.name != "fashion-mnist":
         note(f"the claims of the package are about fashion-mnist, not about {loaded.name}")
     _show_plan(plans)

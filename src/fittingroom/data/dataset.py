@@ -24,7 +24,7 @@ from fittingroom.errors import DataError, InputError
 LABELS_FILE = "labels.txt"  # one class name per line, in the order of the labels
 #: What IDX files can't say: the name, whether mirroring keeps the class, how images were made.
 CARD_FILE = "dataset.json"
-MOST_CLASSES = 256  # a label is one byte in an IDX file
+MAX_CLASSES = 256  # a label is one byte in an IDX file
 
 _Scalar = TypeVar("_Scalar", bound=np.generic)
 
@@ -165,7 +165,7 @@ class Dataset:
         test = Split(_pixels(test_images), _label_array(test_labels))
         if class_names is None:
             highest = int(max(train.labels.max(), test.labels.max()))
-            names = tuple(str(label) for label in range(min(highest, MOST_CLASSES) + 1))
+            names = tuple(str(label) for label in range(min(highest, MAX_CLASSES) + 1))
         else:
             names = tuple(class_names)
         return cls(
@@ -257,8 +257,8 @@ def content_sha256(train: Split, test: Split, class_names: Sequence[str]) -> str
 
 def check_class_names(names: Sequence[str]) -> None:
     """Raise InputError for names that `labels.txt` or a table can't hold."""
-    if not 2 <= len(names) <= MOST_CLASSES:
-        raise InputError(f"a data set needs 2 to {MOST_CLASSES} classes, not {len(names)}.")
+    if not 2 <= len(names) <= MAX_CLASSES:
+        raise InputError(f"a data set needs 2 to {MAX_CLASSES} classes, not {len(names)}.")
     for name in names:
         if not isinstance(name, str) or not name.isprintable() or name != name.strip() or not name:
             raise InputError(

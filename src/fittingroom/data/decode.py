@@ -19,15 +19,15 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from fittingroom.errors import DataError
-from fittingroom.untrusted import blaming, open_untrusted, read_bytes
+from fittingroom.untrusted import open_untrusted, raise_as, read_bytes
 
 FORMATS = ("PNG", "JPEG", "WEBP")
 #: Usual suffixes of these formats; what a file is, its content decides.
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jfif", ".webp"})
-MOST_PIXELS = 50_000_000
-MOST_BYTES = 100_000_000
+MAX_PIXELS = 50_000_000
+MAX_BYTES = 100_000_000
 #: Ordinary progressive JPEGs have about ten scans; each costs as much as decoding all pixels.
-MOST_SCANS, MOST_SCANNED_PIXELS = 200, 20 * MOST_PIXELS
+MAX_SCANS, MAX_SCANNED_PIXELS = 200, 20 * MAX_PIXELS
 # Within a scan, 0xff is followed by 0 or by a restart marker; the marker 1 has no length.
 _MARKER = re.compile(rb"\xff[^\x00\x01\xff\xd0-\xd8]", re.DOTALL)
 _END, _START_OF_SCAN = 0xD9, 0xDA
@@ -118,10 +118,10 @@ def open_picture(
     name = "the picture" if isinstance(file, bytes) else str(file)
     data = file
     if not isinstance(data, bytes):
-        data = read_bytes(data, DataError, most=MOST_BYTES, within=within)
-    if len(data) > MOST_BYTES:
-        raise DataError(f"{name} has more than {MOST_BYTES:,} bytes; that isn't a photo.")
-    with blaming(name, DataError), warnings.catch_warnings():
+        data = read_bytes(data, DataError, most=MAX_BYTES, within=within)
+    if len(data) > MAX_BYTES:
+        raise DataError(f"{name} has more than {MAX_BYTES:,} bytes; that isn't a photo.")
+    with raise_as(name, DataError), warnings.catch_warnings():
         # We check for bombs ourselves; its reader can't help other oddities of a file.
         warnings.simplefilter("ignore")
         try:
@@ -131,14 +131,14 @@ def open_picture(
             raise DataError(f"{name} isn't a {', '.join(names)} or {last} picture.") from None
         with image:
             pixels = image.width * image.height
-            if pixels > MOST_PIXELS:
+            if pixels > MAX_PIXELS:
                 raise DataError(
                     f"{name} has {image.width:,} × {image.height:,} pixels, more than "
-                    f"{MOST_PIXELS:,}; shrink it first."
+                    f"{MAX_PIXELS:,}; shrink it first."
                 )
             # A progressive JPEG is decoded once for each scan, of which a file may hold thousands.
             scans = _count_scans(data) if image.format in ("JPEG", "MPO") else 1
-            if pixels * scans > MOST_SCANNED_PIXELS or scans > MOST_SCANS:
+            if pixels * scans > MAX_SCANNED_PIXELS or scans > MAX_SCANS:
                 raise DataError(f"{name} has {scans:,} scans; save it as an ordinary JPEG.")
             yield image
 

@@ -21,7 +21,7 @@ SPLITS = ("train", "test")
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "PPM", "TIFF")
 #: Bytes of images that are always allowed; beyond that, how many times larger than their files they
 #: may be. Drawings of two colours reach 100, deflate's limit is 1,032.
-ALWAYS_ROOM, MOST_GROWTH = 2**28, 500
+ALWAYS_ROOM, MAX_GROWTH = 2**28, 500
 _LITTER = frozenset({"thumbs.db", "desktop.ini"})  # left by file managers, beside dot files
 
 Bytes = NDArray[np.uint8]
@@ -173,7 +173,7 @@ def _require_room(
         return
     files = {(status.st_dev, status.st_ino): status.st_size for status in map(os.stat, paths)}
     on_disk, free = sum(files.values()), psutil.virtual_memory().available
-    if needed > MOST_GROWTH * on_disk:
+    if needed > MAX_GROWTH * on_disk:
         raise DataError(
             f"{folder} holds {on_disk:,} bytes of pictures, which would become {needed:,}; that "
             "isn't a data set."

@@ -39,7 +39,7 @@ def random_images(n: int, at_most: int, seed: int = 0) -> Positions:
     return np.asarray(drawn, np.int64)
 
 
-def fixed(
+def newly_correct(
     before: NDArray[np.floating],
     after: NDArray[np.floating],
     labels: NDArray[np.integer],

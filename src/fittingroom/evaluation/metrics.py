@@ -65,7 +65,7 @@ METRICS: dict[str, Callable[[NDArray[np.floating], NDArray[np.integer]], float]]
 }
 
 
-def fault_of(probabilities: NDArray[np.floating]) -> tuple[int, str] | None:
+def find_fault(probabilities: NDArray[np.floating]) -> tuple[int, str] | None:
     """The first row of (n, c) that isn't a distribution, and what is wrong with it in words.
 
     None if all rows are distributions.
@@ -96,7 +96,7 @@ def _check_predictions(probabilities: NDArray[np.floating], labels: NDArray[np.i
             f"labels run from {labels.min()} to {labels.max()} but the probabilities have "
             f"{probabilities.shape[1]} classes; labels must be class indices from 0."
         )
-    if (row_and_fault := fault_of(probabilities)) is not None:
+    if (row_and_fault := find_fault(probabilities)) is not None:
         row, fault = row_and_fault
         raise InputError(
             f"the probabilities of row {row} {fault}; they must be finite, non-negative and sum "

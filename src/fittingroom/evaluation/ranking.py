@@ -69,7 +69,7 @@ class Ranking:
     winner: Interval | None
 
 
-def adjusted(p: Sequence[float], models: int = 0) -> list[float]:
+def adjust_p_values(p: Sequence[float], models: int = 0) -> list[float]:
     """Adjust p values for multiple comparisons.
 
     By Holm's step-down method (1979, Scandinavian Journal of Statistics 6:65-70).
@@ -143,8 +143,8 @@ def rank_models(
 
 
 def _adjust_known(p: Sequence[float | None], models: int) -> list[float | None]:
-    """As `adjusted`; unknown values are left out and stay None."""
-    adjusted_values = iter(adjusted([value for value in p if value is not None], models))
+    """As `adjust_p_values`; unknown values are left out and stay None."""
+    adjusted_values = iter(adjust_p_values([value for value in p if value is not None], models))
     return [None if value is None else next(adjusted_values) for value in p]
 
 

@@ -16,7 +16,7 @@ from fittingroom.evaluation.paired_difference import mcnemar
 
 #: The least gain in accuracy from another numbering, over the images whose class it changes, and
 #: the significance level of that gain.
-LEAST_GAIN, ALPHA = 0.2, 0.001
+MIN_GAIN, ALPHA = 0.2, 0.001
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def relabelling(
     changed = relabelled != labels
     before, after = (predicted == labels)[changed], (predicted == relabelled)[changed]
     lost, gained = int((before & ~after).sum()), int((after & ~before).sum())
-    if gained - lost <= LEAST_GAIN * len(before) or mcnemar(lost, gained) > ALPHA:
+    if gained - lost <= MIN_GAIN * len(before) or mcnemar(lost, gained) > ALPHA:
         return None
     if (assigned == np.arange(n_classes)).all():
         return None

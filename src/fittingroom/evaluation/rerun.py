@@ -11,7 +11,7 @@ from fittingroom.evaluation.seed_spread import SeedSpread
 
 #: The least standard deviation of an accuracy over re-runs: other versions of the software and
 #: other machines change it too.
-LEAST_SD = 0.001
+MIN_SD = 0.001
 
 
 def rerun_interval(
@@ -33,10 +33,10 @@ def rerun_interval(
     mean : the mean accuracy of the existing runs
     n_seeds : the number of existing runs
     spread : of the recipe over seeds; `NO_SPREAD` if it is deterministic
-    draw : the variance of the difference that other images make, see `redrawn`; 0 if the new run is
-        measured on the same images
+    draw : the variance of the difference that other images make, see `redraw_variance`; 0 if the
+        new run is measured on the same images
     """
-    half_width = NormalMixture.of(draw, [spread.of_rerun(n_seeds, LEAST_SD)]).half_width(alpha)
+    half_width = NormalMixture.of(draw, [spread.of_rerun(n_seeds, MIN_SD)]).half_width(alpha)
     return Interval(max(mean - half_width, 0.0), min(mean + half_width, 1.0))
 
 
@@ -51,12 +51,12 @@ def rerun_difference_interval(
 
     `runs` are the number of seeds and the spread of each.
     """
-    error = NormalMixture.of(draw, [spread.of_rerun(n_seeds, LEAST_SD) for n_seeds, spread in runs])
+    error = NormalMixture.of(draw, [spread.of_rerun(n_seeds, MIN_SD) for n_seeds, spread in runs])
     half_width = error.half_width(alpha)
     return Interval(max(difference - half_width, -1.0), min(difference + half_width, 1.0))
 
 
-def redrawn(images: int, others: int, pool: float = math.inf) -> float:
+def redraw_variance(images: int, others: int, pool: float = math.inf) -> float:
     """The variance of the difference between two means over images, relative to the first's.
 
     Parameters

@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 def fit_together(spec: RunSpec, dataset: Dataset, store: Store, *, on_step: OnStep) -> Run:
-    """The run of a spec, fitted by all processes that `joined` the group.
+    """The run of a spec, fitted by all processes of the `process_group`.
 
     All run the same code, each with its own store: the first uses the given one, the others a
     temporary copy of what it holds of this spec. So they need no shared disk, and all resume a
@@ -41,7 +41,7 @@ def fit_together(spec: RunSpec, dataset: Dataset, store: Store, *, on_step: OnSt
         As `fit`; see `training.distributed.joined`.
     """
     group = current()
-    if not group.same(spec.folder_name.encode()):
+    if not group.all_equal(spec.folder_name.encode()):
         raise UsageError(
             "the processes were given different runs; start each with the same command: the same "
             "model, settings, seed and data."
@@ -56,12 +56,12 @@ def fit_together(spec: RunSpec, dataset: Dataset, store: Store, *, on_step: OnSt
 def _share(group: Group, store: Store, spec: RunSpec) -> None:
     """Send the first process's runs and checkpoints of that model and seed to all others."""
     archive = pack(store.runs(spec.model, spec.seed), models=False) if group.first else b""
-    archive = group.sent(archive)
+    archive = group.broadcast(archive)
     if not group.first:
         unpack(archive, store)
     for training in (spec, *spec.references):
         path = store.checkpoint_path(training)
-        state = group.sent(_read_checkpoint(path) if group.first else b"")
+        state = group.broadcast(_read_checkpoint(path) if group.first else b"")
         if state and not group.first:
             path.parent.mkdir(exist_ok=True)
             replace_file(path, state)

@@ -44,7 +44,7 @@ def available() -> bool:
     return granted == 0
 
 
-def whole_tiles() -> np.ndarray[Any, Any]:
+def full_tile_configuration() -> np.ndarray[Any, Any]:
     """The argument of ``configure``: every tile has 16 rows of 64 bytes."""
     shape = np.zeros(64, np.uint8)
     shape[0] = 1  # the palette

@@ -17,7 +17,7 @@ def draw_seed() -> np.uint32:
     return np.uint32(int(torch.randint(LEVELS, (1,))))
 
 
-def kept_levels(rate: float) -> np.uint32:
+def keep_threshold(rate: float) -> np.uint32:
     """The threshold below which an element's random number keeps it."""
     return np.uint32(min(round((1 - rate) * LEVELS), LEVELS - 1))
 

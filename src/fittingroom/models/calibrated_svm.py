@@ -20,7 +20,7 @@ from fittingroom.models.pixel_classifier import PixelClassifier
 
 _CHUNK = 1000  # images whose kernel rows are in memory at once: 140 MB for 17,000 support vectors
 #: Bytes of weights above which libsvm computes the scores: it stores no zero weights.
-MOST_WEIGHTS = 2**29
+MAX_WEIGHTS = 2**29
 _COLDEST, _HOTTEST = 1e-2, 1e2
 
 
@@ -111,7 +111,7 @@ def one_vs_one_scores(svc: SVC, X: NDArray[Any]) -> NDArray[np.float64]:
     n_classes = len(svc.classes_)
     n_pairs = n_classes * (n_classes - 1) // 2
     chunks = [X[start : start + _CHUNK] for start in range(0, len(X), _CHUNK)]
-    if 8 * n_pairs * (len(svc.support_vectors_) + n_classes) > MOST_WEIGHTS:
+    if 8 * n_pairs * (len(svc.support_vectors_) + n_classes) > MAX_WEIGHTS:
         return np.concatenate([svc.decision_function(chunk) for chunk in chunks])
     weights, pairs = pair_weights(svc)
     decided, losses = pair_decisions(pairs, n_classes)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 #: Pixels of all training images of Fashion-MNIST, for which the rows give times.
 _REFERENCE_PIXELS = 60_000 * 28 * 28
 #: The least expected time of a run, however few its images: its process has to start.
-_LEAST_SECONDS = 3.0
+_MIN_SECONDS = 3.0
 #: Settings of a network that belong to neither its recipe nor its options.
 _CLASSIFIER_SETTINGS = frozenset({"image_shape", "mirror_keeps_class", "random_state"})
 _RECIPE_SETTINGS = frozenset(recipe_field.name for recipe_field in fields(Recipe))
@@ -85,7 +85,7 @@ class ModelRow:
             seconds *= dataset.train.images.size / _REFERENCE_PIXELS
         if epochs is not None:
             seconds *= self._time_factor(epochs)
-        return max(_LEAST_SECONDS, seconds)
+        return max(_MIN_SECONDS, seconds)
 
     def _time_factor(self, epochs: int) -> float:
         return 1.0  # without a recipe there are no epochs

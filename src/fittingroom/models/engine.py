@@ -29,7 +29,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.svm import SVC
 
 from fittingroom.errors import InputError, UsageError
-from fittingroom.models.pixels import whole_pixels
+from fittingroom.models.pixels import as_pixels
 
 Engine = Literal["auto", "scikit-learn"]
 
@@ -38,9 +38,9 @@ _OURS = (KNeighborsClassifier, LogisticRegression, RandomForestClassifier)
 _STOCK = (KNeighborsClassifier, LogisticRegression, RandomForestClassifier, SVC)
 #: Bytes of float32 images that scikit-learn-intelex's SVM may copy; 60,000 images of 28 × 28 in ten
 #: classes take 1.6 GiB.
-MOST_COPIED = 3 * 2**30
+MAX_COPIED = 3 * 2**30
 #: The most classes for which scikit-learn-intelex is as fast as scikit-learn.
-MOST_CLASSES = 100
+MAX_CLASSES = 100
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def fit_on_pixels(
     size = (*X.shape, int(y.max()) + 1)
     plain = scale == 1 and not centre
     name = f"fittingroom {version('fittingroom')}"
-    pixels = whole_pixels(X)
+    pixels = as_pixels(X)
     if pixels is None:
         return None
     if isinstance(estimator, KNeighborsClassifier) and plain and can_search(estimator, *X.shape):
@@ -156,10 +156,10 @@ def suits_intel(estimator: BaseEstimator, n_images: int, n_features: int, n_clas
     if isinstance(estimator, KNeighborsClassifier):
         return bool(2 * estimator.n_neighbors <= n_images)
     if isinstance(estimator, SVC):
-        fits = 4 * (n_classes - 1) * n_images * n_features <= MOST_COPIED
+        fits = 4 * (n_classes - 1) * n_images * n_features <= MAX_COPIED
     else:
         fits = n_features <= n_images
-    return n_classes <= MOST_CLASSES and fits
+    return n_classes <= MAX_CLASSES and fits
 
 
 def intel_estimators() -> dict[type, type]:
@@ -190,13 +190,13 @@ def to_stock(fitted: Any) -> BaseEstimator:
     return fitted
 
 
-def faster(fitted: BaseEstimator) -> Any:
+def accelerate(fitted: BaseEstimator) -> Any:
     """Our own, faster equivalent of a fitted scikit-learn estimator, or `fitted` itself."""
     if not isinstance(fitted, KNeighborsClassifier):
         return fitted
     from fittingroom.models.nearest import NearestImages, can_search
 
-    pixels = whole_pixels(fitted._fit_X)
+    pixels = as_pixels(fitted._fit_X)
     estimator = KNeighborsClassifier(**fitted.get_params(deep=False))
     if pixels is None or not can_search(estimator, *pixels.shape):
         return fitted

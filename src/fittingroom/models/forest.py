@@ -21,14 +21,14 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.tree._tree import NODE_DTYPE, Tree
 from sklearn.utils import check_random_state
 
-MOST_CLASSES = 256  # a class is a byte of a key
+MAX_CLASSES = 256  # a class is a byte of a key
 _CLASS_BITS, _VALUE_SHIFT = 8, 23  # of a key: value, weight (15 bits), class
-_MOST_WEIGHT = 2 ** (_VALUE_SHIFT - _CLASS_BITS) - 1
+_MAX_WEIGHT = 2 ** (_VALUE_SHIFT - _CLASS_BITS) - 1
 _LARGE = 1000  # nodes with more images count them in place
 _SMALL = 100  # nodes with more images count them, others sort them
 _TINY = 24  # nodes with more images sort by counting, others by insertion
 #: Bytes of images that all threads may copy together, each for its current subtree.
-MOST_MEMORY = 2**30
+MAX_MEMORY = 2**30
 _EPSILON = np.finfo(np.float64).eps
 _LEAF, _UNDEFINED = -1, -2  # as in scikit-learn
 
@@ -54,12 +54,12 @@ _compile_exactly = njit(cache=True, nogil=True, error_model="numpy")
 def can_grow(
     estimator: RandomForestClassifier, n_images: int, n_pixels: int, n_classes: int
 ) -> bool:
-    """Whether :func:`fit_forest` supports `estimator`'s parameters, within `MOST_MEMORY`."""
+    """Whether :func:`fit_forest` supports `estimator`'s parameters, within `MAX_MEMORY`."""
     free = {"n_estimators", "max_depth", "random_state", "n_jobs", "verbose"}
     params, defaults = estimator.get_params(), RandomForestClassifier().get_params()
     same = all(params[name] == defaults[name] for name in params if name not in free)
     copies = torch.get_num_threads() * min(n_images, _LARGE) * n_pixels
-    return same and n_classes <= MOST_CLASSES and copies <= MOST_MEMORY
+    return same and n_classes <= MAX_CLASSES and copies <= MAX_MEMORY
 
 
 def fit_forest(
@@ -499,7 +499,7 @@ def _scan_sorted(
         if (score if value != below else -np.inf) > best:
             best, best_below, best_above = score, below, value
         below = value
-        c, w = keys[i] & 255, (keys[i] >> _CLASS_BITS) & _MOST_WEIGHT
+        c, w = keys[i] & 255, (keys[i] >> _CLASS_BITS) & _MAX_WEIGHT
         # (l + w)² - l² = w (2 l + w), and on the right r² - (r - w)² likewise.
         squares_left += w * (2 * left[c] + w)
         squares_right -= w * (2 * (total[c] - left[c]) - w)

@@ -14,7 +14,7 @@ from fittingroom.errors import InputError, UsageError
 from fittingroom.models.pixels import SMALLEST_IMAGE
 
 #: Bytes of the training images' descriptors above which a fit is refused.
-MOST_MEMORY = 2**31
+MAX_MEMORY = 2**31
 
 
 class HogFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -100,7 +100,7 @@ class HogFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     def _refuse_large(self, shape: tuple[int, int], n_images: int) -> None:
         size = 4 * n_images * self.count_features()
-        if size > MOST_MEMORY:
+        if size > MAX_MEMORY:
             raise InputError(
                 f"with cell={self.cell} and block={self.block}, descriptors of {n_images:,} images "
                 f"of {shape[0]}×{shape[1]} pixels would take {size / 2**30:.1f} GiB; use larger "

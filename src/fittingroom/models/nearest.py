@@ -16,12 +16,12 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from fittingroom.kernels.compiled import compiled, in_parts
 from fittingroom.models.byte_products import are_exact
-from fittingroom.models.pixels import whole_pixels
+from fittingroom.models.pixels import as_pixels
 
 #: More neighbours than this are sorted faster by other methods.
-MOST_NEIGHBOURS = 64
+MAX_NEIGHBOURS = 64
 #: A larger image's squared distance, up to 255² per pixel, could exceed 31 bits.
-MOST_PIXELS = 2**15
+MAX_PIXELS = 2**15
 # Images compared at once: products of 48 MB. Between smaller ones torch's threads fall asleep, and
 # waking them takes longer than the products.
 _QUERIES, _BLOCK = 2000, 6000
@@ -66,7 +66,7 @@ class NearestImages:
 
     def predict_proba(self, X: NDArray[Any]) -> NDArray[np.float64]:
         """Shares (n, classes) of the neighbours' votes, for images (n, height*width)."""
-        pixels = whole_pixels(X)
+        pixels = as_pixels(X)
         if pixels is None:
             return self.to_scikit_learn().predict_proba(X)  # type: ignore[no-any-return]
         positions, distances = self.neighbours(pixels)
@@ -116,8 +116,8 @@ def can_search(estimator: KNeighborsClassifier, n: int, n_pixels: int) -> bool:
         all(params[name] == defaults[name] for name in params)
         and estimator.weights in ("uniform", "distance")
         and isinstance(estimator.n_neighbors, int | np.integer)
-        and 1 <= estimator.n_neighbors <= min(n, MOST_NEIGHBOURS)
-        and n_pixels <= MOST_PIXELS
+        and 1 <= estimator.n_neighbors <= min(n, MAX_NEIGHBOURS)
+        and n_pixels <= MAX_PIXELS
         and are_exact(n_pixels)
     )
 

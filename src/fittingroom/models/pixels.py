@@ -94,7 +94,7 @@ def check_mapped_and_labels(
     return check_mapped(estimator, X, reset=True), y
 
 
-def whole_pixels(X: NDArray[Any]) -> NDArray[np.uint8] | None:
+def as_pixels(X: NDArray[Any]) -> NDArray[np.uint8] | None:
     """The same numbers as uint8; None if some aren't integers in 0..255."""
     if X.dtype == np.uint8:
         return X

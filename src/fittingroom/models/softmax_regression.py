@@ -27,14 +27,14 @@ from threadpoolctl import threadpool_limits
 from fittingroom.kernels.compiled import compiled, in_parts
 from fittingroom.models.byte_products import are_exact
 
-MOST_IMAGES = 2**31 // (2**7 * 2**8)  # per block: sums of products stay below 2³¹
+MAX_IMAGES = 2**31 // (2**7 * 2**8)  # per block: sums of products stay below 2³¹
 _BLOCK = 30_000  # images; with fewer, threads waste time sleeping and waking between products
 _LANES = 64  # images whose softmax is computed together
 _DIGITS = 3
 _LARGEST = 127 * 2**16  # the largest number of three digits of -128..127, with room for rounding
 _SHARE = 0.1  # a typical p (1 - p), used for all classes and images
 #: Bytes that the preconditioner may take: up to 68 × 68 pixels.
-MOST_MEMORY = 2**30
+MAX_MEMORY = 2**30
 _MATRICES = 6  # float64 (pixels, pixels), in memory at once while computing the preconditioner
 
 
@@ -42,7 +42,7 @@ def can_solve(estimator: LogisticRegression, n_images: int, n_pixels: int, n_cla
     """Whether :func:`fit_softmax_regression` supports `estimator`'s parameters, and is fast.
 
     Two classes are left to scikit-learn, which gives them one row of weights. So are images with
-    more pixels than twice the number of images, or than `MOST_MEMORY` allows: the preconditioner's
+    more pixels than twice the number of images, or than `MAX_MEMORY` allows: the preconditioner's
     memory grows with the square of the number of pixels, its time with the cube.
     """
     free = {"C", "tol", "max_iter", "n_jobs", "random_state"}
@@ -52,7 +52,7 @@ def can_solve(estimator: LogisticRegression, n_images: int, n_pixels: int, n_cla
         and math.isfinite(estimator.C)
         and n_classes > 2
         and n_pixels <= 2 * n_images
-        and _MATRICES * 8 * n_pixels**2 <= MOST_MEMORY
+        and _MATRICES * 8 * n_pixels**2 <= MAX_MEMORY
         and are_exact(n_pixels)
     )
 
@@ -168,8 +168,8 @@ class _Objective:
         images, n = self._images, len(self._images)
         n_pixels = self.shape[0] - 1
         squares, sums = np.zeros((n_pixels, n_pixels)), np.zeros(n_pixels)
-        for first in range(0, n, MOST_IMAGES):
-            block = images[first : first + MOST_IMAGES]
+        for first in range(0, n, MAX_IMAGES):
+            block = images[first : first + MAX_IMAGES]
             squares += torch._int_mm(block.T, block).numpy()
             sums += block.sum(dim=0).numpy()
         covariance = (squares / n - np.outer(sums / n, sums / n)) / self._scale**2

@@ -28,7 +28,7 @@ class Grid:
     grows_with : parameters that can only make a fit longer
     impractical : why no point is fitted
     refused : a combination of values that scikit-learn refuses, in every release
-    repaired : what has to be written differently today
+    adaptation : what has to be written differently today
     """
 
     name: str
@@ -40,7 +40,7 @@ class Grid:
     grows_with: tuple[str, ...] = ()
     impractical: str | None = None
     refused: Mapping[str, Any] = field(default_factory=dict)
-    repaired: str | None = None
+    adaptation: str | None = None
 
     @property
     def points(self) -> tuple[dict[str, Any], ...]:
@@ -53,7 +53,7 @@ class Grid:
         """The parameters of a point that have more than one value; the builder has the others."""
         return {name: value for name, value in point.items() if len(self.axes[name]) > 1}
 
-    def never_valid(self, point: Mapping[str, Any]) -> bool:
+    def refuses(self, point: Mapping[str, Any]) -> bool:
         """Whether every release of scikit-learn refuses this point."""
         return bool(self.refused) and self.refused.items() <= point.items()
 
@@ -95,7 +95,7 @@ GRIDS: tuple[Grid, ...] = (
         axes={"C": _C},
         about="passive-aggressive linear classifier",
         seconds=60,
-        repaired="SGDClassifier with the same updates (hinge, no penalty, learning_rate pa1, "
+        adaptation="SGDClassifier with the same updates (hinge, no penalty, learning_rate pa1, "
         "eta0 = C), since the class goes in scikit-learn 1.10",
     ),
     Grid(
@@ -114,7 +114,7 @@ GRIDS: tuple[Grid, ...] = (
         },
         about="linear classifiers by stochastic gradient descent",
         seconds=120,
-        repaired="loss log is called log_loss",
+        adaptation="loss log is called log_loss",
     ),
     Grid(
         name="zalando-random-forest",
@@ -151,7 +151,7 @@ GRIDS: tuple[Grid, ...] = (
         axes={"penalty": ("l1", "l2"), "C": _C, "multi_class": ("ovr", "multinomial")},
         about="logistic regression, one class against the rest or multinomial",
         seconds=400,
-        repaired="multi_class is gone: ovr is OneVsRestClassifier with liblinear, the default "
+        adaptation="multi_class is gone: ovr is OneVsRestClassifier with liblinear, the default "
         "solver of that time; multinomial, which liblinear refused, is solved by saga (l1) or "
         "lbfgs (l2); penalty is l1_ratio 1 or 0",
     ),
@@ -167,8 +167,8 @@ GRIDS: tuple[Grid, ...] = (
         about="linear SVM, one class against the rest or Crammer and Singer's",
         seconds=600,
         refused={"loss": "hinge", "penalty": "l1", "multi_class": "ovr"},
-        repaired="as written; l1 with squared_hinge is valid now, since dual is chosen by default; "
-        "crammer_singer ignores loss and penalty, so its 12 points are 3 fits",
+        adaptation="as written; l1 with squared_hinge is valid now, since dual is chosen by "
+        "default; crammer_singer ignores loss and penalty, so its 12 points are 3 fits",
     ),
     Grid(
         name="zalando-svc",
@@ -185,7 +185,7 @@ GRIDS: tuple[Grid, ...] = (
         about="boosted trees that look at every threshold",
         seconds=6000,
         grows_with=("n_estimators", "max_depth"),
-        repaired="loss deviance is called log_loss",
+        adaptation="loss deviance is called log_loss",
     ),
     Grid(
         name="zalando-gaussian-process",

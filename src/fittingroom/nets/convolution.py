@@ -158,7 +158,7 @@ def kernel_gradient(
         sums=sums,
         bias=for_bias,
     )
-    in_parts(_gradients, n, work, view(x), view(g), layout, amx.whole_tiles(), memory)
+    in_parts(_gradients, n, work, view(x), view(g), layout, amx.full_tile_configuration(), memory)
     kernel = torch.from_numpy(sums.sum(axis=0))[:, :, :outputs, :inputs]
     bias = torch.from_numpy(for_bias.sum(axis=0)[:outputs]) if has_bias else None
     return kernel.permute(2, 3, 0, 1).contiguous(), bias

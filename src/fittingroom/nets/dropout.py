@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from fittingroom.errors import InputError
 from fittingroom.kernels.compiled import as_stored, can_compile, compiled, in_parts, view
-from fittingroom.kernels.random import LEVELS, draw_seed, kept_levels, random_bits
+from fittingroom.kernels.random import LEVELS, draw_seed, keep_threshold, random_bits
 
 
 class Dropout(nn.Module):
@@ -55,7 +55,7 @@ class _Dropout(torch.autograd.Function):
         ctx.factors = torch.empty_like(x)  # in x's memory layout, without gaps
         flat = view(ctx.factors.as_strided((x.numel(),), (1,)))
         factor = np.float32(1 / (1 - rate))
-        in_parts(_draw, x.numel(), x.numel(), flat, draw_seed(), kept_levels(rate), factor)
+        in_parts(_draw, x.numel(), x.numel(), flat, draw_seed(), keep_threshold(rate), factor)
         y: Tensor = x * ctx.factors
         return y
 

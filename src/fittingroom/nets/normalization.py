@@ -20,7 +20,7 @@ from fittingroom.kernels.compiled import (
     in_parts,
     view,
 )
-from fittingroom.kernels.random import draw_seed, kept_levels, random_bits
+from fittingroom.kernels.random import draw_seed, keep_threshold, random_bits
 
 
 class BatchNorm(nn.BatchNorm2d):
@@ -129,7 +129,7 @@ class _Normalize(torch.autograd.Function):
         shift = (bias.detach() - mean * scale).float()
 
         y = torch.empty_like(x)
-        chance = (draw_seed() if dropout else np.uint32(0), kept_levels(dropout))
+        chance = (draw_seed() if dropout else np.uint32(0), keep_threshold(dropout))
         factor = np.float32(1 / (1 - dropout))
         n, channels, height, width = x.shape if dropout else (0, 0, 0, 0)
         kept = np.empty((n, height, width, channels), np.bool_)  # for the backward pass

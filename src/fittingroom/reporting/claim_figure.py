@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from fittingroom.reporting.style import RIGHT, STYLE, WRONG, label_rows
+from fittingroom.reporting.style import BLUE, ORANGE, STYLE, label_rows
 
 if TYPE_CHECKING:
     from fittingroom.bench.claims.verdict import Bar
@@ -24,11 +24,11 @@ def claim_figure(bars: Sequence[Bar], *, difference: bool = False) -> Figure:
         figure = Figure(figsize=(8.4, 0.9 + 0.42 * len(bars)), layout="constrained")
         axes = figure.subplots()
         for y, bar in enumerate(bars):
-            color = WRONG if bar.claimed else RIGHT
+            color = ORANGE if bar.is_claim else BLUE
             bounds = bar.interval.bounds if bar.interval else (bar.value, bar.value)
             low, high = (100 * bound for bound in bounds)
             axes.plot([low, high], [y, y], color=color, linewidth=2.2, solid_capstyle="butt")
-            axes.plot(100 * bar.value, y, "D" if bar.claimed else "o", color=color, markersize=7)
+            axes.plot(100 * bar.value, y, "D" if bar.is_claim else "o", color=color, markersize=7)
             axes.annotate(
                 f"{100 * bar.value:.2f}", (high, y), (9, 0), textcoords="offset points",
                 va="center", fontsize=10,

@@ -13,7 +13,7 @@ from fittingroom.reporting.claim_figure import claim_figure
 from fittingroom.reporting.page import render_page
 from fittingroom.reporting.style import inline_svg
 from fittingroom.reporting.words import listed
-from fittingroom.table import csv_text, markdown_table, paragraph, text_table
+from fittingroom.table import csv_text, escape_paragraph, markdown_table, text_table
 
 if TYPE_CHECKING:
     from fittingroom.bench.claims.verdict import Score
@@ -38,14 +38,19 @@ def claims_text(verification: ClaimsReport) -> str:
     """The table for a terminal, and a note on each claim."""
     table = text_table(COLUMNS, map(cells, verification.claims), NUMBERS)
     notes = [f"\n{result.claim.id}: {result.note}" for result in verification.claims]
-    return "\n".join([table, f"\n{verification.of_intervals}", *notes])
+    return "\n".join([table, f"\n{verification.interval_note}", *notes])
 
 
 def claims_markdown(verification: ClaimsReport) -> str:
     """The table for a README, with the summary above it and the notes below."""
     table = markdown_table(COLUMNS, map(cells, verification.claims), NUMBERS)
-    notes = [paragraph(f"{result.claim.id}: {result.note}") for result in verification.claims]
-    above, below = paragraph(_summary(verification)), paragraph(verification.of_intervals)
+    notes = [
+        escape_paragraph(f"{result.claim.id}: {result.note}") for result in verification.claims
+    ]
+    above, below = (
+        escape_paragraph(_summary(verification)),
+        escape_paragraph(verification.interval_note),
+    )
     return "\n\n".join([above, table, below, *notes]) + "\n"
 
 
@@ -60,9 +65,9 @@ def claims_csv(verification: ClaimsReport) -> str:
         ),
         (
             (
-                *(result.claim.id, result.claim.claimed, result.finding.verdict),
-                *_score(result.finding.as_claimed),
-                *_score(result.finding.honest),
+                *(result.claim.id, result.claim.claimed, result.judgement.verdict),
+                *_score(result.judgement.as_claimed),
+                *_score(result.judgement.honest),
                 result.note,
             )
             for result in verification.claims
@@ -76,21 +81,21 @@ def _score(score: Score) -> tuple[float | None, ...]:
 
 
 def _summary(verification: ClaimsReport) -> str:
-    counts = Counter(result.finding.verdict for result in verification.claims)
+    counts = Counter(result.judgement.verdict for result in verification.claims)
     by_verdict = [f"{counts[verdict]} {verdict}" for verdict in VERDICTS if counts[verdict]]
     n = len(verification.claims)
     return f"{n} published claim{'s' * (n > 1)}: {listed(by_verdict)}."
 
 
 def _card(result: ClaimResult) -> dict[str, Any]:
-    claim, finding = result.claim, result.finding
+    claim, judgement = result.claim, result.judgement
     return {
         "id": claim.id,
         "title": claim.title,
         "claimed": claim.claimed,
         "says": claim.says,
-        "verdict": finding.verdict,
-        "meaning": meaning(claim.kind, finding.verdict),
+        "verdict": judgement.verdict,
+        "meaning": meaning(claim.kind, judgement.verdict),
         "note": result.note,
         "source": claim.source,
         "recipe": claim.recipe,
@@ -100,7 +105,7 @@ def _card(result: ClaimResult) -> dict[str, Any]:
 
 
 def _picture(result: ClaimResult) -> Markup | None:
-    bars = result.finding.bars
+    bars = result.judgement.bars
     if not bars:
         return None
     values = "; ".join(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fittingroom.formatting import duration, shortened
+from fittingroom.formatting import duration, shorten
 from fittingroom.reporting import figures, images, words
 from fittingroom.reporting.gallery import gallery
 from fittingroom.reporting.model_section import section_of
@@ -36,7 +36,7 @@ def render_comparison(analysis: Analysis, dataset: Dataset | None = None) -> str
     return render_page(
         "report.html",
         board=board,
-        short_names=shortened(board.class_names),
+        short_names=shorten(board.class_names),
         summary=words.summary(board),
         more=words.findings(analysis),
         pictures=_overview(board),

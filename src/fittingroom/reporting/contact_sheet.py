@@ -15,7 +15,7 @@ from fittingroom.printable import printable
 
 #: Pixels: side of a photo and of the image beside it; gap between entries; height of a line.
 SIDE, GAP, LINE = 196, 12, 18
-MOST_COLUMNS = 4
+MAX_COLUMNS = 4
 GOOD, BAD, PLAIN = "#1b6e3c", "#b3261e", "#222222"
 
 
@@ -38,7 +38,7 @@ class SheetEntry:
 
 def contact_sheet(entries: Sequence[SheetEntry]) -> bytes:
     """A PNG file: each photo with the mask's outline, and the model's input beside it."""
-    columns = min(MOST_COLUMNS, max(1, len(entries)))
+    columns = min(MAX_COLUMNS, max(1, len(entries)))
     rows = -(-len(entries) // columns)
     lines = max((len(entry.lines) for entry in entries), default=0)
     wide, tall = 2 * SIDE + 2 * GAP, SIDE + lines * LINE + 2 * GAP

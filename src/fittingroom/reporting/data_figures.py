@@ -10,13 +10,13 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from fittingroom.formatting import shortened
+from fittingroom.formatting import shorten
 from fittingroom.reporting.style import (
+    BLUE,
     CLASS_COLORS,
     CLASS_MARKERS,
     INK,
     MUTED,
-    RIGHT,
     STYLE,
 )
 
@@ -34,7 +34,7 @@ def pixel_histogram(histograms: Mapping[str, Sequence[int]]) -> Figure:
         figure = Figure(figsize=(8.4, 3.4), layout="constrained")
         axes = figure.subplots()
         for (name, counts), color, line in zip(
-            histograms.items(), (RIGHT, MUTED), ("-", "--"), strict=False
+            histograms.items(), (BLUE, MUTED), ("-", "--"), strict=False
         ):
             shares = np.asarray(counts) / np.sum(counts)
             axes.step(np.arange(256), shares, line, where="mid", color=color)
@@ -68,7 +68,7 @@ def image_map(
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(8.4, 6.2), layout="constrained")
         axes = figure.subplots()
-        for label, name in enumerate(shortened(class_names)):
+        for label, name in enumerate(shorten(class_names)):
             x, y = embedded.points[labels == label].T
             axes.scatter(
                 x, y, s=9, alpha=0.65, linewidths=0, label=name, rasterized=True,

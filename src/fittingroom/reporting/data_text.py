@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fittingroom.formatting import shortened
+from fittingroom.formatting import shorten
 from fittingroom.table import text_table
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def data_text(description: DatasetDescription) -> str:
     """The description as a table."""
     height, width = description.shape
-    names = shortened(description.class_names, 40)  # --json has them in full
+    names = shorten(description.class_names, 40)  # --json has them in full
     splits = {"train": description.train, "test": description.test}
     rows = [
         ["images", *(f"{split.images:,}" for split in splits.values())],

@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 from rich.cells import cell_len
 
 from fittingroom.evaluation.confusion import ConfusionMatrix
-from fittingroom.formatting import duration, shortened, signed
+from fittingroom.formatting import duration, format_signed, shorten
 from fittingroom.reporting.style import (
+    BLUE,
     INK,
     MUTED,
     ON_DARK,
-    RIGHT,
+    ORANGE,
     STYLE,
-    WRONG,
     label_rows,
 )
 
@@ -61,7 +61,7 @@ def accuracy_intervals(leaderboard: Leaderboard, references: Sequence[Reference]
         for y, row in enumerate(rows):
             assert row.test is not None
             low, high = (100 * end for end in interval_of(row.test))
-            color = RIGHT if row.model in alike else MUTED
+            color = BLUE if row.model in alike else MUTED
             axes.plot([low, high], [y, y], color=color, linewidth=2.2, solid_capstyle="butt")
             fill = color if row.test.ci95 else "none"
             axes.plot(
@@ -139,7 +139,7 @@ def _plot_against_time(
         axes = figure.subplots()
         figure.subplots_adjust(left=0.08, right=0.98, top=0.97, bottom=0.12)
         for time, mean, (low, high), blue in zip(times, means, ends, front, strict=True):
-            color = RIGHT if blue else MUTED
+            color = BLUE if blue else MUTED
             axes.plot([time, time], [low, high], color=color, linewidth=1.6)
             axes.plot(time, mean, "o", color=color, markersize=7)
         axes.set_xscale("log")
@@ -153,7 +153,7 @@ def _plot_against_time(
         axes.set_ylabel("test accuracy, %")
         axes.grid()
         axes.set_axisbelow(True)
-        names = shortened([row.model for row in rows], 40)
+        names = shorten([row.model for row in rows], 40)
         _label_points(axes, names, np.column_stack([times, means, ends]))
     return figure
 
@@ -180,9 +180,9 @@ def differences(leaderboard: Leaderboard) -> Figure | None:
                 i, j, points = index[name], index[other], sign * 100 * pair.difference
                 if pair.p_adjusted is not None and pair.p_adjusted <= SIGNIFICANT:
                     cell = Rectangle((j - 0.48, i - 0.48), 0.96, 0.96, alpha=0.3)
-                    cell.set_facecolor(RIGHT if points > 0 else WRONG)
+                    cell.set_facecolor(BLUE if points > 0 else ORANGE)
                     axes.add_patch(cell)
-                axes.text(j, i, signed(points, 1).replace("-", "−"), ha="center",
+                axes.text(j, i, format_signed(points, 1).replace("-", "−"), ha="center",
                           va="center", fontsize=9)  # fmt: skip
         _name_cells(axes, names, names)
         axes.set_xlabel("row minus column, percentage points")
@@ -209,7 +209,7 @@ def shares(
             if np.isnan(values[i, j]):
                 continue
             depth = 0.08 + 0.72 * (values[i, j] - low) / max(high - low, 1e-9)
-            cell = Rectangle((j - 0.49, i - 0.48), 0.98, 0.96, facecolor=RIGHT, alpha=depth)
+            cell = Rectangle((j - 0.49, i - 0.48), 0.98, 0.96, facecolor=BLUE, alpha=depth)
             axes.add_patch(cell)
             ink = ON_DARK if depth > 0.55 else INK
             axes.text(j, i, f"{100 * values[i, j]:.0f}", ha="center", va="center", fontsize=9,
@@ -242,7 +242,7 @@ def confusion(
             axes.imshow(_cell_colors(shares, worst), interpolation="nearest")
         for i, j in np.argwhere(shares > 0) if classes <= CLASSES else ():
             share = float(shares[i, j])
-            color, depth = (RIGHT, share) if i == j else (WRONG, 0.75 * share / worst)
+            color, depth = (BLUE, share) if i == j else (ORANGE, 0.75 * share / worst)
             cell = Rectangle((j - 0.48, i - 0.48), 0.96, 0.96, facecolor=color, alpha=depth)
             axes.add_patch(cell)
             if classes <= 20:
@@ -261,17 +261,17 @@ def confusion(
 def _cell_colors(shares: NDArray[np.floating], worst: float) -> NDArray[np.floating]:
     """RGBA colours (c, c, 4) of the cells, for an image; so many rectangles would be slow."""
     colors = np.empty((*shares.shape, 4))
-    colors[:] = to_rgba(WRONG)
+    colors[:] = to_rgba(ORANGE)
     colors[..., 3] = 0.75 * shares / worst
     diagonal = np.arange(len(shares))
-    colors[diagonal, diagonal] = to_rgba(RIGHT)
+    colors[diagonal, diagonal] = to_rgba(BLUE)
     colors[diagonal, diagonal, 3] = np.diag(shares)
     return colors
 
 
 def _label_inches(rows: Sequence[str], columns: Sequence[str]) -> tuple[float, float]:
     """Width and height in inches of the labels left of the cells and slanted above them."""
-    down, across = (max(map(cell_len, shortened(names))) for names in (rows, columns))
+    down, across = (max(map(cell_len, shorten(names))) for names in (rows, columns))
     return 0.7 + 0.085 * down + 0.06 * across, 0.75 + 0.06 * across
 
 
@@ -279,7 +279,7 @@ def _name_cells(axes: Axes, rows: Sequence[str], columns: Sequence[str]) -> None
     """Set limits for cells centred on integers, and label rows at the left, columns above."""
     axes.set_xlim(-0.5, len(columns) - 0.5)
     axes.set_ylim(len(rows) - 0.5, -0.5)
-    across, down = shortened(columns), shortened(rows)
+    across, down = shorten(columns), shorten(rows)
     axes.set_xticks(range(len(columns)), across, rotation=45, ha="left", rotation_mode="anchor")
     axes.set_yticks(range(len(rows)), down)
     axes.tick_params(labelcolor=INK, length=0, top=True, labeltop=True, labelbottom=False)

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from fittingroom.formatting import shortened
-from fittingroom.reporting.style import GRID, INK, MUTED, RIGHT, STYLE, WRONG
+from fittingroom.formatting import shorten
+from fittingroom.reporting.style import BLUE, GRID, INK, MUTED, ORANGE, STYLE
 
 if TYPE_CHECKING:
     from fittingroom.bench.comparison.analysis import Calibration, EpochFigures
@@ -29,7 +29,7 @@ def learning_curves(history: Sequence[EpochFigures], kept_epoch: int | None) -> 
         figure = Figure(figsize=(8.4, 3.2), layout="constrained")
         left, right = figure.subplots(1, 2)
         for axes, name, scale in ((left, "loss", 1), (right, "accuracy", 100)):
-            for part, color, line in (("train", MUTED, "--"), ("validation", RIGHT, "-")):
+            for part, color, line in (("train", MUTED, "--"), ("validation", BLUE, "-")):
                 values = [getattr(row, f"{part}_{name}") for row in history]
                 if None in values:
                     continue
@@ -39,7 +39,7 @@ def learning_curves(history: Sequence[EpochFigures], kept_epoch: int | None) -> 
                     linewidth=1.8, label={"train": "training"}.get(part, part),
                 )  # fmt: skip
             if kept_epoch is not None:
-                axes.axvline(kept_epoch, color=WRONG, linewidth=1.2, linestyle=":")
+                axes.axvline(kept_epoch, color=ORANGE, linewidth=1.2, linestyle=":")
                 axes.annotate(
                     f"kept: {kept_epoch}", (kept_epoch, 1), (0, 4), textcoords="offset points",
                     xycoords=("data", "axes fraction"), ha="center", va="bottom", fontsize=9,
@@ -83,7 +83,7 @@ def _reliability(upper: Axes, lower: Axes, bins: Reliability) -> None:
     middles = 100 * (bins.edges[:-1] + width / 2)
     upper.plot([0, 100], [0, 100], color=MUTED, linewidth=1, linestyle="--")
     upper.plot(
-        100 * bins.confidence[filled], 100 * bins.accuracy[filled], "o-", color=RIGHT, markersize=5
+        100 * bins.confidence[filled], 100 * bins.accuracy[filled], "o-", color=BLUE, markersize=5
     )
     upper.set_ylim(-3, 103)
     upper.set_xlim(-3, 103)
@@ -104,9 +104,11 @@ def class_histograms(
     """
     shares = matrix.counts / np.maximum(matrix.counts.sum(axis=1, keepdims=True), 1)
     scores = ["–" if np.isnan(f1) else f"{f1:.3f}" for f1 in matrix.f1]
-    short = shortened(class_names, 11)
+    short = shorten(class_names, 11)
     titles = [f"{name}\nF1 {score}" for name, score in zip(short, scores, strict=True)]
-    return _panels(shares, range(len(short)), short, examples, titles, WRONG, "% of the true class")
+    return _panels(
+        shares, range(len(short)), short, examples, titles, ORANGE, "% of the true class"
+    )
 
 
 def probability_bars(
@@ -121,7 +123,7 @@ def probability_bars(
     `labels` (n,) are the true classes; `titles` and `images` (height, width) are drawn above the
     panels.
     """
-    short, titles = shortened(class_names, 11), titles or [""] * len(labels)
+    short, titles = shorten(class_names, 11), titles or [""] * len(labels)
     return _panels(probabilities, labels, short, images, titles, MUTED, "probability, %")
 
 
@@ -166,7 +168,7 @@ def _panels(
             _WIDE * shares.ravel(),
             0.75 * line,
             np.repeat(left, classes),
-            color=np.where(is_label, RIGHT, color).ravel().tolist(),
+            color=np.where(is_label, BLUE, color).ravel().tolist(),
         )
         axes.hlines(bottom, left, left + _WIDE, GRID, linewidth=0.8)
         small: dict[str, Any] = {"fontsize": 8, "color": MUTED}
@@ -211,7 +213,7 @@ def architecture(layers: Sequence[Layer]) -> Figure:
                 continue
             width, height = _size(layer)
             block = Rectangle(
-                (x, -height / 2), width, height, facecolor=RIGHT, alpha=0.55, edgecolor=GRID
+                (x, -height / 2), width, height, facecolor=BLUE, alpha=0.55, edgecolor=GRID
             )
             axes.add_patch(block)
             axes.text(

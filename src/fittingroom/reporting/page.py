@@ -11,7 +11,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from fittingroom.bench.comparison.cells import rank
-from fittingroom.formatting import duration, signed
+from fittingroom.formatting import duration, format_signed
 from fittingroom.reporting import words
 from fittingroom.reporting.style import inline_svg
 
@@ -56,7 +56,7 @@ def points(interval: tuple[float, float] | None) -> str:
     """An interval in percent; with "to" instead of a dash beside a minus sign."""
     if interval is None:
         return "unknown"
-    low, high = (signed(100 * end, 2, "").replace("-", "−") for end in interval)
+    low, high = (format_signed(100 * end, 2, "").replace("-", "−") for end in interval)
     return f"{low} to {high}" if "−" in low + high else f"{low}–{high}"
 
 
@@ -74,7 +74,7 @@ def _environment() -> Environment:
         count=lambda number: f"{number:,}",
         microseconds=lambda time: f"{time:.1f}" if time < 9.95 else f"{time:,.0f}",
         duration=duration,
-        signed=lambda number, digits: signed(number, digits).replace("-", "−"),
+        format_signed=lambda number, digits: format_signed(number, digits).replace("-", "−"),
         fitted=words.fit_count,
         p_value=words.p_value,
         rank=lambda row: rank(row).replace("-", "–"),

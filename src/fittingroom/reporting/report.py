@@ -18,7 +18,7 @@ from fittingroom.formatting import short_path
 FORMATS, DEFAULT_FORMATS = ("html", "md", "csv", "json"), "html,json"
 
 
-class Written(NamedTuple):
+class WrittenFiles(NamedTuple):
     """The files that were written, and the errors of the others."""
 
     files: list[Path]
@@ -80,9 +80,9 @@ class Report:
             raise written.problems[0]
         return written.files
 
-    def write(self, folder: Path, formats: Collection[str]) -> Written:
+    def write(self, folder: Path, formats: Collection[str]) -> WrittenFiles:
         """Write the files of the given formats; a file that fails doesn't stop the others."""
-        written = Written([], [])
+        written = WrittenFiles([], [])
         for name, text in self.files.items():
             if name not in self.always and Path(name).suffix[1:] not in formats:
                 continue

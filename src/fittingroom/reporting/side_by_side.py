@@ -17,7 +17,7 @@ from fittingroom.reporting.style import (
     log_ticks,
 )
 from fittingroom.reporting.words import listed
-from fittingroom.table import csv_text, markdown_table, paragraph
+from fittingroom.table import csv_text, escape_paragraph, markdown_table
 
 if TYPE_CHECKING:
     from fittingroom.bench.comparison.side_by_side import Line, OrderChange, SideBySide, Swap
@@ -45,8 +45,8 @@ def render_side_by_side(sides: SideBySide, command: str | None = None) -> str:
 def side_by_side_markdown(sides: SideBySide) -> str:
     """The table for a README, with its summary above it and the notes below."""
     table = markdown_table(sides.columns, sides.cells, numbers=frozenset(sides.columns[1:]))
-    orders = [paragraph(order_sentence(order)) for order in sides.orders]
-    return "\n\n".join([*orders, table, *map(paragraph, notes(sides))]) + "\n"
+    orders = [escape_paragraph(order_sentence(order)) for order in sides.orders]
+    return "\n\n".join([*orders, table, *map(escape_paragraph, notes(sides))]) + "\n"
 
 
 def side_by_side_csv(sides: SideBySide) -> str:

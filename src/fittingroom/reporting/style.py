@@ -17,10 +17,10 @@ from markupsafe import Markup, escape
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from fittingroom.formatting import shortened
+from fittingroom.formatting import shorten
 
 INK, MUTED, GRID = "#1c212b", "#666e7d", "#d9dde4"
-RIGHT, WRONG, ON_DARK, PAPER = "#0072b2", "#d55e00", "#fefefe", "#fdfdfd"
+BLUE, ORANGE, ON_DARK, PAPER = "#0072b2", "#d55e00", "#fefefe", "#fdfdfd"
 
 #: Classes differ in colour and in marker, since not everybody can distinguish ten colours. The
 #: colours (after Tol 2021, "Colour Schemes", bright) have contrast on light and on dark pages.
@@ -36,8 +36,8 @@ _VARIABLES = {
     INK: "var(--ink)",
     MUTED: "var(--muted)",
     GRID: "var(--grid)",
-    RIGHT: "var(--blue)",
-    WRONG: "var(--orange)",
+    BLUE: "var(--blue)",
+    ORANGE: "var(--orange)",
     ON_DARK: "var(--on-blue)",
     PAPER: "var(--paper)",
 }
@@ -74,7 +74,7 @@ STYLE: dict[Any, Any] = {
 
 def label_rows(axes: Axes, names: Sequence[str], at_most: int = 40) -> None:
     """Label the lines at y = 0, 1, … with names, the first on top, and draw a vertical grid."""
-    axes.set_yticks(range(len(names)), shortened(names, at_most))
+    axes.set_yticks(range(len(names)), shorten(names, at_most))
     axes.tick_params(axis="y", labelcolor=INK)
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.grid(axis="x")

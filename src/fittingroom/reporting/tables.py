@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from fittingroom.bench.comparison.cells import COLUMNS, NUMBERS, cells
 from fittingroom.reporting.words import summary
-from fittingroom.table import csv_text, markdown_table, paragraph
+from fittingroom.table import csv_text, escape_paragraph, markdown_table
 
 if TYPE_CHECKING:
     from fittingroom.bench.comparison.analysis import Analysis
@@ -17,9 +17,11 @@ if TYPE_CHECKING:
 
 def leaderboard_markdown(board: Leaderboard) -> str:
     """The table for a README, with the summary above it and the notes below."""
-    notes = "".join(f"\n{paragraph(note)}\n" for note in board.notes)
+    notes = "".join(f"\n{escape_paragraph(note)}\n" for note in board.notes)
     table = markdown_table(COLUMNS, [cells(row) for row in board.rows], NUMBERS)
-    return f"{paragraph(summary(board))}\n\n{table}\n\n{paragraph(board.title)}\n{notes}"
+    return (
+        f"{escape_paragraph(summary(board))}\n\n{table}\n\n{escape_paragraph(board.title)}\n{notes}"
+    )
 
 
 def _leaderboard_csv(analysis: Analysis) -> str:

@@ -14,16 +14,16 @@ from numpy.typing import NDArray
 
 from fittingroom.bench.tuning.space import Choice, Dimension, Range
 from fittingroom.bench.tuning.tuning import best_so_far
-from fittingroom.formatting import shortened
+from fittingroom.formatting import shorten
 from fittingroom.models.settings import text_of
 from fittingroom.reporting.style import (
+    BLUE,
     GRID,
     INK,
     MUTED,
+    ORANGE,
     PAPER,
-    RIGHT,
     STYLE,
-    WRONG,
     label_rows,
     log_ticks,
 )
@@ -43,19 +43,19 @@ def history(tuning: Tuning) -> Figure:
     """Accuracy by trial, the best so far as a line; crosses mark trials without a result."""
     accuracies = [trial.accuracy for trial in tuning.trials]
     numbers = np.array([trial.number for trial in tuning.trials])
-    no_result = np.array([trial.over and trial.status != "ok" for trial in tuning.trials], bool)
+    no_result = np.array([trial.ended and trial.status != "ok" for trial in tuning.trials], bool)
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(8.4, 3.4), layout="constrained")
         axes = figure.subplots()
         values = 100 * np.array([np.nan if a is None else a for a in accuracies], float)
         axes.plot(numbers, values, "o", color=MUTED, markersize=5, alpha=0.7, label="trial")
         axes.step(
-            numbers, 100 * best_so_far(accuracies), where="post", color=RIGHT, linewidth=1.8,
+            numbers, 100 * best_so_far(accuracies), where="post", color=BLUE, linewidth=1.8,
             label="best so far",
         )  # fmt: skip
         if no_result.any():
             axes.plot(
-                numbers[no_result], np.full(no_result.sum(), 0.02), "x", color=WRONG, markersize=6,
+                numbers[no_result], np.full(no_result.sum(), 0.02), "x", color=ORANGE, markersize=6,
                 transform=axes.get_xaxis_transform(), label="pruned or failed", clip_on=False,
             )  # fmt: skip
         axes.set_xlabel("trial")
@@ -73,7 +73,7 @@ def importances(shares: Mapping[str, float]) -> Figure:
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(8.4, 0.9 + 0.36 * len(names)), layout="constrained")
         axes = figure.subplots()
-        axes.barh(range(len(names)), values, 0.62, color=RIGHT)
+        axes.barh(range(len(names)), values, 0.62, color=BLUE)
         for y, value in enumerate(values):
             axes.annotate(
                 f"{value:.0f}", (value, y), (5, 0), textcoords="offset points", va="center",
@@ -99,12 +99,12 @@ def slices(tuning: Tuning) -> Figure:
             values = [100 * (trial.accuracy or 0) for trial in scored]
             axes.plot(positions, values, "o", color=MUTED, markersize=4.5, alpha=0.6)
             i = [trial.number for trial in scored].index(best.number)
-            axes.plot(positions[i], values[i], "o", color=RIGHT, markersize=7.5)
+            axes.plot(positions[i], values[i], "o", color=BLUE, markersize=7.5)
             axes.set_xlim(-0.08, 1.08)
             axes.set_xticks([x for _, x in ticks], [text for text, _ in ticks], fontsize=9)
             if columns * sum(len(text) + 2 for text, _ in ticks) > _CHARACTERS:
                 axes.tick_params(axis="x", labelrotation=90)
-            axes.set_xlabel(shortened([name], 24)[0])
+            axes.set_xlabel(shorten([name], 24)[0])
             axes.grid(axis="y")
             axes.set_axisbelow(True)
         for axes in panels[len(names) :]:
@@ -133,7 +133,7 @@ def parallel_coordinates(tuning: Tuning) -> Figure:
         for i in order:
             is_best = scored[i].number == best.number
             axes.plot(
-                lines[i], color=RIGHT if is_best else MUTED, linewidth=2.4 if is_best else 1.1,
+                lines[i], color=BLUE if is_best else MUTED, linewidth=2.4 if is_best else 1.1,
                 alpha=1.0 if is_best else 0.12 + 0.6 * lines[i, -1] ** 2,
             )  # fmt: skip
         for x, ticks in enumerate([*(ticks for _, ticks in axis_of), accuracy_ticks]):
@@ -143,7 +143,7 @@ def parallel_coordinates(tuning: Tuning) -> Figure:
                     text, (x, y), (4, 0), textcoords="offset points", va="center", fontsize=8.5,
                     color=INK, bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 0.6},
                 )  # fmt: skip
-        axes.set_xticks(range(len(names) + 1), shortened([*names, "accuracy, %"], 16), fontsize=9)
+        axes.set_xticks(range(len(names) + 1), shorten([*names, "accuracy, %"], 16), fontsize=9)
         axes.set_xlim(-0.1, len(names) + 0.45)
         axes.set_ylim(-0.06, 1.06)
         axes.set_yticks([])
@@ -158,10 +158,10 @@ def loss_by_rate(rates: RateRange) -> Figure:
         axes.plot(
             rates.rates, rates.losses, color=MUTED, linewidth=0.9, alpha=0.5, label="per step"
         )
-        axes.plot(rates.rates, rates.smoothed, color=RIGHT, linewidth=2, label="smoothed")
+        axes.plot(rates.rates, rates.smoothed, color=BLUE, linewidth=2, label="smoothed")
         for rate, color, text in (
             (rates.lowest, MUTED, "lowest"),
-            (rates.suggested, WRONG, f"suggested: {rates.suggested:g}"),
+            (rates.suggested, ORANGE, f"suggested: {rates.suggested:g}"),
         ):
             axes.axvline(rate, color=color, linewidth=1.2, linestyle=":")
             axes.annotate(
@@ -194,7 +194,7 @@ def _positions(
         texts = dimension.texts
         position_of = {text: i / max(len(texts) - 1, 1) for i, text in enumerate(texts)}
         positions = np.array([position_of[text_of(value)] for value in values])
-        ticks = list(zip(shortened(texts, 14), position_of.values(), strict=True))
+        ticks = list(zip(shorten(texts, 14), position_of.values(), strict=True))
         return positions, ticks[:: math.ceil(len(ticks) / _LABELS)]
     low, high, numbers = float(dimension.low), float(dimension.high), np.array(values, float)
     ticks_at = np.array(_round_numbers(dimension))

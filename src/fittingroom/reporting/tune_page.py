@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from fittingroom.models.settings import text_of
 from fittingroom.reporting import tune_figures, tune_words
 from fittingroom.reporting.page import FigureCard, draw, render_page
-from fittingroom.table import csv_text, markdown_table, paragraph
+from fittingroom.table import csv_text, escape_paragraph, markdown_table
 
 if TYPE_CHECKING:
     from fittingroom.bench.tuning.tuning import Trial, Tuning
@@ -57,7 +57,7 @@ def tuning_markdown(tuning: Tuning) -> str:
         for trial in tuning.trials
     ]
     table = markdown_table(["trial", *names, "accuracy", "status"], rows, {"trial", "accuracy"})
-    return "\n\n".join([*map(paragraph, _sentences(tuning)), table]) + "\n"
+    return "\n\n".join([*map(escape_paragraph, _sentences(tuning)), table]) + "\n"
 
 
 def trials_csv(tuning: Tuning) -> str:

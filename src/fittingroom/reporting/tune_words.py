@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fittingroom.formatting import signed
+from fittingroom.formatting import format_signed
 from fittingroom.reporting.words import listed
 from fittingroom.training.rate_range import LOW, RULE, STEPS
 
@@ -34,7 +34,7 @@ def selection_bias(tuning: Tuning) -> str:
             if tuning.scored
             else ""
         )
-    points = signed(100 * bias.overstated, 2, "").replace("-", "−")
+    points = format_signed(100 * bias.overstated, 2, "").replace("-", "−")
     images = (
         f"{tuning.folds} folds" if tuning.folds else "the selection half of the validation part"
     )
@@ -48,9 +48,9 @@ def selection_bias(tuning: Tuning) -> str:
 
 def final_fit(tuning: Tuning) -> str:
     """The test accuracy of the best settings, if there was a final fit."""
-    scores = tuning.tested
-    if tuning.untested is not None:
-        return f"The final fit with the best settings failed: {tuning.untested}"
+    scores = tuning.test
+    if tuning.test_failure is not None:
+        return f"The final fit with the best settings failed: {tuning.test_failure}"
     if scores is None:
         return "There was no final fit, so this search didn't read the test split."
     low, high = (100 * end for end in scores.this_fit_ci95)
@@ -72,7 +72,7 @@ def trial_counts(tuning: Tuning) -> str:
     statuses = listed([f"{count} {what}" for what, count in counts.items() if count]) or "none yet"
     done = tuning.complete and not tuning.interrupted
     resume = "" if done else " The same command resumes the search."
-    return f"Trials: {statuses}, of {max(tuning.asked, len(tuning.trials))}.{resume}"
+    return f"Trials: {statuses}, of {max(tuning.n_trials, len(tuning.trials))}.{resume}"
 
 
 def suggestion(model: str, rates: RateRange) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fittingroom.data.catalog import row_of_content
-from fittingroom.formatting import shortened, signed
+from fittingroom.formatting import format_signed, shorten
 
 if TYPE_CHECKING:
     from fittingroom.bench.comparison.analysis import Analysis, ModelAnalysis, PairAnalysis
@@ -109,7 +109,9 @@ def close_pair(analysed: PairAnalysis) -> str:
         lead = f"as accurate as {pair.a}"
     uncertainty = "one seed, so the variation between seeds is unknown"
     if pair.ci95 is not None:
-        low, high = (signed(-100 * end, 2, "").replace("-", "−") for end in reversed(pair.ci95))
+        low, high = (
+            format_signed(-100 * end, 2, "").replace("-", "−") for end in reversed(pair.ci95)
+        )
         uncertainty = (
             f"95% interval {low} to {high}, p {p_value(pair.p_adjusted)} adjusted for all pairs"
         )
@@ -297,7 +299,7 @@ def p_value(p: float | None) -> str:
 @lru_cache(maxsize=8)
 def short_names(names: tuple[str, ...]) -> tuple[str, ...]:
     """Class names for sentences and captions: shortened, and isolated if right-to-left."""
-    return tuple(_isolate(name) for name in shortened(names, LONGEST))
+    return tuple(_isolate(name) for name in shorten(names, LONGEST))
 
 
 def _isolate(name: str) -> str:

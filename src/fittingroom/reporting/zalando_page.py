@@ -8,7 +8,7 @@ from fittingroom.bench.zalando.zalando import COLUMNS, NOT_FITTED, NUMBERS
 from fittingroom.models.settings import settings_in_words
 from fittingroom.reporting.page import render_page
 from fittingroom.reporting.words import listed, summary
-from fittingroom.table import csv_text, escaped, markdown_table
+from fittingroom.table import csv_text, escape_markdown, markdown_table
 
 if TYPE_CHECKING:
     from fittingroom.bench.zalando.zalando import Benchmark
@@ -33,8 +33,8 @@ def render_benchmark(benchmark: Benchmark) -> str:
 def benchmark_markdown(benchmark: Benchmark) -> str:
     """The table for a README, and the points without a result."""
     table = markdown_table(COLUMNS, benchmark.cells, NUMBERS)
-    lines = "".join(f"\n- {escaped(line)}" for line in left_out(benchmark))
-    return f"{escaped(counts(benchmark))}\n\n{table}\n{lines}\n"
+    lines = "".join(f"\n- {escape_markdown(line)}" for line in left_out(benchmark))
+    return f"{escape_markdown(counts(benchmark))}\n\n{table}\n{lines}\n"
 
 
 def points_csv(benchmark: Benchmark) -> str:

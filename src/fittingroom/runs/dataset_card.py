@@ -14,7 +14,7 @@ from fittingroom.data.dataset import Dataset, check_class_names
 from fittingroom.errors import InputError, StoreError
 from fittingroom.runs.copies import copied_test_images, repeated_images
 from fittingroom.runs.run import SCHEMA_VERSION, labels_sha256
-from fittingroom.untrusted import MOST_JSON_BYTES, STRICT, blaming, parse_json, read_text, typed
+from fittingroom.untrusted import MAX_JSON_BYTES, STRICT, convert, parse_json, raise_as, read_text
 
 #: The file of a store's card.
 CARD = "dataset.json"
@@ -81,13 +81,13 @@ class DatasetCard:
     @classmethod
     def read(cls, file: Path) -> DatasetCard:
         """Read a saved card. Raises StoreError."""
-        text = read_text(file, StoreError, most=MOST_JSON_BYTES, within=file.parent)
-        with blaming(file, StoreError):
+        text = read_text(file, StoreError, most=MAX_JSON_BYTES, within=file.parent)
+        with raise_as(file, StoreError):
             fields = parse_json(text)
             version = fields.get("schema_version") if isinstance(fields, dict) else None
             if isinstance(version, int) and version > SCHEMA_VERSION:
                 raise NewerError(f"{file} was written by a newer version of fittingroom.")
-            card = typed(cls, fields)
+            card = convert(cls, fields)
         try:
             check_class_names(card.class_names)
         except InputError as error:

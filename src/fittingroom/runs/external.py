@@ -11,7 +11,7 @@ from fittingroom.data.dataset import Dataset
 from fittingroom.errors import InputError, UsageError
 from fittingroom.runs.predictions_file import read_predictions
 from fittingroom.runs.run import Part, Run, RunRecord, environment
-from fittingroom.runs.spec import RunSpec, plain
+from fittingroom.runs.spec import RunSpec, to_plain
 from fittingroom.runs.store import Store, check_model_name
 
 
@@ -61,7 +61,7 @@ def add_predictions(
     if deterministic and len(files) > 1:
         raise UsageError("a deterministic model has one file of predictions; give only one.")
     predicted = [read_predictions(file, dataset, array=array, as_is=as_is) for file in files]
-    hashes = [plain(probabilities) for probabilities in predicted]
+    hashes = [to_plain(probabilities) for probabilities in predicted]
     for number, file in enumerate(files):
         if (first := hashes.index(hashes[number])) < number:
             raise InputError(

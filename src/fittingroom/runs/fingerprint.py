@@ -27,7 +27,7 @@ from torch.utils.hooks import RemovableHandle
 
 from fittingroom.errors import FittingroomError
 from fittingroom.runs.installed import known_by_name, version_of
-from fittingroom.runs.spec import NOT_FOUND_AGAIN, plain
+from fittingroom.runs.spec import NOT_FOUND_AGAIN, to_plain
 from fittingroom.training.recipe import Recipe
 
 _ATOMS = (type(None), bool, int, float, complex, str, bytes, type(...))
@@ -97,7 +97,7 @@ def _display_value(value: Any) -> Any:
     """A parameter as any process would show it, None if it can't be shown so."""
     if isinstance(value, BaseEstimator | nn.Module):
         return type(value).__name__
-    return plain(value) if type(value) in (bool, int, float, str, Recipe) else None
+    return to_plain(value) if type(value) in (bool, int, float, str, Recipe) else None
 
 
 class _Walk:

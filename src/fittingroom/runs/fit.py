@@ -27,11 +27,11 @@ from fittingroom.models import forest, nearest, softmax_regression  # noqa: F401
 from fittingroom.models.catalog import row_of
 from fittingroom.models.network import NetworkClassifier
 from fittingroom.runs.attempt import FitStep
-from fittingroom.runs.own import is_deterministic, seeded
+from fittingroom.runs.own import is_deterministic, with_seed
 from fittingroom.runs.prediction import inputs, predict
 from fittingroom.runs.protocols import Protocol, folds, protocol_of
 from fittingroom.runs.run import Part, Run, RunRecord, environment
-from fittingroom.runs.spec import RunSpec, plain
+from fittingroom.runs.spec import RunSpec, to_plain
 from fittingroom.runs.store import Store
 from fittingroom.training.checkpoint import Checkpoint
 from fittingroom.training.epoch import Epoch
@@ -40,7 +40,7 @@ from fittingroom.training.recipe import Recipe
 OnStep = Callable[[FitStep], None]
 
 #: Epochs after which a training accuracy that should be passed is given up.
-MOST_EPOCHS = 1000
+MAX_EPOCHS = 1000
 
 
 def fit(
@@ -84,7 +84,7 @@ def fit(
         keep_model = keep_model and row_of(spec.model).kept and spec.protocol is None
         reference = _reference_run(spec, dataset, store, classifier, keep_model, report)
     else:
-        classifier, keep_model, reference = seeded(estimator, dataset, spec.seed), False, None
+        classifier, keep_model, reference = with_seed(estimator, dataset, spec.seed), False, None
 
     protocol, checkpoint = protocol_of(spec, dataset), Checkpoint(store.checkpoint_path(spec))
     resumable = spec.not_found_again is None
@@ -192,13 +192,13 @@ def _epochs_until(
             passed.append(epoch.epoch)
             raise _PassedError
 
-    classifier.set_params(recipe=dataclasses.replace(recipe, epochs=MOST_EPOCHS))
+    classifier.set_params(recipe=dataclasses.replace(recipe, epochs=MAX_EPOCHS))
     try:
         classifier.fit(images, labels, on_epoch=on_epoch)
     except _PassedError:
         return passed[0] + int(until["then"])
     raise TrainingError(
-        f"the training accuracy never passed {until['train_accuracy']} in {MOST_EPOCHS} epochs."
+        f"the training accuracy never passed {until['train_accuracy']} in {MAX_EPOCHS} epochs."
     )
 
 
@@ -293,7 +293,7 @@ def _model_fields(spec: RunSpec, estimator: BaseEstimator | None) -> dict[str, A
 def _record(classifier: BaseEstimator, *, spec: RunSpec, **figures: Any) -> RunRecord:
     """The record of a fit: its figures, what the fitted classifier reports, and the machine."""
     return RunRecord(
-        spec=dataclasses.replace(spec, settings=plain(spec.settings)),
+        spec=dataclasses.replace(spec, settings=to_plain(spec.settings)),
         engine=_fitted_attribute(classifier, "engine_") or _engine(classifier),
         precision=_fitted_attribute(classifier, "precision_"),
         device=_fitted_attribute(classifier, "device_"),

@@ -20,7 +20,7 @@ def own_spec(dataset: Dataset, name: str, estimator: BaseEstimator, *, full: boo
     """
     parameters: dict[str, Any]
     try:
-        parameters = parameters_of(seeded(estimator, dataset, 0))
+        parameters = parameters_of(with_seed(estimator, dataset, 0))
     except Exception as error:  # it can't be fitted either, and its row will say why
         parameters = unlike_any(estimator, error)
     return RunSpec(dataset=dataset.sha256, model=name, parameters=parameters, full=full)
@@ -34,7 +34,7 @@ def is_deterministic(estimator: BaseEstimator) -> bool:
         return False
 
 
-def seeded(estimator: BaseEstimator, dataset: Dataset, seed: int) -> BaseEstimator:
+def with_seed(estimator: BaseEstimator, dataset: Dataset, seed: int) -> BaseEstimator:
     """An unfitted copy of an estimator, for a seed and the images of a data set."""
     copy = clone(estimator).set_params(**dict.fromkeys(_random_states(estimator), seed))
     if isinstance(copy, NetworkClassifier):

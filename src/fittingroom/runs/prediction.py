@@ -67,7 +67,7 @@ def predict(
             probabilities[:, columns] = output
     if not np.isfinite(probabilities).all():
         raise NotFiniteError("the fitted model predicts probabilities that are not finite.")
-    return Part(index, probabilities, labels).checked(), seconds
+    return Part(index, probabilities, labels).validated(), seconds
 
 
 def _class_numbers(labels: Any, n_classes: int, verb: str) -> np.ndarray:

@@ -13,7 +13,7 @@ from fittingroom.array_file import open_arrays
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import InputError
 from fittingroom.evaluation.intervals import wilson
-from fittingroom.evaluation.metrics import fault_of
+from fittingroom.evaluation.metrics import find_fault
 from fittingroom.evaluation.relabelling import relabelling
 
 #: Arrays whose names say what they are.
@@ -160,7 +160,7 @@ def _probabilities(
             f"{path}: {name} are {array.dtype}; give finite floating-point numbers, such as the "
             "softmax of scores."
         )
-    if (problem := fault_of(array)) is not None:
+    if (problem := find_fault(array)) is not None:
         row, fault = problem
         raise InputError(f"{path}: the probabilities of image {row} {fault}.")
     probabilities: np.ndarray = array.astype(np.float32)

@@ -20,28 +20,28 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
-from fittingroom.array_file import MOST_BYTES, ArrayFile
+from fittingroom.array_file import MAX_BYTES, ArrayFile
 from fittingroom.errors import InputError, StoreError
-from fittingroom.evaluation.metrics import fault_of
+from fittingroom.evaluation.metrics import find_fault
 from fittingroom.runs.spec import RunSpec
 from fittingroom.training.epoch import Epoch
 from fittingroom.untrusted import (
-    MOST_JSON_BYTES,
+    MAX_JSON_BYTES,
     STRICT,
-    blaming,
+    convert,
     parse_json,
+    raise_as,
     read_bytes,
     read_text,
-    typed,
 )
 
 SCHEMA_VERSION = 1
 #: The files of a run, besides its model.
 RECORD, PREDICTIONS, HISTORY = "run.json", "predictions.npz", "history.csv"
 #: The folder of its model, and the largest size of a file there in bytes.
-MODEL, MOST_MODEL_BYTES = "model", 2**31
+MODEL, MAX_MODEL_BYTES = "model", 2**31
 #: Largest size of a history in bytes: of 100,000 epochs.
-MOST_HISTORY_BYTES = 2**24
+MAX_HISTORY_BYTES = 2**24
 #: The parts of the data that a run may have predicted.
 PARTS = ("validation", "test", "out_of_fold", "measured")
 
@@ -107,7 +107,7 @@ class RunRecord:
         if sha256 is not None and sha256 != _digest(_canonical(fields).encode()):
             raise ValueError("it was changed after it was written")
         fields["spec"] = {**fields.pop("asked"), "settings": fields.pop("overrides")}
-        record = typed(cls, fields)
+        record = convert(cls, fields)
         if record.files is not None and sha256 is None:
             raise ValueError("it was changed after it was written")
         # Before users could say so, all were recorded as deterministic, which nobody knows.
@@ -148,12 +148,12 @@ class Part:
     @cached_property
     def fault(self) -> str | None:
         """What is wrong, if some image's probabilities aren't a distribution over the classes."""
-        if (problem := fault_of(self.probabilities)) is None:
+        if (problem := find_fault(self.probabilities)) is None:
             return None
         row, fault = problem
         return f"the probabilities of image {self.index[row]} {fault}"
 
-    def checked(self) -> Part:
+    def validated(self) -> Part:
         """The part itself. Raises InputError if anything is wrong with it."""
         if self.fault is not None:
             raise InputError(f"{self.fault}.")
@@ -213,8 +213,8 @@ class Run:
         """
         if not os.path.lexists(self.folder / HISTORY):
             return ()
-        data = self._read(HISTORY, MOST_HISTORY_BYTES)
-        with blaming(self.folder / HISTORY, StoreError):
+        data = self._read(HISTORY, MAX_HISTORY_BYTES)
+        with raise_as(self.folder / HISTORY, StoreError):
             lines = csv.DictReader(io.StringIO(data.decode("utf-8")))
             return tuple(_epoch(line) for line in lines)
 
@@ -222,7 +222,7 @@ class Run:
     def _parts(self) -> Mapping[str, Part | None]:
         """The predictions by part of the data. Raises StoreError."""
         data = self._read(PREDICTIONS)
-        with blaming(self.folder / PREDICTIONS, StoreError):
+        with raise_as(self.folder / PREDICTIONS, StoreError):
             arrays = ArrayFile(io.BytesIO(data))
             parts = {name: _part(arrays, name) for name in PARTS}
             test, expected = parts["test"], self.record.test_labels_sha256
@@ -234,9 +234,9 @@ class Run:
         """Check the saved model's files against their hashes. Raises StoreError."""
         for name in self.record.files or {}:
             if name.startswith(f"{MODEL}/"):
-                self._read(name, MOST_MODEL_BYTES)
+                self._read(name, MAX_MODEL_BYTES)
 
-    def _read(self, name: str, most: int = MOST_BYTES) -> bytes:
+    def _read(self, name: str, most: int = MAX_BYTES) -> bytes:
         """Read a file of the run, checking its hash. Raises StoreError."""
         path = self.folder / name
         data = read_bytes(path, StoreError, most=most, within=self.folder)
@@ -259,8 +259,8 @@ def read_run(folder: Path) -> Run:
         When `run.json` is missing, damaged or of a newer version.
     """
     path = folder / RECORD
-    text = read_text(path, StoreError, most=MOST_JSON_BYTES, within=folder)
-    with blaming(path, StoreError):
+    text = read_text(path, StoreError, most=MAX_JSON_BYTES, within=folder)
+    with raise_as(path, StoreError):
         return Run(folder, RunRecord.from_json(text))
 
 
@@ -288,7 +288,7 @@ def _part(arrays: ArrayFile, name: str) -> Part | None:
 def _epoch(line: Mapping[str, str]) -> Epoch:
     """An epoch of `history.csv`, in which what was not measured is empty."""
     figures = {name: float(text) if text else None for name, text in line.items()}
-    return typed(Epoch, {**figures, "epoch": int(line["epoch"])})
+    return convert(Epoch, {**figures, "epoch": int(line["epoch"])})
 
 
 def environment() -> dict[str, str | int]:

@@ -146,13 +146,13 @@ def spec_of(
     return RunSpec(
         dataset=dataset.sha256,
         model=row.name,
-        parameters=plain(classifier),
+        parameters=to_plain(classifier),
         settings=settings,
         full=full or bool(folds),
         reads_test=reads_test and not folds,
         seed=0 if row.deterministic else seed,
         folds=folds,
-        protocol=None if protocol is None else plain(protocol),
+        protocol=None if protocol is None else to_plain(protocol),
     )
 
 
@@ -177,7 +177,7 @@ def label(model: str, settings: Mapping[str, Any]) -> str:
     return printable(f"{model}[{listed}]" if listed else model)
 
 
-def plain(value: Any) -> Any:
+def to_plain(value: Any) -> Any:
     """Convert a value to JSON that is equal exactly when the values are.
 
     For values of the catalogue and of the command line. Arrays are hashed; estimators give their
@@ -188,19 +188,19 @@ def plain(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else repr(value)
     if isinstance(value, np.generic):
-        return plain(value.item())
+        return to_plain(value.item())
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return plain(dataclasses.asdict(value))
+        return to_plain(dataclasses.asdict(value))
     if isinstance(value, Mapping):
-        return {str(k): plain(v) for k, v in value.items()}
+        return {str(k): to_plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(v) for v in value]
+        return [to_plain(v) for v in value]
     if isinstance(value, np.ndarray):
         return f"array {value.shape} {value.dtype} {_digest(np.ascontiguousarray(value).data)}"
     if isinstance(value, BaseEstimator):
         # The seed isn't part of the key, however deep in a pipeline it is set.
         parameters = value.get_params(deep=False).items()
-        converted = {name: plain(p) for name, p in parameters if name != "random_state"}
+        converted = {name: to_plain(p) for name, p in parameters if name != "random_state"}
         return {"class": _name(type(value)), **converted}
     if isinstance(value, type) or callable(value):
         return _name(value)

@@ -196,14 +196,16 @@ class Store:
         try:
             with open_arrays(path, StoreError) as arrays:
                 part = Part(*arrays.read("index", "probabilities", "labels"))
-            return part.checked()
+            return part.validated()
         except (StoreError, InputError):
             return None  # missing or damaged: it is fitted again
 
     def save_fold(self, spec: RunSpec, number: int, part: Part) -> None:
         """Keep a fold's predictions until the run is saved. Raises InputError, StoreError."""
         folder = self._folds(spec)
-        arrays = {name: vars(part.checked())[name] for name in ("index", "probabilities", "labels")}
+        arrays = {
+            name: vars(part.validated())[name] for name in ("index", "probabilities", "labels")
+        }
         with folder_aside(self.folder) as aside:
             np.savez_compressed(aside / "fold.npz", **arrays)
             flush(aside)
@@ -333,7 +335,7 @@ def _arrays(parts: Mapping[str, Part]) -> dict[str, np.ndarray]:
     return {
         f"{name}_{field}": array
         for name, part in parts.items()
-        for field, array in vars(part.checked()).items()
+        for field, array in vars(part.validated()).items()
         if field in ("index", "probabilities", "labels", "selection") and array is not None
     }
 

@@ -16,7 +16,7 @@ from fittingroom.errors import StoreError
 from fittingroom.files import folder_aside
 from fittingroom.runs.run import RECORD, Run, read_run
 from fittingroom.runs.store import Store
-from fittingroom.untrusted import blaming
+from fittingroom.untrusted import raise_as
 
 _MEMBER = re.compile(
     r"(?P<run>[A-Za-z0-9][\w.+-]*/[0-9a-f]{12}-s\d+)"
@@ -49,7 +49,7 @@ def unpack(parcel: bytes, store: Store) -> list[Run]:
         can't be written.
     """
     with (
-        blaming("the received parcel of runs", StoreError),
+        raise_as("the received parcel of runs", StoreError),
         zipfile.ZipFile(io.BytesIO(parcel)) as archive,
     ):
         members = {name: archive.read(name) for name in archive.namelist()}

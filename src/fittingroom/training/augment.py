@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from fittingroom.training.imitation import imitated
+from fittingroom.training.imitation import imitate_photos
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +53,7 @@ class Mixture:
         return torch.where(self.nothing[:, None], 1 / targets.shape[1], mixed)
 
     @staticmethod
-    def joined(mixtures: Sequence[Mixture]) -> Mixture:
+    def concatenate(mixtures: Sequence[Mixture]) -> Mixture:
         """The mixture of successive batches, as one batch."""
         partners, offset = [], 0
         for mixture in mixtures:
@@ -165,7 +165,7 @@ def photos(batch: Batch) -> tuple[Tensor, Mixture]:
     n, device = len(images), images.device
     chosen = torch.randperm(n, generator=generator)[: round(IMITATED * n)].to(device)
     nothing = torch.zeros(n, dtype=torch.bool, device=device)
-    images[chosen], nothing[chosen] = imitated(
+    images[chosen], nothing[chosen] = imitate_photos(
         images[chosen], mirror=batch.mirror_keeps_class, generator=generator
     )
     own = torch.arange(n, device=device)

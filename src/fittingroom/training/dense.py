@@ -22,7 +22,7 @@ from fittingroom.training.optim import BETAS, EPSILON
 from fittingroom.training.recipe import Recipe
 
 
-def can_write_out(
+def supports_dense_step(
     net: nn.Module, recipe: Recipe, precision: str, device: torch.device
 ) -> TypeGuard[MLP]:
     """Whether ``DenseStep`` can train this network: not a subclass, and with no frozen weights."""

@@ -64,7 +64,7 @@ class Group:
         stops = [n * (rank + 1) // self.size for rank in range(self.size)]
         return list(zip([0, *stops], stops, strict=False))
 
-    def gathered(self, part: Tensor, n: int) -> Tensor:
+    def gather(self, part: Tensor, n: int) -> Tensor:
         """All processes' rows, in order: (own part, m) to (n, m)."""
         sizes = [stop - start for start, stop in self.bounds(n)]
         padded = part.new_zeros(max(sizes), part.shape[1])
@@ -74,7 +74,7 @@ class Group:
         _await_release(padded, *received)
         return torch.cat([rows[:size] for rows, size in zip(received, sizes, strict=True)])
 
-    def agreed(self, figures: Sequence[float]) -> list[float]:
+    def broadcast_figures(self, figures: Sequence[float]) -> list[float]:
         """The first process's figures, so that all decide the same."""
         if self.size == 1:
             return list(figures)
@@ -83,11 +83,11 @@ class Group:
         _await_release(shared)
         return shared.tolist()
 
-    def sent(self, content: bytes) -> bytes:
+    def broadcast(self, content: bytes) -> bytes:
         """The first process's content, in every process."""
         if self.size == 1:
             return content
-        (size,) = self.agreed([len(content)])
+        (size,) = self.broadcast_figures([len(content)])
         if not size:
             return b""
         buffer = bytearray(content) if self.first else bytearray(int(size))
@@ -96,9 +96,9 @@ class Group:
         _await_release(shared)
         return bytes(buffer)
 
-    def same(self, content: bytes) -> bool:
+    def all_equal(self, content: bytes) -> bool:
         """Whether all processes have the same content; all get the same answer."""
-        n_different = torch.tensor([float(self.sent(content) != content)])
+        n_different = torch.tensor([float(self.broadcast(content) != content)])
         distributed.all_reduce(n_different)
         _await_release(n_different)
         return not n_different.item()
@@ -127,12 +127,12 @@ _CURRENT: ContextVar[Group] = ContextVar("group", default=ALONE)
 
 
 def current() -> Group:
-    """The processes that train together here: outside of `joined`, only this one."""
+    """The processes that train together here: outside of `process_group`, only this one."""
     return _CURRENT.get()
 
 
 @contextmanager
-def joined() -> Iterator[Group]:
+def process_group() -> Iterator[Group]:
     """Train together with the other processes that torchrun started, inside the `with` block.
 
     If all fail, only the first to fail raises its own error.
@@ -226,7 +226,7 @@ class SharedStep:
         self._share = (stop - start) / n
         mine = slice(start, stop) if stop > start else slice(0, 1)
         logits = self._step(images[mine], labels[mine], learning_rate)
-        return self._group.gathered(logits, n)
+        return self._group.gather(logits, n)
 
     def _sum_gradients(self) -> None:
         """Give every process the sum of all gradients.

@@ -105,8 +105,8 @@ class Fit:
         # Compared after a round trip through JSON, which turns tuples into lists.
         if state and state.facts.get("identity") == json.loads(json.dumps(self._identity)):
             self._restore(state)
-        (n_epochs,) = self.group.agreed([len(self.history)])
-        path = self.group.sent(os.fsencode(checkpoint.path))  # others have temporary copies
+        (n_epochs,) = self.group.broadcast_figures([len(self.history)])
+        path = self.group.broadcast(os.fsencode(checkpoint.path))  # others have temporary copies
         if n_epochs != len(self.history):
             raise TrainingError(
                 f"process {self.group.rank} can't resume after epoch {n_epochs:.0f} as the first "

@@ -33,7 +33,7 @@ TURN, TRAPEZOID, SMALLER, SHIFT, BEND = 0.1, 0.15, 0.08, 0.8, 1.0
 #: The shares of images that keep the fabric's shade, have a print, stripes, a ragged outline, a
 #: hole in the cut-out, or some background left in it.
 OWN_SHADE, PRINTED, STRIPED, RAGGED, HOLED, LITTERED = 0.6, 0.18, 0.12, 0.35, 0.07, 0.07
-SPOTS, GRAIN, MOST_FOLDS = 0.1, 0.02, 5
+SPOTS, GRAIN, MAX_FOLDS = 0.1, 0.02, 5
 DARKEST = 0.02
 
 
@@ -41,7 +41,9 @@ DARKEST = 0.02
 SMALLEST = 8
 
 
-def imitated(images: Tensor, *, mirror: bool, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def imitate_photos(
+    images: Tensor, *, mirror: bool, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
     """Make images look like photos of the same things; also returns which ones are spoilt.
 
     Parameters
@@ -304,7 +306,7 @@ def _dye(worn: Any, outline: Any, shade: float, photo: Any) -> None:
     spotted, spots = np.random.uniform(0, SPOTS), _noise(7)
     light = np.random.uniform(-0.12, 0.12), np.random.uniform(-0.12, 0.12)
     grain = np.random.uniform(0, GRAIN)
-    folds = np.random.normal(0, 1, (np.random.randint(0, MOST_FOLDS + 1), 5))
+    folds = np.random.normal(0, 1, (np.random.randint(0, MAX_FOLDS + 1), 5))
     ragged = np.random.uniform(0, 0.3) if np.random.random() < RAGGED else 0.0
     holes = np.random.uniform(1.6, 3) if np.random.random() < HOLED else math.inf
     litter = np.random.uniform(1.6, 3) if np.random.random() < LITTERED else math.inf

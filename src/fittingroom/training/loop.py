@@ -28,7 +28,7 @@ from fittingroom.training.fit import Fit
 from fittingroom.training.memory import keep_freed_memory
 from fittingroom.training.optim import learning_rate
 from fittingroom.training.recipe import Recipe
-from fittingroom.training.shuffle import BUFFER, Images, Stretch, shuffled
+from fittingroom.training.shuffle import BUFFER, Images, Stretch, shuffled_stretches
 
 #: Images predicted at once: more wouldn't fit a processor's cache.
 PREDICTION_BATCH = 500
@@ -72,7 +72,7 @@ def train(
         ``fit_constants(images)``, if it has one, is called first with all training images, or
         with the first 128 MB of mapped ones
     images : (n, height, width) pixels in 0..255: uint8 or float32, or rows of a memory map, which
-        stay on disk and are shuffled in blocks (see `shuffle`)
+        stay on disk and are shuffled in blocks (see `shuffled_stretches`)
     labels : (n,) int64, 0 … classes - 1
     validation : (images, labels) to evaluate on after every epoch and, if the recipe says so, to
         choose the epoch by
@@ -98,7 +98,7 @@ def train(
     device = group.device(precision.resolve_device(recipe.device))
     fit = begin(net, images, labels, recipe, device, seed, mirror_keeps_class, group)
     planned = recipe.stop_at or recipe.epochs
-    with at_work(fit, seed):
+    with resumable(fit, seed):
         if checkpoint is not None:
             fit.resume(checkpoint)
         while len(fit.history) < planned and not fit.out_of_patience():
@@ -151,7 +151,7 @@ def _refuse_single_images(net: nn.Module, n: int, batch_size: int) -> None:
 
 
 @contextmanager
-def at_work(fit: Fit, seed: int) -> Iterator[None]:
+def resumable(fit: Fit, seed: int) -> Iterator[None]:
     """The best number of threads for a training, and its own random state."""
     with (
         torch.random.fork_rng(devices=[fit.device] if fit.device.type == "cuda" else []),
@@ -167,7 +167,9 @@ def _run_epoch(fit: Fit, validation: tuple[Images, Tensor] | None) -> Epoch:
     fit.group.seed_epoch(fit.seed, number)
     started = time.perf_counter()
     train_loss, train_accuracy = _train_epoch(fit, number)
-    loss, accuracy = fit.group.agreed(_measure(fit, validation)) if validation else (None, None)
+    loss, accuracy = (
+        fit.group.broadcast_figures(_measure(fit, validation)) if validation else (None, None)
+    )
     epoch = Epoch(
         epoch=number,
         learning_rate=learning_rate(fit.recipe, number, 0.0),
@@ -186,7 +188,7 @@ def _train_epoch(fit: Fit, number: int) -> tuple[float, float]:
     n, done = len(fit.images), 0
     mean_loss = mean_accuracy = 0.0
     fit.net.train()
-    for stretch in shuffled(fit.images, fit.labels, fit.recipe.batch_size, fit.generator):
+    for stretch in shuffled_stretches(fit.images, fit.labels, fit.recipe.batch_size, fit.generator):
         share = len(stretch.labels) / n
         loss, accuracy = _train_stretch(fit, number, stretch, done)
         mean_loss, mean_accuracy = mean_loss + loss * share, mean_accuracy + accuracy * share
@@ -206,7 +208,7 @@ def _train_stretch(fit: Fit, number: int, stretch: Stretch, done: int) -> tuple[
             mixtures.append(mixture)
         logits = _insert(logits, of_batch, start, len(labels))
     assert logits is not None, "there are images"
-    loss = fit.loss(logits, labels, Mixture.joined(mixtures) if mixtures else None)
+    loss = fit.loss(logits, labels, Mixture.concatenate(mixtures) if mixtures else None)
     return float(loss), _accuracy(logits, labels)
 
 

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from fittingroom.training import precision
 from fittingroom.training.fit import Fit
-from fittingroom.training.loop import at_work, batches, begin, train_batch
+from fittingroom.training.loop import batches, begin, resumable, train_batch
 from fittingroom.training.recipe import Recipe
-from fittingroom.training.shuffle import Images, Stretch, shuffled
+from fittingroom.training.shuffle import Images, Stretch, shuffled_stretches
 
 #: The first and the last rate, and the number of steps.
 LOW, HIGH, STEPS = 1e-5, 10.0, 300
@@ -99,7 +99,7 @@ def rate_range(
     smoothed: list[float] = []
     average = 0.0
     net.train()
-    with at_work(fit, seed):
+    with resumable(fit, seed):
         for step, (epoch, stretch, start, stop) in zip(range(STEPS), _batches(fit), strict=False):
             logits, mixture = train_batch(fit, epoch, stretch, start, stop, _rate(step))
             loss = float(fit.loss(logits, stretch.labels[start:stop], mixture))
@@ -124,6 +124,6 @@ def _batches(fit: Fit) -> Iterator[tuple[int, Stretch, int, int]]:
     """Endless batches: the epoch, a stretch of its images, and the bounds of the batch in it."""
     size = fit.recipe.batch_size
     for epoch in count(1):
-        for stretch in shuffled(fit.images, fit.labels, size, fit.generator):
+        for stretch in shuffled_stretches(fit.images, fit.labels, size, fit.generator):
             for start, stop in batches(len(stretch.labels), size):
                 yield epoch, stretch, start, stop

@@ -35,7 +35,7 @@ class Stretch:
     positions: Tensor  # (m,) int64 in the training set, on the CPU
 
 
-def shuffled(
+def shuffled_stretches(
     images: Images, labels: Tensor, batch_size: int, generator: torch.Generator
 ) -> Iterator[Stretch]:
     """Every image once, in a random order.

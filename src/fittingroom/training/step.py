@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from fittingroom.training import precision
 from fittingroom.training.augment import Mixture
-from fittingroom.training.dense import DenseStep, can_write_out
+from fittingroom.training.dense import DenseStep, supports_dense_step
 from fittingroom.training.optim import make_optimizer
 from fittingroom.training.recipe import Recipe
 
@@ -83,6 +83,6 @@ def make_step(
     net: nn.Module, recipe: Recipe, loss: Loss, number_format: str, device: torch.device
 ) -> AutogradStep | DenseStep:
     """The fastest step for this training."""
-    if can_write_out(net, recipe, number_format, device):
+    if supports_dense_step(net, recipe, number_format, device):
         return DenseStep(net, recipe)
     return AutogradStep(net, recipe, loss, number_format, device)

@@ -17,10 +17,10 @@ from fittingroom.bench.claims.arms import (
 from fittingroom.bench.claims.arms import tested as measured_on_test
 from fittingroom.bench.claims.claim import Claim
 from fittingroom.bench.claims.claim_file import load_claims
-from fittingroom.bench.claims.evidence import Runs, redrawn_of
+from fittingroom.bench.claims.evidence import ClaimStore, redraw_of
 from fittingroom.data.dataset import Dataset, Split
 from fittingroom.data.splits import validation_split
-from fittingroom.evaluation.rerun import redrawn
+from fittingroom.evaluation.rerun import redraw_variance
 from fittingroom.evaluation.seed_spread import SeedVariance
 from fittingroom.runs.fit import fit
 from fittingroom.runs.spec import spec_of
@@ -102,8 +102,8 @@ def test_other_images_are_those_that_the_source_measured_on(
 ) -> None:
     """2,000 and 1,000 images: a fifth of all for the test, or a fifth of the former held out."""
     (claim,) = load_claims([name])
-    expected = 0.0 if others is None or pool is None else redrawn(1000, others, pool)
-    assert redrawn_of(claim, small) == pytest.approx(expected)
+    expected = 0.0 if others is None or pool is None else redraw_variance(1000, others, pool)
+    assert redraw_of(claim, small) == pytest.approx(expected)
 
 
 def test_a_measured_spread_is_of_honest_runs_on_about_as_many_images(
@@ -126,7 +126,7 @@ def test_a_measured_spread_is_of_honest_runs_on_about_as_many_images(
         spec = spec_of(small, "knn", **options)
         fit(spec, small, store, keep_model=False)
         arm = Arm(name="honest", candidates=(spec,), seeds=(0,), measure=measure, seconds=1)
-        return Runs(store, small).evidence(arm).known
+        return ClaimStore(store, small).evidence(arm).known
 
     assert known() is measured
     assert known(full=True) is measured
@@ -143,7 +143,7 @@ def test_copies_among_the_test_images_count_once(small: Dataset, tmp_path: Path)
     store = open_store(tmp_path, copied)
     fit(spec := spec_of(copied, "knn"), copied, store, keep_model=False)
     arm = Arm(name="honest", candidates=(spec,), seeds=(0,), measure="test", seconds=1)
-    result = Runs(store, copied).evidence(arm)
+    result = ClaimStore(store, copied).evidence(arm)
     assert result.copies is not None
     assert result.fits.copies is result.copies
     assert len(np.unique(result.copies)) == 500
@@ -225,7 +225,7 @@ def test_an_order_has_the_arms_of_all_its_models(small: Dataset) -> None:
 
 def test_the_search_is_fitted_before_the_refits(small: Dataset, tmp_path: Path) -> None:
     store = open_store(tmp_path, small)
-    runs = Runs(store, small)
+    runs = ClaimStore(store, small)
     tried = tuple(
         spec_of(small, "knn", settings={"n_neighbors": k}, reads_test=False) for k in (1, 5)
     )
@@ -257,7 +257,7 @@ def test_the_search_is_fitted_before_the_refits(small: Dataset, tmp_path: Path) 
 def test_every_candidate_is_fitted_with_every_seed(small: Dataset, tmp_path: Path) -> None:
     two = tuple(spec_of(small, "mlp-10-10", settings={"epochs": n}) for n in (1, 2))
     arm = Arm(name="honest", candidates=two, seeds=(0, 1), measure="test", seconds=1)
-    missing = Runs(open_store(tmp_path, small), small).missing(arm)
+    missing = ClaimStore(open_store(tmp_path, small), small).missing(arm)
     epochs_and_seeds = [(spec.settings["epochs"], spec.seed) for spec in missing]
     assert epochs_and_seeds == [(1, 0), (2, 0), (1, 1), (2, 1)]
     assert {spec.key for spec in missing} == {spec.key for spec in two}

@@ -9,8 +9,8 @@ from fittingroom.bench.claims.verification import (
     ClaimResult,
     ClaimsReport,
     cells,
-    in_words,
-    of_protocol,
+    join_sentences,
+    protocol_remark,
 )
 from fittingroom.evaluation.intervals import Interval
 
@@ -18,7 +18,7 @@ from fittingroom.evaluation.intervals import Interval
 def make_result(name: str, **finding: object) -> ClaimResult:
     return ClaimResult(
         claim=load_claims([name])[0],
-        finding=Judgement(**finding),  # type: ignore[arg-type]
+        judgement=Judgement(**finding),  # type: ignore[arg-type]
         note="A sentence.",
     )
 
@@ -84,13 +84,13 @@ def test_a_claim_as_a_line_of_a_table() -> None:
 
 
 def test_a_known_protocol_is_described() -> None:
-    assert in_words("One.", None, "", "Two.") == "One. Two."
-    (used, remark) = of_protocol(LEAK.claim)
+    assert join_sentences("One.", None, "", "Two.") == "One. Two."
+    (used, remark) = protocol_remark(LEAK.claim)
     assert used == "Protocol of the source: it was trained on the test images."
     assert remark == LEAK.claim.remark
-    assert of_protocol(load_claims(["zalando-hog-svm"])[0]) == []
-    pooled = of_protocol(load_claims(["s0-lr"])[0])
+    assert protocol_remark(load_claims(["zalando-hog-svm"])[0]) == []
+    pooled = protocol_remark(load_claims(["s0-lr"])[0])
     sentence = "It was measured on other images than the official test images"
     assert sentence in pooled[1]
-    assert sentence in of_protocol(load_claims(["s3-cnn2"])[0])[1]
-    assert sentence not in " ".join(of_protocol(LEAK.claim))
+    assert sentence in protocol_remark(load_claims(["s3-cnn2"])[0])[1]
+    assert sentence not in " ".join(protocol_remark(LEAK.claim))

@@ -9,7 +9,7 @@ import pytest
 from scipy import special
 
 from fittingroom.bench.claims.claim_file import load_claims
-from fittingroom.bench.claims.evidence import Runs
+from fittingroom.bench.claims.evidence import ClaimStore
 from fittingroom.bench.claims.plan import Plan
 from fittingroom.bench.claims.verification import ClaimResult
 from fittingroom.bench.claims.verify import check, plan_claims, verify
@@ -186,17 +186,17 @@ Results = dict[str, ClaimResult]
 def test_a_clean_claim_has_one_set_of_runs(bench: Bench) -> None:
     checked = bench.verify("clean")["clean"]
     assert bench.fits("clean") == bench.fits() == 1
-    assert checked.finding.verdict == "too-high"
-    assert checked.finding.as_claimed == checked.finding.honest
-    assert checked.finding.honest.n_seeds == 1
+    assert checked.judgement.verdict == "too-high"
+    assert checked.judgement.as_claimed == checked.judgement.honest
+    assert checked.judgement.honest.n_seeds == 1
     assert "Both figures come from the same runs." in checked.note
 
 
 def test_a_leak_is_found(bench: Bench) -> None:
     checked = bench.verify("leaked")["leaked"]
     assert bench.fits("leaked") == 2
-    assert checked.finding.verdict == "not-what-it-says"
-    assert checked.finding.as_claimed.accuracy == 1.0
+    assert checked.judgement.verdict == "not-what-it-says"
+    assert checked.judgement.as_claimed.accuracy == 1.0
     assert "it was trained on the test images" in checked.note
 
 
@@ -216,7 +216,7 @@ def test_a_search_chooses_on_test_as_claimed_and_reads_it_once_honestly(bench: B
     ]
     measured = [float(run.measured.correct.mean()) for run in pooled if run.measured]
     assert len(measured) == 3
-    assert checked.finding.as_claimed.accuracy == max(measured)
+    assert checked.judgement.as_claimed.accuracy == max(measured)
     tried = [
         run.record.spec.reads_test
         for run in bench.runs("knn")
@@ -236,7 +236,7 @@ def test_runs_of_another_claim_are_not_fitted_again(bench: Bench, order: tuple[s
     results = bench.verify(*order)
     assert len(bench.executor.jobs) == 7
     assert bench.steps[-1].done == bench.steps[-1].total == 8
-    honest = {name: checked.finding.accuracies["honest"] for name, checked in results.items()}
+    honest = {name: checked.judgement.accuracies["honest"] for name, checked in results.items()}
     assert honest["clean"] == honest["searched"] == (0.9,)
 
 
@@ -270,14 +270,14 @@ def test_a_training_accuracy_is_read_from_the_honest_fits(bench: Bench) -> None:
     ]
     logged = [run.history[-1].train_accuracy for run in runs]
     assert len(logged) == 3
-    assert checked.finding.as_claimed.accuracy == pytest.approx(sum(logged) / 3)
-    assert checked.finding.honest.accuracy != checked.finding.as_claimed.accuracy
+    assert checked.judgement.as_claimed.accuracy == pytest.approx(sum(logged) / 3)
+    assert checked.judgement.honest.accuracy != checked.judgement.as_claimed.accuracy
 
 
 def test_a_best_value_is_judged_on_validation_images(bench: Bench) -> None:
     checked = bench.verify("swept")["swept"]
     assert bench.fits("swept") == 3 + 3 * 2
-    assert checked.finding.verdict == "consistent"
+    assert checked.judgement.verdict == "consistent"
     assert "the training loss is lowest at" in checked.note
     swept = [run for run in bench.runs("mlp-10-10") if run.record.spec.settings.get("schedule")]
     assert len(swept) == 3
@@ -287,9 +287,9 @@ def test_a_best_value_is_judged_on_validation_images(bench: Bench) -> None:
 def test_a_difference_is_of_two_settings(bench: Bench) -> None:
     checked = bench.verify("different")["different"]
     assert bench.fits("different") == 2
-    assert checked.finding.verdict == "too-high"
-    assert checked.finding.honest.accuracy is not None
-    assert 0.1 < checked.finding.honest.accuracy < 0.4
+    assert checked.judgement.verdict == "too-high"
+    assert checked.judgement.honest.accuracy is not None
+    assert 0.1 < checked.judgement.honest.accuracy < 0.4
     assert checked.to_dict()["as_claimed"] == {"accuracy": None, "interval": None, "seeds": 0}
 
 
@@ -298,35 +298,35 @@ def test_held_out_images_apply_to_a_difference_but_not_to_a_best_value(
 ) -> None:
     results = bench.verify("different-of-fewer", "best-of-fewer")
     assert bench.fits("different-of-fewer") == 2
-    assert results["different-of-fewer"].finding.verdict == "too-high"
+    assert results["different-of-fewer"].judgement.verdict == "too-high"
     fewer = [run for run in bench.runs("knn") if run.record.spec.protocol == {
         "notes": [], "until": None,
         "split": {"kind": "official", "test": None, "validation": 0.5, "seed": 1},
     }]  # fmt: skip
     assert len(fewer) == 2
     assert all(run.measured is not None and len(run.measured.labels) == 1000 for run in fewer)
-    assert results["best-of-fewer"].finding.verdict == "consistent"
+    assert results["best-of-fewer"].judgement.verdict == "consistent"
 
 
 def test_an_order_takes_the_runs_of_its_claims(bench: Bench) -> None:
     results = bench.verify("clean", "worse", "order", "reversed")
     assert (bench.fits(), bench.fits("order"), bench.fits("reversed")) == (2, 0, 0)
-    assert results["order"].finding.verdict == "consistent"
-    assert results["reversed"].finding.verdict == "too-high"
+    assert results["order"].judgement.verdict == "consistent"
+    assert results["reversed"].judgement.verdict == "too-high"
 
 
 def test_the_claims_of_an_order_take_its_runs(bench: Bench) -> None:
     results = bench.verify("reversed", "order", "worse", "clean")
     assert (bench.fits(), bench.fits("reversed")) == (2, 2)
-    assert results["order"].finding.verdict == "consistent"
-    assert results["reversed"].finding.verdict == "too-high"
+    assert results["order"].judgement.verdict == "consistent"
+    assert results["reversed"].judgement.verdict == "too-high"
 
 
 def test_a_slow_recipe_is_replaced_and_not_verified(bench: Bench) -> None:
     checked = bench.verify("reduced")["reduced"]
     assert bench.fits("reduced") == 2
-    assert checked.finding.verdict == "cannot-be-checked"
-    assert checked.finding.honest.accuracy is not None
+    assert checked.judgement.verdict == "cannot-be-checked"
+    assert checked.judgement.honest.accuracy is not None
     assert "Not verified" in checked.note
     assert "Run instead with epochs 3 and 2 seeds" in checked.note
 
@@ -338,7 +338,7 @@ def test_a_slow_recipe_without_a_smaller_one_is_left_out(
     name = "reduced" if options else "too-slow"
     checked = bench.verify(name, **options)[name]
     assert bench.fits() == 0
-    assert checked.finding.honest.accuracy is None
+    assert checked.judgement.honest.accuracy is None
     assert "Left out: one fit of the recipe is expected to take about 16 min 40 s" in checked.note
     assert not checked.failed
 
@@ -346,14 +346,14 @@ def test_a_slow_recipe_without_a_smaller_one_is_left_out(
 def test_a_claim_without_a_recipe_cannot_be_checked(bench: Bench) -> None:
     checked = bench.verify("unknown")["unknown"]
     assert bench.fits() == 0
-    assert checked.finding.verdict == "cannot-be-checked"
+    assert checked.judgement.verdict == "cannot-be-checked"
     assert checked.note == "There is no code of it."
 
 
 def test_a_failed_fit_is_reported_and_the_others_continue(first: Bench, results: Results) -> None:
     failed = results["diverging"]
     assert failed.failed
-    assert failed.finding.verdict == "cannot-be-checked"
+    assert failed.judgement.verdict == "cannot-be-checked"
     assert "seed 0: the training loss became" in failed.note
     assert [name for name, checked in results.items() if checked.failed] == ["diverging"]
     assert not first.report.complete
@@ -391,7 +391,7 @@ def test_a_budget_ends_the_work_and_the_same_command_resumes(
     monkeypatch.setattr("fittingroom.bench.claims.verify.time", clock)
     results = bench.verify("searched", "clean", budget=8.5)  # one fit is expected to take eight
     assert bench.fits() == 1
-    assert [c.finding.verdict for c in results.values()] == ["cannot-be-checked"] * 2
+    assert [c.judgement.verdict for c in results.values()] == ["cannot-be-checked"] * 2
     sentence = "resumes from here. Saved so far: as claimed 1 of 3, honest 0 of 4."
     assert sentence in results["searched"].note
     assert bench.report.complete, "nothing that was started failed"
@@ -403,13 +403,13 @@ def test_a_budget_ends_the_work_and_the_same_command_resumes(
     assert "resumes" not in never
 
     monkeypatch.undo()
-    assert bench.verify("searched")["searched"].finding.verdict != "cannot-be-checked"
+    assert bench.verify("searched")["searched"].judgement.verdict != "cannot-be-checked"
     assert bench.fits() == 6, "but for the one that is saved"
 
 
 def test_saved_runs_are_judged_whatever_the_limits(again: Bench, results: Results) -> None:
-    limited = again.verify("leaked", budget=0.001, time_limit=0.001)["leaked"].finding
-    before = results["leaked"].finding
+    limited = again.verify("leaked", budget=0.001, time_limit=0.001)["leaked"].judgement
+    before = results["leaked"].judgement
     assert (limited.verdict, limited.accuracies) == (before.verdict, before.accuracies)
 
 
@@ -419,19 +419,19 @@ def test_claims_judged_together_share_the_error_probability(
     """Of a deterministic model: 1.96 · √2 thousandths for one claim, more for many."""
 
     def half(checked: ClaimResult) -> float:
-        interval = checked.finding.honest.interval
+        interval = checked.judgement.honest.interval
         assert interval is not None
         return (interval.high - interval.low) / 2
 
     alone = again.verify("clean")["clean"]
     assert again.report.alpha == 0.05
-    assert again.report.of_intervals.endswith("would lie, with 95% confidence.")
+    assert again.report.interval_note.endswith("would lie, with 95% confidence.")
     assert half(alone) == pytest.approx(0.00277, abs=1e-5)
     judged = [
         name for name in CLAIMS if name not in ("unknown", "diverging", "too-slow", "reduced")
     ]
     assert first.report.alpha == pytest.approx(0.05 / len(judged))
-    assert first.report.of_intervals.endswith("the honest ones hold for all claims with 95%.")
+    assert first.report.interval_note.endswith("the honest ones hold for all claims with 95%.")
     z = float(special.ndtri(1 - first.report.alpha / 2))
     assert half(results["clean"]) == pytest.approx(z * 2**0.5 / 1000, rel=1e-6)
 
@@ -440,11 +440,11 @@ def test_data_in_memory_reaches_the_child(small: Dataset, tmp_path: Path) -> Non
     """With real processes."""
     arrays = [array for part in (small.train, small.test) for array in (part.images, part.labels)]
     bench = Bench(tmp_path, Dataset.from_arrays(*arrays, name="mine"))
-    assert bench.verify("leaked")["leaked"].finding.verdict == "not-what-it-says"
+    assert bench.verify("leaked")["leaked"].judgement.verdict == "not-what-it-says"
 
 
 def test_the_plan_counts_shared_runs_once(small: Dataset, tmp_path: Path) -> None:
-    runs = Runs(open_store(tmp_path, small), small)
+    runs = ClaimStore(open_store(tmp_path, small), small)
     plan = Plan.of(load_claims(["s2-cnn1"])[0], runs, 5, None)
     assert [(arm.n_fits, arm.seconds) for arm in plan.fitted] == [(5, 110)]
     assert plan.n_fits == 5
@@ -454,7 +454,7 @@ def test_check_of_a_plan_equals_verify(bench: Bench, small: Dataset, tmp_path: P
     verified = bench.verify("leaked", "too-slow")
     store = open_store(tmp_path / "report", small)
     claims = load_claims([str(tmp_path / f"{name}.toml") for name in verified])
-    plans = plan_claims(claims, Runs(store, small), 3, 60)
+    plans = plan_claims(claims, ClaimStore(store, small), 3, 60)
     assert [plan.n_fits for plan in plans] == [2, 0]
     report = check(plans, small, store, limits=Limits(seconds=60))
     assert {checked.claim.id: checked for checked in report.claims} == verified
@@ -488,7 +488,7 @@ def test_parallel_fits_lead_to_the_same_verdict(
             assert executor.most == at_once
     for name in ("searched", "diverging"):
         one, two = (by_name[name] for by_name in results)
-        assert one.finding == two.finding
+        assert one.judgement == two.judgement
         assert (one.failed, one.note) == (two.failed, two.note)
     assert results[0]["diverging"].failed
 
@@ -501,7 +501,7 @@ def test_an_unreadable_run_costs_only_its_claim(bench: Bench) -> None:
             (run.folder / "run.json").write_text("{")
     checked = bench.verify("clean", "worse", n_seeds=1)
     assert bench.fits() == 0
-    assert checked["clean"].finding.verdict == "cannot-be-checked"
+    assert checked["clean"].judgement.verdict == "cannot-be-checked"
     assert checked["clean"].failed
     assert "run.json can't be read" in checked["clean"].note
-    assert checked["worse"].finding.verdict != "cannot-be-checked"
+    assert checked["worse"].judgement.verdict != "cannot-be-checked"

@@ -17,7 +17,7 @@ from optuna.trial import TrialState
 from sqlalchemy.exc import IntegrityError, ProgrammingError
 
 from fittingroom.bench.tuning import owner
-from fittingroom.bench.tuning.search import HeldTrial, Search, hidden, open_search
+from fittingroom.bench.tuning.search import OwnedTrial, Search, hide_password, open_search
 from fittingroom.bench.tuning.space import parse_space
 from fittingroom.errors import StoreError, UnknownNameError, UsageError
 
@@ -190,7 +190,7 @@ def test_an_orphan_that_two_processes_see_is_fitted_by_one(
     assert orphan is not None
     orphan.trial.set_user_attr("owner", {**owner.owner(), "pid": NOBODY})
     end = one._storage.set_trial_state_values
-    theirs: list[HeldTrial | None] = []
+    theirs: list[OwnedTrial | None] = []
 
     def ends_late(*arguments: Any, **options: Any) -> bool:
         """Before one process ends the orphan's attempt, the other puts it back and takes it."""
@@ -340,6 +340,6 @@ def test_an_invalid_database_is_one_sentence(tmp_path: Path) -> None:
 
 def test_a_password_is_hidden_anywhere_in_a_url() -> None:
     url = "postgresql://me:secret@host/db?password=secret&sslmode=require"
-    assert hidden(url) == "postgresql://me:***@host/db?password=...&sslmode=..."
-    assert hidden("sqlite:///runs/studies.sqlite3") == "sqlite:///runs/studies.sqlite3"
-    assert hidden("secret") == "the given URL"
+    assert hide_password(url) == "postgresql://me:***@host/db?password=...&sslmode=..."
+    assert hide_password("sqlite:///runs/studies.sqlite3") == "sqlite:///runs/studies.sqlite3"
+    assert hide_password("secret") == "the given URL"

@@ -10,7 +10,7 @@ import pytest
 
 from fittingroom.bench.bench import open_bench
 from fittingroom.bench.progress import Progress
-from fittingroom.bench.tuning.search import HeldTrial, Search, open_search
+from fittingroom.bench.tuning.search import OwnedTrial, Search, open_search
 from fittingroom.bench.tuning.space import parse_space
 from fittingroom.bench.tuning.trials import Trials
 from fittingroom.data.dataset import Dataset
@@ -31,11 +31,11 @@ def store(tmp_path: Path, small: Dataset) -> Store:
     return open_store(tmp_path / "runs", small)
 
 
-def trials_of(search: Search, neighbours: list[int]) -> Callable[[], HeldTrial | None]:
+def trials_of(search: Search, neighbours: list[int]) -> Callable[[], OwnedTrial | None]:
     """Hands out trials with these numbers of neighbours."""
     left = iter(neighbours)
 
-    def next_trial() -> HeldTrial | None:
+    def next_trial() -> OwnedTrial | None:
         if (n := next(left, None)) is None:
             return None
         trial = search.ask(99)

@@ -81,10 +81,10 @@ def test_the_best_is_fitted_once_more_and_reads_the_test_split(
     assert run.record.spec.settings == tuning.best.settings
     assert run.record.trained_on == 1800
     assert run.test is not None
-    assert tuning.tested is not None
-    assert tuning.tested.accuracy == run.test.correct.mean()
-    low, high = tuning.tested.this_fit_ci95
-    assert low < tuning.tested.accuracy < high
+    assert tuning.test is not None
+    assert tuning.test.accuracy == run.test.correct.mean()
+    low, high = tuning.test.this_fit_ci95
+    assert low < tuning.test.accuracy < high
 
 
 def test_the_result_is_json(tuned: tuple[Tuning, Path], small_folder: Path) -> None:
@@ -119,7 +119,7 @@ def test_saved_trials_are_not_fitted_again(
     assert executor.jobs == []
     assert [step.kind for step in steps] == ["saved"]  # the last fit, which is saved too
     assert again.trials == tuning.trials
-    assert again.tested == tuning.tested
+    assert again.test == tuning.test
     shorter = tune(
         small_folder, "mlp-10-10", space=parse_space(WRITTEN), time_limit=1e-9, runs=runs
     )
@@ -237,7 +237,7 @@ def test_random_test_labels_change_no_selection(
     settings = [[(t.settings, t.accuracy) for t in tuning.trials] for tuning in tunings]
     assert settings[0] == settings[1]
     assert tunings[0].recipe() == tunings[1].recipe()
-    assert tunings[0].tested is None
+    assert tunings[0].test is None
     assert tunings[0].overstatement == tunings[1].overstatement
 
 
@@ -373,10 +373,10 @@ def test_ctrl_c_puts_trials_back_and_shows_the_result_so_far(
         tuning = tune(small_folder, "knn", on_progress=interrupt, **options)
         assert executor.ended == executor.specs[1:]
         assert [trial.status for trial in tuning.trials] == ["ok", "waiting"]
-        assert (tuning.interrupted, tuning.tested, tuning.complete) == (True, None, False)
+        assert (tuning.interrupted, tuning.test, tuning.complete) == (True, None, False)
         tuning = tune(small_folder, "knn", **options)
     assert [trial.status for trial in tuning.trials] == ["ok"] * 3
-    assert tuning.tested is not None
+    assert tuning.test is not None
 
 
 def test_an_unreadable_run_is_a_failed_trial(
@@ -419,7 +419,7 @@ def test_a_last_fit_that_fails_does_not_lose_the_search(
         )
     assert (arguments["on"], arguments["limits"]) == ("local:2", Limits(memory=2**33))
     assert tuning.best is not None
-    assert (tuning.tested, tuning.untested) == (None, "it needed more memory.")
+    assert (tuning.test, tuning.test_failure) == (None, "it needed more memory.")
     fields = json.loads(tuning.to_json())
     assert (fields["test"], fields["untested"]) == (None, "it needed more memory.")
 
@@ -480,7 +480,7 @@ def test_no_last_fit_while_another_process_runs_trials(
         with scripted(lambda _: [0.8]):
             tuning = tune(small_folder, "knn", space=space, sampler="grid", runs=tmp_path)
     assert [trial.status for trial in tuning.trials] == ["running", "ok"]
-    assert (tuning.tested, tuning.complete) == (None, False)
+    assert (tuning.test, tuning.complete) == (None, False)
     assert not list(tmp_path.glob("fashion-*"))
 
 

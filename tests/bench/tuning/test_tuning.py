@@ -47,7 +47,7 @@ def test_the_first_of_equal_trials_is_best(tuning: Tuning) -> None:
 
 def test_a_search_is_complete_when_all_trials_have_ended(tuning: Tuning) -> None:
     assert tuning.complete
-    assert not dataclasses.replace(tuning, asked=13).complete
+    assert not dataclasses.replace(tuning, n_trials=13).complete
     last = dataclasses.replace(tuning.trials[-1], status="waiting")
     assert not dataclasses.replace(tuning, trials=(*tuning.trials[:-1], last)).complete
 

@@ -24,7 +24,7 @@ from fittingroom.bench.claims.claim import (
 )
 from fittingroom.errors import FittingroomError, UnknownNameError, UsageError
 from fittingroom.models.catalog import classifier_of
-from fittingroom.untrusted import MOST_TOML_BYTES, in_short, parse_toml, read_text
+from fittingroom.untrusted import MAX_TOML_BYTES, in_short, parse_toml, read_text
 
 if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
@@ -80,7 +80,7 @@ def _load(path: Path) -> Claim:
 
 
 def _read(path: Path) -> Claim:
-    text = read_text(path, UsageError, most=MOST_TOML_BYTES)
+    text = read_text(path, UsageError, most=MAX_TOML_BYTES)
     try:
         return parse_claim(text, path.stem)
     except UsageError as error:

@@ -19,7 +19,7 @@ from fittingroom.evaluation.correctness import mean_variance
 from fittingroom.evaluation.intervals import Interval
 from fittingroom.evaluation.paired_difference import PairedDifference, compare, image_variance
 from fittingroom.evaluation.recipe_fits import Fits
-from fittingroom.evaluation.rerun import redrawn, rerun_difference_interval
+from fittingroom.evaluation.rerun import redraw_variance, rerun_difference_interval
 from fittingroom.evaluation.seed_spread import NO_SPREAD, SeedSpread, SeedVariance, seed_spreads
 from fittingroom.runs.measured_spread import measured_variance
 from fittingroom.runs.run import Part, Run
@@ -84,13 +84,13 @@ class ArmResult:
         """The difference in accuracy of the two recipes, on the same images."""
         return compare(self.fits, self.spread, other.fits, other.spread, None)
 
-    def next_lead_over(self, other: ArmResult, redrawn: float, alpha: float) -> Interval:
-        """Interval for the difference of one more run of each, on other images (`redrawn_of`).
+    def next_lead_over(self, other: ArmResult, redraw: float, alpha: float) -> Interval:
+        """Interval for the difference of one more run of each, on other images (`redraw_of`).
 
         The spreads of both over seeds must be known.
         """
         runs = [(len(r.accuracies), r.spread) for r in (self, other) if r.spread is not None]
-        draw = redrawn * image_variance(self.fits, other.fits)
+        draw = redraw * image_variance(self.fits, other.fits)
         lead = self.accuracy - other.accuracy
         return rerun_difference_interval(lead, runs, draw=draw, alpha=alpha)
 
@@ -124,7 +124,7 @@ def with_spreads(evidences: Sequence[ArmResult]) -> list[ArmResult]:
     return [dataclasses.replace(e, spread=spreads[e.arm.runs]) for e in evidences]
 
 
-class Runs:
+class ClaimStore:
     """Reads the runs of arms from a store, and knows which are missing."""
 
     def __init__(self, store: Store, dataset: Dataset) -> None:
@@ -237,7 +237,7 @@ class Runs:
         return part
 
 
-def redrawn_of(claim: Claim, dataset: Dataset) -> float:
+def redraw_of(claim: Claim, dataset: Dataset) -> float:
     """Factor from the variance over official test images to that of a claim's own draw of them.
 
     0 if these are the same. With a split of its own both come from one pool and share images; a
@@ -249,4 +249,4 @@ def redrawn_of(claim: Claim, dataset: Dataset) -> float:
         tested = validated
     elif not claim.pooled:
         return 0.0
-    return redrawn(n_test, round(tested), n + n_test if claim.pooled else math.inf)
+    return redraw_variance(n_test, round(tested), n + n_test if claim.pooled else math.inf)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from fittingroom.bench.claims.best_value import judge_best
-from fittingroom.bench.claims.evidence import ArmResult, Runs, redrawn_of, with_spreads
+from fittingroom.bench.claims.evidence import ArmResult, ClaimStore, redraw_of, with_spreads
 from fittingroom.bench.claims.plan import Plan
 from fittingroom.bench.claims.verdict import (
     Judgement,
@@ -14,28 +14,33 @@ from fittingroom.bench.claims.verdict import (
     judge_difference,
     judge_order,
 )
-from fittingroom.bench.claims.verification import ClaimResult, in_words, of_protocol, of_runs
+from fittingroom.bench.claims.verification import (
+    ClaimResult,
+    join_sentences,
+    protocol_remark,
+    runs_remark,
+)
 from fittingroom.data.dataset import Dataset
 from fittingroom.evaluation.ranking import ALPHA
 
 
 @dataclass(frozen=True)
 class ClaimRuns:
-    """The results of a claim's runs; `trouble` are sentences if some weren't fitted."""
+    """The results of a claim's runs; `problems` are sentences if some weren't fitted."""
 
     plan: Plan
-    evidences: tuple[ArmResult, ...] = ()
-    told: tuple[str, ...] = ()
-    trouble: tuple[str, ...] = ()
+    results: tuple[ArmResult, ...] = ()
+    remarks: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
     failed: bool = False
 
     @classmethod
-    def of(cls, plan: Plan, runs: Runs) -> ClaimRuns:
+    def of(cls, plan: Plan, runs: ClaimStore) -> ClaimRuns:
         """Read the runs of a claim, all of which are saved. Raises StoreError if that fails."""
-        return cls(plan, tuple(_results(plan, runs)), tuple(of_runs(plan.arms, runs)))
+        return cls(plan, tuple(_results(plan, runs)), tuple(runs_remark(plan.arms, runs)))
 
 
-def _results(plan: Plan, runs: Runs) -> Iterator[ArmResult]:
+def _results(plan: Plan, runs: ClaimStore) -> Iterator[ArmResult]:
     """One per arm; for a text, one per value that was tried."""
     for arm in plan.arms:
         if plan.claim.kind == "text" and arm.name == "honest":
@@ -52,19 +57,19 @@ def judge_claims(
     All claims share a probability of 5% (Bonferroni): among many honest claims one looks wrong
     sooner or later. The spread of each recipe over seeds is estimated from the runs of all claims.
     """
-    judged = [bool(claim.evidences) and claim.plan.verifies for claim in fitted]
+    judged = [bool(claim.results) and claim.plan.verifies for claim in fitted]
     alpha = ALPHA / max(1, sum(judged))
-    results = iter(with_spreads([result for claim in fitted for result in claim.evidences]))
+    results = iter(with_spreads([result for claim in fitted for result in claim.results]))
     checked = []
     for claim in fitted:
-        own = [next(results) for _ in claim.evidences]
+        own = [next(results) for _ in claim.results]
         judgement = Judgement(verdict="cannot-be-checked")
         if own:
             judgement = _judge(claim.plan, own, dataset, alpha)
-        sentences = [claim.plan.instead, *judgement.remarks, *claim.told, *claim.trouble]
-        note = in_words(*sentences, *of_protocol(claim.plan.claim))
+        sentences = [claim.plan.instead, *judgement.remarks, *claim.remarks, *claim.problems]
+        note = join_sentences(*sentences, *protocol_remark(claim.plan.claim))
         checked.append(
-            ClaimResult(claim=claim.plan.claim, finding=judgement, note=note, failed=claim.failed)
+            ClaimResult(claim=claim.plan.claim, judgement=judgement, note=note, failed=claim.failed)
         )
     return alpha, tuple(checked)
 
@@ -81,8 +86,8 @@ def _judge(plan: Plan, results: Sequence[ArmResult], dataset: Dataset, alpha: fl
     elif claim.kind == "order":
         # All models or none: a claim whose protocol is unknown has no arm as claimed.
         complete = used if len(used) == len(honest) else []
-        redrawn = max(redrawn_of(member, dataset) for member in claim.members)
-        judgement = judge_order(claim, complete, honest, redrawn=redrawn, alpha=alpha)
+        redraw = max(redraw_of(member, dataset) for member in claim.members)
+        judgement = judge_order(claim, complete, honest, redraw=redraw, alpha=alpha)
     elif claim.kind == "text":
         judgement = judge_best(claim, used[0] if used else None, honest, alpha=alpha)
     else:
@@ -90,7 +95,7 @@ def _judge(plan: Plan, results: Sequence[ArmResult], dataset: Dataset, alpha: fl
             claim,
             used[0] if used else None,
             honest[0],
-            redrawn=redrawn_of(claim, dataset),
+            redraw=redraw_of(claim, dataset),
             alpha=alpha,
         )
     return judgement if plan.verifies else replace(judgement, verdict="cannot-be-checked")

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from fittingroom.bench.claims.arms import Arm, arms_of, expected_seconds
 from fittingroom.bench.claims.claim import Claim
-from fittingroom.bench.claims.evidence import Runs
-from fittingroom.bench.claims.verification import in_words
+from fittingroom.bench.claims.evidence import ClaimStore
+from fittingroom.bench.claims.verification import join_sentences
 from fittingroom.formatting import duration
 from fittingroom.models.settings import settings_in_words
 
@@ -28,20 +28,22 @@ class Plan:
     verifies: bool = True
 
     @classmethod
-    def of(cls, claim: Claim, runs: Runs, n_seeds: int, limit: float | None) -> Plan:
+    def of(cls, claim: Claim, runs: ClaimStore, n_seeds: int, limit: float | None) -> Plan:
         """Leave out, or replace by a smaller one, a recipe expected to take longer than `limit`."""
         if claim.unknown and claim.recipe is None:
             return cls(claim=claim, arms=(), instead=claim.unknown)
         expected, arms = expected_seconds(claim), arms_of(claim, runs.dataset, n_seeds)
         if limit is None or expected <= limit or not any(map(runs.missing, arms)):
-            note = in_words(claim.unknown, claim.unknown and "Run with our own settings.")
+            note = join_sentences(claim.unknown, claim.unknown and "Run with our own settings.")
             return cls(claim=claim, arms=tuple(arms), instead=note, verifies=not claim.unknown)
         why = (
             f"one fit of the recipe is expected to take about {duration(expected)}, more than the "
             f"limit of {duration(limit)}"
         )
         if claim.reduced is None or claim.reduced.seconds > limit:
-            return cls(claim=claim, arms=(), instead=in_words(claim.unknown, f"Left out: {why}."))
+            return cls(
+                claim=claim, arms=(), instead=join_sentences(claim.unknown, f"Left out: {why}.")
+            )
         smaller = tuple(arms_of(claim, runs.dataset, n_seeds, reduced=True))
         settings = settings_in_words(claim.reduced.parameters)
         return cls(

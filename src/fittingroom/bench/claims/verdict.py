@@ -12,9 +12,9 @@ import numpy as np
 from fittingroom.bench.claims.claim import Claim, Figure
 from fittingroom.bench.claims.evidence import ArmResult
 from fittingroom.evaluation.intervals import Interval
-from fittingroom.evaluation.ranking import ALPHA, adjusted
+from fittingroom.evaluation.ranking import ALPHA, adjust_p_values
 from fittingroom.evaluation.rerun import rerun_interval
-from fittingroom.formatting import signed
+from fittingroom.formatting import format_signed
 
 Verdict = Literal[
     "consistent",
@@ -98,7 +98,7 @@ class Bar:
     label: str
     value: float
     interval: Interval | None
-    claimed: bool = False
+    is_claim: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,13 +161,13 @@ def judge_accuracy(
     used: ArmResult | None,
     honest: ArmResult,
     *,
-    redrawn: float = 0.0,
+    redraw: float = 0.0,
     alpha: float = ALPHA,
 ) -> Judgement:
-    """Judge an accuracy; `redrawn` as in :func:`.evidence.redrawn_of`."""
+    """Judge an accuracy; `redraw` as in :func:`.evidence.redraw_of`."""
     assert claim.figure is not None
     as_claimed = score_of(used, alpha=alpha) if used else None
-    honest_score = score_of(honest, redrawn * honest.image_variance, alpha)
+    honest_score = score_of(honest, redraw * honest.image_variance, alpha)
     verdict = judge(claim.figure, as_claimed, honest_score, by_protocol=_by_protocol(claim))
     arms = [*([used] if used else []), honest]
     remarks = [ONE_SEED] if verdict == "cannot-be-checked" else []
@@ -222,18 +222,18 @@ def judge_order(
     used: Sequence[ArmResult],
     honest: Sequence[ArmResult],
     *,
-    redrawn: float = 0.0,
+    redraw: float = 0.0,
     alpha: float = ALPHA,
 ) -> Judgement:
     """Judge models from worst to best: is each significantly better than the one before?
 
     Holm's correction is over the neighbouring pairs. The source may have seen only one run of each,
     so a pair is the other way round only if one more run of each would be, on its images
-    (`redrawn`). `used` is empty if some model has no protocol; figures on different images aren't
+    (`redraw`). `used` is empty if some model has no protocol; figures on different images aren't
     compared.
     """
     names = [member.title for member in claim.members]
-    steps, words = _neighbours(names, honest, redrawn, alpha)
+    steps, words = _neighbours(names, honest, redraw, alpha)
     remarks = [f"Honestly: {words}."]
     used_holds = False
     if used and _on_the_same_images(used):
@@ -277,7 +277,9 @@ def _by_protocol(claim: Claim) -> Verdict:
 
 
 def _claimed(figure: Figure) -> Bar:
-    return Bar(label="claimed", value=figure.value, interval=Interval(*figure.bounds), claimed=True)
+    return Bar(
+        label="claimed", value=figure.value, interval=Interval(*figure.bounds), is_claim=True
+    )
 
 
 def _on_the_same_images(results: Sequence[ArmResult]) -> bool:
@@ -288,12 +290,12 @@ def _on_the_same_images(results: Sequence[ArmResult]) -> bool:
 
 
 def _neighbours(
-    names: Sequence[str], results: Sequence[ArmResult], redrawn: float, alpha: float
+    names: Sequence[str], results: Sequence[ArmResult], redraw: float, alpha: float
 ) -> tuple[list[str], str]:
     """Whether each neighbouring pair is in order, by step and in words."""
     pairs = [(better, worse) for worse, better in pairwise(results)]
     compared = [pair[0].lead_over(pair[1]) for pair in pairs]
-    corrected = adjusted([1.0 if paired.p is None else paired.p for paired in compared])
+    corrected = adjust_p_values([1.0 if paired.p is None else paired.p for paired in compared])
     steps, words = [], []
     for (worse, better), pair, paired, p in zip(
         pairwise(names), pairs, compared, corrected, strict=True
@@ -302,11 +304,11 @@ def _neighbours(
             steps.append("single")
         elif p <= alpha and paired.difference > 0:
             steps.append("holds")
-        elif pair[0].next_lead_over(pair[1], redrawn, alpha / len(pairs)).high < 0:
+        elif pair[0].next_lead_over(pair[1], redraw, alpha / len(pairs)).high < 0:
             steps.append("reversed")
         else:
             steps.append("alike")
-        points = f"{signed(100 * paired.difference, 2)} points".replace("-", "−")
+        points = f"{format_signed(100 * paired.difference, 2)} points".replace("-", "−")
         suffixes = {"holds": "", "alike": ", not significant", "reversed": ", the other way round"}
         words.append(f"{better} against {worse} {points}{suffixes.get(steps[-1], '')}")
     return steps, "; ".join(words)

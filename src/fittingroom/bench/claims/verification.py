@@ -8,7 +8,7 @@ from typing import Any
 
 from fittingroom.bench.claims.arms import Arm
 from fittingroom.bench.claims.claim import NOTES, Claim
-from fittingroom.bench.claims.evidence import Runs
+from fittingroom.bench.claims.evidence import ClaimStore
 from fittingroom.bench.claims.verdict import Judgement, Score
 from fittingroom.evaluation.ranking import ALPHA
 from fittingroom.json_text import json_text
@@ -34,7 +34,7 @@ class ClaimResult:
     """A claim and its judgement; `failed` if a fit was started and not finished."""
 
     claim: Claim
-    finding: Judgement
+    judgement: Judgement
     note: str
     failed: bool = False
 
@@ -43,10 +43,10 @@ class ClaimResult:
         return {
             "id": self.claim.id,
             "claimed": figure.value if figure else self.claim.claimed,
-            "verdict": self.finding.verdict,
-            "as_claimed": self.finding.as_claimed.to_dict(),
-            "honest": self.finding.honest.to_dict(),
-            "accuracies": {name: [*values] for name, values in self.finding.accuracies.items()},
+            "verdict": self.judgement.verdict,
+            "as_claimed": self.judgement.as_claimed.to_dict(),
+            "honest": self.judgement.honest.to_dict(),
+            "accuracies": {name: [*values] for name, values in self.judgement.accuracies.items()},
             "note": self.note,
         }
 
@@ -72,7 +72,7 @@ class ClaimsReport:
         return not any(result.failed for result in self.claims)
 
     @property
-    def of_intervals(self) -> str:
+    def interval_note(self) -> str:
         """What the intervals of the table mean, in a sentence."""
         start = "Intervals show where one more run, or one more difference of two runs, would lie"
         if self.alpha >= ALPHA:
@@ -94,15 +94,15 @@ class ClaimsReport:
 
 def cells(checked: ClaimResult) -> list[str]:
     """A claim as a line of a table, with a text for each of `COLUMNS`."""
-    claim, finding = checked.claim, checked.finding
+    claim, judgement = checked.claim, checked.judgement
     sign = "+" if claim.kind == "difference" else ""
     return [
         claim.id,
         "order" if claim.kind == "order" else claim.claimed,
-        *_score(finding.as_claimed, sign),
-        *_score(finding.honest, sign),
-        str(finding.honest.n_seeds or ""),
-        finding.verdict,
+        *_score(judgement.as_claimed, sign),
+        *_score(judgement.honest, sign),
+        str(judgement.honest.n_seeds or ""),
+        judgement.verdict,
     ]
 
 
@@ -114,12 +114,12 @@ def _score(score: Score, sign: str) -> tuple[str, str]:
     return figure, f"{low} to {high}" if sign else f"{low}-{high}"
 
 
-def in_words(*sentences: str | None) -> str:
+def join_sentences(*sentences: str | None) -> str:
     """Join the sentences that aren't empty."""
     return " ".join(sentence for sentence in sentences if sentence)
 
 
-def of_protocol(claim: Claim) -> list[str]:
+def protocol_remark(claim: Claim) -> list[str]:
     """How the figure was obtained, as far as known."""
     sentences = []
     if claim.protocol:
@@ -136,7 +136,7 @@ def of_protocol(claim: Claim) -> list[str]:
     return [*sentences, *([claim.remark] if claim.remark else [])]
 
 
-def of_runs(arms: Sequence[Arm], runs: Runs) -> list[str]:
+def runs_remark(arms: Sequence[Arm], runs: ClaimStore) -> list[str]:
     """What the runs of an accuracy did, beyond their figures."""
     by_name = {arm.name: arm for arm in arms}
     if len(by_name) < len(arms) or set(by_name) != {"as claimed", "honest"}:
@@ -155,7 +155,7 @@ def of_runs(arms: Sequence[Arm], runs: Runs) -> list[str]:
     return sentences
 
 
-def _selected_settings(arm: Arm, runs: Runs) -> str:
+def _selected_settings(arm: Arm, runs: ClaimStore) -> str:
     """The settings that were selected with each seed."""
     varied = {
         name

@@ -10,7 +10,7 @@ from fittingroom.bench.bench import Bench, open_bench
 from fittingroom.bench.claims.arms import Arm
 from fittingroom.bench.claims.claim import Claim
 from fittingroom.bench.claims.claim_file import load_claims
-from fittingroom.bench.claims.evidence import Runs
+from fittingroom.bench.claims.evidence import ClaimStore
 from fittingroom.bench.claims.judging import ClaimRuns, judge_claims
 from fittingroom.bench.claims.plan import Plan, fit_limit
 from fittingroom.bench.claims.verification import ClaimsReport
@@ -88,7 +88,9 @@ def verify(
     loaded = dataset if isinstance(dataset, Dataset) else load_dataset(dataset)
     store = open_store(runs, loaded)
     return check(
-        plan_claims(loaded_claims, Runs(store, loaded), n_seeds, fit_limit(time_limit, budget)),
+        plan_claims(
+            loaded_claims, ClaimStore(store, loaded), n_seeds, fit_limit(time_limit, budget)
+        ),
         loaded,
         store,
         limits=Limits(seconds=time_limit, memory=memory_limit),
@@ -100,7 +102,7 @@ def verify(
 
 
 def plan_claims(
-    claims: Sequence[Claim], runs: Runs, n_seeds: int, limit: float | None
+    claims: Sequence[Claim], runs: ClaimStore, n_seeds: int, limit: float | None
 ) -> list[Plan]:
     """Plan the runs of each claim; `limit` as in :meth:`.Plan.of`."""
     return [Plan.of(claim, runs, n_seeds, limit) for claim in claims]
@@ -164,7 +166,7 @@ class _ClaimFitting:
         self, bench: Bench, deadline: float | None, total: int, on_progress: OnProgress | None
     ) -> None:
         self._bench, self._deadline = bench, deadline
-        self._runs = Runs(bench.store, bench.dataset)
+        self._runs = ClaimStore(bench.store, bench.dataset)
         self._on_progress = on_progress
         self._reporter = Reporter(on_progress, total=total)
 
@@ -182,7 +184,7 @@ class _ClaimFitting:
                 reason = "given up, since a fit failed"
             self._reporter.skipped(plan.claim.id, end - self._reporter.done, reason=reason)
             unfinished = f"Not finished: {str(stopped).rstrip('.')}."
-            return ClaimRuns(plan, trouble=(unfinished, self._saved(plan)), failed=failed)
+            return ClaimRuns(plan, problems=(unfinished, self._saved(plan)), failed=failed)
 
     def _fit_arm(self, claim: str, arm: Arm) -> None:
         """Fit the missing runs of an arm, then the refits that these choose."""

@@ -35,7 +35,7 @@ from fittingroom.evaluation.conformal import (
     set_coverage,
 )
 from fittingroom.evaluation.confusion import ClassificationReport, ConfusionMatrix
-from fittingroom.evaluation.examples import fixed
+from fittingroom.evaluation.examples import newly_correct
 from fittingroom.runs.run import Part, Run
 from fittingroom.runs.store import Store
 
@@ -348,8 +348,10 @@ def _close_pairs(
     return [
         PairAnalysis(
             pair=pair,
-            fixed=fixed(models[pair.a].probabilities, models[pair.b].probabilities, labels),
-            broken=fixed(models[pair.b].probabilities, models[pair.a].probabilities, labels),
+            fixed=newly_correct(models[pair.a].probabilities, models[pair.b].probabilities, labels),
+            broken=newly_correct(
+                models[pair.b].probabilities, models[pair.a].probabilities, labels
+            ),
         )
         for pair in board.pairs
         if pair.b in indistinguishable[pair.a] and pair.a in models and pair.b in models

@@ -14,7 +14,7 @@ import numpy as np
 from fittingroom.bench.comparison.cells import COLUMNS, cells
 from fittingroom.bench.comparison.comparison import Comparison, Entry
 from fittingroom.bench.comparison.groups import Groups, groups_of, left_out
-from fittingroom.bench.comparison.notes import joined, notes_of
+from fittingroom.bench.comparison.notes import join_values, notes_of
 from fittingroom.bench.comparison.recipes import looks_of, recipes_of, validated_of
 from fittingroom.bench.comparison.rows import Pair, Row, Scores
 from fittingroom.errors import StoreError
@@ -225,8 +225,8 @@ def _row(
         fit_seconds=_mean([r.fit_seconds for r in records]),
         predict_us_per_image=_mean([r.predict_us_per_image for r in records]),
         parameters=records[0].parameters,
-        engine=joined([r.engine for r in records]),
-        precision=joined([r.precision for r in records]),
+        engine=join_values([r.engine for r in records]),
+        precision=join_values([r.precision for r in records]),
         reason=None if test else "the test split was not read",
     )
 

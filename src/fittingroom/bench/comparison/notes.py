@@ -9,7 +9,7 @@ import numpy as np
 from fittingroom.bench.comparison.rows import Row
 from fittingroom.evaluation.agreement import average
 from fittingroom.evaluation.relabelling import relabelling
-from fittingroom.formatting import shortened
+from fittingroom.formatting import shorten
 from fittingroom.runs.dataset_card import DatasetCard
 from fittingroom.runs.run import Part, Run
 
@@ -35,7 +35,7 @@ def notes_of(
     )
 
 
-def joined(values: Iterable[str | None]) -> str | None:
+def join_values(values: Iterable[str | None]) -> str | None:
     """The distinct values as text, None if there are none."""
     return ", ".join(sorted({value for value in values if value is not None})) or None
 
@@ -115,14 +115,18 @@ def _comparability_notes(
     runs = [run for by_seed in finished.values() for run in by_seed if run.record.family != "added"]
     precisions = {run.record.precision for run in runs} - {None}
     if len(precisions) > 1:
-        notes.append(f"The networks were trained in different precisions: {joined(precisions)}.")
+        notes.append(
+            f"The networks were trained in different precisions: {join_values(precisions)}."
+        )
     engines = {run.record.engine for run in runs if run.record.family == "classical"}
     if len(engines) > 1:
-        notes.append(f"The classical models were fitted by different engines: {joined(engines)}.")
+        notes.append(
+            f"The classical models were fitted by different engines: {join_values(engines)}."
+        )
     for name in sorted({name for run in runs for name in run.record.environment}):
         values = {str(run.record.environment.get(name)) for run in runs}
         if len(values) > 1:
-            notes.append(f"The runs were made with different {name}: {joined(values)}.")
+            notes.append(f"The runs were made with different {name}: {join_values(values)}.")
     return notes
 
 
@@ -145,7 +149,7 @@ def _single_seed_notes(rows: Sequence[Row]) -> list[str]:
 
 def _names(names: Sequence[str]) -> str:
     """Names of classes; of many, the first ones."""
-    named = shortened(names, 40)
+    named = shorten(names, 40)
     more = [f"and {len(named) - 5} others"] if len(named) > 8 else []
     return ", ".join([*named[:5], *more] if more else named)
 

@@ -16,7 +16,7 @@ from fittingroom.bench.comparison.leaderboard import Leaderboard
 from fittingroom.bench.comparison.rows import Row
 from fittingroom.errors import UsageError
 from fittingroom.evaluation.intervals import Interval, independent_interval
-from fittingroom.formatting import signed
+from fittingroom.formatting import format_signed
 from fittingroom.json_text import json_text
 from fittingroom.table import html_table
 
@@ -251,7 +251,10 @@ def _cells(line: Line) -> list[str]:
         text
         for diff in line.differences
         for text in (
-            (signed(diff.error, 4), " to ".join(signed(end, 4) for end in diff.ci95 or ()))
+            (
+                format_signed(diff.error, 4),
+                " to ".join(format_signed(end, 4) for end in diff.ci95 or ()),
+            )
             if diff
             else ("", "")
         )

@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial
 from fittingroom.errors import UnknownNameError
 
 
-class Seeded(BaseSampler):
+class SeededSampler(BaseSampler):
     """A sampler that is made anew for each trial, so that all its state is in the database."""
 
     def __init__(self, make: Callable[[int], BaseSampler]) -> None:
@@ -107,7 +107,7 @@ def _trial_seed(seed: int, position: int) -> int:
     return int(np.random.SeedSequence([seed, position]).generate_state(1)[0])
 
 
-def seeded(name: str, seed: int, points: Points) -> Seeded:
+def seeded_sampler(name: str, seed: int, points: Points) -> SeededSampler:
     """The sampler of that name; only `grid` needs `points`.
 
     Raises
@@ -117,7 +117,7 @@ def seeded(name: str, seed: int, points: Points) -> Seeded:
     if name not in SAMPLERS:
         raise UnknownNameError("sampler", name, SAMPLERS)
     make = SAMPLERS[name]
-    return Seeded(lambda position: make(_trial_seed(seed, position), points, position))
+    return SeededSampler(lambda position: make(_trial_seed(seed, position), points, position))
 
 
 def first_number(trial: FrozenTrial) -> int:

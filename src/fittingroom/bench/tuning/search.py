@@ -32,7 +32,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import IntegrityError, ProgrammingError, SQLAlchemyError
 
 from fittingroom.bench.tuning.owner import DATABASE_ERRORS, is_orphan, owner, signs_of_life
-from fittingroom.bench.tuning.sampler import Seeded, first_number, is_surplus, seeded
+from fittingroom.bench.tuning.sampler import SeededSampler, first_number, is_surplus, seeded_sampler
 from fittingroom.bench.tuning.space import Choice, Dimension, Space
 from fittingroom.errors import StoreError, UsageError
 
@@ -54,7 +54,7 @@ class Search:
         study: optuna.Study,
         storage: optuna.storages.RDBStorage,
         space: Space,
-        sampler: Seeded,
+        sampler: SeededSampler,
         size: int,
     ) -> None:
         self.study, self.space, self.size = study, space, size
@@ -84,7 +84,7 @@ class Search:
             return None
         return self.space.settings(suggested)
 
-    def ask(self, trials: int) -> HeldTrial | None:
+    def ask(self, trials: int) -> OwnedTrial | None:
         """Take the next trial, which then belongs to this process; None if there are enough.
 
         Parameters
@@ -106,14 +106,14 @@ class Search:
                 self.study.tell(trial, state=TrialState.FAIL)
                 return self.ask(trials)
             trial.set_user_attr("owner", owner())
-            return HeldTrial(
+            return OwnedTrial(
                 trial=trial,
                 number=self._sampler.position,
                 settings=self.space.settings(trial.params),
             )
 
     @contextmanager
-    def holding(self, held: HeldTrial) -> Iterator[None]:
+    def holding(self, held: OwnedTrial) -> Iterator[None]:
         """Send heartbeats inside a `with`; put the trial back if an error ends it."""
         with signs_of_life(held.trial):
             try:
@@ -123,7 +123,7 @@ class Search:
                     self._put_back(self._frozen(held.trial))
                 raise
 
-    def report(self, held: HeldTrial, epoch: int, accuracy: float) -> bool:
+    def report(self, held: OwnedTrial, epoch: int, accuracy: float) -> bool:
         """Record a trial's accuracy after an epoch. Returns whether to prune the trial."""
         with _translate_errors(), contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):
             with warnings.catch_warnings():
@@ -150,20 +150,20 @@ class Search:
             except RuntimeError:  # no variance
                 return None
 
-    def finish(self, held: HeldTrial, accuracy: float, **facts: Any) -> None:
+    def finish(self, held: OwnedTrial, accuracy: float, **facts: Any) -> None:
         """Record a trial's final accuracy."""
         self._tell(held, TrialState.COMPLETE, accuracy, facts)
 
-    def fail(self, held: HeldTrial, **facts: Any) -> None:
+    def fail(self, held: OwnedTrial, **facts: Any) -> None:
         """Record that a trial failed; `facts` say why."""
         self._tell(held, TrialState.FAIL, None, facts)
 
-    def prune(self, held: HeldTrial, **facts: Any) -> None:
+    def prune(self, held: OwnedTrial, **facts: Any) -> None:
         """Record that a trial was pruned."""
         self._tell(held, TrialState.PRUNED, None, facts)
 
     def _tell(
-        self, held: HeldTrial, state: TrialState, value: float | None, facts: Mapping[str, Any]
+        self, held: OwnedTrial, state: TrialState, value: float | None, facts: Mapping[str, Any]
     ) -> None:
         with _translate_errors(), contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):
             # A process that slept so long that it was considered dead reports nothing; its run is
@@ -221,7 +221,7 @@ class Search:
 
 
 @dataclass(frozen=True, kw_only=True)
-class HeldTrial:
+class OwnedTrial:
     """A trial that this process owns: its position in the search, and what to fit."""
 
     trial: optuna.Trial
@@ -251,7 +251,7 @@ def open_search(
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     points = space.grid() if sampler == "grid" else None
-    by_trial = seeded(sampler, seed, points)
+    by_trial = seeded_sampler(sampler, seed, points)
     pruner = optuna.pruners.MedianPruner() if prune else optuna.pruners.NopPruner()
     with _lock_sqlite(url), _translate_errors(url):
         storage = _storage(url)
@@ -266,7 +266,7 @@ def open_search(
     return Search(study, storage, space, by_trial, len(points) if points is not None else 10**9)
 
 
-def hidden(url: str) -> str:
+def hide_password(url: str) -> str:
     """The URL of a database without its password, which may also be in the query."""
     try:
         parsed = sqlalchemy.make_url(url)
@@ -329,7 +329,7 @@ def _lock_sqlite(url: str) -> Iterator[None]:
 @contextmanager
 def _translate_errors(url: str | None = None) -> Iterator[None]:
     """Turn an error of a database into one sentence."""
-    where = "the search's database" if url is None else hidden(url)
+    where = "the search's database" if url is None else hide_password(url)
     try:
         yield
     except ImportError as error:

@@ -24,7 +24,7 @@ _RANGE = re.compile(r"(?P<low>[^:]+?)\.\.(?P<high>[^:]*)(?P<options>(?::[^:]*)*)
 #: Significant digits of a suggested number: more make no difference and are hard to read.
 DIGITS = 4
 #: Most points of a grid; nobody would wait for more fits.
-MOST_POINTS = 100_000
+MAX_POINTS = 100_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +57,7 @@ class Range:
             return int(self.high - self.low) // int(self.step or 1) + 1
         if self.step is None:
             return None
-        return math.floor(min((self.high - self.low) / self.step, MOST_POINTS) + 1e-9) + 1
+        return math.floor(min((self.high - self.low) / self.step, MAX_POINTS) + 1e-9) + 1
 
     def grid(self) -> list[Any]:
         """Every value."""
@@ -133,7 +133,7 @@ class Space:
 
         Raises
         ------
-        UsageError : a range is infinite, or there are more than `MOST_POINTS` points
+        UsageError : a range is infinite, or there are more than `MAX_POINTS` points
         """
         points = 1
         for name, dimension in self.dimensions.items():
@@ -143,9 +143,9 @@ class Space:
                     f"({name}=LOW..HIGH:STEP) or values ({name}=A|B|C)."
                 )
             points *= dimension.count
-            if points > MOST_POINTS:
+            if points > MAX_POINTS:
                 raise UsageError(
-                    f"the grid has more than {MOST_POINTS:,} points, of which {name}={dimension} "
+                    f"the grid has more than {MAX_POINTS:,} points, of which {name}={dimension} "
                     f"has {dimension.count:,} values; give a larger step or fewer values."
                 )
         values = {name: dim.grid() for name, dim in sorted(self.dimensions.items())}
@@ -174,11 +174,11 @@ def parse_space(written: Mapping[str, Any]) -> Space:
     ------
     UsageError : a range or a choice is invalid, or there is nothing to search
     """
-    dimensions, fixed = sorted_out(written)
+    dimensions, fixed = parse_dimensions(written)
     return Space(dimensions=dimensions, fixed=fixed)
 
 
-def sorted_out(written: Mapping[str, Any]) -> tuple[dict[str, Dimension], dict[str, Any]]:
+def parse_dimensions(written: Mapping[str, Any]) -> tuple[dict[str, Dimension], dict[str, Any]]:
     """Parse what is written into dimensions and fixed settings. Raises UsageError."""
     parsed = {name: _parse(name, value) for name, value in written.items()}
     dimensions = {n: p for n, p in parsed.items() if isinstance(p, Range | Choice)}

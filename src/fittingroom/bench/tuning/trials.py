@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from fittingroom.bench.bench import Bench
 from fittingroom.bench.progress import OnProgress, Reporter
-from fittingroom.bench.tuning.search import HeldTrial, Search
+from fittingroom.bench.tuning.search import OwnedTrial, Search
 from fittingroom.bench.tuning.tuning import Trial
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.splits import validation_split
@@ -56,7 +56,7 @@ class Trials:
     def fit(
         self,
         bench: Bench,
-        next_trial: Callable[[], HeldTrial | None],
+        next_trial: Callable[[], OwnedTrial | None],
         *,
         prune: bool,
         on_progress: OnProgress | None,
@@ -88,7 +88,7 @@ class Trials:
             folds=self._folds,
         )
 
-    def name(self, trial: HeldTrial) -> str:
+    def name(self, trial: OwnedTrial) -> str:
         """A trial's name on the display."""
         return f"{trial.settings.get('model', self._model)} trial {trial.number}"
 
@@ -105,9 +105,9 @@ class Trials:
         return [self._row(number, trial) for number, trial in enumerate(self.search.rows())]
 
     @property
-    def n_over(self) -> int:
+    def n_ended(self) -> int:
         """Number of trials that have ended, those of other processes included."""
-        return sum(trial.over for trial in self.rows())
+        return sum(trial.ended for trial in self.rows())
 
     def overstatement(self) -> Overstatement | None:
         """By how much the best trial's accuracy is overstated, from all trials' predictions.
@@ -168,7 +168,7 @@ class _TrialFitting:
             name=lambda spec: trials.name(self._running[spec][0].trial),
         )
 
-    def fit(self, next_trial: Callable[[], HeldTrial | None]) -> None:
+    def fit(self, next_trial: Callable[[], OwnedTrial | None]) -> None:
         try:
             for attempt in self._bench.attempts(self._specs(next_trial), self):
                 self._record_end(attempt)
@@ -178,7 +178,7 @@ class _TrialFitting:
             raise
 
     def started(self, spec: RunSpec) -> None:
-        self._reporter.done = self._trials.n_over
+        self._reporter.done = self._trials.n_ended
         self._reporter.started(spec)
 
     def stepped(self, spec: RunSpec, step: FitStep) -> bool:
@@ -194,14 +194,14 @@ class _TrialFitting:
             return True
         return False
 
-    def _specs(self, next_trial: Callable[[], HeldTrial | None]) -> Iterator[RunSpec]:
+    def _specs(self, next_trial: Callable[[], OwnedTrial | None]) -> Iterator[RunSpec]:
         while (trial := next_trial()) is not None:
             running = _RunningTrial(self._trials.search, trial)
             try:
                 spec = self._trials.spec(trial.settings)
             except UsageError as error:  # settings that contradict each other
                 running.fail("failed", str(error))
-                self._reporter.done = self._trials.n_over - 1
+                self._reporter.done = self._trials.n_ended - 1
                 self._reporter.skipped(self._trials.name(trial), 1, reason=str(error))
                 continue
             except BaseException as error:
@@ -226,7 +226,7 @@ class _TrialFitting:
             unreadable = attempt.status == "unreadable"
             spent = None if unreadable else running.seconds
             running.fail("failed" if unreadable else attempt.status, reason, spent)
-        self._reporter.done = self._trials.n_over - 1
+        self._reporter.done = self._trials.n_ended - 1
         self._reporter.ended(attempt, reason=reason, note=note)
         self._running[attempt.spec].pop(0)
 
@@ -241,7 +241,7 @@ class _TrialFitting:
 class _RunningTrial:
     """A trial that this process owns until its fit has ended."""
 
-    def __init__(self, search: Search, trial: HeldTrial) -> None:
+    def __init__(self, search: Search, trial: OwnedTrial) -> None:
         self._search, self.trial = search, trial
         self.pruned: str | None = None
         self._began = time.monotonic()

@@ -21,10 +21,10 @@ from typing import Any
 from fittingroom.bench.bench import open_bench
 from fittingroom.bench.fit_one import fit_spec
 from fittingroom.bench.progress import OnProgress
-from fittingroom.bench.tuning.search import HeldTrial, hidden, open_search
+from fittingroom.bench.tuning.search import OwnedTrial, hide_password, open_search
 from fittingroom.bench.tuning.space import Space, parse_space
 from fittingroom.bench.tuning.trials import Trials
-from fittingroom.bench.tuning.tuning import FOLDER, Tested, Tuning
+from fittingroom.bench.tuning.tuning import FOLDER, TestResult, Tuning
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.sources import load_dataset
 from fittingroom.data.splits import fold_of
@@ -138,9 +138,9 @@ def tune(
         return tuning
     try:
         run = _refit(tuning, loaded, on, limits, on_progress)
-        return replace(tuning, tested=_test_result(run))
+        return replace(tuning, test=_test_result(run))
     except FittingroomError as error:  # the search is worth showing all the same
-        return replace(tuning, untested=str(error))
+        return replace(tuning, test_failure=str(error))
     except KeyboardInterrupt:
         return replace(tuning, interrupted=True)
 
@@ -170,7 +170,7 @@ def _run_search(
         interrupted = fit_trials(trials)
         return Tuning(
             study=study,
-            storage=hidden(url),
+            storage=hide_password(url),
             model=model,
             dataset=dataset.name,
             dataset_title=store.card.title,
@@ -179,7 +179,7 @@ def _run_search(
             sampler=sampler,
             seed=seed,
             folds=folds,
-            asked=trials.n_trials,
+            n_trials=trials.n_trials,
             trials=tuple(trials.rows()),
             overstatement=trials.overstatement(),
             importance=search.importance(),
@@ -242,13 +242,13 @@ def _check_setting(model: str, space: Space, name: str, value: Any) -> None:
     raise error
 
 
-def _trials_in_time(trials: Trials, options: SearchOptions) -> Callable[[], HeldTrial | None]:
+def _trials_in_time(trials: Trials, options: SearchOptions) -> Callable[[], OwnedTrial | None]:
     """A function that gives trials until there are enough or the time is up."""
     started = time.monotonic()
     # The trial itself and, perhaps, the last fit.
     n_fits, time_limit = 2 if options.refit else 1, options.time_limit
 
-    def next_trial() -> HeldTrial | None:
+    def next_trial() -> OwnedTrial | None:
         if time_limit is not None:
             remaining = time_limit - (time.monotonic() - started)
             if remaining < n_fits * _usual_seconds(trials):
@@ -280,10 +280,10 @@ def _refit(
     return fit_spec(spec, dataset, store, on=on, limits=limits, on_progress=on_progress)
 
 
-def _test_result(run: Run) -> Tested:
+def _test_result(run: Run) -> TestResult:
     assert run.test is not None
     correct = run.test.correct
-    return Tested(
+    return TestResult(
         accuracy=float(correct.mean()),
         this_fit_ci95=wilson(int(correct.sum()), len(correct)).bounds,
         run=run.record.spec.path,

@@ -41,13 +41,13 @@ class Trial:
     run: str | None = None  # its folder, relative to the store
 
     @property
-    def over(self) -> bool:
+    def ended(self) -> bool:
         """Whether it has ended."""
         return self.status not in ("running", "waiting")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tested:
+class TestResult:
     """Test accuracy of the best settings, fitted once more."""
 
     accuracy: float
@@ -66,12 +66,12 @@ class Tuning:
     model : of the catalogue
     dataset : as the user gave it; `dataset_title` is its own name
     folds : of a cross-validation over the training split; 0 if the selection half is used
-    asked : total number of trials of the search
+    n_trials : total number of trials of the search
     overstatement : None if no trial has an accuracy
     importance : share of the accuracies' variance by parameter, largest first; None if there are
         too few trials
-    tested : None until the best settings are fitted once more
-    untested : why that fit failed, if it did
+    test : None until the best settings are fitted once more
+    test_failure : why that fit failed, if it did
     interrupted : by the user
     runs : the folder of saved runs
     folder : of the search's files
@@ -87,12 +87,12 @@ class Tuning:
     sampler: str
     seed: int
     folds: int
-    asked: int
+    n_trials: int
     trials: tuple[Trial, ...]
     overstatement: Overstatement | None
     importance: Mapping[str, float] | None
-    tested: Tested | None = None
-    untested: str | None = None
+    test: TestResult | None = None
+    test_failure: str | None = None
     interrupted: bool = False
     runs: str = "runs"
     folder: Path = Path()
@@ -109,8 +109,8 @@ class Tuning:
 
     @property
     def complete(self) -> bool:
-        """Whether all `asked` trials have ended."""
-        return len(self.trials) >= self.asked and all(trial.over for trial in self.trials)
+        """Whether all `n_trials` trials have ended."""
+        return len(self.trials) >= self.n_trials and all(trial.ended for trial in self.trials)
 
     def recipe(self) -> tuple[str, dict[str, Any]]:
         """Model and settings of the best trial, as `fit` takes them."""
@@ -176,7 +176,7 @@ class Tuning:
             "sampler": self.sampler,
             "seed": self.seed,
             "folds": self.folds,
-            "asked": self.asked,
+            "asked": self.n_trials,
             "complete": self.complete,
             "best": best,
             "overstatement": None
@@ -190,8 +190,8 @@ class Tuning:
                 "ci95": list(overstatement.interval.bounds),
             },
             "importance": None if self.importance is None else dict(self.importance),
-            "test": None if self.tested is None else dataclasses.asdict(self.tested),
-            "untested": self.untested,
+            "test": None if self.test is None else dataclasses.asdict(self.test),
+            "untested": self.test_failure,
             "trials": [dataclasses.asdict(trial) for trial in self.trials],
         }
 

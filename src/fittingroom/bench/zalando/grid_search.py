@@ -214,7 +214,7 @@ class GridSearch:
         point = Point(written=written, spec=spec)
         if grid.impractical is not None:
             return dataclasses.replace(point, status="impractical", reason=grid.impractical)
-        if grid.never_valid(written):
+        if grid.refuses(written):
             reason = "scikit-learn rejects this combination of values"
             return dataclasses.replace(point, status="never-valid", reason=reason)
         if (saved := self._saved(point)) is not None:

@@ -103,7 +103,7 @@ class Benchmark:
         return {
             "classifier": search.grid.name,
             "written": search.grid.written,
-            "repaired": search.grid.repaired,
+            "repaired": search.grid.adaptation,
             "counts": search.counts,
             "chosen": chosen
             and {
@@ -195,7 +195,7 @@ def zalando(
 def planned_runs(classifiers: Sequence[str], n_seeds: int) -> dict[str, tuple[int, float | None]]:
     """At most how many runs are needed for the points, and how many for the chosen ones."""
     grids = [grid for grid in GRIDS if grid.name in classifiers and grid.impractical is None]
-    points = sum(not grid.never_valid(point) for grid in grids for point in grid.points)
+    points = sum(not grid.refuses(point) for grid in grids for point in grid.points)
     chosen = sum(1 if grid.deterministic else n_seeds for grid in grids)
     return {"points": (points, None), "chosen": (chosen, None)}
 
