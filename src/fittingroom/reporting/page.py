@@ -74,7 +74,7 @@ def _environment() -> Environment:
         count=lambda number: f"{number:,}",
         microseconds=lambda time: f"{time:.1f}" if time < 9.95 else f"{time:,.0f}",
         duration=duration,
-        format_signed=lambda number, digits: format_signed(number, digits).replace("-", "−"),
+        signed=lambda number, digits: format_signed(number, digits).replace("-", "−"),
         fitted=words.fit_count,
         p_value=words.p_value,
         rank=lambda row: rank(row).replace("-", "–"),
