@@ -180,7 +180,7 @@ def test_an_accuracy_that_only_the_protocol_reproduces() -> None:
 
 
 def test_a_claim_below_the_honest_figure_is_not_called_overstated() -> None:
-    low = claim("s2-ann1", is_claim="0.7459", protocol=["test-not-scaled"])
+    low = claim("s2-ann1", claimed="0.7459", protocol=["test-not-scaled"])
     judgement = judge_accuracy(low, evidence(0.745, 0.746, 0.747), evidence(0.866, 0.868, 0.867))
     assert judgement.verdict == "not-what-it-says"
     assert judgement.remarks == ("The honest accuracy is higher than the claimed one.",)
@@ -188,20 +188,20 @@ def test_a_claim_below_the_honest_figure_is_not_called_overstated() -> None:
 
 def test_an_own_split_without_a_leak_is_not_called_wrong() -> None:
     """0.8713 on 14,000 images of a pool of 70,000 against 0.8600 on the official 10,000."""
-    about = claim("s0-lr", is_claim="0.8750")
+    about = claim("s0-lr", claimed="0.8750")
     used, honest = evidence(0.8755, model="knn"), evidence(0.86, model="knn")
     assert judge_accuracy(about, used, honest).verdict == "own-split"
     elsewhere = redraw_variance(10_000, 14_000, 70_000) * N / 10_000
     draw = elsewhere * honest.image_variance
     assert np.sqrt(draw) == pytest.approx(0.00415, abs=5e-6)
     assert judge_accuracy(about, used, honest, redraw=elsewhere).verdict == "own-split"
-    near = claim("s0-lr", is_claim="0.8680")
+    near = claim("s0-lr", claimed="0.8680")
     assert judge_accuracy(near, used, honest, redraw=elsewhere).verdict == "consistent"
     leaked = about.model_copy(update={"protocol": ["own-random-split", "selected-on-test"]})
     judgement = judge_accuracy(leaked, used, honest, redraw=elsewhere)
     assert judgement.verdict == "not-what-it-says"
     # The official test images are harder than held-out ones, so a validation accuracy is higher.
-    held_out = claim("s3-cnn2", is_claim="0.8750")
+    held_out = claim("s3-cnn2", claimed="0.8750")
     assert judge_accuracy(held_out, used, honest).verdict == "own-split"
 
 
@@ -216,7 +216,7 @@ def test_an_own_split_without_a_leak_is_not_called_wrong() -> None:
 )
 def test_a_difference_is_compared_with_the_interval_of_one_more(claimed: str, verdict: str) -> None:
     judgement = judge_difference(
-        claim("s4-pooling", is_claim=claimed),
+        claim("s4-pooling", claimed=claimed),
         evidence(*[0.9060, 0.9050, 0.9055] * 3),
         evidence(*[0.9000, 0.9005, 0.9005] * 3),
     )
@@ -229,11 +229,9 @@ def test_a_difference_is_compared_with_the_interval_of_one_more(claimed: str, ve
 
 def test_a_difference_whose_opposite_is_possible_cannot_be_told() -> None:
     first, second = evidence(0.91, 0.90, 0.89), evidence(0.9, 0.89, 0.88)
-    judgement = judge_difference(claim("s4-pooling", is_claim="1%"), first, second)
+    judgement = judge_difference(claim("s4-pooling", claimed="1%"), first, second)
     assert judgement.verdict == "cannot-tell"
-    assert (
-        judge_difference(claim("s4-pooling", is_claim="99%"), first, second).verdict == "too-high"
-    )
+    assert judge_difference(claim("s4-pooling", claimed="99%"), first, second).verdict == "too-high"
 
 
 def test_a_difference_of_single_fits_is_not_judged() -> None:
