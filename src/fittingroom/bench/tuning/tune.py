@@ -34,7 +34,6 @@ from fittingroom.execution.executor import HERE, parse_address
 from fittingroom.execution.job import Limits
 from fittingroom.models.catalog import classifier_of, row_of
 from fittingroom.models.settings import text_of
-from fittingroom.runs.run import Run
 from fittingroom.runs.spec import spec_of
 from fittingroom.runs.store import open_store
 
@@ -120,73 +119,62 @@ def tune(
         fold_of(loaded.train.labels, search.folds)  # too many folds fail before any fit
     limits = Limits(memory=memory_limit)
 
-    def fit_trials(trials: Trials) -> bool:
-        """Fit trials. Returns whether the user interrupted."""
-        store, next_trial = trials.store, _trials_in_time(trials, search)
-        try:
-            with open_bench(loaded, store, on=on, limits=limits, keep_models=False) as bench:
-                trials.fit(bench, next_trial, prune=search.prune, on_progress=on_progress)
-        except KeyboardInterrupt:
-            return True
-        return False
-
-    tuning = replace(
-        _run_search(loaded, model, space, search, Path(runs), fit_trials), dataset=str(dataset)
-    )
-    runs_elsewhere = any(trial.status == "running" for trial in tuning.trials)
-    if not search.refit or tuning.interrupted or runs_elsewhere or tuning.best is None:
-        return tuning
-    try:
-        run = _refit(tuning, loaded, on, limits, on_progress)
-        return replace(tuning, test=_test_result(run))
-    except FittingroomError as error:  # the search is worth showing all the same
-        return replace(tuning, test_failure=str(error))
-    except KeyboardInterrupt:
-        return replace(tuning, interrupted=True)
-
-
-def _run_search(
-    dataset: Dataset,
-    model: str,
-    space: Space,
-    options: SearchOptions,
-    runs: Path,
-    fit_trials: Callable[[Trials], bool],
-) -> Tuning:
-    """Open or resume the search, call `fit_trials`, and collect the result."""
-    store = open_store(runs / FOLDER, dataset)
-    url = options.storage or f"sqlite:///{(store.folder / 'studies.sqlite3').resolve()}"
-    sampler, seed, folds = options.sampler, options.seed, options.folds
-    study = study_name(dataset, model, space, sampler, seed, folds)
-    search = open_search(url, study, space, sampler=sampler, seed=seed, prune=options.prune)
-    with closing(search):
+    store = open_store(Path(runs) / FOLDER, loaded)
+    url = search.storage or f"sqlite:///{(store.folder / 'studies.sqlite3').resolve()}"
+    sampler, seed, folds = search.sampler, search.seed, search.folds
+    study = study_name(loaded, model, space, sampler, seed, folds)
+    with closing(
+        open_search(url, study, space, sampler=sampler, seed=seed, prune=search.prune)
+    ) as opened:
+        n_trials = min(search.trials, opened.size)
         trials = Trials(
-            *(search, dataset, store),
-            model=model,
-            n_trials=min(options.trials, search.size),
-            folds=folds,
-            seed=seed,
+            *(opened, loaded, store), model=model, n_trials=n_trials, folds=folds, seed=seed
         )
-        interrupted = fit_trials(trials)
-        return Tuning(
+        interrupted = _fit_trials(
+            trials, loaded, search, on=on, limits=limits, on_progress=on_progress
+        )
+        tuning = Tuning(
             study=study,
             storage=hide_password(url),
             model=model,
-            dataset=dataset.name,
+            folds=folds,
+            seed=seed,
+            n_trials=n_trials,
+            dataset=str(dataset),
             dataset_title=store.card.title,
-            dataset_sha256=dataset.sha256,
+            dataset_sha256=loaded.sha256,
             space=space,
             sampler=sampler,
-            seed=seed,
-            folds=folds,
-            n_trials=trials.n_trials,
             trials=tuple(trials.rows()),
             overstatement=trials.overstatement(),
-            importance=search.importance(),
+            importance=opened.importance(),
             interrupted=interrupted,
             runs=str(runs),
             folder=store.folder,
         )
+    runs_elsewhere = any(trial.status == "running" for trial in tuning.trials)
+    if not search.refit or interrupted or runs_elsewhere or tuning.best is None:
+        return tuning
+    return _with_test_result(tuning, loaded, on, limits, on_progress)
+
+
+def _fit_trials(
+    trials: Trials,
+    dataset: Dataset,
+    options: SearchOptions,
+    *,
+    on: str,
+    limits: Limits,
+    on_progress: OnProgress | None,
+) -> bool:
+    """Fit trials until there are enough or the time is up; whether the user interrupted."""
+    next_trial = _trials_in_time(trials, options)
+    try:
+        with open_bench(dataset, trials.store, on=on, limits=limits, keep_models=False) as bench:
+            trials.fit(bench, next_trial, prune=options.prune, on_progress=on_progress)
+    except KeyboardInterrupt:
+        return True
+    return False
 
 
 def study_name(
@@ -267,9 +255,9 @@ def _usual_seconds(trials: Trials) -> float:
     return statistics.median(seconds) if seconds else 0.0
 
 
-def _refit(
+def _with_test_result(
     tuning: Tuning, dataset: Dataset, on: str, limits: Limits, on_progress: OnProgress | None
-) -> Run:
+) -> Tuning:
     """Fit the best settings once more, without the validation part, and read the test split.
 
     A cross-validation's trials, in contrast, learned from folds of the whole training split.
@@ -277,14 +265,17 @@ def _refit(
     model, settings = tuning.recipe()
     spec = spec_of(dataset, model, settings=settings, seed=tuning.seed)
     store = open_store(tuning.runs, dataset)
-    return fit_spec(spec, dataset, store, on=on, limits=limits, on_progress=on_progress)
-
-
-def _test_result(run: Run) -> TestResult:
+    try:
+        run = fit_spec(spec, dataset, store, on=on, limits=limits, on_progress=on_progress)
+    except FittingroomError as error:  # the search is worth showing all the same
+        return replace(tuning, test_failure=str(error))
+    except KeyboardInterrupt:
+        return replace(tuning, interrupted=True)
     assert run.test is not None
     correct = run.test.correct
-    return TestResult(
+    result = TestResult(
         accuracy=float(correct.mean()),
         this_fit_ci95=wilson(int(correct.sum()), len(correct)).bounds,
         run=run.record.spec.path,
     )
+    return replace(tuning, test=result)
