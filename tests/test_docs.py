@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import functools
+import importlib
 import json
 import os
 import re
@@ -94,6 +96,23 @@ def test_the_commands_and_options_that_are_shown_exist() -> None:
             if command in COMMANDS:
                 unknown = options(rest) - options(help_of(command))
                 assert not unknown, f"{page.name}: {command} {unknown}"
+
+
+def test_what_the_examples_import_exists() -> None:
+    cells = json.loads((ROOT / "docs" / "tutorial.ipynb").read_text("utf8"))["cells"]
+    codes = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    codes += [code for page in PAGES for code in blocks(page, "python")]
+    imports = [
+        (node.module, alias.name)
+        for code in codes
+        for node in ast.walk(ast.parse(code))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("fittingroom")
+        for alias in node.names
+    ]
+    assert imports
+    for module, name in imports:
+        if not hasattr(importlib.import_module(str(module)), name):
+            importlib.import_module(f"{module}.{name}")
 
 
 def test_every_model_of_the_catalogue_is_documented() -> None:
