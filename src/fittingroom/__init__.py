@@ -47,6 +47,8 @@ _MODULES = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return import_module("importlib.metadata").version("fittingroom")
     if name not in _MODULES:
         raise AttributeError(f"module 'fittingroom' has no attribute {name!r}")
     return getattr(import_module(_MODULES[name]), name)

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+import fittingroom
 from fittingroom.cli.main import app
 from fittingroom.data.dataset import Dataset
 from fittingroom.runs.fit import fit
@@ -214,3 +215,19 @@ def test_every_command_takes_few_images(
     json.loads(run("predict", str(kept), "picture.png", "--json", "--show", "sheet.png"))
     assert "labels equal" in run("export", str(kept), "--out", "knn.onnx")
     assert capfd.readouterr().err == ""
+
+
+def test_the_package_runs_as_a_module_and_knows_its_version() -> None:
+    command = [sys.executable, "-m", "fittingroom", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == version("fittingroom") == fittingroom.__version__
+
+
+def test_the_folder_of_runs_may_be_set_by_the_environment(
+    run_cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FITTINGROOM_RUNS", "elsewhere")
+    assert "no saved runs in elsewhere" in one_sentence(run_cli("report"))
+    assert "no saved runs in here" in one_sentence(run_cli("report", "here"))
+    assert run_cli("fit", "knn", "--dataset", str(SMALL)).returncode == 0
+    assert list(tmp_path.glob("elsewhere/*/knn/*/run.json"))

@@ -18,11 +18,11 @@ from fittingroom.reporting.report import DEFAULT_FORMATS, parse_formats
 
 
 def command(
-    name: Annotated[str, typer.Argument(help="The model's name in the table.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The model's name in the table.")],
     predictions: Annotated[
         list[Path],
         typer.Argument(
-            metavar="FILE...",
+            metavar="FILE",
             help="An .npz file with `probabilities` (images, classes) or `labels` (images,), "
             "in the order of the official test split; `class_names` may give the order of classes. "
             "Several files are fits of one recipe with different seeds.",

@@ -35,28 +35,38 @@ ZALANDO = "zalando"
 
 
 _ModelsOption = Annotated[
-    str | None, typer.Option("--models", "-m", help="Comma-separated model names.")
+    str | None, typer.Option("--models", "-m", metavar="NAMES", help="Comma-separated model names.")
 ]
 _SuiteOption = Annotated[
     str | None,
-    typer.Option(help="A set of models: quick (the default), published, all or zalando."),
+    typer.Option(
+        metavar="SUITE", help="A set of models: quick (the default), published, all or zalando."
+    ),
 ]
 _SettingsOption = Annotated[
     list[Path] | None,
     typer.Option(
-        help="A JSON file written by tune: also compare these settings of its model; repeatable."
+        metavar="FILE",
+        help="A JSON file written by tune: also compare these settings of its model; repeatable.",
     ),
 ]
 _DatasetsOption = Annotated[
     list[str],
-    typer.Option("--dataset", "-d", help="A name (fashion-mnist, mnist) or a folder; repeatable."),
+    typer.Option(
+        "--dataset",
+        "-d",
+        metavar="NAME|FOLDER",
+        help="A name (fashion-mnist, mnist) or a folder; repeatable.",
+    ),
 ]
 _SeedsOption = Annotated[
-    int, typer.Option(help="Seeds per model; a deterministic model is fitted once.")
+    int, typer.Option(metavar="N", help="Seeds per model; a deterministic model is fitted once.")
 ]
 _KeepOption = Annotated[
     str,
-    typer.Option(help="Fitted models to keep: all, none, or best (one seed per model)."),
+    typer.Option(
+        metavar="WHICH", help="Fitted models to keep: all, none, or best (one seed per model)."
+    ),
 ]
 
 

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 def command(
     dataset: Annotated[
-        str, typer.Argument(metavar="[NAME|PATH]", help="A name or a folder.")
+        str, typer.Argument(metavar="NAME|FOLDER", help="A name or a folder.")
     ] = "fashion-mnist",
     page: Annotated[
         Path | None,
         typer.Option(
             "--report",
-            metavar="FILE.html",
+            metavar="FILE",
             help="Write a page: samples, 2D embedding, neighbours, duplicates.",
         ),
     ] = None,

@@ -21,24 +21,31 @@ FORMATS = ("onnx", "hub", "triton")
 
 
 def command(
-    run: Annotated[Path, typer.Argument(help="The folder of a saved run or bundle.")],
+    run: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="The folder of a saved run or bundle.")
+    ],
     format: Annotated[
         str,
         typer.Option(
             "--format",
+            metavar="FORMAT",
             help="onnx (a file), hub (a folder for the Hugging Face Hub) or triton (a model "
             "repository).",
         ),
     ] = "onnx",
     out: Annotated[
         Path | None,
-        typer.Option(help="The file or folder to write; the default is named after the model."),
+        typer.Option(
+            metavar="PATH",
+            help="The file or folder to write; the default is named after the model.",
+        ),
     ] = None,
     dataset: Annotated[
         str | None,
         typer.Option(
             "--dataset",
             "-d",
+            metavar="NAME|FOLDER",
             help="The data set that the model was fitted on, if it isn't found automatically.",
         ),
     ] = None,

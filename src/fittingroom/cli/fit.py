@@ -27,22 +27,28 @@ TORCHRUN = {"RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"}
 
 
 def command(
-    model: Annotated[str, typer.Argument(help="A model; `fittingroom models` lists them.")],
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="A model; `fittingroom models` lists them.")
+    ],
     dataset: DatasetOption = "fashion-mnist",
-    seed: Annotated[int, typer.Option(help="Seed of the fit.", min=0)] = 0,
+    seed: Annotated[int, typer.Option(metavar="N", help="Seed of the fit.", min=0)] = 0,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="Set a parameter; repeatable."),
     ] = None,
     file: Annotated[
         Path | None,
-        typer.Option("--settings", help="A JSON file of settings, as tune writes it."),
+        typer.Option(
+            "--settings", metavar="FILE", help="A JSON file of settings, as tune writes it."
+        ),
     ] = None,
     full: FullOption = False,
     no_test: Annotated[bool, typer.Option("--no-test", help="Don't read the test split.")] = False,
     folds: Annotated[
         int,
-        typer.Option(help="Cross-validate with this many folds instead, to find label errors."),
+        typer.Option(
+            metavar="N", help="Cross-validate with this many folds instead, to find label errors."
+        ),
     ] = 0,
     runs: RunsOption = RUNS,
     on: OnOption = "local:1",

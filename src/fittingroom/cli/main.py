@@ -11,7 +11,9 @@ from io import TextIOWrapper
 
 import typer
 
+import fittingroom
 from fittingroom.cli import add, compare, data, export, fit, models, predict, report, tune, verify
+from fittingroom.cli.help import Command
 from fittingroom.cli.output import note
 from fittingroom.errors import FittingroomError
 from fittingroom.execution.child import collect_rarely
@@ -34,21 +36,18 @@ app = typer.Typer(
     name="fittingroom",
     help="Which image classifier is better on Fashion-MNIST, by how much, and how sure are you?",
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for name, command in COMMANDS.items():
-    app.command(name)(command)
+    app.command(name, cls=Command)(command)
 
 
 @app.callback(invoke_without_command=True)
 def options(version: bool = typer.Option(False, "--version", help="Print the version.")) -> None:
     if version:
-        from importlib.metadata import version as version_of
-
-        print(version_of("fittingroom"))  # noqa: T201
+        print(fittingroom.__version__)  # noqa: T201
         raise typer.Exit
 
 

@@ -18,11 +18,22 @@ from fittingroom.untrusted import STRICT, read_json
 DatasetOption = Annotated[
     str,
     typer.Option(
-        "--dataset", "-d", help="A name (fashion-mnist, mnist) or a folder.", show_default=True
+        "--dataset",
+        "-d",
+        metavar="NAME|FOLDER",
+        help="A name (fashion-mnist, mnist) or a folder.",
+        show_default=True,
     ),
 ]
 RunsOption = Annotated[
-    Path, typer.Option("--runs", help="The folder of saved runs.", show_default=True)
+    Path,
+    typer.Option(
+        "--runs",
+        envvar="FITTINGROOM_RUNS",
+        metavar="FOLDER",
+        help="The folder of saved runs.",
+        show_default=True,
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
 FullOption = Annotated[
@@ -30,15 +41,22 @@ FullOption = Annotated[
 ]
 
 FormatOption = Annotated[
-    str, typer.Option("--format", help="Files to write: html, md, csv, json; separated by commas.")
+    str,
+    typer.Option(
+        "--format", metavar="LIST", help="Files to write: html, md, csv, json; separated by commas."
+    ),
 ]
 OnOption = Annotated[
     str,
     typer.Option("--on", metavar="PLACE", help="Where fits run: local:N, ray, or ray://HOST:PORT."),
 ]
 
-TimeLimitOption = Annotated[str, typer.Option(help="Limit per fit: 90s, 10m, 1.5h or none.")]
-MemoryLimitOption = Annotated[str, typer.Option(help="Limit per fit: 500M, 8G or none.")]
+TimeLimitOption = Annotated[
+    str, typer.Option(metavar="TIME", help="Limit per fit: 90s, 10m, 1.5h or none.")
+]
+MemoryLimitOption = Annotated[
+    str, typer.Option(metavar="SIZE", help="Limit per fit: 500M, 8G or none.")
+]
 
 RUNS = Path("runs")
 

@@ -34,11 +34,14 @@ _File = tuple[str, Path | None]
 
 
 def command(
-    bundle: Annotated[Path, typer.Argument(help="The folder of a bundle or saved run.")],
+    bundle: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="The folder of a saved run or bundle.")
+    ],
     images: Annotated[
         list[str],
         typer.Argument(
-            help="Pictures (PNG, JPEG, WebP), folders of them, or - for one on standard input."
+            metavar="IMAGE",
+            help="Pictures (PNG, JPEG, WebP), folders of them, or - for one on standard input.",
         ),
     ],
     taken_as: Annotated[
@@ -52,7 +55,9 @@ def command(
     ] = None,
     show: Annotated[
         Path | None,
-        typer.Option(help="Write a PNG contact sheet: each photo beside the model's input."),
+        typer.Option(
+            metavar="FILE", help="Write a PNG contact sheet: each photo beside the model's input."
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -13,7 +13,12 @@ from fittingroom.reporting.report import DEFAULT_FORMATS, parse_formats
 
 def command(
     runs: Annotated[
-        Path, typer.Argument(help="The folder of saved runs, or of one data set in it.")
+        Path,
+        typer.Argument(
+            envvar="FITTINGROOM_RUNS",
+            metavar="FOLDER",
+            help="The folder of saved runs, or of one data set in it.",
+        ),
     ] = RUNS,
     formats: FormatOption = DEFAULT_FORMATS,
     as_json: JsonOption = False,

@@ -32,13 +32,16 @@ if TYPE_CHECKING:
 _USED_BY_LR_RANGE = {"model", "dataset", "settings", "seed", "lr_range", "runs", "as_json"}
 
 
-_ModelArgument = Annotated[str, typer.Argument(help="A model; `fittingroom models` lists them.")]
-_TrialsOption = Annotated[int, typer.Option(help="Number of trials in the search.")]
+_ModelArgument = Annotated[
+    str, typer.Argument(metavar="MODEL", help="A model; `fittingroom models` lists them.")
+]
+_TrialsOption = Annotated[int, typer.Option(metavar="N", help="Number of trials in the search.")]
 _SearchLimitOption = Annotated[
-    str, typer.Option(help="Limit for the whole search: 90s, 30m, 1.5h or none.")
+    str, typer.Option(metavar="TIME", help="Limit for the whole search: 90s, 30m, 1.5h or none.")
 ]
 _SpaceOption = Annotated[
-    Path | None, typer.Option(help="A TOML file with the search space, one line per parameter.")
+    Path | None,
+    typer.Option(metavar="FILE", help="A TOML file with the search space, one line per parameter."),
 ]
 _SetOption = Annotated[
     list[str] | None,
@@ -52,23 +55,30 @@ _SetOption = Annotated[
 _PresetOption = Annotated[
     str | None,
     typer.Option(
-        help="A published search: depth, learning-rate, epochs, size, pooling, augmentation."
+        metavar="NAME",
+        help="A published search: depth, learning-rate, epochs, size, pooling, augmentation.",
     ),
 ]
 _SamplerOption = Annotated[
     str | None,
-    typer.Option(help="tpe, random or grid; the default is grid for a preset, else tpe."),
+    typer.Option(
+        metavar="NAME", help="tpe, random or grid; the default is grid for a preset, else tpe."
+    ),
 ]
 _PruneOption = Annotated[
     bool, typer.Option("--prune", help="Prune trials that are worse than the median.")
 ]
 _FoldsOption = Annotated[
     int,
-    typer.Option(help="Select by cross-validation with this many folds of the training split."),
+    typer.Option(
+        metavar="N", help="Select by cross-validation with this many folds of the training split."
+    ),
 ]
-_SeedOption = Annotated[int, typer.Option(help="Seed of the search and of every fit.", min=0)]
+_SeedOption = Annotated[
+    int, typer.Option(metavar="N", help="Seed of the search and of every fit.", min=0)
+]
 _StorageOption = Annotated[
-    str | None, typer.Option(help="URL of a database; the default is a SQLite file.")
+    str | None, typer.Option(metavar="URL", help="URL of a database; the default is a SQLite file.")
 ]
 _NoTestOption = Annotated[
     bool, typer.Option("--no-test", help="Don't read the test split: skip the final fit.")

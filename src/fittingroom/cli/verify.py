@@ -32,14 +32,18 @@ if TYPE_CHECKING:
 
 _ClaimsArgument = Annotated[
     list[str] | None,
-    typer.Argument(metavar="CLAIM...", help="Claims of the package, or your own TOML files."),
+    typer.Argument(metavar="CLAIM", help="Claims of the package, or your own TOML files."),
 ]
 _AllOption = Annotated[bool, typer.Option("--all", help="Check all claims of the package.")]
 _SeedsOption = Annotated[
-    int, typer.Option(help="Seeds per recipe; at most 3 if a fit takes over ten minutes.")
+    int,
+    typer.Option(metavar="N", help="Seeds per recipe; at most 3 if a fit takes over ten minutes."),
 ]
 _BudgetOption = Annotated[
-    str, typer.Option(help="Limit for the whole command: no fit is started that would exceed it.")
+    str,
+    typer.Option(
+        metavar="TIME", help="Limit for the whole command: no fit is started that would exceed it."
+    ),
 ]
 
 
