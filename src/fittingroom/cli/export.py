@@ -20,42 +20,50 @@ if TYPE_CHECKING:
 FORMATS = ("onnx", "hub", "triton")
 
 
+_RunArgument = Annotated[
+    Path, typer.Argument(metavar="FOLDER", help="The folder of a saved run or bundle.")
+]
+_FormatOption = Annotated[
+    str,
+    typer.Option(
+        "--format",
+        metavar="FORMAT",
+        help="onnx (a file), hub (a folder for the Hugging Face Hub) or triton (a model "
+        "repository).",
+    ),
+]
+_OutOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="PATH",
+        help="The file or folder to write; the default is named after the model.",
+    ),
+]
+_DatasetOption = Annotated[
+    str | None,
+    typer.Option(
+        "--dataset",
+        "-d",
+        metavar="NAME|FOLDER",
+        help="The data set that the model was fitted on, if it isn't found automatically.",
+    ),
+]
+_VerifyOption = Annotated[
+    bool,
+    typer.Option(
+        "--verify/--no-verify", help="Compare predictions with onnxruntime on all test images."
+    ),
+]
+_ForceOption = Annotated[bool, typer.Option("--force", help="Replace an earlier export.")]
+
+
 def command(
-    run: Annotated[
-        Path, typer.Argument(metavar="FOLDER", help="The folder of a saved run or bundle.")
-    ],
-    format: Annotated[
-        str,
-        typer.Option(
-            "--format",
-            metavar="FORMAT",
-            help="onnx (a file), hub (a folder for the Hugging Face Hub) or triton (a model "
-            "repository).",
-        ),
-    ] = "onnx",
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="PATH",
-            help="The file or folder to write; the default is named after the model.",
-        ),
-    ] = None,
-    dataset: Annotated[
-        str | None,
-        typer.Option(
-            "--dataset",
-            "-d",
-            metavar="NAME|FOLDER",
-            help="The data set that the model was fitted on, if it isn't found automatically.",
-        ),
-    ] = None,
-    verify: Annotated[
-        bool,
-        typer.Option(
-            "--verify/--no-verify", help="Compare predictions with onnxruntime on all test images."
-        ),
-    ] = True,
-    force: Annotated[bool, typer.Option("--force", help="Replace an earlier export.")] = False,
+    run: _RunArgument,
+    format: _FormatOption = "onnx",
+    out: _OutOption = None,
+    dataset: _DatasetOption = None,
+    verify: _VerifyOption = True,
+    force: _ForceOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Write a saved model as ONNX, as a folder for the Hugging Face Hub, or for Triton."""

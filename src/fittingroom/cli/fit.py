@@ -15,6 +15,7 @@ from fittingroom.cli.options import (
     DatasetOption,
     FullOption,
     JsonOption,
+    ModelArgument,
     OnOption,
     RunsOption,
     parse_settings,
@@ -26,30 +27,33 @@ from fittingroom.errors import UsageError
 TORCHRUN = {"RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"}
 
 
+_SeedOption = Annotated[int, typer.Option(metavar="N", help="Seed of the fit.", min=0)]
+_SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="Set a parameter; repeatable."),
+]
+_SettingsOption = Annotated[
+    Path | None,
+    typer.Option("--settings", metavar="FILE", help="A JSON file of settings, as tune writes it."),
+]
+_NoTestOption = Annotated[bool, typer.Option("--no-test", help="Don't read the test split.")]
+_FoldsOption = Annotated[
+    int,
+    typer.Option(
+        metavar="N", help="Cross-validate with this many folds instead, to find label errors."
+    ),
+]
+
+
 def command(
-    model: Annotated[
-        str, typer.Argument(metavar="MODEL", help="A model; `fittingroom models` lists them.")
-    ],
+    model: ModelArgument,
     dataset: DatasetOption = "fashion-mnist",
-    seed: Annotated[int, typer.Option(metavar="N", help="Seed of the fit.", min=0)] = 0,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="Set a parameter; repeatable."),
-    ] = None,
-    file: Annotated[
-        Path | None,
-        typer.Option(
-            "--settings", metavar="FILE", help="A JSON file of settings, as tune writes it."
-        ),
-    ] = None,
+    seed: _SeedOption = 0,
+    settings: _SetOption = None,
+    file: _SettingsOption = None,
     full: FullOption = False,
-    no_test: Annotated[bool, typer.Option("--no-test", help="Don't read the test split.")] = False,
-    folds: Annotated[
-        int,
-        typer.Option(
-            metavar="N", help="Cross-validate with this many folds instead, to find label errors."
-        ),
-    ] = 0,
+    no_test: _NoTestOption = False,
+    folds: _FoldsOption = 0,
     runs: RunsOption = RUNS,
     on: OnOption = "local:1",
     as_json: JsonOption = False,

@@ -15,6 +15,9 @@ from fittingroom.errors import UsageError
 from fittingroom.models.settings import value_of
 from fittingroom.untrusted import STRICT, read_json
 
+ModelArgument = Annotated[
+    str, typer.Argument(metavar="MODEL", help="A model; `fittingroom models` lists them.")
+]
 DatasetOption = Annotated[
     str,
     typer.Option(

@@ -33,32 +33,38 @@ MAX_NAMED = 5
 _File = tuple[str, Path | None]
 
 
+_BundleArgument = Annotated[
+    Path, typer.Argument(metavar="FOLDER", help="The folder of a saved run or bundle.")
+]
+_ImagesArgument = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="IMAGE",
+        help="Pictures (PNG, JPEG, WebP), folders of them, or - for one on standard input.",
+    ),
+]
+_AsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--as",
+        metavar="photo|image",
+        help="What the pictures are: photos, in which the object is located, or images like "
+        "those that the model was fitted on. The default depends on the model's data.",
+    ),
+]
+_ShowOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="Write a PNG contact sheet: each photo beside the model's input."
+    ),
+]
+
+
 def command(
-    bundle: Annotated[
-        Path, typer.Argument(metavar="FOLDER", help="The folder of a saved run or bundle.")
-    ],
-    images: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="IMAGE",
-            help="Pictures (PNG, JPEG, WebP), folders of them, or - for one on standard input.",
-        ),
-    ],
-    taken_as: Annotated[
-        str | None,
-        typer.Option(
-            "--as",
-            metavar="photo|image",
-            help="What the pictures are: photos, in which the object is located, or images like "
-            "those that the model was fitted on. The default depends on the model's data.",
-        ),
-    ] = None,
-    show: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="Write a PNG contact sheet: each photo beside the model's input."
-        ),
-    ] = None,
+    bundle: _BundleArgument,
+    images: _ImagesArgument,
+    taken_as: _AsOption = None,
+    show: _ShowOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Classify pictures: the top classes, a prediction set, and how each was prepared."""

@@ -13,6 +13,7 @@ from fittingroom.cli.options import (
     FormatOption,
     JsonOption,
     MemoryLimitOption,
+    ModelArgument,
     OnOption,
     RunsOption,
     parse_duration,
@@ -32,9 +33,6 @@ if TYPE_CHECKING:
 _USED_BY_LR_RANGE = {"model", "dataset", "settings", "seed", "lr_range", "runs", "as_json"}
 
 
-_ModelArgument = Annotated[
-    str, typer.Argument(metavar="MODEL", help="A model; `fittingroom models` lists them.")
-]
 _TrialsOption = Annotated[int, typer.Option(metavar="N", help="Number of trials in the search.")]
 _SearchLimitOption = Annotated[
     str, typer.Option(metavar="TIME", help="Limit for the whole search: 90s, 30m, 1.5h or none.")
@@ -90,7 +88,7 @@ _RateRangeOption = Annotated[
 
 def command(
     context: typer.Context,
-    model: _ModelArgument,
+    model: ModelArgument,
     dataset: DatasetOption = "fashion-mnist",
     trials: _TrialsOption = 50,
     time_limit: _SearchLimitOption = "none",
