@@ -53,6 +53,13 @@ def test_export_as_json(run: Path, run_cli: Cli, tmp_path: Path) -> None:
     assert "comparing 1,000 predictions" in result.stderr
 
 
+def test_a_model_is_named(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    _, stderr = call("logistic", "--runs", str(run.parents[2]))
+    assert stderr.startswith(f"logistic, seed 0: {run}\n")
+    assert (tmp_path / "logistic.onnx").exists()
+
+
 def test_export_as_text(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     stdout, _ = call(str(run), "--format", "hub")

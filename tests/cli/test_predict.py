@@ -60,6 +60,16 @@ def refusal(*arguments: str) -> FittingroomError:
     return caught.value
 
 
+def test_a_model_is_named(run: str, pictures: Path) -> None:
+    runs = str(Path(run).parents[2])
+    stdout, stderr = call("logistic", str(pictures / "boot.png"), "--runs", runs)
+    assert stderr == f"logistic, seed 0: {run}\n"
+    assert stdout == call(run, str(pictures / "boot.png"))[0]
+    assert "unknown saved model 'logistics'; did you mean logistic" in str(
+        refusal("logistics", str(pictures), "--runs", runs)
+    )
+
+
 def test_a_folder_as_json(run: str, pictures: Path, small: Dataset, run_cli: Cli) -> None:
     """Readable pictures are predicted; others are named, and the exit code is 1."""
     result = run_cli("predict", run, str(pictures), "--json")

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from fittingroom.cli.options import JsonOption
+from fittingroom.cli.options import RUNS, JsonOption, RunsOption
+from fittingroom.cli.saved_model import SavedModelArgument, find_saved_model
 from fittingroom.errors import DataError, StoreError, UsageError
 from fittingroom.json_text import json_text
 
@@ -15,14 +16,10 @@ if TYPE_CHECKING:
     from fittingroom.bundles.bundle import Bundle
     from fittingroom.bundles.export import Export, Format
     from fittingroom.data.dataset import Dataset
-    from fittingroom.runs.run import Run
 
 FORMATS = ("onnx", "hub", "triton")
 
 
-_RunArgument = Annotated[
-    Path, typer.Argument(metavar="FOLDER", help="The folder of a saved run or bundle.")
-]
 _FormatOption = Annotated[
     str,
     typer.Option(
@@ -58,12 +55,13 @@ _ForceOption = Annotated[bool, typer.Option("--force", help="Replace an earlier 
 
 
 def command(
-    run: _RunArgument,
+    model: SavedModelArgument,
     format: _FormatOption = "onnx",
     out: _OutOption = None,
     dataset: _DatasetOption = None,
     verify: _VerifyOption = True,
     force: _ForceOption = False,
+    runs: RunsOption = RUNS,
     as_json: JsonOption = False,
 ) -> None:
     """Write a saved model as ONNX, as a folder for the Hugging Face Hub, or for Triton."""
@@ -78,13 +76,15 @@ def command(
     from fittingroom.cli.output import note, say
 
     require_packages()  # before the slow steps
-    saved = _find_run(run)
-    bundle = load(run / "model" if saved else run)
+    folder, run = find_saved_model(model, runs)
+    if run is not None:
+        run.check_model()
+    bundle = load(folder)
     images = None
     if verify:
-        images = _find_data(bundle, run, dataset).test.images
+        images = _find_data(bundle, folder, dataset).test.images
         note(f"{bundle.facts.model}: writing the graph, then comparing {len(images):,} predictions")
-    test = saved.test if saved else None
+    test = run.test if run else None
     exported = export(
         bundle,
         cast("Format", format),
@@ -98,23 +98,7 @@ def command(
     say(json_text(_facts(bundle, exported)).rstrip() if as_json else _text(exported))
 
 
-def _find_run(folder: Path) -> Run | None:
-    """The run in a folder, or None for a mere bundle."""
-    from fittingroom.runs.run import read_run
-
-    if not (folder / "run.json").exists():
-        return None
-    if not (folder / "model").is_dir():
-        raise StoreError(
-            f"the run in {folder} kept no model, so there is nothing to export; fit or compare it "
-            "again into another folder (--runs); compare needs --keep-models all."
-        )
-    run = read_run(folder)
-    run.check_model()
-    return run
-
-
-def _find_data(bundle: Bundle, run: Path, name: str | None) -> Dataset:
+def _find_data(bundle: Bundle, folder: Path, name: str | None) -> Dataset:
     """The data set that the model was fitted on, for its test images."""
     from fittingroom.data.sources import find_again, load_dataset
 
@@ -127,7 +111,7 @@ def _find_data(bundle: Bundle, run: Path, name: str | None) -> Dataset:
             f"{name} has the content hash {dataset.sha256[:8]}…, but the model was fitted on "
             f"{data.name} {data.sha256[:8]}…; give that one, or skip verification with --no-verify."
         )
-    found = find_again(data.name, _location(run), data.sha256)
+    found = find_again(data.name, _location(folder), data.sha256)
     if found is None:
         raise DataError(
             f"{data.name} (content hash {data.sha256[:8]}…), needed to verify the export, isn't "
@@ -136,12 +120,12 @@ def _find_data(bundle: Bundle, run: Path, name: str | None) -> Dataset:
     return found
 
 
-def _location(run: Path) -> str | None:
-    """The location of a saved run's data set when it was fitted."""
+def _location(folder: Path) -> str | None:
+    """The location of the data set when it was fitted, of a saved run's model."""
     from fittingroom.runs.dataset_card import CARD, DatasetCard
 
     try:
-        return DatasetCard.read(run.resolve().parents[1] / CARD).location
+        return DatasetCard.read(folder.resolve().parents[2] / CARD).location
     except (StoreError, IndexError):
         return None
 

@@ -11,8 +11,19 @@ from io import TextIOWrapper
 
 import typer
 
-import fittingroom
-from fittingroom.cli import add, compare, data, export, fit, models, predict, report, tune, verify
+from fittingroom.cli import (
+    add,
+    compare,
+    data,
+    export,
+    fit,
+    models,
+    predict,
+    report,
+    runs,
+    tune,
+    verify,
+)
 from fittingroom.cli.help import Command
 from fittingroom.cli.output import note
 from fittingroom.errors import FittingroomError
@@ -26,6 +37,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "compare": compare.command,
     "tune": tune.command,
     "report": report.command,
+    "runs": runs.command,
     "verify": verify.command,
     "predict": predict.command,
     "add": add.command,
@@ -47,7 +59,9 @@ for name, command in COMMANDS.items():
 @app.callback(invoke_without_command=True)
 def options(version: bool = typer.Option(False, "--version", help="Print the version.")) -> None:
     if version:
-        print(fittingroom.__version__)  # noqa: T201
+        from importlib.metadata import version as version_of
+
+        print(version_of("fittingroom"))  # noqa: T201
         raise typer.Exit
 
 

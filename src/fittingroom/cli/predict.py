@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fittingroom.cli.options import JsonOption
+from fittingroom.cli.options import RUNS, JsonOption, RunsOption
+from fittingroom.cli.saved_model import SavedModelArgument, find_saved_model
 from fittingroom.data.folder import visible
 from fittingroom.errors import DataError, UsageError
 from fittingroom.json_text import json_text
@@ -33,9 +34,6 @@ MAX_NAMED = 5
 _File = tuple[str, Path | None]
 
 
-_BundleArgument = Annotated[
-    Path, typer.Argument(metavar="FOLDER", help="The folder of a saved run or bundle.")
-]
 _ImagesArgument = Annotated[
     list[str],
     typer.Argument(
@@ -61,10 +59,11 @@ _ShowOption = Annotated[
 
 
 def command(
-    bundle: _BundleArgument,
+    model: SavedModelArgument,
     images: _ImagesArgument,
     taken_as: _AsOption = None,
     show: _ShowOption = None,
+    runs: RunsOption = RUNS,
     as_json: JsonOption = False,
 ) -> None:
     """Classify pictures: the top classes, a prediction set, and how each was prepared."""
@@ -78,7 +77,7 @@ def command(
     from fittingroom.errors import FittingroomError
     from fittingroom.printable import printable
 
-    loaded = load(bundle)
+    loaded = load(find_saved_model(model, runs)[0])
     preparation = _preparation(loaded, taken_as)
     facts, entries, failed = [], [], 0
     for file, within in _with_progress(files, quiet=not as_json):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -257,6 +257,17 @@ def data_report(explored: Exploration, dataset: Dataset, page: str, command: str
         compute=lambda: explored,
         files={page: lambda: render_data(explored, dataset, command)},
         always=(page,),
+    )
+
+
+def runs_report(runs: Sequence[Run], *, details: bool = False) -> Report:
+    """The report of several saved runs: a table, or with `details` each run's own text."""
+    from fittingroom.reporting import runs_text
+
+    return Report(
+        text=lambda: "\n\n".join(map(_run_text, runs)) if details else runs_text.runs_table(runs),
+        json=lambda: json_text({"schema_version": 1, "runs": [*map(runs_text.run_facts, runs)]}),
+        compute=lambda: runs,
     )
 
 

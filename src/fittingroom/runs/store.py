@@ -285,14 +285,34 @@ def find_store(path: Path | str) -> Store:
     StoreError
         When there is none, more than one, or its `dataset.json` is damaged.
     """
+    stores = find_stores(path)
+    if len(stores) > 1:
+        names = ", ".join(str(store.folder) for store in stores)
+        raise StoreError(f"{path} holds runs of several data sets; name one of {names}.")
+    return stores[0]
+
+
+def find_stores(path: Path | str) -> list[Store]:
+    """Open the stores at `path`: a data set's folder, or a root that holds some.
+
+    Raises
+    ------
+    StoreError
+        When there is none, or a `dataset.json` is damaged.
+    """
     path = Path(path)
-    folders = [path] if (path / CARD).exists() else _store_folders(path)
+    folders = [path] if (path / CARD).exists() else sorted(f.parent for f in path.glob(f"*/{CARD}"))
     if not folders:
         raise StoreError(f"no saved runs in {path}; `fittingroom compare` or `fit` makes some.")
-    if len(folders) > 1:
-        names = ", ".join(str(folder) for folder in folders)
-        raise StoreError(f"{path} holds runs of several data sets; name one of {names}.")
-    return Store(folders[0], DatasetCard.read(folders[0] / CARD))
+    return [Store(folder, DatasetCard.read(folder / CARD)) for folder in folders]
+
+
+def remove_run(run: Run) -> None:
+    """Delete a run with everything in it. Raises StoreError."""
+    with writing(run.folder):
+        # Renamed first, so that a kill leaves no partial run.
+        run.folder.rename(trash := partial_path(run.folder.parent))
+        shutil.rmtree(trash)
 
 
 def check_model_name(name: str) -> str:
@@ -325,10 +345,6 @@ def _folder_of(root: Path, dataset: Dataset) -> Path:
             if DatasetCard.read(card_file).sha256 == dataset.sha256:
                 return card_file.parent
     return folder
-
-
-def _store_folders(root: Path) -> list[Path]:
-    return sorted(file.parent for file in root.glob(f"*/{CARD}"))
 
 
 def _arrays(parts: Mapping[str, Part]) -> dict[str, np.ndarray]:

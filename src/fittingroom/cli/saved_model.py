@@ -1,0 +1,48 @@
+"""The saved model that an argument names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fittingroom.errors import StoreError, UnknownNameError
+
+if TYPE_CHECKING:
+    from fittingroom.runs.run import Run
+
+SavedModelArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        help="A saved model: the name of its model, such as swift, or its folder.",
+    ),
+]
+
+
+def find_saved_model(name: str, runs: Path) -> tuple[Path, Run | None]:
+    """The folder of a saved model, and its run unless that is a mere bundle.
+
+    Of several runs, the newest recipe's best seed is meant, which is reported on stderr.
+
+    Raises
+    ------
+    UnknownNameError, StoreError : there is no such model, or it wasn't kept
+    """
+    from fittingroom.cli.output import note
+    from fittingroom.formatting import short_path
+    from fittingroom.runs.find import find_model, runs_in
+
+    folder = Path(name)
+    if folder.exists() and not runs_in(folder):
+        return folder, None
+    try:
+        run = find_model(name, runs)
+    except UnknownNameError:
+        raise
+    except StoreError as error:
+        raise StoreError(f"{name} doesn't exist, and {error}") from error
+    if folder.resolve() != run.folder.resolve():
+        note(f"{run.record.label}, seed {run.record.spec.seed}: {short_path(run.folder)}")
+    return run.folder / "model", run
