@@ -78,6 +78,7 @@ def test_help_imports_nothing_heavy() -> None:
         (["data", "fashion-minst"], 2, "did you mean fashion-mnist?"),
         (["data", "./absent"], 1, "doesn't exist"),
         (["fit", "knn", "--set", "epochs"], 2, "--set takes NAME=VALUE"),
+        (["data", str(SMALL), "--report", "absent/x.html"], 2, "--report takes a file in an"),
         (["report", "absent"], 1, "no saved runs in absent"),
         (["add", "../x", "p.npz", "--dataset", str(SMALL)], 2, "can't be named '../x'"),
         (["add", "x", "absent.npz", "--dataset", str(SMALL)], 1, "absent.npz doesn't exist"),

@@ -33,7 +33,7 @@ def command(
     as_json: JsonOption = False,
 ) -> None:
     """Show a data set: shape, class counts, pixel statistics, hash, location."""
-    from fittingroom.cli.show import show, write
+    from fittingroom.cli.show import check_target, show, write
     from fittingroom.data.describe import describe
     from fittingroom.data.sources import load_dataset
     from fittingroom.reporting.reports import data_report, description_report
@@ -42,6 +42,8 @@ def command(
         raise UsageError(
             "--tsne changes the 2D embedding on the page; give --report FILE.html too."
         )
+    if page is not None:
+        check_target(page, "--report")
     loaded = load_dataset(dataset)
     if page is None:
         show(description_report(describe(loaded)), as_json=as_json)

@@ -71,7 +71,7 @@ def command(
         raise UsageError(f"--as takes photo or image, not {taken_as!r}.")
     files = list(_files(images))
     if show is not None:
-        _check_target(show, len(files))
+        _check_sheet(show, len(files))
     from fittingroom.bundles.bundle import load
     from fittingroom.cli.output import note, say
     from fittingroom.errors import FittingroomError
@@ -136,12 +136,13 @@ def _visible_files(folder: Path) -> Iterator[Path]:
             yield entry
 
 
-def _check_target(show: Path, n: int) -> None:
+def _check_sheet(show: Path, n: int) -> None:
     """Refuse a contact sheet that can't be written, before the work starts."""
+    from fittingroom.cli.show import check_target
+
     if show.suffix.lower() != ".png":
         raise UsageError(f"--show writes a PNG picture; call it {show.stem}.png, not {show.name}.")
-    if show.is_dir() or not show.resolve().parent.is_dir():
-        raise UsageError(f"{show} can't be written; name a file in an existing folder.")
+    check_target(show, "--show")
     if n > MAX_SHOWN:
         raise UsageError(f"--show takes at most {MAX_SHOWN} pictures, not {n:,}.")
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fittingroom.cli.output import note, say
+from fittingroom.errors import UsageError
 from fittingroom.formatting import duration, short_path
 
 if TYPE_CHECKING:
@@ -20,8 +22,8 @@ def show(report: Report, *, as_json: bool) -> None:
     say((report.json if as_json else report.text)().rstrip())
 
 
-def write(formats: Collection[str], *reports: tuple[Report, Path]) -> None:
-    """Write the files of reports into their folders, and list them.
+def write(formats: Collection[str], *reports: tuple[Report, Path]) -> list[Path]:
+    """Write the files of reports into their folders, list them, and return their paths.
 
     Raises
     ------
@@ -37,6 +39,16 @@ def write(formats: Collection[str], *reports: tuple[Report, Path]) -> None:
         note("\n" + "\n".join(str(short_path(file)) for file in files))
     if problems:
         raise problems[0]
+    return files
+
+
+def check_target(file: Path, option: str) -> None:
+    """Refuse a file that can't be written, before the work starts. Raises UsageError."""
+    folder = file.resolve().parent
+    if file.is_dir() or not folder.is_dir():
+        raise UsageError(f"{file} can't be written; {option} takes a file in an existing folder.")
+    if not os.access(folder, os.W_OK):
+        raise UsageError(f"{file} can't be written: permission denied; {option} takes another.")
 
 
 def show_plan(

@@ -1,0 +1,69 @@
+"""`fittingroom report` on the command line."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from fittingroom.cli.main import app
+from fittingroom.errors import FittingroomError, StoreError, UsageError
+
+
+def call(*arguments: str) -> tuple[str, str]:
+    result = CliRunner().invoke(app, ["report", *arguments], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.stdout, result.stderr
+
+
+def test_the_page_alone_is_written_elsewhere_and_opened(
+    compared_runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", lambda url: opened.append(url) is None)
+    before = {path: path.stat().st_mtime_ns for path in compared_runs.rglob("*.*")}
+    page = tmp_path / "page.html"
+    _, stderr = call(str(compared_runs), "--out", str(page), "--open")
+    assert page.read_text("utf8").startswith("<!doctype html>")
+    assert str(page) in stderr
+    assert opened == [page.as_uri()]
+    assert {path: path.stat().st_mtime_ns for path in compared_runs.rglob("*.*")} == before
+
+
+def test_files_are_written_into_another_folder(compared_runs: Path, tmp_path: Path) -> None:
+    stdout, _ = call(str(compared_runs), "--out", str(tmp_path / "out"), "--format", "md")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "leaderboard.json",
+        "leaderboard.md",
+    }
+    assert "theirs (added)" in stdout
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_read_only_runs_give_the_table_and_a_remedy(compared_runs: Path) -> None:
+    (store,) = (card.parent for card in compared_runs.glob("*/dataset.json"))
+    mode = store.stat().st_mode
+    store.chmod(0o555)
+    try:
+        with pytest.raises(StoreError, match="--out PATH writes the files elsewhere"):
+            call(str(compared_runs))
+    finally:
+        store.chmod(mode)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "message"),
+    [
+        (["--open", "--format", "md"], UsageError, "--format has to include html"),
+        (["--out", "x.html", "--format", "md"], UsageError, "--format has to include html"),
+        (["--out", "absent/x.html"], UsageError, "--out takes a file in an existing folder"),
+        (["--out", "absent/x"], StoreError, "absent/x can't be written: no such file or directory"),
+    ],
+)
+def test_mistakes_get_one_sentence(
+    arguments: list[str], kind: type[FittingroomError], message: str, compared_runs: Path
+) -> None:
+    with pytest.raises(kind, match=message):
+        call(str(compared_runs), *arguments)
