@@ -22,7 +22,7 @@ def test_the_page_alone_is_written_elsewhere_and_opened(
     compared_runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened: list[str] = []
-    monkeypatch.setattr("webbrowser.open", lambda url: opened.append(url) is None)
+    monkeypatch.setattr("webbrowser.open", opened.append)
     before = {path: path.stat().st_mtime_ns for path in compared_runs.rglob("*.*")}
     page = tmp_path / "page.html"
     _, stderr = call(str(compared_runs), "--out", str(page), "--open")
