@@ -123,6 +123,30 @@ def test_runs_outside_the_plan_count_for_it(
     assert lines[5] == "[3/4] knn trial 2 seed 0: done in 1 min, about 1 min left"
 
 
+def test_one_short_run_hardly_changes_the_time_left(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr("fittingroom.cli.progress.time.monotonic", lambda: now[0])
+
+    def left(plan: dict[str, tuple[int, float | None]], ended: list[tuple[str, float]]) -> str:
+        total = sum(runs for runs, _ in plan.values())
+        with ProgressDisplay(plan) as display:
+            for done, (model, seconds) in enumerate(ended):
+                fields: dict[str, Any] = {"model": model, "seed": done, "total": total}
+                display(Progress(kind="started", done=done, **fields))
+                now[0] += seconds
+                display(Progress(kind="saved", done=done + 1, **fields))
+        return capsys.readouterr().err.splitlines()[-1].rpartition("about ")[2]
+
+    plan: dict[str, tuple[int, float | None]] = {"logistic": (1, 2.0), "swift": (3, 60.0)}
+    assert left(plan, [("logistic", 2.0)]) == "3 min left"
+    # Ten times as long as expected: of three minutes, two seconds.
+    assert left(plan, [("logistic", 20.0)]) == "3 min 23 s left"
+    # What has been measured counts for the same model's other seeds.
+    assert left(plan, [("swift", 90.0)]).startswith("3 min 2 s")
+
+
 @pytest.fixture
 def on_terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], Callable[[], str]]]:
     """Make standard error a terminal of so many columns; returns what closes and reads it."""

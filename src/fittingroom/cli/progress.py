@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from fittingroom.printable import printable
 from fittingroom.runs.attempt import FitStep
 
 _LINE_EVERY = 30.0  # seconds between plain lines about epochs
+#: Weight of the expected times against what has been measured, as a share of the whole plan.
+PRIOR = 0.2
 
 
 @dataclass
@@ -24,6 +27,27 @@ class _Running:
     entry: str
     started: float
     fraction: float = 0.0
+
+
+class _Speed:
+    """How many times longer runs take here than expected: a weighted geometric mean.
+
+    Parameters
+    ----------
+    prior : weight in seconds of the assumption that they take as long as expected, without which
+        one short run would change the estimate of all others
+    """
+
+    def __init__(self, prior: float) -> None:
+        self._weight, self._sum = prior, 0.0
+
+    def add(self, expected: float, seconds: float) -> None:
+        self._weight += expected
+        self._sum += expected * math.log(max(seconds, 0.01) / expected)
+
+    @property
+    def factor(self) -> float:
+        return math.exp(self._sum / self._weight) if self._weight else 1.0
 
 
 def can_animate(console: Console) -> bool:
@@ -56,8 +80,8 @@ class ProgressDisplay:
             transient=True,
         )
         self._task = self._bar.add_task("starting", total=None, left="")
-        # Their ratio is this machine's speed relative to the catalogue's.
-        self._expected_so_far = self._spent_so_far = 0.0
+        self._speed = _Speed(PRIOR * sum(n * (s or 60.0) for n, s in (plan or {}).values()))
+        self._spent: dict[str, list[float]] = {}  # seconds of the finished runs by entry
         self._last_line = 0.0
         self._running: dict[tuple[str, int], _Running] = {}
 
@@ -112,8 +136,8 @@ class ProgressDisplay:
             self._console.print(reason, markup=False, soft_wrap=True)
         elif running is not None:
             seconds = time.monotonic() - running.started
-            self._spent_so_far += seconds
-            self._expected_so_far += self._seconds(entry)
+            self._speed.add(self._expected.get(entry, 60.0), seconds)
+            self._spent.setdefault(entry, []).append(seconds)
             self._line(f"{count} {name}: done in {duration(seconds)}{self._time_left(step)}{note}")
         else:
             self._line(f"{count} {name}: already saved{note}")
@@ -129,11 +153,11 @@ class ProgressDisplay:
         )
 
     def _time_left(self, step: Step) -> str:
-        """The time left: the expected seconds, scaled by this machine's speed so far."""
+        """The time left, of runs that haven't ended yet."""
         if not self._expected:
             return ""
         running = self._running.values()
-        in_progress = [(1 - run.fraction) * self._seconds(run.entry) for run in running]
+        in_progress = [self._rest(run) for run in running]
         # A search may end before its plan does.
         n_waiting = max(0, step.total - step.done - len(running))
         waiting = 0.0
@@ -143,8 +167,13 @@ class ProgressDisplay:
             n_waiting -= count
         shared = (sum(in_progress) + waiting) / step.at_once
         left = max([shared, *in_progress])  # no run is split among processes
-        scale = self._spent_so_far / self._expected_so_far if self._expected_so_far else 1.0
-        return f", about {duration(scale * left)} left"
+        return f", about {duration(left)} left"
+
+    def _rest(self, run: _Running) -> float:
+        """The seconds that a run in progress still takes."""
+        if run.fraction < 0.1:
+            return (1 - run.fraction) * self._seconds(run.entry)
+        return (time.monotonic() - run.started) * (1 / run.fraction - 1)
 
     def _entry(self, model: str) -> str:
         if model in self._runs_left:
@@ -152,7 +181,10 @@ class ProgressDisplay:
         return next((name for name, runs in self._runs_left.items() if runs > 0), model)
 
     def _seconds(self, model: str) -> float:
-        return self._expected.get(model, 60.0)
+        """The seconds of a run: those of the model's finished ones, or the plan's at our speed."""
+        if spent := self._spent.get(model):
+            return sum(spent) / len(spent)
+        return self._speed.factor * self._expected.get(model, 60.0)
 
     def _line(self, text: str) -> None:
         if not self._live:
