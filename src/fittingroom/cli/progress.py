@@ -141,6 +141,8 @@ class ProgressDisplay:
             self._line(f"{count} {name}: done in {duration(seconds)}{self._time_left(step)}{note}")
         else:
             self._line(f"{count} {name}: already saved{note}")
+        if self._live and step.note:
+            self._console.print(printable(f"{step.model}: {step.note}"), markup=False)
         self._show(step, name)
 
     def _show(self, step: Step, description: str) -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from fittingroom.bench.comparison.comparison import Comparison
+from fittingroom.bench.comparison.comparison import Comparison, Entry
 from fittingroom.bench.comparison.groups import Groups
 from fittingroom.evaluation.recipe_fits import AccuracyEstimate, Fits, accuracies
 from fittingroom.runs.measured_spread import measured_variance
@@ -34,15 +34,22 @@ def recipes_of(
     recipes = {}
     for label, by_seed in parts.items():
         entry, runs = groups[label]
-        family = next(run.record.family for run in runs if run is not None)
-        recipes[label] = Fits(
-            np.stack([part.correct for part in by_seed]),
-            deterministic=entry.deterministic,
-            kind="classical" if family == "classical" else "network",
-            known=measured_variance(entry.key, len(by_seed)),
-            copies=copies,
-        )
+        first = next(run for run in runs if run is not None)
+        recipes[label] = fits_of(entry, first, by_seed, copies)
     return recipes
+
+
+def fits_of(
+    entry: Entry, first: Run, parts: Sequence[Part], copies: NDArray[np.int64] | None
+) -> Fits:
+    """The fits of one row, whose runs have these parts; `first` is any of its runs."""
+    return Fits(
+        np.stack([part.correct for part in parts]),
+        deterministic=entry.deterministic,
+        kind="classical" if first.record.family == "classical" else "network",
+        known=measured_variance(entry.key, len(parts)),
+        copies=copies,
+    )
 
 
 def validated_of(

@@ -10,12 +10,14 @@ from contextlib import suppress
 from fittingroom.bench.bench import Bench
 from fittingroom.bench.comparison.comparison import Comparison, Entry
 from fittingroom.bench.comparison.entrant import Entrant
+from fittingroom.bench.comparison.standing import Standing
 from fittingroom.bench.progress import OnProgress, Reporter
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.splits import validation_split
 from fittingroom.errors import StoreError
 from fittingroom.formatting import duration
 from fittingroom.runs.attempt import Attempt
+from fittingroom.runs.run import Run
 from fittingroom.runs.spec import RunSpec, expected_seconds
 from fittingroom.runs.store import Store
 
@@ -46,6 +48,7 @@ class Schedule:
             for entrant in entrants
         }
         self._by_spec = {spec: turn for turn in self._turns.values() for spec in turn.specs}
+        self._standing = Standing(store.card.copies)
         self._looks: tuple[Mapping[str, int], ...] = ()
         with suppress(StoreError):  # a damaged file is overwritten
             self._looks = before.looks if (before := Comparison.load(store)) else ()
@@ -91,9 +94,12 @@ class Schedule:
     def _record(self, attempt: Attempt, reporter: Reporter) -> None:
         turn = self._by_spec[attempt.spec]
         ended = turn.end(attempt)
-        reporter.ended(attempt, runs=ended, reason=turn.reason(attempt))
+        note = ""
         if turn.over:
             self._save()
+            with suppress(StoreError):  # the table will say that a run is damaged
+                note = self._standing.add(turn.entry, turn.runs) if turn.runs else ""
+        reporter.ended(attempt, runs=ended, reason=turn.reason(attempt), note=note)
 
     def looked_at(self) -> None:
         """Record a look at the table, with its numbers of seeds."""
@@ -118,6 +124,7 @@ class _Turn:
         self.remaining = [*self.specs]
         self._open = {*self.specs}  # running ones too
         self._failures: list[Attempt] = []
+        self._runs: list[Run] = []
         self._entry = Entry.of(
             first,
             label=entrant.label,
@@ -128,6 +135,12 @@ class _Turn:
         if first.not_found_again:
             reason = "not finished; the same command fits it again from the start"
             self._entry = self._entry.ended("interrupted", reason)
+
+    @property
+    def runs(self) -> list[Run]:
+        """The runs of a model all of whose seeds are finished; none before, or after a failure."""
+        finished = not self._open and not self._failures
+        return sorted(self._runs, key=lambda run: run.record.spec.seed) if finished else []
 
     @property
     def over(self) -> bool:
@@ -151,6 +164,8 @@ class _Turn:
         """Record how a spec ended. Returns how many specs this settles."""
         before = len(self._open)
         self._open.discard(attempt.spec)
+        if attempt.run is not None:
+            self._runs.append(attempt.run)
         if attempt.status != "ok":
             self._failures.append(attempt)
             self._open -= {*self.remaining}
