@@ -317,6 +317,20 @@ def test_the_table_of_the_readme_is_the_demos() -> None:
     ) in (ROOT / "README.md").read_text("utf8")
 
 
+def test_the_tables_of_error_rates_are_those_that_were_simulated() -> None:
+    import error_rates
+
+    page = (ROOT / "docs" / "figures.md").read_text("utf8")
+    assert error_rates.with_tables(page) == page
+    rows = json.loads((ROOT / "benchmarks" / "results" / "honesty.json").read_text("utf8"))
+    equal = [row["called"] for row in rows["scenarios"] if not row["scenario"]["gap"]]
+    assert len(rows["scenarios"]) == 210
+    above = [f"{share:.1%}" for share in sorted(equal) if share > 0.065]
+    assert above == ["6.8%", "7.9%", "10.5%", "17.1%"]
+    assert all(share in page for share in above)
+    assert "Four kinds exceed 6.5%" in page
+
+
 def test_the_shares_of_wrong_tables_are_those_that_were_measured() -> None:
     found = json.loads((ROOT / "benchmarks" / "results" / "same-recipe.json").read_text("utf8"))
     page = (ROOT / "docs" / "figures.md").read_text("utf8")

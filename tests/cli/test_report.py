@@ -41,6 +41,19 @@ def test_files_are_written_into_another_folder(compared_runs: Path, tmp_path: Pa
     assert "theirs (added)" in stdout
 
 
+def test_the_table_fits_80_columns_unless_all_are_wanted(
+    compared_runs: Path, tmp_path: Path
+) -> None:
+    def table(*arguments: str) -> list[str]:
+        stdout, _ = call(str(compared_runs), "--out", str(tmp_path / "x.html"), *arguments)
+        return stdout.split("\n\n")[1].splitlines()
+
+    narrow, wide = table(), table("--wide")
+    assert all(len(line) <= 80 for line in narrow)
+    assert "indistinguishable from" in wide[0]
+    assert [line.split()[:3] for line in narrow] == [line.split()[:3] for line in wide]
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_read_only_runs_give_the_table_and_a_remedy(compared_runs: Path) -> None:
     (store,) = (card.parent for card in compared_runs.glob("*/dataset.json"))

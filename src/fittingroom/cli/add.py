@@ -13,6 +13,7 @@ from fittingroom.cli.options import (
     FormatOption,
     JsonOption,
     RunsOption,
+    WideOption,
 )
 from fittingroom.reporting.report import DEFAULT_FORMATS, parse_formats
 
@@ -46,6 +47,7 @@ def command(
     dataset: DatasetOption = "fashion-mnist",
     runs: RunsOption = RUNS,
     formats: FormatOption = DEFAULT_FORMATS,
+    wide: WideOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Add predictions made elsewhere to the leaderboard, with all its tests."""
@@ -62,5 +64,5 @@ def command(
         store, loaded, name, predictions, deterministic=deterministic, array=array, as_is=as_is
     )
     _, report = comparison_report(store, loaded)
-    show(report, as_json=as_json)
+    show(report, as_json=as_json, wide=wide)
     write(chosen, (report, store.folder))

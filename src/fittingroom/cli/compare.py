@@ -16,6 +16,7 @@ from fittingroom.cli.options import (
     OnOption,
     RunsOption,
     TimeLimitOption,
+    WideOption,
     parse_duration,
     parse_size,
     read_settings,
@@ -83,6 +84,7 @@ def command(
     keep_models: _KeepOption = "best",
     on: OnOption = "local:1",
     formats: FormatOption = DEFAULT_FORMATS,
+    wide: WideOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Compare models: which is better, by how much, and how sure?"""
@@ -117,7 +119,7 @@ def command(
             keep_models=keep_models,
             on=on,
         )
-    if not _show(runs, stores, loaded, chosen, as_json):
+    if not _show(runs, stores, loaded, chosen, as_json=as_json, wide=wide):
         raise typer.Exit(1)
     return None
 
@@ -127,7 +129,9 @@ def _show(
     stores: list[Store],
     datasets: list[Dataset],
     formats: frozenset[str],
+    *,
     as_json: bool,
+    wide: bool,
 ) -> bool:
     """Show and write the comparisons, several side by side; True if no fit is missing."""
     from fittingroom.bench.comparison.side_by_side import side_by_side
@@ -139,7 +143,7 @@ def _show(
     reports = [(report, store.folder) for (_, report), store in zip(compared, stores, strict=True)]
     if len(boards) > 1:
         reports.insert(0, (side_by_side_report(side_by_side(boards)), runs))
-    show(reports[0][0], as_json=as_json)
+    show(reports[0][0], as_json=as_json, wide=wide)
     write(formats, *reports)
     return all(board.complete for board in boards)
 

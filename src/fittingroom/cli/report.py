@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from fittingroom.cli.options import RUNS, FormatOption, JsonOption
+from fittingroom.cli.options import RUNS, FormatOption, JsonOption, WideOption
 from fittingroom.errors import StoreError, UsageError
 from fittingroom.files import writing
 from fittingroom.reporting.report import DEFAULT_FORMATS, parse_formats
@@ -38,6 +38,7 @@ def command(
     formats: FormatOption = DEFAULT_FORMATS,
     out: _OutOption = None,
     open_page: _OpenOption = False,
+    wide: WideOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Rebuild the table and the page from saved runs; nothing is fitted."""
@@ -58,7 +59,7 @@ def command(
     if dataset is None and "html" in chosen:
         note(f"{card.title} can't be found any more; the page has no images.")
     _, report = comparison_report(store, dataset)
-    show(report, as_json=as_json)
+    show(report, as_json=as_json, wide=wide)
     folder = store.folder
     if out is None and not os.access(folder, os.W_OK):
         raise StoreError(f"{folder} can't be written; --out PATH writes the files elsewhere.")

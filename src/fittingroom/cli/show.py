@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from fittingroom.reporting.report import Report
 
 
-def show(report: Report, *, as_json: bool) -> None:
-    """Print a result."""
-    say((report.json if as_json else report.text)().rstrip())
+def show(report: Report, *, as_json: bool, wide: bool = False) -> None:
+    """Print a result; `wide` has all columns of a table."""
+    text = (wide and report.wide) or report.text
+    say((report.json if as_json else text)().rstrip())
 
 
 def write(formats: Collection[str], *reports: tuple[Report, Path]) -> list[Path]:

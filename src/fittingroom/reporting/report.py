@@ -32,6 +32,7 @@ class Report:
     Attributes
     ----------
     text, json : return what is printed, for people and for programs
+    wide : returns the text with all columns of a table; None if `text` has them
     files : for each file name, a function that returns its text; the extension is the format
     always : names of files that are written whatever the formats
     compute : returns `result`
@@ -40,6 +41,7 @@ class Report:
     text: Callable[[], str]
     json: Callable[[], str]
     compute: Callable[[], Any]
+    wide: Callable[[], str] | None = None
     files: Mapping[str, Callable[[], str]] = field(default_factory=dict)
     always: Collection[str] = ()
 

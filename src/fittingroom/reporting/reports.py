@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fittingroom.bench.comparison.cells import COLUMNS, NUMBERS, cells
+from fittingroom.bench.comparison.cells import COLUMNS, NARROW, NUMBERS, cells, narrow_cells
 from fittingroom.errors import UsageError
 from fittingroom.formatting import duration, short_path
 from fittingroom.json_text import json_text
@@ -84,11 +84,11 @@ def analysis_report(
 ) -> Report:
     """The report of a comparison; the analysis is computed only for files that need it."""
 
-    def text() -> str:
+    def text(*, wide: bool) -> str:
         from fittingroom.reporting.words import summary
 
         notes = [f"Note: {note}" for note in board.notes]
-        return "\n".join([leaderboard_text(board), "", summary(board), *notes])
+        return "\n".join([leaderboard_text(board, wide=wide), "", summary(board), *notes])
 
     def markdown() -> str:
         from fittingroom.reporting.tables import leaderboard_markdown
@@ -106,7 +106,8 @@ def analysis_report(
         return render_comparison(analysis(), dataset)
 
     return Report(
-        text=text,
+        text=partial(text, wide=False),
+        wide=partial(text, wide=True),
         json=board.to_json,
         compute=analysis,
         files={
@@ -123,10 +124,13 @@ def analysis_report(
     )
 
 
-def leaderboard_text(board: Leaderboard) -> str:
-    """The table for a terminal."""
-    rows = [cells(row) for row in board.rows]
-    return f"{board.title}\n\n{text_table(list(COLUMNS), rows, NUMBERS)}"
+def leaderboard_text(board: Leaderboard, *, wide: bool) -> str:
+    """The table for a terminal: with all columns, or with those that fit 80."""
+    if wide:
+        return f"{board.title}\n\n{text_table(COLUMNS, map(cells, board.rows), NUMBERS)}"
+    table = text_table(NARROW, narrow_cells(board.rows), NUMBERS)
+    reasons = [f"{row.model}: {row.reason}" for row in board.rows if row.reason]
+    return "\n".join([board.title, "", table, *([""] if reasons else []), *reasons])
 
 
 def side_by_side_report(sides: SideBySide) -> Report:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from fittingroom.bench.comparison.rows import Row, Scores
-from fittingroom.formatting import duration
+from fittingroom.formatting import duration, shorten
 
 COLUMNS = (
     "rank",
@@ -19,6 +21,9 @@ COLUMNS = (
     "engine",
     "indistinguishable from",
 )
+#: The columns that fit a terminal of 80, if no name is longer than `LONGEST`.
+NARROW = ("rank", "model", "test accuracy", "95% interval", "validation", "fit")
+LONGEST = 20
 NUMBERS = frozenset(
     {"rank", "test accuracy", "sd", "macro F1", "log loss", "validation", "fit", "us/image"}
 )
@@ -43,6 +48,14 @@ def cells(row: Row) -> list[str]:
         " ".join(filter(None, [row.engine, row.precision])),
         ", ".join(row.indistinguishable_from),
     ]
+
+
+def narrow_cells(rows: Sequence[Row]) -> list[list[str]]:
+    """Rows as texts, one for each column of `NARROW`; long names are shortened."""
+    places = [COLUMNS.index(name) for name in NARROW]
+    lines = [[cells(row)[place] for place in places] for row in rows]
+    names = shorten([row.model for row in rows], LONGEST)
+    return [[first, name, *others] for (first, _, *others), name in zip(lines, names, strict=True)]
 
 
 def rank(row: Row) -> str:
