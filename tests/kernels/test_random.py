@@ -35,7 +35,6 @@ def test_seeds_come_from_torchs_generator() -> None:
         seeds = [int(draw_seed()) for _ in range(200)]
         torch.manual_seed(3)
         assert [int(draw_seed()) for _ in range(200)] == seeds
-    assert len(set(seeds)) == 200
     assert max(seeds) > 2**31  # all 32 bits are drawn
 
 
