@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import shutil
 import sys
 import time
+import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
+from onnx import ValueInfoProto, helper
 
 from fittingroom.bundles.bundle import Bundle, bundle_of, load
+from fittingroom.bundles.graph import IR_VERSION, ML, ML_OPSET, OPSET, Graph
 from fittingroom.bundles.manifest import FILE, Data, Manifest
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import BundleError
@@ -54,6 +59,14 @@ MODELS: dict[str, dict[str, Any]] = {
 @pytest.fixture(params=MODELS)
 def model(request: pytest.FixtureRequest) -> str:
     """Each of `MODELS` in turn."""
+    return str(request.param)
+
+
+@pytest.fixture(
+    params=["logistic", "linear-svm", "svm-rbf", "knn", "random-forest", "hist-gradient-boosting"]
+)
+def classical(request: pytest.FixtureRequest) -> str:
+    """A model of each classical kind in turn."""
     return str(request.param)
 
 
@@ -125,6 +138,53 @@ def resigned() -> Callable[..., Path]:
         return folder
 
     return sign
+
+
+@pytest.fixture
+def spoilt(copied: Callable[[str], Path], resigned: Callable[..., Path]) -> Callable[..., Path]:
+    """`spoilt(model, change)`: a bundle whose estimator was changed, hashes and all.
+
+    `change(schema, members)` may change the description, and files and arrays by name.
+    """
+
+    def spoil(model: str, change: Callable[[dict[str, Any], dict[str, Any]], Any]) -> Path:
+        folder = copied(model)
+        file = folder / "estimator.skops"
+        with zipfile.ZipFile(file) as archive:
+            members: dict[str, Any] = {name: archive.read(name) for name in archive.namelist()}
+        schema = json.loads(members.pop("schema.json"))
+        change(schema, members)
+        members.setdefault("schema.json", json.dumps(schema).encode())
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+            for name, content in members.items():
+                if isinstance(content, np.ndarray):
+                    np.save(buffer := io.BytesIO(), content, allow_pickle=False)
+                    content = buffer.getvalue()
+                archive.writestr(name, content)
+        return resigned(folder)
+
+    return spoil
+
+
+@pytest.fixture(scope="session")
+def computed() -> Callable[..., np.ndarray]:
+    """`computed(graph, name, **inputs)`: what a graph computes under that name."""
+
+    def compute(graph: Graph, name: str, **inputs: np.ndarray) -> np.ndarray:
+        described = [
+            helper.make_tensor_value_info(key, helper.np_dtype_to_tensor_dtype(a.dtype), a.shape)
+            for key, a in inputs.items()
+        ]
+        result = [ValueInfoProto(name=name)]
+        model = helper.make_model(
+            helper.make_graph(graph.nodes, "graph", described, result, graph.initializers),
+            opset_imports=[helper.make_opsetid("", OPSET), helper.make_opsetid(ML, ML_OPSET)],
+            ir_version=IR_VERSION,
+        )
+        session = onnxruntime.InferenceSession(model.SerializeToString())
+        return np.asarray(session.run([name], inputs)[0])
+
+    return compute
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,6 @@ from torch import nn
 
 from fittingroom.bundles.bundle import Bundle, bundle_of, load
 from fittingroom.bundles.manifest import FILE, Data, File, Manifest
-from fittingroom.bundles.weights import weights_of
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.sources import load_dataset
 from fittingroom.errors import BundleError
@@ -28,7 +27,6 @@ from fittingroom.models.catalog import MODELS as CATALOGUE
 from fittingroom.models.catalog import make_classifier
 from fittingroom.models.nearest import NearestImages
 from fittingroom.models.network import NetworkClassifier
-from fittingroom.nets.cnn import CNN
 from fittingroom.training.recipe import Recipe
 
 Copied = Callable[[str], Path]
@@ -230,45 +228,6 @@ def test_a_manifest_must_name_exactly_its_files(
     refused(folder, "must name exactly the files")
 
 
-def test_weights_of_another_network(copied: Copied, resigned: Resigned, refused: Refused) -> None:
-    folder = copied("mlp-10-10")
-
-    def network(net: str, **options: Any) -> dict[str, Any]:
-        trained = {"precision": "float32", "kept_epoch": 1}
-        return {"kind": "network", "net": net, "options": options, **trained}
-
-    other = network("mlp", hidden=[10, 11])
-    refused(resigned(folder, classifier=other), "don't fit the manifest's network")
-    huge = network("mlp", hidden=[16_384] * 32)
-    refused(resigned(folder, classifier=huge), "don't fit the manifest's network")
-    deep = network("wide-resnet", depth=11, width=1, mirror_views=False)
-    refused(resigned(folder, classifier=deep), "no network of ours is like that")
-
-
-@pytest.mark.parametrize(
-    "features",
-    [
-        pytest.param([128, "pool"] * 8, id="for minutes"),
-        pytest.param([4096, *([1, "pool"] * 8)], id="with gigabytes"),
-    ],
-)
-def test_a_network_that_takes_too_much_work(
-    features: list[Any], copied: Copied, resigned: Resigned, refused: Refused
-) -> None:
-    """The weights don't show the size to which a network enlarges images."""
-    folder = copied("cnn-6-16-120")
-    described = Manifest.parse((folder / FILE).read_bytes()).facts.classifier.model_dump(
-        mode="json"
-    )
-    assert described["options"]["resize"] == 32
-    options = described["options"] | {"features": features, "hidden": [], "resize": 1024}
-    net = CNN((28, 28), 10, **options)
-    (folder / "weights.safetensors").write_bytes(weights_of(net))
-    assert (folder / "weights.safetensors").stat().st_size < 2**23
-    classifier = {**described, "options": options}
-    refused(resigned(folder, classifier=classifier), "multiplications and .* numbers in memory")
-
-
 def test_a_descriptor_of_terabytes(copied: Copied, resigned: Resigned, refused: Refused) -> None:
     folder = copied("hog-svm")
     described = Manifest.parse((folder / FILE).read_bytes()).facts.classifier.model_dump(
@@ -289,38 +248,6 @@ def test_names_with_control_characters(
     facts = Manifest.parse((folder / FILE).read_bytes()).facts
     refused(resigned(folder, class_names=[name, *facts.class_names[1:]]), "class_names.0")
     refused(resigned(folder, model=name), "model")
-
-
-@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
-def test_weights_that_are_not_finite(
-    bad: float, copied: Copied, resigned: Resigned, refused: Refused
-) -> None:
-    folder = copied("mlp-10-10")
-    weights = load_file(folder / "weights.safetensors")
-    weights[next(iter(weights))].view(-1)[3] = bad
-    save_file(weights, folder / "weights.safetensors")
-    refused(resigned(folder), "not finite")
-
-
-@pytest.mark.parametrize(
-    "data",
-    [
-        b"",
-        b"\x00" * 7,
-        b"\xff" * 16,
-        (2**62).to_bytes(8, "little") + b"{}",
-        (60).to_bytes(8, "little")
-        + b'{"a":{"dtype":"F32","shape":[4],"data_offsets":[0,1000000]}}',
-        (59).to_bytes(8, "little") + b'{"a":{"dtype":"F32","shape":[9e9],"data_offsets":[0,16]}}  ',
-        b"\x80\x04\x95\x1a\x00\x00\x00\x00\x00\x00\x00cos\nsystem\n(S'true'\ntR.",
-    ],
-)
-def test_a_file_that_is_not_safetensors(
-    data: bytes, copied: Copied, resigned: Resigned, refused: Refused
-) -> None:
-    folder = copied("mlp-10-10")
-    (folder / "weights.safetensors").write_bytes(data or b"0")
-    refused(resigned(folder), r"isn't a safetensors file|don't fit the manifest")
 
 
 def test_a_mean_of_another_shape(copied: Copied, resigned: Resigned, refused: Refused) -> None:

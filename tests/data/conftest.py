@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 from collections import Counter
@@ -21,6 +22,12 @@ from fittingroom.data.catalog import DATASETS, DatasetRow
 def small(small_folder: Path) -> Path:
     """Real Fashion-MNIST, 2,000 training and 1,000 test images, as four `.gz` files."""
     return small_folder
+
+
+@pytest.fixture
+def copy(small: Path, tmp_path: Path) -> Path:
+    """A copy of it, which may be spoilt."""
+    return Path(shutil.copytree(small, tmp_path / "mine"))
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,6 @@ from sklearn.pipeline import make_pipeline
 
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import UnknownNameError, UsageError
-from fittingroom.execution.job import Job
 from fittingroom.models.catalog import BASELINES, MODELS, classifier_of, row_of
 from fittingroom.runs.spec import (
     NOT_FOUND_AGAIN,
@@ -75,11 +74,6 @@ def test_equal_specs_are_one_key_of_a_dictionary(small: Dataset) -> None:
     assert spec == same
     assert hash(spec) == hash(same)
     assert {spec: 1}[same] == 1
-    job = Job(spec=spec, dataset="here", store="there", keep_model=False)
-    sent = Job.from_dict(json.loads(json.dumps(dataclasses.asdict(job))))
-    assert sent == job
-    assert hash(sent.spec) == hash(spec)
-    assert (sent.spec.key, sent.spec.path) == (spec.key, spec.path)
 
 
 @pytest.mark.parametrize(
