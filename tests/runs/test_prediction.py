@@ -41,9 +41,11 @@ def test_labels_alone_are_certain(small: Dataset) -> None:
         (classifier(range(3), np.eye(2)), InputError, r"array \(2, 2\) for 3 images and 3 diff"),
         (classifier([0, 0, 1], np.eye(3)), InputError, "for 3 images and 2 different classes_"),
         (classifier([0, 1, 10], np.eye(3)), InputError, "has in its classes_ .*10.*, 0 to 9"),
+        (classifier(["a", "b", "c"], np.eye(3)), InputError, "has in its classes_ .*'a'.*, which"),
         (classifier(None, [0, 1.5, 2], "predict"), InputError, "predicts .*1.5.*, 0 to 9"),
         (classifier(range(3), np.full((3, 3), np.inf)), NotFiniteError, "are not finite"),
         (classifier(range(3), np.ones((3, 3))), InputError, "of image 3 sum to 3, not to 1"),
+        (classifier([0, 1], [[1.1, -0.1]] * 3), InputError, "image 3 contain -0.1, which is neg"),
     ],
 )
 def test_predictions_that_make_no_sense_are_refused(
