@@ -8,10 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from rich.cells import cell_len
 
 from fittingroom.bench.comparison.side_by_side import side_by_side
-from fittingroom.cli.output import note, say
 from fittingroom.cli.show import show, write
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import ReportError, StoreError
@@ -21,7 +19,6 @@ from fittingroom.runs.external import add_predictions
 from fittingroom.runs.fit import fit
 from fittingroom.runs.spec import spec_of
 from fittingroom.runs.store import Store, open_store
-from fittingroom.table import text_table
 
 ALL = frozenset({"html", "md", "csv", "json"})
 FILES = {
@@ -140,18 +137,3 @@ def test_the_first_error_is_raised(tmp_path: Path, capsys: Capture) -> None:
         write((), (report, tmp_path))
     assert (tmp_path / "b").read_text() == "text"
     assert capsys.readouterr().err.split() == [str(tmp_path / "b")]
-
-
-def test_column_widths_count_wide_characters() -> None:
-    wide, plain = "\u9577\u3044\u540d\u524d", "Coat"
-    text = text_table(["class", "n"], [[wide, "1"], [plain, "10"], ["e\u0301", "2"]], right={"n"})
-    assert {cell_len(line) for line in text.splitlines()} == {len("class") + 3 + 2 + 2}
-
-
-def test_control_characters_are_escaped(capsys: Capture) -> None:
-    say("a\x1b[31mb\x9bc\nd")
-    note("e\rf")
-    printed = capsys.readouterr()
-    assert (printed.out, printed.err) == ("a\\x1b[31mb\\x9bc\nd\n", "e\\rf\n")
-    lines = text_table(["model"], [["a\nb"], ["\u202ec\u2028"]]).splitlines()
-    assert lines == ["model", "a\\nb", "\\u202ec\\u2028"]

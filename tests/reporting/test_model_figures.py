@@ -11,7 +11,6 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
 from fittingroom.bench.comparison.analysis import Analysis, Calibration, EpochFigures
-from fittingroom.data.dataset import Dataset
 from fittingroom.evaluation.calibration import reliability
 from fittingroom.evaluation.conformal import set_coverage
 from fittingroom.evaluation.confusion import ConfusionMatrix
@@ -149,12 +148,3 @@ def test_blocks_are_as_high_as_their_feature_maps() -> None:
     (axes,) = model_figures.architecture(layers).axes
     assert [block.get_height() for block in rectangles(axes)][:2] == [13, 11]
     assert axes.texts[0].get_text() == "Stem 32×13×13"
-
-
-def test_there_is_one_example_per_class(compared: Analysis, small: Dataset) -> None:
-    from fittingroom.reporting.model_section import _examples
-
-    examples = _examples(compared, small)
-    assert len(examples) == 10
-    assert all(image is not None and image.shape == (28, 28) for image in examples)
-    assert _examples(compared, None) == []

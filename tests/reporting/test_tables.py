@@ -5,11 +5,8 @@ import io
 from collections.abc import Callable
 from typing import Any
 
-import pytest
-
 from fittingroom.bench.comparison.analysis import Analysis
 from fittingroom.reporting.tables import CSV_FILES, leaderboard_markdown
-from fittingroom.table import csv_text, escape_markdown
 
 Make = Callable[..., Any]
 
@@ -62,16 +59,3 @@ def test_markdown_text_starts_no_list_rule_or_heading(board: Make) -> None:
         (heading,) = (line for line in lines if line.endswith("test split: 8"))
         assert heading.startswith((f"\\{title[0]}", "1\\.", "12\\)"))
         assert lines[-1] in (title.replace(title[0], f"\\{title[0]}", 1), "1\\. a", "12\\) a")
-
-
-def test_control_characters_are_escaped() -> None:
-    assert escape_markdown("a\x1b[31m\nb &lt; ~~c~~") == r"a\\x1b\[31m\\nb \&lt; \~\~c\~\~"
-    assert csv_text(["a"], [["b\x1b\r\nc"]]) == "a\nb\\x1b\\r\\nc\n"
-
-
-@pytest.mark.parametrize("cell", ["=1", "+1", "-1", "@a", "\t=1", "\r=1", " =1", "\uff1d1"])
-def test_no_cell_and_no_heading_is_a_formula(cell: str) -> None:
-    head, line = [*csv.reader(io.StringIO(csv_text([cell], [[cell]])))]
-    assert head == line
-    assert line[0].startswith(("'", "\\"))
-    assert csv_text(["a"], [[-1.5]]) == "a\n-1.5\n"  # a number is not a formula

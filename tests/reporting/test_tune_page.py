@@ -7,9 +7,8 @@ from html import unescape
 import numpy as np
 
 from fittingroom.bench.tuning.tuning import Tuning
-from fittingroom.reporting import tune_words
 from fittingroom.reporting.tune_page import render_rate_range, render_tuning
-from fittingroom.training.rate_range import STEPS, RateRange
+from fittingroom.training.rate_range import RateRange
 
 
 def text_of(html: str) -> str:
@@ -51,9 +50,3 @@ def test_the_page_of_a_learning_rate_range_test() -> None:
     assert "Try a learning rate of 0.0095 for cnn-32. That is a tenth of the rate" in text
     assert "steps; then the loss diverged." in text
     assert html.count("<svg ") == 1
-
-
-def test_a_loss_that_never_diverged() -> None:
-    losses = np.linspace(2.3, 0.5, STEPS)
-    rates = RateRange(10.0 ** np.linspace(-5, 1, STEPS), losses, losses)
-    assert "300 of 300 steps; the loss never diverged." in tune_words.reason(rates)

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -143,32 +142,6 @@ def test_a_file_where_the_folder_should_be_is_refused(tmp_path: Path, small: Dat
         open_store(tmp_path / "runs", small)
 
 
-def test_a_card_of_an_earlier_version_is_read_and_completed(
-    small: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    store = open_store(tmp_path, small)
-    card = json.loads((store.folder / "dataset.json").read_text())
-    assert (card.pop("copied_test_images"), card.pop("untrained_classes")) == (0, [])
-    (store.folder / "dataset.json").write_text(json.dumps(card))
-    assert find_store(tmp_path).card.copied_test_images is None  # not counted
-    assert open_store(tmp_path, small).card == find_store(tmp_path).card == store.card
-
-    def again(_: Dataset) -> int:
-        raise AssertionError("what is known of the same data isn't counted again")
-
-    monkeypatch.setattr("fittingroom.runs.dataset_card.copied_test_images", again)
-    assert open_store(tmp_path, small).card == store.card
-
-
-def test_a_damaged_card_is_written_again(small: Dataset, tmp_path: Path) -> None:
-    store = open_store(tmp_path, small)
-    for damaged in ("{", "[]", '{"name": "x"}'):
-        (store.folder / "dataset.json").write_text(damaged)
-        with pytest.raises(StoreError, match="can't be read"):
-            find_store(tmp_path)
-        assert open_store(tmp_path, small).card == store.card
-
-
 def test_runs_go_with_the_content_of_the_data(small: Dataset, tmp_path: Path) -> None:
     store = open_store(tmp_path, small)
     renamed = replace(small, name="another name")
@@ -187,29 +160,6 @@ def test_runs_go_with_the_content_of_the_data(small: Dataset, tmp_path: Path) ->
 def test_reserved_names_are_refused(name: str) -> None:
     with pytest.raises(UsageError):
         check_model_name(name)
-
-
-def test_a_cards_title_is_not_trusted(small: Dataset, tmp_path: Path) -> None:
-    store = open_store(tmp_path, small)
-    card = json.loads((store.folder / "dataset.json").read_text())
-    for name in ("fashion-mnist", "Fashion_MNIST", "Fashion\u2010MNIST"):
-        (store.folder / "dataset.json").write_text(
-            json.dumps({**card, "title": "Fashion-MNIST", "name": name})
-        )
-        found = find_store(tmp_path).card
-        assert (found.name, found.title) == ("other-fashion-mnist", "other-fashion-mnist")
-
-
-def test_a_card_of_a_newer_version_is_kept(small: Dataset, tmp_path: Path) -> None:
-    store = open_store(tmp_path, small)
-    newer = (store.folder / "dataset.json").read_text().replace('_version": 1', '_version": 2')
-    newer = newer.replace('"title": ', '"titles": ')
-    (store.folder / "dataset.json").write_text(newer)
-    with pytest.raises(StoreError, match="was written by a newer version"):
-        open_store(tmp_path, small)
-    with pytest.raises(StoreError, match="was written by a newer version"):
-        find_store(tmp_path)
-    assert (store.folder / "dataset.json").read_text() == newer
 
 
 def test_runs_behind_links_out_of_the_store_are_not_read(small: Dataset, tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ from scipy import special
 
 from fittingroom.bench.claims.claim_file import load_claims
 from fittingroom.bench.claims.evidence import ClaimStore
-from fittingroom.bench.claims.plan import Plan
 from fittingroom.bench.claims.verification import ClaimResult
 from fittingroom.bench.claims.verify import check, plan_claims, verify
 from fittingroom.bench.progress import Progress
@@ -441,13 +440,6 @@ def test_data_in_memory_reaches_the_child(small: Dataset, tmp_path: Path) -> Non
     arrays = [array for part in (small.train, small.test) for array in (part.images, part.labels)]
     bench = Bench(tmp_path, Dataset.from_arrays(*arrays, name="mine"))
     assert bench.verify("leaked")["leaked"].judgement.verdict == "not-what-it-says"
-
-
-def test_the_plan_counts_shared_runs_once(small: Dataset, tmp_path: Path) -> None:
-    runs = ClaimStore(open_store(tmp_path, small), small)
-    plan = Plan.of(load_claims(["s2-cnn1"])[0], runs, 5, None)
-    assert [(arm.n_fits, arm.seconds) for arm in plan.fitted] == [(5, 110)]
-    assert plan.n_fits == 5
 
 
 def test_check_of_a_plan_equals_verify(bench: Bench, small: Dataset, tmp_path: Path) -> None:

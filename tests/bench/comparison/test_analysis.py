@@ -10,11 +10,8 @@ import numpy as np
 import pytest
 
 from fittingroom.bench.comparison.analysis import Analysis, _layers, analyse
-from fittingroom.bench.comparison.averaged import AVERAGED
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.splits import validation_split
-from fittingroom.evaluation import label_quality
-from fittingroom.evaluation.agreement import average
 from fittingroom.evaluation.calibration import at_temperature, fit_temperature
 from fittingroom.evaluation.conformal import (
     class_quantiles,
@@ -22,11 +19,9 @@ from fittingroom.evaluation.conformal import (
     prediction_sets,
     set_coverage,
 )
-from fittingroom.evaluation.intervals import wilson
-from fittingroom.evaluation.metrics import accuracy, log_loss
-from fittingroom.runs.external import add_predictions
+from fittingroom.evaluation.metrics import accuracy
 from fittingroom.runs.fit import fit
-from fittingroom.runs.run import Part, Run
+from fittingroom.runs.run import Run
 from fittingroom.runs.spec import spec_of
 from fittingroom.runs.store import Store, find_store, open_store
 
@@ -72,43 +67,6 @@ def test_temperatures_are_fitted_on_images_that_choose_nothing_else(
     assert calibration.temperature == expected
     assert calibration.before.counts.sum() == calibration.after.counts.sum() == len(small.test)
     assert compared.models["theirs (added)"].calibration is None
-
-
-def test_the_average_is_of_calibrated_models_and_chosen_on_the_selection_half(
-    compared: Analysis, store: Store, small: Dataset
-) -> None:
-    average, split = compared.average, validation_split(small.train.labels)
-    assert average is not None
-    assert len(average.weights) == AVERAGED
-    assert sum(average.weights.values()) == pytest.approx(1)
-    first: dict[str, Part] = {}
-    for run in store.runs():
-        if run.validation is not None:
-            first.setdefault(run.record.spec.model, run.validation)
-    parts = {name: part.among(split.selection) for name, part in first.items()}
-    scores = {name: accuracy(part.probabilities, part.labels) for name, part in parts.items()}
-    least = min(scores[name] for name in average.weights)
-    assert least >= max(scores[name] for name in set(scores) - set(average.weights))
-
-    def at_own(name: str, probabilities: np.ndarray) -> np.ndarray:
-        calibration = compared.models[name].calibration
-        assert calibration is not None
-        return at_temperature(probabilities, calibration.temperature)
-
-    calibrated = {name: at_own(name, parts[name].probabilities) for name in average.weights}
-    mixed = sum(weight * calibrated[name] for name, weight in average.weights.items())
-    labels = next(iter(parts.values())).labels
-    assert log_loss(np.asarray(mixed), labels) <= min(
-        log_loss(member, labels) for member in calibrated.values()
-    )
-    tested = {name: at_own(name, compared.models[name].probabilities) for name in average.weights}
-    mixed = sum(weight * tested[name] for name, weight in average.weights.items())
-    assert average.accuracy == accuracy(np.asarray(mixed), compared.labels)
-    assert average.log_loss == pytest.approx(log_loss(np.asarray(mixed), compared.labels))
-    best = next(iter(average.weights))
-    assert average.best_log_loss == pytest.approx(log_loss(tested[best], compared.labels))
-    right = round(average.accuracy * len(small.test))
-    assert average.these_fits_ci95 == wilson(right, len(small.test)).bounds
 
 
 def test_prediction_sets_are_those_of_the_bundle(
@@ -166,32 +124,6 @@ def test_close_pairs_are_those_that_the_table_cannot_tell_apart(compared: Analys
         )
 
 
-def test_doubtful_test_labels_are_the_same_for_every_model(compared: Analysis) -> None:
-    sensitivity = compared.sensitivity
-    assert sensitivity is not None
-    assert set(sensitivity.accuracy) == set(sensitivity.without) == set(compared.models)
-    kept = np.setdiff1d(np.arange(len(compared.labels)), sensitivity.doubtful)
-    assert 0 < len(sensitivity.doubtful) < len(compared.labels)
-    for name, model in compared.models.items():
-        others = [m.probabilities for label, m in compared.models.items() if label != name]
-        doubted = label_quality.label_suspects(average(others), compared.labels).positions
-        assert set(sensitivity.doubtful) <= set(doubted), "no model is needed to doubt them"
-        assert sensitivity.accuracy[name] == accuracy(model.probabilities, compared.labels)
-        assert sensitivity.without[name] == accuracy(
-            model.probabilities[kept], compared.labels[kept]
-        )
-
-
-def test_doubtful_training_labels_come_from_the_cross_validation(
-    compared: Analysis, small: Dataset
-) -> None:
-    train_suspects = compared.train_suspects
-    assert train_suspects is not None
-    assert train_suspects.models == ("logistic",)
-    assert 0 < len(train_suspects.suspects) < len(small.train) / 4
-    np.testing.assert_array_equal(train_suspects.labels, small.train.labels)
-
-
 def test_the_analysis_needs_no_data_set(compared: Analysis, store: Store) -> None:
     assert analyse(store).to_dict() == compared.to_dict()
     assert any(model.calibration for model in compared.models.values())
@@ -232,36 +164,6 @@ def test_a_changed_history_costs_only_its_row(compared_runs: Path, tmp_path: Pat
     assert rows["cnn-32"].status == "unreadable"
     assert rows["cnn-32"].reason == f"{run.folder / 'history.csv'} was changed after it was saved."
     assert "swift-90" in analysis.models
-
-
-def test_labels_that_every_model_contradicts_are_not_single_doubtful_ones(
-    small: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(label_quality, "find_spec", lambda name: None)  # cleanlab leaves some
-    store = open_store(tmp_path, small)
-    wrong = 0.9 * np.eye(10)[(small.test.labels + 1) % 10] + 0.01
-    for name, flatter in (("one", 1), ("other", 2)):
-        mixed = (wrong + 0.1 * (flatter - 1)) / (wrong + 0.1 * (flatter - 1)).sum(1, keepdims=True)
-        np.savez(tmp_path / "theirs.npz", probabilities=mixed)
-        add_predictions(store, small, name, tmp_path / "theirs.npz", as_is=True)
-    analysis = analyse(store)
-    assert analysis.sensitivity is None
-    assert "NaN" not in json.dumps(analysis.to_dict(), allow_nan=False)
-
-
-def test_a_damaged_cross_validation_is_left_out(small: Dataset, tmp_path: Path) -> None:
-    store = open_store(tmp_path, small)
-    fit(spec_of(small, "knn"), small, store, keep_model=False)
-    for model in ("knn", "logistic"):
-        fit(spec_of(small, model, folds=3), small, store)
-    whole = analyse(store).train_suspects
-    assert whole is not None
-    assert len(whole.models) == 2
-    run = next(run for run in store.runs("knn") if run.record.spec.folds)
-    (run.folder / "predictions.npz").write_bytes(b"no")
-    left = analyse(store).train_suspects
-    assert left is not None
-    assert left.models == ("logistic",)
 
 
 @pytest.mark.parametrize(

@@ -75,12 +75,6 @@ def test_the_same_seed_gives_the_same_trials(tmp_path: Path, sampler: str) -> No
     assert tried(opened(tmp_path / "other", sampler, seed=1), 12) != first
 
 
-@pytest.mark.slow
-def test_tpe_prefers_good_regions(tmp_path: Path) -> None:
-    values = [settings["x"] for settings in tried(opened(tmp_path), 25)]
-    assert sum(values[15:]) > 2 * sum(values[:10])
-
-
 def test_a_grid_is_tried_once(tmp_path: Path) -> None:
     space = parse_space({"n": "1..3", "k": "a|b"})
     url = f"sqlite:///{tmp_path / 's'}"
