@@ -416,5 +416,5 @@ def test_edits_of_records(reader: str, step: int, whole: Path, tmp_path: Path) -
         file.write_text(json.dumps(put(fields, place, odd)))
         with contextlib.suppress(FittingroomError):
             board = leaderboard(find_store(folder / "runs"))
-            assert "\x1b" not in leaderboard_text(board) + summary(board)
+            assert "\x1b" not in leaderboard_text(board, wide=True) + summary(board)
             board.to_json()

@@ -54,7 +54,10 @@ def test_other_settings(
 
 def test_two_classes_out_of_ten(classical: str, small: Dataset, computed: Computed) -> None:
     """Then scikit-learn has one score for both, and the columns aren't labels."""
-    quick = {"random-forest": {"n_estimators": 10}, "hist-gradient-boosting": {"max_iter": 3}}
+    quick: dict[str, dict[str, Any]] = {
+        "random-forest": {"n_estimators": 10},
+        "hist-gradient-boosting": {"max_iter": 3},
+    }
     of_two = np.isin(small.train.labels, [2, 5])
     classifier = make_classifier(classical, **quick.get(classical, {}))
     classifier.fit(small.train.images[of_two][::4], small.train.labels[of_two][::4])

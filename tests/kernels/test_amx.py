@@ -35,7 +35,7 @@ def test_tiles_are_multiplied_and_added() -> None:
     pairs = b.reshape(16, 2, 16).swapaxes(1, 2).reshape(16, 32)
     stored = [view(torch.from_numpy(x.copy()).bfloat16()) for x in (a, pairs)]
     nothing = np.ones((16, 16), np.float32)
-    multiply_tiles(c, *stored, nothing, amx.full_tile_configuration())
+    multiply_tiles(c, stored[0], stored[1], nothing, amx.full_tile_configuration())
     np.testing.assert_array_equal(c, expected)
     np.testing.assert_array_equal(nothing, 0)
 

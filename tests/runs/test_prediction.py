@@ -57,6 +57,11 @@ def test_predictions_that_make_no_sense_are_refused(
 
 def test_images_are_flat_rows(small: Dataset) -> None:
     seen: list[np.ndarray] = []
-    fitted = SimpleNamespace(predict=lambda images: seen.append(images) or [0, 1, 2])
+
+    def predicted(images: np.ndarray) -> list[int]:
+        seen.append(images)
+        return [0, 1, 2]
+
+    fitted = SimpleNamespace(predict=predicted)
     predict(fitted, Split(small.test.images, small.test.labels), SOME, 10)
     np.testing.assert_array_equal(seen[0], small.test.images[SOME].reshape(3, 784))

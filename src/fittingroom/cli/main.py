@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Callable
 from io import TextIOWrapper
 
@@ -25,10 +26,13 @@ from fittingroom.cli import (
     verify,
 )
 from fittingroom.cli.help import Command
-from fittingroom.cli.output import note
+from fittingroom.cli.output import warn
+from fittingroom.cli.verbosity import with_verbosity
 from fittingroom.errors import FittingroomError
 from fittingroom.execution.child import collect_rarely
 from fittingroom.printable import printable
+
+log = logging.getLogger("fittingroom")
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "data": data.command,
@@ -53,7 +57,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for name, command in COMMANDS.items():
-    app.command(name, cls=Command)(command)
+    app.command(name, cls=Command)(with_verbosity(command))
 
 
 @app.callback(invoke_without_command=True)
@@ -69,7 +73,7 @@ class _Messages(logging.Handler):
     """Prints to the current standard error: a progress bar replaces it to print above itself."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        note(printable(self.format(record)))
+        warn(printable(self.format(record)))
 
 
 def main() -> None:
@@ -82,11 +86,13 @@ def main() -> None:
     collect_rarely()
     # Messages of the library while it works: where data come from, what is skipped.
     logging.basicConfig(handlers=[_Messages()], format="%(message)s", level=logging.WARNING)
-    logging.getLogger("fittingroom").setLevel(logging.INFO)
+    log.setLevel(logging.INFO)
     try:
         app()
     except FittingroomError as error:
-        note(f"fittingroom: {printable(str(error))}")
+        if log.isEnabledFor(logging.DEBUG):
+            traceback.print_exception(error)
+        warn(f"fittingroom: {printable(str(error))}")
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)

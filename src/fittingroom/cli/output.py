@@ -7,6 +7,9 @@ import sys
 from fittingroom.errors import StoreError
 from fittingroom.printable import printable
 
+#: Whether `--quiet` was given: neither progress nor notes are printed.
+quiet = False
+
 
 def say(text: str) -> None:
     """Print data on stdout and flush them, as later steps may fail.
@@ -22,7 +25,13 @@ def say(text: str) -> None:
 
 
 def note(text: str) -> None:
-    """Print a message on stderr."""
+    """Print a message on stderr, unless `--quiet` was given."""
+    if not quiet:
+        warn(text)
+
+
+def warn(text: str) -> None:
+    """Print an error or a warning on stderr."""
     print(_escape(text), file=sys.stderr)  # noqa: T201
 
 

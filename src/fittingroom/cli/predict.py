@@ -73,7 +73,7 @@ def command(
     if show is not None:
         _check_sheet(show, len(files))
     from fittingroom.bundles.bundle import load
-    from fittingroom.cli.output import note, say
+    from fittingroom.cli.output import note, say, warn
     from fittingroom.errors import FittingroomError
     from fittingroom.printable import printable
 
@@ -86,7 +86,7 @@ def command(
         except FittingroomError as error:
             failed += 1
             facts.append(_facts(file, None, str(error)))
-            note(f"fittingroom: {printable(str(error))}")
+            warn(f"fittingroom: {printable(str(error))}")
             continue
         facts.append(_facts(file, prediction, None))
         if not as_json:

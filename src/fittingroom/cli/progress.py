@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from fittingroom.bench.progress import Progress as Step
+from fittingroom.cli import output
 from fittingroom.formatting import duration
 from fittingroom.printable import printable
 from fittingroom.runs.attempt import FitStep
@@ -55,7 +56,7 @@ def can_animate(console: Console) -> bool:
 
     rich itself takes a file for a terminal if FORCE_COLOR is set.
     """
-    return sys.stderr.isatty() and console.is_interactive
+    return sys.stderr.isatty() and console.is_interactive and not output.quiet
 
 
 class ProgressDisplay:
@@ -189,6 +190,6 @@ class ProgressDisplay:
         return self._speed.factor * self._expected.get(model, 60.0)
 
     def _line(self, text: str) -> None:
-        if not self._live:
+        if not self._live and not output.quiet:
             self._console.print(text, markup=False, soft_wrap=True)
             self._last_line = time.monotonic()
