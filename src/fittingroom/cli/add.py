@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from fittingroom.cli.options import (
+    FASHION_MNIST,
     RUNS,
     DatasetOption,
     FormatOption,
@@ -44,14 +45,14 @@ def command(
             help="Accept a file that looks like the true labels, or like another order of images.",
         ),
     ] = False,
-    dataset: DatasetOption = "fashion-mnist",
+    dataset: DatasetOption = FASHION_MNIST,
     runs: RunsOption = RUNS,
     formats: FormatOption = DEFAULT_FORMATS,
     wide: WideOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Add predictions made elsewhere to the leaderboard, with all its tests."""
-    from fittingroom.cli.show import show, write
+    from fittingroom.cli.show import command_line, show, suggest, write
     from fittingroom.data.sources import load_dataset
     from fittingroom.reporting.reports import comparison_report
     from fittingroom.runs.external import add_predictions
@@ -66,3 +67,4 @@ def command(
     _, report = comparison_report(store, loaded)
     show(report, as_json=as_json, wide=wide)
     write(chosen, (report, store.folder))
+    suggest(command_line("report", str(store.folder), "--open"))

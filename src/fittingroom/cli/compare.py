@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fittingroom.cli.options import (
+    FASHION_MNIST,
     RUNS,
     FormatOption,
     FullOption,
@@ -75,7 +76,7 @@ def command(
     models: _ModelsOption = None,
     suite: _SuiteOption = None,
     settings: _SettingsOption = None,
-    datasets: _DatasetsOption = ["fashion-mnist"],  # noqa: B006 (typer only reads it)
+    datasets: _DatasetsOption = [FASHION_MNIST],  # noqa: B006 (typer only reads it)
     seeds: _SeedsOption = 3,
     full: FullOption = False,
     runs: RunsOption = RUNS,
@@ -135,7 +136,7 @@ def _show(
 ) -> bool:
     """Show and write the comparisons, several side by side; True if no fit is missing."""
     from fittingroom.bench.comparison.side_by_side import side_by_side
-    from fittingroom.cli.show import show, write
+    from fittingroom.cli.show import command_line, show, suggest, write
     from fittingroom.reporting.reports import comparison_report, side_by_side_report
 
     compared = [comparison_report(*pair) for pair in zip(stores, datasets, strict=True)]
@@ -145,7 +146,17 @@ def _show(
         reports.insert(0, (side_by_side_report(side_by_side(boards)), runs))
     show(reports[0][0], as_json=as_json, wide=wide)
     write(formats, *reports)
+    kept = [row.model for row in boards[0].rows if _kept_model(stores[0], row.model)]
+    suggest(
+        command_line("report", str(stores[0].folder), "--open"),
+        *(command_line("predict", name, "photo.jpg", runs=runs) for name in kept[:1]),
+    )
     return all(board.complete for board in boards)
+
+
+def _kept_model(store: Store, label: str) -> bool:
+    """Whether some run of a row kept its model."""
+    return any(store.folder.glob(f"{label.partition('[')[0]}/*/model"))
 
 
 def _refuse_for_zalando(settings: list[Path] | None, keep_models: str) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fittingroom.cli.options import JsonOption, typed_command
+from fittingroom.cli.options import FASHION_MNIST, JsonOption, typed_command
 from fittingroom.errors import UsageError
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def command(
     dataset: Annotated[
         str, typer.Argument(metavar="NAME|FOLDER", help="A name or a folder.")
-    ] = "fashion-mnist",
+    ] = FASHION_MNIST,
     page: Annotated[
         Path | None,
         typer.Option(
@@ -33,7 +33,7 @@ def command(
     as_json: JsonOption = False,
 ) -> None:
     """Show a data set: shape, class counts, pixel statistics, hash, location."""
-    from fittingroom.cli.show import check_target, show, write
+    from fittingroom.cli.show import check_target, command_line, show, suggest, write
     from fittingroom.data.describe import describe
     from fittingroom.data.sources import load_dataset
     from fittingroom.reporting.reports import data_report, description_report
@@ -47,6 +47,10 @@ def command(
     loaded = load_dataset(dataset)
     if page is None:
         show(description_report(describe(loaded)), as_json=as_json)
+        suggest(
+            command_line("data", dataset, "--report", "data.html"),
+            command_line("compare", dataset=dataset),
+        )
         return
     report = data_report(_explore(loaded, tsne), loaded, page.name, typed_command())
     show(report, as_json=as_json)

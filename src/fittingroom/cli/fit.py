@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from fittingroom.cli.options import (
+    FASHION_MNIST,
     RUNS,
     DatasetOption,
     FullOption,
@@ -47,7 +48,7 @@ _FoldsOption = Annotated[
 
 def command(
     model: ModelArgument,
-    dataset: DatasetOption = "fashion-mnist",
+    dataset: DatasetOption = FASHION_MNIST,
     seed: _SeedOption = 0,
     settings: _SetOption = None,
     file: _SettingsOption = None,
@@ -90,10 +91,14 @@ def command(
                 on_progress=progress,
             )
     if is_first:
-        from fittingroom.cli.show import show
+        from fittingroom.cli.show import command_line, show, suggest
         from fittingroom.reporting.reports import run_report
 
         show(run_report(run), as_json=as_json)
+        suggest(
+            command_line("compare", "--models", f"{name},logistic", dataset=dataset, runs=runs),
+            command_line("predict", name, "photo.jpg", runs=runs),
+        )
 
 
 def _settings_of(file: Path | None, name: str) -> dict[str, Any]:

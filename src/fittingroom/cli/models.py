@@ -9,6 +9,7 @@ from fittingroom.json_text import json_text
 def command(as_json: JsonOption = False) -> None:
     """List the models: what each is, which source it re-creates, how long a fit takes."""
     from fittingroom.cli.output import say
+    from fittingroom.cli.show import command_line, suggest
     from fittingroom.formatting import duration
     from fittingroom.models.catalog import MODELS
     from fittingroom.table import text_table
@@ -40,4 +41,5 @@ def command(as_json: JsonOption = False) -> None:
         for row in MODELS.values()
     ]
     say(text_table(columns, rows, right={"parameters", "fit"}))
+    suggest(command_line("fit", "logistic"), command_line("compare", "--models", "logistic,swift"))
     return None

@@ -65,6 +65,7 @@ MemoryLimitOption = Annotated[
 ]
 
 RUNS = Path("runs")
+FASHION_MNIST = "fashion-mnist"
 
 
 @dataclass(frozen=True)

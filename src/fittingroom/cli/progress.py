@@ -84,6 +84,7 @@ class ProgressDisplay:
         self._speed = _Speed(PRIOR * sum(n * (s or 60.0) for n, s in (plan or {}).values()))
         self._spent: dict[str, list[float]] = {}  # seconds of the finished runs by entry
         self._last_line = 0.0
+        self._ended = ""  # how many runs have
         self._running: dict[tuple[str, int], _Running] = {}
 
     def __enter__(self) -> ProgressDisplay:
@@ -91,11 +92,15 @@ class ProgressDisplay:
             self._bar.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
         if self._live:
             self._bar.stop()
+        if error is KeyboardInterrupt:
+            output.warn(f"interrupted; {self._ended}the same command resumes from there.")
 
     def __call__(self, step: Step) -> None:
+        if step.total > 1:
+            self._ended = f"{step.done} of {step.total} runs have ended and are kept; "
         name = f"{step.model} seed {step.seed}"
         if step.kind == "started":
             running = _Running(self._entry(step.model), time.monotonic())

@@ -31,7 +31,7 @@ def command(
 ) -> None:
     """List saved runs, show some, or remove them."""
     from fittingroom.cli.output import note
-    from fittingroom.cli.show import show
+    from fittingroom.cli.show import command_line, show, suggest
     from fittingroom.reporting.reports import runs_report
     from fittingroom.runs.find import find_runs
     from fittingroom.runs.store import find_stores, remove_run
@@ -56,6 +56,8 @@ def command(
         for run in chosen:
             remove_run(run)
         note(f"removed {len(chosen)}; `fittingroom report` makes the table without them")
+    elif chosen and not names:
+        suggest(command_line("runs", chosen[0].record.label, runs=runs))
 
 
 def _confirmed(n: int) -> bool:

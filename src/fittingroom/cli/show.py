@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import shlex
+import sys
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fittingroom.cli.options import FASHION_MNIST, RUNS
 from fittingroom.cli.output import note, say
 from fittingroom.errors import UsageError
 from fittingroom.formatting import duration, short_path
@@ -50,6 +53,20 @@ def check_target(file: Path, option: str) -> None:
         raise UsageError(f"{file} can't be written; {option} takes a file in an existing folder.")
     if not os.access(folder, os.W_OK):
         raise UsageError(f"{file} can't be written: permission denied; {option} takes another.")
+
+
+def suggest(*commands: str) -> None:
+    """Name the commands that usually come next, to people at a terminal."""
+    if sys.stderr.isatty():
+        note("\n" + "\n".join(f"next: {command}" for command in commands))
+
+
+def command_line(*words: str, dataset: str = FASHION_MNIST, runs: Path = RUNS) -> str:
+    """A command as it is typed, with the data set and the runs where they aren't the defaults."""
+    data = [] if dataset == FASHION_MNIST else ["--dataset", dataset]
+    usual = os.environ.get("FITTINGROOM_RUNS") or RUNS
+    elsewhere = [] if runs == Path(usual) else ["--runs", str(runs)]
+    return shlex.join(["fittingroom", *words, *data, *elsewhere])
 
 
 def show_plan(

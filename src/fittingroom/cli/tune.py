@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fittingroom.cli.options import (
+    FASHION_MNIST,
     RUNS,
     DatasetOption,
     FormatOption,
@@ -30,7 +31,17 @@ if TYPE_CHECKING:
 
 
 #: The parameters that `--lr-range` uses; all others are for a search.
-_USED_BY_LR_RANGE = {"model", "dataset", "settings", "seed", "lr_range", "runs", "as_json"}
+_USED_BY_LR_RANGE = {
+    "model",
+    "dataset",
+    "settings",
+    "seed",
+    "lr_range",
+    "runs",
+    "as_json",
+    "quiet",
+    "verbose",
+}
 
 
 _TrialsOption = Annotated[int, typer.Option(metavar="N", help="Number of trials in the search.")]
@@ -89,7 +100,7 @@ _RateRangeOption = Annotated[
 def command(
     context: typer.Context,
     model: ModelArgument,
-    dataset: DatasetOption = "fashion-mnist",
+    dataset: DatasetOption = FASHION_MNIST,
     trials: _TrialsOption = 50,
     time_limit: _SearchLimitOption = "none",
     space: _SpaceOption = None,

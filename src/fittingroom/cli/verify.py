@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fittingroom.cli.options import (
+    FASHION_MNIST,
     RUNS,
     DatasetOption,
     FormatOption,
@@ -50,7 +51,7 @@ _BudgetOption = Annotated[
 def command(
     claims: _ClaimsArgument = None,
     all_claims: _AllOption = False,
-    dataset: DatasetOption = "fashion-mnist",
+    dataset: DatasetOption = FASHION_MNIST,
     seeds: _SeedsOption = 5,
     runs: RunsOption = RUNS,
     time_limit: TimeLimitOption = "30m",
@@ -89,7 +90,7 @@ def command(
     loaded = load_dataset(dataset)
     store = open_store(runs, loaded)
     plans = plan_claims(chosen, ClaimStore(store, loaded), seeds, fit_limit(limit, total))
-    if loaded.name != "fashion-mnist":
+    if loaded.name != FASHION_MNIST:
         note(f"the claims of the package are about fashion-mnist, not about {loaded.name}")
     _show_plan(plans)
     results = _check(plans, loaded, store, Limits(seconds=limit, memory=memory), total, on)

@@ -15,6 +15,9 @@ from fittingroom.reporting.data_text import data_text
 from fittingroom.reporting.report import Report
 from fittingroom.table import text_table
 
+#: Half the width of an interval of validation accuracy above which choosing by it is doubtful.
+FEW = 0.02
+
 if TYPE_CHECKING:
     from fittingroom.bench.claims.verification import ClaimsReport
     from fittingroom.bench.comparison.analysis import Analysis
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
     from fittingroom.bench.zalando.zalando import Benchmark
     from fittingroom.data.dataset import Dataset
     from fittingroom.data.describe import DatasetDescription
-    from fittingroom.runs.run import Run
+    from fittingroom.runs.run import Part, Run
     from fittingroom.runs.store import Store
     from fittingroom.training.rate_range import RateRange
 
@@ -287,14 +290,43 @@ def _run_text(run: Run) -> str:
     parts = {"validation": run.validation, "test": run.test, "out-of-fold": run.out_of_fold}
     for name, part in parts.items():
         if part is not None:
-            lines.append(f"{name} accuracy {part.correct.mean():.4f} ({len(part.labels):,} images)")
+            lines.append(f"{name} accuracy {_accuracy_of_fit(part)}")
     if record.kept_epoch is not None:
         lines.append(f"kept epoch {record.kept_epoch}")
     speed = f"fitted in {duration(record.fit_seconds)}"
     if record.predict_us_per_image is not None:
         speed += f", {record.predict_us_per_image:.0f} us per image to predict"
     engine = " ".join(filter(None, [record.engine, record.precision]))
-    return "\n".join([*lines, f"{speed}; {engine}", str(short_path(run.folder))])
+    lines += [f"{speed}; {engine}", str(short_path(run.folder))]
+    return "\n".join([*lines, *_few_images(run)])
+
+
+def _accuracy_of_fit(part: Part) -> str:
+    """`0.8536, 95% interval of this fit 0.8465-0.8604 (10,000 images)`."""
+    from fittingroom.evaluation.intervals import wilson
+
+    n = len(part.labels)
+    low, high = wilson(int(part.correct.sum()), n).bounds
+    interval = f"95% interval of this fit {low:.4f}-{high:.4f}"
+    return f"{part.correct.mean():.4f}, {interval} ({n:,} images)"
+
+
+def _few_images(run: Run) -> list[str]:
+    """A note where too few validation images choose an epoch or settings."""
+    from fittingroom.evaluation.intervals import wilson
+
+    part = run.validation
+    if part is None:
+        return []
+    chosen = part if part.selection is None else part[part.selection]
+    n = len(chosen.labels)
+    low, high = wilson(int(chosen.correct.sum()), n).bounds
+    if high - low <= 2 * FEW:
+        return []
+    return [
+        f"Note: epochs and settings are chosen on {n:,} validation images, on which an accuracy is "
+        f"uncertain by {50 * (high - low):.1f} points."
+    ]
 
 
 #: By class name, so that the report of one kind doesn't import the other kinds.
