@@ -27,11 +27,16 @@ TYPED: dict[str, tuple[str, ...]] = {
     "compare": ("--models", "knn,logistic", "--seeds", "1", "--format", "md", *ON_SMALL),
     "tune": ("knn", "--set", "n_neighbors=1|3", "--trials", "2", "--no-test", *ON_SMALL),
     "report": ("runs",),
+    "runs": ("knn",),
     "verify": ("s2-knn", "--seeds", "1", *ON_SMALL),
     "predict": ("{run}", "photo.png", "--show", "seen.png"),
     "add": ("theirs", "theirs.npz", *ON_SMALL),
     "export": ("{run}", "--dataset", SMALL),
 }
+
+
+def test_every_command_is_tried() -> None:
+    assert set(TYPED) == set(COMMANDS)
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from fittingroom.bundles.hub import Predictions, card, write_hub
 from fittingroom.data.catalog import DATASETS
 from fittingroom.data.dataset import Dataset
 from fittingroom.evaluation.calibration import at_temperature, reliability
-from fittingroom.evaluation.metrics import METRICS
+from fittingroom.evaluation.metrics import accuracy, log_loss, macro_f1
 
 
 @pytest.fixture(scope="module")
@@ -101,9 +101,9 @@ def test_the_card_has_results_in_the_hubs_format(
     probabilities = at_temperature(test[0], calibrated.temperature)
     assert metrics == pytest.approx(
         {
-            "accuracy": METRICS["accuracy"](probabilities, test[1]),
-            "f1": METRICS["macro_f1"](probabilities, test[1]),
-            "log_loss": METRICS["log_loss"](probabilities, test[1]),
+            "accuracy": accuracy(probabilities, test[1]),
+            "f1": macro_f1(probabilities, test[1]),
+            "log_loss": log_loss(probabilities, test[1]),
             "expected_calibration_error": reliability(
                 probabilities, test[1]
             ).expected_calibration_error,

@@ -1,6 +1,11 @@
 """metrics.py against scikit-learn, and the input that it refuses."""
 
+import csv
+import json
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -74,7 +79,9 @@ def test_log_loss_of_float32_is_summed_in_float64() -> None:
         (np.array([[3.2, -1.0]]), np.array([0]), "sum to one"),
     ],
 )
-@pytest.mark.parametrize("metric", [*METRICS.values(), correctness])
+@pytest.mark.parametrize(
+    "metric", [accuracy, correctness, *(metric.compute for metric in METRICS.values())]
+)
 def test_invalid_predictions_are_refused(
     metric: Callable[[np.ndarray, np.ndarray], object],
     probabilities: np.ndarray,
@@ -105,10 +112,39 @@ def test_the_first_row_that_is_not_a_distribution_is_named() -> None:
 
 
 def test_every_metric_is_a_row() -> None:
-    assert list(METRICS) == ["accuracy", "macro_f1", "log_loss"]
     probabilities, labels = np.eye(3, dtype=np.float32), np.arange(3)
-    assert {name: metric(probabilities, labels) for name, metric in METRICS.items()} == {
-        "accuracy": 1.0,
-        "macro_f1": 1.0,
-        "log_loss": 0.0,
-    }
+    best = {name: metric.compute(probabilities, labels) for name, metric in METRICS.items()}
+    assert best == {"macro_f1": 1.0, "log_loss": 0.0}
+    assert [metric.heading for metric in METRICS.values()] == ["Macro F1", "Log loss"]
+    assert [metric.text(0.98765) for metric in METRICS.values()] == ["0.9877", "0.988"]
+
+
+ADDED = """
+import sys
+from sklearn.metrics import cohen_kappa_score
+from fittingroom.evaluation.metrics import METRICS, Metric
+
+def kappa(probabilities, labels):
+    return float(cohen_kappa_score(labels, probabilities.argmax(axis=1)))
+
+METRICS["kappa"] = Metric(kappa, "Cohen's kappa", 3, "cohen_kappa")
+from fittingroom import report
+report(sys.argv[1]).save(sys.argv[2], "html,md,csv,json")
+"""
+
+
+def test_a_metric_is_a_function_and_a_row(compared_runs: Path, tmp_path: Path) -> None:
+    """Every table has it then: the page, Markdown, CSV and JSON."""
+    command = [sys.executable, "-c", ADDED, str(compared_runs), str(tmp_path)]
+    subprocess.run(command, check=True)
+    board = json.loads((tmp_path / "leaderboard.json").read_text("utf8"))
+    figures = [row["test"]["kappa"] for row in board["rows"] if row["test"]]
+    assert all(-1 < figure < 1 for figure in figures)
+    lines = list(csv.DictReader((tmp_path / "leaderboard.csv").read_text("utf8").splitlines()))
+    assert [float(line["test_kappa"]) for line in lines if line["test_kappa"]] == figures
+    table = (tmp_path / "leaderboard.md").read_text("utf8")
+    assert "| Cohen's kappa |" in table
+    assert f"| {figures[0]:.3f} |" in table
+    page = (tmp_path / "report.html").read_text("utf8")
+    assert '<th scope="col" class="number">Cohen&#39;s kappa</th>' in page
+    assert f'<td class="number">{figures[0]:.3f}</td>' in page

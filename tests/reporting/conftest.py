@@ -29,8 +29,7 @@ def scores(
         accuracy_sd=sd,
         ci95=ends if known else None,
         this_fit_ci95=ends if sd is None else None,
-        macro_f1=accuracy - 0.001,
-        log_loss=0.2,
+        metrics={"macro_f1": accuracy - 0.001, "log_loss": 0.2},
     )
 
 

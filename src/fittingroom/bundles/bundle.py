@@ -56,7 +56,7 @@ from fittingroom.evaluation.conformal import (
     conformal_quantile,
     conformal_threshold,
 )
-from fittingroom.evaluation.metrics import METRICS
+from fittingroom.evaluation.metrics import accuracy, log_loss, macro_f1
 from fittingroom.evaluation.unlike import unlike_scores
 from fittingroom.files import folder_aside
 from fittingroom.models.calibrated_svm import CalibratedSVM
@@ -273,8 +273,12 @@ def _estimator_name(classifier: PixelClassifier) -> str:
 
 
 def _measure(probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -> Validation:
-    figures = {name: float(metric(probabilities, labels)) for name, metric in METRICS.items()}
-    return Validation(images=len(labels), **figures)
+    return Validation(
+        images=len(labels),
+        accuracy=accuracy(probabilities, labels),
+        macro_f1=macro_f1(probabilities, labels),
+        log_loss=log_loss(probabilities, labels),
+    )
 
 
 def _calibrate(

@@ -18,7 +18,7 @@ from fittingroom.bundles.onnx import INPUT, write_onnx
 from fittingroom.data.catalog import row_of_content
 from fittingroom.evaluation.calibration import at_temperature, reliability
 from fittingroom.evaluation.intervals import wilson
-from fittingroom.evaluation.metrics import METRICS
+from fittingroom.evaluation.metrics import METRICS, accuracy
 from fittingroom.models.catalog import MODELS
 from fittingroom.models.network import NetworkClassifier
 
@@ -29,8 +29,7 @@ FILES = frozenset({CARD, CONFIG, GRAPH, WEIGHTS, manifests.FILE, ESTIMATOR, ARRA
 _ON_THE_HUB = {"fashion-mnist": "zalando-datasets/fashion_mnist", "mnist": "ylecun/mnist"}
 _METRICS = {
     "accuracy": ("accuracy", "Accuracy"),
-    "macro_f1": ("f1", "Macro F1"),
-    "log_loss": ("log_loss", "Log loss"),
+    **{name: (metric.hub, metric.heading) for name, metric in METRICS.items()},
     "expected_calibration_error": ("expected_calibration_error", "Expected calibration error"),
 }
 
@@ -143,7 +142,9 @@ def _test_figures(facts: Facts, test: Predictions | None) -> dict[str, Any] | No
     if facts.calibrated:
         probabilities = at_temperature(probabilities, facts.calibrated.temperature)
     calibration = reliability(probabilities, labels).expected_calibration_error
-    figures = {key: float(metric(probabilities, labels)) for key, metric in METRICS.items()}
+    figures = {"accuracy": accuracy(probabilities, labels)} | {
+        name: metric.compute(probabilities, labels) for name, metric in METRICS.items()
+    }
     return _round(figures | {"expected_calibration_error": calibration}) | {
         "split": "test",
         "images": len(labels),
@@ -155,7 +156,7 @@ def _validation_figures(validation: Validation | None) -> dict[str, Any] | None:
     if validation is None:
         return None
     figures = validation.model_dump()
-    return _round({key: figures[key] for key in METRICS}) | {
+    return _round({key: figures[key] for key in _METRICS if key in figures}) | {
         "split": "train",
         "images": validation.images,
         "what": "training images that it wasn't fitted on, without the temperature",

@@ -1,8 +1,12 @@
-"""Metrics of one set of predictions. A metric is a function and a row in `METRICS`."""
+"""Metrics of one set of predictions. A metric is a function and a row in `METRICS`.
+
+Accuracy isn't a row: models are ranked by it, and it alone has an interval and tests.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,10 +62,36 @@ def correctness(
     return np.asarray(probabilities.argmax(axis=1) == labels)
 
 
-METRICS: dict[str, Callable[[NDArray[np.floating], NDArray[np.integer]], float]] = {
-    "accuracy": accuracy,
-    "macro_f1": macro_f1,
-    "log_loss": log_loss,
+@dataclass(frozen=True)
+class Metric:
+    """A figure that every table shows beside the accuracy, as a mean over seeds.
+
+    Attributes
+    ----------
+    compute : takes probabilities (n, c) and labels (n,), as `accuracy` does
+    title : its heading in a table
+    digits : after the decimal point
+    hub : its name in the Hugging Face Hub's model cards
+    """
+
+    compute: Callable[[NDArray[np.floating], NDArray[np.integer]], float]
+    title: str
+    digits: int
+    hub: str
+
+    @property
+    def heading(self) -> str:
+        """The title with a capital letter."""
+        return self.title[0].upper() + self.title[1:]
+
+    def text(self, value: float) -> str:
+        return f"{value:.{self.digits}f}"
+
+
+#: By the key in `leaderboard.json` and the column's name in CSV files.
+METRICS: dict[str, Metric] = {
+    "macro_f1": Metric(macro_f1, "macro F1", 4, "f1"),
+    "log_loss": Metric(log_loss, "log loss", 3, "log_loss"),
 }
 
 

@@ -11,6 +11,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from fittingroom.bench.comparison.cells import rank
+from fittingroom.evaluation.metrics import METRICS
 from fittingroom.formatting import duration, format_signed
 from fittingroom.reporting import words
 from fittingroom.reporting.style import inline_svg
@@ -68,6 +69,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals["metrics"] = METRICS
     environment.filters.update(
         percent=percent,
         points=points,

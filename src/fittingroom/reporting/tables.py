@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from fittingroom.bench.comparison.cells import COLUMNS, NUMBERS, cells
+from fittingroom.evaluation.metrics import METRICS
 from fittingroom.reporting.words import summary
 from fittingroom.table import csv_text, escape_paragraph, markdown_table
 
@@ -81,7 +82,7 @@ CSV_FILES = {
 
 _SCORES = (
     *("accuracy", "accuracy_sd", "low", "high", "this_fit_low", "this_fit_high"),
-    *("macro_f1", "log_loss"),
+    *METRICS,
 )
 _UNKNOWN = (None, None)
 _LEADERBOARD = (
@@ -108,4 +109,4 @@ def _scores(scores: Scores | None) -> Sequence[Any]:
         return [None] * len(_SCORES)
     s = scores
     bounds = (*(s.ci95 or _UNKNOWN), *(s.this_fit_ci95 or _UNKNOWN))
-    return s.accuracy, s.accuracy_sd, *bounds, s.macro_f1, s.log_loss
+    return s.accuracy, s.accuracy_sd, *bounds, *s.metrics.values()

@@ -17,8 +17,7 @@ def test_a_deterministic_model_is_labelled_so() -> None:
         accuracy_sd=None,
         ci95=(0.8, 1.0),
         this_fit_ci95=None,
-        macro_f1=0.9,
-        log_loss=0.1,
+        metrics={"macro_f1": 0.9, "log_loss": 0.1},
     )
     shown = {
         known: cells(Row(model="a", test=scores, seeds=1, deterministic=known))

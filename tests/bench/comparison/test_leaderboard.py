@@ -44,7 +44,7 @@ def test_the_table_is_computed_from_saved_runs(store: Store, small: Dataset, sav
     assert first.test is not None
     assert first.test.accuracy == pytest.approx(0.95)
     assert first.test.accuracy_sd == 0.0
-    assert first.test.log_loss == pytest.approx(
+    assert first.test.metrics["log_loss"] == pytest.approx(
         -(0.95 * np.log(0.82) + 0.05 * np.log(0.02)), rel=1e-5
     )
     assert first.fit_seconds == 2.0

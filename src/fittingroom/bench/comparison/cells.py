@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fittingroom.bench.comparison.rows import Row, Scores
+from fittingroom.evaluation.metrics import METRICS
 from fittingroom.formatting import duration, shorten
 
 COLUMNS = (
@@ -13,8 +14,7 @@ COLUMNS = (
     "test accuracy",
     "95% interval",
     "sd",
-    "macro F1",
-    "log loss",
+    *(metric.title for metric in METRICS.values()),
     "validation",
     "fit",
     "us/image",
@@ -24,15 +24,13 @@ COLUMNS = (
 #: The columns that fit a terminal of 80, if no name is longer than `LONGEST`.
 NARROW = ("rank", "model", "test accuracy", "95% interval", "validation", "fit")
 LONGEST = 20
-NUMBERS = frozenset(
-    {"rank", "test accuracy", "sd", "macro F1", "log loss", "validation", "fit", "us/image"}
-)
+NUMBERS = frozenset(COLUMNS) - {"model", "95% interval", "engine", "indistinguishable from"}
 
 
 def cells(row: Row) -> list[str]:
     """A row as texts, one for each of `COLUMNS`."""
     if row.test is None and row.validation is None:
-        return ["-", row.model, row.status, *[""] * 8, row.reason or ""]
+        return ["-", row.model, row.status, *[""] * (len(COLUMNS) - 4), row.reason or ""]
     score = row.test
     return [
         rank(row),
@@ -40,8 +38,7 @@ def cells(row: Row) -> list[str]:
         f"{score.accuracy:.4f}" if score else "not read",
         interval(score),
         _sd(score, row.deterministic),
-        f"{score.macro_f1:.4f}" if score else "",
-        f"{score.log_loss:.3f}" if score else "",
+        *(metric.text(score.metrics[name]) if score else "" for name, metric in METRICS.items()),
         f"{row.validation.accuracy:.4f}" if row.validation else "",
         duration(row.fit_seconds),
         f"{row.predict_us_per_image:.0f}" if row.predict_us_per_image is not None else "",

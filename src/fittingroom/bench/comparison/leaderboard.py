@@ -69,7 +69,7 @@ class Leaderboard:
             "schema_version": SCHEMA_VERSION,
             "dataset": {"name": self.dataset_name, "sha256": self.dataset_sha256},
             "test_reads": self.test_reads,
-            "rows": [dataclasses.asdict(row) for row in self.rows],
+            "rows": [row.to_dict() for row in self.rows],
             "pairs": [dataclasses.asdict(pair) for pair in self.pairs],
             "winner_ci95": self.winner_ci95,
             "notes": list(self.notes),
@@ -106,7 +106,7 @@ class Leaderboard:
 
 def _flatten(row: Row) -> dict[str, Any]:
     """A row as a flat dictionary, its scores included."""
-    plain = dataclasses.asdict(row)
+    plain = row.to_dict()
     for part in ("test", "validation"):
         for name, value in (plain.pop(part) or {}).items():
             plain[f"{part}_{name}"] = value
@@ -232,21 +232,19 @@ def _row(
 
 
 def _scores(parts: Sequence[Part | None], estimate: AccuracyEstimate | None) -> Scores | None:
-    available = [part for part in parts if part is not None]
     if estimate is None:
         return None
+    saved = [(part.probabilities, part.labels) for part in parts if part is not None]
     means = {
-        name: float(np.mean([metric(part.probabilities, part.labels) for part in available]))
+        name: float(np.mean([metric.compute(*part) for part in saved]))
         for name, metric in METRICS.items()
-        if name != "accuracy"
     }
     return Scores(
         accuracy=estimate.mean,
         accuracy_sd=estimate.sd,
         ci95=_bounds(estimate.interval),
         this_fit_ci95=_bounds(estimate.fit_interval),
-        macro_f1=means["macro_f1"],
-        log_loss=means["log_loss"],
+        metrics=means,
     )
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from fittingroom.runs.attempt import Status
 
@@ -19,8 +22,7 @@ class Scores:
     accuracy_sd: float | None
     ci95: tuple[float, float] | None
     this_fit_ci95: tuple[float, float] | None
-    macro_f1: float
-    log_loss: float
+    metrics: Mapping[str, float]  # the others, by the names of `METRICS`
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +47,13 @@ class Row:
     precision: str | None = None
     status: Status = "ok"
     reason: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The row in `leaderboard.json`."""
+        fields = dataclasses.asdict(self)
+        for scores in filter(None, (fields["test"], fields["validation"])):
+            scores |= scores.pop("metrics")
+        return fields
 
 
 @dataclass(frozen=True, kw_only=True)
