@@ -39,7 +39,6 @@ from fittingroom.data.dataset import Dataset
 from fittingroom.data.decode import decode
 from fittingroom.data.sources import load_dataset
 from fittingroom.errors import FittingroomError
-from fittingroom.reporting.reports import leaderboard_text
 from fittingroom.reporting.words import summary
 from fittingroom.runs.external import add_predictions
 from fittingroom.runs.fit import fit
@@ -416,5 +415,5 @@ def test_edits_of_records(reader: str, step: int, whole: Path, tmp_path: Path) -
         file.write_text(json.dumps(put(fields, place, odd)))
         with contextlib.suppress(FittingroomError):
             board = leaderboard(find_store(folder / "runs"))
-            assert "\x1b" not in leaderboard_text(board, wide=True) + summary(board)
+            assert "\x1b" not in board.text(wide=True) + summary(board)
             board.to_json()

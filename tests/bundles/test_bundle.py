@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from safetensors.torch import load_file, save_file
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
@@ -18,7 +19,9 @@ from torch import nn
 
 from fittingroom.bundles.bundle import Bundle, bundle_of, load
 from fittingroom.bundles.manifest import FILE, Data, File, Manifest
+from fittingroom.bundles.predictor import predict_picture
 from fittingroom.data.dataset import Dataset
+from fittingroom.data.decode import decode
 from fittingroom.data.sources import load_dataset
 from fittingroom.errors import BundleError
 from fittingroom.evaluation.calibration import at_temperature
@@ -120,6 +123,20 @@ def test_probabilities_are_calibrated(bundles: Mapping[str, Bundle], small: Data
 
 
 @pytest.mark.skipif(not are_exact(784), reason="no fast products of eight-bit numbers")
+def test_classes_are_predicted_by_name(
+    bundles: Mapping[str, Bundle], small: Dataset, tmp_path: Path
+) -> None:
+    bundle = bundles["logistic"]
+    names = bundle.predict(small.test.images)
+    assert names.shape == (len(small.test),)
+    first = bundle.predict_proba(small.test.images).argmax(axis=1)
+    assert list(names) == [small.class_names[label] for label in first]
+    Image.fromarray(small.test.images[0]).save(tmp_path / "boot.png")
+    photo = bundle.predict_photo(tmp_path / "boot.png")
+    assert photo.top(1)[0][0] == predict_picture(bundle, decode(tmp_path / "boot.png")).top(1)[0][0]
+    assert bundle.predict_photo((tmp_path / "boot.png").read_bytes()).top() == photo.top()
+
+
 def test_a_fast_engine_is_used_again(saved: Path) -> None:
     assert isinstance(load(saved / "knn").classifier.estimator_, NearestImages)
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -233,6 +234,40 @@ def test_a_users_module_is_copied_and_keeps_its_initial_weights(small: Dataset) 
 )
 def test_a_module_that_does_not_fit_the_images_is_refused(
     small: Dataset, net: nn.Module, message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        NetworkClassifier(net).fit(*rows(small))
+
+
+def build() -> nn.Module:
+    return nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
+
+
+def test_a_function_builds_the_module_from_the_seed(small: Dataset) -> None:
+    X, y = rows(small)
+    recipe = Recipe(optimizer="sgd", learning_rate=1e-30, epochs=1)
+    state = torch.get_rng_state()
+    first, again, other = (
+        NetworkClassifier(build, recipe=recipe, random_state=seed)
+        .fit(X, y)
+        .net_.get_parameter("1.weight")
+        for seed in (0, 0, 1)
+    )
+    assert torch.equal(first, again)
+    assert not torch.allclose(first, other, atol=1e-3)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize(
+    ("net", "message"),
+    [
+        (lambda: 3, "the function returns a int, where a torch module is needed"),
+        (lambda: nn.Linear("784", 10), "the network can't be built: TypeError"),
+        (nn.Linear, "the network can't be built: TypeError"),
+    ],
+)
+def test_a_function_that_builds_no_module_is_refused(
+    small: Dataset, net: Callable[[], nn.Module], message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
         NetworkClassifier(net).fit(*rows(small))

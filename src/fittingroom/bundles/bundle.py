@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
@@ -65,6 +65,9 @@ from fittingroom.models.hog import HogFeatures
 from fittingroom.models.network import NetworkClassifier, count_parameters
 from fittingroom.models.pixel_classifier import PixelClassifier
 from fittingroom.untrusted import read_bytes
+
+if TYPE_CHECKING:
+    from fittingroom.bundles.predictor import Prediction
 
 WEIGHTS, ESTIMATOR, ARRAYS = "weights.safetensors", "estimator.skops", "arrays.safetensors"
 #: Share of images like the data that mustn't be called unlike it.
@@ -120,6 +123,31 @@ class Bundle:
         if calibrated is None:
             return probabilities  # type: ignore[no-any-return]
         return at_temperature(probabilities, calibrated.temperature).astype(np.float32)
+
+    def predict(self, images: ArrayLike) -> NDArray[np.str_]:
+        """The names of the most probable classes (n,); images and errors as `predict_proba`."""
+        first = self.predict_proba(images).argmax(axis=1)
+        names: NDArray[np.str_] = np.array(self.class_names)[first]
+        return names
+
+    def predict_photo(self, photo: Path | str | bytes) -> Prediction:
+        """Classify a picture file (PNG, JPEG, WebP), as `fittingroom predict` does.
+
+        Parameters
+        ----------
+        photo : a path, or the file's bytes
+
+        Raises
+        ------
+        DataError : it isn't such a picture, or is damaged
+        InputError : the classifier can't take images made of photos
+        """
+        # Half a second of imports that no fit needs.
+        from fittingroom.bundles.predictor import predict_picture
+        from fittingroom.data.decode import LONGEST, decode
+
+        longest = max(LONGEST, *self.facts.image_shape)
+        return predict_picture(self, decode(photo, longest=longest))
 
     def save(self, path: Path | str) -> Path:
         """Write the bundle as a new folder, aside and renamed into place.

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import softmax
 
-from fittingroom.bundles.bundle import Bundle
+from fittingroom.bundles.manifest import Facts
 from fittingroom.data.catalog import DATASETS
 from fittingroom.data.decode import Picture
 from fittingroom.data.preparation import prepare
@@ -17,6 +18,21 @@ from fittingroom.data.rendering import Preparation, Rendering
 from fittingroom.evaluation.conformal import prediction_sets
 from fittingroom.evaluation.metrics import CLIP
 from fittingroom.evaluation.unlike import unlike_scores
+
+
+class SavedClassifier(Protocol):
+    """What a prediction needs of a `Bundle`."""
+
+    @property
+    def facts(self) -> Facts: ...
+
+    @property
+    def preparation(self) -> Preparation: ...
+
+    @property
+    def class_names(self) -> tuple[str, ...]: ...
+
+    def predict_proba(self, images: ArrayLike) -> NDArray[np.float32]: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +69,7 @@ class Prediction:
 
 
 def predict_picture(
-    bundle: Bundle, picture: Picture, preparation: Preparation | None = None
+    bundle: SavedClassifier, picture: Picture, preparation: Preparation | None = None
 ) -> Prediction:
     """Render a picture as images like the data's, classify them, and combine the views.
 
@@ -110,7 +126,7 @@ def combine_views(
     return np.asarray(softmax(logs))
 
 
-def odds_of_photos(bundle: Bundle) -> NDArray[np.float64]:
+def odds_of_photos(bundle: SavedClassifier) -> NDArray[np.float64]:
     """How much more often each class (classes,) is in photos than in the data; 1 if unknown."""
     odds: Mapping[str, float] = {}
     for row in DATASETS.values():

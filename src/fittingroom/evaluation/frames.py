@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 
-def frame(rows: Iterable[Mapping[str, Any]], index: str | None = None) -> DataFrame:
-    """A data frame with one row per mapping; the column `index`, if given, becomes the index.
+def frame(rows: Iterable[Mapping[str, Any]], index: str | list[str] | None = None) -> DataFrame:
+    """A data frame with one row per mapping; the columns `index`, if given, become the index.
 
     Raises UsageError if pandas isn't installed.
     """
@@ -20,7 +20,7 @@ def frame(rows: Iterable[Mapping[str, Any]], index: str | None = None) -> DataFr
         from pandas import DataFrame
     except ImportError as error:
         raise UsageError(
-            "to_frame() needs pandas; install it with `pip install pandas`, or use to_dict()."
+            "a data frame needs pandas; install it with `pip install pandas`, or use to_dict()."
         ) from error
     table = DataFrame(list(rows))
     return table if index is None else table.set_index(index)

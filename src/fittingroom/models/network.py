@@ -53,9 +53,11 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     Parameters
     ----------
-    net : name of a network (a key of ``NETS``), or an nn.Module of your own that maps float32
-        (batch, 1, height, width) in 0..1 to logits (batch, classes); it is copied, never changed,
-        and starts from its present weights; those of lazy layers come from the seed
+    net : name of a network (a key of ``NETS``), or a function without arguments that returns an
+        nn.Module of your own, which maps float32 (batch, 1, height, width) in 0..1 to logits
+        (batch, classes); the seed draws its initial weights. Or such a module itself: it is copied,
+        never changed, and starts from its present weights whatever the seed, which draws only
+        those of lazy layers
     recipe : how to train it
     net_options : keyword arguments of the named network
     image_shape : (height, width); None takes it from images (n, height, width), or assumes a
@@ -78,7 +80,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def __init__(
         self,
-        net: str | nn.Module = "mlp",
+        net: str | nn.Module | Callable[[], nn.Module] = "mlp",
         *,
         recipe: Recipe | None = None,
         net_options: Mapping[str, Any] | None = None,
@@ -270,14 +272,14 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return int(check_random_state(self.random_state).randint(2**31 - 1))
 
     def _build(self, seed: int) -> nn.Module:
-        if isinstance(self.net, nn.Module):
+        if not isinstance(self.net, str):
             if self.net_options:
                 raise UsageError("net_options are for a named network; build your own with them.")
-            net = copy.deepcopy(self.net)
+            net = self._own_module(self.net, seed)
             self._check_module(net, seed)
             return net
         if self.net not in NETS:
-            raise UnknownNameError("network", str(self.net), NETS)
+            raise UnknownNameError("network", self.net, NETS)
         options = dict(self.net_options or {})
         _refuse_empty_layers(options)
         try:
@@ -290,6 +292,23 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise UsageError(
                 f"a {self.net} can't be made with {settings_in_words(options)}: {error}."
             ) from error
+
+    def _own_module(self, net: nn.Module | Callable[[], nn.Module], seed: int) -> nn.Module:
+        """A copy of the caller's module, or one that the caller's function builds from a seed."""
+        if isinstance(net, nn.Module):
+            return copy.deepcopy(net)
+        try:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(seed)
+                built = net()
+        except Exception as error:  # whatever a user's function raises
+            message = " ".join(f"{type(error).__name__}: {error}".split())
+            raise InputError(f"the network can't be built: {message}") from error
+        if not isinstance(built, nn.Module):
+            raise InputError(
+                f"the function returns a {type(built).__name__}, where a torch module is needed."
+            )
+        return built
 
     def _check_module(self, net: nn.Module, seed: int) -> None:
         """Refuse a module that can't take these images or has another number of classes.

@@ -7,7 +7,6 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fittingroom.bench.comparison.cells import COLUMNS, NARROW, NUMBERS, cells, narrow_cells
 from fittingroom.errors import UsageError
 from fittingroom.formatting import duration, short_path
 from fittingroom.json_text import json_text
@@ -91,7 +90,7 @@ def analysis_report(
         from fittingroom.reporting.words import summary
 
         notes = [f"Note: {note}" for note in board.notes]
-        return "\n".join([leaderboard_text(board, wide=wide), "", summary(board), *notes])
+        return "\n".join([board.text(wide=wide), "", summary(board), *notes])
 
     def markdown() -> str:
         from fittingroom.reporting.tables import leaderboard_markdown
@@ -125,15 +124,6 @@ def analysis_report(
         },
         always=("leaderboard.json",),
     )
-
-
-def leaderboard_text(board: Leaderboard, *, wide: bool) -> str:
-    """The table for a terminal: with all columns, or with those that fit 80."""
-    if wide:
-        return f"{board.title}\n\n{text_table(COLUMNS, map(cells, board.rows), NUMBERS)}"
-    table = text_table(NARROW, narrow_cells(board.rows), NUMBERS)
-    reasons = [f"{row.model}: {row.reason}" for row in board.rows if row.reason]
-    return "\n".join([board.title, "", table, *([""] if reasons else []), *reasons])
 
 
 def side_by_side_report(sides: SideBySide) -> Report:

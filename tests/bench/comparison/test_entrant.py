@@ -93,6 +93,20 @@ def test_a_module_with_another_switch_is_another_model(tmp_path: Path, small: Da
     assert on["mine"].test.accuracy > 0.5 > off["mine"].test.accuracy
 
 
+def test_a_function_starts_each_seed_from_other_weights(tmp_path: Path, small: Dataset) -> None:
+    """A module starts all from the same, which the table says."""
+
+    def build() -> nn.Module:
+        return nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
+
+    models = {"built": build, "given": build()}
+    board = compare(small, models, n_seeds=2, runs=tmp_path)
+    (note,) = (note for note in board.notes if "starts from the same weights" in note)
+    assert note.endswith("understated: given. Give a function that builds the module.")
+    _, started = rows_of(small, models, tmp_path, n_seeds=2)
+    assert started == [], "the function is recognised"
+
+
 FILES = {
     "helping.py": """
 def sure(label, n):

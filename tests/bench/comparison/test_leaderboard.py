@@ -11,6 +11,7 @@ import pytest
 from fittingroom.bench.comparison.comparison import Comparison, Entry
 from fittingroom.bench.comparison.leaderboard import leaderboard
 from fittingroom.data.dataset import Dataset
+from fittingroom.errors import UnknownNameError
 from fittingroom.evaluation.intervals import wilson
 from fittingroom.evaluation.seed_spread import SeedVariance
 from fittingroom.runs.fit import fit
@@ -219,3 +220,27 @@ def test_one_or_two_test_images_make_a_table(
     (pair,) = board.pairs
     assert pair.p == 1.0
     json.loads(board.to_json())
+
+
+def test_a_board_is_a_sequence_of_rows_and_prints_as_a_table(store: Store, save: Save) -> None:
+    save("good", 2, 0.1)
+    save("bad", 2, 0.3)
+    board = leaderboard(store)
+    assert len(board) == 2
+    assert [row.model for row in board] == ["good", "bad"]
+    assert board["bad"] is board.rows[1]
+    with pytest.raises(UnknownNameError, match="unknown row 'goood'; did you mean good"):
+        board["goood"]
+    assert str(board).startswith(f"{board.title}\n\nrank  model")
+    assert max(map(len, str(board).split("\n\n")[1].splitlines())) <= 80
+    pairs = board.pairs_frame()
+    assert pairs.loc[("good", "bad"), "difference"] == pytest.approx(0.2)
+
+
+def test_a_row_that_failed_says_why_below_the_table(store: Store) -> None:
+    entry = Entry(*("swift", "swift", "0" * 12), seeds=(0,), deterministic=False, trained_on=None)
+    failed = entry.ended("timeout", "took longer than 5 s")
+    Comparison(entries=(failed,), command=None).save(store)
+    table, reason = leaderboard(store).text().split("\n\n")[1:]
+    assert table.splitlines()[1].split() == ["-", "swift", "timeout"]
+    assert reason == "swift: took longer than 5 s"

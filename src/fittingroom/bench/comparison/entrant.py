@@ -73,11 +73,12 @@ def _entrant(name: str, model: Any) -> Entrant:
 
     from fittingroom.models.network import NetworkClassifier
 
-    if isinstance(model, nn.Module):
+    builds = issubclass(model, nn.Module) if isinstance(model, type) else callable(model)
+    if isinstance(model, nn.Module) or builds:
         model = NetworkClassifier(model)
     if not isinstance(model, BaseEstimator) or not hasattr(model, "fit"):
         raise UsageError(
-            f"{name!r} is a {type(model).__name__}; give a scikit-learn classifier, a torch "
-            "module or a name of the catalogue."
+            f"{name!r} is a {type(model).__name__}; give a scikit-learn classifier, a function "
+            "that returns a torch module, or a name of the catalogue."
         )
     return Entrant(name=name, own=model)

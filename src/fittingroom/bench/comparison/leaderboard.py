@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fittingroom.bench.comparison.cells import COLUMNS, cells
+from fittingroom.bench.comparison.cells import COLUMNS, NARROW, NUMBERS, cells, narrow_cells
 from fittingroom.bench.comparison.comparison import Comparison, Entry
 from fittingroom.bench.comparison.groups import Groups, groups_of, left_out
 from fittingroom.bench.comparison.notes import join_values, notes_of
 from fittingroom.bench.comparison.recipes import looks_of, recipes_of, validated_of
 from fittingroom.bench.comparison.rows import Pair, Row, Scores
-from fittingroom.errors import StoreError
+from fittingroom.errors import StoreError, UnknownNameError
 from fittingroom.evaluation.confusion import ConfusionMatrix, confusion_matrix, mean_confusion
 from fittingroom.evaluation.frames import frame
 from fittingroom.evaluation.intervals import Interval
@@ -27,7 +27,7 @@ from fittingroom.evaluation.recipe_fits import AccuracyEstimate
 from fittingroom.json_text import json_text
 from fittingroom.runs.run import Part, Run
 from fittingroom.runs.store import Saved, Store
-from fittingroom.table import html_table
+from fittingroom.table import html_table, text_table
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -94,6 +94,37 @@ class Leaderboard:
         reads = f"saved runs that read the test split: {self.test_reads}"
         images = f"{self.n_test:,} test image{'s' * (self.n_test != 1)}"
         return f"{self.dataset_title}: {images}{fits}; {reads}"
+
+    def text(self, *, wide: bool = False) -> str:
+        """The table for a terminal: with the columns that fit 80, or with all."""
+        if wide:
+            return f"{self.title}\n\n{text_table(COLUMNS, map(cells, self.rows), NUMBERS)}"
+        table = text_table(NARROW, narrow_cells(self.rows), NUMBERS)
+        reasons = [f"{row.model}: {row.reason}" for row in self.rows if row.reason]
+        return "\n".join([self.title, "", table, *([""] if reasons else []), *reasons])
+
+    def pairs_frame(self) -> DataFrame:
+        """One row per pair of models, with the difference, its interval and its tests.
+
+        Raises UsageError without pandas.
+        """
+        return frame(map(dataclasses.asdict, self.pairs), index=["a", "b"])
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[Row]:
+        return iter(self.rows)
+
+    def __getitem__(self, model: str) -> Row:
+        """The row of a model. Raises UnknownNameError."""
+        for row in self.rows:
+            if row.model == model:
+                return row
+        raise UnknownNameError("row", model, [row.model for row in self.rows])
+
+    def __str__(self) -> str:
+        return self.text()
 
     def __repr__(self) -> str:
         return f"<Leaderboard of {len(self.rows)} models on {self.title}>"

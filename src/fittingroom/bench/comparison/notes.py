@@ -105,6 +105,12 @@ def _comparability_notes(
             "Saved by version 0.1, without hashes that would reveal a later change: "
             f"{', '.join(unhashed)}."
         )
+    same_start = [label for label, runs in finished.items() if _starts_the_same(runs)]
+    if same_start:
+        notes.append(
+            "Every seed starts from the same weights, so the spread over seeds is understated: "
+            f"{', '.join(same_start)}. Give a function that builds the module."
+        )
     notes += [
         f"{label} is fitted anew by every comparison: {reason}."
         for label, runs in finished.items()
@@ -152,6 +158,14 @@ def _names(names: Sequence[str]) -> str:
     named = shorten(names, 40)
     more = [f"and {len(named) - 5} others"] if len(named) > 8 else []
     return ", ".join([*named[:5], *more] if more else named)
+
+
+def _starts_the_same(runs: Sequence[Run]) -> bool:
+    """Whether the runs are of a torch module that was given as an instance, with its weights."""
+    record = runs[0].record
+    parameters = record.spec.parameters
+    is_network = record.family == "own" and parameters.get("class") == "NetworkClassifier"
+    return is_network and "net" in parameters and len(runs) > 1
 
 
 def _gives_labels_only(part: Part) -> bool:
