@@ -238,7 +238,14 @@ def test_a_board_is_a_sequence_of_rows_and_prints_as_a_table(store: Store, save:
 
 
 def test_a_row_that_failed_says_why_below_the_table(store: Store) -> None:
-    entry = Entry(*("swift", "swift", "0" * 12), seeds=(0,), deterministic=False, trained_on=None)
+    entry = Entry(
+        label="swift",
+        model="swift",
+        key="0" * 12,
+        seeds=(0,),
+        deterministic=False,
+        trained_on=None,
+    )
     failed = entry.ended("timeout", "took longer than 5 s")
     Comparison(entries=(failed,), command=None).save(store)
     table, reason = leaderboard(store).text().split("\n\n")[1:]
