@@ -26,6 +26,7 @@ LEVELS = [
     {"bench"},
     {"reporting"},
     {"cli"},
+    {"interactive"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 

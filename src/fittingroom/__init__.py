@@ -11,11 +11,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fittingroom.bench.comparison.compare import compare
     from fittingroom.bench.comparison.side_by_side import side_by_side
     from fittingroom.bundles.bundle import load
     from fittingroom.data.dataset import Dataset
     from fittingroom.data.sources import load_dataset
+    from fittingroom.interactive import compare
     from fittingroom.models.catalog import make_classifier
     from fittingroom.reporting.reports import report
 
@@ -37,7 +37,7 @@ for _name in ("NUMBA_CACHE_DIR", "NUMBA_CACHE_LOCATOR_CLASSES"):
 # Imported on first access: scikit-learn and torch take seconds, which `--help` shouldn't.
 _MODULES = {
     "Dataset": "fittingroom.data.dataset",
-    "compare": "fittingroom.bench.comparison.compare",
+    "compare": "fittingroom.interactive",
     "load": "fittingroom.bundles.bundle",
     "load_dataset": "fittingroom.data.sources",
     "make_classifier": "fittingroom.models.catalog",
