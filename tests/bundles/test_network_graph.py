@@ -20,7 +20,7 @@ from fittingroom.nets.cnn import CNN
 
 @pytest.fixture(scope="module")
 def net() -> CNN:
-    return CNN((28, 28), 10, features=(4, "pool"), hidden=(8,), dropout=(0.5, 0.5))
+    return CNN((28, 28), 10, features=(4, "pool"), hidden=(8,), dropout=(0.5,))
 
 
 @pytest.fixture(scope="module")

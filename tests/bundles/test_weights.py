@@ -141,8 +141,8 @@ def test_no_network_multiplies_more_often_than_is_said(net: str) -> None:
     """Counted by PyTorch, which calls a multiplication and an addition two operations."""
     network = described(net, **SMALL[net])
     built = NETS[net]((28, 28), 10, **network.options)
-    with torch.device("meta"), FlopCounterMode(display=False) as counter:
-        built.to("meta").train()(torch.empty(1, 1, 28, 28).expand(2, -1, -1, -1))
+    with FlopCounterMode(display=False) as counter:
+        built.train()(torch.zeros(2, 1, 28, 28))
     counted = counter.get_total_flops() / 2 / 2  # of two images
     said = multiplications(network, (28, 28), built.state_dict())
     assert 0 < counted <= said
@@ -157,7 +157,6 @@ def test_no_network_multiplies_more_often_than_is_said(net: str) -> None:
         ("mlp", {}, (28, 0), "no network of ours is like that: images of"),
         ("mlp", {}, (MAX_SIDE + 1, 28), "no network of ours is like that: images of"),
         ("mlp", {"hidden": [16_384] * 2}, (28, 28), "more weights than any network of ours"),
-        ("cnn", {"resize": 1024, "features": [4096]}, (28, 28), "numbers in memory"),
     ],
 )
 def test_a_record_of_a_network_that_is_not_modest(

@@ -21,7 +21,7 @@ def test_help_names_values_not_python_types(command: str) -> None:
 
 def test_help_shows_arguments_as_they_are_given() -> None:
     printed = CliRunner().invoke(app, ["predict", "--help"]).stdout
-    assert "predict [OPTIONS] FOLDER IMAGE...\n" in printed
+    assert "predict [OPTIONS] MODEL IMAGE...\n" in printed
     assert "\n  IMAGE...  Pictures (PNG" in printed
     assert "add [OPTIONS] NAME FILE...\n" in CliRunner().invoke(app, ["add", "--help"]).stdout
     assert "report [OPTIONS] [FOLDER]\n" in CliRunner().invoke(app, ["report", "--help"]).stdout

@@ -26,7 +26,7 @@ from fittingroom.data.sources import load_dataset
 from fittingroom.errors import TrainingError
 from fittingroom.nets.cnn import CNN
 from fittingroom.training.checkpoint import Checkpoint
-from fittingroom.training.distributed import ALONE, PeerError, current, joined
+from fittingroom.training.distributed import ALONE, PeerError, current, process_group
 from fittingroom.training.loop import train
 from fittingroom.training.recipe import Recipe
 from torch import nn
@@ -75,7 +75,7 @@ sgd = Recipe(optimizer="sgd", learning_rate=0.1, momentum=0.9, nesterov=True, av
 adam = Recipe(keep="best-loss", label_smoothing=0.1, **common)
 results = {}
 alone = len(sys.argv) > 3
-with contextlib.nullcontext(ALONE) if alone else joined() as group:
+with contextlib.nullcontext(ALONE) if alone else process_group() as group:
     results["sgd"], results["adam"] = run(sgd), run(adam)
     if not alone:
         register_optimizer_step_pre_hook(note)
@@ -99,10 +99,10 @@ import sys, time
 from pathlib import Path
 from torch import distributed
 from fittingroom.errors import TrainingError
-from fittingroom.training.distributed import PeerError, joined
+from fittingroom.training.distributed import PeerError, process_group
 
 try:
-    with joined() as group:
+    with process_group() as group:
         if group.rank == 1:
             raise TrainingError("its own reason")
         group.agreed([1.0])

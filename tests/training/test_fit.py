@@ -56,10 +56,10 @@ def test_a_training_is_resumed_on_another_gpu_but_not_on_another_device(
 class Second(Group):
     """The second of two processes, the first of which resumes after epoch 7."""
 
-    def agreed(self, figures: Sequence[float]) -> list[float]:
+    def broadcast_figures(self, figures: Sequence[float]) -> list[float]:
         return [7.0]
 
-    def sent(self, content: bytes) -> bytes:
+    def broadcast(self, content: bytes) -> bytes:
         return b"/first/state.safetensors"
 
 
