@@ -30,5 +30,5 @@ def test_the_map_has_the_points_of_each_class(classes: int, legend: bool) -> Non
     (axes,) = image_map(embedded, labels, [f"class {n}" for n in range(classes)]).axes
     assert len(axes.collections) == classes
     for label, drawn in enumerate(axes.collections):
-        np.testing.assert_allclose(drawn.get_offsets(), points[labels == label])
+        np.testing.assert_allclose(np.asarray(drawn.get_offsets()), points[labels == label])
     assert (axes.get_legend() is not None) is legend

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fittingroom.data.dataset import Dataset, Split
+from fittingroom.data.dataset import Dataset
 from fittingroom.errors import InputError, NotFiniteError
 from fittingroom.runs.prediction import predict
 
@@ -57,6 +57,10 @@ def test_predictions_that_make_no_sense_are_refused(
 
 def test_images_are_flat_rows(small: Dataset) -> None:
     seen: list[np.ndarray] = []
-    fitted = SimpleNamespace(predict=lambda images: seen.append(images) or [0, 1, 2])
-    predict(fitted, Split(small.test.images, small.test.labels), SOME, 10)
+
+    def labels_of(images: np.ndarray) -> list[int]:
+        seen.append(images)
+        return [0, 1, 2]
+
+    predict(SimpleNamespace(predict=labels_of), small.test, SOME, 10)
     np.testing.assert_array_equal(seen[0], small.test.images[SOME].reshape(3, 784))
