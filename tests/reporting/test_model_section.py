@@ -20,7 +20,7 @@ def test_a_section_shows_the_counts_and_images_of_its_model(
     np.testing.assert_allclose(np.array(section.shares, float), shares, atol=0.05)
     predicted, labels = model.probabilities.argmax(axis=1), compared.labels
     right = {
-        title: {predicted[n] == labels[n] for n in positions_of(section.galleries[title])}
+        title: {bool(predicted[n] == labels[n]) for n in positions_of(section.galleries[title])}
         for title in list(section.galleries)[:2]
     }
     assert right == {
