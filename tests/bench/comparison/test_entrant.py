@@ -200,8 +200,8 @@ def test_a_class_redefined_interactively_is_another_model(
         check=True,
     )
     assert done.stdout.splitlines() == [
-        "['started', 'epoch', 'saved']",
-        "['started', 'epoch', 'saved']",
+        "['started', 'step', 'saved']",
+        "['started', 'step', 'saved']",
         "['saved']",
     ]
 

@@ -24,6 +24,12 @@ class Scores:
     this_fit_ci95: tuple[float, float] | None
     metrics: Mapping[str, float]  # the others, by the names of `METRICS`
 
+    def to_dict(self) -> dict[str, Any]:
+        """The scores in JSON, one level deep."""
+        fields = dataclasses.asdict(self)
+        del fields["metrics"]
+        return {**fields, **self.metrics}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
@@ -50,10 +56,10 @@ class Row:
 
     def to_dict(self) -> dict[str, Any]:
         """The row in `leaderboard.json`."""
-        fields = dataclasses.asdict(self)
-        for scores in filter(None, (fields["test"], fields["validation"])):
-            scores |= scores.pop("metrics")
-        return fields
+        scores = {"test": self.test, "validation": self.validation}
+        return dataclasses.asdict(self) | {
+            part: None if score is None else score.to_dict() for part, score in scores.items()
+        }
 
 
 @dataclass(frozen=True, kw_only=True)

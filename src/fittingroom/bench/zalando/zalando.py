@@ -111,8 +111,8 @@ class Benchmark:
                 "parameters": dict(chosen.written),
                 "choose_accuracy": chosen.choose_accuracy,
                 "rank": row.rank if row else None,
-                "validation": row and row.validation and dataclasses.asdict(row.validation),
-                "test": row and row.test and dataclasses.asdict(row.test),
+                "validation": row and row.validation and row.validation.to_dict(),
+                "test": row and row.test and row.test.to_dict(),
             },
             "points": [point.to_dict() for point in search.points],
         }
