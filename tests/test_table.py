@@ -6,7 +6,14 @@ import io
 import pytest
 from rich.cells import cell_len
 
-from fittingroom.table import csv_text, escape_markdown, html_table, markdown_table, text_table
+from fittingroom.table import (
+    csv_text,
+    escape_markdown,
+    html_table,
+    latex_table,
+    markdown_table,
+    text_table,
+)
 
 
 def test_column_widths_count_wide_characters() -> None:
@@ -38,4 +45,23 @@ def test_a_table_for_a_notebook_or_a_file_is_escaped() -> None:
     )
     assert markdown_table(columns, rows, numbers={"n"}).splitlines() == [
         *("| model | n |", "| --- | ---: |", r"| \<b\>\| | 1 |")
+    ]
+
+
+def test_latex_escapes_what_it_would_run() -> None:
+    table = latex_table(
+        ["a_b", "n"], [[r"50% \input{x}", "1-2"], ["~^&#$", "3\n4"]], {"n"}, ["x\ny"]
+    )
+    assert table.splitlines() == [
+        "% x",
+        "% y",
+        r"% This needs \usepackage{booktabs}.",
+        r"\begin{tabular}{lr}",
+        r"\toprule",
+        r"a\_b & n \\",
+        r"\midrule",
+        r"50\% \textbackslash{}input\{x\} & 1--2 \\",
+        r"\textasciitilde{}\textasciicircum{}\&\#\$ & 3\textbackslash{}n4 \\",
+        r"\bottomrule",
+        r"\end{tabular}",
     ]

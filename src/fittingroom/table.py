@@ -58,6 +58,33 @@ def markdown_table(
     return "\n".join(f"| {' | '.join(line)} |" for line in (head, rule, *body))
 
 
+_LATEX = {
+    **{character: f"\\{character}" for character in "&%$#_{}"},
+    **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
+}
+
+
+def escape_latex(text: str) -> str:
+    """Escape text for LaTeX; ranges of numbers get LaTeX's dash."""
+    escaped = "".join(_LATEX.get(character, character) for character in printable(text))
+    return re.sub(r"(?<=\d)-(?=\d)", "--", escaped)
+
+
+def latex_table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    numbers: Collection[str],
+    above: Iterable[str] = (),
+) -> str:
+    """A LaTeX table of escaped cells with booktabs' rules; `above` are comments before it."""
+    layout = "".join("r" if name in numbers else "l" for name in columns)
+    head, *body = (" & ".join(map(escape_latex, line)) + r" \\" for line in (columns, *rows))
+    texts = [*above, r"This needs \usepackage{booktabs}."]
+    comments = [f"% {line}" for text in texts for line in text.splitlines()]
+    rules = [rf"\begin{{tabular}}{{{layout}}}", r"\toprule", head, r"\midrule", *body]
+    return "\n".join([*comments, *rules, r"\bottomrule", r"\end{tabular}", ""])
+
+
 def csv_text(head: Sequence[str], lines: Iterable[Sequence[Any]]) -> str:
     """The text of a CSV file in which no cell is read as a formula."""
     text = io.StringIO()

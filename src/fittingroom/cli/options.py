@@ -49,7 +49,9 @@ FullOption = Annotated[
 FormatOption = Annotated[
     str,
     typer.Option(
-        "--format", metavar="LIST", help="Files to write: html, md, csv, json; separated by commas."
+        "--format",
+        metavar="LIST",
+        help="Files to write: html, md, csv, json, latex; separated by commas.",
     ),
 ]
 OnOption = Annotated[

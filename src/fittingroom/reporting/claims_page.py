@@ -13,7 +13,7 @@ from fittingroom.reporting.claim_figure import claim_figure
 from fittingroom.reporting.page import render_page
 from fittingroom.reporting.style import inline_svg
 from fittingroom.reporting.words import listed
-from fittingroom.table import csv_text, escape_paragraph, markdown_table, text_table
+from fittingroom.table import csv_text, escape_paragraph, latex_table, markdown_table, text_table
 
 if TYPE_CHECKING:
     from fittingroom.bench.claims.verdict import Score
@@ -39,6 +39,12 @@ def claims_text(verification: ClaimsReport) -> str:
     table = text_table(COLUMNS, map(cells, verification.claims), NUMBERS)
     notes = [f"\n{result.claim.id}: {result.note}" for result in verification.claims]
     return "\n".join([table, f"\n{verification.interval_note}", *notes])
+
+
+def claims_latex(verification: ClaimsReport) -> str:
+    """The table for a paper, with the summary as comments above it."""
+    above = [_summary(verification), verification.interval_note]
+    return latex_table(COLUMNS, map(cells, verification.claims), NUMBERS, above)
 
 
 def claims_markdown(verification: ClaimsReport) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 
 from fittingroom.formatting import duration, shorten
 from fittingroom.reporting import figures, images, words
+from fittingroom.reporting.critical_difference import critical_difference
 from fittingroom.reporting.gallery import gallery
 from fittingroom.reporting.model_section import section_of
 from fittingroom.reporting.page import Captioned, FigureCard, draw, percent, points, render_page
@@ -71,6 +72,16 @@ def _overview(board: Leaderboard) -> list[FigureCard]:
             "image by image, which is more sensitive. Dotted: what others reported, if close.",
         )
     ]
+    if len(tested) > 1:
+        pictures.append(
+            draw(
+                "Critical difference diagram",
+                critical_difference(board),
+                "Models on the axis of test accuracy; bars join models that can't be told apart.",
+                "A bar joins models of which no two are significantly different (5%, adjusted for "
+                "all pairs).",
+            )
+        )
     caption = (
         "Blue: no faster model reaches that accuracy (the Pareto front). Vertical lines are 95% "
         "intervals; the time axis is logarithmic."

@@ -14,6 +14,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from fittingroom.errors import ReportError
 from fittingroom.formatting import shorten
 from fittingroom.reporting.style import INK, STYLE
 
@@ -43,11 +44,11 @@ def groups_alike(rows: Sequence[Row]) -> list[tuple[int, int]]:
     return groups
 
 
-def critical_difference(board: Leaderboard) -> Figure | None:
-    """The diagram of the tested models; None if there are fewer than two."""
+def critical_difference(board: Leaderboard) -> Figure:
+    """The diagram of the tested models. Raises ReportError if there are fewer than two."""
     rows = [row for row in board.rows if row.test is not None]
     if len(rows) < 2:
-        return None
+        raise ReportError("a critical difference diagram needs two tested models.")
     groups = groups_alike(rows)
     accuracies = [100 * row.test.accuracy for row in rows if row.test is not None]
     top = BAR * (len(groups) + 1)

@@ -14,8 +14,10 @@ from fittingroom.errors import FittingroomError, ReportError, UsageError
 from fittingroom.files import replace_file
 from fittingroom.formatting import short_path
 
-#: The file formats, which are also the file name extensions, and the default ones.
-FORMATS, DEFAULT_FORMATS = ("html", "md", "csv", "json"), "html,json"
+#: The file formats, and the default ones.
+FORMATS, DEFAULT_FORMATS = ("html", "md", "csv", "json", "latex"), "html,json"
+#: The formats of file name extensions that aren't called like theirs.
+_EXTENSIONS = {"tex": "latex", "pdf": "latex"}
 
 
 class WrittenFiles(NamedTuple):
@@ -33,7 +35,7 @@ class Report:
     ----------
     text, json : return what is printed, for people and for programs
     wide : returns the text with all columns of a table; None if `text` has them
-    files : for each file name, a function that returns its text; the extension is the format
+    files : for each file name, a function that returns its content; its extension says the format
     always : names of files that are written whatever the formats
     compute : returns `result`
     """
@@ -42,7 +44,7 @@ class Report:
     json: Callable[[], str]
     compute: Callable[[], Any]
     wide: Callable[[], str] | None = None
-    files: Mapping[str, Callable[[], str]] = field(default_factory=dict)
+    files: Mapping[str, Callable[[], str | bytes]] = field(default_factory=dict)
     always: Collection[str] = ()
 
     @cached_property
@@ -55,9 +57,9 @@ class Report:
 
         Raises UsageError if the result has no page.
         """
-        for name, text in self.files.items():
+        for name, content in self.files.items():
             if name.endswith(".html"):
-                return text()
+                return str(content())
         raise UsageError("this result has no page.")
 
     def save(self, folder: Path | str, formats: str = DEFAULT_FORMATS) -> list[Path]:
@@ -66,7 +68,7 @@ class Report:
         Parameters
         ----------
         folder : must exist
-        formats : one or more of html, md, csv and json, separated by commas
+        formats : one or more of html, md, csv, json and latex, separated by commas
 
         Returns
         -------
@@ -85,11 +87,12 @@ class Report:
     def write(self, folder: Path, formats: Collection[str]) -> WrittenFiles:
         """Write the files of the given formats; a file that fails doesn't stop the others."""
         written = WrittenFiles([], [])
-        for name, text in self.files.items():
-            if name not in self.always and Path(name).suffix[1:] not in formats:
+        for name, content in self.files.items():
+            extension = Path(name).suffix[1:]
+            if name not in self.always and _EXTENSIONS.get(extension, extension) not in formats:
                 continue
             try:
-                written.files.append(replace_file(folder / name, text()))
+                written.files.append(replace_file(folder / name, content()))
             except FittingroomError as error:
                 written.problems.append(error)
             except Exception as error:  # a bug in one file must not stop the others

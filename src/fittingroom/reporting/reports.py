@@ -97,6 +97,16 @@ def analysis_report(
 
         return leaderboard_markdown(board)
 
+    def latex() -> str:
+        from fittingroom.reporting.tables import leaderboard_latex
+
+        return leaderboard_latex(board)
+
+    def diagram() -> bytes:
+        from fittingroom.reporting.critical_difference import as_pdf, critical_difference
+
+        return as_pdf(critical_difference(board))
+
     def csv(name: str) -> str:
         from fittingroom.reporting.tables import CSV_FILES
 
@@ -116,6 +126,8 @@ def analysis_report(
             "leaderboard.json": board.to_json,
             "study.json": lambda: json_text(analysis().to_dict()),
             "leaderboard.md": markdown,
+            "leaderboard.tex": latex,
+            "critical-difference.pdf": diagram,
             "leaderboard.csv": lambda: csv("leaderboard.csv"),
             "pairs.csv": lambda: csv("pairs.csv"),
             "classes.csv": lambda: csv("classes.csv"),
@@ -142,6 +154,7 @@ def side_by_side_report(sides: SideBySide) -> Report:
         files={
             "side-by-side.json": sides.to_json,
             "side-by-side.md": lambda: pages.side_by_side_markdown(sides),
+            "side-by-side.tex": lambda: pages.side_by_side_latex(sides),
             "side-by-side.csv": lambda: pages.side_by_side_csv(sides),
             "side-by-side.html": lambda: pages.render_side_by_side(sides, sides.boards[0].command),
         },
@@ -173,6 +186,7 @@ def benchmark_report(benchmark: Benchmark) -> Report:
         files={
             zalando.FILE: benchmark.to_json,
             "zalando.md": lambda: zalando_page.benchmark_markdown(benchmark),
+            "zalando.tex": lambda: zalando_page.benchmark_latex(benchmark),
             "zalando.csv": lambda: zalando_page.points_csv(benchmark),
             "zalando.html": lambda: zalando_page.render_benchmark(benchmark),
         },
@@ -191,6 +205,7 @@ def claims_report(claims: ClaimsReport) -> Report:
         files={
             "claims.json": claims.to_json,
             "claims.md": lambda: claims_page.claims_markdown(claims),
+            "claims.tex": lambda: claims_page.claims_latex(claims),
             "claims.csv": lambda: claims_page.claims_csv(claims),
             "claims.html": lambda: claims_page.render_claims(claims),
         },
@@ -213,6 +228,7 @@ def tuning_report(tuning: Tuning, command: str | None = None) -> Report:
         files={
             **files,
             f"{study}.md": lambda: tune_page.tuning_markdown(tuning),
+            f"{study}.tex": lambda: tune_page.tuning_latex(tuning),
             f"{study}.csv": lambda: tune_page.trials_csv(tuning),
             f"{study}.html": lambda: tune_page.render_tuning(tuning, command),
         },

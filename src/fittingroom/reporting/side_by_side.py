@@ -17,7 +17,7 @@ from fittingroom.reporting.style import (
     log_ticks,
 )
 from fittingroom.reporting.words import listed
-from fittingroom.table import csv_text, escape_paragraph, markdown_table
+from fittingroom.table import csv_text, escape_paragraph, latex_table, markdown_table
 
 if TYPE_CHECKING:
     from fittingroom.bench.comparison.side_by_side import Line, OrderChange, SideBySide, Swap
@@ -40,6 +40,12 @@ def render_side_by_side(sides: SideBySide, command: str | None = None) -> str:
         picture=_picture(sides),
         command=command,
     )
+
+
+def side_by_side_latex(sides: SideBySide) -> str:
+    """The table for a paper, with its summary and notes as comments above it."""
+    above = [*map(order_sentence, sides.orders), *notes(sides)]
+    return latex_table(sides.columns, sides.cells, sides.columns[1:], above)
 
 
 def side_by_side_markdown(sides: SideBySide) -> str:

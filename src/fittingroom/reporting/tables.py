@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from fittingroom.bench.comparison.cells import COLUMNS, NUMBERS, cells
+from fittingroom.bench.comparison.cells import COLUMNS, NARROW, NUMBERS, cells, narrow_cells
 from fittingroom.evaluation.metrics import METRICS
 from fittingroom.reporting.words import summary
-from fittingroom.table import csv_text, escape_paragraph, markdown_table
+from fittingroom.table import csv_text, escape_paragraph, latex_table, markdown_table
 
 if TYPE_CHECKING:
     from fittingroom.bench.comparison.analysis import Analysis
@@ -23,6 +23,12 @@ def leaderboard_markdown(board: Leaderboard) -> str:
     return (
         f"{escape_paragraph(summary(board))}\n\n{table}\n\n{escape_paragraph(board.title)}\n{notes}"
     )
+
+
+def leaderboard_latex(board: Leaderboard) -> str:
+    """The leaderboard for a paper, and above it, as comments, what has to be said with it."""
+    above = [summary(board), board.title, *board.notes]
+    return latex_table(NARROW, narrow_cells(board.rows), NUMBERS, above)
 
 
 def _leaderboard_csv(analysis: Analysis) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from fittingroom.models.settings import text_of
 from fittingroom.reporting import tune_figures, tune_words
 from fittingroom.reporting.page import FigureCard, draw, render_page
-from fittingroom.table import csv_text, escape_paragraph, markdown_table
+from fittingroom.table import csv_text, escape_paragraph, latex_table, markdown_table
 
 if TYPE_CHECKING:
     from fittingroom.bench.tuning.tuning import Trial, Tuning
@@ -48,6 +48,17 @@ def tuning_text(tuning: Tuning) -> str:
 
 def tuning_markdown(tuning: Tuning) -> str:
     """The trials as a table for a README, with the summary above it."""
+    table = markdown_table(*_trial_table(tuning))
+    return "\n\n".join([*map(escape_paragraph, _sentences(tuning)), table]) + "\n"
+
+
+def tuning_latex(tuning: Tuning) -> str:
+    """The trials as a table for a paper, with the summary as comments above it."""
+    return latex_table(*_trial_table(tuning), above=_sentences(tuning))
+
+
+def _trial_table(tuning: Tuning) -> tuple[list[str], list[list[str]], set[str]]:
+    """Columns, cells and the names of the columns with numbers."""
     names = list(tuning.space.dimensions)
     rows = [
         [
@@ -56,8 +67,7 @@ def tuning_markdown(tuning: Tuning) -> str:
         ]
         for trial in tuning.trials
     ]
-    table = markdown_table(["trial", *names, "accuracy", "status"], rows, {"trial", "accuracy"})
-    return "\n\n".join([*map(escape_paragraph, _sentences(tuning)), table]) + "\n"
+    return ["trial", *names, "accuracy", "status"], rows, {"trial", "accuracy"}
 
 
 def trials_csv(tuning: Tuning) -> str:

@@ -8,7 +8,7 @@ from fittingroom.bench.zalando.zalando import COLUMNS, NOT_FITTED, NUMBERS
 from fittingroom.models.settings import settings_in_words
 from fittingroom.reporting.page import render_page
 from fittingroom.reporting.words import listed, summary
-from fittingroom.table import csv_text, escape_markdown, markdown_table
+from fittingroom.table import csv_text, escape_markdown, latex_table, markdown_table
 
 if TYPE_CHECKING:
     from fittingroom.bench.zalando.zalando import Benchmark
@@ -28,6 +28,11 @@ def render_benchmark(benchmark: Benchmark) -> str:
         counts=counts(benchmark),
         settings=settings_in_words,
     )
+
+
+def benchmark_latex(benchmark: Benchmark) -> str:
+    """The table for a paper, and the points without a result as comments above it."""
+    return latex_table(COLUMNS, benchmark.cells, NUMBERS, [counts(benchmark), *left_out(benchmark)])
 
 
 def benchmark_markdown(benchmark: Benchmark) -> str:
