@@ -79,7 +79,7 @@ def _overview(board: Leaderboard) -> list[FigureCard]:
                 critical_difference(board),
                 "Models on the axis of test accuracy; bars join models that can't be told apart.",
                 "A bar joins models of which no two are significantly different (5%, adjusted for "
-                "all pairs).",
+                "all pairs); the table below has every pair.",
             )
         )
     caption = (

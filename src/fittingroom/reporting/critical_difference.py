@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 
 from fittingroom.errors import ReportError
 from fittingroom.formatting import shorten
+from fittingroom.reporting.figures import MODELS
 from fittingroom.reporting.style import INK, STYLE
 
 if TYPE_CHECKING:
@@ -45,8 +46,11 @@ def groups_alike(rows: Sequence[Row]) -> list[tuple[int, int]]:
 
 
 def critical_difference(board: Leaderboard) -> Figure:
-    """The diagram of the tested models. Raises ReportError if there are fewer than two."""
-    rows = [row for row in board.rows if row.test is not None]
+    """The diagram of the tested models, the first `MODELS` of more.
+
+    Raises ReportError if there are fewer than two.
+    """
+    rows = [row for row in board.rows if row.test is not None][:MODELS]
     if len(rows) < 2:
         raise ReportError("a critical difference diagram needs two tested models.")
     groups = groups_alike(rows)
