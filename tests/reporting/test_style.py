@@ -28,7 +28,7 @@ def test_a_logarithmic_axis_has_a_few_round_numbers(
 
 @pytest.mark.parametrize(
     ("pixels", "wide", "least"),
-    [(604.8, 54, 32), (302.4, 27, 27), (1080, 54, 54), (2160, 108, 108)],
+    [(604.8, 54, 30.24), (302.4, 27, 15.12), (1080, 54, 54), (2160, 108, 108)],
 )
 def test_text_has_the_same_size_in_small_and_large_figures(
     pixels: float, wide: float, least: float

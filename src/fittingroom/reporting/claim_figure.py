@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from fittingroom.reporting.style import BLUE, ORANGE, STYLE, label_rows
+from fittingroom.reporting.style import BLUE, ORANGE, STYLE, WIDTH, label_rows
 
 if TYPE_CHECKING:
     from fittingroom.bench.claims.verdict import Bar
@@ -21,7 +21,7 @@ def claim_figure(bars: Sequence[Bar], *, difference: bool = False) -> Figure:
     prediction intervals for one more run. With `difference`, the axis is in percentage points.
     """
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(8.4, 0.9 + 0.42 * len(bars)), layout="constrained")
+        figure = Figure(figsize=(WIDTH, 0.9 + 0.42 * len(bars)), layout="constrained")
         axes = figure.subplots()
         for y, bar in enumerate(bars):
             color = ORANGE if bar.is_claim else BLUE

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from fittingroom.errors import ReportError
 from fittingroom.formatting import shorten
 from fittingroom.reporting.figures import MODELS
-from fittingroom.reporting.style import INK, STYLE
+from fittingroom.reporting.style import INK, STYLE, WIDTH
 
 if TYPE_CHECKING:
     from fittingroom.bench.comparison.leaderboard import Leaderboard
@@ -60,7 +60,7 @@ def critical_difference(board: Leaderboard) -> Figure:
     margin = 0.12 * (accuracies[0] - accuracies[-1] or 1.0)
     low, high = accuracies[-1] - margin, accuracies[0] + margin
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(8.4, 0.8 + 0.32 * depth), layout="constrained")
+        figure = Figure(figsize=(WIDTH, 0.8 + 0.32 * depth), layout="constrained")
         axes = figure.subplots()
         axes.set(xlim=(low, high), ylim=(-depth, 0), yticks=[])
         axes.xaxis.set(ticks_position="top", label_position="top")

@@ -18,6 +18,7 @@ from fittingroom.reporting.style import (
     INK,
     MUTED,
     STYLE,
+    WIDTH,
 )
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def pixel_histogram(histograms: Mapping[str, Sequence[int]]) -> Figure:
     logarithmic, since the most common value, often the background, would dwarf all others.
     """
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(8.4, 3.4), layout="constrained")
+        figure = Figure(figsize=(WIDTH, 3.4), layout="constrained")
         axes = figure.subplots()
         for (name, counts), color, line in zip(
             histograms.items(), (BLUE, MUTED), ("-", "--"), strict=False
@@ -66,7 +67,7 @@ def image_map(
     `labels` (n,) are the classes of the embedded images.
     """
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(8.4, 6.2), layout="constrained")
+        figure = Figure(figsize=(WIDTH, 6.2), layout="constrained")
         axes = figure.subplots()
         for label, name in enumerate(shorten(class_names)):
             x, y = embedded.points[labels == label].T

@@ -23,6 +23,7 @@ from fittingroom.reporting.style import (
     ON_DARK,
     ORANGE,
     STYLE,
+    WIDTH,
     label_rows,
 )
 
@@ -56,7 +57,7 @@ def accuracy_intervals(leaderboard: Leaderboard, references: Sequence[Reference]
     rows = _tested(leaderboard)
     alike = {rows[0].model, *rows[0].indistinguishable_from} if rows else set()
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(8.4, 0.8 + 0.36 * len(rows)), layout="constrained")
+        figure = Figure(figsize=(WIDTH, 0.8 + 0.36 * len(rows)), layout="constrained")
         axes = figure.subplots()
         for y, row in enumerate(rows):
             assert row.test is not None
@@ -135,7 +136,7 @@ def _plot_against_time(
     ends = np.array([[100 * end for end in interval_of(row.test)] for row in rows if row.test])
     front = [not np.any((times < t) & (means >= m)) for t, m in zip(times, means, strict=True)]
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(8.4, 4.8))
+        figure = Figure(figsize=(WIDTH, 4.8))
         axes = figure.subplots()
         figure.subplots_adjust(left=0.08, right=0.98, top=0.97, bottom=0.12)
         for time, mean, (low, high), blue in zip(times, means, ends, front, strict=True):

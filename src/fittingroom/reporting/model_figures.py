@@ -13,7 +13,7 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from fittingroom.formatting import shorten
-from fittingroom.reporting.style import BLUE, GRID, INK, MUTED, ORANGE, STYLE
+from fittingroom.reporting.style import BLUE, GRID, INK, MUTED, ORANGE, STYLE, WIDTH
 
 if TYPE_CHECKING:
     from fittingroom.bench.comparison.analysis import Calibration, EpochFigures
@@ -26,7 +26,7 @@ def learning_curves(history: Sequence[EpochFigures], kept_epoch: int | None) -> 
     """Training and validation loss and accuracy by epoch; a dotted line marks the kept epoch."""
     epochs = [row.epoch for row in history]
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(8.4, 3.2), layout="constrained")
+        figure = Figure(figsize=(WIDTH, 3.2), layout="constrained")
         left, right = figure.subplots(1, 2)
         for axes, name, scale in ((left, "loss", 1), (right, "accuracy", 100)):
             for part, color, line in (("train", MUTED, "--"), ("validation", BLUE, "-")):
@@ -60,7 +60,7 @@ def reliability_diagram(calibration: Calibration) -> Figure:
     A perfectly calibrated model lies on the diagonal. Below, the share of images in each bin.
     """
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(8.4, 4.2), layout="constrained")
+        figure = Figure(figsize=(WIDTH, 4.2), layout="constrained")
         axes = figure.subplots(2, 2, sharex=True, height_ratios=[3, 1])
         sides = (
             (calibration.before, "uncalibrated"),
@@ -205,7 +205,7 @@ def architecture(layers: Sequence[Layer]) -> Figure:
     its units.
     """
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(8.4, 2.9), layout="constrained")
+        figure = Figure(figsize=(WIDTH, 2.9), layout="constrained")
         axes = figure.subplots()
         x, tallest = 0.0, max(_size(layer)[1] for layer in layers)
         for layer in layers:

@@ -13,6 +13,7 @@ from fittingroom.reporting.style import (
     CLASS_COLORS,
     CLASS_MARKERS,
     STYLE,
+    WIDTH,
     label_rows,
     log_ticks,
 )
@@ -131,7 +132,7 @@ def errors(sides: SideBySide) -> Figure:
     """Test error of each model on each data set with 95% intervals (log axis)."""
     lines = _tested(sides)
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(8.4, 1.2 + 0.36 * len(lines)), layout="constrained")
+        figure = Figure(figsize=(WIDTH, 1.2 + 0.36 * len(lines)), layout="constrained")
         axes = figure.subplots()
         for i, name in enumerate(sides.names):
             color, marker = CLASS_COLORS[i % 10], CLASS_MARKERS[i % 10]

@@ -30,6 +30,8 @@ CLASS_COLORS = (
 )
 CLASS_MARKERS = ("o", "s", "^", "v", "D", "P", "X", "*", "<", ">")
 
+#: Inches of a chart: narrow enough to be legible on a phone without scrolling.
+WIDTH = 6.2
 _RASTER = 160  # dots per inch of rasterised parts, which have too many points for vector shapes
 # A page with a dark mode can't use fixed colours: its style sheet defines these variables.
 _VARIABLES = {
@@ -142,4 +144,4 @@ def _widths(pixels: float) -> tuple[float, float]:
     """
     legible = 0.8 * pixels / 16
     wide = max(min(54.0, 54 * pixels / 604.8), legible)
-    return wide, max(min(32.0, wide), legible)
+    return wide, legible

@@ -24,6 +24,7 @@ from fittingroom.reporting.style import (
     ORANGE,
     PAPER,
     STYLE,
+    WIDTH,
     label_rows,
     log_ticks,
 )
@@ -45,7 +46,7 @@ def history(tuning: Tuning) -> Figure:
     numbers = np.array([trial.number for trial in tuning.trials])
     no_result = np.array([trial.ended and trial.status != "ok" for trial in tuning.trials], bool)
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(8.4, 3.4), layout="constrained")
+        figure = Figure(figsize=(WIDTH, 3.4), layout="constrained")
         axes = figure.subplots()
         values = 100 * np.array([np.nan if a is None else a for a in accuracies], float)
         axes.plot(numbers, values, "o", color=MUTED, markersize=5, alpha=0.7, label="trial")
@@ -71,7 +72,7 @@ def importances(shares: Mapping[str, float]) -> Figure:
     """Each setting's share of the variance of accuracy, in the given order."""
     names, values = list(shares), 100 * np.array(list(shares.values()))
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(8.4, 0.9 + 0.36 * len(names)), layout="constrained")
+        figure = Figure(figsize=(WIDTH, 0.9 + 0.36 * len(names)), layout="constrained")
         axes = figure.subplots()
         axes.barh(range(len(names)), values, 0.62, color=BLUE)
         for y, value in enumerate(values):
@@ -92,7 +93,7 @@ def slices(tuning: Tuning) -> Figure:
     rows = -(-len(names) // _COLUMNS)
     columns = min(len(names), _COLUMNS)
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(8.4, 2.6 * rows), layout="constrained")
+        figure = Figure(figsize=(WIDTH, 2.6 * rows), layout="constrained")
         panels = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
         for axes, name in zip(panels, names, strict=False):
             positions, ticks = _positions(tuning, name, [_setting(trial, name) for trial in scored])
@@ -127,7 +128,7 @@ def parallel_coordinates(tuning: Tuning) -> Figure:
     ]
     lines = np.column_stack([*(positions for positions, _ in axis_of), (accuracies - low) / width])
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(8.4, 4.2), layout="constrained")
+        figure = Figure(figsize=(WIDTH, 4.2), layout="constrained")
         axes = figure.subplots()
         order = np.argsort(accuracies, kind="stable")  # the best are drawn over the others
         for i in order:
@@ -153,7 +154,7 @@ def parallel_coordinates(tuning: Tuning) -> Figure:
 def loss_by_rate(rates: RateRange) -> Figure:
     """Training loss by learning rate, per step and smoothed; lines at lowest and suggested."""
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(8.4, 3.8), layout="constrained")
+        figure = Figure(figsize=(WIDTH, 3.8), layout="constrained")
         axes = figure.subplots()
         axes.plot(
             rates.rates, rates.losses, color=MUTED, linewidth=0.9, alpha=0.5, label="per step"
