@@ -104,6 +104,7 @@ def _pictures(
                 model_figures.class_histograms(model.confusion, names, examples),
                 f"Share of the images of each true class by predicted class, for {model.model}.",
                 "One panel per true class; correct predictions are blue.",
+                has_images=True,
             )
         )
     if model.history:
@@ -186,6 +187,7 @@ def _bars(
         figure,
         f"True class, predicted class and its probability, {model.model}: {captions}.",
         f"The same random images for every model; blue is the true class. Seed {model.seed}.",
+        has_images=True,
     )
 
 

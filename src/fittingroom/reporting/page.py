@@ -28,12 +28,16 @@ def render_page(template: str, **values: Any) -> str:
 
 @dataclass(frozen=True)
 class FigureCard:
-    """An `<svg>` element with a finding above it and a caption, how to read it, below."""
+    """An `<svg>` element with a finding above it and a caption, how to read it, below.
+
+    `has_images` if it holds images of the data, which a dark page shows light on black.
+    """
 
     title: str
     svg: Markup
     caption: str
     finding: str = ""
+    has_images: bool = False
 
 
 @dataclass(frozen=True)
@@ -44,9 +48,17 @@ class Captioned:
     caption: str
 
 
-def draw(title: str, figure: Figure, label: str, caption: str, *, finding: str = "") -> FigureCard:
+def draw(
+    title: str,
+    figure: Figure,
+    label: str,
+    caption: str,
+    *,
+    finding: str = "",
+    has_images: bool = False,
+) -> FigureCard:
     """A figure for a page; `label` describes it to screen readers."""
-    return FigureCard(title, inline_svg(figure, label), caption, finding)
+    return FigureCard(title, inline_svg(figure, label), caption, finding, has_images)
 
 
 def percent(share: float) -> str:
