@@ -61,6 +61,8 @@ def _explore(dataset: Dataset, tsne: bool) -> Exploration:
     """Explore the data, with a note that this takes a while."""
     from fittingroom.bench.explore import explore
     from fittingroom.cli.output import note
+    from fittingroom.cli.progress import busy
 
     note(f"analysing {dataset.name}: neighbours and duplicates take a few seconds")
-    return explore(dataset, tsne=tsne)
+    with busy("analysing"):
+        return explore(dataset, tsne=tsne)

@@ -74,6 +74,7 @@ def command(
     from fittingroom.bundles.bundle import load
     from fittingroom.bundles.export import export, require_packages
     from fittingroom.cli.output import note, say
+    from fittingroom.cli.progress import busy
 
     require_packages()  # before the slow steps
     folder, run = find_saved_model(model, runs)
@@ -85,14 +86,15 @@ def command(
         images = _find_data(bundle, folder, dataset).test.images
         note(f"{bundle.facts.model}: writing the graph, then comparing {len(images):,} predictions")
     test = run.test if run else None
-    exported = export(
-        bundle,
-        cast("Format", format),
-        out,
-        images=images,
-        test=(test.probabilities, test.labels) if test else None,
-        force=force,
-    )
+    with busy("exporting"):
+        exported = export(
+            bundle,
+            cast("Format", format),
+            out,
+            images=images,
+            test=(test.probabilities, test.labels) if test else None,
+            force=force,
+        )
     if exported.parity is None:
         note("not verified: its predictions weren't compared with the model's")
     say(json_text(_facts(bundle, exported)).rstrip() if as_json else _text(exported))

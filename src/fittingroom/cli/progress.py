@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from rich.console import Console
@@ -57,6 +59,17 @@ def can_animate(console: Console) -> bool:
     rich itself takes a file for a terminal if FORCE_COLOR is set.
     """
     return sys.stderr.isatty() and console.is_interactive and not output.quiet
+
+
+@contextmanager
+def busy(text: str) -> Iterator[None]:
+    """On a terminal, show that something goes on whose end isn't known, such as drawing a page."""
+    console = Console(stderr=True, highlight=False)
+    if not can_animate(console):
+        yield
+        return
+    with console.status(text):
+        yield
 
 
 class ProgressDisplay:

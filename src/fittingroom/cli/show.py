@@ -33,10 +33,13 @@ def write(formats: Collection[str], *reports: tuple[Report, Path]) -> list[Path]
     ------
     ReportError, StoreError : the first error, after all files were tried
     """
+    from fittingroom.cli.progress import busy
+
     files: list[Path] = []
     problems: list[FittingroomError] = []
     for report, folder in reports:
-        written = report.write(folder, formats)
+        with busy(f"writing to {short_path(folder)}"):
+            written = report.write(folder, formats)
         files += written.files
         problems += written.problems
     if files:
