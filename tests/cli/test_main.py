@@ -15,8 +15,9 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import fittingroom
-from fittingroom.cli.main import app
+from fittingroom.cli.main import app, main
 from fittingroom.data.dataset import Dataset
+from fittingroom.errors import StoreError
 from fittingroom.runs.fit import fit
 from fittingroom.runs.spec import spec_of
 from fittingroom.runs.store import open_store
@@ -85,11 +86,22 @@ def test_help_imports_nothing_heavy() -> None:
     ],
 )
 def test_mistakes_get_one_sentence(
-    run_cli: Cli, arguments: list[str], code: int, message: str
+    arguments: list[str],
+    code: int,
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    result = run_cli(*arguments)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["fittingroom", *arguments])
+    monkeypatch.setattr("signal.signal", lambda *_: None)  # pytest's own handlers stay
+    with pytest.raises(SystemExit) as ended:
+        main()
+    printed = capsys.readouterr()
+    result = subprocess.CompletedProcess(arguments, 0, printed.out, printed.err)
     assert message in one_sentence(result)
-    assert result.returncode == code
+    assert ended.value.code == code
 
 
 def test_an_unknown_parameter_is_named(small_folder: Path, run_cli: Cli) -> None:
@@ -215,11 +227,14 @@ def test_the_package_runs_as_a_module_and_knows_its_version() -> None:
     assert done.stdout.strip() == version("fittingroom") == fittingroom.__version__
 
 
-def test_the_folder_of_runs_may_be_set_by_the_environment(
-    run_cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_folder_of_runs_may_be_set_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refusal(*arguments: str) -> str:
+        with pytest.raises(StoreError) as refused:
+            CliRunner().invoke(app, arguments, catch_exceptions=False)
+        return str(refused.value)
+
     monkeypatch.setenv("FITTINGROOM_RUNS", "elsewhere")
-    assert "no saved runs in elsewhere" in one_sentence(run_cli("report"))
-    assert "no saved runs in here" in one_sentence(run_cli("report", "here"))
-    assert run_cli("fit", "knn", "--dataset", str(SMALL)).returncode == 0
-    assert list(tmp_path.glob("elsewhere/*/knn/*/run.json"))
+    for command in (["report"], ["runs"], ["runs", "knn"], ["predict", "knn", "photo.png"]):
+        assert "no saved runs in elsewhere" in refusal(*command)
+    assert "no saved runs in here" in refusal("report", "here")
+    assert "no saved runs in here" in refusal("runs", "--runs", "here")

@@ -53,7 +53,8 @@ def test_the_table_fits_80_columns_unless_all_are_wanted(
     compared_runs: Path, tmp_path: Path
 ) -> None:
     def table(*arguments: str) -> list[str]:
-        stdout, _ = call(str(compared_runs), "--out", str(tmp_path / "x.html"), *arguments)
+        arguments = (*arguments, "--format", "json", "--out", str(tmp_path))
+        stdout, _ = call(str(compared_runs), *arguments)
         return stdout.split("\n\n")[1].splitlines()
 
     narrow, wide = table(), table("--wide")

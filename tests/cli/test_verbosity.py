@@ -7,8 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
-from fittingroom.cli.main import COMMANDS
+from fittingroom.cli.main import COMMANDS, app
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -31,7 +32,7 @@ def test_verbose_says_where_an_error_occurred(run_cli: Cli) -> None:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_has_both(command: str, run_cli: Cli) -> None:
-    printed = run_cli(command, "--help").stdout
+def test_every_command_has_both(command: str) -> None:
+    printed = CliRunner().invoke(app, [command, "--help"]).stdout
     assert "-q, --quiet" in printed
     assert "-v, --verbose" in printed

@@ -24,7 +24,7 @@ from fittingroom.reporting.report import Report
 from fittingroom.reporting.reports import comparison_report
 from fittingroom.runs.store import find_store
 
-ALL = "html,md,csv,json"
+ALL = "html,md,csv,json,latex"
 
 
 def lines(folder: Path, name: str) -> list[dict[str, str]]:
@@ -57,7 +57,7 @@ def test_the_report_of_two_data_sets(compared_runs: Path, small: Dataset, tmp_pa
     other = replace(board, dataset_sha256="0" * 64, dataset_name="other")
     report = fittingroom.report(side_by_side([board, other]))
     assert {file.name for file in report.save(tmp_path, ALL)} == {
-        f"side-by-side.{kind}" for kind in ("json", "md", "csv", "html")
+        f"side-by-side.{kind}" for kind in ("json", "md", "csv", "html", "tex")
     }
     assert len(lines(tmp_path, "side-by-side.csv")) == len(board.rows)
 
@@ -81,7 +81,7 @@ def test_the_report_of_claims(tmp_path: Path) -> None:
         )
     )
     assert "\ns2-ann1: It leaks." in report.text()
-    assert len(report.save(tmp_path, ALL)) == 4
+    assert len(report.save(tmp_path, ALL)) == 5
     first, second = lines(tmp_path, "claims.csv")
     assert first == {
         **{"claim": "s2-ann1", "claimed": "0.9759", "verdict": "not-what-it-says"},
@@ -99,7 +99,9 @@ def test_the_report_of_a_search(tuning: Tuning, tmp_path: Path) -> None:
     assert tuning.comparison in report.text()
     names = {file.name for file in report.save(tmp_path, ALL)}
     study = tuning.study
-    assert names == {f"{study}.{kind}" for kind in ("json", "best.json", "md", "csv", "html")}
+    assert names == {
+        f"{study}.{kind}" for kind in ("json", "best.json", "md", "csv", "html", "tex")
+    }
     trials = lines(tmp_path, f"{study}.csv")
     assert [float(row["accuracy"] or "nan") for row in trials[:10]] == [
         trial.accuracy for trial in tuning.scored
