@@ -299,10 +299,7 @@ def test_the_table_of_the_readme_is_the_demos() -> None:
         low, high = row["test"]["ci95"]
         assert cells[0] == (f"{first}-{last}" if last > first else str(first))
         assert cells[3] == f"{low:.4f}-{high:.4f}"
-        alike = ", ".join(row["indistinguishable_from"])
-        assert " ".join(cells).endswith(alike)
-        times = f"{duration(row['fit_seconds'])} {row['predict_us_per_image']:.0f}"
-        assert " ".join(cells[5:]).startswith(times)
+        assert " ".join(cells[5:]) == duration(row["fit_seconds"])
     took = json.loads((results / "demo.json").read_text("utf8"))["seconds"]
     page = (ROOT / "README.md").read_text("utf8")
     assert f"{duration(took)} without the installation" in page
