@@ -59,6 +59,15 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert (page.parent / target).exists(), target
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_links_lead_to_headings(page: Path) -> None:
+    for target, anchor in re.findall(r"\]\(([^)#:]*)#([^)]+)\)", page.read_text("utf8")):
+        to = page.parent / target if target else page
+        headings = re.findall(r"^#+ (.*)$", to.read_text("utf8"), re.MULTILINE)
+        slugs = [re.sub(r"[^\w\- ]", "", each.lower()).replace(" ", "-") for each in headings]
+        assert anchor in slugs, f"{target}#{anchor}"
+
+
 def test_every_dependency_is_explained() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf8"))["project"]
     names = {re.split(r"[<>=;\s]", text)[0] for text in project["dependencies"]}
