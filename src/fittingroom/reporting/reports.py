@@ -303,8 +303,7 @@ def _run_text(run: Run) -> str:
     if record.predict_us_per_image is not None:
         speed += f", {record.predict_us_per_image:.0f} us per image to predict"
     engine = " ".join(filter(None, [record.engine, record.precision]))
-    lines += [f"{speed}; {engine}", str(short_path(run.folder))]
-    return "\n".join([*lines, *_few_images(run)])
+    return "\n".join([*lines, *_few_images(run), f"{speed}; {engine}", str(short_path(run.folder))])
 
 
 def _accuracy_of_fit(part: Part) -> str:
