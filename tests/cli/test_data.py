@@ -28,7 +28,7 @@ def test_data_shows_counts_pixels_and_hash(small_folder: Path, run_cli: Cli) -> 
 def test_few_images_with_unusual_names(
     run_cli: Cli, tmp_path: Path, some_of: Callable[..., Dataset]
 ) -> None:
-    """Also if the terminal can't encode the names; a page that can't be written is refused first."""
+    """Also where the terminal can't encode them; a page that can't be written is refused first."""
     wide, arabic = "\u9577\u3044\u540d\u524d", "\u0642\u0645\u064a\u0635"
     names = [wide, arabic, "long name " * 30 + "1", "long name " * 30 + "2"]
     data = some_of({0: 3, 1: 2, 2: 2}, {0: 1, 3: 1}, class_names=names)
