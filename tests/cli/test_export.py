@@ -103,7 +103,7 @@ def test_an_unverified_export_says_so(run: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["absent"], 1, "absent doesn't exist"),
+        (["absent"], 1, "absent doesn't exist, and no saved runs in runs"),
         (["RUN", "--format", "onxx"], 2, "--format takes onnx, hub or triton, not 'onxx'"),
         (["RUN", "--no-verify", "--dataset", "x"], 2, "give it without --no-verify"),
         (["RUN", "--dataset", "fashion"], 2, "fashion-mnist"),

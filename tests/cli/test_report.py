@@ -35,7 +35,7 @@ def test_the_page_alone_is_written_elsewhere_and_opened(
     page = tmp_path / "page.html"
     _, stderr = call(str(compared_runs), "--out", str(page), "--open")
     assert page.read_text("utf8").startswith("<!doctype html>")
-    assert str(page) in stderr
+    assert "page.html" in stderr
     assert opened == [page.as_uri()]
     assert {path: path.stat().st_mtime_ns for path in compared_runs.rglob("*.*")} == before
 

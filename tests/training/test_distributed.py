@@ -105,8 +105,8 @@ try:
     with process_group() as group:
         if group.rank == 1:
             raise TrainingError("its own reason")
-        group.agreed([1.0])
-        group.gathered(__import__("torch").zeros(1, 1), 2)
+        group.broadcast_figures([1.0])
+        group.gather(__import__("torch").zeros(1, 1), 2)
 except Exception as error:
     files = [Path(sys.argv[1]) / f"{rank}.txt" for rank in range(2)]
     files[group.rank].write_text(f"{type(error).__name__}: {error}")
