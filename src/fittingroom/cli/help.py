@@ -19,7 +19,7 @@ class Command(TyperCommand):
                 continue
             if param.param_type_name == "argument":
                 many = "..." if param.nargs != 1 else ""
-                sections["Arguments"].append((f"{param.metavar}{many}", record[1]))
+                sections["Arguments"].append((f"{param.metavar or param.name}{many}", record[1]))
             else:
                 sections["Options"].append(record)
         for title, records in sections.items():

@@ -42,11 +42,11 @@ def command(
         raise UsageError("--yes is only for --remove.")
     if remove and not yes and not sys.stdin.isatty():
         raise UsageError("add --yes to remove runs without being asked.")
-    saved = [store.saved() for store in find_stores(runs)]
     if names:
-        found = {run.folder: run for name in names for run in find_runs(name, runs)}
-        chosen, unreadable = list(found.values()), []
+        named = {run.folder: run for name in names for run in find_runs(name, runs)}
+        chosen, unreadable = list(named.values()), []
     else:
+        saved = [store.saved() for store in find_stores(runs)]
         chosen = [run for each in saved for run in each.runs]
         unreadable = [run for each in saved for run in each.unreadable]
     show(runs_report(chosen, details=bool(names)), as_json=as_json)

@@ -329,7 +329,7 @@ def _few_images(run: Run) -> list[str]:
     if high - low <= 2 * FEW:
         return []
     return [
-        f"Note: epochs and settings are chosen on {n:,} validation images, on which an accuracy is "
+        f"Note: what is chosen by validation accuracy is chosen on {n:,} images, where it is "
         f"uncertain by {50 * (high - low):.1f} points."
     ]
 

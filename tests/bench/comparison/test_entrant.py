@@ -99,7 +99,8 @@ def test_a_function_starts_each_seed_from_other_weights(tmp_path: Path, small: D
     def build() -> nn.Module:
         return nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
 
-    models = {"built": build, "given": build()}
+    ours = NetworkClassifier("mlp", net_options={"hidden": (10,)})
+    models = {"built": build, "given": build(), "ours": ours}
     board = compare(small, models, n_seeds=2, runs=tmp_path)
     (note,) = (note for note in board.notes if "starts from the same weights" in note)
     assert note.endswith("understated: given. Give a function that builds the module.")

@@ -98,7 +98,8 @@ class Schedule:
         if turn.over:
             self._save()
             with suppress(StoreError):  # the table will say that a run is damaged
-                note = self._standing.add(turn.entry, turn.runs) if turn.runs else ""
+                runs = turn.hand_over_runs()
+                note = self._standing.add(turn.entry, runs) if runs else ""
         reporter.ended(attempt, runs=ended, reason=turn.reason(attempt), note=note)
 
     def looked_at(self) -> None:
@@ -136,11 +137,11 @@ class _Turn:
             reason = "not finished; the same command fits it again from the start"
             self._entry = self._entry.ended("interrupted", reason)
 
-    @property
-    def runs(self) -> list[Run]:
-        """The runs of a model all of whose seeds are finished; none before, or after a failure."""
-        finished = not self._open and not self._failures
-        return sorted(self._runs, key=lambda run: run.record.spec.seed) if finished else []
+    def hand_over_runs(self) -> list[Run]:
+        """The runs of a model, once, as each holds its predictions; none after a failure."""
+        runs, self._runs = self._runs, []
+        runs.sort(key=lambda run: run.record.spec.seed)
+        return [] if self._failures else runs
 
     @property
     def over(self) -> bool:

@@ -92,7 +92,7 @@ class Benchmark:
             "schema_version": SCHEMA_VERSION,
             "dataset": {"name": self.dataset_name, "sha256": self.dataset_sha256},
             "classifiers": [self._classifier(search) for search in self.searches],
-            "leaderboard": self.board.to_dict() if self.board else None,
+            "leaderboard": None if self.board is None else self.board.to_dict(),
         }
 
     def to_json(self) -> str:
