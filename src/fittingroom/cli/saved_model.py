@@ -28,7 +28,7 @@ def find_saved_model(name: str, runs: Path) -> tuple[Path, Run | None]:
 
     Raises
     ------
-    UnknownNameError, StoreError : there is no such model, or it wasn't kept
+    UnknownNameError, StoreError : no saved run has that name, or none kept its model
     """
     from fittingroom.cli.output import note
     from fittingroom.formatting import short_path

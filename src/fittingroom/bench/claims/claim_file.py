@@ -43,7 +43,7 @@ def load_claims(names: Sequence[str]) -> list[Claim]:
 
     Raises
     ------
-    UnknownNameError : there is no such claim; the message suggests similar names
+    UnknownNameError : the claim is unknown; the message suggests similar names
     UsageError : a file isn't a valid claim, or two files have the same name
     """
     paths = list(dict.fromkeys(map(_path, names)))

@@ -102,7 +102,7 @@ class ModelAnalysis:
     confusion : mean over seeds
     probabilities : (n, classes) for the test images, of the first seed
     calibration : None if the run was trained on the validation images, or if version 0.1 saved it
-        and there is no data set at hand
+        and the data set isn't given
     """
 
     model: str

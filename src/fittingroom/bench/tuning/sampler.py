@@ -112,7 +112,7 @@ def seeded_sampler(name: str, seed: int, points: Points) -> SeededSampler:
 
     Raises
     ------
-    UnknownNameError : there is no such sampler
+    UnknownNameError : the sampler is unknown
     """
     if name not in SAMPLERS:
         raise UnknownNameError("sampler", name, SAMPLERS)

@@ -86,8 +86,8 @@ class Point:
     def would_stop(self, limits: Limits) -> bool:
         """Whether these limits would stop it: limits that were no tighter did."""
         if self.status == "timeout":
-            return _no_looser(limits.seconds, self.limits.seconds)
-        return self.status == "out-of-memory" and _no_looser(limits.memory, self.limits.memory)
+            return _at_most(limits.seconds, self.limits.seconds)
+        return self.status == "out-of-memory" and _at_most(limits.memory, self.limits.memory)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -267,6 +267,6 @@ class GridSearch:
         )
 
 
-def _no_looser(now: float | None, then: float | None) -> bool:
-    """Whether a limit is no looser than an earlier one; None is no limit."""
+def _at_most(now: float | None, then: float | None) -> bool:
+    """Whether a limit allows no more than an earlier one; None allows anything."""
     return then is None or (now is not None and now <= then)
