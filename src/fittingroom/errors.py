@@ -60,3 +60,8 @@ class ReportError(FittingroomError):
 
 class BundleError(FittingroomError):
     """A saved classifier can't be written, read or trusted."""
+
+
+def install_command(extra: str) -> str:
+    """What to run where a package of an extra is missing."""
+    return f"pip install 'fittingroom[{extra}]'"

@@ -19,4 +19,4 @@ def test_models_lists_the_catalogue(run_cli: Cli) -> None:
         }
     shown = run_cli("models").stdout
     assert len(shown.splitlines()) == 1 + len(MODELS)
-    assert "6,663,402" in shown
+    assert "6,662,474" in shown

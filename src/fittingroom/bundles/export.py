@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fittingroom.bundles.bundle import Bundle
-from fittingroom.errors import BundleError, UsageError
+from fittingroom.errors import BundleError, UsageError, install_command
 from fittingroom.files import folder_aside
 
 if TYPE_CHECKING:
@@ -93,8 +93,8 @@ def require_packages() -> None:
     missing = [name for name in PACKAGES if find_spec(name) is None]
     if missing:
         raise UsageError(
-            f"exporting needs {', '.join(missing)}, which isn't installed; run pip install "
-            "'fittingroom[onnx]'."
+            f"exporting needs {', '.join(missing)}, which isn't installed; run "
+            f"{install_command('onnx')}."
         )
 
 

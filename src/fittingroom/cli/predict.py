@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,7 +13,7 @@ import typer
 from fittingroom.cli.options import RUNS, JsonOption, RunsOption
 from fittingroom.cli.saved_model import SavedModelArgument, find_saved_model
 from fittingroom.data.folder import visible
-from fittingroom.errors import DataError, UsageError
+from fittingroom.errors import DataError, UsageError, install_command
 from fittingroom.json_text import json_text
 
 if TYPE_CHECKING:
@@ -95,6 +96,11 @@ def command(
             entries.append((file, picture, prediction))
     if as_json:
         say(json_text({"schema_version": 1, "predictions": facts}).rstrip())
+    if find_spec("cv2") is None and any(each["is_photo"] for each in facts):
+        note(
+            "without OpenCV the object in a photo is located less well; run "
+            f"{install_command('photos')}."
+        )
     if show is not None and entries:
         _write_sheet(show, entries)
         note(str(show))

@@ -22,7 +22,7 @@ from fittingroom.cli.options import (
     split_settings,
     typed_command,
 )
-from fittingroom.errors import UsageError
+from fittingroom.errors import UsageError, install_command
 from fittingroom.reporting.report import DEFAULT_FORMATS, parse_formats
 
 if TYPE_CHECKING:
@@ -204,7 +204,7 @@ def _require_optuna() -> None:
 
     if find_spec("optuna") is None:
         raise UsageError(
-            "tune needs Optuna, which isn't installed; run pip install 'fittingroom[tune]'."
+            f"tune needs Optuna, which isn't installed; run {install_command('tune')}."
         )
 
 

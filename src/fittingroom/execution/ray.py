@@ -24,7 +24,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Self
 
 from fittingroom.data.sources import find_again
-from fittingroom.errors import ClusterError, StoreError, UsageError
+from fittingroom.errors import ClusterError, StoreError, UsageError, install_command
 from fittingroom.execution.job import Job, Limits
 from fittingroom.execution.process import FitProcess
 from fittingroom.runs.attempt import Attempt, FitStep, failed, one_line
@@ -321,7 +321,7 @@ def _import_ray() -> Any:
         import ray
     except ImportError:
         raise UsageError(
-            "--on ray needs Ray, which isn't installed here; run pip install 'fittingroom[ray]'."
+            f"--on ray needs Ray, which isn't installed here; run {install_command('ray')}."
         ) from None
     # Ray prints what happens to its nodes to standard output, where JSON may be expected; there is
     # no setting for that.

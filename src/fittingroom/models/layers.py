@@ -18,7 +18,7 @@ class Layer:
     """A layer of a network.
 
     `output_shape` is that of one image, such as (channels, height, width); `parameters` is the
-    layer's number of parameters, including batch norm's running statistics.
+    layer's number of parameters, without batch norm's running statistics.
     """
 
     name: str

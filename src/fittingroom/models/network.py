@@ -71,7 +71,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     n_features_in_ : height · width
     image_shape_ : (height, width)
     net_ : the trained module, float32, on the CPU
-    n_parameters_ : the network's number of parameters, including batch norm's running statistics
+    n_parameters_ : the network's number of parameters, without batch norm's running statistics
     history_ : an ``Epoch`` for every epoch trained
     kept_epoch_ : the epoch whose weights were kept, 1-based
     precision_, device_ : what the recipe's ``"auto"`` resolved to
@@ -349,5 +349,5 @@ def _take(images: Images, index: np.ndarray) -> Images:
 
 
 def count_parameters(net: nn.Module) -> int:
-    """A network's number of parameters, including batch norm's running statistics."""
-    return sum(t.numel() for t in net.state_dict().values() if t.is_floating_point())
+    """A network's number of weights; batch norm's running statistics aren't parameters."""
+    return sum(weight.numel() for weight in net.parameters())

@@ -6,12 +6,14 @@ import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fittingroom.data.catalog import row_of_content
+from fittingroom.errors import install_command
 from fittingroom.formatting import format_signed, shorten
 
 if TYPE_CHECKING:
@@ -159,12 +161,15 @@ def train_suspects(analysis: Analysis) -> str:
             "probabilities of the training images, which reveal possible label errors."
         )
     n = len(suspects.labels)
-    return (
+    text = (
         f"{len(suspects.suspects):,} of {n:,} training labels may be wrong "
         f"({len(suspects.suspects) / n:.1%}), by {suspects.suspects.method}, from out-of-fold "
         f"probabilities of {listed(suspects.models)}. Shown are the labels with the lowest "
         "probability: the label, the class that the models suggest, the probability of the label."
     )
+    if find_spec("cleanlab") is None:
+        text += f" For cleanlab's find_label_issues, run {install_command('labels')}."
+    return text
 
 
 def sensitivity(analysis: Analysis) -> str:
