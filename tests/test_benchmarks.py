@@ -6,10 +6,19 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
+import pictures
 import pytest
+import recording
+from recording import Frame
 
 ROOT = Path(__file__).parents[1]
+SVG = "{http://www.w3.org/2000/svg}"
+PRINTS = (
+    "import time; print('\\033[31mred\\033[0m and \\033[1mbold\\033[0m <&>', flush=True); "
+    "time.sleep(0.5); print('\\033[1A\\033[2Kafterwards')"
+)
 
 
 @pytest.mark.parametrize(
@@ -32,3 +41,63 @@ def test_what_a_command_printed_is_kept_though_a_model_failed(
         found = json.loads((tmp_path / "out").read_text())
         assert found["exit_code"] == 1
         assert found["printed"]
+
+
+def shown(frame: Frame) -> list[str]:
+    lines = ["".join(text for text, _, _ in line) for line in frame.lines]
+    return [line for line in lines if line]
+
+
+def test_a_recording_has_what_the_terminal_showed_and_when() -> None:
+    frames = list(recording.record(["python", "-c", PRINTS]))
+    typed = shown(frames[0])
+    assert typed[0].startswith("$ python -c ")
+    before = next(frame for frame in frames if shown(frame)[-1] == "red and bold <&>")
+    assert shown(frames[-1]) == [*typed, "afterwards"]
+    assert frames[-1].time - before.time > 0.4
+    pieces = before.lines[len(typed)]
+    assert [(text, bold) for text, _, bold in pieces] == [
+        ("red", False), (" and ", False), ("bold", True), (" <&>", False)
+    ]  # fmt: skip
+    assert pieces[0][1] == recording.COLORS["red"] != pieces[1][1] == recording.INK
+
+
+def test_a_command_that_fails_isnt_recorded() -> None:
+    with pytest.raises(SystemExit, match=r"ended with 3:\n.*\nwhy"):
+        list(recording.record(["python", "-c", "print('why'); raise SystemExit(3)"]))
+
+
+def test_a_long_recording_is_played_in_as_many_seconds_as_all_others() -> None:
+    lines = [((f"{i}", recording.INK, False),) for i in range(1000)]
+    frames = [Frame(0.4 * i, (line,)) for i, line in enumerate(lines)]
+    kept = recording.thinned(frames)
+    assert len(kept) <= recording.PLAYED * recording.RATE + 1
+    assert kept[-1].lines == frames[-1].lines
+    assert kept[-1].time == pytest.approx(recording.PLAYED, abs=0.2)
+    short = recording.thinned(frames[:10])
+    assert short[-1].time == pytest.approx(frames[9].time, abs=1 / recording.RATE)
+
+
+def test_a_recording_is_a_film_whose_pictures_stand_side_by_side() -> None:
+    line = (("same <&>", recording.INK, False),)
+    frames = [Frame(0, (line,)), Frame(1, (line, line)), Frame(2, (line, (), line))]
+    drawn = ElementTree.fromstring(recording.draw(frames, "a & b"))
+    assert [text.text for text in drawn.iter(f"{SVG}text")] == ["a & b", "same <&>"]  # drawn once
+    width, step = int(drawn.attrib["width"]), recording.HEIGHT
+    places = [(int(use.attrib["x"]), int(use.attrib["y"])) for use in drawn.iter(f"{SVG}use")]
+    assert places == [(0, 0), (width, 0), (width, step), (2 * width, 0), (2 * width, 2 * step)]
+    style = drawn.findtext(f"{SVG}style") or ""
+    assert f"12.500%{{transform:translateX(-{width}px)}}" in style  # 1 s of 2 + 6
+
+
+def test_the_picture_of_the_claims_is_of_those_that_were_measured() -> None:
+    claims = json.loads((ROOT / "benchmarks" / "results" / "claims.json").read_text("utf8"))[
+        "claims"
+    ]
+    drawn = pictures.svg(pictures.draw_claims(claims))
+    assert (ROOT / "docs" / "pictures" / "claims.svg").read_bytes() == drawn
+    most = pictures.accuracies(claims)[0]
+    assert most["id"] == "s2-ann1"  # the README says so
+    assert f"{most['claimed']:.1%} against {most['honest']['accuracy']:.1%}" in (
+        ROOT / "README.md"
+    ).read_text("utf8")

@@ -436,3 +436,10 @@ def test_the_project_speaks_of_itself_alone() -> None:
             continue
         text = path.read_text("utf8", errors="ignore")
         assert not [host for host in hosts if host in text], name
+
+
+def test_the_files_in_the_commands_of_the_readme_exist() -> None:
+    commands = "\n".join(blocks(ROOT / "README.md", "sh"))
+    files = re.findall(r"(?<= )[\w.-]+/[\w./-]+\.\w+", commands)
+    assert files
+    assert [file for file in files if not (ROOT / file).exists()] == []
