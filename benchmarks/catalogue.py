@@ -24,7 +24,7 @@ from typing import Any
 
 import record
 
-from fittingroom.bench.fit_one import fit_one
+from fittingroom.bench import fit_one
 from fittingroom.cli.progress import ProgressDisplay
 from fittingroom.data.sources import load_dataset
 from fittingroom.models.catalog import MODELS, ModelRow
@@ -112,7 +112,7 @@ def fit(case: Case, runs: Path | str, seeds: int | None = None) -> dict[str, Any
 
 def _fit(case: Case, seed: int, runs: Path | str) -> Run:
     with ProgressDisplay() as progress:
-        return fit_one(
+        return fit_one.fit(
             "fashion-mnist",
             case.model,
             settings=case.settings,

@@ -26,7 +26,7 @@ LEVELS = [
     {"bench"},
     {"reporting"},
     {"cli"},
-    {"interactive"},
+    {"interactive", "figures"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 

@@ -46,3 +46,17 @@ def test_scripts_see_none_unless_they_ask(
 def test_the_signature_and_the_documentation_are_those_of_the_function() -> None:
     assert inspect.signature(fittingroom.compare) == inspect.signature(comparing.compare)
     assert fittingroom.compare.__doc__ == comparing.compare.__doc__
+
+
+def test_every_public_name_is_there_once() -> None:
+    assert dir(fittingroom) == sorted(fittingroom.__all__)
+    for name in fittingroom.__all__:
+        assert getattr(fittingroom, name) is getattr(fittingroom, name)
+    assert fittingroom.figures.__all__ == sorted(fittingroom.figures.__all__)
+    with pytest.raises(AttributeError, match="'fittingroom' has no attribute 'fits'"):
+        fittingroom.fits  # noqa: B018
+
+
+def test_what_a_command_does_a_call_does_with_progress() -> None:
+    for name in ("compare", "fit", "tune", "verify", "zalando"):
+        assert "on_progress" in inspect.signature(getattr(fittingroom, name)).parameters

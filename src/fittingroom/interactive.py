@@ -1,4 +1,4 @@
-"""What `import fittingroom` gives to people: the same functions, with progress."""
+"""Progress for people who call a function in a terminal or a notebook."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any, ParamSpec, TypeVar
 
 from rich.console import Console
 
-from fittingroom.bench.comparison import compare as comparing
 from fittingroom.cli.progress import ProgressDisplay
 
 _Parameters = ParamSpec("_Parameters")
@@ -32,6 +31,3 @@ def with_progress(function: Callable[_Parameters, _Result]) -> Callable[_Paramet
             return run(*arguments, on_progress=display, **options)
 
     return shown
-
-
-compare = with_progress(comparing.compare)

@@ -11,7 +11,8 @@ import gpu
 import pytest
 import torch
 
-from fittingroom.bench.fit_one import fit_one, fit_spec
+from fittingroom.bench import fit_one
+from fittingroom.bench.fit_one import fit_spec
 from fittingroom.bench.progress import Progress
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.sources import load_dataset
@@ -28,16 +29,16 @@ ROOT = Path(__file__).parents[2]
 def test_a_saved_run_is_found(tmp_path: Path, small_folder: Path) -> None:
     steps: list[Progress] = []
     options: dict[str, Any] = {"runs": tmp_path, "on_progress": steps.append}
-    first = fit_one(small_folder, "knn", **options)
-    again = fit_one(small_folder, "knn", **options)
+    first = fit_one.fit(small_folder, "knn", **options)
+    again = fit_one.fit(small_folder, "knn", **options)
     assert again.folder == first.folder
     assert [step.kind for step in steps] == ["started", "saved", "saved"]
 
     # If nothing has to be fitted, a saved classical model is found without importing torch.
     script = """
 import sys
-from fittingroom.bench.fit_one import fit_one, fit_spec
-run = fit_one(sys.argv[1], "knn", runs=sys.argv[2])
+from fittingroom.bench.fit_one import fit, fit_spec
+run = fit(sys.argv[1], "knn", runs=sys.argv[2])
 print(run.folder, *({"torch", "numba"} & sys.modules.keys()))
 """
     done = subprocess.run(
@@ -53,11 +54,11 @@ print(run.folder, *({"torch", "numba"} & sys.modules.keys()))
 def test_a_failure_leaves_no_run(tmp_path: Path, small_folder: Path) -> None:
     options: dict[str, Any] = {"runs": tmp_path, "on_progress": lambda _: None}
     with pytest.raises(TrainingError, match="was not fitted"):
-        fit_one(small_folder, "mlp-256-256", settings={"learning_rate": 1e30}, **options)
+        fit_one.fit(small_folder, "mlp-256-256", settings={"learning_rate": 1e30}, **options)
     with pytest.raises(TrainingError, match="n_neighbors is 1801, but there are only 1800 train"):
-        fit_one(small_folder, "knn", settings={"n_neighbors": 1801}, **options)
+        fit_one.fit(small_folder, "knn", settings={"n_neighbors": 1801}, **options)
     with pytest.raises(UnknownNameError):
-        fit_one(small_folder, "mlp-256-255", **options)
+        fit_one.fit(small_folder, "mlp-256-255", **options)
     loaded = load_dataset(small_folder)
     spec, store = spec_of(loaded, "mlp-10-10"), open_store(tmp_path, loaded)
     with pytest.raises(TrainingError, match="needed more than 100 MiB of memory"):

@@ -13,7 +13,7 @@ from unittest.mock import Mock
 import numpy as np
 import pytest
 
-from fittingroom.bench.fit_one import fit_one
+from fittingroom.bench import fit_one
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import UsageError
 from fittingroom.execution.together import fit_together
@@ -63,7 +63,7 @@ def assert_same(together: Path, alone: Path) -> None:
 
 
 def fit_alone(small_folder: Path, folder: Path, **options: Any) -> None:
-    fit_one(small_folder, "cnn-32", settings=SETTINGS, runs=folder, **options)
+    fit_one.fit(small_folder, "cnn-32", settings=SETTINGS, runs=folder, **options)
 
 
 @pytest.fixture(autouse=True)
@@ -170,7 +170,7 @@ def test_several_processes_train_one_network(
 ) -> None:
     monkeypatch.setattr(distributed, "current", lambda: Group(0, 2))
     with pytest.raises(UsageError, match=f"train one network together; {model} is fitted by one"):
-        fit_one(small_folder, model, folds=folds, runs=tmp_path)
+        fit_one.fit(small_folder, model, folds=folds, runs=tmp_path)
 
 
 def unexpected(step: FitStep) -> None:

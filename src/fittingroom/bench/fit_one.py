@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from fittingroom.training.distributed import Group
 
 
-def fit_one(
-    dataset: str | Path,
+def fit(
+    dataset: Dataset | str | Path,
     model: str,
     *,
     settings: Mapping[str, Any] | None = None,
@@ -46,7 +46,7 @@ def fit_one(
     Parameters
     ----------
     dataset
-        A name of the catalogue, or a folder.
+        A data set, a name of the catalogue, or a folder.
     model, settings
         A name of the catalogue, and what replaces its defaults.
     seed, full, reads_test, folds
@@ -91,7 +91,7 @@ def fit_spec(
     limits: Limits | None = None,
     on_progress: OnProgress | None = None,
 ) -> Run:
-    """Fit a spec, like :func:`fit_one`."""
+    """Fit a spec, like :func:`fit`."""
     group = _group()
     tell = on_progress if group is None or group.first else None
     reporter = Reporter(tell, total=1, expected=lambda spec: expected_seconds(spec, dataset))

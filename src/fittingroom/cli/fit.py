@@ -74,11 +74,11 @@ def command(
                 "--folds already fits on parts of all training images; leave --full out."
             )
 
-        from fittingroom.bench.fit_one import fit_one
+        from fittingroom.bench.fit_one import fit
         from fittingroom.cli.progress import ProgressDisplay
 
         with ProgressDisplay() as progress:
-            run = fit_one(
+            run = fit(
                 dataset,
                 model,
                 settings=all_settings,

@@ -71,7 +71,9 @@ class SearchPath:
     target: Callable[[DatasetRow], Path]
 
 
-def load_dataset(name_or_path: str | Path, *, search: SearchPath | None = None) -> Dataset:
+def load_dataset(
+    name_or_path: Dataset | str | Path, *, search: SearchPath | None = None
+) -> Dataset:
     """Find, check and read a data set.
 
     Parameters
@@ -79,7 +81,7 @@ def load_dataset(name_or_path: str | Path, *, search: SearchPath | None = None) 
     name_or_path : a name of the catalogue, or a folder: with the four IDX files (`.gz` or not,
         and perhaps a `labels.txt`), or with class-named folders of pictures under `train` and
         `test`. A catalogue name is always the named data set; write `./mnist` for a folder of that
-        name.
+        name. A data set that is loaded already is returned as it is.
     search : where a named data set may come from; `SEARCH_PATH` if absent
 
     Raises
@@ -89,6 +91,8 @@ def load_dataset(name_or_path: str | Path, *, search: SearchPath | None = None) 
     DataError
         Not found, malformed, or not what its name promises.
     """
+    if isinstance(name_or_path, Dataset):
+        return name_or_path
     text = str(name_or_path)
     if isinstance(name_or_path, str) and text in DATASETS:
         return find_dataset(DATASETS[text], search or SEARCH_PATH)

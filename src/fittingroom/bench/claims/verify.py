@@ -85,7 +85,7 @@ def verify(
     loaded_claims = [load_claims([c])[0] if isinstance(c, str) else c for c in claims]
     if not loaded_claims:
         raise UsageError("there is no claim to verify; name at least one.")
-    loaded = dataset if isinstance(dataset, Dataset) else load_dataset(dataset)
+    loaded = load_dataset(dataset)
     store = open_store(runs, loaded)
     return check(
         plan_claims(

@@ -35,7 +35,7 @@ from fittingroom.evaluation.conformal import (
     set_coverage,
 )
 from fittingroom.evaluation.confusion import ClassificationReport, ConfusionMatrix
-from fittingroom.evaluation.examples import newly_correct
+from fittingroom.evaluation.examples import newly_correct, surest_mistakes
 from fittingroom.runs.run import Part, Run
 from fittingroom.runs.store import Store
 
@@ -162,6 +162,10 @@ class Analysis:
     average: AverageScore | None
     train_suspects: TrainSuspects | None
     sensitivity: Sensitivity | None
+
+    def surest_mistakes(self, model: str, at_most: int = 10) -> NDArray[np.int64]:
+        """Positions of the test images that a model misclassifies, the most confident first."""
+        return surest_mistakes(self.models[model].probabilities, self.labels, at_most)
 
     def to_dict(self) -> dict[str, Any]:
         """`study.json`."""

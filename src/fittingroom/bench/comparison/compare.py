@@ -88,7 +88,7 @@ def compare(
     if n_seeds < 1:
         raise UsageError(f"n_seeds is {n_seeds}; at least 1 is needed.")
     parse_address(on)  # an invalid one fails before anything is loaded
-    dataset = dataset if isinstance(dataset, Dataset) else load_dataset(dataset)
+    dataset = load_dataset(dataset)
     entrants = entrants_of(models)
     validation_split(dataset.train.labels)  # too few images fail before any fit
     store = open_store(runs, dataset)

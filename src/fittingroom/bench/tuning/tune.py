@@ -73,7 +73,7 @@ class SearchOptions:
 
 
 def tune(
-    dataset: str | Path,
+    dataset: Dataset | str | Path,
     model: str,
     *,
     space: Space | None = None,
@@ -87,7 +87,7 @@ def tune(
 
     Parameters
     ----------
-    dataset : a name of the catalogue, or a folder
+    dataset : a data set, a name of the catalogue, or a folder
     model : a name of the catalogue
     space : what is searched; None is the model's default space
     memory_limit : resident bytes of a fitting process and its children
@@ -140,7 +140,7 @@ def tune(
             folds=folds,
             seed=seed,
             n_trials=n_trials,
-            dataset=str(dataset),
+            dataset=loaded.name if isinstance(dataset, Dataset) else str(dataset),
             dataset_title=store.card.title,
             dataset_sha256=loaded.sha256,
             space=space,

@@ -158,7 +158,7 @@ def zalando(
     if n_seeds < 1:
         raise UsageError(f"n_seeds is {n_seeds}; at least 1 is needed.")
     names = baselines_of(classifiers)
-    dataset = dataset if isinstance(dataset, Dataset) else load_dataset(dataset)
+    dataset = load_dataset(dataset)
     store = open_store(runs, dataset)
     limits = Limits(seconds=time_limit, memory=memory_limit)
     search = GridSearch(dataset, store, GRIDS, _read_stopped(store), limits)
