@@ -17,7 +17,9 @@ from fittingroom.reporting.style import INK, STYLE, inline_svg, log_ticks
         (3e-4, 1e-2, [3e-4, 1e-3, 3e-3, 1e-2]),
         (0.2, 16, [0.3, 1, 3, 10]),
         (1, 10, [1, 3, 10]),
-        (1.5, 9, [1.5, 9]),
+        (1.5, 9, [2, 4, 6, 8]),
+        (12.7431, 17.3, [14, 16]),
+        (0.00031, 0.00033, [0.000315, 0.00032, 0.000325, 0.00033]),
     ],
 )
 def test_a_logarithmic_axis_has_a_few_round_numbers(

@@ -16,6 +16,7 @@ import matplotlib as mpl
 from markupsafe import Markup, escape
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from fittingroom.formatting import shorten
 
@@ -91,7 +92,8 @@ def log_ticks(low: float, high: float) -> list[float]:
         within = [number for number in numbers if low <= number <= high]
         if len(within) > 2:
             return within
-    return [low, high]
+    near = MaxNLocator(4, steps=[1, 2, 5, 10]).tick_values(low, high)
+    return [float(number) for number in near if low <= number <= high]
 
 
 def inline_svg(figure: Figure, label: str) -> Markup:
