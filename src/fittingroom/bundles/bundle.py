@@ -74,7 +74,7 @@ WEIGHTS, ESTIMATOR, ARRAYS = "weights.safetensors", "estimator.skops", "arrays.s
 LIKE = 0.995
 #: What takes only a moment: so many multiplications of a network, so many pixels for any other
 #: classifier.
-QUICK, SMALL_IMAGE = 1e10, 2**14
+QUICK, SMALL_IMAGE = 2e10, 2**14
 #: Features of an image; the catalogue's HOG descriptor of 28 x 28 pixels has a thousand.
 MAX_FEATURES = 2**22
 _Classifier = TypeVar("_Classifier", NetworkClassifier, PixelClassifier)

@@ -16,9 +16,10 @@ from fittingroom.bundles.manifest import MAX_SIDE, Network
 from fittingroom.bundles.options import audit_of
 from fittingroom.errors import BundleError, InputError, UsageError
 from fittingroom.models.network import NETS, NetworkClassifier
+from fittingroom.nets.views import count_views
 
 #: Limits for one image: multiplications (ten seconds on a laptop) and numbers in the maps of one
-#: layer. The catalogue's largest network has 7e9 and 2e5 for 28 x 28 pixels.
+#: layer. The catalogue's largest network has 1.4e10 and 2e5 for 28 x 28 pixels.
 MAX_MULTIPLICATIONS, MAX_NUMBERS = 5e11, 2**26
 #: Most weights of a network that is built from a record alone, without a file of weights.
 MAX_WEIGHTS = 2**27
@@ -147,11 +148,18 @@ def multiplications(
 ) -> float:
     """An upper bound on the multiplications for one image.
 
-    Every weight of a convolution is used at most once per pixel, any other weight once.
+    In each view of the image, every weight of a convolution is used at most once per pixel, any
+    other weight once. Resizing is two products with matrices.
     """
+    options = network.options
+    views = count_views(
+        mirrored=options.get("mirror_views", False), shifted=options.get("shift_views", False)
+    )
     convolutions = sum(weight.numel() for weight in weights.values() if weight.ndim == 4)
     others = sum(weight.numel() for weight in weights.values() if weight.ndim != 4)
-    return float(_pixels(network, image_shape) * convolutions + others)
+    (height, width), side = image_shape, options.get("resize")
+    resizing = 0 if side is None else height * width * side + height * side * side
+    return float(views * (_pixels(network, image_shape) * convolutions + others) + resizing)
 
 
 def _pixels(network: Network, image_shape: tuple[int, int]) -> int:

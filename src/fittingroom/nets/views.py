@@ -11,6 +11,11 @@ from torch.nn import functional as F
 _SHIFTS = ((1, -1, 1, -1), (-1, 1, -1, 1))
 
 
+def count_views(*, mirrored: bool, shifted: bool = False) -> int:
+    """How many views of an image :func:`mean_logits` passes through the network."""
+    return (1 + mirrored) * (1 + len(_SHIFTS) * shifted)
+
+
 def mean_logits(
     logits: Callable[[Tensor], Tensor], x: Tensor, *, mirrored: bool, shifted: bool = False
 ) -> Tensor:
