@@ -73,6 +73,17 @@ def fill(folder: Path, small: Dataset) -> None:
             place = folder / "pictures" / split / str(part.labels[position])
             place.mkdir(parents=True, exist_ok=True)
             Image.fromarray(part.images[position]).save(place / f"{position:02}.png")
+    arrays: dict[str, Any] = {}
+    (folder / "csv").mkdir()
+    (folder / "npy").mkdir()
+    for split in ("train", "test"):
+        part = getattr(small, split)
+        arrays |= {f"x_{split}": part.images[::5], f"y_{split}": part.labels[::5]}
+        table = np.column_stack([part.labels, part.images.reshape(len(part), -1)])[::5]
+        np.savetxt(folder / "csv" / f"{split}.csv", table, fmt="%d", delimiter=",")
+    np.savez(folder / "data.npz", **arrays)
+    for name, array in arrays.items():
+        np.save(folder / "npy" / f"{name}.npy", array)
     Image.fromarray(small.test.images[0]).save(folder / "photo.png")
     predicted = small.test.labels.copy()
     predicted[::7] = (predicted[::7] + 1) % 10
@@ -155,6 +166,15 @@ READERS = {
     "picture of a class": Reader(
         lambda f: sorted((f / "pictures" / "train" / "1").iterdir())[0],
         lambda f: load_dataset(f / "pictures"),
+    ),
+    "arrays of a data set": Reader(
+        lambda f: f / "data.npz", lambda f: load_dataset(f / "data.npz")
+    ),
+    "array in a folder": Reader(
+        lambda f: f / "npy" / "x_test.npy", lambda f: load_dataset(f / "npy")
+    ),
+    "CSV": Reader(
+        lambda f: f / "csv" / "test.csv", lambda f: load_dataset(f / "csv" / "train.csv")
     ),
     "photo": Reader(lambda f: f / "photo.png", lambda f: decode(f / "photo.png")),
     "predictions to add": Reader(lambda f: f / "theirs.npz", added),
@@ -253,7 +273,10 @@ BAD: dict[str, Callable[[Path], object]] = {
 #: A good file may be a link to anywhere if the user named the file itself and not its folder.
 ALLOWED = {
     (reader, "a link out")
-    for reader in ("photo", "predictions to add", "settings", "space", "claim", "checkpoint")
+    for reader in (
+        *("photo", "predictions to add", "settings", "space", "claim", "checkpoint"),
+        "arrays of a data set",
+    )
 }
 
 

@@ -1,15 +1,16 @@
-"""Read arrays from an untrusted `.npz` file: headers are checked before any data is read."""
+"""Read arrays from untrusted `.npz` and `.npy` files: headers are checked before data are read."""
 
 from __future__ import annotations
 
 import io
 import math
+import os
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO
 
 import numpy as np
 from numpy.lib import format as npy
@@ -77,15 +78,20 @@ class ArrayFile:
         if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise ValueError(f"{member.filename[:50]} has a compression that NumPy doesn't use")
         with self._file.open(member) as file:
-            head = io.BytesIO(file.read(MAX_HEADER_BYTES))  # a header may claim to be longer
-        version = npy.read_magic(head)
-        read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-        shape, _, dtype = read_header(head)
-        size = member.file_size - head.tell()
-        header = ArrayHeader(dtype, shape)
-        if header.bytes != size and not dtype.hasobject:
+            header, start = _read_header(file)
+        size = member.file_size - start
+        if header.bytes != size and not header.dtype.hasobject:
             raise ValueError(f"{member.filename[:50]} doesn't have the size that its header says")
         return header
+
+
+def _read_header(file: IO[bytes]) -> tuple[ArrayHeader, int]:
+    """The header of an `.npy` file, and the position of its data."""
+    head = io.BytesIO(file.read(MAX_HEADER_BYTES))  # a header may claim to be longer
+    version = npy.read_magic(head)
+    read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+    shape, _, dtype = read_header(head)
+    return ArrayHeader(dtype, shape), head.tell()
 
 
 def _check_directory(file: BinaryIO) -> None:
@@ -103,3 +109,18 @@ def open_arrays(
     """Open an `.npz` file, reading only the headers of its arrays."""
     with open_untrusted(path, error, most=MAX_BYTES, within=within) as file:
         yield ArrayFile(file)
+
+
+def read_array(
+    path: Path | str, error: type[FittingroomError], *, within: Path | None = None
+) -> NDArray[Any]:
+    """Read an `.npy` file of at most `MAX_BYTES`; arrays of Python objects are refused."""
+    with open_untrusted(path, error, most=MAX_BYTES, within=within) as file:
+        header, start = _read_header(file)
+        if header.dtype.hasobject:
+            raise ValueError("it holds Python objects, which are never read")
+        if header.bytes != os.fstat(file.fileno()).st_size - start:
+            raise ValueError("it doesn't have the size that its header says")
+        file.seek(0)
+        array: NDArray[Any] = npy.read_array(file, allow_pickle=False)
+    return array

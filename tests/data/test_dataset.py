@@ -63,9 +63,40 @@ def test_lists_and_wider_integers_are_accepted() -> None:
     assert make(train_labels=TRAIN_LABELS.astype(np.uint8).tolist()).sha256 == make().sha256
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"train_images": TRAIN / 255, "test_images": TEST[..., None]},
+        {"train_images": TRAIN.astype(float), "test_images": TEST[:, None].astype(np.float32)},
+        {"train_labels": np.eye(3)[TRAIN_LABELS], "test_labels": TEST_LABELS[:, None]},
+    ],
+)
+def test_whatever_people_have_is_the_same_data(changes: dict[str, Any]) -> None:
+    assert make(**changes).sha256 == make().sha256
+
+
+def test_labels_name_the_classes_in_their_order() -> None:
+    gaps = np.array([-1, 2, 40])
+    dataset = make(train_labels=gaps[TRAIN_LABELS], test_labels=gaps[TEST_LABELS])
+    assert dataset.class_names == ("-1", "2", "40")
+    np.testing.assert_array_equal(dataset.test.labels, TEST_LABELS)
+    text = np.array(["boot", "bag", "coat"])
+    dataset = make(train_labels=text[TRAIN_LABELS], test_labels=text[TEST_LABELS])
+    assert dataset.class_names == ("bag", "boot", "coat")
+    np.testing.assert_array_equal(dataset.train.labels == 0, TRAIN_LABELS == 1)
+    named = make(
+        train_labels=text[TRAIN_LABELS],
+        test_labels=text[TEST_LABELS],
+        class_names=["coat", "boot", "bag"],
+    )
+    np.testing.assert_array_equal(named.test.labels == 0, TEST_LABELS == 2)
+
+
 def test_oddities_are_logged(caplog: pytest.LogCaptureFixture) -> None:
-    make(train_labels=TRAIN_LABELS + 1, test_labels=TEST_LABELS + 1)
-    assert "no training image has the label 0 (0)" in caplog.text
+    make(
+        train_labels=TRAIN_LABELS + 1, test_labels=TEST_LABELS + 1, class_names=["a", "b", "c", "d"]
+    )
+    assert "no training image has the label 0 (a)" in caplog.text
     assert "the labels start at 1, so subtract 1 from each" in caplog.text
     caplog.clear()
     make(class_names=list("abcdefgh"))
@@ -81,23 +112,15 @@ def test_oddities_are_logged(caplog: pytest.LogCaptureFixture) -> None:
 @pytest.mark.parametrize(
     ("changes", "complaint"),
     [
-        ({"train_images": TRAIN / 255}, "must be integers, not float64; multiply pixels in 0..1"),
-        (
-            {"train_images": TRAIN.astype(float)},
-            r"not float64; round them and .*astype\(np.uint8\)",
-        ),
         ({"train_images": TRAIN / 50 - 2}, "stretch them to 0..255 and round them"),
-        ({"train_images": TRAIN > 99}, "must be integers, not bool; multiply pixels in 0..1"),
-        ({"train_images": TRAIN[..., None]}, r"\(30, 6, 5, 1\); take .* images\[..., 0\]"),
-        ({"train_images": TRAIN[:, None]}, r"\(30, 1, 6, 5\); take .* images\[:, 0\]"),
-        ({"train_images": np.stack([TRAIN] * 3, -1)}, "convert colour images to grey first"),
+        ({"train_labels": np.array(["a", "b", "c"] * 10)}, "some labels are text"),
+        ({"train_labels": TRAIN_LABELS * 0, "test_labels": TEST_LABELS * 0}, "classes, not 1"),
+        (
+            {"train_labels": ["a", "b", "d"] * 10, "test_labels": ["a"] * 9, "class_names": "abc"},
+            "the label 'd' isn't among the class names",
+        ),
         ({"train_images": TRAIN_LABELS}, r"not of shape \(30,\); these look like labels"),
-        ({"train_images": [[[1, 2], [3]]]}, "images can't be converted to an array"),
-        ({"train_images": None}, "must be integers, not object; give an array of numbers"),
-        ({"train_labels": np.eye(3)[TRAIN_LABELS]}, r"\(30, 3\); .* labels.argmax\(axis=1\)"),
-        ({"train_labels": TRAIN_LABELS[:, None]}, r"\(30, 1\); take labels\[:, 0\]"),
         ({"train_labels": TEST}, "the order is training images, training labels, test images"),
-        ({"train_labels": TRAIN_LABELS.astype(float)}, r"not float64; .*\.astype\(int\)"),
         (
             {
                 "train_labels": TRAIN_LABELS + 1,
@@ -107,11 +130,8 @@ def test_oddities_are_logged(caplog: pytest.LogCaptureFixture) -> None:
             "label 3 is outside .* 0 to 2; the labels start at 1, so subtract 1 from each",
         ),
         ({"train_images": TRAIN.astype(int) + 1}, "values from 1 to 256; pixels go from 0 to 255"),
-        ({"train_images": TRAIN.reshape(30, -1)}, r"must be a uint8 array \(n, height, width\)"),
         ({"train_images": TRAIN[:0], "train_labels": TRAIN_LABELS[:0]}, "that is not empty"),
         ({"train_labels": TRAIN_LABELS[:-1]}, "one label for each of the 30 images"),
-        ({"train_labels": np.array(["a", "b", "c"] * 10)}, "must be integers"),
-        ({"train_labels": TRAIN_LABELS - 1}, "training label -1 is outside the 3 classes|2 to 256"),
         ({"class_names": ["a", "b"]}, "training label 2 is outside the 2 classes"),
         ({"test_labels": TEST_LABELS + 1, "class_names": list("abc")}, "test label 3 is outside"),
         ({"test_images": TEST[:, :5]}, "make them the same size"),
@@ -120,7 +140,6 @@ def test_oddities_are_logged(caplog: pytest.LogCaptureFixture) -> None:
         ({"class_names": ["a", "b", ""]}, "can't be a class name"),
         ({"class_names": ["a", "b", " c"]}, "can't be a class name"),
         ({"train_labels": TRAIN_LABELS * 0, "test_labels": TEST_LABELS * 0}, "needs 2 to 256"),
-        ({"train_labels": TRAIN_LABELS * 1000}, "needs 2 to 256 classes"),
     ],
 )
 def test_refuses_arrays_that_are_not_a_data_set(changes: dict[str, Any], complaint: str) -> None:

@@ -308,7 +308,7 @@ def test_the_variable_names_the_folder_of_another_set(
 
 
 def test_a_name_with_a_dot_is_a_path(lonely: Path, small: Path) -> None:
-    with pytest.raises(DataError, match=r"my.set doesn't exist; a data set is a folder or one of"):
+    with pytest.raises(DataError, match=r"my.set doesn't exist\."):
         load_dataset("my.set")
     shutil.copytree(small, lonely / "my.set")
     assert load_dataset("my.set").name == "my.set"
@@ -318,10 +318,13 @@ def test_paths_without_a_data_set(small: Path, tmp_path: Path) -> None:
     for path, complaint in (
         (
             tmp_path / "absent",
-            "absent doesn't exist; a data set is a folder or one of fashion-mnist",
+            "absent doesn't exist.",
         ),
-        (small / "labels.txt", "labels.txt is a file; a data set is a folder"),
-        (tmp_path, "holds no data set: neither the IDX files .* nor the folders train and test"),
+        (small / "labels.txt", "labels.txt holds no data set in a form that can be read"),
+        (
+            tmp_path,
+            "holds no data set in a form .*: the four IDX files of MNIST, class-named",
+        ),
         ("~nobody-by-that-name/x", "doesn't exist"),
         ("x/" + "y" * 5000, "doesn't exist"),
         ("a/\0", "doesn't exist"),

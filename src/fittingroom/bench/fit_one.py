@@ -46,7 +46,7 @@ def fit(
     Parameters
     ----------
     dataset
-        A data set, a name of the catalogue, or a folder.
+        A data set, a name of the catalogue, or a path.
     model, settings
         A name of the catalogue, and what replaces its defaults.
     seed, full, reads_test, folds

@@ -57,8 +57,8 @@ _DatasetsOption = Annotated[
     typer.Option(
         "--dataset",
         "-d",
-        metavar="NAME|FOLDER",
-        help="A name (fashion-mnist, mnist) or a folder; repeatable.",
+        metavar="NAME|PATH",
+        help="A name (fashion-mnist, mnist), a file or a folder; repeatable.",
     ),
 ]
 _SeedsOption = Annotated[

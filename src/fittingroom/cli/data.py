@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def command(
     dataset: Annotated[
-        str, typer.Argument(metavar="NAME|FOLDER", help="A name or a folder.")
+        str, typer.Argument(metavar="NAME|PATH", help="A name, a file or a folder.")
     ] = FASHION_MNIST,
     page: Annotated[
         Path | None,

@@ -41,7 +41,7 @@ _DatasetOption = Annotated[
     typer.Option(
         "--dataset",
         "-d",
-        metavar="NAME|FOLDER",
+        metavar="NAME|PATH",
         help="The data set that the model was fitted on, if it isn't found automatically.",
     ),
 ]

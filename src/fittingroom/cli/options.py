@@ -23,8 +23,8 @@ DatasetOption = Annotated[
     typer.Option(
         "--dataset",
         "-d",
-        metavar="NAME|FOLDER",
-        help="A name (fashion-mnist, mnist) or a folder.",
+        metavar="NAME|PATH",
+        help="A name (fashion-mnist, mnist), a file or a folder.",
         show_default=True,
     ),
 ]

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
-from fittingroom.data import idx
 from fittingroom.data.catalog import DATASETS, DatasetRow
 from fittingroom.data.dataset import CARD_FILE, LABELS_FILE, check_class_names
+from fittingroom.data.reading import Reading, without_split
 from fittingroom.data.rendering import Preparation
 from fittingroom.errors import DataError, InputError
 from fittingroom.printable import printable
@@ -31,15 +31,18 @@ class Card(NamedTuple):
     preparation: Preparation
 
 
-def card_of(folder: Path, row: DatasetRow | None) -> Card:
-    """The card in `dataset.json`, else the catalogue's, else one that suits most folders."""
-    card = Card(folder.name or "dataset", False, "image")
+def card_of(path: Path, row: DatasetRow | None) -> Card:
+    """The card in a folder's `dataset.json`, else the catalogue's, else what suits most data."""
+    name = path.name
+    if os.path.isfile(path):
+        name = without_split(name.split(".")[0]) or path.parent.name
+    card = Card(name or "dataset", False, "image")
     if row:
         card = Card(row.name, row.mirror_keeps_class, row.preparation)
-    file = folder / CARD_FILE
+    file = path / CARD_FILE
     if os.path.lexists(file):
         card = _read_card(file, card)
-    return card if row else card._replace(name=free_name(card.name, folder))
+    return card if row else card._replace(name=free_name(card.name, path))
 
 
 def free_name(name: str, folder: Path) -> str:
@@ -54,26 +57,23 @@ def free_name(name: str, folder: Path) -> str:
     return f"other-{row.name}"
 
 
-def class_names_of(
-    read: idx.IdxFolder, folder: Path, otherwise: tuple[str, ...]
-) -> tuple[str, ...]:
-    """The class names in `labels.txt`, else `otherwise`; checked to name every label."""
-    file = folder / LABELS_FILE
-    names = otherwise
-    if os.path.lexists(file):
-        text = read_text(file, DataError, most=_SMALL_FILE, within=folder)
-        names = tuple(line.strip() for line in text.strip().splitlines())
-        require_class_names(names, file)
-    labels = {name: read.arrays[name] for name in (idx.TRAIN_LABELS, idx.TEST_LABELS)}
-    lowest = min(int(array.min()) for array in labels.values())
-    for name, array in labels.items():
-        highest = int(array.max())
-        if highest >= len(names):
+def class_names_of(read: Reading, path: Path) -> tuple[str, ...] | None:
+    """The class names in a folder's `labels.txt`, checked to name every label; None without one."""
+    file = path / LABELS_FILE
+    if not os.path.lexists(file):  # nor where `path` is a file
+        return None
+    text = read_text(file, DataError, most=_SMALL_FILE, within=path)
+    names = tuple(line.strip() for line in text.strip().splitlines())
+    require_class_names(names, file)
+    for part in (read.train, read.test):
+        if part.labels.dtype.kind == "U":
+            continue
+        if (highest := int(part.labels.max())) >= len(names):
             remedy = f"name every class in {file}, one per line"
-            if lowest == 1:
+            if min(read.train.labels.min(), read.test.labels.min()) == 1:
                 remedy = f"the labels start at 1: subtract 1 from each, and {remedy}"
             raise DataError(
-                f"{read.paths[name]} has the label {highest}, but there are {len(names)} classes, "
+                f"{part.labels_file} has the label {highest}, but there are {len(names)} classes, "
                 f"0 to {len(names) - 1}; {remedy}."
             )
     return names

@@ -5,18 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fittingroom.data import idx
 from fittingroom.data.mapped import pieces
+from fittingroom.data.pixels import images_of, labels_of, number_labels
 from fittingroom.data.plausible import check_images
 from fittingroom.data.rendering import Preparation, check_preparation
 from fittingroom.errors import DataError, InputError
@@ -73,13 +73,13 @@ class Dataset:
 
     Attributes
     ----------
-    name : the catalogue's name, or the folder's
+    name : the catalogue's name, or the path's
     class_names : one for each label, in the labels' order
     mirror_keeps_class : whether an image flipped left to right still shows its class
     sha256 : hash of both splits' shapes, images and labels and of the class names, so the same
         for every copy of the same data, compressed or not (see `content_sha256`)
     source : where it was found, in words
-    location : a folder that `load_dataset` reads it from again, None for arrays
+    location : a path that `load_dataset` reads it from again, None for arrays
     preparation : how its images were made from pictures, and so how new pictures are prepared
     """
 
@@ -147,27 +147,29 @@ class Dataset:
 
         Parameters
         ----------
-        train_images, test_images : integers 0..255, (n, height, width)
-        train_labels, test_labels : integers from 0, (n,)
-        class_names : one for each label; "0", "1", ... up to the highest label if absent
+        train_images, test_images : grey images in any form that :func:`.pixels.images_of` takes
+        train_labels, test_labels : in any form that :func:`.pixels.labels_of` takes
+        class_names : one for each class, in which integer labels are positions; if absent, the
+            distinct labels in sorted order
         mirror_keeps_class : whether training may flip images left to right
         preparation : how the images were made from pictures, see `preparation.prepare`
 
         Raises
         ------
         InputError
-            The values aren't integers, a pixel is outside 0..255, shapes don't match, a label is
-            outside the classes, or a file can't hold the class names.
+            Pixels or labels are none of these, shapes don't match, a label is outside the classes,
+            or a file can't hold the class names.
         UnknownNameError
             There is no such preparation.
         """
-        train = Split(_pixels(train_images), _label_array(train_labels))
-        test = Split(_pixels(test_images), _label_array(test_labels))
-        if class_names is None:
-            highest = int(max(train.labels.max(), test.labels.max()))
-            names = tuple(str(label) for label in range(min(highest, MAX_CLASSES) + 1))
-        else:
-            names = tuple(class_names)
+        labels, names = number_labels(
+            labels_of(train_labels), labels_of(test_labels), class_names=class_names
+        )
+        images = [images_of(train_images), images_of(test_images)]
+        train, test = (
+            Split(np.array(part, order="C"), numbers)
+            for part, numbers in zip(images, labels, strict=True)
+        )
         return cls(
             name=name,
             train=train,
@@ -273,80 +275,3 @@ def _read_only(array: NDArray[_Scalar]) -> NDArray[_Scalar]:
     view = array.view()
     view.flags.writeable = False
     return view
-
-
-def _pixels(values: ArrayLike) -> NDArray[np.uint8]:
-    array = _array(values, "images")
-    if array.dtype.kind == "f" and array.size and array.min() < 0:
-        remedy = "stretch them to 0..255 and round them"
-    elif array.dtype.kind == "f" and array.size and array.max() > 1:
-        remedy = "round them and convert them with .astype(np.uint8)"
-    elif array.dtype.kind in "fb":
-        remedy = "multiply pixels in 0..1 by 255 and round them"
-    else:
-        remedy = "give an array of numbers"
-    _require_integers(array, "images", remedy)
-    if array.ndim != 3:
-        raise InputError(
-            f"images must be a uint8 array (n, height, width), not of shape {array.shape}; "
-            f"{_image_remedy(array.shape)}."
-        )
-    if array.dtype != np.uint8 and array.size and not (array.min() >= 0 and array.max() <= 255):
-        raise InputError(
-            f"images hold values from {array.min()} to {array.max()}; pixels go from 0 to 255."
-        )
-    return np.array(array, dtype=np.uint8, order="C")
-
-
-def _image_remedy(shape: tuple[int, ...]) -> str:
-    """How to turn an array of images of another shape into (n, height, width)."""
-    match shape:
-        case (_,):
-            return "these look like labels"
-        case (_, pixels):
-            side = math.isqrt(pixels)
-            size = f"{side}, {side}" if side**2 == pixels else "height, width"
-            return f"turn rows of pixels into images with .reshape(-1, {size})"
-        case (_, 1, _, _):
-            return "take the only channel, images[:, 0]"
-        case (_, _, _, 1):
-            return "take the only channel, images[..., 0]"
-        case (_, 3 | 4, _, _) | (_, _, _, 3 | 4):
-            return "convert colour images to grey first"
-    return "give one grey image for each label"
-
-
-def _label_array(values: ArrayLike) -> NDArray[np.int64]:
-    array = _array(values, "labels")
-    if array.ndim == 2 and array.shape[1] == 1:
-        raise InputError(f"labels must have the shape (n,), not {array.shape}; take labels[:, 0].")
-    if array.ndim == 2:
-        raise InputError(
-            f"labels must have the shape (n,), not {array.shape}; if they are one-hot, take "
-            "labels.argmax(axis=1)."
-        )
-    if array.ndim != 1:
-        raise InputError(
-            f"labels must have the shape (n,), not {array.shape}; the order is training images, "
-            "training labels, test images, test labels."
-        )
-    if array.dtype.kind in "fb":
-        remedy = "convert them with .astype(int)"
-    else:
-        remedy = "number the classes from 0 and give their class_names"
-    _require_integers(array, "labels", remedy)
-    return np.array(array, dtype=np.int64, order="C")
-
-
-def _array(values: ArrayLike, what: str) -> NDArray[Any]:
-    try:
-        return np.asarray(values)
-    except (ValueError, TypeError, RuntimeError) as error:  # of lists, and of tensors on a GPU
-        raise InputError(
-            f"{what} can't be converted to an array ({error}); give an array."
-        ) from error
-
-
-def _require_integers(array: NDArray[Any], what: str, remedy: str) -> None:
-    if array.dtype.kind not in "iu":
-        raise InputError(f"{what} must be integers, not {array.dtype}; {remedy}.")

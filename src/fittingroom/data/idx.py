@@ -9,21 +9,18 @@ from __future__ import annotations
 import hashlib
 import os
 import struct
-import zlib
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fittingroom.data.mapped import pieces
+from fittingroom.data.stream import CHUNK, open_stream, read_up_to
 from fittingroom.errors import DataError
 from fittingroom.files import file_aside
-from fittingroom.untrusted import open_untrusted
 
 TRAIN_IMAGES = "train-images-idx3-ubyte"
 TRAIN_LABELS = "train-labels-idx1-ubyte"
@@ -45,15 +42,9 @@ _TYPES = {
     0x0D: "32-bit floats",
     0x0E: "64-bit floats",
 }
-_CHUNK = 1 << 16
 _LARGEST = 1 << 36  # 64 GiB: no header may promise more
-# A bomb is recognised by its ratio: 8 MiB out of less than a two-hundredth of that. Fashion-MNIST
-# compresses 1.8 to 1, MNIST 4.8 to 1, deflate's limit is 1,032 to 1.
-_BOMB_WINDOW = 8 << 20
-_BOMB_RATIO = 200
 
 Bytes = NDArray[np.uint8]
-Read = Callable[[int], bytes]
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,14 +124,14 @@ def read_idx(path: Path, dimensions: int, *, within: Path | None = None) -> Byte
     DataError
         One sentence that names the file and what is wrong with it.
     """
-    with _open_stream(path, within) as read:
+    with open_stream(path, within) as read:
         header = 4 + 4 * dimensions
-        shape = _read_shape(path, _read_up_to(read, header), dimensions)
+        shape = _read_shape(path, read_up_to(read, header), dimensions)
         promised = prod(shape)
         if path.suffix != ".gz" and (size := path.stat().st_size) >= MAP_FROM:
             _check_length(path, promised, size - header)
             return np.memmap(path, np.uint8, mode="r", offset=header, shape=shape)
-        payload = _read_up_to(read, promised)
+        payload = read_up_to(read, promised)
         _check_length(path, promised, len(payload) + len(read(1)))
     array = np.frombuffer(payload, dtype=np.uint8).reshape(shape)
     array.flags.writeable = False
@@ -175,8 +166,8 @@ def file_sha256(path: Path, limit: int) -> str:
         The file can't be read or decompressed, or holds more than `limit` bytes.
     """
     digest, total = hashlib.sha256(), 0
-    with _open_stream(path) as read:
-        while chunk := read(_CHUNK):
+    with open_stream(path) as read:
+        while chunk := read(CHUNK):
             total += len(chunk)
             if total > limit:
                 raise DataError(f"{path} holds more than {limit} bytes.")
@@ -231,75 +222,3 @@ def _check_length(path: Path, promised: int, actual: int) -> None:
         )
     if actual > promised:
         raise DataError(f"{path} has trailing bytes after the {promised} its header promises.")
-
-
-def _read_up_to(read: Read, size: int) -> bytearray:
-    """Read `size` bytes, or fewer at the end of the file; memory grows only with what is read."""
-    data = bytearray()
-    while len(data) < size and (chunk := read(min(size - len(data), _CHUNK))):
-        data += chunk
-    return data
-
-
-@contextmanager
-def _open_stream(path: Path, within: Path | None = None) -> Iterator[Read]:
-    """Yield a function that reads decompressed bytes; failures become a `DataError`."""
-    with open_untrusted(path, DataError, within=within) as file:
-        try:
-            yield _GzipStream(path, file).read if path.suffix == ".gz" else file.read
-        except zlib.error as error:
-            raise DataError(
-                f"{path} is a damaged gzip file ({error}), or isn't compressed and needs a name "
-                "without .gz."
-            ) from error
-
-
-class _GzipStream:
-    """Decompresses no more than is requested, unlike the gzip module, which reads ahead."""
-
-    def __init__(self, path: Path, file: BinaryIO) -> None:
-        self._path = path
-        self._file = file
-        self._member = zlib.decompressobj(wbits=31)  # 31: gzip format, checksum verified
-        self._pending = file.read(_CHUNK)  # compressed, not yet consumed
-        self._ended = not self._pending
-        self._window_in = self._window_out = 0
-
-    def read(self, size: int) -> bytes:
-        """At most `size` bytes; none only once the last member's checksum is verified."""
-        while not self._ended:
-            if self._member.eof:
-                self._next_member()
-                continue
-            if not self._pending:
-                self._pending = self._file.read(_CHUNK)
-                if not self._pending:
-                    raise DataError(f"{self._path} is truncated: its gzip stream has no end.")
-            before = len(self._pending)
-            out = self._member.decompress(self._pending, size)
-            self._pending = self._member.unconsumed_tail or self._member.unused_data
-            self._check_ratio(before - len(self._pending), len(out))
-            if out:
-                return out
-        return b""
-
-    def _next_member(self) -> None:
-        self._pending = self._pending or self._file.read(_CHUNK)
-        if not self._pending:
-            self._ended = True
-        elif self._pending[0] != 0x1F:
-            raise DataError(f"{self._path} has trailing bytes after its gzip stream.")
-        else:
-            self._member = zlib.decompressobj(wbits=31)
-
-    def _check_ratio(self, consumed: int, produced: int) -> None:
-        self._window_in += consumed
-        self._window_out += produced
-        if self._window_out < _BOMB_WINDOW:
-            return
-        if self._window_in * _BOMB_RATIO < self._window_out:
-            raise DataError(
-                f"{self._path} is a gzip bomb: {self._window_in} compressed bytes "
-                f"become {self._window_out}; decompress it yourself if you trust it."
-            )
-        self._window_in = self._window_out = 0

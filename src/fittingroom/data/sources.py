@@ -7,15 +7,15 @@ import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-import numpy as np
 from filelock import FileLock
 from platformdirs import user_cache_path
 
 from fittingroom.data import idx
-from fittingroom.data.card import Card, card_of, class_names_of, free_name, require_class_names
-from fittingroom.data.catalog import DATASETS, DIGITS, DatasetRow, row_with
+from fittingroom.data.card import card_of, class_names_of, require_class_names
+from fittingroom.data.catalog import DATASETS, DatasetRow, row_with
 from fittingroom.data.dataset import (
     CARD_FILE,
     LABELS_FILE,
@@ -30,7 +30,9 @@ from fittingroom.data.download import (
     fetch_by_https,
     remove_leftovers,
 )
-from fittingroom.data.folder import is_image_folder, read_image_folder
+from fittingroom.data.forms import form_of, idx_sha256, read_idx_folder
+from fittingroom.data.pixels import number_labels
+from fittingroom.data.reading import Reading
 from fittingroom.errors import DataError, InputError, UnknownNameError
 
 DATA_VARIABLE = "FITTINGROOM_DATA"
@@ -78,10 +80,9 @@ def load_dataset(
 
     Parameters
     ----------
-    name_or_path : a name of the catalogue, or a folder: with the four IDX files (`.gz` or not,
-        and perhaps a `labels.txt`), or with class-named folders of pictures under `train` and
-        `test`. A catalogue name is always the named data set; write `./mnist` for a folder of that
-        name. A data set that is loaded already is returned as it is.
+    name_or_path : a name of the catalogue, or a file or folder in one of the forms in
+        `forms.FORMS`. A catalogue name is always the named data set; write `./mnist` for a folder
+        of that name. A data set that is loaded already is returned as it is.
     search : where a named data set may come from; `SEARCH_PATH` if absent
 
     Raises
@@ -101,7 +102,7 @@ def load_dataset(
     is_path = isinstance(name_or_path, Path) or any(char in text for char in path_chars)
     if not text or not (is_path or os.path.exists(folder)):
         raise UnknownNameError("data set", text, DATASETS)
-    return _load_folder(folder)
+    return _load_path(folder)
 
 
 def find_dataset(row: DatasetRow, search: SearchPath) -> Dataset:
@@ -131,7 +132,7 @@ def find_again(
     Parameters
     ----------
     name : of the `Dataset`; one of the catalogue is also looked for in the search path's places
-    location : the folder that it was read from
+    location : the path that it was read from
     sha256 : its content hash; other data is skipped
     search : whose places are searched; nothing is fetched
     """
@@ -145,7 +146,7 @@ def find_again(
         folders.append(Path(location))
     for folder in folders:
         with suppress(DataError, InputError):
-            dataset = _load_folder(folder)
+            dataset = _load_path(folder)
             if dataset.sha256 == sha256:
                 return dataset
     return None
@@ -154,8 +155,7 @@ def find_again(
 def _recognise(folder: Path) -> DatasetRow | None:
     """The catalogue row whose files a folder holds, if any."""
     with suppress(DataError):
-        read = idx.read_folder(folder)
-        return row_with(lambda name: idx.array_sha256(read.arrays[name]))
+        return row_with(partial(idx_sha256, read_idx_folder(folder)))
     return None
 
 
@@ -245,13 +245,13 @@ def _fetch(row: DatasetRow, search: SearchPath) -> Path:
 def _load_named(row: DatasetRow, folder: Path, source: str) -> Dataset:
     folder = folder.resolve()
     try:
-        read = idx.read_folder(folder)
-        intact = read.sha256() == row.sha256
+        read = read_idx_folder(folder)
+        intact = all(idx_sha256(read, name) == row.sha256[name] for name in idx.FILES)
     except DataError:
         intact = False
     if not intact:
         raise DataError(_describe_mismatch(row, folder))
-    dataset = _from_idx(read, folder, row, f"{source}, {folder}")
+    dataset = _assemble(read, folder, row, f"{source}, {folder}")
     facts = (dataset.name, dataset.class_names, dataset.mirror_keeps_class)
     if facts != (row.name, row.class_names, row.mirror_keeps_class):
         raise DataError(
@@ -280,66 +280,36 @@ def _describe_mismatch(row: DatasetRow, folder: Path) -> str:
     return f"{folder} changed while it was read; try again."
 
 
-def _load_folder(folder: Path) -> Dataset:
-    """Load a data set from a folder, in whatever form it is."""
-    if not os.path.isdir(folder):
-        state = "is a file" if os.path.exists(folder) else "doesn't exist"
-        raise DataError(
-            f"{folder} {state}; a data set is a folder or one of {', '.join(DATASETS)}."
-        )
-    folder = folder.resolve()
-    if idx.find_files(folder):
-        read = idx.read_folder(folder)
-        row = row_with(lambda name: idx.array_sha256(read.arrays[name]))
-        return _from_idx(read, folder, row, str(folder))
-    if is_image_folder(folder):
-        train, test, names, preparation = read_image_folder(folder)
-        require_class_names(names, folder)
-        card = Card(free_name(folder.name, folder), False, preparation)
-        return _dataset(card, Split(*train), Split(*test), names, str(folder), folder)
-    raise DataError(
-        f"{folder} holds no data set: neither the IDX files {', '.join(idx.FILES)} "
-        f"nor the folders train and test with one folder of pictures for each class."
-    )
+def _load_path(path: Path) -> Dataset:
+    """Load a data set from a file or folder, in whatever form it is."""
+    form = form_of(path)
+    # A file keeps its name, by which it is known, though it may be a link.
+    path = path.resolve() if os.path.isdir(path) else path.parent.resolve() / path.name
+    read = form.read(path)
+    return _assemble(read, path, row_with(partial(idx_sha256, read)), f"{path}, {form.title}")
 
 
-def _from_idx(read: idx.IdxFolder, folder: Path, row: DatasetRow | None, source: str) -> Dataset:
-    """Make a data set of IDX files; `labels.txt` and `dataset.json` go before the catalogue."""
-    names = class_names_of(read, folder, row.class_names if row else DIGITS)
-    return _dataset(card_of(folder, row), *_splits(read), names, source, folder)
-
-
-def _splits(read: idx.IdxFolder) -> tuple[Split, Split]:
-    train, test = (
-        Split(read.arrays[images], read.arrays[labels].astype(np.int64))
-        for images, labels in (
-            (idx.TRAIN_IMAGES, idx.TRAIN_LABELS),
-            (idx.TEST_IMAGES, idx.TEST_LABELS),
-        )
-    )
-    return train, test
-
-
-def _dataset(
-    card: Card,
-    train: Split,
-    test: Split,
-    class_names: tuple[str, ...],
-    source: str,
-    location: Path,
-) -> Dataset:
-    sha256 = content_sha256(train, test, class_names)
+def _assemble(read: Reading, path: Path, row: DatasetRow | None, source: str) -> Dataset:
+    """Make a data set of what was read; `labels.txt` and `dataset.json` go before the catalogue."""
+    names = read.class_names or class_names_of(read, path) or (row.class_names if row else None)
+    card = card_of(path, row)
+    if read.class_names is not None:
+        require_class_names(read.class_names, path)
+        card = card._replace(preparation=read.preparation)
     try:
+        parts = (read.train, read.test)
+        labels, class_names = number_labels(*(part.labels for part in parts), class_names=names)
+        train, test = (Split(part.images, each) for part, each in zip(parts, labels, strict=True))
         return Dataset(
             name=card.name,
             train=train,
             test=test,
             class_names=class_names,
             mirror_keeps_class=card.mirror_keeps_class,
-            sha256=sha256,
+            sha256=content_sha256(train, test, class_names),
             source=source,
-            location=location,
+            location=path,
             preparation=card.preparation,
         )
     except InputError as error:
-        raise DataError(f"{location}: {error}") from error
+        raise DataError(f"{path}: {error}") from error

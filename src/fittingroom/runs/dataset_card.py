@@ -35,7 +35,7 @@ class DatasetCard:
     sha256: str
     class_names: tuple[str, ...]
     test_images: int
-    location: str | None = None  # the folder that it was read from
+    location: str | None = None  # the path that it was read from
     untrained_classes: tuple[str, ...] = ()  # those without a training image
     copied_test_images: int | None = None  # that are training images too; None if not counted
     test_labels_sha256: str | None = None  # see `labels_sha256`

@@ -50,7 +50,7 @@ def verify(
     claims
         Claims, ids of claims that come with the package, or paths of TOML files.
     dataset
-        A data set, a name of the catalogue, or a folder.
+        A data set, a name of the catalogue, or a path.
     n_seeds
         Number of fits of each recipe; at most three if one takes more than ten minutes.
     runs

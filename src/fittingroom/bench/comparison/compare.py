@@ -49,7 +49,7 @@ def compare(
     Parameters
     ----------
     dataset
-        A data set, a name of the catalogue, or a folder.
+        A data set, a name of the catalogue, or a path.
     models
         Names of the catalogue, or its rows with other settings (:class:`Entrant`); the name of a
         suite; or a mapping of names to models of your own: a scikit-learn classifier that takes

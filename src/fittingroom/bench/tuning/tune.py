@@ -87,7 +87,7 @@ def tune(
 
     Parameters
     ----------
-    dataset : a data set, a name of the catalogue, or a folder
+    dataset : a data set, a name of the catalogue, or a path
     model : a name of the catalogue
     space : what is searched; None is the model's default space
     memory_limit : resident bytes of a fitting process and its children

@@ -138,7 +138,7 @@ def zalando(
 
     Parameters
     ----------
-    dataset : a data set, a name of the catalogue, or a folder
+    dataset : a data set, a name of the catalogue, or a path
     classifiers : names of `BASELINES` to search now; None is all; the others are shown as saved
     n_seeds : number of fits of each chosen point, each with its own order of the training images
     full : train the chosen points on the validation part too

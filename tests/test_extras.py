@@ -19,7 +19,7 @@ from fittingroom.runs.fit import fit
 from fittingroom.runs.spec import spec_of
 from fittingroom.runs.store import open_store
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 SMALL = ROOT / "tests" / "data" / "fashion-mnist-small"
 #: Each extra that people install, and a package of it without which something is missing.
 PACKAGES = {

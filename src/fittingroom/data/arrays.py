@@ -1,0 +1,165 @@
+"""Read a data set from NumPy's files: one `.npz`, or a folder of `.npz` or `.npy` files.
+
+Arrays are known by their names, or by those of their files: `x_train` and `y_train` as Keras has
+them, `train_images` and `train_labels` as MedMNIST, `kmnist-train-imgs.npz` with a single array as
+KMNIST. Nothing is unpickled.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fittingroom.array_file import open_arrays, read_array
+from fittingroom.data.pixels import images_of, labels_of
+from fittingroom.data.reading import RawSplit, Reading, split_of
+from fittingroom.errors import DataError, InputError
+
+#: Words by which images and labels are called in names of arrays and files.
+ROLE_WORDS = {
+    **dict.fromkeys(("x", "image", "images", "img", "imgs", "pixels", "data"), "images"),
+    **dict.fromkeys(("y", "label", "labels", "target", "targets"), "labels"),
+}
+#: What each data set needs, in the order in which it is read.
+NEEDED = (("train", "images"), ("train", "labels"), ("test", "images"), ("test", "labels"))
+
+
+class _StoredArray(NamedTuple):
+    """Where an array is: its file, and its name in an `.npz` (None for an `.npy`)."""
+
+    file: Path
+    name: str | None
+
+    def __str__(self) -> str:
+        return f"{self.file}" if self.name is None else f"{self.name} in {self.file}"
+
+
+def is_array_file(path: Path) -> bool:
+    """Whether a file is an `.npz` that holds the four arrays of a data set."""
+    return path.suffix.lower() == ".npz" and os.path.isfile(path)
+
+
+def is_array_folder(path: Path) -> bool:
+    """Whether a folder holds `.npz` or `.npy` files whose names say split and role."""
+    return os.path.isdir(path) and {_role_of(file.stem) for file in _files(path)} >= _SET
+
+
+def read_array_file(path: Path) -> Reading:
+    """Read an `.npz` with both splits, such as Keras's `mnist.npz`.
+
+    Raises
+    ------
+    DataError : arrays are missing, hold Python objects, or are no grey images and labels
+    """
+    return _read(_places_in(path), path)
+
+
+def read_array_folder(path: Path) -> Reading:
+    """Read `.npy` files, or `.npz` files with one array each; raises as `read_array_file`."""
+    places: dict[tuple[str, str], _StoredArray] = {}
+    for file in _files(path):
+        role = _role_of(file.stem)
+        if role in places:
+            raise DataError(f"{places[role].file} and {file} both hold the {role[0]} {role[1]}.")
+        if role is not None:
+            places[role] = _StoredArray(
+                file, None if file.suffix == ".npy" else _only_array(file, path)
+            )
+    return _read(places, path)
+
+
+_SET = set(NEEDED)
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(
+        entry
+        for entry in folder.iterdir()
+        if entry.suffix in (".npy", ".npz") and not entry.name.startswith(".")
+    )
+
+
+def _role_of(name: str) -> tuple[str, str] | None:
+    """Split and role of an array by its name; None if it doesn't say both."""
+    split = split_of(name)
+    words = re.split(r"[^a-z]+", name.lower())
+    roles = {ROLE_WORDS[word] for word in words if word in ROLE_WORDS}
+    return (split, roles.pop()) if split is not None and len(roles) == 1 else None
+
+
+def _places_in(path: Path) -> dict[tuple[str, str], _StoredArray]:
+    with open_arrays(path, DataError) as file:
+        names, objects = list(file.headers), file.objects
+    places: dict[tuple[str, str], _StoredArray] = {}
+    for name in names:
+        role = _role_of(name)
+        if role in places:
+            raise DataError(f"{path} holds both {places[role].name} and {name}; keep one.")
+        if role is not None:
+            places[role] = _StoredArray(path, name)
+    missing = [f"{split} {role}" for split, role in NEEDED if (split, role) not in places]
+    if missing:
+        held = ", ".join(repr(name) for name in sorted({*names, *objects})[:8]) or "no arrays"
+        pickled = "; arrays of Python objects are never read" if objects else ""
+        raise DataError(
+            f"{path} lacks the {' and '.join(missing)}; name its arrays x_train, y_train, x_test "
+            f"and y_test. It holds {held}{pickled}."
+        )
+    return places
+
+
+def _only_array(file: Path, folder: Path) -> str:
+    """The name of the single array in an `.npz`."""
+    with open_arrays(file, DataError, within=folder) as arrays:
+        names = list(arrays.headers)
+    if len(names) != 1:
+        raise DataError(f"{file} holds {len(names)} arrays; its name promises one.")
+    return names[0]
+
+
+def _read(places: Mapping[tuple[str, str], _StoredArray], path: Path) -> Reading:
+    train, test = (
+        RawSplit(
+            _images(places[split, "images"], path),
+            _labels(places[split, "labels"], path),
+            places[split, "labels"].file,
+        )
+        for split in ("train", "test")
+    )
+    return Reading(train, test)
+
+
+def _images(place: _StoredArray, path: Path) -> NDArray[np.uint8]:
+    with _explained(place):
+        images = images_of(_array(place, path), "its images")
+        return np.ascontiguousarray(images)
+
+
+def _labels(place: _StoredArray, path: Path) -> NDArray[Any]:
+    with _explained(place):
+        return labels_of(_array(place, path), "its labels")
+
+
+def _array(place: _StoredArray, path: Path) -> NDArray[Any]:
+    within = path if os.path.isdir(path) else None
+    if place.name is None:
+        return read_array(place.file, DataError, within=within)
+    with open_arrays(place.file, DataError, within=within) as file:
+        (array,) = file.read(place.name)
+        return array
+
+
+@contextmanager
+def _explained(place: _StoredArray) -> Iterator[None]:
+    """Say which array an error is about."""
+    try:
+        yield
+    except InputError as error:
+        raise DataError(f"{place}: {error}") from error

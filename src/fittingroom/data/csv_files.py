@@ -1,0 +1,237 @@
+"""Read a data set from CSV files as Kaggle has them: one row per image, label and pixels.
+
+The label may be the first column or the last, a number or text; there may be a header. Files may be
+compressed (`.csv.gz`). Numbers are parsed by NumPy, a few thousand rows at a time.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator
+from itertools import islice
+from math import isqrt
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fittingroom.data.pixels import images_of, labels_of
+from fittingroom.data.reading import RawSplit, Reading, split_of
+from fittingroom.data.stream import CHUNK, Read, open_stream
+from fittingroom.errors import DataError, InputError
+
+#: Names of the column with the label, in lower case.
+LABEL_COLUMNS = ("label", "labels", "class", "target", "y")
+#: Rows parsed at once, and the longest line: 1,000,000 pixels have fewer characters.
+ROWS, LONGEST_LINE = 2000, 1 << 22
+
+#: The number of a line, from 1, and its text.
+Line = tuple[int, str]
+
+
+def is_csv_file(path: Path) -> bool:
+    """Whether a path is a `.csv` or `.csv.gz` file."""
+    return os.path.isfile(path) and path.name.lower().endswith((".csv", ".csv.gz"))
+
+
+def is_csv_folder(path: Path) -> bool:
+    """Whether a folder holds CSV files of both splits."""
+    return os.path.isdir(path) and {split_of(_stem(file)) for file in _files(path)} >= {
+        "train",
+        "test",
+    }
+
+
+def read_csv_file(path: Path) -> Reading:
+    """Read `NAME_train.csv` and the `NAME_test.csv` beside it, whichever of them is given.
+
+    Raises
+    ------
+    DataError : the other file is missing, or a file isn't a table of labels and pixels
+    """
+    split = split_of(_stem(path))
+    if split is None:
+        raise DataError(
+            f"{path} has one split; a data set needs two files, called NAME_train.csv and "
+            "NAME_test.csv."
+        )
+    like = _stem(path).lower()
+    for file in _files(path.parent):
+        other = split_of(_stem(file))
+        if other not in (None, split) and _same_but_split(_stem(file).lower(), like):
+            # The user named one of them, which may be a link to anywhere.
+            parts = {split: _read_part(path, None), other: _read_part(file, path.parent)}
+            return Reading(parts["train"], parts["test"])
+    other = "test" if split == "train" else "train"
+    raise DataError(
+        f"{path} has the {split} split, but there is no {other} split beside it; put "
+        f"{re.sub(split, other, path.name, flags=re.I)} into the same folder."
+    )
+
+
+def read_csv_folder(path: Path) -> Reading:
+    """Read the only training and the only test file of a folder; raises as `read_csv_file`."""
+    files: dict[str, Path] = {}
+    for file in _files(path):
+        split = split_of(_stem(file))
+        if split in files:
+            raise DataError(
+                f"{files[split]} and {file} both look like the {split} split; give the path of the "
+                "one that you mean."
+            )
+        if split is not None:
+            files[split] = file
+    return Reading(_read_part(files["train"], path), _read_part(files["test"], path))
+
+
+def _files(folder: Path) -> list[Path]:
+    return [e for e in sorted(folder.iterdir()) if is_csv_file(e) and not e.name.startswith(".")]
+
+
+def _stem(path: Path) -> str:
+    return re.sub(r"\.csv(\.gz)?$", "", path.name, flags=re.I)
+
+
+def _same_but_split(one: str, other: str) -> bool:
+    words = [re.split(r"[^a-z0-9]+", name) for name in (one, other)]
+    first, second = ([word for word in name if split_of(word) is None] for name in words)
+    return first == second
+
+
+def _read_part(path: Path, within: Path | None) -> RawSplit:
+    pixels: list[NDArray[Any]] = []
+    labels: list[str] = []
+    with open_stream(path, within) as read:
+        lines = _lines(path, read)
+        first = next(lines, None)
+        if first is None:
+            raise DataError(f"{path} is empty.")
+        header = _is_header(first[1])
+        rows = ([] if header else [first]) + list(islice(lines, ROWS))
+        columns = first[1].split(",")
+        column = _label_column(path, columns, header, rows)
+        while rows:
+            images, names = _parse(path, rows, column, len(columns) - 1)
+            pixels.append(images)
+            labels += names
+            rows = list(islice(lines, ROWS))
+    if not pixels:
+        raise DataError(f"{path} has a header and no rows.")
+    try:
+        images = images_of(np.concatenate(pixels), "its images")
+        return RawSplit(
+            np.ascontiguousarray(images), labels_of(_numbers(labels), "its labels"), path
+        )
+    except InputError as error:
+        raise DataError(f"{path}: {error}") from error
+
+
+def _numbers(labels: list[str]) -> NDArray[Any]:
+    """Labels as numbers if all are, else as text."""
+    array = np.array(labels)
+    try:
+        return array.astype(np.float64)
+    except ValueError:
+        return array
+
+
+def _lines(path: Path, read: Read) -> Iterator[Line]:
+    """The lines of a file that aren't empty."""
+    rest, number = b"", 0
+    while chunk := read(CHUNK):
+        *whole, rest = (rest + chunk).split(b"\n")
+        for line in whole:
+            number += 1
+            if line.strip():
+                yield number, _text(path, line)
+        if len(rest) > LONGEST_LINE:
+            raise DataError(f"{path} isn't a CSV file of images: a line has no end.")
+    if rest.strip():
+        yield number + 1, _text(path, rest)
+
+
+def _text(path: Path, line: bytes) -> str:
+    try:
+        return line.decode("utf-8-sig").strip().replace('"', "")
+    except UnicodeDecodeError:
+        raise DataError(f"{path} isn't a CSV file: it isn't UTF-8 text.") from None
+
+
+def _is_header(line: str) -> bool:
+    """Whether a line names the columns: more than the label isn't a number."""
+    return not all(_is_number(field) for field in line.split(",")[1:-1])
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _label_column(path: Path, first: list[str], is_header: bool, rows: list[Line]) -> int:
+    """Which column is the label: 0, or -1 for the last.
+
+    Where no header says it, it is the one of the two whose commonest value is less common: corners
+    of images are mostly background.
+    """
+    n = len(first)
+    if not _is_square(n - 1):
+        if _is_square(n):
+            raise DataError(
+                f"{path} has no labels: its {n} columns are pixels alone. Both splits need labels."
+            )
+        raise DataError(
+            f"{path} has {n} columns, so {n - 1} pixels; only square images can be read from rows."
+        )
+    names = [name.strip().lower() for name in first] if is_header else []
+    for column in (0, -1):
+        if names and names[column] in LABEL_COLUMNS:
+            return column
+    ends = [row.split(",", 1)[0] for _, row in rows], [row.rsplit(",", 1)[-1] for _, row in rows]
+    common = [max(Counter(values).values(), default=0) for values in ends]
+    return 0 if common[0] <= common[1] else -1
+
+
+def _is_square(n: int) -> bool:
+    return n > 0 and isqrt(n) ** 2 == n
+
+
+def _parse(
+    path: Path, rows: list[Line], column: int, n_pixels: int
+) -> tuple[NDArray[Any], list[str]]:
+    """Pixels (n, n_pixels), bytes or floats, and labels of some rows."""
+    split = str.split if column == 0 else str.rsplit
+    halves = [split(row, ",", 1)[:: 1 if column == 0 else -1] for _, row in rows]
+    for (number, row), half in zip(rows, halves, strict=True):
+        if len(half) < 2 or half[1].count(",") != n_pixels - 1:
+            raise DataError(
+                f"{path}, line {number}: it has {row.count(',') + 1} columns, not {n_pixels + 1}."
+            )
+    labels, pixels = [half[0].strip() for half in halves], [half[1] for half in halves]
+    try:
+        whole = np.loadtxt(pixels, np.int64, delimiter=",", ndmin=2, comments=None)
+    except ValueError:
+        try:
+            return np.loadtxt(pixels, np.float32, delimiter=",", ndmin=2, comments=None), labels
+        except ValueError as error:
+            raise DataError(f"{path}{_explain(error, rows)}") from error
+    outside = np.flatnonzero(((whole < 0) | (whole > 255)).any(axis=1))
+    if len(outside):
+        values = whole[outside[0]]
+        wrong = int(values[(values < 0) | (values > 255)][0])
+        raise DataError(
+            f"{path}, line {rows[outside[0]][0]}: the pixel {wrong} isn't between 0 and 255."
+        )
+    return whole.astype(np.uint8), labels
+
+
+def _explain(error: ValueError, rows: list[Line]) -> str:
+    """NumPy's message with the line of the file."""
+    text = str(error).split(";")[0].rstrip(".")
+    row = re.search(r" at row (\d+)", text)
+    return f": {text}." if row is None else f", line {rows[int(row[1])][0]}: {text[: row.start()]}."
