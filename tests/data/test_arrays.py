@@ -98,10 +98,22 @@ def test_a_folder_may_name_its_classes(arrays: Arrays, small: Path, tmp_path: Pa
     assert load_dataset(tmp_path).sha256 == load_dataset(small).sha256
 
 
+def test_an_official_validation_part(arrays: Arrays, same: str, tmp_path: Path) -> None:
+    validation = {"val_images": arrays["x_test"][:200], "val_labels": arrays["y_test"][:200]}
+    np.savez(tmp_path / "a.npz", **arrays, **validation)
+    data = load_dataset(tmp_path / "a.npz")
+    assert (len(data.train), data.validation_images) == (2200, 200)
+    assert data.sha256 != same
+    data.write_idx(tmp_path / "idx")
+    again = load_dataset(tmp_path / "idx")
+    assert (again.sha256, again.validation_images) == (data.sha256, 200)
+
+
 @pytest.mark.parametrize(
     ("changes", "complaint"),
     [
         ({"x_test": None}, "lacks the test images; name its arrays x_train, .* It holds 'x_train'"),
+        ({"x_val": np.zeros(3)}, "lacks the validation labels"),
         ({"y_train": np.array([{}], object)}, "lacks the train labels.*Python objects are never"),
         ({"train_images": np.zeros(3)}, "holds both x_train and train_images; keep one"),
         ({"y_test": np.zeros(7, int)}, r"a.npz holds 7 labels for 1,000 images"),

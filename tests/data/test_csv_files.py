@@ -130,6 +130,18 @@ def test_what_is_wrong_is_named_with_its_line(
     assert str(path) in str(error.value)
 
 
+def test_an_official_validation_part(write: Writer, data: Dataset) -> None:
+    path = write()
+    path.with_name("garments_valid.csv").write_bytes(
+        path.with_name("garments_test.csv").read_bytes()
+    )
+    for where in (path, path.parent, path.with_name("garments_valid.csv")):
+        whole = load_dataset(where)
+        assert whole.validation_images == len(data.test)
+        np.testing.assert_array_equal(whole.train.images[-len(data.test) :], data.test.images)
+    assert whole.validation_split().train.tolist() == list(range(len(data.train)))
+
+
 def test_a_split_that_is_missing(write: Writer) -> None:
     path = write()
     path.with_name("garments_test.csv").unlink()

@@ -92,6 +92,29 @@ def test_labels_name_the_classes_in_their_order() -> None:
     np.testing.assert_array_equal(named.test.labels == 0, TEST_LABELS == 2)
 
 
+def test_an_official_validation_part_is_held_out_and_is_part_of_the_hash() -> None:
+    plain = make()
+    official = dataclasses.replace(plain, validation_images=12)
+    split = official.validation_split()
+    assert split.validation.tolist() == list(range(18, 30))
+    assert split.train.tolist() == list(range(18))
+    for half in (split.selection, split.calibration):
+        assert np.bincount(plain.train.labels[half]).tolist() == [2, 2, 2]
+    hashes = {content_sha256(plain.train, plain.test, "abc", size) for size in (0, 12, 13)}
+    assert len(hashes) == 3
+    with pytest.raises(InputError, match="the validation part can't be 30 of 30 training images"):
+        dataclasses.replace(plain, validation_images=30)
+    with pytest.raises(DataError, match="class 0 has 1 images in the official validation part"):
+        dataclasses.replace(plain, validation_images=3).validation_split()
+
+
+def test_splits_of_different_sizes_dont_follow_each_other() -> None:
+    split = make().train
+    assert len(split.followed_by(make().test)) == 39
+    with pytest.raises(InputError, match="can't go with validation images"):
+        split.followed_by(Split(TEST[:, :5], TEST_LABELS))
+
+
 def test_oddities_are_logged(caplog: pytest.LogCaptureFixture) -> None:
     make(
         train_labels=TRAIN_LABELS + 1, test_labels=TEST_LABELS + 1, class_names=["a", "b", "c", "d"]

@@ -50,6 +50,26 @@ def test_reads_real_pictures_as_they_are(pictures: Path, small: Path) -> None:
     np.testing.assert_array_equal(dataset.test.images[dataset.test.labels == 0], boots)
 
 
+@pytest.mark.parametrize("name", ["val", "valid", "Validation", "dev"])
+def test_an_official_validation_part(copy: Path, name: str) -> None:
+    shutil.copytree(copy / "test", copy / name)
+    dataset = load_dataset(copy)
+    assert (len(dataset.train), dataset.validation_images) == (42, 12)
+    np.testing.assert_array_equal(dataset.train.images[30:], dataset.test.images)
+    shutil.copytree(copy / "test", copy / "validation-2")  # no name of a split
+    assert load_dataset(copy).sha256 == dataset.sha256
+    shutil.copytree(copy / "test", copy / ("dev" if name != "dev" else "val"))
+    with pytest.raises(DataError, match="both look like the validation part; keep one"):
+        load_dataset(copy)
+
+
+def test_classes_of_the_validation_part_are_those_of_the_others(copy: Path) -> None:
+    shutil.copytree(copy / "test", copy / "val")
+    (copy / "val" / "Trouser").rename(copy / "val" / "Skirt")
+    with pytest.raises(DataError, match=r"val has a class folder 'Skirt', but .*train doesn't"):
+        load_dataset(copy)
+
+
 def test_the_same_as_arrays_and_as_idx(pictures: Path, tmp_path: Path) -> None:
     dataset = load_dataset(pictures)
     dataset.write_idx(tmp_path)

@@ -9,6 +9,7 @@ import pytest
 
 from fittingroom.data.catalog import row_with
 from fittingroom.data.forms import FORMS, form_of, idx_sha256
+from fittingroom.data.reading import Reading
 from fittingroom.data.sources import load_dataset
 from fittingroom.errors import DataError
 from fittingroom.runs.fit import fit
@@ -32,8 +33,9 @@ def test_labels_that_no_idx_file_could_hold_have_no_hash(small: Path) -> None:
     read = form_of(small).read(small)
     labels = idx_sha256(read, "t10k-labels-idx1-ubyte")
     assert len(labels) == 64
-    for wrong in (read.test.labels.astype(int) - 1, read.test.labels.astype(str)):
-        other = type(read)(read.train, read.test._replace(labels=wrong))
+    test = read.parts["test"]
+    for wrong in (test.labels.astype(int) - 1, test.labels.astype(str)):
+        other = Reading({**read.parts, "test": test._replace(labels=wrong)})
         assert idx_sha256(other, "t10k-labels-idx1-ubyte") == ""
     assert row_with(lambda name: idx_sha256(read, name)) is None
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,8 +27,6 @@ ROLE_WORDS = {
     **dict.fromkeys(("x", "image", "images", "img", "imgs", "pixels", "data"), "images"),
     **dict.fromkeys(("y", "label", "labels", "target", "targets"), "labels"),
 }
-#: What each data set needs, in the order in which it is read.
-NEEDED = (("train", "images"), ("train", "labels"), ("test", "images"), ("test", "labels"))
 
 
 class _StoredArray(NamedTuple):
@@ -48,7 +46,7 @@ def is_array_file(path: Path) -> bool:
 
 def is_array_folder(path: Path) -> bool:
     """Whether a folder holds `.npz` or `.npy` files whose names say split and role."""
-    return os.path.isdir(path) and {_role_of(file.stem) for file in _files(path)} >= _SET
+    return os.path.isdir(path) and {_role_of(file.stem) for file in _files(path)} >= _NEEDED
 
 
 def read_array_file(path: Path) -> Reading:
@@ -75,7 +73,12 @@ def read_array_folder(path: Path) -> Reading:
     return _read(places, path)
 
 
-_SET = set(NEEDED)
+_SPLITS = {
+    split: {(split, role) for role in ("images", "labels")}
+    for split in ("train", "test", "validation")
+}
+#: What each data set needs; a validation part is optional.
+_NEEDED = _SPLITS["train"] | _SPLITS["test"]
 
 
 def _files(folder: Path) -> list[Path]:
@@ -104,7 +107,19 @@ def _places_in(path: Path) -> dict[tuple[str, str], _StoredArray]:
             raise DataError(f"{path} holds both {places[role].name} and {name}; keep one.")
         if role is not None:
             places[role] = _StoredArray(path, name)
-    missing = [f"{split} {role}" for split, role in NEEDED if (split, role) not in places]
+    _require_all(places, path, names, objects)
+    return places
+
+
+def _require_all(
+    places: Mapping[tuple[str, str], _StoredArray],
+    path: Path,
+    names: Sequence[str],
+    objects: Collection[str],
+) -> None:
+    """Refuse an `.npz` that lacks images or labels of a split."""
+    needed = _NEEDED | (_SPLITS["validation"] if _SPLITS["validation"] & places.keys() else set())
+    missing = [f"{split} {role}" for split, role in sorted(needed - places.keys())]
     if missing:
         held = ", ".join(repr(name) for name in sorted({*names, *objects})[:8]) or "no arrays"
         pickled = "; arrays of Python objects are never read" if objects else ""
@@ -112,7 +127,6 @@ def _places_in(path: Path) -> dict[tuple[str, str], _StoredArray]:
             f"{path} lacks the {' and '.join(missing)}; name its arrays x_train, y_train, x_test "
             f"and y_test. It holds {held}{pickled}."
         )
-    return places
 
 
 def _only_array(file: Path, folder: Path) -> str:
@@ -125,15 +139,16 @@ def _only_array(file: Path, folder: Path) -> str:
 
 
 def _read(places: Mapping[tuple[str, str], _StoredArray], path: Path) -> Reading:
-    train, test = (
-        RawSplit(
+    parts = {
+        split: RawSplit(
             _images(places[split, "images"], path),
             _labels(places[split, "labels"], path),
             places[split, "labels"].file,
         )
-        for split in ("train", "test")
-    )
-    return Reading(train, test)
+        for split in ("train", "test", "validation")
+        if _SPLITS[split] & places.keys()
+    }
+    return Reading(parts)
 
 
 def _images(place: _StoredArray, path: Path) -> NDArray[np.uint8]:

@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple, get_args
 
 from fittingroom.data.catalog import DATASETS, DatasetRow
 from fittingroom.data.dataset import CARD_FILE, LABELS_FILE, check_class_names
-from fittingroom.data.reading import Reading, without_split
+from fittingroom.data.reading import Reading, with_split
 from fittingroom.data.rendering import Preparation
 from fittingroom.errors import DataError, InputError
 from fittingroom.printable import printable
@@ -24,18 +24,22 @@ logger = logging.getLogger("fittingroom.data")
 
 
 class Card(NamedTuple):
-    """A data set's name, and how its images may be used."""
+    """A data set's name, and how its images may be used.
+
+    The last `validation_images` training images are the official validation part.
+    """
 
     name: str
     mirror_keeps_class: bool
     preparation: Preparation
+    validation_images: int = 0
 
 
 def card_of(path: Path, row: DatasetRow | None) -> Card:
     """The card in a folder's `dataset.json`, else the catalogue's, else what suits most data."""
     name = path.name
     if os.path.isfile(path):
-        name = without_split(name.split(".")[0]) or path.parent.name
+        name = with_split(name.split(".")[0], "") or path.parent.name
     card = Card(name or "dataset", False, "image")
     if row:
         card = Card(row.name, row.mirror_keeps_class, row.preparation)
@@ -65,12 +69,12 @@ def class_names_of(read: Reading, path: Path) -> tuple[str, ...] | None:
     text = read_text(file, DataError, most=_SMALL_FILE, within=path)
     names = tuple(line.strip() for line in text.strip().splitlines())
     require_class_names(names, file)
-    for part in (read.train, read.test):
+    for part in read.parts.values():
         if part.labels.dtype.kind == "U":
             continue
         if (highest := int(part.labels.max())) >= len(names):
             remedy = f"name every class in {file}, one per line"
-            if min(read.train.labels.min(), read.test.labels.min()) == 1:
+            if min(each.labels.min() for each in read.parts.values()) == 1:
                 remedy = f"the labels start at 1: subtract 1 from each, and {remedy}"
             raise DataError(
                 f"{part.labels_file} has the label {highest}, but there are {len(names)} classes, "
@@ -89,6 +93,7 @@ class _CardFile:
     name: str
     mirror_keeps_class: bool
     preparation: Preparation | None = None
+    validation_images: int = 0
 
 
 def _letters(name: str) -> str:
@@ -103,9 +108,15 @@ def _read_card(path: Path, default: Card) -> Card:
     except DataError as error:
         raise DataError(
             f"{str(error).rstrip('.')}; it must hold schema_version 1, a name, mirror_keeps_class "
-            f"(true or false) and optionally preparation ({', '.join(get_args(Preparation))})."
+            f"(true or false) and optionally preparation ({', '.join(get_args(Preparation))}) and "
+            "validation_images."
         ) from error
-    return Card(fields.name, fields.mirror_keeps_class, fields.preparation or default.preparation)
+    return Card(
+        fields.name,
+        fields.mirror_keeps_class,
+        fields.preparation or default.preparation,
+        fields.validation_images,
+    )
 
 
 def require_class_names(names: tuple[str, ...], where: Path) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from math import isqrt
 from pathlib import Path
@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fittingroom.data.pixels import images_of, labels_of
-from fittingroom.data.reading import RawSplit, Reading, split_of
+from fittingroom.data.reading import RawSplit, Reading, split_of, with_split
 from fittingroom.data.stream import CHUNK, Read, open_stream
 from fittingroom.errors import DataError, InputError
 
@@ -39,52 +39,55 @@ def is_csv_file(path: Path) -> bool:
 
 def is_csv_folder(path: Path) -> bool:
     """Whether a folder holds CSV files of both splits."""
-    return os.path.isdir(path) and {split_of(_stem(file)) for file in _files(path)} >= {
-        "train",
-        "test",
-    }
+    splits = {split_of(_stem(file)) for file in _files(path)} if os.path.isdir(path) else set()
+    return splits >= {"train", "test"}
 
 
 def read_csv_file(path: Path) -> Reading:
-    """Read `NAME_train.csv` and the `NAME_test.csv` beside it, whichever of them is given.
+    """Read `NAME_train.csv`, the `NAME_test.csv` beside it and perhaps a `NAME_validation.csv`.
+
+    Parameters
+    ----------
+    path : any of them
 
     Raises
     ------
-    DataError : the other file is missing, or a file isn't a table of labels and pixels
+    DataError : another one is missing, or a file isn't a table of labels and pixels
     """
-    split = split_of(_stem(path))
-    if split is None:
+    if split_of(_stem(path)) is None:
         raise DataError(
             f"{path} has one split; a data set needs two files, called NAME_train.csv and "
             "NAME_test.csv."
         )
-    like = _stem(path).lower()
-    for file in _files(path.parent):
-        other = split_of(_stem(file))
-        if other not in (None, split) and _same_but_split(_stem(file).lower(), like):
-            # The user named one of them, which may be a link to anywhere.
-            parts = {split: _read_part(path, None), other: _read_part(file, path.parent)}
-            return Reading(parts["train"], parts["test"])
-    other = "test" if split == "train" else "train"
-    raise DataError(
-        f"{path} has the {split} split, but there is no {other} split beside it; put "
-        f"{re.sub(split, other, path.name, flags=re.I)} into the same folder."
-    )
+    alike = [file for file in _files(path.parent) if _name(file) == _name(path)]
+    files = {**_by_split(alike), str(split_of(_stem(path))): path}
+    if missing := [split for split in ("train", "test") if split not in files]:
+        raise DataError(
+            f"{path} has no {missing[0]} split beside it; put {with_split(path.name, missing[0])} "
+            "into the same folder."
+        )
+    # The user named one of them, which may be a link to anywhere.
+    return _read(files, lambda file: None if file == path else path.parent)
 
 
 def read_csv_folder(path: Path) -> Reading:
-    """Read the only training and the only test file of a folder; raises as `read_csv_file`."""
-    files: dict[str, Path] = {}
-    for file in _files(path):
+    """Read the only file of each split in a folder; raises as `read_csv_file`."""
+    return _read(_by_split(_files(path)), lambda _: path)
+
+
+def _by_split(files: Sequence[Path]) -> dict[str, Path]:
+    """The file of each split."""
+    by_split: dict[str, Path] = {}
+    for file in files:
         split = split_of(_stem(file))
-        if split in files:
+        if split in by_split:
             raise DataError(
-                f"{files[split]} and {file} both look like the {split} split; give the path of the "
-                "one that you mean."
+                f"{by_split[split]} and {file} both look like the {split} split; give the path of "
+                "the one that you mean."
             )
         if split is not None:
-            files[split] = file
-    return Reading(_read_part(files["train"], path), _read_part(files["test"], path))
+            by_split[split] = file
+    return by_split
 
 
 def _files(folder: Path) -> list[Path]:
@@ -95,10 +98,13 @@ def _stem(path: Path) -> str:
     return re.sub(r"\.csv(\.gz)?$", "", path.name, flags=re.I)
 
 
-def _same_but_split(one: str, other: str) -> bool:
-    words = [re.split(r"[^a-z0-9]+", name) for name in (one, other)]
-    first, second = ([word for word in name if split_of(word) is None] for name in words)
-    return first == second
+def _name(path: Path) -> list[str]:
+    """The words of a file's name, without that for its split."""
+    return re.split(r"[^a-z0-9]+", with_split(_stem(path).lower(), ""))
+
+
+def _read(files: Mapping[str, Path], within: Callable[[Path], Path | None]) -> Reading:
+    return Reading({split: _read_part(file, within(file)) for split, file in files.items()})
 
 
 def _read_part(path: Path, within: Path | None) -> RawSplit:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,6 +19,7 @@ from fittingroom.data.mapped import pieces
 from fittingroom.data.pixels import images_of, labels_of, number_labels
 from fittingroom.data.plausible import check_images
 from fittingroom.data.rendering import Preparation, check_preparation
+from fittingroom.data.splits import ValidationSplit, validation_split
 from fittingroom.errors import DataError, InputError
 
 LABELS_FILE = "labels.txt"  # one class name per line, in the order of the labels
@@ -59,6 +60,18 @@ class Split:
         object.__setattr__(self, "images", _read_only(images))
         object.__setattr__(self, "labels", _read_only(labels))
 
+    def followed_by(self, other: Split) -> Split:
+        """Both splits in one, copied; raises InputError if their images differ in size."""
+        if self.images.shape[1:] != other.images.shape[1:]:
+            raise InputError(
+                f"training images of {self.images.shape[1:]} pixels can't go with validation "
+                f"images of {other.images.shape[1:]}; make them the same size."
+            )
+        return Split(
+            np.concatenate([self.images, other.images]),
+            np.concatenate([self.labels, other.labels]),
+        )
+
     def __len__(self) -> int:
         return len(self.labels)
 
@@ -81,6 +94,8 @@ class Dataset:
     source : where it was found, in words
     location : a path that `load_dataset` reads it from again, None for arrays
     preparation : how its images were made from pictures, and so how new pictures are prepared
+    validation_images : how many training images, the last ones, are the official validation part;
+        0 if there is none
     """
 
     name: str
@@ -92,6 +107,7 @@ class Dataset:
     source: str
     location: Path | None = None
     preparation: Preparation = "image"
+    validation_images: int = 0
 
     def __post_init__(self) -> None:
         check_class_names(self.class_names)
@@ -112,6 +128,11 @@ class Dataset:
                     f"whose labels are 0 to {self.n_classes - 1}{self._numbering_hint()}."
                 )
             check_images(split.images, split.labels, part)
+        if not 0 <= self.validation_images < len(self.train):
+            raise InputError(
+                f"the validation part can't be {self.validation_images:,} of {len(self.train):,} "
+                "training images."
+            )
         self._warn_of_oddities()
 
     def _warn_of_oddities(self) -> None:
@@ -186,6 +207,15 @@ class Dataset:
         lowest = min(self.train.labels.min(), self.test.labels.min())
         return "; the labels start at 1, so subtract 1 from each" if lowest == 1 else ""
 
+    def validation_split(self) -> ValidationSplit:
+        """Which training images are held out: the official validation part, else a fixed tenth.
+
+        Raises
+        ------
+        DataError : a class has too few images, see :func:`.splits.validation_split`
+        """
+        return validation_split(self.train.labels, self.validation_images)
+
     @property
     def n_classes(self) -> int:
         return len(self.class_names)
@@ -211,12 +241,14 @@ class Dataset:
             The folder can't be written.
         """
         arrays = self.idx_arrays()
-        card = {
+        card: dict[str, Any] = {
             "schema_version": 1,
             "name": self.name,
             "mirror_keeps_class": self.mirror_keeps_class,
             "preparation": self.preparation,
         }
+        if self.validation_images:
+            card["validation_images"] = self.validation_images
         try:
             folder.mkdir(parents=True, exist_ok=True)
             for name, array in arrays.items():
@@ -245,8 +277,13 @@ class Dataset:
         )
 
 
-def content_sha256(train: Split, test: Split, class_names: Sequence[str]) -> str:
-    """SHA-256 over each split's shape, images and labels (int64, little-endian), then the names."""
+def content_sha256(
+    train: Split, test: Split, class_names: Sequence[str], validation_images: int = 0
+) -> str:
+    """SHA-256 over each split's shape, images and labels (int64, little-endian), then the names.
+
+    The size of an official validation part comes last, where there is one.
+    """
     digest = hashlib.sha256()
     for split in (train, test):
         digest.update(json.dumps(split.images.shape).encode())
@@ -254,6 +291,8 @@ def content_sha256(train: Split, test: Split, class_names: Sequence[str]) -> str
             digest.update(piece.data)
         digest.update(np.ascontiguousarray(split.labels, dtype="<i8").data)
     digest.update(json.dumps(list(class_names)).encode())
+    if validation_images:
+        digest.update(json.dumps({"validation_images": validation_images}).encode())
     return digest.hexdigest()
 
 

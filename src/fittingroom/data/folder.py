@@ -12,6 +12,7 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
+from fittingroom.data.reading import SPLIT_WORDS
 from fittingroom.data.rendering import Preparation, on_black
 from fittingroom.errors import DataError
 from fittingroom.untrusted import require_inside
@@ -35,9 +36,12 @@ def is_image_folder(folder: Path) -> bool:
     return all(os.path.isdir(folder / split) for split in SPLITS)
 
 
-def read_image_folder(folder: Path) -> tuple[Pictures, Pictures, tuple[str, ...], Preparation]:
+def read_image_folder(
+    folder: Path,
+) -> tuple[dict[str, Pictures], tuple[str, ...], Preparation]:
     """Read every picture under `train` and `test`; the class names are the sorted folder names.
 
+    A folder `val`, `valid`, `validation` or `dev` beside them is the official validation part.
     Pictures may have any size, the same for all. Colour becomes grey by the weights of ITU-R 601
     (0.299 R + 0.587 G + 0.114 B), and EXIF orientation is applied. If any picture has transparency,
     all are laid on one background: black if the visible pixels of the training pictures are nearer
@@ -45,30 +49,34 @@ def read_image_folder(folder: Path) -> tuple[Pictures, Pictures, tuple[str, ...]
 
     Returns
     -------
-    train : uint8 images (n, height, width), int64 labels (n,)
-    test : the same
+    parts : uint8 images (n, height, width) and int64 labels (n,) of "train", "test" and, if there
+        is one, "validation"
     class_names : in the labels' order
     preparation : says which background pictures are laid on
 
     Raises
     ------
     DataError
-        The two splits differ in classes, a class is empty, a file isn't a picture of at most 8 bits
+        Two splits differ in classes, a class is empty, a file isn't a picture of at most 8 bits
         per channel, or two pictures differ in size.
     """
-    for split in SPLITS:
-        require_inside(folder / split, folder, DataError)
-    class_names = _class_names(folder / "train")
-    for odd in sorted(set(class_names) ^ set(_class_names(folder / "test"))):
-        has, lacks = SPLITS if odd in class_names else SPLITS[::-1]
-        raise DataError(f"{folder / has} has a class folder {odd!r}, but {folder / lacks} doesn't.")
-    paths = {split: _picture_paths(folder / split, class_names) for split in SPLITS}
+    folders = _split_folders(folder)
+    for each in folders.values():
+        require_inside(each, folder, DataError)
+    class_names = _class_names(folders["train"])
+    for each in folders.values():
+        for odd in sorted(set(class_names) ^ set(_class_names(each))):
+            has, lacks = folders["train"], each
+            if odd not in class_names:
+                has, lacks = lacks, has
+            raise DataError(f"{has} has a class folder {odd!r}, but {lacks} doesn't.")
+    paths = {split: _picture_paths(each, class_names) for split, each in folders.items()}
     first = paths["train"][0][0]
     picture, alpha = _read_picture(first, folder)
     layers = 1 if alpha is None else 2
     size = picture.shape
-    _require_room(folder, [path for split in SPLITS for path, _ in paths[split]], size, layers)
-    read = {split: _read_split(paths[split], first, size, folder) for split in SPLITS}
+    _require_room(folder, [path for part in paths.values() for path, _ in part], size, layers)
+    read = {split: _read_split(part, first, size, folder) for split, part in paths.items()}
     preparation: Preparation = "image"
     if any(alphas for _, alphas in read.values()):
         if _is_bright(*read["train"]):
@@ -78,11 +86,25 @@ def read_image_folder(folder: Path) -> tuple[Pictures, Pictures, tuple[str, ...]
                     images[position] = on_black(images[position], alpha)
         ground = "white" if preparation == "image" else "black"
         logger.info("%s: pictures are laid on a %s background", folder, ground)
-    train, test = (
-        (read[split][0], np.array([label for _, label in paths[split]], dtype=np.int64))
-        for split in SPLITS
-    )
-    return train, test, class_names, preparation
+    parts = {
+        split: (images, np.array([label for _, label in paths[split]], dtype=np.int64))
+        for split, (images, _) in read.items()
+    }
+    return parts, class_names, preparation
+
+
+def _split_folders(folder: Path) -> dict[str, Path]:
+    """The folder of each split; a validation part is optional."""
+    folders = {split: folder / split for split in SPLITS}
+    for entry in visible(folder):
+        if entry.is_dir() and SPLIT_WORDS.get(entry.name.lower()) == "validation":
+            if "validation" in folders:
+                raise DataError(
+                    f"{folders['validation']} and {entry} both look like the validation part; keep "
+                    "one of them."
+                )
+            folders["validation"] = entry
+    return folders
 
 
 def visible(folder: Path) -> list[Path]:

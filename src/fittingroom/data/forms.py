@@ -47,19 +47,21 @@ def _is_idx_folder(folder: Path) -> bool:
 def read_idx_folder(folder: Path) -> Reading:
     """Read the four IDX files of a folder; raises as `idx.read_folder`."""
     arrays = idx.read_folder(folder)
-    train, test = (
-        RawSplit(arrays.arrays[images], arrays.arrays[labels], arrays.paths[labels])
-        for images, labels in (
-            (idx.TRAIN_IMAGES, idx.TRAIN_LABELS),
-            (idx.TEST_IMAGES, idx.TEST_LABELS),
-        )
+    return Reading(
+        {
+            split: RawSplit(arrays.arrays[images], arrays.arrays[labels], arrays.paths[labels])
+            for split, images, labels in (
+                ("train", idx.TRAIN_IMAGES, idx.TRAIN_LABELS),
+                ("test", idx.TEST_IMAGES, idx.TEST_LABELS),
+            )
+        }
     )
-    return Reading(train, test)
 
 
 def _read_pictures(folder: Path) -> Reading:
-    train, test, names, preparation = read_image_folder(folder)
-    return Reading(RawSplit(*train, folder), RawSplit(*test, folder), names, preparation)
+    parts, names, preparation = read_image_folder(folder)
+    splits = {split: RawSplit(*pictures, folder) for split, pictures in parts.items()}
+    return Reading(splits, names, preparation)
 
 
 #: The first that recognises a path reads it.
@@ -104,7 +106,7 @@ def idx_sha256(read: Reading, name: str) -> str:
     ----------
     name : one of `idx.FILES`
     """
-    part = read.train if name in (idx.TRAIN_IMAGES, idx.TRAIN_LABELS) else read.test
+    part = read.parts["train" if name in (idx.TRAIN_IMAGES, idx.TRAIN_LABELS) else "test"]
     if name in (idx.TRAIN_IMAGES, idx.TEST_IMAGES):
         return idx.array_sha256(part.images)
     labels = part.labels

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +18,7 @@ from fittingroom.errors import DataError
 SPLIT_WORDS = {
     **dict.fromkeys(("train", "training"), "train"),
     **dict.fromkeys(("test", "testing", "t10k"), "test"),
+    **dict.fromkeys(("val", "valid", "validation", "dev"), "validation"),
 }
 
 
@@ -41,17 +43,17 @@ class Reading:
 
     Attributes
     ----------
+    parts : "train", "test" and, if there is an official validation part, "validation"
     class_names : one for each class, in which labels are positions; None if the files don't say
     preparation : how its images were made from pictures
     """
 
-    train: RawSplit
-    test: RawSplit
+    parts: Mapping[str, RawSplit]
     class_names: tuple[str, ...] | None = None
     preparation: Preparation = "image"
 
     def __post_init__(self) -> None:
-        for part in (self.train, self.test):
+        for part in self.parts.values():
             if len(part.images) != len(part.labels):
                 raise DataError(
                     f"{part.labels_file} holds {len(part.labels):,} labels for "
@@ -60,7 +62,7 @@ class Reading:
 
 
 def split_of(name: str) -> str | None:
-    """Which split a name speaks of: "train" or "test"; None if neither or both.
+    """Which split a name speaks of: "train", "test" or "validation"; None if none or several.
 
     >>> split_of("fashion-mnist_train"), split_of("x_test"), split_of("emnist")
     ('train', 'test', None)
@@ -70,11 +72,13 @@ def split_of(name: str) -> str | None:
     return splits.pop() if len(splits) == 1 else None
 
 
-def without_split(name: str) -> str:
-    """A name without the word for its split, such as the name of a data set.
+def with_split(name: str, split: str) -> str:
+    """A name with another word for its split; without the word if `split` is empty.
 
-    >>> without_split("fashion-mnist_train")
-    'fashion-mnist'
+    >>> with_split("fashion-mnist_train.csv", "test"), with_split("fashion-mnist_train", "")
+    ('fashion-mnist_test.csv', 'fashion-mnist')
     """
-    words = "|".join(SPLIT_WORDS)
-    return re.sub(rf"(^|[^a-z0-9]+)({words})(?=[^a-z0-9]|$)", "", name, flags=re.I).strip("-_. ")
+    before = r"(^|[^a-z0-9])" if split else r"(^|[^a-z0-9]+)"
+    pattern = rf"{before}({'|'.join(SPLIT_WORDS)})(?=[^a-z0-9]|$)"
+    replaced = re.sub(pattern, rf"\g<1>{split}" if split else "", name, flags=re.I)
+    return replaced if split else replaced.strip("-_. ")

@@ -297,19 +297,28 @@ def _assemble(read: Reading, path: Path, row: DatasetRow | None, source: str) ->
         require_class_names(read.class_names, path)
         card = card._replace(preparation=read.preparation)
     try:
-        parts = (read.train, read.test)
-        labels, class_names = number_labels(*(part.labels for part in parts), class_names=names)
-        train, test = (Split(part.images, each) for part, each in zip(parts, labels, strict=True))
+        labels, class_names = number_labels(
+            *(part.labels for part in read.parts.values()), class_names=names
+        )
+        splits = {
+            name: Split(part.images, each)
+            for (name, part), each in zip(read.parts.items(), labels, strict=True)
+        }
+        train, test = splits["train"], splits["test"]
+        if "validation" in splits:
+            train = train.followed_by(splits["validation"])
+            card = card._replace(validation_images=len(splits["validation"]))
         return Dataset(
             name=card.name,
             train=train,
             test=test,
             class_names=class_names,
             mirror_keeps_class=card.mirror_keeps_class,
-            sha256=content_sha256(train, test, class_names),
+            sha256=content_sha256(train, test, class_names, card.validation_images),
             source=source,
             location=path,
             preparation=card.preparation,
+            validation_images=card.validation_images,
         )
     except InputError as error:
         raise DataError(f"{path}: {error}") from error

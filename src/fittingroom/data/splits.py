@@ -36,21 +36,25 @@ class ValidationSplit:
         return np.sort(np.concatenate([self.selection, self.calibration]))
 
 
-def validation_split(labels: NDArray[np.integer]) -> ValidationSplit:
-    """Hold out a stratified tenth of the training split, in two halves.
+def validation_split(labels: NDArray[np.integer], official: int = 0) -> ValidationSplit:
+    """Hold out the official validation part, or a stratified tenth of the training split.
 
     The tenth is exact to the image; each class gets its share, rounded by largest remainder, and at
-    least two images, so that both halves hold every class.
+    least two images, so that both halves hold every class. An official part is only split into the
+    two halves, each with half of the images of every class.
 
     Parameters
     ----------
     labels : integers (n,), the training labels
+    official : how many images, the last ones, are the official validation part; 0 if there is none
 
     Raises
     ------
     DataError
-        A class has fewer than ten images.
+        A class has fewer than ten images, or fewer than two in the official part.
     """
+    if official:
+        return _official_split(labels, official)
     classes, counts = np.unique(labels, return_counts=True)
     for label, count in zip(classes, counts, strict=True):
         if count < _SMALLEST_CLASS:
@@ -70,6 +74,30 @@ def validation_split(labels: NDArray[np.integer]) -> ValidationSplit:
     held_out = np.concatenate(selection + calibration)
     return ValidationSplit(
         train=np.setdiff1d(np.arange(len(labels)), held_out, assume_unique=True),
+        selection=np.sort(np.concatenate(selection)),
+        calibration=np.sort(np.concatenate(calibration)),
+    )
+
+
+def _official_split(labels: NDArray[np.integer], official: int) -> ValidationSplit:
+    first = len(labels) - official
+    held_out = labels[first:]
+    counts = np.bincount(held_out, minlength=int(labels.max()) + 1)
+    for label in np.unique(labels[:first]):
+        if counts[label] < 2:
+            raise DataError(
+                f"class {label} has {counts[label]} images in the official validation part, whose "
+                "two halves need one each; add images, or leave the official part out."
+            )
+    classes, counts = np.unique(held_out, return_counts=True)
+    rng = np.random.RandomState(_SEED)
+    selection, calibration = [], []
+    for label, half in zip(classes, _halves(counts), strict=True):
+        members = first + rng.permutation(np.flatnonzero(held_out == label))
+        selection.append(members[:half])
+        calibration.append(members[half:])
+    return ValidationSplit(
+        train=np.arange(first),
         selection=np.sort(np.concatenate(selection)),
         calibration=np.sort(np.concatenate(calibration)),
     )

@@ -19,7 +19,6 @@ from sklearn.base import BaseEstimator
 from fittingroom.bundles.bundle import Bundle, bundle_of
 from fittingroom.bundles.manifest import Data
 from fittingroom.data.dataset import Dataset
-from fittingroom.data.splits import validation_split
 from fittingroom.errors import TrainingError, UsageError
 
 # Imported here so that the time of a fit doesn't include it.
@@ -266,7 +265,7 @@ def _bundle(
         whole_part = validation.probabilities, validation.labels
     held_out = validation if reference is None else reference.validation
     if held_out is not None:
-        half = held_out.among(validation_split(dataset.train.labels).calibration)
+        half = held_out.among(dataset.validation_split().calibration)
         calibration = half.probabilities, half.labels
     return bundle_of(
         classifier,

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 
 from fittingroom.data.dataset import Dataset, Split
-from fittingroom.data.splits import fold_of, validation_split
+from fittingroom.data.splits import fold_of
 from fittingroom.runs.spec import RunSpec
 
 Positions = NDArray[np.int64]
@@ -50,7 +50,7 @@ def protocol_of(spec: RunSpec, dataset: Dataset) -> Protocol:
     """The protocol of a single fit; for a cross-validation see :func:`folds`."""
     if spec.protocol is not None:
         return _source_protocol(spec.protocol, dataset)
-    split = validation_split(dataset.train.labels)
+    split = dataset.validation_split()
     predicted = {} if spec.full else {"validation": (dataset.train, split.validation)}
     if spec.reads_test:
         predicted["test"] = dataset.test, np.arange(len(dataset.test))

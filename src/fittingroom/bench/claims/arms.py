@@ -9,7 +9,6 @@ from typing import Any, Literal
 
 from fittingroom.bench.claims.claim import Claim, ClaimSplit, Parameters
 from fittingroom.data.dataset import Dataset
-from fittingroom.data.splits import validation_split
 from fittingroom.models.catalog import row_of
 from fittingroom.runs.spec import RunSpec, spec_of
 
@@ -90,7 +89,7 @@ def trained_on(spec: RunSpec, dataset: Dataset) -> float:
     if spec.full:
         return len(dataset.train)
     if spec.protocol is None:
-        return len(validation_split(dataset.train.labels).train)
+        return len(dataset.validation_split().train)
     split = ClaimSplit.model_validate(spec.protocol["split"])
     return split.parts(len(dataset.train), len(dataset.test))[0]
 
@@ -143,7 +142,7 @@ class _Arms:
         if self.seconds > SLOW_SECONDS:
             n_seeds = min(n_seeds, SLOW_SEEDS)
         left_out, n = _left_out(claim, dataset), len(dataset.train)
-        n_ours = len(validation_split(dataset.train.labels).train)
+        n_ours = len(dataset.validation_split().train)
         self.full = left_out == 0
         # A choice by validation images uses our own validation part.
         ours = abs((1 - left_out) * n - n_ours) < 1 or claim.kind == "text"

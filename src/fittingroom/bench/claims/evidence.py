@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from fittingroom.bench.claims.arms import Arm, Measure, tested, trained_on
 from fittingroom.bench.claims.claim import Claim
 from fittingroom.data.dataset import Dataset
-from fittingroom.data.splits import validation_split
 from fittingroom.errors import StoreError
 from fittingroom.evaluation.correctness import mean_variance
 from fittingroom.evaluation.intervals import Interval
@@ -129,7 +128,7 @@ class ClaimStore:
 
     def __init__(self, store: Store, dataset: Dataset) -> None:
         self.store, self.dataset = store, dataset
-        self._selection = validation_split(dataset.train.labels).selection
+        self._selection = dataset.validation_split().selection
 
     def missing(self, arm: Arm) -> list[RunSpec]:
         """The runs that can be fitted now; refits are missing only after the runs that choose."""
@@ -191,7 +190,7 @@ class ClaimStore:
         candidate, *others = arm.candidates
         if others or arm.measure == "selection" or arm.leaked:
             return None
-        measured_on = len(validation_split(self.dataset.train.labels).train)
+        measured_on = len(self.dataset.validation_split().train)
         if abs(trained_on(candidate, self.dataset) / measured_on - 1) > _NEAR:
             return None
         honest = dataclasses.replace(candidate, full=False, reads_test=True, protocol=None)

@@ -19,7 +19,6 @@ from fittingroom.bench.comparison.doubtful import (
 from fittingroom.bench.comparison.leaderboard import Leaderboard, leaderboard_and_runs
 from fittingroom.bench.comparison.rows import Pair
 from fittingroom.data.dataset import Dataset
-from fittingroom.data.splits import validation_split
 from fittingroom.evaluation.agreement import Agreement, agreement, wrong_for_all
 from fittingroom.evaluation.calibration import (
     Reliability,
@@ -281,7 +280,7 @@ def _halves(run: Run, dataset: Dataset | None) -> Halves | None:
     if part is not None and part.selection is not None:
         return Halves(part[part.selection], part[~part.selection])
     if part is not None and dataset is not None:  # version 0.1 saved the run
-        split = validation_split(dataset.train.labels)
+        split = dataset.validation_split()
         return Halves(part.among(split.selection), part.among(split.calibration))
     return None
 

@@ -17,7 +17,6 @@ from fittingroom.bench.comparison.schedule import Schedule
 from fittingroom.bench.progress import OnProgress
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.sources import load_dataset
-from fittingroom.data.splits import validation_split
 from fittingroom.errors import StoreError, UsageError
 from fittingroom.execution.executor import HERE, parse_address
 from fittingroom.execution.job import Limits
@@ -90,7 +89,7 @@ def compare(
     parse_address(on)  # an invalid one fails before anything is loaded
     dataset = load_dataset(dataset)
     entrants = entrants_of(models)
-    validation_split(dataset.train.labels)  # too few images fail before any fit
+    dataset.validation_split()  # too few images fail before any fit
     store = open_store(runs, dataset)
     fit_entrants(
         *(dataset, store, entrants),
@@ -133,7 +132,7 @@ def fit_entrants(
     ) as bench:
         schedule.fit(bench, limits.seconds, on_progress)
     if keep_models == "best":
-        _keep_best(store, schedule.entries, validation_split(dataset.train.labels).selection)
+        _keep_best(store, schedule.entries, dataset.validation_split().selection)
     schedule.looked_at()
 
 

@@ -13,7 +13,6 @@ from fittingroom.bench.comparison.entrant import Entrant
 from fittingroom.bench.comparison.standing import Standing
 from fittingroom.bench.progress import OnProgress, Reporter
 from fittingroom.data.dataset import Dataset
-from fittingroom.data.splits import validation_split
 from fittingroom.errors import StoreError
 from fittingroom.formatting import duration
 from fittingroom.runs.attempt import Attempt
@@ -42,7 +41,7 @@ class Schedule:
     ) -> None:
         self._dataset, self._store, self._command = dataset, store, command
         train = dataset.train.labels
-        trained_on = len(train) if full else len(validation_split(train).train)
+        trained_on = len(train) if full else len(dataset.validation_split().train)
         self._turns = {
             entrant.label: _Turn(entrant, entrant.spec(dataset, full=full), n_seeds, trained_on)
             for entrant in entrants

@@ -10,7 +10,6 @@ from typing import Any
 from fittingroom.bench.progress import OnProgress, Progress
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.sources import load_dataset
-from fittingroom.data.splits import validation_split
 from fittingroom.errors import UsageError
 from fittingroom.models.catalog import classifier_of, row_of
 from fittingroom.models.network import NetworkClassifier
@@ -46,7 +45,7 @@ def network_rate_range(
     loaded = load_dataset(dataset)
     classifier = classifier_of(model, settings, dataset=loaded, random_state=seed)
     assert isinstance(classifier, NetworkClassifier)
-    index = validation_split(loaded.train.labels).train
+    index = loaded.validation_split().train
     name = label(model, settings)
     step = Progress(kind="started", model=name, seed=seed, done=0, total=1)
 

@@ -16,7 +16,6 @@ from fittingroom.bench.progress import OnProgress, Reporter
 from fittingroom.bench.tuning.search import OwnedTrial, Search
 from fittingroom.bench.tuning.tuning import Trial
 from fittingroom.data.dataset import Dataset
-from fittingroom.data.splits import validation_split
 from fittingroom.errors import StoreError, TrainingError, UsageError
 from fittingroom.evaluation.overstatement import Overstatement, overstatement
 from fittingroom.runs.attempt import Attempt, FitStep
@@ -51,7 +50,7 @@ class Trials:
     ) -> None:
         self.search, self._dataset, self.store = search, dataset, store
         self._model, self.n_trials, self._folds, self._seed = model, n_trials, folds, seed
-        self._selection = validation_split(dataset.train.labels).selection
+        self._selection = dataset.validation_split().selection
 
     def fit(
         self,

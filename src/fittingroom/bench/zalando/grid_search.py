@@ -11,7 +11,6 @@ from typing import Any, Literal
 from fittingroom.bench.bench import Bench
 from fittingroom.bench.progress import Reporter
 from fittingroom.data.dataset import Dataset
-from fittingroom.data.splits import validation_split
 from fittingroom.errors import StoreError, TrainingError
 from fittingroom.execution.job import Limits
 from fittingroom.models.settings import settings_in_words
@@ -138,7 +137,7 @@ class GridSearch:
         limits: Limits,
     ) -> None:
         self._dataset, self._store, self.limits = dataset, store, limits
-        self._selection = validation_split(dataset.train.labels).selection
+        self._selection = dataset.validation_split().selection
         self._grids = {grid.name: grid for grid in grids}
         self._points = {
             grid.name: [self._initial_point(grid, written, stopped) for written in grid.points]
