@@ -11,6 +11,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from fittingroom.bench.comparison.analysis import analyse
+from fittingroom.cli.doctor import EXTRAS
 from fittingroom.cli.main import app
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import UsageError, install_command
@@ -21,19 +22,13 @@ from fittingroom.runs.store import open_store
 
 ROOT = Path(__file__).parents[1]
 SMALL = ROOT / "tests" / "data" / "fashion-mnist-small"
-#: Each extra that people install, and a package of it without which something is missing.
-PACKAGES = {
-    "labels": "cleanlab",
-    "onnx": "onnxruntime",
-    "photos": "cv2",
-    "ray": "ray",
-    "tune": "optuna",
-}
+#: A package of each extra, without which something is missing.
+PACKAGES = {name: extra.packages[0] for name, extra in EXTRAS.items()}
 
 
-def test_every_extra_is_tried() -> None:
+def test_the_extras_are_those_of_the_package() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf8"))["project"]
-    assert set(PACKAGES) == set(project["optional-dependencies"]) - {"dev", "docs"}
+    assert set(EXTRAS) == set(project["optional-dependencies"]) - {"dev", "docs"}
 
 
 @pytest.fixture

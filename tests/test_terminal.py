@@ -32,6 +32,7 @@ TYPED: dict[str, tuple[str, ...]] = {
     "predict": ("{run}", "photo.png", "--show", "seen.png"),
     "add": ("theirs", "theirs.npz", *ON_SMALL),
     "export": ("{run}", "--dataset", SMALL),
+    "doctor": (),
 }
 
 

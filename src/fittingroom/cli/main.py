@@ -16,6 +16,7 @@ from fittingroom.cli import (
     add,
     compare,
     data,
+    doctor,
     export,
     fit,
     models,
@@ -46,6 +47,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "predict": predict.command,
     "add": add.command,
     "export": export.command,
+    "doctor": doctor.command,
 }
 
 app = typer.Typer(

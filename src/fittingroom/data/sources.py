@@ -179,8 +179,13 @@ def _data_folder() -> Path | None:
     return folder if value else None
 
 
+def cache_folder() -> Path:
+    """The folder of fetched data sets."""
+    return user_cache_path("fittingroom", appauthor=False)
+
+
 def _cache_folder(row: DatasetRow) -> Path:
-    return user_cache_path("fittingroom", appauthor=False) / row.name
+    return cache_folder() / row.name
 
 
 def _keras_folders(row: DatasetRow) -> Sequence[Path]:

@@ -42,7 +42,7 @@ def resolve(precision: PrecisionName, net: nn.Module, device: torch.device) -> s
     """
     if precision != "auto":
         return precision
-    return "bfloat16" if _convolves(net) and _multiplies_bfloat16(device) else "float32"
+    return "bfloat16" if _convolves(net) and multiplies_bfloat16(device) else "float32"
 
 
 def autocast(precision: str, device: torch.device) -> AbstractContextManager[object]:
@@ -72,7 +72,7 @@ def _convolves(net: nn.Module) -> bool:
     return any(isinstance(module, nn.Conv2d) for module in net.modules())
 
 
-def _multiplies_bfloat16(device: torch.device) -> bool:
+def multiplies_bfloat16(device: torch.device) -> bool:
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type == "cpu":
