@@ -89,6 +89,16 @@ def test_four_npy_files(arrays: Arrays, same: str, tmp_path: Path) -> None:
     assert load_dataset(tmp_path).sha256 == same
 
 
+def test_arrays_without_a_split(arrays: Arrays, tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", images=arrays["x_train"], labels=arrays["y_train"])
+    data = load_dataset(tmp_path / "a.npz")
+    assert len(data.train) + len(data.test) == len(arrays["x_train"])
+    (tmp_path / "folder").mkdir()
+    for name in ("x", "y"):
+        np.save(tmp_path / "folder" / f"{name}.npy", arrays[f"{name}_train"])
+    assert load_dataset(tmp_path / "folder").sha256 == data.sha256
+
+
 def test_a_folder_may_name_its_classes(arrays: Arrays, small: Path, tmp_path: Path) -> None:
     for name, array in arrays.items():
         np.save(tmp_path / f"{name}.npy", array)

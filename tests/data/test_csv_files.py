@@ -147,6 +147,23 @@ def test_a_split_that_is_missing(write: Writer) -> None:
     path.with_name("garments_test.csv").unlink()
     with pytest.raises(DataError, match=r"no test split beside it; put garments_test.csv into"):
         load_dataset(path)
-    path.rename(path.with_name("all.csv"))
-    with pytest.raises(DataError, match=r"NAME_train.csv and NAME_test.csv"):
-        load_dataset(path.with_name("all.csv"))
+
+
+def test_one_file_without_a_split(write: Writer) -> None:
+    path = write().with_name("all.csv")
+    path.with_name("garments_train.csv").rename(path)
+    whole = load_dataset(path)
+    assert (len(whole.train), len(whole.test)) == (100, 20)  # of 12 images of each class
+    assert whole.source.endswith("of which a fixed seventh is the test split")
+
+
+def test_a_test_file_without_labels_cant_score(
+    write: Writer, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = write()
+    test = path.with_name("garments_test.csv")
+    lines = [line.split(",", 1)[1] for line in test.read_text().splitlines()]
+    test.write_text("\n".join(lines))
+    with caplog.at_level("INFO"):
+        assert (len(load_dataset(path).train), len(load_dataset(path).test)) == (100, 20)
+    assert f"{test} has no labels, so it isn't the test split" in caplog.text

@@ -63,6 +63,16 @@ def test_an_official_validation_part(copy: Path, name: str) -> None:
         load_dataset(copy)
 
 
+def test_class_folders_without_a_split(copy: Path) -> None:
+    dataset = load_dataset(copy / "train")
+    assert dataset.class_names == ("Ankle boot", "T-shirt-top", "Trouser")
+    assert (len(dataset.train), len(dataset.test)) == (27, 3)  # one of ten of each class
+    for name in ("Ankle boot", "T-shirt-top"):
+        shutil.rmtree(copy / "train" / name)
+    with pytest.raises(DataError, match="holds no data set in a form that can be read"):
+        load_dataset(copy / "train")
+
+
 def test_classes_of_the_validation_part_are_those_of_the_others(copy: Path) -> None:
     shutil.copytree(copy / "test", copy / "val")
     (copy / "val" / "Trouser").rename(copy / "val" / "Skirt")

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fittingroom.data import load_dataset
-from fittingroom.data.splits import fold_of, validation_split
+from fittingroom.data.dataset import Split
+from fittingroom.data.splits import fold_of, hold_out_test, validation_split
 from fittingroom.errors import DataError
 
 BALANCED = np.random.RandomState(3).permutation(np.repeat(np.arange(10), 6000))
@@ -104,3 +105,39 @@ def test_folds_have_equal_sizes_and_classes(small: Path) -> None:
     assert (fold == fold_of(labels, 7)).all()
     other = fold_of(labels, 5)
     assert (fold != other).any()
+
+
+@pytest.fixture
+def whole(small: Path) -> Split:
+    return load_dataset(small).train
+
+
+def test_a_seventh_of_each_class_is_the_test_split(whole: Split) -> None:
+    is_test = hold_out_test(whole.images, whole.labels)
+    assert np.bincount(whole.labels[is_test]).tolist() == [29] * 10  # of 200
+
+
+def test_the_test_split_goes_by_content_not_by_order(whole: Split) -> None:
+    is_test = hold_out_test(whole.images, whole.labels)
+    order = np.random.default_rng(0).permutation(len(whole))
+    again = hold_out_test(whole.images[order], whole.labels[order])
+    np.testing.assert_array_equal(again, is_test[order])
+
+
+def test_copies_are_on_one_side_whatever_their_labels(whole: Split) -> None:
+    images = np.concatenate([whole.images, whole.images[:300], whole.images[:300]])
+    labels = np.concatenate([whole.labels, whole.labels[:300], (whole.labels[:300] + 1) % 10])
+    is_test = hold_out_test(images, labels)
+    n = len(whole)
+    np.testing.assert_array_equal(is_test[:300], is_test[n : n + 300])
+    np.testing.assert_array_equal(is_test[:300], is_test[n + 300 :])
+    assert 0.12 < is_test.mean() < 0.17
+
+
+def test_every_class_is_on_both_sides(whole: Split) -> None:
+    few = np.concatenate([np.flatnonzero(whole.labels == label)[:2] for label in range(10)])
+    images, labels = whole.images[few].copy(), whole.labels[few]
+    assert np.bincount(labels[hold_out_test(images, labels)]).tolist() == [1] * 10
+    images[1] = images[0]
+    with pytest.raises(DataError, match="class 0 has 1 different images"):
+        hold_out_test(images, labels)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from fittingroom.array_file import open_arrays, read_array
 from fittingroom.data.pixels import images_of, labels_of
-from fittingroom.data.reading import RawSplit, Reading, split_of
+from fittingroom.data.reading import UNSPLIT, RawSplit, Reading, split_of
 from fittingroom.errors import DataError, InputError
 
 #: Words by which images and labels are called in names of arrays and files.
@@ -45,8 +45,9 @@ def is_array_file(path: Path) -> bool:
 
 
 def is_array_folder(path: Path) -> bool:
-    """Whether a folder holds `.npz` or `.npy` files whose names say split and role."""
-    return os.path.isdir(path) and {_role_of(file.stem) for file in _files(path)} >= _NEEDED
+    """Whether a folder holds `.npz` or `.npy` files whose names say what they hold."""
+    roles = {_role_of(file.stem) for file in _files(path)} if os.path.isdir(path) else set()
+    return roles >= _NEEDED or roles >= _SPLITS[UNSPLIT]
 
 
 def read_array_file(path: Path) -> Reading:
@@ -75,9 +76,9 @@ def read_array_folder(path: Path) -> Reading:
 
 _SPLITS = {
     split: {(split, role) for role in ("images", "labels")}
-    for split in ("train", "test", "validation")
+    for split in ("train", "test", "validation", UNSPLIT)
 }
-#: What each data set needs; a validation part is optional.
+#: What each data set with a split needs; a validation part is optional.
 _NEEDED = _SPLITS["train"] | _SPLITS["test"]
 
 
@@ -90,11 +91,10 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _role_of(name: str) -> tuple[str, str] | None:
-    """Split and role of an array by its name; None if it doesn't say both."""
-    split = split_of(name)
+    """Split and role of an array by its name; None if it says no role, or several."""
     words = re.split(r"[^a-z]+", name.lower())
     roles = {ROLE_WORDS[word] for word in words if word in ROLE_WORDS}
-    return (split, roles.pop()) if split is not None and len(roles) == 1 else None
+    return (split_of(name) or UNSPLIT, roles.pop()) if len(roles) == 1 else None
 
 
 def _places_in(path: Path) -> dict[tuple[str, str], _StoredArray]:
@@ -118,7 +118,11 @@ def _require_all(
     objects: Collection[str],
 ) -> None:
     """Refuse an `.npz` that lacks images or labels of a split."""
-    needed = _NEEDED | (_SPLITS["validation"] if _SPLITS["validation"] & places.keys() else set())
+    needed = _NEEDED
+    if not places.keys() & (_NEEDED | _SPLITS["validation"]) and places.keys() >= _SPLITS[UNSPLIT]:
+        needed = _SPLITS[UNSPLIT]
+    elif places.keys() & _SPLITS["validation"]:
+        needed = needed | _SPLITS["validation"]
     missing = [f"{split} {role}" for split, role in sorted(needed - places.keys())]
     if missing:
         held = ", ".join(repr(name) for name in sorted({*names, *objects})[:8]) or "no arrays"
@@ -139,13 +143,14 @@ def _only_array(file: Path, folder: Path) -> str:
 
 
 def _read(places: Mapping[tuple[str, str], _StoredArray], path: Path) -> Reading:
+    is_split = bool(places.keys() & _NEEDED)
     parts = {
         split: RawSplit(
             _images(places[split, "images"], path),
             _labels(places[split, "labels"], path),
             places[split, "labels"].file,
         )
-        for split in ("train", "test", "validation")
+        for split in (("train", "test", "validation") if is_split else (UNSPLIT,))
         if _SPLITS[split] & places.keys()
     }
     return Reading(parts)

@@ -6,6 +6,7 @@ compressed (`.csv.gz`). Numbers are parsed by NumPy, a few thousand rows at a ti
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections import Counter
@@ -19,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fittingroom.data.pixels import images_of, labels_of
-from fittingroom.data.reading import RawSplit, Reading, split_of, with_split
+from fittingroom.data.reading import UNSPLIT, RawSplit, Reading, split_of, with_split
 from fittingroom.data.stream import CHUNK, Read, open_stream
 from fittingroom.errors import DataError, InputError
 
@@ -30,6 +31,8 @@ ROWS, LONGEST_LINE = 2000, 1 << 22
 
 #: The number of a line, from 1, and its text.
 Line = tuple[int, str]
+
+logger = logging.getLogger("fittingroom.data")
 
 
 def is_csv_file(path: Path) -> bool:
@@ -46,19 +49,19 @@ def is_csv_folder(path: Path) -> bool:
 def read_csv_file(path: Path) -> Reading:
     """Read `NAME_train.csv`, the `NAME_test.csv` beside it and perhaps a `NAME_validation.csv`.
 
+    A test file without labels, as of Kaggle's competitions, can't score, so the data are without a
+    split then, as those of a single file are.
+
     Parameters
     ----------
-    path : any of them
+    path : any of them, or a single file whose name says no split
 
     Raises
     ------
     DataError : another one is missing, or a file isn't a table of labels and pixels
     """
     if split_of(_stem(path)) is None:
-        raise DataError(
-            f"{path} has one split; a data set needs two files, called NAME_train.csv and "
-            "NAME_test.csv."
-        )
+        return Reading({UNSPLIT: _read_part(path, None)})
     alike = [file for file in _files(path.parent) if _name(file) == _name(path)]
     files = {**_by_split(alike), str(split_of(_stem(path))): path}
     if missing := [split for split in ("train", "test") if split not in files]:
@@ -104,7 +107,18 @@ def _name(path: Path) -> list[str]:
 
 
 def _read(files: Mapping[str, Path], within: Callable[[Path], Path | None]) -> Reading:
+    if not _has_labels(files["test"], within(files["test"])):
+        logger.info("%s has no labels, so it isn't the test split", files["test"])
+        return Reading({UNSPLIT: _read_part(files["train"], within(files["train"]))})
     return Reading({split: _read_part(file, within(file)) for split, file in files.items()})
+
+
+def _has_labels(path: Path, within: Path | None) -> bool:
+    """Whether a file has a column more than the pixels of a square image."""
+    with open_stream(path, within) as read:
+        _, line = next(_lines(path, read), (0, ""))
+    n = line.count(",") + 1
+    return _is_square(n - 1) or not _is_square(n)
 
 
 def _read_part(path: Path, within: Path | None) -> RawSplit:
@@ -188,9 +202,7 @@ def _label_column(path: Path, first: list[str], is_header: bool, rows: list[Line
     n = len(first)
     if not _is_square(n - 1):
         if _is_square(n):
-            raise DataError(
-                f"{path} has no labels: its {n} columns are pixels alone. Both splits need labels."
-            )
+            raise DataError(f"{path} has no labels: its {n} columns are pixels alone.")
         raise DataError(
             f"{path} has {n} columns, so {n - 1} pixels; only square images can be read from rows."
         )

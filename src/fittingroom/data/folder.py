@@ -12,7 +12,7 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
-from fittingroom.data.reading import SPLIT_WORDS
+from fittingroom.data.reading import SPLIT_WORDS, UNSPLIT
 from fittingroom.data.rendering import Preparation, on_black
 from fittingroom.errors import DataError
 from fittingroom.untrusted import require_inside
@@ -32,8 +32,25 @@ logger = logging.getLogger("fittingroom.data")
 
 
 def is_image_folder(folder: Path) -> bool:
-    """Whether `folder` has the two sub-folders `train` and `test`."""
+    """Whether a folder has the sub-folders `train` and `test`, or only folders of pictures."""
+    if not os.path.isdir(folder):
+        return False
+    return _is_split(folder) or _holds_classes(folder)
+
+
+def _is_split(folder: Path) -> bool:
     return all(os.path.isdir(folder / split) for split in SPLITS)
+
+
+def _holds_classes(folder: Path) -> bool:
+    """Whether a folder holds two folders or more and nothing else, each with a picture first."""
+    from fittingroom.data.decode import looks_like_picture
+
+    entries = visible(folder)
+    if len(entries) < 2 or not all(entry.is_dir() for entry in entries):
+        return False
+    firsts = [next(iter(visible(entry)), None) for entry in entries]
+    return all(first is not None and looks_like_picture(first) for first in firsts)
 
 
 def read_image_folder(
@@ -41,6 +58,7 @@ def read_image_folder(
 ) -> tuple[dict[str, Pictures], tuple[str, ...], Preparation]:
     """Read every picture under `train` and `test`; the class names are the sorted folder names.
 
+    Where the folders of the classes aren't below `train` and `test`, the data are without a split.
     A folder `val`, `valid`, `validation` or `dev` beside them is the official validation part.
     Pictures may have any size, the same for all. Colour becomes grey by the weights of ITU-R 601
     (0.299 R + 0.587 G + 0.114 B), and EXIF orientation is applied. If any picture has transparency,
@@ -50,7 +68,7 @@ def read_image_folder(
     Returns
     -------
     parts : uint8 images (n, height, width) and int64 labels (n,) of "train", "test" and, if there
-        is one, "validation"
+        is one, "validation"; or of `UNSPLIT`
     class_names : in the labels' order
     preparation : says which background pictures are laid on
 
@@ -63,15 +81,16 @@ def read_image_folder(
     folders = _split_folders(folder)
     for each in folders.values():
         require_inside(each, folder, DataError)
-    class_names = _class_names(folders["train"])
+    main = next(iter(folders))  # "train", unless there is no split
+    class_names = _class_names(folders[main])
     for each in folders.values():
         for odd in sorted(set(class_names) ^ set(_class_names(each))):
-            has, lacks = folders["train"], each
+            has, lacks = folders[main], each
             if odd not in class_names:
                 has, lacks = lacks, has
             raise DataError(f"{has} has a class folder {odd!r}, but {lacks} doesn't.")
     paths = {split: _picture_paths(each, class_names) for split, each in folders.items()}
-    first = paths["train"][0][0]
+    first = paths[main][0][0]
     picture, alpha = _read_picture(first, folder)
     layers = 1 if alpha is None else 2
     size = picture.shape
@@ -79,7 +98,7 @@ def read_image_folder(
     read = {split: _read_split(part, first, size, folder) for split, part in paths.items()}
     preparation: Preparation = "image"
     if any(alphas for _, alphas in read.values()):
-        if _is_bright(*read["train"]):
+        if _is_bright(*read[main]):
             preparation = "image-on-black"
             for images, alphas in read.values():
                 for position, alpha in alphas.items():
@@ -95,6 +114,8 @@ def read_image_folder(
 
 def _split_folders(folder: Path) -> dict[str, Path]:
     """The folder of each split; a validation part is optional."""
+    if not _is_split(folder):
+        return {UNSPLIT: folder}
     folders = {split: folder / split for split in SPLITS}
     for entry in visible(folder):
         if entry.is_dir() and SPLIT_WORDS.get(entry.name.lower()) == "validation":

@@ -106,7 +106,9 @@ def idx_sha256(read: Reading, name: str) -> str:
     ----------
     name : one of `idx.FILES`
     """
-    part = read.parts["train" if name in (idx.TRAIN_IMAGES, idx.TRAIN_LABELS) else "test"]
+    part = read.parts.get("train" if name in (idx.TRAIN_IMAGES, idx.TRAIN_LABELS) else "test")
+    if part is None:
+        return ""
     if name in (idx.TRAIN_IMAGES, idx.TEST_IMAGES):
         return idx.array_sha256(part.images)
     labels = part.labels

@@ -22,6 +22,10 @@ SPLIT_WORDS = {
 }
 
 
+#: The only part of data without a split of their own.
+UNSPLIT = "all"
+
+
 class RawSplit(NamedTuple):
     """One split.
 
@@ -43,7 +47,8 @@ class Reading:
 
     Attributes
     ----------
-    parts : "train", "test" and, if there is an official validation part, "validation"
+    parts : "train", "test" and, if there is an official validation part, "validation"; or `UNSPLIT`
+        alone
     class_names : one for each class, in which labels are positions; None if the files don't say
     preparation : how its images were made from pictures
     """

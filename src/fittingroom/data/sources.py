@@ -32,7 +32,8 @@ from fittingroom.data.download import (
 )
 from fittingroom.data.forms import form_of, idx_sha256, read_idx_folder
 from fittingroom.data.pixels import number_labels
-from fittingroom.data.reading import Reading
+from fittingroom.data.reading import UNSPLIT, Reading
+from fittingroom.data.splits import hold_out_test
 from fittingroom.errors import DataError, InputError, UnknownNameError
 
 DATA_VARIABLE = "FITTINGROOM_DATA"
@@ -309,7 +310,11 @@ def _assemble(read: Reading, path: Path, row: DatasetRow | None, source: str) ->
             name: Split(part.images, each)
             for (name, part), each in zip(read.parts.items(), labels, strict=True)
         }
-        train, test = splits["train"], splits["test"]
+        if UNSPLIT in splits:
+            train, test = _split(splits[UNSPLIT])
+            source += ", of which a fixed seventh is the test split"
+        else:
+            train, test = splits["train"], splits["test"]
         if "validation" in splits:
             train = train.followed_by(splits["validation"])
             card = card._replace(validation_images=len(splits["validation"]))
@@ -327,3 +332,10 @@ def _assemble(read: Reading, path: Path, row: DatasetRow | None, source: str) ->
         )
     except InputError as error:
         raise DataError(f"{path}: {error}") from error
+
+
+def _split(whole: Split) -> tuple[Split, Split]:
+    """Training and test split of data without a split of their own."""
+    is_test = hold_out_test(whole.images, whole.labels)
+    train, test = (Split(whole.images[side], whole.labels[side]) for side in (~is_test, is_test))
+    return train, test

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -101,6 +102,47 @@ def _official_split(labels: NDArray[np.integer], official: int) -> ValidationSpl
         selection=np.sort(np.concatenate(selection)),
         calibration=np.sort(np.concatenate(calibration)),
     )
+
+
+def hold_out_test(images: NDArray[np.uint8], labels: NDArray[np.integer]) -> NDArray[np.bool_]:
+    """Which images of data without a split are the test split: a fixed stratified seventh.
+
+    Images are drawn by a hash of their pixels, so in whatever order they come, the same ones are
+    drawn, and copies of an image are on the same side, whatever their labels.
+
+    Parameters
+    ----------
+    images : uint8 (n, height, width)
+    labels : integers (n,)
+
+    Returns
+    -------
+    whether each is a test image (n,), at least one of every class
+
+    Raises
+    ------
+    DataError : a class has fewer than two different images
+    """
+    keys = b"".join(
+        hashlib.blake2b(image.tobytes(), digest_size=8, key=b"test").digest() for image in images
+    )
+    hashes = np.frombuffer(keys, "<u8")
+    _, content, copies = np.unique(hashes, return_inverse=True, return_counts=True)
+    class_of = np.full(len(copies), np.iinfo(np.int64).max)
+    np.minimum.at(class_of, content, labels)  # of copies in several classes, the first class
+    is_test = np.zeros(len(copies), bool)
+    for label in np.unique(labels):
+        members = np.flatnonzero(class_of == label)
+        if len(members) < 2:
+            raise DataError(
+                f"class {label} has {len(members)} different images, but a split into training and "
+                "test images needs two; add images or leave the class out."
+            )
+        before = np.cumsum(copies[members]) - copies[members]  # images drawn before each
+        drawn = before < max(round(int(copies[members].sum()) / 7), 1)
+        drawn[-1] = False  # one remains for training
+        is_test[members] = drawn
+    return is_test[content]
 
 
 def fold_of(labels: NDArray[np.integer], folds: int) -> Indices:
