@@ -62,16 +62,25 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("command", nargs=argparse.REMAINDER, help="what is typed")
     options = parser.parse_args()
-    frames = list(record(options.command))
+    replace_file(options.out, film(list(record(options.command))))
+
+
+def film(frames: Sequence[Frame]) -> bytes:
+    """A recording as an SVG file."""
     seconds = frames[-1].time
     title = f"recorded in {duration(seconds)}"
     if seconds > PLAYED:
         title += f", played {seconds / PLAYED:.0f} times as fast"
-    replace_file(options.out, draw(thinned(frames), title).encode())
+    return draw(thinned(frames), title).encode()
 
 
-def record(command: Sequence[str]) -> Iterator[Frame]:
+def record(command: Sequence[str], folder: Path | None = None) -> Iterator[Frame]:
     """Run a command in a terminal; every state of its screen, the typed command above.
+
+    Parameters
+    ----------
+    command : what is typed; a program beside this Python goes before one of the same name elsewhere
+    folder : in which it runs; None for the working folder
 
     Raises
     ------
@@ -85,6 +94,7 @@ def record(command: Sequence[str]) -> Iterator[Frame]:
     found = Path(sys.executable).with_name(command[0])
     process = subprocess.Popen(
         [str(found) if found.exists() else command[0], *command[1:]],
+        cwd=folder,
         env=os.environ | {"TERM": "xterm-256color", "COLUMNS": str(COLUMNS)},
         stdin=slave,
         stdout=slave,

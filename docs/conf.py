@@ -17,6 +17,7 @@ extensions = [
     "sphinx.ext.napoleon",
 ]
 exclude_patterns = ["_build"]
+html_extra_path = ["example.html"]
 html_theme = "furo"
 html_title = "Fittingroom"
 
