@@ -2,8 +2,8 @@
 
     python benchmarks/demo.py --out benchmarks/results/demo.json
 
-Nothing is saved before: every model is fitted. With `--pictures docs`, a recording of the same run in
-a terminal, its page, and a photo of the page are kept there.
+Nothing is saved before: every model is fitted. With `--pictures docs`, a recording of that run in a
+terminal, its page, and a photo of the page are kept there.
 """
 
 from __future__ import annotations

@@ -5,10 +5,12 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from rich.cells import cell_len
 
 from fittingroom.data.dataset import Dataset
+from fittingroom.data.sources import load_dataset
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -48,3 +50,23 @@ def test_few_images_with_unusual_names(
     ascii_only = run_cli("data", "some", env={"PYTHONIOENCODING": "ascii"})
     assert ascii_only.returncode == 0
     assert "\\u0642\\u0645" in ascii_only.stdout
+
+
+def test_any_form_is_converted_to_idx_files(
+    small: Dataset, small_folder: Path, run_cli: Cli, tmp_path: Path
+) -> None:
+    table = np.column_stack([small.train.labels, small.train.images.reshape(-1, 784)])
+    np.savetxt(tmp_path / "garments.csv", table, fmt="%d", delimiter=",")
+    result = run_cli("data", "garments.csv", "--convert", "converted", "--json")
+    assert result.returncode == 0, result.stderr
+    assert "converted: the four IDX files, 1,710 and 290 images" in result.stderr
+    described = json.loads(result.stdout)
+    assert "of which a fixed seventh is the test split" in described["source"]
+    assert load_dataset(tmp_path / "converted").sha256 == described["sha256"]
+    for folder, said in (
+        ("converted", "converted exists already; --convert takes the name of a new folder"),
+        ("no/folder", "--convert takes a new folder in an existing folder"),
+    ):
+        refused = run_cli("data", "garments.csv", "--convert", folder)
+        assert (refused.returncode, refused.stdout) == (2, "")
+        assert said in refused.stderr

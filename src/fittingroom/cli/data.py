@@ -30,6 +30,10 @@ def command(
     tsne: Annotated[
         bool, typer.Option("--tsne", help="Use t-SNE instead of PCA for the 2D embedding.")
     ] = False,
+    convert: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Write the data as IDX files into a new folder."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show a data set: shape, class counts, pixel statistics, hash, location."""
@@ -44,7 +48,11 @@ def command(
         )
     if page is not None:
         check_target(page, "--report")
+    if convert is not None:
+        check_target(convert, "--convert", is_folder=True)
     loaded = load_dataset(dataset)
+    if convert is not None:
+        _write_idx(loaded, convert)
     if page is None:
         show(description_report(describe(loaded)), as_json=as_json)
         suggest(
@@ -55,6 +63,18 @@ def command(
     report = data_report(_explore(loaded, tsne), loaded, page.name, typed_command())
     show(report, as_json=as_json)
     write((), (report, page.parent))
+
+
+def _write_idx(dataset: Dataset, folder: Path) -> None:
+    """Write the data set as IDX files, whole or not at all."""
+    from fittingroom.cli.output import note
+    from fittingroom.errors import DataError
+    from fittingroom.files import folder_aside
+
+    with folder_aside(folder.resolve().parent, DataError) as aside:
+        dataset.write_idx(aside)
+        aside.rename(folder)
+    note(f"{folder}: the four IDX files, {len(dataset.train):,} and {len(dataset.test):,} images")
 
 
 def _explore(dataset: Dataset, tsne: bool) -> Exploration:

@@ -49,11 +49,17 @@ def write(formats: Collection[str], *reports: tuple[Report, Path]) -> list[Path]
     return files
 
 
-def check_target(file: Path, option: str) -> None:
-    """Refuse a file that can't be written, before the work starts. Raises UsageError."""
+def check_target(file: Path, option: str, *, is_folder: bool = False) -> None:
+    """Refuse what can't be written, before the work starts: a file, or a new folder.
+
+    Raises UsageError.
+    """
     folder = file.resolve().parent
+    if is_folder and os.path.lexists(file):
+        raise UsageError(f"{file} exists already; {option} takes the name of a new folder.")
     if file.is_dir() or not folder.is_dir():
-        raise UsageError(f"{file} can't be written; {option} takes a file in an existing folder.")
+        kind = "a new folder" if is_folder else "a file"
+        raise UsageError(f"{file} can't be written; {option} takes {kind} in an existing folder.")
     if not os.access(folder, os.W_OK):
         raise UsageError(f"{file} can't be written: permission denied; {option} takes another.")
 
