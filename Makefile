@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: install install-dev demo test test-slow cover docs bench bench-quick check format clean
+.PHONY: install install-dev demo test test-slow cover docs dist dist-check bench bench-quick check format clean
 
 install: $(BIN)/fittingroom
 
@@ -57,6 +57,25 @@ $(VENV)/.docs: requirements/docs.txt $(VENV)/.dev
 	$(HASHED) requirements/docs.txt
 	@touch $@
 
+# The source distribution and the wheel, in dist; built twice, they are the same to the byte.
+dist: install-dev
+	rm -rf dist
+	$(BIN)/hatchling build --directory dist
+	$(BIN)/hatchling build --directory dist/again
+	for file in dist/*.*; do cmp $$file dist/again/$$(basename $$file) || exit 1; done
+	rm -r dist/again
+
+# What somebody has who installs the wheel alone, in an environment and a folder of its own.
+dist-check: dist
+	work=$$(mktemp -d) && cp -r tests/data/fashion-mnist-small dist/*.whl constraints.txt $$work && cd $$work \
+	&& $(PYTHON) -m venv env && env/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt *.whl \
+	&& env/bin/fittingroom --version && env/bin/python -m fittingroom doctor \
+	&& env/bin/fittingroom compare --dataset fashion-mnist-small --models knn,mlp-256-256 --seeds 1 \
+	&& env/bin/fittingroom report runs --format md,csv && test -s runs/*/report.html -a -s runs/*/leaderboard.csv \
+	&& env/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt "fittingroom[onnx] @ file://$$(echo $$work/*.whl)" \
+	&& env/bin/fittingroom export mlp-256-256 --dataset fashion-mnist-small \
+	&& rm -rf $$work
+
 # Beside Keras, which gets an environment of its own, and stock scikit-learn; three hours. All is
 # measured anew; stopped and started again it resumes where it was.
 RESULTS := benchmarks/results
@@ -94,4 +113,4 @@ format: install-dev
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) .venv-peers docs/_build docs/modules .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-peers dist docs/_build docs/modules .mypy_cache .pytest_cache .ruff_cache .hypothesis
