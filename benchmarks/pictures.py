@@ -53,14 +53,14 @@ def accuracies(claims: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def draw_claims(claims: list[dict[str, Any]]) -> Figure:
-    """Each claimed accuracy beside the honest one with its interval."""
+    """Each claimed accuracy beside the honest one with its interval, see docs/verify.md."""
     rows = accuracies(claims)
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(8.4, 1.2 + 0.24 * len(rows)), layout="constrained")
         axes = figure.subplots()
         for y, claim in enumerate(rows):
             claimed, honest = 100 * claim["claimed"], 100 * claim["honest"]["accuracy"]
-            low, high = (100 * end for end in claim["honest"]["ci95"])
+            low, high = (100 * end for end in claim["honest"]["interval"] or [honest / 100] * 2)
             axes.plot([claimed, honest], [y, y], color=GRID, linewidth=5, solid_capstyle="butt")
             axes.plot([low, high], [y, y], color=BLUE, linewidth=2.2, solid_capstyle="butt")
             (honest_mark,) = axes.plot(honest, y, "o", color=BLUE, markersize=6)
@@ -76,7 +76,7 @@ def draw_claims(claims: list[dict[str, Any]]) -> Figure:
         axes.set_xlabel("accuracy, %")
         axes.legend(
             [claimed_mark, honest_mark],
-            ["published", "honest re-run of the same recipe, with its 95% interval"],
+            ["published", "honest re-run of the recipe, and where one more run would lie"],
             **_ABOVE,
         )
     return figure
