@@ -96,7 +96,6 @@ def within(low: float, high: float) -> Score:
         ("0.97", USED, UNSURE, "cannot-be-checked"),
         ("0.97", UNSURE, HONEST, "cannot-be-checked"),
         ("0.88", UNSURE, HONEST, "consistent"),
-        ("0.9759", within(0.5, 1.0), HONEST, "cannot-tell"),  # contains everything: no confirmation
         ("0.88", USED, Score(), "cannot-be-checked"),
     ],
 )
@@ -105,6 +104,13 @@ def test_the_verdict_rule(claimed: str, used: Score | None, honest: Score, verdi
         actual = judge(Figure.parse(claimed), used, honest, by_protocol=by_protocol)
         assert actual == (by_protocol if verdict == "not-what-it-says" else verdict)
         assert actual in VERDICTS
+
+
+def test_runs_as_claimed_that_may_give_anything_confirm_nothing() -> None:
+    """What honest runs exclude stays excluded; only a split of its own may be why."""
+    anything, figure = within(0.5, 1.0), Figure.parse("0.9759")
+    assert judge(figure, anything, HONEST, by_protocol="not-what-it-says") == "too-high"
+    assert judge(figure, anything, HONEST, by_protocol="own-split") == "cannot-tell"
 
 
 def test_a_verdict_is_worded_for_the_kind_of_claim() -> None:

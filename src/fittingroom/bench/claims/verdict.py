@@ -143,7 +143,8 @@ def judge(
 ) -> Verdict:
     """The verdict on a figure, by the scores as claimed and honest.
 
-    `by_protocol` is the verdict if only the score as claimed agrees.
+    `by_protocol` is the verdict if only the score as claimed agrees. If that agrees with anything,
+    it explains nothing, and the honest runs decide, unless a split of the source's own may be why.
     """
     if honest.accuracy is None or honest.interval is None:
         return "cannot-be-checked"
@@ -152,7 +153,10 @@ def judge(
     if as_claimed is not None and as_claimed.interval is None:
         return "cannot-be-checked"
     if as_claimed is not None and agrees(figure, as_claimed):
-        return by_protocol if as_claimed.tells else "cannot-tell"
+        if as_claimed.tells:
+            return by_protocol
+        if by_protocol == "own-split":
+            return "cannot-tell"
     return "too-high" if figure.value > honest.accuracy else "too-low"
 
 
