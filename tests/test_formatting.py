@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from rich.cells import cell_len
 
-from fittingroom.formatting import duration, format_signed, shorten
+from fittingroom.formatting import duration, format_signed, shorten, with_tilde
 
 
 @pytest.mark.parametrize(
@@ -48,3 +50,10 @@ def test_names_with_the_same_start_stay_distinct() -> None:
 )
 def test_a_number_that_rounds_to_zero_has_no_sign(number: float, says: str) -> None:
     assert format_signed(number, 1) == says
+
+
+def test_the_home_folder_is_a_tilde(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    assert with_tilde(Path("/home/me/data")) == "~/data"
+    assert with_tilde("/home/mean/data") == "/home/mean/data"
+    assert with_tilde("/home/me") == "/home/me"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -57,6 +58,12 @@ def duration(seconds: float | None) -> str:
 def _two_units(count: int, unit: int, large: str, small: str) -> str:
     first, second = divmod(count, unit)
     return f"{first} {large} {second} {small}" if second else f"{first} {large}"
+
+
+def with_tilde(path: Path | str) -> str:
+    """The path with `~` for the home folder, as it is shown to people."""
+    text, home = str(path), os.path.expanduser("~")
+    return f"~{text[len(home) :]}" if text.startswith(home + os.sep) else text
 
 
 def short_path(path: Path) -> Path:

@@ -23,3 +23,18 @@ def test_unwritable_stdout_is_one_sentence() -> None:
     assert done.returncode == 1
     assert done.stderr.startswith("fittingroom: standard output can't be written: no space left")
     assert done.stderr.count("\n") == 1
+
+
+def test_sentences_are_broken_between_words_on_a_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "24")
+    sentence = "swift is best: 93.9% (one seed), ahead of cnn-32."
+    table = "rank  model          test accuracy"
+    data = '{"a": "a long text of more than 24 columns"}'
+    say(f"{sentence}\n{table}\n{data}")
+    assert capsys.readouterr().out == f"{sentence}\n{table}\n{data}\n"  # for a file or a pipe
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    say(f"{sentence}\n{table}\n{data}")
+    wrapped = "swift is best: 93.9%\n(one seed), ahead of\ncnn-32."
+    assert capsys.readouterr().out == f"{wrapped}\n{table}\n{data}\n"

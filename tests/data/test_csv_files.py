@@ -70,7 +70,10 @@ def write(data: Dataset, tmp_path: Path) -> Writer:
         {"label": lambda number: f'"{number}"'},
         {"label": float},
     ],
-    ids=str,
+    ids=[
+        *("plain", "no-header", "last", "last-no-header", "compressed", "only-splits", "floats"),
+        *("windows", "empty-lines", "quoted", "float-labels"),
+    ],
 )
 def test_each_form_is_the_same_data(write: Writer, data: Dataset, form: dict[str, object]) -> None:
     path = write(**form)

@@ -11,6 +11,7 @@ from typing import Any
 
 from fittingroom.cli.options import RUNS, JsonOption, RunsOption
 from fittingroom.errors import install_command
+from fittingroom.formatting import with_tilde
 from fittingroom.json_text import json_text
 
 
@@ -128,11 +129,9 @@ def _folders(runs: Path) -> dict[str, str]:
         "data_cache": str(cache_folder()),
         "runs": str(runs.absolute()),
     }
-    home = str(Path.home())
-    return {
-        name: path and _with_state(path, path.replace(home, "~", 1)) for name, path in found.items()
-    }
+    return {name: path and _with_state(path) for name, path in found.items()}
 
 
-def _with_state(path: str, shown: str) -> str:
+def _with_state(path: str) -> str:
+    shown = with_tilde(path)
     return shown if os.path.isdir(path) else f"{shown} (not there yet)"

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import sys
+import textwrap
+from typing import TextIO
 
 from fittingroom.errors import StoreError
 from fittingroom.printable import printable
 
+#: Words with single spaces between them: no row of a table, and no JSON.
+_SENTENCE = re.compile(r"\w\S*( \S+)+$")
 #: Whether `--quiet` was given: neither progress nor notes are printed.
 quiet = False
 
@@ -17,7 +23,7 @@ def say(text: str) -> None:
     Raises StoreError if stdout can't be written, for example to a full disk.
     """
     try:
-        print(_escape(text), flush=True)  # noqa: T201
+        print(_wrap(_escape(text), sys.stdout), flush=True)  # noqa: T201
     except OSError as error:
         sys.stdout = None  # else Python flushes it again at exit
         reason = (error.strerror or str(error)).lower()
@@ -32,7 +38,20 @@ def note(text: str) -> None:
 
 def warn(text: str) -> None:
     """Print an error or a warning on stderr."""
-    print(_escape(text), file=sys.stderr)  # noqa: T201
+    print(_wrap(_escape(text), sys.stderr), file=sys.stderr)  # noqa: T201
+
+
+def _wrap(text: str, stream: TextIO | None) -> str:
+    """Break sentences between words, not within them, where people read them on a terminal."""
+    if stream is None or not stream.isatty():
+        return text
+    width = shutil.get_terminal_size().columns
+    return "\n".join(
+        "\n".join(textwrap.wrap(line, width, break_long_words=False, break_on_hyphens=False))
+        if len(line) > width and _SENTENCE.match(line)
+        else line
+        for line in text.split("\n")
+    )
 
 
 def _escape(text: str) -> str:

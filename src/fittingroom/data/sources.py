@@ -35,6 +35,7 @@ from fittingroom.data.pixels import number_labels
 from fittingroom.data.reading import UNSPLIT, Reading
 from fittingroom.data.splits import hold_out_test
 from fittingroom.errors import DataError, InputError, UnknownNameError
+from fittingroom.formatting import with_tilde
 
 DATA_VARIABLE = "FITTINGROOM_DATA"
 
@@ -257,7 +258,7 @@ def _load_named(row: DatasetRow, folder: Path, source: str) -> Dataset:
         intact = False
     if not intact:
         raise DataError(_describe_mismatch(row, folder))
-    dataset = _assemble(read, folder, row, f"{source}, {folder}")
+    dataset = _assemble(read, folder, row, f"{source}, {with_tilde(folder)}")
     facts = (dataset.name, dataset.class_names, dataset.mirror_keeps_class)
     if facts != (row.name, row.class_names, row.mirror_keeps_class):
         raise DataError(
@@ -292,7 +293,9 @@ def _load_path(path: Path) -> Dataset:
     # A file keeps its name, by which it is known, though it may be a link.
     path = path.resolve() if os.path.isdir(path) else path.parent.resolve() / path.name
     read = form.read(path)
-    return _assemble(read, path, row_with(partial(idx_sha256, read)), f"{path}, {form.title}")
+    return _assemble(
+        read, path, row_with(partial(idx_sha256, read)), f"{with_tilde(path)}, {form.title}"
+    )
 
 
 def _assemble(read: Reading, path: Path, row: DatasetRow | None, source: str) -> Dataset:
