@@ -25,6 +25,7 @@ from fittingroom.data.sources import (
     find_dataset,
 )
 from fittingroom.errors import DataError, UnknownNameError, UsageError
+from fittingroom.formatting import with_tilde
 
 IMAGES, LABELS = idx.TRAIN_IMAGES, idx.TRAIN_LABELS
 
@@ -72,7 +73,7 @@ def test_the_first_place_that_holds_the_files_wins(
         dataset = find_dataset(row, OFFLINE)
         assert dataset.location == folder
         assert title in dataset.source
-        assert str(folder) in dataset.source
+        assert dataset.source.endswith(f", {with_tilde(folder)}")
         assert dataset.name == "fashion-mnist"
         for file in folder.glob("*.gz"):
             file.unlink()

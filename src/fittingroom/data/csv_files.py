@@ -114,11 +114,11 @@ def _read(files: Mapping[str, Path], within: Callable[[Path], Path | None]) -> R
 
 
 def _has_labels(path: Path, within: Path | None) -> bool:
-    """Whether a file has a column more than the pixels of a square image."""
+    """Whether a file has a column besides the pixels of a square image; true if it has neither."""
     with open_stream(path, within) as read:
         _, line = next(_lines(path, read), (0, ""))
     n = line.count(",") + 1
-    return _is_square(n - 1) or not _is_square(n)
+    return n == 1 or _is_square(n - 1) or not _is_square(n)
 
 
 def _read_part(path: Path, within: Path | None) -> RawSplit:
