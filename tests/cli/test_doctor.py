@@ -18,8 +18,8 @@ from fittingroom.errors import install_command
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty working folder below the home folder."""
     monkeypatch.setenv("HOME", str(tmp_path))
-    (tmp_path / "work").mkdir()
-    monkeypatch.chdir(tmp_path / "work")
+    (tmp_path / "project").mkdir()
+    monkeypatch.chdir(tmp_path / "project")
     return tmp_path
 
 
@@ -50,10 +50,10 @@ def test_folders_are_shown_without_the_name_of_the_user(
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hush")
     folders = json.loads(doctor("--json"))["folders"]
     assert folders["FITTINGROOM_DATA"] == "~/my data (not there yet)"
-    assert folders["runs"] == "~/work/runs (not there yet)"
-    (place / "work" / "runs").mkdir()
+    assert folders["runs"] == "~/project/runs (not there yet)"
+    (place / "project" / "runs").mkdir()
     text = doctor()
-    assert "~/work/runs\n" in text
+    assert "~/project/runs\n" in text
     assert "hush" not in text
     assert str(place) not in text
 

@@ -143,6 +143,10 @@ def test_what_is_wrong_is_named(
 def test_files_of_a_folder_that_are_wrong(arrays: Arrays, tmp_path: Path) -> None:
     for name, array in arrays.items():
         np.save(tmp_path / f"{name}.npy", array)
+    np.save(tmp_path / "x_val.npy", arrays["x_test"])
+    with pytest.raises(DataError, match=r"lacks the validation labels.* 'x_train.npy'"):
+        load_dataset(tmp_path)
+    (tmp_path / "x_val.npy").unlink()
     np.savez(tmp_path / "x_train.npz", arrays["x_train"], arrays["y_train"])
     with pytest.raises(DataError, match=r"x_train.npy and .*x_train.npz both hold the train image"):
         load_dataset(tmp_path)

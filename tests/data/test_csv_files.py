@@ -118,6 +118,7 @@ def test_several_pairs_in_a_folder(write: Writer, data: Dataset) -> None:
         (lambda lines: [*lines[:5], lines[5][:-2] + ",256"], "line 6: the pixel 256 isn't between"),
         (lambda lines: [line.split(",", 1)[1] for line in lines], "has no labels: its 784 columns"),
         (lambda lines: [line.rsplit(",", 3)[0] for line in lines], "so 781 pixels; only square"),
+        (lambda lines: [*lines[:5], "a" * 201 + lines[5][1:]], "line 6: its label has 201 charac"),
         (lambda lines: [*lines[:5], "\udcff"], "it isn't UTF-8 text"),
         (lambda lines: [*lines[:5], "1," * 3_000_000], "a line has no end"),
     ],

@@ -97,7 +97,9 @@ def test_text_stays_text() -> None:
     ("values", "complaint"),
     [
         ([0.5, 1], "whole numbers or text"),
-        ([np.nan, 1], "whole numbers or text"),
+        ([np.nan, 1], r"whole numbers below 2\*\*53"),
+        ([1e30, 1], r"whole numbers below 2\*\*53"),
+        (np.array([2**64 - 1, 1], np.uint64), r"whole numbers below 2\*\*53"),
         ([None, "a"], "whole numbers or text"),
         ([[1, 1], [0, 1]], "rows must be one-hot"),
         ([[0.9, 0.1], [0, 1]], "rows must be one-hot"),

@@ -273,6 +273,13 @@ def test_files_beside_a_named_data_set_count(
     with pytest.raises(DataError, match=r"or dataset.json in .*; remove it, or give the folder's"):
         find_dataset(row, only(copy))
 
+    # The same name and answers, but part of the training images for validation.
+    same = {"name": row.name, "mirror_keeps_class": row.mirror_keeps_class}
+    card = {"schema_version": 1, **same, "validation_images": 200}
+    (copy / "dataset.json").write_text(json.dumps(card))
+    with pytest.raises(DataError, match=r"turns fashion-mnist into another data set"):
+        find_dataset(row, only(copy))
+
 
 def test_arrays_of_a_named_data_set_come_back_the_same(
     small: Path, row: DatasetRow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

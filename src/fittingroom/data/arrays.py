@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -71,7 +71,7 @@ def read_array_folder(path: Path) -> Reading:
             places[role] = _StoredArray(
                 file, None if file.suffix == ".npy" else _only_array(file, path)
             )
-    return _read(places, path)
+    return _read(_with_all_parts(places, path, [file.name for file in _files(path)]), path)
 
 
 _SPLITS = {
@@ -107,17 +107,16 @@ def _places_in(path: Path) -> dict[tuple[str, str], _StoredArray]:
             raise DataError(f"{path} holds both {places[role].name} and {name}; keep one.")
         if role is not None:
             places[role] = _StoredArray(path, name)
-    _require_all(places, path, names, objects)
-    return places
+    return _with_all_parts(places, path, sorted({*names, *objects}), bool(objects))
 
 
-def _require_all(
-    places: Mapping[tuple[str, str], _StoredArray],
+def _with_all_parts(
+    places: dict[tuple[str, str], _StoredArray],
     path: Path,
     names: Sequence[str],
-    objects: Collection[str],
-) -> None:
-    """Refuse an `.npz` that lacks images or labels of a split."""
+    has_objects: bool = False,
+) -> dict[tuple[str, str], _StoredArray]:
+    """The arrays, if no images or labels of a split are missing; `names` are all that was found."""
     needed = _NEEDED
     if not places.keys() & (_NEEDED | _SPLITS["validation"]) and places.keys() >= _SPLITS[UNSPLIT]:
         needed = _SPLITS[UNSPLIT]
@@ -125,12 +124,13 @@ def _require_all(
         needed = needed | _SPLITS["validation"]
     missing = [f"{split} {role}" for split, role in sorted(needed - places.keys())]
     if missing:
-        held = ", ".join(repr(name) for name in sorted({*names, *objects})[:8]) or "no arrays"
-        pickled = "; arrays of Python objects are never read" if objects else ""
+        held = ", ".join(repr(name) for name in names[:8]) or "no arrays"
+        refused = "; arrays of Python objects are never read" if has_objects else ""
         raise DataError(
             f"{path} lacks the {' and '.join(missing)}; name its arrays x_train, y_train, x_test "
-            f"and y_test. It holds {held}{pickled}."
+            f"and y_test. It holds {held}{refused}."
         )
+    return places
 
 
 def _only_array(file: Path, folder: Path) -> str:

@@ -28,6 +28,8 @@ from fittingroom.errors import DataError, InputError
 LABEL_COLUMNS = ("label", "labels", "class", "target", "y")
 #: Rows parsed at once, and the longest line: 1,000,000 pixels have fewer characters.
 ROWS, LONGEST_LINE = 2000, 1 << 22
+#: The longest label: NumPy gives every label the room of the longest one.
+LONGEST_LABEL = 200
 
 #: The number of a line, from 1, and its text.
 Line = tuple[int, str]
@@ -123,7 +125,7 @@ def _has_labels(path: Path, within: Path | None) -> bool:
 
 def _read_part(path: Path, within: Path | None) -> RawSplit:
     pixels: list[NDArray[Any]] = []
-    labels: list[str] = []
+    labels: list[NDArray[np.str_]] = []
     with open_stream(path, within) as read:
         lines = _lines(path, read)
         first = next(lines, None)
@@ -136,26 +138,27 @@ def _read_part(path: Path, within: Path | None) -> RawSplit:
         while rows:
             images, names = _parse(path, rows, column, len(columns) - 1)
             pixels.append(images)
-            labels += names
+            labels.append(np.array(names))
             rows = list(islice(lines, ROWS))
     if not pixels:
         raise DataError(f"{path} has a header and no rows.")
     try:
         images = images_of(np.concatenate(pixels), "its images")
         return RawSplit(
-            np.ascontiguousarray(images), labels_of(_numbers(labels), "its labels"), path
+            np.ascontiguousarray(images),
+            labels_of(_numbers(np.concatenate(labels)), "its labels"),
+            path,
         )
     except InputError as error:
         raise DataError(f"{path}: {error}") from error
 
 
-def _numbers(labels: list[str]) -> NDArray[Any]:
+def _numbers(labels: NDArray[np.str_]) -> NDArray[Any]:
     """Labels as numbers if all are, else as text."""
-    array = np.array(labels)
     try:
-        return array.astype(np.float64)
+        return labels.astype(np.float64)
     except ValueError:
-        return array
+        return labels
 
 
 def _lines(path: Path, read: Read) -> Iterator[Line]:
@@ -230,6 +233,8 @@ def _parse(
             raise DataError(
                 f"{path}, line {number}: it has {row.count(',') + 1} columns, not {n_pixels + 1}."
             )
+        if len(half[0]) > LONGEST_LABEL:
+            raise DataError(f"{path}, line {number}: its label has {len(half[0]):,} characters.")
     labels, pixels = [half[0].strip() for half in halves], [half[1] for half in halves]
     try:
         whole = np.loadtxt(pixels, np.int64, delimiter=",", ndmin=2, comments=None)

@@ -81,16 +81,16 @@ def read_image_folder(
     folders = _split_folders(folder)
     for each in folders.values():
         require_inside(each, folder, DataError)
-    main = next(iter(folders))  # "train", unless there is no split
-    class_names = _class_names(folders[main])
+    reference = next(iter(folders))  # the others must have its classes and its size
+    class_names = _class_names(folders[reference])
     for each in folders.values():
         for odd in sorted(set(class_names) ^ set(_class_names(each))):
-            has, lacks = folders[main], each
+            has, lacks = folders[reference], each
             if odd not in class_names:
                 has, lacks = lacks, has
             raise DataError(f"{has} has a class folder {odd!r}, but {lacks} doesn't.")
     paths = {split: _picture_paths(each, class_names) for split, each in folders.items()}
-    first = paths[main][0][0]
+    first = paths[reference][0][0]
     picture, alpha = _read_picture(first, folder)
     layers = 1 if alpha is None else 2
     size = picture.shape
@@ -98,7 +98,7 @@ def read_image_folder(
     read = {split: _read_split(part, first, size, folder) for split, part in paths.items()}
     preparation: Preparation = "image"
     if any(alphas for _, alphas in read.values()):
-        if _is_bright(*read[main]):
+        if _is_bright(*read[reference]):
             preparation = "image-on-black"
             for images, alphas in read.values():
                 for position, alpha in alphas.items():

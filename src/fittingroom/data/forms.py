@@ -74,9 +74,9 @@ FORMS = (
     ),
     Form("class-named folders of pictures", is_image_folder, _read_pictures, in_place=True),
     Form("arrays in an .npz file", is_array_file, read_array_file),
-    Form("a CSV file for each split", is_csv_file, read_csv_file),
-    Form("NumPy files for each split", is_array_folder, read_array_folder),
-    Form("CSV files for each split", is_csv_folder, read_csv_folder),
+    Form("a CSV file", is_csv_file, read_csv_file),
+    Form("a folder of NumPy files", is_array_folder, read_array_folder),
+    Form("a folder of CSV files", is_csv_folder, read_csv_folder),
 )
 
 

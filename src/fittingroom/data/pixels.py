@@ -20,6 +20,8 @@ from fittingroom.errors import InputError
 _AT_ONCE = 4096
 #: How far a pixel may be from one of 256 levels, in levels: float32 and half floats round.
 _ROUNDING = 0.13
+#: Labels from here on aren't exact as floats; larger ones would become other labels.
+_LARGEST = 2**53
 
 
 def images_of(values: ArrayLike, what: str = "images") -> NDArray[np.uint8]:
@@ -92,7 +94,9 @@ def labels_of(values: ArrayLike, what: str = "labels") -> NDArray[Any]:
         )
     if array.dtype.kind == "O" and all(isinstance(value, str) for value in array.tolist()):
         array = array.astype(str)
-    if array.dtype.kind == "f" and np.isfinite(array).all() and (array == np.rint(array)).all():
+    if array.dtype.kind in "uf" and array.size and not (np.abs(array) < _LARGEST).all():
+        raise InputError(f"{what} must be whole numbers below 2**53 or text, one for each image.")
+    if array.dtype.kind == "f" and (array == np.rint(array)).all():
         array = array.astype(np.int64)
     if array.dtype.kind not in "iuU":
         raise InputError(

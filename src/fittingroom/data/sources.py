@@ -260,7 +260,7 @@ def _load_named(row: DatasetRow, folder: Path, source: str) -> Dataset:
         raise DataError(_describe_mismatch(row, folder))
     dataset = _assemble(read, folder, row, f"{source}, {with_tilde(folder)}")
     facts = (dataset.name, dataset.class_names, dataset.mirror_keeps_class)
-    if facts != (row.name, row.class_names, row.mirror_keeps_class):
+    if facts != (row.name, row.class_names, row.mirror_keeps_class) or dataset.validation_images:
         raise DataError(
             f"{LABELS_FILE} or {CARD_FILE} in {folder} turns {row.name} into another data set; "
             "remove it, or give the folder's path to use it anyway."
