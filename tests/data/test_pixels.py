@@ -102,6 +102,7 @@ def test_text_stays_text() -> None:
         (np.array([2**64 - 1, 1], np.uint64), r"whole numbers below 2\*\*53"),
         ([None, "a"], "whole numbers or text"),
         ([[1, 1], [0, 1]], "rows must be one-hot"),
+        (np.zeros((3, 2), [("a", int)]), "rows must be one-hot"),
         ([[0.9, 0.1], [0, 1]], "rows must be one-hot"),
         (IMAGES, "the order is training images, training labels, test images, test labels"),
     ],
