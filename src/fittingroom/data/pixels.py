@@ -163,8 +163,9 @@ def _grey(array: NDArray[Any], what: str) -> NDArray[Any]:
 
 def _one_hot(array: NDArray[Any], what: str) -> NDArray[np.int64]:
     """The position of the only 1 in each row."""
-    is_one = np.asarray(array == 1) if array.dtype.kind in "biuf" else np.zeros(array.shape, bool)
-    if not ((is_one | (array == 0)).all() and (is_one.sum(axis=1) == 1).all()):
+    numbers = array if array.dtype.kind in "biuf" else np.zeros(array.shape)  # which isn't one-hot
+    is_one = np.asarray(numbers == 1)
+    if not ((is_one | (numbers == 0)).all() and (is_one.sum(axis=1) == 1).all()):
         raise InputError(
             f"{what} must have the shape (n,), not {array.shape}; rows must be one-hot: a single 1 "
             "among zeros."
