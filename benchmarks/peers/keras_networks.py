@@ -148,7 +148,7 @@ def measure(job: dict[str, Any], images: np.ndarray, labels: np.ndarray) -> dict
     seconds = time.perf_counter() - start
     return {
         **job,
-        "parameters": net.count_params(),
+        "parameters": sum(int(np.prod(weight.shape)) for weight in net.trainable_weights),
         "seconds": seconds,
         "images_per_second": n * job["epochs"] / seconds,
         "train_accuracy": history.history["accuracy"][-1],
