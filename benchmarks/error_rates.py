@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import record
-from latest import columns, put
+from speed_page import columns, put
 
 from fittingroom.files import replace_file
 

@@ -26,9 +26,9 @@ from typing import Any
 import numpy as np
 import record
 import torch
-from latest import columns, put
 from numpy.typing import NDArray
 from speed import range_of, spread
+from speed_page import columns, put
 from threadpoolctl import threadpool_limits
 
 from fittingroom.bundles.bundle import Bundle, load

@@ -17,6 +17,7 @@ import presets
 import pytest
 import record
 import same_recipe
+import speed_page
 from speed import range_of, spread
 
 from fittingroom.data.dataset import Dataset
@@ -27,7 +28,7 @@ RESULTS = sorted(path for path in record.RESULTS.glob("*.json") if path != recor
 #: Made before there was a rule, from code with changes that weren't committed. Each goes when it is
 #: made anew.
 MADE_BEFORE = {
-    *("catalogue", "ceiling", "curve", "latest", "lost-node", "photos-test", "short-curve"),
+    *("catalogue", "ceiling", "curve", "lost-node", "photos-test", "short-curve"),
     *("side-by-side", "speed", "threads", "tune", "tuned"),
 }
 LEDGER: list[dict[str, Any]] = json.loads(record.LEDGER.read_text("utf8"))
@@ -64,6 +65,11 @@ def test_every_read_of_the_test_images_is_in_the_ledger(path: Path) -> None:
     assert sum(LEDGER[i]["reads"] for i in places) == found["test_reads"]
     if places:
         assert found["test_reads_before"] == sum(entry["reads"] for entry in LEDGER[: places[0]])
+
+
+def test_the_tables_of_the_speed_page_are_those_of_the_results() -> None:
+    page = speed_page.PAGE.read_text("utf8")
+    assert speed_page.with_tables(page) == page
 
 
 def test_one_turn_is_not_shown_as_a_range() -> None:

@@ -1,10 +1,10 @@
-"""Put what the speed benchmarks found into one JSON file and into the tables of docs/speed.md.
+"""Write the tables of docs/speed.md from what the speed benchmarks found.
 
-    python benchmarks/latest.py
+    python benchmarks/speed_page.py
 
 Reads ``speed.json``, ``classical.json``, ``swift.json`` and ``ceiling.json`` in
-``benchmarks/results`` and writes ``latest.json`` there; a table stands in the page between two
-comments that bear its name.
+``benchmarks/results``; each is measured in one sitting, and is one table. A table stands in the
+page between two comments that bear its name.
 """
 
 from __future__ import annotations
@@ -22,40 +22,20 @@ PAGE = record.ROOT / "docs" / "speed.md"
 
 
 def main() -> None:
-    networks, classical, swift, ceiling = parts = [
+    replace_file(PAGE, with_tables(PAGE.read_text(encoding="utf-8")))
+
+
+def with_tables(page: str) -> str:
+    """The page with all of its tables made anew."""
+    networks, classical, swift, ceiling = (
         json.loads((record.RESULTS / f"{name}.json").read_text(encoding="utf-8"))
         for name in ("speed", "classical", "swift", "ceiling")
-    ]
-    if len({part["commit"] for part in parts}) > 1:
-        raise SystemExit("these results are of several states of the code; make all of them anew.")
-    figures = {
-        "keras_speedup": {
-            model: {**row["as_published"], "at_its_best": row["at_its_best"]}
-            for model, row in networks["keras_speedup"].items()
-        },
-        "pytorch_speedup": {
-            model: row["pytorch"] for model, row in networks["keras_speedup"].items()
-        },
-        "sklearn_speedup": {
-            model: {name: row[name] for name in ("turns", "median", "min", "max")}
-            for model, row in classical["sklearn_speedup"].items()
-        },
-        "swift": swift["swift"],
-        "utilisation": {
-            preset: row["utilisation"] for preset, row in ceiling["utilisation"].items()
-        },
-    }
-    record.write(record.RESULTS / "latest.json", figures)
-    replace_file(PAGE, with_tables(PAGE.read_text(encoding="utf-8"), figures))
-
-
-def with_tables(page: str, figures: dict[str, Any]) -> str:
-    """The page with all of its tables made anew."""
+    )
     for name, table in (
-        ("networks", networks_table(figures["keras_speedup"], figures["pytorch_speedup"])),
-        ("scikit-learn", ratio_table(figures["sklearn_speedup"])),
-        ("swift", swift_table(figures["swift"])),
-        ("utilisation", utilisation_table(figures["utilisation"])),
+        ("networks", networks_table(networks["keras_speedup"])),
+        ("scikit-learn", ratio_table(classical["sklearn_speedup"])),
+        ("swift", swift_table(swift["swift"])),
+        ("utilisation", utilisation_table(ceiling["utilisation"])),
     ):
         page = put(page, name, table)
     return page
@@ -69,11 +49,14 @@ def put(page: str, name: str, table: list[str]) -> str:
     return before + begin + "\n".join(table) + "\n" + end + after
 
 
-def networks_table(keras: dict[str, Any], pytorch: dict[str, Any]) -> list[str]:
+def networks_table(rows: dict[str, Any]) -> list[str]:
     peers = "Keras as published", "Keras at its best", "PyTorch float32", "PyTorch bfloat16"
     ratios = {
-        model: [row, row["at_its_best"], pytorch[model]["float32"], pytorch[model]["bfloat16"]]
-        for model, row in keras.items()
+        model: [
+            *(row[kind] for kind in ("as_published", "at_its_best")),
+            *(row["pytorch"][kind] for kind in ("float32", "bfloat16")),
+        ]
+        for model, row in rows.items()
     }
     means = [
         statistics.geometric_mean(row["median"] for row in column)
@@ -108,9 +91,11 @@ def swift_table(rows: dict[str, Any]) -> list[str]:
     ]
 
 
-def utilisation_table(rows: dict[str, float]) -> list[str]:
+def utilisation_table(rows: dict[str, Any]) -> list[str]:
     lines = ["| preset | of the ceiling |", "|---|---|"]
-    return lines + [f"| `{preset}` | {100 * share:.0f}% |" for preset, share in rows.items()]
+    return lines + [
+        f"| `{preset}` | {100 * row['utilisation']:.0f}% |" for preset, row in rows.items()
+    ]
 
 
 if __name__ == "__main__":
