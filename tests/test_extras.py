@@ -38,6 +38,7 @@ def folder(tmp_path: Path, small: Dataset, monkeypatch: pytest.MonkeyPatch) -> P
     photo = Image.new("RGB", (200, 240), "#d8d0c4")
     photo.paste("#203060", (50, 50, 150, 190))
     photo.save(tmp_path / "photo.jpg")
+    (tmp_path / "mine.parquet").write_bytes(b"PAR1")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -47,6 +48,7 @@ def folder(tmp_path: Path, small: Dataset, monkeypatch: pytest.MonkeyPatch) -> P
     [
         ("onnx", ("export", "knn", "--dataset", str(SMALL))),
         ("tune", ("tune", "knn", "--trials", "1", "--dataset", str(SMALL))),
+        ("parquet", ("data", "mine.parquet")),
         ("ray", ("compare", "--models", "knn", "--on", "ray", "--dataset", str(SMALL))),
     ],
 )

@@ -56,7 +56,7 @@ def test_an_official_validation_part(copy: Path, name: str) -> None:
     dataset = load_dataset(copy)
     assert (len(dataset.train), dataset.validation_images) == (42, 12)
     np.testing.assert_array_equal(dataset.train.images[30:], dataset.test.images)
-    shutil.copytree(copy / "test", copy / "validation-2")  # no name of a split
+    shutil.copytree(copy / "test", copy / "more")  # no name of a split
     assert load_dataset(copy).sha256 == dataset.sha256
     shutil.copytree(copy / "test", copy / ("dev" if name != "dev" else "val"))
     with pytest.raises(DataError, match="both look like the validation part; keep one"):
@@ -292,7 +292,7 @@ def test_hard_links_that_would_fill_the_memory(copy: Path) -> None:
 
 
 def test_more_pictures_than_memory(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fittingroom.data.folder.ALWAYS_ROOM", 1000)
+    monkeypatch.setattr("fittingroom.data.pictures.ALWAYS_ROOM", 1000)
     free = type("Memory", (), {"available": 2000})
     monkeypatch.setattr("psutil.virtual_memory", lambda: free)
     with pytest.raises(DataError, match=r"its 42 pictures of 28×28 pixels take 32,928 bytes"):

@@ -9,7 +9,7 @@ import pytest
 
 from fittingroom.data.catalog import row_with
 from fittingroom.data.forms import FORMS, form_of, idx_sha256
-from fittingroom.data.reading import Reading
+from fittingroom.data.reading import AS_THEY_ARE, Reading
 from fittingroom.data.sources import load_dataset
 from fittingroom.errors import DataError
 from fittingroom.runs.fit import fit
@@ -30,7 +30,7 @@ def test_a_form_is_recognised_by_content(small: Path, tmp_path: Path) -> None:
 
 
 def test_labels_that_no_idx_file_could_hold_have_no_hash(small: Path) -> None:
-    read = form_of(small).read(small)
+    read = form_of(small).read(small, AS_THEY_ARE)
     labels = idx_sha256(read, "t10k-labels-idx1-ubyte")
     assert len(labels) == 64
     test = read.parts["test"]

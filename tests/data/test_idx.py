@@ -86,9 +86,6 @@ GOOD = idx_bytes(IMAGES)
             struct.pack(">5I", 0x804, 9, 28, 28, 3) + bytes(9),
             "4 dim.*convert colour images to grey",
         ),
-        (struct.pack(">4I", 0xC03, 9, 28, 28) + bytes(9), "holds 32-bit integers .*unsigned bytes"),
-        (struct.pack(">4I", 0xD03, 9, 28, 28) + bytes(9), "holds 32-bit floats .*unsigned bytes"),
-        (struct.pack(">4I", 0x903, 9, 28, 28) + bytes(9), "holds signed bytes .*unsigned bytes"),
         (
             struct.pack("<4I", 0x803, 9, 28, 28) + bytes(9),
             "isn't an IDX file: it begins with 030800",
@@ -315,7 +312,8 @@ def check_mutant(path: Path, array: np.ndarray, content: bytes) -> None:
         assert complaint.startswith(str(path))
         return
     decompressed = gzip.decompress(content) if path.suffix == ".gz" else content
-    assert idx_bytes(read) == decompressed
+    if decompressed[2] == 8:  # else its elements are of another type now
+        assert idx_bytes(read) == decompressed
 
 
 @MANY

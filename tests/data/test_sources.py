@@ -454,3 +454,42 @@ def test_links_that_lead_out_of_a_folder_are_not_followed(copy: Path, tmp_path: 
     (tmp_path / "elsewhere.gz").rename(copy / "stored")
     (copy / f"{IMAGES}.gz").symlink_to("stored")
     load_dataset(copy)
+
+
+# What other programs left, in forms of their own.
+
+
+def test_what_is_attached_to_a_notebook_at_kaggle(
+    small: Path, row: DatasetRow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder of CSV files among others, known by its content."""
+    known = load_dataset(small)
+    row = replace(row, content=known.sha256)
+    attached = tmp_path / "input" / "fashionmnist"
+    attached.mkdir(parents=True)
+    (tmp_path / "input" / "another").mkdir()
+    (tmp_path / "input" / "another" / "train.csv").write_text("1,2\n")
+    for split in ("train", "test"):
+        part = getattr(known, split)
+        table = np.column_stack([part.labels, part.images.reshape(len(part), -1)])
+        np.savetxt(attached / f"fashion-mnist_{split}.csv", table, fmt="%d", delimiter=",")
+    (attached / "labels.txt").write_text("\n".join(known.class_names))
+    monkeypatch.setattr(sources, "KAGGLE_INPUT", tmp_path / "input")
+    place = Place("Kaggle's input", sources._kaggle_folders, of_any_form=True)
+    search = SearchPath((place,), (), lambda _: tmp_path / "none")
+    found = find_dataset(row, search)
+    assert found.sha256 == known.sha256
+    assert found.source.startswith("Kaggle's input, ")
+    with pytest.raises(DataError, match="is in none of the known places"):
+        find_dataset(replace(row, content="0" * 64), search)
+
+
+def test_snapshots_of_hugging_faces_hub(
+    row: DatasetRow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    snapshot = tmp_path / "hub" / "datasets--zalando-datasets--fashion_mnist" / "snapshots" / "01"
+    snapshot.mkdir(parents=True)
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    assert sources._huggingface_folders(row) == [snapshot]
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "elsewhere"))
+    assert sources._huggingface_folders(row) == []

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from fittingroom.bench.progress import Watcher
 from fittingroom.data.dataset import Dataset
-from fittingroom.data.forms import form_of
+from fittingroom.data.forms import is_read_in_place
 from fittingroom.errors import StoreError
 from fittingroom.execution.executor import HERE, Executor, open_executor
 from fittingroom.execution.job import Job, Limits
@@ -159,7 +159,7 @@ def open_bench(
 @contextmanager
 def _dataset_folder(dataset: Dataset) -> Iterator[Path]:
     """A folder that each fit reads the data set from: its own, or a temporary one with a copy."""
-    if dataset.location is not None and form_of(dataset.location).in_place:
+    if dataset.location is not None and is_read_in_place(dataset.location):
         yield dataset.location
         return
     with TemporaryDirectory(prefix="fittingroom-") as folder:

@@ -209,8 +209,8 @@ def _pictures(bundle: Bundle) -> str:
         ground = "black" if bundle.preparation == "image-on-black" else "white"
         return f"""## From a picture to an image
 
-It was fitted on whole pictures in grey, on {ground} if they are transparent. Resize one of another
-size:
+It was fitted on whole pictures in grey, on {ground} if they are transparent. Scale one of another
+size, and pad it by its border's grey:
 
 ```python
 import numpy as np
@@ -220,7 +220,9 @@ from PIL import Image, ImageOps
 picture = ImageOps.exif_transpose(Image.open("picture.png")).convert("RGBA")
 ground = Image.new("RGBA", picture.size, "{ground}")
 picture = Image.alpha_composite(ground, picture).convert("L")
-picture = picture.resize(({width}, {height}), Image.Resampling.BILINEAR)
+grey = np.asarray(picture)
+border = round(np.median(np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])))
+picture = ImageOps.pad(picture, ({width}, {height}), Image.Resampling.BILINEAR, color=border)
 images = np.asarray(picture)[None]
 session = onnxruntime.InferenceSession("{GRAPH}")
 (probabilities,) = session.run(None, {{"{INPUT}": images}})

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fittingroom.cli.options import FASHION_MNIST, JsonOption, typed_command
+from fittingroom.cli.options import FASHION_MNIST, JsonOption, parse_image_size, typed_command
 from fittingroom.errors import UsageError
 
 if TYPE_CHECKING:
@@ -34,6 +34,15 @@ def command(
         Path | None,
         typer.Option(metavar="FOLDER", help="Write the data as IDX files into a new folder."),
     ] = None,
+    size: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIZE", help="Scale and pad pictures to 28, or WIDTHxHEIGHT such as 64x48."
+        ),
+    ] = None,
+    skip_damaged: Annotated[
+        bool, typer.Option("--skip-damaged", help="Leave out pictures that can't be read.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Show a data set: shape, class counts, pixel statistics, hash, location."""
@@ -50,7 +59,9 @@ def command(
         check_target(page, "--report")
     if convert is not None:
         check_target(convert, "--convert", is_folder=True)
-    loaded = load_dataset(dataset)
+    loaded = load_dataset(
+        dataset, size=parse_image_size(size) if size else None, skip_damaged=skip_damaged
+    )
     if convert is not None:
         _write_idx(loaded, convert)
     if page is None:

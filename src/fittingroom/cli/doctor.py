@@ -38,6 +38,7 @@ EXTRAS = {
     "tune": Extra(("optuna",), "fittingroom tune"),
     "onnx": Extra(("onnx", "onnxruntime", "onnxscript"), "fittingroom export"),
     "ray": Extra(("ray",), "--on ray"),
+    "parquet": Extra(("pyarrow",), "data sets in Parquet files"),
     "labels": Extra(("cleanlab",), "cleanlab's estimate of which labels are wrong"),
 }
 

@@ -95,6 +95,15 @@ def parse_size(text: str) -> int | None:
     return None if size is None else int(size)
 
 
+def parse_image_size(text: str) -> tuple[int, int]:
+    """Height and width in `28` or `64x48`, which is the width first."""
+    match = re.fullmatch(r"(\d{1,4})(?:[x×](\d{1,4}))?", text.strip().lower())
+    width, height = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
+    if not width or not height:
+        raise UsageError(f"{text!r} isn't a size in pixels; write 28, or 64x48 for width x height.")
+    return height, width
+
+
 def parse_settings(settings: list[str]) -> dict[str, Any]:
     """`["epochs=3", "pooling=true"]` as `{"epochs": 3, "pooling": True}`."""
     return {name: value_of(text) for name, text in split_settings(settings).items()}

@@ -35,12 +35,18 @@ class Card(NamedTuple):
     validation_images: int = 0
 
 
-def card_of(path: Path, row: DatasetRow | None) -> Card:
-    """The card in a folder's `dataset.json`, else the catalogue's, else what suits most data."""
-    name = path.name
-    if os.path.isfile(path):
-        name = with_split(name.split(".")[0], "") or path.parent.name
-    card = Card(name or "dataset", False, "image")
+def card_of(path: Path, row: DatasetRow | None, name: str | None = None) -> Card:
+    """The card in a folder's `dataset.json`, else the catalogue's, else what suits most data.
+
+    Parameters
+    ----------
+    path : where the data are
+    row : of the catalogue, if the data are in it
+    name : what the files call their data set; by default the path's name
+    """
+    if name is None and os.path.isfile(path):
+        name = with_split(path.name.split(".")[0], "") or path.parent.name
+    card = Card(name or path.name or "dataset", False, "image")
     if row:
         card = Card(row.name, row.mirror_keeps_class, row.preparation)
     file = path / CARD_FILE

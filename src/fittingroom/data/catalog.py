@@ -21,6 +21,7 @@ class DatasetRow:
     content : the `Dataset.sha256` of its images, labels and class names
     mirrors : base URLs of the four files, named as usual with `.gz`; one host each
     keras, torchvision : the folder's name in that library's cache, None if it keeps no IDX files
+    huggingface : the data set's names at Hugging Face, in whose cache it may be
     debian : the Debian package that installs the files, None if there is none
     preparation : how its images were made from pictures, and so how new pictures are prepared
     photo_odds : how much more often people photograph a class than it occurs in the data set, 1 for
@@ -39,6 +40,7 @@ class DatasetRow:
     preparation: Preparation = "image"
     keras: str | None = None
     torchvision: str | None = None
+    huggingface: tuple[str, ...] = ()
     debian: str | None = None
     photo_odds: Mapping[str, float] = field(default_factory=dict)
 
@@ -77,6 +79,7 @@ DATASETS: dict[str, DatasetRow] = {
         preparation="garment",
         keras="fashion-mnist",
         torchvision="FashionMNIST",
+        huggingface=("zalando-datasets/fashion_mnist", "fashion_mnist"),
         debian="dataset-fashion-mnist",
         photo_odds={"T-shirt/top": 1.5, "Pullover": 3, "Bag": 0.3},
     ),
@@ -102,6 +105,7 @@ DATASETS: dict[str, DatasetRow] = {
         "Recognition, Proceedings of the IEEE 86(11), 1998",
         preparation="digit",
         torchvision="MNIST",
+        huggingface=("ylecun/mnist", "mnist"),
     ),
 }
 

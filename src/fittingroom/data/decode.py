@@ -64,8 +64,7 @@ class Picture:
     @property
     def ground(self) -> float:
         """The median grey of the border, in 0..255."""
-        grey = self.grey
-        return float(np.median(np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])))
+        return _ground(self.grey)
 
     def shrunk(self, longest: int) -> Picture:
         """The picture, shrunk to a longest edge of at most `longest` pixels."""
@@ -181,6 +180,25 @@ def _picture(image: Image.Image, longest: int) -> Picture:
     image.thumbnail((longest, longest))
     image, alpha = on_white(image)
     return Picture(np.asarray(image.convert("RGB")), alpha)
+
+
+def fit_into(grey: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[np.uint8]:
+    """Resize a grey picture (height, width) to a shape; its aspect is kept.
+
+    What it doesn't fill has the median grey of the picture's border.
+    """
+    scale = min(shape[0] / grey.shape[0], shape[1] / grey.shape[1])
+    height, width = (max(1, round(scale * edge)) for edge in grey.shape)
+    top, left = (shape[0] - height) // 2, (shape[1] - width) // 2
+    image = Image.fromarray(grey).resize((width, height), Image.Resampling.BILINEAR)
+    padded = np.full(shape, round(_ground(grey)), np.uint8)
+    padded[top : top + height, left : left + width] = np.asarray(image)
+    return padded
+
+
+def _ground(grey: NDArray[np.uint8]) -> float:
+    """The median of the border of (height, width)."""
+    return float(np.median(np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])))
 
 
 def on_white(image: Image.Image) -> tuple[Image.Image, NDArray[np.uint8] | None]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from fittingroom.data import idx
+from fittingroom.data.archives import is_archive
 from fittingroom.data.arrays import (
     is_array_file,
     is_array_folder,
@@ -17,8 +18,10 @@ from fittingroom.data.arrays import (
     read_array_folder,
 )
 from fittingroom.data.csv_files import is_csv_file, is_csv_folder, read_csv_file, read_csv_folder
-from fittingroom.data.folder import is_image_folder, read_image_folder
-from fittingroom.data.reading import RawSplit, Reading
+from fittingroom.data.folder import is_image_folder, read_image_folder, visible
+from fittingroom.data.idx_sets import is_idx_set, read_idx_set
+from fittingroom.data.parquet import is_parquet, read_parquet
+from fittingroom.data.reading import AS_THEY_ARE, NO_PICTURES, PictureOptions, RawSplit, Reading
 from fittingroom.errors import DataError
 
 
@@ -30,13 +33,13 @@ class Form:
     ----------
     title : what a path of that form is called
     recognise : whether a path, a file or a folder, is of that form
-    read : reads both splits; raises `DataError`
+    read : reads all parts, pictures by these options; raises `DataError`
     in_place : whether each fit may read it again; else fits read a copy as IDX files
     """
 
     title: str
     recognise: Callable[[Path], bool]
-    read: Callable[[Path], Reading]
+    read: Callable[[Path, PictureOptions], Reading]
     in_place: bool = False
 
 
@@ -44,9 +47,9 @@ def _is_idx_folder(folder: Path) -> bool:
     return bool(idx.find_files(folder))
 
 
-def read_idx_folder(folder: Path) -> Reading:
-    """Read the four IDX files of a folder; raises as `idx.read_folder`."""
-    arrays = idx.read_folder(folder)
+def read_idx_folder(folder: Path, *, only_bytes: bool = False) -> Reading:
+    """Read the four IDX files of a folder; parameters and errors are those of `idx.read_folder`."""
+    arrays = idx.read_folder(folder, only_bytes=only_bytes)
     return Reading(
         {
             split: RawSplit(arrays.arrays[images], arrays.arrays[labels], arrays.paths[labels])
@@ -58,25 +61,34 @@ def read_idx_folder(folder: Path) -> Reading:
     )
 
 
-def _read_pictures(folder: Path) -> Reading:
-    parts, names, preparation = read_image_folder(folder)
-    splits = {split: RawSplit(*pictures, folder) for split, pictures in parts.items()}
-    return Reading(splits, names, preparation)
+def _of_one_size(read: Callable[[Path], Reading]) -> Callable[[Path, PictureOptions], Reading]:
+    """A reader of arrays, which have one size and are refused whole if they are damaged."""
+
+    def read_arrays(path: Path, options: PictureOptions) -> Reading:
+        if options != AS_THEY_ARE:
+            raise DataError(NO_PICTURES.format(path))
+        return read(path)
+
+    return read_arrays
 
 
+#: How many folders deep in an archive a data set is looked for.
+DEEPEST = 4
 #: The first that recognises a path reads it.
 FORMS = (
     Form(
         "the four IDX files of MNIST",
         _is_idx_folder,
-        read_idx_folder,
+        _of_one_size(read_idx_folder),
         in_place=True,
     ),
-    Form("class-named folders of pictures", is_image_folder, _read_pictures, in_place=True),
-    Form("arrays in an .npz file", is_array_file, read_array_file),
-    Form("a CSV file", is_csv_file, read_csv_file),
-    Form("a folder of NumPy files", is_array_folder, read_array_folder),
-    Form("a folder of CSV files", is_csv_folder, read_csv_folder),
+    Form("class-named folders of pictures", is_image_folder, read_image_folder, in_place=True),
+    Form("arrays in an .npz file", is_array_file, _of_one_size(read_array_file)),
+    Form("a CSV file", is_csv_file, _of_one_size(read_csv_file)),
+    Form("a folder of NumPy files", is_array_folder, _of_one_size(read_array_folder)),
+    Form("a folder of CSV files", is_csv_folder, _of_one_size(read_csv_folder)),
+    Form("Parquet files", is_parquet, read_parquet),
+    Form("IDX files of another name", is_idx_set, _of_one_size(read_idx_set)),
 )
 
 
@@ -89,14 +101,49 @@ def form_of(path: Path) -> Form:
     """
     if not os.path.lexists(path):  # False, too, for names that no file can have
         raise DataError(f"{path} doesn't exist.")
+    form = _recognised(path)
+    if form is None:
+        raise _unknown(path)
+    return form
+
+
+def is_read_in_place(path: Path) -> bool:
+    """Whether each fit may read a data set again from its path; else fits read a copy as IDX."""
+    return not is_archive(path) and form_of(path).in_place
+
+
+def data_in(folder: Path) -> Path:
+    """The data set in an unpacked archive: the folder, or the only file or folder below it.
+
+    Raises
+    ------
+    DataError : there is none, or more than one
+    """
+    level = [folder]
+    for _ in range(DEEPEST):
+        found = [path for path in level if _recognised(path) is not None]
+        if len(found) > 1:
+            raise DataError(
+                f"{found[0]} and {found[1]} are different data sets; unpack the archive and give "
+                "the path of the one that you mean."
+            )
+        if found:
+            return found[0]
+        level = [path for each in level if each.is_dir() for path in visible(each)]
+    raise _unknown(folder)
+
+
+def _unknown(path: Path) -> DataError:
+    forms = ", ".join(form.title for form in FORMS[:4])
+    return DataError(f"{path} holds no data set in a form that can be read: {forms}.")
+
+
+def _recognised(path: Path) -> Form | None:
+    """The form of an existing path; None if it is in none that we know."""
     try:
-        for form in FORMS:
-            if form.recognise(path):
-                return form
+        return next((form for form in FORMS if form.recognise(path)), None)
     except OSError as error:
         raise DataError(f"{path} can't be read: {error.strerror or error}.") from error
-    forms = ", ".join(form.title for form in FORMS[:4])
-    raise DataError(f"{path} holds no data set in a form that can be read: {forms}.")
 
 
 def idx_sha256(read: Reading, name: str) -> str:

@@ -13,13 +13,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fittingroom.data.mapped import pieces
+from fittingroom.data.pixels import images_of, labels_of
 from fittingroom.data.stream import CHUNK, open_stream, read_up_to
-from fittingroom.errors import DataError
+from fittingroom.errors import DataError, InputError
 from fittingroom.files import file_aside
 
 TRAIN_IMAGES = "train-images-idx3-ubyte"
@@ -33,14 +35,15 @@ FILES = tuple(DIMENSIONS)
 #: of a small laptop's memory.
 MAP_FROM = 1 << 30
 
+_BYTES = 0x08
 #: Types of elements, by the third byte of an IDX file.
-_TYPES = {
-    0x08: "unsigned bytes",
-    0x09: "signed bytes",
-    0x0B: "16-bit integers",
-    0x0C: "32-bit integers",
-    0x0D: "32-bit floats",
-    0x0E: "64-bit floats",
+_TYPES: dict[int, np.dtype[Any]] = {
+    _BYTES: np.dtype(np.uint8),
+    0x09: np.dtype(np.int8),
+    0x0B: np.dtype(">i2"),
+    0x0C: np.dtype(">i4"),
+    0x0D: np.dtype(">f4"),
+    0x0E: np.dtype(">f8"),
 }
 _LARGEST = 1 << 36  # 64 GiB: no header may promise more
 
@@ -54,11 +57,11 @@ class IdxFolder:
     Attributes
     ----------
     paths : of each file, by its name in `FILES`
-    arrays : uint8 images (n, height, width) and uint8 labels (n,), by the same names
+    arrays : uint8 images (n, height, width) and labels (n,), by the same names
     """
 
     paths: Mapping[str, Path]
-    arrays: Mapping[str, Bytes]
+    arrays: Mapping[str, NDArray[Any]]
 
     def sha256(self) -> dict[str, str]:
         """The hash of each decompressed file, by its name."""
@@ -76,8 +79,12 @@ def find_files(folder: Path) -> dict[str, Path]:
     return paths
 
 
-def read_folder(folder: Path) -> IdxFolder:
+def read_folder(folder: Path, *, only_bytes: bool = False) -> IdxFolder:
     """Read the four IDX files of `folder`, each `.gz` or not.
+
+    Parameters
+    ----------
+    only_bytes : see :func:`read_idx`
 
     Raises
     ------
@@ -92,7 +99,10 @@ def read_folder(folder: Path) -> IdxFolder:
             read_idx(path, 1, within=folder)  # raises and says why it isn't a file
     if missing:
         raise DataError(f"{folder} lacks {' and '.join(missing)} (each may also end in .gz).")
-    arrays = {name: read_idx(paths[name], DIMENSIONS[name], within=folder) for name in FILES}
+    arrays = {
+        name: read_idx(paths[name], DIMENSIONS[name], within=folder, only_bytes=only_bytes)
+        for name in FILES
+    }
     for images, labels in ((TRAIN_IMAGES, TRAIN_LABELS), (TEST_IMAGES, TEST_LABELS)):
         if len(arrays[images]) != len(arrays[labels]):
             raise DataError(
@@ -108,16 +118,27 @@ def read_folder(folder: Path) -> IdxFolder:
     return IdxFolder(paths, arrays)
 
 
-def read_idx(path: Path, dimensions: int, *, within: Path | None = None) -> Bytes:
-    """Read one IDX file of unsigned bytes, decompressing it if its name ends in `.gz`.
+def read_idx(
+    path: Path, dimensions: int, *, within: Path | None = None, only_bytes: bool = False
+) -> NDArray[Any]:
+    """Read one IDX file of images or labels, decompressing it if its name ends in `.gz`.
 
     The length must be exactly what the header promises, and a gzip stream is read to its end, so
     that its checksum is verified. At most one byte more than promised is ever decompressed. An
     uncompressed file of `MAP_FROM` bytes or more is memory-mapped, not read.
 
+    Parameters
+    ----------
+    path : the file
+    dimensions : 3 for images, 1 for labels; of labels that aren't bytes, (n, columns), the first
+        column is read, which in QMNIST is the class
+    within : the folder that it belongs to, which a link must not leave
+    only_bytes : refuse elements of another type, though they may have the same values
+
     Returns
     -------
-    uint8 array with `dimensions` axes, read-only; a memory map if the file is that large
+    read-only: uint8 images (n, height, width), a memory map if the file is that large; or labels
+    (n,), uint8 or, from elements of another type, int64
 
     Raises
     ------
@@ -125,17 +146,33 @@ def read_idx(path: Path, dimensions: int, *, within: Path | None = None) -> Byte
         One sentence that names the file and what is wrong with it.
     """
     with open_stream(path, within) as read:
-        header = 4 + 4 * dimensions
-        shape = _read_shape(path, read_up_to(read, header), dimensions)
-        promised = prod(shape)
-        if path.suffix != ".gz" and (size := path.stat().st_size) >= MAP_FROM:
+        magic = bytes(read_up_to(read, 4))
+        _check_magic(path, magic, dimensions)
+        dtype, axes = _TYPES[magic[2]], magic[3]
+        if only_bytes and dtype != np.uint8:
+            raise DataError(f"{path} holds elements of the type {dtype}, not bytes.")
+        shape = _read_shape(path, read_up_to(read, 4 * axes), axes, dtype)
+        promised, header = prod(shape) * dtype.itemsize, 4 + 4 * axes
+        if dtype == np.uint8 and path.suffix != ".gz" and (size := path.stat().st_size) >= MAP_FROM:
             _check_length(path, promised, size - header)
             return np.memmap(path, np.uint8, mode="r", offset=header, shape=shape)
         payload = read_up_to(read, promised)
         _check_length(path, promised, len(payload) + len(read(1)))
-    array = np.frombuffer(payload, dtype=np.uint8).reshape(shape)
+    array: NDArray[Any] = np.frombuffer(payload, dtype).reshape(shape)
+    if dtype != np.uint8:
+        array = _converted(path, array, dimensions)
     array.flags.writeable = False
     return array
+
+
+def _converted(path: Path, array: NDArray[Any], dimensions: int) -> NDArray[Any]:
+    """Images or labels whose elements aren't bytes."""
+    try:
+        if dimensions == DIMENSIONS[TRAIN_IMAGES]:
+            return images_of(array, "its images")
+        return labels_of(array if array.ndim == 1 else array[:, 0], "its labels")
+    except InputError as error:
+        raise DataError(f"{path}: {error}") from error
 
 
 def write_idx(path: Path, array: Bytes) -> None:
@@ -179,40 +216,43 @@ def _header(array: Bytes) -> bytes:
     return struct.pack(f">{1 + array.ndim}I", 0x0800 + array.ndim, *array.shape)
 
 
-def _read_shape(path: Path, header: bytearray, dimensions: int) -> tuple[int, ...]:
-    if not header:
+def _check_magic(path: Path, magic: bytes, dimensions: int) -> None:
+    """Refuse a file that doesn't begin like one of so many dimensions."""
+    if not magic:
         raise DataError(f"{path} is empty.")
-    magic, expected = header[:4].hex(), f"{0x0800 + dimensions:08x}"
-    if magic != expected:
-        raise DataError(_other_file(path, bytes(header[:4]), dimensions))
-    if len(header) < 4 + 4 * dimensions:
-        raise DataError(f"{path} is truncated: its header ends after {len(header)} bytes.")
-    shape = struct.unpack(f">{dimensions}I", header[4:])
-    sizes = " × ".join(map(str, shape))
-    if 0 in shape:
-        raise DataError(f"{path} holds nothing: its header says {sizes}.")
-    if prod(shape) > _LARGEST:
-        raise DataError(f"{path} can't be true: its header promises {sizes} = {prod(shape)} bytes.")
-    return shape
-
-
-def _other_file(path: Path, magic: bytes, dimensions: int) -> str:
-    """Say what a file is that doesn't begin like unsigned bytes with so many dimensions."""
+    if magic == bytes([0, 0, _BYTES, dimensions]):
+        return
     evidence = f"it begins with {magic.hex()} instead of {0x0800 + dimensions:08x}"
     if magic.startswith(b"\x1f\x8b"):
         remedy = "decompress it once" if path.suffix == ".gz" else "rename it to end in .gz"
-        return f"{path} is compressed ({evidence}); {remedy}."
+        raise DataError(f"{path} is compressed ({evidence}); {remedy}.")
     if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in _TYPES:
-        return f"{path} isn't an IDX file: {evidence}."
-    if magic[2] != 0x08:
-        return (
-            f"{path} holds {_TYPES[magic[2]]} ({evidence}); convert them to unsigned bytes, "
-            "pixels 0..255 and labels from 0."
+        raise DataError(f"{path} isn't an IDX file: {evidence}.")
+    has_columns = magic[2] != _BYTES and dimensions == 1 and magic[3] == 2
+    if magic[3] != dimensions and not has_columns:
+        hint = {1: "these look like labels", 3: "these look like images"}.get(
+            magic[3], "convert colour images to grey, (height, width) each"
         )
-    hint = {1: "these look like labels", 3: "these look like images"}.get(
-        magic[3], "convert colour images to grey, (height, width) each"
-    )
-    return f"{path} has {magic[3]} dimension(s) instead of {dimensions} ({evidence}); {hint}."
+        raise DataError(
+            f"{path} has {magic[3]} dimension(s) instead of {dimensions} ({evidence}); {hint}."
+        )
+
+
+def _read_shape(
+    path: Path, sizes: bytearray, dimensions: int, dtype: np.dtype[Any]
+) -> tuple[int, ...]:
+    """The shape in the rest of a header."""
+    if len(sizes) < 4 * dimensions:
+        raise DataError(f"{path} is truncated: its header ends after {4 + len(sizes)} bytes.")
+    shape = struct.unpack(f">{dimensions}I", sizes)
+    described = " × ".join(map(str, shape))
+    if 0 in shape:
+        raise DataError(f"{path} holds nothing: its header says {described}.")
+    if (promised := prod(shape) * dtype.itemsize) > _LARGEST:
+        raise DataError(
+            f"{path} can't be true: its header promises {described} elements, {promised} bytes."
+        )
+    return shape
 
 
 def _check_length(path: Path, promised: int, actual: int) -> None:

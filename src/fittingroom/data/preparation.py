@@ -1,8 +1,8 @@
 """Turn a picture into images like those that a model was fitted on.
 
-`image` uses the whole picture: in grey, on white if it is transparent, resized if it has another
-size; `image-on-black` lays it on black. `garment` cuts out the object as Fashion-MNIST's makers
-did, `digit` finds ink as MNIST's did.
+`image` uses the whole picture: in grey, on white if it is transparent, scaled and padded if it has
+another size; `image-on-black` lays it on black. `garment` cuts out the object as Fashion-MNIST's
+makers did, `digit` finds ink as MNIST's did.
 """
 
 from __future__ import annotations
@@ -12,9 +12,8 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from fittingroom.data.decode import LONGEST, Picture, decode
+from fittingroom.data.decode import LONGEST, Picture, decode, fit_into
 from fittingroom.data.digit import render_digit
 from fittingroom.data.photo import render_garment
 from fittingroom.data.rendering import Preparation, Rendering, check_preparation, on_black
@@ -43,7 +42,7 @@ def prepare(
 
 
 def render_image(picture: Picture, shape: tuple[int, int]) -> Rendering:
-    """Render the whole picture in grey, resized if it has another size."""
+    """Render the whole picture in grey, scaled and padded if it has another size."""
     return _render_whole(picture.grey, shape)
 
 
@@ -59,8 +58,7 @@ def _render_whole(grey: NDArray[np.uint8], shape: tuple[int, int]) -> Rendering:
     if grey.shape != shape:
         width, height = grey.shape[::-1]
         how += f", resized from {width}×{height} to {shape[1]}×{shape[0]} pixels"
-        image = Image.fromarray(grey).resize(shape[::-1], Image.Resampling.BILINEAR)
-        grey = np.asarray(image)
+        grey = fit_into(grey, shape)
     return Rendering(grey[None], np.ones(1), mask, (how,), is_photo=False)
 
 

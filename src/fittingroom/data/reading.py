@@ -41,6 +41,26 @@ class RawSplit(NamedTuple):
     labels_file: Path
 
 
+@dataclass(frozen=True)
+class PictureOptions:
+    """How pictures are read.
+
+    Attributes
+    ----------
+    size : height and width to which pictures are scaled, their aspect kept, and padded; None if all
+        have the same size already
+    skip_damaged : leave out pictures that can't be read, instead of raising an error
+    """
+
+    size: tuple[int, int] | None = None
+    skip_damaged: bool = False
+
+
+AS_THEY_ARE = PictureOptions()
+#: What to say of a path where options for pictures don't apply.
+NO_PICTURES = "{} holds no pictures; give no size, and skip no damaged ones."
+
+
 @dataclass(frozen=True, eq=False)
 class Reading:
     """A data set as its files hold it, before classes get their names.
@@ -50,12 +70,16 @@ class Reading:
     parts : "train", "test" and, if there is an official validation part, "validation"; or `UNSPLIT`
         alone
     class_names : one for each class, in which labels are positions; None if the files don't say
-    preparation : how its images were made from pictures
+    default_names : of classes in which labels are positions, for data that aren't in the catalogue
+    preparation : how its images were made from pictures; None if they weren't
+    name : what its files call it; None if they don't
     """
 
     parts: Mapping[str, RawSplit]
     class_names: tuple[str, ...] | None = None
-    preparation: Preparation = "image"
+    default_names: tuple[str, ...] | None = None
+    preparation: Preparation | None = None
+    name: str | None = None
 
     def __post_init__(self) -> None:
         for part in self.parts.values():

@@ -6,7 +6,7 @@ import logging
 import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from filelock import FileLock
 from platformdirs import user_cache_path
 
 from fittingroom.data import idx
+from fittingroom.data.archives import is_archive, unpacked
 from fittingroom.data.card import card_of, class_names_of, require_class_names
 from fittingroom.data.catalog import DATASETS, DatasetRow, row_with
 from fittingroom.data.dataset import (
@@ -30,21 +31,22 @@ from fittingroom.data.download import (
     fetch_by_https,
     remove_leftovers,
 )
-from fittingroom.data.forms import form_of, idx_sha256, read_idx_folder
+from fittingroom.data.forms import data_in, form_of, idx_sha256, read_idx_folder
 from fittingroom.data.pixels import number_labels
-from fittingroom.data.reading import UNSPLIT, Reading
+from fittingroom.data.reading import AS_THEY_ARE, UNSPLIT, PictureOptions, Reading
 from fittingroom.data.splits import hold_out_test
-from fittingroom.errors import DataError, InputError, UnknownNameError
+from fittingroom.errors import DataError, FittingroomError, InputError, UnknownNameError
 from fittingroom.formatting import with_tilde
 
 DATA_VARIABLE = "FITTINGROOM_DATA"
+KAGGLE_INPUT = Path("/kaggle/input")
 
 logger = logging.getLogger("fittingroom.data")
 
 
 @dataclass(frozen=True)
 class Place:
-    """Folders that may already hold the four files of a data set.
+    """Folders that may already hold a data set, as its four IDX files unless `of_any_form`.
 
     Attributes
     ----------
@@ -52,11 +54,13 @@ class Place:
     folders : where to look for a row's files
     ours : whether the user or this package put files there, so that anything but the catalogue's
         content is an error; what another library left there is skipped with a warning
+    of_any_form : whether the data may be in any form, in folders that may hold any others
     """
 
     title: str
     folders: Callable[[DatasetRow], Sequence[Path]]
-    ours: bool
+    ours: bool = False
+    of_any_form: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,35 +80,47 @@ class SearchPath:
 
 
 def load_dataset(
-    name_or_path: Dataset | str | Path, *, search: SearchPath | None = None
+    name_or_path: Dataset | str | Path,
+    *,
+    search: SearchPath | None = None,
+    size: tuple[int, int] | None = None,
+    skip_damaged: bool = False,
 ) -> Dataset:
     """Find, check and read a data set.
 
     Parameters
     ----------
     name_or_path : a name of the catalogue, or a file or folder in one of the forms in
-        `forms.FORMS`. A catalogue name is always the named data set; write `./mnist` for a folder
-        of that name. A data set that is loaded already is returned as it is.
+        `forms.FORMS`, or an archive of one. A catalogue name is always the named data set; write
+        `./mnist` for a folder of that name. A data set that is loaded already is returned as it is.
     search : where a named data set may come from; `SEARCH_PATH` if absent
+    size : height and width to which pictures are scaled, and padded where their aspect differs;
+        unless given, all must have the same size
+    skip_damaged : leave out pictures that can't be read, with a warning
 
     Raises
     ------
     UnknownNameError
         Neither a catalogue name nor a path.
     DataError
-        Not found, malformed, or not what its name promises.
+        Not found, malformed, or not what its name promises; or a size, or damaged pictures to skip,
+        of data that aren't pictures.
     """
+    options = PictureOptions(size, skip_damaged)
+    is_named = isinstance(name_or_path, str) and name_or_path in DATASETS
+    if options != AS_THEY_ARE and (is_named or isinstance(name_or_path, Dataset)):
+        raise DataError("only pictures have a size to choose, or are skipped.")
     if isinstance(name_or_path, Dataset):
         return name_or_path
     text = str(name_or_path)
-    if isinstance(name_or_path, str) and text in DATASETS:
+    if is_named:
         return find_dataset(DATASETS[text], search or SEARCH_PATH)
     folder = _expand_home(text)
     path_chars = (os.sep, os.altsep or os.sep, ".")  # in no catalogue name
     is_path = isinstance(name_or_path, Path) or any(char in text for char in path_chars)
     if not text or not (is_path or os.path.exists(folder)):
         raise UnknownNameError("data set", text, DATASETS)
-    return _load_path(folder)
+    return _load_path(folder, options)
 
 
 def find_dataset(row: DatasetRow, search: SearchPath) -> Dataset:
@@ -112,6 +128,8 @@ def find_dataset(row: DatasetRow, search: SearchPath) -> Dataset:
     for place in search.places:
         for folder in place.folders(row):
             if len(idx.find_files(folder)) < len(idx.FILES):
+                if place.of_any_form and (found := _load_if(row, folder)) is not None:
+                    return replace(found, source=f"{place.title}, {found.source}")
                 continue
             try:
                 return _load_named(row, folder, place.title)
@@ -152,6 +170,16 @@ def find_again(
             if dataset.sha256 == sha256:
                 return dataset
     return None
+
+
+def _load_if(row: DatasetRow, folder: Path) -> Dataset | None:
+    """The data set in a folder if its content is the row's; None if it isn't, or can't be read."""
+    try:
+        found = _load_path(folder)
+    except FittingroomError as error:
+        logger.info("skipping %s: %s", folder, error)
+        return None
+    return found if found.sha256 == row.content else None
 
 
 def _recognise(folder: Path) -> DatasetRow | None:
@@ -199,6 +227,20 @@ def _torchvision_folders(row: DatasetRow) -> Sequence[Path]:
     return [Path("data") / row.torchvision / "raw"] if row.torchvision else []
 
 
+def _huggingface_folders(row: DatasetRow) -> Sequence[Path]:
+    """The snapshots of the data set in the cache of Hugging Face's hub."""
+    cache = os.environ.get("HF_HOME") or "~/.cache/huggingface"
+    hub = _expand_home(os.environ.get("HF_HUB_CACHE") or f"{cache}/hub")
+    names = [f"datasets--{name.replace('/', '--')}" for name in row.huggingface]
+    return [each for name in names for each in sorted(hub.glob(f"{name}/snapshots/*"))]
+
+
+def _kaggle_folders(_: DatasetRow) -> Sequence[Path]:
+    """The data sets that are attached to a notebook at Kaggle."""
+    attached = sorted(KAGGLE_INPUT.glob("*/"))
+    return [*attached, *(inner for each in attached for inner in sorted(each.glob("*/")))]
+
+
 def _debian_folders(row: DatasetRow) -> Sequence[Path]:
     return [Path("/") / DEBIAN_DATASETS / row.name] if row.debian else []
 
@@ -213,9 +255,11 @@ SEARCH_PATH = SearchPath(
     places=(
         Place(f"the folder {DATA_VARIABLE}", _data_folders, ours=True),
         Place("the cache folder", lambda row: [_cache_folder(row)], ours=True),
-        Place("Keras's copy", _keras_folders, ours=False),
-        Place("torchvision's copy", _torchvision_folders, ours=False),
-        Place("Debian's copy", _debian_folders, ours=False),
+        Place("Keras's copy", _keras_folders),
+        Place("torchvision's copy", _torchvision_folders),
+        Place("Debian's copy", _debian_folders),
+        Place("Hugging Face's copy", _huggingface_folders, of_any_form=True),
+        Place("Kaggle's input", _kaggle_folders, of_any_form=True),
     ),
     fetchers=(fetch_by_https, fetch_by_apt),
     target=_target_folder,
@@ -252,13 +296,13 @@ def _fetch(row: DatasetRow, search: SearchPath) -> Path:
 def _load_named(row: DatasetRow, folder: Path, source: str) -> Dataset:
     folder = folder.resolve()
     try:
-        read = read_idx_folder(folder)
+        read = read_idx_folder(folder, only_bytes=True)
         intact = all(idx_sha256(read, name) == row.sha256[name] for name in idx.FILES)
     except DataError:
         intact = False
     if not intact:
         raise DataError(_describe_mismatch(row, folder))
-    dataset = _assemble(read, folder, row, f"{source}, {with_tilde(folder)}")
+    dataset = _assemble(read, folder, row, f"{source}, {with_tilde(folder)}", folder)
     facts = (dataset.name, dataset.class_names, dataset.mirror_keeps_class)
     if facts != (row.name, row.class_names, row.mirror_keeps_class) or dataset.validation_images:
         raise DataError(
@@ -287,23 +331,38 @@ def _describe_mismatch(row: DatasetRow, folder: Path) -> str:
     return f"{folder} changed while it was read; try again."
 
 
-def _load_path(path: Path) -> Dataset:
-    """Load a data set from a file or folder, in whatever form it is."""
-    form = form_of(path)
+def _load_path(path: Path, options: PictureOptions = AS_THEY_ARE) -> Dataset:
+    """Load a data set from a file or folder, in whatever form it is, or from an archive of one."""
     # A file keeps its name, by which it is known, though it may be a link.
     path = path.resolve() if os.path.isdir(path) else path.parent.resolve() / path.name
-    read = form.read(path)
-    return _assemble(
-        read, path, row_with(partial(idx_sha256, read)), f"{with_tilde(path)}, {form.title}"
-    )
+    if not is_archive(path):
+        return _read(path, options, path)
+    with unpacked(path) as folder:
+        return _read(data_in(folder), options, path)
 
 
-def _assemble(read: Reading, path: Path, row: DatasetRow | None, source: str) -> Dataset:
+def _read(path: Path, options: PictureOptions, named: Path) -> Dataset:
+    """Read a data set from a path, which was unpacked from `named` unless it is that."""
+    form = form_of(path)
+    read = form.read(path, options)
+    archive = "" if path == named else "an archive of "
+    source = f"{with_tilde(named)}, {archive}{form.title}"
+    # What was changed while it was read can't be read from there again.
+    location = named if options == AS_THEY_ARE else None
+    return _assemble(read, path, row_with(partial(idx_sha256, read)), source, location)
+
+
+def _assemble(
+    read: Reading, path: Path, row: DatasetRow | None, source: str, location: Path | None
+) -> Dataset:
     """Make a data set of what was read; `labels.txt` and `dataset.json` go before the catalogue."""
-    names = read.class_names or class_names_of(read, path) or (row.class_names if row else None)
-    card = card_of(path, row)
-    if read.class_names is not None:
-        require_class_names(read.class_names, path)
+    names = read.class_names or class_names_of(read, path)
+    names = names or (row.class_names if row else read.default_names)
+    card = card_of(path, row, read.name)
+    for given in (read.class_names, read.default_names):
+        if given is not None:
+            require_class_names(given, path)
+    if read.preparation is not None and row is None:
         card = card._replace(preparation=read.preparation)
     try:
         labels, class_names = number_labels(
@@ -329,7 +388,7 @@ def _assemble(read: Reading, path: Path, row: DatasetRow | None, source: str) ->
             mirror_keeps_class=card.mirror_keeps_class,
             sha256=content_sha256(train, test, class_names, card.validation_images),
             source=source,
-            location=path,
+            location=location,
             preparation=card.preparation,
             validation_images=card.validation_images,
         )
