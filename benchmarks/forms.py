@@ -4,7 +4,7 @@
 
 Writes the data set in every form into a temporary folder, and reads each with `fittingroom data` in
 a process of its own: seconds and peak memory of the whole command, and whether the content hash
-is the same. Prints the table of docs/data.md.
+is the same. Writes the table of docs/data.md.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +28,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import record
 from PIL import Image
+from speed_page import columns, put
 
 from fittingroom.data.dataset import Dataset, Split
 from fittingroom.data.sources import load_dataset
+from fittingroom.files import replace_file
 
 SPLITS = ("train", "test")
+PAGE = record.ROOT / "docs" / "data.md"
 
 
 def idx_files(data: Dataset, folder: Path) -> Path:
@@ -198,12 +201,28 @@ def main() -> None:
             path = write(data, folder)
             row = {"form": title, "bytes": size_of(path), **read(path)}
         rows.append({**row, "same": row["sha256"] == data.sha256})
-        print(
-            f"| {title} | {row['bytes'] / 1e6:.0f} MB | {row['seconds']:.1f} s "
-            f"| {row['peak_bytes'] / 1e9:.2f} GB | {'yes' if rows[-1]['same'] else 'no'} |",
-            flush=True,
-        )
+        print(table(rows)[-1], flush=True)
     record.write(options.out, {"rows": rows})
+    page = put(PAGE.read_text(encoding="utf-8"), "forms", table(rows))
+    replace_file(PAGE, page)
+
+
+def table(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """The lines of the table of docs/data.md."""
+    titles = ["form", "files", "whole command", "memory", "same hash"]
+    lines = [columns(titles), columns(["---"] * len(titles))]
+    return lines + [
+        columns(
+            [
+                row["form"],
+                f"{row['bytes'] / 1e6:.0f} MB",
+                f"{row['seconds']:.1f} s",
+                f"{row['peak_bytes'] / 1e6:.0f} MB",
+                "yes" if row["same"] else "no",
+            ]
+        )
+        for row in rows
+    ]
 
 
 if __name__ == "__main__":

@@ -2,14 +2,12 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import fcntl
 import os
 import select
 import signal
 import struct
 import subprocess
 import sys
-import termios
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -223,6 +221,9 @@ class Terminal:
         self.text = ""
 
     def resize(self, columns: int) -> None:
+        import fcntl  # not on Windows
+        import termios
+
         fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("4H", 24, columns, 0, 0))
 
     def type(self, keys: bytes) -> None:
@@ -263,6 +264,8 @@ class Terminal:
 @pytest.fixture
 def terminal(tmp_path: Path) -> Iterator[Callable[..., Terminal]]:
     """Run the command line in a terminal, in an empty folder; closed when the test ends."""
+    if sys.platform == "win32":
+        pytest.skip("Windows has no pseudo-terminals")
     opened: list[Terminal] = []
 
     def run(*arguments: str, folder: Path = tmp_path, **options: object) -> Terminal:

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import error_rates
+import forms
 import honest_claims
 import honesty
 import numpy as np
@@ -70,6 +71,12 @@ def test_every_read_of_the_test_images_is_in_the_ledger(path: Path) -> None:
 def test_the_tables_of_the_speed_page_are_those_of_the_results() -> None:
     page = speed_page.PAGE.read_text("utf8")
     assert speed_page.with_tables(page) == page
+
+
+def test_the_table_of_forms_is_that_of_the_result() -> None:
+    page = forms.PAGE.read_text("utf8")
+    rows = read(record.RESULTS / "forms.json")["rows"]
+    assert speed_page.put(page, "forms", forms.table(rows)) == page
 
 
 def test_one_turn_is_not_shown_as_a_range() -> None:

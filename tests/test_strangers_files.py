@@ -24,6 +24,8 @@ from typing import Any
 
 import numpy as np
 import psutil
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from PIL import Image
@@ -84,6 +86,10 @@ def fill(folder: Path, small: Dataset) -> None:
     np.savez(folder / "data.npz", **arrays)
     for name, array in arrays.items():
         np.save(folder / "npy" / f"{name}.npy", array)
+    shutil.make_archive(str(folder / "data"), "zip", folder / "csv")
+    pixels = small.train.images[::5].reshape(len(small.train) // 5, -1)
+    table = pa.table({"image": pixels.tolist(), "label": small.train.labels[::5]})
+    pq.write_table(table, folder / "data.parquet")
     Image.fromarray(small.test.images[0]).save(folder / "photo.png")
     predicted = small.test.labels.copy()
     predicted[::7] = (predicted[::7] + 1) % 10
@@ -176,6 +182,8 @@ READERS = {
     "CSV": Reader(
         lambda f: f / "csv" / "test.csv", lambda f: load_dataset(f / "csv" / "train.csv")
     ),
+    "archive": Reader(lambda f: f / "data.zip", lambda f: load_dataset(f / "data.zip")),
+    "Parquet": Reader(lambda f: f / "data.parquet", lambda f: load_dataset(f / "data.parquet")),
     "photo": Reader(lambda f: f / "photo.png", lambda f: decode(f / "photo.png")),
     "predictions to add": Reader(lambda f: f / "theirs.npz", added),
     "settings": Reader(lambda f: f / "settings.json", lambda f: read_settings(f / "settings.json")),
@@ -247,7 +255,7 @@ def bomb(path: Path) -> None:
     """Two gigabytes in a few megabytes, in the file's own form if it has one."""
     if path.suffix == ".gz":
         path.write_bytes(gzip_bomb())
-    elif path.suffix in (".npz", ".skops"):
+    elif path.suffix in (".npz", ".skops", ".zip"):
         path.write_bytes(zip_bomb())
     elif path.suffix == ".png":
         Image.new("L", (60_000, 900)).save(path)
@@ -275,7 +283,7 @@ ALLOWED = {
     (reader, "a link out")
     for reader in (
         *("photo", "predictions to add", "settings", "space", "claim", "checkpoint"),
-        "arrays of a data set",
+        *("arrays of a data set", "archive", "Parquet"),
     )
 }
 

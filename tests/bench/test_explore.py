@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from sklearn.neighbors import NearestNeighbors
 
-from fittingroom.bench import explore as module
-from fittingroom.bench.explore import NEAR, explore
+from fittingroom.bench.explore import explore
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import DataError
+from fittingroom.runs.copies import NEAR
 
 
 def changed(small: Dataset, train: np.ndarray, test: np.ndarray) -> Dataset:
@@ -89,7 +89,7 @@ def test_an_image_with_many_copies_is_not_its_own_neighbour(small: Dataset) -> N
 
 def test_stock_neighbours_are_the_fallback(small: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     ours = explore(small)
-    monkeypatch.setattr(module, "can_search", lambda *_: False)
+    monkeypatch.setattr("fittingroom.models.nearest.can_search", lambda *_: False)
     stock = explore(small)
     assert np.abs(ours.neighbours.counts - stock.neighbours.counts).sum() <= 4
     assert [p.distance for p in ours.near_duplicates] == pytest.approx(

@@ -1,13 +1,11 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import logging
 import os
 import re
 import struct
 import sys
-import termios
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -156,6 +154,9 @@ def on_terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], Cal
     masters: list[int] = []
 
     def make(columns: int) -> Callable[[], str]:
+        import fcntl  # not on Windows
+        import termios
+
         master, slave = os.openpty()
         masters.append(master)
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("4H", 24, columns, 0, 0))

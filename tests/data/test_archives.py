@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import gzip
 import io
 import shutil
+import struct
 import tarfile
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -73,7 +76,7 @@ def pictures(folder: Path, n: int = 3) -> None:
     for label in ("bag", "boot"):
         (folder / label).mkdir(parents=True)
         for i in range(n):
-            pixels = np.random.default_rng(i).integers(0, 255, (8, 8)).astype(np.uint8)
+            pixels = np.random.default_rng([i, len(label)]).integers(0, 255, (8, 8), np.uint8)
             Image.fromarray(pixels).save(folder / label / f"{i}.png")
 
 
@@ -237,3 +240,92 @@ def test_nothing_is_left_behind(
     monkeypatch.setattr("tempfile.tempdir", str(scratch))
     load_dataset(path)
     assert list(scratch.iterdir()) == []
+
+
+def plain_tar(small: Path, path: Path) -> bytes:
+    """A tar file of members that have no checksum of their own."""
+    load_dataset(small).write_idx(path.parent / "plain")
+    with tarfile.open(path, "w", format=tarfile.GNU_FORMAT) as archive:
+        for file in sorted((path.parent / "plain").iterdir()):
+            archive.add(file, f"./{file.name}")
+    return path.read_bytes()
+
+
+def test_a_damaged_header_is_not_the_end(small: Path, tmp_path: Path) -> None:
+    """`tarfile` would give the members before it, and nothing else."""
+    path = tmp_path / "a.tar"
+    whole = plain_tar(small, path)
+    headers = [i for i in range(0, len(whole), 512) if whole[i + 257 : i + 262] == b"ustar"]
+    assert len(headers) == 6
+    for position in headers[1:]:
+        path.write_bytes(whole[:position] + b"x" + whole[position + 1 :])
+        with pytest.raises(DataError, match=r"a.tar can't be read: it is damaged or cut off"):
+            load_dataset(path)
+        path.write_bytes(whole[:position])
+        with pytest.raises(DataError, match=r"a.tar can't be read: it is damaged or cut off"):
+            load_dataset(path)
+
+
+def test_the_checksum_of_a_compressed_tar_is_verified(small: Path, tmp_path: Path) -> None:
+    whole = plain_tar(small, tmp_path / "a.tar")
+    packed = gzip.compress(whole)
+    wrong = packed[:-8] + struct.pack("<I", zlib.crc32(whole) ^ 1) + packed[-4:]
+    for name in ("a.tar.gz", "a.tgz"):
+        (tmp_path / name).write_bytes(packed)
+        assert load_dataset(tmp_path / name).sha256 == load_dataset(small).sha256
+        (tmp_path / name).write_bytes(wrong)
+        with pytest.raises(DataError, match="incorrect data check"):
+            load_dataset(tmp_path / name)
+
+
+@pytest.mark.parametrize("kind", [tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE])
+def test_a_name_that_would_fill_the_memory(kind: bytes, tmp_path: Path) -> None:
+    member = tarfile.TarInfo("train.csv")
+    member.type, member.size = kind, 2**40
+    (tmp_path / "a.tar").write_bytes(member.tobuf(tarfile.GNU_FORMAT) + bytes(10240))
+    with pytest.raises(DataError, match="it claims a name of 1,099,511,627,776 bytes"):
+        load_dataset(tmp_path / "a.tar")
+
+
+def test_names_as_programs_for_windows_write_them(tmp_path: Path) -> None:
+    pictures(tmp_path / "in", 12)
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for file in (tmp_path / "in").rglob("*.png"):
+            member = zipfile.ZipInfo("x")
+            member.filename = f"mine\\{file.parent.name}\\{file.name}"
+            archive.writestr(member, file.read_bytes())
+    assert load_dataset(tmp_path / "a.zip").class_names == ("bag", "boot")
+
+
+def test_a_member_in_very_many_folders(tmp_path: Path) -> None:
+    zip_with(tmp_path / "a.zip", "a/" * 700 + "train.csv")
+    with pytest.raises(DataError, match="lies in more than 32 folders"):
+        load_dataset(tmp_path / "a.zip")
+
+
+@pytest.mark.parametrize("name", ["..zip", "...zip", ".zip", "a b.zip"])
+def test_odd_names_of_archives(name: str, small: Path, tmp_path: Path) -> None:
+    packed = Path(shutil.make_archive(str(tmp_path / "a"), "zip", small))
+    assert len(load_dataset(packed.rename(tmp_path / name)).train) == 2000
+
+
+def test_a_command_in_a_message_can_be_pasted(tmp_path: Path) -> None:
+    """It names the archive, and not a folder that is gone."""
+    pictures(tmp_path / "in" / "mine")
+    Image.new("L", (9, 8), 30).save(tmp_path / "in" / "mine" / "bag" / "0.png")
+    path = Path(shutil.make_archive(str(tmp_path / "my files"), "zip", tmp_path / "in"))
+    with pytest.raises(DataError) as refused:
+        load_dataset(path)
+    assert f"fittingroom data '{path}' --size 28 --convert COPY" in str(refused.value)
+    assert "fittingroom-" not in str(refused.value)
+
+
+def test_images_that_would_be_mapped(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file that is mapped goes when the archive is read."""
+    load_dataset(small).write_idx(tmp_path / "in")
+    path = Path(shutil.make_archive(str(tmp_path / "a"), "zip", tmp_path / "in"))
+    monkeypatch.setattr("fittingroom.data.idx.MAP_FROM", 100_000)
+    with pytest.raises(DataError, match="unpack it and give the folder"):
+        load_dataset(path)

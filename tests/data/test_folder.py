@@ -11,6 +11,8 @@ from PIL import Image
 
 from fittingroom.data import load_dataset
 from fittingroom.data.decode import decode
+from fittingroom.data.folder import is_image_folder
+from fittingroom.data.forms import form_of
 from fittingroom.errors import DataError
 
 
@@ -328,3 +330,55 @@ def test_a_jpeg_in_a_tiff(copy: Path) -> None:
     path.unlink()
     with pytest.raises(DataError, match="is a JPEG in a TIFF"):
         load_dataset(copy)
+
+
+@pytest.mark.parametrize(("train", "test"), [("Training", "Testing"), ("training_set", "test_set")])
+def test_other_names_of_the_parts(copy: Path, train: str, test: str) -> None:
+    before = load_dataset(copy).sha256
+    (copy / "train").rename(copy / train)
+    (copy / "test").rename(copy / test)
+    assert load_dataset(copy).sha256 == before
+    assert form_of(copy / train).title == "class-named folders of pictures"
+
+
+def test_a_part_that_is_missing(copy: Path) -> None:
+    (copy / "test").rename(copy / "val")
+    with pytest.raises(DataError, match="folders for train and validation, but none for test"):
+        load_dataset(copy)
+
+
+def test_classes_whose_names_hold_such_words(copy: Path) -> None:
+    """A train and test tubes are things, too."""
+    shutil.move(copy / "train" / "Trouser", copy / "train" / "train")
+    shutil.move(copy / "train" / "Ankle boot", copy / "train" / "test tubes")
+    assert load_dataset(copy / "train").class_names == ("T-shirt-top", "test tubes", "train")
+
+
+def test_other_folders_beside_the_parts(copy: Path) -> None:
+    before = load_dataset(copy).sha256
+    shutil.copytree(copy / "train", copy / "train_old")
+    (copy / "val_results").mkdir()
+    assert load_dataset(copy).sha256 == before
+
+
+def test_folders_of_logs_beside_another_form(small: Path, tmp_path: Path) -> None:
+    shutil.copytree(small, tmp_path / "mine")
+    for name in ("train_logs", "test_logs"):
+        (tmp_path / "mine" / name / "1").mkdir(parents=True)
+    assert form_of(tmp_path / "mine").title == "the four IDX files of MNIST"
+    assert not is_image_folder(tmp_path / "mine")
+
+
+def test_other_formats_without_a_split(copy: Path) -> None:
+    for path in (copy / "train").rglob("*.png"):
+        with Image.open(path) as image:
+            image.save(path.with_suffix(".pgm"))
+        path.unlink()
+    assert len(load_dataset(copy / "train").class_names) == 3
+
+
+def test_a_class_that_links_elsewhere_without_a_split(copy: Path, tmp_path: Path) -> None:
+    (copy / "train" / "Trouser").rename(copy / "elsewhere")
+    (copy / "train" / "Trouser").symlink_to(copy / "elsewhere")
+    with pytest.raises(DataError, match="Trouser links to something outside"):
+        load_dataset(copy / "train")

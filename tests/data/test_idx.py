@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import gzip
-import resource
 import shutil
 import struct
 import subprocess
@@ -255,6 +254,8 @@ def test_a_bomb_of_labels_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_promise_costs_no_memory(tmp_path: Path) -> None:
+    import resource  # not on Windows
+
     path = write(tmp_path / "a", struct.pack(">4I", 0x803, 2**24, 64, 32) + bytes(1000))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(DataError, match="is truncated: its header promises 34359738368 bytes"):

@@ -123,3 +123,21 @@ def test_pixels_beyond_a_byte(small: Path, tmp_path: Path) -> None:
     write(tmp_path / "m" / "t10k-images-idx3-ubyte.gz", part.images)
     with pytest.raises(DataError, match=r"train-images.*its images hold values from 0 to 65280"):
         load_dataset(tmp_path / "m")
+
+
+def test_odd_files_beside_them(qmnist: Path, small: Path) -> None:
+    """What macOS leaves, and a letter that only looks like an s."""
+    (qmnist / "._emnist-letters-train-images-idx3-ubyte.gz").write_bytes(b"")
+    (qmnist / "te\u017ft-images-idx3-ubyte").write_bytes(b"")
+    assert len(load_dataset(qmnist).train) == 2000
+
+
+def test_emnist_as_csv(small: Path, tmp_path: Path) -> None:
+    known = load_dataset(small)
+    for split in ("train", "test"):
+        part = getattr(known, split)
+        columns = part.images.transpose(0, 2, 1).reshape(len(part), -1)
+        table = np.column_stack([part.labels, columns])
+        np.savetxt(tmp_path / f"emnist-digits-{split}.csv", table, fmt="%d", delimiter=",")
+    data = load_dataset(tmp_path / "emnist-digits-train.csv")
+    np.testing.assert_array_equal(data.train.images, known.train.images)

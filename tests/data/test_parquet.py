@@ -8,15 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
 from fittingroom.data import load_dataset
 from fittingroom.data.dataset import Dataset, Split
 from fittingroom.errors import DataError
-
-pa = pytest.importorskip("pyarrow")
-pq = pytest.importorskip("pyarrow.parquet")
 
 
 def encoded(image: np.ndarray) -> bytes:
@@ -121,6 +120,8 @@ def table(**columns: Any) -> Any:
 
 IMAGES = np.random.default_rng(0).integers(0, 255, (40, 64)).tolist()
 LABELS = [0, 1] * 20
+#: One image has a pixel more, another one less.
+ODD = [([*image, 0], n) for image, n in zip(IMAGES, [65, *[64] * 38, 63], strict=True)]
 
 
 @pytest.mark.parametrize(
@@ -131,18 +132,30 @@ LABELS = [0, 1] * 20
         (table(image=IMAGES, label=[None, *LABELS[1:]]), "its labels have 1 empty values"),
         (table(image=[None, *IMAGES[1:]], label=LABELS), "its images have 1 empty values"),
         (table(image=[IMAGES[0][:-1], *IMAGES[1:]], label=LABELS), "its images differ in size"),
+        (table(image=[x[:n] for x, n in ODD], label=LABELS), "its images differ in size"),
+        (table(image=IMAGES, label=["x" * 201, *map(str, LABELS[1:])]), "a label of more than 200"),
         (table(image=[x[:60] for x in IMAGES], label=LABELS), "reshape"),
         (table(image=IMAGES, label=[0.5, *LABELS[1:]]), "its labels must be whole numbers"),
         (table(image=["a"] * 40, label=LABELS), "images must be an array|must be numbers"),
         (table(image=IMAGES[:0], label=LABELS[:0]), "holds no rows"),
     ],
-    ids=range(9),
+    ids=range(11),
 )
 def test_refuses_what_is_no_data_set(table: Any, complaint: str, tmp_path: Path) -> None:
     pq.write_table(table, tmp_path / "mine.parquet")
     with pytest.raises(DataError, match=complaint) as refused:
         load_dataset(tmp_path / "mine.parquet")
     assert "mine.parquet" in str(refused.value)
+
+
+def test_rows_that_take_far_more_memory_than_their_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Equal rows are stored once."""
+    monkeypatch.setattr("fittingroom.data.parquet.ALWAYS_ROOM", 1000)
+    pq.write_table(table(image=[[7] * 784] * 5000, label=[0] * 5000), tmp_path / "mine.parquet")
+    with pytest.raises(DataError, match=r"mine.parquet would take more than [\d,]+ bytes"):
+        load_dataset(tmp_path / "mine.parquet")
 
 
 def test_options_for_pictures_of_lists_of_pixels(tmp_path: Path) -> None:
@@ -154,8 +167,9 @@ def test_options_for_pictures_of_lists_of_pixels(tmp_path: Path) -> None:
 def test_names_of_files(small: Path, tmp_path: Path) -> None:
     part = table_of(load_dataset(small).test, "pixels")
     pq.write_table(part, tmp_path / "train.parquet")
-    with pytest.raises(DataError, match=r"has no test split; it holds train.parquet"):
-        load_dataset(tmp_path)
+    assert "a fixed seventh is the test split" in load_dataset(tmp_path).source
+    (tmp_path / "._train.parquet").write_bytes(b"what macOS leaves")
+    assert len(load_dataset(tmp_path).train) == 860
     pq.write_table(part, tmp_path / "other.parquet")
     with pytest.raises(DataError, match=r"other.parquet says no split, but those of others do"):
         load_dataset(tmp_path)
@@ -197,3 +211,30 @@ def test_damage_is_found(small: Path, tmp_path: Path) -> None:
         refused += bool(said)
         assert not said or path.name in said
     assert refused > 50
+
+
+def test_a_folder_for_each_split(small: Path, tmp_path: Path) -> None:
+    known = load_dataset(small)
+    for split in ("train", "test"):
+        (tmp_path / split).mkdir()
+        part = table_of(getattr(known, split), "pixels")
+        pq.write_table(part, tmp_path / split / "0000.parquet")
+    np.testing.assert_array_equal(load_dataset(tmp_path).test.images, known.test.images)
+
+
+def test_parts_that_name_their_classes_otherwise(small: Path, tmp_path: Path) -> None:
+    """Label 1 of one would be read as class 1 of the other."""
+    known = load_dataset(small)
+    for split, names in (("train", known.class_names), ("test", known.class_names[::-1])):
+        part = table_of(getattr(known, split), "pixels", names)
+        pq.write_table(part, tmp_path / f"{split}.parquet")
+    with pytest.raises(DataError, match=r"test.parquet|train.parquet names its classes otherwise"):
+        load_dataset(tmp_path)
+
+
+def test_a_folder_that_is_a_link(small: Path, tmp_path: Path) -> None:
+    write(tmp_path / "elsewhere", load_dataset(small))
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "data").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(DataError, match="links to something outside"):
+        load_dataset(tmp_path / "mine")

@@ -9,6 +9,7 @@ import struct
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ from fittingroom.data.sources import (
     find_again,
     find_dataset,
 )
-from fittingroom.errors import DataError, UnknownNameError, UsageError
+from fittingroom.errors import DataError, InputError, UnknownNameError, UsageError
 from fittingroom.formatting import with_tilde
 
 IMAGES, LABELS = idx.TRAIN_IMAGES, idx.TRAIN_LABELS
@@ -489,7 +490,37 @@ def test_snapshots_of_hugging_faces_hub(
 ) -> None:
     snapshot = tmp_path / "hub" / "datasets--zalando-datasets--fashion_mnist" / "snapshots" / "01"
     snapshot.mkdir(parents=True)
+    (snapshot / "train.parquet").write_bytes(b"x")
     monkeypatch.setenv("HF_HOME", str(tmp_path))
     assert sources._huggingface_folders(row) == [snapshot]
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "elsewhere"))
     assert sources._huggingface_folders(row) == []
+
+
+def test_a_folder_of_many_files_is_not_read_to_see_what_it_is(
+    tmp_path: Path, row: DatasetRow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for n in range(sources.FEW_FILES + 1):
+        (tmp_path / "pictures" / "cat").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "pictures" / "cat" / f"{n}.png").write_bytes(b"x")
+    (tmp_path / "few").mkdir()
+    (tmp_path / "few" / "a.csv").write_text("1")
+    monkeypatch.setattr(sources, "KAGGLE_INPUT", tmp_path)
+    assert sources._kaggle_folders(row) == [tmp_path / "few"]
+
+
+@pytest.mark.parametrize("name", ["a\0/b", "/a\0/b", "loop/x"])
+def test_names_that_no_file_can_have(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    with pytest.raises(DataError, match="doesn't exist"):
+        load_dataset(name)
+    assert sources.find_again("mine", name, "0" * 64) is None
+
+
+@pytest.mark.parametrize("size", [0, -1, (0, 28), (28, 28, 28), 5000, (2.5, 3)])
+def test_impossible_sizes(size: Any, small: Path) -> None:
+    with pytest.raises(InputError, match="isn't a size; give height and width in pixels"):
+        load_dataset(small, size=size)

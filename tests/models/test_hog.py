@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from PIL import Image
 from skimage.feature import hog
 
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import InputError
+from fittingroom.models.catalog import make_classifier
 from fittingroom.models.hog import HogFeatures
 
 
@@ -23,7 +25,18 @@ def test_descriptors_equal_scikit_images(small: Dataset) -> None:
     expected = [
         hog(i, orientations=6, pixels_per_cell=(7, 7), cells_per_block=(2, 2)) for i in images
     ]
-    np.testing.assert_allclose(options.fit_transform(flat), expected, atol=1e-6)
+    ours = options.fit_transform(flat)  # of nine blocks, each of the length 1 in scikit-image
+    np.testing.assert_allclose(ours, np.array(expected) / 3, atol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(ours, axis=1), 1, atol=1e-3)
+
+
+def test_an_svm_learns_from_images_of_any_size(small: Dataset) -> None:
+    """On 64×48 pixels there are 45 blocks; a kernel made for one would find nothing alike."""
+    two = np.isin(small.train.labels, (0, 9))
+    images, labels = small.train.images[two][:120], small.train.labels[two][:120]
+    large = np.stack([np.asarray(Image.fromarray(image).resize((64, 48))) for image in images])
+    model = make_classifier("hog-svm").fit(large[:80], labels[:80])
+    assert (model.predict(large[80:]) == labels[80:]).mean() > 0.9
 
 
 def test_the_second_grid_is_between_the_cells_of_the_first(small: Dataset) -> None:

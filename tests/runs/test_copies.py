@@ -3,9 +3,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from fittingroom.data.dataset import Dataset, Split
-from fittingroom.runs.copies import copied_test_images
+from fittingroom.runs.copies import copied_test_images, nearly_copied_share, searched
 
 
 def test_only_exact_copies_are_counted(small: Dataset) -> None:
@@ -18,6 +19,16 @@ def test_only_exact_copies_are_counted(small: Dataset) -> None:
     test[10] = test[11]  # of another test image: no matter here
     assert copied_test_images(changed(small, small.train.images, test)) == 3
     assert copied_test_images(changed(small, small.train.images, small.train.images[:1000])) == 1000
+
+
+def test_near_copies_are_no_exact_ones(small: Dataset) -> None:
+    assert nearly_copied_share(small) < 0.01
+    test = small.test.images.copy()
+    test[:100] = small.train.images[:100]
+    test[100:300] = small.train.images[100:300] // 2 * 2  # less by at most one
+    test[300:400] = np.roll(small.train.images[300:400], 5, axis=2)
+    found = nearly_copied_share(changed(small, small.train.images, test))
+    assert found == pytest.approx(0.2 + nearly_copied_share(small), abs=0.01)
 
 
 def test_a_mapped_file_is_counted_too(small: Dataset, tmp_path: Path) -> None:
@@ -37,3 +48,9 @@ def changed(small: Dataset, train: np.ndarray, test: np.ndarray) -> Dataset:
         sha256="0" * 64,
         source="here",
     )
+
+
+def test_large_images_are_not_all_searched() -> None:
+    assert len(searched(np.zeros((9, 6000, 6000), np.uint8))) == 3
+    assert len(searched(np.zeros((2, 20000, 10000), np.uint8))) == 1
+    assert len(searched(np.zeros((70_000, 4, 4), np.uint8))) == 60_000

@@ -9,22 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
-from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.describe import DatasetDescription, describe
 from fittingroom.errors import DataError
 from fittingroom.evaluation.confusion import ConfusionMatrix, confusion_matrix
-from fittingroom.models.nearest import NearestImages, can_search
+from fittingroom.models.nearest import nearest_images
+from fittingroom.runs.copies import NEAR, searched
 
 SCHEMA_VERSION = 1
 
-#: Most images of a split that are searched for neighbours; of a larger split the first ones.
-MAX_SEARCHED = 60_000
 #: Most images on the map.
 MAPPED = 5_000
-#: Near duplicates: at most this root mean square difference of the pixels, in 0..255.
-NEAR = 8.0
 _NEIGHBOURS = 4
 
 SplitName = Literal["train", "test"]
@@ -139,9 +135,7 @@ def explore(dataset: Dataset, *, tsne: bool = False, seed: int = 0) -> Explorati
         raise DataError(
             f"{dataset.name} has a single training image, so there are no neighbours to search for."
         )
-    train, test = (
-        np.asarray(split.images[:MAX_SEARCHED]) for split in (dataset.train, dataset.test)
-    )
+    train, test = (searched(split.images) for split in (dataset.train, dataset.test))
     train_rows, test_rows = (images.reshape(len(images), -1) for images in (train, test))
     labels = dataset.train.labels[: len(train)]
     within = _nearest(train_rows, train_rows)
@@ -172,15 +166,7 @@ class _Neighbours:
 
 
 def _nearest(images: NDArray[np.uint8], queries: NDArray[np.uint8]) -> _Neighbours:
-    """The nearest of `images` (n, pixels) for each of `queries` (m, pixels)."""
-    k = min(_NEIGHBOURS, len(images))
-    estimator = KNeighborsClassifier(k, algorithm="brute")
-    if can_search(estimator, len(images), images.shape[1]):
-        search = NearestImages(estimator, images, np.zeros(len(images), np.int64))
-        return _Neighbours(*search.neighbours(queries))
-    stock = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(images.astype(np.float32))
-    distances, positions = stock.kneighbors(queries.astype(np.float32))
-    return _Neighbours(positions, distances)
+    return _Neighbours(*nearest_images(images, queries, _NEIGHBOURS))
 
 
 def _without_self(neighbours: _Neighbours) -> NDArray[np.int64]:

@@ -2,7 +2,8 @@
 
 scikit-image 0.26, `skimage/feature/_hog.py` and `_hoghistogram.pyx`: gradients are differences of
 the pixels on both sides, a cell's histogram sums their magnitudes by orientation, and a block of
-cells is normalised, clipped at 0.2 and normalised again (Dalal and Triggs's L2-Hys).
+cells is normalised, clipped at 0.2 and normalised again (Dalal and Triggs's L2-Hys). At last the
+descriptor is brought to the length 1, as `HogFeatures` does.
 """
 
 from __future__ import annotations
@@ -51,7 +52,8 @@ def _describe(graph: Graph, images: str, features: HogFeatures, margin: int) -> 
         for r in range(rows - block_height + 1)
         for c in range(columns - block_width + 1)
     ]
-    return graph.cast(graph.add("Concat", *blocks, axis=1), np.float32)
+    joined = graph.cast(graph.add("Concat", *blocks, axis=1), np.float32)
+    return graph.add("Div", joined, np.array(np.sqrt(len(blocks)), np.float32))
 
 
 def _gradient(graph: Graph, images: str, axis: int, side: int) -> str:

@@ -66,9 +66,10 @@ def command(
         _write_idx(loaded, convert)
     if page is None:
         show(description_report(describe(loaded)), as_json=as_json)
+        written = dataset if convert is None else str(convert)
         suggest(
-            command_line("data", dataset, "--report", "data.html"),
-            command_line("compare", dataset=dataset),
+            command_line("data", written, "--report", "data.html"),
+            command_line("compare", dataset=written),
         )
         return
     report = data_report(_explore(loaded, tsne), loaded, page.name, typed_command())

@@ -35,7 +35,9 @@ class Card(NamedTuple):
     validation_images: int = 0
 
 
-def card_of(path: Path, row: DatasetRow | None, name: str | None = None) -> Card:
+def card_of(
+    path: Path, row: DatasetRow | None, name: str | None = None, named: Path | None = None
+) -> Card:
     """The card in a folder's `dataset.json`, else the catalogue's, else what suits most data.
 
     Parameters
@@ -43,6 +45,7 @@ def card_of(path: Path, row: DatasetRow | None, name: str | None = None) -> Card
     path : where the data are
     row : of the catalogue, if the data are in it
     name : what the files call their data set; by default the path's name
+    named : the path in messages, where that is another one
     """
     if name is None and os.path.isfile(path):
         name = with_split(path.name.split(".")[0], "") or path.parent.name
@@ -52,7 +55,7 @@ def card_of(path: Path, row: DatasetRow | None, name: str | None = None) -> Card
     file = path / CARD_FILE
     if os.path.lexists(file):
         card = _read_card(file, card)
-    return card if row else card._replace(name=free_name(card.name, path))
+    return card if row else card._replace(name=free_name(card.name, named or path))
 
 
 def free_name(name: str, folder: Path) -> str:

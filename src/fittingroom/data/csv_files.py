@@ -20,7 +20,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fittingroom.data.pixels import images_of, labels_of
-from fittingroom.data.reading import UNSPLIT, RawSplit, Reading, split_of, with_split
+from fittingroom.data.reading import (
+    LONGEST_LABEL,
+    UNSPLIT,
+    RawSplit,
+    Reading,
+    is_transposed,
+    split_of,
+    with_split,
+)
 from fittingroom.data.stream import CHUNK, Read, open_stream
 from fittingroom.errors import DataError, InputError
 
@@ -28,8 +36,6 @@ from fittingroom.errors import DataError, InputError
 LABEL_COLUMNS = ("label", "labels", "class", "target", "y")
 #: Rows parsed at once, and the longest line: 1,000,000 pixels have fewer characters.
 ROWS, LONGEST_LINE = 2000, 1 << 22
-#: The longest label: NumPy gives every label the room of the longest one.
-LONGEST_LABEL = 200
 
 #: The number of a line, from 1, and its text.
 Line = tuple[int, str]
@@ -144,6 +150,7 @@ def _read_part(path: Path, within: Path | None) -> RawSplit:
         raise DataError(f"{path} has a header and no rows.")
     try:
         images = images_of(np.concatenate(pixels), "its images")
+        images = images.transpose(0, 2, 1) if is_transposed(path.name) else images
         return RawSplit(
             np.ascontiguousarray(images),
             labels_of(_numbers(np.concatenate(labels)), "its labels"),

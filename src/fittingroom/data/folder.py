@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from fittingroom.data.pictures import Stored, StoredPart, read_pictures
-from fittingroom.data.reading import UNSPLIT, PictureOptions, Reading, split_of
+from fittingroom.data.reading import SPLIT_WORDS, UNSPLIT, PictureOptions, Reading, split_of
 from fittingroom.errors import DataError
 from fittingroom.untrusted import require_inside
 
+#: Of formats that data sets have, and photos hardly.
+_OTHER_SUFFIXES = frozenset({".bmp", ".gif", ".pbm", ".pgm", ".ppm", ".tif", ".tiff"})
 _LITTER = frozenset({"thumbs.db", "desktop.ini"})  # left by file managers, beside dot files
 
 logger = logging.getLogger("fittingroom.data")
@@ -23,27 +25,43 @@ def is_image_folder(folder: Path) -> bool:
     """Whether a folder has folders for two parts of the data, or only folders of pictures."""
     if not os.path.isdir(folder):
         return False
-    return len(_part_folders(folder)) > 1 or _holds_classes(folder)
+    parts = _part_folders(folder)
+    if len(parts) > 1:  # else it may hold files of another form
+        return any(entry.is_dir() for each in parts.values() for entry in visible(each[0]))
+    return _holds_classes(folder)
 
 
 def _part_folders(folder: Path) -> dict[str, list[Path]]:
-    """The folders whose names speak of "train", "test" or "validation", by that."""
-    found: dict[str, list[Path]] = {}
+    """The folders of "train", "test" and "validation", by that.
+
+    Those that are called so; if there is no pair of them, those whose names hold such a word and
+    that hold folders of pictures.
+    """
+    named: dict[str, list[Path]] = {}
+    alike: dict[str, list[Path]] = {}
     for entry in visible(folder):
-        if (part := split_of(entry.name)) is not None and entry.is_dir():
-            found.setdefault(part, []).append(entry)
-    return found
+        if (part := split_of(entry.name)) is None or not entry.is_dir():
+            continue
+        if entry.name.lower() in SPLIT_WORDS:
+            named.setdefault(part, []).append(entry)
+        if _holds_classes(entry):
+            alike.setdefault(part, []).append(entry)
+    return named if len(named) > 1 else alike
 
 
 def _holds_classes(folder: Path) -> bool:
     """Whether a folder holds two folders or more and nothing else, each with a picture first."""
-    from fittingroom.data.decode import looks_like_picture
-
     entries = visible(folder)
     if len(entries) < 2 or not all(entry.is_dir() for entry in entries):
         return False
     firsts = [next(iter(visible(entry)), None) for entry in entries]
-    return all(first is not None and looks_like_picture(first) for first in firsts)
+    return all(first is not None and _looks_like_picture(first) for first in firsts)
+
+
+def _looks_like_picture(path: Path) -> bool:
+    from fittingroom.data.decode import looks_like_picture
+
+    return path.suffix.lower() in _OTHER_SUFFIXES or looks_like_picture(path)
 
 
 def read_image_folder(folder: Path, options: PictureOptions) -> Reading:
@@ -62,17 +80,17 @@ def read_image_folder(folder: Path, options: PictureOptions) -> Reading:
     folders = _split_folders(folder)
     for each in folders.values():
         require_inside(each, folder, DataError)
-    class_names = _common_class_names(list(folders.values()))
+    class_names = _common_class_names(list(folders.values()), folder)
     stored = {part: _pictures_in(each, class_names) for part, each in folders.items()}
     return read_pictures(folder, stored, class_names, options)
 
 
-def _common_class_names(folders: Sequence[Path]) -> tuple[str, ...]:
-    """The class names of all parts; DataError if they differ."""
+def _common_class_names(folders: Sequence[Path], root: Path) -> tuple[str, ...]:
+    """The class names of all parts, no link leaving `root`; DataError if they differ."""
     reference = folders[0]
-    class_names = _class_names(reference)
+    class_names = _class_names(reference, root)
     for each in folders[1:]:
-        for odd in sorted(set(class_names) ^ set(_class_names(each))):
+        for odd in sorted(set(class_names) ^ set(_class_names(each, root))):
             has, lacks = (reference, each) if odd in class_names else (each, reference)
             raise DataError(f"{has} has a class folder {odd!r}, but {lacks} doesn't.")
     return class_names
@@ -111,12 +129,12 @@ def visible(folder: Path) -> list[Path]:
     return [p for p in entries if not p.name.startswith(".") and p.name.lower() not in _LITTER]
 
 
-def _class_names(split: Path) -> tuple[str, ...]:
+def _class_names(split: Path, root: Path) -> tuple[str, ...]:
     entries = visible(split)
     for hidden in sorted(split.glob(".*/")):
         logger.info("skipping %s: its name begins with a dot", hidden)
     for entry in entries:
-        require_inside(entry, split.parent, DataError)
+        require_inside(entry, root, DataError)
         if not entry.is_dir():
             raise DataError(f"{entry} isn't a class folder; {split} may hold only folders.")
     if not entries:

@@ -1,8 +1,6 @@
 """Read IDX files under other names than MNIST's, such as QMNIST's and EMNIST's.
 
 `emnist-letters-train-images-idx3-ubyte.gz` is the file of the training images of `emnist-letters`.
-EMNIST's images are transposed (Cohen et al., "EMNIST: an extension of MNIST to handwritten
-letters", 2017); that is told from the name, never from the pixels.
 """
 
 from __future__ import annotations
@@ -17,14 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fittingroom.data.idx import read_idx
-from fittingroom.data.reading import SPLIT_WORDS, RawSplit, Reading
+from fittingroom.data.reading import SPLIT_WORDS, RawSplit, Reading, is_transposed
 from fittingroom.errors import DataError
 from fittingroom.untrusted import read_text
 
 _NAME = re.compile(
     r"(?P<set>.*?)[-_.]?(?P<split>train|test|t10k)[-_.](?P<role>images|labels)"
     r"[-_.]idx\d[-_.](ubyte|byte|short|int|float|double)(\.gz)?",
-    re.I,
+    re.I | re.A,
 )
 #: What a data set needs.
 _NEEDED = tuple((split, role) for split in ("train", "test") for role in ("images", "labels"))
@@ -74,7 +72,7 @@ def read_idx_set(path: Path) -> Reading:
         first, second, *_ = sorted(sets)
         raise DataError(
             f"{folder} holds {len(sets)} data sets, such as {first} and {second}; give the path of "
-            "a file of the one that you mean."
+            "a file of the one that you mean (unpack an archive first)."
         )
     chosen = next(iter(sets)) if named is None else named.set
     files = sets[chosen]
@@ -87,7 +85,7 @@ def read_idx_set(path: Path) -> Reading:
 
 def _name_of(file: Path) -> _IdxName | None:
     match = _NAME.fullmatch(file.name)
-    if match is None:
+    if match is None or file.name.startswith("."):
         return None
     return _IdxName(match["set"], SPLIT_WORDS[match["split"].lower()], match["role"].lower())
 
@@ -101,7 +99,7 @@ def _read_part(
 ) -> RawSplit:
     images = read_idx(files[split, "images"], 3, within=folder)
     labels: NDArray[Any] = read_idx(files[split, "labels"], 1, within=folder)
-    if name.lower().startswith("emnist"):
+    if is_transposed(name):
         images = np.ascontiguousarray(images.transpose(0, 2, 1))
     if names:
         labels = labels.astype(np.int64)

@@ -7,9 +7,8 @@ metadata.
 
 from __future__ import annotations
 
-import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +22,9 @@ from fittingroom.data.pictures import Stored, StoredPart, read_pictures
 from fittingroom.data.pixels import images_of, labels_of
 from fittingroom.data.reading import (
     AS_THEY_ARE,
+    LONGEST_LABEL,
     NO_PICTURES,
+    SPLIT_WORDS,
     UNSPLIT,
     PictureOptions,
     RawSplit,
@@ -31,18 +32,18 @@ from fittingroom.data.reading import (
     split_of,
 )
 from fittingroom.errors import DataError, InputError, UsageError, install_command
-from fittingroom.untrusted import open_untrusted, parse_json
+from fittingroom.untrusted import open_untrusted, parse_json, require_inside
 
 if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-#: Most bytes that the columns of one file may take in memory.
-MAX_BYTES = 1 << 33
+#: Bytes that the rows of a file may always take; beyond that, how many times larger they may be.
+ALWAYS_ROOM, MAX_GROWTH = 2**28, 200
 #: A folder that the cache of Hugging Face makes of a data set; its files are links within it.
 _HUB_CACHE = "datasets--"
 #: Rows read at once.
-_AT_ONCE = 4096
+_AT_ONCE = 128
 
 
 class _Shard(NamedTuple):
@@ -68,16 +69,21 @@ def read_parquet(path: Path, options: PictureOptions) -> Reading:
     """
     by_part: dict[str, list[Path]] = {}
     for file in _files(path):
-        by_part.setdefault(split_of(file.stem) or UNSPLIT, []).append(file)
+        by_part.setdefault(_part_of(file), []).append(file)
+    if by_part.keys() == {"train"}:  # as many data sets of Hugging Face's hub
+        by_part = {UNSPLIT: by_part["train"]}
     _require_parts(path, by_part)
     order = [part for part in ("train", "test", "validation", UNSPLIT) if part in by_part]
     shards: dict[str, list[_Shard]] = {part: [] for part in order}
-    names = None
+    names: tuple[str, ...] | None = None
     for part in order:
         for file in by_part[part]:
             with _opened(file, path) as parquet:
                 shards[part].append(_read_shard(parquet, file))
-                names = names or _class_names(parquet)
+                own = _class_names(parquet)
+            if own is not None and names not in (None, own):
+                raise DataError(f"{file} names its classes otherwise than the files before it.")
+            names = names or own
     first = {part: by_part[part][0] for part in order}
     of_pictures = {bool(shard.pictures) for part in order for shard in shards[part]}
     if len(of_pictures) > 1:
@@ -92,15 +98,24 @@ def read_parquet(path: Path, options: PictureOptions) -> Reading:
 
 
 def _files(path: Path) -> list[Path]:
-    """A `.parquet` file, those in a folder, or those in the only folder below it that has some."""
+    """A `.parquet` file; or those in a folder, else in the only one below it or in one a split."""
     if os.path.isfile(path):
         return [path] if path.suffix.lower() == ".parquet" else []
     if not os.path.isdir(path):
         return []
-    if found := sorted(path.glob("*.parquet")):
+    if found := _visible(path.glob("*.parquet")):
         return found
-    folders = {file.parent for file in path.glob("*/*.parquet")}
-    return sorted(folders.pop().glob("*.parquet")) if len(folders) == 1 else []
+    found = _visible(path.glob("*/*.parquet"))
+    folders = {file.parent.name for file in found}
+    return found if len(folders) == 1 or folders <= SPLIT_WORDS.keys() else []
+
+
+def _visible(files: Iterable[Path]) -> list[Path]:
+    return sorted(file for file in files if not file.name.startswith("."))
+
+
+def _part_of(file: Path) -> str:
+    return split_of(file.stem) or SPLIT_WORDS.get(file.parent.name) or UNSPLIT
 
 
 def _require_parts(path: Path, by_part: Mapping[str, Sequence[Path]]) -> None:
@@ -127,20 +142,21 @@ def _opened(file: Path, path: Path) -> Iterator[pq.ParquetFile]:
         ) from error
     cache = next((each for each in file.parents if each.name.startswith(_HUB_CACHE)), None)
     within = cache or (path if os.path.isdir(path) else None)
+    if within is not None:
+        require_inside(file.parent, within, DataError)
     with open_untrusted(file, DataError, within=within) as stream:
-        parquet = pq.ParquetFile(stream)
-        groups = (parquet.metadata.row_group(i) for i in range(parquet.metadata.num_row_groups))
-        size = sum(group.total_byte_size for group in groups)
-        if size > MAX_BYTES:
-            raise DataError(f"{file} would take {size:,} bytes of memory; that isn't a data set.")
-        yield parquet
+        yield pq.ParquetFile(stream)
 
 
 def _read_shard(parquet: pq.ParquetFile, file: Path) -> _Shard:
     columns = {role: _column(parquet, role, file) for role in ("images", "labels")}
     pictures: list[Stored] = []
-    pixels, labels = [], []
+    pixels, labels, size = [], [], 0
+    most = max(ALWAYS_ROOM, MAX_GROWTH * file.stat().st_size)
     for batch in parquet.iter_batches(_AT_ONCE, columns=list(columns.values())):
+        size += batch.nbytes
+        if size > most:
+            raise DataError(f"{file} would take more than {most:,} bytes; that isn't a data set.")
         images, names = (batch.column(columns[role]) for role in ("images", "labels"))
         for column, role in ((images, "images"), (names, "labels")):
             if column.null_count:
@@ -153,7 +169,10 @@ def _read_shard(parquet: pq.ParquetFile, file: Path) -> _Shard:
             pictures += [
                 Stored(f"{file}, row {start + i}", each) for i, each in enumerate(contents)
             ]
-        labels.append(np.asarray(names.to_pylist()))
+        values = names.to_pylist()
+        if any(isinstance(value, str) and len(value) > LONGEST_LABEL for value in values):
+            raise DataError(f"{file} has a label of more than {LONGEST_LABEL} characters.")
+        labels.append(np.asarray(values))
     if not labels:
         raise DataError(f"{file} holds no rows.")
     try:
@@ -183,20 +202,23 @@ def _encoded(column: pa.Array) -> list[bytes] | None:
 
     if pa.types.is_struct(column.type) and column.type.get_field_index("bytes") >= 0:
         column = column.field("bytes")
-    if not (pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type)):
+    kinds = pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view
+    if not any(is_kind(column.type) for is_kind in kinds):
         return None
     return [content or b"" for content in column.to_pylist()]
 
 
 def _pixels(column: pa.Array, file: Path) -> NDArray[Any]:
     """Lists of pixels, nested or not, as an array (n, pixels) or (n, height, width)."""
+    import pyarrow.compute as pc
+
     shape = [len(column)]
     while hasattr(column, "flatten") and hasattr(column.type, "value_type"):
-        column = column.flatten()
-        per_list, rest = divmod(len(column), max(1, math.prod(shape)))
-        if rest or not per_list:
+        lengths = pc.unique(pc.list_value_length(column)).to_pylist()
+        if len(lengths) != 1 or not lengths[0]:
             raise DataError(f"{file}: its images differ in size.")
-        shape.append(per_list)
+        column = column.flatten()
+        shape.append(lengths[0])
     values: NDArray[Any] = column.to_numpy(zero_copy_only=False)
     return values.reshape(shape)
 

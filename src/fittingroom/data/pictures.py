@@ -7,7 +7,8 @@ import math
 import os
 import shlex
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -95,7 +96,7 @@ def read_pictures(
     reader = _Reader(where, options)
     first = next(iter(stored.values()))
     size, pixel_bytes = reader.first(first.pictures)
-    _require_room(where, stored.values(), size, pixel_bytes)
+    _require_room(where, stored.values(), size, pixel_bytes, is_chosen=options.size is not None)
     parts = {name: reader.part(part.pictures, size) for name, part in stored.items()}
     reader.finish()
     preparation: Preparation = "image"
@@ -105,7 +106,7 @@ def read_pictures(
             for part in parts.values():
                 part.lay_on_black()
         ground = "white" if preparation == "image" else "black"
-        logger.info("%s: pictures are laid on a %s background", where, ground)
+        logger.info("%s: pictures are laid on a %s background", reader.named, ground)
     return Reading(
         {
             name: RawSplit(part.images, _labels_of(stored[name], part.kept), stored[name].file)
@@ -172,6 +173,11 @@ class _Reader:
     coloured: bool = False
     reference: tuple[str, tuple[int, ...]] = "", ()
 
+    @property
+    def named(self) -> Path:
+        """What the user calls the folder or file."""
+        return self.options.named or self.where
+
     def first(self, pictures: Sequence[Stored]) -> tuple[tuple[int, int], int]:
         """Height and width of the first that can be read, and how many bytes a pixel takes."""
         for picture in pictures:
@@ -211,10 +217,10 @@ class _Reader:
             more = "; …" * (len(self.damaged) > MOST_NAMED)
             logger.warning(
                 "%s: %s damaged pictures are left out: %s%s",
-                *(self.where, f"{len(self.damaged):,}", shown, more),
+                *(self.named, f"{len(self.damaged):,}", shown, more),
             )
         if self.coloured:
-            logger.info("%s: colours are converted to grey", self.where)
+            logger.info("%s: colours are converted to grey", self.named)
 
     def _read(self, picture: Stored) -> tuple[Bytes, Bytes | None] | None:
         """A picture in grey on white, and its opacity, at the size asked for; None if damaged."""
@@ -253,7 +259,7 @@ class _Reader:
         first, size = self.reference
         return (
             f"{name} is {shape[1]}×{shape[0]} pixels, but {first} is {size[1]}×{size[0]}; write a "
-            f"copy of one size: {self._copy('--size 28')}."
+            f"copy of one size: {self._copy(size=(28, 28))}."
         )
 
     def _refusal(self) -> str:
@@ -263,10 +269,17 @@ class _Reader:
         else:
             several = f"{self.where} holds {len(self.damaged)} pictures that can't be read"
             what, them = f"{several}: {reasons}", "them"
-        return f"{what}; mend {them}, or write a copy without: {self._copy('--skip-damaged')}."
+        return f"{what}; mend {them}, or write a copy without: {self._copy(skip_damaged=True)}."
 
-    def _copy(self, option: str) -> str:
-        return f"fittingroom data {shlex.quote(str(self.where))} {option} --convert COPY"
+    def _copy(self, **changes: Any) -> str:
+        """The command that writes a copy, with an option more than are given already."""
+        options = replace(self.options, **changes)
+        words = ["fittingroom", "data", shlex.quote(str(self.named))]
+        if options.size is not None:
+            height, width = options.size
+            words += ["--size", f"{width}" if height == width else f"{width}x{height}"]
+        words += ["--skip-damaged"] * options.skip_damaged
+        return " ".join([*words, "--convert", "COPY"])
 
 
 def _is_coloured(picture: Image) -> bool:
@@ -278,18 +291,30 @@ def _is_coloured(picture: Image) -> bool:
 
 
 def _require_room(
-    where: Path, parts: Collection[StoredPart], size: tuple[int, int], pixel_bytes: int
+    where: Path,
+    parts: Collection[StoredPart],
+    size: tuple[int, int],
+    pixel_bytes: int,
+    *,
+    is_chosen: bool,
 ) -> None:
-    """Refuse more pixels than files of these sizes plausibly hold, or than fit into memory."""
+    """Refuse more pixels than fit into memory, or than the files plausibly hold.
+
+    A size that the user has chosen says nothing about the files.
+    """
     pictures = [picture.content for part in parts for picture in part.pictures]
     needed = len(pictures) * math.prod(size) * pixel_bytes
     if needed < ALWAYS_ROOM:
         return
-    status = [os.stat(content) for content in pictures if isinstance(content, Path)]
-    files = {(each.st_dev, each.st_ino): each.st_size for each in status}
+    files = {}
+    for content in pictures:
+        with suppress(OSError):  # that it can't be read is said when it is read
+            status = os.stat(content) if isinstance(content, Path) else None
+            if status is not None:
+                files[status.st_dev, status.st_ino] = status.st_size
     on_disk = sum(files.values()) + sum(len(each) for each in pictures if isinstance(each, bytes))
     free = psutil.virtual_memory().available
-    if needed > MAX_GROWTH * on_disk:
+    if not is_chosen and needed > MAX_GROWTH * on_disk:
         raise DataError(
             f"{where} holds {on_disk:,} bytes of pictures, which would become {needed:,}; that "
             "isn't a data set."

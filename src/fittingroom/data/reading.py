@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +22,8 @@ SPLIT_WORDS = {
 }
 
 
+#: The longest label in characters: NumPy gives every label the room of the longest one.
+LONGEST_LABEL = 200
 #: The only part of data without a split of their own.
 UNSPLIT = "all"
 
@@ -50,10 +52,12 @@ class PictureOptions:
     size : height and width to which pictures are scaled, their aspect kept, and padded; None if all
         have the same size already
     skip_damaged : leave out pictures that can't be read, instead of raising an error
+    named : the path that the user named, where that isn't the one that is read
     """
 
     size: tuple[int, int] | None = None
     skip_damaged: bool = False
+    named: Path | None = field(default=None, compare=False)
 
 
 AS_THEY_ARE = PictureOptions()
@@ -83,11 +87,22 @@ class Reading:
 
     def __post_init__(self) -> None:
         for part in self.parts.values():
+            if not part.labels.size:
+                raise DataError(f"{part.labels_file} holds no labels.")
             if len(part.images) != len(part.labels):
                 raise DataError(
                     f"{part.labels_file} holds {len(part.labels):,} labels for "
                     f"{len(part.images):,} images."
                 )
+
+
+def is_transposed(name: str) -> bool:
+    """Whether a file of this name holds its images transposed, as all of EMNIST's do.
+
+    Cohen et al., "EMNIST: an extension of MNIST to handwritten letters", 2017. It is told from the
+    name, never from the pixels.
+    """
+    return name.lower().startswith("emnist")
 
 
 def split_of(name: str) -> str | None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 from filelock import FileLock
@@ -32,6 +33,7 @@ from fittingroom.data.download import (
     remove_leftovers,
 )
 from fittingroom.data.forms import data_in, form_of, idx_sha256, read_idx_folder
+from fittingroom.data.mapped import memory_map
 from fittingroom.data.pixels import number_labels
 from fittingroom.data.reading import AS_THEY_ARE, UNSPLIT, PictureOptions, Reading
 from fittingroom.data.splits import hold_out_test
@@ -40,6 +42,10 @@ from fittingroom.formatting import with_tilde
 
 DATA_VARIABLE = "FITTINGROOM_DATA"
 KAGGLE_INPUT = Path("/kaggle/input")
+#: A folder with more files, or more bytes of them, isn't read to see whether it is a named set.
+FEW_FILES, FEW_BYTES = 100, 1 << 29
+#: The largest side to which pictures are scaled.
+LARGEST_SIDE = 4096
 
 logger = logging.getLogger("fittingroom.data")
 
@@ -83,7 +89,7 @@ def load_dataset(
     name_or_path: Dataset | str | Path,
     *,
     search: SearchPath | None = None,
-    size: tuple[int, int] | None = None,
+    size: int | tuple[int, int] | None = None,
     skip_damaged: bool = False,
 ) -> Dataset:
     """Find, check and read a data set.
@@ -94,8 +100,8 @@ def load_dataset(
         `forms.FORMS`, or an archive of one. A catalogue name is always the named data set; write
         `./mnist` for a folder of that name. A data set that is loaded already is returned as it is.
     search : where a named data set may come from; `SEARCH_PATH` if absent
-    size : height and width to which pictures are scaled, and padded where their aspect differs;
-        unless given, all must have the same size
+    size : height and width to which pictures are scaled, and padded where their aspect differs, or
+        one number for both; unless given, all must have the same size
     skip_damaged : leave out pictures that can't be read, with a warning
 
     Raises
@@ -106,7 +112,7 @@ def load_dataset(
         Not found, malformed, or not what its name promises; or a size, or damaged pictures to skip,
         of data that aren't pictures.
     """
-    options = PictureOptions(size, skip_damaged)
+    options = PictureOptions(_checked_size(size), skip_damaged)
     is_named = isinstance(name_or_path, str) and name_or_path in DATASETS
     if options != AS_THEY_ARE and (is_named or isinstance(name_or_path, Dataset)):
         raise DataError("only pictures have a size to choose, or are skipped.")
@@ -121,6 +127,17 @@ def load_dataset(
     if not text or not (is_path or os.path.exists(folder)):
         raise UnknownNameError("data set", text, DATASETS)
     return _load_path(folder, options)
+
+
+def _checked_size(size: int | tuple[int, int] | None) -> tuple[int, int] | None:
+    if size is None:
+        return None
+    sides = (size, size) if isinstance(size, int) else tuple(size)
+    if len(sides) != 2 or not all(isinstance(n, int) and 1 <= n <= LARGEST_SIDE for n in sides):
+        raise InputError(
+            f"{size!r} isn't a size; give height and width in pixels, 1 to {LARGEST_SIDE:,}."
+        )
+    return sides[0], sides[1]
 
 
 def find_dataset(row: DatasetRow, search: SearchPath) -> Dataset:
@@ -165,7 +182,7 @@ def find_again(
     if location is not None and not str(location).startswith(("//", "\\\\")):
         folders.append(Path(location))
     for folder in folders:
-        with suppress(DataError, InputError):
+        with suppress(FittingroomError):
             dataset = _load_path(folder)
             if dataset.sha256 == sha256:
                 return dataset
@@ -232,13 +249,24 @@ def _huggingface_folders(row: DatasetRow) -> Sequence[Path]:
     cache = os.environ.get("HF_HOME") or "~/.cache/huggingface"
     hub = _expand_home(os.environ.get("HF_HUB_CACHE") or f"{cache}/hub")
     names = [f"datasets--{name.replace('/', '--')}" for name in row.huggingface]
-    return [each for name in names for each in sorted(hub.glob(f"{name}/snapshots/*"))]
+    snapshots = (each for name in names for each in sorted(hub.glob(f"{name}/snapshots/*")))
+    return [each for each in snapshots if _is_small(each)]
 
 
 def _kaggle_folders(_: DatasetRow) -> Sequence[Path]:
     """The data sets that are attached to a notebook at Kaggle."""
     attached = sorted(KAGGLE_INPUT.glob("*/"))
-    return [*attached, *(inner for each in attached for inner in sorted(each.glob("*/")))]
+    inner = (folder for each in attached for folder in sorted(each.glob("*/")))
+    return [folder for folder in (*attached, *inner) if _is_small(folder)]
+
+
+def _is_small(folder: Path) -> bool:
+    """Whether a folder holds as few files as a named data set does, in any of its forms."""
+    with suppress(OSError):
+        files = (entry for entry in folder.rglob("*") if entry.is_file())
+        sizes = [file.stat().st_size for file in islice(files, FEW_FILES + 1)]
+        return 0 < len(sizes) <= FEW_FILES and sum(sizes) <= FEW_BYTES
+    return False
 
 
 def _debian_folders(row: DatasetRow) -> Sequence[Path]:
@@ -302,7 +330,7 @@ def _load_named(row: DatasetRow, folder: Path, source: str) -> Dataset:
         intact = False
     if not intact:
         raise DataError(_describe_mismatch(row, folder))
-    dataset = _assemble(read, folder, row, f"{source}, {with_tilde(folder)}", folder)
+    dataset = _assemble(read, folder, row, f"{source}, {with_tilde(folder)}", folder, folder)
     facts = (dataset.name, dataset.class_names, dataset.mirror_keeps_class)
     if facts != (row.name, row.class_names, row.mirror_keeps_class) or dataset.validation_images:
         raise DataError(
@@ -333,12 +361,21 @@ def _describe_mismatch(row: DatasetRow, folder: Path) -> str:
 
 def _load_path(path: Path, options: PictureOptions = AS_THEY_ARE) -> Dataset:
     """Load a data set from a file or folder, in whatever form it is, or from an archive of one."""
+    if not os.path.lexists(path):  # False, too, for names that no file can have
+        raise DataError(f"{path} doesn't exist.")
     # A file keeps its name, by which it is known, though it may be a link.
-    path = path.resolve() if os.path.isdir(path) else path.parent.resolve() / path.name
+    file = "" if os.path.isdir(path) else path.name
+    path = Path(os.path.realpath(path.parent if file else path)) / file
     if not is_archive(path):
         return _read(path, options, path)
     with unpacked(path) as folder:
-        return _read(data_in(folder), options, path)
+        dataset = _read(data_in(folder), replace(options, named=path), path)
+        if memory_map(dataset.train.images) is not None:  # of a file that is about to go
+            raise DataError(
+                f"{path} holds more images than are read into memory; unpack it, and give the "
+                "folder."
+            )
+        return dataset
 
 
 def _read(path: Path, options: PictureOptions, named: Path) -> Dataset:
@@ -349,19 +386,24 @@ def _read(path: Path, options: PictureOptions, named: Path) -> Dataset:
     source = f"{with_tilde(named)}, {archive}{form.title}"
     # What was changed while it was read can't be read from there again.
     location = named if options == AS_THEY_ARE else None
-    return _assemble(read, path, row_with(partial(idx_sha256, read)), source, location)
+    row = row_with(partial(idx_sha256, read))
+    return _assemble(read, path, row, source, location, named)
 
 
 def _assemble(
-    read: Reading, path: Path, row: DatasetRow | None, source: str, location: Path | None
+    read: Reading,
+    path: Path,
+    row: DatasetRow | None,
+    source: str,
+    location: Path | None,
+    named: Path,
 ) -> Dataset:
     """Make a data set of what was read; `labels.txt` and `dataset.json` go before the catalogue."""
     names = read.class_names or class_names_of(read, path)
     names = names or (row.class_names if row else read.default_names)
-    card = card_of(path, row, read.name)
-    for given in (read.class_names, read.default_names):
-        if given is not None:
-            require_class_names(given, path)
+    card = card_of(path, row, read.name, named)
+    if names is not None:
+        require_class_names(names, path)
     if read.preparation is not None and row is None:
         card = card._replace(preparation=read.preparation)
     try:

@@ -29,13 +29,16 @@ def read_up_to(read: Read, size: int) -> bytearray:
 
 
 @contextmanager
-def open_stream(path: Path, within: Path | None = None) -> Iterator[Read]:
-    """Yield a function that reads decompressed bytes of a file, whose name ends in `.gz` or not.
+def open_stream(
+    path: Path, within: Path | None = None, *, compressed: bool | None = None
+) -> Iterator[Read]:
+    """Yield a function that reads decompressed bytes of a file.
 
     Parameters
     ----------
     path : the file
     within : the folder that it belongs to, which a link must not leave
+    compressed : whether it is a gzip file; by default, whether its name ends in `.gz`
 
     Raises
     ------
@@ -43,7 +46,8 @@ def open_stream(path: Path, within: Path | None = None) -> Iterator[Read]:
     """
     with open_untrusted(path, DataError, within=within) as file:
         try:
-            yield _GzipStream(path, file).read if path.suffix == ".gz" else file.read
+            gzipped = path.suffix == ".gz" if compressed is None else compressed
+            yield _GzipStream(path, file).read if gzipped else file.read
         except zlib.error as error:
             raise DataError(
                 f"{path} is a damaged gzip file ({error}), or isn't compressed and needs a name "

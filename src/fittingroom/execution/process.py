@@ -100,7 +100,7 @@ class FitProcess:
             try:
                 if pipe is not None:
                     pipe.close()
-            except BrokenPipeError:  # a job it never read
+            except OSError:  # a job it never read; Windows has no error of its own for that
                 continue
         self._process = None
 
@@ -124,7 +124,7 @@ class FitProcess:
         try:
             self._process.stdin.write(json.dumps(asdict(job)) + "\n")
             self._process.stdin.flush()
-        except BrokenPipeError:  # it is dead: `_read` will report end of file
+        except OSError:  # it is dead: `_read` will report end of file
             return
 
     def _start(self, environment: dict[str, str]) -> None:

@@ -15,11 +15,11 @@ import sys
 from typing import Any
 
 import numpy as np
-import torch
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 
+from fittingroom.kernels import capabilities
 from fittingroom.kernels.compiled import instruction
 
 #: Rows of a tile, and columns of a tile of float32.
@@ -38,7 +38,7 @@ def available() -> bool:
     """Whether the processor has the instructions and the system lets this process use them."""
     if sys.platform != "linux" or platform.machine() != "x86_64":
         return False
-    if not torch.cpu.get_capabilities().get("amx_bf16", False):
+    if not capabilities.multiplies_bfloat16():
         return False
     granted: int = ctypes.CDLL(None).syscall(_SYSCALL, _REQUEST, _TILE_DATA)
     return granted == 0

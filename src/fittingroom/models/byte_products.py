@@ -7,6 +7,8 @@ from functools import cache
 import numpy as np
 import torch
 
+from fittingroom.kernels.capabilities import multiplies_bytes
+
 
 def are_exact(n_pixels: int) -> bool:
     """Whether products of rows of so many bytes are exact, and fast.
@@ -15,7 +17,7 @@ def are_exact(n_pixels: int) -> bool:
     is tested, since oneDNN can be told not to use them (`ONEDNN_MAX_CPU_ISA`). PyTorch 2.13
     multiplies rows of a single byte wrongly on every machine tested.
     """
-    return n_pixels > 1 and torch.cpu._is_vnni_supported() and _product_is_exact()
+    return n_pixels > 1 and multiplies_bytes() and _product_is_exact()
 
 
 @cache

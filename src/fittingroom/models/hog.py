@@ -18,7 +18,7 @@ MAX_MEMORY = 2**31
 
 
 class HogFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
-    """HOG descriptor of each image, by scikit-image (Dalal and Triggs, CVPR 2005).
+    """HOG descriptor of each image, by scikit-image (Dalal and Triggs, CVPR 2005), of length 1.
 
     Parameters
     ----------
@@ -109,14 +109,20 @@ class HogFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     def _describe(self, images: NDArray[Any], margin: int) -> NDArray[np.float32]:
         """Descriptors (n, features) of images (n, height, width) with a black margin."""
+        blocks = [self._block(side, margin) for side in images.shape[1:]]
         options = {
             "orientations": self.orientations,
             "pixels_per_cell": (self.cell, self.cell),
-            "cells_per_block": tuple(self._block(side, margin)[0] for side in images.shape[1:]),
+            "cells_per_block": tuple(cells for cells, _ in blocks),
             "transform_sqrt": self.square_root,
         }
         padded = np.pad(images, ((0, 0), (margin, margin), (margin, margin)))
-        return np.stack([hog(image, **options).astype(np.float32) for image in padded])
+        descriptors = np.stack([hog(image, **options).astype(np.float32) for image in padded])
+        # Each block has the length 1. So has the whole descriptor then, for images of any size: the
+        # width of an SVM's kernel that suits one suits all.
+        n_blocks = math.prod(count for _, count in blocks)
+        descriptors /= np.float32(math.sqrt(n_blocks))
+        return descriptors
 
     def _resolve_shape(self, pixels: int) -> tuple[int, int] | None:
         if pixels < SMALLEST_IMAGE and self.image_shape is None:

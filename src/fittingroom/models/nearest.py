@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 
 from fittingroom.kernels.compiled import compiled, in_parts
 from fittingroom.models.byte_products import are_exact
@@ -120,6 +120,22 @@ def can_search(estimator: KNeighborsClassifier, n: int, n_pixels: int) -> bool:
         and n_pixels <= MAX_PIXELS
         and are_exact(n_pixels)
     )
+
+
+def nearest_images(
+    images: NDArray[np.uint8], queries: NDArray[np.uint8], k: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Positions (m, k) of the nearest of `images` (n, pixels) for each of `queries` (m, pixels).
+
+    Nearest first, with their Euclidean distances (m, k); of fewer than k images all.
+    """
+    k = min(k, len(images))
+    estimator = KNeighborsClassifier(k, algorithm="brute")
+    if can_search(estimator, len(images), images.shape[1]):
+        return NearestImages(estimator, images, np.zeros(len(images), np.int64)).neighbours(queries)
+    stock = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(images.astype(np.float32))
+    distances, positions = stock.kneighbors(queries.astype(np.float32))
+    return positions, distances
 
 
 def _centre(pixels: NDArray[np.uint8]) -> NDArray[np.int8]:

@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from fittingroom.errors import InputError, UsageError
 from fittingroom.models.engine import Engine, FittedKernels, fit_on_pixels, fit_with
-from fittingroom.models.pixels import check_pixels, check_pixels_and_labels
+from fittingroom.models.pixels import check_pixels, check_pixels_and_labels, image_shape
 
 
 class PixelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -61,6 +61,7 @@ class PixelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """
         if not self.scale > 0:
             raise UsageError(f"scale must be above 0, not {self.scale!r}, since it divides pixels.")
+        shape = image_shape(X)
         X, y = check_pixels_and_labels(self, X, y, any_scale=self.scale == 1)
         self.classes_, codes = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
@@ -74,7 +75,7 @@ class PixelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             return self
         scaled = self._scale(X)
         self.mean_ = scaled.mean(axis=0) if self.centre else None
-        self.features_ = None if self.features is None else clone(self.features).fit(scaled)
+        self.features_ = self._fit_features(scaled, shape)
         self._learn(self._inputs(scaled), codes)
         return self
 
@@ -86,6 +87,17 @@ class PixelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """The most probable label of each image; the first if several tie."""
         best = self.predict_proba(X).argmax(axis=1)
         return self.classes_[best]  # type: ignore[no-any-return]
+
+    def _fit_features(
+        self, scaled: NDArray[np.float32], shape: tuple[int, int] | None
+    ) -> BaseEstimator | None:
+        """The transformer, which gets to know the images' shape if it asks for it."""
+        if self.features is None:
+            return None
+        features = clone(self.features)
+        if shape is not None and features.get_params().get("image_shape", shape) is None:
+            features.set_params(image_shape=shape)
+        return features.fit(scaled)
 
     def _fit_on_pixels(self, X: NDArray[Any], codes: NDArray[np.int64]) -> FittedKernels | None:
         estimator = clone(self.estimator)

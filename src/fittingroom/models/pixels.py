@@ -49,9 +49,10 @@ def check_pixels(
         standardised numbers if those of ``fit`` weren't
     ValueError : NaN, infinity, no rows, a wrong width, or not a numeric array
     """
-    X = validate_data(estimator, _rows(estimator, X, reset), reset=reset)
-    _check_scale(estimator, X, reset, any_scale)
-    return X  # type: ignore[no-any-return]
+    pixels: np.ndarray = validate_data(estimator, _rows(estimator, X, reset), reset=reset)
+    pixels = np.ascontiguousarray(pixels)
+    _check_scale(estimator, pixels, reset, any_scale)
+    return pixels
 
 
 def check_pixels_and_labels(
@@ -59,6 +60,7 @@ def check_pixels_and_labels(
 ) -> tuple[np.ndarray, np.ndarray]:
     """As ``check_pixels`` in ``fit``, with labels (n,): numbers or strings, none missing."""
     X, y = validate_data(estimator, _rows(estimator, X, reset=True), y, reset=True)
+    X = np.ascontiguousarray(X)  # a frame has its columns one after another, which sums otherwise
     check_classification_targets(y)
     _check_scale(estimator, X, True, any_scale)
     return X, y

@@ -1,4 +1,4 @@
-"""Find exact copies: test images that a model may have seen, or that count as one."""
+"""Find copies, exact or nearly: test images that a model may have seen, or that count as one."""
 
 from __future__ import annotations
 
@@ -10,6 +10,35 @@ from numpy.typing import NDArray
 
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.mapped import pieces
+from fittingroom.models.nearest import nearest_images
+
+#: Near copies have at most this root mean square difference of the pixels, in 0..255.
+NEAR = 8.0
+#: Most images of a split among which near ones are searched, and most pixels of all of them; of a
+#: larger split the first ones.
+MAX_SEARCHED, MAX_PIXELS = 60_000, 2**27
+#: Test images that are compared with all training images when a data set is first used.
+SAMPLED = 1000
+
+
+def searched(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The images (n, height, width) of a split among which near ones are searched, in memory."""
+    pixels = int(np.prod(images.shape[1:]))
+    return np.asarray(images[: max(1, min(MAX_SEARCHED, MAX_PIXELS // pixels))])
+
+
+def nearly_copied_share(dataset: Dataset) -> float:
+    """The share of the test images that are nearly, but not exactly, training images.
+
+    Of at most `SAMPLED` test images, evenly spaced, and the training images that are `searched`.
+    """
+    train = searched(dataset.train.images)
+    sampled = np.linspace(0, len(dataset.test) - 1, min(SAMPLED, len(dataset.test))).astype(int)
+    queries = np.asarray(dataset.test.images[sampled])
+    train, queries = (images.reshape(len(images), -1) for images in (train, queries))
+    _, distances = nearest_images(train, queries, 1)
+    difference = distances[:, 0] / np.sqrt(np.prod(dataset.image_shape))
+    return float(np.mean((difference > 0) & (difference <= NEAR)))
 
 
 def copied_test_images(dataset: Dataset) -> int:

@@ -12,7 +12,7 @@ from fittingroom.data.card import free_name
 from fittingroom.data.catalog import row_of_content
 from fittingroom.data.dataset import Dataset, check_class_names
 from fittingroom.errors import InputError, StoreError
-from fittingroom.runs.copies import copied_test_images, repeated_images
+from fittingroom.runs.copies import copied_test_images, nearly_copied_share, repeated_images
 from fittingroom.runs.run import SCHEMA_VERSION, labels_sha256
 from fittingroom.untrusted import MAX_JSON_BYTES, STRICT, convert, parse_json, raise_as, read_text
 
@@ -38,6 +38,7 @@ class DatasetCard:
     location: str | None = None  # the path that it was read from
     untrained_classes: tuple[str, ...] = ()  # those without a training image
     copied_test_images: int | None = None  # that are training images too; None if not counted
+    nearly_copied_share: float | None = None  # of test images; None if not searched for
     test_labels_sha256: str | None = None  # see `labels_sha256`
     #: Groups of positions of test images that are copies of one another; None if not searched for.
     repeated_test_images: tuple[tuple[int, ...], ...] | None = None
@@ -50,6 +51,7 @@ class DatasetCard:
         if known is not None and known.sha256 != dataset.sha256:
             known = None
         copied = known.copied_test_images if known else None
+        near = known.nearly_copied_share if known else None
         repeated = known.repeated_test_images if known else None
         return cls(
             name=dataset.name,
@@ -62,6 +64,7 @@ class DatasetCard:
                 name for label, name in enumerate(dataset.class_names) if label not in trained
             ),
             copied_test_images=copied_test_images(dataset) if copied is None else copied,
+            nearly_copied_share=nearly_copied_share(dataset) if near is None else near,
             test_labels_sha256=labels_sha256(dataset.test.labels),
             repeated_test_images=repeated_images(dataset.test.images)
             if repeated is None

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from fittingroom.errors import UsageError
+from fittingroom.kernels import capabilities
 from fittingroom.training.recipe import PrecisionName
 
 #: Multiplications in a forward pass below which a second thread costs more than it saves.
@@ -76,5 +77,5 @@ def multiplies_bfloat16(device: torch.device) -> bool:
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type == "cpu":
-        return bool(torch.cpu.get_capabilities().get("amx_bf16", False))
+        return capabilities.multiplies_bfloat16()
     return False

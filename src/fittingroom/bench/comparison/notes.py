@@ -14,6 +14,9 @@ from fittingroom.models.network import NETS
 from fittingroom.runs.dataset_card import DatasetCard
 from fittingroom.runs.run import Part, Run
 
+#: Fewer near copies can't change an accuracy by as much as its interval is wide.
+MENTIONED = 0.01
+
 
 def notes_of(
     card: DatasetCard,
@@ -48,6 +51,11 @@ def _data_notes(card: DatasetCard, parts: Mapping[str, Sequence[Part]]) -> list[
         notes.append(
             f"{copied:,} of {card.test_images:,} test images are exact copies of training images; "
             "correct predictions of those say nothing about new images."
+        )
+    if (near := card.nearly_copied_share or 0.0) >= MENTIONED:
+        notes.append(
+            f"About {near:.0%} of the test images are nearly the same as a training image; "
+            "`fittingroom data --report` shows them."
         )
     if groups := card.repeated_test_images:
         notes.append(

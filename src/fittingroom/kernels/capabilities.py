@@ -1,0 +1,20 @@
+"""What PyTorch says of the processor, by names that another version of it may not have.
+
+Without one, the processor counts as one that lacks the instructions: all is slower, nothing fails.
+"""
+
+from __future__ import annotations
+
+import torch
+
+
+def multiplies_bfloat16() -> bool:
+    """Whether the processor has instructions for matrix products of bfloat16 (AMX)."""
+    of_processor = getattr(torch.cpu, "get_capabilities", None)
+    return of_processor is not None and bool(of_processor().get("amx_bf16", False))
+
+
+def multiplies_bytes() -> bool:
+    """Whether it has instructions for products of bytes (VNNI), and PyTorch a function for them."""
+    supported = getattr(torch.cpu, "_is_vnni_supported", None)
+    return supported is not None and hasattr(torch, "_int_mm") and bool(supported())
