@@ -106,7 +106,7 @@ def summary(turns: list[dict[str, Any]]) -> dict[str, Any]:
     found["labels_equal"] = min(t["labels_equal"] for t in turns)
     for rival in ("ours", "stock"):
         found[f"accuracy_{rival}"] = round(statistics.mean(t["accuracy"][rival] for t in turns), 4)
-    return {**found, "turns": turns}
+    return {**found, "each_turn": turns}
 
 
 def main() -> None:
@@ -123,7 +123,7 @@ def main() -> None:
         # Kernels are compiled once on a machine, and libraries loaded once in a process.
         make_classifier(name).fit(few, data.train.labels[:500]).predict(few)
         for _ in range(1 if options.quick else options.rounds):
-            turns = found[name]["turns"] if name in found else []
+            turns = found[name]["each_turn"] if name in found else []
             n = FEWER[name] if options.quick else len(data.train)
             turns.append(turn(name, data, n, len(turns), intel=not options.quick))
             found[name] = summary(turns)

@@ -10,7 +10,7 @@ machine, removes one while it fits, and holds every prediction against that of a
 without a cluster, with one thread. `curve` trains `cnn-32` in float32, in one process and in two
 by torchrun with half the images of each step, and prints the table of docs/scale.md; one process
 with two threads shows what another order of summation does by itself. `short-curve` is the same on
-few images, where rounding has not grown yet. `threads` fits models with one thread and with two, on
+few images, where rounding has grown less. `threads` fits models with one thread and with two, on
 few images, and counts what differs. A quarter of an hour, five minutes, and two and one on two
 cores; all go on where they stopped.
 """

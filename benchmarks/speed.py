@@ -132,8 +132,8 @@ def spread(ratios: Sequence[float]) -> dict[str, float]:
 
 
 def range_of(ratios: dict[str, float]) -> str:
-    """A `spread` as text; results from before `turns` were kept have several."""
-    if ratios.get("turns") == 1:
+    """A `spread` as text."""
+    if ratios["min"] == ratios["max"]:
         return f"{ratios['median']:.2f}, one turn"
     return f"{ratios['median']:.2f} ({ratios['min']:.2f} to {ratios['max']:.2f})"
 

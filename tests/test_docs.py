@@ -280,8 +280,9 @@ def test_what_another_number_of_threads_changes_is_as_measured() -> None:
     assert f"`hog-svm` {rows['hog-svm']['largest_difference']:.4f}" in others
     assert f"up to {rows['svm-rbf']['largest_difference']:.2f}" in others
     assert rows["svm-rbf"]["labels_otherwise"] == 0
-    assert f"`cnn-32-64` labelled {rows['cnn-32-64']['labels_otherwise']} of 1,200" in others
-    assert f"`cnn-64x4` {rows['cnn-64x4']['labels_otherwise']} after" in others
+    assert f"`cnn-32` labelled {rows['cnn-32']['labels_otherwise']} of 1,200" in others
+    for network in ("swift-90", "cnn-32-64", "cnn-64x4"):
+        assert f"`{network}` {rows[network]['labels_otherwise']}" in others
 
 
 def test_the_lost_node_cost_nothing() -> None:

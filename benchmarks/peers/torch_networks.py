@@ -147,12 +147,9 @@ def measure(job: dict[str, Any], images: np.ndarray, labels: np.ndarray) -> dict
     start = time.perf_counter()
     accuracies = [epoch() for _ in range(job["epochs"])]
     seconds = time.perf_counter() - start
-    means = [of for name, of in net.named_buffers() if name.endswith("running_mean")]
     return {
         **job,
-        # Keras counts the running figures of batch norm, too.
-        "parameters": sum(weight.numel() for weight in net.parameters())
-        + sum(2 * len(mean) for mean in means),
+        "parameters": sum(weight.numel() for weight in net.parameters()),
         "seconds": seconds,
         "images_per_second": n * job["epochs"] / seconds,
         "train_accuracy": accuracies[-1],

@@ -139,6 +139,9 @@ def open_picture(
             scans = _count_scans(data) if image.format in ("JPEG", "MPO") else 1
             if pixels * scans > MAX_SCANNED_PIXELS or scans > MAX_SCANS:
                 raise DataError(f"{name} has {scans:,} scans; save it as an ordinary JPEG.")
+            if image.format == "PNG":  # whose checksums decoding alone doesn't verify
+                with Image.open(io.BytesIO(data), formats=["PNG"]) as checked:
+                    checked.verify()
             yield image
 
 
