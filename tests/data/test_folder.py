@@ -232,7 +232,7 @@ def spoil_one_class_left(folder: Path) -> None:
         (spoil_empty_class, "Hat holds no picture"),
         (spoil_text, "readme.txt isn't a PNG, JPEG, WebP, BMP, GIF, PPM or TIFF picture"),
         (spoil_loose_file, "loose.png isn't a class folder"),
-        (spoil_truncated, "can't be read: .* truncated"),
+        (spoil_truncated, r"can't be read: it is damaged \(truncated"),
         (spoil_depth, "zz.png has more than 8 bits per pixel"),
         (spoil_all, "train holds no class folder"),
         (spoil_one_class_left, "needs 2 to 256 classes, not 1"),

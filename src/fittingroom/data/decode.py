@@ -140,9 +140,17 @@ def open_picture(
             if pixels * scans > MAX_SCANNED_PIXELS or scans > MAX_SCANS:
                 raise DataError(f"{name} has {scans:,} scans; save it as an ordinary JPEG.")
             if image.format == "PNG":  # whose checksums decoding alone doesn't verify
-                with Image.open(io.BytesIO(data), formats=["PNG"]) as checked:
-                    checked.verify()
+                _verify(data, name)
             yield image
+
+
+def _verify(data: bytes, name: str) -> None:
+    with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
+        try:
+            image.verify()
+        except (OSError, SyntaxError) as error:
+            reason = str(error).rstrip(".").lower()
+            raise DataError(f"{name} can't be read: it is damaged ({reason}).") from error
 
 
 def _count_scans(data: bytes) -> int:
