@@ -87,7 +87,7 @@ def test_all_damaged_pictures_are_named_at_once(
     with caplog.at_level(logging.WARNING):
         data = load_dataset(garments, skip_damaged=True)
     assert len(data.train) + len(data.test) == 22
-    assert "2 damaged pictures are left out" in caplog.text
+    assert "damaged pictures are left out (2): " in caplog.text
     assert "03.png isn't a PNG" in caplog.text
     assert data.location is None
 

@@ -216,7 +216,7 @@ class _Reader:
             shown = "; ".join(reason.rstrip(".") for reason in self.damaged[:MOST_NAMED])
             more = "; …" * (len(self.damaged) > MOST_NAMED)
             logger.warning(
-                "%s: %s damaged pictures are left out: %s%s",
+                "%s: damaged pictures are left out (%s): %s%s",
                 *(self.named, f"{len(self.damaged):,}", shown, more),
             )
         if self.coloured:

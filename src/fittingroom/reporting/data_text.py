@@ -27,10 +27,11 @@ def data_text(description: DatasetDescription) -> str:
         ["pixel mean", *(f"{split.pixel_mean:.3f}" for split in splits.values())],
         ["pixel sd", *(f"{split.pixel_sd:.3f}" for split in splits.values())],
     ]
+    order = "" if height == width else " (height x width)"
     effect = "keeps" if description.mirror_keeps_class else "may change"
     return "\n".join(
         [
-            f"{description.title}: greyscale images of {height} x {width} pixels, "
+            f"{description.title}: greyscale images of {height} x {width} pixels{order}, "
             f"{len(description.class_names)} classes; mirroring {effect} the class",
             f"preparation of pictures: {description.preparation}",
             f"source: {description.source}",
