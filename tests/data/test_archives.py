@@ -327,5 +327,5 @@ def test_images_that_would_be_mapped(
     load_dataset(small).write_idx(tmp_path / "in")
     path = Path(shutil.make_archive(str(tmp_path / "a"), "zip", tmp_path / "in"))
     monkeypatch.setattr("fittingroom.data.idx.MAP_FROM", 100_000)
-    with pytest.raises(DataError, match="unpack it and give the folder"):
+    with pytest.raises(DataError, match="unpack it, and give the folder"):
         load_dataset(path)

@@ -85,3 +85,12 @@ def test_copies_of_images_that_do_not_exist_are_refused(
     (folder / CARD).write_text(json.dumps({**card, "repeated_test_images": groups}))
     with pytest.raises(StoreError, match="its copies are of images that don't exist"):
         DatasetCard.read(folder / CARD)
+
+
+def test_near_copies_are_searched_for_where_that_is_asked_for(
+    small: Dataset, tmp_path: Path
+) -> None:
+    assert open_store(tmp_path, small).card.nearly_copied_share is None
+    searched = open_store(tmp_path, small, search_near=True).card
+    assert searched.nearly_copied_share is not None
+    assert open_store(tmp_path, small).card == searched  # and kept

@@ -110,7 +110,7 @@ def command(
         limits = {"time_limit": limit, "memory_limit": memory}
         return _zalando(loaded, names, chosen, as_json, **options, **limits)
     entrants = _entrants(names, settings or [])
-    stores = [open_store(runs, data) for data in loaded]
+    stores = [open_store(runs, data, search_near=True) for data in loaded]
     for data, store in zip(loaded, stores, strict=True):
         _fit(
             *(data, store, entrants),
@@ -268,7 +268,7 @@ def _zalando(
         benchmark = zalando(
             dataset, names, command=typed_command(), on_progress=progress, **options
         )
-    store = open_store(options["runs"], dataset)
+    store = open_store(options["runs"], dataset, search_near=True)
     (_, comparison), report = comparison_report(store, dataset), benchmark_report(benchmark)
     show(report, as_json=as_json)
     write(formats, (comparison, store.folder), (report, store.folder))

@@ -45,8 +45,13 @@ class DatasetCard:
     schema_version: int = 1
 
     @classmethod
-    def of(cls, dataset: Dataset, known: DatasetCard | None) -> DatasetCard:
-        """The card of `dataset`; what a `known` card of the same data has isn't counted again."""
+    def of(
+        cls, dataset: Dataset, known: DatasetCard | None, *, search_near: bool = False
+    ) -> DatasetCard:
+        """The card of `dataset`; what a `known` card of the same data has isn't counted again.
+
+        Test images that are nearly training images are searched for only if `search_near` says so.
+        """
         trained = set(np.unique(dataset.train.labels).tolist())
         if known is not None and known.sha256 != dataset.sha256:
             known = None
@@ -64,7 +69,9 @@ class DatasetCard:
                 name for label, name in enumerate(dataset.class_names) if label not in trained
             ),
             copied_test_images=copied_test_images(dataset) if copied is None else copied,
-            nearly_copied_share=nearly_copied_share(dataset) if near is None else near,
+            nearly_copied_share=nearly_copied_share(dataset)
+            if near is None and search_near
+            else near,
             test_labels_sha256=labels_sha256(dataset.test.labels),
             repeated_test_images=repeated_images(dataset.test.images)
             if repeated is None

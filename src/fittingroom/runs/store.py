@@ -249,8 +249,15 @@ class Store:
         remove_abandoned(self.folder, ".partial-*", "*/.partial-*")
 
 
-def open_store(root: Path | str, dataset: Dataset) -> Store:
+def open_store(root: Path | str, dataset: Dataset, *, search_near: bool = False) -> Store:
     """Open the store of `dataset` below `root`, creating it if needed.
+
+    Parameters
+    ----------
+    root : the folder of all runs
+    dataset : whose runs it holds
+    search_near : whether test images are searched for that are nearly training images, a second or
+        two for a large data set that wasn't searched yet
 
     Raises
     ------
@@ -265,7 +272,7 @@ def open_store(root: Path | str, dataset: Dataset) -> Store:
         raise
     except StoreError:  # missing or damaged: it is written again
         pass
-    card = DatasetCard.of(dataset, saved)
+    card = DatasetCard.of(dataset, saved, search_near=search_near)
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         if card != saved:

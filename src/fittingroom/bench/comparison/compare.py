@@ -90,7 +90,7 @@ def compare(
     dataset = load_dataset(dataset)
     entrants = entrants_of(models)
     dataset.validation_split()  # too few images fail before any fit
-    store = open_store(runs, dataset)
+    store = open_store(runs, dataset, search_near=True)
     fit_entrants(
         *(dataset, store, entrants),
         n_seeds=n_seeds,
