@@ -32,10 +32,10 @@ def is_image_folder(folder: Path) -> bool:
 
 
 def _part_folders(folder: Path) -> dict[str, list[Path]]:
-    """The folders of "train", "test" and "validation", by that.
+    """The folders of each part: "train", "test" and "validation".
 
-    Those that are called so; if there is no pair of them, those whose names hold such a word and
-    that hold folders of pictures.
+    Exact names win. Without at least two of them, a folder counts whose name contains such a word
+    and which holds folders of pictures.
     """
     named: dict[str, list[Path]] = {}
     alike: dict[str, list[Path]] = {}

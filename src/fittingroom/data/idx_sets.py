@@ -114,7 +114,7 @@ def _read_part(
 
 
 def _mapping(file: Path, folder: Path) -> dict[int, str]:
-    """The class name of each label, in the order of the labels; empty if there is no such file."""
+    """Class names by label, sorted by label; empty if the file doesn't exist."""
     if not os.path.lexists(file):
         return {}
     text = read_text(file, DataError, most=_MOST_MAPPING, within=folder)

@@ -17,7 +17,7 @@ NEAR = 8.0
 #: Most images of a split among which near ones are searched, and most pixels of all of them; of a
 #: larger split the first ones.
 MAX_SEARCHED, MAX_PIXELS = 60_000, 2**27
-#: Test images that are compared with all training images when a data set is first used.
+#: Test images that `compare` looks up among the training images.
 SAMPLED = 1000
 
 
