@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 
-from fittingroom.data import idx
+from fittingroom.data import idx, load_dataset
 from fittingroom.data.catalog import DATASETS, DatasetRow
+from fittingroom.errors import DataError
 
 
 @pytest.fixture(scope="session")
@@ -39,6 +40,20 @@ def row(small_folder: Path) -> DatasetRow:
         mirrors=(),
         debian=None,
     )
+
+
+@pytest.fixture(scope="session")
+def complaint_about() -> Callable[[Path], str]:
+    """A function that loads a data set and returns what is said against it; "" if it is fine."""
+
+    def said(path: Path) -> str:
+        try:
+            load_dataset(path)
+        except DataError as error:
+            return str(error)
+        return ""
+
+    return said
 
 
 @dataclass

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -190,15 +191,9 @@ def test_links_of_the_hubs_cache(small: Path, tmp_path: Path) -> None:
         load_dataset(copied)
 
 
-def complaint_about(path: Path) -> str:
-    try:
-        load_dataset(path)
-    except DataError as error:
-        return str(error)
-    return ""
-
-
-def test_damage_is_found(small: Path, tmp_path: Path) -> None:
+def test_damage_is_found(
+    complaint_about: Callable[[Path], str], small: Path, tmp_path: Path
+) -> None:
     path = tmp_path / "mine.parquet"
     pq.write_table(table_of(load_dataset(small).test), path)
     whole, random, refused = path.read_bytes(), np.random.RandomState(1), 0
