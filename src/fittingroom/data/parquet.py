@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fittingroom.data.archives import ALWAYS_ROOM, MAX_GROWTH
 from fittingroom.data.arrays import ROLE_WORDS
 from fittingroom.data.pictures import Stored, StoredPart, read_pictures
 from fittingroom.data.pixels import images_of, labels_of
@@ -38,8 +39,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-#: Bytes that the rows of a file may always take; beyond that, how many times larger they may be.
-ALWAYS_ROOM, MAX_GROWTH = 2**28, 200
 #: A folder that the cache of Hugging Face makes of a data set; its files are links within it.
 _HUB_CACHE = "datasets--"
 #: Rows read at once.
