@@ -20,7 +20,8 @@ from fittingroom.data import DATASETS, download, idx
 from fittingroom.data.catalog import DatasetRow
 from fittingroom.data.describe import describe
 from fittingroom.data.download import fetch_by_apt, fetch_by_https
-from fittingroom.data.sources import SearchPath, find_dataset, load_dataset
+from fittingroom.data.places import SearchPath
+from fittingroom.data.sources import find_dataset, load_dataset
 from fittingroom.data.splits import validation_split
 from fittingroom.errors import DataError
 
@@ -191,7 +192,8 @@ from pathlib import Path
 from fittingroom.data.catalog import DATASETS
 from fittingroom.data.download import fetch_by_https
 from fittingroom.data.idx import FILES
-from fittingroom.data.sources import SearchPath, find_dataset
+from fittingroom.data.places import SearchPath
+from fittingroom.data.sources import find_dataset
 folder, mirror, *hashes = sys.argv[1:]
 row = replace(DATASETS["fashion-mnist"], mirrors=(mirror,), sha256=dict(zip(FILES, hashes)))
 print(find_dataset(row, SearchPath((), (fetch_by_https,), lambda _: Path(folder))).sha256)

@@ -3,7 +3,6 @@ from __future__ import annotations
 import gzip
 import json
 import logging
-import os
 import shutil
 import struct
 from collections.abc import Callable, Sequence
@@ -18,29 +17,13 @@ from hypothesis import strategies as st
 
 from fittingroom.data import DATASETS, Dataset, idx, load_dataset, sources
 from fittingroom.data.catalog import DIGITS, DatasetRow, row_of_content
-from fittingroom.data.sources import (
-    SEARCH_PATH,
-    Place,
-    SearchPath,
-    find_again,
-    find_dataset,
-)
+from fittingroom.data.places import SEARCH_PATH, Place, SearchPath
+from fittingroom.data.sources import find_again, find_dataset
 from fittingroom.errors import DataError, InputError, UnknownNameError, UsageError
 from fittingroom.formatting import with_tilde
 
 IMAGES, LABELS = idx.TRAIN_IMAGES, idx.TRAIN_LABELS
-
-
-@pytest.fixture(autouse=True)
-def lonely(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A home, a cache and a working folder with nothing in them."""
-    home = tmp_path_factory.mktemp("home")
-    monkeypatch.setenv("HOME", str(home))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(home / ".cache"))
-    for name in ("FITTINGROOM_DATA", "KERAS_HOME"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.chdir(home)
-    return home
+pytestmark = pytest.mark.usefixtures("lonely")
 
 
 def only(folder: Path, *, ours: bool = True) -> SearchPath:
@@ -80,32 +63,6 @@ def test_the_first_place_that_holds_the_files_wins(
             file.unlink()
     with pytest.raises(DataError, match="in none of the known places"):
         find_dataset(row, OFFLINE)
-
-
-def test_every_place_is_searched_for_every_row(lonely: Path) -> None:
-    expected = {
-        "fashion-mnist": {
-            lonely / ".cache" / "fittingroom" / "fashion-mnist",
-            lonely / ".keras" / "datasets" / "fashion-mnist",
-            Path("data/FashionMNIST/raw"),
-            Path("/usr/share/datasets/fashion-mnist"),
-        },
-        "mnist": {lonely / ".cache" / "fittingroom" / "mnist", Path("data/MNIST/raw")},
-    }
-    for name, folders in expected.items():
-        row = DATASETS[name]
-        assert {f for place in SEARCH_PATH.places for f in place.folders(row)} == folders
-    assert [fetch.__name__ for fetch in SEARCH_PATH.fetchers] == ["fetch_by_https", "fetch_by_apt"]
-
-
-def test_downloads_go_where_the_variable_says(
-    lonely: Path, row: DatasetRow, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert SEARCH_PATH.target(row) == lonely / ".cache" / "fittingroom" / "fashion-mnist"
-    monkeypatch.setenv("FITTINGROOM_DATA", str(lonely))
-    assert SEARCH_PATH.target(row) == lonely / "fashion-mnist"
-    monkeypatch.setattr(os, "access", lambda *_: False)  # root may write anywhere
-    assert SEARCH_PATH.target(row) == lonely / ".cache" / "fittingroom" / "fashion-mnist"
 
 
 def test_the_variable_must_name_a_folder(row: DatasetRow, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -217,23 +174,6 @@ def test_a_name_is_the_named_data_set_whatever_the_working_folder_holds(
 # By path
 
 
-def test_a_folder_of_idx_files(small: Path) -> None:
-    dataset = load_dataset(small)
-    assert dataset.name == "fashion-mnist-small"
-    assert dataset.class_names == DATASETS["fashion-mnist"].class_names  # from labels.txt
-    assert not dataset.mirror_keeps_class
-    assert dataset.location == small
-    assert (len(dataset.train), len(dataset.test)) == (2000, 1000)
-    assert load_dataset(str(small)).sha256 == dataset.sha256
-
-
-def test_compressed_or_not_is_the_same_data(small: Path, tmp_path: Path) -> None:
-    for name in idx.FILES:
-        (tmp_path / name).write_bytes(gzip.decompress((small / f"{name}.gz").read_bytes()))
-    shutil.copy(small / "labels.txt", tmp_path)
-    assert load_dataset(tmp_path).sha256 == load_dataset(small).sha256
-
-
 def test_a_folder_in_the_working_folder_needs_no_separator(small: Path, lonely: Path) -> None:
     shutil.copytree(small, lonely / "garments")
     assert load_dataset("garments").name == "garments"
@@ -321,31 +261,6 @@ def test_a_name_with_a_dot_is_a_path(lonely: Path, small: Path) -> None:
         load_dataset("my.set")
     shutil.copytree(small, lonely / "my.set")
     assert load_dataset("my.set").name == "my.set"
-
-
-def test_paths_without_a_data_set(small: Path, tmp_path: Path) -> None:
-    for path, complaint in (
-        (
-            tmp_path / "absent",
-            "absent doesn't exist.",
-        ),
-        (small / "labels.txt", "labels.txt holds no data set in a form that can be read"),
-        (
-            tmp_path,
-            "holds no data set in a form .*: the four IDX files of MNIST, class-named",
-        ),
-        ("~nobody-by-that-name/x", "doesn't exist"),
-        ("x/" + "y" * 5000, "doesn't exist"),
-        ("a/\0", "doesn't exist"),
-    ):
-        with pytest.raises(DataError, match=complaint):
-            load_dataset(path)
-
-
-def test_a_folder_with_a_file_missing(copy: Path) -> None:
-    (copy / f"{IMAGES}.gz").unlink()
-    with pytest.raises(DataError, match=f"mine lacks {IMAGES}"):
-        load_dataset(copy)
 
 
 # Thousands of changes to a named data set: only the exact content is accepted.
@@ -440,73 +355,10 @@ def test_an_invalid_variable_does_not_hide_the_other_places(
 @pytest.mark.parametrize("name", DATASETS)
 def test_the_content_of_named_data_is_known(name: str) -> None:
     try:
-        dataset = find_dataset(DATASETS[name], replace(sources.SEARCH_PATH, fetchers=()))
+        dataset = find_dataset(DATASETS[name], replace(SEARCH_PATH, fetchers=()))
     except DataError:
         pytest.skip(f"{name} isn't on this machine")
     assert row_of_content(dataset.sha256) is DATASETS[name]
-
-
-def test_links_that_lead_out_of_a_folder_are_not_followed(copy: Path, tmp_path: Path) -> None:
-    (copy / f"{IMAGES}.gz").rename(tmp_path / "elsewhere.gz")
-    (copy / f"{IMAGES}.gz").symlink_to(tmp_path / "elsewhere.gz")
-    with pytest.raises(DataError, match=r"links to something outside .*cp -L makes one"):
-        load_dataset(copy)
-    (copy / f"{IMAGES}.gz").unlink()
-    (tmp_path / "elsewhere.gz").rename(copy / "stored")
-    (copy / f"{IMAGES}.gz").symlink_to("stored")
-    load_dataset(copy)
-
-
-# What other programs left, in forms of their own.
-
-
-def test_what_is_attached_to_a_notebook_at_kaggle(
-    small: Path, row: DatasetRow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A folder of CSV files among others, known by its content."""
-    known = load_dataset(small)
-    row = replace(row, content=known.sha256)
-    attached = tmp_path / "input" / "fashionmnist"
-    attached.mkdir(parents=True)
-    (tmp_path / "input" / "another").mkdir()
-    (tmp_path / "input" / "another" / "train.csv").write_text("1,2\n")
-    for split in ("train", "test"):
-        part = getattr(known, split)
-        table = np.column_stack([part.labels, part.images.reshape(len(part), -1)])
-        np.savetxt(attached / f"fashion-mnist_{split}.csv", table, fmt="%d", delimiter=",")
-    (attached / "labels.txt").write_text("\n".join(known.class_names))
-    monkeypatch.setattr(sources, "KAGGLE_INPUT", tmp_path / "input")
-    place = Place("Kaggle's input", sources._kaggle_folders, of_any_form=True)
-    search = SearchPath((place,), (), lambda _: tmp_path / "none")
-    found = find_dataset(row, search)
-    assert found.sha256 == known.sha256
-    assert found.source.startswith("Kaggle's input, ")
-    with pytest.raises(DataError, match="is in none of the known places"):
-        find_dataset(replace(row, content="0" * 64), search)
-
-
-def test_snapshots_of_hugging_faces_hub(
-    row: DatasetRow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    snapshot = tmp_path / "hub" / "datasets--zalando-datasets--fashion_mnist" / "snapshots" / "01"
-    snapshot.mkdir(parents=True)
-    (snapshot / "train.parquet").write_bytes(b"x")
-    monkeypatch.setenv("HF_HOME", str(tmp_path))
-    assert sources._huggingface_folders(row) == [snapshot]
-    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "elsewhere"))
-    assert sources._huggingface_folders(row) == []
-
-
-def test_a_folder_of_many_files_is_not_read_to_see_what_it_is(
-    tmp_path: Path, row: DatasetRow, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for n in range(sources.FEW_FILES + 1):
-        (tmp_path / "pictures" / "cat").mkdir(parents=True, exist_ok=True)
-        (tmp_path / "pictures" / "cat" / f"{n}.png").write_bytes(b"x")
-    (tmp_path / "few").mkdir()
-    (tmp_path / "few" / "a.csv").write_text("1")
-    monkeypatch.setattr(sources, "KAGGLE_INPUT", tmp_path)
-    assert sources._kaggle_folders(row) == [tmp_path / "few"]
 
 
 @pytest.mark.parametrize("name", ["a\0/b", "/a\0/b", "loop/x"])
@@ -517,7 +369,7 @@ def test_names_that_no_file_can_have(
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     with pytest.raises(DataError, match="doesn't exist"):
         load_dataset(name)
-    assert sources.find_again("mine", name, "0" * 64) is None
+    assert find_again("mine", name, "0" * 64) is None
 
 
 @pytest.mark.parametrize("size", [0, -1, (0, 28), (28, 28, 28), 5000, (2.5, 3)])

@@ -123,7 +123,7 @@ def _cached_kernels() -> list[Path]:
 
 
 def _folders(runs: Path) -> dict[str, str]:
-    from fittingroom.data.sources import DATA_VARIABLE, cache_folder
+    from fittingroom.data.places import DATA_VARIABLE, cache_folder
 
     found = {
         DATA_VARIABLE: os.environ.get(DATA_VARIABLE, ""),
