@@ -29,7 +29,7 @@ from fittingroom.data.sources import load_dataset
 from fittingroom.execution.process import SPIN
 from fittingroom.kernels import amx
 from fittingroom.kernels.compiled import channels_last
-from fittingroom.models.catalog import make_classifier
+from fittingroom.models.making import make_classifier
 from fittingroom.nets.convolution import kernel_gradient
 from fittingroom.training.augment import AUGMENTATIONS, Batch, Mixture
 from fittingroom.training.loop import to_unit

@@ -29,8 +29,8 @@ from speed import spread
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.sources import load_dataset
 from fittingroom.models.calibrated_svm import one_vs_one_scores
-from fittingroom.models.catalog import make_classifier
 from fittingroom.models.engine import intel_estimators
+from fittingroom.models.making import make_classifier
 from fittingroom.models.pixel_classifier import PixelClassifier
 
 MODELS = ("logistic", "random-forest", "knn", "svm-rbf")

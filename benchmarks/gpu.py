@@ -21,7 +21,7 @@ import torch
 
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.sources import load_dataset
-from fittingroom.models.catalog import make_classifier
+from fittingroom.models.making import make_classifier
 from fittingroom.runs.attempt import FitStep
 from fittingroom.runs.fit import fit
 from fittingroom.runs.spec import spec_of

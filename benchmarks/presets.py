@@ -35,7 +35,7 @@ import record
 from sklearn.model_selection import train_test_split
 
 from fittingroom.data.idx import read_idx
-from fittingroom.models.catalog import make_classifier
+from fittingroom.models.making import make_classifier
 
 GOALS = {"swift-90": 0.90, "swift-93": 0.93, "swift": 0.94, "swift-95": 0.95}
 HELD_OUT, TEST_IMAGES = 10_000, 10_000

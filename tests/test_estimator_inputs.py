@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from fittingroom.data.dataset import Dataset
-from fittingroom.models.catalog import make_classifier
+from fittingroom.models.making import make_classifier
 
 
 def rows(images: np.ndarray) -> np.ndarray:

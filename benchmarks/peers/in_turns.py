@@ -21,7 +21,7 @@ from torch import Tensor
 from fittingroom.data import idx
 from fittingroom.data.mapped import memory_map
 from fittingroom.data.sources import load_dataset
-from fittingroom.models.catalog import make_classifier
+from fittingroom.models.making import make_classifier
 from fittingroom.training import fit
 from fittingroom.training.augment import Mixture
 from fittingroom.training.step import make_step

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fittingroom.models.catalog import make_classifier
+from fittingroom.models.making import make_classifier
 
 
 def measure(job: dict[str, Any], images: np.ndarray, labels: np.ndarray) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import time
 start = time.perf_counter()
 
 from fittingroom.data.sources import load_dataset  # noqa: E402 (the clock starts first)
-from fittingroom.models.catalog import make_classifier  # noqa: E402
+from fittingroom.models.making import make_classifier  # noqa: E402
 
 
 def main() -> None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from fittingroom.data.describe import describe
     from fittingroom.data.preparation import prepare
     from fittingroom.data.sources import load_dataset
-    from fittingroom.models.catalog import make_classifier
+    from fittingroom.models.making import make_classifier
     from fittingroom.reporting.reports import report
     from fittingroom.training.distributed import process_group
 
@@ -64,7 +64,7 @@ _MODULES = {
     "fit": "fittingroom.bench.fit_one",
     "load": "fittingroom.bundles.bundle",
     "load_dataset": "fittingroom.data.sources",
-    "make_classifier": "fittingroom.models.catalog",
+    "make_classifier": "fittingroom.models.making",
     "prepare": "fittingroom.data.preparation",
     "process_group": "fittingroom.training.distributed",
     "report": "fittingroom.reporting.reports",

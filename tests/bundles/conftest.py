@@ -24,7 +24,7 @@ from fittingroom.bundles.graph import IR_VERSION, ML, ML_OPSET, OPSET, Graph
 from fittingroom.bundles.manifest import FILE, Data, Manifest
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import BundleError
-from fittingroom.models.catalog import make_classifier
+from fittingroom.models.making import make_classifier
 
 #: Audit events of running something, besides those of whole modules.
 FORBIDDEN = {

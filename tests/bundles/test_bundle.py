@@ -27,7 +27,7 @@ from fittingroom.errors import BundleError
 from fittingroom.evaluation.calibration import at_temperature
 from fittingroom.models.byte_products import are_exact
 from fittingroom.models.catalog import MODELS as CATALOGUE
-from fittingroom.models.catalog import make_classifier
+from fittingroom.models.making import make_classifier
 from fittingroom.models.nearest import NearestImages
 from fittingroom.models.network import NetworkClassifier
 from fittingroom.training.recipe import Recipe

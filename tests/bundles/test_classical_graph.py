@@ -14,7 +14,7 @@ from fittingroom.bundles.classical_graph import add_classical
 from fittingroom.bundles.graph import Graph
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import BundleError
-from fittingroom.models.catalog import make_classifier
+from fittingroom.models.making import make_classifier
 from fittingroom.models.nearest import MAX_PIXELS
 from fittingroom.models.pixel_classifier import PixelClassifier
 

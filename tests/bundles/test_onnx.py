@@ -19,7 +19,8 @@ from fittingroom.bundles.onnx import to_onnx, write_onnx
 from fittingroom.bundles.parity import onnx_predictor, parity
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import BundleError
-from fittingroom.models.catalog import MODELS, make_classifier
+from fittingroom.models.catalog import MODELS
+from fittingroom.models.making import make_classifier
 
 #: Settings that make every catalogue model quick to fit.
 SMALLER: dict[str, dict[str, Any]] = {

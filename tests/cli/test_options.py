@@ -8,7 +8,8 @@ from fittingroom.bench.tuning.space import parse_space
 from fittingroom.cli.options import parse_duration, parse_settings, parse_size
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import FittingroomError, UsageError
-from fittingroom.models.catalog import MODELS, classifier_of
+from fittingroom.models.catalog import MODELS
+from fittingroom.models.making import classifier_of
 from fittingroom.runs.spec import spec_of
 
 

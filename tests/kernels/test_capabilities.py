@@ -9,7 +9,7 @@ import torch
 from fittingroom.data.dataset import Dataset
 from fittingroom.kernels import amx, capabilities
 from fittingroom.models import byte_products
-from fittingroom.models.catalog import make_classifier
+from fittingroom.models.making import make_classifier
 
 
 def test_without_them_the_processor_counts_as_one_that_lacks_the_instructions(

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from fittingroom.models.catalog import make_classifier
+from fittingroom.models.making import make_classifier
 from fittingroom.runs.fit import peak_memory
 
 #: The limit of this process's memory in bytes, if the system can enforce one.

@@ -28,7 +28,7 @@ import sys
 from sklearn.neighbors import KNeighborsClassifier
 from fittingroom.data.sources import load_dataset
 from fittingroom.models.byte_products import are_exact
-from fittingroom.models.catalog import make_classifier
+from fittingroom.models.making import make_classifier
 
 train = load_dataset(sys.argv[1]).train
 X, y = train.images[:500].reshape(500, -1), train.labels[:500]

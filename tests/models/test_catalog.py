@@ -35,19 +35,12 @@ from fittingroom.errors import (
     UnknownNameError,
     UsageError,
 )
-from fittingroom.models import catalog
-from fittingroom.models.catalog import (
-    BASELINES,
-    MODELS,
-    SUITES,
-    ClassicalRow,
-    NetworkRow,
-    make_classifier,
-    names_of,
-    row_of,
-)
+from fittingroom.models import rows
+from fittingroom.models.catalog import BASELINES, MODELS, SUITES, names_of, row_of
 from fittingroom.models.layers import layers_of
+from fittingroom.models.making import make_classifier
 from fittingroom.models.network import NETS, NetworkClassifier, count_parameters
+from fittingroom.models.rows import ClassicalRow, NetworkRow
 from fittingroom.nets.bounds import Widths, Within
 from fittingroom.training.recipe import Recipe
 
@@ -139,7 +132,8 @@ def test_reading_the_catalogue_imports_neither_scikit_learn_nor_torch() -> None:
     code = (
         "import sys\n"
         "from fittingroom.errors import UnknownNameError\n"
-        "from fittingroom.models.catalog import BASELINES, MODELS, make_classifier\n"
+        "from fittingroom.models.catalog import BASELINES, MODELS\n"
+        "from fittingroom.models.making import make_classifier\n"
         "for row in [*MODELS.values(), *BASELINES.values()]: row.expected_seconds()\n"
         "try: make_classifier('swfit')\n"
         "except UnknownNameError: pass\n"
@@ -268,9 +262,9 @@ def test_the_data_set_gives_shape_and_mirroring(small: Dataset) -> None:
 
 def test_expected_time_depends_on_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     row = MODELS["svm-rbf"]
-    monkeypatch.setattr(catalog, "find_spec", lambda _: object())
+    monkeypatch.setattr(rows, "find_spec", lambda _: object())
     assert row.expected_seconds() == row.seconds
-    monkeypatch.setattr(catalog, "find_spec", lambda _: None)
+    monkeypatch.setattr(rows, "find_spec", lambda _: None)
     assert row.expected_seconds() == row.stock_seconds
     assert MODELS["cnn-32"].expected_seconds() == MODELS["cnn-32"].seconds
 

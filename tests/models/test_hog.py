@@ -7,8 +7,8 @@ from skimage.feature import hog
 
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import InputError
-from fittingroom.models.catalog import make_classifier
 from fittingroom.models.hog import HogFeatures
+from fittingroom.models.making import make_classifier
 
 
 def test_descriptors_equal_scikit_images(small: Dataset) -> None:

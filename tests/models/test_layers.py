@@ -3,8 +3,9 @@ from __future__ import annotations
 import pytest
 
 from fittingroom.errors import UnknownNameError
-from fittingroom.models.catalog import MODELS, make_classifier
+from fittingroom.models.catalog import MODELS
 from fittingroom.models.layers import layers_of
+from fittingroom.models.making import make_classifier
 
 NETWORKS = [name for name, row in MODELS.items() if row.family == "network"]
 

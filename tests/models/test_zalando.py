@@ -11,7 +11,8 @@ from sklearn.linear_model import PassiveAggressiveClassifier
 
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import UnknownNameError, UsageError
-from fittingroom.models.catalog import BASELINES, make_classifier
+from fittingroom.models.catalog import BASELINES
+from fittingroom.models.making import make_classifier
 from fittingroom.models.zalando_grid import GRIDS
 from fittingroom.runs.spec import to_plain
 

@@ -26,7 +26,7 @@ from fittingroom.errors import (
     UnknownNameError,
     UsageError,
 )
-from fittingroom.models.catalog import make_classifier
+from fittingroom.models.making import make_classifier
 from fittingroom.models.network import NetworkClassifier
 from fittingroom.runs.attempt import FitStep
 from fittingroom.runs.fit import fit

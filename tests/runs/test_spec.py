@@ -13,7 +13,8 @@ from sklearn.pipeline import make_pipeline
 
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import UnknownNameError, UsageError
-from fittingroom.models.catalog import BASELINES, MODELS, classifier_of, row_of
+from fittingroom.models.catalog import BASELINES, MODELS, row_of
+from fittingroom.models.making import classifier_of
 from fittingroom.runs.spec import (
     NOT_FOUND_AGAIN,
     RunSpec,

@@ -231,7 +231,7 @@ SCRIPT = """
 import os, random, signal, sys, time
 from pathlib import Path
 from fittingroom.data.sources import load_dataset
-from fittingroom.models.catalog import make_classifier
+from fittingroom.models.making import make_classifier
 from fittingroom.training.checkpoint import Checkpoint
 from safetensors.torch import save_file
 

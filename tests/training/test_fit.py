@@ -68,5 +68,5 @@ def test_if_processes_resume_from_different_epochs_the_first_ones_file_is_named(
 ) -> None:
     fit = new_fit(small)
     fit.group = Second(1, 2)
-    with pytest.raises(TrainingError, match=r"epoch 7 .* remove the first one's /first/state"):
+    with pytest.raises(TrainingError, match=r"epoch 7 .* delete its checkpoint /first/state"):
         fit.resume(Checkpoint(tmp_path / "none"))

@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from fittingroom.data.dataset import Dataset
-from fittingroom.models.catalog import make_classifier
+from fittingroom.models.making import make_classifier
 from fittingroom.nets.mlp import MLP
 from fittingroom.nets.pooling import MaxPool
 from fittingroom.training.loop import train

@@ -1,136 +1,20 @@
 """The catalogue: every classifier by name, one row each.
 
 A row is data: the classifier's builder or, for a network, its options and recipe; how long a fit
-takes and what accuracy to expect. Reading it imports neither scikit-learn nor torch: creating a
+takes and what accuracy to expect. Reading it imports neither scikit-learn nor torch: making a
 classifier does.
 """
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Container, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
-from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from collections.abc import Sequence
+from dataclasses import replace
 
-from fittingroom.errors import FittingroomError, UnknownNameError, UsageError
+from fittingroom.errors import UnknownNameError, UsageError
 from fittingroom.models import classical, zalando
+from fittingroom.models.rows import ClassicalRow, ModelRow, NetworkRow
 from fittingroom.models.zalando_grid import GRIDS
 from fittingroom.training.recipe import Recipe
-
-if TYPE_CHECKING:
-    from sklearn.base import BaseEstimator
-
-    from fittingroom.data.dataset import Dataset
-    from fittingroom.models.network import NetworkClassifier
-
-
-#: Pixels of all training images of Fashion-MNIST, for which the rows give times.
-_REFERENCE_PIXELS = 60_000 * 28 * 28
-#: The least expected time of a run, however few its images: its process has to start.
-_MIN_SECONDS = 3.0
-#: Settings of a network that belong to neither its recipe nor its options.
-_CLASSIFIER_SETTINGS = frozenset({"image_shape", "mirror_keeps_class", "random_state"})
-_RECIPE_SETTINGS = frozenset(recipe_field.name for recipe_field in fields(Recipe))
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelRow:
-    """One classifier of the catalogue: a `ClassicalRow` or a `NetworkRow`.
-
-    Attributes
-    ----------
-    about : what it is, in one line
-    source : the published experiment that it reproduces
-    seconds : expected time to fit 54,000 images of 28×28 and predict 16,000, on two laptop cores;
-        outside the suite ``quick`` an estimate
-    stock_seconds : the same without scikit-learn-intelex; None if that changes nothing
-    accuracy : the expected range on the official test images of Fashion-MNIST after training on
-        54,000; None if the row wasn't measured as it is
-    deterministic : fits with different seeds are equal
-    parameters : a network's number of parameters for 28×28 images of ten classes
-    kept : whether a fitted one can be saved as a bundle
-    space : what ``tune`` searches by default; see ``bench.tuning.space``
-    """
-
-    family: ClassVar[Literal["classical", "network"]]
-
-    name: str
-    about: str
-    source: str | None = None
-    seconds: float
-    stock_seconds: float | None = None
-    accuracy: tuple[float, float] | None = None
-    deterministic: bool = False
-    parameters: int | None = None
-    kept: bool = True
-    space: Mapping[str, str] = field(default_factory=dict)
-
-    def expected_seconds(
-        self, dataset: Dataset | None = None, *, epochs: int | None = None
-    ) -> float:
-        """Expected time of a run on this installation, including its process's start.
-
-        Parameters
-        ----------
-        dataset : the training data; None is Fashion-MNIST. Time is assumed to be proportional to
-            the total number of training pixels, even if it grows faster with the number of images
-            (SVMs) or classes.
-        epochs : of a network, instead of its recipe's
-        """
-        seconds = self.seconds
-        if self.stock_seconds is not None and find_spec("sklearnex") is None:
-            seconds = self.stock_seconds
-        if dataset is not None:
-            seconds *= dataset.train.images.size / _REFERENCE_PIXELS
-        if epochs is not None:
-            seconds *= self._time_factor(epochs)
-        return max(_MIN_SECONDS, seconds)
-
-    def _time_factor(self, epochs: int) -> float:
-        return 1.0  # without a recipe there are no epochs
-
-
-@dataclass(frozen=True, kw_only=True)
-class ClassicalRow(ModelRow):
-    """A classical model.
-
-    Attributes
-    ----------
-    build : creates it, unfitted; its keyword arguments are the model's parameters
-    """
-
-    family = "classical"
-
-    build: Callable[..., BaseEstimator]
-
-
-@dataclass(frozen=True, kw_only=True)
-class NetworkRow(ModelRow):
-    """A network and how it is trained.
-
-    Any field of the recipe and any option of the network can be set, not only those in the row.
-
-    Attributes
-    ----------
-    net : a key of ``models.network.NETS``
-    options : keyword arguments of that network
-    recipe : how it is trained
-    mirror_option : an option of the network whose default is whether a mirrored image keeps its
-        class
-    augmentation_switch : whether ``augmentation`` may be True, the recipe's, or False, none
-    """
-
-    family = "network"
-
-    net: str
-    options: Mapping[str, Any] = field(default_factory=dict)
-    recipe: Recipe
-    mirror_option: str | None = None
-    augmentation_switch: bool = False
-
-    def _time_factor(self, epochs: int) -> float:
-        return epochs / self.recipe.epochs
 
 
 def row_of(name: str) -> ModelRow:
@@ -180,117 +64,6 @@ def baselines_of(names: Sequence[str] | None) -> tuple[str, ...]:
         if name not in BASELINES:
             raise UnknownNameError("classifier of the suite zalando", name, BASELINES)
     return tuple(dict.fromkeys(names))
-
-
-def make_classifier(
-    name: str,
-    *,
-    dataset: Dataset | None = None,
-    random_state: int | None = 0,
-    **parameters: Any,
-) -> BaseEstimator:
-    """An unfitted classifier of the catalogue.
-
-    Parameters
-    ----------
-    name : a key of ``MODELS`` or ``BASELINES``
-    dataset : gives the images' shape, and whether a mirrored image keeps its class
-    random_state : seed, for classifiers that aren't deterministic
-    parameters : replace those of the row: for a classical model, arguments of its builder; for a
-        network, fields of its recipe, options of its net, ``image_shape`` and
-        ``mirror_keeps_class``
-
-    Raises
-    ------
-    UnknownNameError : no such classifier, or it has no such parameter
-    UsageError : a parameter has an invalid value
-    """
-    return classifier_of(name, parameters, dataset=dataset, random_state=random_state)
-
-
-def classifier_of(
-    name: str,
-    settings: Mapping[str, Any],
-    *,
-    dataset: Dataset | None = None,
-    random_state: int | None = 0,
-) -> BaseEstimator:
-    """As `make_classifier`, with the parameters in a mapping, whatever their names.
-
-    The seed isn't one of them: it belongs to the run.
-
-    Raises
-    ------
-    UnknownNameError : no such classifier, or it has no such parameter
-    UsageError : a parameter has an invalid value
-    """
-    row = row_of(name)
-    if "random_state" in settings:
-        raise UsageError(f"random_state isn't a parameter of {name}; it is the seed of a run.")
-    defaults: dict[str, Any] = {"random_state": random_state}
-    if dataset is not None:
-        defaults["image_shape"] = dataset.image_shape
-        defaults["mirror_keeps_class"] = dataset.mirror_keeps_class
-    try:
-        if isinstance(row, NetworkRow):
-            return _make_network(row, {**defaults, **settings})
-        assert isinstance(row, ClassicalRow)
-        return _make_classical(row, settings, defaults)
-    except FittingroomError:
-        raise
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"{name} can't be made with these parameters: {error}.") from error
-
-
-def _make_classical(
-    row: ClassicalRow, settings: Mapping[str, Any], defaults: Mapping[str, Any]
-) -> BaseEstimator:
-    """Call the builder with those `defaults` that it takes; it must take all `settings`."""
-    parameters = inspect.signature(row.build).parameters
-    settable = parameters.keys() - {"random_state"}
-    for name in settings:
-        if name not in settable:
-            raise UnknownNameError(f"parameter of {row.name}", name, settable)
-    return row.build(**{**{k: v for k, v in defaults.items() if k in parameters}, **settings})
-
-
-def _make_network(row: NetworkRow, settings: Mapping[str, Any]) -> NetworkClassifier:
-    """Sort the settings into the recipe, the net's options and the classifier's own parameters."""
-    from fittingroom.models.network import NETS, NetworkClassifier
-
-    net_options = {
-        name
-        for name, parameter in inspect.signature(NETS[row.net]).parameters.items()
-        if parameter.kind is parameter.KEYWORD_ONLY
-    }
-    settable = net_options | _RECIPE_SETTINGS | _CLASSIFIER_SETTINGS
-    for name in settings:
-        if name not in settable:
-            raise UnknownNameError("option", name, settable)
-
-    def select(names: Container[str]) -> dict[str, Any]:
-        return {name: settings[name] for name in settings if name in names}
-
-    recipe, options = select(_RECIPE_SETTINGS), dict(row.options)
-    if "augmentation" in recipe:
-        recipe["augmentation"] = _resolve_augmentation(row, recipe["augmentation"])
-    if row.mirror_option is not None:
-        options[row.mirror_option] = settings.get("mirror_keeps_class", False)
-    return NetworkClassifier(
-        row.net,
-        recipe=replace(row.recipe, **recipe),
-        net_options={**options, **select(net_options)},
-        **select(_CLASSIFIER_SETTINGS),
-    )
-
-
-def _resolve_augmentation(row: NetworkRow, value: Any) -> Any:
-    """The recipe's value for a setting; an invalid one is left for the recipe to refuse."""
-    if value is None:  # from `--set augmentation=none`
-        return "none"
-    if row.augmentation_switch:
-        return row.recipe.augmentation if value is True else value or "none"
-    return value
 
 
 #: Common to all search spaces.

@@ -274,7 +274,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def _build(self, seed: int) -> nn.Module:
         if not isinstance(self.net, str):
             if self.net_options:
-                raise UsageError("net_options are for a named network; build your own with them.")
+                raise UsageError("net_options need a named network; set them in your own module.")
             net = self._own_module(self.net, seed)
             self._check_module(net, seed)
             return net

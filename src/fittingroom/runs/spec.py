@@ -15,7 +15,8 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from fittingroom.data.dataset import Dataset
-from fittingroom.models.catalog import classifier_of, row_of
+from fittingroom.models.catalog import row_of
+from fittingroom.models.making import classifier_of
 from fittingroom.printable import printable
 from fittingroom.untrusted import STRICT
 

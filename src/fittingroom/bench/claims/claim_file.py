@@ -23,7 +23,7 @@ from fittingroom.bench.claims.claim import (
     Until,
 )
 from fittingroom.errors import FittingroomError, UnknownNameError, UsageError
-from fittingroom.models.catalog import classifier_of
+from fittingroom.models.making import classifier_of
 from fittingroom.untrusted import MAX_TOML_BYTES, in_short, parse_toml, read_text
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ from fittingroom.bench.progress import OnProgress, Progress
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.sources import load_dataset
 from fittingroom.errors import UsageError
-from fittingroom.models.catalog import classifier_of, row_of
+from fittingroom.models.catalog import row_of
+from fittingroom.models.making import classifier_of
 from fittingroom.models.network import NetworkClassifier
 from fittingroom.runs.attempt import FitStep
 from fittingroom.runs.prediction import inputs

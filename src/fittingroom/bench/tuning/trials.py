@@ -220,7 +220,7 @@ class _TrialFitting:
             running.prune()
         elif attempt.status == "interrupted":
             number = running.trial.number
-            raise TrainingError(f"trial {number} is put back, since it was not fitted: {reason}")
+            raise TrainingError(f"trial {number} wasn't fitted and will be retried: {reason}")
         else:
             unreadable = attempt.status == "unreadable"
             spent = None if unreadable else running.seconds

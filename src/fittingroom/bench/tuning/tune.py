@@ -32,7 +32,8 @@ from fittingroom.errors import FittingroomError, UnknownNameError, UsageError
 from fittingroom.evaluation.intervals import wilson
 from fittingroom.execution.executor import HERE, parse_address
 from fittingroom.execution.job import Limits
-from fittingroom.models.catalog import classifier_of, row_of
+from fittingroom.models.catalog import row_of
+from fittingroom.models.making import classifier_of
 from fittingroom.models.settings import text_of
 from fittingroom.runs.spec import spec_of
 from fittingroom.runs.store import open_store
