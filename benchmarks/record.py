@@ -65,7 +65,7 @@ def write(
     Raises SystemExit for a result that is to be committed, where the code isn't.
     """
     commit = code_state()
-    is_result = path.resolve().parent in (RESULTS, ROOT / "src" / "fittingroom" / "runs")
+    is_result = path.resolve().parent in (RESULTS, RESULTS / "recipes")
     if is_result and commit.endswith("-dirty"):
         raise SystemExit(f"{path} is made by committed code alone; commit the changes first.")
     caller = Path(inspect.stack()[1].filename)
@@ -75,11 +75,18 @@ def write(
         "commit": commit,
         "machine": environment(),
         "test_reads": test_reads,
-        "test_reads_before": _reads_before(path.name, commit, test_reads) if is_result else None,
+        "test_reads_before": _reads_before(name_of(path), commit, test_reads)
+        if is_result
+        else None,
         **figures,
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     replace_file(path, json.dumps(record, indent=2) + "\n")
+
+
+def name_of(path: Path) -> str:
+    """A result's name in the ledger: its path in the folder of results."""
+    return path.resolve().relative_to(RESULTS).as_posix()
 
 
 def _told(argument: str) -> str:

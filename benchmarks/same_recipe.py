@@ -1,6 +1,6 @@
 """Tables of eight "models" that are one recipe: how often is one called better than another?
 
-    python benchmarks/seed_spread.py --models mlp-10-10,mlp-256-256,cnn-32,swift-90 --seeds 48 --runs runs/spread
+    python benchmarks/seed_spread.py --models mlp-10-10,mlp-256-256,cnn-32,swift-90 --seeds 48 --runs runs/spread --out four.json
     python benchmarks/same_recipe.py --runs runs/spread --out benchmarks/results/same-recipe.json
 
 Real fits of Fashion-MNIST, 48 seeds of each recipe. Each table draws eight disjoint groups of 1, 2,
@@ -18,14 +18,29 @@ from pathlib import Path
 import honesty
 import numpy as np
 import record
-from seed_spread import correct_of, saved
+from seed_spread import correct_of
 
 from fittingroom.evaluation.ranking import ALPHA, adjust_p_values, rank_models
 from fittingroom.evaluation.recipe_fits import Fits
 from fittingroom.evaluation.seed_spread import SeedVariance
+from fittingroom.runs.run import Run
+from fittingroom.runs.store import find_store
 
 MODELS, SEEDS = 8, 48
 GROUPS = (1, 2, 3, 5)
+
+
+def recipes(folder: Path) -> dict[str, np.ndarray]:
+    """Which test images the saved fits of each recipe have right, (48 seeds or more, n)."""
+    found: dict[tuple[str, str], list[Run]] = {}
+    for run in find_store(folder).runs():
+        if run.test is not None and not run.record.deterministic:
+            found.setdefault((run.record.spec.model, run.record.spec.key), []).append(run)
+    return {
+        model: correct_of(sorted(runs, key=lambda run: run.record.spec.seed))
+        for (model, _), runs in sorted(found.items())
+        if len(runs) >= SEEDS
+    }
 
 
 def tables(
@@ -72,10 +87,7 @@ def main() -> None:
     print(
         f"{'recipe':14} {'seeds':>5} {'measured':>8} {'wrong':>7} {'usual':>7}  of tables of eight"
     )
-    for (model, _), runs in sorted(saved(options.runs).items()):
-        correct = correct_of(runs)
-        if len(correct) < SEEDS:
-            continue
+    for model, correct in recipes(options.runs).items():
         for group in GROUPS:
             for measured in (True, False):
                 if group == (5 if measured else 1):  # too few others; nothing known

@@ -18,19 +18,27 @@ import presets
 import pytest
 import record
 import same_recipe
+import seed_spread
 import speed_page
 from speed import range_of, spread
 
 from fittingroom.data.dataset import Dataset
-from fittingroom.models.catalog import make_classifier
-from fittingroom.runs.spec import to_plain
+from fittingroom.errors import UnknownNameError
+from fittingroom.models.catalog import MODELS
+from fittingroom.models.making import make_classifier
+from fittingroom.runs.fit import fit
+from fittingroom.runs.spec import spec_of, to_plain
+from fittingroom.runs.store import open_store
 
-RESULTS = sorted(path for path in record.RESULTS.glob("*.json") if path != record.LEDGER)
+RESULTS = sorted(
+    path
+    for folder in (record.RESULTS, seed_spread.RESULTS)
+    for path in folder.glob("*.json")
+    if path != record.LEDGER
+)
 #: Made before there was a rule, from code with changes that weren't committed. Each goes when it is
 #: made anew.
-MADE_BEFORE = {
-    *("catalogue", "photos-test", "tune", "tuned"),
-}
+MADE_BEFORE = {"photos-test", "tune", "tuned"}
 LEDGER: list[dict[str, Any]] = json.loads(record.LEDGER.read_text("utf8"))
 
 
@@ -60,7 +68,7 @@ def test_every_read_of_the_test_images_is_in_the_ledger(path: Path) -> None:
     places = [
         i
         for i, entry in enumerate(LEDGER)
-        if (entry["for"], entry["commit"]) == (path.name, found["commit"])
+        if (entry["for"], entry["commit"]) == (record.name_of(path), found["commit"])
     ]
     assert sum(LEDGER[i]["reads"] for i in places) == found["test_reads"]
     if places:
@@ -76,6 +84,84 @@ def test_the_table_of_forms_is_that_of_the_result() -> None:
     page = forms.PAGE.read_text("utf8")
     rows = read(record.RESULTS / "forms.json")["rows"]
     assert speed_page.put(page, "forms", forms.table(rows)) == page
+
+
+def test_the_table_of_the_catalogue_is_that_of_its_results() -> None:
+    page = seed_spread.PAGE.read_text("utf8")
+    assert seed_spread.with_table(page) == page
+
+
+def test_the_spreads_that_come_with_the_package_are_those_that_were_measured() -> None:
+    assert seed_spread.SHIPPED.read_text("utf8") == seed_spread.shipped()
+    assert {case.model for case in seed_spread.CASES} == set(MODELS)
+    known = {case.spec().key for case in seed_spread.CASES}
+    assert known.issuperset(seed_spread.measured())  # none of a recipe that has changed
+
+
+def test_a_recipe_is_measured_by_one_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(seed_spread, "RESULTS", tmp_path)
+    for name in "ab":
+        row = {"key": "0123456789ab", "model": "cnn-32"}
+        (tmp_path / f"{name}.json").write_text(json.dumps({"recipes": [row]}), "utf8")
+    assert [*seed_spread.measured(without=tmp_path / "b.json")] == ["0123456789ab"]
+    with pytest.raises(SystemExit, match=r"b\.json has cnn-32, which another result has too"):
+        seed_spread.measured()
+
+
+def test_what_is_asked_for_is_fitted_and_what_others_have_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(seed_spread, "RESULTS", tmp_path)
+    rows = [{"key": case.spec().key} for case in seed_spread.CASES if case.model != "knn"]
+    (tmp_path / "most.json").write_text(json.dumps({"recipes": rows}), "utf8")
+    rest = seed_spread.cases_for(None, tmp_path / "rest.json")
+    assert [(case.model, case.full) for case in rest] == [("knn", False), ("knn", True)]
+    elsewhere = seed_spread.cases_for("swift-94,knn", tmp_path / "folder" / "a.json")
+    assert {case.model for case in elsewhere} == {"swift", "knn"}
+    again = seed_spread.cases_for("cnn-32", tmp_path / "most.json")  # which replaces that result
+    assert [case.model for case in again] == ["cnn-32"]
+    with pytest.raises(SystemExit, match=r"cnn-32: another result in .* has that already"):
+        seed_spread.cases_for("cnn-32,knn", tmp_path / "rest.json")
+    with pytest.raises(UnknownNameError, match="did you mean"):
+        seed_spread.cases_for("cnn-33", tmp_path / "rest.json")
+    (tmp_path / "rest.json").write_text(
+        json.dumps({"recipes": [{"key": c.spec().key} for c in rest]})
+    )
+    with pytest.raises(SystemExit, match="every recipe is in another result"):
+        seed_spread.cases_for(None, tmp_path / "new.json")
+
+
+def test_a_window_is_of_the_mean_and_wider_for_a_single_fit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(seed_spread.Case, "sd", 0.004)
+    case = seed_spread.Case("cnn-64x4", 0.893, 0.915)
+    assert case.holds(0.8930, 10)
+    assert not case.holds(0.8929, 10)
+    alone = 3 * 0.004 * 0.9**0.5
+    assert case.holds(0.893 - alone + 1e-6, 1)
+    assert not case.holds(0.893 - alone - 1e-6, 1)
+    assert case.holds(0.915 + alone - 1e-6, 1)
+    monkeypatch.setattr(seed_spread.Case, "sd", None)
+    assert not case.holds(0.8929, 1)
+
+
+def test_the_figures_of_a_recipe_are_of_all_its_seeds(small: Dataset, tmp_path: Path) -> None:
+    case = seed_spread.Case("mlp-10-10", 0.8, settings={"epochs": 1})
+    store = open_store(tmp_path, small)
+    runs = [
+        fit(spec_of(small, case.model, settings=case.settings, seed=seed), small, store)
+        for seed in range(3)
+    ]
+    found = seed_spread.figures(case, runs)
+    right = [run.test.correct.mean() for run in runs if run.test is not None]
+    assert found["accuracies"] == pytest.approx(right)
+    assert found["accuracy"] == pytest.approx(np.mean(right))
+    assert found["sd"] == pytest.approx(np.std(right, ddof=1))
+    assert (found["model"], found["seeds"]) == ("mlp-10-10[epochs=1]", 3)
+    assert "sd" not in seed_spread.figures(case, runs[:1])
 
 
 def test_one_turn_is_not_shown_as_a_range() -> None:
@@ -196,7 +282,7 @@ def test_every_simulated_table_has_its_place_in_the_tables_of_the_page() -> None
             "called_usual": 0.2,
             "called_pooled": 0.1,
         }
-        for scenario in honesty.scenarios()
+        for scenario in (*honesty.scenarios(), *honesty.unbalanced())
     ]
     gaps = [row for row in rows if row["scenario"]["gap"]]
     for row in rows:

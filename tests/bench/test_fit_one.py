@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import catalogue
 import gpu
 import pytest
+import seed_spread
 import torch
 
 from fittingroom.bench import fit_one
@@ -75,33 +75,13 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize(
-    "case", catalogue.CASES, ids=lambda case: case.model + ("-full" if case.full else "")
+    "case", seed_spread.CASES, ids=lambda case: case.model + ("-full" if case.full else "")
 )
-def test_the_whole_catalogue_at_full_size(case: Any, runs: Path) -> None:
-    figures = catalogue.fit(case, runs, seeds=1)
-    assert figures["inside"], figures
-
-
-def test_a_window_is_of_the_mean_and_wider_for_a_single_fit(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(catalogue.Case, "sd", 0.004)
-    case = catalogue.Case("cnn-64x4", 0.893, 0.915)
-    ten = [0.891, 0.899, 0.897, 0.895, 0.893, 0.891, 0.889, 0.895, 0.892, 0.898]
-    assert case.holds(ten)
-    assert not case.holds([accuracy - 0.0015 for accuracy in ten])
-    alone = 3 * 0.004 * 0.9**0.5
-    assert case.holds([0.893 - alone + 1e-6])
-    assert not case.holds([0.893 - alone - 1e-6])
-    assert case.holds([0.915 + alone - 1e-6])
-    monkeypatch.setattr(catalogue.Case, "sd", None)
-    assert not case.holds([0.8929])
-
-
-def test_every_model_has_a_window() -> None:
-    from fittingroom.models.catalog import MODELS
-
-    assert {case.model for case in catalogue.CASES} == set(MODELS)
+def test_the_whole_catalogue_at_full_size(case: seed_spread.Case, runs: Path) -> None:
+    ((run,),) = seed_spread.fit([case], runs, seeds=1)
+    assert run.test is not None
+    accuracy = float(run.test.correct.mean())
+    assert case.holds(accuracy, 1), accuracy
 
 
 def test_the_gpu_benchmark_reports_a_missing_gpu(
