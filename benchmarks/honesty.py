@@ -1,6 +1,7 @@
 """Do the leaderboard's tests keep their promise? Simulated recipes whose truth is known.
 
     python benchmarks/honesty.py --out benchmarks/results/honesty.json
+    python benchmarks/honesty.py --only unbalanced --out benchmarks/results/honesty-unbalanced.json
 
 Each simulation draws new test images and new seeds. Images have a difficulty that all recipes share
 (logit-normal, so that most are easy), each recipe finds some images easier than others do, and each
@@ -48,6 +49,8 @@ LEAST, MOST = 0.05, 2.6
 #: By how much a collapsed fit is worse, in points.
 COLLAPSE = 20.0
 AT_MOST = 0.065
+#: Of the intervals of balanced accuracies, at least so many hold the truth.
+HOLD = 0.935
 
 Right = NDArray[np.bool_]
 Spread = float | Literal["unequal", "one wild", "same"]
@@ -65,6 +68,11 @@ class Scenario:
     measured : seeds by which each spread was measured beforehand
     gap : by how many points the first recipe is better than all others
     copies : near-copies of each test image, the image counted
+    ratio : how many times as many images the largest class has as the smallest, which is the
+        hardest; above 1 all classes count alike
+    classes : how many
+    opposite : to every second recipe the smallest class is the easiest, so that recipes of the same
+        balanced accuracy are right about other images
     collapsing : share of the seeds that fail to learn
     looks : how many seeds each recipe has where the table is shown, one time after the other
     """
@@ -78,6 +86,9 @@ class Scenario:
     images: int = 10_000
     accuracy: float = 0.90
     copies: int = 1
+    ratio: float = 1.0
+    classes: int = 10
+    opposite: bool = False
     collapsing: float = 0.0
     looks: tuple[int, ...] = ()
 
@@ -145,20 +156,58 @@ def scenarios() -> Iterator[Scenario]:
         yield Scenario("looks", models, (10,), 0.3, measured=10, looks=tuple(range(1, 11)))
 
 
+def unbalanced() -> Iterator[Scenario]:
+    """Of balanced accuracies; a result of their own."""
+    group = partial(Scenario, "unbalanced", images=1000, ratio=10.0)
+    for ratio in (3.0, 10.0, 100.0):
+        for images in (300, 1000, 10_000):
+            for kind in ((0,), (3,), (0, 3)):
+                yield group(2, kind, 0.3, images=images, ratio=ratio)
+        for kind in ((0,), (3,)):
+            yield group(2, kind, 0.3, ratio=ratio, opposite=True)
+            yield group(7, kind, 0.3, ratio=ratio)
+        yield group(7, (1,), 0.3, measured=10, ratio=ratio)
+    for kind in ((0,), (3,)):
+        for ratio in (10.0, 100.0):
+            yield group(2, kind, 0.3, classes=2, ratio=ratio)
+            yield group(2, kind, 0.3, classes=2, ratio=ratio, opposite=True)
+        for accuracy in (0.5, 0.7, 0.97):
+            yield group(2, kind, 0.3, accuracy=accuracy)
+        yield group(2, kind, 0.1, copies=4)
+    yield group(2, (3,), 0.3, images=10_000, gap=1.5)
+
+
 def logistic(logits: NDArray[np.float64]) -> NDArray[np.float64]:
     return 1 / (1 + np.exp(-logits))
 
 
+def harder(classes: int) -> NDArray[np.float64]:
+    """By how much each class is harder than the mean, on the logit scale; the smallest most."""
+    return np.linspace(-2.0, 2.0, classes)
+
+
+def classes_of(n: int, of: int, ratio: float) -> NDArray[np.int64]:
+    """The class of each of n images, (n,): their numbers fall from class to class by a factor."""
+    shares = np.geomspace(1.0, 1 / ratio, of)
+    ends = np.linspace(0, 1, n, endpoint=False) * shares.sum()
+    return np.asarray(np.searchsorted(np.cumsum(shares), ends, side="right"))
+
+
 @cache
-def offset_for(accuracy: float) -> float:
-    """The mean logit at which a model's expected accuracy over images is `accuracy`."""
+def offset_for(accuracy: float, classes: int = 0) -> float:
+    """The mean logit at which a model's expected accuracy over images is `accuracy`.
+
+    Where there are `classes`, as `harder` has them, its expected balanced accuracy.
+    """
+    shifts = harder(classes) if classes else np.zeros(1)
     nodes = np.linspace(-8, 8, 2001)
     weights = np.exp(-(nodes**2) / 2)
     spread = float(np.hypot(SHARED_SD, OWN_SD))
     low, high = -60.0, 60.0
     for _ in range(60):
         middle = (low + high) / 2
-        reached = weights @ logistic(middle + spread * nodes) / weights.sum()
+        logits = middle - shifts[:, None] + spread * nodes
+        reached = (logistic(logits) @ weights).mean() / weights.sum()
         low, high = (middle, high) if reached < accuracy else (low, middle)
     return (low + high) / 2
 
@@ -186,24 +235,33 @@ def table(scenario: Scenario, rng: np.random.Generator) -> dict[str, Fits]:
     """One draw of images and seeds."""
     n = scenario.images // scenario.copies
     shared = rng.normal(0.0, SHARED_SD, n)
+    classes, k = None, 0
+    if scenario.ratio > 1:
+        k = scenario.classes
+        classes = classes_of(n, k, scenario.ratio)
     own = rng.normal(0.0, OWN_SD, n)
     recipes = {}
     for number, seeds in enumerate(scenario.all_seeds):
-        offset = offset_for(scenario.accuracy - (scenario.gap / 100 if number else 0.0))
+        reached = scenario.accuracy - (scenario.gap / 100 if number else 0.0)
+        logits = offset_for(reached, k) + shared
+        if classes is not None:
+            shifts = harder(k)[:: -1 if scenario.opposite and number % 2 else 1]
+            logits -= shifts[classes]
         if scenario.spread != "same":
             own = rng.normal(0.0, OWN_SD, n)
-        chance = logistic(offset + shared + own)
+        chance = logistic(logits + own)
         drawn = partial(fits, rng, chance, collapsing=scenario.collapsing)
         spread = scenario.spreads[number]
         right = fits(rng, chance, 1, 0.0) if not seeds else drawn(seeds, spread)
         known = None
         if scenario.measured:
-            known = SeedVariance.of(drawn(scenario.measured, spread)).measured()
+            known = SeedVariance.of(drawn(scenario.measured, spread), classes).measured()
         recipes[f"recipe {number:02}"] = Fits(
             np.repeat(right, scenario.copies, axis=1),
             deterministic=not seeds,
             known=known,
             copies=np.repeat(np.arange(n), scenario.copies) if scenario.copies > 1 else None,
+            classes=None if classes is None else np.repeat(classes, scenario.copies),
         )
     return recipes
 
@@ -237,7 +295,7 @@ def usual(recipes: Mapping[str, Fits], *, pooled: bool = False) -> list[float]:
             found.append(1.0)
             continue
         degrees = total**2 / sum(variance**2 / of for variance, of in parts)
-        distance = abs(each[a].accuracy - each[b].accuracy) / np.sqrt(total)
+        distance = abs(shares[a].mean() - shares[b].mean()) / np.sqrt(total)
         found.append(float(2 * stats.t.sf(distance, degrees)))
     return found
 
@@ -269,7 +327,9 @@ class Outcome:
         """Within one standard error of the simulation: errors, or of recipes that differ power."""
         if self.scenario.gap:
             return self.called >= self.called_pooled - standard_error(self.called, self.simulations)
-        return self.called <= AT_MOST + standard_error(AT_MOST, self.simulations)
+        holds = (self.accuracies_hold or 1.0) >= HOLD - standard_error(HOLD, self.simulations)
+        few = self.called <= AT_MOST + standard_error(AT_MOST, self.simulations)
+        return few and (holds or self.scenario.ratio == 1)
 
     def to_dict(self) -> dict[str, object]:
         return {**asdict(self), "met": self.met}
@@ -386,7 +446,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--out", type=Path, help="write the figures to this JSON file")
     options = parser.parse_args(arguments)
-    wanted = [each for each in scenarios() if options.only in (None, each.group)]
+    known = scenarios() if options.only != "unbalanced" else unbalanced()
+    wanted = [each for each in known if options.only in (None, each.group)]
     if options.images:
         wanted = [replace(each, images=min(each.images, options.images)) for each in wanted]
     counts = [options.simulations if each.models < 20 else options.of_twenty for each in wanted]

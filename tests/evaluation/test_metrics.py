@@ -19,6 +19,7 @@ from fittingroom.errors import InputError
 from fittingroom.evaluation.metrics import (
     METRICS,
     accuracy,
+    balanced_accuracy,
     correctness,
     find_fault,
     log_loss,
@@ -148,3 +149,11 @@ def test_a_metric_is_a_function_and_a_row(compared_runs: Path, tmp_path: Path) -
     page = (tmp_path / "report.html").read_text("utf8")
     assert '<th scope="col" class="number">Cohen&#39;s kappa</th>' in page
     assert f'<td class="number">{figures[0]:.3f}</td>' in page
+
+
+def test_balanced_accuracy_equals_scikit_learns() -> None:
+    random = np.random.default_rng(0)
+    labels = np.repeat([0, 1, 2, 3], [300, 40, 20, 2])
+    probabilities = random.dirichlet(np.ones(4), len(labels))
+    expected = sklearn.metrics.balanced_accuracy_score(labels, probabilities.argmax(axis=1))
+    assert balanced_accuracy(probabilities, labels) == pytest.approx(expected)

@@ -292,3 +292,52 @@ def test_standard_error_equals_a_two_way_bootstrap(seed_sd: float) -> None:
     formula = compare_pair(Fits(a), Fits(b)).standard_error
     assert formula is not None
     assert 0.85 < formula / _bootstrap_error(a, b, 2000, rng) < 1.05
+
+
+def test_a_difference_of_balanced_accuracies() -> None:
+    """B is better in the large class by more images than A in the small one, and yet worse."""
+    classes = np.repeat([0, 1], [1000, 50])
+    a, b = np.ones((2, 1050), bool)
+    a[:40] = False
+    b[1000:1030] = False
+    found = compare_pair(*(Fits(each[None], True, classes=classes) for each in (a, b)))
+    assert found.difference == pytest.approx((-0.04 + 0.6) / 2)
+    assert (found.only_a_right, found.only_b_right) == (30, 40)
+    assert found.method == "normal, classes alike"
+    assert found.p is not None
+    assert found.p < 1e-6
+    assert found.interval is not None
+    assert found.interval.low > 0
+    plain = compare_pair(Fits(a[None], True), Fits(b[None], True))
+    assert plain.difference < 0
+
+
+@pytest.mark.parametrize(
+    ("only_a", "only_b", "least"), [(4, 0, 0.09), (5, 0, 0.05), (6, 1, 0.08), (8, 2, 0.07)]
+)
+def test_a_small_class_alone_is_not_called_too_soon(only_a: int, only_b: int, least: float) -> None:
+    """All of the images that one model alone has right are among the ten of the small class."""
+    classes = np.repeat([0, 1], [1000, 10])
+    a, b = np.ones((2, 1010), bool)
+    b[1000 : 1000 + only_a] = False
+    a[1010 - only_b :] = False
+    found = compare_pair(*(Fits(each[None], True, classes=classes) for each in (a, b)))
+    assert found.p is not None
+    assert least < found.p < 0.13
+
+
+def test_copies_and_classes_together() -> None:
+    classes = np.repeat([0, 1], [100, 20])
+    random = np.random.default_rng(0)
+    a, b = random.random((2, 120)) < 0.8
+    alone = compare_pair(*(Fits(each[None], True, classes=classes) for each in (a, b)))
+    copies = np.repeat(np.arange(120), 4)
+    together = compare_pair(
+        *(
+            Fits(np.repeat(each, 4)[None], True, copies=copies, classes=np.repeat(classes, 4))
+            for each in (a, b)
+        )
+    )
+    assert together.method == "normal, classes alike, copies of an image as one"
+    assert together.p == pytest.approx(alone.p)
+    assert together.difference == pytest.approx(alone.difference)

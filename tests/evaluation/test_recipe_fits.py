@@ -12,7 +12,7 @@ from fittingroom.evaluation.recipe_fits import (
     accuracies,
     accuracy_interval,
 )
-from fittingroom.evaluation.seed_spread import SeedSpread, SeedVariance
+from fittingroom.evaluation.seed_spread import NO_SPREAD, SeedSpread, SeedVariance
 
 
 def estimate_of(fits: Fits) -> AccuracyEstimate:
@@ -154,3 +154,70 @@ def test_only_a_bool_array_of_seeds_by_images_is_accepted(correct: np.ndarray) -
 def test_a_deterministic_model_has_one_row() -> None:
     with pytest.raises(InputError, match="give only one"):
         Fits(np.ones((2, 5), dtype=bool), deterministic=True)
+
+
+def test_classes_of_one_size_have_wilsons_interval() -> None:
+    classes = np.repeat(np.arange(10), 100)
+    correct = np.tile(np.arange(100) % 10 > 0, 10)[None]
+    estimate = estimate_of(Fits(correct, deterministic=True, classes=classes))
+    expected = wilson(900, 1000)
+    assert estimate.mean == pytest.approx(0.9)
+    assert estimate.interval is not None
+    assert estimate.interval.bounds == pytest.approx(expected.bounds, abs=2e-3)
+
+
+def test_a_small_class_makes_a_balanced_accuracy_uncertain() -> None:
+    """All of its ten images are right; so are those of a class of 75% in one case of 18."""
+    classes = np.repeat([0, 1], [1000, 10])
+    right = np.ones((1, 1010), bool)
+    estimate = estimate_of(Fits(right, deterministic=True, classes=classes))
+    assert estimate.interval is not None
+    assert estimate.interval.high == 1.0
+    assert 0.85 < estimate.interval.low < 0.87
+    plain = estimate_of(Fits(right, deterministic=True))
+    assert plain.interval is not None
+    assert plain.interval.low > 0.996
+    # Nor do more seeds make the small class larger.
+    many = estimate_of(Fits(np.repeat(right, 5, axis=0), deterministic=False, classes=classes))
+    assert many.interval is not None
+    assert many.interval.low < 0.87
+
+
+@pytest.mark.parametrize(
+    ("sizes", "chances", "copied"),
+    [
+        ([400, 60, 12], [0.95, 0.7, 0.5], ()),
+        ([400, 60, 12], [0.95, 0.7, 0.5], (0, 1, 2)),
+        ([400, 60, 12], [0.95, 0.7, 0.5], (1,)),
+        ([1000, 10], [0.9, 0.9], ()),
+        ([1000, 10], [0.95, 0.8], (0,)),
+        ([100] * 20 + [20] * 20, [0.97] * 40, ()),
+    ],
+)
+def test_intervals_of_balanced_accuracies_hold_the_truth(
+    sizes: list[int], chances: list[float], copied: tuple[int, ...]
+) -> None:
+    """Images of the `copied` classes come four times each."""
+    random = np.random.default_rng(0)
+    distinct = np.repeat(np.arange(len(sizes)), sizes)
+    times = np.where(np.isin(distinct, copied), 4, 1)
+    classes = np.repeat(distinct, times)
+    copies = np.repeat(np.arange(len(distinct)), times) if copied else None
+    held = []
+    for _ in range(600):
+        right = np.repeat(random.random(len(distinct)) < np.array(chances)[distinct], times)
+        fits = Fits(right[None], deterministic=True, copies=copies, classes=classes)
+        interval = accuracy_interval(fits, NO_SPREAD, 0.025)
+        held.append(float(np.mean(chances)) in interval)
+    assert np.mean(held) > 0.935
+
+
+def test_every_image_a_copy_of_one_says_hardly_anything() -> None:
+    """A hundred blank images of one class, and three of another."""
+    classes = np.repeat([0, 1], [100, 3])
+    copies = np.array([0] * 100 + [1, 2, 3])
+    right = np.ones((1, 103), bool)
+    fits = Fits(right, deterministic=True, copies=copies, classes=classes)
+    interval = accuracy_interval(fits, NO_SPREAD, 0.025)
+    assert interval.high == 1.0
+    assert interval.low < 0.5

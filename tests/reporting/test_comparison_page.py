@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from time import process_time
@@ -139,6 +140,28 @@ def test_the_table_has_every_row_with_its_values(analysis: Callable[..., Analysi
     assert cells["cnn-64x4"]["Test accuracy"] == "out-of-memory : it passed 8 GB in epoch 3"
     assert cells["hog-svm"]["Test accuracy"] == "interrupted"
     assert cells["hog-svm"]["Rank"] == "–"
+
+
+def test_a_page_of_unbalanced_classes_names_the_figure(
+    analysis: Callable[..., Analysis], row: Callable[..., Row]
+) -> None:
+    rows = [row("swift", 0.95, 1), row("knn", 0.9, 2)]
+    balanced = [
+        replace(each, test=replace(each.test, balanced_accuracy=share))
+        for each, share in zip(rows, (0.7, 0.6), strict=True)
+        if each.test is not None
+    ]
+    unbalanced = analysis(rows=tuple(balanced), pairs=(), winner_ci95=(0.65, 0.75))
+    page = Page(render_comparison(unbalanced))
+    head, first, _ = page.tables[0]
+    told = dict(zip(head, first, strict=True))
+    assert told["Test balanced accuracy"].startswith("70.00%")
+    assert told["Accuracy"] == "95.00%"
+    assert "swift reaches" not in page.text
+    assert "a balanced accuracy of 70.0%" in page.text.replace("\u2060", "")
+    assert "the mean of that share over classes" in page.text
+    plain = Page(render_comparison(analysis(rows=tuple(rows), pairs=())))
+    assert "balanced" not in plain.text
 
 
 def test_the_table_has_every_pair(analysis: Callable[..., Analysis]) -> None:

@@ -3,9 +3,11 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from fittingroom.bench.comparison.analysis import Analysis
+from fittingroom.bench.comparison.rows import Row
 from fittingroom.reporting.tables import CSV_FILES, leaderboard_markdown
 
 Make = Callable[..., Any]
@@ -44,6 +46,20 @@ def test_csv_holds_every_value(compared: Analysis) -> None:
     assert len(files["confusions.csv"]) == 100 * len(compared.models)
     counts = [float(line["images"]) for line in files["confusions.csv"]]
     assert sum(counts) == len(compared.labels) * len(compared.models)
+
+
+def test_csv_has_the_balanced_accuracy_where_models_are_ranked_by_it(
+    board: Callable[..., Any], analysis: Callable[..., Analysis], row: Callable[..., Row]
+) -> None:
+    plain = row("swift", 0.9, 1)
+    text = CSV_FILES["leaderboard.csv"](analysis(rows=(plain,), pairs=()))
+    assert "balanced" not in text
+    assert plain.test is not None
+    balanced = replace(plain, test=replace(plain.test, balanced_accuracy=0.7))
+    (line,) = read(CSV_FILES["leaderboard.csv"](analysis(rows=(balanced,), pairs=())))
+    assert (line["test_accuracy"], line["test_balanced_accuracy"]) == ("0.9", "0.7")
+    assert line["validation_balanced_accuracy"] == ""
+    assert "balanced acc." in leaderboard_markdown(board(rows=(balanced,), pairs=()))
 
 
 def test_no_cell_is_a_formula(

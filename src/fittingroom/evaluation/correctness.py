@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import statistics
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,6 +27,13 @@ def integer_variance(values: NDArray[np.int64]) -> float:
     """
     n, total, squares = len(values), int(values.sum()), int(values @ values)
     return (n * squares - total * total) / (n * (n - 1))
+
+
+def class_weights(classes: NDArray[np.integer]) -> NDArray[np.float64]:
+    """The weight of each image, (n,), with which every class counts alike; 1 on average."""
+    _, index, sizes = np.unique(classes, return_inverse=True, return_counts=True)
+    weights: NDArray[np.float64] = len(classes) / (len(sizes) * sizes[index])
+    return weights
 
 
 def mean_variance(
@@ -51,7 +61,57 @@ def mean_variance(
     return float(residuals @ residuals) * drawn / (drawn - 1) / n**2, drawn
 
 
-def seed_variance(correct: NDArray[np.bool_]) -> float:
-    """The unbiased variance of the accuracy over seeds; 0 for one seed. `correct` is (seeds, n)."""
+class Draws(NamedTuple):
+    """The images of each of k classes, copies of one image as one draw.
+
+    Attributes
+    ----------
+    label : (n,) the class of each image, from 0
+    images : (k,) how many
+    draw : (n,) the draw of each image, from 0
+    of : (m,) the class of each draw
+    drawn : (k,) how many draws
+    """
+
+    label: NDArray[np.intp]
+    images: NDArray[np.intp]
+    draw: NDArray[np.intp]
+    of: NDArray[np.intp]
+    drawn: NDArray[np.intp]
+
+    @classmethod
+    def by_class(
+        cls, classes: NDArray[np.integer], copies: NDArray[np.int64] | None = None
+    ) -> Draws:
+        """The draws of images with these `classes`, (n,), and `copies` as in `mean_variance`."""
+        _, index, images = np.unique(classes, return_inverse=True, return_counts=True)
+        if copies is None:
+            return cls(index, images, np.arange(len(index)), index, images)
+        both = np.stack([index, copies])
+        of, draw = np.unique(both, axis=1, return_inverse=True)
+        return cls(index, images, draw.ravel(), of[0], np.bincount(of[0]))
+
+
+def mean_over_images(
+    values: NDArray[np.int64], scale: int, classes: NDArray[np.integer] | None = None
+) -> float:
+    """The mean of `values` / `scale`, (n,); with `classes`, (n,), that of the classes' means."""
+    if classes is None:
+        return int(values.sum()) / (len(values) * scale)
+    _, index, sizes = np.unique(classes, return_inverse=True, return_counts=True)
+    means = np.bincount(index, values) / (sizes * scale)  # (k,)
+    return float(np.mean(means))
+
+
+def seed_variance(correct: NDArray[np.bool_], classes: NDArray[np.integer] | None = None) -> float:
+    """The unbiased variance of the accuracy over seeds; 0 for one seed.
+
+    `correct` is (seeds, n), and `classes` as in `mean_over_images`.
+    """
     n_seeds, n = correct.shape
-    return integer_variance(correct.sum(axis=1, dtype=np.int64)) / n**2 if n_seeds > 1 else 0.0
+    if n_seeds == 1:
+        return 0.0
+    if classes is not None:
+        by_seed = [mean_over_images(right.astype(np.int64), 1, classes) for right in correct]
+        return statistics.variance(by_seed)
+    return float(integer_variance(correct.sum(axis=1, dtype=np.int64)) / n**2)

@@ -1,6 +1,7 @@
 """Metrics of one set of predictions. A metric is a function and a row in `METRICS`.
 
-Accuracy isn't a row: models are ranked by it, and it alone has an interval and tests.
+Accuracy and balanced accuracy aren't rows: models are ranked by one of them, which alone has an
+interval and tests.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from fittingroom.errors import InputError
 from fittingroom.evaluation.confusion import confusion_matrix
+from fittingroom.evaluation.correctness import mean_over_images
 
 CLIP = 1e-7
 """Log loss clips probabilities at this: a confident mistake costs 16.1 nats, not infinity."""
@@ -27,6 +29,14 @@ def accuracy(probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -
     `probabilities` is (n, c), `labels` (n,) in 0..c-1. Raises InputError for anything else.
     """
     return float(correctness(probabilities, labels).mean())
+
+
+def balanced_accuracy(probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -> float:
+    """The mean over the classes of `labels` of the share of their images that is right.
+
+    Shapes and errors as for `accuracy`.
+    """
+    return mean_over_images(correctness(probabilities, labels).astype(np.int64), 1, labels)
 
 
 def macro_f1(probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -> float:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from fittingroom.errors import InputError
-from fittingroom.evaluation.correctness import mean_variance
+from fittingroom.evaluation.correctness import Draws, mean_over_images, mean_variance
 from fittingroom.evaluation.intervals import CONFIDENCE, Interval, paired_interval
 from fittingroom.evaluation.looks import Look, level, sequential_p
 from fittingroom.evaluation.normal_mixture import NormalMixture
@@ -39,7 +39,8 @@ class PairedDifference:
         fits
     only_a_right, only_b_right : the expected number of images that a fit of one recipe classifies
         correctly and a fit of the other doesn't, over all pairs of their seeds; a plain count if
-        each has one fit. `difference` is always (only_a_right - only_b_right) / n
+        each has one fit. `difference` is (only_a_right - only_b_right) / n, unless classes count
+        alike
     method : the test that gave p
     standard_error, degrees_of_freedom : of Student's t with the same interval; both None with any
         other method, and the degrees None if infinite
@@ -92,7 +93,8 @@ def compare_pair(a: Fits, b: Fits) -> PairedDifference:
     """Compare two recipes by the images that each of their fits classifies correctly.
 
     Two deterministic recipes: McNemar's test, exact, or mid-p below 1,000 images, and the interval
-    of `paired_interval`. Otherwise the difference between the means over S seeds has the variance
+    of `paired_interval`; a normal test where images repeat or classes count alike. Otherwise the
+    difference between the means over S seeds has the variance
 
         variance over images of the difference / n + σ²_A / S_A + σ²_B / S_B
 
@@ -188,7 +190,7 @@ class _Counts(NamedTuple):
     ----------
     differences : (n,) the share of A's fits that classify an image correctly minus that of B's, in
         units of 1 / scale
-    only_a, only_b, copies : as in `PairedDifference` and `Fits`
+    only_a, only_b, copies, classes : as in `PairedDifference` and `Fits`
     """
 
     differences: NDArray[np.int64]
@@ -196,6 +198,7 @@ class _Counts(NamedTuple):
     only_a: float
     only_b: float
     copies: NDArray[np.int64] | None
+    classes: NDArray[np.integer] | None
 
     @classmethod
     def of(cls, a: Fits, b: Fits) -> _Counts:
@@ -206,11 +209,12 @@ class _Counts(NamedTuple):
             only_a=int(a.right @ (b.n_seeds - b.right)) / scale,
             only_b=int(b.right @ (a.n_seeds - a.right)) / scale,
             copies=a.copies,
+            classes=a.classes,
         )
 
     @property
     def difference(self) -> float:
-        return int(self.differences.sum()) / (len(self.differences) * self.scale)
+        return mean_over_images(self.differences, self.scale, self.classes)
 
 
 class _FitsComparison(NamedTuple):
@@ -223,12 +227,16 @@ class _FitsComparison(NamedTuple):
 
 def _compare_fits(counts: _Counts) -> _FitsComparison:
     only_a, only_b, n = int(counts.only_a), int(counts.only_b), len(counts.differences)
-    if counts.copies is not None:
+    special_cases = {
+        "classes alike": counts.classes is not None,
+        "copies of an image as one": counts.copies is not None,
+    }
+    if any(special_cases.values()):
         error = NormalMixture.of(_image_variance(counts, 0.0), [])
         return _FitsComparison(
             _interval_around(counts.difference, error.half_width(1 - CONFIDENCE)),
             error.tail(counts.difference),
-            "normal, copies of an image as one",
+            ", ".join(["normal", *(case for case, holds in special_cases.items() if holds)]),
         )
     few = n < FEW_IMAGES
     return _FitsComparison(
@@ -275,6 +283,22 @@ def _image_variance(counts: _Counts, noise: float) -> float:
     As in McNemar's test it is the variance under the null hypothesis, which isn't 0 when all images
     differ by the same amount.
     """
+    if counts.classes is not None:
+        return _balanced_variance(counts, counts.classes, noise)
     over_images, drawn = mean_variance(counts.differences, counts.copies)
     over_images = max(0.0, over_images / counts.scale**2 - noise)
     return over_images + counts.difference**2 / drawn + 2 / drawn**2
+
+
+def _balanced_variance(counts: _Counts, classes: NDArray[np.integer], noise: float) -> float:
+    """As `_image_variance`, for the mean over classes.
+
+    An image has the weight 1 / (classes · images of its class). The two that are added are of the
+    class that such a weight makes matter most: on average over classes, weighted by it.
+    """
+    draws = Draws.by_class(classes, counts.copies)
+    weights = 1 / (len(draws.images) * draws.images[draws.label])
+    together = np.bincount(draws.draw, weights * counts.differences) / counts.scale
+    of_class = 1 / draws.drawn
+    added = 2 * float((of_class**3).sum() / of_class.sum()) / len(draws.drawn) ** 2
+    return max(0.0, float(together @ together) - noise) + added

@@ -12,7 +12,13 @@ from numpy.typing import NDArray
 from scipy import special
 
 from fittingroom.errors import InputError
-from fittingroom.evaluation.correctness import check_correct, mean_variance, seed_variance
+from fittingroom.evaluation.correctness import (
+    Draws,
+    check_correct,
+    mean_over_images,
+    mean_variance,
+    seed_variance,
+)
 from fittingroom.evaluation.intervals import CONFIDENCE, Interval, wilson
 from fittingroom.evaluation.normal_mixture import NormalMixture
 from fittingroom.evaluation.seed_spread import NO_SPREAD, SeedSpread, SeedVariance, seed_spreads
@@ -29,6 +35,8 @@ class Fits:
     kind : recipes of the same kind are assumed to have similar spreads over seeds
     known : what other fits on the same images say about the spread
     copies : (n,) the same number for images that are copies of one another; None if none are
+    classes : (n,) of each image, if all classes count alike: `accuracy` is then the balanced one,
+        the mean over classes of the share of their images that is right; None if all images do
 
     Raises
     ------
@@ -40,6 +48,7 @@ class Fits:
     kind: str = ""
     known: SeedVariance | None = None
     copies: NDArray[np.int64] | None = None
+    classes: NDArray[np.integer] | None = None
 
     def __post_init__(self) -> None:
         check_correct(self.correct)
@@ -67,12 +76,12 @@ class Fits:
     @property
     def accuracy(self) -> float:
         """The mean over the seeds."""
-        return int(self.right.sum()) / self.correct.size
+        return mean_over_images(self.right, self.n_seeds, self.classes)
 
     @cached_property
     def variance(self) -> SeedVariance:
         """What these fits and the known ones say about the variance over seeds."""
-        own = SeedVariance.of(self.correct)
+        own = SeedVariance.of(self.correct, self.classes)
         return own if self.known is None else own | self.known
 
     @property
@@ -138,7 +147,7 @@ def _estimate(fits: Fits, spread: SeedSpread | None) -> AccuracyEstimate:
     interval = None
     if spread is not None:
         interval = accuracy_interval(fits, spread, (1 - CONFIDENCE) / 2)
-    sd = sqrt(seed_variance(fits.correct)) if fits.n_seeds > 1 else None
+    sd = sqrt(seed_variance(fits.correct, fits.classes)) if fits.n_seeds > 1 else None
     return AccuracyEstimate(mean, sd, interval, fit_interval, fits.n_seeds)
 
 
@@ -150,6 +159,8 @@ def accuracy_interval(fits: Fits, spread: SeedSpread, tail: float) -> Interval:
     0 and 1, and has a width even if every image is classified correctly.
     """
     n, mean = fits.correct.shape[1], fits.accuracy
+    if fits.classes is not None:
+        return _balanced_interval(fits, fits.classes, spread, tail)
     if spread is NO_SPREAD and fits.copies is None:
         return wilson(int(fits.right.sum()), n, confidence=1 - 2 * tail)
     over_images, drawn = mean_variance(fits.right, fits.copies)
@@ -162,3 +173,54 @@ def accuracy_interval(fits: Fits, spread: SeedSpread, tail: float) -> Interval:
     if half_width > 0 and 0 < mean < 1:
         n_effective = min(drawn * fits.n_seeds, max(1.0, z * z * mean * (1 - mean) / half_width**2))
     return wilson(mean * n_effective, n_effective, confidence=1 - 2 * tail)
+
+
+def _balanced_interval(
+    fits: Fits, classes: NDArray[np.integer], spread: SeedSpread, tail: float
+) -> Interval:
+    """As `accuracy_interval`, for the mean over classes.
+
+    The stratified Wilson interval (Yan and Su 2010, Statistics in Biopharmaceutical Research
+    2:329-335): the mean of the classes' own intervals, each narrower by as much as errors of
+    different classes cancel. So a class of few images, all of them right, still has its say. Since
+    few images say little about their class's errors, the interval is at least as wide as if each
+    class had two images more, which are right as often as those of all classes.
+    """
+    z, mean = -float(special.ndtri(tail)), fits.accuracy
+    shares, n = _class_shares(fits, Draws.by_class(classes, fits.copies))
+    # Not 0 where all are right: as if one more image were right, and one wrong.
+    likely = (shares * n + 1) / (n + 2)
+    errors = np.sqrt(likely * (1 - likely) / n)
+    confidence = 1 - 2 * float(special.ndtr(-z * np.hypot.reduce(errors) / errors.sum()))
+    ends = [wilson(share * each, each, confidence) for share, each in zip(shares, n, strict=True)]
+    noise = 0.0 if spread is NO_SPREAD else fits.noise
+    pooled = (shares * n + 2 * mean) / (n + 2)
+    least = float(np.hypot.reduce(np.sqrt(pooled * (1 - pooled) / n))) / len(n)
+    low, high = (
+        NormalMixture.of(
+            max(0.0, max(distance / z, least) ** 2 - noise), [spread.of_mean(fits.n_seeds)]
+        ).half_width(2 * tail)
+        for distance in (
+            mean - float(np.mean([end.low for end in ends])),
+            float(np.mean([end.high for end in ends])) - mean,
+        )
+    )
+    return Interval(max(0.0, mean - low), min(1.0, mean + high))
+
+
+def _class_shares(fits: Fits, draws: Draws) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The share of each class's images that is right, (k,), and an effective number of images.
+
+    That is the number of independent images of one fit with the same error; where all are right or
+    all wrong, the number of distinct ones.
+    """
+    shares = np.bincount(draws.label, fits.right) / (draws.images * fits.n_seeds)
+    off = np.bincount(draws.draw, fits.right / fits.n_seeds - shares[draws.label])
+    residuals = off * (draws.drawn / draws.images)[draws.of]
+    squares = np.bincount(draws.of, residuals**2)  # (k,), of a variance between draws
+    n = draws.drawn.astype(np.float64)
+    known = (draws.drawn > 1) & (squares > 0)
+    variance = squares[known] / (n[known] - 1)
+    expected = shares[known] * (1 - shares[known])
+    n[known] = np.clip(n[known] * expected / variance, 1.0, n[known] * fits.n_seeds)
+    return shares, n

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from fittingroom.evaluation.correctness import seed_variance
+from fittingroom.evaluation.correctness import class_weights, seed_variance
 
 Floats = NDArray[np.float64]
 
@@ -58,14 +58,22 @@ class SeedVariance:
     noise: float
 
     @classmethod
-    def of(cls, correct: NDArray[np.bool_]) -> SeedVariance:
-        """The estimate from bool (seeds, n): which images each fit classifies correctly."""
+    def of(
+        cls, correct: NDArray[np.bool_], classes: NDArray[np.integer] | None = None
+    ) -> SeedVariance:
+        """The estimate from bool (seeds, n): which images each fit classifies correctly.
+
+        `classes` are those of the images, (n,), if all classes count alike.
+        """
         n_seeds, n = correct.shape
         if n_seeds == 1:
             return cls(0.0, 0, 0.0)
         right = correct.sum(axis=0, dtype=np.int64)  # (n,) how many seeds are right
-        disagreement = int(right @ (n_seeds - right)) / (n_seeds * (n_seeds - 1))
-        return cls(seed_variance(correct), n_seeds - 1, disagreement / n**2)
+        disagreeing = right * (n_seeds - right)
+        weights = None if classes is None else class_weights(classes) ** 2
+        disagreement = int(disagreeing.sum()) if weights is None else float(disagreeing @ weights)
+        noise = disagreement / (n_seeds * (n_seeds - 1)) / n**2
+        return cls(seed_variance(correct, classes), n_seeds - 1, noise)
 
     def measured(self, own: int = 1) -> SeedVariance:
         """The estimate as an earlier measurement, to be combined with `own` further fits.

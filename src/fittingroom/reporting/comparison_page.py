@@ -64,9 +64,9 @@ def _overview(board: Leaderboard) -> list[FigureCard]:
         return []
     pictures = [
         draw(
-            "Test accuracy with 95% intervals",
+            f"Test {board.figure} with 95% intervals",
             figures.accuracy_intervals(board, references_of(board.dataset_sha256)),
-            f"Test accuracy with 95% intervals: {_accuracies(tested)}.",
+            f"Test {board.figure} with 95% intervals: {_accuracies(tested)}.",
             "Lines are 95% intervals. Blue: the first model and those that can't be told apart "
             "from it. Overlapping intervals are not a test: the pairwise tests compare models "
             "image by image, which is more sensitive. Dotted: what others reported, if close.",
@@ -77,20 +77,23 @@ def _overview(board: Leaderboard) -> list[FigureCard]:
             draw(
                 "Critical difference diagram",
                 critical_difference(board),
-                "Models on the axis of test accuracy; bars join models that can't be told apart.",
+                f"Models on the axis of test {board.figure}; bars join models that can't be told "
+                "apart.",
                 "A bar joins models of which no two are significantly different (5%, adjusted for "
                 "all pairs); the table below has every pair.",
             )
         )
     caption = (
-        "Blue: no faster model reaches that accuracy (the Pareto front). Vertical lines are 95% "
-        "intervals; the time axis is logarithmic."
+        f"Blue: no faster model reaches that {board.figure} (the Pareto front). Vertical lines are "
+        "95% intervals; the time axis is logarithmic."
     )
     against_fit = figures.accuracy_against_time(board)
     if against_fit:
         times = {r.model: duration(r.fit_seconds) for r in tested if r.fit_seconds is not None}
-        label = f"Test accuracy and training time: {_accuracies_and_times(tested, times)}."
-        pictures.append(draw("Accuracy vs. training time", against_fit, label, caption))
+        label = f"Test {board.figure} and training time: {_accuracies_and_times(tested, times)}."
+        pictures.append(
+            draw(f"{_capital(board.figure)} vs. training time", against_fit, label, caption)
+        )
     against_prediction = figures.accuracy_against_prediction_time(board)
     if against_prediction:
         times = {
@@ -98,8 +101,10 @@ def _overview(board: Leaderboard) -> list[FigureCard]:
             for r in tested
             if r.predict_us_per_image is not None
         }
-        label = f"Test accuracy and inference time: {_accuracies_and_times(tested, times)}."
-        pictures.append(draw("Accuracy vs. inference time", against_prediction, label, caption))
+        label = f"Test {board.figure} and inference time: {_accuracies_and_times(tested, times)}."
+        pictures.append(
+            draw(f"{_capital(board.figure)} vs. inference time", against_prediction, label, caption)
+        )
     return pictures
 
 
@@ -112,8 +117,8 @@ def _differences(board: Leaderboard) -> FigureCard | None:
     return draw(
         "Pairwise comparison",
         figure,
-        "Differences in test accuracy between models; the table below lists the values.",
-        f"{which}Test accuracy of the row's model minus that of the column's, in percentage "
+        f"Differences in test {board.figure} between models; the table below lists the values.",
+        f"{which}Test {board.figure} of the row's model minus that of the column's, in percentage "
         "points. Blue: significantly better; vermilion: significantly worse (5%, adjusted for all "
         "pairs); no colour: no significant difference.",
     )
@@ -183,9 +188,13 @@ def _train_suspects(analysis: Analysis, dataset: Dataset | None) -> list[Caption
     return shown
 
 
+def _capital(text: str) -> str:
+    return text[0].upper() + text[1:]
+
+
 def _accuracies(rows: Sequence[Row]) -> str:
     return "; ".join(
-        f"{row.model} {percent(row.test.accuracy)} ({points(row.test.ci95)})"
+        f"{row.model} {percent(row.test.headline)} ({points(row.test.ci95)})"
         for row in rows
         if row.test
     )
@@ -193,7 +202,7 @@ def _accuracies(rows: Sequence[Row]) -> str:
 
 def _accuracies_and_times(rows: Sequence[Row], times: dict[str, Any]) -> str:
     return "; ".join(
-        f"{row.model} {percent(row.test.accuracy)} in {times[row.model]}"
+        f"{row.model} {percent(row.test.headline)} in {times[row.model]}"
         for row in rows
         if row.test and row.model in times
     )

@@ -54,7 +54,7 @@ def critical_difference(board: Leaderboard) -> Figure:
     if len(rows) < 2:
         raise ReportError("a critical difference diagram needs two tested models.")
     groups = groups_alike(rows)
-    accuracies = [100 * row.test.accuracy for row in rows if row.test is not None]
+    accuracies = [100 * row.test.headline for row in rows if row.test is not None]
     top = BAR * (len(groups) + 1)
     depth = top + LINE * ((len(rows) + 1) // 2)
     margin = 0.12 * (accuracies[0] - accuracies[-1] or 1.0)
@@ -66,7 +66,7 @@ def critical_difference(board: Leaderboard) -> Figure:
         axes.xaxis.set(ticks_position="top", label_position="top")
         axes.spines["top"].set_visible(True)
         axes.spines["bottom"].set_visible(False)
-        axes.set_xlabel("test accuracy, %")
+        axes.set_xlabel(f"test {board.figure}, %")
         for i, (first, last) in enumerate(groups):
             ends = [accuracies[last], accuracies[first]]
             axes.plot(ends, [-BAR * (i + 1)] * 2, color=INK, linewidth=4, solid_capstyle="butt")

@@ -66,22 +66,22 @@ def accuracy_intervals(leaderboard: Leaderboard, references: Sequence[Reference]
             axes.plot([low, high], [y, y], color=color, linewidth=2.2, solid_capstyle="butt")
             fill = color if row.test.ci95 else "none"
             axes.plot(
-                100 * row.test.accuracy, y, "o", color=color, markerfacecolor=fill, markersize=7
+                100 * row.test.headline, y, "o", color=color, markerfacecolor=fill, markersize=7
             )
             axes.annotate(
-                f"{100 * row.test.accuracy:.2f}", (high, y), (7, 0), textcoords="offset points",
+                f"{100 * row.test.headline:.2f}", (high, y), (7, 0), textcoords="offset points",
                 va="center", fontsize=10,
             )  # fmt: skip
         _draw_references(axes, rows, references)
         label_rows(axes, [row.model for row in rows])
         axes.margins(x=0.09)
-        axes.set_xlabel("test accuracy, %")
+        axes.set_xlabel(f"test {leaderboard.figure}, %")
     return figure
 
 
 def interval_of(score: Scores) -> tuple[float, float]:
-    """The bounds of the accuracy's interval; the accuracy itself where that is unknown."""
-    return score.ci95 or (score.accuracy, score.accuracy)
+    """The bounds of the headline's interval; the headline itself where that is unknown."""
+    return score.ci95 or (score.headline, score.headline)
 
 
 def _draw_references(axes: Axes, rows: Sequence[Row], references: Sequence[Reference]) -> None:
@@ -132,7 +132,7 @@ def _plot_against_time(
     if not rows:
         return None
     times = np.array([max(seconds[row.model] or 0.0, ticks[0]) for row in rows])
-    means = np.array([100 * row.test.accuracy for row in rows if row.test])
+    means = np.array([100 * row.test.headline for row in rows if row.test])
     ends = np.array([[100 * end for end in interval_of(row.test)] for row in rows if row.test])
     front = [not np.any((times < t) & (means >= m)) for t, m in zip(times, means, strict=True)]
     with mpl.rc_context(STYLE):
@@ -151,7 +151,7 @@ def _plot_against_time(
         axes.set_xticks(shown, [format_tick(tick) for tick in shown])
         axes.set_xticks([], minor=True)
         axes.set_xlabel(axis)
-        axes.set_ylabel("test accuracy, %")
+        axes.set_ylabel(f"test {leaderboard.figure}, %")
         axes.grid()
         axes.set_axisbelow(True)
         names = shorten([row.model for row in rows], 40)

@@ -171,7 +171,7 @@ def benchmark_report(benchmark: Benchmark) -> Report:
         notes = [] if benchmark.board is None else benchmark.board.notes
         return "\n".join(
             [
-                f"{text_table(zalando.COLUMNS, benchmark.cells, zalando.NUMBERS)}\n",
+                f"{text_table(benchmark.columns, benchmark.cells, benchmark.numbers)}\n",
                 "Selected on validation images alone. On the test split: "
                 f"{zalando_page.headline(benchmark)}",
                 *zalando_page.left_out(benchmark),

@@ -72,7 +72,7 @@ def _csv_line(line: Line) -> list[Any]:
     for row in line.rows:
         test = row.test if row else None
         cells += (row and row.rank) or (None, None)
-        cells += [test.accuracy, *(test.ci95 or (None, None))] if test else [None] * 3
+        cells += [test.headline, *(test.ci95 or (None, None))] if test else [None] * 3
     for change in line.differences:
         cells += [change.error, *(change.ci95 or (None, None))] if change else [None] * 3
     return cells
@@ -143,7 +143,7 @@ def errors(sides: SideBySide) -> Figure:
                 # A logarithmic axis has no zero; half an image stands for no error.
                 least = 50 / sides.boards[i].n_test
                 low, high = (max(100 * (1 - end), least) for end in reversed(interval_of(row.test)))
-                error = max(100 * (1 - row.test.accuracy), least)
+                error = max(100 * (1 - row.test.headline), least)
                 axes.plot([low, high], [y, y], color=color, linewidth=2.2, solid_capstyle="butt")
                 axes.plot(error, y, marker, color=color, markersize=7)
             axes.plot([], [], marker, color=color, label=name)
@@ -164,7 +164,7 @@ def _picture(sides: SideBySide) -> FigureCard | None:
     values = "; ".join(
         f"{line.model} "
         + ", ".join(
-            f"{percent(1 - row.test.accuracy)} on {name}"
+            f"{percent(1 - row.test.headline)} on {name}"
             for name, row in zip(sides.names, line.rows, strict=True)
             if row and row.test
         )

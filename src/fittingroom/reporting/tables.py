@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from fittingroom.bench.comparison.cells import COLUMNS, NARROW, NUMBERS, cells, narrow_cells
+from fittingroom.bench.comparison.cells import narrow_cells, wide_cells
 from fittingroom.evaluation.metrics import METRICS
 from fittingroom.reporting.words import summary
 from fittingroom.table import csv_text, escape_paragraph, latex_table, markdown_table
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def leaderboard_markdown(board: Leaderboard) -> str:
     """The table for a README, with the summary above it and the notes below."""
     notes = "".join(f"\n{escape_paragraph(note)}\n" for note in board.notes)
-    table = markdown_table(COLUMNS, [cells(row) for row in board.rows], NUMBERS)
+    table = markdown_table(*wide_cells(board.rows))
     return (
         f"{escape_paragraph(summary(board))}\n\n{table}\n\n{escape_paragraph(board.title)}\n{notes}"
     )
@@ -28,11 +28,14 @@ def leaderboard_markdown(board: Leaderboard) -> str:
 def leaderboard_latex(board: Leaderboard) -> str:
     """The leaderboard for a paper, and above it, as comments, what has to be said with it."""
     above = [summary(board), board.title, *board.notes]
-    return latex_table(NARROW, narrow_cells(board.rows), NUMBERS, above)
+    return latex_table(*narrow_cells(board.rows), above)
 
 
 def _leaderboard_csv(analysis: Analysis) -> str:
-    return csv_text(_LEADERBOARD, map(_leaderboard_line, analysis.board.rows))
+    board = analysis.board
+    columns = [*_LEADERBOARD, *(_BALANCED if board.balanced else ())]
+    lines = ((*_leaderboard_line(row), *_balanced(row, board.balanced)) for row in board.rows)
+    return csv_text(columns, lines)
 
 
 def _pairs_csv(analysis: Analysis) -> str:
@@ -108,6 +111,17 @@ def _leaderboard_line(row: Row) -> Sequence[Any]:
         *(row.fit_seconds, row.predict_us_per_image, row.parameters, row.engine, row.precision),
         "; ".join(row.indistinguishable_from),
     )
+
+
+#: Further columns where models are ranked by them; the intervals are of these then.
+_BALANCED = ("test_balanced_accuracy", "validation_balanced_accuracy")
+
+
+def _balanced(row: Row, shown: bool) -> Sequence[float | None]:
+    if not shown:
+        return ()
+    scores = (row.test, row.validation)
+    return [None if score is None else score.balanced_accuracy for score in scores]
 
 
 def _scores(scores: Scores | None) -> Sequence[Any]:

@@ -29,7 +29,7 @@ def selection_bias(tuning: Tuning) -> str:
     bias = tuning.overstatement
     if bias is None:
         return (
-            "By how much this overstates its accuracy is unknown: the predictions of some trials "
+            "How far this overstates its accuracy is unknown: the predictions of some trials "
             "are stored elsewhere."
             if tuning.scored
             else ""

@@ -96,7 +96,7 @@ def most_different(analysis: Analysis) -> str:
     np.fill_diagonal(overlap, np.inf)
     i, j = np.unravel_index(int(overlap.argmin()), overlap.shape)
     if not np.isfinite(overlap[i, j]):
-        return "No pair of models makes any errors."
+        return "No model makes any errors."
     return (
         f"{names[i]} and {names[j]} have the smallest error overlap: they share {shared[i, j]:.0%} "
         "of the images that at least one of them misclassifies."
@@ -135,7 +135,8 @@ def average(analysis: Analysis) -> str:
     return (
         "Weighted average of the calibrated probabilities of the three models that are best on "
         f"validation images: {weights}. Models and weights were selected on the selection half of "
-        "the validation part, temperatures fitted on the calibration half. Test accuracy "
+        "the validation part, temperatures fitted on the calibration half. Test "
+        f"{analysis.board.figure} "
         f"{score.accuracy:.2%} (95% interval {100 * low:.2f}–{100 * high:.2f}, one fit of each), "
         f"log loss {score.log_loss:.3f}; {best} alone, with the same calibrated fit, has "
         f"{score.best_accuracy:.2%} and {score.best_log_loss:.3f}."
@@ -163,9 +164,9 @@ def train_suspects(analysis: Analysis) -> str:
     n = len(suspects.labels)
     text = (
         f"{len(suspects.suspects):,} of {n:,} training labels may be wrong "
-        f"({len(suspects.suspects) / n:.1%}), by {suspects.suspects.method}, from out-of-fold "
-        f"probabilities of {listed(suspects.models)}. Shown are the labels with the lowest "
-        "probability: the label, the class that the models suggest, the probability of the label."
+        f"({len(suspects.suspects) / n:.1%}), according to {suspects.suspects.method} on the "
+        f"out-of-fold probabilities of {listed(suspects.models)}. The least probable labels are "
+        "shown, each with the class that the models suggest and the label's probability."
     )
     if find_spec("cleanlab") is None:
         text += f" For cleanlab's find_label_issues, run {install_command('labels')}."
@@ -270,9 +271,9 @@ def copies(exploration: Exploration) -> str:
     if not any(copies.values()):
         return "There are no exact duplicates."
     return (
-        f"Exact duplicates: {copies['train']:,} training images of other training images, "
-        f"{copies['test']:,} test images of other test images, and {copies['between']:,} test "
-        "images of training images."
+        f"Exact duplicates: {copies['train']:,} training images copy other training images, "
+        f"{copies['test']:,} test images copy other test images, and {copies['between']:,} test "
+        "images copy training images."
     )
 
 
@@ -329,10 +330,13 @@ def _best_accuracy(board: Leaderboard) -> str:
     """The first model's accuracy, with the interval corrected for the winner's curse."""
     best = board.rows[0]
     assert best.test is not None
+    share = f"{best.test.headline:.1%}"
+    if best.test.balanced_accuracy is not None:
+        share = f"a balanced accuracy of {share}"
     if board.winner_ci95 is None:
-        return f"{best.test.accuracy:.1%} ({fit_count(best)}, variation between seeds unknown)"
+        return f"{share} ({fit_count(best)}, variation between seeds unknown)"
     low, high = (100 * end for end in board.winner_ci95)
-    return f"{best.test.accuracy:.1%} (95% interval {low:.1f}–{high:.1f}, {fit_count(best)})"
+    return f"{share} (95% interval {low:.1f}–{high:.1f}, {fit_count(best)})"
 
 
 def _some(names: Sequence[str]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fittingroom.bench.zalando.zalando import COLUMNS, NOT_FITTED, NUMBERS
+from fittingroom.bench.zalando.zalando import NOT_FITTED
 from fittingroom.models.settings import settings_in_words
 from fittingroom.reporting.page import render_page
 from fittingroom.reporting.words import listed, summary
@@ -22,8 +22,8 @@ def render_benchmark(benchmark: Benchmark) -> str:
     return render_page(
         "zalando.html",
         benchmark=benchmark,
-        columns=COLUMNS,
-        numbers=NUMBERS,
+        columns=benchmark.columns,
+        numbers=benchmark.numbers,
         headline=headline(benchmark),
         counts=counts(benchmark),
         settings=settings_in_words,
@@ -32,12 +32,17 @@ def render_benchmark(benchmark: Benchmark) -> str:
 
 def benchmark_latex(benchmark: Benchmark) -> str:
     """The table for a paper, and the points without a result as comments above it."""
-    return latex_table(COLUMNS, benchmark.cells, NUMBERS, [counts(benchmark), *left_out(benchmark)])
+    return latex_table(
+        benchmark.columns,
+        benchmark.cells,
+        benchmark.numbers,
+        [counts(benchmark), *left_out(benchmark)],
+    )
 
 
 def benchmark_markdown(benchmark: Benchmark) -> str:
     """The table for a README, and the points without a result."""
-    table = markdown_table(COLUMNS, benchmark.cells, NUMBERS)
+    table = markdown_table(benchmark.columns, benchmark.cells, benchmark.numbers)
     lines = "".join(f"\n- {escape_markdown(line)}" for line in left_out(benchmark))
     return f"{escape_markdown(counts(benchmark))}\n\n{table}\n{lines}\n"
 

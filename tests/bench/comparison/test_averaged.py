@@ -78,3 +78,20 @@ def test_copies_count_once_in_the_interval_of_the_average() -> None:
     assert score is not None
     assert score.accuracy == 0.9
     assert score.these_fits_ci95 == pytest.approx(wilson(18, 20).bounds, abs=0.01)
+
+
+def test_of_unbalanced_classes_the_average_has_a_balanced_accuracy() -> None:
+    """Chosen by it, too: the model with the most images right leaves out the small class."""
+    labels = np.repeat([0, 1], [90, 10])
+    made = members(labels, 12, 14, 16)
+    blind = np.tile(np.array([0.8, 0.2], np.float32), (100, 1))
+    part = Part(np.arange(100), blind, labels)
+    made["blind"] = Member(selection=part, test=part, temperature=1.0)
+    plain, balanced = (average_of_best(made, balanced=each) for each in (False, True))
+    assert plain is not None
+    assert balanced is not None
+    assert "blind" in plain.weights
+    assert "blind" not in balanced.weights
+    assert balanced.best_accuracy == pytest.approx((78 / 90 + 1) / 2)
+    low, high = balanced.these_fits_ci95
+    assert low < balanced.accuracy < high

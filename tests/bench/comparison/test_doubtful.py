@@ -12,7 +12,7 @@ from fittingroom.bench.comparison.doubtful import Sensitivity, sensitivity_of, t
 from fittingroom.data.dataset import Dataset
 from fittingroom.evaluation import label_quality
 from fittingroom.evaluation.agreement import average
-from fittingroom.evaluation.metrics import accuracy
+from fittingroom.evaluation.metrics import accuracy, balanced_accuracy
 from fittingroom.runs.external import add_predictions
 from fittingroom.runs.fit import fit
 from fittingroom.runs.spec import spec_of
@@ -93,3 +93,14 @@ def test_the_order_changes_if_another_model_is_ahead_without_the_doubtful_labels
     before = {"a": 0.9, "b": 0.8}
     for without, changes in (({"a": 0.95, "b": 0.9}, False), ({"a": 0.9, "b": 0.95}, True)):
         assert Sensitivity(np.arange(3), before, without).order_changes is changes
+
+
+def test_of_unbalanced_classes_accuracies_are_balanced(compared: Analysis) -> None:
+    probabilities = {name: model.probabilities for name, model in compared.models.items()}
+    kept = (compared.labels != 3) | (np.arange(len(compared.labels)) % 20 == 0)
+    labels = compared.labels[kept]
+    some = {name: each[kept] for name, each in probabilities.items()}
+    found = sensitivity_of(some, labels, balanced=True)
+    assert found is not None
+    for name, each in some.items():
+        assert found.accuracy[name] == balanced_accuracy(each, labels)

@@ -224,10 +224,10 @@ def test_an_unidentifiable_model_is_fitted_anew_and_says_so(
         store = find_store(tmp_path)
         board = leaderboard(store)
         assert [(row.model, row.rank) for row in board.rows] == [("mine", (1, 1))]
-        (note,) = [note for note in board.notes if "anew" in note]
+        (note,) = [note for note in board.notes if "refitted" in note]
         assert note == (
-            "mine is fitted anew by every comparison: Locked.lock holds a _thread.lock, which "
-            "can't be told from another."
+            "mine is refitted in every comparison: Locked.lock holds a _thread.lock, which "
+            "can't be fingerprinted."
         )
         assert len(store.runs()) == board.test_reads == number
         (warning,) = caplog.messages

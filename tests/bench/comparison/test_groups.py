@@ -145,11 +145,20 @@ def test_predictions_judged_by_labels_of_their_own_are_not_ranked(store: Store, 
 @pytest.mark.parametrize(
     ("arrays", "complaint"),
     [
-        ({"test_labels": np.zeros(999, np.int64)}, "its test part isn't one of ours"),
+        ({"test_labels": np.zeros(999, np.int64)}, "its test part has an unexpected type or shape"),
         ({"test_labels": np.full(1000, 10)}, "a label or a position that doesn't exist"),
-        ({"test_index": np.zeros((1000, 1), np.int64)}, "its test part isn't one of ours"),
-        ({"test_probabilities": np.zeros((1000, 10), "U3")}, "its test part isn't one of ours"),
-        ({"validation_labels": np.zeros(1000)}, "its validation part isn't one of ours"),
+        (
+            {"test_index": np.zeros((1000, 1), np.int64)},
+            "its test part has an unexpected type or shape",
+        ),
+        (
+            {"test_probabilities": np.zeros((1000, 10), "U3")},
+            "its test part has an unexpected type or shape",
+        ),
+        (
+            {"validation_labels": np.zeros(1000)},
+            "its validation part has an unexpected type or shape",
+        ),
         (
             {
                 "test_index": np.arange(2),

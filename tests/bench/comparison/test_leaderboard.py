@@ -14,6 +14,7 @@ from fittingroom.data.dataset import Dataset
 from fittingroom.errors import UnknownNameError
 from fittingroom.evaluation.intervals import wilson
 from fittingroom.evaluation.seed_spread import SeedVariance
+from fittingroom.reporting.words import summary
 from fittingroom.runs.fit import fit
 from fittingroom.runs.spec import spec_of
 from fittingroom.runs.store import Store, open_store
@@ -143,8 +144,8 @@ def test_an_earlier_look_uses_up_some_of_the_five_per_cent(store: Store, save: S
 
 def test_pairs_that_earlier_looks_leave_undecided_are_named(store: Store, save: Save) -> None:
     note = (
-        "Not significant, because tables with other numbers of seeds were shown before, and every "
-        "look uses up some of the 5%: aaa and bb."
+        "Not significant after correcting for earlier tables with other numbers of seeds, each of "
+        "which used up some of the 5%: aaa and bb."
     )
     entries = [save(name, 9, wrong) for name, wrong in (("aaa", 0.1), ("bb", 0.114))]
     comparison = Comparison(entries=tuple(entries)).looked_at()
@@ -220,6 +221,40 @@ def test_one_or_two_test_images_make_a_table(
     (pair,) = board.pairs
     assert pair.p == 1.0
     json.loads(board.to_json())
+
+
+def test_unbalanced_classes_count_alike(tmp_path: Path, some_of: Callable[..., Dataset]) -> None:
+    data = some_of({0: 60, 1: 60}, {0: 180, 1: 20})
+    store = open_store(tmp_path, data)
+    spec = spec_of(data, "knn")
+    fitted = fit(spec, data, store, keep_model=False)
+    assert fitted.test is not None
+    board = leaderboard(store)
+    right = [fitted.test.correct[data.test.labels == label].mean() for label in (0, 1)]
+    scores = board["knn"].test
+    assert scores is not None
+    assert scores.balanced_accuracy == pytest.approx(np.mean(right))
+    assert scores.headline == scores.balanced_accuracy
+    assert scores.accuracy == pytest.approx(fitted.test.correct.mean())
+    assert scores.ci95 is not None
+    assert scores.ci95[0] < scores.headline < scores.ci95[1]
+    assert board.figure == "balanced accuracy"
+    assert "balanced acc." in board.text()
+    assert any("ranked by balanced accuracy" in note for note in board.notes)
+    plain = json.loads(board.to_json())["rows"][0]["test"]
+    assert (plain["balanced_accuracy"], plain["accuracy"]) == (
+        *(scores.balanced_accuracy, scores.accuracy),
+    )
+    assert board.to_frame()["test_balanced_accuracy"].iloc[0] == scores.balanced_accuracy
+    assert summary(board).startswith("knn reaches a balanced accuracy of ")
+
+
+def test_balanced_classes_are_ranked_by_accuracy(store: Store, save: Save) -> None:
+    save("good", 2, 0.1)
+    board = leaderboard(store)
+    assert board.figure == "accuracy"
+    assert not any("balanced" in note for note in board.notes)
+    assert "balanced" not in board.to_json() + board.text(wide=True)
 
 
 def test_a_board_is_a_sequence_of_rows_and_prints_as_a_table(store: Store, save: Save) -> None:

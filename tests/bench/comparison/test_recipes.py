@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from fittingroom.bench.comparison.comparison import Comparison, Entry
-from fittingroom.bench.comparison.recipes import looks_of
+from fittingroom.bench.comparison.recipes import are_unbalanced, looks_of
 from fittingroom.runs.run import Run
 
 
@@ -33,3 +34,13 @@ def test_looks_are_matched_by_key(
     entries = tuple(entry for entry, _ in groups.values())
     assert looks_of(Comparison(entries=entries, looks=looks), groups) == expected
     assert looks_of(None, groups) == []
+
+
+@pytest.mark.parametrize(
+    ("sizes", "unbalanced"),
+    [([10, 20], False), ([10, 21], True), ([5, 0, 10], False), ([7], False), ([1, 1, 3], True)],
+)
+def test_classes_are_unbalanced_from_twice_as_many_images_on(
+    sizes: list[int], unbalanced: bool
+) -> None:
+    assert are_unbalanced(np.repeat(np.arange(len(sizes)), sizes)) is unbalanced

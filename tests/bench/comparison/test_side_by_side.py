@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -136,3 +137,19 @@ def test_a_notebook_escapes_names() -> None:
     html = side_by_side([FIRST, board("<i>", {"<b>": 0.5})])._repr_html_()
     assert "&lt;b&gt;" in html
     assert "<i>" not in html
+
+
+def test_errors_of_two_kinds_have_no_difference() -> None:
+    plain, other = board("a", {"swift": 0.9}), board("b", {"swift": 0.8})
+    (row,) = other.rows
+    assert row.test is not None
+    balanced = replace(row, test=replace(row.test, balanced_accuracy=0.7))
+    unbalanced = replace(other, rows=(balanced,))
+    both = side_by_side([plain, unbalanced])
+    assert both.columns[3:5] == ("a, accuracy", "b, balanced accuracy")
+    assert both.cells[0][3:7] == ["0.9000", "0.7000", "0.1000", "0.3000"]
+    (line,) = both.lines
+    assert line.differences == (None,)
+    _, on_b = both.to_dict()["models"][0]["on"]
+    assert (on_b["accuracy"], on_b["balanced_accuracy"]) == (0.8, 0.7)
+    assert on_b["error"] == pytest.approx(0.3)

@@ -249,9 +249,9 @@ def analyse_table(
         close_pairs=tuple(_close_pairs(board, models, labels)),
         agreement=agreement(probabilities, labels) if models else None,
         wrong_for_all=wrong_for_all([*probabilities.values()], labels) if models else labels,
-        average=average_of_best(members, copies),
+        average=average_of_best(members, copies, balanced=board.balanced),
         train_suspects=train_suspects_of(saved, len(board.class_names), dataset),
-        sensitivity=sensitivity_of(probabilities, labels),
+        sensitivity=sensitivity_of(probabilities, labels, balanced=board.balanced),
     )
 
 

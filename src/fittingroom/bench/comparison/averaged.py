@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fittingroom.evaluation.agreement import average, fit_weights
 from fittingroom.evaluation.calibration import at_temperature
 from fittingroom.evaluation.intervals import CONFIDENCE
-from fittingroom.evaluation.metrics import accuracy, correctness, log_loss
+from fittingroom.evaluation.metrics import accuracy, balanced_accuracy, correctness, log_loss
 from fittingroom.evaluation.recipe_fits import Fits, accuracy_interval
 from fittingroom.evaluation.seed_spread import NO_SPREAD
 from fittingroom.runs.run import Part
@@ -51,28 +51,37 @@ class Member:
 def average_of_best(
     members: Mapping[str, Member],
     copies: NDArray[np.int64] | None = None,
+    *,
+    balanced: bool = False,
 ) -> AverageScore | None:
     """Average the three models that are best on the selection half, with weights fitted on it.
 
     Each is calibrated first, since an overconfident model would dominate the average. None if
-    there are fewer than three. `copies` of test images as in `Fits`.
+    there are fewer than three. `copies` of test images as in `Fits`; accuracies are `balanced` if
+    the models are ranked by those.
     """
     if len(members) < AVERAGED:
         return None
     parts = {label: member.selection for label, member in members.items()}
-    scores = {label: accuracy(part.probabilities, part.labels) for label, part in parts.items()}
+    score = balanced_accuracy if balanced else accuracy
+    scores = {label: score(part.probabilities, part.labels) for label, part in parts.items()}
     best = sorted(scores, key=lambda label: -scores[label])[:AVERAGED]
     labels = parts[best[0]].labels
     weights = fit_weights([members[label].calibrated(parts[label]) for label in best], labels)
     predicted = [members[label].calibrated(members[label].test) for label in best]
     truth = members[best[0]].test.labels
     mean = average(predicted, weights)
-    fits = Fits(correctness(mean, truth)[None], deterministic=True, copies=copies)
+    fits = Fits(
+        correctness(mean, truth)[None],
+        deterministic=True,
+        copies=copies,
+        classes=truth if balanced else None,
+    )
     return AverageScore(
         weights=dict(zip(best, weights, strict=True)),
         accuracy=fits.accuracy,
         these_fits_ci95=accuracy_interval(fits, NO_SPREAD, (1 - CONFIDENCE) / 2).bounds,
         log_loss=log_loss(mean, truth),
-        best_accuracy=accuracy(predicted[0], truth),
+        best_accuracy=score(predicted[0], truth),
         best_log_loss=log_loss(predicted[0], truth),
     )

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from fittingroom.bench.comparison.rows import Row, Scores
 from fittingroom.evaluation.metrics import METRICS
 from fittingroom.formatting import duration, shorten
 
+#: Where all images count alike, the headline is called test accuracy, and `ACCURACY` is left out.
+HEADLINE, ACCURACY = "balanced acc.", "accuracy"
 COLUMNS = (
     "rank",
     "model",
-    "test accuracy",
+    HEADLINE,
     "95% interval",
     "sd",
+    ACCURACY,
     *(metric.title for metric in METRICS.values()),
     "validation",
     "fit",
@@ -22,37 +26,63 @@ COLUMNS = (
     "indistinguishable from",
 )
 #: The columns that fit a terminal of 80, if no name is longer than `LONGEST`.
-NARROW = ("rank", "model", "test accuracy", "95% interval", "validation", "fit")
+NARROW = ("rank", "model", HEADLINE, "95% interval", "validation", "fit")
 LONGEST = 20
-NUMBERS = frozenset(COLUMNS) - {"model", "95% interval", "engine", "indistinguishable from"}
+TEXTS = ("model", "95% interval", "engine", "indistinguishable from")
 
 
-def cells(row: Row) -> list[str]:
-    """A row as texts, one for each of `COLUMNS`."""
-    if row.test is None and row.validation is None:
-        return ["-", row.model, row.status, *[""] * (len(COLUMNS) - 4), row.reason or ""]
-    score = row.test
-    return [
-        rank(row),
-        row.model,
-        f"{score.accuracy:.4f}" if score else "not read",
-        interval(score),
-        _sd(score, row.deterministic),
-        *(metric.text(score.metrics[name]) if score else "" for name, metric in METRICS.items()),
-        f"{row.validation.accuracy:.4f}" if row.validation else "",
-        duration(row.fit_seconds),
-        f"{row.predict_us_per_image:.0f}" if row.predict_us_per_image is not None else "",
-        " ".join(filter(None, [row.engine, row.precision])),
-        ", ".join(row.indistinguishable_from),
-    ]
+class Cells(NamedTuple):
+    """A table as texts: what its columns are called, its lines, and which columns are numbers."""
+
+    columns: list[str]
+    lines: list[list[str]]
+    numbers: set[str]
 
 
-def narrow_cells(rows: Sequence[Row]) -> list[list[str]]:
-    """Rows as texts, one for each column of `NARROW`; long names are shortened."""
-    places = [COLUMNS.index(name) for name in NARROW]
-    lines = [[cells(row)[place] for place in places] for row in rows]
-    names = shorten([row.model for row in rows], LONGEST)
-    return [[first, name, *others] for (first, _, *others), name in zip(lines, names, strict=True)]
+def wide_cells(rows: Sequence[Row]) -> Cells:
+    """Rows with all of their columns."""
+    return _table(COLUMNS, rows, [row.model for row in rows])
+
+
+def narrow_cells(rows: Sequence[Row]) -> Cells:
+    """Rows with the columns `NARROW`; long names are shortened."""
+    return _table(NARROW, rows, shorten([row.model for row in rows], LONGEST))
+
+
+def _table(names: Sequence[str], rows: Sequence[Row], models: Sequence[str]) -> Cells:
+    balanced = any(row.balanced for row in rows)
+    shown = [name for name in names if balanced or name != ACCURACY]
+    titles = {} if balanced else {HEADLINE: "test accuracy"}
+    columns = [titles.get(name, name) for name in shown]
+    lines = []
+    for row, model in zip(rows, models, strict=True):
+        cells = _cells(row) | {"model": model}
+        lines.append([cells.get(name, "") for name in shown])
+    return Cells(columns, lines, set(columns).difference(TEXTS))
+
+
+def _cells(row: Row) -> dict[str, str]:
+    """The texts of a row by column; those that it has none for are left out."""
+    if not row.scores:
+        return {"rank": "-", HEADLINE: row.status, COLUMNS[-1]: row.reason or ""}
+    score, time = row.test, row.predict_us_per_image
+    figures = {HEADLINE: "not read"} if score is None else _figures(score)
+    return {
+        "rank": rank(row),
+        "95% interval": interval(score),
+        "sd": _sd(score, row.deterministic),
+        **figures,
+        "validation": f"{row.validation.headline:.4f}" if row.validation else "",
+        "fit": duration(row.fit_seconds),
+        "us/image": "" if time is None else f"{time:.0f}",
+        "engine": " ".join(filter(None, [row.engine, row.precision])),
+        "indistinguishable from": ", ".join(row.indistinguishable_from),
+    }
+
+
+def _figures(score: Scores) -> dict[str, str]:
+    others = {metric.title: metric.text(score.metrics[name]) for name, metric in METRICS.items()}
+    return {HEADLINE: f"{score.headline:.4f}", ACCURACY: f"{score.accuracy:.4f}", **others}
 
 
 def rank(row: Row) -> str:

@@ -14,7 +14,7 @@ from fittingroom.data.dataset import Dataset
 from fittingroom.errors import StoreError
 from fittingroom.evaluation.agreement import average
 from fittingroom.evaluation.label_quality import LabelSuspects, label_suspects
-from fittingroom.evaluation.metrics import correctness
+from fittingroom.evaluation.metrics import accuracy, balanced_accuracy
 from fittingroom.runs.run import Part, Run
 
 Labels = NDArray[np.int64]
@@ -59,12 +59,12 @@ class Sensitivity:
 
 
 def sensitivity_of(
-    probabilities: Mapping[str, Probabilities], labels: Labels
+    probabilities: Mapping[str, Probabilities], labels: Labels, *, balanced: bool = False
 ) -> Sensitivity | None:
     """Set aside labels that the others doubt whichever model is left out: none judges itself.
 
-    None with fewer than two models, or if all labels are doubtful: then single labels aren't the
-    problem.
+    Accuracies are `balanced` if the models are ranked by those. None with fewer than two models, or
+    if all labels are doubtful: then single labels aren't the problem.
     """
     if len(probabilities) < 2:
         return None
@@ -79,11 +79,11 @@ def sensitivity_of(
         return None
     kept = np.ones(len(labels), bool)
     kept[doubtful] = False
-    correct = {model: correctness(predicted, labels) for model, predicted in probabilities.items()}
+    score = balanced_accuracy if balanced else accuracy
     return Sensitivity(
         doubtful=doubtful,
-        accuracy={model: float(right.mean()) for model, right in correct.items()},
-        without={model: float(right[kept].mean()) for model, right in correct.items()},
+        accuracy={model: score(each, labels) for model, each in probabilities.items()},
+        without={model: score(each[kept], labels[kept]) for model, each in probabilities.items()},
     )
 
 

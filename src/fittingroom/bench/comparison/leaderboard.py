@@ -11,11 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fittingroom.bench.comparison.cells import COLUMNS, NARROW, NUMBERS, cells, narrow_cells
+from fittingroom.bench.comparison.cells import narrow_cells, wide_cells
 from fittingroom.bench.comparison.comparison import Comparison, Entry
 from fittingroom.bench.comparison.groups import Groups, groups_of, left_out
 from fittingroom.bench.comparison.notes import join_values, notes_of
-from fittingroom.bench.comparison.recipes import looks_of, recipes_of, validated_of
+from fittingroom.bench.comparison.recipes import (
+    are_unbalanced,
+    looks_of,
+    recipes_of,
+    validated_of,
+)
 from fittingroom.bench.comparison.rows import Pair, Row, Scores
 from fittingroom.errors import StoreError, UnknownNameError
 from fittingroom.evaluation.confusion import ConfusionMatrix, confusion_matrix, mean_confusion
@@ -33,14 +38,20 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 SCHEMA_VERSION = 2
+_BALANCED = (
+    "The largest class has more than twice as many images as the smallest, so models are ranked by "
+    "balanced accuracy: the mean over classes of the share of their images that is classified "
+    "correctly."
+)
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Leaderboard:
     """The answer to "which is better, by how much, and how sure are you?".
 
-    Rows are sorted by mean accuracy; rows without a rank come last. `winner_ci95` is the interval
-    of the first row's accuracy, corrected for its selection as the best.
+    Rows are sorted by mean accuracy, or by the balanced one where the largest class has more than
+    twice as many test images as the smallest; rows without a rank come last. `winner_ci95` is the
+    interval of the first row's figure, corrected for its selection as the best.
     """
 
     dataset_name: str
@@ -57,6 +68,16 @@ class Leaderboard:
     confusions: Mapping[str, ConfusionMatrix]
     environment: Mapping[str, str]
     folder: Path = dataclasses.field(compare=False)  # of the runs
+
+    @property
+    def balanced(self) -> bool:
+        """Whether models are ranked by their balanced accuracy."""
+        return any(row.balanced for row in self.rows)
+
+    @property
+    def figure(self) -> str:
+        """What models are ranked by: "accuracy" or "balanced accuracy"."""
+        return "balanced accuracy" if self.balanced else "accuracy"
 
     @property
     def complete(self) -> bool:
@@ -98,8 +119,8 @@ class Leaderboard:
     def text(self, *, wide: bool = False) -> str:
         """The table for a terminal: with the columns that fit 80, or with all."""
         if wide:
-            return f"{self.title}\n\n{text_table(COLUMNS, map(cells, self.rows), NUMBERS)}"
-        table = text_table(NARROW, narrow_cells(self.rows), NUMBERS)
+            return f"{self.title}\n\n{text_table(*wide_cells(self.rows))}"
+        table = text_table(*narrow_cells(self.rows))
         reasons = [f"{row.model}: {row.reason}" for row in self.rows if row.reason]
         return "\n".join([self.title, "", table, *([""] if reasons else []), *reasons])
 
@@ -131,7 +152,8 @@ class Leaderboard:
 
     def _repr_html_(self) -> str:
         notes = "".join(f"<p>{escape(note)}</p>" for note in self.notes)
-        table = html_table(COLUMNS, (cells(row) for row in self.rows), caption=self.title)
+        columns, lines, _ = wide_cells(self.rows)
+        table = html_table(columns, lines, caption=self.title)
         return table + notes
 
 
@@ -173,11 +195,13 @@ def leaderboard_and_runs(store: Store, saved: Saved) -> tuple[Leaderboard, dict[
     parts = {label: [p for p in by_seed if p is not None] for label, by_seed in tested.items()}
     parts = {label: by_seed for label, by_seed in parts.items() if by_seed}
     looks = looks_of(comparison, groups)
-    ranking = rank_models(recipes_of(groups, parts, store.card.copies), looks)
-    validated = validated_of(groups, finished)
+    balanced = _counts_classes_alike(finished)
+    ranking = rank_models(recipes_of(groups, parts, store.card.copies, balanced=balanced), looks)
+    validated = validated_of(groups, finished, balanced=balanced)
 
     rows = [
-        _row(entry, finished.get(entry.label), ranking, validated) for entry, _ in groups.values()
+        _row(entry, finished.get(entry.label), ranking, validated, balanced)
+        for entry, _ in groups.values()
     ]
     order = {label: position for position, label in enumerate(ranking.order)}
     rows.sort(key=lambda row: order.get(row.model, len(order)))
@@ -194,6 +218,7 @@ def leaderboard_and_runs(store: Store, saved: Saved) -> tuple[Leaderboard, dict[
         winner_ci95=_bounds(ranking.winner),
         notes=(
             *problems,
+            *([_BALANCED] if balanced else []),
             *left_out(saved, groups),
             *_undone_pairs(ranking),
             *_rows_with_fewer_seeds(looks, parts),
@@ -216,6 +241,13 @@ def leaderboard_and_runs(store: Store, saved: Saved) -> tuple[Leaderboard, dict[
     return board, finished
 
 
+def _counts_classes_alike(finished: Mapping[str, Sequence[Run]]) -> bool:
+    """Whether models are ranked by balanced accuracy: by the images that they are tested on."""
+    runs = [run for by_seed in finished.values() for run in by_seed]
+    parts = (run.test or run.validation for run in runs)
+    return next((are_unbalanced(part.labels) for part in parts if part is not None), False)
+
+
 def _complete_runs(groups: Groups) -> dict[str, list[Run]]:
     return {
         label: [run for run in runs if run is not None]
@@ -229,6 +261,7 @@ def _row(
     runs: Sequence[Run] | None,
     ranking: Ranking,
     validated: Mapping[str, AccuracyEstimate],
+    balanced: bool,
 ) -> Row:
     if runs is None:
         status, reason = entry.status, entry.reason
@@ -243,7 +276,7 @@ def _row(
             reason=reason,
         )
     records = [run.record for run in runs]
-    test = _scores([run.test for run in runs], ranking.accuracies.get(entry.label))
+    test = _scores([run.test for run in runs], ranking.accuracies.get(entry.label), balanced)
     return Row(
         model=entry.label,
         rank=ranking.ranks.get(entry.label),
@@ -252,7 +285,7 @@ def _row(
         deterministic=entry.deterministic,
         trained_on=records[0].trained_on,
         test=test,
-        validation=_scores([run.validation for run in runs], validated.get(entry.label)),
+        validation=_scores([run.validation for run in runs], validated.get(entry.label), balanced),
         fit_seconds=_mean([r.fit_seconds for r in records]),
         predict_us_per_image=_mean([r.predict_us_per_image for r in records]),
         parameters=records[0].parameters,
@@ -262,7 +295,9 @@ def _row(
     )
 
 
-def _scores(parts: Sequence[Part | None], estimate: AccuracyEstimate | None) -> Scores | None:
+def _scores(
+    parts: Sequence[Part | None], estimate: AccuracyEstimate | None, balanced: bool
+) -> Scores | None:
     if estimate is None:
         return None
     saved = [(part.probabilities, part.labels) for part in parts if part is not None]
@@ -270,8 +305,10 @@ def _scores(parts: Sequence[Part | None], estimate: AccuracyEstimate | None) -> 
         name: float(np.mean([metric.compute(*part) for part in saved]))
         for name, metric in METRICS.items()
     }
+    accuracy = float(np.mean([part.correct.mean() for part in parts if part is not None]))
     return Scores(
-        accuracy=estimate.mean,
+        accuracy=accuracy if balanced else estimate.mean,
+        balanced_accuracy=estimate.mean if balanced else None,
         accuracy_sd=estimate.sd,
         ci95=_bounds(estimate.interval),
         this_fit_ci95=_bounds(estimate.fit_interval),
@@ -307,8 +344,8 @@ def _undone_pairs(ranking: Ranking) -> list[str]:
         return []
     more = f" and {len(undone) - 3} other pairs" if len(undone) > 3 else ""
     return [
-        f"Not significant, because tables with other numbers of seeds were shown before, and every "
-        f"look uses up some of the 5%: {', '.join(undone[:3])}{more}."
+        f"Not significant after correcting for earlier tables with other numbers of seeds, each of "
+        f"which used up some of the 5%: {', '.join(undone[:3])}{more}."
     ]
 
 

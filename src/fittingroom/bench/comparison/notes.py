@@ -121,7 +121,7 @@ def _comparability_notes(
             f"{', '.join(same_start)}. Give a function that builds the module."
         )
     notes += [
-        f"{label} is fitted anew by every comparison: {reason}."
+        f"{label} is refitted in every comparison: {reason}."
         for label, runs in finished.items()
         if (reason := runs[0].record.spec.not_found_again) is not None
     ]

@@ -14,20 +14,35 @@ from fittingroom.runs.attempt import Status
 class Scores:
     """Means over seeds.
 
-    `ci95` is of the recipe's accuracy, over seeds and images; None if the spread over seeds is
-    unknown. `this_fit_ci95` is of this one fit.
+    Attributes
+    ----------
+    accuracy : the share of the images that is classified correctly
+    balanced_accuracy : the mean over classes of that share, if models are ranked by it; else None
+    accuracy_sd : over seeds, of the figure that models are ranked by
+    ci95 : of the same figure of the recipe, over seeds and images; None if the spread over seeds is
+        unknown
+    this_fit_ci95 : of this one fit
+    metrics : the others, by the names of `METRICS`
     """
 
     accuracy: float
+    balanced_accuracy: float | None = None
     accuracy_sd: float | None
     ci95: tuple[float, float] | None
     this_fit_ci95: tuple[float, float] | None
-    metrics: Mapping[str, float]  # the others, by the names of `METRICS`
+    metrics: Mapping[str, float]
+
+    @property
+    def headline(self) -> float:
+        """The figure that models are ranked by: the balanced accuracy if there is one."""
+        return self.accuracy if self.balanced_accuracy is None else self.balanced_accuracy
 
     def to_dict(self) -> dict[str, Any]:
         """The scores in JSON, one level deep."""
         fields = dataclasses.asdict(self)
         del fields["metrics"]
+        if self.balanced_accuracy is None:
+            del fields["balanced_accuracy"]
         return {**fields, **self.metrics}
 
 
@@ -54,6 +69,16 @@ class Row:
     status: Status = "ok"
     reason: str | None = None
 
+    @property
+    def scores(self) -> list[Scores]:
+        """Those that it has."""
+        return [score for score in (self.test, self.validation) if score is not None]
+
+    @property
+    def balanced(self) -> bool:
+        """Whether it is ranked by its balanced accuracy."""
+        return any(score.balanced_accuracy is not None for score in self.scores)
+
     def to_dict(self) -> dict[str, Any]:
         """The row in `leaderboard.json`."""
         scores = {"test": self.test, "validation": self.validation}
@@ -64,7 +89,7 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Pair:
-    """Accuracy of `a` minus accuracy of `b`, with its tests; see `PairedDifference`."""
+    """Headline of `a` minus headline of `b`, with its tests; see `PairedDifference`."""
 
     a: str
     b: str

@@ -173,7 +173,7 @@ class _Turn:
         elif attempt.spec == self.specs[0] and (reason := attempt.spec.not_found_again):
             assert attempt.run is not None
             log.warning(
-                "%s is fitted anew by every comparison: %s. Its earlier runs stay in %s until you "
+                "%s is refitted in every comparison: %s. Its earlier runs stay in %s until you "
                 "remove them.",
                 *(self.entrant.name, reason, attempt.run.folder.parent),
             )

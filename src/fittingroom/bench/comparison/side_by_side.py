@@ -104,7 +104,10 @@ class SideBySide:
         return (
             "model",
             *(f"{name}, rank" for name in self.names),
-            *(f"{name}, accuracy" for name in self.names),
+            *(
+                f"{name}, {board.figure}"
+                for name, board in zip(self.names, self.boards, strict=True)
+            ),
             *(f"{name}, error" for name in self.names),
             *(head for name in others for head in (f"error, {name} - {first}", "95% interval")),
         )
@@ -167,12 +170,14 @@ def _line(model: str, rows: Sequence[Row | None]) -> Line:
 def _difference(first: Row | None, other: Row | None) -> ErrorDifference | None:
     if first is None or first.test is None or other is None or other.test is None:
         return None
-    here, there = first.test, other.test  # as error is 1 - accuracy
-    error = here.accuracy - there.accuracy
+    if first.balanced != other.balanced:  # errors of two kinds have no difference
+        return None
+    here, there = first.test, other.test  # as error is 1 - headline
+    error = here.headline - there.headline
     if here.ci95 is None or there.ci95 is None:
         return ErrorDifference(error=error, ci95=None)
     interval = independent_interval(
-        here.accuracy, Interval(*here.ci95), there.accuracy, Interval(*there.ci95)
+        here.headline, Interval(*here.ci95), there.headline, Interval(*there.ci95)
     )
     return ErrorDifference(error=error, ci95=interval.bounds)
 
@@ -217,7 +222,7 @@ def _lead(rows: Mapping[str, Row], a: str, b: str) -> float | None:
 
 def _accuracy(row: Row) -> float:
     assert row.test is not None
-    return row.test.accuracy
+    return row.test.headline
 
 
 def _tau(first: Sequence[float], second: Sequence[float]) -> float | None:
@@ -233,7 +238,8 @@ def _figures(line: Line, names: Sequence[str]) -> dict[str, Any]:
             "dataset": name,
             "rank": row.rank if row else None,
             "accuracy": row.test.accuracy if row and row.test else None,
-            "error": 1 - row.test.accuracy if row and row.test else None,
+            **_balanced(row),
+            "error": 1 - row.test.headline if row and row.test else None,
             "ci95": list(row.test.ci95) if row and row.test and row.test.ci95 else None,
         }
         for name, row in zip(names, line.rows, strict=True)
@@ -243,6 +249,13 @@ def _figures(line: Line, names: Sequence[str]) -> dict[str, Any]:
         for name, diff in zip(names[1:], line.differences, strict=True)
     ]
     return {"model": line.model, "on": on, "error_differences": differences}
+
+
+def _balanced(row: Row | None) -> dict[str, float]:
+    """The balanced accuracy of a row that has one."""
+    if row is None or row.test is None or row.test.balanced_accuracy is None:
+        return {}
+    return {"balanced_accuracy": row.test.balanced_accuracy}
 
 
 def _cells(line: Line) -> list[str]:
@@ -263,9 +276,9 @@ def _cells(line: Line) -> list[str]:
         line.model,
         *(rank(row) if row else "-" for row in line.rows),
         *(
-            f"{score.accuracy:.4f}" if score else row.status if row and not row.validation else "-"
+            f"{score.headline:.4f}" if score else row.status if row and not row.validation else "-"
             for score, row in zip(scores, line.rows, strict=True)
         ),
-        *(f"{1 - score.accuracy:.4f}" if score else "" for score in scores),
+        *(f"{1 - score.headline:.4f}" if score else "" for score in scores),
         *differences,
     ]

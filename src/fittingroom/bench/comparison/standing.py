@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fittingroom.bench.comparison.comparison import Entry
-from fittingroom.bench.comparison.recipes import fits_of
+from fittingroom.bench.comparison.recipes import are_unbalanced, fits_of
 from fittingroom.evaluation.recipe_fits import Fits, accuracies
 from fittingroom.runs.run import Run
 
@@ -34,7 +34,10 @@ class Standing:
         tested = [part for part in parts if part is not None]
         if not tested:
             return ""
-        self._recipes[entry.label] = fits_of(entry, runs[0], tested, self._copies)
+        balanced = are_unbalanced(tested[0].labels)
+        self._recipes[entry.label] = fits_of(
+            entry, runs[0], tested, self._copies, balanced=balanced
+        )
         estimates = accuracies(self._recipes)
         own = estimates[entry.label]
         interval = (
@@ -42,7 +45,8 @@ class Standing:
         )
         place = 1 + sum(other.mean > own.mean for other in estimates.values())
         standing = f", {_ordinal(place)} of {len(estimates)} so far" if len(estimates) > 1 else ""
-        return f"test accuracy {own.mean:.4f}{interval}{standing}"
+        which = "balanced" if balanced else "test"
+        return f"{which} accuracy {own.mean:.4f}{interval}{standing}"
 
 
 def _ordinal(n: int) -> str:

@@ -40,9 +40,10 @@ FILE = "zalando.json"
 #: Points that left no run, for the next search.
 STOPPED = "zalando-stopped.json"
 
+TESTED = "test accuracy"
 COLUMNS = (
     *("classifier", "points", "fitted", "not fitted", "selected", "selection accuracy"),
-    *("test accuracy", "95% interval", "rank"),
+    *(TESTED, "95% interval", "rank"),
 )
 #: Words of a table for points that have no accuracy.
 NOT_FITTED = {
@@ -55,7 +56,7 @@ NOT_FITTED = {
     "never-valid": "never valid",
     "interrupted": "not tried yet",
 }
-NUMBERS = frozenset(COLUMNS) - {"classifier", "not fitted", "selected"}
+TEXTS = frozenset({"classifier", "not fitted", "selected"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,8 +83,19 @@ class Benchmark:
         return not wrong and (self.board is None or self.board.complete)
 
     @property
+    def columns(self) -> tuple[str, ...]:
+        """`COLUMNS`, with the figure that the chosen points are ranked by."""
+        figure = "accuracy" if self.board is None else self.board.figure
+        return tuple(f"test {figure}" if name == TESTED else name for name in COLUMNS)
+
+    @property
+    def numbers(self) -> frozenset[str]:
+        """The columns that are numbers."""
+        return frozenset(self.columns) - TEXTS
+
+    @property
     def cells(self) -> list[list[str]]:
-        """One line per classifier, with a text for each of `COLUMNS`."""
+        """One line per classifier, with a text for each of `columns`."""
         return [_cells(search, self.row_of(search)) for search in self.searches]
 
     def to_dict(self) -> dict[str, Any]:
@@ -211,7 +223,7 @@ def _cells(search: SearchedGrid, row: Row | None) -> list[str]:
         *head,
         settings_in_words(chosen.parameters) if counts["points"] > 1 else "the only point",
         f"{chosen.choose_accuracy:.4f}",
-        f"{score.accuracy:.4f}" if score else row.status if row else "",
+        f"{score.headline:.4f}" if score else row.status if row else "",
         interval(score),
         rank(row) if row else "-",
     ]
