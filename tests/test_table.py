@@ -29,12 +29,12 @@ def test_control_characters_are_escaped() -> None:
     assert lines == ["model", "a\\nb", "\\u202ec\\u2028"]
 
 
-@pytest.mark.parametrize("cell", ["=1", "+1", "-1", "@a", "\t=1", "\r=1", " =1", "\uff1d1"])
+@pytest.mark.parametrize("cell", ["=1", "+1", "-1+1", "-a", "@a", "\t=1", "\r=1", " =1", "\uff1d1"])
 def test_no_cell_and_no_heading_is_a_formula(cell: str) -> None:
     head, line = [*csv.reader(io.StringIO(csv_text([cell], [[cell]])))]
     assert head == line
     assert line[0].startswith(("'", "\\"))
-    assert csv_text(["a"], [[-1.5]]) == "a\n-1.5\n"  # a number is not a formula
+    assert csv_text(["a"], [[-1.5], ["-1.5"]]) == "a\n-1.5\n-1.5\n"  # a number is not a formula
 
 
 def test_a_table_for_a_notebook_or_a_file_is_escaped() -> None:

@@ -16,6 +16,7 @@ from fittingroom.printable import printable
 
 #: Characters that start a formula in a spreadsheet.
 _FORMULA = frozenset("=+-@")
+_NUMBER = re.compile(r"-?\d+(\.\d+)?", re.ASCII)
 
 
 def text_table(
@@ -95,10 +96,12 @@ def csv_text(head: Sequence[str], lines: Iterable[Sequence[Any]]) -> str:
 
 
 def _defuse(cell: Any) -> Any:
-    """Keep a cell to one line and spreadsheets from reading it as a formula."""
+    """Keep a cell to one line and spreadsheets from reading it as a formula; a number is none."""
     if not isinstance(cell, str):
         return cell
     cell = printable(cell)
+    if _NUMBER.fullmatch(cell):
+        return cell
     return f"'{cell}" if unicodedata.normalize("NFKC", cell.lstrip())[:1] in _FORMULA else cell
 
 

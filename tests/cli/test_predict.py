@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
+import gzip
 import io
 import json
 import os
+import struct
 import subprocess
 import sys
 from collections.abc import Callable
@@ -111,7 +114,7 @@ def test_a_photo(run: str, small: Dataset, tmp_path: Path) -> None:
     ground[40:264, 40:264][image > 8] = 255 - image[image > 8]
     Image.fromarray(ground).save(tmp_path / "boot.png")
     stdout, _ = call(run, str(tmp_path / "boot.png"))
-    assert "covers 90% of images like the data, fewer of photos" in stdout
+    assert "90% coverage on images like the data, less on photos" in stdout
     (entry,) = json.loads(call(run, str(tmp_path / "boot.png"), "--json")[0])["predictions"]
     assert entry["is_photo"] is True
     assert entry["odds"].keys() == set(small.class_names)
@@ -172,6 +175,60 @@ def test_contact_sheet(run: str, pictures: Path, tmp_path: Path) -> None:
     with Image.open(io.BytesIO(show.read_bytes())) as sheet:
         assert sheet.width > 300
     assert list(tmp_path.iterdir()) == [show]  # no half-written file beside it
+
+
+def test_classes_of_pictures_as_csv(run: str, pictures: Path, tmp_path: Path) -> None:
+    _, stderr = call(run, str(pictures), "--csv", str(tmp_path / "classes.csv"), code=1)
+    assert str(tmp_path / "classes.csv") in stderr
+    with (tmp_path / "classes.csv").open(newline="") as file:
+        lines = {Path(line["image"]).name: line for line in csv.DictReader(file)}
+    assert set(lines) == {"boot.png", "pullover.WEBP", "bad.jpg"}
+    assert lines["boot.png"]["class"] == "Ankle boot"
+    assert float(lines["boot.png"]["probability"]) > 0.3
+    assert lines["bad.jpg"]["class"] == ""
+
+
+@pytest.mark.parametrize("name", ["test.csv", "labelled.csv", "images.npy", "t-idx3-ubyte.gz"])
+def test_images_without_labels(name: str, run: str, small: Dataset, tmp_path: Path) -> None:
+    """As of a competition's test file: each has the class that the model gives it."""
+    images = small.test.images[:30]
+    rows = images.reshape(30, -1)
+    if name.endswith(".csv"):
+        table = np.column_stack([np.arange(30), rows]) if name == "labelled.csv" else rows
+        np.savetxt(tmp_path / name, table, "%d", ",")
+    elif name.endswith(".npy"):
+        np.save(tmp_path / name, images)
+    else:
+        header = struct.pack(">4I", 0x803, *images.shape)
+        (tmp_path / name).write_bytes(gzip.compress(header + images.tobytes()))
+    out = tmp_path / "classes.csv"
+    _, stderr = call(run, str(tmp_path / name), "--csv", str(out))
+    assert "30 images" in stderr
+    with out.open(newline="") as file:
+        lines = [*csv.DictReader(file)]
+    assert [line["image"] for line in lines] == [str(n) for n in range(1, 31)]
+    assert [line["class"] for line in lines] == load(run).predict(images).tolist()
+
+
+def test_a_file_of_images_needs_a_file_for_their_classes(
+    run: str, pictures: Path, small: Dataset, tmp_path: Path
+) -> None:
+    table = tmp_path / "test.csv"
+    np.savetxt(table, small.test.images[:3].reshape(3, -1), "%d", ",")
+    alone = f"{table} is a file of images; give it alone"
+    assert alone in str(refusal(run, str(table)))
+    out = ["--csv", str(tmp_path / "out.csv")]
+    assert alone in str(refusal(run, str(pictures), str(table), *out))
+    assert alone in str(refusal(run, str(table), "--json", *out))
+    assert "can't be written" in str(refusal(run, str(table), "--csv", str(tmp_path / "no" / "x")))
+    assert "--csv would replace" in str(refusal(run, str(table), "--csv", str(table)))
+    np.savetxt(table, np.zeros((3, 64)), "%d", ",")
+    assert "holds images of 8×8; " in str(refusal(run, str(table), *out))
+    table.write_text("1,2,x,4\n1,2,3,4\n1,2,y,4\n")
+    assert "test.csv" in str(refusal(run, str(table), *out))
+    np.save(tmp_path / "a.npy", np.zeros((3, 28, 28, 2)))
+    assert "a.npy" in str(refusal(run, str(tmp_path / "a.npy"), *out))
+    assert not (tmp_path / "out.csv").exists()
 
 
 def test_a_folder_with_unusual_names(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -66,6 +66,19 @@ class Prediction:
         """The n most probable classes, or all, with their probabilities in descending order."""
         order = np.argsort(-self.probabilities, kind="stable")[:n]
         return [(self.class_names[k], float(self.probabilities[k])) for k in order]
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it but the images, for JSON."""
+        odds = dict(zip(self.class_names, self.odds.tolist(), strict=True))
+        return {
+            "top": [{"label": name, "probability": share} for name, share in self.top()],
+            "set": list(self.labels),
+            "unlike_data": self.unlike_data,
+            "unlike_score": self.unlike_score,
+            "odds": odds if self.rendering.is_photo else None,
+            "is_photo": self.rendering.is_photo,
+            "decisions": list(self.rendering.decisions),
+        }
 
 
 def predict_picture(

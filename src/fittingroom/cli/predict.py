@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fittingroom.cli.options import RUNS, JsonOption, RunsOption
+from fittingroom.cli.predict_file import predict_file, write_csv
 from fittingroom.cli.saved_model import SavedModelArgument, find_saved_model
+from fittingroom.cli.show import check_target
 from fittingroom.data.folder import visible
 from fittingroom.errors import DataError, UsageError, install_command
 from fittingroom.json_text import json_text
@@ -31,6 +33,12 @@ MAX_SHOWN = 400
 MAX_NAMED = 5
 
 
+#: What a picture that can't be read has in place of a prediction.
+_NOTHING: dict[str, Any] = {
+    **{"top": [], "set": [], "unlike_data": None, "unlike_score": None},
+    **{"odds": None, "is_photo": None, "decisions": []},
+}
+
 #: The path of a picture, and the folder in which it was found, if any.
 _File = tuple[str, Path | None]
 
@@ -39,7 +47,8 @@ _ImagesArgument = Annotated[
     list[str],
     typer.Argument(
         metavar="IMAGE",
-        help="Pictures (PNG, JPEG, WebP), folders of them, or - for one on standard input.",
+        help="Pictures (PNG, JPEG, WebP), folders of them, or - for one on standard input; or one "
+        "CSV, .npy or IDX file of images, with --csv.",
     ),
 ]
 _AsOption = Annotated[
@@ -57,6 +66,14 @@ _ShowOption = Annotated[
         metavar="FILE", help="Write a PNG contact sheet: each photo beside the model's input."
     ),
 ]
+_CsvOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--csv",
+        metavar="FILE",
+        help="Write a CSV file: a line per image with its class and the class's probability.",
+    ),
+]
 
 
 def command(
@@ -64,12 +81,17 @@ def command(
     images: _ImagesArgument,
     taken_as: _AsOption = None,
     show: _ShowOption = None,
+    csv: _CsvOption = None,
     runs: RunsOption = RUNS,
     as_json: JsonOption = False,
 ) -> None:
     """Classify pictures: the top classes, a prediction set, and how each was prepared."""
     if taken_as not in (None, "photo", "image"):
         raise UsageError(f"--as takes photo or image, not {taken_as!r}.")
+    others = bool(taken_as or show or as_json)
+    if (table := _file_of_images(images, csv, others=others)) and csv is not None:
+        predict_file(model, table, csv, runs)
+        return
     files = list(_files(images))
     if show is not None:
         _check_sheet(show, len(files))
@@ -104,8 +126,32 @@ def command(
     if show is not None and entries:
         _write_sheet(show, entries)
         note(str(show))
+    if csv is not None:
+        tops = [each["top"][0] if each["top"] else {} for each in facts]
+        write_csv(csv, [each["file"] for each in facts], tops)
+        note(str(csv))
     if failed:
         raise typer.Exit(1)
+
+
+def _file_of_images(images: list[str], csv: Path | None, *, others: bool) -> Path | None:
+    """The file of images without names, if one is given.
+
+    Raises UsageError unless it is alone, with --csv and no `others`; or if --csv can't be written.
+    """
+    from fittingroom.data.unlabelled import holds_images
+
+    if csv is not None:
+        check_target(csv, "--csv")
+        if csv.exists() and any(Path(name).exists() and csv.samefile(name) for name in images):
+            raise UsageError(f"--csv would replace {csv}, which is to be read; choose another.")
+    table = next((Path(name) for name in images if holds_images(Path(name))), None)
+    if table is not None and (len(images) > 1 or csv is None or others):
+        raise UsageError(
+            f"{table} is a file of images; give it alone, with --csv FILE and without --as, "
+            "--show or --json."
+        )
+    return table
 
 
 def _files(names: Iterable[str]) -> Iterator[_File]:
@@ -144,8 +190,6 @@ def _visible_files(folder: Path) -> Iterator[Path]:
 
 def _check_sheet(show: Path, n: int) -> None:
     """Refuse a contact sheet that can't be written, before the work starts."""
-    from fittingroom.cli.show import check_target
-
     if show.suffix.lower() != ".png":
         raise UsageError(f"--show writes a PNG picture; call it {show.stem}.png, not {show.name}.")
     check_target(show, "--show")
@@ -188,20 +232,9 @@ def _predict(
 
 def _facts(file: str, prediction: Prediction | None, error: str | None) -> dict[str, Any]:
     """One entry of the JSON output."""
-    top = prediction.top() if prediction else []
-    return {
-        "file": file,
-        "top": [{"label": label, "probability": probability} for label, probability in top],
-        "set": list(prediction.labels) if prediction else [],
-        "unlike_data": prediction.unlike_data if prediction else None,
-        "unlike_score": prediction.unlike_score if prediction else None,
-        "odds": dict(zip(prediction.class_names, prediction.odds.tolist(), strict=True))
-        if prediction and prediction.rendering.is_photo
-        else None,
-        "is_photo": prediction.rendering.is_photo if prediction else None,
-        "decisions": list(prediction.rendering.decisions) if prediction else [],
-        "error": error,
-    }
+    if prediction is None:
+        return {"file": file, **_NOTHING, "error": error}
+    return {"file": file, **prediction.to_dict(), "error": error}
 
 
 def _lines(prediction: Prediction) -> list[str]:
@@ -239,7 +272,7 @@ def _set_text(prediction: Prediction, coverage: float) -> str:
     names = ", ".join(prediction.labels)
     if not prediction.rendering.is_photo:
         return f"{coverage:.0%} set: {names}"
-    return f"set: {names} (covers {coverage:.0%} of images like the data, fewer of photos)"
+    return f"set: {names} ({coverage:.0%} coverage on images like the data, less on photos)"
 
 
 def _write_sheet(show: Path, entries: list[tuple[str, Picture, Prediction]]) -> None:

@@ -86,6 +86,15 @@ def read_csv_folder(path: Path) -> Reading:
     return _read(_by_split(_files(path)), lambda _: path)
 
 
+def read_csv_images(path: Path) -> NDArray[np.uint8]:
+    """The images of a CSV file, (n, h, w); a column with labels or numbers beside them is left out.
+
+    Raises DataError if it isn't a table of square images.
+    """
+    pixels, _ = _read_table(path, None, labelled=_has_labels(path, None))
+    return _as_images(path, pixels)
+
+
 def _by_split(files: Sequence[Path]) -> dict[str, Path]:
     """The file of each split."""
     by_split: dict[str, Path] = {}
@@ -130,6 +139,27 @@ def _has_labels(path: Path, within: Path | None) -> bool:
 
 
 def _read_part(path: Path, within: Path | None) -> RawSplit:
+    pixels, labels = _read_table(path, within)
+    images = _as_images(path, pixels)
+    try:
+        return RawSplit(images, labels_of(_numbers(labels), "its labels"), path)
+    except InputError as error:
+        raise DataError(f"{path}: {error}") from error
+
+
+def _as_images(path: Path, pixels: NDArray[Any]) -> NDArray[np.uint8]:
+    """Rows of pixels as images; EMNIST's are transposed."""
+    try:
+        images = images_of(pixels, "its images")
+    except InputError as error:
+        raise DataError(f"{path}: {error}") from error
+    return np.ascontiguousarray(images.transpose(0, 2, 1) if is_transposed(path.name) else images)
+
+
+def _read_table(
+    path: Path, within: Path | None, *, labelled: bool = True
+) -> tuple[NDArray[Any], NDArray[np.str_]]:
+    """The pixels (n, h * w) and the labels (n,) of a file; labels are empty unless `labelled`."""
     pixels: list[NDArray[Any]] = []
     labels: list[NDArray[np.str_]] = []
     with open_stream(path, within) as read:
@@ -140,24 +170,15 @@ def _read_part(path: Path, within: Path | None) -> RawSplit:
         header = _is_header(first[1])
         rows = ([] if header else [first]) + list(islice(lines, ROWS))
         columns = first[1].split(",")
-        column = _label_column(path, columns, header, rows)
+        column = _label_column(path, columns, header, rows) if labelled else None
         while rows:
-            images, names = _parse(path, rows, column, len(columns) - 1)
+            images, names = _parse(path, rows, column, len(columns) - labelled)
             pixels.append(images)
             labels.append(np.array(names))
             rows = list(islice(lines, ROWS))
     if not pixels:
         raise DataError(f"{path} has a header and no rows.")
-    try:
-        images = images_of(np.concatenate(pixels), "its images")
-        images = images.transpose(0, 2, 1) if is_transposed(path.name) else images
-        return RawSplit(
-            np.ascontiguousarray(images),
-            labels_of(_numbers(np.concatenate(labels)), "its labels"),
-            path,
-        )
-    except InputError as error:
-        raise DataError(f"{path}: {error}") from error
+    return np.concatenate(pixels), np.concatenate(labels)
 
 
 def _numbers(labels: NDArray[np.str_]) -> NDArray[Any]:
@@ -178,7 +199,7 @@ def _lines(path: Path, read: Read) -> Iterator[Line]:
             if line.strip():
                 yield number, _text(path, line)
         if len(rest) > LONGEST_LINE:
-            raise DataError(f"{path} isn't a CSV file of images: a line has no end.")
+            raise DataError(f"{path} isn't a CSV file of images: a line is too long.")
     if rest.strip():
         yield number + 1, _text(path, rest)
 
@@ -230,15 +251,19 @@ def _is_square(n: int) -> bool:
 
 
 def _parse(
-    path: Path, rows: list[Line], column: int, n_pixels: int
+    path: Path, rows: list[Line], column: int | None, n_pixels: int
 ) -> tuple[NDArray[Any], list[str]]:
-    """Pixels (n, n_pixels), bytes or floats, and labels of some rows."""
-    split = str.split if column == 0 else str.rsplit
-    halves = [split(row, ",", 1)[:: 1 if column == 0 else -1] for _, row in rows]
+    """Pixels (n, n_pixels), bytes or floats, and labels of some rows; empty without a column."""
+    if column is None:
+        halves = [["", row] for _, row in rows]
+    else:
+        split = str.split if column == 0 else str.rsplit
+        halves = [split(row, ",", 1)[:: 1 if column == 0 else -1] for _, row in rows]
     for (number, row), half in zip(rows, halves, strict=True):
         if len(half) < 2 or half[1].count(",") != n_pixels - 1:
             raise DataError(
-                f"{path}, line {number}: it has {row.count(',') + 1} columns, not {n_pixels + 1}."
+                f"{path}, line {number}: it has {row.count(',') + 1} columns, "
+                f"not {n_pixels + (column is not None)}."
             )
         if len(half[0]) > LONGEST_LABEL:
             raise DataError(f"{path}, line {number}: its label has {len(half[0]):,} characters.")
