@@ -88,10 +88,10 @@ def test_a_folder_with_other_files_is_not_replaced(bundle: Bundle, tmp_path: Pat
     with pytest.raises(UsageError, match=r"also holds 'thesis\.tex'"):
         export(bundle, "hub", images=None, force=True)
     assert (place / "thesis.tex").read_text() == "mine"
-    with pytest.raises(UsageError, match="isn't such an export"):
+    with pytest.raises(UsageError, match="isn't an export in this format"):
         export(bundle, "onnx", place, images=None, force=True)
     (tmp_path / "note").write_text("mine")
-    with pytest.raises(UsageError, match="isn't such an export"):
+    with pytest.raises(UsageError, match="isn't an export in this format"):
         export(bundle, "hub", tmp_path / "note", images=None, force=True)
     assert (tmp_path / "note").read_text() == "mine"
 

@@ -92,7 +92,7 @@ def _in_network(**changed: Any) -> Callable[[dict[str, Any]], Any]:
         (_in_facts(preparation=None), "format 3 has other fields"),
         (_in_calibrated(class_quantiles=[0.9] * 9), "format 3 has other fields"),
         (_in_calibrated(class_quantiles=[1.1] * 10), "class_quantiles"),
-        (_in_facts(preparation="photo"), "isn't one of ours"),
+        (_in_facts(preparation="photo"), "isn't a valid manifest"),
         (_in_facts(format="1"), "has format '1'"),
         (_in_facts(model=""), "facts.model"),
         (_in_facts(model="x" * 2000), "facts.model"),

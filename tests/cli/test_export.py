@@ -105,7 +105,7 @@ def test_an_unverified_export_says_so(run: Path, tmp_path: Path) -> None:
     [
         (["absent"], 1, "absent doesn't exist, and no saved runs in runs"),
         (["RUN", "--format", "onxx"], 2, "--format takes onnx, hub or triton, not 'onxx'"),
-        (["RUN", "--no-verify", "--dataset", "x"], 2, "give it without --no-verify"),
+        (["RUN", "--no-verify", "--dataset", "x"], 2, "omit it or --no-verify"),
         (["RUN", "--dataset", "fashion"], 2, "fashion-mnist"),
     ],
 )
@@ -119,7 +119,7 @@ def test_mistakes_get_one_sentence(
 
 def test_a_run_without_a_model(run: Path, tmp_path: Path) -> None:
     bare = shutil.copytree(run, tmp_path / "bare", ignore=shutil.ignore_patterns("model"))
-    assert "kept no model" in str(refusal(str(bare)))
+    assert "no model was kept for" in str(refusal(str(bare)))
 
 
 def test_a_run_with_another_model_is_refused(run: Path, small: Dataset, tmp_path: Path) -> None:

@@ -78,8 +78,8 @@ def test_read_only_runs_give_the_table_and_a_remedy(compared_runs: Path) -> None
 @pytest.mark.parametrize(
     ("arguments", "kind", "message"),
     [
-        (["--open", "--format", "md"], UsageError, "--format has to include html"),
-        (["--out", "x.html", "--format", "md"], UsageError, "--format has to include html"),
+        (["--open", "--format", "md"], UsageError, "need the page; add html to --format"),
+        (["--out", "x.html", "--format", "md"], UsageError, "need the page; add html to --format"),
         (["--out", "absent/x.html"], UsageError, "--out takes a file in an existing folder"),
         (["--out", "absent/x"], StoreError, "absent/x can't be written: no such file or directory"),
     ],

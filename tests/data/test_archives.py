@@ -129,25 +129,25 @@ def test_nothing_is_written_outside(name: str, tmp_path: Path) -> None:
     path = tmp_path / "a.zip"
     zip_with(path, name)
     before = set(tmp_path.iterdir())
-    with pytest.raises(DataError, match=r"a.zip: .*evil' would lie outside"), unpacked(path):
+    with pytest.raises(DataError, match=r"a.zip: .*evil' would unpack outside"), unpacked(path):
         pass
     named = tarfile.TarInfo(name)
     named.size = 1
     tar_with(tmp_path / "a.tar", named)
-    with pytest.raises(DataError, match=r"a.tar: .*evil' would lie outside"):
+    with pytest.raises(DataError, match=r"a.tar: .*evil' would unpack outside"):
         load_dataset(tmp_path / "a.tar")
     assert set(tmp_path.iterdir()) == before | {tmp_path / "a.tar"}
 
 
 def test_links_and_devices_are_refused(tmp_path: Path) -> None:
     zip_with(tmp_path / "a.zip", "train.csv", 0o120777, "/etc/passwd")
-    with pytest.raises(DataError, match=r"train.csv is a link; replace it by a file"):
+    with pytest.raises(DataError, match=r"train.csv is a link; replace it with a file"):
         load_dataset(tmp_path / "a.zip")
     for kind, what in (
         (tarfile.SYMTYPE, "a link"),
         (tarfile.LNKTYPE, "a link"),
-        (tarfile.CHRTYPE, "no plain file"),
-        (tarfile.FIFOTYPE, "no plain file"),
+        (tarfile.CHRTYPE, "not a regular file"),
+        (tarfile.FIFOTYPE, "not a regular file"),
     ):
         tar_with(tmp_path / "a.tar", link(kind))
         with pytest.raises(DataError, match=rf"train.csv is {what}"):

@@ -151,7 +151,9 @@ def test_files_of_a_folder_that_are_wrong(arrays: Arrays, tmp_path: Path) -> Non
     with pytest.raises(DataError, match=r"x_train.npy and .*x_train.npz both hold the train image"):
         load_dataset(tmp_path)
     (tmp_path / "x_train.npy").unlink()
-    with pytest.raises(DataError, match=r"x_train.npz holds 2 arrays; its name promises one"):
+    with pytest.raises(
+        DataError, match=r"x_train.npz holds 2 arrays; an .npz in a folder must hold one"
+    ):
         load_dataset(tmp_path)
     (tmp_path / "x_train.npz").unlink()
     np.save(tmp_path / "x_train.npy", np.array([{}], object))

@@ -120,7 +120,7 @@ def test_several_pairs_in_a_folder(write: Writer, data: Dataset) -> None:
         (lambda lines: [line.rsplit(",", 3)[0] for line in lines], "so 781 pixels; only square"),
         (lambda lines: [*lines[:5], "a" * 201 + lines[5][1:]], "line 6: its label has 201 charac"),
         (lambda lines: [*lines[:5], "\udcff"], "it isn't UTF-8 text"),
-        (lambda lines: [*lines[:5], "1," * 3_000_000], "a line has no end"),
+        (lambda lines: [*lines[:5], "1," * 3_000_000], "a line is too long"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_line(

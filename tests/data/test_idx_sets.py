@@ -89,7 +89,7 @@ def test_a_missing_file(qmnist: Path) -> None:
 @pytest.mark.parametrize(
     ("mapping", "complaint"),
     [
-        ("1 65\nx 66\n", "mapping.txt, line 2: it isn't a label"),
+        ("1 65\nx 66\n", "mapping.txt, line 2: expected a label"),
         ("1 65\n2 9999999999\n", "mapping.txt, line 2"),
         ("1 65\n2 66\n", "has the label 3, which emnist-letters-mapping.txt doesn't name"),
     ],

@@ -161,7 +161,7 @@ def test_rows_that_take_far_more_memory_than_their_file(
 
 def test_options_for_pictures_of_lists_of_pixels(tmp_path: Path) -> None:
     pq.write_table(table(image=IMAGES, label=LABELS), tmp_path / "mine.parquet")
-    with pytest.raises(DataError, match="holds no pictures; give no size"):
+    with pytest.raises(DataError, match="holds no picture files; omit size"):
         load_dataset(tmp_path / "mine.parquet", size=(28, 28))
 
 
@@ -172,7 +172,7 @@ def test_names_of_files(small: Path, tmp_path: Path) -> None:
     (tmp_path / "._train.parquet").write_bytes(b"what macOS leaves")
     assert len(load_dataset(tmp_path).train) == 860
     pq.write_table(part, tmp_path / "other.parquet")
-    with pytest.raises(DataError, match=r"other.parquet says no split, but those of others do"):
+    with pytest.raises(DataError, match=r"other.parquet gives no split, but other file names do"):
         load_dataset(tmp_path)
 
 
@@ -223,7 +223,7 @@ def test_parts_that_name_their_classes_otherwise(small: Path, tmp_path: Path) ->
     for split, names in (("train", known.class_names), ("test", known.class_names[::-1])):
         part = table_of(getattr(known, split), "pixels", names)
         pq.write_table(part, tmp_path / f"{split}.parquet")
-    with pytest.raises(DataError, match=r"test.parquet|train.parquet names its classes otherwise"):
+    with pytest.raises(DataError, match=r"test.parquet|train.parquet has different class names"):
         load_dataset(tmp_path)
 
 

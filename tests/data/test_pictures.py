@@ -129,5 +129,5 @@ def test_data_that_are_no_pictures(what: str, tmp_path: Path) -> None:
     if what == "npz":
         what = str(tmp_path / "a.npz")
         np.savez(what, x=np.zeros((3, 8, 8)), y=[0, 1, 0])
-    with pytest.raises(DataError, match="pictures"):
+    with pytest.raises(DataError, match="picture files"):
         load_dataset(what, size=(28, 28))

@@ -35,9 +35,9 @@ def test_images_on_another_scale(real: np.ndarray) -> None:
     assert "the training images hold only 0 and 1; multiply them by 255" in refusal(real // 128)
     assert "the test images hold only 0 and 1" in refusal(real // 128, "test")
     digits = load_digits().images.astype(np.uint8)[:300]
-    assert "only from 0 to 16; stretch them: images * 255 / 16" in refusal(digits)
+    assert "span only 0 to 16; stretch them: images * 255 / 16" in refusal(digits)
     grey = real // 64 + 126
-    assert "only from 126 to 129; stretch them: (images - 126) * 255 / 3" in refusal(grey)
+    assert "span only 126 to 129; stretch them: (images - 126) * 255 / 3" in refusal(grey)
 
 
 def test_images_that_show_nothing(real: np.ndarray) -> None:

@@ -169,7 +169,7 @@ def test_several_processes_train_one_network(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str, folds: int, small_folder: Path
 ) -> None:
     monkeypatch.setattr(distributed, "current", lambda: Group(0, 2))
-    with pytest.raises(UsageError, match=f"train one network together; {model} is fitted by one"):
+    with pytest.raises(UsageError, match=f"fit {model} without torchrun"):
         fit_one.fit(small_folder, model, folds=folds, runs=tmp_path)
 
 

@@ -80,7 +80,7 @@ def test_what_cannot_be_found_is_one_sentence(saved: Store, tmp_path: Path) -> N
             find_runs(name, saved.folder)
     with pytest.raises(StoreError, match="no saved runs in"):
         find_runs("logistic", tmp_path)
-    with pytest.raises(StoreError, match="logistic kept no model"):
+    with pytest.raises(StoreError, match="no model was kept for logistic"):
         find_model("logistic", saved.folder)
 
 

@@ -15,7 +15,8 @@ from fittingroom.data.splits import fold_of
 from fittingroom.errors import StoreError, TrainingError, UsageError
 from fittingroom.execution.executor import HERE
 from fittingroom.execution.job import Limits
-from fittingroom.models.catalog import classifier_of, row_of
+from fittingroom.models.catalog import row_of
+from fittingroom.models.making import classifier_of
 from fittingroom.runs.attempt import Attempt, FitStep
 from fittingroom.runs.run import Run
 from fittingroom.runs.spec import RunSpec, expected_seconds, spec_of
@@ -114,7 +115,7 @@ def _fit_together(spec: RunSpec, dataset: Dataset, store: Store, reporter: Repor
 
     if row_of(spec.model).family != "network" or spec.folds:
         raise UsageError(
-            f"several processes train one network together; {spec.label} is fitted by one."
+            f"torchrun can train only networks, without folds; fit {spec.label} without torchrun."
         )
 
     def on_step(step: FitStep) -> None:

@@ -123,7 +123,7 @@ def _check_svc(archive: Archive, n_features: int, n_classes: int) -> None:
     )
     gamma = plain_value(field(root, "_gamma"))
     if plain_value(field(root, "kernel")) != "rbf" or not 0 < gamma < math.inf or counts.min() < 0:
-        raise BundleError("the support vector machine isn't like ours.")
+        raise BundleError("the support vector machine has unsupported settings.")
 
 
 def _check_neighbors(archive: Archive, n_features: int, n_classes: int) -> None:
@@ -138,7 +138,7 @@ def _check_neighbors(archive: Archive, n_features: int, n_classes: int) -> None:
         "outputs_2d_": False,
     }
     if any(plain_value(field(root, name)) != value for name, value in expected.items()):
-        raise BundleError("the neighbours aren't searched for like ours.")
+        raise BundleError("the nearest-neighbour search has unsupported settings.")
     _check_range(labels, n_classes, "the neighbours have a class that doesn't exist.")
     if not 1 <= plain_value(field(root, "n_neighbors")) <= n:
         raise BundleError("there are fewer neighbours than n_neighbors.")

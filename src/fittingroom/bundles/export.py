@@ -136,7 +136,7 @@ def _check_free(place: Path, file_names: Collection[str], force: bool) -> None:
     if not force:
         raise UsageError(f"{place} already exists; name another path, or replace it with --force.")
     if place.is_symlink() or place.is_dir() != bool(file_names):
-        raise UsageError(f"{place} isn't such an export and won't be replaced; remove it yourself.")
+        raise UsageError(f"{place} isn't an export in this format; move it or choose another path.")
     unknown = sorted(set(_sizes(place)) - set(file_names)) if file_names else []
     if unknown:
         raise UsageError(

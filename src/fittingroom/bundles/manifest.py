@@ -201,7 +201,7 @@ class Manifest(_Strict):
             manifest = cls.model_validate_json(json.dumps(fields))
             check(manifest.facts)
         except (ValidationError, RecursionError) as error:
-            raise BundleError(f"{FILE} isn't one of ours: {in_short(error)}.") from error
+            raise BundleError(f"{FILE} isn't a valid manifest: {in_short(error)}.") from error
         if manifest.sha256 != manifest.digest() or manifest.to_json().encode() != data:
             raise BundleError(f"{FILE} was changed after it was written.")
         return manifest
@@ -232,11 +232,11 @@ def check(facts: Facts) -> None:
         audit_of(NETS[classifier.net]).model_validate_json(json.dumps(classifier.options))
     in_order = sorted(set(classes)) == classes
     if not in_order or classes[0] < 0 or classes[-1] >= len(facts.class_names):
-        raise BundleError(f"{FILE} isn't one of ours: its classes aren't indices of class names.")
+        raise BundleError(f"{FILE} is invalid: its classes aren't indices of class names.")
     quantiles = facts.calibrated and facts.calibrated.class_quantiles
     mismatch = (facts.preparation is None) != (facts.format == 1)
     if mismatch or (quantiles and (facts.format < 3 or len(quantiles) != len(classes))):
-        raise BundleError(f"{FILE} isn't one of ours: format {facts.format} has other fields.")
+        raise BundleError(f"{FILE} is invalid: format {facts.format} has other fields.")
 
 
 def _canonical(fields: dict[str, Any]) -> str:

@@ -42,7 +42,7 @@ def command(
         bool,
         typer.Option(
             "--as-is",
-            help="Accept a file that looks like the true labels, or like another order of images.",
+            help="Accept predictions that equal the test labels, or that seem to be out of order.",
         ),
     ] = False,
     dataset: DatasetOption = FASHION_MNIST,

@@ -70,7 +70,7 @@ def command(
             f"--format takes {', '.join(FORMATS[:-1])} or {FORMATS[-1]}, not {format!r}."
         )
     if dataset is not None and not verify:
-        raise UsageError("--dataset is only for verification; give it without --no-verify.")
+        raise UsageError("--dataset is only used for verification; omit it or --no-verify.")
     from fittingroom.bundles.bundle import load
     from fittingroom.bundles.export import export, require_packages
     from fittingroom.cli.output import note, say

@@ -65,14 +65,12 @@ def command(
 
     parse_address(on)
     if on != HERE and _has_peers():
-        raise UsageError("processes of torchrun train the network themselves; leave --on out.")
+        raise UsageError("--on and torchrun can't be combined; leave --on out.")
     with _join_peers() as is_first:
         name = row_of(model).name  # fails before torch is imported
         all_settings = _settings_of(file, name) | parse_settings(settings or [])
         if folds and full:
-            raise UsageError(
-                "--folds already fits on parts of all training images; leave --full out."
-            )
+            raise UsageError("--folds already uses all training images; leave --full out.")
 
         from fittingroom.bench.fit_one import fit
         from fittingroom.cli.progress import ProgressDisplay

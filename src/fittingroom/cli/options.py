@@ -40,7 +40,7 @@ RunsOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
 WideOption = Annotated[
-    bool, typer.Option("--wide", help="Print all columns of the table, not those that fit 80.")
+    bool, typer.Option("--wide", help="Print all columns, even if wider than 80 characters.")
 ]
 FullOption = Annotated[
     bool, typer.Option("--full", help="Also train on the validation part (all 60,000 images).")

@@ -50,7 +50,7 @@ def command(
 
     chosen = parse_formats(formats)
     if "html" not in chosen and (open_page or (out is not None and out.suffix == ".html")):
-        raise UsageError("the page is left out; --format has to include html.")
+        raise UsageError("--open and --out FILE.html need the page; add html to --format.")
     if out is not None and out.suffix == ".html":
         check_target(out, "--out")
     store = find_store(runs)

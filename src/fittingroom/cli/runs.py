@@ -41,7 +41,7 @@ def command(
     if yes and not remove:
         raise UsageError("--yes is only for --remove.")
     if remove and not yes and not sys.stdin.isatty():
-        raise UsageError("add --yes to remove runs without being asked.")
+        raise UsageError("can't ask for confirmation here; add --yes to remove the runs anyway.")
     if names:
         named = {run.folder: run for name in names for run in find_runs(name, runs)}
         chosen, unreadable = list(named.values()), []

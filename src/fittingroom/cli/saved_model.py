@@ -16,7 +16,7 @@ SavedModelArgument = Annotated[
     str,
     typer.Argument(
         metavar="MODEL",
-        help="A saved model: the name of its model, such as swift, or its folder.",
+        help="A saved model: a model name, such as swift, or the saved model's folder.",
     ),
 ]
 

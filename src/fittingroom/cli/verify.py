@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 
 _ClaimsArgument = Annotated[
     list[str] | None,
-    typer.Argument(metavar="CLAIM", help="Claims of the package, or your own TOML files."),
+    typer.Argument(metavar="CLAIM", help="Names of built-in claims, or your own TOML files."),
 ]
-_AllOption = Annotated[bool, typer.Option("--all", help="Check all claims of the package.")]
+_AllOption = Annotated[bool, typer.Option("--all", help="Check all built-in claims.")]
 _SeedsOption = Annotated[
     int,
     typer.Option(metavar="N", help="Seeds per recipe; at most 3 if a fit takes over ten minutes."),
@@ -91,7 +91,7 @@ def command(
     store = open_store(runs, loaded)
     plans = plan_claims(chosen, ClaimStore(store, loaded), seeds, fit_limit(limit, total))
     if loaded.name != FASHION_MNIST:
-        note(f"the claims of the package are about fashion-mnist, not about {loaded.name}")
+        note(f"the built-in claims are about fashion-mnist, not {loaded.name}")
     _show_plan(plans)
     results = _check(plans, loaded, store, Limits(seconds=limit, memory=memory), total, on)
     report = claims_report(results)

@@ -147,7 +147,7 @@ def _zip_members(path: Path, budget: _Budget) -> Iterator[_Member]:
             if member.flag_bits & 1:
                 raise DataError(f"{path} is encrypted; unpack it and give the folder.")
             if member.external_attr >> 28 == 0xA:  # a symbolic link, by its Unix mode
-                raise DataError(f"{path}: {name} is a link; replace it by a file.")
+                raise DataError(f"{path}: {name} is a link; replace it with a file.")
             with archive.open(member) as content:
                 yield _Member(name, _Counted(content.read, budget).read)
 
@@ -199,8 +199,8 @@ def _tar_members(path: Path, budget: _Budget, *, compressed: bool) -> Iterator[_
                     continue
                 content = archive.extractfile(member) if member.isfile() else None
                 if content is None:
-                    kind = "a link" if member.issym() or member.islnk() else "no plain file"
-                    raise DataError(f"{path}: {member.name} is {kind}; replace it by a file.")
+                    kind = "a link" if member.issym() or member.islnk() else "not a regular file"
+                    raise DataError(f"{path}: {member.name} is {kind}; replace it with a file.")
                 yield _Member(member.name, content.read)
         while stream.read(CHUNK):  # up to its end, where a checksum is verified
             continue
@@ -216,7 +216,7 @@ def _safe_name(path: Path, name: str) -> PurePosixPath:
     parts = PurePosixPath(name)
     windows = PureWindowsPath(name)
     if parts.is_absolute() or windows.drive or windows.root or ".." in windows.parts:
-        raise DataError(f"{path}: {name!r} would lie outside of it; that isn't a data set.")
+        raise DataError(f"{path}: {name!r} would unpack outside its folder; repack the archive.")
     if len(parts.parts) > MAX_DEPTH:
         raise DataError(f"{path}: {name[:50]!r}… lies in more than {MAX_DEPTH} folders.")
     return parts

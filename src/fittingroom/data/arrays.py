@@ -138,7 +138,7 @@ def _only_array(file: Path, folder: Path) -> str:
     with open_arrays(file, DataError, within=folder) as arrays:
         names = list(arrays.headers)
     if len(names) != 1:
-        raise DataError(f"{file} holds {len(names)} arrays; its name promises one.")
+        raise DataError(f"{file} holds {len(names)} arrays; an .npz in a folder must hold one.")
     return names[0]
 
 

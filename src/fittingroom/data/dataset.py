@@ -303,7 +303,7 @@ def check_class_names(names: Sequence[str]) -> None:
     for name in names:
         if not isinstance(name, str) or not name.isprintable() or name != name.strip() or not name:
             raise InputError(
-                f"{name!r} can't be a class name; use printable text without spaces at its ends."
+                f"{name!r} can't be a class name; use printable text without surrounding spaces."
             )
     duplicates = sorted({name for name in names if list(names).count(name) > 1})
     if duplicates:

@@ -250,7 +250,7 @@ def _read_shape(
         raise DataError(f"{path} holds nothing: its header says {described}.")
     if (promised := prod(shape) * dtype.itemsize) > _LARGEST:
         raise DataError(
-            f"{path} can't be true: its header promises {described} elements, {promised} bytes."
+            f"{path} is damaged or too large: its header promises {described}, {promised} bytes."
         )
     return shape
 

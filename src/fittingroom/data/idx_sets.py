@@ -125,7 +125,7 @@ def _mapping(file: Path, folder: Path) -> dict[int, str]:
             names[label] = "".join(map(chr, codes)) or str(label)
         except (ValueError, OverflowError):
             raise DataError(
-                f"{file}, line {number}: it isn't a label and the characters it stands for, as "
+                f"{file}, line {number}: expected a label and the codes of its characters, all "
                 "numbers."
             ) from None
     return dict(sorted(names.items()))

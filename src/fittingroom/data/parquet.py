@@ -81,7 +81,7 @@ def read_parquet(path: Path, options: PictureOptions) -> Reading:
                 shards[part].append(_read_shard(parquet, file))
                 own = _class_names(parquet)
             if own is not None and names not in (None, own):
-                raise DataError(f"{file} names its classes otherwise than the files before it.")
+                raise DataError(f"{file} has different class names from the files before it.")
             names = names or own
     first = {part: by_part[part][0] for part in order}
     of_pictures = {bool(shard.pictures) for part in order for shard in shards[part]}
@@ -125,7 +125,7 @@ def _require_parts(path: Path, by_part: Mapping[str, Sequence[Path]]) -> None:
                 raise DataError(f"{path} has no {split} split; it holds {held[:200]}.")
     elif len(by_part) > 1:
         raise DataError(
-            f"the name of {by_part[UNSPLIT][0]} says no split, but those of others do; name each "
+            f"the name of {by_part[UNSPLIT][0]} gives no split, but other file names do; name each "
             "file after its split."
         )
 

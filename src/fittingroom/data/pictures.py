@@ -269,7 +269,7 @@ class _Reader:
         else:
             several = f"{self.where} holds {len(self.damaged)} pictures that can't be read"
             what, them = f"{several}: {reasons}", "them"
-        return f"{what}; mend {them}, or write a copy without: {self._copy(skip_damaged=True)}."
+        return f"{what}; fix {them} or make a copy without {them}: {self._copy(skip_damaged=True)}."
 
     def _copy(self, **changes: Any) -> str:
         """The command that writes a copy, with an option more than are given already."""

@@ -105,7 +105,7 @@ def _check_range(low: int, high: int, split: str) -> None:
     if high - low <= NARROW:
         stretched = f"(images - {low})" if low else "images"
         raise InputError(
-            f"pixels go from 0 to 255, but those of the {split} images only from {low} to {high}; "
+            f"pixels must span 0 to 255, but the {split} images span only {low} to {high}; "
             f"stretch them: {stretched} * 255 / {high - low}, rounded."
         )
 

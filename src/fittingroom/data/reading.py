@@ -62,7 +62,7 @@ class PictureOptions:
 
 AS_THEY_ARE = PictureOptions()
 #: What to say of a path where options for pictures don't apply.
-NO_PICTURES = "{} holds no pictures; give no size, and skip no damaged ones."
+NO_PICTURES = "{} holds no picture files; omit size and skip_damaged."
 
 
 @dataclass(frozen=True, eq=False)

@@ -55,7 +55,7 @@ def find_model(name: str, root: Path) -> Run:
     kept = [run for run in runs if (run.folder / MODEL).is_dir()]
     if not kept:
         raise StoreError(
-            f"{name} kept no model; fit or compare it again into another folder (--runs); "
+            f"no model was kept for {name}; fit or compare it again with another --runs folder; "
             "compare needs --keep-models all or best."
         )
     # `cnn-32` means its default settings, where those are saved.

@@ -321,4 +321,4 @@ def _is_own_module(value: Any) -> bool:
 
 def _unknowable(value: Any, where: tuple[str, ...]) -> UnknowableError:
     kind = f"{type(value).__module__}.{type(value).__qualname__}"
-    return UnknowableError(f"{'.'.join(where)} holds a {kind}, which can't be told from another")
+    return UnknowableError(f"{'.'.join(where)} holds a {kind}, which can't be fingerprinted")

@@ -49,7 +49,7 @@ def predict(
     seconds = (time.perf_counter() - start) / len(images)
     classes = output if labels_only else getattr(classifier, "classes_", None)
     if classes is None:
-        raise InputError("the fitted model has no classes_, which say what its columns mean.")
+        raise InputError("the fitted model has no classes_, so its columns can't be named.")
     columns = _class_numbers(
         classes, n_classes, "predicts" if labels_only else "has in its classes_"
     )

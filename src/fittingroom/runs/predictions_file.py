@@ -213,7 +213,7 @@ def _refuse_numbering(path: Path, probabilities: np.ndarray, dataset: Dataset) -
         raise InputError(
             f"{path} seems to have the classes in another order: "
             f"{other.sentence(dataset.class_names)}; put them in the order of the data set, or add "
-            "an array class_names with theirs to the file, or add --as-is if the model is so wrong."
+            "their order as an array class_names, or add --as-is if the model really is so wrong."
         )
 
 

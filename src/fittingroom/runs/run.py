@@ -273,7 +273,7 @@ def _part(arrays: ArrayFile, name: str) -> Part | None:
     n, kinds = len(index), [array.dtype.kind for array in (index, probabilities, labels)]
     shapes = (index.shape, probabilities.shape[:1], labels.shape)
     if kinds != ["i", "f", "i"] or {*shapes} != {(n,)} or probabilities.ndim != 2 or n == 0:
-        raise ValueError(f"its {name} part isn't one of ours")
+        raise ValueError(f"its {name} part has an unexpected type or shape")
     if index.min() < 0 or labels.min() < 0 or labels.max() >= probabilities.shape[1]:
         raise ValueError(f"its {name} part has a label or a position that doesn't exist")
     if f"{name}_selection" not in arrays.headers:
@@ -281,7 +281,7 @@ def _part(arrays: ArrayFile, name: str) -> Part | None:
     (selection,) = arrays.read(f"{name}_selection")
     halves = np.bincount(selection, minlength=2) if selection.dtype == bool else None
     if halves is None or selection.shape != (n,) or halves.min() < 2:
-        raise ValueError(f"its {name} part has halves that aren't ours")
+        raise ValueError(f"its {name} part has invalid halves")
     return Part(index, probabilities, labels, selection)
 
 

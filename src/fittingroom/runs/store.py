@@ -334,7 +334,7 @@ def check_model_name(name: str) -> str:
     if not _NAME.fullmatch(name) or name.endswith("."):
         raise UsageError(
             f"a model can't be named {name!r}; use up to 64 letters, digits and . _ + -, "
-            "a letter or digit first and no dot last."
+            "starting with a letter or digit and not ending in a dot."
         )
     if name.lower() in (*MODELS, *ALIASES, *BASELINES):
         raise UsageError(f"{name} is a model of the catalogue; give yours another name.")

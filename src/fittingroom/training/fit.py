@@ -110,7 +110,7 @@ class Fit:
         if n_epochs != len(self.history):
             raise TrainingError(
                 f"process {self.group.rank} can't resume after epoch {n_epochs:.0f} as the first "
-                f"process does; remove the first one's {os.fsdecode(path)} to start again."
+                f"process can; delete its checkpoint {os.fsdecode(path)} to start over."
             )
 
     def save(self, checkpoint: Checkpoint, seconds: float) -> None:

@@ -72,16 +72,14 @@ def test_a_value_is_the_best_unless_another_is_significantly_better(
     assert judgement.honest.accuracy == pytest.approx(0.8705, abs=1e-3)
     assert "by validation accuracy" in judgement.remarks[0].lower()
     count = "None" if verdict in ("consistent", "cannot-tell") else "One"
-    assert (
-        judgement.remarks[1] == f"{count} would surely be ahead of 0.003 in one more run of each."
-    )
+    assert judgement.remarks[1] == f"{count} would reliably beat 0.003 in one more run of each."
     assert any("may be better by" in remark for remark in judgement.remarks) is (count == "None")
 
 
 def test_a_best_value_with_a_large_spread_cannot_be_told() -> None:
     judgement = swept((0.84, 0.85, 0.85, 0.80), step=0.02)
     assert judgement.verdict == "cannot-tell"
-    assert judgement.remarks[1] == "None would surely be ahead of 0.003 in one more run of each."
+    assert judgement.remarks[1] == "None would reliably beat 0.003 in one more run of each."
     a, b = (tried_with(*[0.85 + 0.02 * seed for seed in range(3)]) for _ in range(2))
     alone = compare_pair(a.fits, b.fits).interval
     assert alone is not None
@@ -105,7 +103,7 @@ def test_the_direction_is_that_of_significantly_better_values() -> None:
     accuracies = [(0.88, 0.8805, 0.881), (0.85, 0.8505, 0.851), (0.70, 0.97, 0.98), (0.6, 0.6, 0.6)]
     judgement = judge_best(about, None, [tried_with(*row) for row in accuracies])
     assert "0.01 is the best of 4 values" in judgement.remarks[0]
-    assert judgement.remarks[1] == "One would surely be ahead of 0.003 in one more run of each."
+    assert judgement.remarks[1] == "One would reliably beat 0.003 in one more run of each."
     assert judgement.verdict == "too-high"
 
 

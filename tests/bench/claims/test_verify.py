@@ -430,7 +430,7 @@ def test_claims_judged_together_share_the_error_probability(
         name for name in CLAIMS if name not in ("unknown", "diverging", "too-slow", "reduced")
     ]
     assert first.report.alpha == pytest.approx(0.05 / len(judged))
-    assert first.report.interval_note.endswith("the honest ones hold for all claims with 95%.")
+    assert first.report.interval_note.endswith("the honest ones hold jointly with 95% confidence.")
     z = float(special.ndtri(1 - first.report.alpha / 2))
     assert half(results["clean"]) == pytest.approx(z * 2**0.5 / 1000, rel=1e-6)
 

@@ -334,7 +334,10 @@ def test_an_error_not_due_to_the_settings_ends_the_search_and_fails_no_trial(
 
     options: dict[str, Any] = {"space": parse_space({"n_neighbors": "1|3"}), "sampler": "grid"}
     options |= {"refit": False, "runs": tmp_path / "runs"}
-    with pytest.raises(TrainingError, match=r"trial 0 is put back.*changed while it was in use"):
+    with pytest.raises(
+        TrainingError,
+        match=r"trial 0 wasn't fitted and will be retried.*changed while it was in use",
+    ):
         tune(written(small.train.labels), "knn", on_progress=change, **options)
     tuning = tune(written(small.train.labels), "knn", **options)
     assert [trial.status for trial in tuning.trials] == ["ok", "ok"]
@@ -351,7 +354,9 @@ def test_an_error_that_ends_the_search_puts_running_trials_back(
     options: dict[str, Any] = {"space": parse_space({"n_neighbors": "1|3|5"}), "sampler": "grid"}
     options |= {"refit": False, "runs": tmp_path}
     with scripted(full_disk, at_once=2) as executor:
-        with pytest.raises(TrainingError, match=r"trial 0 is put back.*: the disk is full"):
+        with pytest.raises(
+            TrainingError, match=r"trial 0 wasn't fitted and will be retried.*: the disk is full"
+        ):
             tune(small_folder, "knn", **options)
         assert [spec.settings["n_neighbors"] for spec in executor.ended] == [3]
     with scripted(lambda _: [0.8]) as executor:

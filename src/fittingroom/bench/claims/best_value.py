@@ -85,7 +85,7 @@ def _ahead(claimed: ArmResult, others: Mapping[float, ArmResult], alpha: float) 
 def _words_of_best(wanted: float, ahead: Sequence[float], ends: Mapping[float, float]) -> list[str]:
     """How many values would be ahead in one more run; if none, how much better one may be."""
     count = {0: "None", 1: "One"}.get(len(ahead), str(len(ahead)))
-    words = [f"{count} would surely be ahead of {wanted:g} in one more run of each."]
+    words = [f"{count} would reliably beat {wanted:g} in one more run of each."]
     if not ahead and ends:
         farthest = max(ends, key=ends.__getitem__)
         words.append(f"But {farthest:g} may be better by up to {100 * ends[farthest]:.1f} points.")

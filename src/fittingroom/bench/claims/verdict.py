@@ -45,7 +45,7 @@ _OTHERWISE: dict[tuple[str, Verdict], str] = {
     (
         "order",
         "too-high",
-    ): "some neighbours would also be the other way round in one more run of each",
+    ): "some neighbours are reversed, and would be again in one more run of each",
     ("order", "own-split"): "the order holds only on the source's own test images",
     (
         "order",

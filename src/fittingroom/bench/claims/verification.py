@@ -78,7 +78,7 @@ class ClaimsReport:
         if self.alpha >= ALPHA:
             return f"{start}, with {1 - ALPHA:.0%} confidence."
         each = f"{1 - self.alpha:.1%} each"
-        return f"{start}: {each}, so that the honest ones hold for all claims with {1 - ALPHA:.0%}."
+        return f"{start}: {each}, so the honest ones hold jointly with {1 - ALPHA:.0%} confidence."
 
     def to_dict(self) -> dict[str, Any]:
         """`claims.json`."""
