@@ -2,7 +2,8 @@
 
     python benchmarks/error_rates.py
 
-Reads ``honesty.json`` and ``honest-claims.json`` in ``benchmarks/results``; a table stands in the
+Reads ``honesty.json``, ``honesty-unbalanced.json`` (of ``honesty.py --only unbalanced``) and
+``honest-claims.json`` in ``benchmarks/results``; a table stands in the
 page between two comments that bear its name.
 """
 
@@ -58,6 +59,10 @@ KINDS: dict[str, Callable[[Row], bool]] = {
     "deterministic models against seeds, unequal numbers of seeds": of("mixtures"),
     "100 to 10,000 images, accuracies from 0.5 to 0.997": of("images"),
     "near-copies of each test image, four of each, counted as one": of("near-copies"),
+    "balanced accuracy; the largest class has 3 to 100 times as many images": of(
+        "unbalanced", opposite=False
+    ),
+    "the same, of recipes that are right about other classes": of("unbalanced", opposite=True),
     "7 recipes of which some fits collapse, 2 seeds": of("collapses", seeds=[2]),
     "the same, 3 to 10 seeds, or one and a measured spread": lambda row: (
         of("collapses")(row) and row["scenario"]["seeds"] != [2]
@@ -93,6 +98,7 @@ def power_table(rows: Iterable[Row]) -> list[str]:
             fits = "one fit" if seeds == 1 else f"{seeds} fits"
             known = f", spreads measured by {scenario['measured']} others"
             kind = f"{scenario['models']}, {fits} of each{known if scenario['measured'] else ''}"
+            kind += ", balanced accuracy" * (scenario.get("ratio", 1) > 1)
             lines.append(columns([kind, *(f"{row[test]:.0%}" for test in TESTS)]))
     return lines
 
@@ -116,13 +122,14 @@ def claims_table(simulated: Iterable[Row], real: Iterable[Row]) -> list[str]:
 
 def with_tables(page: str) -> str:
     """The page with all of its tables made anew."""
-    honesty, claims = (
+    honesty, unbalanced, claims = (
         json.loads((record.RESULTS / f"{name}.json").read_text(encoding="utf-8"))
-        for name in ("honesty", "honest-claims")
+        for name in ("honesty", "honesty-unbalanced", "honest-claims")
     )
+    scenarios = [*honesty["scenarios"], *unbalanced["scenarios"]]
     for name, table in (
-        ("errors", errors_table(honesty["scenarios"])),
-        ("power", power_table(honesty["scenarios"])),
+        ("errors", errors_table(scenarios)),
+        ("power", power_table(scenarios)),
         ("honest claims", claims_table(claims["simulated"], claims["real"])),
     ):
         page = put(page, name, table)

@@ -135,21 +135,6 @@ def test_every_model_of_the_catalogue_is_documented() -> None:
             assert row.source in published
 
 
-def test_the_accuracies_shown_are_those_that_were_measured() -> None:
-    results = ROOT / "benchmarks" / "results"
-    measured = {
-        (row["model"], f"{row['trained_on']:,}", f"{row['test_accuracy']:.4f}")
-        for row in json.loads((results / "catalogue.json").read_text("utf8"))["rows"]
-    }
-    table = re.findall(
-        r"^\| `(\S+)` \| ([\d,]+) \| (0\.\d{4}) \|",
-        (ROOT / "docs" / "models.md").read_text("utf8"),
-        re.MULTILINE,
-    )
-    assert set(table) == measured
-    assert len(table) == len(measured)
-
-
 def test_the_tables_of_the_exported_models_are_those_that_were_measured() -> None:
     from portable import parity_table, speed_table
 
@@ -327,12 +312,19 @@ def test_the_table_of_the_readme_is_the_demos() -> None:
 
 def test_the_tables_of_error_rates_are_those_that_were_simulated() -> None:
     import error_rates
+    import honesty
 
     page = (ROOT / "docs" / "figures.md").read_text("utf8")
     assert error_rates.with_tables(page) == page
-    rows = json.loads((ROOT / "benchmarks" / "results" / "honesty.json").read_text("utf8"))
-    equal = [row["called"] for row in rows["scenarios"] if not row["scenario"]["gap"]]
-    assert len(rows["scenarios"]) == 210
+    scenarios = [
+        row
+        for name in ("honesty", "honesty-unbalanced")
+        for row in json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text("utf8"))[
+            "scenarios"
+        ]
+    ]
+    equal = [row["called"] for row in scenarios if not row["scenario"]["gap"]]
+    assert len(scenarios) == sum(1 for _ in (*honesty.scenarios(), *honesty.unbalanced()))
     above = [f"{share:.1%}" for share in sorted(equal) if share > 0.065]
     assert above == ["6.8%", "7.9%", "10.5%", "17.1%"]
     assert all(share in page for share in above)
@@ -362,6 +354,8 @@ def test_the_shares_of_wrong_tables_are_those_that_were_measured() -> None:
 
 
 def test_the_lengths_of_swift_are_told_as_they_were_chosen() -> None:
+    from seed_spread import measured
+
     found = json.loads((ROOT / "benchmarks" / "results" / "presets.json").read_text("utf8"))
     page = (ROOT / "docs" / "log.md").read_text("utf8")
     for network in ("small", "pooled", "wide maps", "large"):
@@ -373,8 +367,7 @@ def test_the_lengths_of_swift_are_told_as_they_were_chosen() -> None:
         assert f"| {network} | {' | '.join(f'{mean:.4f}' for _, mean in trials)} |" in page
     for preset in ("swift-93", "swift", "swift-95"):
         assert f"{found['chosen'][preset]['mean']:.4f}" in page
-    spread = ROOT / "src" / "fittingroom" / "runs" / "measured_spread.json"
-    recipes = {row["model"]: row for row in json.loads(spread.read_text("utf8"))["recipes"]}
+    recipes = {row["model"]: row for row in measured().values()}
     told = [f"{recipes[name]['accuracy']:.4f}" for name in ("swift-93", "swift")]
     assert f"ten seeds each, trained on 54,000, have {' and '.join(told)} on them" in page
 
@@ -393,7 +386,7 @@ def test_what_is_said_of_validation_accuracy_is_what_the_demo_showed() -> None:
 
 def test_the_runs_that_the_pages_name_are_those_of_the_catalogue(small: Dataset) -> None:
     """The key of a run of `swift` on Fashion-MNIST, as `run.json` would have it."""
-    from fittingroom.models.catalog import classifier_of
+    from fittingroom.models.making import classifier_of
     from fittingroom.runs.spec import RunSpec, to_plain
 
     mirrored = dataclasses.replace(small, mirror_keeps_class=True)
