@@ -39,9 +39,8 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 2
 _BALANCED = (
-    "The largest class has more than twice as many images as the smallest, so models are ranked by "
-    "balanced accuracy: the mean over classes of the share of their images that is classified "
-    "correctly."
+    "The largest class has more than twice as many test images as the smallest, so models are "
+    "ranked by balanced accuracy, the mean of the per-class recalls."
 )
 
 
