@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: install install-dev demo test test-lowest test-slow cover docs dist dist-check bench bench-quick check format clean
+.PHONY: install install-dev demo test test-slow cover docs dist dist-check bench bench-quick check format clean
 
 install: $(BIN)/fittingroom
 
@@ -37,16 +37,6 @@ demo: install
 # All of them but the slow ones, or those of some files: make test T=tests/bench/test_verdict.py
 test: install-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow' $(T)
-
-# The same with the oldest versions that pyproject.toml allows, in an environment of their own.
-test-lowest: .venv-lowest/.installed
-	OMP_NUM_THREADS=1 .venv-lowest/bin/python -m pytest -n 2 --dist loadfile -m 'not slow' $(T)
-
-.venv-lowest/.installed: pyproject.toml requirements/lowest.py
-	$(PYTHON) -m venv .venv-lowest
-	.venv-lowest/bin/python requirements/lowest.py > .venv-lowest/lowest.txt
-	.venv-lowest/bin/python -m pip --disable-pip-version-check install --quiet --constraint .venv-lowest/lowest.txt --editable '.[dev]'
-	@touch $@
 
 test-slow: install-dev
 	$(BIN)/python -m pytest -m slow
@@ -123,4 +113,4 @@ format: install-dev
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) .venv-lowest .venv-peers dist docs/_build docs/modules .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-peers dist docs/_build docs/modules .mypy_cache .pytest_cache .ruff_cache .hypothesis

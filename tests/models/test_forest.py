@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import sklearn
 import torch
 from sklearn.base import clone
 from sklearn.ensemble import RandomForestClassifier
@@ -89,14 +88,6 @@ def test_the_number_of_threads_changes_nothing(images: Any) -> None:
 )
 def test_unsupported_parameters_are_left_to_scikit_learn(options: dict[str, Any]) -> None:
     assert not can_grow(RandomForestClassifier(**options), 60_000, 784, 10)
-
-
-def test_another_version_of_scikit_learn_grows_its_own_trees(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    assert can_grow(RandomForestClassifier(), 60_000, 784, 10)
-    monkeypatch.setattr(sklearn, "__version__", "1.8.0")
-    assert not can_grow(RandomForestClassifier(), 60_000, 784, 10)
 
 
 def test_sizes_that_do_not_suit_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
-import sklearn
 import torch
 from numba import njit
 from numpy.typing import NDArray
@@ -22,7 +21,6 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.tree._tree import NODE_DTYPE, Tree
 from sklearn.utils import check_random_state
 
-_VERSION = "1.9."  # of scikit-learn, whose trees these are
 MAX_CLASSES = 256  # a class is a byte of a key
 _CLASS_BITS, _VALUE_SHIFT = 8, 23  # of a key: value, weight (15 bits), class
 _MAX_WEIGHT = 2 ** (_VALUE_SHIFT - _CLASS_BITS) - 1
@@ -56,12 +54,7 @@ _compile_exactly = njit(cache=True, nogil=True, error_model="numpy")
 def can_grow(
     estimator: RandomForestClassifier, n_images: int, n_pixels: int, n_classes: int
 ) -> bool:
-    """Whether :func:`fit_forest` supports `estimator`'s parameters, within `MAX_MEMORY`.
-
-    It never does with another version of scikit-learn, whose trees may differ.
-    """
-    if not sklearn.__version__.startswith(_VERSION):
-        return False
+    """Whether :func:`fit_forest` supports `estimator`'s parameters, within `MAX_MEMORY`."""
     free = {"n_estimators", "max_depth", "random_state", "n_jobs", "verbose"}
     params, defaults = estimator.get_params(), RandomForestClassifier().get_params()
     same = all(params[name] == defaults[name] for name in params if name not in free)

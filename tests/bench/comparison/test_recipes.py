@@ -40,7 +40,7 @@ def test_looks_are_matched_by_key(
     ("sizes", "unbalanced"),
     [([10, 20], False), ([10, 21], True), ([5, 0, 10], False), ([7], False), ([1, 1, 3], True)],
 )
-def test_classes_are_unbalanced_from_twice_as_many_images_on(
+def test_classes_are_unbalanced_above_twice_as_many_images(
     sizes: list[int], unbalanced: bool
 ) -> None:
     assert are_unbalanced(np.repeat(np.arange(len(sizes)), sizes)) is unbalanced

@@ -304,9 +304,11 @@ def _scores(
         name: float(np.mean([metric.compute(*part) for part in saved]))
         for name, metric in METRICS.items()
     }
-    accuracy = float(np.mean([part.correct.mean() for part in parts if part is not None]))
+    accuracy = estimate.mean
+    if balanced:
+        accuracy = float(np.mean([part.correct.mean() for part in parts if part is not None]))
     return Scores(
-        accuracy=accuracy if balanced else estimate.mean,
+        accuracy=accuracy,
         balanced_accuracy=estimate.mean if balanced else None,
         accuracy_sd=estimate.sd,
         ci95=_bounds(estimate.interval),

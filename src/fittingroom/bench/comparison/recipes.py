@@ -25,7 +25,7 @@ def looks_of(comparison: Comparison | None, groups: Groups) -> list[dict[str, in
     ]
 
 
-#: From this ratio of the largest class to the smallest on, classes count alike.
+#: Above this ratio of the largest class to the smallest, classes count alike.
 UNBALANCED = 2.0
 
 
