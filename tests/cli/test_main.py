@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -47,13 +48,37 @@ def test_help_answers_at_once(run_cli: Cli) -> None:
         assert command in result.stdout
 
 
-def test_help_imports_nothing_heavy() -> None:
-    code = (
-        "import sys, fittingroom.cli.main;"
-        "print({'torch', 'sklearn', 'matplotlib', 'scipy'} & set(sys.modules))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (0, "set()\n")
+#: What takes a second or more to import.
+HEAVY = {"matplotlib", "numba", "onnx", "optuna", "scipy.stats", "skimage", "skops"}
+HEAVY |= {"sklearn", "torch"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "needed"),
+    [
+        ("--help", set()),
+        ("predict --help", set()),
+        ("models", set()),
+        ("data {small}", set()),
+        ("runs --runs {runs}", set()),
+        ("report {runs} --out {out} --format md", set()),
+    ],
+)
+def test_a_command_imports_only_what_it_needs(
+    run_cli: Cli,
+    arguments: str,
+    needed: set[str],
+    small_folder: Path,
+    compared_runs: Path,
+    tmp_path: Path,
+) -> None:
+    folders = {"small": small_folder, "runs": compared_runs, "out": tmp_path}
+    words = [word.format(**folders) for word in arguments.split()]
+    result = run_cli(*words, env={"PYTHONPROFILEIMPORTTIME": "1"})
+    assert result.returncode == 0, result.stderr[-1000:]
+    imported = set(re.findall(r"^import time:.* ([\w.]+)$", result.stderr, re.MULTILINE))
+    assert "fittingroom.cli.help" in imported
+    assert imported & HEAVY == needed
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,6 @@ import json
 import os
 import struct
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -266,15 +265,3 @@ def test_bad_input_is_one_sentence(run: str, pictures: Path, tmp_path: Path) -> 
     assert "--as takes photo or image" in str(refusal(run, str(pictures), "--as", "picture"))
     _, stderr = call(run, str(tmp_path / "absent.png"), code=1)
     assert "absent.png can't be read: no such file or directory" in stderr
-
-
-def test_help_imports_nothing_heavy() -> None:
-    result = subprocess.run(
-        [sys.executable, "-X", "importtime", "-m", "fittingroom.cli.main", "predict", "--help"],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert "PNG, JPEG, WebP" in result.stdout
-    assert "torch" not in result.stderr
-    assert "skimage" not in result.stderr

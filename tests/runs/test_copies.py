@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 
 from fittingroom.data.dataset import Dataset, Split
-from fittingroom.runs.copies import copied_test_images, nearly_copied_share, searched
+from fittingroom.runs import copies
+from fittingroom.runs.copies import (
+    copied_test_images,
+    nearly_copied_share,
+    searched,
+)
 
 
 def test_only_exact_copies_are_counted(small: Dataset) -> None:
@@ -54,3 +59,14 @@ def test_large_images_are_not_all_searched() -> None:
     assert len(searched(np.zeros((9, 6000, 6000), np.uint8))) == 3
     assert len(searched(np.zeros((2, 20000, 10000), np.uint8))) == 1
     assert len(searched(np.zeros((70_000, 4, 4), np.uint8))) == 60_000
+
+
+@pytest.mark.parametrize("side", [28, 40], ids=["float32", "float64"])
+def test_one_level_of_one_pixel_is_seen(side: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(copies, "_BLOCK", 70_000)  # several blocks, the last one shorter
+    images = np.random.default_rng(0).integers(0, 256, (300, side * side), dtype=np.uint8)
+    images[0], images[1] = 0, 255  # the largest products
+    queries = images.copy()
+    queries[::2, 0] ^= 1
+    expected = [[np.square(q.astype(int) - i).sum() for i in images.astype(int)] for q in queries]
+    assert np.array_equal(copies._least_squared(images, queries), np.min(expected, axis=1))

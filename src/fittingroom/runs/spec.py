@@ -9,16 +9,18 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.base import BaseEstimator
 
 from fittingroom.data.dataset import Dataset
 from fittingroom.models.catalog import row_of
 from fittingroom.models.making import classifier_of
 from fittingroom.printable import printable
 from fittingroom.untrusted import STRICT
+
+if TYPE_CHECKING:
+    from sklearn.base import BaseEstimator
 
 #: The parameter of an own model that says why no other run can be known to be the same.
 NOT_FOUND_AGAIN = "not_found_again"
@@ -198,6 +200,8 @@ def to_plain(value: Any) -> Any:
         return [to_plain(v) for v in value]
     if isinstance(value, np.ndarray):
         return f"array {value.shape} {value.dtype} {_digest(np.ascontiguousarray(value).data)}"
+    from sklearn.base import BaseEstimator  # takes a second, which plain data don't need
+
     if isinstance(value, BaseEstimator):
         # The seed isn't part of the key, however deep in a pipeline it is set.
         parameters = value.get_params(deep=False).items()

@@ -10,7 +10,6 @@ from fittingroom.bench.comparison.rows import Row
 from fittingroom.evaluation.agreement import average
 from fittingroom.evaluation.relabelling import relabelling
 from fittingroom.formatting import shorten
-from fittingroom.models.network import NETS
 from fittingroom.runs.dataset_card import DatasetCard
 from fittingroom.runs.run import Part, Run
 
@@ -174,8 +173,12 @@ def _starts_the_same(runs: Sequence[Run]) -> bool:
     record = runs[0].record
     parameters = record.spec.parameters
     is_network = record.family == "own" and parameters.get("class") == "NetworkClassifier"
+    if not is_network or len(runs) == 1:
+        return False
+    from fittingroom.models.network import NETS  # imports torch, which no other table needs
+
     # A function isn't among the parameters that are shown; one of our networks is, by its name.
-    return is_network and parameters.get("net", "mlp") not in NETS and len(runs) > 1
+    return parameters.get("net", "mlp") not in NETS
 
 
 def _gives_labels_only(part: Part) -> bool:
