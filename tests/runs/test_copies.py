@@ -36,6 +36,16 @@ def test_near_copies_are_no_exact_ones(small: Dataset) -> None:
     assert found == pytest.approx(0.2 + nearly_copied_share(small), abs=0.01)
 
 
+@pytest.mark.parametrize(("levels", "least", "most"), [(0, 0, 0), (8, 1, 1), (9, 0, 0.02)])
+def test_near_is_a_difference_of_at_most_eight_levels(
+    small: Dataset, levels: int, least: float, most: float
+) -> None:
+    """Every test image is a training image, each pixel of which is off by as many levels."""
+    train = small.train.images // 2
+    share = nearly_copied_share(changed(small, train, train[:1000] + np.uint8(levels)))
+    assert least <= share <= most
+
+
 def test_a_mapped_file_is_counted_too(small: Dataset, tmp_path: Path) -> None:
     np.save(tmp_path / "images.npy", small.train.images)
     mapped = np.load(tmp_path / "images.npy", mmap_mode="r")

@@ -82,6 +82,11 @@ def test_copies_of_images_that_do_not_exist_are_refused(
     folder = open_store(tmp_path, small).folder
     card = json.loads((folder / CARD).read_text())
     assert DatasetCard.read(folder / CARD).copies is None
+    at_the_ends = {**card, "repeated_test_images": [[0, 999]]}
+    (folder / CARD).write_text(json.dumps(at_the_ends))
+    copies = DatasetCard.read(folder / CARD).copies
+    assert copies is not None
+    assert copies[[0, 1, 999]].tolist() == [0, 1, 0]
     (folder / CARD).write_text(json.dumps({**card, "repeated_test_images": groups}))
     with pytest.raises(StoreError, match="its copies are of images that don't exist"):
         DatasetCard.read(folder / CARD)

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from fittingroom.data.dataset import Dataset
@@ -61,6 +63,24 @@ def test_the_newest_recipes_best_seed_is_the_model(saved: Store) -> None:
     older = find_runs("mlp-10-10[epochs=2]", saved.folder)
     assert find_model("mlp-10-10", saved.folder).folder == best(newest).folder
     assert find_model("mlp-10-10[epochs=2]", saved.folder).folder == best(older).folder
+
+
+def test_a_seed_is_chosen_by_the_selection_half_alone(saved: Store, tmp_path: Path) -> None:
+    """One seed is right on the whole calibration half, the other on some of the selection half."""
+    (run, _) = find_runs("mlp-10-10[epochs=3]", saved.folder)
+    part = run.validation
+    assert part is not None
+    assert part.selection is not None
+    store = Store(shutil.copytree(saved.folder, tmp_path / "runs"), saved.card)
+    shutil.rmtree(store.folder / "mlp-10-10")
+    some = part.selection & (np.cumsum(part.selection) <= 20)
+    for seed, right in enumerate((~part.selection, some)):
+        labels = np.where(right, part.labels, (part.labels + 1) % 10)
+        probabilities = np.eye(10, dtype=np.float32)[labels]
+        record = replace(run.record, spec=replace(run.record.spec, seed=seed))
+        predicted = {"validation": replace(part, probabilities=probabilities)}
+        store.save(record, predicted, model=lambda folder: (folder / "manifest.json").touch())
+    assert find_model("mlp-10-10[epochs=3]", store.folder).record.spec.seed == 1
 
 
 def test_the_default_settings_are_meant_where_they_are_saved(

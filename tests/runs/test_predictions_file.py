@@ -145,7 +145,9 @@ def test_predictions_as_good_in_any_order_are_logged(
     assert caplog.text == ""
     path = saved(tmp_path, probabilities=good(small)[shuffled])
     read_predictions(path, small)
-    assert "no more than in a random order (10.0%)" in caplog.text
+    assert "% are right, no more than in a random order (10.0%)" in caplog.text
+    right = (good(small)[shuffled].argmax(axis=1) == small.test.labels).mean()
+    assert f": {100 * right:.1f}% are right" in caplog.text
 
 
 @pytest.mark.parametrize("names", [np.empty(2**20, "U0"), np.full(2**20, "a"), np.arange(10)])

@@ -152,6 +152,11 @@ def test_the_figures_are_json(compared: Analysis) -> None:
     assert plain["schema_version"] == 2
     assert [model["model"] for model in plain["models"]] == list(compared.models)
     assert set(plain["label_quality"]["test"]["accuracy"]) == set(compared.models)
+    assert compared.agreement is not None
+    assert plain["agreement"] == json.loads(json.dumps(compared.agreement.to_dict()))
+    assert plain["wrong_for_all"] == compared.wrong_for_all.tolist() != []
+    assert compared.train_suspects is not None
+    assert plain["label_quality"]["train"]["models"] == list(compared.train_suspects.models)
 
 
 def test_a_changed_history_costs_only_its_row(compared_runs: Path, tmp_path: Path) -> None:

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
-from fittingroom.bench.comparison.cells import narrow_cells, wide_cells
+from fittingroom.bench.comparison.cells import interval, narrow_cells, rank, wide_cells
 from fittingroom.bench.comparison.rows import Row, Scores
 
 
@@ -46,3 +48,15 @@ def test_the_accuracy_stands_beside_a_balanced_one() -> None:
     columns, (line,), _ = wide_cells([Row(model="a", test=scores(0.9))])
     assert line[columns.index("test accuracy")] == "0.9000"
     assert "accuracy" not in columns
+
+
+def test_ranks_and_intervals() -> None:
+    assert [rank(Row(model="a", rank=ranks)) for ranks in (None, (1, 1), (2, 4))] == [
+        "-",
+        "1",
+        "2-4",
+    ]
+    known = scores(0.9)
+    assert interval(known) == "0.8000-1.0000"
+    assert interval(dataclasses.replace(known, ci95=None)) == "unknown"
+    assert interval(None) == ""
