@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from fittingroom.bench.claims.claim import NOTES, Figure, nearest
+from fittingroom.bench.claims.claim import NOTES, ClaimSplit, Figure, nearest
 from fittingroom.bench.claims.claim_file import claim_names, load_claims
 
 
@@ -14,6 +14,28 @@ def test_a_figure_stands_for_all_that_round_to_it(text: str, value: float, half:
     figure = Figure.parse(text)
     assert (figure.value, figure.half_digit) == pytest.approx((value, half))
     assert figure.bounds == pytest.approx((value - half, value + half))
+
+
+@pytest.mark.parametrize(
+    ("split", "parts"),
+    [
+        (ClaimSplit(kind="official"), (60_000, 0, 10_000)),
+        (ClaimSplit(kind="official", validation=0.1), (54_000, 6000, 10_000)),
+        (ClaimSplit(kind="pooled", test=0.2), (56_000, 0, 14_000)),
+        (ClaimSplit(kind="pooled", test=0.2, validation=0.25), (42_000, 14_000, 14_000)),
+        (ClaimSplit(kind="pooled", validation=0.5), (35_000, 35_000, 0)),
+    ],
+)
+def test_a_split_takes_shares_of_what_is_left(
+    split: ClaimSplit, parts: tuple[float, float, float]
+) -> None:
+    assert split.parts(60_000, 10_000) == pytest.approx(parts)
+
+
+def test_an_order_claims_no_figure() -> None:
+    claims = load_claims(claim_names())
+    assert {claim.kind for claim in claims if claim.figure is None} == {"order"}
+    assert all(claim.figure is None for claim in claims if claim.kind == "order")
 
 
 def test_the_nearest_value_is_by_ratio() -> None:

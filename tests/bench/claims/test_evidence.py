@@ -9,9 +9,10 @@ import pytest
 
 from fittingroom.bench.claims.arms import Arm, Measure
 from fittingroom.bench.claims.claim_file import load_claims
-from fittingroom.bench.claims.evidence import ClaimStore, redraw_of
+from fittingroom.bench.claims.evidence import ArmResult, ClaimStore, redraw_of
 from fittingroom.data.dataset import Dataset, Split
 from fittingroom.data.splits import validation_split
+from fittingroom.errors import StoreError
 from fittingroom.evaluation.rerun import redraw_variance
 from fittingroom.evaluation.seed_spread import SeedVariance
 from fittingroom.runs.fit import fit
@@ -93,10 +94,12 @@ def test_the_search_is_fitted_before_the_refits(small: Dataset, tmp_path: Path) 
         refit=True, seconds=1,
     )  # fmt: skip
     assert runs.missing(arm) == [*tried]
+    assert (runs.saved(arm), arm.n_fits) == (0, 3)
     choose = validation_split(small.train.labels).selection
     accuracies = []
     for spec in tried:
         run = fit(spec, small, store, keep_model=False)
+        assert runs.saved(arm) == len(accuracies) + 1
         assert run.validation is not None
         half = np.isin(run.validation.index, choose)
         accuracies.append(float(run.validation.correct[half].mean()))
@@ -106,11 +109,38 @@ def test_the_search_is_fitted_before_the_refits(small: Dataset, tmp_path: Path) 
     assert (final.reads_test, final.seed) == (True, 0)
     last = fit(final, small, store, keep_model=False)
     assert runs.missing(arm) == []
+    assert runs.saved(arm) == 3
     assert last.test is not None
     evidence = runs.evidence(arm)
     assert evidence.accuracies == (float(last.test.correct.mean()),)
     assert evidence.correct is not None
     assert evidence.correct.shape == (1, 1000)
+    held_out = dataclasses.replace(arm, measure="selection")
+    assert [each.accuracies for each in runs.each(held_out)] == [(a,) for a in accuracies]
+
+
+@pytest.mark.parametrize(
+    ("logged", "variance"), [((0.9, 0.92), (2e-4, 1)), ((0.9,), (0.0, 0))], ids=["two", "one"]
+)
+def test_logged_accuracies_vary_by_themselves(
+    logged: tuple[float, ...], variance: tuple[float, int], small: Dataset
+) -> None:
+    arm = Arm(
+        name="as published", candidates=(spec_of(small, "mlp-10-10"),), seeds=(0, 1),
+        measure="training", seconds=1,
+    )  # fmt: skip
+    result = ArmResult(arm=arm, runs=(), accuracies=logged, correct=None, index=None)
+    known = result.variance
+    assert (known.variance, known.degrees_of_freedom) == pytest.approx(variance)
+    assert result.image_variance == 0
+
+
+def test_a_training_accuracy_needs_a_history(small: Dataset, tmp_path: Path) -> None:
+    store = open_store(tmp_path, small)
+    fit(spec := spec_of(small, "knn"), small, store, keep_model=False)
+    arm = Arm(name="published", candidates=(spec,), seeds=(0,), measure="training", seconds=1)
+    with pytest.raises(StoreError, match="a run of published has no history"):
+        ClaimStore(store, small).evidence(arm)
 
 
 def test_every_candidate_is_fitted_with_every_seed(small: Dataset, tmp_path: Path) -> None:
