@@ -96,7 +96,7 @@ def test_the_search_is_fitted_before_the_refits(small: Dataset, tmp_path: Path) 
     assert runs.missing(arm) == [*tried]
     assert (runs.saved(arm), arm.n_fits) == (0, 3)
     choose = validation_split(small.train.labels).selection
-    accuracies = []
+    accuracies: list[float] = []
     for spec in tried:
         run = fit(spec, small, store, keep_model=False)
         assert runs.saved(arm) == len(accuracies) + 1
