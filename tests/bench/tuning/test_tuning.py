@@ -5,6 +5,7 @@ import json
 import shlex
 
 import numpy as np
+import pytest
 
 from fittingroom.bench.tuning.tuning import Tuning, best_so_far
 from fittingroom.cli.options import parse_settings
@@ -50,6 +51,30 @@ def test_a_search_is_complete_when_all_trials_have_ended(tuning: Tuning) -> None
     assert not dataclasses.replace(tuning, n_trials=13).complete
     last = dataclasses.replace(tuning.trials[-1], status="waiting")
     assert not dataclasses.replace(tuning, trials=(*tuning.trials[:-1], last)).complete
+
+
+def test_the_figures_are_json(tuning: Tuning) -> None:
+    plain = json.loads(tuning.to_json())
+    assert (plain["complete"], plain["best"]["trial"]) == (True, 4)
+    assert plain["best"]["command"] == tuning.command
+    assert tuning.overstatement is not None
+    assert plain["overstatement"]["overstated"] == pytest.approx(0.008)
+    assert plain["overstatement"]["ci95"] == [0.901, 0.924]
+    assert plain["importance"] == {"learning_rate": 0.8, "schedule": 0.2}
+    assert plain["test"]["accuracy"] == 0.909
+    assert [trial["number"] for trial in plain["trials"]] == list(range(12))
+    empty = dataclasses.replace(tuning, trials=(), overstatement=None, importance=None, test=None)
+    plain = json.loads(empty.to_json())
+    nothing = [plain[name] for name in ("best", "overstatement", "importance", "test")]
+    assert nothing == [None] * 4
+
+
+def test_the_trials_as_a_table(tuning: Tuning) -> None:
+    waiting = dataclasses.replace(tuning.trials[0], number=12, settings=None)
+    table = dataclasses.replace(tuning, trials=(*tuning.trials, waiting)).to_frame()
+    assert len(table) == 13
+    assert table.loc[4, "learning_rate"] == 0.003
+    assert np.isnan(table.loc[12, "learning_rate"])
 
 
 def test_the_best_so_far() -> None:

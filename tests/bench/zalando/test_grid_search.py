@@ -244,6 +244,14 @@ def test_slower_points_are_skipped_as_soon_as_possible(
     assert {point.status for point in ended} == {"timeout"}
 
 
+def test_a_point_that_ran_out_of_memory_skips_no_other(
+    store: Store, small: Dataset, searching: Searching
+) -> None:
+    search = GridSearch(small, store, [BOOSTING], {}, Limits(memory=1))
+    started, ended = searching.run(search, store, small, lambda _: ["out-of-memory"])
+    assert len(started) == len(ended) == len(BOOSTING.points)
+
+
 @pytest.mark.parametrize("at_once", [1, 2])
 def test_points_of_one_fit_share_its_result(
     store: Store, small: Dataset, searching: Searching, at_once: int
