@@ -41,6 +41,7 @@ def test_what_a_command_printed_is_kept_though_a_model_failed(
         found = json.loads((tmp_path / "out").read_text())
         assert found["exit_code"] == 1
         assert found["printed"]
+        assert str(tmp_path) not in json.dumps(found["printed"])
 
 
 def shown(frame: Frame) -> list[str]:
