@@ -4,8 +4,10 @@ import json
 import os
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from functools import partial
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +67,7 @@ def test_a_run_holds_all_that_a_table_needs(store: Store, small: Dataset) -> Non
     assert record.parameters == 269_322
     assert record.kept_epoch in (1, 2, 3)
     assert record.precision in ("float32", "bfloat16")
+    assert record.engine == f"torch {metadata.version('torch')}"
     assert record.fit_seconds is not None
     assert record.fit_seconds > 0
     assert record.model_bytes is not None
@@ -210,6 +213,8 @@ def test_a_killed_fit_resumes_where_it_stopped(
         """Stands for the end of the process."""
 
     def kill(step: FitStep) -> None:
+        if step.done == 1:
+            time.sleep(1)
         if step.done == 2:
             raise Killed
 
@@ -229,6 +234,8 @@ def test_a_killed_fit_resumes_where_it_stopped(
     assert whole.test is not None
     np.testing.assert_array_equal(run.test.probabilities, whole.test.probabilities)
     assert run.record.kept_epoch == whole.record.kept_epoch
+    assert run.record.fit_seconds is not None
+    assert run.record.fit_seconds > 1  # with those before it was killed
     assert not list(store.folder.rglob(".checkpoint-*"))
 
 
