@@ -43,6 +43,8 @@ def test_labels_alone_are_enough(tmp_path: Path, store: Store, small: Dataset) -
     (run,) = add_predictions(store, small, "theirs", fits(tmp_path, small, 100))
     assert run.test is not None
     assert run.test.correct.mean() == pytest.approx(0.9)
+    # Not a list of one: its key stays what it was before there could be several files.
+    assert isinstance(run.record.spec.parameters["predictions"], str)
 
 
 def test_the_same_predictions_are_found_again_and_others_need_another_name(
@@ -61,6 +63,7 @@ def test_several_files_are_the_seeds_of_one_row(
     runs = add_predictions(store, small, "theirs", fits(tmp_path, small, 100, 120, 140))
     assert [run.record.spec.seed for run in runs] == [0, 1, 2]
     assert len({run.record.spec.key for run in runs}) == 1
+    assert len(runs[0].record.spec.parameters["predictions"]) == 3
     (row,) = leaderboard(store).rows
     assert (row.model, row.seeds, row.deterministic) == ("theirs (added)", 3, False)
     assert row.test is not None
