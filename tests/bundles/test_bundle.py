@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import os
 import shutil
 from collections.abc import Callable, Mapping
@@ -30,6 +31,7 @@ from fittingroom.models.catalog import MODELS as CATALOGUE
 from fittingroom.models.making import make_classifier
 from fittingroom.models.nearest import NearestImages
 from fittingroom.models.network import NetworkClassifier
+from fittingroom.models.rows import ClassicalRow
 from fittingroom.training.recipe import Recipe
 
 Copied = Callable[[str], Path]
@@ -85,6 +87,45 @@ def test_every_model_of_the_catalogue_after_loading(
     stock = load(folder).predict_proba(images)
     assert (stock.argmax(axis=1) == live.argmax(axis=1)).mean() >= 0.999
     np.testing.assert_allclose(stock, live, atol=1e-5)
+
+
+BY_SCIKIT_LEARN = [
+    name
+    for name, row in CATALOGUE.items()
+    if isinstance(row, ClassicalRow) and "engine" in inspect.signature(row.build).parameters
+]
+
+
+@pytest.mark.parametrize("name", BY_SCIKIT_LEARN)
+def test_what_scikit_learn_itself_fitted_can_be_loaded(
+    name: str, some_of: Callable[..., Dataset], tmp_path: Path
+) -> None:
+    """As where scikit-learn-intelex isn't to be had; it leaves other attributes."""
+    few = some_of(dict.fromkeys(range(10), 20), {0: 1})
+    classifier = make_classifier(name, dataset=few, engine="scikit-learn")
+    classifier.fit(few.train.images.reshape(200, -1), few.train.labels)
+    data = Data(name=few.name, sha256=few.sha256, images=200)
+    bundle = bundle_of(
+        classifier, model=name, class_names=few.class_names, image_shape=(28, 28), data=data
+    )
+    loaded = load(bundle.save(tmp_path / "bundle"))
+    np.testing.assert_allclose(
+        loaded.predict_proba(few.train.images), bundle.predict_proba(few.train.images), atol=1e-6
+    )
+
+
+def test_attributes_that_another_version_leaves_are_not_saved(
+    bundles: Mapping[str, Bundle], tmp_path: Path, small: Dataset
+) -> None:
+    bundle = bundles["logistic"]
+    bundle.classifier.estimator_._of_a_later_version = np.ones(3)
+    try:
+        loaded = load(bundle.save(tmp_path / "bundle"))
+        assert bundle.classifier.estimator_._of_a_later_version is not None
+    finally:
+        del bundle.classifier.estimator_._of_a_later_version
+    images = small.test.images[:20]
+    np.testing.assert_array_equal(loaded.predict_proba(images), bundle.predict_proba(images))
 
 
 @pytest.mark.parametrize("folder", sorted(FORMAT_1.glob("*/")), ids=lambda folder: folder.name)

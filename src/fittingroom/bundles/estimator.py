@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import math
 import zipfile
@@ -16,6 +17,7 @@ from sklearn.ensemble._hist_gradient_boosting.common import PREDICTOR_RECORD_DTY
 from sklearn.tree._tree import NODE_DTYPE
 
 from fittingroom.bundles.archive import Archive, Node, field, plain_value
+from fittingroom.bundles.attributes import ATTRIBUTES
 from fittingroom.errors import BundleError
 from fittingroom.models.engine import to_stock
 
@@ -48,7 +50,15 @@ def estimator_bytes(fitted: Any) -> bytes:
     """A fitted estimator as a skops file, which holds a stock scikit-learn one."""
     import skops.io  # takes nearly a second, which networks and tables don't need
 
-    estimator = to_stock(fitted)
+    estimator = copy.copy(to_stock(fitted))
+    # Only what can be loaded: another version of scikit-learn may leave more attributes than that,
+    # and numbers that are NumPy's.
+    read = ATTRIBUTES[type(estimator).__name__]
+    estimator.__dict__ = {
+        name: value.item() if isinstance(value, np.generic) else value
+        for name, value in vars(estimator).items()
+        if name in read
+    }
     if isinstance(estimator, HistGradientBoostingClassifier):
         estimator._feature_subsample_rng = None  # only a fit draws from it
     data: bytes = skops.io.dumps(estimator, compression=zipfile.ZIP_DEFLATED)
