@@ -243,6 +243,40 @@ def test_the_search_that_is_told_of_is_the_one_that_was_made() -> None:
     assert 0.7 < tuning["importance"]["augmentation"] < 0.8  # three quarters
 
 
+def test_the_photos_that_are_right_are_as_measured() -> None:
+    page = (ROOT / "docs" / "photos.md").read_text("utf8")
+    names = ("photos-validation", "photos-test")
+    both = [
+        json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text("utf8"))
+        for name in names
+    ]
+
+    def row(title: str, *cells: str) -> str:
+        return f"| {title} | {' | '.join(cells)} |"
+
+    for garment in both[0]["classes"]:
+        figures = [found["classes"][garment] for found in both]
+        assert (
+            row(garment, *(f"{f['right']} of {f['n']} ({f['share']:.1%})" for f in figures)) in page
+        )
+    for each, title in (("micro", "all six"), ("macro", "mean of the six classes")):
+        cells = []
+        for figure in (found[each] for found in both):
+            if isinstance(figure, float):
+                cells.append(f"{figure:.1%}")
+                continue
+            low, high = figure["this_fit_ci95"]
+            cells.append(f"**{figure['share']:.1%} ({low:.1%} to {high:.1%})**")
+        assert row(title, *cells) in page
+    unlike = [found["unlike"] for found in both]
+    aurocs = (f"{f['auroc']:.3f} ({f['this_fit_ci95'][0]:.3f} to " for f in unlike)
+    assert all(auroc in page for auroc in aurocs)
+    warned = [f"{f['garments_flagged']['share']:.1%}" for f in unlike]
+    assert row("garments warned of", *warned) in page
+    wrong = both[1]["micro"]["n"] - both[1]["micro"]["right"]
+    assert f"These are the {wrong} misclassified photos" in page
+
+
 @pytest.mark.parametrize(("curve", "digits"), [("short-curve", 7), ("curve", 6)])
 def test_the_loss_curves_of_one_process_and_two_are_those_that_were_measured(
     curve: str, digits: int
