@@ -11,6 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "fittingroom"
 FILES = sorted(SOURCE.rglob("*.py"))
+TESTS = ROOT / "tests"
 
 # A room may import the rooms of lower levels, and itself.
 LEVELS = [
@@ -212,6 +213,16 @@ def test_no_imports_go_round_in_circles() -> None:
     assert list(TopologicalSorter(graph).static_order())
     with pytest.raises(CycleError):
         list(TopologicalSorter({"a": {"b"}, "b": {"a"}}).static_order())
+
+
+def test_every_file_has_its_tests_in_the_same_place() -> None:
+    lonely = [
+        str(path.relative_to(SOURCE))
+        for path in FILES
+        if not path.name.startswith("__")
+        and not (TESTS / path.relative_to(SOURCE).parent / f"test_{path.name}").exists()
+    ]
+    assert lonely == []
 
 
 def test_no_room_is_a_store_room() -> None:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import gzip
 import io
 import json
 import os
-import struct
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -23,18 +21,8 @@ from fittingroom.cli.main import app
 from fittingroom.cli.predict import _preparation
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import FittingroomError
-from fittingroom.runs.fit import fit
-from fittingroom.runs.spec import spec_of
-from fittingroom.runs.store import open_store
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
-
-
-@pytest.fixture(scope="module")
-def run(small: Dataset, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The folder of a saved run. Not to be changed."""
-    store = open_store(tmp_path_factory.mktemp("runs"), small)
-    return str(fit(spec_of(small, "logistic"), small, store).folder)
 
 
 @pytest.fixture(scope="module")
@@ -185,49 +173,6 @@ def test_classes_of_pictures_as_csv(run: str, pictures: Path, tmp_path: Path) ->
     assert lines["boot.png"]["class"] == "Ankle boot"
     assert float(lines["boot.png"]["probability"]) > 0.3
     assert lines["bad.jpg"]["class"] == ""
-
-
-@pytest.mark.parametrize("name", ["test.csv", "labelled.csv", "images.npy", "t-idx3-ubyte.gz"])
-def test_images_without_labels(name: str, run: str, small: Dataset, tmp_path: Path) -> None:
-    """As of a competition's test file: each has the class that the model gives it."""
-    images = small.test.images[:30]
-    rows = images.reshape(30, -1)
-    if name.endswith(".csv"):
-        table = np.column_stack([np.arange(30), rows]) if name == "labelled.csv" else rows
-        np.savetxt(tmp_path / name, table, "%d", ",")
-    elif name.endswith(".npy"):
-        np.save(tmp_path / name, images)
-    else:
-        header = struct.pack(">4I", 0x803, *images.shape)
-        (tmp_path / name).write_bytes(gzip.compress(header + images.tobytes()))
-    out = tmp_path / "classes.csv"
-    _, stderr = call(run, str(tmp_path / name), "--csv", str(out))
-    assert "30 images" in stderr
-    with out.open(newline="") as file:
-        lines = [*csv.DictReader(file)]
-    assert [line["image"] for line in lines] == [str(n) for n in range(1, 31)]
-    assert [line["class"] for line in lines] == load(run).predict(images).tolist()
-
-
-def test_a_file_of_images_needs_a_file_for_their_classes(
-    run: str, pictures: Path, small: Dataset, tmp_path: Path
-) -> None:
-    table = tmp_path / "test.csv"
-    np.savetxt(table, small.test.images[:3].reshape(3, -1), "%d", ",")
-    alone = f"{table} is a file of images; give it alone"
-    assert alone in str(refusal(run, str(table)))
-    out = ["--csv", str(tmp_path / "out.csv")]
-    assert alone in str(refusal(run, str(pictures), str(table), *out))
-    assert alone in str(refusal(run, str(table), "--json", *out))
-    assert "can't be written" in str(refusal(run, str(table), "--csv", str(tmp_path / "no" / "x")))
-    assert "--csv would replace" in str(refusal(run, str(table), "--csv", str(table)))
-    np.savetxt(table, np.zeros((3, 64)), "%d", ",")
-    assert "holds images of 8×8; " in str(refusal(run, str(table), *out))
-    table.write_text("1,2,x,4\n1,2,3,4\n1,2,y,4\n")
-    assert "test.csv" in str(refusal(run, str(table), *out))
-    np.save(tmp_path / "a.npy", np.zeros((3, 28, 28, 2)))
-    assert "a.npy" in str(refusal(run, str(tmp_path / "a.npy"), *out))
-    assert not (tmp_path / "out.csv").exists()
 
 
 def test_a_folder_with_unusual_names(

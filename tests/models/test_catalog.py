@@ -35,7 +35,6 @@ from fittingroom.errors import (
     UnknownNameError,
     UsageError,
 )
-from fittingroom.models import rows
 from fittingroom.models.catalog import BASELINES, MODELS, SUITES, names_of, row_of
 from fittingroom.models.layers import layers_of
 from fittingroom.models.making import make_classifier
@@ -207,75 +206,9 @@ def test_suites() -> None:
     assert len(SUITES["published"]) == 3 + 12
 
 
-@pytest.mark.parametrize(
-    ("name", "near"), [("logistc", "logistic"), ("CNN-32", "cnn-32"), ("random_forest", "random-f")]
-)
-def test_an_unknown_name_gets_a_suggestion(name: str, near: str) -> None:
-    with pytest.raises(UnknownNameError, match=f"unknown model '{name}'; did you mean .*{near}"):
-        make_classifier(name)
-
-
 def test_an_alias_means_the_same_row() -> None:
     assert row_of("swift-94") is row_of("swift") is MODELS["swift"]
     assert names_of(["swift-94", "knn", "swift"]) == ("swift", "knn")
-
-
-def test_parameters_replace_those_of_the_row() -> None:
-    assert make_classifier("svm-rbf", C=3.0).estimator.C == 3
-    assert make_classifier("knn", n_neighbors=9).estimator.n_neighbors == 9
-    assert make_classifier("cnn-32", epochs=3).recipe.epochs == 3
-
-
-@pytest.mark.parametrize("name", ["knn", "hog-svm", "cnn-32", "swift"])
-def test_an_unknown_parameter_is_refused_in_one_sentence(name: str) -> None:
-    with pytest.raises(UsageError, match="'shoe_size'") as raised:
-        make_classifier(name, shoe_size=44)
-    assert "known: " in str(raised.value) or "did you mean" in str(raised.value)
-    assert "\n" not in str(raised.value)
-
-
-def test_a_misspelt_parameter_gets_a_suggestion() -> None:
-    with pytest.raises(UnknownNameError, match=r"parameter of knn.*did you mean n_neighbors"):
-        make_classifier("knn", n_neighbours=3)
-
-
-@pytest.mark.parametrize("name", ["random-forest", "mlp-532"])
-def test_the_seed_is_passed_on(name: str) -> None:
-    parameters = make_classifier(name, random_state=5).get_params()
-    seeds = [v for k, v in parameters.items() if k.split("__")[-1] == "random_state"]
-    assert seeds == [5]
-
-
-@pytest.mark.parametrize("name", CLASSICAL)
-def test_a_deterministic_row_takes_no_seed(name: str) -> None:
-    parameters = make_classifier(name, random_state=5).get_params()
-    seeds = [v for k, v in parameters.items() if k.split("__")[-1] == "random_state"]
-    assert MODELS[name].deterministic == (5 not in seeds)
-
-
-def test_the_data_set_gives_shape_and_mirroring(small: Dataset) -> None:
-    network: Any = make_classifier("cnn-32", dataset=small)
-    assert network.image_shape == (28, 28)
-    assert network.mirror_keeps_class == small.mirror_keeps_class
-    assert make_classifier("hog-svm", dataset=small).features.image_shape == (28, 28)
-
-
-def test_expected_time_depends_on_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
-    row = MODELS["svm-rbf"]
-    monkeypatch.setattr(rows, "find_spec", lambda _: object())
-    assert row.expected_seconds() == row.seconds
-    monkeypatch.setattr(rows, "find_spec", lambda _: None)
-    assert row.expected_seconds() == row.stock_seconds
-    assert MODELS["cnn-32"].expected_seconds() == MODELS["cnn-32"].seconds
-
-
-def test_expected_time_depends_on_the_images(small: Dataset) -> None:
-    """The fixture's are a thirtieth of Fashion-MNIST's."""
-    row = MODELS["swift-photo"]
-    assert row.expected_seconds(small) == pytest.approx(row.seconds / 30)
-    assert row.expected_seconds(small, epochs=32) == pytest.approx(row.seconds / 15)
-    assert row.expected_seconds(epochs=8) == row.seconds / 2
-    assert MODELS["swift-90"].expected_seconds(small) == 3  # to start the process
 
 
 @pytest.mark.slow
@@ -469,30 +402,6 @@ def test_images_too_small_for_the_layers_are_refused(name: str, small: Dataset) 
     X = small.train.images[:50, :7, :7]
     with pytest.raises(InputError, match="7×7 pixels are too small"):
         quick(name).fit(X, small.train.labels[:50])
-
-
-@pytest.mark.parametrize("name", NETWORKS)
-def test_takes_options_for_recipe_network_and_classifier(name: str) -> None:
-    classifier = network(name, epochs=3, precision="float32", random_state=5, image_shape=(20, 21))
-    assert classifier.recipe is not None
-    assert (classifier.recipe.epochs, classifier.recipe.precision) == (3, "float32")
-    assert (classifier.random_state, classifier.image_shape) == (5, (20, 21))
-    assert classifier.recipe.batch_size == recipe_of(name).batch_size
-
-
-@pytest.mark.parametrize("name", NETWORKS)
-def test_a_wrong_option_is_refused(name: str) -> None:
-    with pytest.raises(UnknownNameError, match="did you mean epochs"):
-        network(name, epoch=3)
-    with pytest.raises(UsageError, match="epochs must be"):
-        network(name, epochs=0)
-
-
-def test_network_options_override() -> None:
-    assert network("mlp-10-10", hidden=(7,)).net_options == {"hidden": (7,)}
-    net_options = network("cnn-32", hidden=(7,)).net_options
-    assert net_options is not None
-    assert net_options["features"] == (32, "pool")
 
 
 def test_augmentation_and_pooling_are_options_as_in_their_authors_comparison() -> None:
