@@ -17,6 +17,10 @@ def test_models_lists_the_catalogue(run_cli: Cli) -> None:
             *("model", "family", "about", "source", "parameters", "expected_seconds"),
             "deterministic",
         }
-    shown = run_cli("models").stdout
-    assert len(shown.splitlines()) == 1 + len(MODELS)
-    assert "6,662,474" in shown
+    shown = run_cli("models").stdout.splitlines()
+    assert len(shown) == 1 + len(MODELS)
+    assert max(map(len, shown)) <= 80
+    assert [line.split()[0] for line in shown] == ["model", *MODELS]
+    whole = run_cli("models", "--wide").stdout
+    assert "6,662,474" in whole
+    assert all(row.about in whole for row in MODELS.values())
