@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -78,11 +79,17 @@ def command(
 
 
 def _write_idx(dataset: Dataset, folder: Path) -> None:
-    """Write the data set as IDX files, whole or not at all."""
+    """Write the data set as IDX files, whole or not at all.
+
+    Data of one's own are called after the new folder: "train" or "test" may be the source's name.
+    """
     from fittingroom.cli.output import note
+    from fittingroom.data.catalog import row_of_content
     from fittingroom.errors import DataError
     from fittingroom.files import folder_aside
 
+    if row_of_content(dataset.sha256) is None:
+        dataset = dataclasses.replace(dataset, name=folder.resolve().name)
     with folder_aside(folder.resolve().parent, DataError) as aside:
         dataset.write_idx(aside)
         aside.rename(folder)
