@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.naive_bayes import GaussianNB
 
 from fittingroom.bundles.archive import Node, field
 from fittingroom.bundles.bundle import load
-from fittingroom.bundles.estimator import _KINDS, load_estimator
+from fittingroom.bundles.estimator import _KINDS, estimator_bytes, load_estimator
 from fittingroom.errors import BundleError
 
 Spoil = Callable[[Node, dict[str, Any]], Any]
@@ -48,6 +49,8 @@ def test_an_estimator_other_than_the_manifests(
 def test_a_kind_that_no_bundle_may_hold() -> None:
     with pytest.raises(BundleError, match="isn't an estimator that a bundle may hold"):
         load_estimator(b"", "os.system", 784, 10)
+    with pytest.raises(BundleError, match="'GaussianNB' isn't an estimator that a bundle may hold"):
+        estimator_bytes(GaussianNB().fit([[0.0], [1.0]], [0, 1]))
 
 
 WRONG: dict[str, tuple[str, str, Callable[[np.ndarray], Any]]] = {

@@ -63,7 +63,8 @@ def test_any_form_is_converted_to_idx_files(
     described = json.loads(result.stdout)
     assert "of which a fixed seventh is the test split" in described["source"]
     converted = load_dataset(tmp_path / "converted")
-    assert (converted.name, converted.sha256) == ("converted", described["sha256"])
+    assert converted.name == described["name"] == "converted"
+    assert converted.sha256 == described["sha256"]
     for folder, said in (
         ("converted", "converted exists already; --convert takes the name of a new folder"),
         ("no/folder", "--convert takes a new folder in an existing folder"),

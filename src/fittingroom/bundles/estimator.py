@@ -47,13 +47,18 @@ _QUIET = {"n_jobs": -1, "verbose": 0}
 
 
 def estimator_bytes(fitted: Any) -> bytes:
-    """A fitted estimator as a skops file, which holds a stock scikit-learn one."""
+    """A fitted estimator as a skops file, which holds a stock scikit-learn one.
+
+    Raises BundleError for a kind that no bundle may hold.
+    """
     import skops.io  # takes nearly a second, which networks and tables don't need
 
     estimator = copy.copy(to_stock(fitted))
     # Only what can be loaded: another version of scikit-learn may leave more attributes than that,
     # and numbers that are NumPy's.
-    read = ATTRIBUTES[type(estimator).__name__]
+    kind = type(estimator).__name__
+    _require_known(kind)
+    read = ATTRIBUTES[kind]
     estimator.__dict__ = {
         name: value.item() if isinstance(value, np.generic) else value
         for name, value in vars(estimator).items()
@@ -80,8 +85,7 @@ def load_estimator(data: bytes, kind: str, n_features: int, n_classes: int) -> B
     """
     import skops.io
 
-    if kind not in _KINDS:
-        raise BundleError(f"{kind[:50]!r} isn't an estimator that a bundle may hold.")
+    _require_known(kind)
     parts, check = _KINDS[kind]
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as file:
@@ -101,6 +105,11 @@ def load_estimator(data: bytes, kind: str, n_features: int, n_classes: int) -> B
     quiet = {name: v for name, v in _QUIET.items() if name in estimator.get_params()}
     fitted: BaseEstimator = estimator.set_params(**quiet)
     return fitted
+
+
+def _require_known(kind: str) -> None:
+    if kind not in _KINDS:
+        raise BundleError(f"{kind[:50]!r} isn't an estimator that a bundle may hold.")
 
 
 def _check_classes(archive: Archive, n_classes: int) -> None:

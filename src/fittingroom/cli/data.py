@@ -64,7 +64,7 @@ def command(
         dataset, size=parse_image_size(size) if size else None, skip_damaged=skip_damaged
     )
     if convert is not None:
-        _write_idx(loaded, convert)
+        loaded = _write_idx(loaded, convert)
     if page is None:
         show(description_report(describe(loaded)), as_json=as_json)
         written = dataset if convert is None else str(convert)
@@ -78,10 +78,10 @@ def command(
     write((), (report, page.parent))
 
 
-def _write_idx(dataset: Dataset, folder: Path) -> None:
-    """Write the data set as IDX files, whole or not at all.
+def _write_idx(dataset: Dataset, folder: Path) -> Dataset:
+    """Write the data set as IDX files, whole or not at all; returns it as it is called then.
 
-    Data of one's own are called after the new folder: "train" or "test" may be the source's name.
+    Data of one's own are called after the new folder: the source's may be "train" or "test".
     """
     from fittingroom.cli.output import note
     from fittingroom.data.catalog import row_of_content
@@ -94,6 +94,7 @@ def _write_idx(dataset: Dataset, folder: Path) -> None:
         dataset.write_idx(aside)
         aside.rename(folder)
     note(f"{folder}: the four IDX files, {len(dataset.train):,} and {len(dataset.test):,} images")
+    return dataset
 
 
 def _explore(dataset: Dataset, tsne: bool) -> Exploration:

@@ -44,7 +44,7 @@ def nearly_copied_share(dataset: Dataset) -> float:
 def _least_squared(images: NDArray[np.uint8], queries: NDArray[np.uint8]) -> NDArray[Any]:
     """The squared distance (m,) of each of `queries` (m, pixels) to the nearest of `images`.
 
-    Exact where it is small. `models.nearest` takes a tenth of a second for it, but two to import.
+    Exact where it is small. `models.nearest` takes a third of the time, but seconds to import.
     """
     # Sums of up to 1024 products of -128..127 are whole numbers that float32 holds.
     kind: type[np.float32 | np.float64] = np.float32 if images.shape[1] <= 1024 else np.float64
