@@ -522,7 +522,7 @@ def patches(monkeypatch: pytest.MonkeyPatch) -> NetworkRow:
 def test_a_network_is_a_file_and_a_row(patches: NetworkRow, small: Dataset, tmp_path: Path) -> None:
     """It can be listed, configured, fitted, saved, loaded and exported."""
     assert names_of(["patches-7"]) == ("patches-7",)
-    listed = CliRunner().invoke(app, ["models"]).stdout
+    listed = CliRunner().invoke(app, ["models", "--wide"]).stdout
     assert re.search(r"patches-7 +network +170 .* one dense layer", listed)
 
     classifier = network("patches-7", dataset=small, hidden=(9,), epochs=3)
