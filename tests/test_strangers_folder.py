@@ -134,7 +134,7 @@ def test_a_command_starts_nothing_of_its_folder(
     assert not [event for event in others if event[0] in ("exec", "import", "ctypes.dlopen")]
     if "ray" not in arguments:
         assert others == []
-        ours = str(["-P", "-m", "fittingroom.execution.child"])[1:-1]
+        ours = "'-P', '-m', 'fittingroom.execution."
         # Besides them Python asks the system for its name, and builds of torch for CUDA for its
         # libraries, by a path that leads nowhere else.
         system = ("uname", "/sbin/ldconfig")

@@ -98,7 +98,7 @@ def test_a_terminal_may_change_its_size_and_ctrl_c_ends_a_fit(
     for columns in (30, 132):
         screen.resize(columns)
         time.sleep(0.3)
-    children = psutil.Process(screen.process.pid).children()
+    children = psutil.Process(screen.process.pid).children(recursive=True)
     screen.type(b"\x03")
     assert screen.wait(30) == 130, screen.text
     assert "Traceback" not in screen.text
@@ -110,7 +110,7 @@ def test_a_terminal_may_change_its_size_and_ctrl_c_ends_a_fit(
 def test_closing_the_terminal_ends_a_fit(terminal: Terminals) -> None:
     screen = long_fit(terminal)
     processes = [psutil.Process(screen.process.pid)]
-    processes += processes[0].children()
+    processes += processes[0].children(recursive=True)
     screen.close()
     screen.process.wait(30)
     assert not psutil.wait_procs(processes, timeout=10)[1]

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from typer.testing import CliRunner
 
@@ -113,7 +114,7 @@ def test_a_pipe_to_a_dead_child(small: Dataset, tmp_path: Path) -> None:
     with FitProcess(Limits()) as process:
         assert process.fit(job, lambda _: None).status == "ok"
         child: Any = process._process
-        child.kill()
+        psutil.Process(child.pid).kill()
         child.stdin = WindowsPipe(child.stdin)
         attempt = process.fit(job, lambda _: None)
         assert attempt.status in ("failed", "out-of-memory")

@@ -46,6 +46,7 @@ def test_output_of_a_library_is_not_an_event(
     (tmp_path / "noisy.py").write_text(NOISY)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), *sys.path]))
     monkeypatch.setattr("fittingroom.execution.process.CHILD", "noisy")
+    monkeypatch.setattr("fittingroom.execution.process.start_copy", lambda *_: None)
     with FitProcess(Limits(seconds=60)) as process:
         attempt = process.fit(job("mlp-10-10", epochs=1), lambda step: None)
     assert attempt.status == "ok"

@@ -10,6 +10,7 @@ import pytest
 
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import UsageError
+from fittingroom.execution.child import NAME
 from fittingroom.execution.executor import Executor, open_executor
 from fittingroom.execution.job import Job, Limits
 from fittingroom.execution.local import LocalExecutor, threads_here
@@ -32,7 +33,9 @@ def endless_jobs(store: Store, small: Dataset, seeds: int) -> list[Job]:
 
 
 def children() -> list[psutil.Process]:
-    return psutil.Process().children(recursive=True)
+    """Those that fit; a fork server and its watchers aren't meant."""
+    descendants = psutil.Process().children(recursive=True)
+    return [process for process in descendants if process.name() == NAME.decode()]
 
 
 def ignore(job: Job, step: FitStep) -> None:

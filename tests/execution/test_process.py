@@ -16,6 +16,7 @@ from typing import Any
 import psutil
 import pytest
 
+from fittingroom.execution.child import NAME
 from fittingroom.execution.job import Job, Limits
 from fittingroom.execution.process import FitProcess
 from fittingroom.runs.attempt import Attempt, FitStep
@@ -33,7 +34,9 @@ def endless(job: MakeJob) -> Job:
 
 
 def children() -> list[psutil.Process]:
-    return psutil.Process().children(recursive=True)
+    """Those that fit; a fork server and its watchers aren't meant."""
+    descendants = psutil.Process().children(recursive=True)
+    return [process for process in descendants if process.name() == NAME.decode()]
 
 
 def wait_for(condition: Any, seconds: float = 30) -> None:

@@ -25,6 +25,7 @@ from scale import CLUSTER_ENVIRONMENT, fitting_on, simulated_cluster
 
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import ClusterError, UsageError
+from fittingroom.execution.child import NAME
 from fittingroom.execution.executor import open_executor
 from fittingroom.execution.job import Job, Limits
 from fittingroom.execution.ray import RayExecutor, _Board, _fit_on_node, _import_ray, _Task
@@ -131,7 +132,8 @@ def test_an_interrupt_ends_a_task_even_if_it_was_ignored_before(
             on_node(endless_job(store, small), store, board, pack([]), **limits)
         assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
     assert not list((tmp_path / "node").iterdir())
-    assert psutil.Process().children() == []
+    descendants = psutil.Process().children(recursive=True)
+    assert [process for process in descendants if process.name() == NAME.decode()] == []
 
 
 @contextmanager

@@ -1,4 +1,7 @@
-"""The child's side of a `FitProcess`: `python -m fittingroom.execution.child PID-OF-PARENT`."""
+"""The child's side of a `FitProcess`: `python -m fittingroom.execution.child PID-OF-PARENT`.
+
+Where a fork server runs, the child is a copy of it instead (`fork_server.py`).
+"""
 
 from __future__ import annotations
 
@@ -19,11 +22,23 @@ if TYPE_CHECKING:
     from fittingroom.execution.job import Job
     from fittingroom.runs.attempt import FitStep
 
+#: What `ps` calls a child; Linux keeps 15 characters.
+NAME = b"fittingroom-fit"
+
 
 def main() -> None:
-    """Read jobs from standard input, fit each, write events to what was standard output."""
-    die_with(int(sys.argv[1]))
+    """A child that was started by itself."""
     collect_rarely()
+    run_jobs(int(sys.argv[1]))
+
+
+def run_jobs(parent: int) -> None:
+    """Read jobs from standard input, fit each, write events to what was standard output.
+
+    Ends the process at end of file, and as soon as `parent`, a process id, isn't its parent.
+    """
+    die_with(parent)
+    _set_name()
     # Ctrl-C reaches the whole foreground group; the parent decides what happens then.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     events = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf8")
@@ -56,6 +71,14 @@ def die_with(parent: int) -> None:
             ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
     if os.name == "posix" and os.getppid() != parent:  # it died before prctl
         os._exit(1)
+
+
+def _set_name() -> None:
+    """Be told from other Python processes by `top` and `ps`, where Linux allows it."""
+    if sys.platform == "linux":
+        pr_set_name = 15
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).prctl(pr_set_name, NAME)
 
 
 def _listen(jobs: queue.Queue[dict[str, Any]]) -> None:

@@ -1,13 +1,15 @@
 """Fit in a child process that has limits and dies with its parent.
 
-The parent writes one job per line to the child's standard input and reads one event per line from
-its standard output. The child exits at end of file, so no fit outlives its parent, however that
-ended.
+The child is a copy of a process that has everything imported, where that can be had
+(`fork_server.py`), else it is started by itself. The parent writes one job per line to the child's
+standard input and reads one event per line from its standard output. The child exits at end of
+file, so no fit outlives its parent, however that ended.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import queue
 import subprocess
@@ -15,12 +17,13 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from typing import IO, Any
 
 import psutil
 
+from fittingroom.execution.fork_server import ForkedChild, start_copy
 from fittingroom.execution.job import Job, Limits
 from fittingroom.models.catalog import row_of
 from fittingroom.runs.attempt import Attempt, FitStep, Status
@@ -33,8 +36,13 @@ SAFE_PATH = {"PYTHONSAFEPATH": "1"}
 #: By default it spins so long that it takes the processor from our own threads between two matrix
 #: products. Nearest neighbours have no such threads and are far slower if it sleeps.
 SPIN = "1000"
-#: The module that a child runs.
+#: The module of a child that is started by itself.
 CHILD = "fittingroom.execution.child"
+#: What a child's fork server imports: what every fit does, and what most of a family do later.
+IMPORTED = {
+    "classical": ("fittingroom.runs.fit", "skops.io"),
+    "network": ("fittingroom.runs.fit", "torch._dynamo"),
+}
 
 
 class FitProcess:
@@ -54,10 +62,11 @@ class FitProcess:
         self._limits = limits
         # OpenMP, BLAS, PyTorch and scikit-learn-intelex all obey this; it overrides the caller's.
         self._threads = {} if threads is None else {"OMP_NUM_THREADS": str(threads)}
-        self._process: subprocess.Popen[str] | None = None
+        self._process: subprocess.Popen[str] | ForkedChild | None = None
         self._environment: dict[str, str] = {}
         self._events: queue.Queue[dict[str, Any] | None] = queue.Queue()
         self._stderr: IO[bytes] | None = None
+        self._deadline = math.inf
 
     def __enter__(self) -> FitProcess:
         return self
@@ -76,8 +85,11 @@ class FitProcess:
         `is_stopped` is polled; once it is true, the child is killed. A failed fit is an attempt,
         not an exception; only errors of `on_step` and of starting a child are raised.
         """
+        self._deadline = math.inf
+        if self._limits.seconds is not None:
+            self._deadline = time.monotonic() + self._limits.seconds
         try:
-            self._send(job)
+            self._send(job, is_stopped)
             for event in self._until_done(is_stopped):
                 kind = event.pop("event")
                 if kind == "step":
@@ -88,15 +100,19 @@ class FitProcess:
         except _LimitError as limit:
             self.stop()
             status, reason = limit.status, limit.reason
+        except _GivenUpError:
+            self.stop()
+            status, reason = "stopped", None
         return Attempt(spec=job.spec, status=status, reason=reason)
 
     def stop(self) -> None:
         """Kill the child and all it started, and wait for it."""
-        if self._process is None:
-            return
-        self.kill()
-        self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout, self._stderr):
+        pipes: list[IO[Any] | None] = [self._stderr]
+        if self._process is not None:
+            self.kill()
+            self._process.wait()
+            pipes += [self._process.stdin, self._process.stdout]
+        for pipe in pipes:
             try:
                 if pipe is not None:
                     pipe.close()
@@ -113,12 +129,12 @@ class FitProcess:
             except psutil.NoSuchProcess:
                 continue
 
-    def _send(self, job: Job) -> None:
+    def _send(self, job: Job, is_stopped: Callable[[], bool]) -> None:
         environment = _environment(job)
         if environment != self._environment:
             self.stop()
         if self._process is None:
-            self._start(environment)
+            self._start(environment, IMPORTED[row_of(job.spec.model).family], is_stopped)
         assert self._process is not None
         assert self._process.stdin is not None
         try:
@@ -127,18 +143,31 @@ class FitProcess:
         except OSError:  # it is dead: `_read` will report end of file
             return
 
-    def _start(self, environment: dict[str, str]) -> None:
+    def _start(
+        self,
+        environment: dict[str, str],
+        imported: Sequence[str],
+        is_stopped: Callable[[], bool],
+    ) -> None:
         self._environment = environment
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 (closed in stop)
         self._events = queue.Queue()
-        self._process = subprocess.Popen(
+        variables = {**environment, **os.environ, **self._threads, **SAFE_PATH}
+
+        def give_up_if_in_vain() -> None:
+            self._check_time()
+            if is_stopped():
+                raise _GivenUpError
+
+        copied = start_copy(imported, variables, self._stderr, give_up_if_in_vain)
+        self._process = copied or subprocess.Popen(
             [sys.executable, "-P", "-m", CHILD, str(os.getpid())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,
             encoding="utf8",
             errors="replace",
-            env={**environment, **os.environ, **self._threads, **SAFE_PATH},
+            env=variables,
         )
         assert self._process.stdout is not None
         reader = threading.Thread(
@@ -148,9 +177,6 @@ class FitProcess:
 
     def _until_done(self, is_stopped: Callable[[], bool]) -> Iterator[dict[str, Any]]:
         """Yield events until the child ends; raise `_LimitError` when it exceeds a limit."""
-        deadline = None
-        if self._limits.seconds is not None:
-            deadline = time.monotonic() + self._limits.seconds
         while True:
             try:
                 event = self._events.get(timeout=_POLL_SECONDS)
@@ -161,9 +187,12 @@ class FitProcess:
                 if event is None:
                     return
                 yield event
-            if deadline is not None and time.monotonic() > deadline:
-                raise _LimitError("timeout", f"took longer than {self._limits.seconds:g} s")
+            self._check_time()
             self._check_memory()
+
+    def _check_time(self) -> None:
+        if time.monotonic() > self._deadline:
+            raise _LimitError("timeout", f"took longer than {self._limits.seconds:g} s")
 
     def _check_memory(self) -> None:
         if self._limits.memory is None or self._process is None:
@@ -185,6 +214,10 @@ class FitProcess:
             return "out-of-memory", reason
         how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
         return "failed", ": ".join([f"the fitting process {how}", *lines[-1:]])
+
+
+class _GivenUpError(Exception):
+    """The fit was stopped while its child was starting."""
 
 
 class _LimitError(Exception):
