@@ -19,6 +19,7 @@ from filelock import FileLock
 
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.sources import load_dataset
+from fittingroom.execution import fork_server
 from fittingroom.execution.child import collect_rarely
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from fittingroom.runs.store import Store
 
 collect_rarely()  # as the commands and their children do
+fork_server.IDLE_SECONDS = 600.0  # the next test that fits may be minutes away
 
 
 @pytest.fixture(scope="session")

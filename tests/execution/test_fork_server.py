@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from fittingroom.execution import fork_server
-from fittingroom.execution.fork_server import ForkedChild, ForkServer, start_copy
+from fittingroom.execution.fork_server import ForkedChild, start_copy
 from fittingroom.execution.job import Job, Limits
 from fittingroom.execution.process import IMPORTED, FitProcess
 
@@ -150,7 +150,7 @@ def test_a_killed_server_takes_its_children_along_and_the_next_child_gets_anothe
 
 def test_a_server_without_children_ends(stderr: IO[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
     """Not while one runs; and whoever wants a child afterwards gets one of a new server."""
-    monkeypatch.setattr(ForkServer.__init__, "__defaults__", (0.3,))
+    monkeypatch.setattr(fork_server, "IDLE_SECONDS", 0.3)
     child = copy(stderr)
     server = server_of(child)
     time.sleep(1)

@@ -112,21 +112,14 @@ class ForkServer:
     Parameters
     ----------
     modules
-        What it imports first.
+        What it imports: the first at once, the others when a second child is wanted.
     environment
         Its variables, and those of its children.
-    idle_seconds
-        How long it waits for requests while it has no children.
     """
 
-    def __init__(
-        self,
-        modules: Sequence[str],
-        environment: Mapping[str, str],
-        idle_seconds: float = IDLE_SECONDS,
-    ) -> None:
+    def __init__(self, modules: Sequence[str], environment: Mapping[str, str]) -> None:
         self._requests, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        command = [sys.executable, "-P", "-m", __name__, str(idle_seconds), *modules]
+        command = [sys.executable, "-P", "-m", __name__, str(IDLE_SECONDS), *modules]
         with theirs:
             # What goes wrong here is reported by the child that is then started by itself.
             self._process = subprocess.Popen(
@@ -162,10 +155,10 @@ def start_copy(
     stderr: IO[bytes],
     on_wait: Callable[[], None],
 ) -> ForkedChild | None:
-    """A child that has imported these modules already, or None where none can be had.
+    """A child that has these modules imported, or None where none can be had.
 
-    While a new server imports, `on_wait` is called five times a second; if it raises, no child is
-    started.
+    The first child of a server has only the first of them. While a new server imports, `on_wait` is
+    called five times a second; if it raises, no child is started.
     """
     if sys.platform != "linux":
         return None
@@ -222,15 +215,15 @@ def main() -> None:
     """The server: import what its arguments name, start a child for each request."""
     collect_rarely()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    idle_seconds, *modules = sys.argv[1:]
-    for module in modules:
-        importlib.import_module(module)
+    idle_seconds, first, *others = sys.argv[1:]
+    importlib.import_module(first)
     with socket.socket(fileno=0) as requests:
         requests.settimeout(float(idle_seconds))
-        _serve(requests)
+        _serve(requests, others)
 
 
-def _serve(requests: socket.socket) -> None:
+def _serve(requests: socket.socket, others: Sequence[str]) -> None:
+    served = 0
     while True:
         try:
             folder, descriptors, *_ = socket.recv_fds(requests, _LONGEST_PATH, 4)
@@ -240,6 +233,10 @@ def _serve(requests: socket.socket) -> None:
             continue
         if not descriptors:  # nobody can ask for more
             return
+        if served == 1:  # there may be many more
+            for module in others:
+                importlib.import_module(module)
+        served += 1
         if _fork() == 0:
             _watch(folder, *descriptors)
         for descriptor in descriptors:

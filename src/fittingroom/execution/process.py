@@ -38,7 +38,7 @@ SAFE_PATH = {"PYTHONSAFEPATH": "1"}
 SPIN = "1000"
 #: The module of a child that is started by itself.
 CHILD = "fittingroom.execution.child"
-#: What a child's fork server imports: what every fit does, and what most of a family do later.
+#: What a child's fork server imports: what every fit does, and what most of a family do besides.
 IMPORTED = {
     "classical": ("fittingroom.runs.fit", "skops.io"),
     "network": ("fittingroom.runs.fit", "torch._dynamo"),
