@@ -10,7 +10,7 @@ import textwrap
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, get_args
 
 import psutil
 import pytest
@@ -19,6 +19,7 @@ from fittingroom.execution import fork_server
 from fittingroom.execution.fork_server import ForkedChild, start_copy
 from fittingroom.execution.job import Job, Limits
 from fittingroom.execution.process import IMPORTED, FitProcess
+from fittingroom.models.rows import Family
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="children are copied on Linux only")
 
@@ -210,8 +211,8 @@ print(json.dumps([asked, threading.active_count()]))
 """
 
 
-@pytest.mark.parametrize("family", IMPORTED)
-def test_imports_ask_for_no_gpu_and_start_no_threads(family: str) -> None:
+@pytest.mark.parametrize("family", get_args(Family))
+def test_imports_ask_for_no_gpu_and_start_no_threads(family: Family) -> None:
     """A copy could use neither: CUDA can't be used after a fork, other threads aren't copied."""
     script = textwrap.dedent(RECORDER).format(modules=IMPORTED[family])
     done = subprocess.run(

@@ -13,7 +13,7 @@ from fittingroom.data.dataset import Dataset
 from fittingroom.data.sources import load_dataset
 from fittingroom.data.splits import fold_of
 from fittingroom.errors import StoreError, TrainingError, UsageError
-from fittingroom.execution.executor import HERE
+from fittingroom.execution.executor import HERE, prepare
 from fittingroom.execution.job import Limits
 from fittingroom.models.catalog import row_of
 from fittingroom.models.making import classifier_of
@@ -68,7 +68,10 @@ def fit(
     TrainingError
         When the fit fails; the message says why.
     """
-    classifier_of(row_of(model).name, settings or {})  # fails before any data are fetched
+    row = row_of(model)
+    if _group() is None:
+        prepare(on, [row.name])
+    classifier_of(row.name, settings or {})  # fails before any data are fetched
     loaded = load_dataset(dataset)
     spec = spec_of(
         *(loaded, model),

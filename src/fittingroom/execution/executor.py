@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -65,6 +66,18 @@ def parse_address(on: str) -> ExecutorAddress:
     if re.fullmatch(r"ray://[\w.:\[\]-]+:\d+", on):
         return ExecutorAddress(kind="ray", cluster=on)
     raise UsageError(f"--on takes local:N (N at least 1), ray or ray://HOST:PORT, not {on!r}.")
+
+
+def prepare(on: str, models: Iterable[str]) -> None:
+    """Let the fits of these models find everything imported, if they follow soon.
+
+    What they need is imported by other processes, while the caller prepares the fits themselves.
+    """
+    address = parse_address(on)
+    if address.kind == "local":
+        from fittingroom.execution import local, process
+
+        process.prepare(models, threads=local.threads_of(address.at_once))
 
 
 def open_executor(on: str, limits: Limits) -> AbstractContextManager[Executor]:

@@ -38,8 +38,9 @@ IDLE_SECONDS = 30.0
 _POLL_SECONDS = 0.2
 #: Of a working folder's path.
 _LONGEST_PATH = 1 << 16
-#: Changes with each test; nothing that is imported reads it.
-_IGNORED = "PYTEST_CURRENT_TEST"
+#: Set by scikit-learn when it is imported, in the server as in its caller; and for each test, where
+#: nothing that is imported reads it.
+_IGNORED = {"KMP_DUPLICATE_LIB_OK", "KMP_INIT_AT_FORK", "PYTEST_CURRENT_TEST"}
 
 _Key = tuple[int, tuple[str, ...], tuple[tuple[str, str], ...]]
 
@@ -149,6 +150,13 @@ _servers: dict[_Key, ForkServer] = {}
 _lock = threading.Lock()
 
 
+def start_server(modules: Sequence[str], environment: Mapping[str, str]) -> None:
+    """Let one begin to import these modules for `start_copy`, unless there is one."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):  # whoever wants a child will hear of it
+            _server(modules, environment)
+
+
 def start_copy(
     modules: Sequence[str],
     environment: Mapping[str, str],
@@ -185,7 +193,7 @@ def start_copy(
 
 def _server(modules: Sequence[str], environment: Mapping[str, str]) -> ForkServer:
     """The server for these modules and variables, started where there is none yet."""
-    variables = tuple(sorted(pair for pair in environment.items() if pair[0] != _IGNORED))
+    variables = tuple(sorted(pair for pair in environment.items() if pair[0] not in _IGNORED))
     key = (os.getpid(), tuple(modules), variables)
     with _lock:
         for other in [each for each in _servers if not _servers[each].is_running]:

@@ -30,7 +30,7 @@ class LocalExecutor:
 
     def __init__(self, limits: Limits, at_once: int) -> None:
         self._at_once = at_once
-        threads = None if at_once == 1 else max(1, threads_here() // at_once)
+        threads = threads_of(at_once)
         self._free = [_Child(FitProcess(limits, threads=threads)) for _ in range(at_once)]
         self._busy: list[_Child] = []
         self._events: _Events = queue.SimpleQueue()
@@ -131,6 +131,11 @@ class _Child:
             except TimeoutError:
                 continue
         self._process.stop()
+
+
+def threads_of(at_once: int) -> int | None:
+    """How many threads each of so many parallel fits uses; None leaves it to the libraries."""
+    return None if at_once == 1 else max(1, threads_here() // at_once)
 
 
 def threads_here() -> int:

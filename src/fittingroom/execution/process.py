@@ -17,15 +17,16 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from typing import IO, Any
 
 import psutil
 
-from fittingroom.execution.fork_server import ForkedChild, start_copy
+from fittingroom.execution.fork_server import ForkedChild, start_copy, start_server
 from fittingroom.execution.job import Job, Limits
 from fittingroom.models.catalog import row_of
+from fittingroom.models.rows import Family
 from fittingroom.runs.attempt import Attempt, FitStep, Status
 
 _POLL_SECONDS = 0.2
@@ -39,7 +40,7 @@ SPIN = "1000"
 #: The module of a child that is started by itself.
 CHILD = "fittingroom.execution.child"
 #: What a child's fork server imports: what every fit does, and what most of a family do besides.
-IMPORTED = {
+IMPORTED: dict[Family, tuple[str, ...]] = {
     "classical": ("fittingroom.runs.fit", "skops.io"),
     "network": ("fittingroom.runs.fit", "torch._dynamo"),
 }
@@ -60,10 +61,9 @@ class FitProcess:
 
     def __init__(self, limits: Limits, *, threads: int | None = None) -> None:
         self._limits = limits
-        # OpenMP, BLAS, PyTorch and scikit-learn-intelex all obey this; it overrides the caller's.
-        self._threads = {} if threads is None else {"OMP_NUM_THREADS": str(threads)}
+        self._threads = threads
         self._process: subprocess.Popen[str] | ForkedChild | None = None
-        self._environment: dict[str, str] = {}
+        self._family: Family | None = None
         self._events: queue.Queue[dict[str, Any] | None] = queue.Queue()
         self._stderr: IO[bytes] | None = None
         self._deadline = math.inf
@@ -130,11 +130,11 @@ class FitProcess:
                 continue
 
     def _send(self, job: Job, is_stopped: Callable[[], bool]) -> None:
-        environment = _environment(job)
-        if environment != self._environment:
+        family = row_of(job.spec.model).family
+        if family != self._family:
             self.stop()
         if self._process is None:
-            self._start(environment, IMPORTED[row_of(job.spec.model).family], is_stopped)
+            self._start(family, is_stopped)
         assert self._process is not None
         assert self._process.stdin is not None
         try:
@@ -143,23 +143,18 @@ class FitProcess:
         except OSError:  # it is dead: `_read` will report end of file
             return
 
-    def _start(
-        self,
-        environment: dict[str, str],
-        imported: Sequence[str],
-        is_stopped: Callable[[], bool],
-    ) -> None:
-        self._environment = environment
+    def _start(self, family: Family, is_stopped: Callable[[], bool]) -> None:
+        self._family = family
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 (closed in stop)
         self._events = queue.Queue()
-        variables = {**environment, **os.environ, **self._threads, **SAFE_PATH}
+        variables = _environment(family, self._threads)
 
         def give_up_if_in_vain() -> None:
             self._check_time()
             if is_stopped():
                 raise _GivenUpError
 
-        copied = start_copy(imported, variables, self._stderr, give_up_if_in_vain)
+        copied = start_copy(IMPORTED[family], variables, self._stderr, give_up_if_in_vain)
         self._process = copied or subprocess.Popen(
             [sys.executable, "-P", "-m", CHILD, str(os.getpid())],
             stdin=subprocess.PIPE,
@@ -227,9 +222,20 @@ class _LimitError(Exception):
         self.reason = reason
 
 
-def _environment(job: Job) -> dict[str, str]:
-    """The variables that a child needs for this job; those of its parent take precedence."""
-    return {"GOMP_SPINCOUNT": SPIN} if row_of(job.spec.model).family == "network" else {}
+def prepare(models: Iterable[str], *, threads: int | None = None) -> None:
+    """Begin to import what children for these models need; parameters as for `FitProcess`."""
+    for family in {row_of(model).family for model in models}:
+        start_server(IMPORTED[family], _environment(family, threads))
+
+
+def _environment(family: Family, threads: int | None) -> dict[str, str]:
+    """The variables of a child; those of its parent come before what suits networks."""
+    environment = {"GOMP_SPINCOUNT": SPIN} if family == "network" else {}
+    environment |= os.environ
+    if threads is not None:
+        # OpenMP, BLAS, PyTorch and scikit-learn-intelex all obey this.
+        environment["OMP_NUM_THREADS"] = str(threads)
+    return environment | SAFE_PATH
 
 
 def _read(stdout: IO[str], events: queue.Queue[dict[str, Any] | None]) -> None:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from fittingroom.data.dataset import Dataset
 
+Family = Literal["classical", "network"]
+
 #: Pixels of all training images of Fashion-MNIST, for which the rows give times.
 _REFERENCE_PIXELS = 60_000 * 28 * 28
 #: The least expected time of a run, however few its images: its process has to start.
@@ -39,7 +41,7 @@ class ModelRow:
     space : what ``tune`` searches by default; see ``bench.tuning.space``
     """
 
-    family: ClassVar[Literal["classical", "network"]]
+    family: ClassVar[Family]
 
     name: str
     about: str

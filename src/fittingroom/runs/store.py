@@ -87,6 +87,10 @@ class Store:
         """The saved run of exactly this spec, if there is one."""
         return self.get(spec.model, spec.key, spec.seed)
 
+    def holds(self, spec: RunSpec) -> bool:
+        """Whether a run of exactly this spec is saved, readable or not."""
+        return os.path.lexists(self.folder / spec.model / spec.folder_name)
+
     def get(self, model: str, key: str, seed: int) -> Run | None:
         """The saved run of that name, key and seed, if there is one. Raises StoreError."""
         folder = self.folder / model / f"{key}-s{seed}"

@@ -58,6 +58,14 @@ class Schedule:
         """The entry of each model, with how it ended."""
         return [turn.entry for turn in self._turns.values()]
 
+    def unfitted_models(self) -> set[str]:
+        """Models of the catalogue of which the store lacks a run."""
+        return {
+            spec.model
+            for spec, turn in self._by_spec.items()
+            if turn.entrant.own is None and not self._store.holds(spec)
+        }
+
     def fit(self, bench: Bench, limit: float | None, on_progress: OnProgress | None) -> None:
         """Fit the runs that the store lacks.
 
