@@ -32,6 +32,7 @@ import numpy as np
 import psutil
 import record
 
+from fittingroom.execution.child import NAME
 from fittingroom.files import replace_file
 from fittingroom.runs.run import Run
 from fittingroom.runs.store import find_store
@@ -123,7 +124,7 @@ def fitting_on(node: Any) -> list[psutil.Process]:
     found = []
     for process in psutil.Process(raylet.process.pid).children(recursive=True):
         with suppress(psutil.NoSuchProcess):  # it ended meanwhile
-            if "fittingroom.execution.child" in process.cmdline():
+            if process.name() == NAME:
                 found.append(process)
     return found
 

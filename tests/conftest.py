@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from fittingroom.runs.store import Store
 
 collect_rarely()  # as the commands and their children do
-fork_server.IDLE_SECONDS = 600.0  # the next test that fits may be minutes away
+fork_server.IDLE_SECONDS = 120.0  # the next test that fits may be minutes away
 
 
 @pytest.fixture(scope="session")

@@ -35,7 +35,7 @@ def endless_jobs(store: Store, small: Dataset, seeds: int) -> list[Job]:
 def children() -> list[psutil.Process]:
     """Those that fit; a fork server and its watchers aren't meant."""
     descendants = psutil.Process().children(recursive=True)
-    return [process for process in descendants if process.name() == NAME.decode()]
+    return [process for process in descendants if process.name() == NAME]
 
 
 def ignore(job: Job, step: FitStep) -> None:

@@ -33,10 +33,10 @@ def endless(job: MakeJob) -> Job:
     return job("mlp-10-10", epochs=1_000_000)
 
 
-def children() -> list[psutil.Process]:
+def children(parent: psutil.Process | None = None) -> list[psutil.Process]:
     """Those that fit; a fork server and its watchers aren't meant."""
-    descendants = psutil.Process().children(recursive=True)
-    return [process for process in descendants if process.name() == NAME.decode()]
+    descendants = (parent or psutil.Process()).children(recursive=True)
+    return [process for process in descendants if process.name() == NAME]
 
 
 def wait_for(condition: Any, seconds: float = 30) -> None:
@@ -136,7 +136,7 @@ def test_the_child_dies_with_its_parent(
     )
     parent = subprocess.Popen([sys.executable, "-c", script], env=dict(os.environ))
     wait_for(started.exists, 60)
-    (child,) = psutil.Process(parent.pid).children()
+    (child,) = children(psutil.Process(parent.pid))
     parent.send_signal(death)
     parent.wait()
     wait_for(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE, 5)

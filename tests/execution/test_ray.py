@@ -133,7 +133,7 @@ def test_an_interrupt_ends_a_task_even_if_it_was_ignored_before(
         assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
     assert not list((tmp_path / "node").iterdir())
     descendants = psutil.Process().children(recursive=True)
-    assert [process for process in descendants if process.name() == NAME.decode()] == []
+    assert [process for process in descendants if process.name() == NAME] == []
 
 
 @contextmanager

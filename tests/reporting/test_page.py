@@ -114,6 +114,24 @@ def test_long_names_do_not_scroll_sideways(
     assert browser.get_log("browser") == []
 
 
+@pytest.mark.parametrize("name", ["report", "data"])
+def test_a_tables_caption_is_seen_whole_on_a_phone(
+    browser: Any, pages: dict[str, Path], name: str
+) -> None:
+    """Also after the table was scrolled."""
+    open_page(browser, pages[name], PHONE)
+    browser.execute_script(
+        "for (const d of document.querySelectorAll('details')) d.open = true;"
+        "for (const box of document.querySelectorAll('.scroll')) box.scrollLeft = 60"
+    )
+    ends = browser.execute_script(
+        "return [...document.querySelectorAll('.scroll caption')].map("
+        "c => c.getBoundingClientRect()).map(c => [c.left, c.right])"
+    )
+    assert bool(ends) == (name == "report")
+    assert all(left >= 0 and right <= PHONE[0] for left, right in ends), ends
+
+
 def test_buttons_in_the_head_sort_the_leaderboard(browser: Any, pages: dict[str, Path]) -> None:
     open_page(browser, pages["report"])
     head = texts(browser, ".leaderboard thead th")

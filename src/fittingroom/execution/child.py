@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from fittingroom.runs.attempt import FitStep
 
 #: What `ps` calls a child; Linux keeps 15 characters.
-NAME = b"fittingroom-fit"
+NAME = "fittingroom-fit"
 
 
 def main() -> None:
@@ -78,7 +78,7 @@ def _set_name() -> None:
     if sys.platform == "linux":
         pr_set_name = 15
         with contextlib.suppress(OSError, AttributeError):
-            ctypes.CDLL(None).prctl(pr_set_name, NAME)
+            ctypes.CDLL(None).prctl(pr_set_name, NAME.encode())
 
 
 def _listen(jobs: queue.Queue[dict[str, Any]]) -> None:

@@ -2,8 +2,9 @@
 
 Importing takes a child four seconds, a copy takes milliseconds. So one process, the fork server,
 imports PyTorch, scikit-learn and our own modules, and copies itself (os.fork) whenever a child is
-wanted. It fits nothing: no thread pool runs in it that a copy would lack, no GPU was asked for. It
-ends with the process that started it, or once nobody has wanted a child for a while.
+wanted. It fits nothing: its only threads are OpenBLAS's, which OpenBLAS starts again after a fork,
+and it asks for no GPU. It ends with the process that started it, or once nobody has wanted a child
+for a while.
 
 Python's own fork server (multiprocessing) imports the caller's main module too, which runs scripts
 without a guard a second time. Only Linux can be asked to kill a copy together with its parent, so
@@ -20,26 +21,31 @@ import atexit
 import contextlib
 import importlib
 import os
-import select
 import signal
 import socket
 import subprocess
 import sys
 import threading
+import time
 import traceback
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import IO
+from typing import IO, NoReturn
 
 from fittingroom.execution.child import collect_rarely, die_with, run_jobs
 
-#: Without children, a server ends this long after the last request.
+#: A server ends when it has had no children and no requests for so long.
 IDLE_SECONDS = 30.0
+#: How often a server looks whether its caller still lives, and whether it is idle.
+_LOOK_SECONDS = 1.0
+#: How often a caller that waits for a server looks whether it still wants a child.
 _POLL_SECONDS = 0.2
-#: Of a working folder's path.
-_LONGEST_PATH = 1 << 16
-#: Set by scikit-learn when it is imported, in the server as in its caller; and for each test, where
-#: nothing that is imported reads it.
+#: A server that imports for longer is hung.
+_LONGEST_IMPORT = 60.0
+#: Bytes of a path, at most.
+_PATH_BYTES = 1 << 16
+#: Scikit-learn sets the first two when it is imported, in the server as in its caller; pytest sets
+#: the last for each test. No import reads them.
 _IGNORED = {"KMP_DUPLICATE_LIB_OK", "KMP_INIT_AT_FORK", "PYTEST_CURRENT_TEST"}
 
 _Key = tuple[int, tuple[str, ...], tuple[tuple[str, str], ...]]
@@ -50,37 +56,36 @@ class ForkedChild:
 
     Attributes
     ----------
-    pid : 0 until `has_started`
+    pid : 0 until `has_started`, and after `wait`
     stdin, stdout : pipes to it, as text
     """
 
     def __init__(self, server: ForkServer, stderr: IO[bytes]) -> None:
-        """Ask for it; raises OSError when the server is gone."""
+        """Ask for it; raises OSError when the server has ended, or descriptors are used up."""
         self.pid = 0
-        stdin, to_child = os.pipe()
-        from_child, stdout = os.pipe()
-        self._watcher, watcher = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._code: int | None = None
-        self.stdin = os.fdopen(to_child, "w", encoding="utf8", errors="replace")
-        self.stdout = os.fdopen(from_child, encoding="utf8", errors="replace")
-        try:
+        with contextlib.ExitStack() as ours, contextlib.ExitStack() as theirs:
+            stdin, to_child = os.pipe()
+            theirs.callback(os.close, stdin)
+            self.stdin = ours.enter_context(os.fdopen(to_child, "w", encoding="utf8"))
+            from_child, stdout = os.pipe()
+            theirs.callback(os.close, stdout)
+            self.stdout = os.fdopen(from_child, encoding="utf8", errors="replace")
+            ours.callback(self.stdout.close)
+            self._watcher, watcher = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            ours.callback(self._watcher.close)
+            theirs.callback(watcher.close)
             server.request([stdin, stdout, stderr.fileno(), watcher.fileno()])
-        except OSError:
-            self.abandon()
-            raise
-        finally:
-            os.close(stdin)
-            os.close(stdout)
-            watcher.close()
+            ours.pop_all()
 
     def has_started(self, seconds: float) -> bool:
-        """Wait at most so long for its pid.
-
-        Raises ConnectionResetError when the server has ended before.
-        """
-        if not select.select([self._watcher], [], [], seconds)[0]:
+        """Wait at most so long for its pid; raises ConnectionResetError when none will come."""
+        self._watcher.settimeout(seconds)
+        try:
+            self.pid = self._receive()
+        except TimeoutError:
             return False
-        self.pid = self._receive()
+        self._watcher.settimeout(None)
         return True
 
     def wait(self) -> int:
@@ -88,22 +93,24 @@ class ForkedChild:
         if self._code is None:
             try:
                 self._code = self._receive()
-                self._watcher.send(b".")
-                self._watcher.recv(1)  # its pid belongs to no process any more
             except OSError:  # the server was killed, and with it the watcher and the child
                 self._code = -signal.SIGKILL
+            with contextlib.suppress(OSError):
+                self._watcher.send(b".")
+                self._watcher.recv(1)  # the end of the watcher: nobody has the pid any more
             self._watcher.close()
+            self.pid = 0
         return self._code
 
     def abandon(self) -> None:
-        """Let it end as soon as it starts."""
+        """Close the pipes to it, so that it ends as soon as it starts."""
         for end in (self.stdin, self.stdout, self._watcher):
             end.close()
 
     def _receive(self) -> int:
         received = self._watcher.recv(16)
         if not received:
-            raise ConnectionResetError("the fork server has ended")
+            raise ConnectionResetError("the child's watcher has ended")
         return int(received)
 
 
@@ -120,27 +127,31 @@ class ForkServer:
 
     def __init__(self, modules: Sequence[str], environment: Mapping[str, str]) -> None:
         self._requests, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        command = [sys.executable, "-P", "-m", __name__, str(IDLE_SECONDS), *modules]
-        with theirs:
+        settings = [str(os.getpid()), str(IDLE_SECONDS)]
+        with contextlib.ExitStack() as failed, theirs:
+            failed.callback(self._requests.close)
             # What goes wrong here is reported by the child that is then started by itself.
             self._process = subprocess.Popen(
-                command,
+                [sys.executable, "-P", "-m", __name__, *settings, *modules],
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 env=dict(environment),
             )
-
-    @property
-    def is_running(self) -> bool:
-        return self._process.poll() is None
+            failed.pop_all()
 
     def request(self, descriptors: Sequence[int]) -> None:
         """Ask for a child with these: its input, output, errors, and its watcher's socket."""
-        socket.send_fds(self._requests, [os.fsencode(os.getcwd())], descriptors)
+        socket.send_fds(self._requests, [_working_folder()], descriptors)
 
-    def end(self) -> None:
-        """Kill it, and with it its children."""
+    def has_ended(self, seconds: float = 0) -> bool:
+        """Whether it has ended, or does within so many seconds."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(seconds)
+        return self._process.returncode is not None
+
+    def kill(self) -> None:
+        """End it, and with it its children."""
         self._process.kill()
         self._process.wait()
         self._requests.close()
@@ -151,9 +162,9 @@ _lock = threading.Lock()
 
 
 def start_server(modules: Sequence[str], environment: Mapping[str, str]) -> None:
-    """Let one begin to import these modules for `start_copy`, unless there is one."""
+    """Start a server for `start_copy` with these arguments, unless one runs."""
     if sys.platform == "linux":
-        with contextlib.suppress(OSError):  # whoever wants a child will hear of it
+        with contextlib.suppress(OSError):  # `start_copy` tries again
             _server(modules, environment)
 
 
@@ -170,90 +181,104 @@ def start_copy(
     """
     if sys.platform != "linux":
         return None
-    for _ in range(2):  # a server may just have ended, for want of work
-        server = _server(modules, environment)
+    for _ in range(2):  # a server may just be ending, for want of work
+        server = None
         try:
-            child = ForkedChild(server, stderr)
-        except OSError:
-            _forget(server)
-            continue
-        try:
-            while not child.has_started(_POLL_SECONDS):
-                on_wait()
-        except ConnectionResetError:
-            child.abandon()
-            _forget(server)
-        except BaseException:
-            child.abandon()
-            raise
-        else:
-            return child
+            server = _server(modules, environment)
+            return _started(ForkedChild(server, stderr), on_wait)
+        except OSError:  # also when processes or descriptors are used up: others may run on it
+            if server is None or not server.has_ended(_LOOK_SECONDS):
+                break
     return None
 
 
+def _started(child: ForkedChild, on_wait: Callable[[], None]) -> ForkedChild:
+    """The child, once it has started; raises OSError if it doesn't, and whatever `on_wait` does."""
+    deadline = time.monotonic() + _LONGEST_IMPORT
+    with contextlib.ExitStack() as otherwise:
+        otherwise.callback(child.abandon)
+        while not child.has_started(_POLL_SECONDS):
+            on_wait()
+            if time.monotonic() > deadline:
+                raise TimeoutError("the fork server hangs")
+        otherwise.pop_all()
+    return child
+
+
 def _server(modules: Sequence[str], environment: Mapping[str, str]) -> ForkServer:
-    """The server for these modules and variables, started where there is none yet."""
+    """The server for these modules and variables, started where none runs."""
     variables = tuple(sorted(pair for pair in environment.items() if pair[0] not in _IGNORED))
     key = (os.getpid(), tuple(modules), variables)
     with _lock:
-        for other in [each for each in _servers if not _servers[each].is_running]:
-            _servers.pop(other).end()
+        for other in [each for each in _servers if each[0] == key[0]]:
+            if _servers[other].has_ended():
+                _servers.pop(other).kill()
         if key not in _servers:
             _servers[key] = ForkServer(modules, environment)
         return _servers[key]
 
 
-def _forget(server: ForkServer) -> None:
-    with _lock:
-        for key in [key for key, each in _servers.items() if each is server]:
-            _servers.pop(key).end()
-
-
-def end_servers() -> None:
-    """End those that this process has started."""
+def kill_servers() -> None:
+    """End those that this process has started, and their children."""
     with _lock:
         for key in [key for key in _servers if key[0] == os.getpid()]:
-            _servers.pop(key).end()
+            _servers.pop(key).kill()
 
 
-atexit.register(end_servers)
+def _renew_lock() -> None:
+    """In a process that the caller has forked: another thread may have held the lock."""
+    global _lock
+    _lock = threading.Lock()
+
+
+atexit.register(kill_servers)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
 
 
 def main() -> None:
     """The server: import what its arguments name, start a child for each request."""
     collect_rarely()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    idle_seconds, first, *others = sys.argv[1:]
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # a caller's SIG_IGN would hide how a child ended
+    caller, idle_seconds, first, *others = sys.argv[1:]
     importlib.import_module(first)
     with socket.socket(fileno=0) as requests:
-        requests.settimeout(float(idle_seconds))
-        _serve(requests, others)
+        requests.settimeout(_LOOK_SECONDS)
+        _serve(requests, int(caller), float(idle_seconds), others)
 
 
-def _serve(requests: socket.socket, others: Sequence[str]) -> None:
-    served = 0
-    while True:
+def _serve(
+    requests: socket.socket, caller: int, idle_seconds: float, others: Sequence[str]
+) -> None:
+    """Start children until the caller has ended, or has wanted none for a while.
+
+    The end of the requests isn't enough to tell: a process that the caller forks holds them open.
+    """
+    server, served, busy = os.getpid(), 0, time.monotonic()
+    while os.getppid() == caller and time.monotonic() - busy < idle_seconds:
         try:
-            folder, descriptors, *_ = socket.recv_fds(requests, _LONGEST_PATH, 4)
+            folder, descriptors, *_ = socket.recv_fds(requests, _PATH_BYTES, 4)
         except TimeoutError:
-            if not _has_children():
-                return
+            if _reap():
+                busy = time.monotonic()
             continue
-        if not descriptors:  # nobody can ask for more
+        if not descriptors:  # the caller has ended
             return
         if served == 1:  # there may be many more
             for module in others:
-                importlib.import_module(module)
-        served += 1
-        if _fork() == 0:
-            _watch(folder, *descriptors)
+                with contextlib.suppress(Exception):  # a fit that needs it will say what is wrong
+                    importlib.import_module(module)
+        with contextlib.suppress(OSError):  # no more processes: the caller sees no pid
+            if _fork() == 0:
+                _watch(server, folder, *descriptors)
         for descriptor in descriptors:
             os.close(descriptor)
-        _has_children()
+        served, busy = served + 1, time.monotonic()
 
 
-def _has_children() -> bool:
-    """Whether any is left, after those that have ended were cleared away."""
+def _reap() -> bool:
+    """Clear away the watchers that have ended; returns whether others are left."""
     with contextlib.suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:
             continue
@@ -268,12 +293,15 @@ def _fork() -> int:
         return os.fork()
 
 
-def _watch(folder: bytes, stdin: int, stdout: int, stderr: int, caller: int) -> None:
-    """Start the child, report its pid and how it ended; never returns."""
-    os.close(0)  # the server's socket
-    with contextlib.suppress(OSError):  # the caller is gone, or has given the child up
+def _watch(
+    server: int, folder: bytes, stdin: int, stdout: int, stderr: int, caller: int
+) -> NoReturn:
+    """Start the child, report its pid and how it ended."""
+    child = 0
+    try:
+        os.close(0)  # the server's socket
+        die_with(server)
         watcher = os.getpid()
-        die_with(os.getppid())
         child = _fork()
         if child == 0:
             os.close(caller)
@@ -289,11 +317,16 @@ def _watch(folder: bytes, stdin: int, stdout: int, stderr: int, caller: int) -> 
             connection.send(str(code).encode())
             connection.recv(1)
             os.waitpid(child, 0)
-    os._exit(0)
+            child = 0
+    finally:  # an error is the caller's end, or that it has given the child up
+        if child:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+        os._exit(0)
 
 
-def _run(folder: bytes, parent: int, streams: tuple[int, int, int]) -> None:
-    """Be the child; never returns."""
+def _run(folder: bytes, parent: int, streams: tuple[int, int, int]) -> NoReturn:
+    """Be the child."""
     try:
         for number, descriptor in enumerate(streams):
             os.dup2(descriptor, number)
@@ -305,6 +338,13 @@ def _run(folder: bytes, parent: int, streams: tuple[int, int, int]) -> None:
         traceback.print_exc()
     finally:
         os._exit(1)
+
+
+def _working_folder() -> bytes:
+    try:
+        return os.fsencode(os.getcwd())
+    except OSError:  # it was deleted
+        return b"/"
 
 
 if __name__ == "__main__":

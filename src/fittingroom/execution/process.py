@@ -164,6 +164,7 @@ class FitProcess:
             errors="replace",
             env=variables,
         )
+        give_up_if_in_vain()
         assert self._process.stdout is not None
         reader = threading.Thread(
             target=_read, args=(self._process.stdout, self._events), daemon=True
@@ -176,12 +177,13 @@ class FitProcess:
             try:
                 event = self._events.get(timeout=_POLL_SECONDS)
             except queue.Empty:
-                if is_stopped():
-                    self.kill()
+                pass
             else:
                 if event is None:
                     return
                 yield event
+            if is_stopped():
+                self.kill()
             self._check_time()
             self._check_memory()
 
