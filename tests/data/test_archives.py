@@ -69,7 +69,7 @@ def test_a_comparison_of_an_archive(
 
     path = shutil.make_archive(str(tmp_path / "two"), "zip", small)
     monkeypatch.chdir(tmp_path)
-    board = fittingroom.compare(path, ["knn", "mlp-10-10"], n_seeds=1)
+    board = fittingroom.compare(path, ["knn", "logistic"], n_seeds=1)
     assert all(row.status == "ok" for row in board.rows)
 
 

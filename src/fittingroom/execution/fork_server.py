@@ -70,8 +70,9 @@ class ForkedChild:
             self.stdin = ours.enter_context(os.fdopen(to_child, "w", encoding="utf8"))
             from_child, stdout = os.pipe()
             theirs.callback(os.close, stdout)
-            self.stdout = os.fdopen(from_child, encoding="utf8", errors="replace")
-            ours.callback(self.stdout.close)
+            self.stdout = ours.enter_context(
+                os.fdopen(from_child, encoding="utf8", errors="replace")
+            )
             self._watcher, watcher = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             ours.callback(self._watcher.close)
             theirs.callback(watcher.close)

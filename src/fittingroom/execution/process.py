@@ -149,12 +149,12 @@ class FitProcess:
         self._events = queue.Queue()
         variables = _environment(family, self._threads)
 
-        def give_up_if_in_vain() -> None:
+        def check_still_wanted() -> None:
             self._check_time()
             if is_stopped():
                 raise _GivenUpError
 
-        copied = start_copy(IMPORTED[family], variables, self._stderr, give_up_if_in_vain)
+        copied = start_copy(IMPORTED[family], variables, self._stderr, check_still_wanted)
         self._process = copied or subprocess.Popen(
             [sys.executable, "-P", "-m", CHILD, str(os.getpid())],
             stdin=subprocess.PIPE,
@@ -164,7 +164,7 @@ class FitProcess:
             errors="replace",
             env=variables,
         )
-        give_up_if_in_vain()
+        check_still_wanted()
         assert self._process.stdout is not None
         reader = threading.Thread(
             target=_read, args=(self._process.stdout, self._events), daemon=True
