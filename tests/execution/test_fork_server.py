@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -45,8 +46,10 @@ def ignore() -> None:
 
 
 def copy(stderr: IO[bytes], **variables: str) -> ForkedChild:
+    """A child that waits for jobs."""
     child = start_copy(LIGHT, {**os.environ, **variables}, stderr, ignore)
     assert child is not None
+    assert child.stdout.readline() == "\n"
     return child
 
 
@@ -66,7 +69,12 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 
 def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
-    return [process for process in processes if process.status() != psutil.STATUS_ZOMBIE]
+    found = []
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+    return found
 
 
 def server_of(child: ForkedChild) -> psutil.Process:
@@ -144,7 +152,7 @@ def test_a_killed_server_takes_its_children_along_and_the_next_child_gets_anothe
     server, process = server_of(child), psutil.Process(child.pid)
     server.kill()
     assert end(child) == -signal.SIGKILL
-    wait_for(lambda: not process.is_running() or not alive([process]))
+    wait_for(lambda: not alive([process]))
     again = copy(stderr)
     assert server_of(again) != server
     assert end(again) == 0
@@ -158,7 +166,7 @@ def test_a_server_without_children_ends(stderr: IO[bytes], monkeypatch: pytest.M
     time.sleep(1)
     assert server.is_running()
     assert end(child) == 0
-    wait_for(lambda: server.status() == psutil.STATUS_ZOMBIE)
+    wait_for(lambda: not alive([server]))
     again = copy(stderr)
     assert server_of(again) != server
     assert end(again) == 0
@@ -265,7 +273,7 @@ def test_a_process_that_the_caller_forked_keeps_no_child_alive() -> None:
         lines = [caller.stdout.readline().split() for _ in range(2)]
         child = psutil.Process(int(lines[0][0]))
         caller.kill()
-        wait_for(lambda: not child.is_running() or not alive([child]))
+        wait_for(lambda: not alive([child]))
         (sibling,) = {int(line[1]) for line in lines} - {caller.pid}
         os.kill(sibling, signal.SIGKILL)
 
