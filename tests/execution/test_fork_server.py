@@ -261,6 +261,7 @@ def test_the_end_of_a_child_is_known_where_signals_of_children_are_ignored() -> 
     assert done.returncode == 10
 
 
+@pytest.mark.slow
 def test_a_process_that_the_caller_forked_keeps_no_child_alive() -> None:
     """It holds copies of the pipes and the socket, whose end is therefore not seen."""
     script = SCRIPT.format(
