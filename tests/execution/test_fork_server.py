@@ -266,7 +266,7 @@ def test_a_process_that_the_caller_forked_keeps_no_child_alive() -> None:
     script = SCRIPT.format(
         modules=LIGHT,
         before="",
-        after="sibling = os.fork(); sibling and print(child.pid, sibling, flush=True); time.sleep(60)",
+        after="pid = os.fork(); pid and print(child.pid, pid, flush=True); time.sleep(60)",
     )
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as caller:
         assert caller.stdout is not None
