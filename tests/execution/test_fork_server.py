@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from fittingroom.execution import fork_server
+from fittingroom.execution.executor import open_executor, prepare_fits
 from fittingroom.execution.fork_server import ForkedChild, start_copy
 from fittingroom.execution.job import Job, Limits
 from fittingroom.execution.process import IMPORTED, FitProcess
@@ -101,6 +102,17 @@ def test_what_fits_need_is_imported_before_the_copy(job: Callable[..., Job]) -> 
         assert isinstance(child, ForkedChild)
         used = psutil.Process(child.pid).cpu_times()
     assert used.user + used.system < 3, "seconds of a processor; importing takes four"
+
+
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_what_was_prepared_is_used(at_once: int, job: Callable[..., Job]) -> None:
+    """One server: it has the variables of the child, whatever was imported in between."""
+    prepare_fits(f"local:{at_once}", ["knn", "logistic"])
+    (server,) = fork_server._servers.values()
+    with open_executor(f"local:{at_once}", Limits()) as executor:
+        executor.submit(job())
+        assert executor.next_event()[1].status == "ok"  # type: ignore[union-attr]
+        assert list(fork_server._servers.values()) == [server]
 
 
 def test_a_child_has_the_present_folder_and_variables(

@@ -10,7 +10,6 @@ import pytest
 
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import UsageError
-from fittingroom.execution.child import NAME
 from fittingroom.execution.executor import Executor, open_executor
 from fittingroom.execution.job import Job, Limits
 from fittingroom.execution.local import LocalExecutor, threads_here
@@ -21,6 +20,7 @@ from fittingroom.runs.store import Store
 
 #: Called with each step; if it returns True, the fit is stopped.
 OnStep = Callable[[Job, FitStep], bool | None]
+Children = Callable[..., list[psutil.Process]]
 
 
 def job(store: Store, small: Dataset, model: str, seed: int = 0, **settings: Any) -> Job:
@@ -30,12 +30,6 @@ def job(store: Store, small: Dataset, model: str, seed: int = 0, **settings: Any
 
 def endless_jobs(store: Store, small: Dataset, seeds: int) -> list[Job]:
     return [job(store, small, "mlp-10-10", seed, epochs=1_000_000) for seed in range(seeds)]
-
-
-def children() -> list[psutil.Process]:
-    """Those that fit; a fork server and its watchers aren't meant."""
-    descendants = psutil.Process().children(recursive=True)
-    return [process for process in descendants if process.name() == NAME]
 
 
 def ignore(job: Job, step: FitStep) -> None:
@@ -70,7 +64,7 @@ def statuses(ended: Iterable[Attempt]) -> list[tuple[str, str]]:
 
 @pytest.mark.slow
 def test_two_parallel_fits_share_the_threads_and_one_can_be_stopped(
-    store: Store, small: Dataset, monkeypatch: pytest.MonkeyPatch
+    store: Store, small: Dataset, monkeypatch: pytest.MonkeyPatch, children: Children
 ) -> None:
     """A short fit overtakes the one before it."""
     monkeypatch.setenv("OMP_NUM_THREADS", "5")
@@ -110,7 +104,7 @@ def test_two_parallel_fits_share_the_threads_and_one_can_be_stopped(
 
 @pytest.mark.slow
 def test_running_fits_end_with_the_loop(
-    store: Store, small: Dataset, monkeypatch: pytest.MonkeyPatch
+    store: Store, small: Dataset, monkeypatch: pytest.MonkeyPatch, children: Children
 ) -> None:
     """Two at a time with one thread: each has one, not none."""
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
@@ -135,7 +129,9 @@ def test_running_fits_end_with_the_loop(
     assert children() == []
 
 
-def test_running_fits_end_with_the_executor(store: Store, small: Dataset) -> None:
+def test_running_fits_end_with_the_executor(
+    store: Store, small: Dataset, children: Children
+) -> None:
     """However the block is left: here nothing else stopped them."""
 
     def interrupted() -> None:
@@ -199,7 +195,9 @@ def test_a_job_can_be_stopped_before_its_process_has_started(store: Store, small
         assert time.monotonic() - begun < 15, "it was fitted until its time was over"
 
 
-def test_an_executor_is_usable_after_stopping_all(store: Store, small: Dataset) -> None:
+def test_an_executor_is_usable_after_stopping_all(
+    store: Store, small: Dataset, children: Children
+) -> None:
     """Even jobs that are only starting; and again when none is left."""
     with LocalExecutor(Limits(), 2) as executor:
         for each in endless_jobs(store, small, 2):
@@ -215,7 +213,7 @@ def test_an_executor_is_usable_after_stopping_all(store: Store, small: Dataset) 
 
 
 def test_a_process_is_kept_for_one_model_and_replaced_for_another(
-    store: Store, small: Dataset
+    store: Store, small: Dataset, children: Children
 ) -> None:
     """So that one model's memory doesn't count against another."""
     fitted_by: list[int] = []

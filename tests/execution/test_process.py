@@ -16,13 +16,13 @@ from typing import Any
 import psutil
 import pytest
 
-from fittingroom.execution.child import NAME
 from fittingroom.execution.job import Job, Limits
 from fittingroom.execution.process import FitProcess
 from fittingroom.runs.attempt import Attempt, FitStep
 from fittingroom.runs.store import Store
 
 MakeJob = Callable[..., Job]
+Children = Callable[..., list[psutil.Process]]
 
 
 def ignore(step: FitStep) -> None:
@@ -31,12 +31,6 @@ def ignore(step: FitStep) -> None:
 
 def endless(job: MakeJob) -> Job:
     return job("mlp-10-10", epochs=1_000_000)
-
-
-def children(parent: psutil.Process | None = None) -> list[psutil.Process]:
-    """Those that fit; a fork server and its watchers aren't meant."""
-    descendants = (parent or psutil.Process()).children(recursive=True)
-    return [process for process in descendants if process.name() == NAME]
 
 
 def wait_for(condition: Any, seconds: float = 30) -> None:
@@ -48,7 +42,7 @@ def wait_for(condition: Any, seconds: float = 30) -> None:
 
 @pytest.mark.slow
 def test_a_child_fits_one_job_after_another_and_networks_get_their_own(
-    job: MakeJob, store: Store, monkeypatch: pytest.MonkeyPatch
+    job: MakeJob, store: Store, monkeypatch: pytest.MonkeyPatch, children: Children
 ) -> None:
     monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
     steps: list[FitStep] = []
@@ -73,7 +67,9 @@ def test_a_child_fits_one_job_after_another_and_networks_get_their_own(
     assert children() == []
 
 
-def test_a_fit_that_takes_too_long_is_killed(job: MakeJob, store: Store) -> None:
+def test_a_fit_that_takes_too_long_is_killed(
+    job: MakeJob, store: Store, children: Children
+) -> None:
     with FitProcess(Limits(seconds=6)) as process:
         attempt = process.fit(endless(job), ignore)
         assert (attempt.status, attempt.reason) == ("timeout", "took longer than 6 s")
@@ -81,7 +77,7 @@ def test_a_fit_that_takes_too_long_is_killed(job: MakeJob, store: Store) -> None
     assert store.runs() == []
 
 
-def test_a_fit_that_needs_too_much_memory_is_killed(job: MakeJob) -> None:
+def test_a_fit_that_needs_too_much_memory_is_killed(job: MakeJob, children: Children) -> None:
     with FitProcess(Limits(memory=100 * 2**20)) as process:
         attempt = process.fit(endless(job), ignore)
     assert attempt.status == "out-of-memory"
@@ -101,7 +97,9 @@ def test_a_loss_that_is_not_finite_has_a_status_of_its_own(job: MakeJob) -> None
         assert process.fit(job(), ignore).status == "ok"
 
 
-def test_a_crash_is_reported_and_the_next_job_gets_a_new_child(job: MakeJob) -> None:
+def test_a_crash_is_reported_and_the_next_job_gets_a_new_child(
+    job: MakeJob, children: Children
+) -> None:
     with FitProcess(Limits()) as process:
 
         def crash_child() -> None:
@@ -120,7 +118,7 @@ def test_a_crash_is_reported_and_the_next_job_gets_a_new_child(job: MakeJob) -> 
 
 @pytest.mark.parametrize("death", [signal.SIGKILL, signal.SIGTERM])
 def test_the_child_dies_with_its_parent(
-    job: MakeJob, store: Store, tmp_path: Path, death: signal.Signals
+    job: MakeJob, store: Store, tmp_path: Path, death: signal.Signals, children: Children
 ) -> None:
     started = tmp_path / "started"
     script = textwrap.dedent(
@@ -143,7 +141,7 @@ def test_the_child_dies_with_its_parent(
     assert store.runs() == []
 
 
-def test_a_process_that_another_thread_kills_ends_its_fit(job: MakeJob) -> None:
+def test_a_process_that_another_thread_kills_ends_its_fit(job: MakeJob, children: Children) -> None:
     with FitProcess(Limits(seconds=60)) as process:
         attempt = process.fit(endless(job), lambda step: process.kill())
         assert attempt.status == "out-of-memory", "as when the system kills it"

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -25,7 +25,6 @@ from scale import CLUSTER_ENVIRONMENT, fitting_on, simulated_cluster
 
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import ClusterError, UsageError
-from fittingroom.execution.child import NAME
 from fittingroom.execution.executor import open_executor
 from fittingroom.execution.job import Job, Limits
 from fittingroom.execution.ray import RayExecutor, _Board, _fit_on_node, _import_ray, _Task
@@ -38,6 +37,7 @@ from fittingroom.runs.transfer import pack, unpack
 
 SMALL = Path(__file__).parents[1] / "data" / "fashion-mnist-small"
 EPOCHS = {"epochs": 2}
+Children = Callable[..., list[psutil.Process]]
 
 
 class Handle:
@@ -118,7 +118,11 @@ def test_limits_and_failures_come_back_unchanged(store: Store, small: Dataset) -
 
 
 def test_an_interrupt_ends_a_task_even_if_it_was_ignored_before(
-    store: Store, small: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: Store,
+    small: Dataset,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    children: Children,
 ) -> None:
     """As Ray interrupts, by `interrupt_main`, which does nothing if SIGINT is ignored."""
     monkeypatch.setenv("TMPDIR", str(tmp_path / "node"))
@@ -132,8 +136,7 @@ def test_an_interrupt_ends_a_task_even_if_it_was_ignored_before(
             on_node(endless_job(store, small), store, board, pack([]), **limits)
         assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
     assert not list((tmp_path / "node").iterdir())
-    descendants = psutil.Process().children(recursive=True)
-    assert [process for process in descendants if process.name() == NAME] == []
+    assert children() == []
 
 
 @contextmanager

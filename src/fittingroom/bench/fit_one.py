@@ -13,7 +13,7 @@ from fittingroom.data.dataset import Dataset
 from fittingroom.data.sources import load_dataset
 from fittingroom.data.splits import fold_of
 from fittingroom.errors import StoreError, TrainingError, UsageError
-from fittingroom.execution.executor import HERE, prepare
+from fittingroom.execution.executor import HERE, prepare_fits
 from fittingroom.execution.job import Limits
 from fittingroom.models.catalog import row_of
 from fittingroom.models.making import classifier_of
@@ -69,8 +69,8 @@ def fit(
         When the fit fails; the message says why.
     """
     row = row_of(model)
-    if _group() is None:
-        prepare(on, [row.name])
+    if _group() is None:  # else this process fits, and no child
+        prepare_fits(on, [row.name])
     classifier_of(row.name, settings or {})  # fails before any data are fetched
     loaded = load_dataset(dataset)
     spec = spec_of(

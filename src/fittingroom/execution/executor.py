@@ -68,7 +68,7 @@ def parse_address(on: str) -> ExecutorAddress:
     raise UsageError(f"--on takes local:N (N at least 1), ray or ray://HOST:PORT, not {on!r}.")
 
 
-def prepare(on: str, models: Iterable[str]) -> None:
+def prepare_fits(on: str, models: Iterable[str]) -> None:
     """Let the fits of these models find everything imported, if they follow soon.
 
     What they need is imported by other processes, while the caller prepares the fits themselves.
@@ -77,7 +77,7 @@ def prepare(on: str, models: Iterable[str]) -> None:
     if address.kind == "local":
         from fittingroom.execution import local, process
 
-        process.prepare(models, threads=local.threads_of(address.at_once))
+        process.prepare_children(models, threads=local.threads_of(address.at_once))
 
 
 def open_executor(on: str, limits: Limits) -> AbstractContextManager[Executor]:

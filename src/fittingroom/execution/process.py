@@ -224,7 +224,7 @@ class _LimitError(Exception):
         self.reason = reason
 
 
-def prepare(models: Iterable[str], *, threads: int | None = None) -> None:
+def prepare_children(models: Iterable[str], *, threads: int | None = None) -> None:
     """Begin to import what children for these models need; parameters as for `FitProcess`."""
     for family in {row_of(model).family for model in models}:
         start_server(IMPORTED[family], _environment(family, threads))

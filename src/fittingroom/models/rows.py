@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from fittingroom.data.dataset import Dataset
 
+#: Kinds of classifiers; a fit of either has a process of its own.
 Family = Literal["classical", "network"]
 
 #: Pixels of all training images of Fashion-MNIST, for which the rows give times.

@@ -15,7 +15,8 @@ from fittingroom.bench.comparison.schedule import Schedule
 from fittingroom.bench.progress import Progress
 from fittingroom.data.dataset import Dataset
 from fittingroom.runs.attempt import Attempt, FitStep
-from fittingroom.runs.spec import RunSpec
+from fittingroom.runs.fit import fit
+from fittingroom.runs.spec import RunSpec, spec_of
 from fittingroom.runs.store import Store
 
 STEP = FitStep(done=1, total=9)
@@ -27,6 +28,16 @@ def schedule_of(
 ) -> Schedule:
     entrants = entrants_of(models)
     return Schedule(small, store, entrants, n_seeds=4, full=False, command="the command")
+
+
+def test_it_tells_which_models_it_will_fit(small: Dataset, store: Store) -> None:
+    """Not those that are saved, too slow, or the caller's own."""
+    models = {"mine": KNeighborsClassifier(), "knn": "knn", "cnn-32": "cnn-32"}
+    schedule = Schedule(small, store, entrants_of(models), n_seeds=2, full=False)
+    assert schedule.models_to_fit(None) == {"knn", "cnn-32"}
+    assert schedule.models_to_fit(0.1) == set()
+    fit(spec_of(small, "knn"), small, store, keep_model=False)
+    assert schedule.models_to_fit(None) == {"cnn-32"}
 
 
 def test_a_model_gets_no_more_runs_after_a_failure(

@@ -18,7 +18,7 @@ from fittingroom.bench.progress import OnProgress
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.sources import load_dataset
 from fittingroom.errors import StoreError, UsageError
-from fittingroom.execution.executor import HERE, parse_address, prepare
+from fittingroom.execution.executor import HERE, parse_address, prepare_fits
 from fittingroom.execution.job import Limits
 from fittingroom.runs.run import Run
 from fittingroom.runs.store import Store, open_store
@@ -122,7 +122,7 @@ def fit_entrants(
     `command` is shown as the way to reproduce it.
     """
     schedule = Schedule(dataset, store, entrants, n_seeds=n_seeds, full=full, command=command)
-    prepare(on, schedule.unfitted_models())
+    prepare_fits(on, schedule.models_to_fit(limits.seconds))
     with open_bench(
         dataset,
         store,

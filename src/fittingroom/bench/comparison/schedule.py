@@ -58,12 +58,14 @@ class Schedule:
         """The entry of each model, with how it ended."""
         return [turn.entry for turn in self._turns.values()]
 
-    def unfitted_models(self) -> set[str]:
-        """Models of the catalogue of which the store lacks a run."""
+    def models_to_fit(self, limit: float | None) -> set[str]:
+        """Models of the catalogue that `fit` will fit: the store lacks a run."""
         return {
             spec.model
             for spec, turn in self._by_spec.items()
-            if turn.entrant.own is None and not self._store.holds(spec)
+            if turn.entrant.own is None
+            and not turn.is_too_long(self._dataset, limit)
+            and not self._store.holds(spec)
         }
 
     def fit(self, bench: Bench, limit: float | None, on_progress: OnProgress | None) -> None:
@@ -89,11 +91,11 @@ class Schedule:
     def _specs(self, bench: Bench, limit: float | None, reporter: Reporter) -> Iterator[RunSpec]:
         """The specs, model by model, until one of a model fails or would take too long."""
         for turn in self._turns.values():
-            seconds = turn.expected(self._dataset) or 0
+            too_long = turn.is_too_long(self._dataset, limit)
             while turn.remaining:
                 spec = turn.remaining.pop(0)
-                if limit is not None and seconds > limit and bench.saved(spec) is None:
-                    reason = _too_long(seconds, limit)
+                if too_long and bench.saved(spec) is None:
+                    reason = _too_long(turn.expected(self._dataset), limit)
                     self._record(Attempt(spec=spec, status="timeout", reason=reason), reporter)
                 else:
                     yield spec
@@ -168,6 +170,10 @@ class _Turn:
         """Expected seconds of one fit; None if unknown."""
         return expected_seconds(self.specs[0], dataset) if self.entrant.own is None else None
 
+    def is_too_long(self, dataset: Dataset, limit: float | None) -> bool:
+        """Whether one fit is expected to take longer than so many seconds."""
+        return limit is not None and (self.expected(dataset) or 0) > limit
+
     def end(self, attempt: Attempt) -> int:
         """Record how a spec ended. Returns how many specs this settles."""
         before = len(self._open)
@@ -194,7 +200,7 @@ class _Turn:
         return f"seed {attempt.spec.seed}: {attempt.reason}"
 
 
-def _too_long(expected: float, limit: float) -> str:
+def _too_long(expected: float | None, limit: float | None) -> str:
     return (
         f"left out: expected to take about {duration(expected)} here, more than the limit of "
         f"{duration(limit)}"
