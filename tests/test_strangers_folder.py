@@ -110,7 +110,7 @@ def run_there(
     [
         pytest.param(("fit", "cnn-32", "-d", "data", "--set", "epochs=1"), marks=pytest.mark.slow),
         ("compare", "-d", "data", "--models", "knn", "--on", "local:2"),
-        ("data", "data", "--report", "data.html"),
+        pytest.param(("data", "data", "--report", "data.html"), marks=pytest.mark.slow),
         pytest.param(
             ("tune", "knn", "-d", "data", "--set", "n_neighbors=1..3", "--trials", "2"),
             marks=pytest.mark.slow,

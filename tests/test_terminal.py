@@ -107,6 +107,7 @@ def test_a_terminal_may_change_its_size_and_ctrl_c_ends_a_fit(
     assert not list(tmp_path.rglob(".partial-*"))
 
 
+@pytest.mark.slow
 def test_closing_the_terminal_ends_a_fit(terminal: Terminals) -> None:
     screen = long_fit(terminal)
     processes = [psutil.Process(screen.process.pid)]

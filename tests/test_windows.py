@@ -127,7 +127,13 @@ def test_a_pipe_to_a_dead_child(small: Dataset, tmp_path: Path) -> None:
     [
         ("cp437", ("models",)),
         ("cp1252", ("data", str(SMALL))),
-        ("cp1252", ("compare", "--models", "knn,logistic", "--format", "md", "-d", str(SMALL))),
+        pytest.param(
+            *(
+                "cp1252",
+                ("compare", "--models", "knn", "--format", "md", "-d", str(SMALL)),
+            ),
+            marks=pytest.mark.slow,
+        ),
         ("cp1252", ("doctor",)),
     ],
     ids=["models", "data", "compare", "doctor"],

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,8 +15,6 @@ from fittingroom.errors import FittingroomError
 from fittingroom.runs.fit import fit
 from fittingroom.runs.spec import spec_of
 from fittingroom.runs.store import open_store
-
-Cli = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="module")
@@ -40,17 +36,17 @@ def refusal(*arguments: str) -> FittingroomError:
     return caught.value
 
 
-def test_export_as_json(run: Path, run_cli: Cli, tmp_path: Path) -> None:
+def test_export_as_json(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The data are found at their location at the time of the fit."""
-    result = run_cli("export", str(run), "--json")
-    assert result.returncode == 0, result.stderr
-    facts = json.loads(result.stdout)
+    monkeypatch.chdir(tmp_path)
+    stdout, stderr = call(str(run), "--json")
+    facts = json.loads(stdout)
     assert facts["schema_version"] == 1
     assert facts["path"] == "logistic.onnx"
     assert facts["files"] == {"logistic.onnx": (tmp_path / "logistic.onnx").stat().st_size}
     assert facts["verified"]["images"] == facts["verified"]["labels_equal"] == 1000
     assert facts["verified"]["largest_difference"] < 1e-4
-    assert "comparing 1,000 predictions" in result.stderr
+    assert "comparing 1,000 predictions" in stderr
 
 
 def test_a_model_is_named(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

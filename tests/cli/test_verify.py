@@ -10,8 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from fittingroom.bench.claims.claim_file import claim_names
+from fittingroom.cli.main import app
 from fittingroom.runs.store import find_store
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
@@ -90,12 +92,14 @@ def test_wrong_usage_is_one_sentence(
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_fit_that_fails_is_exit_code_1(small_folder: Path, run_cli: Cli, tmp_path: Path) -> None:
-    (tmp_path / "big.toml").write_text(CLAIM)
-    result = run_cli(
-        "verify", "big.toml", "-d", str(small_folder), "--memory-limit", "10M", "--json"
-    )
-    assert result.returncode == 1
+def test_a_fit_that_fails_is_exit_code_1(
+    small_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("big.toml").write_text(CLAIM)
+    command = ["verify", "big.toml", "-d", str(small_folder), "--memory-limit", "10M", "--json"]
+    result = CliRunner().invoke(app, command, catch_exceptions=False)
+    assert result.exit_code == 1
     (claim,) = json.loads(result.stdout)["claims"]
     assert claim["verdict"] == "cannot-be-checked"
     assert "needed more than 10 MiB of memory" in claim["note"]

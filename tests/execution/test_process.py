@@ -116,7 +116,9 @@ def test_a_crash_is_reported_and_the_next_job_gets_a_new_child(
         assert process.fit(job(), ignore).status == "ok"
 
 
-@pytest.mark.parametrize("death", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "death", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+)
 def test_the_child_dies_with_its_parent(
     job: MakeJob, store: Store, tmp_path: Path, death: signal.Signals, children: Children
 ) -> None:

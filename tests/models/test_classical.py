@@ -209,7 +209,7 @@ def test_scikit_learn_alone(
     assert agree.mean() > 0.99
 
 
-@pytest.mark.parametrize("kind", ["auto", "scikit-learn"])
+@pytest.mark.parametrize("kind", ["auto", pytest.param("scikit-learn", marks=pytest.mark.slow)])
 def test_scikit_learns_own_checks(name: str, kind: str) -> None:
     """No failure is expected; only checks that need pandas or the array API are skipped."""
     with warnings.catch_warnings():

@@ -19,7 +19,7 @@ from fittingroom.bench.tuning.tuning import Tuning
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import UsageError
 from fittingroom.evaluation.intervals import Interval
-from fittingroom.reporting.comparison_page import render_comparison
+from fittingroom.reporting import comparison_page
 from fittingroom.reporting.report import Report
 from fittingroom.reporting.reports import comparison_report
 from fittingroom.runs.store import find_store
@@ -31,13 +31,35 @@ def lines(folder: Path, name: str) -> list[dict[str, str]]:
     return [*csv.DictReader((folder / name).read_text("utf8").splitlines())]
 
 
-def test_the_report_of_a_folder_of_runs(compared_runs: Path, compared: Analysis) -> None:
-    """The runs' data set is report again at its location."""
+@pytest.fixture
+def rendered(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Analysis, Dataset | None]]:
+    """What comparison pages are made of, instead of pages, which take seconds."""
+    calls: list[tuple[Analysis, Dataset | None]] = []
+
+    def render(analysis: Analysis, dataset: Dataset | None = None) -> str:
+        calls.append((analysis, dataset))
+        return f"page {len(calls)}"
+
+    monkeypatch.setattr(comparison_page, "render_comparison", render)
+    return calls
+
+
+def test_the_report_of_a_folder_of_runs(
+    compared_runs: Path,
+    compared: Analysis,
+    small: Dataset,
+    rendered: list[tuple[Analysis, Dataset | None]],
+) -> None:
+    """The runs' data set is found again at its location."""
     report = fittingroom.report(compared_runs)
     assert report.result.to_dict() == compared.to_dict()
     assert json.loads(report.json())["rows"]
     assert "rank  model" in report.text()
-    assert "<img" in report.html()
+    assert report.html() == "page 1"
+    ((analysis, dataset),) = rendered
+    assert analysis.to_dict() == compared.to_dict()
+    assert dataset is not None
+    assert dataset.sha256 == small.sha256
 
 
 def test_what_compare_returns_is_reported_from_its_runs(
@@ -48,8 +70,11 @@ def test_what_compare_returns_is_reported_from_its_runs(
     assert report.result.to_dict() == compared.to_dict()
 
 
-def test_the_page_of_an_analysis_has_no_images(compared: Analysis) -> None:
-    assert fittingroom.report(compared).html() == render_comparison(compared)
+def test_the_page_of_an_analysis_has_no_images(
+    compared: Analysis, rendered: list[tuple[Analysis, Dataset | None]]
+) -> None:
+    assert fittingroom.report(compared).html() == "page 1"
+    assert rendered == [(compared, None)]
 
 
 def test_the_report_of_two_data_sets(compared_runs: Path, small: Dataset, tmp_path: Path) -> None:
