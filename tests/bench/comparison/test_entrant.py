@@ -17,15 +17,18 @@ import pytest
 import torch
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier
 from torch import Tensor, nn
 
 from fittingroom import compare
 from fittingroom.bench.comparison.analysis import analyse
+from fittingroom.bench.comparison.entrant import Entrant, entrants_of
 from fittingroom.bench.comparison.leaderboard import leaderboard
 from fittingroom.bench.comparison.rows import Row
 from fittingroom.bench.progress import Progress
 from fittingroom.data.dataset import Dataset
-from fittingroom.errors import StoreError
+from fittingroom.errors import StoreError, UsageError
+from fittingroom.models.catalog import SUITES
 from fittingroom.models.network import NetworkClassifier
 from fittingroom.runs import fit
 from fittingroom.runs.store import find_store
@@ -82,6 +85,17 @@ def switched(on: bool) -> NetworkClassifier:
     return NetworkClassifier(Switched(), recipe=SHORT)
 
 
+def test_models_are_names_objects_or_a_suite() -> None:
+    for nothing in ([], {}, ""):
+        with pytest.raises(UsageError, match="there are no models to compare"):
+            entrants_of(nothing)
+    assert [entrant.name for entrant in entrants_of("quick")] == list(SUITES["quick"])
+    named = Entrant(name="knn", settings={"n_neighbors": 3})
+    assert entrants_of(["knn", named, "knn"]) == [Entrant(name="knn"), named]
+    own = KNeighborsClassifier(3)
+    assert [entrant.own for entrant in entrants_of({"mine": own, "knn": None})] == [own, None]
+
+
 def test_a_module_with_another_switch_is_another_model(tmp_path: Path, small: Dataset) -> None:
     on, _ = rows_of(small, {"mine": switched(True)}, tmp_path, n_seeds=2)
     _, started = rows_of(small, {"mine": switched(True)}, tmp_path, n_seeds=2)
@@ -101,6 +115,8 @@ def test_a_function_starts_each_seed_from_other_weights(tmp_path: Path, small: D
 
     ours = NetworkClassifier("mlp", net_options={"hidden": (10,)})
     models = {"built": build, "given": build(), "ours": ours}
+    one_seed = compare(small, {"given": models["given"]}, n_seeds=1, runs=tmp_path)
+    assert not [note for note in one_seed.notes if "starts from the same weights" in note]
     board = compare(small, models, n_seeds=2, runs=tmp_path)
     (note,) = (note for note in board.notes if "starts from the same weights" in note)
     assert note.endswith("understated: given. Give a function that builds the module.")
@@ -242,11 +258,15 @@ class Seeded(Locked):
         self.random_state = random_state
 
 
-def test_all_seeds_of_a_model_fitted_anew_are_in_its_row(tmp_path: Path, small: Dataset) -> None:
+def test_all_seeds_of_a_model_fitted_anew_are_in_its_row(
+    tmp_path: Path, small: Dataset, caplog: pytest.LogCaptureFixture
+) -> None:
     for _ in range(2):
+        caplog.clear()
         rows, started = rows_of(small, {"mine": Seeded()}, tmp_path, n_seeds=2)
         assert started == [("mine", 0), ("mine", 1)]
         assert (rows["mine"].status, rows["mine"].seeds) == ("ok", 2)
+        assert ["is refitted in every comparison" in text for text in caplog.messages] == [True]
 
 
 def test_a_training_that_cannot_be_resumed_leaves_no_checkpoint(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
@@ -134,6 +135,33 @@ def test_a_saved_run_counts_whatever_it_would_take(
         again.fit(bench, 30, None)
     assert len(executor.jobs) == 4
     assert [entry.status for entry in again.entries] == ["ok"]
+
+
+@pytest.mark.parametrize(("full", "images"), [(False, 1800), (True, 2000)])
+def test_it_tells_on_how_many_images_models_are_trained(
+    full: bool, images: int, small: Dataset, store: Store
+) -> None:
+    schedule = Schedule(small, store, entrants_of(["knn"]), n_seeds=1, full=full)
+    assert [entry.trained_on for entry in schedule.entries] == [images]
+
+
+class Locked(KNeighborsClassifier):  # type: ignore[misc]
+    """Nobody can tell whether it is still the same model."""
+
+    def __init__(self, random_state: int = 0) -> None:
+        super().__init__()
+        self.random_state = random_state
+        self.lock = threading.Lock()
+
+
+def test_a_model_that_is_not_found_again_says_what_an_interrupt_costs(
+    small: Dataset, store: Store
+) -> None:
+    models = {"mine": Locked(), "knn": "knn"}
+    locked, known = Schedule(small, store, entrants_of(models), n_seeds=2, full=False).entries
+    assert locked.status == known.status == "interrupted"
+    assert locked.reason == "not finished; the same command fits it again from the start"
+    assert known.reason != locked.reason
 
 
 def test_the_time_of_an_own_model_is_unknown(
