@@ -86,7 +86,8 @@ def switched(on: bool) -> NetworkClassifier:
 
 
 def test_models_are_names_objects_or_a_suite() -> None:
-    for nothing in ([], {}, ""):
+    nothings: list[Any] = [[], {}, ""]
+    for nothing in nothings:
         with pytest.raises(UsageError, match="there are no models to compare"):
             entrants_of(nothing)
     assert [entrant.name for entrant in entrants_of("quick")] == list(SUITES["quick"])
