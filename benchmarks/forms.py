@@ -28,6 +28,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import record
 from PIL import Image
+from scipy.io import savemat
 from speed_page import columns, put
 
 from fittingroom.data.dataset import Dataset, Split
@@ -121,6 +122,22 @@ def emnist(data: Dataset, folder: Path) -> Path:
     return Path(shutil.make_archive(str(folder.parent / "emnist"), "gztar", folder))
 
 
+def emnist_mat(data: Dataset, folder: Path, compressed: bool = True) -> Path:
+    """Transposed images, as EMNIST's files for MATLAB have them."""
+    parts = {}
+    for split in SPLITS:
+        images, labels = array(data, split, "x"), array(data, split, "y")
+        rows = images.transpose(0, 2, 1).reshape(len(images), -1)
+        parts[split] = {"images": rows, "labels": labels[:, None].astype(np.uint8)}
+    file = folder / "emnist-garments.mat"
+    savemat(file, {"dataset": parts}, do_compression=compressed)
+    return file
+
+
+def plain_mat(data: Dataset, folder: Path) -> Path:
+    return emnist_mat(data, folder, compressed=False)
+
+
 def pictures(data: Dataset, folder: Path) -> Path:
     """PNG files in folders of classes; their names in alphabetical order are other labels."""
     for split in SPLITS:
@@ -146,6 +163,8 @@ FORMS: dict[str, Callable[[Dataset, Path], Path]] = {
     "the same as `.zip`": csv_zip,
     "Parquet as on Hugging Face": parquet,
     "Parquet, lists of pixels": parquet_pixels,
+    "`.mat` as EMNIST's": emnist_mat,
+    "the same, not compressed": plain_mat,
     "folders of PNG pictures": pictures,
 }
 

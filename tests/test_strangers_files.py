@@ -13,8 +13,10 @@ import json
 import logging
 import os
 import shutil
+import struct
 import time
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,6 +31,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from PIL import Image
+from scipy.io import savemat
 
 from fittingroom.bench.claims.claim_file import load_claims
 from fittingroom.bench.comparison.comparison import Comparison, Entry
@@ -76,6 +79,7 @@ def fill(folder: Path, small: Dataset) -> None:
             place.mkdir(parents=True, exist_ok=True)
             Image.fromarray(part.images[position]).save(place / f"{position:02}.png")
     arrays: dict[str, Any] = {}
+    structs: dict[str, Any] = {}
     (folder / "csv").mkdir()
     (folder / "npy").mkdir()
     for split in ("train", "test"):
@@ -83,7 +87,9 @@ def fill(folder: Path, small: Dataset) -> None:
         arrays |= {f"x_{split}": part.images[::5], f"y_{split}": part.labels[::5]}
         table = np.column_stack([part.labels, part.images.reshape(len(part), -1)])[::5]
         np.savetxt(folder / "csv" / f"{split}.csv", table, fmt="%d", delimiter=",")
+        structs[split] = {"images": table[:, 1:].astype("u1"), "labels": table[:, :1]}
     np.savez(folder / "data.npz", **arrays)
+    savemat(folder / "data.mat", {"dataset": structs}, do_compression=True)
     for name, array in arrays.items():
         np.save(folder / "npy" / f"{name}.npy", array)
     shutil.make_archive(str(folder / "data"), "zip", folder / "csv")
@@ -184,6 +190,7 @@ READERS = {
     ),
     "archive": Reader(lambda f: f / "data.zip", lambda f: load_dataset(f / "data.zip")),
     "Parquet": Reader(lambda f: f / "data.parquet", lambda f: load_dataset(f / "data.parquet")),
+    "MATLAB": Reader(lambda f: f / "data.mat", lambda f: load_dataset(f / "data.mat")),
     "photo": Reader(lambda f: f / "photo.png", lambda f: decode(f / "photo.png")),
     "predictions to add": Reader(lambda f: f / "theirs.npz", added),
     "settings": Reader(lambda f: f / "settings.json", lambda f: read_settings(f / "settings.json")),
@@ -251,12 +258,25 @@ def zip_bomb() -> bytes:
     return data.getvalue()
 
 
+@cache
+def mat_bomb() -> bytes:
+    """A struct of two gigabytes in a few megabytes."""
+    packer = zlib.compressobj(1)
+    start = packer.compress(struct.pack("<II", 14, 2**31)) + packer.flush(zlib.Z_FULL_FLUSH)
+    zeros = packer.compress(bytes(2**24)) + packer.flush(zlib.Z_FULL_FLUSH)
+    packed = start + zeros * 128
+    header = b"MATLAB 5.0 MAT-file".ljust(124) + b"\x00\x01IM"
+    return header + struct.pack("<II", 15, len(packed)) + packed
+
+
 def bomb(path: Path) -> None:
     """Two gigabytes in a few megabytes, in the file's own form if it has one."""
     if path.suffix == ".gz":
         path.write_bytes(gzip_bomb())
     elif path.suffix in (".npz", ".skops", ".zip"):
         path.write_bytes(zip_bomb())
+    elif path.suffix == ".mat":
+        path.write_bytes(mat_bomb())
     elif path.suffix == ".png":
         Image.new("L", (60_000, 900)).save(path)
     else:
@@ -283,7 +303,7 @@ ALLOWED = {
     (reader, "a link out")
     for reader in (
         *("photo", "predictions to add", "settings", "space", "claim", "checkpoint"),
-        *("arrays of a data set", "archive", "Parquet"),
+        *("arrays of a data set", "archive", "Parquet", "MATLAB"),
     )
 }
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import gzip
+import zlib
 from pathlib import Path
 
 import pytest
 
-from fittingroom.data.stream import CHUNK, open_stream, read_up_to
+from fittingroom.data.stream import CHUNK, open_stream, open_zlib, read_up_to
 from fittingroom.errors import DataError
 
 CONTENT = bytes(range(256)) * 1000
@@ -33,3 +34,29 @@ def test_a_file_outside_its_folder(tmp_path: Path) -> None:
         open_stream(inside / "link", inside),
     ):
         pass
+
+
+def test_the_rest_of_a_file_that_is_a_zlib_stream(tmp_path: Path) -> None:
+    """No more than is asked for, though zeros take a thousandth of their room."""
+    content = CONTENT + bytes(2**25)
+    path = tmp_path / "packed"
+    path.write_bytes(b"head" + zlib.compress(content))
+    with path.open("rb") as file:
+        assert file.read(4) == b"head"
+        read = open_zlib(path, file)
+        assert len(read(7)) == 7
+        assert read_up_to(read, len(content)) == content[7:]
+        assert read(1) == b""
+
+
+def test_a_damaged_zlib_stream(tmp_path: Path) -> None:
+    whole, path = zlib.compress(CONTENT), tmp_path / "packed"
+    for content, complaint in (
+        (b"no stream", "packed is damaged: its data can't be unpacked"),
+        (whole[:-1] + bytes([whole[-1] ^ 1]), "incorrect data check"),
+        (whole[:-5], "packed is truncated"),
+        (whole + b"x", "packed has trailing bytes"),
+    ):
+        path.write_bytes(content)
+        with path.open("rb") as file, pytest.raises(DataError, match=complaint):
+            read_up_to(open_zlib(path, file), len(CONTENT) + 1)

@@ -20,6 +20,7 @@ from fittingroom.data.arrays import (
 from fittingroom.data.csv_files import is_csv_file, is_csv_folder, read_csv_file, read_csv_folder
 from fittingroom.data.folder import is_image_folder, read_image_folder, visible
 from fittingroom.data.idx_sets import is_idx_set, read_idx_set
+from fittingroom.data.mat_files import is_mat_file, read_mat_file
 from fittingroom.data.parquet import is_parquet, read_parquet
 from fittingroom.data.reading import AS_THEY_ARE, NO_PICTURES, PictureOptions, RawSplit, Reading
 from fittingroom.errors import DataError
@@ -89,6 +90,7 @@ FORMS = (
     Form("a folder of CSV files", is_csv_folder, _of_one_size(read_csv_folder)),
     Form("Parquet files", is_parquet, read_parquet),
     Form("IDX files of another name", is_idx_set, _of_one_size(read_idx_set)),
+    Form("a MATLAB file as EMNIST's", is_mat_file, _of_one_size(read_mat_file)),
 )
 
 

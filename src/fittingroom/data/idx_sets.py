@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -83,6 +83,36 @@ def read_idx_set(path: Path) -> Reading:
     return Reading(parts, tuple(names.values()) if names else None, name=chosen or None)
 
 
+def class_of(numbers: Sequence[int]) -> tuple[int, str]:
+    """A label and its class's name, by a row of a mapping: the label, then characters' codes.
+
+    Raises ValueError or OverflowError where a number is no character's, or there is none.
+    """
+    label, *codes = numbers
+    return label, "".join(map(chr, codes)) or str(label)
+
+
+def named_labels(
+    labels: NDArray[Any], names: Mapping[int, str], file: Path, mapping: str
+) -> NDArray[np.str_]:
+    """The class names of integer labels (n,).
+
+    Parameters
+    ----------
+    names : by label
+    file, mapping : where the labels and the names are from, in a message
+
+    Raises
+    ------
+    DataError : a label has no name
+    """
+    labels = labels.astype(np.int64)
+    unnamed = np.setdiff1d(labels, list(names))
+    if len(unnamed):
+        raise DataError(f"{file} has the label {unnamed[0]}, which {mapping} doesn't name.")
+    return np.array([names[label] for label in labels.tolist()], np.str_)
+
+
 def _name_of(file: Path) -> _IdxName | None:
     match = _NAME.fullmatch(file.name)
     if match is None or file.name.startswith("."):
@@ -102,14 +132,7 @@ def _read_part(
     if is_transposed(name):
         images = np.ascontiguousarray(images.transpose(0, 2, 1))
     if names:
-        labels = labels.astype(np.int64)
-        unnamed = np.setdiff1d(labels, list(names))
-        if len(unnamed):
-            raise DataError(
-                f"{files[split, 'labels']} has the label {unnamed[0]}, which {name}-mapping.txt "
-                "doesn't name."
-            )
-        labels = np.array([names[label] for label in labels.tolist()])
+        labels = named_labels(labels, names, files[split, "labels"], f"{name}-mapping.txt")
     return RawSplit(images, labels, files[split, "labels"])
 
 
@@ -121,11 +144,11 @@ def _mapping(file: Path, folder: Path) -> dict[int, str]:
     names = {}
     for number, line in enumerate(text.splitlines(), 1):
         try:
-            label, *codes = map(int, line.split())
-            names[label] = "".join(map(chr, codes)) or str(label)
+            label, name = class_of(list(map(int, line.split())))
         except (ValueError, OverflowError):
             raise DataError(
                 f"{file}, line {number}: expected a label and the codes of its characters, all "
                 "numbers."
             ) from None
+        names[label] = name
     return dict(sorted(names.items()))

@@ -55,6 +55,43 @@ def open_stream(
             ) from error
 
 
+def open_zlib(path: Path, file: BinaryIO) -> Read:
+    """A function that reads the bytes of a zlib stream, which fills the rest of a file.
+
+    Its ratio isn't checked as that of a gzip file is, so the caller limits how much is read: where
+    the first pixel of all images comes first, then the second, those of the border are zeros by
+    the ten million.
+
+    Parameters
+    ----------
+    path : the file, in messages
+    file : the same, open where the stream begins; the function raises `DataError` if it is damaged
+    """
+    stream, pending = zlib.decompressobj(), b""
+
+    def read(size: int) -> bytes:
+        """At most `size` bytes; none only once the checksum is verified."""
+        nonlocal pending
+        while not stream.eof:
+            pending = pending or file.read(CHUNK)
+            if not pending:
+                raise DataError(f"{path} is truncated: its compressed data have no end.")
+            try:
+                out = stream.decompress(pending, size)
+            except zlib.error as error:
+                raise DataError(
+                    f"{path} is damaged: its data can't be unpacked ({error})."
+                ) from error
+            pending = stream.unconsumed_tail
+            if out:
+                return out
+        if stream.unused_data or file.read(1):
+            raise DataError(f"{path} has trailing bytes after its compressed data.")
+        return b""
+
+    return read
+
+
 class _GzipStream:
     """Decompresses no more than is requested, unlike the gzip module, which reads ahead."""
 
