@@ -26,6 +26,17 @@ def test_the_plan_counts_shared_runs_once(small: Dataset, store: Store) -> None:
     assert plan.n_fits == 5
 
 
+def test_a_smaller_recipe_verifies_nothing_either(small: Dataset, store: Store) -> None:
+    """It is run where the recipe itself would take longer than the limit, and it doesn't."""
+    (claim,) = load_claims(["s4-pooling"])
+    assert claim.reduced is not None
+    plan = Plan.of(claim, ClaimStore(store, small), 3, claim.reduced.seconds)
+    assert str(plan.instead).endswith("Run instead with epochs 3 and 1 seed.")
+    assert not plan.verifies
+    assert {len(arm.seeds) for arm in plan.arms} == {1}
+    assert Plan.of(claim, ClaimStore(store, small), 3, claim.reduced.seconds - 1).arms == ()
+
+
 def test_settings_of_our_own_are_run_but_verify_nothing(small: Dataset, store: Store) -> None:
     runs, (claim,) = ClaimStore(store, small), load_claims(["zalando-hog-svm"])
     plan = Plan.of(claim, runs, 3, None)

@@ -27,6 +27,11 @@ def test_a_preset_is_a_grid_that_its_model_accepts(name: str) -> None:
     check_space(model, space)
 
 
+def test_what_all_points_of_a_preset_have_in_common() -> None:
+    assert preset_of("epochs").fixed == {"keep": "last", "restore": True}
+    assert preset_of("depth").fixed == {"n_estimators": 20}
+
+
 def test_the_published_rates() -> None:
     rates = preset_of("learning-rate").dimensions["learning_rate"].probes()
     assert rates[0] == 1e-3

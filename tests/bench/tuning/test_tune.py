@@ -307,10 +307,11 @@ def test_without_pruning_no_trial_is_stopped(
 def test_settings_that_contradict_each_other_are_failed_trials(
     tmp_path: Path, small_folder: Path
 ) -> None:
-    space = parse_space({"optimizer": "adam|sgd", "momentum": "0.9|0.8"})
-    tuning = tune(
-        small_folder, "mlp-10-10", space=space, sampler="grid", trials=1, refit=False, runs=tmp_path
-    )
+    steps: list[Progress] = []
+    options: dict[str, Any] = {"sampler": "grid", "trials": 1, "refit": False, "runs": tmp_path}
+    options["space"] = parse_space({"optimizer": "adam|sgd", "momentum": "0.9|0.8"})
+    tuning = tune(small_folder, "mlp-10-10", on_progress=steps.append, **options)
+    assert [(step.kind, step.done, step.total) for step in steps] == [("failed", 1, 1)]
     assert [trial.status for trial in tuning.trials] == ["failed"]
     assert "adam takes no momentum" in str(tuning.trials[0].reason)
     assert tuning.best is None

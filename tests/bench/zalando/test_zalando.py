@@ -81,6 +81,13 @@ def test_points_chosen_on_validation_images_are_fitted_again(
     assert benchmark.board is not None
     assert [row.model for row in benchmark.board.rows] == [f"{TWO[1]}[C=10.0]", searched[0].label]
     assert benchmark.board.test_reads == 3
+    assert benchmark.columns[6:] == ("test accuracy", "95% interval", "rank")
+    ranks = {
+        search["classifier"]: search["chosen"]["rank"]
+        for search in benchmark.to_dict()["classifiers"]
+        if search["chosen"]
+    }
+    assert ranks == {TWO[0]: (2, 2), TWO[1]: (1, 1)}
     assert (steps[-1].done, steps[-1].total) == (7, 7)
     assert [step.total for step in steps] == [7] * len(steps)
     done = [step.done for step in steps if step.kind != "started"]
