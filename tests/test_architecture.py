@@ -26,6 +26,7 @@ LEVELS = [
     {"execution"},
     {"bench"},
     {"reporting"},
+    {"serving"},
     {"cli"},
     {"interactive", "figures"},
 ]

@@ -37,7 +37,7 @@ TYPED: dict[str, tuple[str, ...]] = {
 
 
 def test_every_command_is_tried() -> None:
-    assert set(TYPED) == set(COMMANDS)
+    assert set(TYPED) == set(COMMANDS) - {"serve"}  # which doesn't end by itself
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ def begun(tmp_path_factory: pytest.TempPathFactory, small: Dataset) -> Path:
     "command",
     [
         pytest.param(name, marks=[] if name in ("compare", "report") else pytest.mark.slow)
-        for name in COMMANDS
+        for name in TYPED
     ],
 )
 def test_every_command_runs(command: str, begun: Path, tmp_path: Path, terminal: Terminals) -> None:

@@ -73,7 +73,7 @@ def export(
     from fittingroom.bundles.onnx import write_onnx
     from fittingroom.bundles.parity import verify
 
-    name = _name(bundle.facts.model)
+    name = safe_name(bundle.facts.model)
     place = _place(name, format, None if path is None else Path(path))
     file_names: Collection[str] = {"onnx": (), "hub": hub.FILES, "triton": triton.FILES}[format]
     with _write_aside(place, file_names, force) as aside:
@@ -98,7 +98,7 @@ def require_packages() -> None:
         )
 
 
-def _name(model: str) -> str:
+def safe_name(model: str) -> str:
     """A name that is safe for folders and servers; an untrusted bundle may have any name."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", model).strip(".-")[:64] or "model"
 

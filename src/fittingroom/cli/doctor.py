@@ -37,6 +37,13 @@ EXTRAS = {
     "photos": Extra(("cv2",), "a better outline of the object in a photo"),
     "tune": Extra(("optuna",), "fittingroom tune"),
     "onnx": Extra(("onnx", "onnxruntime", "onnxscript"), "fittingroom export"),
+    "serve": Extra(
+        (
+            *("starlette", "uvicorn", "httptools", "prometheus_client"),
+            *("onnx", "onnxruntime", "onnxscript"),
+        ),
+        "fittingroom serve",
+    ),
     "ray": Extra(("ray",), "--on ray"),
     "parquet": Extra(("pyarrow",), "data sets in Parquet files"),
     "labels": Extra(("cleanlab",), "cleanlab's estimate of which labels are wrong"),

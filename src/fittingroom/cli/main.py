@@ -23,6 +23,7 @@ from fittingroom.cli import (
     predict,
     report,
     runs,
+    serve,
     tune,
     verify,
 )
@@ -47,6 +48,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "predict": predict.command,
     "add": add.command,
     "export": export.command,
+    "serve": serve.command,
     "doctor": doctor.command,
 }
 

@@ -1,0 +1,103 @@
+"""`fittingroom serve`: saved models behind HTTP."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fittingroom.cli.doctor import EXTRAS
+from fittingroom.cli.options import RUNS, RunsOption
+from fittingroom.cli.saved_model import find_saved_model
+from fittingroom.errors import UsageError, install_command
+
+if TYPE_CHECKING:
+    from fittingroom.serving.served_model import ServedModel
+
+_ModelsArgument = Annotated[
+    list[str],
+    typer.Argument(metavar="MODEL", help="Saved models: names, such as swift, or folders."),
+]
+_HostOption = Annotated[
+    str,
+    typer.Option(
+        metavar="ADDRESS",
+        help="The address to listen at. Any but this machine's own needs a token.",
+    ),
+]
+_PortOption = Annotated[
+    int, typer.Option(metavar="N", help="The port to listen at; 0 takes a free one.")
+]
+_TokenOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TOKEN",
+        envvar="FITTINGROOM_TOKEN",
+        help="What requests must bring, as Authorization: Bearer TOKEN. Where a token is needed "
+        "and none is given, one is made up and printed.",
+    ),
+]
+_NameOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--name",
+        metavar="HOST",
+        help="Another name under which the server is reached, as behind a proxy; repeatable.",
+    ),
+]
+
+
+def command(
+    models: _ModelsArgument,
+    host: _HostOption = "127.0.0.1",
+    port: _PortOption = 8000,
+    token: _TokenOption = None,
+    name: _NameOption = None,
+    runs: RunsOption = RUNS,
+) -> None:
+    """Serve saved models over HTTP: the Open Inference Protocol, and photos."""
+    if not EXTRAS["serve"].is_installed:
+        raise UsageError(
+            f"serving needs packages that aren't installed; run {install_command('serve')}."
+        )
+    from fittingroom.cli.output import note, say
+    from fittingroom.serving.app import make_app
+    from fittingroom.serving.guard import LOCAL
+    from fittingroom.serving.run import bind, make_server, names_of
+
+    with bind(host, port) as listening:
+        only_local = host in LOCAL
+        if token is None and not only_local:
+            token = secrets.token_urlsafe(24)
+        served = _served(models, runs)
+        shown = f"[{host}]" if ":" in host else host
+        url = f"http://{shown}:{listening.getsockname()[1]}"
+        for model in served:
+            note(f"{model.name}: {url}/v2/models/{model.name}/infer ({model.runtime})")
+        if token is not None:
+            note(f"Authorization: Bearer {token}")
+        say(url)
+        hosts = (LOCAL if only_local else names_of(host)) | {*(name or ())}
+        make_server(make_app(served, hosts=hosts, token=token)).run(sockets=[listening])
+
+
+def _served(names: list[str], runs: Path) -> list[ServedModel]:
+    """The models, ready to answer; of two with the same name, the second gets a number."""
+    from fittingroom.bundles.bundle import load
+    from fittingroom.bundles.export import safe_name
+    from fittingroom.cli.progress import busy
+    from fittingroom.serving.served_model import serve_bundle
+
+    found: dict[str, ServedModel] = {}
+    for name in names:
+        bundle = load(find_saved_model(name, runs)[0])
+        base = unique = safe_name(bundle.facts.model)
+        number = 1
+        while unique in found:
+            number += 1
+            unique = f"{base}-{number}"
+        with busy(f"preparing {unique}"):
+            found[unique] = serve_bundle(unique, bundle)
+    return [*found.values()]

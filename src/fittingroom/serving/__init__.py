@@ -1,0 +1,1 @@
+"""Saved classifiers behind HTTP: the Open Inference Protocol, photos, and a page."""

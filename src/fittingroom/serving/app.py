@@ -1,0 +1,199 @@
+"""The server's routes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from time import perf_counter
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from fittingroom.bundles.predictor import predict_picture
+from fittingroom.data.decode import LONGEST, decode
+from fittingroom.errors import DataError, FittingroomError, InputError
+from fittingroom.serving import protocol
+from fittingroom.serving.batching import BatchQueue, FullError
+from fittingroom.serving.guard import Guard
+from fittingroom.serving.metrics import Metrics
+from fittingroom.serving.served_model import ServedModel
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+#: Photos prepared at once, and those that may wait: finding the object takes a core for a while.
+PHOTOS, PHOTOS_WAITING = 2, 16
+#: Seconds after which somebody who was refused may come again.
+RETRY = "1"
+
+
+class Server:
+    """Models, what waits for them, and the answers."""
+
+    def __init__(self, models: Sequence[ServedModel]) -> None:
+        self.models = {model.name: model for model in models}
+        self.metrics = Metrics(models)
+        self.queues = {
+            model.name: BatchQueue(model.predict, on_batch=self.metrics.batch_of(model.name))
+            for model in models
+        }
+        self._photos = ThreadPoolExecutor(PHOTOS, thread_name_prefix="photo")
+        self._photos_under_way = 0
+
+    def routes(self) -> list[Route]:
+        of_model = "/v2/models/{model}"
+        with_version = f"{of_model}/versions/{{version}}"
+        infer, photo = self._measured("infer", self.infer), self._measured("photo", self.photo)
+        return [
+            Route("/v2", self.about),
+            Route("/v2/health/live", self.live),
+            Route("/v2/health/ready", self.ready),
+            *(Route(path, self.about_model) for path in (of_model, with_version)),
+            *(Route(f"{path}/ready", self.model_ready) for path in (of_model, with_version)),
+            *(Route(f"{path}/infer", infer, methods=["POST"]) for path in (of_model, with_version)),
+            Route("/v1/photo", photo, methods=["POST"]),
+            Route("/metrics", self.measured),
+        ]
+
+    def close(self) -> None:
+        for queue in self.queues.values():
+            queue.close()
+        self._photos.shutdown(wait=False)
+
+    async def about(self, _: Request) -> Response:
+        return JSONResponse(protocol.server_metadata(version("fittingroom")))
+
+    async def live(self, _: Request) -> Response:
+        return JSONResponse({"live": True})
+
+    async def ready(self, _: Request) -> Response:
+        return JSONResponse({"ready": True})
+
+    async def about_model(self, request: Request) -> Response:
+        return JSONResponse(protocol.model_metadata(self._model(request)))
+
+    async def model_ready(self, request: Request) -> Response:
+        return JSONResponse({"name": self._model(request).name, "ready": True})
+
+    async def measured(self, _: Request) -> Response:
+        for name, queue in self.queues.items():
+            self.metrics.waiting(name, queue.waiting)
+        return Response(self.metrics.text(), media_type=Metrics.MEDIA_TYPE)
+
+    async def infer(self, request: Request) -> Response:
+        """Classify images by the Open Inference Protocol."""
+        model = self._model(request)
+        if request.headers.get("content-encoding", "identity") != "identity":
+            raise HTTPException(415, "bodies are sent uncompressed.")
+        header = request.headers.get(protocol.HEADER_LENGTH)
+        asked = protocol.parse(await request.body(), header, model)
+        probabilities = await self.queues[model.name].predict(asked.images)
+        self.metrics.classified(model, probabilities.argmax(axis=1))
+        body, length = protocol.answer(asked, probabilities, model)
+        if length is None:
+            return Response(body, media_type="application/json")
+        headers = {protocol.HEADER_LENGTH: str(length)}
+        return Response(body, media_type="application/octet-stream", headers=headers)
+
+    async def photo(self, request: Request) -> Response:
+        """Classify one picture, by one model or by all."""
+        name = request.query_params.get("model")
+        models = [self._find(name)] if name else [*self.models.values()]
+        content = await request.body()
+        if self._photos_under_way >= PHOTOS + PHOTOS_WAITING:
+            raise FullError
+        self._photos_under_way += 1
+        try:
+            loop = asyncio.get_running_loop()
+            found = await loop.run_in_executor(self._photos, _classify, models, content)
+        finally:
+            self._photos_under_way -= 1
+        for model, entry in zip(models, found, strict=True):
+            self.metrics.photo(model, entry["top"][0]["label"], entry["unlike_data"])
+        predictions = {model.name: entry for model, entry in zip(models, found, strict=True)}
+        return JSONResponse({"predictions": predictions})
+
+    def _model(self, request: Request) -> ServedModel:
+        if request.path_params.get("version", protocol.VERSION) != protocol.VERSION:
+            raise HTTPException(404, f"the only version of a model is {protocol.VERSION}.")
+        return self._find(request.path_params["model"])
+
+    def _find(self, name: str) -> ServedModel:
+        if name not in self.models:
+            raise HTTPException(
+                404, f"there is no model {name!r:.100}; known: {_listed(self.models)}."
+            )
+        return self.models[name]
+
+    def _measured(self, kind: str, endpoint: Endpoint) -> Endpoint:
+        """The endpoint, with its requests counted and timed."""
+
+        async def measured(request: Request) -> Response:
+            start, status = perf_counter(), 500
+            try:
+                response = await endpoint(request)
+                status = response.status_code
+                return response
+            except (FullError, FittingroomError, HTTPException) as error:
+                status = status_of(error)
+                raise
+            finally:
+                self.metrics.request(kind, status, perf_counter() - start)
+
+        return measured
+
+
+def _classify(models: Sequence[ServedModel], content: bytes) -> list[dict[str, Any]]:
+    longest = max(LONGEST, *(side for model in models for side in model.image_shape))
+    picture = decode(content, longest=longest)
+    return [predict_picture(model, picture).to_dict() for model in models]
+
+
+def _listed(names: Collection[str]) -> str:
+    return ", ".join(names)
+
+
+def status_of(error: Exception) -> int:
+    """The HTTP status of an error."""
+    if isinstance(error, HTTPException):
+        return error.status_code
+    return 503 if isinstance(error, FullError) else 400
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    """One sentence, in the form that the protocol has for errors."""
+    text, headers = str(error), None
+    if isinstance(error, HTTPException):
+        text, headers = error.detail, error.headers
+    elif isinstance(error, FullError):
+        text = "too many images wait; try again in a moment."
+        headers = {"retry-after": RETRY}
+    return JSONResponse({"error": text}, status_of(error), headers)
+
+
+async def _failed(_: Request, error: Exception) -> Response:
+    """A mistake of ours; the log has its traceback."""
+    return JSONResponse({"error": f"the server failed: {type(error).__name__}."}, 500)
+
+
+def make_app(
+    models: Sequence[ServedModel], *, hosts: Collection[str], token: str | None = None
+) -> Guard:
+    """The ASGI application that serves `models` to those who ask for one of `hosts`."""
+    server = Server(models)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        yield
+        server.close()
+
+    refused = (HTTPException, FullError, InputError, DataError)
+    handlers: Mapping[Any, Any] = {**dict.fromkeys(refused, _refused), Exception: _failed}
+    app = Starlette(routes=server.routes(), exception_handlers=handlers, lifespan=lifespan)
+    return Guard(app, hosts=hosts, token=token)

@@ -1,0 +1,246 @@
+"""app.py: the routes, asked by HTTP."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import shutil
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tritonclient.http as triton
+from PIL import Image
+
+from fittingroom.data.dataset import Dataset
+from fittingroom.serving import app
+from fittingroom.serving.batching import BatchQueue
+from fittingroom.serving.guard import MAX_BODY
+from fittingroom.serving.served_model import ServedModel
+
+Served = dict[str, ServedModel]
+Serve = Callable[..., Any]
+
+
+def request_of(images: np.ndarray, **more: Any) -> str:
+    tensor = {"name": "images", "datatype": "UINT8", "shape": list(images.shape)}
+    return json.dumps({"inputs": [tensor | {"data": images.tolist()}], **more})
+
+
+def png(image: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "png")
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def ask(serve: Serve, served: Served) -> Any:
+    return serve([*served.values()])
+
+
+def test_the_server_and_its_models_describe_themselves(ask: Any, served: Served) -> None:
+    about = ask("GET", "/v2").json
+    assert (about["name"], about["extensions"]) == ("fittingroom", ["binary_tensor_data"])
+    assert ask("GET", "/v2/health/live").json == {"live": True}
+    assert ask("GET", "/v2/health/ready").json == {"ready": True}
+    for path in ("/v2/models/logistic", "/v2/models/logistic/versions/1"):
+        model = ask("GET", path).json
+        assert model["inputs"] == [{"name": "images", "datatype": "UINT8", "shape": [-1, 28, 28]}]
+        assert model["outputs"][0] == {
+            "name": "probabilities", "datatype": "FP32", "shape": [-1, 10],
+        }  # fmt: skip
+        assert model["parameters"]["labels"] == list(served["logistic"].class_names)
+        assert ask("GET", f"{path}/ready").json == {"name": "logistic", "ready": True}
+    assert ask("GET", "/v2/models/knn").json["platform"] == "fittingroom"
+    assert ask("GET", "/v2/models/mlp-10-10").json["platform"] == "onnxruntime"
+
+
+@pytest.mark.parametrize("name", ["logistic", "mlp-10-10", "knn"])
+def test_inference_gives_the_bundles_probabilities(
+    name: str, ask: Any, served: Served, small: Dataset
+) -> None:
+    images = small.test.images[:7]
+    answer = ask("POST", f"/v2/models/{name}/infer", request_of(images, id="seven")).json
+    assert (answer["model_name"], answer["model_version"], answer["id"]) == (name, "1", "seven")
+    probabilities, classes = answer["outputs"]
+    expected = served[name].bundle.predict_proba(images)
+    found = np.array(probabilities["data"]).reshape(probabilities["shape"])
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    names = np.array(served[name].class_names)
+    assert classes["data"] == names[expected.argmax(axis=1)].tolist()
+
+
+def test_a_photo_is_predicted_as_by_the_command(ask: Any, served: Served, small: Dataset) -> None:
+    from fittingroom.bundles.predictor import predict_picture
+    from fittingroom.data.decode import decode
+
+    content = png(small.test.images[0])
+    predictions = ask("POST", "/v1/photo", content, content_type="image/png").json["predictions"]
+    assert list(predictions) == list(served)
+    for name, prediction in predictions.items():
+        expected = predict_picture(served[name].bundle, decode(content)).to_dict()
+        assert prediction["set"] == expected["set"]
+        assert prediction["unlike_data"] == expected["unlike_data"]
+        assert prediction["decisions"] == expected["decisions"]
+        for ours, theirs in zip(prediction["top"], expected["top"], strict=True):
+            assert ours["label"] == theirs["label"]
+            assert ours["probability"] == pytest.approx(theirs["probability"], abs=1e-4)
+    alone = ask("POST", "/v1/photo?model=logistic", content).json["predictions"]
+    assert alone == {"logistic": predictions["logistic"]}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "headers", "status", "sentence"),
+    [
+        ("GET", "/nowhere", None, {}, 404, "Not Found"),
+        ("GET", "/v2/models/kn", None, {}, 404, "there is no model 'kn'; known: logistic, "),
+        ("GET", "/v2/models/%ff%0a", None, {}, 404, "there is no model '\ufffd\\n'; known: "),
+        ("GET", "/v2/models/logistic/versions/2", None, {}, 404, "the only version of a model is"),
+        ("GET", "/v2/models/logistic/infer", None, {}, 405, "Method Not Allowed"),
+        ("POST", "/v1/photo?model=kn", "", {}, 404, "there is no model 'kn'"),
+        ("POST", "/v1/photo", "no picture", {}, 400, "isn't a PNG, JPEG or WebP"),
+        ("POST", "/v2/models/logistic/infer", "{", {}, 400, "the request isn't JSON."),
+        (
+            *("POST", "/v2/models/logistic/infer", "{}", {"content_encoding": "gzip"}),
+            *(415, "bodies are sent uncompressed."),
+        ),
+    ],
+)
+def test_errors_are_a_sentence(
+    method: str,
+    path: str,
+    body: str | None,
+    headers: dict[str, str],
+    status: int,
+    sentence: str,
+    ask: Any,
+) -> None:
+    answer = ask(method, path, body, **headers)
+    assert answer.status == status
+    assert sentence in answer.json["error"]
+    assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+    assert "server" not in answer.headers
+
+
+def test_a_body_that_grows_too_large_is_refused(ask: Any) -> None:
+    """Whether its length is said or not."""
+    said = ask("POST", "/v1/photo", "", content_length=str(MAX_BODY + 1))
+    assert (said.status, said.json) == (413, {"error": "a request has at most 32 MiB."})
+
+    def endless() -> Iterator[bytes]:
+        for _ in range(MAX_BODY // 2**20 + 1):
+            yield bytes(2**20)
+
+    unsaid = ask("POST", "/v1/photo", endless(), transfer_encoding="chunked")
+    assert (unsaid.status, unsaid.json) == (said.status, said.json)
+    assert unsaid.headers["connection"] == "close"
+
+
+def test_too_much_at_once_is_refused_at_once(
+    serve: Serve, served: Served, small: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was accepted before is answered."""
+    monkeypatch.setattr(app, "BatchQueue", partial(BatchQueue, waiting=4))
+    monkeypatch.setattr(app, "PHOTOS_WAITING", 0)
+    go_on, predict = threading.Event(), served["logistic"].predict
+
+    def slow(images: np.ndarray) -> np.ndarray:
+        assert go_on.wait(30)
+        return predict(images)
+
+    ask = serve([dataclasses.replace(served["logistic"], predict=slow)])
+    body, photo = request_of(small.test.images[:2]), png(small.test.images[0])
+    with ThreadPoolExecutor(8) as clients:
+        tensors = [clients.submit(ask, "POST", "/v2/models/logistic/infer", body) for _ in range(4)]
+        photos = [clients.submit(ask, "POST", "/v1/photo", photo) for _ in range(4)]
+        refused: list[Future[Any]] = []
+        while len(refused) < 4:
+            refused = [each for each in (*tensors, *photos) if each.done()]
+        go_on.set()
+    assert all(each.result().status == 503 for each in refused)
+    assert {each.result().headers["retry-after"] for each in refused} == {"1"}
+    assert "try again in a moment" in refused[0].result().json["error"]
+    statuses = sorted(each.result().status for each in tensors)
+    assert statuses == [200, 200, 503, 503]
+
+
+def test_a_mistake_of_ours_is_a_500(serve: Serve, served: Served, small: Dataset) -> None:
+    def broken(_: np.ndarray) -> np.ndarray:
+        raise ZeroDivisionError
+
+    ask = serve([dataclasses.replace(served["logistic"], predict=broken), served["mlp-10-10"]])
+    answer = ask("POST", "/v2/models/logistic/infer", request_of(small.test.images[:1]))
+    assert (answer.status, answer.json) == (500, {"error": "the server failed: ZeroDivisionError."})
+    other = ask("POST", "/v2/models/mlp-10-10/infer", request_of(small.test.images[:1]))
+    assert other.status == 200
+
+
+def test_what_was_answered_is_counted(ask: Any, small: Dataset) -> None:
+    ask("POST", "/v2/models/logistic/infer", request_of(small.test.images[:5]))
+    ask("POST", "/v2/models/logistic/infer", "{")
+    ask("POST", "/v1/photo?model=logistic", png(small.test.images[0]))
+    answer = ask("GET", "/metrics")
+    assert answer.headers["content-type"].startswith("text/plain")
+    lines = answer.body.decode().splitlines()
+    assert 'fittingroom_requests_total{kind="infer",status="200"} 1.0' in lines
+    assert 'fittingroom_requests_total{kind="infer",status="400"} 1.0' in lines
+    assert 'fittingroom_batch_images_sum{model="logistic"} 5.0' in lines
+    assert 'fittingroom_waiting_images{model="logistic"} 0.0' in lines
+    # Of so few validation images nobody can tell what is unlike them.
+    assert 'fittingroom_photos_total{model="logistic",unlike="unknown"} 1.0' in lines
+    classes = [line for line in lines if line.startswith("fittingroom_classes_total{class=")]
+    assert len(classes) == 30
+    ours = [line for line in classes if 'model="logistic"' in line]
+    assert sum(float(line.split()[-1]) for line in ours) == 6
+
+
+@pytest.mark.parametrize("binary", [True, False])
+@pytest.mark.parametrize("dtype", ["UINT8", "FP32"])
+def test_tritons_client(
+    binary: bool, dtype: str, ask: Any, served: dict[str, ServedModel], small: Dataset
+) -> None:
+    client = triton.InferenceServerClient(f"localhost:{ask.port}")
+    assert client.is_server_live()
+    assert client.is_server_ready()
+    assert client.is_model_ready("logistic", "1")
+    assert not client.is_model_ready("logistic", "2")
+    assert client.get_server_metadata()["name"] == "fittingroom"
+    described = client.get_model_metadata("logistic")
+    (takes,) = described["inputs"]
+    images = small.test.images[:20]
+    tensor = triton.InferInput(takes["name"], images.shape, dtype)
+    values = images if dtype == "UINT8" else images.astype(np.float32)
+    tensor.set_data_from_numpy(values, binary_data=binary)
+    outputs = [
+        triton.InferRequestedOutput(output["name"], binary_data=binary)
+        for output in described["outputs"]
+    ]
+    result = client.infer("logistic", [tensor], outputs=outputs, request_id="7")
+    expected = served["logistic"].predict_proba(images)
+    np.testing.assert_array_equal(result.as_numpy("probabilities"), expected)
+    names = np.array(described["parameters"]["labels"])[expected.argmax(axis=1)]
+    found = result.as_numpy("class").tolist()
+    assert [name.decode() if binary else name for name in found] == names.tolist()
+    assert result.get_response()["id"] == "7"
+    with pytest.raises(triton.InferenceServerException, match=r"logistic takes \[28, 28\] each"):
+        client.infer("logistic", [triton.InferInput("images", (1, 5), "UINT8")])
+    client.close()
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="no curl")
+def test_curl(ask: Any, small: Dataset, tmp_path: Path) -> None:
+    asked = tmp_path / "asked.json"
+    asked.write_text(request_of(small.test.images[:1], outputs=[{"name": "class"}]))
+    url = f"http://localhost:{ask.port}/v2/models/mlp-10-10/infer"
+    done = subprocess.run(
+        ["curl", "-sS", "--fail", "--data", f"@{asked}", url], capture_output=True, check=True
+    )
+    (output,) = json.loads(done.stdout)["outputs"]
+    assert output["data"][0] in small.class_names

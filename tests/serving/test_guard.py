@@ -1,0 +1,103 @@
+"""guard.py: what is refused before any route sees it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from fittingroom.serving.guard import LOCAL, MAX_BODY, Guard
+
+NOT_OURS = "this server isn't asked for under that host name."
+OTHER_SITE = "pages of other sites can't use this server."
+
+
+async def app(scope: Any, receive: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"a", b"b")]})
+    await send({"type": "http.response.body", "body": b'{"error": null}'})
+
+
+def ask(*headers: tuple[str, str], token: str | None = None) -> tuple[int, str | None]:
+    """The status and the error of a request with these headers."""
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    raw = [(name.encode(), value.encode("latin-1")) for name, value in headers]
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": raw}
+    asyncio.run(Guard(app, hosts=LOCAL, token=token)(scope, receive, send))
+    start, body = sent
+    assert dict(start["headers"])[b"x-content-type-options"] == b"nosniff"
+    return start["status"], json.loads(body["body"])["error"]
+
+
+@pytest.mark.parametrize("host", ["localhost", "localhost:8000", "127.0.0.1:8000", "[::1]:8000"])
+def test_names_of_this_machine(host: str) -> None:
+    assert ask(("host", host)) == (200, None)
+    assert ask(("host", host), ("origin", f"http://{host}")) == (200, None)
+    assert ask(("host", host), ("sec-fetch-site", "same-origin")) == (200, None)
+
+
+@pytest.mark.parametrize(
+    "hosts",
+    [
+        *([], ["evil.example"], ["evil.example:8000"], ["localhost.evil.example"]),
+        *(
+            ["localhost@evil.example"],
+            ["[::1"],
+            [""],
+            ["localhost", "evil.example"],
+            ["a/localhost"],
+        ),
+    ],
+)
+def test_other_names_are_refused(hosts: list[str]) -> None:
+    """A name that leads here may be anybody's (DNS rebinding)."""
+    assert ask(*(("host", host) for host in hosts)) == (403, NOT_OURS)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        ("origin", "http://evil.example"),
+        ("origin", "http://localhost:9000"),
+        ("origin", "null"),
+        ("origin", "file://localhost:8000"),
+        ("origin", "http://[::1"),
+        ("sec-fetch-site", "cross-site"),
+        ("sec-fetch-site", "same-site"),
+    ],
+)
+def test_pages_of_other_sites_are_refused(header: tuple[str, str]) -> None:
+    assert ask(("host", "localhost:8000"), header) == (403, OTHER_SITE)
+
+
+def test_a_token() -> None:
+    host = ("host", "localhost")
+    for known in (("authorization", "Bearer secret"), ("cookie", "a=b; fittingroom-token=secret")):
+        assert ask(host, known, token="secret") == (200, None)
+    for unknown in (
+        *(("authorization", "Bearer secre"), ("authorization", "secret")),
+        *(("cookie", "other=secret"), ("authorization", "Bearer s\xe9cret"), ("a", "b")),
+    ):
+        status, error = ask(host, unknown, token="secret")
+        assert (status, error) == (401, "a token is needed: Authorization: Bearer TOKEN.")
+
+
+def test_the_length_that_is_said() -> None:
+    host = ("host", "localhost")
+    assert ask(host, ("content-length", str(MAX_BODY))) == (200, None)
+    assert ask(host, ("content-length", str(MAX_BODY + 1)))[0] == 413
+
+
+def test_nothing_but_http_is_answered() -> None:
+    async def never(*_: Any) -> Any:
+        raise AssertionError
+
+    asyncio.run(Guard(never, hosts=LOCAL, token=None)({"type": "websocket"}, never, never))
