@@ -25,7 +25,9 @@ from fittingroom.runs.spec import spec_of
 from fittingroom.runs.store import open_store
 from fittingroom.serving.run import bind
 
-Start = Callable[..., tuple[subprocess.Popen[str], int, str]]
+#: A host and a port.
+Address = tuple[str, int]
+Start = Callable[..., tuple[subprocess.Popen[str], Address, str]]
 
 
 @pytest.fixture(scope="module")
@@ -38,10 +40,10 @@ def runs(small: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def start(runs: Path) -> Iterator[Start]:
-    """`start("logistic", …)`: a server's process, its port, and what it said; ended afterwards."""
+    """`start("logistic", …)`: a server's process, where it is, and what it said."""
     running: list[subprocess.Popen[str]] = []
 
-    def begin(*arguments: str) -> tuple[subprocess.Popen[str], int, str]:
+    def begin(*arguments: str) -> tuple[subprocess.Popen[str], Address, str]:
         process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "fittingroom.cli.main", "serve", *arguments),
@@ -56,8 +58,8 @@ def start(runs: Path) -> Iterator[Start]:
         assert process.stdout is not None
         said: list[str] = []
         for line in process.stdout:
-            if match := re.fullmatch(r"http://[\d.]+:(\d+)\n", line):
-                return process, int(match[1]), "".join(said)
+            if match := re.fullmatch(r"http://(\S+):(\d+)\n", line):
+                return process, (match[1], int(match[2])), "".join(said)
             said.append(line)
         raise AssertionError(said)
 
@@ -67,8 +69,8 @@ def start(runs: Path) -> Iterator[Start]:
         process.communicate()
 
 
-def ask(port: int, path: str, **headers: str) -> tuple[int, Any]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+def ask(address: Address, path: str, **headers: str) -> tuple[int, Any]:
+    connection = http.client.HTTPConnection(*address, timeout=30)
     connection.request("GET", path, headers=headers)
     response = connection.getresponse()
     found = response.status, json.loads(response.read())
@@ -76,12 +78,15 @@ def ask(port: int, path: str, **headers: str) -> tuple[int, Any]:
     return found
 
 
-def test_a_server_answers_and_ends_cleanly(start: Start) -> None:
-    process, port, said = start("logistic")
-    assert f"logistic: http://127.0.0.1:{port}/v2/models/logistic/infer (onnxruntime)" in said
-    assert ask(port, "/v2/health/ready") == (200, {"ready": True})
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(30) in (0, -signal.SIGTERM)
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
+def test_a_server_answers_and_ends_cleanly(start: Start, stop: signal.Signals) -> None:
+    process, (host, port), said = start("logistic")
+    assert host == "127.0.0.1"
+    assert f"logistic: http://127.0.0.1:{port}/v2/models/logistic/infer (onnxruntime)\n" in said
+    assert "Authorization" not in said
+    assert ask((host, port), "/v2/health/ready") == (200, {"ready": True})
+    process.send_signal(stop)
+    assert process.wait(30) in (-stop, 130 if stop == signal.SIGINT else 0)
     assert process.stdout is not None
     assert process.stdout.read() == ""
 
@@ -89,18 +94,20 @@ def test_a_server_answers_and_ends_cleanly(start: Start) -> None:
 @pytest.mark.slow
 def test_whoever_was_accepted_is_answered_before_the_end(start: Start) -> None:
     """Twenty clients ask without a pause until the server refuses connections."""
-    process, port, _ = start("logistic")
+    process, address, _ = start("logistic")
     begun, answered, lost = threading.Event(), [], []
+    tensor = {"name": "images", "datatype": "UINT8", "shape": [20, 784], "data": [0] * 15_680}
+    body = json.dumps({"inputs": [tensor]})
 
     def client() -> None:
         while True:
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+            connection = http.client.HTTPConnection(*address, timeout=30)
             try:
                 connection.connect()
             except ConnectionError:
                 return
             try:
-                connection.request("GET", "/v2/models/logistic")
+                connection.request("POST", "/v2/models/logistic/infer", body)
                 answered.append(connection.getresponse().status)
             except (ConnectionError, http.client.HTTPException) as error:
                 lost.append(error)
@@ -111,27 +118,27 @@ def test_whoever_was_accepted_is_answered_before_the_end(start: Start) -> None:
     threads = [threading.Thread(target=client) for _ in range(20)]
     for thread in threads:
         thread.start()
-    assert begun.wait(30)
+    assert begun.wait(60)
     process.send_signal(signal.SIGTERM)
     process.wait(30)
     for thread in threads:
         thread.join()
     assert set(answered) == {200}
-    # The kernel accepts connections that the server never sees; it closes them without a word.
+    # The system accepts connections that the server never sees; it closes them without a word.
     assert len(lost) <= 20
 
 
 def test_another_address_needs_a_token(start: Start) -> None:
-    _, port, said = start("logistic", "--host", "0.0.0.0", "--name", "models.example")
+    _, address, said = start("logistic", "--host", "0.0.0.0", "--name", "Models.example", "-q")
     match = re.search(r"Authorization: (Bearer \S{20,})", said)
     assert match is not None
-    assert ask(port, "/v2")[0] == 401
-    assert ask(port, "/v2", Authorization=match[1])[0] == 200
-    assert ask(port, "/v2", Authorization=match[1], Host="models.example")[0] == 200
-    assert ask(port, "/v2", Authorization=match[1], Host="other.example")[0] == 403
+    assert ask(address, "/v2")[0] == 401
+    assert ask(address, "/v2", Authorization=match[1])[0] == 200
+    assert ask(address, "/v2", Authorization=match[1], Host="models.example")[0] == 200
+    assert ask(address, "/v2", Authorization=match[1], Host="other.example")[0] == 403
 
 
-def test_wrong_usage_is_one_sentence(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wrong_usage_is_one_sentence(runs: Path) -> None:
     def refusal(*arguments: str) -> str:
         command = ["serve", *arguments, "--runs", str(runs)]
         with pytest.raises((UsageError, UnknownNameError)) as caught:
@@ -139,7 +146,19 @@ def test_wrong_usage_is_one_sentence(runs: Path, monkeypatch: pytest.MonkeyPatch
         return str(caught.value)
 
     assert refusal("logistc").startswith("unknown saved model 'logistc'; did you mean logistic?")
-    taken = bind("127.0.0.1", 0)
-    port = str(taken.getsockname()[1])
-    assert refusal("logistic", "--port", port).startswith(f"127.0.0.1 port {port} can't be used")
-    taken.close()
+    with bind("127.0.0.1", 0) as taken:
+        port = str(taken.getsockname()[1])
+        assert refusal("logistic", "--port", port).startswith(f"127.0.0.1 port {port} can't be")
+    assert refusal("logistic", "--host", "models.example").startswith("'models.example' isn't an")
+    for token in ("", "short", "with a space in it", "with-an-umlaut-ü-in-it"):
+        assert refusal("logistic", "--token", token).startswith("a token is 16 or more ASCII")
+    for name in ("a:80", "a/b", "a b", ""):
+        assert refusal("logistic", "--name", name).startswith("--name takes the name of a host")
+
+
+def test_a_given_token_is_not_printed(start: Start) -> None:
+    _, address, said = start("logistic", "--token", "0123456789abcdef")
+    assert "0123456789abcdef" not in said
+    assert ask(address, "/v2")[0] == 401
+    assert ask(address, "/v2", Authorization="Bearer 0123456789abcdef")[0] == 200
+    assert ask(address, "/v2/health/live")[0] == 200

@@ -79,7 +79,8 @@ def serve() -> Iterator[Callable[..., Client]]:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
         running.append((server, thread, listening))
-        while not server.started:
+        deadline = time.monotonic() + 30
+        while not server.started and time.monotonic() < deadline:
             time.sleep(0.01)
         return Client(listening.getsockname()[1])
 

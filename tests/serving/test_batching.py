@@ -79,17 +79,18 @@ def test_what_waits_is_computed_together_in_order() -> None:
     assert sizes == [1, 4, 2]
 
 
-def test_too_many_are_refused_at_once_but_one_large_request_is_taken() -> None:
+def test_too_many_are_refused_at_once() -> None:
     gate = Gate()
 
     async def ask(queue: BatchQueue) -> None:
-        tasks = await begin(queue, gate, images(1, 2, 3, 4, 5), images(6))
         with pytest.raises(FullError):
-            await queue.predict(images(7))
+            await queue.predict(images(1, 2, 3, 4, 5))
+        tasks = await begin(queue, gate, images(1, 2, 3), images(4), images(5))
         with pytest.raises(FullError):
-            await tasks[1]
+            await tasks[2]
         gate.open.set()
-        assert (await tasks[0]).ravel().tolist() == [2, 4, 6, 8, 10]
+        assert (await tasks[0]).ravel().tolist() == [2, 4, 6]
+        assert (await tasks[1]).ravel().tolist() == [8]
         assert (await queue.predict(images(8))).ravel().tolist() == [16]
 
     run_with(gate, ask, batch=2, waiting=4)

@@ -10,7 +10,7 @@ import pytest
 
 from fittingroom.serving.guard import LOCAL, MAX_BODY, Guard
 
-NOT_OURS = "this server isn't asked for under that host name."
+NOT_OURS = "this server isn't asked for under that host name; see --name."
 OTHER_SITE = "pages of other sites can't use this server."
 
 
@@ -19,7 +19,9 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": b'{"error": null}'})
 
 
-def ask(*headers: tuple[str, str], token: str | None = None) -> tuple[int, str | None]:
+def ask(
+    *headers: tuple[str, str], token: str | None = None, path: str = "/", hosts: Any = LOCAL
+) -> tuple[int, str | None]:
     """The status and the error of a request with these headers."""
     sent: list[dict[str, Any]] = []
 
@@ -30,8 +32,8 @@ def ask(*headers: tuple[str, str], token: str | None = None) -> tuple[int, str |
         sent.append(message)
 
     raw = [(name.encode(), value.encode("latin-1")) for name, value in headers]
-    scope = {"type": "http", "method": "GET", "path": "/", "headers": raw}
-    asyncio.run(Guard(app, hosts=LOCAL, token=token)(scope, receive, send))
+    scope = {"type": "http", "method": "GET", "path": path, "headers": raw}
+    asyncio.run(Guard(app, hosts=hosts, token=token)(scope, receive, send))
     start, body = sent
     assert dict(start["headers"])[b"x-content-type-options"] == b"nosniff"
     return start["status"], json.loads(body["body"])["error"]
@@ -80,14 +82,21 @@ def test_pages_of_other_sites_are_refused(header: tuple[str, str]) -> None:
 
 def test_a_token() -> None:
     host = ("host", "localhost")
-    for known in (("authorization", "Bearer secret"), ("cookie", "a=b; fittingroom-token=secret")):
+    for known in (("authorization", "Bearer secret"), ("Authorization", "bearer secret")):
         assert ask(host, known, token="secret") == (200, None)
     for unknown in (
         *(("authorization", "Bearer secre"), ("authorization", "secret")),
-        *(("cookie", "other=secret"), ("authorization", "Bearer s\xe9cret"), ("a", "b")),
+        *(("authorization", "Bearer"), ("authorization", "Bearer s\xe9cret"), ("a", "b")),
     ):
         status, error = ask(host, unknown, token="secret")
         assert (status, error) == (401, "a token is needed: Authorization: Bearer TOKEN.")
+    # Whoever starts and stops servers asks without one whether they live.
+    assert ask(host, token="secret", path="/v2/health/live") == (200, None)
+    assert ask(("host", "evil.example"), token="secret", path="/v2/health/live")[0] == 403
+
+
+def test_case_does_not_matter() -> None:
+    assert ask(("host", "models.Example"), hosts=["Models.example"]) == (200, None)
 
 
 def test_the_length_that_is_said() -> None:

@@ -36,7 +36,7 @@ def body(of: dict[str, Any], tail: bytes = b"", **more: Any) -> tuple[bytes, str
 @pytest.mark.parametrize("shape", [(2, 28, 28), (2, 784), (2, 28, 28, 1), (2, 1, 28, 28)])
 @pytest.mark.parametrize(
     ("kind", "dtype"),
-    [("UINT8", "u1"), ("INT64", "<i8"), ("UINT16", "<u2"), ("FP32", "<f4"), ("FP64", "<f8")],
+    [("UINT8", "u1"), ("INT64", "<i8"), ("UINT16", "<u2"), ("FP16", "<f2"), ("FP32", "<f4")],
 )
 def test_images_of_any_shape_and_type(
     shape: tuple[int, ...], kind: str, dtype: str, model: ServedModel, small: Dataset
@@ -67,6 +67,7 @@ def test_images_of_any_shape_and_type(
         (b"{}", "3", "more than the body holds"),
         (b"{}", "-1", "isn't a number"),
         (b"{}", "\u0661", "isn't a number"),
+        (b"{}", "1" * 5000, "isn't a number"),
         (*body(tensor() | {"name": "image"}), "called 'images', not 'image'"),
         (*body(tensor(kind="BYTES")), "are numbers, such as UINT8, not 'BYTES'"),
         (*body(tensor(kind=3)), "are numbers, such as UINT8, not 3"),
@@ -91,6 +92,15 @@ def test_images_of_any_shape_and_type(
         (*body(tensor(parameters={"binary_data_size": 784})), "784 bytes by their shape"),
         (*body(tensor(parameters={"binary_data_size": 783}), bytes(783)), "784 bytes"),
         (*body(tensor(parameters={"binary_data_size": "784"}), bytes(784)), "784 bytes"),
+        (*body(tensor(data=ZEROS), bytes(3)), "784 bytes by their shape"),
+        (*body(tensor(parameters={"shared_memory_region": "a"})), "shared memory isn't offered"),
+        (
+            *body(
+                tensor(data=ZEROS),
+                outputs=[{"name": "probabilities", "parameters": {"classification": 3}}],
+            ),
+            "outputs aren't sorted here",
+        ),
         (*body(tensor(parameters=[1], data=ZEROS)), "parameters are a JSON object"),
         (*body(tensor(data=ZEROS), id=3), "id is text"),
         (*body(tensor(data=ZEROS), id="a" * 1001), "id is text of at most 1,000"),

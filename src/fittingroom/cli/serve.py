@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import secrets
+import socket
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -44,9 +47,13 @@ _NameOption = Annotated[
     typer.Option(
         "--name",
         metavar="HOST",
-        help="Another name under which the server is reached, as behind a proxy; repeatable.",
+        help="Another name under which the server is reached, as behind a proxy; repeatable. It "
+        "needs a token.",
     ),
 ]
+
+_TOKEN = re.compile(r"[!#-:<-~]{16,}", re.ASCII)
+_NAME = re.compile(r"[\w.-]+", re.ASCII)
 
 
 def command(
@@ -62,25 +69,37 @@ def command(
         raise UsageError(
             f"serving needs packages that aren't installed; run {install_command('serve')}."
         )
-    from fittingroom.cli.output import note, say
+    if token is not None and not _TOKEN.fullmatch(token):
+        raise UsageError("a token is 16 or more ASCII letters, digits and signs without spaces.")
+    names = frozenset(name or ())
+    if wrong := [each for each in names if not _NAME.fullmatch(each)]:
+        raise UsageError(f"--name takes the name of a host, without a port, not {wrong[0]!r}.")
+    from fittingroom.cli.output import say, warn
     from fittingroom.serving.app import make_app
-    from fittingroom.serving.guard import LOCAL
-    from fittingroom.serving.run import bind, make_server, names_of
+    from fittingroom.serving.run import address_of, bind, make_server, names_of
 
+    address = address_of(host)
     with bind(host, port) as listening:
-        only_local = host in LOCAL
-        if token is None and not only_local:
+        hosts = names_of(host) | names
+        if token is None and (names or not address.is_loopback):
             token = secrets.token_urlsafe(24)
+            warn(f"Authorization: Bearer {token}")
         served = _served(models, runs)
-        shown = f"[{host}]" if ":" in host else host
+        shown = str(address) if not address.is_unspecified else socket.gethostname()
+        shown = f"[{shown}]" if ":" in shown else shown
         url = f"http://{shown}:{listening.getsockname()[1]}"
-        for model in served:
-            note(f"{model.name}: {url}/v2/models/{model.name}/infer ({model.runtime})")
-        if token is not None:
-            note(f"Authorization: Bearer {token}")
+        _describe(served, url)
         say(url)
-        hosts = (LOCAL if only_local else names_of(host)) | {*(name or ())}
         make_server(make_app(served, hosts=hosts, token=token)).run(sockets=[listening])
+
+
+def _describe(served: Sequence[ServedModel], url: str) -> None:
+    """Where each model answers, and what computes."""
+    from fittingroom.cli.output import note
+
+    for model in served:
+        why = "" if model.reason is None else f", since {model.reason.rstrip('.')}"
+        note(f"{model.name}: {url}/v2/models/{model.name}/infer ({model.runtime}{why})")
 
 
 def _served(names: list[str], runs: Path) -> list[ServedModel]:

@@ -182,8 +182,8 @@ def looks_like_picture(path: Path) -> bool:
 
 def _picture(image: Image.Image, longest: int) -> Picture:
     if image.mode.startswith("I") or image.mode == "F":
-        grey = np.asarray(image, dtype=np.float64)  # 16 bits, which Pillow would clip at 255
-        narrow = Image.fromarray((grey / max(1.0, 65535 / 255)).clip(0, 255).astype(np.uint8))
+        grey = np.asarray(image).clip(0, 65_535)  # 16 bits, which Pillow would clip at 255
+        narrow = Image.fromarray((grey // 257).astype(np.uint8))
         narrow.info = image.info
         image = narrow
     image = ImageOps.exif_transpose(image)

@@ -1,1 +1,1 @@
-"""Saved classifiers behind HTTP: the Open Inference Protocol, photos, and a page."""
+"""Saved models behind HTTP: `fittingroom serve`."""

@@ -3,34 +3,34 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from time import perf_counter
-from typing import Any
+from typing import Any, TypeVar
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from fittingroom.bundles.predictor import predict_picture
 from fittingroom.data.decode import LONGEST, decode
-from fittingroom.errors import DataError, FittingroomError, InputError
+from fittingroom.errors import DataError, InputError
 from fittingroom.serving import protocol
-from fittingroom.serving.batching import BatchQueue, FullError
-from fittingroom.serving.guard import Guard
+from fittingroom.serving.batching import WAITING, BatchQueue, FullError
+from fittingroom.serving.guard import RETRY, Guard
 from fittingroom.serving.metrics import Metrics
 from fittingroom.serving.served_model import ServedModel
 
+T = TypeVar("T")
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 #: Photos prepared at once, and those that may wait: finding the object takes a core for a while.
 PHOTOS, PHOTOS_WAITING = 2, 16
-#: Seconds after which somebody who was refused may come again.
-RETRY = "1"
 
 
 class Server:
@@ -45,6 +45,7 @@ class Server:
         }
         self._photos = ThreadPoolExecutor(PHOTOS, thread_name_prefix="photo")
         self._photos_under_way = 0
+        self._about = protocol.server_metadata(version("fittingroom"))
 
     def routes(self) -> list[Route]:
         of_model = "/v2/models/{model}"
@@ -64,10 +65,10 @@ class Server:
     def close(self) -> None:
         for queue in self.queues.values():
             queue.close()
-        self._photos.shutdown(wait=False)
+        self._photos.shutdown(wait=False, cancel_futures=True)
 
     async def about(self, _: Request) -> Response:
-        return JSONResponse(protocol.server_metadata(version("fittingroom")))
+        return JSONResponse(self._about)
 
     async def live(self, _: Request) -> Response:
         return JSONResponse({"live": True})
@@ -91,9 +92,14 @@ class Server:
         model = self._model(request)
         if request.headers.get("content-encoding", "identity") != "identity":
             raise HTTPException(415, "bodies are sent uncompressed.")
-        header = request.headers.get(protocol.HEADER_LENGTH)
-        asked = protocol.parse(await request.body(), header, model)
-        probabilities = await self.queues[model.name].predict(asked.images)
+        body = await request.body()
+        if len(body) > _longest_request(model):
+            raise HTTPException(413, f"a request has at most {WAITING} images.")
+        asked = protocol.parse(body, request.headers.get(protocol.HEADER_LENGTH), model)
+        if len(asked.images) > WAITING:
+            raise HTTPException(413, f"a request has at most {WAITING} images.")
+        queue = self.queues[model.name]
+        probabilities = await _unless_gone(request, queue.predict(asked.images))
         self.metrics.classified(model, probabilities.argmax(axis=1))
         body, length = protocol.answer(asked, probabilities, model)
         if length is None:
@@ -105,13 +111,16 @@ class Server:
         """Classify one picture, by one model or by all."""
         name = request.query_params.get("model")
         models = [self._find(name)] if name else [*self.models.values()]
+        if request.headers.get("content-type", "").startswith("multipart/"):
+            raise HTTPException(415, "the body is the picture itself, not a form.")
         content = await request.body()
         if self._photos_under_way >= PHOTOS + PHOTOS_WAITING:
             raise FullError
         self._photos_under_way += 1
         try:
             loop = asyncio.get_running_loop()
-            found = await loop.run_in_executor(self._photos, _classify, models, content)
+            work = loop.run_in_executor(self._photos, _classify, models, content)
+            found = await _unless_gone(request, work)
         finally:
             self._photos_under_way -= 1
         for model, entry in zip(models, found, strict=True):
@@ -134,19 +143,19 @@ class Server:
     def _measured(self, kind: str, endpoint: Endpoint) -> Endpoint:
         """The endpoint, with its requests counted and timed."""
 
-        async def measured(request: Request) -> Response:
+        async def timed(request: Request) -> Response:
             start, status = perf_counter(), 500
             try:
                 response = await endpoint(request)
                 status = response.status_code
                 return response
-            except (FullError, FittingroomError, HTTPException) as error:
+            except tuple(REFUSALS) as error:
                 status = status_of(error)
                 raise
             finally:
                 self.metrics.request(kind, status, perf_counter() - start)
 
-        return measured
+        return timed
 
 
 def _classify(models: Sequence[ServedModel], content: bytes) -> list[dict[str, Any]]:
@@ -159,11 +168,46 @@ def _listed(names: Collection[str]) -> str:
     return ", ".join(names)
 
 
+def _longest_request(model: ServedModel) -> int:
+    """Bytes of `WAITING` images: as JSON, or as numbers of eight bytes."""
+    return WAITING * math.prod(model.image_shape) * 8 + 2**16
+
+
+async def _unless_gone(request: Request, answer: Awaitable[T]) -> T:
+    """Wait for an answer as long as somebody waits for it; raises ClientDisconnect."""
+    work = asyncio.ensure_future(answer)
+    gone = asyncio.ensure_future(_hang_up(request))
+    try:
+        await asyncio.wait((work, gone), return_when=asyncio.FIRST_COMPLETED)
+        if not work.done():
+            raise ClientDisconnect
+        return work.result()
+    finally:
+        work.cancel()
+        gone.cancel()
+
+
+async def _hang_up(request: Request) -> None:
+    """Wait until the client has gone."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+#: What is refused, and with which status.
+REFUSALS: dict[type[Exception], int] = {
+    HTTPException: 0,  # it says so itself
+    InputError: 400,
+    DataError: 400,
+    ClientDisconnect: 499,  # as nginx has it; nobody reads it
+    FullError: 503,
+}
+
+
 def status_of(error: Exception) -> int:
-    """The HTTP status of an error."""
+    """The HTTP status of a refusal."""
     if isinstance(error, HTTPException):
         return error.status_code
-    return 503 if isinstance(error, FullError) else 400
+    return next(status for kind, status in REFUSALS.items() if isinstance(error, kind))
 
 
 async def _refused(_: Request, error: Exception) -> Response:
@@ -190,10 +234,16 @@ def make_app(
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        yield
-        server.close()
+        try:
+            yield
+        finally:
+            server.close()
 
-    refused = (HTTPException, FullError, InputError, DataError)
-    handlers: Mapping[Any, Any] = {**dict.fromkeys(refused, _refused), Exception: _failed}
+    handlers: Mapping[Any, Any] = {**dict.fromkeys(REFUSALS, _refused), Exception: _failed}
     app = Starlette(routes=server.routes(), exception_handlers=handlers, lifespan=lifespan)
-    return Guard(app, hosts=hosts, token=token)
+    return Guard(
+        app,
+        hosts=hosts,
+        token=token,
+        on_refusal=lambda status: server.metrics.request("refused", status, 0.0),
+    )

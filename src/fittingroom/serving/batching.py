@@ -16,7 +16,7 @@ Probabilities = NDArray[np.float32]
 
 #: Images computed at once: more take no less time each, and delay whoever comes next.
 BATCH = 64
-#: Images that may wait for one model.
+#: Images that may wait for one model, those being computed included.
 WAITING = 512
 
 
@@ -67,7 +67,7 @@ class BatchQueue:
 
         Raises FullError if too many wait already; what the model raises is raised here.
         """
-        if self.waiting and self.waiting + len(images) > self._most:
+        if self.waiting + len(images) > self._most:
             raise FullError
         request = _Request(images, asyncio.get_running_loop().create_future())
         self._requests.append(request)
@@ -77,7 +77,7 @@ class BatchQueue:
         return await request.answer
 
     def close(self) -> None:
-        self._thread.shutdown(wait=False)
+        self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def _compute(self) -> None:
         loop = asyncio.get_running_loop()
@@ -85,9 +85,9 @@ class BatchQueue:
             parts = self._next_batch()
             if not parts:
                 continue
-            together = np.concatenate([images for _, images in parts])
-            self._on_batch(len(together))
             try:
+                together = np.concatenate([images for _, images in parts])
+                self._on_batch(len(together))
                 found = await loop.run_in_executor(self._thread, self._predict, together)
             except Exception as error:  # belongs to those who asked, not to this loop
                 for request, _ in parts:
@@ -95,7 +95,7 @@ class BatchQueue:
                         request.answer.set_exception(error)
                 continue
             finally:
-                self.waiting -= len(together)
+                self.waiting -= sum(len(images) for _, images in parts)
             start = 0
             for request, images in parts:
                 request.parts.append(found[start : start + len(images)])

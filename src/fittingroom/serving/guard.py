@@ -14,17 +14,20 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
+#: Headers by name in lower case.
+_Headers = dict[bytes, list[bytes]]
 
 #: Names of this machine, for itself.
 LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
-#: Bytes of a request: a photo, or four thousand images of 28×28 as JSON.
-MAX_BODY = 32 * 2**20
-COOKIE = "fittingroom-token"
-#: Of every answer: nothing from elsewhere, in nobody's frame, never taken for another type.
+#: Bytes of a request's body, which may be a photo; and of all bodies that are held at once.
+MAX_BODY, MAX_BODIES = 32 * 2**20, 256 * 2**20
+#: Seconds after which somebody who was refused for now may come again.
+RETRY = "1"
+#: What anybody may ask who knows the host's name: whether the server lives.
+HEALTH = "/v2/health/"
+#: Of every answer: it is no page, in nobody's frame, never taken for another type.
 HEADERS = {
-    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
-    "img-src 'self' data: blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'none'",
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
     "cross-origin-resource-policy": "same-origin",
@@ -41,14 +44,23 @@ class Guard:
     Parameters
     ----------
     hosts : names and addresses, without a port, under which the server may be asked
-    token : needed in the header `Authorization: Bearer` or in the cookie; None where nobody else
-        can reach the server
+    token : needed in the header `Authorization: Bearer`; None where nobody else can reach the
+        server
+    on_refusal : called with the status of each request that is refused here
     """
 
     def __init__(
-        self, app: App, *, hosts: Collection[str], token: str | None, max_body: int = MAX_BODY
+        self,
+        app: App,
+        *,
+        hosts: Collection[str],
+        token: str | None,
+        on_refusal: Callable[[int], None] = lambda _: None,
     ) -> None:
-        self._app, self._hosts, self._token, self._max_body = app, hosts, token, max_body
+        assert token is None or token, "an empty token would let everybody in"
+        self._app, self._token, self._on_refusal = app, token, on_refusal
+        self._hosts = frozenset(host.lower() for host in hosts)
+        self._held = 0
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -65,60 +77,74 @@ class Guard:
 
         if (refusal := self._refusal(scope)) is not None:
             status, reason = refusal
+            self._on_refusal(status)
             headers = {"www-authenticate": "Bearer"} if status == 401 else None
             response = JSONResponse({"error": reason}, status, headers)
             await response(scope, receive, send_with_headers)
             return
-        await self._app(scope, self._counted(receive), send_with_headers)
+        body = _Body(self, receive)
+        try:
+            await self._app(scope, body.receive, send_with_headers)
+        finally:
+            self._held -= body.size
+
+    def hold(self, size: int) -> None:
+        """Count so many bytes of a body more; raises HTTPException where all take too much."""
+        if self._held + size > MAX_BODIES:
+            reason = "too many large requests at once; try again in a moment."
+            raise HTTPException(503, reason, {"retry-after": RETRY})
+        self._held += size
 
     def _refusal(self, scope: MutableMapping[str, Any]) -> tuple[int, str] | None:
         """The status and the reason, where a request is refused for what its head says."""
-        headers: dict[bytes, list[bytes]] = {}
+        headers: _Headers = {}
         for name, value in scope["headers"]:
             headers.setdefault(name.lower(), []).append(value)
         hosts = [value.decode("latin-1") for value in headers.get(b"host", [])]
         if len(hosts) != 1 or _hostname(f"//{hosts[0]}") not in self._hosts:
-            return 403, "this server isn't asked for under that host name."
-        for origin in headers.get(b"origin", []):
-            text = origin.decode("latin-1")
-            if _host_of(text) != hosts[0]:
-                return 403, "pages of other sites can't use this server."
-        if headers.get(b"sec-fetch-site", [b"none"])[0] not in (b"none", b"same-origin"):
+            return 403, "this server isn't asked for under that host name; see --name."
+        origins = [value.decode("latin-1") for value in headers.get(b"origin", [])]
+        sites = headers.get(b"sec-fetch-site", [])
+        if any(_host_of(origin) != hosts[0] for origin in origins) or any(
+            site not in (b"none", b"same-origin") for site in sites
+        ):
             return 403, "pages of other sites can't use this server."
-        if self._token is not None and not self._is_known(headers):
+        if not (scope["path"].startswith(HEALTH) or self._is_known(headers)):
             return 401, "a token is needed: Authorization: Bearer TOKEN."
         length = headers.get(b"content-length", [b"0"])[0]
-        if length.isdigit() and int(length) > self._max_body:
-            return 413, self._too_large()
+        if length.isdigit() and int(length) > MAX_BODY:
+            return 413, _TOO_LARGE
         return None
 
-    def _is_known(self, headers: dict[bytes, list[bytes]]) -> bool:
-        assert self._token is not None
-        given = []
-        for value in headers.get(b"authorization", []):
-            scheme, _, credentials = value.partition(b" ")
-            given += [credentials] if scheme.lower() == b"bearer" else []
-        for cookies in headers.get(b"cookie", []):
-            pairs = (cookie.strip().partition(b"=") for cookie in cookies.split(b";"))
-            given += [value for name, _, value in pairs if name == COOKIE.encode()]
-        return any(hmac.compare_digest(each, self._token.encode()) for each in given)
+    def _is_known(self, headers: _Headers) -> bool:
+        if (token := self._token) is None:
+            return True
+        given = [value.partition(b" ") for value in headers.get(b"authorization", [])]
+        return any(
+            scheme.lower() == b"bearer" and hmac.compare_digest(credentials, token.encode())
+            for scheme, _, credentials in given
+        )
 
-    def _counted(self, receive: Receive) -> Receive:
-        """`receive` that raises HTTPException once a body has grown too large."""
-        size = 0
 
-        async def counted() -> Message:
-            nonlocal size
-            message = await receive()
-            size += len(message.get("body", b""))
-            if size > self._max_body:
-                raise HTTPException(413, self._too_large(), {"connection": "close"})
-            return message
+_TOO_LARGE = f"a request has at most {MAX_BODY // 2**20} MiB."
 
-        return counted
 
-    def _too_large(self) -> str:
-        return f"a request has at most {self._max_body // 2**20} MiB."
+class _Body:
+    """The body of a request as it arrives."""
+
+    def __init__(self, guard: Guard, receive: Receive) -> None:
+        self._guard, self._receive = guard, receive
+        self.size = 0
+
+    async def receive(self) -> Message:
+        """The next message; raises HTTPException once the body, or all together, are too large."""
+        message = await self._receive()
+        size = len(message.get("body", b""))
+        if self.size + size > MAX_BODY:
+            raise HTTPException(413, _TOO_LARGE)
+        self._guard.hold(size)
+        self.size += size
+        return message
 
 
 def _hostname(url: str) -> str | None:

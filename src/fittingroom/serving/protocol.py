@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fittingroom.errors import InputError
-from fittingroom.serving.served_model import ServedModel
+from fittingroom.serving.served_model import ONNX, ServedModel
 
 INPUT, PROBABILITIES, CLASS = "images", "probabilities", "class"
 #: The length of the JSON where bytes follow it.
@@ -24,7 +24,7 @@ VERSION = "1"
 _TYPES = {
     "UINT8": "u1", "UINT16": "<u2", "UINT32": "<u4", "UINT64": "<u8",
     "INT8": "i1", "INT16": "<i2", "INT32": "<i4", "INT64": "<i8",
-    "FP32": "<f4", "FP64": "<f8",
+    "FP16": "<f2", "FP32": "<f4", "FP64": "<f8",
 }  # fmt: skip
 #: What an identifier of a request may have at most.
 LONGEST_ID = 1000
@@ -56,7 +56,7 @@ def model_metadata(model: ServedModel) -> dict[str, Any]:
     return {
         "name": model.name,
         "versions": [VERSION],
-        "platform": model.runtime,
+        "platform": "onnxruntime_onnx" if model.runtime == ONNX else model.runtime,
         "inputs": [{"name": INPUT, "datatype": "UINT8", "shape": [-1, *model.image_shape]}],
         "outputs": [
             {"name": PROBABILITIES, "datatype": "FP32", "shape": [-1, classes]},
@@ -107,7 +107,7 @@ def parse(body: bytes, header_length: str | None, model: ServedModel) -> Request
 def _split(body: bytes, header_length: str | None) -> tuple[bytes, bytes]:
     if header_length is None:
         return body, b""
-    if not (header_length.isascii() and header_length.isdigit()):
+    if not (header_length.isascii() and header_length.isdigit() and len(header_length) <= 10):
         raise InputError("Inference-Header-Content-Length isn't a number.")
     length = int(header_length)
     if length > len(body):
@@ -129,14 +129,16 @@ def _images(tensor: Mapping[str, Any], tail: bytes, model: ServedModel) -> NDArr
     shapes = ([n, height, width], [n, height * width], [n, height, width, 1], [n, 1, height, width])
     if shape not in shapes or n == 0:
         raise InputError(
-            f"{INPUT} have the shape {shape}; {model.name} takes {shapes[0][1:]} each."
+            f"{INPUT} have the shape {shape!s:.100}; {model.name} takes {shapes[0][1:]} each."
         )
     dtype = np.dtype(_TYPES[kind])
-    size = _parameters(tensor).get("binary_data_size")
-    values = _from_bytes(tail, size, dtype, n * height * width) if size is not None else None
-    if values is None:
-        values = _from_json(tensor.get("data"), n * height * width)
-    whole = np.asarray(values)
+    parameters = _parameters(tensor)
+    _refuse_shared_memory(parameters)
+    size = parameters.get("binary_data_size")
+    if size is not None or tail:
+        whole = _from_bytes(tail, size, dtype, n * height * width)
+    else:
+        whole = _from_json(tensor.get("data"), n * height * width)
     if whole.dtype != np.uint8:
         if not np.isfinite(whole).all() or whole.min() < 0 or whole.max() > 255:
             raise InputError(f"{INPUT} hold values outside 0 to 255.")
@@ -177,8 +179,17 @@ def _outputs(asked: Mapping[str, Any]) -> dict[str, bool]:
         name = output.get("name") if isinstance(output, dict) else None
         if name not in (PROBABILITIES, CLASS):
             raise InputError(f"outputs are {PROBABILITIES!r} and {CLASS!r}, not {name!r:.100}.")
+        parameters = _parameters(output)
+        _refuse_shared_memory(parameters)
+        if "classification" in parameters:
+            raise InputError(f"outputs aren't sorted here; {CLASS!r} has the most probable class.")
         found[name] = _flag(output, "binary_data", default=binary)
     return found
+
+
+def _refuse_shared_memory(parameters: Mapping[str, Any]) -> None:
+    if any(name.startswith("shared_memory") for name in parameters):
+        raise InputError("shared memory isn't offered; send tensors in the request.")
 
 
 def _flag(of: Mapping[str, Any], name: str, *, default: bool) -> bool:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import json
+import os
 import socket
+from http import HTTPStatus
 from typing import Any
 
 import psutil
@@ -12,52 +15,114 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from fittingroom.errors import UsageError
-from fittingroom.serving.guard import LOCAL, Guard
+from fittingroom.serving.guard import LOCAL, MAX_BODY, Guard
 
-#: Seconds from the start of a request, or of a connection, to the request's last byte.
+#: Seconds from the start of a request, or of a connection, to the request's last byte; and for an
+#: answer, in which some of it must be read.
 DEADLINE = 10.0
 #: Seconds for requests under way when the server is told to stop, and for idle connections.
 DRAIN, IDLE = 30, 5
-#: Connections that may wait to be taken.
-BACKLOG = 1024
+#: Connections that may wait to be taken, and those that are open.
+BACKLOG, MOST_CONNECTIONS = 1024, 512
+#: Bytes of a request's line and headers, and of all of it; chunks make a body longer.
+LONGEST_HEAD, LONGEST_REQUEST = 1 << 16, 2 * MAX_BODY
+#: Bytes of an answer that must be read by each deadline.
+LEAST_READ = 1 << 16
 
 
-class PunctualProtocol(HttpToolsProtocol):
-    """HTTP/1.1 that closes connections whose requests don't arrive in time.
+class LimitedProtocol(HttpToolsProtocol):
+    """HTTP/1.1 with limits that uvicorn lacks.
 
-    uvicorn itself waits without an end for a head or a body that comes byte by byte.
+    uvicorn itself takes heads of any length, and waits without an end for requests that come byte
+    by byte and for answers that nobody reads.
     """
 
-    _deadline: asyncio.TimerHandle | None = None
+    _arrival: asyncio.TimerHandle | None = None
+    _reading: asyncio.TimerHandle | None = None
+    _received = 0
+    _in_head = True
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._expect()
+        if len(self.connections) > MOST_CONNECTIONS:
+            transport.abort()
+        else:
+            self._expect()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._received()
+        self._arrived()
+        if self._reading is not None:
+            self._reading.cancel()
         super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self.cycle is None or self.cycle.response_complete:
+            self._expect()  # before a request begins, the parser skips blank lines
+        self._received += len(data)
+        super().data_received(data)
+        if self._received > (LONGEST_HEAD if self._in_head else LONGEST_REQUEST):
+            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "the request is too long.")
 
     def on_message_begin(self) -> None:
         self._expect()
         super().on_message_begin()
 
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        super().on_headers_complete()
+
     def on_message_complete(self) -> None:
-        self._received()
+        self._arrived()
+        self._received, self._in_head = 0, True
         super().on_message_complete()
 
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._watch_reader()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._watch_reader()
+
     def _expect(self) -> None:
-        if self._deadline is None:
-            self._deadline = self.loop.call_later(DEADLINE, self._too_late)
+        if self._arrival is None:
+            self._arrival = self.loop.call_later(
+                DEADLINE,
+                self._refuse,
+                HTTPStatus.REQUEST_TIMEOUT,
+                f"the request didn't arrive within {DEADLINE:g} s.",
+            )
 
-    def _received(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
+    def _arrived(self) -> None:
+        if self._arrival is not None:
+            self._arrival.cancel()
+            self._arrival = None
 
-    def _too_late(self) -> None:
-        self._deadline = None
-        self.transport.abort()
+    def _refuse(self, status: HTTPStatus, reason: str) -> None:
+        """Say why, unless an answer has begun, and end the connection."""
+        self._arrived()
+        if self.transport.is_closing():
+            return
+        if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
+            content = json.dumps({"error": reason}).encode()
+            head = (
+                f"HTTP/1.1 {status.value} {status.phrase}\r\ncontent-type: application/json\r\n"
+                f"content-length: {len(content)}\r\nconnection: close\r\n\r\n"
+            )
+            self.transport.write(head.encode() + content)
+        self.transport.close()
+        self._watch_reader()
+
+    def _watch_reader(self, before: int | None = None) -> None:
+        """End the connection once too little of an answer has been read for too long."""
+        left = self.transport.get_write_buffer_size()
+        if before is None and self._reading is not None:
+            return
+        self._reading = None
+        if before is not None and left > before - LEAST_READ and left:
+            self.transport.abort()
+        elif left:
+            self._reading = self.loop.call_later(DEADLINE, self._watch_reader, left)
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -67,11 +132,13 @@ def bind(host: str, port: int) -> socket.socket:
     """
     if not 0 <= port <= 65_535:
         raise UsageError(f"a port is a number from 0 to 65535, not {port}.")
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    address = address_of(host)
+    family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if os.name == "posix":  # elsewhere it would let two servers share a port
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listening.bind((host, port))
+        listening.bind((str(address), port))
         listening.listen(BACKLOG)
     except OSError as error:
         listening.close()
@@ -81,14 +148,27 @@ def bind(host: str, port: int) -> socket.socket:
     return listening
 
 
-def names_of(host: str) -> set[str]:
-    """Names and addresses under which others reach a server that listens at `host`."""
-    names = {socket.gethostname(), socket.getfqdn()}
-    if ipaddress.ip_address(host).is_unspecified:  # all of this machine's addresses
-        of_interfaces = psutil.net_if_addrs().values()
-        addresses = [each.address.partition("%")[0] for found in of_interfaces for each in found]
-        return names | LOCAL | {*addresses}
-    return names | {host}
+def address_of(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """The address of `localhost` or of an address as text; raises UsageError for other text."""
+    try:
+        return ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)
+    except ValueError:
+        raise UsageError(
+            f"{host!r} isn't an address; give one of this machine's, such as 127.0.0.1 or 0.0.0.0."
+        ) from None
+
+
+def names_of(host: str) -> frozenset[str]:
+    """Names and addresses under which a server that listens at `host` is reached."""
+    address = address_of(host)
+    if address.is_loopback:
+        return LOCAL | {str(address)}
+    names = frozenset({str(address), socket.gethostname(), socket.getfqdn()})
+    if not address.is_unspecified:
+        return names
+    of_interfaces = psutil.net_if_addrs().values()  # it listens at all of them
+    addresses = [each.address.partition("%")[0] for found in of_interfaces for each in found]
+    return names | LOCAL | {*addresses}
 
 
 def make_server(app: Guard) -> uvicorn.Server:
@@ -97,11 +177,11 @@ def make_server(app: Guard) -> uvicorn.Server:
     What is under way then is answered first.
     """
     options: dict[str, Any] = {
-        "http": PunctualProtocol,
+        "http": LimitedProtocol,
         "ws": "none",
         "lifespan": "on",
         "access_log": False,  # nobody's pictures, nor who sent them
-        "log_level": "warning",
+        "log_level": "error",  # it warns of what strangers send
         "server_header": False,
         "backlog": BACKLOG,
         "timeout_keep_alive": IDLE,

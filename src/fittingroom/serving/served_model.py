@@ -28,13 +28,15 @@ class ServedModel:
 
     Attributes
     ----------
-    runtime : what computes: "onnxruntime", or "fittingroom" where the graph can't be made
+    runtime : what computes: "onnxruntime", or "fittingroom" where the graph can't
+    reason : why it can't
     """
 
     name: str
     bundle: Bundle
     runtime: str
     predict: Predict
+    reason: str | None = None
 
     @property
     def facts(self) -> Facts:
@@ -77,13 +79,14 @@ def serve_bundle(name: str, bundle: Bundle, *, threads: int = 0) -> ServedModel:
             file = write_onnx(bundle, Path(folder) / "model.onnx")
             verify(file, bundle, _probes(bundle.facts.image_shape))
             predict = onnx_predictor(file, threads=threads, spinning=False)
-        except BundleError:
-            return ServedModel(name, bundle, OURS, _one_at_a_time(bundle.predict_proba))
+        except BundleError as error:
+            predict = _one_at_a_time(bundle.predict_proba)
+            return ServedModel(name, bundle, OURS, predict, reason=str(error))
     return ServedModel(name, bundle, ONNX, predict)
 
 
 def _one_at_a_time(predict: Predict) -> Predict:
-    """For photos and tensors, which are classified in different threads, as our kernels are too."""
+    """Tensors and photos come from several threads, and our kernels use all cores already."""
     lock = Lock()
 
     def locked(images: NDArray[np.uint8]) -> NDArray[np.float32]:
