@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,7 +23,9 @@ from fittingroom.evaluation.intervals import Interval
 from fittingroom.reporting import comparison_page
 from fittingroom.reporting.report import Report
 from fittingroom.reporting.reports import comparison_report
-from fittingroom.runs.store import find_store
+from fittingroom.runs.fit import fit
+from fittingroom.runs.spec import spec_of
+from fittingroom.runs.store import find_store, open_store
 
 ALL = "html,md,csv,json,latex"
 
@@ -147,6 +150,19 @@ def test_the_report_of_a_run_writes_no_files(compared_runs: Path, tmp_path: Path
     )
     assert report.json() == run.record.to_json()
     assert report.save(tmp_path, ALL) == []
+
+
+def test_a_run_on_unbalanced_classes_has_its_balanced_accuracy(
+    some_of: Callable[..., Dataset], small: Dataset, tmp_path: Path
+) -> None:
+    data = some_of({0: 100, 1: 40}, {0: 90, 1: 30})
+    run = fit(spec_of(data, "knn"), data, open_store(tmp_path, data), keep_model=False)
+    assert run.test is not None
+    recalls = [run.test.correct[run.test.labels == label].mean() for label in (0, 1)]
+    text = fittingroom.report(run).text()
+    assert f"(120 images); balanced accuracy {sum(recalls) / 2:.4f}\n" in text
+    equal = fit(spec_of(small, "knn"), small, open_store(tmp_path, small), keep_model=False)
+    assert "balanced accuracy" not in fittingroom.report(equal).text()
 
 
 def test_other_results_have_no_report() -> None:

@@ -307,13 +307,22 @@ def _run_text(run: Run) -> str:
 
 
 def _accuracy_of_fit(part: Part) -> str:
-    """`0.8536, 95% interval of this fit 0.8465-0.8604 (10,000 images)`."""
+    """`0.8536, 95% interval of this fit 0.8465-0.8604 (10,000 images)`.
+
+    Of unbalanced classes the balanced accuracy too, by which a comparison ranks.
+    """
+    from fittingroom.bench.comparison.recipes import are_unbalanced
     from fittingroom.evaluation.intervals import wilson
+    from fittingroom.evaluation.metrics import balanced_accuracy
 
     n = len(part.labels)
     low, high = wilson(int(part.correct.sum()), n).bounds
-    interval = f"95% interval of this fit {low:.4f}-{high:.4f}"
-    return f"{part.correct.mean():.4f}, {interval} ({n:,} images)"
+    text = (
+        f"{part.correct.mean():.4f}, 95% interval of this fit {low:.4f}-{high:.4f} ({n:,} images)"
+    )
+    if are_unbalanced(part.labels):
+        text += f"; balanced accuracy {balanced_accuracy(part.probabilities, part.labels):.4f}"
+    return text
 
 
 def _few_images(run: Run) -> list[str]:
