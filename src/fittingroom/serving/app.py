@@ -50,7 +50,7 @@ class Server:
     def routes(self) -> list[Route]:
         of_model = "/v2/models/{model}"
         with_version = f"{of_model}/versions/{{version}}"
-        infer, photo = self._measured("infer", self.infer), self._measured("photo", self.photo)
+        infer, photo = self._timed("infer", self.infer), self._timed("photo", self.photo)
         return [
             Route("/v2", self.about),
             Route("/v2/health/live", self.live),
@@ -59,7 +59,7 @@ class Server:
             *(Route(f"{path}/ready", self.model_ready) for path in (of_model, with_version)),
             *(Route(f"{path}/infer", infer, methods=["POST"]) for path in (of_model, with_version)),
             Route("/v1/photo", photo, methods=["POST"]),
-            Route("/metrics", self.measured),
+            Route("/metrics", self.counted),
         ]
 
     def close(self) -> None:
@@ -82,7 +82,7 @@ class Server:
     async def model_ready(self, request: Request) -> Response:
         return JSONResponse({"name": self._model(request).name, "ready": True})
 
-    async def measured(self, _: Request) -> Response:
+    async def counted(self, _: Request) -> Response:
         for name, queue in self.queues.items():
             self.metrics.waiting(name, queue.waiting)
         return Response(self.metrics.text(), media_type=Metrics.MEDIA_TYPE)
@@ -140,7 +140,7 @@ class Server:
             )
         return self.models[name]
 
-    def _measured(self, kind: str, endpoint: Endpoint) -> Endpoint:
+    def _timed(self, kind: str, endpoint: Endpoint) -> Endpoint:
         """The endpoint, with its requests counted and timed."""
 
         async def timed(request: Request) -> Response:
