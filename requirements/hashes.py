@@ -10,6 +10,7 @@ builds for processors and for each CUDA have hashes of their own, and need other
 from __future__ import annotations
 
 import json
+import re
 import urllib.request
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, distribution, requires
@@ -25,6 +26,8 @@ CONSTRAINTS = HERE.parent / "constraints.txt"
 #: What builds the package itself, which is then done without downloading anything.
 BUILD = ("hatchling", "editables")
 LEFT_OUT = {"fittingroom", "torch", "pip"}
+#: A marker that asks for an extra, and what else it asks for.
+_OF_EXTRA = re.compile(r'(?:(?P<rest>.+) and )?extra == "(?P<extra>[^"]+)"')
 
 
 def pins() -> dict[str, str]:
@@ -41,14 +44,14 @@ def needed(name: str, extra: str) -> Iterator[tuple[str, str, Marker | None]]:
         return
     for requirement in map(Requirement, required):
         marker = requirement.marker
-        if marker is not None and "extra" in str(marker):
-            if not marker.evaluate({"extra": extra}):
+        if of_extra := _OF_EXTRA.fullmatch(str(marker)):
+            if of_extra["extra"] != extra:
                 continue
-            marker = None
+            marker = Marker(of_extra["rest"]) if of_extra["rest"] else None
         if marker is not None and not can_hold(marker):
             continue
-        for of_extra in requirement.extras or [""]:
-            yield canonicalize_name(requirement.name), of_extra, marker
+        for with_extra in requirement.extras or [""]:
+            yield canonicalize_name(requirement.name), with_extra, marker
 
 
 def can_hold(marker: Marker) -> bool:

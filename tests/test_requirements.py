@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
+
+from packaging.markers import Marker
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
 #: Its builds for processors and for each CUDA have hashes of their own.
@@ -28,6 +32,20 @@ def test_every_pin_has_hashes() -> None:
     for file in files:
         text = (ROOT / "requirements" / file).read_text("utf8").replace("\\\n", "")
         assert all("--hash=sha256:" in line for line in text.splitlines())
+
+
+def test_what_some_systems_lack_is_not_asked_of_them() -> None:
+    """A package that is installed on some systems alone has their marker."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf8"))["project"]
+    asked = {"run.txt": project["dependencies"], "dev.txt": project["optional-dependencies"]["dev"]}
+    for file, requirements in asked.items():
+        text = (ROOT / "requirements" / file).read_text("utf8")
+        for requirement in map(Requirement, requirements):
+            if requirement.marker is not None:
+                name = re.escape(requirement.name)
+                line = re.search(rf"^{name}==\S+ ; (.+) \\$", text, re.MULTILINE)
+                assert line is not None, requirement
+                assert Marker(line[1]) == requirement.marker
 
 
 def test_what_builds_the_package_is_pinned() -> None:
