@@ -38,6 +38,11 @@ def runs(small: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def heed_interrupts() -> None:
+    """As what is started in a terminal does; what a script starts in its background doesn't."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.fixture
 def start(runs: Path) -> Iterator[Start]:
     """`start("logistic", …)`: a server's process, where it is, and what it said."""
@@ -53,6 +58,7 @@ def start(runs: Path) -> Iterator[Start]:
             stderr=subprocess.STDOUT,
             text=True,
             env={k: v for k, v in os.environ.items() if k != "FITTINGROOM_TOKEN"},
+            preexec_fn=None if sys.platform == "win32" else heed_interrupts,
         )
         running.append(process)
         assert process.stdout is not None
@@ -78,6 +84,7 @@ def ask(address: Address, path: str, **headers: str) -> tuple[int, Any]:
     return found
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
 def test_a_server_answers_and_ends_cleanly(start: Start, stop: signal.Signals) -> None:
     process, (host, port), said = start("logistic")
