@@ -383,7 +383,7 @@ def wrong_elements(few: Arrays) -> dict[str, bytes]:
             matrix("<", head("<", UINT8, (8, 1)) + element("<", 2, bytes(8)) + bytes(8))
         ),
         "an element is larger than what it lies in": of_labels(matrix("<", bytes(4))),
-        "labels is no array": of_labels(element("<", 2, bytes(8))),
+        "labels isn't an array": of_labels(element("<", 2, bytes(8))),
         "a small element is too large": of_labels(matrix("<", b"\6\0\5\0" + bytes(12))),
         "an element of integers has 4 bytes": of_labels(matrix("<", element("<", 6, bytes(4)))),
         "200 bytes stand where 8 may": of_labels(matrix("<", element("<", 6, bytes(200)))),

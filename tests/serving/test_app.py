@@ -103,11 +103,18 @@ def test_a_photo_is_predicted_as_by_the_command(ask: Any, served: Served, small:
     ("method", "path", "body", "headers", "status", "sentence"),
     [
         ("GET", "/nowhere", None, {}, 404, "Not Found"),
-        ("GET", "/v2/models/kn", None, {}, 404, "there is no model 'kn'; known: logistic, "),
-        ("GET", "/v2/models/%ff%0a", None, {}, 404, "there is no model '\ufffd\\n'; known: "),
+        ("GET", "/v2/models/kn", None, {}, 404, "unknown model 'kn'; did you mean knn?"),
+        (
+            "GET",
+            "/v2/models/%ff%0a",
+            None,
+            {},
+            404,
+            "unknown model '\ufffd\\n'; known: knn, logistic, ",
+        ),
         ("GET", "/v2/models/logistic/versions/2", None, {}, 404, "the only version of a model is"),
         ("GET", "/v2/models/logistic/infer", None, {}, 405, "Method Not Allowed"),
-        ("POST", "/v1/photo?model=kn", "", {}, 404, "there is no model 'kn'"),
+        ("POST", "/v1/photo?model=kn", "", {}, 404, "unknown model 'kn'; did you mean knn?"),
         ("POST", "/v1/photo", "no picture", {}, 400, "isn't a PNG, JPEG or WebP"),
         (
             *("POST", "/v1/photo", "--x", {"content_type": "multipart/form-data; boundary=x"}),

@@ -37,13 +37,13 @@ def test_an_address_that_can_not_be_used_is_one_sentence() -> None:
             run.bind(text, 0)
 
 
-def test_names_of_an_address() -> None:
+def test_hosts_of_an_address() -> None:
     own = {socket.gethostname(), socket.getfqdn()}
-    assert run.names_of("localhost") == run.names_of("::1") == LOCAL
-    assert run.names_of("127.0.0.2") == LOCAL | {"127.0.0.2"}
-    assert run.names_of("192.0.2.1") == own | {"192.0.2.1"}
+    assert run.hosts_of("localhost") == run.hosts_of("::1") == LOCAL
+    assert run.hosts_of("127.0.0.2") == LOCAL | {"127.0.0.2"}
+    assert run.hosts_of("192.0.2.1") == own | {"192.0.2.1"}
     for everywhere in ("0.0.0.0", "::"):
-        names = run.names_of(everywhere)
+        names = run.hosts_of(everywhere)
         assert {*LOCAL, *own, everywhere} <= names
         assert all("%" not in name for name in names)
 

@@ -76,11 +76,11 @@ def command(
         raise UsageError(f"--name takes the name of a host, without a port, not {wrong[0]!r}.")
     from fittingroom.cli.output import say, warn
     from fittingroom.serving.app import make_app
-    from fittingroom.serving.run import address_of, bind, make_server, names_of
+    from fittingroom.serving.run import address_of, bind, hosts_of, make_server
 
     address = address_of(host)
     with bind(host, port) as listening:
-        hosts = names_of(host) | names
+        hosts = hosts_of(host) | names
         if token is None and (names or not address.is_loopback):
             token = secrets.token_urlsafe(24)
             warn(f"Authorization: Bearer {token}")

@@ -86,7 +86,7 @@ def read_idx_set(path: Path) -> Reading:
 def class_of(numbers: Sequence[int]) -> tuple[int, str]:
     """A label and its class's name, by a row of a mapping: the label, then characters' codes.
 
-    Raises ValueError or OverflowError where a number is no character's, or there is none.
+    Raises ValueError or OverflowError if there is no label, or a number isn't a character's code.
     """
     label, *codes = numbers
     return label, "".join(map(chr, codes)) or str(label)

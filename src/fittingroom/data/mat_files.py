@@ -165,7 +165,7 @@ class _Matrices:
         """The next one: an array (rows, columns), or a struct as a dict."""
         tag = self._tag()
         if tag.kind != _MATRIX or tag.data is not None:
-            raise ValueError(f"it is damaged: {where} is no array")
+            raise ValueError(f"it is damaged: {where} isn't an array")
         outer, end = self._end, self._at + tag.size
         if end > outer:
             raise ValueError(

@@ -19,7 +19,7 @@ from starlette.routing import Route
 
 from fittingroom.bundles.predictor import predict_picture
 from fittingroom.data.decode import LONGEST, decode
-from fittingroom.errors import DataError, InputError
+from fittingroom.errors import DataError, InputError, UnknownNameError
 from fittingroom.serving import protocol
 from fittingroom.serving.batching import WAITING, BatchQueue, FullError
 from fittingroom.serving.guard import RETRY, Guard
@@ -135,9 +135,7 @@ class Server:
 
     def _find(self, name: str) -> ServedModel:
         if name not in self.models:
-            raise HTTPException(
-                404, f"there is no model {name!r:.100}; known: {_listed(self.models)}."
-            )
+            raise UnknownNameError("model", name[:100], self.models)
         return self.models[name]
 
     def _timed(self, kind: str, endpoint: Endpoint) -> Endpoint:
@@ -162,10 +160,6 @@ def _classify(models: Sequence[ServedModel], content: bytes) -> list[dict[str, A
     longest = max(LONGEST, *(side for model in models for side in model.image_shape))
     picture = decode(content, longest=longest)
     return [predict_picture(model, picture).to_dict() for model in models]
-
-
-def _listed(names: Collection[str]) -> str:
-    return ", ".join(names)
 
 
 def _longest_request(model: ServedModel) -> int:
@@ -198,6 +192,7 @@ REFUSALS: dict[type[Exception], int] = {
     HTTPException: 0,  # it says so itself
     InputError: 400,
     DataError: 400,
+    UnknownNameError: 404,
     ClientDisconnect: 499,  # as nginx has it; nobody reads it
     FullError: 503,
 }

@@ -21,11 +21,11 @@ _Headers = dict[bytes, list[bytes]]
 LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 #: Bytes of a request's body, which may be a photo; and of all bodies that are held at once.
 MAX_BODY, MAX_BODIES = 32 * 2**20, 256 * 2**20
-#: Seconds after which somebody who was refused for now may come again.
+#: Seconds after which a client that was refused because of the load may try again.
 RETRY = "1"
 #: What anybody may ask who knows the host's name: whether the server lives.
 HEALTH = "/v2/health/"
-#: Of every answer: it is no page, in nobody's frame, never taken for another type.
+#: Sent with every answer: it loads nothing, can't be framed, and its type isn't guessed.
 HEADERS = {
     "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
     "x-content-type-options": "nosniff",

@@ -158,7 +158,7 @@ def address_of(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
         ) from None
 
 
-def names_of(host: str) -> frozenset[str]:
+def hosts_of(host: str) -> frozenset[str]:
     """Names and addresses under which a server that listens at `host` is reached."""
     address = address_of(host)
     if address.is_loopback:

@@ -68,7 +68,7 @@ class ServedModel:
         return self.predict(np.ascontiguousarray(array, np.uint8))
 
 
-def serve_bundle(name: str, bundle: Bundle, *, threads: int = 0) -> ServedModel:
+def serve_bundle(name: str, bundle: Bundle) -> ServedModel:
     """Make a bundle ready to answer.
 
     Its ONNX graph is made and compared with it on random images; where that fails, because the
@@ -78,7 +78,7 @@ def serve_bundle(name: str, bundle: Bundle, *, threads: int = 0) -> ServedModel:
         try:
             file = write_onnx(bundle, Path(folder) / "model.onnx")
             verify(file, bundle, _probes(bundle.facts.image_shape))
-            predict = onnx_predictor(file, threads=threads, spinning=False)
+            predict = onnx_predictor(file, spinning=False)
         except BundleError as error:
             predict = _one_at_a_time(bundle.predict_proba)
             return ServedModel(name, bundle, OURS, predict, reason=str(error))
