@@ -17,7 +17,7 @@ TESTS = ROOT / "tests"
 LEVELS = [
     {"errors"},
     {"files", "untrusted", "json_text", "printable"},
-    {"array_file", "formatting", "table", "kernels"},
+    {"array_file", "formatting", "javascript", "table", "kernels"},
     {"data", "nets", "evaluation"},
     {"training"},
     {"models"},
