@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import os
 import select
+import shutil
 import signal
 import struct
 import subprocess
@@ -279,3 +280,92 @@ def terminal(tmp_path: Path) -> Iterator[Callable[..., Terminal]]:
         each.close()
         each.process.kill()
         each.process.wait()
+
+
+class Browser:
+    """Headless Chromium, for pages of ours."""
+
+    PHONE, DESKTOP = (390, 844), (1280, 900)
+
+    def __init__(self, driver: Any) -> None:
+        self.driver = driver
+
+    def open(
+        self, page: Path | str, size: tuple[int, int] = DESKTOP, scheme: str = "light"
+    ) -> None:
+        """Open a file or an address in a window of `size`, and wait until it is loaded."""
+        from selenium.webdriver.support.wait import WebDriverWait
+
+        media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
+        self.driver.execute_cdp_cmd(
+            "Emulation.setDeviceMetricsOverride",
+            {
+                "width": size[0],
+                "height": size[1],
+                "deviceScaleFactor": 1,
+                "mobile": size == self.PHONE,
+            },
+        )
+        self.driver.get("about:blank")  # else another fragment of the same page isn't loaded anew
+        self.driver.get_log("browser")
+        self.driver.get_log("performance")
+        self.driver.get(page if isinstance(page, str) else page.as_uri())
+        # On a busy machine `get` may return before the page is loaded.
+        WebDriverWait(self.driver, 60).until(
+            lambda driver: driver.execute_script("return document.readyState") == "complete"
+        )
+
+    def run(self, script: str, *arguments: Any) -> Any:
+        """What the script returns."""
+        return self.driver.execute_script(script, *arguments)
+
+    def find(self, selector: str) -> Any:
+        """The first element of a CSS selector."""
+        return self.driver.find_element("css selector", selector)
+
+    def texts(self, selector: str) -> list[str]:
+        """The texts of all elements of a CSS selector."""
+        script = (
+            "return [...document.querySelectorAll(arguments[0])].map(e => e.textContent.trim())"
+        )
+        texts: list[str] = self.run(script, selector)
+        return texts
+
+    def errors(self) -> list[Any]:
+        """What the page has logged since it was opened, or since this was asked."""
+        log: list[Any] = self.driver.get_log("browser")
+        return log
+
+    def violations(self) -> list[str]:
+        """Findings of axe-core on what is shown, a line for each."""
+        import axe_core_python
+
+        script = Path(axe_core_python.__file__).with_name("axe.min.js").read_text("utf-8")
+        self.run(script)
+        found = self.driver.execute_async_script(
+            "const [done] = arguments;"
+            "axe.run({resultTypes: ['violations']}).then((result) => done(result.violations.map("
+            "(v) => `${v.id}: ${v.nodes.length} × ${v.nodes[0].html.slice(0, 150)}`)))"
+        )
+        return list(found)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """A browser, if Chromium is installed."""
+    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium isn't installed")
+    names = ("chromium", "chromium-browser", "chrome")
+    chromium = next(filter(None, map(shutil.which, names)), None)
+    chromedriver = shutil.which("chromedriver")
+    if not (chromium and chromedriver):
+        pytest.skip("chromium or chromedriver isn't installed")
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options, webdriver.ChromeService(chromedriver))
+    driver.set_script_timeout(120)
+    yield Browser(driver)
+    driver.quit()

@@ -150,7 +150,9 @@ def test_no_file_can_run_code_when_loaded(path: Path) -> None:
 
 
 def test_tests_mirror_the_source() -> None:
+    """Modules of JavaScript are tested together, by the name of their folder."""
     known = {str(p.relative_to(SOURCE).with_suffix("")) for p in FILES}
+    known |= {str(p.parent.relative_to(SOURCE)) for p in SOURCE.rglob("*.js")}
     for path in sorted((ROOT / "tests").glob("*/**/test_*.py")):
         folder = path.parent.relative_to(ROOT / "tests").as_posix()
         name = f"{folder}/{path.stem.removeprefix('test_')}"

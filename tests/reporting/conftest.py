@@ -11,8 +11,14 @@ import pytest
 from fittingroom.bench.comparison.analysis import Analysis, analyse
 from fittingroom.bench.comparison.leaderboard import Leaderboard
 from fittingroom.bench.comparison.rows import Pair, Row, Scores
+from fittingroom.bench.explore import explore
+from fittingroom.bench.tuning.tuning import Tuning
 from fittingroom.data.dataset import Dataset
 from fittingroom.evaluation.confusion import ConfusionMatrix
+from fittingroom.files import replace_file
+from fittingroom.reporting.comparison_page import render_comparison
+from fittingroom.reporting.data_page import render_data
+from fittingroom.reporting.tune_page import render_tuning
 from fittingroom.runs.external import add_predictions
 from fittingroom.runs.store import open_store
 
@@ -171,3 +177,16 @@ def analysis(board: Callable[..., Leaderboard]) -> Callable[..., Analysis]:
 def row() -> Callable[..., Row]:
     """`row(model, accuracy, rank, alike, seconds, **fields)`: a row with test figures."""
     return make_row
+
+
+@pytest.fixture(scope="session")
+def pages(
+    compared: Analysis, small: Dataset, tuning: Tuning, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Path]:
+    """Pages of a comparison, of a data set and of a search."""
+    folder = tmp_path_factory.mktemp("pages")
+    return {
+        "report": replace_file(folder / "report.html", render_comparison(compared, small)),
+        "data": replace_file(folder / "data.html", render_data(explore(small), small)),
+        "tune": replace_file(folder / "tune.html", render_tuning(tuning)),
+    }

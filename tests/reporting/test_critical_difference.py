@@ -1,41 +1,15 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import pytest
 
 from fittingroom.bench.comparison.leaderboard import Leaderboard
-from fittingroom.bench.comparison.rows import Row
 from fittingroom.errors import ReportError
-from fittingroom.reporting.critical_difference import as_pdf, critical_difference, groups_alike
+from fittingroom.reporting.alike import groups_alike
+from fittingroom.reporting.critical_difference import as_pdf, critical_difference
 
 Boards = Callable[..., Leaderboard]
-
-
-@pytest.mark.parametrize(
-    ("alike", "groups"),
-    [
-        # Not transitive: b can't be told apart from a, nor from c, but a can from c.
-        (["ab", "bc"], [(0, 1), (1, 2)]),
-        (["ab", "bc", "ac"], [(0, 2)]),
-        (["ab", "bc", "ac", "cd"], [(0, 2), (2, 3)]),
-        (["ac"], []),
-        ([], []),
-    ],
-)
-def test_bars_join_stretches_of_which_no_two_differ(
-    alike: Sequence[str], groups: list[tuple[int, int]]
-) -> None:
-    rows = [
-        Row(
-            model=name,
-            indistinguishable_from=tuple(
-                other for other in "abcd" if other != name and {name, other} in map(set, alike)
-            ),
-        )
-        for name in "abcd"
-    ]
-    assert groups_alike(rows) == groups
 
 
 def test_the_diagram_has_every_model_at_its_accuracy(board: Boards) -> None:

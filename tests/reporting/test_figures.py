@@ -208,11 +208,6 @@ def test_names_with_dollars_and_angle_brackets_are_plain_text(
         assert f">{shown}</text>" in svg
 
 
-def test_a_heat_map_of_nan_is_empty() -> None:
-    (axes,) = figures.shares(np.full((2, 2), np.nan), ["a", "b"], ["a", "b"], "x").axes
-    assert not axes.patches
-
-
 @pytest.mark.parametrize("classes", [2, 4])
 def test_long_names_leave_room_for_the_cells(classes: int) -> None:
     matrix = ConfusionMatrix(np.eye(classes, dtype=int))
@@ -236,7 +231,7 @@ def test_many_classes_are_drawn_as_one_image() -> None:
     assert colors[9, 7, 3] == 0
 
 
-@pytest.mark.parametrize("draw", ["differences", "shares", "confusion", "neighbours"])
+@pytest.mark.parametrize("draw", ["differences", "confusion", "neighbours"])
 def test_the_label_below_few_columns_is_not_cut(
     board: Callable[..., Leaderboard], draw: str
 ) -> None:
@@ -244,7 +239,6 @@ def test_the_label_below_few_columns_is_not_cut(
     names = ["a" * 22, "b" * 22]
     draws: dict[str, Callable[[], Figure | None]] = {
         "differences": lambda: figures.differences(board(rows=rows, pairs=board().pairs[:1])),
-        "shares": lambda: figures.shares(np.eye(2), ["a", "b"], ["a", "b"], "shared errors, %"),
         "confusion": lambda: figures.confusion(two, ["a", "b"]),
         "neighbours": lambda: figures.confusion(two, names, "class of the nearest neighbour"),
     }

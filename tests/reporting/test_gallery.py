@@ -3,7 +3,7 @@ from __future__ import annotations
 from fittingroom.bench.comparison.analysis import Analysis
 from fittingroom.data.dataset import Dataset
 from fittingroom.reporting.gallery import caption_of, gallery
-from fittingroom.reporting.images import data_uri
+from fittingroom.reporting.sprite import Sprite
 
 
 def test_images_are_captioned_with_their_class_and_the_prediction(
@@ -16,8 +16,13 @@ def test_images_are_captioned_with_their_class_and_the_prediction(
     assert caption_of(compared, position) == f"7: {actual}"
     caption = f"7: {actual} → {predicted}, {percent:.0f}%"
     assert caption_of(compared, position, "cnn-32") == caption
-    second, first = gallery(compared, small, [8, position], "cnn-32")
+    sprite = Sprite(small.test.images)
+    second, first = gallery(compared, sprite, [8, position], "cnn-32", bars=2)
     assert first.caption == caption
-    assert data_uri(small.test.images[position]) in first.image
-    assert data_uri(small.test.images[8]) in second.image
+    assert first.image == sprite.tile(position)
+    assert sprite.positions.tolist() == [8, position]
+    assert [share for _, share in first.bars] == sorted(probabilities, reverse=True)[:2]
+    assert first.bars[0][0] == predicted
     assert gallery(compared, None, [position]) == []
+    assert gallery(compared, sprite, [9])[0].bars == ()
+    assert second.caption.startswith("8: ")

@@ -4,20 +4,23 @@ import numpy as np
 
 from fittingroom.bench.comparison.analysis import Analysis
 from fittingroom.data.dataset import Dataset
-from fittingroom.reporting.model_section import EXAMPLES, RANDOM, _examples, section_of
-from fittingroom.reporting.page import Captioned
+from fittingroom.reporting.gallery import Captioned
+from fittingroom.reporting.heat_table import HeatTable
+from fittingroom.reporting.model_section import BARS, EXAMPLES, RANDOM, section_of
+from fittingroom.reporting.sprite import Sprite
 
 
-def test_a_section_shows_the_counts_and_images_of_its_model(
+def test_a_section_shows_the_matrix_and_images_of_its_model(
     compared: Analysis, small: Dataset
 ) -> None:
     model = compared.models["random-forest"]
-    section = section_of(model, compared, small)
+    section = section_of(model, compared, Sprite(small.test.images))
     assert section.anchor == f"model-{[*compared.models].index('random-forest')}"
     counts = model.confusion.counts
-    assert [[float(cell) for cell in row] for row in section.counts] == counts.round(1).tolist()
-    shares = 100 * counts / counts.sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(np.array(section.shares, float), shares, atol=0.05)
+    assert isinstance(section.confusion, HeatTable)
+    assert section.confusion.confusion_of == "random-forest"
+    diagonal = [float(row[i].text) for i, row in enumerate(section.confusion.cells)]
+    np.testing.assert_allclose(diagonal, 100 * np.diag(counts) / counts.sum(axis=1), atol=0.05)
     predicted, labels = model.probabilities.argmax(axis=1), compared.labels
     right = {
         title: {bool(predicted[n] == labels[n]) for n in positions_of(section.galleries[title])}
@@ -29,15 +32,16 @@ def test_a_section_shows_the_counts_and_images_of_its_model(
     }
     sizes = [len(gallery) for gallery in section.galleries.values()]
     assert sizes == [EXAMPLES, EXAMPLES, RANDOM]
+    assert {len(shown.bars) for shown in section.galleries["Random predictions"]} == {BARS}
     assert not any(section_of(model, compared, None).galleries.values()), "there is no data"
+
+
+def test_networks_have_their_layers_drawn(compared: Analysis) -> None:
+    networks = [model for model in compared.models.values() if model.layers]
+    assert len(networks) == 3
+    for model in networks:
+        assert len(section_of(model, compared, None).blocks) == len(model.layers)
 
 
 def positions_of(gallery: list[Captioned]) -> list[int]:
     return [int(shown.caption.partition(":")[0].replace(",", "")) for shown in gallery]
-
-
-def test_there_is_one_example_per_class(compared: Analysis, small: Dataset) -> None:
-    examples = _examples(compared, small)
-    assert len(examples) == 10
-    assert all(image is not None and image.shape == (28, 28) for image in examples)
-    assert _examples(compared, None) == []

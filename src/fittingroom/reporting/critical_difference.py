@@ -16,33 +16,15 @@ from matplotlib.figure import Figure
 
 from fittingroom.errors import ReportError
 from fittingroom.formatting import shorten
-from fittingroom.reporting.figures import MODELS
+from fittingroom.reporting.alike import groups_alike
+from fittingroom.reporting.heat_table import MODELS
 from fittingroom.reporting.style import INK, STYLE, WIDTH
 
 if TYPE_CHECKING:
     from fittingroom.bench.comparison.leaderboard import Leaderboard
-    from fittingroom.bench.comparison.rows import Row
 
 #: Heights in the figure: of a bar, and of a model's line.
 BAR, LINE = 0.35, 0.8
-
-
-def groups_alike(rows: Sequence[Row]) -> list[tuple[int, int]]:
-    """The largest stretches (first, last) of rows of which no two can be told apart.
-
-    `rows` stand in descending order of accuracy. Stretches of one row are left out.
-    """
-    alike = [{row.model, *row.indistinguishable_from} for row in rows]
-    groups: list[tuple[int, int]] = []
-    for first in range(len(rows)):
-        last = first
-        while last + 1 < len(rows) and all(
-            rows[last + 1].model in alike[i] for i in range(first, last + 1)
-        ):
-            last += 1
-        if last > first and (not groups or last > groups[-1][1]):
-            groups.append((first, last))
-    return groups
 
 
 def critical_difference(board: Leaderboard) -> Figure:
@@ -50,7 +32,7 @@ def critical_difference(board: Leaderboard) -> Figure:
 
     Raises ReportError if there are fewer than two.
     """
-    rows = [row for row in board.rows if row.test is not None][:MODELS]
+    rows = board.tested[:MODELS]
     if len(rows) < 2:
         raise ReportError("a critical difference diagram needs two tested models.")
     groups = groups_alike(rows)

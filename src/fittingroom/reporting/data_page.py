@@ -9,7 +9,9 @@ from markupsafe import Markup
 
 from fittingroom.evaluation.examples import random_images
 from fittingroom.reporting import data_figures, figures, images, words
-from fittingroom.reporting.page import Captioned, FigureCard, draw, percent, render_page
+from fittingroom.reporting.gallery import Captioned
+from fittingroom.reporting.page import FigureCard, percent, render_page
+from fittingroom.reporting.style import draw
 
 if TYPE_CHECKING:
     from fittingroom.bench.explore import Exploration, ImageReference, NearDuplicates

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import matplotlib as mpl
 import numpy as np
+from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
@@ -15,7 +16,11 @@ from numpy.typing import NDArray
 from rich.cells import cell_len
 
 from fittingroom.evaluation.confusion import ConfusionMatrix
+from fittingroom.evaluation.ranking import ALPHA
 from fittingroom.formatting import duration, format_signed, shorten
+from fittingroom.reporting.heat_table import CLASSES, MODELS
+from fittingroom.reporting.images import data_uri
+from fittingroom.reporting.label_offsets import Box, place_labels
 from fittingroom.reporting.style import (
     BLUE,
     INK,
@@ -26,25 +31,12 @@ from fittingroom.reporting.style import (
     WIDTH,
     label_rows,
 )
+from fittingroom.reporting.time_axis import FIT_TICKS, PREDICT_TICKS, pareto_front, short_time
 
 if TYPE_CHECKING:
     from fittingroom.bench.comparison.leaderboard import Leaderboard
-    from fittingroom.bench.comparison.rows import Row, Scores
+    from fittingroom.bench.comparison.rows import Row
     from fittingroom.reporting.references import Reference
-
-# Candidate positions of a label beside its point: alignment and offset in pixels, best first.
-_OFFSETS = tuple(
-    (side, sign * dx, dy)
-    for dx, dy in [(8, 0), (7, 9), (7, -9), (7, 18), (7, -18), (7, 27), (7, -27)]
-    for side, sign in [("left", 1), ("right", -1)]
-)
-_TICKS = (0.001, 0.01, 0.1, 1, 10, 60, 600, 3600, 36_000, 360_000)  # seconds
-_SHORT_TICKS = (1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
-
-#: Significance level of the coloured differences.
-SIGNIFICANT = 0.05
-#: The most models and classes that a figure shows; of more, the first.
-MODELS, CLASSES = 30, 50
 
 
 def accuracy_intervals(leaderboard: Leaderboard, references: Sequence[Reference] = ()) -> Figure:
@@ -54,14 +46,14 @@ def accuracy_intervals(leaderboard: Leaderboard, references: Sequence[Reference]
     that the interval is unknown. Dotted lines are the `references` that lie no farther from the
     models than these lie from one another.
     """
-    rows = _tested(leaderboard)
+    rows = leaderboard.tested
     alike = {rows[0].model, *rows[0].indistinguishable_from} if rows else set()
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(WIDTH, 0.8 + 0.36 * len(rows)), layout="constrained")
         axes = figure.subplots()
         for y, row in enumerate(rows):
             assert row.test is not None
-            low, high = (100 * end for end in interval_of(row.test))
+            low, high = (100 * end for end in row.test.ends)
             color = BLUE if row.model in alike else MUTED
             axes.plot([low, high], [y, y], color=color, linewidth=2.2, solid_capstyle="butt")
             fill = color if row.test.ci95 else "none"
@@ -79,14 +71,9 @@ def accuracy_intervals(leaderboard: Leaderboard, references: Sequence[Reference]
     return figure
 
 
-def interval_of(score: Scores) -> tuple[float, float]:
-    """The bounds of the headline's interval; the headline itself where that is unknown."""
-    return score.ci95 or (score.headline, score.headline)
-
-
 def _draw_references(axes: Axes, rows: Sequence[Row], references: Sequence[Reference]) -> None:
     """Dotted lines at reported accuracies; their names stand above, every second one higher."""
-    ends = [end for row in rows if row.test for end in interval_of(row.test)]
+    ends = [end for row in rows if row.test for end in row.test.ends]
     if not ends:
         return
     low, high = 2 * min(ends) - max(ends), 2 * max(ends) - min(ends)
@@ -106,18 +93,18 @@ def accuracy_against_time(leaderboard: Leaderboard) -> Figure | None:
 
     The Pareto front is blue: models whose mean accuracy no faster model reaches.
     """
-    times = {row.model: row.fit_seconds for row in _tested(leaderboard)}
-    return _plot_against_time(leaderboard, times, _TICKS, "training time", duration)
+    times = {row.model: row.fit_seconds for row in leaderboard.tested}
+    return _plot_against_time(leaderboard, times, FIT_TICKS, "training time", duration)
 
 
 def accuracy_against_prediction_time(leaderboard: Leaderboard) -> Figure | None:
     """Test accuracy against inference time per image; otherwise the same."""
     times = {
         row.model: None if row.predict_us_per_image is None else 1e-6 * row.predict_us_per_image
-        for row in _tested(leaderboard)
+        for row in leaderboard.tested
     }
     return _plot_against_time(
-        leaderboard, times, _SHORT_TICKS, "inference time per image", _short_time
+        leaderboard, times, PREDICT_TICKS, "inference time per image", short_time
     )
 
 
@@ -128,13 +115,13 @@ def _plot_against_time(
     axis: str,
     format_tick: Callable[[float], str],
 ) -> Figure | None:
-    rows = [row for row in _tested(leaderboard) if seconds[row.model] is not None]
+    rows = [row for row in leaderboard.tested if seconds[row.model] is not None]
     if not rows:
         return None
     times = np.array([max(seconds[row.model] or 0.0, ticks[0]) for row in rows])
     means = np.array([100 * row.test.headline for row in rows if row.test])
-    ends = np.array([[100 * end for end in interval_of(row.test)] for row in rows if row.test])
-    front = [not np.any((times < t) & (means >= m)) for t, m in zip(times, means, strict=True)]
+    ends = np.array([[100 * end for end in row.test.ends] for row in rows if row.test])
+    front = pareto_front(times, means)
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(WIDTH, 4.8))
         axes = figure.subplots()
@@ -165,7 +152,7 @@ def differences(leaderboard: Leaderboard) -> Figure | None:
     Only differences that are significant after adjustment for all pairs are coloured. None if
     fewer than two models were tested; of more than `MODELS`, the first are shown.
     """
-    names = [row.model for row in _tested(leaderboard)][:MODELS]
+    names = [row.model for row in leaderboard.tested][:MODELS]
     if len(names) < 2:
         return None
     index = {name: i for i, name in enumerate(names)}
@@ -179,7 +166,7 @@ def differences(leaderboard: Leaderboard) -> Figure | None:
                 continue
             for name, other, sign in ((pair.a, pair.b, 1), (pair.b, pair.a, -1)):
                 i, j, points = index[name], index[other], sign * 100 * pair.difference
-                if pair.p_adjusted is not None and pair.p_adjusted <= SIGNIFICANT:
+                if pair.p_adjusted is not None and pair.p_adjusted <= ALPHA:
                     cell = Rectangle((j - 0.48, i - 0.48), 0.96, 0.96, alpha=0.3)
                     cell.set_facecolor(BLUE if points > 0 else ORANGE)
                     axes.add_patch(cell)
@@ -187,36 +174,6 @@ def differences(leaderboard: Leaderboard) -> Figure | None:
                           va="center", fontsize=9)  # fmt: skip
         _name_cells(axes, names, names)
         axes.set_xlabel("row minus column, percentage points")
-    return figure
-
-
-def shares(
-    values: NDArray[np.floating], rows: Sequence[str], columns: Sequence[str], axis: str
-) -> Figure:
-    """Heat map of shares (rows, columns) in percent; stronger blue is higher.
-
-    The colour scale runs from the smallest share to the largest. NaN cells stay empty.
-    """
-    known = values[~np.isnan(values)]
-    low, high = (known.min(), known.max()) if known.size else (0.0, 1.0)
-    wide, tall = _label_inches(rows, columns)
-    with mpl.rc_context(STYLE):
-        figure = Figure(
-            figsize=(0.62 * max(len(columns), 4) + wide, 0.42 * len(rows) + tall),
-            layout="constrained",
-        )
-        axes = figure.subplots()
-        for i, j in np.ndindex(values.shape):
-            if np.isnan(values[i, j]):
-                continue
-            depth = 0.08 + 0.72 * (values[i, j] - low) / max(high - low, 1e-9)
-            cell = Rectangle((j - 0.49, i - 0.48), 0.98, 0.96, facecolor=BLUE, alpha=depth)
-            axes.add_patch(cell)
-            ink = ON_DARK if depth > 0.55 else INK
-            axes.text(j, i, f"{100 * values[i, j]:.0f}", ha="center", va="center", fontsize=9,
-                      color=ink)  # fmt: skip
-        _name_cells(axes, rows, columns)
-        axes.set_xlabel(axis)
     return figure
 
 
@@ -259,6 +216,15 @@ def confusion(
     return figure
 
 
+def confusion_picture(matrix: ConfusionMatrix, label: str) -> Markup:
+    """A confusion matrix without names or numbers as an `<img>` element, a pixel for each cell."""
+    totals = matrix.counts.sum(axis=1, keepdims=True)
+    shares = matrix.counts / np.maximum(totals, 1)
+    worst = max(float((shares - np.diag(np.diag(shares))).max()), 1e-9)
+    colors = np.round(255 * _cell_colors(shares, worst)).astype(np.uint8)
+    return Markup('<img class="matrix" src="{}" alt="{}">').format(data_uri(colors), label)
+
+
 def _cell_colors(shares: NDArray[np.floating], worst: float) -> NDArray[np.floating]:
     """RGBA colours (c, c, 4) of the cells, for an image; so many rectangles would be slow."""
     colors = np.empty((*shares.shape, 4))
@@ -287,17 +253,6 @@ def _name_cells(axes: Axes, rows: Sequence[str], columns: Sequence[str]) -> None
     axes.spines["bottom"].set_visible(False)
 
 
-def _tested(leaderboard: Leaderboard) -> list[Row]:
-    return [row for row in leaderboard.rows if row.test is not None]
-
-
-def _short_time(seconds: float) -> str:
-    for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
-        if seconds >= size:
-            return f"{seconds / size:g} {unit}"
-    return f"{seconds / 1e-9:g} ns"
-
-
 def _percent(share: float) -> str:
     return f"{100 * share:.1f}" if share >= 0.0005 else "·"
 
@@ -309,36 +264,16 @@ def _label_points(axes: Axes, names: Sequence[str], points: NDArray[np.float64])
     """
     size = 10
     x, y, low, high = points.T
-    at = axes.transData.transform(np.column_stack([x, y]))  # (n, 2) pixels
+    at = axes.transData.transform(np.column_stack([x, y]))  # (n, 2) pixels from the lower left
     ends = [axes.transData.transform(np.column_stack([x, end]))[:, 1] for end in (low, high)]
-    # Boxes are left, bottom, right, top.
-    occupied = np.concatenate(
-        [
-            np.column_stack([at - 5, at + 5]),
-            np.column_stack([at[:, 0] - 2, ends[0], at[:, 0] + 2, ends[1]]),
-        ]
-    )
-    inside = np.array([axes.get_window_extent().extents])
-    for name, (px, py), point_x, point_y in zip(names, at, x, y, strict=True):
-        width = 0.58 * size * len(name)
-        left_of = {"left": 0.0, "center": width / 2, "right": width}
-        corners = np.array(
-            [(px + dx - left_of[side], py + dy - size / 2) for side, dx, dy in _OFFSETS]
-        )
-        boxes = np.column_stack([corners, np.add(corners, [width, size])])
-        outside = width * size - _covered_area(boxes, inside)
-        # Rounded, so that ties go to the first box, which is the nearest.
-        best = int(np.argmin(np.round(_covered_area(boxes, occupied) + 9 * outside, 6)))
-        side, dx, dy = _OFFSETS[best]
-        occupied = np.vstack([occupied, boxes[best]])
+    pixels = np.column_stack([at[:, 0], -at[:, 1], -ends[0], -ends[1]])  # y grows downwards
+    left, bottom, right, top = axes.get_window_extent().extents
+    inside = Box(left, -top, right, -bottom)
+    widths = [0.58 * size * len(name) for name in names]
+    for name, place, point_x, point_y in zip(
+        names, place_labels(pixels, widths, size, inside), x, y, strict=True
+    ):
         axes.annotate(
-            name, (point_x, point_y), (dx, dy), textcoords="offset points",
-            ha=side, va="center", fontsize=size,
+            name, (point_x, point_y), (place.dx, -place.dy), textcoords="offset points",
+            ha="left" if place.anchor == "start" else "right", va="center", fontsize=size,
         )  # fmt: skip
-
-
-def _covered_area(boxes: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Area of each box (n, 4) that the others (m, 4) cover, summed over these: (n,)."""
-    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
-    high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
-    return np.asarray((high - low).clip(min=0).prod(axis=2).sum(axis=1))

@@ -3,29 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
+from markupsafe import Markup
 
-from fittingroom.reporting import images, words
-from fittingroom.reporting.page import Captioned
+from fittingroom.reporting import words
+from fittingroom.reporting.sprite import Sprite
 
 if TYPE_CHECKING:
     from fittingroom.bench.comparison.analysis import Analysis
-    from fittingroom.data.dataset import Dataset
+
+
+@dataclass(frozen=True)
+class Captioned:
+    """An image with a caption below it; `bars` are a model's first classes with probabilities."""
+
+    image: Markup
+    caption: str
+    bars: tuple[tuple[str, float], ...] = ()
 
 
 def gallery(
-    analysis: Analysis, dataset: Dataset | None, positions: Iterable[int], model: str | None = None
+    analysis: Analysis,
+    sprite: Sprite | None,
+    positions: Iterable[int],
+    model: str | None = None,
+    *,
+    bars: int = 0,
 ) -> list[Captioned]:
-    """Test images captioned with their class and the prediction of `model`; none without data."""
-    if dataset is None:
+    """Test images captioned with their class and the prediction of `model`; none without a sprite.
+
+    `bars` is how many of the model's most probable classes are shown with each image.
+    """
+    if sprite is None:
         return []
     captioned = []
     for position in map(int, positions):
         caption = caption_of(analysis, position, model)
-        image = images.picture(np.asarray(dataset.test.images[position]), caption)
-        captioned.append(Captioned(image, caption))
+        shown = _most_probable(analysis, position, model, bars) if model and bars else ()
+        captioned.append(Captioned(sprite.tile(position), caption, shown))
     return captioned
 
 
@@ -38,3 +55,12 @@ def caption_of(analysis: Analysis, position: int, model: str | None = None) -> s
     probabilities = analysis.models[model].probabilities[position]
     predicted = names[int(probabilities.argmax())]
     return f"{position:,}: {actual} → {predicted}, {probabilities.max():.0%}"
+
+
+def _most_probable(
+    analysis: Analysis, position: int, model: str, count: int
+) -> tuple[tuple[str, float], ...]:
+    names = words.short_names(analysis.board.class_names)
+    probabilities = analysis.models[model].probabilities[position]
+    first = (-probabilities).argsort(kind="stable")[:count]
+    return tuple((names[label], float(probabilities[label])) for label in first)

@@ -4,192 +4,123 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+from markupsafe import Markup
 from numpy.typing import NDArray
 
 from fittingroom.evaluation.examples import doubtful_hits, random_images, surest_mistakes
-from fittingroom.reporting import figures, model_figures, words
-from fittingroom.reporting.gallery import caption_of, gallery
-from fittingroom.reporting.page import Captioned, FigureCard, draw, percent
+from fittingroom.reporting import heat_table, words
+from fittingroom.reporting.gallery import Captioned, gallery
+from fittingroom.reporting.heat_table import HeatTable, confusion_cells
+from fittingroom.reporting.model_plots import Block, blocks_of, curves, reliability_plots
+from fittingroom.reporting.page import FigureCard
+from fittingroom.reporting.sprite import Sprite
 
 if TYPE_CHECKING:
-    from fittingroom.bench.comparison.analysis import Analysis, Calibration, ModelAnalysis
-    from fittingroom.data.dataset import Dataset
+    from fittingroom.bench.comparison.analysis import Analysis, ModelAnalysis
     from fittingroom.evaluation.confusion import ClassificationReport
 
-#: Images shown: most and least confident, random predictions, with bars of probabilities.
-EXAMPLES, RANDOM, BARS = 12, 25, 10
-#: With more classes there are no panels per class: nobody would look at so many.
-PANELS = 30
+#: Images shown: most and least confident, and random ones, with their most probable classes.
+EXAMPLES, RANDOM, BARS = 12, 24, 3
 
 
 @dataclass(frozen=True)
 class ModelSection:
-    """What the page shows of one model; unknown values are empty."""
+    """What the page shows of one model; unknown values are empty.
+
+    `confusion` is a table, or with too many classes the picture of one.
+    """
 
     model: str
     anchor: str
     seed: int
     settings: Mapping[str, str]
-    layers: Sequence[Any]
+    blocks: Sequence[Block]
     report: ClassificationReport
-    counts: list[list[str]]  # empty with too many classes, as are the shares
-    shares: list[list[str]]
+    confusion: HeatTable | FigureCard
     confused: Sequence[str]
-    pictures: Sequence[FigureCard]
+    figures: Sequence[FigureCard]
     galleries: Mapping[str, list[Captioned]]
-    bars: FigureCard
 
 
-def section_of(model: ModelAnalysis, analysis: Analysis, dataset: Dataset | None) -> ModelSection:
-    """The section of `model`; images need the data set."""
-    counts = model.confusion.counts
-    rows = counts if len(counts) <= figures.CLASSES else counts[:0]
-    random = random_images(len(analysis.labels), RANDOM + BARS)
-    galleries = {
-        "Most confident errors": surest_mistakes(model.probabilities, analysis.labels, EXAMPLES),
-        "Least confident correct predictions": doubtful_hits(
-            model.probabilities, analysis.labels, EXAMPLES
-        ),
-        "Random predictions": random[:RANDOM],
+def section_of(model: ModelAnalysis, analysis: Analysis, sprite: Sprite | None) -> ModelSection:
+    """The section of `model`; images become tiles of the sprite."""
+    labels, probabilities = analysis.labels, model.probabilities
+    shown: Mapping[str, tuple[NDArray[np.int64], int]] = {
+        "Most confident errors": (surest_mistakes(probabilities, labels, EXAMPLES), 0),
+        "Least confident correct predictions": (doubtful_hits(probabilities, labels, EXAMPLES), 0),
+        "Random predictions": (random_images(len(labels), RANDOM), BARS),
     }
-    with_bars = random[-BARS:]  # overlaps the above if there are few images
+    names = words.short_names(analysis.board.class_names)
     return ModelSection(
         model=model.model,
         anchor=f"model-{list(analysis.models).index(model.model)}",
         seed=model.seed,
         settings=words.settings(model.parameters),
-        layers=model.layers,
+        blocks=blocks_of(model.layers),
         report=model.report,
-        counts=[[_count(cell) for cell in row] for row in rows],
-        shares=[
-            [f"{100 * cell / total:.1f}" if total else "–" for cell in row]
-            for row, total in zip(rows, rows.sum(axis=1), strict=True)
-        ],
-        confused=words.confused_pairs(
-            model.confusion, words.short_names(analysis.board.class_names)
-        ),
-        pictures=_pictures(model, analysis, dataset),
+        confusion=_confusion(model, analysis.board.class_names),
+        confused=words.confused_pairs(model.confusion, names),
+        figures=_figures(model, names),
         galleries={
-            title: gallery(analysis, dataset, positions, model.model)
-            for title, positions in galleries.items()
+            title: gallery(analysis, sprite, positions, model.model, bars=bars)
+            for title, (positions, bars) in shown.items()
         },
-        bars=_bars(model, analysis, dataset, with_bars),
     )
 
 
-def _pictures(
-    model: ModelAnalysis, analysis: Analysis, dataset: Dataset | None
-) -> list[FigureCard]:
-    names = analysis.board.class_names
-    sentence = model.confusion.hardest_sentence(words.short_names(names))
-    cards = [_architecture(model)] if model.layers else []
-    cards.append(
-        draw(
-            "Confusion matrix",
-            figures.confusion(model.confusion, names),
-            f"Confusion matrix of {model.model}. {sentence}",
-            "Rows are true classes, columns predicted classes, in percent of the row. Blue is "
-            f"correct; {_where_values_are(len(names))}.",
-            finding=sentence,
+def _confusion(model: ModelAnalysis, names: Sequence[str]) -> HeatTable | FigureCard:
+    title = "Confusion matrix"
+    finding = model.confusion.hardest_sentence(words.short_names(names))
+    if len(names) > heat_table.CLASSES:
+        from fittingroom.reporting.figures import confusion_picture
+
+        return FigureCard(
+            title,
+            confusion_picture(model.confusion, f"Confusion matrix of {model.model}"),
+            "Rows are true classes, columns predicted classes. Blue is correct; with this many "
+            "classes, only confusions.csv has the counts (--format csv).",
+            finding,
         )
+    return HeatTable(
+        title=title,
+        rows=names,
+        columns=names,
+        cells=confusion_cells(model.confusion, names),
+        caption="Rows are true classes, columns predicted classes, in percent of the row. Blue is "
+        "correct.",
+        corner="True class",
+        finding=finding,
+        confusion_of=model.model,
     )
-    if len(names) <= PANELS:
-        examples = _examples(analysis, dataset)
+
+
+def _figures(model: ModelAnalysis, names: Sequence[str]) -> list[FigureCard]:
+    cards = []
+    if model.history:
+        kept = f" Epoch {model.kept_epoch} was kept." if model.kept_epoch else ""
         cards.append(
-            draw(
-                "Predictions by true class",
-                model_figures.class_histograms(model.confusion, names, examples),
-                f"Share of the images of each true class by predicted class, for {model.model}.",
-                "One panel per true class; correct predictions are blue.",
-                has_images=True,
+            FigureCard(
+                "Learning curves",
+                Markup("").join(curves(model)),
+                f"Seed {model.seed}.{kept} Blue: validation; dashed: training. Training values are "
+                "measured while the weights change, with augmentation and dropout active, so they "
+                "may be worse than validation values.",
             )
         )
-    if model.history:
-        cards.append(_learning_curves(model))
-    if model.calibration:
-        cards.append(_reliability(model, model.calibration, names))
+    if calibration := model.calibration:
+        cards.append(
+            FigureCard(
+                "Calibration (reliability diagram)",
+                Markup("").join(reliability_plots(model.model, calibration)),
+                "Test images by the probability of the predicted class, before and after "
+                f"temperature scaling, seed {model.seed}; bars are the share of images. The "
+                f"temperature was fitted on {calibration.images:,} "
+                f"image{'s' * (calibration.images != 1)} of the calibration half of the "
+                "validation part, which is not used for selection.",
+                f"{words.calibration(model)} {words.sets(model, names)}",
+            )
+        )
     return cards
-
-
-def _architecture(model: ModelAnalysis) -> FigureCard:
-    return draw(
-        "Architecture",
-        model_figures.architecture(model.layers),
-        f"The layers of {model.model}, from the image to the classes.",
-        "Height shows the size of a feature map, width its number of channels (log scale).",
-    )
-
-
-def _learning_curves(model: ModelAnalysis) -> FigureCard:
-    kept = f" Epoch {model.kept_epoch} was kept." if model.kept_epoch else ""
-    return draw(
-        "Learning curves",
-        model_figures.learning_curves(model.history, model.kept_epoch),
-        f"Loss and accuracy of {model.model} by epoch.{kept}",
-        f"Seed {model.seed}. Training values are measured while the weights change, with "
-        "augmentation and dropout active, so they may be worse than validation values.",
-    )
-
-
-def _reliability(
-    model: ModelAnalysis, calibration: Calibration, names: Sequence[str]
-) -> FigureCard:
-    before, after = calibration.before, calibration.after
-    return draw(
-        "Calibration (reliability diagram)",
-        model_figures.reliability_diagram(calibration),
-        f"Reliability diagram of {model.model}: expected calibration error "
-        f"{percent(before.expected_calibration_error)} before and "
-        f"{percent(after.expected_calibration_error)} after temperature scaling.",
-        f"Test images by the probability of the predicted class, seed {model.seed}. The "
-        f"temperature was fitted on {calibration.images:,} "
-        f"image{'s' * (calibration.images != 1)} of the calibration half of the "
-        "validation part, which is not used for selection.",
-        finding=f"{words.calibration(model)} {words.sets(model, words.short_names(names))}",
-    )
-
-
-def _where_values_are(classes: int) -> str:
-    if classes <= figures.CLASSES:
-        return "the values are listed below"
-    return "with this many classes, only confusions.csv has the counts (--format csv)"
-
-
-def _examples(analysis: Analysis, dataset: Dataset | None) -> list[NDArray[np.uint8] | None]:
-    """One test image per class, the same for every model; none without data."""
-    if dataset is None:
-        return []
-    shuffled = random_images(len(analysis.labels), len(analysis.labels))
-    first = {int(analysis.labels[position]): int(position) for position in reversed(shuffled)}
-    return [
-        np.asarray(dataset.test.images[first[label]]) if label in first else None
-        for label in range(len(analysis.board.class_names))
-    ]
-
-
-def _bars(
-    model: ModelAnalysis, analysis: Analysis, dataset: Dataset | None, positions: NDArray[np.int64]
-) -> FigureCard:
-    names = analysis.board.class_names
-    figure = model_figures.probability_bars(
-        model.probabilities[positions],
-        [int(analysis.labels[position]) for position in positions],
-        names,
-        [np.asarray(dataset.test.images[position]) for position in positions] if dataset else [],
-        [f"{position:,}" for position in positions],
-    )
-    captions = "; ".join(caption_of(analysis, int(position), model.model) for position in positions)
-    return draw(
-        "Predicted probabilities of random test images",
-        figure,
-        f"True class, predicted class and its probability, {model.model}: {captions}.",
-        f"The same random images for every model; blue is the true class. Seed {model.seed}.",
-        has_images=True,
-    )
-
-
-def _count(cell: float) -> str:
-    return f"{cell:,.0f}" if cell == int(cell) else f"{cell:,.1f}"

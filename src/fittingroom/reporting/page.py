@@ -8,21 +8,28 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
-from matplotlib.figure import Figure
 
 from fittingroom.bench.comparison.cells import rank
 from fittingroom.evaluation.metrics import METRICS
 from fittingroom.formatting import duration, format_signed
+from fittingroom.javascript import inline_modules
 from fittingroom.reporting import words
-from fittingroom.reporting.style import inline_svg
 
 
-def render_page(template: str, **values: Any) -> str:
-    """Render a template with its style and script inline; equal values give equal text."""
+def render_page(template: str, script: str = "page.js", **values: Any) -> str:
+    """Render a template with its style and a script of `scripts/` inline.
+
+    Equal values give equal text.
+    """
+    folder = files(__package__)
     return (
         _environment()
         .get_template(template)
-        .render(css=_asset("page.css"), script=_asset("page.js"), **values)
+        .render(
+            css=Markup(folder.joinpath("templates/page.css").read_text("utf-8")),
+            script=Markup(inline_modules(folder / "scripts", script)),
+            **values,
+        )
     )
 
 
@@ -38,27 +45,6 @@ class FigureCard:
     caption: str
     finding: str = ""
     has_images: bool = False
-
-
-@dataclass(frozen=True)
-class Captioned:
-    """An `<img>` element with a caption below it."""
-
-    image: Markup
-    caption: str
-
-
-def draw(
-    title: str,
-    figure: Figure,
-    label: str,
-    caption: str,
-    *,
-    finding: str = "",
-    has_images: bool = False,
-) -> FigureCard:
-    """A figure for a page; `label` describes it to screen readers."""
-    return FigureCard(title, inline_svg(figure, label), caption, finding, has_images)
 
 
 def percent(share: float) -> str:
@@ -94,7 +80,3 @@ def _environment() -> Environment:
         rank=lambda row: rank(row).replace("-", "–"),
     )
     return environment
-
-
-def _asset(name: str) -> Markup:
-    return Markup(files(__package__).joinpath(f"templates/{name}").read_text("utf8"))

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from fittingroom.reporting.figures import interval_of
-from fittingroom.reporting.page import FigureCard, draw, percent, render_page
+from fittingroom.reporting.page import FigureCard, percent, render_page
 from fittingroom.reporting.style import (
     CLASS_COLORS,
     CLASS_MARKERS,
     STYLE,
     WIDTH,
+    draw,
     label_rows,
     log_ticks,
 )
@@ -142,7 +142,7 @@ def errors(sides: SideBySide) -> Figure:
                     continue
                 # A logarithmic axis has no zero; half an image stands for no error.
                 least = 50 / sides.boards[i].n_test
-                low, high = (max(100 * (1 - end), least) for end in reversed(interval_of(row.test)))
+                low, high = (max(100 * (1 - end), least) for end in reversed(row.test.ends))
                 error = max(100 * (1 - row.test.headline), least)
                 axes.plot([low, high], [y, y], color=color, linewidth=2.2, solid_capstyle="butt")
                 axes.plot(error, y, marker, color=color, markersize=7)

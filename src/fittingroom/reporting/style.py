@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from fittingroom.formatting import shorten
+from fittingroom.reporting.page import FigureCard
 
 INK, MUTED, GRID = "#1c212b", "#666e7d", "#d9dde4"
 BLUE, ORANGE, ON_DARK, PAPER = "#0072b2", "#d55e00", "#fefefe", "#fdfdfd"
@@ -94,6 +95,19 @@ def log_ticks(low: float, high: float) -> list[float]:
             return within
     near = MaxNLocator(4, steps=[1, 2, 5, 10]).tick_values(low, high)
     return [float(number) for number in near if low <= number <= high]
+
+
+def draw(
+    title: str,
+    figure: Figure,
+    label: str,
+    caption: str,
+    *,
+    finding: str = "",
+    has_images: bool = False,
+) -> FigureCard:
+    """A figure for a page; `label` describes it to screen readers."""
+    return FigureCard(title, inline_svg(figure, label), caption, finding, has_images)
 
 
 def inline_svg(figure: Figure, label: str) -> Markup:

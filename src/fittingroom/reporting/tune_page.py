@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from fittingroom.models.settings import text_of
 from fittingroom.reporting import tune_figures, tune_words
-from fittingroom.reporting.page import FigureCard, draw, render_page
+from fittingroom.reporting.page import FigureCard, render_page
+from fittingroom.reporting.style import draw
 from fittingroom.table import csv_text, escape_paragraph, latex_table, markdown_table
 
 if TYPE_CHECKING:

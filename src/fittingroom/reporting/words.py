@@ -33,7 +33,7 @@ LONGEST = 40
 
 def summary(leaderboard: Leaderboard) -> str:
     """Which model is best, by how much, and how sure that is."""
-    tested = [row for row in leaderboard.rows if row.test is not None]
+    tested = leaderboard.tested
     if not tested:
         return "No model has test results."
     best, others = tested[0], tested[1:]

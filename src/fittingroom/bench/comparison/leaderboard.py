@@ -79,6 +79,11 @@ class Leaderboard:
         return "balanced accuracy" if self.balanced else "accuracy"
 
     @property
+    def tested(self) -> list[Row]:
+        """The rows with test results."""
+        return [row for row in self.rows if row.test is not None]
+
+    @property
     def complete(self) -> bool:
         """Whether every row has its figures."""
         return all(row.status == "ok" for row in self.rows)

@@ -37,6 +37,11 @@ class Scores:
         """The figure that models are ranked by: the balanced accuracy if there is one."""
         return self.accuracy if self.balanced_accuracy is None else self.balanced_accuracy
 
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The headline's interval; twice the headline itself where that is unknown."""
+        return self.ci95 or (self.headline, self.headline)
+
     def to_dict(self) -> dict[str, Any]:
         """The scores in JSON, one level deep."""
         fields = dataclasses.asdict(self)
@@ -104,3 +109,16 @@ class Pair:
     standard_error: float | None
     degrees_of_freedom: float | None
     single_seed: bool
+
+    @property
+    def reversed(self) -> Pair:
+        """The same comparison, `b` minus `a`."""
+        return dataclasses.replace(
+            self,
+            a=self.b,
+            b=self.a,
+            difference=-self.difference,
+            ci95=None if self.ci95 is None else (-self.ci95[1], -self.ci95[0]),
+            only_a_right=self.only_b_right,
+            only_b_right=self.only_a_right,
+        )

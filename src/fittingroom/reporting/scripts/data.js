@@ -1,0 +1,44 @@
+// The test images that the page holds, and every model's predictions for them. An image is named
+// by its tile, a model and a class by their places in the lists of names.
+
+function numbers(text, Kind) {
+  const bytes = Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+  return new Kind(bytes.buffer);
+}
+
+function readData() {
+  const source = document.getElementById("data");
+  if (!source) return null;
+  const parsed = JSON.parse(source.textContent);
+  return {
+    ...parsed,
+    positions: numbers(parsed.positions, Uint32Array),
+    labels: numbers(parsed.labels, Uint16Array),
+    predicted: numbers(parsed.predicted, Uint16Array),
+    probabilities: numbers(parsed.probabilities, Uint8Array),
+  };
+}
+
+export const data = readData();
+
+export function predictedClass(model, image) {
+  return data.predicted[model * data.images + image];
+}
+
+export function isRight(model, image) {
+  return predictedClass(model, image) === data.labels[image];
+}
+
+export function probability(model, image, label) {
+  const row = model * data.images + image;
+  return data.probabilities[row * data.classes.length + label] / 255;
+}
+
+export function percentText(share) {
+  return `${Math.round(100 * share)}%`;
+}
+
+// The images for which `holds(image)`.
+export function imagesWhere(holds) {
+  return [...Array(data.images).keys()].filter(holds);
+}

@@ -1,0 +1,85 @@
+import { data, imagesWhere, isRight, predictedClass, probability } from "./data.js";
+import { button, element } from "./elements.js";
+import { countText, imageItems } from "./image_list.js";
+import { fillForm, linkTo, onView, rewriteAddress } from "./view.js";
+
+const AT_ONCE = 60;
+
+// The images that the form asks for, in its order.
+function filtered(form) {
+  const asked = Object.fromEntries(new FormData(form));
+  const model = Number(asked.model);
+  const number = (text, otherwise) => (text === "" ? otherwise : Number(text));
+  const [low, high] = [number(asked.from, 0) / 100, number(asked.to, 100) / 100];
+  const surest = (image) => probability(model, image, predictedClass(model, image));
+  const predicted = {
+    "": () => true,
+    right: (image) => isRight(model, image),
+    wrong: (image) => !isRight(model, image),
+  };
+  const models = [...data.models.keys()];
+  const wrong = asked.wrong === "all" ? models : asked.wrong === "" ? [] : [Number(asked.wrong)];
+  const images = imagesWhere(
+    (image) =>
+      (asked.true === "" || data.labels[image] === Number(asked.true)) &&
+      (predicted[asked.predicted] ?? ((i) => predictedClass(model, i) === Number(asked.predicted)))(image) &&
+      (asked.right === "" || isRight(Number(asked.right), image)) &&
+      wrong.every((other) => !isRight(other, image)) &&
+      (asked.index === "" || data.positions[image] === Number(asked.index)) &&
+      surest(image) >= low - 0.005 &&
+      surest(image) <= high + 0.005,
+  );
+  const by = { surest: (a, b) => surest(b) - surest(a), doubtful: (a, b) => surest(a) - surest(b) };
+  return images.sort(by[asked.order] ?? ((a, b) => data.positions[a] - data.positions[b]));
+}
+
+// Cells of confusion matrices link to the images behind them.
+function linkCells(table) {
+  const model = data.models.indexOf(table.dataset.confusion);
+  [...table.tBodies[0].rows].forEach((row, label) => {
+    [...row.cells].slice(1).forEach((cell, predicted) => {
+      if (!cell.textContent.trim()) return;
+      const href = linkTo("images", { model, true: label, predicted });
+      const link = element("a", { href }, ...cell.childNodes);
+      cell.append(link);
+    });
+  });
+}
+
+export function startImages() {
+  const section = document.getElementById("images");
+  if (!section || !data) return;
+  for (const table of document.querySelectorAll("[data-confusion]")) linkCells(table);
+  for (const part of document.querySelectorAll(".needs-images")) part.hidden = false;
+  const form = section.querySelector("form");
+  const [count, list] = [section.querySelector(".count"), section.querySelector("ul")];
+  let images = [];
+  const more = button("Show more", () => {
+    const model = Number(form.elements.model.value);
+    const shown = list.children.length;
+    list.append(...imageItems(images.slice(shown, shown + AT_ONCE), model));
+    more.hidden = list.children.length >= images.length;
+  });
+  list.after(more);
+  const render = () => {
+    images = filtered(form);
+    count.textContent = countText(images.length, data.seeds[Number(form.elements.model.value)]);
+    list.replaceChildren();
+    more.click();
+  };
+  const changed = () => {
+    rewriteAddress("images", form);
+    render();
+  };
+  form.addEventListener("input", changed);
+  form.addEventListener("submit", (event) => event.preventDefault());
+  section.querySelector("[name=clear]").addEventListener("click", () => {
+    form.reset();
+    changed();
+  });
+  render();
+  onView("images", (choices) => {
+    fillForm(form, choices);
+    render();
+  });
+}

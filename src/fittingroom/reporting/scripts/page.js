@@ -1,0 +1,7 @@
+import { startPrinting } from "./printing.js";
+import { startSlides } from "./slides.js";
+import { startTables } from "./tables.js";
+
+startTables();
+startSlides();
+startPrinting();
