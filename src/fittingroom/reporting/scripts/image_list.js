@@ -32,7 +32,11 @@ function detailsOf(image) {
   );
   const truth = data.labels[image];
   const heads = shown.map((label) =>
-    element("th", { scope: "col", class: label === truth ? "true" : "" }, data.classes[label]),
+    element(
+      "th",
+      { scope: "col", class: label === truth ? "true" : "" },
+      element("span", {}, data.classes[label]),
+    ),
   );
   const head = element("tr", {}, element("th", { scope: "col" }, "Model"), ...heads);
   const body = element("tbody");
