@@ -46,13 +46,14 @@ def test_reliability_shows_the_bins_that_have_images() -> None:
     probabilities = np.array([[0.9, 0.1], [0.8, 0.2], [0.6, 0.4], [0.45, 0.55]])
     bins = reliability(probabilities, np.array([0, 1, 0, 1]), bins=4)
     sets = set_coverage(np.ones((4, 2), bool), np.array([0, 1, 0, 1]))
-    before, after = reliability_plots("a", Calibration(1.5, 4, bins, bins, sets, None))
+    before, after = reliability_plots("a", Calibration(1.5, 4, bins, bins, sets, None), 3)
     diagonal, accuracy = points_of(before)
     assert diagonal[0][0] == 0
     np.testing.assert_allclose([x for x, _ in accuracy], [57.5, 85])
     np.testing.assert_allclose([y for _, y in accuracy], [100 - 100 / 1.02, 100 - 50 / 1.02], 1e-3)
     assert "at temperature 1.50" in after
     assert before.count("<circle") == 2
+    assert 'data-view="images?model=3&amp;from=75&amp;to=100"' in before
     assert before.count("<rect") == 4
 
 

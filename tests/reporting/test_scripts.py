@@ -161,6 +161,27 @@ def test_a_cell_of_the_differences_opens_the_pair(report: Browser, compared: Ana
     assert report.run(chosen, "#pair [name=a]") == last
 
 
+def test_cells_and_points_lead_to_what_is_behind_them(report: Browser, compared: Analysis) -> None:
+    """A class of a model, a bin of a reliability diagram, a row of the pairwise tests."""
+    first, *_ = compared.models
+    report.run("document.querySelector('[data-view^=images][data-view*=true] a').click()")
+    wrong_shirts = wrong_of(compared, first) & (compared.labels == 0)
+    assert n_images(report.texts(COUNT)[0]) == wrong_shirts.sum()
+    report.run(
+        "const points = document.querySelectorAll('g[data-view*=from]');"
+        "points[0].dispatchEvent(new MouseEvent('click', {bubbles: true}))"
+    )
+    report.run("return new Promise(setTimeout)")
+    low, high = (
+        float(report.run(f"return document.querySelector('#images [name={name}]').value"))
+        for name in ("from", "to")
+    )
+    assert 0 <= low < high <= 100
+    report.run("document.querySelector('.appendix td[data-view^=pair] a').click()")
+    assert "#pair?a=" in report.driver.current_url
+    assert report.errors() == []
+
+
 def test_one_model_is_shown_at_a_time(report: Browser, compared: Analysis) -> None:
     assert report.run(VISIBLE, ".model") == 1
     second = list(compared.models)[1]

@@ -58,6 +58,7 @@ def render_comparison(analysis: Analysis, dataset: Dataset | None = None) -> str
         pair=pair,
         models=sections,
         anchors={section.model: section.anchor for section in sections},
+        numbers={name: number for number, name in enumerate(names)},
         models_left_out=len(analysis.models) - len(sections),
         all_wrong=all_wrong,
         n_all_wrong=len(analysis.wrong_for_all),

@@ -23,12 +23,16 @@ MODELS, CLASSES = 30, 50
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell; `depth` is how strong its colour is, from 0 to 1, and `tip` says more."""
+    """A cell; `depth` is how strong its colour is, from 0 to 1, and `tip` says more.
+
+    `view` is the part of the page's address that shows what is behind it.
+    """
 
     text: str = ""
     color: Literal["", "blue", "orange"] = ""
     depth: float = 0.0
     tip: str = ""
+    view: str = ""
 
 
 @dataclass(frozen=True)
@@ -110,11 +114,12 @@ def difference_cells(names: Sequence[str], pairs: Sequence[Pair]) -> list[list[C
         if not {pair.a, pair.b} <= index.keys():
             continue
         for name, other, sign in ((pair.a, pair.b, 1), (pair.b, pair.a, -1)):
-            cells[index[name]][index[other]] = _difference(pair, name, other, sign)
+            view = f"pair?a={index[other]}&b={index[name]}"
+            cells[index[name]][index[other]] = _difference(pair, name, other, sign, view)
     return cells
 
 
-def _difference(pair: Pair, name: str, other: str, sign: int) -> Cell:
+def _difference(pair: Pair, name: str, other: str, sign: int, view: str) -> Cell:
     points = sign * 100 * pair.difference
     is_significant = pair.p_adjusted is not None and pair.p_adjusted <= ALPHA
     text = format_signed(points, 1).replace("-", "−")
@@ -128,8 +133,8 @@ def _difference(pair: Pair, name: str, other: str, sign: int) -> Cell:
         f"adjusted p {p_value(pair.p_adjusted)}"
     )
     if not is_significant:
-        return Cell(text, tip=tip)
-    return Cell(text, "blue" if points > 0 else "orange", 0.6, tip)
+        return Cell(text, tip=tip, view=view)
+    return Cell(text, "blue" if points > 0 else "orange", 0.6, tip, view)
 
 
 def format_count(count: float) -> str:

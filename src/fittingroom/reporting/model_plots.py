@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 from markupsafe import Markup
 
 from fittingroom.reporting.page import percent
@@ -47,19 +48,21 @@ def curves(model: ModelAnalysis) -> list[Markup]:
     return plots
 
 
-def reliability_plots(model: str, calibration: Calibration) -> list[Markup]:
+def reliability_plots(model: str, calibration: Calibration, number: int) -> list[Markup]:
     """Accuracy by predicted probability, before and after temperature scaling.
 
-    A perfectly calibrated model lies on the diagonal; bars are the share of images.
+    A perfectly calibrated model lies on the diagonal; bars are the share of images. `number` is
+    that of the model on the page.
     """
-    sides = (
-        (calibration.before, "uncalibrated"),
-        (calibration.after, f"at temperature {calibration.temperature:.2f}"),
-    )
-    return [_reliability(model, bins, what) for bins, what in sides]
+    after = f"at temperature {calibration.temperature:.2f}"
+    return [
+        _reliability(model, calibration.before, "uncalibrated", f"images?model={number}"),
+        _reliability(model, calibration.after, after, ""),
+    ]
 
 
-def _reliability(model: str, bins: Reliability, what: str) -> Markup:
+def _reliability(model: str, bins: Reliability, what: str, view: str) -> Markup:
+    """Points lead to the images of their bin, `view` among all of the page."""
     ticks = {str(tick): float(tick) for tick in (0, 25, 50, 75, 100)}
     plot = Plot(Axis(f"probability, {what}, %", 0, 100, ticks), Axis("accuracy, %", 0, 102, ticks))
     shares = 100 * bins.counts / max(bins.counts.sum(), 1)
@@ -69,9 +72,13 @@ def _reliability(model: str, bins: Reliability, what: str) -> Markup:
     filled = bins.counts > 0
     confidence, accuracy = 100 * bins.confidence[filled], 100 * bins.accuracy[filled]
     plot.line([*map(float, confidence)], [*map(float, accuracy)], "blue")
-    for x, y, count in zip(confidence, accuracy, bins.counts[filled], strict=True):
+    ends = np.column_stack([bins.edges[:-1], bins.edges[1:]])[filled]
+    for x, y, count, (low, high) in zip(
+        confidence, accuracy, bins.counts[filled], ends, strict=True
+    ):
         tip = f"{count:,} images with a probability of {x:.0f}%: {y:.1f}% are correct"
-        plot.point(float(x), float(y), "blue", tip=tip)
+        bin_view = f"{view}&from={100 * low:.0f}&to={100 * high:.0f}" if view else ""
+        plot.point(float(x), float(y), "blue", tip=tip, view=bin_view)
     return plot.svg(
         f"Reliability diagram of {model}, {what}: expected calibration error "
         f"{percent(bins.expected_calibration_error)}."

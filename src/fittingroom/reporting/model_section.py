@@ -54,16 +54,17 @@ def section_of(model: ModelAnalysis, analysis: Analysis, sprite: Sprite | None) 
         "Random predictions": (random_images(len(labels), RANDOM), BARS),
     }
     names = words.short_names(analysis.board.class_names)
+    number = list(analysis.models).index(model.model)
     return ModelSection(
         model=model.model,
-        anchor=f"model-{list(analysis.models).index(model.model)}",
+        anchor=f"model-{number}",
         seed=model.seed,
         settings=words.settings(model.parameters),
         blocks=blocks_of(model.layers),
         report=model.report,
         confusion=_confusion(model, analysis.board.class_names),
         confused=words.confused_pairs(model.confusion, names),
-        figures=_figures(model, names),
+        figures=_figures(model, names, number),
         galleries={
             title: gallery(analysis, sprite, positions, model.model, bars=bars)
             for title, (positions, bars) in shown.items()
@@ -97,7 +98,7 @@ def _confusion(model: ModelAnalysis, names: Sequence[str]) -> HeatTable | Figure
     )
 
 
-def _figures(model: ModelAnalysis, names: Sequence[str]) -> list[FigureCard]:
+def _figures(model: ModelAnalysis, names: Sequence[str], number: int) -> list[FigureCard]:
     cards = []
     if model.history:
         kept = f" Epoch {model.kept_epoch} was kept." if model.kept_epoch else ""
@@ -114,7 +115,7 @@ def _figures(model: ModelAnalysis, names: Sequence[str]) -> list[FigureCard]:
         cards.append(
             FigureCard(
                 "Calibration (reliability diagram)",
-                Markup("").join(reliability_plots(model.model, calibration)),
+                Markup("").join(reliability_plots(model.model, calibration, number)),
                 "Test images by the probability of the predicted class, before and after "
                 f"temperature scaling, seed {model.seed}; bars are the share of images. The "
                 f"temperature was fitted on {calibration.images:,} "

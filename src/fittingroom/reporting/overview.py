@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -192,11 +192,18 @@ def class_table(analysis: Analysis, models: Sequence[str]) -> HeatTable:
     hardest = np.sort(words.mean_f1(analysis).argsort(kind="stable")[: heat_table.CLASSES])
     which = "" if len(hardest) == len(names) else f"The {len(hardest)} hardest classes. "
     columns = [names[label] for label in hardest]
+    cells = [
+        [
+            replace(cell, view=f"images?model={model}&true={label}&predicted=wrong")
+            for label, cell in zip(hardest, row, strict=True)
+        ]
+        for model, row in enumerate(share_cells(f1[:, hardest], models, columns, "F1"))
+    ]
     return HeatTable(
         title="F1 score by class and model",
         rows=models,
         columns=columns,
-        cells=share_cells(f1[:, hardest], models, columns, "F1"),
+        cells=cells,
         caption=f"{which}F1 score in percent: the harmonic mean of precision and recall.",
         corner="Model",
         finding=words.hardest_for_all(analysis),

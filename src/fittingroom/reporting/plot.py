@@ -85,9 +85,19 @@ class Plot:
         )
 
     def point(
-        self, x: float, y: float, kind: str, *, tip: str, ends: tuple[float, float] | None = None
+        self,
+        x: float,
+        y: float,
+        kind: str,
+        *,
+        tip: str,
+        view: str = "",
+        ends: tuple[float, float] | None = None,
     ) -> None:
-        """A marker, with a vertical line between `ends`; `tip` says what it stands for."""
+        """A marker, with a vertical line between `ends`; `tip` says what it stands for.
+
+        `view` is the part of the page's address that shows what is behind it.
+        """
         left, top = self.x.percent(x), 100 - self.y.percent(y)
         low, high = (100 - self.y.percent(end) for end in ends or (y, y))
         self._points.append((left, top, low, high))
@@ -96,8 +106,8 @@ class Plot:
         )
         marker = Markup('<circle cx="{:.2f}%" cy="{:.2f}%" r="4.5"/>').format(left, top)
         self._marks.append(
-            Markup('<g class="{}" data-tip="{}">{}{}</g>').format(
-                kind, tip, bar if ends else "", marker
+            Markup('<g class="{}" data-tip="{}" data-view="{}">{}{}</g>').format(
+                kind, tip, view, bar if ends else "", marker
             )
         )
 

@@ -33,7 +33,17 @@ function filtered(form) {
   return images.sort(by[asked.order] ?? ((a, b) => data.positions[a] - data.positions[b]));
 }
 
-// Cells of confusion matrices link to the images behind them.
+// Cells and points that know a view lead to it.
+function linkViews() {
+  for (const mark of document.querySelectorAll("[data-view]")) {
+    const href = `#${mark.dataset.view}`;
+    if (href === "#") continue;
+    if (mark.tagName === "TD") mark.append(element("a", { href }, ...mark.childNodes));
+    else mark.addEventListener("click", () => (location.hash = href));
+  }
+}
+
+// Cells of confusion matrices lead to the images behind them.
 function linkCells(table) {
   const model = data.models.indexOf(table.dataset.confusion);
   [...table.tBodies[0].rows].forEach((row, label) => {
@@ -50,6 +60,7 @@ export function startImages() {
   const section = document.getElementById("images");
   if (!section || !data) return;
   for (const table of document.querySelectorAll("[data-confusion]")) linkCells(table);
+  linkViews();
   for (const part of document.querySelectorAll(".needs-images")) part.hidden = false;
   const form = section.querySelector("form");
   const [count, list] = [section.querySelector(".count"), section.querySelector("ul")];

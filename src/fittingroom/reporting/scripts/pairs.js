@@ -80,12 +80,3 @@ export function startPairs() {
     render(section, form);
   });
 }
-
-// Cells of the matrix of differences link to the pair: what the row's model fixes and breaks.
-export function linkPairs() {
-  for (const cell of document.querySelectorAll(".pairs td[data-model]")) {
-    if (!cell.textContent.trim() || !data) continue;
-    const [b, a] = [cell.dataset.model, cell.dataset.other].map((name) => data.models.indexOf(name));
-    cell.append(element("a", { href: linkTo("pair", { a, b }) }, ...cell.childNodes));
-  }
-}

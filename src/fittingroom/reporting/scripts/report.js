@@ -1,14 +1,13 @@
 import { startImageDetails } from "./image_list.js";
 import { startImages } from "./images.js";
 import { startModels } from "./models.js";
-import { linkPairs, startPairs } from "./pairs.js";
+import { startPairs } from "./pairs.js";
 import { startPrinting } from "./printing.js";
 import { startTables } from "./tables.js";
 import { startCells, startTips } from "./tips.js";
 
 startTables();
 startModels();
-linkPairs();
 startImages();
 startPairs();
 startImageDetails();
