@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fittingroom.errors import StoreError
-from fittingroom.runs.run import RunRecord, environment, read_run
+from fittingroom.runs.run import Run, RunRecord, environment, read_run
 from fittingroom.runs.spec import RunSpec
 
 SPEC = RunSpec(
@@ -137,3 +137,19 @@ def test_the_environment_is_plain() -> None:
     assert json.loads(json.dumps(found)) == found
     assert found["processor"]
     assert found["torch"] != "absent"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[3]",
+        '[{"name": "0", "kind": "Linear", "output_shape": [0], "parameters": 1}]',
+        '[{"name": "0", "kind": "Linear", "output_shape": [10], "parameters": 1.5}]',
+        json.dumps([{"name": "0", "kind": "Linear", "output_shape": [1], "parameters": 1}] * 1001),
+    ],
+)
+def test_layers_that_no_network_has_are_refused(tmp_path: Path, text: str) -> None:
+    assert Run(tmp_path, RECORD).layers is None
+    (tmp_path / "layers.json").write_text(text)
+    with pytest.raises(StoreError, match=r"layers\.json"):
+        _ = Run(tmp_path, RECORD).layers

@@ -44,7 +44,7 @@ def test_runs_arrive_as_they_were(store: Store, small: Dataset, tmp_path: Path) 
 
 def test_models_may_be_left_out(store: Store, small: Dataset, tmp_path: Path) -> None:
     (run,) = unpack(pack(store.runs("mlp-10-10", 1), models=False), open_store(tmp_path, small))
-    assert sorted(files(run)) == ["history.csv", "predictions.npz", "run.json"]
+    assert sorted(files(run)) == ["history.csv", "layers.json", "predictions.npz", "run.json"]
     assert run.record.spec.seed == 1
 
 

@@ -3,28 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from fittingroom.errors import UnknownNameError
+from fittingroom.models.layer import Layer
 from fittingroom.models.network import NETS, count_parameters
-
-
-@dataclass(frozen=True)
-class Layer:
-    """A layer of a network.
-
-    `output_shape` is that of one image, such as (channels, height, width); `parameters` is the
-    layer's number of parameters, without batch norm's running statistics.
-    """
-
-    name: str
-    kind: str
-    output_shape: tuple[int, ...]
-    parameters: int
 
 
 def layers_of(
@@ -41,6 +27,11 @@ def layers_of(
         raise UnknownNameError("network", net, NETS)
     with torch.random.fork_rng(devices=[]):
         module = NETS[net](image_shape, n_classes, **options)
+    return layers_in(module, image_shape)
+
+
+def layers_in(module: nn.Module, image_shape: tuple[int, int]) -> tuple[Layer, ...]:
+    """The layers of a network on the CPU, which is left in evaluation mode."""
     seen: dict[str, Layer] = {}
 
     def note(name: str, layer: nn.Module) -> Any:

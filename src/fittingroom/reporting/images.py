@@ -25,7 +25,7 @@ def picture(image: NDArray[np.uint8], label: str, *, size: int | None = None) ->
 def data_uri(image: NDArray[np.uint8]) -> str:
     """A grey image (height, width) as a PNG in a `data:` URI."""
     with BytesIO() as file:
-        Image.fromarray(image).save(file, "PNG", optimize=True)
+        Image.fromarray(image).save(file, "PNG")
         return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 

@@ -16,7 +16,7 @@ from fittingroom.reporting.plot import Axis, Plot, linear_axis
 if TYPE_CHECKING:
     from fittingroom.bench.comparison.analysis import Calibration, ModelAnalysis
     from fittingroom.evaluation.calibration import Reliability
-    from fittingroom.models.layers import Layer
+    from fittingroom.models.layer import Layer
 
 
 def curves(model: ModelAnalysis) -> list[Markup]:

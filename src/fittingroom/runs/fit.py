@@ -24,6 +24,8 @@ from fittingroom.errors import TrainingError, UsageError
 # Imported here so that the time of a fit doesn't include it.
 from fittingroom.models import forest, nearest, softmax_regression  # noqa: F401
 from fittingroom.models.catalog import row_of
+from fittingroom.models.layer import Layer
+from fittingroom.models.layers import layers_in
 from fittingroom.models.network import NetworkClassifier
 from fittingroom.runs.attempt import FitStep
 from fittingroom.runs.own import is_deterministic, with_seed
@@ -104,6 +106,7 @@ def fit(
         record,
         parts,
         history=history_csv(_fitted_attribute(classifier, "history_")),
+        layers=_layers(classifier),
         model=bundle.write if bundle else None,
     )
     checkpoint.remove()
@@ -302,6 +305,13 @@ def _record(classifier: BaseEstimator, *, spec: RunSpec, **figures: Any) -> RunR
         environment=environment(),
         **figures,
     )
+
+
+def _layers(classifier: BaseEstimator) -> tuple[Layer, ...] | None:
+    """The layers of a network of the catalogue, so that pages need not build it to show them."""
+    if isinstance(classifier, NetworkClassifier) and isinstance(classifier.net, str):
+        return layers_in(classifier.net_, classifier.image_shape_)
+    return None
 
 
 def _fitted_attribute(classifier: BaseEstimator, name: str) -> Any:

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from fittingroom.array_file import MAX_BYTES, ArrayFile
 from fittingroom.errors import InputError, StoreError
 from fittingroom.evaluation.metrics import find_fault
+from fittingroom.models.layer import Layer
 from fittingroom.runs.spec import RunSpec
 from fittingroom.training.epoch import Epoch
 from fittingroom.untrusted import (
@@ -38,10 +39,13 @@ from fittingroom.untrusted import (
 SCHEMA_VERSION = 1
 #: The files of a run, besides its model.
 RECORD, PREDICTIONS, HISTORY = "run.json", "predictions.npz", "history.csv"
+LAYERS = "layers.json"
 #: The folder of its model, and the largest size of a file there in bytes.
 MODEL, MAX_MODEL_BYTES = "model", 2**31
 #: Largest size of a history in bytes: of 100,000 epochs.
 MAX_HISTORY_BYTES = 2**24
+#: The most layers of a network.
+MAX_LAYERS = 1000
 #: The parts of the data that a run may have predicted.
 PARTS = ("validation", "test", "out_of_fold", "measured")
 
@@ -217,6 +221,24 @@ class Run:
         with raise_as(self.folder / HISTORY, StoreError):
             lines = csv.DictReader(io.StringIO(data.decode("utf-8")))
             return tuple(_epoch(line) for line in lines)
+
+    @cached_property
+    def layers(self) -> tuple[Layer, ...] | None:
+        """The layers of a network of the catalogue; None of others, and in runs of version 0.1.
+
+        Raises
+        ------
+        StoreError
+            When `layers.json` is damaged.
+        """
+        if not os.path.lexists(self.folder / LAYERS):
+            return None
+        data = self._read(LAYERS, MAX_JSON_BYTES)
+        with raise_as(self.folder / LAYERS, StoreError):
+            layers = convert(tuple[Layer, ...], parse_json(data.decode("utf-8")))
+            if len(layers) > MAX_LAYERS or not all(layer.is_plausible for layer in layers):
+                raise ValueError("it has a layer that no network has")
+            return layers
 
     @cached_property
     def _parts(self) -> Mapping[str, Part | None]:

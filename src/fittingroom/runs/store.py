@@ -11,7 +11,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -30,10 +30,13 @@ from fittingroom.files import (
     replace_file,
     writing,
 )
+from fittingroom.json_text import json_text
 from fittingroom.models.catalog import ALIASES, BASELINES, MODELS
+from fittingroom.models.layer import Layer
 from fittingroom.runs.dataset_card import CARD, DatasetCard, NewerError
 from fittingroom.runs.run import (
     HISTORY,
+    LAYERS,
     PREDICTIONS,
     RECORD,
     Part,
@@ -141,6 +144,7 @@ class Store:
         parts: Mapping[str, Part],
         *,
         history: str | None = None,
+        layers: Sequence[Layer] | None = None,
         model: Callable[[Path], None] | None = None,
     ) -> Run:
         """Write a run aside and rename it into place.
@@ -153,6 +157,8 @@ class Store:
             What was predicted, by the names of `PARTS`; saved as `predictions.npz`.
         history
             The text of `history.csv`.
+        layers
+            Of a network, saved as `layers.json`.
         model
             Called with the folder `model/` to fill.
 
@@ -171,6 +177,8 @@ class Store:
                 record = _with_size(record, folder / "model")
             if history is not None:
                 (folder / HISTORY).write_text(history, "utf8")
+            if layers is not None:
+                (folder / LAYERS).write_text(json_text([asdict(layer) for layer in layers]), "utf8")
             np.savez_compressed(folder / PREDICTIONS, **arrays)  # type: ignore[arg-type]
             record = replace(
                 record,

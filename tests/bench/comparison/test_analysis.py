@@ -195,5 +195,15 @@ def test_layers_of_a_record_have_a_limited_size(
     parameters = {**run.record.spec.parameters, **changed}
     record = replace(run.record, spec=replace(run.record.spec, parameters=parameters))
     began = time.perf_counter()
-    assert _layers(Run(run.folder, record), 10) == ()
+    assert _layers(Run(tmp_path, record), 10) == ()
     assert time.perf_counter() - began < 5
+
+
+def test_saved_layers_are_those_of_the_network(compared_runs: Path, tmp_path: Path) -> None:
+    """A run of an earlier version has none, and they are found by building the network."""
+    runs = [run for run in find_store(compared_runs).runs() if run.record.family == "network"]
+    assert runs
+    for run in runs:
+        earlier = Run(tmp_path, run.record)
+        assert earlier.layers is None
+        assert _layers(run, 10) == _layers(earlier, 10) == run.layers

@@ -39,7 +39,7 @@ from fittingroom.runs.run import Part, Run
 from fittingroom.runs.store import Store
 
 if TYPE_CHECKING:
-    from fittingroom.models.layers import Layer
+    from fittingroom.models.layer import Layer
 
 Labels = NDArray[np.int64]
 Probabilities = NDArray[np.float32]
@@ -291,7 +291,9 @@ def _test(run: Run) -> Part:
 
 
 def _layers(run: Run, n_classes: int) -> tuple[Layer, ...]:
-    parameters = run.record.spec.parameters
+    if run.layers is not None:
+        return run.layers
+    parameters = run.record.spec.parameters  # an earlier version fitted it
     if run.record.family != "network" or not isinstance(parameters.get("net"), str):
         return ()
     from fittingroom.bundles.weights import modest_options
@@ -302,7 +304,7 @@ def _layers(run: Run, n_classes: int) -> tuple[Layer, ...]:
         height, width = parameters.get("image_shape") or (28, 28)
         checked = modest_options(parameters["net"], options, (height, width), n_classes)
         return layers_of(parameters["net"], checked, (height, width), n_classes)
-    except Exception:  # the record is untrusted, and pages do without layers
+    except Exception:  # pages do without layers
         return ()
 
 
