@@ -34,7 +34,7 @@ def wrong_of(analysis: Analysis, model: str) -> np.ndarray[tuple[int], np.dtype[
 
 
 def n_images(text: str) -> int:
-    match = re.match(r"([\d,]+) image", text)
+    match = re.match(r"([\d,]+) of the [\d,]+ images on this page", text)
     assert match is not None, text
     return int(match[1].replace(",", ""))
 

@@ -31,7 +31,7 @@ def images_to_explore(
     n, classes = len(analysis.labels), len(analysis.board.class_names)
     if not models:
         return np.empty(0, np.int64)
-    wrong = np.sum([~correctness(m.probabilities, analysis.labels) for m in models], axis=0)
+    wrong = _wrong_for(models, analysis.labels).sum(axis=0)
     shuffled = random_images(n, n)
     order = shuffled[np.argsort(-wrong[shuffled], kind="stable")]
     n_wrong = int((wrong > 0).sum())
@@ -61,16 +61,15 @@ def payload(
     columns : of the picture of all tiles
     """
     probabilities = [model.probabilities[positions] for model in models]
-    wrong = [~correctness(model.probabilities, analysis.labels) for model in models]
-    held_wrong = int(np.any(wrong, axis=0)[positions].sum()) if wrong else 0
+    wrong = _wrong_for(models, analysis.labels).any(axis=0)
+    n_wrong, held_wrong = int(wrong.sum()), int(wrong[positions].sum())
     return {
         "classes": list(analysis.board.class_names),
         "models": [model.model for model in models],
-        "anchors": [f"model-{number}" for number in range(len(models))],
         "seeds": [model.seed for model in models],
         "columns": columns,
         "images": len(positions),
-        "isWhole": bool(held_wrong == int(np.any(wrong, axis=0).sum())) if wrong else True,
+        "isWhole": held_wrong == n_wrong,
         "positions": _packed(positions, "<u4"),
         "labels": _packed(analysis.labels[positions], "<u2"),
         # (models, m): ties of rounded probabilities don't change the prediction.
@@ -79,6 +78,11 @@ def payload(
         "probabilities": _packed(np.array([np.round(255 * p) for p in probabilities]), "u1"),
         "pairs": sentences,
     }
+
+
+def _wrong_for(models: Sequence[ModelAnalysis], labels: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which images (models, n) each model gets wrong."""
+    return np.array([~correctness(model.probabilities, labels) for model in models])
 
 
 def _packed(values: NDArray[Any], kind: str) -> str:

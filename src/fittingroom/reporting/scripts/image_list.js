@@ -86,9 +86,8 @@ export function startImageDetails() {
 
 // What is said above a list of images.
 export function countText(count, seed) {
-  const images = `${count.toLocaleString("en")} ${count === 1 ? "image" : "images"}`;
-  const held = data.isWhole ? "" : " of those that this page holds";
-  return `${images}${held}; predictions of seed ${seed}.`;
+  const [shown, held] = [count, data.images].map((number) => number.toLocaleString("en"));
+  return `${shown} of the ${held} images on this page; predictions of seed ${seed}.`;
 }
 
 export function imagesOf({ trueClass, right = [], wrong = [] }) {

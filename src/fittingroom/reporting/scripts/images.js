@@ -5,32 +5,32 @@ import { fillForm, linkTo, onView, rewriteAddress } from "./view.js";
 
 const AT_ONCE = 60;
 
-// The images that the form asks for, in its order.
+// The images that the form asks for, in its order; an empty field asks for nothing.
 function filtered(form) {
   const asked = Object.fromEntries(new FormData(form));
   const model = Number(asked.model);
-  const number = (text, otherwise) => (text === "" ? otherwise : Number(text));
-  const [low, high] = [number(asked.from, 0) / 100, number(asked.to, 100) / 100];
   const surest = (image) => probability(model, image, predictedClass(model, image));
-  const predicted = {
-    "": () => true,
-    right: (image) => isRight(model, image),
-    wrong: (image) => !isRight(model, image),
+  const tests = {
+    true: (image) => data.labels[image] === Number(asked.true),
+    predicted: (image) =>
+      ({ right: isRight(model, image), wrong: !isRight(model, image) })[asked.predicted] ??
+      predictedClass(model, image) === Number(asked.predicted),
+    from: (image) => 100 * surest(image) >= Number(asked.from) - 0.5,
+    to: (image) => 100 * surest(image) <= Number(asked.to) + 0.5,
+    right: (image) => isRight(Number(asked.right), image),
+    wrong: (image) =>
+      asked.wrong === "all"
+        ? data.models.every((_, other) => !isRight(other, image))
+        : !isRight(Number(asked.wrong), image),
+    index: (image) => data.positions[image] === Number(asked.index),
   };
-  const models = [...data.models.keys()];
-  const wrong = asked.wrong === "all" ? models : asked.wrong === "" ? [] : [Number(asked.wrong)];
-  const images = imagesWhere(
-    (image) =>
-      (asked.true === "" || data.labels[image] === Number(asked.true)) &&
-      (predicted[asked.predicted] ?? ((i) => predictedClass(model, i) === Number(asked.predicted)))(image) &&
-      (asked.right === "" || isRight(Number(asked.right), image)) &&
-      wrong.every((other) => !isRight(other, image)) &&
-      (asked.index === "" || data.positions[image] === Number(asked.index)) &&
-      surest(image) >= low - 0.005 &&
-      surest(image) <= high + 0.005,
-  );
-  const by = { surest: (a, b) => surest(b) - surest(a), doubtful: (a, b) => surest(a) - surest(b) };
-  return images.sort(by[asked.order] ?? ((a, b) => data.positions[a] - data.positions[b]));
+  const applied = Object.keys(tests).filter((name) => asked[name]);
+  const images = imagesWhere((image) => applied.every((name) => tests[name](image)));
+  const orders = {
+    surest: (a, b) => surest(b) - surest(a),
+    doubtful: (a, b) => surest(a) - surest(b),
+  };
+  return images.sort(orders[asked.order] ?? ((a, b) => data.positions[a] - data.positions[b]));
 }
 
 // Cells and points that know a view lead to it.
