@@ -149,6 +149,13 @@ def test_two_models_are_compared_live(report: Browser, compared: Analysis) -> No
     )
     report.run("document.querySelector('#pair .content > p:last-of-type a').click()")
     assert n_images(report.texts(COUNT)[0]) == (best & ~last).sum()
+    report.driver.back()
+    report.find("#pair th:last-child button").click()
+    nets = report.run(
+        "return [...document.querySelectorAll('#pair tbody td:last-child')]"
+        ".map(cell => cell.dataset.value)"
+    )
+    assert [*map(int, nets)] == sorted(map(int, nets))
     choose(report, "#pair [name=a]", "0")
     assert report.texts("#pair .content") == ["Choose two different models."]
 

@@ -2,6 +2,6 @@ import { startPrinting } from "./printing.js";
 import { startSlides } from "./slides.js";
 import { startTables } from "./tables.js";
 
-startTables();
+startTables(document);
 startSlides();
 startPrinting();

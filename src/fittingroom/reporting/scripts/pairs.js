@@ -1,6 +1,7 @@
 import { data, probability } from "./data.js";
 import { element } from "./elements.js";
 import { imageItems, imagesOf } from "./image_list.js";
+import { startTables } from "./tables.js";
 import { fillForm, linkTo, onView, rewriteAddress } from "./view.js";
 
 const SHOWN = 12;
@@ -18,6 +19,10 @@ function countCell(count, choices) {
   return element("td", { class: "number" }, text);
 }
 
+function signed(number) {
+  return number > 0 ? `+${number}` : String(number).replace("-", "−");
+}
+
 function classTable(a, b) {
   const names = ["Class", `Only ${data.models[b]} correct`, `Only ${data.models[a]} correct`, "Net"];
   const heads = names.map((name, i) =>
@@ -33,11 +38,11 @@ function classTable(a, b) {
       element("th", { scope: "row", class: "name" }, name),
       countCell(fixed, { model: a, true: label, right: b, wrong: a }),
       countCell(broken, { model: b, true: label, right: a, wrong: b }),
-      element("td", { class: "number" }, net > 0 ? `+${net}` : String(net).replace("-", "−")),
+      element("td", { class: "number", "data-value": net }, signed(net)),
     );
     body.append(row);
   }
-  return element("table", {}, element("thead", {}, element("tr", {}, ...heads)), body);
+  return element("table", { class: "sortable" }, element("thead", {}, element("tr", {}, ...heads)), body);
 }
 
 function images(right, wrong) {
@@ -63,6 +68,7 @@ function render(section, form) {
   const label = { tabindex: 0, role: "region", "aria-label": "By class" };
   const scroll = element("div", { class: "scroll", ...label }, classTable(a, b));
   content.replaceChildren(element("p", {}, sentence), scroll, ...images(b, a), ...images(a, b));
+  startTables(content);
 }
 
 export function startPairs() {

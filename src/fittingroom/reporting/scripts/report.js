@@ -6,7 +6,7 @@ import { startPrinting } from "./printing.js";
 import { startTables } from "./tables.js";
 import { startCells, startTips } from "./tips.js";
 
-startTables();
+startTables(document);
 startModels();
 startImages();
 startPairs();

@@ -79,7 +79,8 @@ async function writeClipboard(text) {
   }
 }
 
-export function startTables() {
-  for (const table of document.querySelectorAll("table.sortable")) makeSortable(table);
-  for (const table of document.querySelectorAll("table:is(.sortable, .heat)")) makeCopyable(table);
+// Buttons for the tables in a part of the page.
+export function startTables(part) {
+  for (const table of part.querySelectorAll("table.sortable")) makeSortable(table);
+  for (const table of part.querySelectorAll("table:is(.sortable, .heat)")) makeCopyable(table);
 }
