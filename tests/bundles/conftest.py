@@ -22,8 +22,11 @@ from onnx import ValueInfoProto, helper
 from fittingroom.bundles.bundle import Bundle, bundle_of, load
 from fittingroom.bundles.graph import IR_VERSION, ML, ML_OPSET, OPSET, Graph
 from fittingroom.bundles.manifest import FILE, Data, Manifest
+from fittingroom.bundles.web_check import WEB
+from fittingroom.bundles.web_engine import find_engine
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import BundleError
+from fittingroom.javascript import inline_modules
 from fittingroom.models.making import make_classifier
 
 #: Audit events of running something, besides those of whole modules.
@@ -239,3 +242,16 @@ def refused(watched: Any) -> Callable[..., None]:
 
 def _text(fields: dict[str, Any]) -> str:
     return json.dumps(fields, indent=2, ensure_ascii=False) + "\n"
+
+
+@pytest.fixture(scope="session")
+def evaluate() -> Callable[[str, str], Any]:
+    """`evaluate(module, expression)`: its value after a module of the pages."""
+    engine = find_engine()
+    if engine is None:
+        pytest.skip("neither node nor chromium is installed")
+
+    def value(module: str, expression: str) -> Any:
+        return engine.evaluate(inline_modules(WEB, module), expression)
+
+    return value

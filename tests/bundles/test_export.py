@@ -38,6 +38,7 @@ def everything(folder: Path) -> list[str]:
         ("onnx", "logistic.onnx"),
         ("hub", "logistic-hub"),
         ("triton", "model-repository/logistic"),
+        ("web", "logistic.html"),
     ],
 )
 def test_by_default_it_is_named_after_the_model(
@@ -45,12 +46,16 @@ def test_by_default_it_is_named_after_the_model(
 ) -> None:
     written = export(bundle, format, images=test_images)
     assert written.path == Path(place)
+    if format != "web":
+        assert written.verified_by == "onnxruntime"
+    elif written.verified_by is None:
+        pytest.skip("neither node nor chromium is installed")
     assert written.parity is not None
     assert written.parity.labels_equal == 300
-    there = {name: size for name, size in written.files.items() if format != "onnx"}
+    there = {name: size for name, size in written.files.items() if format in ("hub", "triton")}
     for name, size in there.items():
         assert (tmp_path / place / name).stat().st_size == size > 0
-    assert any(name.endswith(".onnx") for name in written.files)
+    assert any(name.endswith((".onnx", ".html")) for name in written.files)
     assert not [name for name in everything(tmp_path) if Path(name).name.startswith(".")]
 
 
@@ -68,7 +73,7 @@ def test_an_export_that_differs_is_not_written(
     assert [name for name in everything(tmp_path) if "." in name] == []
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", [*FORMATS, "web"])
 def test_only_an_export_is_replaced_and_only_with_force(
     format: exports.Format, bundle: Bundle, tmp_path: Path
 ) -> None:

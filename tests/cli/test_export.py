@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from fittingroom.bundles.web_engine import find_engine
 from fittingroom.cli.main import app
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import FittingroomError
@@ -44,6 +46,7 @@ def test_export_as_json(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert facts["schema_version"] == 1
     assert facts["path"] == "logistic.onnx"
     assert facts["files"] == {"logistic.onnx": (tmp_path / "logistic.onnx").stat().st_size}
+    assert facts["verified"]["by"] == "onnxruntime"
     assert facts["verified"]["images"] == facts["verified"]["labels_equal"] == 1000
     assert facts["verified"]["largest_difference"] < 1e-4
     assert "comparing 1,000 predictions" in stderr
@@ -62,6 +65,34 @@ def test_export_as_text(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert "README.md" in stdout
     assert "1,000 of 1,000 labels equal" in stdout
     assert '"split": "test"' in (tmp_path / "logistic-hub" / "README.md").read_text("utf8")
+
+
+def test_export_as_a_web_page(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    engine = find_engine()
+    stdout, stderr = call(str(run), "--format", "web")
+    page = (tmp_path / "logistic.html").read_text("utf8")
+    assert "of 1,000 test images (95% interval" in page
+    assert "logistic: writing the page, then comparing 1,000 predictions" in stderr
+    assert stdout.startswith("logistic.html  ")
+    if engine is not None:
+        assert re.search(rf"verified by {engine.name}: (1,000|99\d) of 1,000 labels equal", stdout)
+    monkeypatch.setenv("PATH", "")
+    stdout, stderr = call(str(run), "--format", "web", "--force", "--json")
+    facts = json.loads(stdout)
+    assert facts["verified"] is None
+    assert facts["files"] == {"logistic.html": (tmp_path / "logistic.html").stat().st_size}
+    assert "not verified: " in stderr
+    assert "since neither Node.js nor Chromium was found" in stderr
+
+
+def test_a_page_of_a_model_that_no_page_can_run(small: Dataset, tmp_path: Path) -> None:
+    spec = spec_of(small, "knn")
+    other = fit(spec, small, open_store(tmp_path / "runs", small)).folder
+    error = refusal(str(other), "--format", "web", "--out", str(tmp_path / "page.html"))
+    assert "knn can't be exported as a web page" in str(error)
+    assert error.exit_code == 1
+    assert not (tmp_path / "page.html").exists()
 
 
 def test_a_bundle_does_not_know_where_its_data_are(
@@ -100,7 +131,7 @@ def test_an_unverified_export_says_so(run: Path, tmp_path: Path) -> None:
     ("arguments", "code", "message"),
     [
         (["absent"], 1, "absent doesn't exist, and no saved runs in runs"),
-        (["RUN", "--format", "onxx"], 2, "--format takes onnx, hub or triton, not 'onxx'"),
+        (["RUN", "--format", "onxx"], 2, "--format takes onnx, hub, triton or web, not 'onxx'"),
         (["RUN", "--no-verify", "--dataset", "x"], 2, "omit it or --no-verify"),
         (["RUN", "--dataset", "fashion"], 2, "fashion-mnist"),
     ],

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from fittingroom.bundles.hub import Predictions
     from fittingroom.bundles.parity import Parity
 
-Format = Literal["onnx", "hub", "triton"]
+Format = Literal["onnx", "hub", "triton", "web"]
 #: Packages that exporting needs besides the usual dependencies; the extra `onnx` has them.
 PACKAGES = ("onnx", "onnxruntime", "onnxscript")
 
@@ -34,13 +34,15 @@ class Export:
     ----------
     path : the file or the folder
     files : size of each in bytes, by its path in the folder
-    parity : how its ONNX file compares with the bundle; None if it wasn't verified
+    parity : how its predictions compare with the bundle's; None if it wasn't verified
+    verified_by : what ran the export for that
     """
 
     format: Format
     path: Path
     files: dict[str, int]
     parity: Parity | None
+    verified_by: str | None
 
 
 def export(
@@ -56,36 +58,42 @@ def export(
 
     Parameters
     ----------
-    path : the ONNX file, the hub's folder, or Triton's model repository, in which the model gets a
-        folder of its own; None names it after the model
-    images : (n, height, width) for which onnxruntime must predict what the bundle does; None skips
-        the verification
-    test : for the hub's model card
+    path : the ONNX file, the web page, the hub's folder, or Triton's model repository, in which the
+        model gets a folder of its own; None names it after the model
+    images : (n, height, width) for which onnxruntime must predict what the bundle does, or for a
+        page Node.js or Chromium; None skips the verification
+    test : for the hub's model card, and for the page
     force : replace an earlier export at that path
 
     Raises
     ------
     UsageError : a package is missing, or the path exists and can't be replaced
-    BundleError : the export differs from the bundle, can't be a graph at all, or can't be written
+    BundleError : the export differs from the bundle, can't be made of such a model, or can't be
+        written
     """
     require_packages()
     from fittingroom.bundles import hub, triton
     from fittingroom.bundles.onnx import write_onnx
     from fittingroom.bundles.parity import verify
+    from fittingroom.bundles.web_page import write_web
 
     name = safe_name(bundle.facts.model)
     place = _place(name, format, None if path is None else Path(path))
-    file_names: Collection[str] = {"onnx": (), "hub": hub.FILES, "triton": triton.FILES}[format]
+    file_names: Collection[str] = {"hub": hub.FILES, "triton": triton.FILES}.get(format, ())
     with _write_aside(place, file_names, force) as aside:
-        if format == "onnx":
-            file = write_onnx(bundle, aside)
-        elif format == "hub":
-            file = hub.write_hub(bundle, aside, name, test)
+        if format == "web":
+            parity, verified_by = write_web(bundle, aside, images, test) or (None, None)
         else:
-            file = triton.write_triton(bundle, aside, name)
-        parity = None if images is None else verify(file, bundle, images)
+            if format == "onnx":
+                file = write_onnx(bundle, aside)
+            elif format == "hub":
+                file = hub.write_hub(bundle, aside, name, test)
+            else:
+                file = triton.write_triton(bundle, aside, name)
+            parity = None if images is None else verify(file, bundle, images)
+            verified_by = None if parity is None else "onnxruntime"
         files = _sizes(aside)
-    return Export(format, place, files, parity)
+    return Export(format, place, files, parity, verified_by)
 
 
 def require_packages() -> None:
@@ -106,6 +114,8 @@ def safe_name(model: str) -> str:
 def _place(name: str, format: Format, path: Path | None) -> Path:
     if format == "onnx":
         return path or Path(f"{name}.onnx")
+    if format == "web":
+        return path or Path(f"{name}.html")
     if format == "hub":
         return path or Path(f"{name}-hub")
     # Not "triton": Python would take that folder for the package of that name, which PyTorch uses.

@@ -79,19 +79,23 @@ def parity(file: Path, bundle: Bundle, images: NDArray[np.uint8]) -> Parity:
     BundleError : onnxruntime can't read or run it
     """
     predict = onnx_predictor(file)
-    equal, largest = 0, 0.0
+    ours, theirs = [], []
     for start in range(0, len(images), BATCH):
         batch = np.ascontiguousarray(images[start : start + BATCH])
-        ours = bundle.predict_proba(batch)
+        ours.append(bundle.predict_proba(batch))
         try:
-            theirs = predict(batch)
+            theirs.append(predict(batch))
         except Exception as error:
             raise BundleError(f"onnxruntime can't run {file.name}: {error!s:.200}") from error
-        equal += int((ours.argmax(axis=1) == theirs.argmax(axis=1)).sum())
-        # NaN must not get lost, as max might drop it.
-        difference = float(np.nan_to_num(np.abs(ours - theirs), nan=np.inf).max())
-        largest = max(largest, difference)
-    return Parity(len(images), equal, largest)
+    return compare(np.concatenate(ours), np.concatenate(theirs))
+
+
+def compare(ours: NDArray[np.floating], theirs: NDArray[np.floating]) -> Parity:
+    """How far two predictions (n, classes) of the same images agree."""
+    equal = int((ours.argmax(axis=1) == theirs.argmax(axis=1)).sum())
+    # NaN must not get lost, as max might drop it.
+    difference = np.nan_to_num(np.abs(ours - theirs), nan=np.inf)
+    return Parity(len(ours), equal, float(difference.max()))
 
 
 def verify(file: Path, bundle: Bundle, images: NDArray[np.uint8]) -> Parity:

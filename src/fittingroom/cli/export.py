@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from fittingroom.bundles.export import Export, Format
     from fittingroom.data.dataset import Dataset
 
-FORMATS = ("onnx", "hub", "triton")
+FORMATS = ("onnx", "hub", "triton", "web")
 
 
 _FormatOption = Annotated[
@@ -25,8 +25,8 @@ _FormatOption = Annotated[
     typer.Option(
         "--format",
         metavar="FORMAT",
-        help="onnx (a file), hub (a folder for the Hugging Face Hub) or triton (a model "
-        "repository).",
+        help="onnx (a file), hub (a folder for the Hugging Face Hub), triton (a model "
+        "repository) or web (one HTML file that runs the model in a browser).",
     ),
 ]
 _OutOption = Annotated[
@@ -48,7 +48,9 @@ _DatasetOption = Annotated[
 _VerifyOption = Annotated[
     bool,
     typer.Option(
-        "--verify/--no-verify", help="Compare predictions with onnxruntime on all test images."
+        "--verify/--no-verify",
+        help="Compare its predictions of test images with the model's: all by onnxruntime, or "
+        "1,000 of a web page by Node.js or Chromium.",
     ),
 ]
 _ForceOption = Annotated[bool, typer.Option("--force", help="Replace an earlier export.")]
@@ -64,7 +66,7 @@ def command(
     runs: RunsOption = RUNS,
     as_json: JsonOption = False,
 ) -> None:
-    """Write a saved model as ONNX, as a folder for the Hugging Face Hub, or for Triton."""
+    """Write a saved model as ONNX, for the Hugging Face Hub, for Triton, or as a web page."""
     if format not in FORMATS:
         raise UsageError(
             f"--format takes {', '.join(FORMATS[:-1])} or {FORMATS[-1]}, not {format!r}."
@@ -84,7 +86,12 @@ def command(
     images = None
     if verify:
         images = _find_data(bundle, folder, dataset).test.images
-        note(f"{bundle.facts.model}: writing the graph, then comparing {len(images):,} predictions")
+        what, compared = "graph", len(images)
+        if format == "web":
+            from fittingroom.bundles.web_check import IMAGES
+
+            what, compared = "page", min(IMAGES, compared)
+        note(f"{bundle.facts.model}: writing the {what}, then comparing {compared:,} predictions")
     test = run.test if run else None
     with busy("exporting"):
         exported = export(
@@ -96,7 +103,8 @@ def command(
             force=force,
         )
     if exported.parity is None:
-        note("not verified: its predictions weren't compared with the model's")
+        why = ", since neither Node.js nor Chromium was found" if verify else ""
+        note(f"not verified: its predictions weren't compared with the model's{why}")
     say(json_text(_facts(bundle, exported)).rstrip() if as_json else _text(exported))
 
 
@@ -140,9 +148,10 @@ def _text(exported: Export) -> str:
     if len(exported.files) > 1:
         lines += [f"  {name}  {size:,} bytes" for name, size in exported.files.items()]
     if parity := exported.parity:
+        ties = "" if parity.labels_equal == parity.images else " (the others are near-ties)"
         lines.append(
-            f"verified by onnxruntime: {parity.labels_equal:,} of {parity.images:,} labels equal, "
-            f"probabilities differ by at most {parity.largest_difference:.1e}"
+            f"verified by {exported.verified_by}: {parity.labels_equal:,} of {parity.images:,} "
+            f"labels equal{ties}, probabilities differ by at most {parity.largest_difference:.1e}"
         )
     return "\n".join(lines)
 
@@ -159,6 +168,7 @@ def _facts(bundle: Bundle, exported: Export) -> dict[str, Any]:
         "verified": None
         if parity is None
         else {
+            "by": exported.verified_by,
             "images": parity.images,
             "labels_equal": parity.labels_equal,
             "largest_difference": parity.largest_difference,

@@ -39,16 +39,16 @@ export class Bars {
     this.rows.forEach(({ item, name, bar, share }, place) => {
       const k = order[place];
       name.textContent = this.names[k];
-      bar.style.width = `${100 * probabilities[k]}%`;
+      bar.style.width = `${Math.round(100 * probabilities[k])}%`;
       share.textContent = percent(probabilities[k]);
       item.classList.toggle("best", k === best);
     });
   }
 
-  /** Names without probabilities. */
+  /** Names without probabilities; none where the most probable ones aren't known yet. */
   clear() {
     this.rows.forEach(({ item, name, bar, share }, place) => {
-      name.textContent = this.names.length > this.rows.length ? "–" : this.names[place];
+      name.textContent = this.names.length > this.rows.length ? "" : this.names[place];
       bar.style.width = "0";
       share.textContent = "";
       item.classList.remove("best");

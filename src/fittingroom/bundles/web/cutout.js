@@ -1,8 +1,8 @@
 // A picture as an image like the model's data: found, trimmed, scaled and centred, the simple way.
 //
 // What `fittingroom predict` does is more elaborate: several guesses of the object, refined, and
-// several views of each. Here the ground is one colour, that of the border, and the object is the
-// largest piece that differs from it.
+// several views of each. Here the ground has the colours of the picture's four sides, and the object
+// is the largest piece that differs from them.
 
 import { crop, resize } from "./resize.js";
 
@@ -16,6 +16,8 @@ const SMALL = 64;
 const DIGIT = 20 / 28;
 /** How bright what a drawing's lines enclose is: cloth, whose seams are the lines. */
 const CLOTH = 200;
+/** How far lines may stop short of each other and still enclose something; half of that. */
+const GAP = 0.03;
 /** Least distance, in levels, between an object and its ground. */
 const CONTRAST = 24;
 /** The smallest piece of ink that isn't a speck, as a share of the largest. */
@@ -27,25 +29,26 @@ const SPECK = 0.04;
  * @param {{width: number, height: number, data: ArrayLike<number>}} picture - RGBA, as ImageData
  * @param {string} preparation - "garment", "digit", "image" or "image-on-black"
  * @param {[number, number]} shape - height and width of the model's images
- * @param {object} options - `drawn`: it is a drawing, opaque where there is a line; `negative`:
- *   dark becomes light and light dark, for the preparations that take the whole picture
+ * @param {object} options - `drawn`: it is a drawing, opaque where there is a line; for the
+ *   preparations that take the whole picture, `dark`: a drawing's lines are light on black, not
+ *   dark on white, and `negative`: dark becomes light and light dark
  * @returns {{image: Uint8Array, mask: Uint8Array|null, how: string}} the image, row by row; where
  *   the object is in the picture, if it was looked for; and a sentence
  */
-export function cutOut(picture, preparation, shape, { drawn = false, negative = false } = {}) {
+export function cutOut(picture, preparation, shape, options = {}) {
+  const { drawn = false } = options;
   if (preparation === "garment") return drawn ? drawnGarment(picture, shape) : garment(picture, shape);
   if (preparation === "digit") return drawn ? drawnDigit(picture, shape) : digit(picture, shape);
-  return whole(picture, shape, preparation === "image-on-black", drawn, negative);
+  return whole(picture, shape, preparation === "image-on-black", options);
 }
 
 // Whole pictures -----------------------------------------------------------------------------
 
-function whole(picture, [height, width], onBlack, drawn, negative) {
+function whole(picture, [height, width], onBlack, { drawn, dark, negative }) {
   let plane = greyOf(picture, onBlack ? 0 : 255);
   if (drawn) {
-    // Lines are light on black, or dark on white.
     const { values } = alphaOf(picture);
-    plane = { ...plane, values: onBlack ? values : values.map((a) => 255 - a) };
+    plane = { ...plane, values: dark ? values : values.map((a) => 255 - a) };
   }
   const { width: from, height: fromHeight } = plane;
   const fits = from === width && fromHeight === height;
@@ -54,7 +57,8 @@ function whole(picture, [height, width], onBlack, drawn, negative) {
     const sides = [from, fromHeight].map((side) => Math.max(1, Math.round(side * scale)));
     plane = place(resize(plane, ...sides), [height, width], median(border(plane)), 0);
   }
-  const image = rounded(negative ? plane.values.map((v) => 255 - v) : plane.values);
+  const positive = rounded(plane.values);
+  const image = negative ? positive.map((v) => 255 - v) : positive;
   return { image, mask: null, how: `The whole picture, ${fits ? "as it is" : "scaled"}.` };
 }
 
@@ -78,16 +82,20 @@ function garment(picture, shape) {
   if (!found) mask.fill(1);
   const negated = grey.values.map((v, i) => (mask[i] ? Math.max(255 - v, LEAST) : 0));
   const fitted = fitTrimmed({ ...grey, values: negated }, shape, 1);
-  const where = transparent ? "what isn’t transparent" : "what differs from the border’s colour";
+  const where = transparent ? "what isn’t transparent" : "what differs from the border’s colours";
   const how = found
     ? `The object is ${where}; it fills ${Math.round(100 * size)}% of the picture.`
-    : "No object stands out from the border’s colour; the whole picture is used.";
+    : "No object stands out from the border’s colours; the whole picture is used.";
   return { image: rounded(fitted.values), mask, how };
 }
 
 function drawnGarment(picture, shape) {
   const ink = alphaOf(picture);
-  const inside = filled(ink.values.map((a) => Number(a > 127)), ink);
+  const lines = ink.values.map((a) => Number(a > 127));
+  const reach = Math.round(GAP * Math.max(ink.width, ink.height));
+  // Grown lines meet; what they enclose then shrinks again.
+  const outside = filled(grown(lines, ink, reach), ink).map((inside) => 1 - inside);
+  const inside = grown(outside, ink, reach).map((out) => 1 - out);
   const values = ink.values.map((a, i) => Math.max(a, inside[i] ? CLOTH : 0));
   const fitted = fitTrimmed({ ...ink, values }, shape, 1);
   const how = "What your lines enclose counts as cloth.";
@@ -105,17 +113,38 @@ function isDataImage(picture, grey, [height, width]) {
   return median(border(grey)) < least && grey.values.some((v) => v > 64);
 }
 
-/** Where a picture's colour differs from that of its border. */
+/**
+ * Where a picture's colour differs from the colours of its four sides. Light falls unevenly, so
+ * lightness counts less than hue.
+ */
 function contrasting(picture) {
-  const distance = new Float32Array(picture.width * picture.height);
-  for (let channel = 0; channel < 3; channel++) {
-    const plane = channelOf(picture, channel);
-    const ground = median(border(plane));
-    plane.values.forEach((v, i) => (distance[i] += (v - ground) ** 2));
-  }
-  const distances = distance.map(Math.sqrt);
-  const threshold = Math.max(otsu(distances), CONTRAST);
+  const planes = opponents(picture);
+  const squares = [0, 1, 2, 3].map((side) => {
+    const sum = new Float32Array(picture.width * picture.height);
+    for (const plane of planes) {
+      const ground = median(sides(plane)[side]);
+      plane.values.forEach((v, i) => (sum[i] += (v - ground) ** 2));
+    }
+    return sum;
+  });
+  const distances = squares[0].map((_, i) => Math.sqrt(Math.min(...squares.map((sum) => sum[i]))));
+  const threshold = Math.max(otsu(distances), CONTRAST / 2);
   return distances.map((d) => Number(d > threshold));
+}
+
+/** Lightness, red against green, and blue against yellow, by their weights. */
+function opponents({ width, height, data }) {
+  return [
+    [0.2, 0.4, 0.1],
+    [1, -1, 0],
+    [-0.5, -0.5, 1],
+  ].map(([red, green, blue]) => {
+    const values = new Float32Array(width * height);
+    for (let i = 0, k = 0; i < values.length; i++, k += 4) {
+      values[i] = red * data[k] + green * data[k + 1] + blue * data[k + 2];
+    }
+    return { width, height, values };
+  });
 }
 
 // Digits -------------------------------------------------------------------------------------
@@ -196,13 +225,14 @@ const alphaOf = (picture) => channelOf(picture, 3);
 
 const rounded = (values) => Uint8Array.from(values, Math.round);
 
-/** The values of a plane's outermost pixels. */
-function border({ width, height, values }) {
-  return values.filter((_, i) => {
-    const x = i % width;
-    return x === 0 || x === width - 1 || i < width || i >= width * (height - 1);
-  });
+/** The values of a plane's outermost rows and columns. */
+function sides({ width, height, values }) {
+  const column = (x) => Float32Array.from({ length: height }, (_, y) => values[y * width + x]);
+  const last = width * (height - 1);
+  return [values.subarray(0, width), values.subarray(last), column(0), column(width - 1)];
 }
+
+const border = (plane) => sides(plane).flatMap((side) => [...side]);
 
 function median(values) {
   const sorted = Float32Array.from(values).sort();
@@ -268,6 +298,25 @@ function withoutSpecks(ink, plane) {
   const { numbers, sizes } = pieces(ink, plane);
   const least = SPECK * Math.max(...sizes);
   return Uint8Array.from(numbers, (n) => Number(n > 0 && sizes[n] >= least));
+}
+
+/** A mask and all that is at most `reach` pixels beside or above it. */
+function grown(mask, { width, height }, reach) {
+  const along = (source, length, step, line, lines) => {
+    const result = new Uint8Array(source.length);
+    for (let n = 0; n < lines; n++) {
+      for (const [from, to, by] of [[0, length, 1], [length - 1, -1, -1]]) {
+        let last = Infinity; // the nearest marked place on the way
+        for (let k = from; k !== to; k += by) {
+          const at = n * line + k * step;
+          if (source[at]) last = k;
+          if (Math.abs(k - last) <= reach) result[at] = 1;
+        }
+      }
+    }
+    return result;
+  };
+  return along(along(mask, width, 1, width, height), height, width, 1, width);
 }
 
 /** A mask and what it encloses: all that the outside doesn't reach by its edges. */

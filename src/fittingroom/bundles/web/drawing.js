@@ -6,8 +6,8 @@ const EDGE = 336;
 /**
  * Turns a canvas into something to draw on.
  *
- * It emits "change" events on the canvas: after a stroke, an undo or a clear, and at most once per
- * frame while a stroke is drawn.
+ * It emits "change" events on the canvas: after an undo or a clear, and at most once per frame
+ * while a stroke is drawn.
  */
 export class Drawing {
   /**
@@ -64,26 +64,23 @@ export class Drawing {
     this.canvas.setPointerCapture(event.pointerId);
     this.current = { width: this.pen * EDGE, points: [this.#position(event)] };
     this.strokes.push(this.current);
-    this.#paint(this.current, 0);
-    this.#announceSoon();
+    this.#repaintSoon();
   }
 
   #extend(event) {
     if (event.pointerId !== this.pointer) return;
-    const before = this.current.points.length;
     // Browsers merge movements between two frames; the merged ones make smooth lines.
     const merged = event.getCoalescedEvents?.() ?? [];
     for (const each of merged.length ? merged : [event]) {
       this.current.points.push(this.#position(each));
     }
-    this.#paint(this.current, before - 1);
-    this.#announceSoon();
+    this.#repaintSoon();
   }
 
   #end(event) {
     if (event.pointerId !== this.pointer) return;
+    if (event.type === "pointerup") this.#extend(event);
     this.#leave();
-    this.#announce();
   }
 
   #leave() {
@@ -100,37 +97,30 @@ export class Drawing {
     ];
   }
 
-  /** Paints a stroke's points from one of them on. */
-  #paint(stroke, from) {
-    const { context } = this;
-    const [first, ...others] = stroke.points.slice(from);
-    context.strokeStyle = this.ink;
-    context.lineWidth = stroke.width;
-    context.lineCap = "round";
-    context.lineJoin = "round";
-    context.beginPath();
-    context.moveTo(...first);
-    for (const point of others) context.lineTo(...point);
-    if (!others.length) context.lineTo(...first); // a dot
-    context.stroke();
-  }
-
-  #repaint() {
-    this.context.clearRect(0, 0, this.canvas.width, this.canvas.height);
-    for (const stroke of this.strokes) this.#paint(stroke, 0);
-    this.#announce();
-  }
-
-  #announce() {
-    this.canvas.dispatchEvent(new Event("change"));
-  }
-
-  #announceSoon() {
+  /** At most once per frame. */
+  #repaintSoon() {
     if (this.waiting) return;
     this.waiting = true;
     requestAnimationFrame(() => {
       this.waiting = false;
-      this.#announce();
+      this.#repaint();
     });
+  }
+
+  /** Paints all strokes anew: painted piece by piece, a stroke would have other edges. */
+  #repaint() {
+    const { context } = this;
+    context.clearRect(0, 0, this.canvas.width, this.canvas.height);
+    context.strokeStyle = this.ink;
+    context.lineCap = "round";
+    context.lineJoin = "round";
+    for (const { width, points } of this.strokes) {
+      context.lineWidth = width;
+      context.beginPath();
+      context.moveTo(...points[0]);
+      for (const point of points) context.lineTo(...point); // a single one makes a dot
+      context.stroke();
+    }
+    this.canvas.dispatchEvent(new Event("change"));
   }
 }
