@@ -23,7 +23,7 @@ import tritonclient.http as triton
 from PIL import Image
 
 from fittingroom.data.dataset import Dataset
-from fittingroom.serving import app, guard
+from fittingroom.serving import app, guard, run
 from fittingroom.serving.batching import WAITING, BatchQueue
 from fittingroom.serving.guard import MAX_BODY
 from fittingroom.serving.served_model import ServedModel
@@ -327,3 +327,27 @@ def test_curl(ask: Any, small: Dataset, tmp_path: Path) -> None:
     )
     (output,) = json.loads(done.stdout)["outputs"]
     assert output["data"][0] in small.class_names
+    photo = tmp_path / "photo.png"
+    photo.write_bytes(png(small.test.images[0]))
+    url = f"http://localhost:{ask.port}/v1/photo?model=logistic"
+    done = subprocess.run(
+        ["curl", "-sS", "--fail", "--data-binary", f"@{photo}", url],
+        capture_output=True,
+        check=True,
+    )
+    (predicted,) = json.loads(done.stdout)["predictions"].values()
+    assert predicted["top"][0]["label"] in small.class_names
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="no curl")
+def test_who_sends_a_photo_too_slowly_is_told_the_limit(
+    ask: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though it is still sending."""
+    monkeypatch.setattr(run, "DEADLINE", 1.0)
+    photo = tmp_path / "photo.png"
+    photo.write_bytes(bytes(2**20))
+    url = f"http://localhost:{ask.port}/v1/photo"
+    command = ["curl", "-sS", "--limit-rate", "20k", "--data-binary", f"@{photo}", url]
+    done = subprocess.run(command, capture_output=True, check=False)
+    assert json.loads(done.stdout) == {"error": "the request didn't arrive within 1 s."}

@@ -182,14 +182,27 @@ def test_there_is_a_limit_of_connections(
 
 
 def test_a_connection_serves_several_requests(
-    connect: Callable[[], socket.socket], monkeypatch: pytest.MonkeyPatch
+    serve: Callable[..., Any], served: dict[str, ServedModel], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each has the whole time, and a connection at rest is closed."""
-    monkeypatch.setattr(run, "DEADLINE", 5.0)
-    connection = connect()
+    monkeypatch.setattr(run, "DEADLINE", 0.6)
+    monkeypatch.setattr(run, "IDLE", 0.3)
+    ask = serve([served["logistic"]])
+    connection = socket.create_connection(("127.0.0.1", ask.port), timeout=30)
     begun = time.monotonic()
-    while time.monotonic() - begun < 6:
+    while time.monotonic() - begun < 1:
         connection.sendall(LIVE)
         assert connection.recv(10_000).startswith(b"HTTP/1.1 200")
-        time.sleep(1)
+        time.sleep(0.1)
     assert received(connection) == b""
+    connection.close()
+
+
+def test_what_is_not_http_is_refused_in_the_form_of_all_errors(
+    connect: Callable[[], socket.socket],
+) -> None:
+    connection = connect()
+    connection.sendall(b"neither this\r\n\r\n")
+    answer = received(connection)
+    assert answer.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+    assert answer.endswith(b'{"error": "the request isn\'t HTTP/1.1."}')

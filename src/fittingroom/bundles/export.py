@@ -90,7 +90,10 @@ def export(
                 file = hub.write_hub(bundle, aside, name, test)
             else:
                 file = triton.write_triton(bundle, aside, name)
-            parity = None if images is None else verify(file, bundle, images)
+            try:
+                parity = None if images is None else verify(file, bundle, images)
+            except BundleError as error:
+                raise BundleError(f"nothing was written, since {error}") from error
             verified_by = None if parity is None else "onnxruntime"
         files = _sizes(aside)
     return Export(format, place, files, parity, verified_by)

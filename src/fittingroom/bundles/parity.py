@@ -111,6 +111,6 @@ def verify(file: Path, bundle: Bundle, images: NDArray[np.uint8]) -> Parity:
         raise BundleError(
             f"onnxruntime predicts other labels than the bundle for {differing:,} of "
             f"{measured.images:,} images, and probabilities that differ by up to "
-            f"{measured.largest_difference:.1g}; nothing was written."
+            f"{measured.largest_difference:.1g}."
         )
     return measured

@@ -20,7 +20,7 @@ from starlette.routing import Route
 from fittingroom.bundles.predictor import predict_picture
 from fittingroom.data.decode import LONGEST, decode
 from fittingroom.errors import DataError, InputError, UnknownNameError
-from fittingroom.serving import protocol
+from fittingroom.serving import openapi, protocol
 from fittingroom.serving.batching import WAITING, BatchQueue, FullError
 from fittingroom.serving.guard import RETRY, Guard
 from fittingroom.serving.metrics import Metrics
@@ -36,7 +36,7 @@ PHOTOS, PHOTOS_WAITING = 2, 16
 class Server:
     """Models, what waits for them, and the answers."""
 
-    def __init__(self, models: Sequence[ServedModel]) -> None:
+    def __init__(self, models: Sequence[ServedModel], *, with_token: bool = False) -> None:
         self.models = {model.name: model for model in models}
         self.metrics = Metrics(models)
         self.queues = {
@@ -46,6 +46,7 @@ class Server:
         self._photos = ThreadPoolExecutor(PHOTOS, thread_name_prefix="photo")
         self._photos_under_way = 0
         self._about = protocol.server_metadata(version("fittingroom"))
+        self._description = openapi.describe(models, version("fittingroom"), with_token=with_token)
 
     def routes(self) -> list[Route]:
         of_model = "/v2/models/{model}"
@@ -60,6 +61,7 @@ class Server:
             *(Route(f"{path}/infer", infer, methods=["POST"]) for path in (of_model, with_version)),
             Route("/v1/photo", photo, methods=["POST"]),
             Route("/metrics", self.counted),
+            Route(openapi.PATH, self.described),
         ]
 
     def close(self) -> None:
@@ -87,6 +89,9 @@ class Server:
             self.metrics.waiting(name, queue.waiting)
         return Response(self.metrics.text(), media_type=Metrics.MEDIA_TYPE)
 
+    async def described(self, _: Request) -> Response:
+        return JSONResponse(self._description)
+
     async def infer(self, request: Request) -> Response:
         """Classify images by the Open Inference Protocol."""
         model = self._model(request)
@@ -110,7 +115,7 @@ class Server:
     async def photo(self, request: Request) -> Response:
         """Classify one picture, by one model or by all."""
         name = request.query_params.get("model")
-        models = [self._find(name)] if name else [*self.models.values()]
+        models = [*self.models.values()] if name is None else [self._find(name)]
         if request.headers.get("content-type", "").startswith("multipart/"):
             raise HTTPException(415, "the body is the picture itself, not a form.")
         content = await request.body()
@@ -225,7 +230,7 @@ def make_app(
     models: Sequence[ServedModel], *, hosts: Collection[str], token: str | None = None
 ) -> Guard:
     """The ASGI application that serves `models` to those who ask for one of `hosts`."""
-    server = Server(models)
+    server = Server(models, with_token=token is not None)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:

@@ -21,7 +21,7 @@ INPUT, PROBABILITIES, CLASS = "images", "probabilities", "class"
 #: The length of the JSON where bytes follow it.
 HEADER_LENGTH = "inference-header-content-length"
 VERSION = "1"
-_TYPES = {
+TYPES = {
     "UINT8": "u1", "UINT16": "<u2", "UINT32": "<u4", "UINT64": "<u8",
     "INT8": "i1", "INT16": "<i2", "INT32": "<i4", "INT64": "<i8",
     "FP16": "<f2", "FP32": "<f4", "FP64": "<f8",
@@ -119,7 +119,7 @@ def _images(tensor: Mapping[str, Any], tail: bytes, model: ServedModel) -> NDArr
     name, kind, shape = (tensor.get(key) for key in ("name", "datatype", "shape"))
     if name != INPUT:
         raise InputError(f"the input is called {INPUT!r}, not {name!r:.100}.")
-    if not isinstance(kind, str) or kind not in _TYPES:
+    if not isinstance(kind, str) or kind not in TYPES:
         raise InputError(f"{INPUT} are numbers, such as UINT8, not {kind!r:.100}.")
     is_shape = isinstance(shape, list) and all(type(n) is int and 0 <= n < 2**31 for n in shape)
     if not is_shape or not shape:
@@ -131,7 +131,7 @@ def _images(tensor: Mapping[str, Any], tail: bytes, model: ServedModel) -> NDArr
         raise InputError(
             f"{INPUT} have the shape {shape!s:.100}; {model.name} takes {shapes[0][1:]} each."
         )
-    dtype = np.dtype(_TYPES[kind])
+    dtype = np.dtype(TYPES[kind])
     parameters = _parameters(tensor)
     _refuse_shared_memory(parameters)
     size = parameters.get("binary_data_size")
@@ -170,7 +170,7 @@ def _outputs(asked: Mapping[str, Any]) -> dict[str, bool]:
     """The outputs asked for, all where none is, and whether they are answered as bytes."""
     binary = _flag(asked, "binary_data_output", default=False)
     outputs = asked.get("outputs")
-    if not outputs:
+    if outputs is None or outputs == []:
         return {PROBABILITIES: binary, CLASS: binary}
     if not isinstance(outputs, list):
         raise InputError("outputs are a list.")

@@ -84,6 +84,10 @@ class LimitedProtocol(HttpToolsProtocol):
         super().on_response_complete()
         self._watch_reader()
 
+    def send_400_response(self, msg: str) -> None:
+        """What can't be parsed is refused in the form that all errors have."""
+        self._refuse(HTTPStatus.BAD_REQUEST, "the request isn't HTTP/1.1.")
+
     def _expect(self) -> None:
         if self._arrival is None:
             self._arrival = self.loop.call_later(
