@@ -56,12 +56,17 @@ def needed(name: str, extra: str) -> Iterator[tuple[str, str, Marker | None]]:
 
 def can_hold(marker: Marker) -> bool:
     """Whether a marker holds on any system that this package runs on."""
+    return any(systems_of(marker))
+
+
+def systems_of(marker: Marker) -> list[bool]:
+    """Whether a marker holds, on each system that this package runs on."""
     systems = (
         ("linux", "Linux", "posix"),
         ("darwin", "Darwin", "posix"),
         ("win32", "Windows", "nt"),
     )
-    return any(
+    return [
         marker.evaluate(
             {
                 "python_version": python,
@@ -77,7 +82,7 @@ def can_hold(marker: Marker) -> bool:
         for python in ("3.11", "3.12", "3.13", "3.14")
         for platform, system, name in systems
         for machine in ("x86_64", "AMD64", "arm64", "aarch64")
-    )
+    ]
 
 
 def closure(roots: list[tuple[str, str]]) -> dict[str, Marker | None]:
@@ -106,7 +111,11 @@ def either(one: Marker | None, other: Marker | None) -> Marker | None:
     """The marker under which one of them holds; None always does."""
     if one is None or other is None:
         return None
-    return one if str(one) == str(other) else Marker(f"({one}) or ({other})")
+    where, where_too = systems_of(one), systems_of(other)
+    together = [each or too for each, too in zip(where, where_too, strict=True)]
+    if together == where:  # the other one adds nothing
+        return one
+    return other if together == where_too else Marker(f"({one}) or ({other})")
 
 
 def hashes(name: str, version: str) -> list[str]:

@@ -10,7 +10,7 @@ import pytest
 
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import StoreError, UnknownNameError
-from fittingroom.runs.find import find_model, find_runs, runs_in
+from fittingroom.runs.find import find_model, find_runs, find_saved_model, runs_in
 from fittingroom.runs.fit import fit
 from fittingroom.runs.run import Run
 from fittingroom.runs.spec import spec_of
@@ -112,3 +112,13 @@ def test_a_damaged_run_says_so_when_it_is_named(saved: Store, tmp_path: Path) ->
         with pytest.raises(StoreError, match=r"run\.json can't be read"):
             find_runs(name, root)
     assert len(find_runs("mlp-10-10", root)) == 4
+
+
+def test_a_saved_model_is_a_name_or_a_folder(saved: Store, tmp_path: Path) -> None:
+    folder, run = find_saved_model("mlp-10-10", saved.folder)
+    assert run is not None
+    assert folder == find_model("mlp-10-10", saved.folder).folder / "model" == run.folder / "model"
+    bundle = shutil.copytree(folder, tmp_path / "bundle")
+    assert find_saved_model(str(bundle), saved.folder) == (bundle, None)
+    with pytest.raises(StoreError, match=r"knn doesn't exist, and .*no saved runs"):
+        find_saved_model("knn", tmp_path / "absent")

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from fittingroom.serving.guard import LOCAL, MAX_BODY, Guard
+from fittingroom.errors import UsageError
+from fittingroom.serving.guard import LOCAL, MAX_BODY, Guard, check_access
 
 NOT_OURS = "this server isn't asked for under that host name; see --name."
 OTHER_SITE = "pages of other sites can't use this server."
@@ -110,3 +111,14 @@ def test_nothing_but_http_is_answered() -> None:
         raise AssertionError
 
     asyncio.run(Guard(never, hosts=LOCAL, token=None)({"type": "websocket"}, never, never))
+
+
+def test_tokens_and_names_that_headers_can_carry() -> None:
+    check_access(None, [])
+    check_access("0123456789abcdef", ["models.example.org", "gateway"])
+    for token in ("", "short", "with a space in it", "with-an-umlaut-ü-in-it"):
+        with pytest.raises(UsageError, match="a token is 16 or more ASCII letters"):
+            check_access(token, [])
+    for name in ("a:80", "a/b", "a b", ""):
+        with pytest.raises(UsageError, match="--name takes the name of a host"):
+            check_access(None, ["good", name])

@@ -52,7 +52,7 @@ def test_every_route_is_described(document: dict[str, Any], served: dict[str, Se
 
 
 def test_each_route_is_as_described(serve: Serve, served: dict[str, ServedModel]) -> None:
-    """Without a body, which none but two need; and refused to pages of other sites and strangers."""
+    """Without a body, which two need; and refused to pages of other sites, and to strangers."""
     ask = serve([*served.values()], token=TOKEN)
     known = {"authorization": f"Bearer {TOKEN}"}
     document = ask("GET", openapi.PATH, **known).json

@@ -8,7 +8,7 @@ import pytest
 
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import InputError
-from fittingroom.serving.served_model import ONNX, OURS, ServedModel, serve_bundle
+from fittingroom.serving.served_model import ONNX, OURS, ServedModel, name_bundles, serve_bundle
 
 Served = dict[str, ServedModel]
 
@@ -57,3 +57,10 @@ def test_our_own_kernels_compute_one_request_at_a_time(served: Served, small: Da
         with ThreadPoolExecutor(4) as threads:
             [*threads.map(model.predict, [small.test.images[:50]] * 12)]
     assert most == 1
+
+
+def test_the_second_of_a_name_gets_a_number(served: Served) -> None:
+    bundles = [served[name].bundle for name in ("logistic", "knn", "logistic", "logistic")]
+    named = name_bundles(bundles)
+    assert list(named) == ["logistic", "knn", "logistic-2", "logistic-3"]
+    assert [*named.values()] == bundles

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fittingroom.errors import StoreError, UnknownNameError
-
 if TYPE_CHECKING:
     from fittingroom.runs.run import Run
 
@@ -32,17 +30,9 @@ def find_saved_model(name: str, runs: Path) -> tuple[Path, Run | None]:
     """
     from fittingroom.cli.output import note
     from fittingroom.formatting import short_path
-    from fittingroom.runs.find import find_model, runs_in
+    from fittingroom.runs import find
 
-    folder = Path(name)
-    if folder.exists() and not runs_in(folder):
-        return folder, None
-    try:
-        run = find_model(name, runs)
-    except UnknownNameError:
-        raise
-    except StoreError as error:
-        raise StoreError(f"{name} doesn't exist, and {error}") from error
-    if folder.resolve() != run.folder.resolve():
+    folder, run = find.find_saved_model(name, runs)
+    if run is not None and Path(name).resolve() != run.folder.resolve():
         note(f"{run.record.label}, seed {run.record.spec.seed}: {short_path(run.folder)}")
-    return run.folder / "model", run
+    return folder, run

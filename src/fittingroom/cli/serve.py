@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 import socket
 from collections.abc import Sequence
@@ -52,9 +51,6 @@ _NameOption = Annotated[
     ),
 ]
 
-_TOKEN = re.compile(r"[!#-:<-~]{16,}", re.ASCII)
-_NAME = re.compile(r"[\w.-]+", re.ASCII)
-
 
 def command(
     models: _ModelsArgument,
@@ -69,15 +65,13 @@ def command(
         raise UsageError(
             f"serving needs packages that aren't installed; run {install_command('serve')}."
         )
-    if token is not None and not _TOKEN.fullmatch(token):
-        raise UsageError("a token is 16 or more ASCII letters, digits and signs without spaces.")
-    names = frozenset(name or ())
-    if wrong := [each for each in names if not _NAME.fullmatch(each)]:
-        raise UsageError(f"--name takes the name of a host, without a port, not {wrong[0]!r}.")
     from fittingroom.cli.output import say, warn
     from fittingroom.serving.app import make_app
+    from fittingroom.serving.guard import check_access
     from fittingroom.serving.run import address_of, bind, hosts_of, make_server
 
+    names = frozenset(name or ())
+    check_access(token, names)
     address = address_of(host)
     with bind(host, port) as listening:
         hosts = hosts_of(host) | names
@@ -103,20 +97,14 @@ def _describe(served: Sequence[ServedModel], url: str) -> None:
 
 
 def _served(names: list[str], runs: Path) -> list[ServedModel]:
-    """The models, ready to answer; of two with the same name, the second gets a number."""
+    """The models, ready to answer."""
     from fittingroom.bundles.bundle import load
-    from fittingroom.bundles.export import safe_name
     from fittingroom.cli.progress import busy
-    from fittingroom.serving.served_model import serve_bundle
+    from fittingroom.serving.served_model import name_bundles, serve_bundle
 
-    found: dict[str, ServedModel] = {}
-    for name in names:
-        bundle = load(find_saved_model(name, runs)[0])
-        base = unique = safe_name(bundle.facts.model)
-        number = 1
-        while unique in found:
-            number += 1
-            unique = f"{base}-{number}"
-        with busy(f"preparing {unique}"):
-            found[unique] = serve_bundle(unique, bundle)
-    return [*found.values()]
+    served = []
+    bundles = [load(find_saved_model(name, runs)[0]) for name in names]
+    for name, bundle in name_bundles(bundles).items():
+        with busy(f"preparing {name}"):
+            served.append(serve_bundle(name, bundle))
+    return served

@@ -66,6 +66,29 @@ def find_model(name: str, root: Path) -> Run:
     return max(seeds, key=_selection_accuracy)
 
 
+def find_saved_model(name: str, root: Path) -> tuple[Path, Run | None]:
+    """The folder of a saved model that a name or a path means, and its run unless it has none.
+
+    Parameters
+    ----------
+    name, root : see :func:`find_model`; the path of a saved model's own folder is a name too
+
+    Raises
+    ------
+    UnknownNameError, StoreError : as :func:`find_model`
+    """
+    folder = Path(name)
+    if folder.exists() and not runs_in(folder):
+        return folder, None
+    try:
+        run = find_model(name, root)
+    except UnknownNameError:
+        raise
+    except StoreError as error:
+        raise StoreError(f"{name} doesn't exist, and {error}") from error
+    return run.folder / MODEL, run
+
+
 def runs_in(folder: Path) -> list[Run]:
     """The run in a folder, or the runs of a model's folder; none if it is another folder."""
     if os.path.lexists(folder / RECORD):

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hmac
+import re
 from collections.abc import Awaitable, Callable, Collection, MutableMapping
 from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
+
+from fittingroom.errors import UsageError
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -25,6 +28,8 @@ MAX_BODY, MAX_BODIES = 32 * 2**20, 256 * 2**20
 RETRY = "1"
 #: What anybody may ask who knows the host's name: whether the server lives.
 HEALTH = "/v2/health/"
+_TOKEN = re.compile(r"[!#-:<-~]{16,}", re.ASCII)
+_NAME = re.compile(r"[\w.-]+", re.ASCII)
 #: Sent with every answer: it loads nothing, can't be framed, and its type isn't guessed.
 HEADERS = {
     "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
@@ -32,6 +37,14 @@ HEADERS = {
     "referrer-policy": "no-referrer",
     "cross-origin-resource-policy": "same-origin",
 }
+
+
+def check_access(token: str | None, names: Collection[str]) -> None:
+    """Raise UsageError for a token that a header can't carry, and for what isn't a host's name."""
+    if token is not None and not _TOKEN.fullmatch(token):
+        raise UsageError("a token is 16 or more ASCII letters, digits and signs without spaces.")
+    if wrong := [name for name in names if not _NAME.fullmatch(name)]:
+        raise UsageError(f"--name takes the name of a host, without a port, not {wrong[0]!r}.")
 
 
 class Guard:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fittingroom.bundles.bundle import Bundle
+from fittingroom.bundles.export import safe_name
 from fittingroom.bundles.manifest import Facts
 from fittingroom.bundles.onnx import write_onnx
 from fittingroom.bundles.parity import Predict, onnx_predictor, verify
@@ -68,8 +70,21 @@ class ServedModel:
         return self.predict(np.ascontiguousarray(array, np.uint8))
 
 
-def serve_bundle(name: str, bundle: Bundle) -> ServedModel:
-    """Make a bundle ready to answer.
+def name_bundles(bundles: Sequence[Bundle]) -> dict[str, Bundle]:
+    """Bundles by their models' names; of two with the same name, the second gets a number."""
+    named: dict[str, Bundle] = {}
+    for bundle in bundles:
+        base = unique = safe_name(bundle.facts.model)
+        number = 1
+        while unique in named:
+            number += 1
+            unique = f"{base}-{number}"
+        named[unique] = bundle
+    return named
+
+
+def serve_bundle(name: str, bundle: Bundle, *, threads: int = 0) -> ServedModel:
+    """Make a bundle ready to answer, on so many threads of onnxruntime; 0 means all cores.
 
     Its ONNX graph is made and compared with it on random images; where that fails, because the
     graph can't express the classifier, the classifier itself answers.
@@ -78,7 +93,7 @@ def serve_bundle(name: str, bundle: Bundle) -> ServedModel:
         try:
             file = write_onnx(bundle, Path(folder) / "model.onnx")
             verify(file, bundle, _probes(bundle.facts.image_shape))
-            predict = onnx_predictor(file, spinning=False)
+            predict = onnx_predictor(file, threads=threads, spinning=False)
         except BundleError as error:
             predict = _one_at_a_time(bundle.predict_proba)
             return ServedModel(name, bundle, OURS, predict, reason=str(error))
