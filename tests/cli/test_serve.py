@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -96,6 +97,19 @@ def test_a_server_answers_and_ends_cleanly(start: Start, stop: signal.Signals) -
     assert process.wait(30) in (-stop, 130 if stop == signal.SIGINT else 0)
     assert process.stdout is not None
     assert process.stdout.read() == ""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+def test_a_server_outlives_clients_that_hang_up(start: Start) -> None:
+    """The system would end other commands for writing to them (SIGPIPE)."""
+    process, address, _ = start("logistic")
+    for _ in range(3):
+        process.send_signal(signal.SIGSTOP)
+        with socket.create_connection(address) as connection:
+            connection.sendall(100 * b"GET /v2 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        process.send_signal(signal.SIGCONT)
+        assert ask(address, "/v2/health/live") == (200, {"live": True})
+    assert process.poll() is None
 
 
 @pytest.mark.slow

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import secrets
+import signal
 import socket
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -84,6 +86,8 @@ def command(
         url = f"http://{shown}:{listening.getsockname()[1]}"
         _describe(served, url)
         say(url)
+        if sys.platform != "win32":  # whoever hangs up before the answer must not end the server
+            signal.signal(signal.SIGPIPE, signal.SIG_IGN)
         make_server(make_app(served, hosts=hosts, token=token)).run(sockets=[listening])
 
 
