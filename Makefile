@@ -103,6 +103,17 @@ bench-quick: install .venv-peers/.installed
 	.venv-peers/bin/python -m pip --disable-pip-version-check install --quiet --requirement $<
 	@touch $@
 
+# The servers beside which ours is measured (benchmarks/serving.py), and KServe's client, which asks it.
+.venv-serving/.installed: benchmarks/requirements-serving.txt
+	$(PYTHON) -m venv .venv-serving
+	.venv-serving/bin/python -m pip --disable-pip-version-check install --quiet --requirement $<
+	@touch $@
+
+.venv-kserve/.installed: benchmarks/requirements-kserve.txt
+	$(PYTHON) -m venv .venv-kserve
+	.venv-kserve/bin/python -m pip --disable-pip-version-check install --quiet --requirement $<
+	@touch $@
+
 check: install-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -113,4 +124,4 @@ format: install-dev
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) .venv-peers dist docs/_build docs/modules .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-peers .venv-serving .venv-kserve dist docs/_build docs/modules .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -6,6 +6,7 @@ import dataclasses
 import http.client
 import io
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -28,6 +29,7 @@ from fittingroom.serving.batching import WAITING, BatchQueue
 from fittingroom.serving.guard import MAX_BODY
 from fittingroom.serving.served_model import ServedModel
 
+ROOT = Path(__file__).parents[2]
 Served = dict[str, ServedModel]
 Serve = Callable[..., Any]
 
@@ -315,6 +317,79 @@ def test_tritons_client(
     with pytest.raises(triton.InferenceServerException, match=r"logistic takes \[28, 28\] each"):
         client.infer("logistic", [triton.InferInput("images", (1, 5), "UINT8")])
     client.close()
+
+
+#: What programs do that know nothing of ours; each in an environment of its own, see the Makefile.
+OTHERS = {
+    "kserve": """
+import asyncio, sys
+import numpy as np
+from kserve import InferenceRESTClient, InferInput, InferRequest, RESTConfig
+
+async def ask():
+    client = InferenceRESTClient(config=RESTConfig(protocol="v2"))
+    assert await client.is_server_live(sys.argv[1])
+    assert await client.is_server_ready(sys.argv[1])
+    assert await client.is_model_ready(sys.argv[1], "logistic")
+    for binary in (True, False):
+        images = InferInput("images", [3, 28, 28], "UINT8")
+        images.set_data_from_numpy(np.load(sys.argv[2]), binary_data=binary)
+        request = InferRequest(model_name="logistic", infer_inputs=[images])
+        answer = await client.infer(sys.argv[1], request, model_name="logistic")
+        assert answer.outputs[0].as_numpy().shape == (3, 10)
+        print(*answer.outputs[1].as_numpy(), sep=",")
+
+asyncio.run(ask())
+""",
+    "serving": """
+import sys
+from urllib.request import Request, urlopen
+import numpy as np
+from mlserver.codecs import NumpyCodec, StringCodec
+from mlserver.types import (
+    InferenceRequest, InferenceResponse, MetadataModelResponse, MetadataServerResponse,
+)
+
+def ask(path, body=None):
+    return urlopen(Request(sys.argv[1] + path, body)).read()
+
+MetadataServerResponse.model_validate_json(ask("/v2"))
+MetadataModelResponse.model_validate_json(ask("/v2/models/logistic"))
+images = NumpyCodec.encode_input("images", np.load(sys.argv[2]))
+for exclude in (True, False):
+    body = InferenceRequest(inputs=[images]).model_dump_json(exclude_none=exclude).encode()
+    answer = InferenceResponse.model_validate_json(ask("/v2/models/logistic/infer", body))
+    assert NumpyCodec.decode_output(answer.outputs[0]).shape == (3, 10)
+    print(*StringCodec.decode_output(answer.outputs[1]), sep=",")
+""",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("environment", OTHERS)
+def test_clients_of_others(
+    environment: str, ask: Any, served: Served, small: Dataset, tmp_path: Path
+) -> None:
+    """KServe's client, and the types by which MLServer reads requests and answers."""
+    python = ROOT / f".venv-{environment}" / "bin" / "python"
+    if not python.exists():
+        pytest.skip(f"make .venv-{environment}/.installed")
+    images = small.test.images[:3]
+    np.save(tmp_path / "images.npy", images)
+    done = subprocess.run(
+        [
+            *(python, "-c", OTHERS[environment]),
+            *(f"http://127.0.0.1:{ask.port}", tmp_path / "images.npy"),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={k: v for k, v in os.environ.items() if k != "PYTHONPATH"},
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    labels = served["logistic"].predict_proba(images).argmax(axis=1)
+    expected = ",".join(small.class_names[label] for label in labels)
+    assert done.stdout.split("\n") == [expected, expected, ""]
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="no curl")

@@ -20,7 +20,7 @@ from starlette.routing import Route
 from fittingroom.bundles.predictor import predict_picture
 from fittingroom.data.decode import LONGEST, decode
 from fittingroom.errors import DataError, InputError, UnknownNameError
-from fittingroom.serving import openapi, protocol
+from fittingroom.serving import openapi, pixels, protocol
 from fittingroom.serving.batching import WAITING, BatchQueue, FullError
 from fittingroom.serving.guard import RETRY, Guard
 from fittingroom.serving.metrics import Metrics
@@ -43,6 +43,7 @@ class Server:
             model.name: BatchQueue(model.predict, on_batch=self.metrics.batch_of(model.name))
             for model in models
         }
+        pixels.prepare()
         self._photos = ThreadPoolExecutor(PHOTOS, thread_name_prefix="photo")
         self._photos_under_way = 0
         self._about = protocol.server_metadata(version("fittingroom"))
@@ -52,13 +53,13 @@ class Server:
         of_model = "/v2/models/{model}"
         with_version = f"{of_model}/versions/{{version}}"
         infer, photo = self._timed("infer", self.infer), self._timed("photo", self.photo)
-        return [
+        return [  # in this order they are compared with a path, so that the busiest come first
+            *(Route(f"{path}/infer", infer, methods=["POST"]) for path in (of_model, with_version)),
             Route("/v2", self.about),
             Route("/v2/health/live", self.live),
             Route("/v2/health/ready", self.ready),
             *(Route(path, self.about_model) for path in (of_model, with_version)),
             *(Route(f"{path}/ready", self.model_ready) for path in (of_model, with_version)),
-            *(Route(f"{path}/infer", infer, methods=["POST"]) for path in (of_model, with_version)),
             Route("/v1/photo", photo, methods=["POST"]),
             Route("/metrics", self.counted),
             Route(openapi.PATH, self.described),
@@ -97,13 +98,14 @@ class Server:
         model = self._model(request)
         if request.headers.get("content-encoding", "identity") != "identity":
             raise HTTPException(415, "bodies are sent uncompressed.")
+        queue = self.queues[model.name]
+        queue.check_room(1)
         body = await request.body()
         if len(body) > _longest_request(model):
             raise HTTPException(413, f"a request has at most {WAITING} images.")
         asked = protocol.parse(body, request.headers.get(protocol.HEADER_LENGTH), model)
         if len(asked.images) > WAITING:
             raise HTTPException(413, f"a request has at most {WAITING} images.")
-        queue = self.queues[model.name]
         probabilities = await _unless_gone(request, queue.predict(asked.images))
         self.metrics.classified(model, probabilities.argmax(axis=1))
         body, length = protocol.answer(asked, probabilities, model)
@@ -176,13 +178,14 @@ async def _unless_gone(request: Request, answer: Awaitable[T]) -> T:
     """Wait for an answer as long as somebody waits for it; raises ClientDisconnect."""
     work = asyncio.ensure_future(answer)
     gone = asyncio.ensure_future(_hang_up(request))
+    gone.add_done_callback(lambda _: work.cancel())
     try:
-        await asyncio.wait((work, gone), return_when=asyncio.FIRST_COMPLETED)
-        if not work.done():
-            raise ClientDisconnect
-        return work.result()
+        return await work
+    except asyncio.CancelledError:
+        if gone.done():
+            raise ClientDisconnect from None
+        raise
     finally:
-        work.cancel()
         gone.cancel()
 
 

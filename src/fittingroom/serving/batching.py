@@ -67,14 +67,18 @@ class BatchQueue:
 
         Raises FullError if too many wait already; what the model raises is raised here.
         """
-        if self.waiting + len(images) > self._most:
-            raise FullError
+        self.check_room(len(images))
         request = _Request(images, asyncio.get_running_loop().create_future())
         self._requests.append(request)
         self.waiting += len(images)
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._compute())
         return await request.answer
+
+    def check_room(self, n: int) -> None:
+        """Raise FullError if so many images can't wait any more."""
+        if self.waiting + n > self._most:
+            raise FullError
 
     def close(self) -> None:
         self._thread.shutdown(wait=False, cancel_futures=True)

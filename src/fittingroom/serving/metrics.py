@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter as Counts
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -73,8 +74,8 @@ class Metrics:
 
     def classified(self, model: ServedModel, labels: NDArray[np.integer]) -> None:
         """Count the most probable classes (n,) of images, as positions in the model's classes."""
-        for label, n in zip(*np.unique(labels, return_counts=True), strict=True):
-            self._classes.labels(model.name, model.class_names[label]).inc(int(n))
+        for label, n in Counts(labels.tolist()).items():
+            self._classes.labels(model.name, model.class_names[label]).inc(n)
 
     def photo(self, model: ServedModel, label: str, unlike: bool | None) -> None:
         """Count a photo's most probable class, and whether it is unlike the data, if known."""

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fittingroom.errors import InputError
+from fittingroom.serving.pixels import read_json
 from fittingroom.serving.served_model import ONNX, ServedModel
 
 INPUT, PROBABILITIES, CLASS = "images", "probabilities", "class"
@@ -87,7 +88,7 @@ def parse(body: bytes, header_length: str | None, model: ServedModel) -> Request
     """
     head, tail = _split(body, header_length)
     try:
-        asked = json.loads(head)
+        asked = read_json(head)
     except (ValueError, RecursionError):
         raise InputError("the request isn't JSON.") from None
     if not isinstance(asked, dict):

@@ -187,6 +187,7 @@ def make_server(app: Guard) -> uvicorn.Server:
         "access_log": False,  # nobody's pictures, nor who sent them
         "log_level": "error",  # it warns of what strangers send
         "server_header": False,
+        "proxy_headers": False,  # nobody asks who sent a request
         "backlog": BACKLOG,
         "timeout_keep_alive": IDLE,
         "timeout_graceful_shutdown": DRAIN,
