@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 from xml.etree import ElementTree
 
+import load
 import pictures
 import pytest
 import recording
@@ -42,6 +46,45 @@ def test_what_a_command_printed_is_kept_though_a_model_failed(
         assert found["exit_code"] == 1
         assert found["printed"]
         assert str(tmp_path) not in json.dumps(found["printed"])
+
+
+def test_the_clients_of_the_servers_count_what_was_answered() -> None:
+    """Answers in parts, refusals, and connections that end."""
+    answers = [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
+        b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 0\r\ncontent-length: 2\r\n\r\nno",
+        b"",
+    ]
+    served: list[int] = []
+
+    def serve(listening: socket.socket) -> None:
+        while True:
+            try:
+                connection, _ = listening.accept()
+            except OSError:
+                return
+            with connection:
+                while connection.recv(1 << 16):
+                    answer = answers[len(served) % len(answers)]
+                    served.append(len(answer))
+                    if not answer:
+                        break
+                    connection.sendall(answer[:10])
+                    time.sleep(0.001)
+                    connection.sendall(answer[10:])
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=serve, args=(listening,))
+        thread.start()
+        measured = load.put_load(listening.getsockname()[1], b"GET / HTTP/1.1\r\n\r\n", 1, 0.5)
+        listening.shutdown(socket.SHUT_RDWR)
+        thread.join()
+    counts = {status: len(each) for status, each in measured.latencies.items()}
+    assert counts == {200: served.count(len(answers[0])), 503: served.count(len(answers[1]))}
+    assert measured.lost == served.count(0)
+    assert counts[200] >= 1
+    assert measured.percentile(50) >= 1
+    assert measured.per_second == pytest.approx(counts[200] / measured.seconds)
 
 
 def shown(frame: Frame) -> list[str]:

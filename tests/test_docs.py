@@ -9,9 +9,11 @@ import importlib
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import tomllib
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -66,6 +68,58 @@ def test_links_lead_to_headings(page: Path) -> None:
         headings = re.findall(r"^#+ (.*)$", to.read_text("utf8"), re.MULTILINE)
         slugs = [re.sub(r"[^\w\- ]", "", each.lower()).replace(" ", "-") for each in headings]
         assert anchor in slugs, f"{target}#{anchor}"
+
+
+@pytest.mark.slow
+def test_the_commands_of_the_container_work_in_a_fresh_environment(
+    tmp_path: Path, small: Dataset
+) -> None:
+    """In this order, in an environment and a folder of their own; there is no container here."""
+    from fittingroom.runs.fit import fit
+    from fittingroom.runs.spec import spec_of
+    from fittingroom.runs.store import open_store
+
+    (text,) = blocks(ROOT / "docs" / "serving.md", "dockerfile")
+    lines = [line.split(maxsplit=1) for line in text.splitlines()]
+    assert [word for word, _ in lines] == [
+        "FROM",
+        *("COPY", "RUN", "RUN", "USER"),
+        "COPY",
+        "EXPOSE",
+        "CMD",
+    ]
+    named = dict(lines)
+    install, add_user = (rest for word, rest in lines if word == "RUN")
+    assert add_user == f"useradd --create-home {named['USER']}"
+    run(ROOT, sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path))
+    run(tmp_path, sys.executable, "-m", "venv", "env")
+    install = install.replace("python", "env/bin/python", 1).replace("/tmp/", f"{tmp_path}/")
+    run(tmp_path, "sh", "-c", f"PIP_CONSTRAINT={ROOT / 'constraints.txt'} {install}")
+    model = fit(spec_of(small, "logistic"), small, open_store(tmp_path / "runs", small)).folder
+    program, *arguments = json.loads(named["CMD"])
+    (place,) = [each for each in arguments if each.startswith("/models/")]
+    assert f" {place}\n" in text  # where the model is copied to
+    arguments = [str(model) if each == place else each for each in arguments]
+    port = named["EXPOSE"]
+    assert port == "8000"  # the default
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    token = "0123456789abcdef"
+    process = subprocess.Popen(
+        [tmp_path / "env" / "bin" / program, *arguments, "--port", port],
+        env={**os.environ, "FITTINGROOM_TOKEN": token, "PYTHONPATH": ""},
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline().endswith(f":{port}\n")
+    request = urllib.request.Request(f"http://127.0.0.1:{port}/v2/models/logistic")
+    request.add_header("Authorization", f"Bearer {token}")
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        assert json.load(answer)["name"] == "logistic"
+    process.terminate()
+    process.communicate(timeout=60)
 
 
 def test_every_dependency_is_explained() -> None:
