@@ -145,7 +145,10 @@ def mlserver(model: Model, port: int, way: tuple[float, ...]) -> Iterator[int]:
         settings = {"debug": False, "http_port": port, "grpc_port": free_port()}
         settings |= {"metrics_port": free_port(), "parallel_workers": int(workers)}
         (folder / "settings.json").write_text(json.dumps({**settings, "host": "127.0.0.1"}))
-        of_model = {"name": "classifier", "implementation": "onnx_runtime.Classifier"}
+        of_model: dict[str, Any] = {
+            "name": "classifier",
+            "implementation": "onnx_runtime.Classifier",
+        }
         of_model |= {"max_batch_size": int(batch), "max_batch_time": seconds}
         of_model |= {"parameters": {"uri": str(model.graph)}}
         (folder / "model-settings.json").write_text(json.dumps(of_model))

@@ -21,6 +21,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -184,7 +185,7 @@ def main() -> None:
         single = request_of(path, images[:1], binary=False)
         port = free_port()
         with ours(model, port) as process:
-            steps = {
+            steps: dict[str, Callable[[], dict[str, Any]]] = {
                 "overload": lambda: overload(
                     port, psutil.Process(process), request, options.seconds
                 ),

@@ -188,7 +188,7 @@ def describe(models: Sequence[ServedModel], version: str, *, with_token: bool) -
 
 
 def _paths(first: ServedModel, names: Sequence[str]) -> dict[str, Any]:
-    health = {"security": []}  # whoever starts and stops servers has no token
+    health: dict[str, Any] = {"security": []}  # whoever starts and stops servers has no token
     paths = {
         "/v2": {"get": _get("Name, version and extensions of the server", "Server")},
         "/v2/health/live": {"get": _get("Whether the server lives", _flags("live")) | health},
@@ -204,7 +204,7 @@ def _paths(first: ServedModel, names: Sequence[str]) -> dict[str, Any]:
         ("/v2/models/{model}/versions/{version}", [model, version]),
     ):
         ready = {"type": "object", "properties": {"name": _TEXT, "ready": _BOOLEAN}}
-        routes = {
+        routes: dict[str, dict[str, Any]] = {
             path: {"get": _get("What a model takes and gives, and what it is", "Model", 404)},
             f"{path}/ready": {"get": _get("Whether a model can answer", ready, 404)},
             f"{path}/infer": {"post": _infer(first)},
