@@ -14,7 +14,13 @@ from PIL import Image
 from fittingroom.bundles.bundle import Bundle, load
 from fittingroom.bundles.hub import card, write_hub
 from fittingroom.bundles.parity import onnx_predictor
-from fittingroom.bundles.predictor import Prediction, combine_views, odds_of_photos, predict_picture
+from fittingroom.bundles.predictor import (
+    Prediction,
+    combine_views,
+    odds_of_photos,
+    predict_picture,
+    preparation_as,
+)
 from fittingroom.data.catalog import DATASETS
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.decode import Picture, decode
@@ -121,6 +127,30 @@ def test_the_user_may_choose_the_preparation(bundles: Mapping[str, Bundle], phot
     np.testing.assert_array_equal(
         predictions["garment"].probabilities, predict_picture(bundle, photo).probabilities
     )
+
+
+@pytest.mark.parametrize(
+    ("trained_on", "by_default", "as_photo", "as_image"),
+    [
+        ("image", "image", "garment", "image"),
+        ("image-on-black", "image-on-black", "garment", "image-on-black"),
+        ("garment", "garment", "garment", "image"),
+        ("digit", "digit", "digit", "image"),
+    ],
+)
+def test_preparation_of_pictures(
+    trained_on: str,
+    by_default: str,
+    as_photo: str,
+    as_image: str,
+    bundles: Mapping[str, Bundle],
+) -> None:
+    bundle = bundles["logistic"]
+    facts = bundle.facts.model_copy(update={"preparation": trained_on})
+    bundle = dataclasses.replace(bundle, facts=facts)
+    assert preparation_as(bundle, None) == by_default
+    assert preparation_as(bundle, "photo") == as_photo
+    assert preparation_as(bundle, "image") == as_image
 
 
 def test_the_preparation_of_format_1_follows_from_its_data(bundles: Mapping[str, Bundle]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
 import io
 import json
 import os
@@ -16,9 +15,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from fittingroom.bundles.bundle import load
 from fittingroom.cli.main import app
-from fittingroom.cli.predict import _preparation
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import FittingroomError
 
@@ -106,25 +103,6 @@ def test_a_photo(run: str, small: Dataset, tmp_path: Path) -> None:
     stdout, _ = call(run, str(tmp_path / "boot.png"), "--as", "image")
     assert "90% set:" in stdout
     assert "resized from 300×300 to 28×28" in stdout
-
-
-@pytest.mark.parametrize(
-    ("trained_on", "by_default", "as_photo", "as_image"),
-    [
-        ("image", "image", "garment", "image"),
-        ("image-on-black", "image-on-black", "garment", "image-on-black"),
-        ("garment", "garment", "garment", "image"),
-        ("digit", "digit", "digit", "image"),
-    ],
-)
-def test_preparation_of_pictures(
-    trained_on: str, by_default: str, as_photo: str, as_image: str, run: str
-) -> None:
-    bundle = load(run)
-    facts = bundle.facts.model_copy(update={"preparation": trained_on})
-    bundle = dataclasses.replace(bundle, facts=facts)
-    expected = {None: by_default, "photo": as_photo, "image": as_image}
-    assert {how: _preparation(bundle, how) for how in expected} == expected
 
 
 def test_skipped_files_are_listed(run: str, pictures: Path, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -84,12 +84,7 @@ class Prediction:
 def predict_picture(
     bundle: SavedClassifier, picture: Picture, preparation: Preparation | None = None
 ) -> Prediction:
-    """Render a picture as images like the data's, classify them, and combine the views.
-
-    The views' probabilities are combined by their weighted geometric mean. Those of a photo are
-    then multiplied by how much more often people photograph each class than it occurs in the data
-    set, if that is known (Saerens, Latinne and Decaestecker 2002, "Adjusting the Outputs of a
-    Classifier to New a Priori Probabilities", equation 2.4). The score of unlike data ignores that.
+    """Render a picture as images like the data's, and predict those.
 
     Parameters
     ----------
@@ -99,7 +94,22 @@ def predict_picture(
     ------
     InputError : the classifier can't take such images
     """
-    rendering = prepare(picture, preparation or bundle.preparation, bundle.facts.image_shape)
+    shape = bundle.facts.image_shape
+    return predict_rendering(bundle, prepare(picture, preparation or bundle.preparation, shape))
+
+
+def predict_rendering(bundle: SavedClassifier, rendering: Rendering) -> Prediction:
+    """Classify the views of a picture, and combine what they give.
+
+    The views' probabilities are combined by their weighted geometric mean. Those of a photo are
+    then multiplied by how much more often people photograph each class than it occurs in the data
+    set, if that is known (Saerens, Latinne and Decaestecker 2002, "Adjusting the Outputs of a
+    Classifier to New a Priori Probabilities", equation 2.4). The score of unlike data ignores that.
+
+    Raises
+    ------
+    InputError : the classifier can't take such images
+    """
     combined = combine_views(bundle.predict_proba(rendering.views), rendering.weights)
     odds = odds_of_photos(bundle) if rendering.is_photo else np.ones(len(combined))
     probabilities = combined * odds
@@ -126,6 +136,20 @@ def predict_picture(
         without_odds=(names[first], float(combined[first])),
         rendering=rendering,
     )
+
+
+def preparation_as(
+    bundle: SavedClassifier, taken_as: Literal["photo", "image"] | None
+) -> Preparation:
+    """How a picture is prepared: as the classifier's own images were, unless `taken_as` differs.
+
+    "photo" locates an object in a picture of which all would be taken; "image" takes all.
+    """
+    own = bundle.preparation
+    is_image = own in ("image", "image-on-black")
+    if taken_as == "image" and not is_image:
+        return "image"
+    return "garment" if taken_as == "photo" and is_image else own
 
 
 def combine_views(

@@ -9,7 +9,7 @@ import typer
 
 from fittingroom.cli.options import RUNS, JsonOption, RunsOption
 from fittingroom.cli.saved_model import SavedModelArgument, find_saved_model
-from fittingroom.errors import DataError, StoreError, UsageError
+from fittingroom.errors import DataError, UsageError
 from fittingroom.json_text import json_text
 
 if TYPE_CHECKING:
@@ -111,6 +111,7 @@ def command(
 def _find_data(bundle: Bundle, folder: Path, name: str | None) -> Dataset:
     """The data set that the model was fitted on, for its test images."""
     from fittingroom.data.sources import find_again, load_dataset
+    from fittingroom.runs.dataset_card import location_of
 
     data = bundle.facts.data
     if name is not None:
@@ -121,23 +122,13 @@ def _find_data(bundle: Bundle, folder: Path, name: str | None) -> Dataset:
             f"{name} has the content hash {dataset.sha256[:8]}…, but the model was fitted on "
             f"{data.name} {data.sha256[:8]}…; give that one, or skip verification with --no-verify."
         )
-    found = find_again(data.name, _location(folder), data.sha256)
+    found = find_again(data.name, location_of(folder), data.sha256)
     if found is None:
         raise DataError(
             f"{data.name} (content hash {data.sha256[:8]}…), needed to verify the export, isn't "
             "found; give its location with --dataset, or skip verification with --no-verify."
         )
     return found
-
-
-def _location(folder: Path) -> str | None:
-    """The location of the data set when it was fitted, of a saved run's model."""
-    from fittingroom.runs.dataset_card import CARD, DatasetCard
-
-    try:
-        return DatasetCard.read(folder.resolve().parents[2] / CARD).location
-    except (StoreError, IndexError):
-        return None
 
 
 def _text(exported: Export) -> str:

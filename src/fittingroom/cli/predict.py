@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
@@ -88,6 +88,7 @@ def command(
     """Classify pictures: the top classes, a prediction set, and how each was prepared."""
     if taken_as not in (None, "photo", "image"):
         raise UsageError(f"--as takes photo or image, not {taken_as!r}.")
+    kind = cast("Literal['photo', 'image'] | None", taken_as)
     others = bool(taken_as or show or as_json)
     if (table := _file_of_images(images, csv, others=others)) and csv is not None:
         predict_file(model, table, csv, runs)
@@ -96,12 +97,13 @@ def command(
     if show is not None:
         _check_sheet(show, len(files))
     from fittingroom.bundles.bundle import load
+    from fittingroom.bundles.predictor import preparation_as
     from fittingroom.cli.output import note, say, warn
     from fittingroom.errors import FittingroomError
     from fittingroom.printable import printable
 
     loaded = load(find_saved_model(model, runs)[0])
-    preparation = _preparation(loaded, taken_as)
+    preparation = preparation_as(loaded, kind)
     facts, entries, failed = [], [], 0
     for file, within in _with_progress(files, quiet=not as_json):
         try:
@@ -208,15 +210,6 @@ def _with_progress(files: list[_File], *, quiet: bool) -> Iterable[_File]:
     if quiet or not can_animate(console):
         return files
     return track(files, "predicting", console=console, transient=True)
-
-
-def _preparation(bundle: Bundle, taken_as: str | None) -> Preparation:
-    """The preparation of the images that the model was fitted on, unless --as overrides it."""
-    default = bundle.preparation
-    is_image = default in ("image", "image-on-black")
-    if taken_as == "image" and not is_image:
-        return "image"
-    return "garment" if taken_as == "photo" and is_image else default
 
 
 def _predict(

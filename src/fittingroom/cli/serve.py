@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,7 +19,9 @@ from fittingroom.cli.saved_model import find_saved_model
 from fittingroom.errors import UsageError, install_command
 
 if TYPE_CHECKING:
+    from fittingroom.bundles.manifest import Facts
     from fittingroom.serving.served_model import ServedModel
+    from fittingroom.serving.training_images import TrainingImages
 
 _ModelsArgument = Annotated[
     list[str],
@@ -52,6 +55,14 @@ _NameOption = Annotated[
         "needs a token.",
     ),
 ]
+_TrainingImagesOption = Annotated[
+    bool,
+    typer.Option(
+        "--training-images/--no-training-images",
+        help="Show the nearest training images beside a picture, where the data set is found. "
+        "Whoever may ask sees them.",
+    ),
+]
 
 
 def command(
@@ -60,9 +71,10 @@ def command(
     port: _PortOption = 8000,
     token: _TokenOption = None,
     name: _NameOption = None,
+    training_images: _TrainingImagesOption = True,
     runs: RunsOption = RUNS,
 ) -> None:
-    """Serve saved models over HTTP: the Open Inference Protocol, and photos."""
+    """Serve saved models over HTTP: a page, the Open Inference Protocol, and photos."""
     if not EXTRAS["serve"].is_installed:
         raise UsageError(
             f"serving needs packages that aren't installed; run {install_command('serve')}."
@@ -80,7 +92,7 @@ def command(
         if token is None and (names or not address.is_loopback):
             token = secrets.token_urlsafe(24)
             warn(f"Authorization: Bearer {token}")
-        served = _served(models, runs)
+        served = _served(models, runs, training_images=training_images)
         shown = str(address) if not address.is_unspecified else socket.gethostname()
         shown = f"[{shown}]" if ":" in shown else shown
         url = f"http://{shown}:{listening.getsockname()[1]}"
@@ -100,15 +112,34 @@ def _describe(served: Sequence[ServedModel], url: str) -> None:
         note(f"{model.name}: {url}/v2/models/{model.name}/infer ({model.runtime}{why})")
 
 
-def _served(names: list[str], runs: Path) -> list[ServedModel]:
+def _served(names: list[str], runs: Path, *, training_images: bool) -> list[ServedModel]:
     """The models, ready to answer."""
     from fittingroom.bundles.bundle import load
     from fittingroom.cli.progress import busy
     from fittingroom.serving.served_model import name_bundles, serve_bundle
 
+    folders = [find_saved_model(name, runs)[0] for name in names]
+    bundles = name_bundles([load(folder) for folder in folders])
+    training: dict[str, TrainingImages | None] = {}
     served = []
-    bundles = [load(find_saved_model(name, runs)[0]) for name in names]
-    for name, bundle in name_bundles(bundles).items():
+    for folder, (name, bundle) in zip(folders, bundles.items(), strict=True):
+        data = bundle.facts.data.sha256
+        if training_images and data not in training:
+            training[data] = _training_images(bundle.facts, folder)
         with busy(f"preparing {name}"):
-            served.append(serve_bundle(name, bundle))
+            model = serve_bundle(name, bundle)
+        served.append(replace(model, training=training.get(data)))
     return served
+
+
+def _training_images(facts: Facts, folder: Path) -> TrainingImages | None:
+    """Those of a model's data set, if they can be shown."""
+    from fittingroom.cli.output import note
+    from fittingroom.cli.progress import busy
+    from fittingroom.serving.training_images import find_training_images
+
+    with busy(f"reading {facts.data.name}"):
+        images = find_training_images(facts, folder)
+    if images is None:
+        note(f"{facts.data.name} isn't found, or is too large: its images aren't shown")
+    return images

@@ -109,3 +109,18 @@ class DatasetCard:
         row = row_of_content(card.sha256)  # whatever its names are: a stranger may have written it
         name = row.name if row else free_name(card.name, file.parent)
         return replace(card, name=name, title=row.title if row else name)
+
+
+def location_of(model: Path) -> str | None:
+    """The path from which the data set of a saved model was read.
+
+    None if it isn't known, as of a bundle outside of a store of runs.
+
+    Parameters
+    ----------
+    model : the bundle's folder
+    """
+    try:
+        return DatasetCard.read(model.resolve().parents[2] / CARD).location
+    except (StoreError, IndexError):
+        return None

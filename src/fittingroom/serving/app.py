@@ -17,13 +17,12 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from fittingroom.bundles.predictor import predict_picture
-from fittingroom.data.decode import LONGEST, decode
 from fittingroom.errors import DataError, InputError, UnknownNameError
 from fittingroom.serving import openapi, pixels, protocol
 from fittingroom.serving.batching import WAITING, BatchQueue, FullError
 from fittingroom.serving.guard import RETRY, Guard
 from fittingroom.serving.metrics import Metrics
+from fittingroom.serving.photo import PhotoQuery, classify_photo
 from fittingroom.serving.served_model import ServedModel
 
 T = TypeVar("T")
@@ -120,13 +119,14 @@ class Server:
         models = [*self.models.values()] if name is None else [self._find(name)]
         if request.headers.get("content-type", "").startswith("multipart/"):
             raise HTTPException(415, "the body is the picture itself, not a form.")
+        query = PhotoQuery.parse(request.query_params)
         content = await request.body()
         if self._photos_under_way >= PHOTOS + PHOTOS_WAITING:
             raise FullError
         self._photos_under_way += 1
         try:
             loop = asyncio.get_running_loop()
-            work = loop.run_in_executor(self._photos, _classify, models, content)
+            work = loop.run_in_executor(self._photos, classify_photo, models, content, query)
             found = await _unless_gone(request, work)
         finally:
             self._photos_under_way -= 1
@@ -161,12 +161,6 @@ class Server:
                 self.metrics.request(kind, status, perf_counter() - start)
 
         return timed
-
-
-def _classify(models: Sequence[ServedModel], content: bytes) -> list[dict[str, Any]]:
-    longest = max(LONGEST, *(side for model in models for side in model.image_shape))
-    picture = decode(content, longest=longest)
-    return [predict_picture(model, picture).to_dict() for model in models]
 
 
 def _longest_request(model: ServedModel) -> int:

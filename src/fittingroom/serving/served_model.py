@@ -18,6 +18,7 @@ from fittingroom.bundles.onnx import write_onnx
 from fittingroom.bundles.parity import Predict, onnx_predictor, verify
 from fittingroom.data.rendering import Preparation
 from fittingroom.errors import BundleError, InputError
+from fittingroom.serving.training_images import TrainingImages
 
 #: Images on which the graph must agree with the classifier before it answers anybody.
 PROBES = 64
@@ -32,6 +33,7 @@ class ServedModel:
     ----------
     runtime : what computes: "onnxruntime", or "fittingroom" where the graph can't
     reason : why it can't
+    training : the images that it was fitted on, to be shown beside pictures; None without them
     """
 
     name: str
@@ -39,6 +41,7 @@ class ServedModel:
     runtime: str
     predict: Predict
     reason: str | None = None
+    training: TrainingImages | None = None
 
     @property
     def facts(self) -> Facts:
