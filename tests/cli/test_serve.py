@@ -93,6 +93,9 @@ def test_a_server_answers_and_ends_cleanly(start: Start, stop: signal.Signals) -
     assert f"logistic: http://127.0.0.1:{port}/v2/models/logistic/infer (onnxruntime)\n" in said
     assert "Authorization" not in said
     assert ask((host, port), "/v2/health/ready") == (200, {"ready": True})
+    # The data set lies where it was when the model was fitted.
+    model = ask((host, port), "/v1/models")[1]["models"][0]
+    assert model["training_images"] == 2000
     process.send_signal(stop)
     assert process.wait(30) in (-stop, 130 if stop == signal.SIGINT else 0)
     assert process.stdout is not None

@@ -7,6 +7,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,25 +69,31 @@ class Client:
         return answer
 
 
+@contextmanager
+def running(models: Any, hosts: Any = LOCAL, token: str | None = None) -> Iterator[Client]:
+    """A client of a server that runs within the context."""
+    listening = bind("127.0.0.1", 0)
+    server = make_server(make_app(models, hosts=hosts, token=token))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+    thread.start()
+    deadline = time.monotonic() + 30
+    while not server.started and time.monotonic() < deadline:
+        time.sleep(0.01)
+    yield Client(listening.getsockname()[1])
+    server.should_exit = True
+    thread.join(30)
+    listening.close()
+    assert not thread.is_alive()
+
+
+@pytest.fixture(scope="session")
+def serving() -> Callable[..., AbstractContextManager[Client]]:
+    """`with serving(models, token=…) as ask`: a server for as long as that."""
+    return running
+
+
 @pytest.fixture
 def serve() -> Iterator[Callable[..., Client]]:
     """`serve(models, token=…)`: a client of a server that runs until the test ends."""
-    running = []
-
-    def start(models: Any, hosts: Any = LOCAL, token: str | None = None) -> Client:
-        listening = bind("127.0.0.1", 0)
-        server = make_server(make_app(models, hosts=hosts, token=token))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-        thread.start()
-        running.append((server, thread, listening))
-        deadline = time.monotonic() + 30
-        while not server.started and time.monotonic() < deadline:
-            time.sleep(0.01)
-        return Client(listening.getsockname()[1])
-
-    yield start
-    for server, thread, listening in running:
-        server.should_exit = True
-        thread.join(30)
-        listening.close()
-        assert not thread.is_alive()
+    with ExitStack() as stack:
+        yield lambda *arguments, **options: stack.enter_context(running(*arguments, **options))

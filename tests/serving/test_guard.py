@@ -21,7 +21,7 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
 
 
 def ask(
-    *headers: tuple[str, str], token: str | None = None, path: str = "/", hosts: Any = LOCAL
+    *headers: tuple[str, str], token: str | None = None, path: str = "/v2", hosts: Any = LOCAL
 ) -> tuple[int, str | None]:
     """The status and the error of a request with these headers."""
     sent: list[dict[str, Any]] = []
@@ -81,6 +81,19 @@ def test_pages_of_other_sites_are_refused(header: tuple[str, str]) -> None:
     assert ask(("host", "localhost:8000"), header) == (403, OTHER_SITE)
 
 
+def test_a_link_opens_the_page_from_anywhere() -> None:
+    """But nothing else: other sites can neither read it nor frame it, nor use what it uses."""
+    host, link = ("host", "localhost"), ("sec-fetch-mode", "navigate")
+    for site in ("cross-site", "same-site"):
+        assert ask(host, ("sec-fetch-site", site), link, path="/") == (200, None)
+        assert ask(host, ("sec-fetch-site", site), link) == (403, OTHER_SITE)
+        for path in ("/", "/page/serve.js"):
+            assert ask(host, ("sec-fetch-site", site), path=path) == (403, OTHER_SITE)
+    form = (("sec-fetch-site", "cross-site"), link, ("origin", "http://evil.example"))
+    assert ask(host, *form, path="/") == (403, OTHER_SITE)
+    assert ask(("host", "evil.example"), link, path="/") == (403, NOT_OURS)
+
+
 def test_a_token() -> None:
     host = ("host", "localhost")
     for known in (("authorization", "Bearer secret"), ("Authorization", "bearer secret")):
@@ -93,6 +106,11 @@ def test_a_token() -> None:
         assert (status, error) == (401, "a token is needed: Authorization: Bearer TOKEN.")
     # Whoever starts and stops servers asks without one whether they live.
     assert ask(host, token="secret", path="/v2/health/live") == (200, None)
+    # Nor does a browser have one when it opens the page.
+    for path in ("/", "/page/serve.js"):
+        assert ask(host, token="secret", path=path) == (200, None)
+    for path in ("/page", "//", "/v1/models", "/v1/photo", "/metrics"):
+        assert ask(host, token="secret", path=path)[0] == 401
     assert ask(("host", "evil.example"), token="secret", path="/v2/health/live")[0] == 403
 
 

@@ -22,6 +22,7 @@ from fittingroom.serving import openapi, pixels, protocol
 from fittingroom.serving.batching import WAITING, BatchQueue, FullError
 from fittingroom.serving.guard import RETRY, Guard
 from fittingroom.serving.metrics import Metrics
+from fittingroom.serving.page import Page, describe_model
 from fittingroom.serving.photo import PhotoQuery, classify_photo
 from fittingroom.serving.served_model import ServedModel
 
@@ -60,8 +61,10 @@ class Server:
             *(Route(path, self.about_model) for path in (of_model, with_version)),
             *(Route(f"{path}/ready", self.model_ready) for path in (of_model, with_version)),
             Route("/v1/photo", photo, methods=["POST"]),
+            Route("/v1/models", self.about_models),
             Route("/metrics", self.counted),
             Route(openapi.PATH, self.described),
+            *Page().routes(),
         ]
 
     def close(self) -> None:
@@ -80,6 +83,9 @@ class Server:
 
     async def about_model(self, request: Request) -> Response:
         return JSONResponse(protocol.model_metadata(self._model(request)))
+
+    async def about_models(self, _: Request) -> Response:
+        return JSONResponse({"models": [describe_model(each) for each in self.models.values()]})
 
     async def model_ready(self, request: Request) -> Response:
         return JSONResponse({"name": self._model(request).name, "ready": True})

@@ -28,9 +28,12 @@ MAX_BODY, MAX_BODIES = 32 * 2**20, 256 * 2**20
 RETRY = "1"
 #: What anybody may ask who knows the host's name: whether the server lives.
 HEALTH = "/v2/health/"
+#: The page, and where its files are; they hold nothing of models or of data.
+PAGE, PAGE_FILES = "/", "/page/"
 _TOKEN = re.compile(r"[!#-:<-~]{16,}", re.ASCII)
 _NAME = re.compile(r"[\w.-]+", re.ASCII)
-#: Sent with every answer: it loads nothing, can't be framed, and its type isn't guessed.
+#: Sent with every answer that has no such header itself: it loads nothing, can't be framed, and its
+#: type isn't guessed.
 HEADERS = {
     "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
     "x-content-type-options": "nosniff",
@@ -84,8 +87,10 @@ class Guard:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
+                headers = [*message.get("headers", [])]
+                own = {name for name, _ in headers}
                 extra = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
-                message["headers"] = [*message.get("headers", []), *extra]
+                message["headers"] = [*headers, *(each for each in extra if each[0] not in own)]
             await send(message)
 
         if (refusal := self._refusal(scope)) is not None:
@@ -118,11 +123,16 @@ class Guard:
             return 403, "this server isn't asked for under that host name; see --name."
         origins = [value.decode("latin-1") for value in headers.get(b"origin", [])]
         sites = headers.get(b"sec-fetch-site", [])
+        # A link from anywhere may open the page itself, since it can't be framed or read there.
+        is_link = scope["path"] == PAGE and headers.get(b"sec-fetch-mode") == [b"navigate"]
         if any(_host_of(origin) != hosts[0] for origin in origins) or any(
-            site not in (b"none", b"same-origin") for site in sites
+            site not in (b"none", b"same-origin") and not is_link for site in sites
         ):
             return 403, "pages of other sites can't use this server."
-        if not (scope["path"].startswith(HEALTH) or self._is_known(headers)):
+        path = scope["path"]
+        # A browser that opens a page can't send a token; the page's own requests do.
+        is_public = path == PAGE or path.startswith((HEALTH, PAGE_FILES))
+        if not (is_public or self._is_known(headers)):
             return 401, "a token is needed: Authorization: Bearer TOKEN."
         length = headers.get(b"content-length", [b"0"])[0]
         if length.isdigit() and int(length) > MAX_BODY:
