@@ -8,6 +8,7 @@ from typing import Any
 
 from fittingroom.serving import protocol
 from fittingroom.serving.guard import RETRY
+from fittingroom.serving.photo import MOST_NEAREST
 from fittingroom.serving.served_model import ServedModel
 
 PATH = "/openapi.json"
@@ -127,6 +128,47 @@ _SCHEMAS: dict[str, Any] = {
             "odds": {"type": ["object", "null"], "additionalProperties": _NUMBER},
             "is_photo": _BOOLEAN,
             "decisions": {**_NAMES, "description": "How the picture was prepared."},
+            "image": {**_TEXT, "description": "With show: a PNG in a data: URI."},
+            "views": {"type": "integer", "description": "With show: the images that it got."},
+            "outline": {
+                "type": "array",
+                "description": "With show: lines of points, as shares of the picture's sides.",
+                "items": {"type": "array", "items": {"type": "array", "items": _NUMBER}},
+            },
+            "nearest": {
+                "type": ["array", "null"],
+                "description": "With nearest: training images; null without the data set.",
+                "items": {
+                    "type": "object",
+                    "required": ["position", "label", "distance", "image"],
+                    "properties": {
+                        "position": {"type": "integer"},
+                        **{"label": _TEXT, "distance": _NUMBER, "image": _TEXT},
+                    },
+                },
+            },
+        },
+    },
+    "ServedModels": {
+        "type": "object",
+        "required": ["models"],
+        "properties": {
+            "models": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "required": [
+                        *("name", "data", "labels", "image_shape", "preparation", "coverage"),
+                        "training_images",
+                    ],
+                    "properties": {
+                        **{"name": _TEXT, "data": _TEXT, "labels": _NAMES, "image_shape": _SHAPE},
+                        "preparation": _TEXT,
+                        "coverage": {"type": ["number", "null"], "description": "Of the set."},
+                        "training_images": {"type": ["integer", "null"]},
+                    },
+                },
+            }
         },
     },
     "Predictions": {
@@ -194,6 +236,9 @@ def _paths(first: ServedModel, names: Sequence[str]) -> dict[str, Any]:
         "/v2/health/live": {"get": _get("Whether the server lives", _flags("live")) | health},
         "/v2/health/ready": {"get": _get("Whether models can answer", _flags("ready")) | health},
         "/v1/photo": {"post": _photo(names)},
+        "/v1/models": {
+            "get": _get("The models, and what a page needs to know of them", "ServedModels")
+        },
         "/metrics": {"get": _metrics()},
         PATH: {"get": _get("This document", {"type": "object"})},
     }
@@ -247,11 +292,17 @@ def _infer(model: ServedModel) -> dict[str, Any]:
 
 
 def _photo(names: Sequence[str]) -> dict[str, Any]:
+    parameters: dict[str, dict[str, Any]] = {
+        "model": {"type": "string", "enum": [*names]},
+        "as": {"type": "string", "enum": ["photo", "image"]},
+        "show": _BOOLEAN,
+        "nearest": {"type": "integer", "minimum": 0, "maximum": MOST_NEAREST},
+    }
     types = ("image/png", "image/jpeg", "image/webp", "application/octet-stream")
     return {
         "summary": "Classify one picture, by one model or by all",
         "parameters": [
-            {"name": "model", "in": "query", "schema": {"type": "string", "enum": [*names]}}
+            {"name": name, "in": "query", "schema": schema} for name, schema in parameters.items()
         ],
         "requestBody": {
             "required": True,
