@@ -30,6 +30,21 @@ def test_neighbours_are_the_nearest_other_images(small: Dataset) -> None:
     assert exploration.neighbours.counts.sum() == len(small.train)
 
 
+def test_each_image_has_its_nearest_training_images(small: Dataset) -> None:
+    train, test = (
+        split.images.reshape(len(split), -1).astype(np.float64)
+        for split in (small.train, small.test)
+    )
+    exploration = explore(small)
+    for split, rows, skipped in (("train", train[:200], 1), ("test", test[:200], 0)):
+        distances, _ = NearestNeighbors(n_neighbors=3 + skipped).fit(train).kneighbors(rows)
+        found = exploration.nearest[split]  # type: ignore[index]
+        assert found.positions.shape == (len(getattr(small, split)), 3)
+        np.testing.assert_allclose(found.distances[:200], distances[:, skipped:] / 28)
+        of_positions = np.linalg.norm(rows[:, None] - train[found.positions[:200]], axis=2) / 28
+        np.testing.assert_allclose(of_positions, found.distances[:200])
+
+
 def test_the_map_shows_the_first_principal_components(small: Dataset) -> None:
     image_map = explore(small).image_map
     rows = small.train.images.reshape(len(small.train), -1)[image_map.positions].astype(np.float64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -21,7 +22,8 @@ SCHEMA_VERSION = 1
 
 #: Most images on the map.
 MAPPED = 5_000
-_NEIGHBOURS = 4
+#: Neighbours of each image; one more is searched for, since an image is found among its own split.
+NEIGHBOURS = 3
 
 SplitName = Literal["train", "test"]
 
@@ -54,6 +56,22 @@ class NearDuplicates:
 
 
 @dataclass(frozen=True, eq=False)
+class Neighbours:
+    """The images nearest to each of n images.
+
+    `positions` (n, k) in their split, nearest first, and `distances` (n, k), root mean square
+    differences of the pixels, in 0..255.
+    """
+
+    positions: NDArray[np.int64]
+    distances: NDArray[np.float64]
+
+    def first(self, k: int) -> Neighbours:
+        """The k nearest of them."""
+        return Neighbours(self.positions[:, :k], self.distances[:, :k])
+
+
+@dataclass(frozen=True, eq=False)
 class ImageMap:
     """Some training images as points of a plane.
 
@@ -78,6 +96,7 @@ class Exploration:
     near_duplicates : pairs of images, nearest first; of an image at most those with its three
         nearest
     neighbours : the searched training images classified by their nearest other one
+    nearest : of each searched image of a split, the three nearest other training images
     near : the largest distance of near duplicates
     searched : how many images of each split were searched for neighbours
     """
@@ -89,6 +108,7 @@ class Exploration:
     copies: dict[str, int]
     near_duplicates: tuple[NearDuplicates, ...]
     neighbours: ConfusionMatrix
+    nearest: Mapping[SplitName, Neighbours]
     searched: dict[SplitName, int]
     near: float = NEAR
 
@@ -138,12 +158,13 @@ def explore(dataset: Dataset, *, tsne: bool = False, seed: int = 0) -> Explorati
     train, test = (searched(split.images) for split in (dataset.train, dataset.test))
     train_rows, test_rows = (images.reshape(len(images), -1) for images in (train, test))
     labels = dataset.train.labels[: len(train)]
-    within = _nearest(train_rows, train_rows)
-    searches: list[tuple[SplitName, SplitName, _Neighbours]] = [
+    within, between = _nearest(train_rows, train_rows), _nearest(train_rows, test_rows)
+    searches: list[tuple[SplitName, SplitName, Neighbours]] = [
         ("train", "train", within),
-        ("test", "train", _nearest(train_rows, test_rows)),
+        ("test", "train", between),
         ("test", "test", _nearest(test_rows, test_rows)),
     ]
+    others = _without_self(within)
     means, sds = _class_pixels(train, labels, dataset.n_classes)
     return Exploration(
         description=describe(dataset),
@@ -152,42 +173,36 @@ def explore(dataset: Dataset, *, tsne: bool = False, seed: int = 0) -> Explorati
         image_map=_image_map(train_rows, tsne, seed),
         copies=_copies(train_rows, test_rows),
         near_duplicates=_near_duplicates(dataset, searches),
-        neighbours=confusion_matrix(labels[_without_self(within)[:, 0]], labels, dataset.n_classes),
+        neighbours=confusion_matrix(labels[others.positions[:, 0]], labels, dataset.n_classes),
+        nearest={"train": others, "test": between.first(NEIGHBOURS)},
         searched={"train": len(train), "test": len(test)},
     )
 
 
-@dataclass(frozen=True, eq=False)
-class _Neighbours:
-    """Positions (n, k) of each query's nearest images, nearest first, and their distances."""
-
-    positions: NDArray[np.int64]
-    distances: NDArray[np.float64]
+def _nearest(images: NDArray[np.uint8], queries: NDArray[np.uint8]) -> Neighbours:
+    positions, distances = nearest_images(images, queries, NEIGHBOURS + 1)
+    return Neighbours(positions, distances / images.shape[1] ** 0.5)
 
 
-def _nearest(images: NDArray[np.uint8], queries: NDArray[np.uint8]) -> _Neighbours:
-    return _Neighbours(*nearest_images(images, queries, _NEIGHBOURS))
-
-
-def _without_self(neighbours: _Neighbours) -> NDArray[np.int64]:
-    """Positions (n, k - 1) of each image's neighbours, the image itself removed.
+def _without_self(neighbours: Neighbours) -> Neighbours:
+    """Each image's neighbours, the image itself removed.
 
     An image with more exact copies than neighbours may be missing; then the last one is removed.
     """
     positions = neighbours.positions
     itself = positions == np.arange(len(positions))[:, None]
     itself[~itself.any(axis=1), -1] = True
-    return np.asarray(positions[~itself].reshape(len(positions), -1))
+    of_others = [values[~itself] for values in (positions, neighbours.distances)]
+    return Neighbours(*(values.reshape(len(positions), -1) for values in of_others))
 
 
 def _near_duplicates(
-    dataset: Dataset, searches: list[tuple[SplitName, SplitName, _Neighbours]]
+    dataset: Dataset, searches: list[tuple[SplitName, SplitName, Neighbours]]
 ) -> tuple[NearDuplicates, ...]:
-    height, width = dataset.image_shape
     splits = {"train": dataset.train, "test": dataset.test}
     pairs = []
     for of_queries, of_images, neighbours in searches:
-        distances = neighbours.distances / (height * width) ** 0.5
+        distances = neighbours.distances
         for query, column in zip(*np.nonzero(distances <= NEAR), strict=True):
             other = int(neighbours.positions[query, column])
             if of_queries == of_images and other <= query:  # itself, or seen from the other side
