@@ -324,6 +324,15 @@ class Browser:
         """The first element of a CSS selector."""
         return self.driver.find_element("css selector", selector)
 
+    def choose(self, selector: str, value: str) -> None:
+        """Choose a value of a form's field, as a reader does."""
+        self.run(
+            "const field = document.querySelector(arguments[0]); field.value = arguments[1];"
+            "field.dispatchEvent(new Event('input', {bubbles: true}))",
+            selector,
+            value,
+        )
+
     def texts(self, selector: str) -> list[str]:
         """The texts of all elements of a CSS selector."""
         script = (

@@ -11,7 +11,7 @@ import pytest
 from fittingroom.bench.comparison.analysis import Analysis, analyse
 from fittingroom.bench.comparison.leaderboard import Leaderboard
 from fittingroom.bench.comparison.rows import Pair, Row, Scores
-from fittingroom.bench.explore import explore
+from fittingroom.bench.explore import Exploration, explore
 from fittingroom.bench.tuning.tuning import Tuning
 from fittingroom.data.dataset import Dataset
 from fittingroom.evaluation.confusion import ConfusionMatrix
@@ -180,13 +180,66 @@ def row() -> Callable[..., Row]:
 
 
 @pytest.fixture(scope="session")
-def pages(
-    compared: Analysis, small: Dataset, tuning: Tuning, tmp_path_factory: pytest.TempPathFactory
+def exploration(small: Dataset) -> Exploration:
+    """What is to be seen in `small`."""
+    return explore(small)
+
+
+@pytest.fixture(scope="session")
+def doubled(small: Dataset) -> Dataset:
+    """500 images, some of them copies, or nearly.
+
+    Three training images copy others, one of its own class; two test images copy training images,
+    one of which has another label, and one more is a little lighter than a training image.
+    """
+    train, test = small.train.images[:400].copy(), small.test.images[:100].copy()
+    labels, test_labels = small.train.labels[:400], small.test.labels[:100].copy()
+    of_class = [np.flatnonzero(labels == label) for label in (2, 6)]
+    train[of_class[0][0]] = train[of_class[0][1]]
+    train[of_class[0][2:4]] = train[of_class[1][:2]]
+    test[:2], test_labels[:2] = train[90:92], [labels[90], (labels[91] + 1) % 10]
+    test[2] = np.where(train[300] < 250, train[300] + 3, 250)
+    test_labels[2] = labels[300]
+    return Dataset.from_arrays(
+        train, labels, test, test_labels, class_names=small.class_names, name="doubled"
+    )
+
+
+@pytest.fixture(scope="session")
+def doubled_exploration(doubled: Dataset) -> Exploration:
+    """What is to be seen in `doubled`."""
+    return explore(doubled)
+
+
+@pytest.fixture(scope="session")
+def data_pages(
+    small: Dataset,
+    exploration: Exploration,
+    doubled: Dataset,
+    doubled_exploration: Exploration,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> dict[str, Path]:
-    """Pages of a comparison, of a data set and of a search."""
+    """Pages of two data sets, one without copies and one with them."""
+    folder = tmp_path_factory.mktemp("data-pages")
+    doubled_page = render_data(doubled_exploration, doubled)
+    return {
+        "data": replace_file(folder / "data.html", render_data(exploration, small)),
+        "doubled": replace_file(folder / "doubled.html", doubled_page),
+    }
+
+
+@pytest.fixture(scope="session")
+def pages(
+    compared: Analysis,
+    small: Dataset,
+    tuning: Tuning,
+    data_pages: dict[str, Path],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> dict[str, Path]:
+    """Pages of a comparison, of data sets and of a search."""
     folder = tmp_path_factory.mktemp("pages")
     return {
         "report": replace_file(folder / "report.html", render_comparison(compared, small)),
-        "data": replace_file(folder / "data.html", render_data(explore(small), small)),
+        **data_pages,
         "tune": replace_file(folder / "tune.html", render_tuning(tuning)),
     }

@@ -231,16 +231,14 @@ def test_many_classes_are_drawn_as_one_image() -> None:
     assert colors[9, 7, 3] == 0
 
 
-@pytest.mark.parametrize("draw", ["differences", "confusion", "neighbours"])
+@pytest.mark.parametrize("draw", ["differences", "confusion"])
 def test_the_label_below_few_columns_is_not_cut(
     board: Callable[..., Leaderboard], draw: str
 ) -> None:
     rows, two = board().rows[:2], ConfusionMatrix(np.eye(2, dtype=int))
-    names = ["a" * 22, "b" * 22]
     draws: dict[str, Callable[[], Figure | None]] = {
         "differences": lambda: figures.differences(board(rows=rows, pairs=board().pairs[:1])),
         "confusion": lambda: figures.confusion(two, ["a", "b"]),
-        "neighbours": lambda: figures.confusion(two, names, "class of the nearest neighbour"),
     }
     figure = draws[draw]()
     assert figure is not None

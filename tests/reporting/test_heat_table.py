@@ -16,6 +16,8 @@ def test_a_confusion_matrix_shows_shares_of_the_true_class() -> None:
     assert (wrong.text, wrong.color, wrong.depth) == ("15.0", "orange", 1.0)
     assert wrong.tip == "a predicted as b: 1.5 of 10"
     assert missing == Cell(), "a class without test images has an empty row"
+    cells = confusion_cells(ConfusionMatrix(np.array([[8, 2], [0, 1]])), ["a", "b"], "nearest to")
+    assert cells[0][1].tip == "a nearest to b: 2 of 10"
 
 
 def test_a_share_that_rounds_to_zero_is_a_dot() -> None:

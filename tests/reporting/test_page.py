@@ -16,7 +16,7 @@ from fittingroom.reporting.comparison_page import render_comparison
 if TYPE_CHECKING:
     from tests.conftest import Browser
 
-PAGES = ["report", "data", "tune"]
+PAGES = ["report", "data", "doubled", "tune"]
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -99,23 +99,6 @@ def test_the_keyboard_sorts_too(browser: Browser, pages: dict[str, Path]) -> Non
     button.send_keys("\ue007")  # Enter
     after = browser.texts(".leaderboard tbody th")
     assert after == sorted(before)
-
-
-def test_slides_show_one_image_at_a_time(browser: Browser, pages: dict[str, Path]) -> None:
-    browser.open(pages["data"])
-
-    def visible() -> list[str]:
-        shown: list[str] = browser.run(
-            "return [...document.querySelectorAll('.slides li')]"
-            ".filter(e => e.offsetParent).map(e => e.textContent.trim())"
-        )
-        return shown
-
-    (first,) = visible()
-    browser.driver.find_element("xpath", "//button[text()='Next']").click()
-    (second,) = visible()
-    browser.driver.find_element("xpath", "//button[text()='Previous']").click()
-    assert visible() == [first] != [second]
 
 
 @pytest.mark.parametrize("name", PAGES)

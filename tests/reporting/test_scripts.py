@@ -39,16 +39,6 @@ def n_images(text: str) -> int:
     return int(match[1].replace(",", ""))
 
 
-def choose(browser: Browser, selector: str, value: str) -> None:
-    """Choose a value of a form's field, as a reader does."""
-    browser.run(
-        "const field = document.querySelector(arguments[0]); field.value = arguments[1];"
-        "field.dispatchEvent(new Event('input', {bubbles: true}))",
-        selector,
-        value,
-    )
-
-
 def test_a_cell_of_a_confusion_matrix_opens_its_images(report: Browser, compared: Analysis) -> None:
     name = next(iter(compared.models))
     predicted = compared.models[name].probabilities.argmax(axis=1)
@@ -74,22 +64,22 @@ def test_images_are_filtered_by_class_probability_and_number(
 ) -> None:
     models = [*compared.models]
     every = np.all([wrong_of(compared, name) for name in models], axis=0)
-    choose(report, "#images [name=wrong]", "all")
+    report.choose("#images [name=wrong]", "all")
     assert n_images(report.texts(COUNT)[0]) == every.sum()
-    choose(report, "#images [name=true]", "6")
+    report.choose("#images [name=true]", "6")
     assert n_images(report.texts(COUNT)[0]) == (every & (compared.labels == 6)).sum()
     assert report.driver.current_url.endswith("#images?true=6&model=0&wrong=all")
     report.find("#images [name=clear]").click()
-    choose(report, "#images [name=from]", "30")
-    choose(report, "#images [name=to]", "50")
-    choose(report, "#images [name=order]", "surest")
+    report.choose("#images [name=from]", "30")
+    report.choose("#images [name=to]", "50")
+    report.choose("#images [name=order]", "surest")
     shares = [int(text[:-1].rpartition(" ")[2]) for text in report.texts("#images .gallery li")]
     assert shares
     assert shares == sorted(shares, reverse=True)
     assert 30 <= min(shares) <= max(shares) <= 50
     report.find("#images [name=clear]").click()
     position = int(np.flatnonzero(every)[0])
-    choose(report, "#images [name=index]", str(position))
+    report.choose("#images [name=index]", str(position))
     assert [text.split(":")[0] for text in report.texts("#images .gallery li")] == [str(position)]
 
 
@@ -129,8 +119,8 @@ def test_an_image_opens_with_every_models_probabilities(
 
 def test_two_models_are_compared_live(report: Browser, compared: Analysis) -> None:
     names = [*compared.models]
-    choose(report, "#pair [name=b]", "0")
-    choose(report, "#pair [name=a]", str(len(names) - 1))
+    report.choose("#pair [name=b]", "0")
+    report.choose("#pair [name=a]", str(len(names) - 1))
     best, last = wrong_of(compared, names[0]), wrong_of(compared, names[-1])
     rows = {
         row.split("\t")[0]: row.split("\t")[1:3]
@@ -156,7 +146,7 @@ def test_two_models_are_compared_live(report: Browser, compared: Analysis) -> No
         ".map(cell => cell.dataset.value)"
     )
     assert [*map(int, nets)] == sorted(map(int, nets))
-    choose(report, "#pair [name=a]", "0")
+    report.choose("#pair [name=a]", "0")
     assert report.texts("#pair .content") == ["Choose two different models."]
 
 
@@ -263,7 +253,7 @@ def test_the_summary_fits_on_four_pages(report: Browser) -> None:
     assert n_pages() <= 4 < everything
 
 
-@pytest.mark.parametrize("entry", ["report.js", "page.js"])
+@pytest.mark.parametrize("entry", ["report.js", "data_page.js", "page.js"])
 def test_a_pages_script_is_short_enough_to_read(entry: str) -> None:
     script = inline_modules(files("fittingroom.reporting").joinpath("scripts"), entry)
     assert 10 < len(script.splitlines()) <= 600

@@ -34,3 +34,9 @@ def test_images_may_be_higher_than_wide() -> None:
     assert sprite.shape == (4, 2)
     assert "--x:0;--y:0" in sprite.tile(2)
     assert "--ratio: 2.0000" in sprite.style()
+
+
+def test_tiles_of_two_pictures_are_told_apart() -> None:
+    sprite = Sprite(np.zeros((1, 4, 4), np.uint8), "test")
+    assert 'class="tile test"' in sprite.tile(0)
+    assert sprite.style().startswith(".tile.test {")

@@ -70,12 +70,12 @@ def payload(
         "columns": columns,
         "images": len(positions),
         "isWhole": held_wrong == n_wrong,
-        "positions": _packed(positions, "<u4"),
-        "labels": _packed(analysis.labels[positions], "<u2"),
+        "positions": packed(positions, "<u4"),
+        "labels": packed(analysis.labels[positions], "<u2"),
         # (models, m): ties of rounded probabilities don't change the prediction.
-        "predicted": _packed(np.array([p.argmax(axis=1) for p in probabilities]), "<u2"),
+        "predicted": packed(np.array([p.argmax(axis=1) for p in probabilities]), "<u2"),
         # (models, m, classes) of 255
-        "probabilities": _packed(np.array([np.round(255 * p) for p in probabilities]), "u1"),
+        "probabilities": packed(np.array([np.round(255 * p) for p in probabilities]), "u1"),
         "pairs": sentences,
     }
 
@@ -85,5 +85,6 @@ def _wrong_for(models: Sequence[ModelAnalysis], labels: NDArray[np.int64]) -> ND
     return np.array([~correctness(model.probabilities, labels) for model in models])
 
 
-def _packed(values: NDArray[Any], kind: str) -> str:
+def packed(values: NDArray[Any], kind: str) -> str:
+    """Numbers of a NumPy type as base64, for a script to unpack."""
     return base64.b64encode(np.ascontiguousarray(values.astype(kind)).tobytes()).decode()

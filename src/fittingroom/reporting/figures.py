@@ -177,9 +177,7 @@ def differences(leaderboard: Leaderboard) -> Figure | None:
     return figure
 
 
-def confusion(
-    matrix: ConfusionMatrix, class_names: Sequence[str], predicted: str = "predicted class"
-) -> Figure:
+def confusion(matrix: ConfusionMatrix, class_names: Sequence[str]) -> Figure:
     """Confusion matrix: each row is a true class, with its shares by predicted class in percent.
 
     Correct is blue; wrong is vermilion, stronger the more frequent, relative to the most frequent
@@ -191,7 +189,7 @@ def confusion(
     worst = max(float((shares - np.diag(np.diag(shares))).max()), 1e-9)
     size = 0.55 * max(classes, 4) if classes <= CLASSES else 7.0
     wide, tall = _label_inches(class_names, class_names) if classes <= CLASSES else (0.5, 0.5)
-    below = f"{predicted}, % of the true class"
+    below = "predicted class, % of the true class"
     least = 0.085 * len(below) + 1  # the label may be wider than the cells of few classes
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(max(size + wide, least), size + tall), layout="constrained")

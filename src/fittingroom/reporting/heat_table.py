@@ -62,10 +62,13 @@ class HeatTable:
         return list(shorten(self.columns))
 
 
-def confusion_cells(matrix: ConfusionMatrix, names: Sequence[str]) -> list[list[Cell]]:
+def confusion_cells(
+    matrix: ConfusionMatrix, names: Sequence[str], relation: str = "predicted as"
+) -> list[list[Cell]]:
     """Each true class's shares by predicted class, in percent.
 
-    Blue is correct; vermilion is wrong, relative to the most frequent error.
+    Blue is correct; vermilion is wrong, relative to the most frequent error. `relation` says in a
+    tip how the one class relates to the other.
     """
     totals = matrix.counts.sum(axis=1, keepdims=True)
     shares = matrix.counts / np.maximum(totals, 1)  # (c, c); a row without images is empty
@@ -75,7 +78,7 @@ def confusion_cells(matrix: ConfusionMatrix, names: Sequence[str]) -> list[list[
         share, count = float(shares[i, j]), float(matrix.counts[i, j])
         if count == 0:
             return Cell()
-        tip = f"{names[i]} predicted as {names[j]}: {format_count(count)} of {totals[i, 0]:,.0f}"
+        tip = f"{names[i]} {relation} {names[j]}: {format_count(count)} of {totals[i, 0]:,.0f}"
         text = f"{100 * share:.1f}" if share >= 0.0005 else "·"
         if i == j:
             return Cell(text, "blue", share, tip)

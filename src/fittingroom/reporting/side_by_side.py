@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
+from fittingroom.reporting.class_colors import CLASS_COLORS
 from fittingroom.reporting.page import FigureCard, percent, render_page
 from fittingroom.reporting.style import (
-    CLASS_COLORS,
     CLASS_MARKERS,
     STYLE,
     WIDTH,

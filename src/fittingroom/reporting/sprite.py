@@ -18,10 +18,11 @@ class Sprite:
     Parameters
     ----------
     images : (n, height, width), of which those that are shown become tiles
+    kind : a class of the style sheet, by which a page distinguishes the tiles of several pictures
     """
 
-    def __init__(self, images: NDArray[np.uint8]) -> None:
-        self._images = images
+    def __init__(self, images: NDArray[np.uint8], kind: str = "") -> None:
+        self._images, self._kind = images, kind
         self._tiles: dict[int, int] = {}
 
     @property
@@ -43,8 +44,9 @@ class Sprite:
     def tile(self, position: int) -> Markup:
         """The image at a position; the text beside it says what it shows."""
         row, column = divmod(self._tiles.setdefault(int(position), len(self._tiles)), COLUMNS)
-        return Markup('<i class="tile" aria-hidden="true" style="--x:{};--y:{}"></i>').format(
-            column, row
+        kind = f"tile {self._kind}".strip()
+        return Markup('<i class="{}" aria-hidden="true" style="--x:{};--y:{}"></i>').format(
+            kind, column, row
         )
 
     def style(self) -> Markup:
@@ -53,8 +55,13 @@ class Sprite:
             return Markup("")
         height, width = self.shape
         return Markup(
-            ".tile {{ --columns: {}; --ratio: {:.4f}; background-image: url({}); }}"
-        ).format(COLUMNS, height / width, Markup(data_uri(self._picture())))
+            ".tile{} {{ --columns: {}; --ratio: {:.4f}; background-image: url({}); }}"
+        ).format(
+            f".{self._kind}" if self._kind else "",
+            COLUMNS,
+            height / width,
+            Markup(data_uri(self._picture())),
+        )
 
     def _picture(self) -> NDArray[np.uint8]:
         """All tiles, line by line: (lines × height, columns × width)."""

@@ -24,12 +24,7 @@ from fittingroom.reporting.page import FigureCard
 INK, MUTED, GRID = "#1c212b", "#666e7d", "#d9dde4"
 BLUE, ORANGE, ON_DARK, PAPER = "#0072b2", "#d55e00", "#fefefe", "#fdfdfd"
 
-#: Classes differ in colour and in marker, since not everybody can distinguish ten colours. The
-#: colours (after Tol 2021, "Colour Schemes", bright) have contrast on light and on dark pages.
-CLASS_COLORS = (
-    *("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee"),
-    *("#aa3377", "#8a8a8a", "#994f00", "#8566c9", "#e66100"),
-)
+#: Beside the colours of classes, since not everybody can distinguish ten.
 CLASS_MARKERS = ("o", "s", "^", "v", "D", "P", "X", "*", "<", ">")
 
 #: Inches of a chart: narrow enough to be legible on a phone without scrolling.

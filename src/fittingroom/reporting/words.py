@@ -1,9 +1,8 @@
-"""Sentences on a comparison or a data set, each computed from its results."""
+"""Sentences on a comparison, each computed from its results."""
 
 from __future__ import annotations
 
 import unicodedata
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from importlib.util import find_spec
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from fittingroom.bench.comparison.analysis import Analysis, ModelAnalysis, PairAnalysis
     from fittingroom.bench.comparison.leaderboard import Leaderboard
     from fittingroom.bench.comparison.rows import Pair, Row
-    from fittingroom.bench.explore import Exploration
     from fittingroom.evaluation.conformal import SetCoverage
     from fittingroom.evaluation.confusion import ConfusionMatrix
 
@@ -249,50 +247,6 @@ def settings(parameters: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
             text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
             flat[f"{prefix}{name}"] = text.removeprefix("fittingroom.").removeprefix("sklearn.")
     return flat
-
-
-def data_summary(exploration: Exploration) -> str:
-    """The size of a data set."""
-    data = exploration.description
-    height, width = data.shape
-    counts = [*data.train.counts.values()]
-    least, most = min(counts), max(counts)
-    per_class = f"{most:,}" if least == most else f"{least:,} to {most:,}"
-    return (
-        f"{data.train.images:,} training and {data.test.images:,} test images of "
-        f"{height}\N{NO-BREAK SPACE}×\N{NO-BREAK SPACE}{width} greyscale pixels in "
-        f"{len(data.class_names)} classes, with {per_class} training images per class."
-    )
-
-
-def copies(exploration: Exploration) -> str:
-    """How many images are exact duplicates."""
-    copies = exploration.copies
-    if not any(copies.values()):
-        return "There are no exact duplicates."
-    return (
-        f"Exact duplicates: {copies['train']:,} training images copy other training images, "
-        f"{copies['test']:,} test images copy other test images, and {copies['between']:,} test "
-        "images copy training images."
-    )
-
-
-def near_duplicates(exploration: Exploration, shown: int) -> str:
-    """How many pairs are near-duplicates; `shown` of them are on the page."""
-    pairs = exploration.near_duplicates
-    counts = Counter(pair.where for pair in pairs)
-    note = "The closest pairs are shown. " if shown < len(pairs) else ""
-    return (
-        f"{len(pairs):,} pairs differ by at most {exploration.near:g} of 255 (root "
-        f"mean square over pixels): {counts['train']:,} within the training split, "
-        f"{counts['test']:,} within the test split, {counts['between']:,} between the two. {note}"
-    ).strip()
-
-
-def search_size(exploration: Exploration) -> str:
-    """How many images of each split were searched for neighbours."""
-    train, test = exploration.searched["train"], exploration.searched["test"]
-    return f"{train:,} training images and {test:,} test images"
 
 
 def p_value(p: float | None) -> str:

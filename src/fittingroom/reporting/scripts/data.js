@@ -1,25 +1,14 @@
+import { readPayload } from "./payload.js";
+
 // The test images that the page holds, and every model's predictions for them. An image is named
 // by its tile, a model and a class by their places in the lists of names.
 
-function numbers(text, Kind) {
-  const bytes = Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
-  return new Kind(bytes.buffer);
-}
-
-function readData() {
-  const source = document.getElementById("data");
-  if (!source) return null;
-  const parsed = JSON.parse(source.textContent);
-  return {
-    ...parsed,
-    positions: numbers(parsed.positions, Uint32Array),
-    labels: numbers(parsed.labels, Uint16Array),
-    predicted: numbers(parsed.predicted, Uint16Array),
-    probabilities: numbers(parsed.probabilities, Uint8Array),
-  };
-}
-
-export const data = readData();
+export const data = readPayload({
+  positions: Uint32Array,
+  labels: Uint16Array,
+  predicted: Uint16Array,
+  probabilities: Uint8Array,
+});
 
 export function predictedClass(model, image) {
   return data.predicted[model * data.images + image];

@@ -1,11 +1,7 @@
 import { data, imagesWhere, isRight, percentText, predictedClass, probability } from "./data.js";
 import { element } from "./elements.js";
-
-// An image, as large as its place on the page says; a text beside it says what it shows.
-function tile(image) {
-  const [row, column] = [Math.floor(image / data.columns), image % data.columns];
-  return element("i", { class: "tile", "aria-hidden": true, style: `--x:${column};--y:${row}` });
-}
+import { startDetails } from "./details.js";
+import { openerOf, tileOf } from "./tiles.js";
 
 // "4,711: Shirt → Coat, 98%": position, true class, predicted class and its probability.
 function captionOf(image, model) {
@@ -18,10 +14,8 @@ function captionOf(image, model) {
 // List items with a button for each image, which opens its details.
 export function imageItems(images, model) {
   return images.map((image) => {
-    const caption = captionOf(image, model);
-    const opener = element("button", { type: "button", "data-image": image });
-    opener.append(tile(image), element("span", {}, caption));
-    return element("li", {}, opener);
+    const tile = tileOf(image, data.columns);
+    return element("li", {}, openerOf(image, tile, captionOf(image, model)));
   });
 }
 
@@ -55,32 +49,12 @@ function detailsOf(image) {
   return element("table", { class: "heat" }, element("thead", {}, head), body);
 }
 
-function openDetails(image, neighbours) {
-  const dialog = document.getElementById("image");
-  const step = (by) => {
-    const at = neighbours.indexOf(image) + by;
-    if (at >= 0 && at < neighbours.length) openDetails(neighbours[at], neighbours);
-  };
-  const title = `Test image ${data.positions[image].toLocaleString("en")}: ${data.classes[data.labels[image]]}`;
-  dialog.querySelector("h2").textContent = title;
-  dialog.querySelector(".large").replaceChildren(tile(image));
-  dialog.querySelector(".scroll").replaceChildren(detailsOf(image));
-  dialog.onkeydown = (event) => {
-    if (event.key === "ArrowLeft") step(-1);
-    if (event.key === "ArrowRight") step(1);
-  };
-  dialog.querySelector("[name=previous]").onclick = () => step(-1);
-  dialog.querySelector("[name=next]").onclick = () => step(1);
-  if (!dialog.open) dialog.showModal();
-}
-
-// Buttons of images open the image's details, from which arrow keys lead to the others of its list.
 export function startImageDetails() {
-  document.addEventListener("click", (event) => {
-    const opener = event.target.closest("[data-image]");
-    if (!opener) return;
-    const list = [...opener.closest("ul").querySelectorAll("[data-image]")];
-    openDetails(Number(opener.dataset.image), list.map((each) => Number(each.dataset.image)));
+  startDetails((dialog, image) => {
+    const title = `Test image ${data.positions[image].toLocaleString("en")}: ${data.classes[data.labels[image]]}`;
+    dialog.querySelector("h2").textContent = title;
+    dialog.querySelector(".large").replaceChildren(tileOf(image, data.columns));
+    dialog.querySelector(".scroll").replaceChildren(detailsOf(image));
   });
 }
 

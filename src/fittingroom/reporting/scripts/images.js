@@ -1,9 +1,8 @@
+import { startBrowsing } from "./browsing.js";
 import { data, imagesWhere, isRight, predictedClass, probability } from "./data.js";
-import { button, element } from "./elements.js";
+import { element } from "./elements.js";
 import { countText, imageItems } from "./image_list.js";
-import { fillForm, linkTo, onView, rewriteAddress } from "./view.js";
-
-const AT_ONCE = 60;
+import { linkTo } from "./view.js";
 
 // The images that the form asks for, in its order; an empty field asks for nothing.
 function filtered(form) {
@@ -62,35 +61,10 @@ export function startImages() {
   for (const table of document.querySelectorAll("[data-confusion]")) linkCells(table);
   linkViews();
   for (const part of document.querySelectorAll(".needs-images")) part.hidden = false;
-  const form = section.querySelector("form");
-  const [count, list] = [section.querySelector(".count"), section.querySelector("ul")];
-  let images = [];
-  const more = button("Show more", () => {
-    const model = Number(form.elements.model.value);
-    const shown = list.children.length;
-    list.append(...imageItems(images.slice(shown, shown + AT_ONCE), model));
-    more.hidden = list.children.length >= images.length;
-  });
-  list.after(more);
-  const render = () => {
-    images = filtered(form);
-    count.textContent = countText(images.length, data.seeds[Number(form.elements.model.value)]);
-    list.replaceChildren();
-    more.click();
-  };
-  const changed = () => {
-    rewriteAddress("images", form);
-    render();
-  };
-  form.addEventListener("input", changed);
-  form.addEventListener("submit", (event) => event.preventDefault());
-  section.querySelector("[name=clear]").addEventListener("click", () => {
-    form.reset();
-    changed();
-  });
-  render();
-  onView("images", (choices) => {
-    fillForm(form, choices);
-    render();
+  const modelOf = (form) => Number(form.elements.model.value);
+  startBrowsing(section, {
+    find: filtered,
+    items: (images, form) => imageItems(images, modelOf(form)),
+    say: (count, form) => countText(count, data.seeds[modelOf(form)]),
   });
 }
