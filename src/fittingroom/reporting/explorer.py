@@ -61,7 +61,7 @@ def payload(
     columns : of the picture of all tiles
     """
     probabilities = [model.probabilities[positions] for model in models]
-    wrong = _wrong_for(models, analysis.labels).any(axis=0)
+    wrong = np.asarray(_wrong_for(models, analysis.labels).any(axis=0))
     n_wrong, held_wrong = int(wrong.sum()), int(wrong[positions].sum())
     return {
         "classes": list(analysis.board.class_names),
