@@ -140,6 +140,18 @@ def test_what_is_wrong_is_named(
         load_dataset(tmp_path / "a.npz")
 
 
+def test_an_array_beside_its_compressed_copy(
+    arrays: Arrays, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name, array in arrays.items():
+        np.save(tmp_path / f"{name}.npy", array)
+    alone = load_dataset(tmp_path).sha256
+    np.savez_compressed(tmp_path / "x_train.npz", arrays["x_train"][::-1])  # not read
+    with caplog.at_level("INFO"):
+        assert load_dataset(tmp_path).sha256 == alone
+    assert f"{tmp_path / 'x_train.npy'} is read, not its compressed copy x_train.npz" in caplog.text
+
+
 def test_files_of_a_folder_that_are_wrong(arrays: Arrays, tmp_path: Path) -> None:
     for name, array in arrays.items():
         np.save(tmp_path / f"{name}.npy", array)
@@ -147,10 +159,14 @@ def test_files_of_a_folder_that_are_wrong(arrays: Arrays, tmp_path: Path) -> Non
     with pytest.raises(DataError, match=r"lacks the validation labels.* 'x_train.npy'"):
         load_dataset(tmp_path)
     (tmp_path / "x_val.npy").unlink()
-    np.savez(tmp_path / "x_train.npz", arrays["x_train"], arrays["y_train"])
-    with pytest.raises(DataError, match=r"x_train.npy and .*x_train.npz both hold the train image"):
+    np.save(tmp_path / "train_images.npy", arrays["x_train"])
+    with pytest.raises(
+        DataError, match=r"train_images.npy and .*x_train.npy both hold the train i"
+    ):
         load_dataset(tmp_path)
+    (tmp_path / "train_images.npy").unlink()
     (tmp_path / "x_train.npy").unlink()
+    np.savez(tmp_path / "x_train.npz", arrays["x_train"], arrays["y_train"])
     with pytest.raises(
         DataError, match=r"x_train.npz holds 2 arrays; an .npz in a folder must hold one"
     ):

@@ -106,6 +106,38 @@ def test_several_pairs_in_a_folder(write: Writer, data: Dataset) -> None:
         load_dataset(path.parent)
 
 
+def test_a_file_beside_its_compressed_copy(
+    write: Writer, data: Dataset, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = write()
+    for file in (path, path.with_name("garments_test.csv")):
+        damaged = gzip.compress(file.read_bytes())[:-1]  # so that reading it would be an error
+        file.with_name(f"{file.name}.gz").write_bytes(damaged)
+    with caplog.at_level("INFO"):
+        assert load_dataset(path.parent).sha256 == data.sha256
+    for split in ("train", "test"):
+        plain = path.with_name(f"garments_{split}.csv")
+        assert f"{plain} is read, not its compressed copy {plain.name}.gz" in caplog.text
+
+
+def test_a_compressed_copy_is_read_on_request(
+    write: Writer, data: Dataset, caplog: pytest.LogCaptureFixture
+) -> None:
+    packed = write(name="garments_{}.csv.gz")
+    plain = write()
+    plain.write_text("not,read\n")
+    with caplog.at_level("INFO"):
+        assert load_dataset(packed).sha256 == data.sha256
+    assert "garments_test.csv is read" in caplog.text
+    assert "garments_train.csv is read" not in caplog.text
+
+
+def test_the_file_that_the_user_names_is_not_ambiguous(write: Writer, data: Dataset) -> None:
+    path = write()
+    path.with_name("garments-train.csv").write_text("not,read\n")
+    assert load_dataset(path).sha256 == data.sha256
+
+
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [

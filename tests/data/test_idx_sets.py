@@ -57,6 +57,18 @@ def test_qmnist(qmnist: Path, small: Path) -> None:
     assert data.name == "qmnist"
 
 
+def test_files_beside_their_compressed_copies(
+    qmnist: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    known = load_dataset(qmnist).sha256
+    for file in list(qmnist.iterdir()):
+        file.with_suffix("").write_bytes(gzip.decompress(file.read_bytes()))
+        file.write_bytes(b"damaged")  # so that reading it would be an error
+    with caplog.at_level("INFO"):
+        assert load_dataset(qmnist).sha256 == known
+    assert caplog.text.count("is read, not its compressed copy qmnist-") == 4
+
+
 def test_emnist_letters(emnist: Path, small: Path) -> None:
     data = load_dataset(emnist / "emnist-letters-train-images-idx3-ubyte.gz")
     known = load_dataset(small)

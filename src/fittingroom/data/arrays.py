@@ -7,6 +7,7 @@ KMNIST. Nothing is unpickled.
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 
 from fittingroom.array_file import open_arrays, read_array
 from fittingroom.data.pixels import images_of, labels_of
-from fittingroom.data.reading import UNSPLIT, RawSplit, Reading, split_of
+from fittingroom.data.reading import COMPRESSED_COPY, UNSPLIT, RawSplit, Reading, split_of
 from fittingroom.errors import DataError, InputError
 
 #: Words by which images and labels are called in names of arrays and files.
@@ -27,6 +28,8 @@ ROLE_WORDS = {
     **dict.fromkeys(("x", "image", "images", "img", "imgs", "pixels", "data"), "images"),
     **dict.fromkeys(("y", "label", "labels", "target", "targets"), "labels"),
 }
+
+logger = logging.getLogger("fittingroom.data")
 
 
 class _StoredArray(NamedTuple):
@@ -61,13 +64,18 @@ def read_array_file(path: Path) -> Reading:
 
 
 def read_array_folder(path: Path) -> Reading:
-    """Read `.npy` files, or `.npz` files with one array each; raises as `read_array_file`."""
+    """Read `.npy` files, or `.npz` files with one array each; raises as `read_array_file`.
+
+    Of `x_train.npy` and `x_train.npz`, the former is read.
+    """
     places: dict[tuple[str, str], _StoredArray] = {}
     for file in _files(path):
         role = _role_of(file.stem)
-        if role in places:
+        if role in places and places[role].file.stem == file.stem:
+            logger.info(COMPRESSED_COPY, places[role].file, file.name)
+        elif role in places:
             raise DataError(f"{places[role].file} and {file} both hold the {role[0]} {role[1]}.")
-        if role is not None:
+        elif role is not None:
             places[role] = _StoredArray(
                 file, None if file.suffix == ".npy" else _only_array(file, path)
             )

@@ -10,7 +10,7 @@ import logging
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from math import isqrt
 from pathlib import Path
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from fittingroom.data.pixels import images_of, labels_of
 from fittingroom.data.reading import (
+    COMPRESSED_COPY,
     LONGEST_LABEL,
     UNSPLIT,
     RawSplit,
@@ -57,7 +58,8 @@ def is_csv_folder(path: Path) -> bool:
 def read_csv_file(path: Path) -> Reading:
     """Read `NAME_train.csv`, the `NAME_test.csv` beside it and perhaps a `NAME_validation.csv`.
 
-    A test file without labels, as of Kaggle's competitions, can't score, so the data are without a
+    Of a file and its compressed copy the former is read, unless the path is that of the latter. A
+    test file without labels, as of Kaggle's competitions, can't score, so the data are without a
     split then, as those of a single file are.
 
     Parameters
@@ -68,10 +70,11 @@ def read_csv_file(path: Path) -> Reading:
     ------
     DataError : another one is missing, or a file isn't a table of labels and pixels
     """
-    if split_of(_stem(path)) is None:
+    own = split_of(_stem(path))
+    if own is None:
         return Reading({UNSPLIT: _read_part(path, None)})
     alike = [file for file in _files(path.parent) if _name(file) == _name(path)]
-    files = {**_by_split(alike), str(split_of(_stem(path))): path}
+    files = {**_by_split(file for file in alike if split_of(_stem(file)) != own), own: path}
     if missing := [split for split in ("train", "test") if split not in files]:
         raise DataError(
             f"{path} has no {missing[0]} split beside it; put {with_split(path.name, missing[0])} "
@@ -82,7 +85,7 @@ def read_csv_file(path: Path) -> Reading:
 
 
 def read_csv_folder(path: Path) -> Reading:
-    """Read the only file of each split in a folder; raises as `read_csv_file`."""
+    """Read the only file of each split in a folder; copies and errors as of `read_csv_file`."""
     return _read(_by_split(_files(path)), lambda _: path)
 
 
@@ -95,23 +98,27 @@ def read_csv_images(path: Path) -> NDArray[np.uint8]:
     return _as_images(path, pixels)
 
 
-def _by_split(files: Sequence[Path]) -> dict[str, Path]:
+def _by_split(files: Iterable[Path]) -> dict[str, Path]:
     """The file of each split."""
     by_split: dict[str, Path] = {}
     for file in files:
         split = split_of(_stem(file))
-        if split in by_split:
+        if split in by_split and _stem(by_split[split]) == _stem(file):
+            logger.info(COMPRESSED_COPY, by_split[split], file.name)
+        elif split in by_split:
             raise DataError(
                 f"{by_split[split]} and {file} both look like the {split} split; give the path of "
                 "the one that you mean."
             )
-        if split is not None:
+        elif split is not None:
             by_split[split] = file
     return by_split
 
 
 def _files(folder: Path) -> list[Path]:
-    return [e for e in sorted(folder.iterdir()) if is_csv_file(e) and not e.name.startswith(".")]
+    """The CSV files of a folder, those that aren't compressed first."""
+    files = (e for e in folder.iterdir() if is_csv_file(e) and not e.name.startswith("."))
+    return sorted(files, key=lambda file: (file.suffix.lower() == ".gz", file))
 
 
 def _stem(path: Path) -> str:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -15,7 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fittingroom.data.idx import read_idx
-from fittingroom.data.reading import SPLIT_WORDS, RawSplit, Reading, is_transposed
+from fittingroom.data.reading import (
+    COMPRESSED_COPY,
+    SPLIT_WORDS,
+    RawSplit,
+    Reading,
+    is_transposed,
+)
 from fittingroom.errors import DataError
 from fittingroom.untrusted import read_text
 
@@ -28,6 +35,8 @@ _NAME = re.compile(
 _NEEDED = tuple((split, role) for split in ("train", "test") for role in ("images", "labels"))
 #: Longest `NAME-mapping.txt`, in bytes.
 _MOST_MAPPING = 1 << 16
+
+logger = logging.getLogger("fittingroom.data")
 
 
 class _IdxName(NamedTuple):
@@ -67,7 +76,9 @@ def read_idx_set(path: Path) -> Reading:
     sets: dict[str, dict[tuple[str, str], Path]] = {}
     for file in sorted(folder.iterdir()):
         if (name := _name_of(file)) is not None:
-            sets.setdefault(name.set, {}).setdefault(name[1:], file)
+            kept = sets.setdefault(name.set, {}).setdefault(name[1:], file)
+            if kept != file:
+                logger.info(COMPRESSED_COPY, kept, file.name)
     if named is None and len(sets) > 1:
         first, second, *_ = sorted(sets)
         raise DataError(

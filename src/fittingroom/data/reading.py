@@ -63,6 +63,8 @@ class PictureOptions:
 AS_THEY_ARE = PictureOptions()
 #: What to say of a path where options for pictures don't apply.
 NO_PICTURES = "{} holds no picture files; omit size and skip_damaged."
+#: What to log where a file lies beside its compressed copy.
+COMPRESSED_COPY = "%s is read, not its compressed copy %s"
 
 
 @dataclass(frozen=True, eq=False)
