@@ -19,7 +19,8 @@ from sklearn.linear_model import LogisticRegression
 from torch import nn
 
 from fittingroom.bundles.bundle import Bundle, bundle_of, load
-from fittingroom.bundles.manifest import FILE, Data, File, Manifest
+from fittingroom.bundles.estimator import _KINDS
+from fittingroom.bundles.manifest import FILE, Classical, Data, File, Manifest
 from fittingroom.bundles.predictor import predict_picture
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.decode import decode
@@ -38,6 +39,7 @@ Copied = Callable[[str], Path]
 Resigned = Callable[..., Path]
 Refused = Callable[..., None]
 FORMAT_1 = Path(__file__).parent / "format-1"
+EARLIER = Path(__file__).parent / "scikit-learn-1.6"
 
 
 def test_a_loaded_classifier_predicts_the_same_to_the_bit(
@@ -135,6 +137,20 @@ def test_bundles_of_the_first_format_are_read_forever(folder: Path, small: Datas
     assert bundle.facts.format == 1
     then = np.load(FORMAT_1 / f"{folder.name}.npy")
     np.testing.assert_allclose(bundle.predict_proba(small.test.images[:100]), then, atol=1e-5)
+
+
+@pytest.mark.parametrize("folder", sorted(EARLIER.glob("*/")), ids=lambda folder: folder.name)
+def test_bundles_saved_with_an_earlier_scikit_learn(folder: Path, small: Dataset) -> None:
+    """With what they predicted there; a warning of scikit-learn's would be an error."""
+    bundle = load(folder)
+    assert bundle.facts.versions["scikit-learn"] == "1.6.1"
+    then = np.load(EARLIER / f"{folder.name}.npy")
+    np.testing.assert_allclose(bundle.predict_proba(small.test.images[:100]), then, atol=1e-5)
+
+
+def test_every_classical_kind_was_saved_with_an_earlier_scikit_learn() -> None:
+    saved = [load(folder).facts.classifier for folder in EARLIER.glob("*/")]
+    assert {each.estimator for each in saved if isinstance(each, Classical)} == set(_KINDS)
 
 
 def test_there_are_bundles_of_the_first_format() -> None:

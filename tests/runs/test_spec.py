@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import sklearn
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -173,17 +174,36 @@ def test_only_the_epochs_setting_changes_the_expected_time(small: Dataset) -> No
     assert expected_seconds(spec_of(small, "knn", settings={"n_neighbors": 3}), small) is None
 
 
-def test_saved_runs_of_the_catalogue_are_found_again(small: Dataset) -> None:
+CLASSICAL = {*BASELINES, *(name for name, row in MODELS.items() if row.family == "classical")}
+
+
+def test_saved_runs_of_networks_are_found_again(small: Dataset) -> None:
     """Every row has the key that it had before the catalogue became data.
 
     A recipe that is changed on purpose gets a new key there, and the changelog says why.
     """
-    specs = {name: spec_of(small, name) for name in (*MODELS, *BASELINES)}
+    specs = {name: spec_of(small, name) for name in MODELS.keys() - CLASSICAL}
     specs["swift full"] = spec_of(small, "swift", full=True)
     specs["cnn-32 epochs=3 no test"] = spec_of(
         small, "cnn-32", settings={"epochs": 3}, reads_test=False
     )
-    assert {name: spec.key for name, spec in specs.items()} == json.loads(KEYS.read_text("utf8"))
+    keys = {name: key for name, key in saved_keys().items() if name not in CLASSICAL}
+    assert {name: spec.key for name, spec in specs.items()} == keys
+
+
+@pytest.mark.skipif(
+    not sklearn.__version__.startswith("1.9."),
+    reason="a key holds all parameters, of which scikit-learn before 1.9 has others",
+)
+def test_saved_runs_of_classical_models_are_found_again(small: Dataset) -> None:
+    keys = {name: key for name, key in saved_keys().items() if name in CLASSICAL}
+    assert {name: spec_of(small, name).key for name in CLASSICAL} == keys
+
+
+def saved_keys() -> dict[str, str]:
+    """By the name of a row, or of a row with settings."""
+    keys: dict[str, str] = json.loads(KEYS.read_text("utf8"))
+    return keys
 
 
 def test_plain_distinguishes_different_values() -> None:

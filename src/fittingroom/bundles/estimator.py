@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import io
 import math
+import warnings
 import zipfile
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.ensemble._hist_gradient_boosting.common import PREDICTOR_RECORD_DTYPE
+from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.tree._tree import NODE_DTYPE
 
 from fittingroom.bundles.archive import Archive, Node, field, plain_value
@@ -40,8 +42,13 @@ _BOOSTED = [
     "sklearn._loss.loss.HalfBinomialLoss",
     "sklearn._loss.loss.HalfMultinomialLoss",
 ]
+#: Of boosted trees that were saved with what only a fit needs.
+_COMPILED_LOSSES = [
+    "sklearn._loss._loss.CyHalfBinomialLoss",
+    "sklearn._loss._loss.CyHalfMultinomialLoss",
+]
 #: Types that skops doesn't trust by default; their contents are checked here first.
-_TRUSTED = [_TREE, *_BOOSTED]
+_TRUSTED = [_TREE, *_BOOSTED, *_COMPILED_LOSSES]
 #: Parameters that change only how a prediction is computed.
 _QUIET = {"n_jobs": -1, "verbose": 0}
 
@@ -65,7 +72,10 @@ def estimator_bytes(fitted: Any) -> bytes:
         if name in read
     }
     if isinstance(estimator, HistGradientBoostingClassifier):
-        estimator._feature_subsample_rng = None  # only a fit draws from it
+        # Only a fit draws from the one and calls the other, whose module has no lasting name.
+        estimator._feature_subsample_rng = None
+        estimator._loss = copy.copy(estimator._loss)
+        estimator._loss.closs = None
     data: bytes = skops.io.dumps(estimator, compression=zipfile.ZIP_DEFLATED)
     return data
 
@@ -94,7 +104,11 @@ def load_estimator(data: bytes, kind: str, n_features: int, n_classes: int) -> B
                 raise BundleError(f"it isn't a {kind}.")
             _check_classes(archive, n_classes)
             check(archive, n_features, n_classes)
-        estimator = skops.io.loads(data, trusted=_TRUSTED)
+        with warnings.catch_warnings():
+            # What was checked above is all that a prediction needs, in every version of
+            # scikit-learn that this package may be installed with.
+            warnings.simplefilter("ignore", InconsistentVersionWarning)
+            estimator = skops.io.loads(data, trusted=_TRUSTED)
     except BundleError:
         raise
     # A library may raise anything for an untrusted file, and it is all the same to our caller.
@@ -102,6 +116,9 @@ def load_estimator(data: bytes, kind: str, n_features: int, n_classes: int) -> B
         raise BundleError(
             f"the estimator can't be read ({type(error).__name__}: {str(error)[:200]})."
         ) from error
+    # Parameters that the version which saved it doesn't have.
+    for name, value in type(estimator)().get_params(deep=False).items():
+        vars(estimator).setdefault(name, value)
     quiet = {name: v for name, v in _QUIET.items() if name in estimator.get_params()}
     fitted: BaseEstimator = estimator.set_params(**quiet)
     return fitted
@@ -287,8 +304,7 @@ _KINDS: dict[str, tuple[set[str], Callable[[Archive, int, int], None]]] = {
             f"ObjectNode {_BOOSTING}.gradient_boosting.HistGradientBoostingClassifier",
             "ObjectNode sklearn.preprocessing._label.LabelEncoder",
             "NdArrayNode numpy.uint64",
-            "LossNode sklearn._loss._loss.CyHalfMultinomialLoss",
-            "LossNode sklearn._loss._loss.CyHalfBinomialLoss",
+            *(f"LossNode {name}" for name in _COMPILED_LOSSES),
             *(f"ObjectNode {name}" for name in _BOOSTED),
         },
         _check_boosting,

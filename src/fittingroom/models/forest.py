@@ -5,7 +5,7 @@ value and class. Those of a small node are first copied together and stay in the
 whole subtree is grown. Random numbers are drawn in scikit-learn's order by its generator, sums are
 integers, and impurities are computed by its formulas, so that the trees are the same to the bit
 (sklearn/tree/_splitter.pyx `node_split_best`, _tree.pyx `DepthFirstTreeBuilder`, _criterion.pyx
-`Gini`, all of version 1.9).
+`Gini`; the same from version 1.6 to 1.9).
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def fit_forest(
     estimator.n_features_in_, estimator.n_outputs_ = pixels.shape[1], 1
     estimator.classes_, estimator.n_classes_ = np.arange(n_classes), n_classes
     estimator._n_samples = estimator._n_samples_bootstrap = len(pixels)
-    estimator._sample_weight = None
+    estimator._sample_weight = None  # of scikit-learn 1.9
     return estimator
 
 

@@ -8,7 +8,7 @@ scikit-learn when it is called, so that reading the catalogue doesn't.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fittingroom.errors import UsageError
 
@@ -128,12 +128,14 @@ def logistic(
             f"penalty is {penalty!r} and multi_class {multi_class!r}; use l1 or l2, and ovr or "
             "multinomial."
         )
-    l1_ratio = 1.0 if penalty == "l1" else 0.0
+    chosen: dict[str, Any] = {"l1_ratio": 1.0 if penalty == "l1" else 0.0}
+    if LogisticRegression().penalty == "l2":  # scikit-learn before 1.8
+        chosen = {"penalty": penalty}
     if multi_class == "ovr":
-        binary = LogisticRegression(l1_ratio=l1_ratio, C=C, solver="liblinear")
+        binary = LogisticRegression(**chosen, C=C, solver="liblinear")
         return _standardize(OneVsRestClassifier(binary), random_state)
-    solver = "saga" if l1_ratio else "lbfgs"  # lbfgs can't do l1
-    return _standardize(LogisticRegression(l1_ratio=l1_ratio, C=C, solver=solver), random_state)
+    solver = "saga" if penalty == "l1" else "lbfgs"  # lbfgs can't do l1
+    return _standardize(LogisticRegression(**chosen, C=C, solver=solver), random_state)
 
 
 def linear_svc(
