@@ -16,6 +16,7 @@ def test_without_them_the_processor_counts_as_one_that_lacks_the_instructions(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    monkeypatch.delattr(torch.cpu, "_is_amx_tile_supported")
     monkeypatch.delattr(torch.cpu, "_is_vnni_supported")
     amx.available.cache_clear()
     try:
@@ -25,6 +26,15 @@ def test_without_them_the_processor_counts_as_one_that_lacks_the_instructions(
         assert not byte_products.are_exact(784)
     finally:
         amx.available.cache_clear()
+
+
+@pytest.mark.parametrize("has_tiles", [True, False])
+def test_an_earlier_pytorch_is_asked_by_its_own_name(
+    has_tiles: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: has_tiles)
+    assert capabilities.multiplies_bfloat16() is has_tiles
 
 
 def test_bytes_are_not_multiplied_without_a_function_for_it(

@@ -49,7 +49,9 @@ def _export(module: nn.Module, example: Tensor, images: str) -> ONNXProgram:
         program = torch.onnx.export(
             module,
             (example,),
-            dynamic_shapes=({0: torch.export.Dim("batch")},),
+            # The graph takes a single image, too; but PyTorch 2.9 refuses a range with a one, for
+            # which a product of matrices may copy less.
+            dynamic_shapes=({0: torch.export.Dim("batch", min=2)},),
             input_names=[images],
             output_names=["given"],
             opset_version=OPSET,

@@ -11,7 +11,11 @@ import torch
 def multiplies_bfloat16() -> bool:
     """Whether the processor has instructions for matrix products of bfloat16 (AMX)."""
     of_processor = getattr(torch.cpu, "get_capabilities", None)
-    return of_processor is not None and bool(of_processor().get("amx_bf16", False))
+    if of_processor is not None:
+        return bool(of_processor().get("amx_bf16", False))
+    # PyTorch 2.9 says only whether there are tiles, as all processors with AMX have.
+    has_tiles = getattr(torch.cpu, "_is_amx_tile_supported", None)
+    return has_tiles is not None and bool(has_tiles())
 
 
 def multiplies_bytes() -> bool:

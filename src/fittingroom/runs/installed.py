@@ -14,13 +14,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 #: Packages whose versions every run records (a table that mixes them says so), so a name suffices.
 RECORDED = frozenset(
     {"fittingroom", "numpy", "scipy", "sklearn", "sklearnex", "daal4py", "onedal", "torch"}
 )
 
+#: Modules with functions that don't say where they are: SciPy's, and NumPy's before 2.2.
+_NAMELESS = ("numpy", "scipy.special")
 _STDLIB = {*map(sysconfig.get_path, ("stdlib", "platstdlib")), str(Path(os.__file__).parent)}
 _INSTALLED = {"site-packages", "dist-packages"}
 _HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: a class made at run time
@@ -32,8 +32,9 @@ def known_by_name(value: Any) -> str | None:
         version = version_of(value.__name__)
         return None if version is None else f"{value.__name__} {version}"
     module = getattr(value, "__module__", None)
-    if module is None and isinstance(value, np.ufunc):  # SciPy's don't name their module
-        module = "scipy.special"
+    if module is None:
+        name = getattr(value, "__name__", "")
+        module = next((each for each in _NAMELESS if _look_up(each, name) is value), None)
     if not isinstance(module, str) or (version := version_of(module)) is None:
         return None
     builtin = isinstance(value, type) and not value.__flags__ & _HEAP_TYPE
