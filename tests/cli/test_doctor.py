@@ -6,6 +6,8 @@ import json
 import sys
 from pathlib import Path
 
+import numba
+import optuna
 import pytest
 from typer.testing import CliRunner
 
@@ -35,11 +37,14 @@ def test_it_reports_versions_the_machine_fast_paths_folders_and_extras() -> None
         *("schema_version", "versions", "machine", "fast_paths", "folders", "extras")
     ]
     assert report["versions"]["python"] == sys.version.split()[0]
+    assert report["versions"]["numba"] == numba.__version__  # a dependency that no run records
+    assert report["versions"]["optuna"] == optuna.__version__  # of an extra
+    assert not {"pytest", "sphinx"} & set(report["versions"])
     assert report["machine"]["threads"] >= 1
     assert report["fast_paths"]["compiled_kernels_cached"] >= 0
     assert set(report["extras"]) == set(EXTRAS)
     text = doctor()
-    assert f"  python                {sys.version.split()[0]}\n" in text
+    assert f"  python                  {sys.version.split()[0]}\n" in text
     assert "\nfast paths\n" in text
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -70,11 +73,11 @@ def inspect_installation(runs: Path) -> dict[str, Mapping[str, Any]]:
     """What is reported, by section."""
     from fittingroom.runs.run import environment
 
-    versions = environment()
-    machine = {name: versions.pop(name) for name in ("platform", "processor", "cores", "threads")}
-    machine["OMP_NUM_THREADS"] = versions.pop("omp_num_threads")
+    recorded = environment()
+    machine = {name: recorded.pop(name) for name in ("platform", "processor", "cores", "threads")}
+    machine["OMP_NUM_THREADS"] = recorded.pop("omp_num_threads")
     return {
-        "versions": versions,
+        "versions": {**recorded, **_other_versions(recorded)},
         "machine": {**machine, **_memory(), "gpu": _gpu()},
         "fast_paths": _fast_paths(),
         "folders": _folders(runs),
@@ -83,6 +86,18 @@ def inspect_installation(runs: Path) -> dict[str, Mapping[str, Any]]:
             for name, extra in EXTRAS.items()
         },
     }
+
+
+def _other_versions(recorded: Collection[str]) -> dict[str, str]:
+    """Of what this package depends on besides what runs record, as far as it is installed."""
+    versions = {}
+    for requirement in metadata.requires("fittingroom") or ():
+        extra = re.search(r"extra == ['\"](\w+)", requirement)
+        name = re.split(r"[^\w.-]", requirement, maxsplit=1)[0]
+        if name not in recorded and (extra is None or extra[1] in EXTRAS):
+            with suppress(metadata.PackageNotFoundError):
+                versions[name] = metadata.version(name)
+    return dict(sorted(versions.items()))
 
 
 def _in_words(value: Any) -> str:
