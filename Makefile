@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: install install-dev demo test test-slow cover docs dist dist-check bench bench-quick check format clean
+.PHONY: install install-dev demo test test-slow test-lowest cover docs dist dist-check bench bench-quick check format clean
 
 install: $(BIN)/fittingroom
 
@@ -40,6 +40,19 @@ test: install-dev
 
 test-slow: install-dev
 	$(BIN)/python -m pytest -m slow
+
+# As `make test`, with the lowest versions that pyproject.toml allows, in an environment of their own; by
+# Python 3.11 or 3.12, since the earliest Numba runs on no later one. On Linux, pip takes PyTorch's build
+# for CUDA, gigabytes.
+LOWEST := .venv-lowest
+test-lowest: $(LOWEST)/.installed
+	OMP_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest -n 2 --dist loadfile -m 'not slow' $(T)
+
+$(LOWEST)/.installed: pyproject.toml requirements/lowest.py
+	$(PYTHON) -m venv --clear $(LOWEST)
+	$(LOWEST)/bin/python requirements/lowest.py > $(LOWEST)/floors.txt
+	$(LOWEST)/bin/python -m pip --disable-pip-version-check install --quiet --constraint $(LOWEST)/floors.txt --editable '.[dev]'
+	@touch $@
 
 # Lines that no test runs; kernels are compiled, so that coverage can't see their lines. A child process
 # writes figures of its own.
@@ -124,4 +137,4 @@ format: install-dev
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) .venv-peers .venv-serving .venv-kserve dist docs/_build docs/modules .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(LOWEST) .venv-peers .venv-serving .venv-kserve dist docs/_build docs/modules .mypy_cache .pytest_cache .ruff_cache .hypothesis
