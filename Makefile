@@ -43,10 +43,10 @@ test-slow: install-dev
 
 # As `make test`, with the lowest versions that pyproject.toml allows, in an environment of their own; by
 # Python 3.11 or 3.12, since the earliest Numba runs on no later one. On Linux, pip takes PyTorch's build
-# for CUDA, gigabytes.
+# for CUDA, gigabytes. Earlier packages use what the latest of those that they bring deprecate.
 LOWEST := .venv-lowest
 test-lowest: $(LOWEST)/.installed
-	OMP_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest -n 2 --dist loadfile -m 'not slow' $(T)
+	OMP_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest -n 2 --dist loadfile -W ignore::DeprecationWarning -m 'not slow' $(T)
 
 $(LOWEST)/.installed: pyproject.toml requirements/lowest.py
 	$(PYTHON) -m venv --clear $(LOWEST)
