@@ -1,6 +1,6 @@
 # Two commands: `make demo` and `make test`. What they install lives in .venv; nothing needs root.
 PYTHON ?= python3
-# Of the demo: one fit of each model in five minutes or so; three make intervals narrower.
+# Of the demo: one fit of each model in two minutes or so; three make intervals narrower.
 SEEDS ?= 1
 VENV := .venv
 BIN := $(VENV)/bin

@@ -16,7 +16,7 @@ from pathlib import Path
 
 PROJECT = Path(__file__).parents[1] / "pyproject.toml"
 #: A name, perhaps its extras, the lowest version, perhaps the first too high, perhaps a marker.
-_REQUIREMENT = re.compile(r"([\w.-]+)(?:\[\w+\])?>=([\w.]+)(?:,<[\w.]+)?(;.+)?")
+_REQUIREMENT = re.compile(r"([\w.-]+)(?:\[[\w,]+\])?>=([\w.]+)(?:,<[\w.]+)?(;.+)?")
 
 
 def floors(requirements: Iterable[str]) -> Iterator[str]:

@@ -163,8 +163,8 @@ def test_a_killed_server_takes_its_children_along_and_the_next_child_gets_anothe
     child = copy(stderr)
     server, process = server_of(child), psutil.Process(child.pid)
     server.kill()
+    wait_for(lambda: not alive([process]))  # before its input ends, after which it would end too
     assert end(child) == -signal.SIGKILL
-    wait_for(lambda: not alive([process]))
     again = copy(stderr)
     assert server_of(again) != server
     assert end(again) == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -74,15 +75,17 @@ def test_each_route_is_as_described(serve: Serve, served: dict[str, ServedModel]
 
 def by_schemathesis(port: int, *arguments: str) -> None:
     """Have schemathesis make requests by the description; each answer must be as it says."""
-    done = subprocess.run(
-        [
-            *(SCHEMATHESIS, "run", f"http://localhost:{port}{openapi.PATH}", "--checks=all"),
-            *("--generation-database=none", "--warnings=off", "--no-color", *arguments),
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    with tempfile.TemporaryDirectory() as folder:  # it writes what it found into its folder
+        done = subprocess.run(
+            [
+                *(SCHEMATHESIS, "run", f"http://localhost:{port}{openapi.PATH}", "--checks=all"),
+                *("--generation-database=none", "--warnings=off", "--no-color", *arguments),
+            ],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=folder,
+        )
     assert done.returncode == 0, done.stdout[-5000:]
 
 
