@@ -405,6 +405,22 @@ def test_the_table_of_the_readme_is_the_demos() -> None:
     ) in (ROOT / "README.md").read_text("utf8")
 
 
+def test_the_table_of_requests_is_what_was_measured() -> None:
+    found = json.loads((ROOT / "benchmarks" / "results" / "serving.json").read_text("utf8"))
+    page = (ROOT / "docs" / "serving.md").read_text("utf8")
+    for named, cell in found["cells"].items():
+        clients, images = re.findall(r"\d+", named)
+        servers = ("ours", "ours-binary", "litserve", "mlserver")
+        requests = " | ".join(f"{cell[server]['per_second']:,.0f}" for server in servers)
+        times, p99 = cell["times_as_many_as_the_better"], (cell[s]["p99_ms"] for s in servers)
+        ratio = f"{times['median']:.1f} ({times['min']:.1f}–{times['max']:.1f})"
+        ours, _, litserve, mlserver = p99
+        row = f"| {clients} | {images} | {requests} | {ratio} "
+        assert f"{row}| {ours:.1f}, {litserve:.1f}, {mlserver:.1f} |" in page
+    alone = [found["bare_ms"][images] for images in ("1", "32")]
+    assert "{:.2f} ms for one image and {:.2f} ms for 32".format(*alone) in page
+
+
 def test_the_tables_of_error_rates_are_those_that_were_simulated() -> None:
     import error_rates
     import honesty
