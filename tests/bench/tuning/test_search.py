@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,21 @@ while trial := search.ask(int(sys.argv[2])):
 
 #: No process has this number.
 NOBODY = 2**30
+
+
+@pytest.fixture(autouse=True)
+def no_connection_stays_open(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Python 3.13 warns of connections to SQLite that are never closed."""
+    make, searches = Search.__init__, list[Search]()
+
+    def remember(search: Search, *arguments: Any) -> None:
+        make(search, *arguments)
+        searches.append(search)
+
+    monkeypatch.setattr(Search, "__init__", remember)
+    yield
+    for search in searches:
+        search.close()
 
 
 def opened(folder: Path, sampler: str = "tpe", seed: int = 0, **options: Any) -> Search:
