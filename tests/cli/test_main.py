@@ -189,11 +189,35 @@ def test_a_full_disk_loses_nothing(small_folder: Path, run_cli: Cli, tmp_path: P
     assert board.read_text() == before
 
 
-def test_a_closed_pipe_is_not_an_error() -> None:
-    command = f"{sys.executable} -m fittingroom.cli.main models | head -1; exit ${{PIPESTATUS[0]}}"
+@pytest.mark.parametrize("reader", ["head -1", "true"])
+def test_a_closed_pipe_is_not_an_error(reader: str) -> None:
+    command = f"{sys.executable} -m fittingroom.cli.main models | {reader}; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
     assert done.stderr == ""
-    assert done.stdout.startswith("model")
+    assert done.returncode == 0
+    assert done.stdout.startswith("model") == (reader != "true")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signal")
+def test_a_child_that_has_gone_does_not_end_the_command() -> None:
+    """What is written to it then is an error that is handled, and no signal (SIGPIPE)."""
+    program = """
+import os, subprocess, sys
+from fittingroom.cli.main import main
+sys.argv[1:] = ["--version"]
+try:
+    main()
+except SystemExit:
+    pass
+child = subprocess.Popen(["true"], stdin=subprocess.PIPE)
+child.wait()
+try:
+    os.write(child.stdin.fileno(), b"a job")
+except BrokenPipeError:
+    print("handled")
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout.endswith("handled\n"), done.returncode
 
 
 def test_version(run_cli: Cli) -> None:

@@ -104,7 +104,7 @@ def test_a_server_answers_and_ends_cleanly(start: Start, stop: signal.Signals) -
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
 def test_a_server_outlives_clients_that_hang_up(start: Start) -> None:
-    """The system would end other commands for writing to them (SIGPIPE)."""
+    """The system ends a process for writing to them (SIGPIPE), unless it ignores that."""
     process, address, _ = start("logistic")
     for _ in range(3):
         process.send_signal(signal.SIGSTOP)

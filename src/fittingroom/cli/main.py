@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
-import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -82,8 +80,6 @@ class _Messages(logging.Handler):
 
 def main() -> None:
     """Run the command; a user's mistake gives one sentence on stderr and an exit code."""
-    if os.name == "posix":
-        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `fittingroom models | head` isn't an error
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # the terminal may be unable to encode a class name
             stream.reconfigure(errors="backslashreplace")

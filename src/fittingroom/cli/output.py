@@ -20,10 +20,15 @@ quiet = False
 def say(text: str) -> None:
     """Print data on stdout and flush them, as later steps may fail.
 
-    Raises StoreError if stdout can't be written, for example to a full disk.
+    Raises StoreError if stdout can't be written, for example to a full disk. Where whoever read it
+    has gone, as in `fittingroom models | head`, the command ends without an error. The signal for
+    that (SIGPIPE) stays ignored, else a child or a client that has gone would end it too.
     """
     try:
         print(_wrap(_escape(text), sys.stdout), flush=True)  # noqa: T201
+    except BrokenPipeError:
+        sys.stdout = None  # else Python flushes it again at exit
+        sys.exit(0)
     except OSError as error:
         sys.stdout = None  # else Python flushes it again at exit
         reason = (error.strerror or str(error)).lower()

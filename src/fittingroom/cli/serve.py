@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import secrets
-import signal
 import socket
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -98,8 +96,6 @@ def command(
         url = f"http://{shown}:{listening.getsockname()[1]}"
         _describe(served, url)
         say(url)
-        if sys.platform != "win32":  # whoever hangs up before the answer must not end the server
-            signal.signal(signal.SIGPIPE, signal.SIG_IGN)
         make_server(make_app(served, hosts=hosts, token=token)).run(sockets=[listening])
 
 
