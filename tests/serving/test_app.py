@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import http.client
 import io
@@ -252,6 +253,24 @@ def test_too_much_at_once_is_refused_at_once(
     assert "try again in a moment" in refused[0].result().json["error"]
     statuses = sorted(each.result().status for each in tensors)
     assert statuses == [200, 200, 503, 503]
+
+
+def test_who_asks_again_at_once_is_heard_a_second_later(
+    serve: Serve, served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The refusal itself comes at once."""
+    monkeypatch.setattr(app, "PHOTOS_WAITING", -app.PHOTOS)
+    port = serve([served["logistic"]]).port
+    with contextlib.closing(http.client.HTTPConnection("localhost", port)) as connection:
+        answered = [time.monotonic()]
+        for _ in range(2):
+            connection.request("POST", "/v1/photo", b"a picture")
+            response = connection.getresponse()
+            assert response.status == 503
+            response.read()
+            answered.append(time.monotonic())
+    first, second = np.diff(answered)
+    assert first < 0.9 < second < 5
 
 
 def test_a_mistake_of_ours_is_a_500(serve: Serve, served: Served, small: Dataset) -> None:

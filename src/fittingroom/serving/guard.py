@@ -32,6 +32,8 @@ HEALTH = "/v2/health/"
 PAGE, PAGE_FILES = "/", "/page/"
 _TOKEN = re.compile(r"[!#-:<-~]{16,}", re.ASCII)
 _NAME = re.compile(r"[\w.-]+", re.ASCII)
+#: A function in the scope of a request, called where it is refused for now.
+ON_BUSY = "fittingroom.on_busy"
 #: Sent with every answer that has no such header itself: it loads nothing, can't be framed, and its
 #: type isn't guessed.
 HEADERS = {
@@ -87,6 +89,8 @@ class Guard:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
+                if message["status"] == 503 and (on_busy := scope.get(ON_BUSY)) is not None:
+                    on_busy()
                 headers = [*message.get("headers", [])]
                 own = {name for name, _ in headers}
                 extra = [(name.encode(), value.encode()) for name, value in HEADERS.items()]

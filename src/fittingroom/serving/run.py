@@ -15,7 +15,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from fittingroom.errors import UsageError
-from fittingroom.serving.guard import LOCAL, MAX_BODY, Guard
+from fittingroom.serving.guard import LOCAL, MAX_BODY, ON_BUSY, RETRY, Guard
 
 #: Seconds from the start of a request, or of a connection, to the request's last byte; and for an
 #: answer, in which some of it must be read.
@@ -34,13 +34,15 @@ class LimitedProtocol(HttpToolsProtocol):
     """HTTP/1.1 with limits that uvicorn lacks.
 
     uvicorn itself takes heads of any length, and waits without an end for requests that come byte
-    by byte and for answers that nobody reads.
+    by byte and for answers that nobody reads. Clients that are refused since too much waits, and
+    ask again at once, are heard a second later: else refusing them takes the time for the others.
     """
 
     _arrival: asyncio.TimerHandle | None = None
     _reading: asyncio.TimerHandle | None = None
     _received = 0
     _in_head = True
+    _is_refused = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -66,6 +68,7 @@ class LimitedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         self._expect()
         super().on_message_begin()
+        self.scope[ON_BUSY] = self._on_busy  # type: ignore[literal-required]
 
     def on_headers_complete(self) -> None:
         self._in_head = False
@@ -83,10 +86,21 @@ class LimitedProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         super().on_response_complete()
         self._watch_reader()
+        if self._is_refused and not self.transport.is_closing():
+            self._is_refused = False
+            self.flow.pause_reading()
+            self.loop.call_later(float(RETRY), self._hear_again)
 
     def send_400_response(self, msg: str) -> None:
         """What can't be parsed is refused in the form that all errors have."""
         self._refuse(HTTPStatus.BAD_REQUEST, "the request isn't HTTP/1.1.")
+
+    def _on_busy(self) -> None:
+        self._is_refused = True
+
+    def _hear_again(self) -> None:
+        if not self.transport.is_closing():
+            self.flow.resume_reading()
 
     def _expect(self) -> None:
         if self._arrival is None:
