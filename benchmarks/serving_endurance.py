@@ -3,8 +3,8 @@
     python benchmarks/serving_endurance.py --out benchmarks/results/serving-endurance.json
 
 The server runs as a process of its own, with one network. In turn: clients, first as few as it can
-answer at once and then so many that ten times the images wait that may, who ask again at once where
-they are refused; connections that send a byte a second; malformed requests; and restarts under
+answer at once and then so many that ten times the images wait that may, who wait where they are
+refused as they are told, or ask again at once (heedless); connections that send a byte a second; malformed requests; and restarts under
 load, at each of which what was accepted must be answered.
 """
 
@@ -51,13 +51,16 @@ def overload(port: int, process: psutil.Process, request: bytes, seconds: float)
 
     watcher = threading.Thread(target=watch)
     watcher.start()
-    load = put_load(port, request, MANY, seconds, obey_pauses=False)
+    load = put_load(port, request, MANY, seconds)
+    heedless = put_load(port, request, MANY, seconds / 4, obey_pauses=False)
     stopped.set()
     watcher.join()
+    time.sleep(2)  # until the server has noticed that the clients have gone
     middle = len(memory) // 2
     return {
         "calm": figures(calm),
         "overloaded": {**figures(load), "clients": MANY, "refused_ms": refusals(load)},
+        "heedless": {**figures(heedless), "clients": MANY, "refused_ms": refusals(heedless)},
         "p99_times_calm": round(load.percentile(99) / calm.percentile(99), 2),
         "mb": {
             "before": memory[0] >> 20,
