@@ -4,8 +4,8 @@
 
 The server runs as a process of its own, with one network. In turn: clients, first as few as it can
 answer at once and then so many that ten times the images wait that may, who wait where they are
-refused as they are told, or ask again at once (heedless); connections that send a byte a second; malformed requests; and restarts under
-load, at each of which what was accepted must be answered.
+refused as they are told, or ask again at once (heedless); connections that send a byte a second;
+malformed requests; and restarts under load, at each of which what was accepted must be answered.
 """
 
 from __future__ import annotations
