@@ -165,13 +165,19 @@ def test_bodies_that_take_too_much_together_are_refused(
     """Those of requests that ended take nothing any more."""
     monkeypatch.setattr(guard, "MAX_BODIES", 3 * 2**20)
     with ThreadPoolExecutor(1) as others:
-        half, rest = threading.Event(), threading.Event()
+        half, rest, hold = threading.Event(), threading.Event(), guard.Guard.hold
+
+        def held(self: guard.Guard, size: int) -> None:
+            hold(self, size)
+            if self._held == 2 * 2**20:
+                half.set()
 
         def in_halves() -> Iterator[bytes]:
             yield bytes(2 * 2**20)
-            half.set()
             assert rest.wait(30)
             yield b"end"
+
+        monkeypatch.setattr(guard.Guard, "hold", held)
 
         first = others.submit(ask, "POST", "/v1/photo", in_halves(), transfer_encoding="chunked")
         assert half.wait(30)
