@@ -32,7 +32,7 @@ HEALTH = "/v2/health/"
 PAGE, PAGE_FILES = "/", "/page/"
 _TOKEN = re.compile(r"[!#-:<-~]{16,}", re.ASCII)
 _NAME = re.compile(r"[\w.-]+", re.ASCII)
-#: A function in the scope of a request, called where it is refused for now.
+#: Key of a function in a request's scope, called if it is refused since too much waits.
 ON_BUSY = "fittingroom.on_busy"
 #: Sent with every answer that has no such header itself: it loads nothing, can't be framed, and its
 #: type isn't guessed.

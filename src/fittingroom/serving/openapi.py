@@ -195,7 +195,7 @@ _REFUSALS = {
     400: "The request isn't what the route takes.",
     401: "The server has a token, and the request has none or another.",
     403: "The host isn't a name of the server, or a page of another site asks.",
-    404: "There is no such model or version.",
+    404: "The model or its version is unknown.",
     408: "The request didn't arrive in time.",
     413: "More than a request may have.",
     415: "The body has another form than those that are read.",

@@ -46,7 +46,7 @@ def app(arguments: Mapping[str, str]) -> Any:
     Raises
     ------
     UsageError : an argument is unknown, missing or wrong
-    UnknownNameError, StoreError : there is no such model
+    UnknownNameError, StoreError : a model is unknown
     """
     if unknown := set(arguments) - set(_ARGUMENTS):
         raise UsageError(f"unknown argument {min(unknown)!r}; known: {', '.join(_ARGUMENTS)}.")
