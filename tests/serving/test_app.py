@@ -26,7 +26,7 @@ from PIL import Image
 
 from fittingroom.data.dataset import Dataset
 from fittingroom.serving import app, guard, run
-from fittingroom.serving.batching import WAITING, BatchQueue
+from fittingroom.serving.batching import MOST_IMAGES, BatchQueue
 from fittingroom.serving.guard import MAX_BODY
 from fittingroom.serving.served_model import ServedModel
 
@@ -190,8 +190,11 @@ def test_bodies_that_take_too_much_together_are_refused(
 
 def test_too_many_images_in_a_request(ask: Any, served: Served) -> None:
     path = "/v2/models/logistic/infer"
-    assert ask("POST", path, request_of(np.zeros((WAITING, 28, 28), int))).status == 200
-    for images, spaces in ((np.zeros((WAITING + 1, 28, 28), int), 0), (np.zeros((1, 784)), 10**7)):
+    assert ask("POST", path, request_of(np.zeros((MOST_IMAGES, 28, 28), int))).status == 200
+    for images, spaces in (
+        (np.zeros((MOST_IMAGES + 1, 28, 28), int), 0),
+        (np.zeros((1, 784)), 10**7),
+    ):
         answer = ask("POST", path, request_of(images) + " " * spaces)
         assert (answer.status, answer.json) == (413, {"error": "a request has at most 512 images."})
 

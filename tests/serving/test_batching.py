@@ -83,8 +83,6 @@ def test_too_many_are_refused_at_once() -> None:
     gate = Gate()
 
     async def ask(queue: BatchQueue) -> None:
-        with pytest.raises(FullError):
-            await queue.predict(images(1, 2, 3, 4, 5))
         tasks = await begin(queue, gate, images(1, 2, 3), images(4), images(5))
         with pytest.raises(FullError):
             await tasks[2]
@@ -92,6 +90,19 @@ def test_too_many_are_refused_at_once() -> None:
         assert (await tasks[0]).ravel().tolist() == [2, 4, 6]
         assert (await tasks[1]).ravel().tolist() == [8]
         assert (await queue.predict(images(8))).ravel().tolist() == [16]
+
+    run_with(gate, ask, batch=2, waiting=4)
+
+
+def test_a_request_of_more_than_may_wait_is_taken_when_nothing_waits() -> None:
+    gate = Gate()
+
+    async def ask(queue: BatchQueue) -> None:
+        tasks = await begin(queue, gate, images(1, 2, 3, 4, 5), images(6))
+        with pytest.raises(FullError):
+            await tasks[1]
+        gate.open.set()
+        assert (await tasks[0]).ravel().tolist() == [2, 4, 6, 8, 10]
 
     run_with(gate, ask, batch=2, waiting=4)
 

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import json
 import socket
+import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -46,6 +47,23 @@ def test_hosts_of_an_address() -> None:
         names = run.hosts_of(everywhere)
         assert {*LOCAL, *own, everywhere} <= names
         assert all("%" not in name for name in names)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="others have no such filter")
+def test_a_socket_that_ignores_newcomers_accepts_those_who_wait() -> None:
+    """And what they send."""
+    with run.bind("127.0.0.1", 0) as listening:
+        address = listening.getsockname()
+        with socket.create_connection(address, 30) as waits:
+            run.ignore_newcomers(listening)
+            with pytest.raises(TimeoutError):
+                socket.create_connection(address, 0.2)
+            accepted, _ = listening.accept()
+            with accepted:
+                waits.sendall(LIVE)
+                assert accepted.recv(1000) == LIVE
+                accepted.sendall(b"yes")
+            assert waits.recv(1000) == b"yes"
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from starlette.routing import Route
 
 from fittingroom.errors import DataError, InputError, UnknownNameError
 from fittingroom.serving import openapi, pixels, protocol
-from fittingroom.serving.batching import WAITING, BatchQueue, FullError
+from fittingroom.serving.batching import MOST_IMAGES, BatchQueue, FullError
 from fittingroom.serving.guard import RETRY, Guard
 from fittingroom.serving.metrics import Metrics
 from fittingroom.serving.page import Page, describe_model
@@ -107,10 +107,10 @@ class Server:
         queue.check_room(1)
         body = await request.body()
         if len(body) > _longest_request(model):
-            raise HTTPException(413, f"a request has at most {WAITING} images.")
+            raise HTTPException(413, f"a request has at most {MOST_IMAGES} images.")
         asked = protocol.parse(body, request.headers.get(protocol.HEADER_LENGTH), model)
-        if len(asked.images) > WAITING:
-            raise HTTPException(413, f"a request has at most {WAITING} images.")
+        if len(asked.images) > MOST_IMAGES:
+            raise HTTPException(413, f"a request has at most {MOST_IMAGES} images.")
         probabilities = await _unless_gone(request, queue.predict(asked.images))
         self.metrics.classified(model, probabilities.argmax(axis=1))
         body, length = protocol.answer(asked, probabilities, model)
@@ -170,8 +170,8 @@ class Server:
 
 
 def _longest_request(model: ServedModel) -> int:
-    """Bytes of `WAITING` images: as JSON, or as numbers of eight bytes."""
-    return WAITING * math.prod(model.image_shape) * 8 + 2**16
+    """Bytes of `MOST_IMAGES` images: as JSON, or as numbers of eight bytes."""
+    return MOST_IMAGES * math.prod(model.image_shape) * 8 + 2**16
 
 
 async def _unless_gone(request: Request, answer: Awaitable[T]) -> T:

@@ -16,8 +16,11 @@ Probabilities = NDArray[np.float32]
 
 #: Images computed at once: more take no less time each, and delay whoever comes next.
 BATCH = 64
-#: Images that may wait for one model, those being computed included.
-WAITING = 512
+#: Images of one request.
+MOST_IMAGES = 512
+#: Images that may wait for one model, those being computed included, unless one request alone has
+#: more: five batches. Whoever is accepted is then answered about as soon as on a calm server.
+WAITING = 320
 
 
 class FullError(Exception):
@@ -76,8 +79,8 @@ class BatchQueue:
         return await request.answer
 
     def check_room(self, n: int) -> None:
-        """Raise FullError if so many images can't wait any more."""
-        if self.waiting + n > self._most:
+        """Raise FullError if so many images can't wait any more; any number can where none does."""
+        if self.waiting and self.waiting + n > self._most:
             raise FullError
 
     def close(self) -> None:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import ctypes
 import ipaddress
 import json
 import os
 import socket
+import struct
+import sys
 from http import HTTPStatus
 from typing import Any
 
@@ -22,12 +26,17 @@ from fittingroom.serving.guard import LOCAL, MAX_BODY, ON_BUSY, RETRY, Guard
 DEADLINE = 10.0
 #: Seconds for requests under way when the server is told to stop, and for idle connections.
 DRAIN, IDLE = 30, 5
+#: Seconds, when the server is told to stop, for connections that have begun, and for requests of
+#: new connections.
+HANDSHAKE, FIRST_REQUEST = 0.1, 1.0
 #: Connections that may wait to be taken, and those that are open.
 BACKLOG, MOST_CONNECTIONS = 1024, 512
 #: Bytes of a request's line and headers, and of all of it; chunks make a body longer.
 LONGEST_HEAD, LONGEST_REQUEST = 1 << 16, 2 * MAX_BODY
 #: Bytes of an answer that must be read by each deadline.
 LEAST_READ = 1 << 16
+#: Flags of TCP, and what Linux calls the option by which a socket filters its packets.
+SYN, ACK, SO_ATTACH_FILTER = 0x02, 0x10, 26
 
 
 class LimitedProtocol(HttpToolsProtocol):
@@ -43,6 +52,7 @@ class LimitedProtocol(HttpToolsProtocol):
     _received = 0
     _in_head = True
     _is_refused = False
+    _is_last = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -73,6 +83,8 @@ class LimitedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._in_head = False
         super().on_headers_complete()
+        if self._is_last:
+            self.cycle.keep_alive = False
 
     def on_message_complete(self) -> None:
         self._arrived()
@@ -90,6 +102,14 @@ class LimitedProtocol(HttpToolsProtocol):
             self._is_refused = False
             self.flow.pause_reading()
             self.loop.call_later(float(RETRY), self._hear_again)
+
+    def shutdown(self) -> None:
+        """Close once what is under way is answered, a new connection's first request included."""
+        if self.cycle is None and not self._is_last:
+            self._is_last = True
+            self.loop.call_later(FIRST_REQUEST, self.shutdown)
+        else:
+            super().shutdown()
 
     def send_400_response(self, msg: str) -> None:
         """What can't be parsed is refused in the form that all errors have."""
@@ -141,6 +161,43 @@ class LimitedProtocol(HttpToolsProtocol):
             self.transport.abort()
         elif left:
             self._reading = self.loop.call_later(DEADLINE, self._watch_reader, left)
+
+
+class DrainingServer(uvicorn.Server):
+    """Takes the connections that wait before it closes the socket: the system would reset them."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for listening in sockets or []:
+            ignore_newcomers(listening)
+        await asyncio.sleep(HANDSHAKE)
+        await super().shutdown(sockets)
+
+
+def ignore_newcomers(listening: socket.socket) -> None:
+    """From now on a socket accepts only connections that have begun; does nothing but on Linux.
+
+    The kernel drops a client's first packet, SYN without ACK, and the client repeats it after a
+    second. The filter sees packets from the TCP header on, of which byte 13 holds the flags
+    (socket(7), SO_ATTACH_FILTER).
+    """
+    if sys.platform != "linux":
+        return
+    load_byte, mask, jump_unless_equal, answer = 0x30, 0x54, 0x15, 0x06
+    program = (
+        (load_byte, 0, 0, 13),
+        (mask, 0, 0, SYN | ACK),
+        (jump_unless_equal, 0, 1, SYN),
+        (answer, 0, 0, 0),  # bytes to keep
+        (answer, 0, 0, 0xFFFF),
+    )
+    code = b"".join(struct.pack("HBBI", *instruction) for instruction in program)
+    memory = ctypes.create_string_buffer(code)
+    with contextlib.suppress(OSError):  # where the kernel is a stand-in
+        listening.setsockopt(
+            socket.SOL_SOCKET,
+            SO_ATTACH_FILTER,
+            struct.pack("HP", len(program), ctypes.addressof(memory)),
+        )
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -206,4 +263,4 @@ def make_server(app: Guard) -> uvicorn.Server:
         "timeout_keep_alive": IDLE,
         "timeout_graceful_shutdown": DRAIN,
     }
-    return uvicorn.Server(uvicorn.Config(app, **options))
+    return DrainingServer(uvicorn.Config(app, **options))
