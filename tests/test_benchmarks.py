@@ -12,6 +12,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import load
+import matplotlib
 import pictures
 import pytest
 import recording
@@ -134,6 +135,9 @@ def test_a_recording_is_a_film_whose_pictures_stand_side_by_side() -> None:
     assert f"12.500%{{transform:translateX(-{width}px)}}" in style  # 1 s of 2 + 6
 
 
+@pytest.mark.skipif(
+    not matplotlib.__version__.startswith("3.11."), reason="other versions draw it otherwise"
+)
 def test_the_picture_of_the_claims_is_of_those_that_were_measured() -> None:
     claims = json.loads((ROOT / "benchmarks" / "results" / "claims.json").read_text("utf8"))[
         "claims"

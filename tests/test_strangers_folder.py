@@ -136,9 +136,9 @@ def test_a_command_starts_nothing_of_its_folder(
     if "ray" not in arguments:
         assert others == []
         ours = "'-P', '-m', 'fittingroom.execution."
-        # Besides them Python asks the system for its name, and builds of torch for CUDA for its
-        # libraries, by a path that leads nowhere else.
-        system = ("uname", "/sbin/ldconfig")
+        # Besides them Python asks the system for its name, NumPy 2.0 for its processor, and builds
+        # of torch for CUDA for its libraries, by a path that leads nowhere else.
+        system = ("uname", "lscpu", "/sbin/ldconfig")
         for program, given, *_ in started:
             assert ours in given or program in system, started
         assert any(ours in given for _, given, *_ in started) == (arguments[0] != "data")

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, helper, numpy_helper, shape_inference
+from onnxscript import optimizer
 
 from fittingroom.errors import BundleError
 
@@ -39,7 +40,7 @@ def to_steps(model: ModelProto, *, exact: bool = False) -> dict[str, Any]:
     BundleError : the interpreter lacks an operator, or a form of it
     """
     plan = _StepPlan(model)
-    for node in model.graph.node:
+    for node in plan.nodes:
         plan.add(node)
     return {
         "steps": plan.steps,
@@ -62,7 +63,7 @@ class _StepPlan:
     Attributes
     ----------
     shapes : of every value, for one image
-    arrays : the graph's constants
+    nodes, arrays : the graph's operators, in order, and its constants
     names : of each value that was computed, the step's output that holds its numbers
     steps, weights : see `to_steps`
     """
@@ -72,13 +73,15 @@ class _StepPlan:
         single.CopyFrom(model)
         for value in (*single.graph.input, *single.graph.output):
             value.type.tensor_type.shape.dim[0].dim_value = 1
+        single = optimizer.optimize(single)  # some versions of PyTorch write how shapes follow
         inferred = shape_inference.infer_shapes(single, strict_mode=True, data_prop=True).graph
         values = (*inferred.input, *inferred.value_info, *inferred.output)
         self.shapes = {
             value.name: tuple(d.dim_value for d in value.type.tensor_type.shape.dim)
             for value in values
         }
-        self.arrays = {a.name: numpy_helper.to_array(a) for a in model.graph.initializer}
+        self.nodes = single.graph.node
+        self.arrays = {a.name: numpy_helper.to_array(a) for a in single.graph.initializer}
         self.shapes |= {name: array.shape for name, array in self.arrays.items()}
         self.names = {model.graph.input[0].name: "images"}
         self.steps: list[Step] = []
@@ -185,6 +188,7 @@ def _convolution(plan: _StepPlan, node: NodeProto, attributes: Attributes) -> bo
     inputs = [plan.weight(weight.reshape(len(weight), -1))]
     inputs += [] if bias is None else [plan.weight(bias)]
     pads = list(attributes.get("pads", [0] * 4))
+    attributes = {"kernel_shape": weight.shape[2:], **attributes}
     return plan.step(
         node, "convolution", *inputs, **_windows(plan, node, attributes), padding=pads[:2]
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
@@ -276,8 +277,11 @@ def _parse(
             raise DataError(f"{path}, line {number}: its label has {len(half[0]):,} characters.")
     labels, pixels = [half[0].strip() for half in halves], [half[1] for half in halves]
     try:
-        whole = np.loadtxt(pixels, np.int64, delimiter=",", ndmin=2, comments=None)
-    except ValueError:
+        with warnings.catch_warnings():
+            # NumPy 2.0 reads 0.5 as 0 and warns; later versions refuse it.
+            warnings.simplefilter("error", DeprecationWarning)
+            whole = np.loadtxt(pixels, np.int64, delimiter=",", ndmin=2, comments=None)
+    except (ValueError, DeprecationWarning):
         try:
             return np.loadtxt(pixels, np.float32, delimiter=",", ndmin=2, comments=None), labels
         except ValueError as error:

@@ -135,6 +135,7 @@ class FitProcess:
             self.stop()
         if self._process is None:
             self._start(family, is_stopped)
+        self._check_memory()  # a fit may be over before the first of the later checks
         assert self._process is not None
         assert self._process.stdin is not None
         try:
