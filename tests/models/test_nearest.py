@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -9,14 +10,8 @@ import pytest
 from sklearn.neighbors import KNeighborsClassifier
 
 from fittingroom.data.dataset import Dataset
-from fittingroom.models import nearest
+from fittingroom.models import nearest, nearest_search
 from fittingroom.models.nearest import NearestImages, can_search
-
-pytestmark = pytest.mark.skipif(
-    not can_search(KNeighborsClassifier(algorithm="brute"), 100, 784),
-    reason="this processor has no fast products of 8-bit integers",
-)
-
 
 @pytest.fixture(scope="module")
 def images(small: Dataset) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -37,14 +32,37 @@ def exact(train: np.ndarray, test: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("k", [1, 5, 64])
 @pytest.mark.parametrize("blocks", [(1000, 2000), (70, 130)])
+@pytest.mark.parametrize("by_bytes", [True, False])
 def test_neighbours_are_exact(
-    k: int, blocks: tuple[int, int], images: Any, monkeypatch: pytest.MonkeyPatch
+    k: int,
+    blocks: tuple[int, int],
+    by_bytes: bool,
+    images: Any,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(nearest, "_QUERIES", blocks[0])
-    monkeypatch.setattr(nearest, "_BLOCK", blocks[1])
-    positions, distances = search(images, n_neighbors=k).neighbours(images[2])
-    squared = exact(images[0], images[2])
-    order = np.argsort(squared, axis=1, kind="stable")[:, :k]
+    """With products of bytes, if this processor has them, and of float32."""
+    monkeypatch.setattr(nearest_search, "_QUERIES", blocks[0])
+    monkeypatch.setattr(nearest_search, "_BLOCK", blocks[1])
+    if not by_bytes:
+        monkeypatch.setattr(nearest_search, "are_exact", lambda _: False)
+    check(images[0], images[2], *search(images, n_neighbors=k).neighbours(images[2]))
+
+
+@pytest.mark.parametrize("k", [1, 64])
+def test_neighbours_of_few_images_are_exact_without_torch(
+    k: int, images: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nearest, "BLOCK", 130)
+    monkeypatch.delitem(sys.modules, "fittingroom.models.nearest_search")
+    few = images[2][: nearest.FEW]
+    check(images[0], few, *search(images, n_neighbors=k).neighbours(few))
+    assert "fittingroom.models.nearest_search" not in sys.modules
+
+
+def check(train: Any, queries: Any, positions: Any, distances: Any) -> None:
+    """Positions and distances (queries, k) are those in 64-bit integers."""
+    squared = exact(train, queries)
+    order = np.argsort(squared, axis=1, kind="stable")[:, : positions.shape[1]]
     np.testing.assert_array_equal(positions, order)
     np.testing.assert_array_equal(distances, np.sqrt(np.take_along_axis(squared, order, 1)))
 
@@ -56,11 +74,16 @@ def test_of_equal_distances_the_first_is_nearer(images: Any) -> None:
     np.testing.assert_array_equal(positions, np.arange(50)[:, None] + [0, 50, 100])
 
 
-def test_the_greatest_distance_is_exact() -> None:
-    pixels = np.repeat(np.array([[0], [255]], np.uint8), 784, axis=1)
+@pytest.mark.parametrize("is_few", [True, False])
+def test_the_greatest_distance_is_exact(is_few: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of images of 32 × 32 pixels, the largest whose sums are exact in float32."""
+    monkeypatch.setattr(nearest_search, "are_exact", lambda _: False)
+    if is_few:
+        monkeypatch.delitem(sys.modules, "fittingroom.models.nearest_search")
+    pixels = np.repeat(np.array([[0], [255]], np.uint8), nearest.MAX_FLOAT_PIXELS, axis=1)
     positions, distances = search((pixels, np.array([0, 1])), n_neighbors=2).neighbours(pixels)
     np.testing.assert_array_equal(positions, [[0, 1], [1, 0]])
-    np.testing.assert_array_equal(distances, [[0, 255 * 28], [0, 255 * 28]])
+    np.testing.assert_array_equal(distances, [[0, 255 * 32], [0, 255 * 32]])
 
 
 @pytest.mark.parametrize("weights", ["uniform", "distance"])

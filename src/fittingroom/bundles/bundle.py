@@ -15,16 +15,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from fittingroom.bundles import manifest as manifests
-from fittingroom.bundles.estimator import estimator_bytes, load_estimator
+from fittingroom.bundles import saved_classical
 from fittingroom.bundles.manifest import (
     Calibrated,
     Classical,
@@ -32,19 +31,10 @@ from fittingroom.bundles.manifest import (
     Facts,
     File,
     FitFacts,
-    Hog,
     Manifest,
     Network,
     Validation,
     check,
-)
-from fittingroom.bundles.weights import (
-    build_network,
-    from_bytes,
-    multiplications,
-    network_of,
-    to_bytes,
-    weights_of,
 )
 from fittingroom.data.catalog import row_of_content
 from fittingroom.data.rendering import Preparation
@@ -59,25 +49,17 @@ from fittingroom.evaluation.conformal import (
 from fittingroom.evaluation.metrics import accuracy, log_loss, macro_f1
 from fittingroom.evaluation.unlike import unlike_scores
 from fittingroom.files import folder_aside
-from fittingroom.models.calibrated_svm import CalibratedSVM
-from fittingroom.models.engine import accelerate
-from fittingroom.models.hog import HogFeatures
-from fittingroom.models.network import NetworkClassifier, count_parameters
 from fittingroom.models.pixel_classifier import PixelClassifier
 from fittingroom.untrusted import read_bytes
 
 if TYPE_CHECKING:
     from fittingroom.bundles.predictor import Prediction
 
-WEIGHTS, ESTIMATOR, ARRAYS = "weights.safetensors", "estimator.skops", "arrays.safetensors"
 #: Share of images like the data that mustn't be called unlike it.
 LIKE = 0.995
 #: What takes only a moment: so many multiplications of a network, so many pixels for any other
 #: classifier.
 QUICK, SMALL_IMAGE = 2e10, 2**14
-#: Features of an image; the catalogue's HOG descriptor of 28 x 28 pixels has a thousand.
-MAX_FEATURES = 2**22
-_Classifier = TypeVar("_Classifier", NetworkClassifier, PixelClassifier)
 _PACKAGES = ("fittingroom", "numpy", "scikit-learn", "skops", "torch")
 
 
@@ -205,15 +187,7 @@ def bundle_of(
     NotFittedError : it isn't fitted
     """
     check_is_fitted(classifier)
-    if isinstance(classifier, NetworkClassifier):
-        description: Network | Classical = network_of(classifier)
-    elif isinstance(classifier, PixelClassifier):
-        description = _classical_of(classifier)
-    else:
-        raise BundleError(
-            f"a {type(classifier).__name__} can't be saved as data alone; only classifiers of the "
-            "catalogue can."
-        )
+    description = _describe(classifier)
     facts = Facts(
         model=model,
         parameters=dict(parameters or {}),
@@ -253,51 +227,51 @@ def load(path: Path | str) -> Bundle:
         read_bytes(folder / manifests.FILE, BundleError, most=manifests.MAX_BYTES, within=folder)
     )
     description = manifest.facts.classifier
-    expected = {WEIGHTS} if isinstance(description, Network) else {ESTIMATOR}
-    if isinstance(description, Classical) and description.centred:
-        expected |= {ARRAYS}
+    expected = manifests.files_of(description)
     if set(manifest.files) != expected:
         raise BundleError(
             f"{manifests.FILE} must name exactly the files {', '.join(sorted(expected))}."
         )
     files = {name: _read_verified(folder, name, file) for name, file in manifest.files.items()}
-    if isinstance(description, Network):
-        classifier: BaseEstimator = _build_network(manifest.facts, description, files)
-    else:
-        classifier = _build_classical(manifest.facts, description, files)
-    bundle = Bundle(manifest.facts, classifier)
+    bundle = Bundle(manifest.facts, _build(manifest.facts, description, files))
     if _is_quick(bundle):
         _try(bundle)
     return bundle
 
 
-def _files_of(classifier: BaseEstimator) -> dict[str, bytes]:
+def _describe(classifier: BaseEstimator) -> Network | Classical:
+    """How a manifest describes a fitted classifier of the catalogue; raises BundleError."""
+    if isinstance(classifier, PixelClassifier):
+        return saved_classical.describe(classifier)
+    # Imported late: a classical model is loaded, and predicts a picture, without torch.
+    from fittingroom.bundles import saved_network
+    from fittingroom.models.network import NetworkClassifier
+
     if isinstance(classifier, NetworkClassifier):
-        return {WEIGHTS: weights_of(classifier.net_)}
-    files = {ESTIMATOR: estimator_bytes(classifier.estimator_)}
-    if classifier.mean_ is not None:
-        files[ARRAYS] = to_bytes({"mean": torch.from_numpy(classifier.mean_.copy())})
-    return files
-
-
-def _classical_of(classifier: PixelClassifier) -> Classical:
-    features = classifier.features_
-    hog = None
-    if features is not None:
-        shape = features.shape_
-        hog = Hog(**{**features.get_params(), "image_shape": shape})
-    return Classical(
-        kind="classical",
-        estimator=_estimator_name(classifier),
-        scale=float(classifier.scale),
-        centred=classifier.mean_ is not None,
-        hog=hog,
-        temperature=classifier.temperature_ if isinstance(classifier, CalibratedSVM) else None,
+        return saved_network.describe(classifier)
+    raise BundleError(
+        f"a {type(classifier).__name__} can't be saved as data alone; only classifiers of the "
+        "catalogue can."
     )
 
 
-def _estimator_name(classifier: PixelClassifier) -> str:
-    return type(classifier.estimator).__name__
+def _build(
+    facts: Facts, description: Network | Classical, files: Mapping[str, bytes]
+) -> BaseEstimator:
+    """The fitted classifier that the files hold; raises BundleError."""
+    if isinstance(description, Classical):
+        return saved_classical.build(facts, description, files)
+    from fittingroom.bundles import saved_network
+
+    return saved_network.build(facts, description, files)
+
+
+def _files_of(classifier: BaseEstimator) -> dict[str, bytes]:
+    if isinstance(classifier, PixelClassifier):
+        return saved_classical.files_of(classifier)
+    from fittingroom.bundles import saved_network
+
+    return saved_network.files_of(classifier)
 
 
 def _measure(probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -> Validation:
@@ -336,70 +310,12 @@ def _read_verified(folder: Path, name: str, file: File) -> bytes:
     return data
 
 
-def _build_network(
-    facts: Facts, description: Network, files: Mapping[str, bytes]
-) -> NetworkClassifier:
-    shape = facts.image_shape
-    arrays = from_bytes(files[WEIGHTS], WEIGHTS)
-    classifier = NetworkClassifier(
-        description.net, net_options=dict(description.options), image_shape=shape
-    )
-    classifier.net_ = build_network(description, shape, len(facts.classes), arrays)
-    classifier.image_shape_ = shape
-    classifier.n_parameters_ = count_parameters(classifier.net_)
-    classifier.precision_ = description.precision
-    classifier.kept_epoch_ = description.kept_epoch
-    return _set_labels(classifier, facts)
-
-
-def _build_classical(
-    facts: Facts, description: Classical, files: Mapping[str, bytes]
-) -> PixelClassifier:
-    pixels = math.prod(facts.image_shape)
-    features = None
-    if description.hog is not None:
-        if description.hog.image_shape not in (None, facts.image_shape):
-            raise BundleError(f"{manifests.FILE} describes images of two shapes.")
-        features = HogFeatures(**description.hog.model_dump())
-        features.fit(np.empty((0, pixels), np.float32))
-    n_features = pixels if features is None else features.count_features()
-    if n_features > MAX_FEATURES:
-        raise BundleError(f"it would compute {n_features:,} features of an image.")
-    n_classes, mean = len(facts.classes), None
-    if description.centred:
-        arrays = from_bytes(files[ARRAYS], ARRAYS)
-        if set(arrays) != {"mean"} or tuple(arrays["mean"].shape) != (pixels,):
-            raise BundleError(f"{ARRAYS} doesn't hold a mean image.")
-        mean = arrays["mean"].numpy()
-    estimator = load_estimator(files[ESTIMATOR], description.estimator, n_features, n_classes)
-    unfitted = type(estimator)(**estimator.get_params(deep=False))
-    options: dict[str, Any] = {
-        "features": features,
-        "scale": description.scale,
-        "centre": description.centred,
-    }
-    if description.temperature is None:
-        classifier = PixelClassifier(unfitted, **options)
-    else:
-        classifier = CalibratedSVM(unfitted, **options)
-        classifier.temperature_ = description.temperature
-    classifier.estimator_ = accelerate(estimator)
-    classifier.features_ = features
-    classifier.mean_ = mean
-    classifier.engine_ = facts.fitted.engine
-    return _set_labels(classifier, facts)
-
-
-def _set_labels(classifier: _Classifier, facts: Facts) -> _Classifier:
-    classifier.classes_ = np.array(facts.classes)
-    classifier.n_features_in_ = math.prod(facts.image_shape)
-    return classifier
-
-
 def _is_quick(bundle: Bundle) -> bool:
     """Whether predicting an image takes only a moment."""
     facts = bundle.facts
     if isinstance(facts.classifier, Network):
+        from fittingroom.bundles.weights import multiplications
+
         weights = bundle.classifier.net_.state_dict()
         return multiplications(facts.classifier, facts.image_shape, weights) <= QUICK
     return math.prod(facts.image_shape) <= SMALL_IMAGE

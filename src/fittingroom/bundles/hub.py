@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from safetensors.torch import save
 
 from fittingroom.bundles import manifest as manifests
-from fittingroom.bundles.bundle import ARRAYS, ESTIMATOR, Bundle
-from fittingroom.bundles.manifest import Calibrated, Facts, Network, Validation
+from fittingroom.bundles.bundle import Bundle
+from fittingroom.bundles.manifest import ARRAYS, ESTIMATOR, Calibrated, Facts, Network, Validation
 from fittingroom.bundles.onnx import INPUT, write_onnx
 from fittingroom.data.catalog import row_of_content
 from fittingroom.evaluation.calibration import at_temperature, reliability

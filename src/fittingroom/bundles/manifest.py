@@ -12,13 +12,14 @@ from pydantic import AfterValidator, BaseModel, Field, ValidationError
 from fittingroom.bundles.options import CONFIG, audit_of
 from fittingroom.data.rendering import Preparation
 from fittingroom.errors import BundleError
-from fittingroom.models.network import NETS
 from fittingroom.untrusted import in_short, parse_json
 
 #: The format that is written, and those that are read.
 FORMAT: Final = 3
 FORMATS = (1, 2, FORMAT)
 FILE = "manifest.json"
+#: The weights of a network; a classical model's estimator, and the mean image that it subtracts.
+WEIGHTS, ESTIMATOR, ARRAYS = "weights.safetensors", "estimator.skops", "arrays.safetensors"
 #: Largest manifest that is read, far larger than any of ours.
 MAX_BYTES = 2**20
 #: Largest file of a bundle; no classifier of small images has this size.
@@ -46,6 +47,8 @@ class _Strict(BaseModel):
 
 
 def _require_known(net: str) -> str:
+    from fittingroom.models.network import NETS  # torch, which a classical model doesn't need
+
     if net not in NETS:
         raise ValueError(f"isn't one of our networks, {', '.join(NETS)}")
     return net
@@ -225,10 +228,19 @@ class Manifest(_Strict):
         return fields
 
 
+def files_of(description: Network | Classical) -> set[str]:
+    """The names of the files that hold a classifier, besides the manifest."""
+    if isinstance(description, Network):
+        return {WEIGHTS}
+    return {ESTIMATOR, ARRAYS} if description.centred else {ESTIMATOR}
+
+
 def check(facts: Facts) -> None:
     """Check what types alone can't. Raises BundleError, and ValidationError for options."""
     classifier, classes = facts.classifier, facts.classes
     if isinstance(classifier, Network):
+        from fittingroom.models.network import NETS
+
         audit_of(NETS[classifier.net]).model_validate_json(json.dumps(classifier.options))
     in_order = sorted(set(classes)) == classes
     if not in_order or classes[0] < 0 or classes[-1] >= len(facts.class_names):

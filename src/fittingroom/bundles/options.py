@@ -6,12 +6,14 @@ import inspect
 from collections.abc import Callable, Sequence
 from functools import cache
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
-from torch import nn
 
 from fittingroom.nets.bounds import Length, Within
+
+if TYPE_CHECKING:
+    from torch import nn
 
 #: Pydantic allows nothing unknown, converts nothing, and refuses infinite numbers.
 CONFIG = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)

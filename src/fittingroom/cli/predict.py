@@ -14,7 +14,6 @@ from fittingroom.cli.options import RUNS, JsonOption, RunsOption
 from fittingroom.cli.predict_file import predict_file, write_csv
 from fittingroom.cli.saved_model import SavedModelArgument, find_saved_model
 from fittingroom.cli.show import check_target
-from fittingroom.data.folder import visible
 from fittingroom.errors import DataError, UsageError, install_command
 from fittingroom.json_text import json_text
 
@@ -181,6 +180,8 @@ def _files(names: Iterable[str]) -> Iterator[_File]:
 
 def _visible_files(folder: Path) -> Iterator[Path]:
     """The files in a folder and its subfolders, without hidden files and system files."""
+    from fittingroom.data.folder import visible
+
     for entry in visible(folder):
         if entry.is_dir():
             if entry.is_symlink():  # it may lead back here

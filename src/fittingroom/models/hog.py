@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from skimage.feature import hog
 from sklearn.base import BaseEstimator, TransformerMixin
 
 from fittingroom.errors import InputError, UsageError
@@ -109,6 +108,8 @@ class HogFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     def _describe(self, images: NDArray[Any], margin: int) -> NDArray[np.float32]:
         """Descriptors (n, features) of images (n, height, width) with a black margin."""
+        from skimage.feature import hog  # a third of a second, which no other model needs
+
         blocks = [self._block(side, margin) for side in images.shape[1:]]
         options = {
             "orientations": self.orientations,

@@ -2,30 +2,32 @@
 
 A squared distance is `|x|² + |y|² - 2 x·y`. Pixels less 128 fit eight bits, which CPUs multiply
 several times faster than float32, summing in 32 bits without rounding: distances are exact, so
-equal ones stay equal. The k least of each row are then found in one pass.
+equal ones stay equal. The k least of each row are then found in one pass (`nearest_search.py`).
+
+Sums of float32 are exact as well, of images of at most 1,024 pixels. NumPy compares a few images
+so, in less time than it takes to import torch and Numba.
 """
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 
-from fittingroom.kernels.compiled import compiled, in_parts
-from fittingroom.models.byte_products import are_exact
 from fittingroom.models.pixels import as_pixels
 
 #: More neighbours than this are sorted faster by other methods.
 MAX_NEIGHBOURS = 64
 #: A larger image's squared distance, up to 255² per pixel, could exceed 31 bits.
 MAX_PIXELS = 2**15
-# Images compared at once: products of 48 MB. Between smaller ones torch's threads fall asleep, and
-# waking them takes longer than the products.
-_QUERIES, _BLOCK = 2000, 6000
-_LANES = 64  # products processed together
+#: In float32 whole numbers are exact up to 2^24, and a product of two pixels is at most 2^14.
+MAX_FLOAT_PIXELS = 2**10
+#: So many images are compared by NumPy, in blocks of so many training images.
+FEW, BLOCK = 16, 6000
+_SEARCH = "fittingroom.models.nearest_search"
 
 
 class NearestImages:
@@ -55,12 +57,13 @@ class NearestImages:
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Positions (n, k) of the nearest training images, nearest first, and distances (n, k)."""
         queries = _centre(pixels)
-        positions = np.empty((len(queries), self.n_neighbors), np.int32)
-        squared = np.empty_like(positions)
-        images = torch.from_numpy(self._images)
-        for start in range(0, len(queries), _QUERIES):
-            rows = slice(start, start + _QUERIES)
-            self._search(torch.from_numpy(queries[rows]), images, positions[rows], squared[rows])
+        few = len(queries) <= FEW and queries.shape[1] <= MAX_FLOAT_PIXELS
+        if few and _SEARCH not in sys.modules:
+            positions, squared = self._compare(queries)
+        else:
+            from fittingroom.models.nearest_search import search
+
+            positions, squared = search(queries, self._images, self._norms, self.n_neighbors)
         squared += _squared_norms(queries)[:, None]
         return positions.astype(np.int64), np.sqrt(squared.astype(np.float64))
 
@@ -88,27 +91,20 @@ class NearestImages:
         any_identical = identical.any(axis=1, keepdims=True)
         return np.where(any_identical, identical, 1 / np.where(identical, 1, distances))
 
-    def _search(
-        self,
-        queries: torch.Tensor,
-        images: torch.Tensor,
-        positions: NDArray[np.int32],
-        squared: NDArray[np.int32],
-    ) -> None:
-        """Fill `positions` and `squared`, without the query's own norm, row by row."""
-        squared[:] = np.iinfo(np.int32).max
-        memory = torch.empty(len(queries) * _BLOCK, dtype=torch.int32)  # reused: new pages are slow
-        for first in range(0, len(images), _BLOCK):
-            block = images[first : first + _BLOCK]
-            products = memory[: len(queries) * len(block)].view(len(queries), len(block))
-            torch._int_mm(queries, block.T, out=products)
-            norms = self._norms[first : first + _BLOCK]
-            arguments = (products.numpy(), norms, first, positions, squared)
-            in_parts(_keep_least, len(queries), products.numel(), *arguments)
+    def _compare(self, queries: NDArray[np.int8]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """As `search`, for a few images."""
+        columns, wide = [], queries.astype(np.float32)
+        for first in range(0, len(self._images), BLOCK):
+            block = self._images[first : first + BLOCK].astype(np.float32)
+            products = (wide @ block.T).astype(np.int32)
+            columns.append(self._norms[first : first + BLOCK] - 2 * products)
+        squared = np.hstack(columns)
+        nearest = squared.argsort(axis=1, kind="stable")[:, : self.n_neighbors]
+        return nearest.astype(np.int32), np.take_along_axis(squared, nearest, axis=1)
 
 
 def can_search(estimator: KNeighborsClassifier, n: int, n_pixels: int) -> bool:
-    """Whether :class:`NearestImages` supports `estimator`'s parameters, and fast, for n images."""
+    """Whether :class:`NearestImages` supports `estimator`'s parameters, for n images."""
     defaults = KNeighborsClassifier(algorithm="brute").get_params()
     free = {"n_neighbors", "weights", "n_jobs", "leaf_size"}
     params = {k: v for k, v in estimator.get_params().items() if k not in free}
@@ -117,9 +113,14 @@ def can_search(estimator: KNeighborsClassifier, n: int, n_pixels: int) -> bool:
         and estimator.weights in ("uniform", "distance")
         and isinstance(estimator.n_neighbors, int | np.integer)
         and 1 <= estimator.n_neighbors <= min(n, MAX_NEIGHBOURS)
-        and n_pixels <= MAX_PIXELS
-        and are_exact(n_pixels)
+        and (n_pixels <= MAX_FLOAT_PIXELS or _are_bytes_exact(n_pixels))
     )
+
+
+def _are_bytes_exact(n_pixels: int) -> bool:
+    from fittingroom.models.byte_products import are_exact
+
+    return n_pixels <= MAX_PIXELS and are_exact(n_pixels)
 
 
 def nearest_images(
@@ -144,40 +145,3 @@ def _centre(pixels: NDArray[np.uint8]) -> NDArray[np.int8]:
 
 def _squared_norms(images: NDArray[np.int8]) -> NDArray[np.int32]:
     return np.einsum("ij,ij->i", images, images, dtype=np.int32)  # type: ignore[no-any-return]
-
-
-@compiled
-def _keep_least(
-    start: int,
-    stop: int,
-    part: int,
-    products: Any,
-    norms: Any,
-    first: int,
-    positions: Any,
-    squared: Any,
-) -> None:
-    """Merge the images of a block, of which `first` is the first, into the rows' k nearest."""
-    n_images, k = products.shape[1], positions.shape[1]
-    for row in range(start, stop):
-        furthest = squared[row, k - 1]
-        for lane in range(0, n_images, _LANES):
-            # Views that start at 0: indices that might be negative aren't vectorised.
-            dots, lengths = products[row, lane : lane + _LANES], norms[lane : lane + _LANES]
-            least = np.int32(2**31 - 1)
-            for j in range(len(dots)):
-                least = min(least, np.int32(lengths[j] - np.int32(2) * dots[j]))
-            if least >= furthest:
-                continue
-            for j in range(len(dots)):
-                distance = np.int32(lengths[j] - np.int32(2) * dots[j])
-                if distance >= furthest:
-                    continue
-                place = k - 1
-                while place > 0 and squared[row, place - 1] > distance:
-                    squared[row, place] = squared[row, place - 1]
-                    positions[row, place] = positions[row, place - 1]
-                    place -= 1
-                squared[row, place] = distance
-                positions[row, place] = first + lane + j
-                furthest = squared[row, k - 1]
