@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from safetensors.torch import load_file, save_file
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from torch import nn
@@ -322,13 +321,6 @@ def test_names_with_control_characters(
     facts = Manifest.parse((folder / FILE).read_bytes()).facts
     refused(resigned(folder, class_names=[name, *facts.class_names[1:]]), "class_names.0")
     refused(resigned(folder, model=name), "model")
-
-
-def test_a_mean_of_another_shape(copied: Copied, resigned: Resigned, refused: Refused) -> None:
-    folder = copied("logistic")
-    mean = load_file(folder / "arrays.safetensors")["mean"]
-    save_file({"mean": mean[:-1].clone()}, folder / "arrays.safetensors")
-    refused(resigned(folder), "doesn't hold a mean image")
 
 
 def test_an_image_shape_that_the_estimator_cannot_take(

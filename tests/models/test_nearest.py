@@ -13,6 +13,7 @@ from fittingroom.data.dataset import Dataset
 from fittingroom.models import nearest, nearest_search
 from fittingroom.models.nearest import NearestImages, can_search
 
+
 @pytest.fixture(scope="module")
 def images(small: Dataset) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """2,000 real images (n, 784) uint8, their labels, and 300 unseen images."""
@@ -31,20 +32,7 @@ def exact(train: np.ndarray, test: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("k", [1, 5, 64])
-@pytest.mark.parametrize("blocks", [(1000, 2000), (70, 130)])
-@pytest.mark.parametrize("by_bytes", [True, False])
-def test_neighbours_are_exact(
-    k: int,
-    blocks: tuple[int, int],
-    by_bytes: bool,
-    images: Any,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """With products of bytes, if this processor has them, and of float32."""
-    monkeypatch.setattr(nearest_search, "_QUERIES", blocks[0])
-    monkeypatch.setattr(nearest_search, "_BLOCK", blocks[1])
-    if not by_bytes:
-        monkeypatch.setattr(nearest_search, "are_exact", lambda _: False)
+def test_neighbours_are_exact(k: int, images: Any) -> None:
     check(images[0], images[2], *search(images, n_neighbors=k).neighbours(images[2]))
 
 
