@@ -20,6 +20,7 @@ from sklearn.tree._tree import NODE_DTYPE
 
 from fittingroom.bundles.archive import Archive, Node, field, plain_value
 from fittingroom.bundles.attributes import ATTRIBUTES
+from fittingroom.bundles.building import build
 from fittingroom.errors import BundleError
 from fittingroom.models.engine import to_stock
 
@@ -47,8 +48,6 @@ _COMPILED_LOSSES = [
     "sklearn._loss._loss.CyHalfBinomialLoss",
     "sklearn._loss._loss.CyHalfMultinomialLoss",
 ]
-#: Types that skops doesn't trust by default; their contents are checked here first.
-_TRUSTED = [_TREE, *_BOOSTED, *_COMPILED_LOSSES]
 #: Parameters that change only how a prediction is computed.
 _QUIET = {"n_jobs": -1, "verbose": 0}
 
@@ -93,8 +92,6 @@ def load_estimator(data: bytes, kind: str, n_features: int, n_classes: int) -> B
     ------
     BundleError : the file holds anything but such an estimator
     """
-    import skops.io
-
     _require_known(kind)
     parts, check = _KINDS[kind]
     try:
@@ -104,11 +101,11 @@ def load_estimator(data: bytes, kind: str, n_features: int, n_classes: int) -> B
                 raise BundleError(f"it isn't a {kind}.")
             _check_classes(archive, n_classes)
             check(archive, n_features, n_classes)
-        with warnings.catch_warnings():
-            # What was checked above is all that a prediction needs, in every version of
-            # scikit-learn that this package may be installed with.
-            warnings.simplefilter("ignore", InconsistentVersionWarning)
-            estimator = skops.io.loads(data, trusted=_TRUSTED)
+            with warnings.catch_warnings():
+                # What was checked above is all that a prediction needs, in every version of
+                # scikit-learn that this package may be installed with.
+                warnings.simplefilter("ignore", InconsistentVersionWarning)
+                estimator = build(archive)
     except BundleError:
         raise
     # A library may raise anything for an untrusted file, and it is all the same to our caller.
