@@ -13,7 +13,7 @@ import re
 import zipfile
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.lib.format import dtype_to_descr
@@ -67,6 +67,7 @@ class Archive:
         self._members = _members(file)
         self.root: Node = json.loads(file.read(SCHEMA).decode("utf-8"))
         self._arrays: dict[str, Array] = {}
+        self._read: dict[str, NDArray[Any]] = {}
         by_id: dict[Any, Node] = {}
         unpacked_bytes = sum(member.file_size for member in self._members.values())
         built_bytes = 0
@@ -111,10 +112,14 @@ class Archive:
         return self._arrays[node["file"]].shape
 
     def read(self, node: Node) -> NDArray[Any]:
-        """The array of a part."""
+        """The array of a part, which is read once."""
         array = self._arrays[node["file"]]
-        flat = np.frombuffer(self._file.read(array.file), array.dtype, offset=array.start)
-        return flat.reshape(array.shape, order="F" if array.fortran else "C")
+        if array.file not in self._read:
+            data = bytearray(self._file.read(array.file))
+            flat = np.frombuffer(data, array.dtype, offset=array.start)
+            order: Literal["F", "C"] = "F" if array.fortran else "C"
+            self._read[array.file] = flat.reshape(array.shape, order=order)
+        return self._read[array.file]
 
     def _array(self, node: Node) -> Array:
         """Locate a part's array, checking its header against its size."""

@@ -75,8 +75,8 @@ class _Builder:
         return [self.part(value) for value in node["content"]]
 
     def array(self, node: Node) -> Any:
-        """An array that may be written to, as a fit leaves it, or a number of NumPy's."""
-        array = self._archive.read(node).copy(order="K")
+        """An array, or a number of NumPy's."""
+        array = self._archive.read(node)
         return array if node["__class__"] == "ndarray" else array[()]
 
     def instance(self, node: Node) -> Any:

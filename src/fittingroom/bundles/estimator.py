@@ -16,6 +16,7 @@ from sklearn.base import BaseEstimator
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.ensemble._hist_gradient_boosting.common import PREDICTOR_RECORD_DTYPE
 from sklearn.exceptions import InconsistentVersionWarning
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.tree._tree import NODE_DTYPE
 
 from fittingroom.bundles.archive import Archive, Node, field, plain_value
@@ -23,6 +24,7 @@ from fittingroom.bundles.attributes import ATTRIBUTES
 from fittingroom.bundles.building import build
 from fittingroom.errors import BundleError
 from fittingroom.models.engine import to_stock
+from fittingroom.models.pixels import as_pixels
 
 _PLAIN = {
     "DictNode builtins.dict",
@@ -70,12 +72,16 @@ def estimator_bytes(fitted: Any) -> bytes:
         for name, value in vars(estimator).items()
         if name in read
     }
+    if isinstance(estimator, KNeighborsClassifier):
+        pixels = as_pixels(estimator._fit_X)
+        estimator._fit_X = estimator._fit_X if pixels is None else pixels  # an eighth of the bytes
     if isinstance(estimator, HistGradientBoostingClassifier):
         # Only a fit draws from the one and calls the other, whose module has no lasting name.
         estimator._feature_subsample_rng = None
         estimator._loss = copy.copy(estimator._loss)
         estimator._loss.closs = None
-    data: bytes = skops.io.dumps(estimator, compression=zipfile.ZIP_DEFLATED)
+    # The lowest level: pixels get a tenth larger than at the usual one, in a quarter of the time.
+    data: bytes = skops.io.dumps(estimator, compression=zipfile.ZIP_DEFLATED, compresslevel=1)
     return data
 
 

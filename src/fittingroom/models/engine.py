@@ -199,6 +199,7 @@ def accelerate(fitted: BaseEstimator) -> Any:
     pixels = as_pixels(fitted._fit_X)
     estimator = KNeighborsClassifier(**fitted.get_params(deep=False))
     if pixels is None or not can_search(estimator, *pixels.shape):
+        fitted._fit_X = fitted._fit_X.astype(np.float32, copy=False)  # it may be saved as bytes
         return fitted
     return NearestImages(estimator, pixels, fitted._y.astype(np.int64))
 

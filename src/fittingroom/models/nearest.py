@@ -26,7 +26,7 @@ MAX_PIXELS = 2**15
 #: In float32 whole numbers are exact up to 2^24, and a product of two pixels is at most 2^14.
 MAX_FLOAT_PIXELS = 2**10
 #: So many images are compared by NumPy, in blocks of so many training images.
-FEW, BLOCK = 16, 6000
+FEW, BLOCK = 128, 6000
 _SEARCH = "fittingroom.models.nearest_search"
 
 
@@ -99,7 +99,7 @@ class NearestImages:
             products = (wide @ block.T).astype(np.int32)
             columns.append(self._norms[first : first + BLOCK] - 2 * products)
         squared = np.hstack(columns)
-        nearest = squared.argsort(axis=1, kind="stable")[:, : self.n_neighbors]
+        nearest = np.stack([_least(row, self.n_neighbors) for row in squared])
         return nearest.astype(np.int32), np.take_along_axis(squared, nearest, axis=1)
 
 
@@ -137,6 +137,12 @@ def nearest_images(
     stock = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(images.astype(np.float32))
     distances, positions = stock.kneighbors(queries.astype(np.float32))
     return positions, distances
+
+
+def _least(numbers: NDArray[np.int32], k: int) -> NDArray[np.int64]:
+    """Positions (k,) of the k least numbers (n,), in order; of equal ones the first."""
+    candidates = np.flatnonzero(numbers <= np.partition(numbers, k - 1)[k - 1])
+    return candidates[numbers[candidates].argsort(kind="stable")][:k]
 
 
 def _centre(pixels: NDArray[np.uint8]) -> NDArray[np.int8]:
