@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+import fittingroom
 from fittingroom.kernels.compiled import (
     SMALL,
     as_float,
@@ -95,3 +98,31 @@ def test_which_tensors_kernels_take() -> None:
     taken = {d for d in (torch.float32, torch.bfloat16, torch.float64) if can_compile(x.to(d))}
     assert taken == {torch.float32, torch.bfloat16}
     assert not can_compile(x.to("meta"))
+
+
+def kernels() -> Iterator[ast.FunctionDef]:
+    """The definitions of all compiled functions."""
+    for path in Path(fittingroom.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf8"))):
+            if isinstance(node, ast.FunctionDef) and {
+                each.id for each in node.decorator_list if isinstance(each, ast.Name)
+            } & {"compiled", "_compile_exactly"}:
+                yield node
+
+
+def test_no_kernel_assigns_arrays() -> None:
+    """Numba would compile the message of the error for different shapes: one to two seconds."""
+    assert len([*kernels()]) > 25
+    found = [
+        f"{kernel.name}: {ast.unparse(node)}"
+        for kernel in kernels()
+        for node in ast.walk(kernel)
+        if isinstance(node, ast.Assign)
+        and isinstance(target := node.targets[0], ast.Subscript)
+        and (
+            isinstance(node.value, ast.Tuple)
+            or any(isinstance(part, ast.Slice) for part in ast.walk(target.slice))
+        )
+        and not isinstance(node.value, ast.Constant | ast.UnaryOp)
+    ]
+    assert found == []

@@ -223,10 +223,9 @@ def _grow(
     n, n_pixels, n_classes = len(images), pixels.shape[1], values.shape[1]
     near = np.empty((min(n, _LARGE), n_pixels), np.uint8)  # the images of a small subtree
     total, scratch = np.empty(n_classes, np.int64), _scratch(n, n_classes)
-    # start, end, depth, parent, whether it is the left child, number of known constants
     stack = np.empty((n + 1, 6), np.int64)
     impurities = np.full(n + 1, np.inf)
-    stack[0] = (0, n, 0, _UNDEFINED, 0, 0)
+    _push(stack[0], 0, n, 0, _UNDEFINED, 0, 0)
     height, node_count, deepest, near_end, n_drawn = 1, 0, 0, 0, 0
     while height > 0:
         height -= 1
@@ -263,13 +262,22 @@ def _grow(
             node.feature, node.threshold = split.feature, split.below / 2.0 + split.above / 2.0
             node.missing_go_to_left = middle - start > end - middle
             # The left child is on top, so it is grown first: scikit-learn's order of nodes.
-            stack[height] = (middle, end, depth + 1, node_count, 0, split.n_constants)
+            _push(stack[height], middle, end, depth + 1, node_count, 0, split.n_constants)
             impurities[height] = split.impurity_right
-            stack[height + 1] = (start, middle, depth + 1, node_count, 1, split.n_constants)
+            _push(stack[height + 1], start, middle, depth + 1, node_count, 1, split.n_constants)
             impurities[height + 1] = split.impurity_left
             height += 2
         node_count += 1
     return node_count, deepest
+
+
+@_compile_exactly
+def _push(
+    entry: Any, start: int, end: int, depth: int, parent: int, is_left: int, n_constants: int
+) -> None:
+    """Fill an entry of the stack (6,); assigning a tuple would compile its error message."""
+    entry[0], entry[1], entry[2] = start, end, depth
+    entry[3], entry[4], entry[5] = parent, is_left, n_constants
 
 
 @_compile_exactly
@@ -355,8 +363,15 @@ def _set_values(weights: _Weights, node: Any, values: Any) -> None:
 def _copy_near(pixels: Any, images: Any, near: Any) -> None:
     """Copy rows together, and renumber `images` by their positions there."""
     for i in range(len(images)):
-        near[i] = pixels[images[i]]
+        _copy(pixels[images[i]], near[i])
         images[i] = i
+
+
+@_compile_exactly
+def _copy(source: Any, target: Any) -> None:
+    """Copy numbers (n,). An assignment of slices would compile its error message, for a second."""
+    for i in range(len(source)):
+        target[i] = source[i]
 
 
 @_compile_exactly
@@ -373,8 +388,8 @@ def _partition(here: _Images, feature: int, below: int, spare: Any) -> int:
         else:
             spare[0, n_right], spare[1, n_right] = images[i], tags[i]
             n_right += 1
-    images[n_left:] = spare[0, :n_right]
-    tags[n_left:] = spare[1, :n_right]
+    _copy(spare[0, :n_right], images[n_left:])
+    _copy(spare[1, :n_right], tags[n_left:])
     return n_left
 
 
@@ -426,8 +441,8 @@ def _best_split(
         if score > best:
             best, best_feature, best_below, best_above = score, feature, below, above
     # The known constants in their order again, since the draws of the nodes below depend on it.
-    features[:n_known] = constants[:n_known]
-    constants[n_known:n_constants] = features[n_known:n_constants]
+    _copy(constants[:n_known], features)
+    _copy(features[n_known:n_constants], constants[n_known:])
     return best_feature, best_below, best_above, n_constants
 
 

@@ -237,4 +237,5 @@ def _gradients(
             for k in range(LANES):
                 for tap in range(9):
                     for_kernel[part, tap // 3, tap % 3, block * LANES + k] += kernel[block, tap, k]
-        for_bias[part] += bias
+        for k in range(lanes):  # whole rows would compile their error message, for two seconds
+            for_bias[part, k] += bias[k]

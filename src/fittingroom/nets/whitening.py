@@ -88,7 +88,9 @@ def _convolve(start: int, stop: int, part: int, x: Any, kernel: Any, bias: Any, 
     padded = np.zeros((x.shape[1] + 2, x.shape[2] + 2), np.float32)
     values = np.empty(len(bias), np.float32)
     for i in range(start, stop):
-        padded[1:-1, 1:-1] = x[i]
+        for r in range(x.shape[1]):  # assigning slices would compile its error message as well
+            for c in range(x.shape[2]):
+                padded[r + 1, c + 1] = x[i, r, c]
         for r in range(y.shape[1]):
             for c in range(y.shape[2]):
                 for k in range(len(bias)):  # 16 channels: a vector of the processor
