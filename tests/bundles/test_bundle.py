@@ -84,7 +84,9 @@ def test_every_model_of_the_catalogue_after_loading(
     assert len(images) == 10_000
     live = bundle.predict_proba(images)
     np.testing.assert_array_equal(load(folder).predict_proba(images), live)
-    monkeypatch.setattr("fittingroom.bundles.bundle.accelerate", lambda estimator: estimator)
+    monkeypatch.setattr(
+        "fittingroom.bundles.saved_classical.accelerate", lambda estimator: estimator
+    )
     stock = load(folder).predict_proba(images)
     assert (stock.argmax(axis=1) == live.argmax(axis=1)).mean() >= 0.999
     np.testing.assert_allclose(stock, live, atol=1e-5)

@@ -24,6 +24,7 @@ from fittingroom.bundles.attributes import ATTRIBUTES
 from fittingroom.bundles.building import build
 from fittingroom.errors import BundleError
 from fittingroom.models.engine import to_stock
+from fittingroom.models.nearest import NearestImages
 from fittingroom.models.pixels import as_pixels
 
 _PLAIN = {
@@ -61,7 +62,8 @@ def estimator_bytes(fitted: Any) -> bytes:
     """
     import skops.io  # takes nearly a second, which networks and tables don't need
 
-    estimator = copy.copy(to_stock(fitted))
+    is_ours = isinstance(fitted, NearestImages)
+    estimator = copy.copy(fitted.to_scikit_learn(np.uint8) if is_ours else to_stock(fitted))
     # Only what can be loaded: another version of scikit-learn may leave more attributes than that,
     # and numbers that are NumPy's.
     kind = type(estimator).__name__
