@@ -22,6 +22,9 @@ from fittingroom.formatting import duration, format_signed, shorten, with_tilde
         (95, "1 min 35 s"),
         (3599.7, "1 h"),
         (8100, "2 h 15 min"),
+        (47.9 * 3600, "47 h 54 min"),
+        (200_000, "2 d 8 h"),
+        (40 * 24 * 3600, "40 d"),
     ],
 )
 def test_durations(seconds: float | None, says: str) -> None:

@@ -9,6 +9,9 @@ from pathlib import Path
 
 from rich.cells import cell_len
 
+#: Seconds from which a duration is told in days.
+_DAYS = 48 * 3600
+
 
 def shorten(names: Sequence[str], at_most: int = 22) -> list[str]:
     """Cut names to `at_most` cells of a terminal, of which a wide character takes two.
@@ -42,7 +45,7 @@ def format_signed(number: float, digits: int, plus: str = "+") -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """Format a duration in at most two units: "0.4 s", "12 s", "3 min 5 s", "2 h 10 min"."""
+    """Format a duration in at most two units: "0.4 s", "12 s", "2 h 10 min", "3 d 4 h"."""
     if seconds is None:
         return ""
     if seconds < 9.95:
@@ -52,7 +55,9 @@ def duration(seconds: float | None) -> str:
         return f"{rounded} s"
     if rounded < 3600:
         return _two_units(rounded, 60, "min", "s")
-    return _two_units(round(rounded / 60), 60, "h", "min")
+    if rounded < _DAYS:
+        return _two_units(round(rounded / 60), 60, "h", "min")
+    return _two_units(round(rounded / 3600), 24, "d", "h")
 
 
 def _two_units(count: int, unit: int, large: str, small: str) -> str:

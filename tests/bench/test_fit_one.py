@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,33 @@ def test_a_failure_leaves_no_run(tmp_path: Path, small_folder: Path) -> None:
     with pytest.raises(TrainingError, match="needed more than 100 MiB of memory"):
         fit_spec(spec, loaded, store, limits=Limits(memory=100 * 2**20))
     assert not list(tmp_path.glob("*/*/*/run.json"))
+
+
+def test_a_fit_that_can_not_have_enough_memory_is_not_started(
+    tmp_path: Path, small: Dataset
+) -> None:
+    store, limits = open_store(tmp_path, small), Limits(memory=1_000_000)
+    with pytest.raises(
+        TrainingError, match=r"^knn was not fitted: 2,000 training images take it at least .*\.$"
+    ):
+        fit_spec(spec_of(small, "knn"), small, store, limits=limits)
+    assert not store.runs()
+    saved = fit(spec_of(small, "knn"), small, store, keep_model=False)
+    assert fit_spec(spec_of(small, "knn"), small, store, limits=limits).folder == saved.folder
+
+
+def test_a_long_fit_is_announced_before_it_starts(
+    tmp_path: Path, small: Dataset, caplog: pytest.LogCaptureFixture, scripted: Callable[..., Any]
+) -> None:
+    caplog.set_level("INFO", "fittingroom")
+    store, spec = open_store(tmp_path, small), spec_of(small, "wide-resnet")
+    sentence = "wide-resnet on 2,000 images is expected to take about 1 h 51 min."
+    with scripted(lambda _: [0.9]):
+        fit_spec(spec, small, store)
+        assert sentence in caplog.messages
+        caplog.clear()
+        fit_spec(spec, small, store)  # which is saved
+    assert caplog.messages == []
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from fittingroom.bench.comparison.side_by_side import side_by_side
-from fittingroom.cli.show import show, write
+from fittingroom.cli.show import show, show_plan, write
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import ReportError, StoreError
 from fittingroom.reporting.report import Report
@@ -137,3 +137,22 @@ def test_the_first_error_is_raised(tmp_path: Path, capsys: Capture) -> None:
         write((), (report, tmp_path))
     assert (tmp_path / "b").read_text() == "text"
     assert capsys.readouterr().err.split() == ["b"], "it is in the working folder"
+
+
+def test_a_plan_names_what_takes_long_and_what_is_skipped(few: Dataset, capsys: Capture) -> None:
+    plan: dict[str, tuple[int, float | None]] = {
+        "quick": (3, 20.0),
+        "unknown": (2, None),
+        "long": (1, 7200.0),
+        "longer": (3, 40 * 86400.0),
+        "large": (1, 30.0),
+    }
+    show_plan(few, plan, 86400, {"large": "it takes too much"})
+    assert capsys.readouterr().err.splitlines()[1:] == [
+        "models: 5; runs: 6; time: about 2 h 1 min, less what is saved",
+        "long fits: long (about 2 h)",
+        "skipped, over --time-limit 24 h: longer (about 40 d)",
+        "skipped: large: it takes too much",
+    ]
+    show_plan(few, {"quick": (3, 20.0)}, None, {})
+    assert len(capsys.readouterr().err.splitlines()) == 2

@@ -3,7 +3,14 @@ from __future__ import annotations
 import pytest
 
 from fittingroom.errors import UsageError
-from fittingroom.execution.executor import HERE, ExecutorAddress, open_executor, parse_address
+from fittingroom.execution import local
+from fittingroom.execution.executor import (
+    HERE,
+    ExecutorAddress,
+    most_memory,
+    open_executor,
+    parse_address,
+)
 from fittingroom.execution.job import Limits
 from fittingroom.execution.local import LocalExecutor
 from fittingroom.execution.ray import RayExecutor
@@ -33,3 +40,16 @@ def test_an_address_names_its_executor() -> None:
         assert isinstance(executor, LocalExecutor)
         assert executor.at_once == 3
     assert isinstance(open_executor("ray://127.0.0.1:9", Limits()), RayExecutor)
+
+
+def test_a_fit_here_has_at_most_the_memory_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local, "memory_here", lambda: 1000)
+    assert most_memory("local:2", Limits()) == 1000
+    assert most_memory("local:1", Limits(memory=999)) == 999
+    assert most_memory("local:1", Limits(memory=1001)) == 1000
+    assert most_memory("ray", Limits()) is None
+    assert most_memory("ray://head:10001", Limits(memory=2000)) == 2000
+
+
+def test_this_machine_has_memory() -> None:
+    assert local.memory_here() > 2**28

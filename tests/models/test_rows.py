@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
 import pytest
 
 from fittingroom.data.dataset import Dataset
@@ -25,3 +29,26 @@ def test_expected_time_depends_on_the_images(small: Dataset) -> None:
     assert row.expected_seconds(small, epochs=32) == pytest.approx(row.seconds / 15)
     assert row.expected_seconds(epochs=8) == row.seconds / 2
     assert MODELS["swift-90"].expected_seconds(small) == 3  # to start the process
+
+
+def test_expected_time_grows_with_a_power_of_the_images(small: Dataset) -> None:
+    row = MODELS["svm-rbf"]
+    assert row.growth == 2
+    assert row.expected_seconds(many(600_000)) == pytest.approx(100 * row.expected_seconds())
+    wide = many(60_000, pixels=4 * 784)
+    assert row.expected_seconds(wide) == pytest.approx(4 * row.expected_seconds())
+
+
+def test_a_classical_model_holds_all_images_and_a_network_need_not() -> None:
+    millions = many(6_000_000)
+    for row in MODELS.values():
+        if row.family == "network":
+            assert row.least_bytes(millions) == 0
+        else:
+            assert row.least_bytes(millions) >= 0.9 * 6_000_000 * 784
+
+
+def many(n: int, pixels: int = 784) -> Any:
+    """A data set of so many images, which take no memory."""
+    images = np.broadcast_to(np.uint8(0), (n, 1, pixels))
+    return SimpleNamespace(train=SimpleNamespace(images=images))

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fittingroom.bench.bench import open_bench
+from fittingroom.bench.feasibility import long_fit, why_too_large
 from fittingroom.bench.progress import OnProgress, Reporter
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.sources import load_dataset
 from fittingroom.data.splits import fold_of
 from fittingroom.errors import StoreError, TrainingError, UsageError
-from fittingroom.execution.executor import HERE, prepare_fits
+from fittingroom.execution.executor import HERE, most_memory, prepare_fits
 from fittingroom.execution.job import Limits
 from fittingroom.models.catalog import row_of
 from fittingroom.models.making import classifier_of
@@ -24,6 +26,8 @@ from fittingroom.runs.store import Store, open_store
 
 if TYPE_CHECKING:
     from fittingroom.training.distributed import Group
+
+log = logging.getLogger(__name__)
 
 
 def fit(
@@ -99,6 +103,8 @@ def fit_spec(
     group = _group()
     tell = on_progress if group is None or group.first else None
     reporter = Reporter(tell, total=1, expected=lambda spec: expected_seconds(spec, dataset))
+    if not store.holds(spec):
+        _foresee(spec, dataset, None if group else most_memory(on, limits or Limits()))
     if group is None:
         with open_bench(dataset, store, on=on, limits=limits) as bench:
             (attempt,) = bench.attempts([spec], reporter)
@@ -110,6 +116,14 @@ def fit_spec(
         raise TrainingError(f"{spec.label} was not fitted: {attempt.reason}")
     reporter.ended(attempt)
     return attempt.run
+
+
+def _foresee(spec: RunSpec, dataset: Dataset, memory: int | None) -> None:
+    """Announce a long fit. Raises TrainingError for one that can't have enough memory."""
+    if (reason := why_too_large(spec, dataset, memory)) is not None:
+        raise TrainingError(f"{spec.label} was not fitted: {reason}.")
+    if (sentence := long_fit(spec, dataset)) is not None:
+        log.info("%s", sentence)
 
 
 def _fit_together(spec: RunSpec, dataset: Dataset, store: Store, reporter: Reporter) -> Attempt:

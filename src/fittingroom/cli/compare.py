@@ -214,22 +214,32 @@ def _fit(
     n_seeds: int,
     full: bool,
     limits: Limits,
+    on: str,
     **options: Any,
 ) -> None:
     """Fit the missing runs on one data set, and show progress."""
     from fittingroom.bench.comparison.compare import fit_entrants
+    from fittingroom.bench.feasibility import why_too_large
     from fittingroom.cli.progress import ProgressDisplay
     from fittingroom.cli.show import show_plan
+    from fittingroom.execution.executor import most_memory
     from fittingroom.runs.spec import expected_seconds
 
+    specs = {entrant.label: entrant.spec(dataset, full=full) for entrant in entrants}
     plan = {
         entrant.label: (
             1 if entrant.deterministic else n_seeds,
-            expected_seconds(entrant.spec(dataset, full=full), dataset),
+            expected_seconds(specs[entrant.label], dataset),
         )
         for entrant in entrants
     }
-    show_plan(dataset, plan, limits.seconds)
+    memory = most_memory(on, limits)
+    too_large = {
+        label: reason
+        for label, spec in specs.items()
+        if (reason := why_too_large(spec, dataset, memory)) is not None
+    }
+    show_plan(dataset, plan, limits.seconds, too_large)
     with ProgressDisplay(plan) as progress:
         fit_entrants(
             *(dataset, store, entrants),
@@ -237,6 +247,7 @@ def _fit(
             full=full,
             limits=limits,
             command=typed_command(),
+            on=on,
             on_progress=progress,
             **options,
         )

@@ -79,15 +79,40 @@ def command_line(*words: str, dataset: str = FASHION_MNIST, runs: Path = RUNS) -
 
 
 def show_plan(
-    dataset: Dataset, plan: Mapping[str, tuple[int, float | None]], limit: float | None
+    dataset: Dataset,
+    plan: Mapping[str, tuple[int, float | None]],
+    limit: float | None,
+    too_large: Mapping[str, str],
 ) -> None:
-    """Print the data, the number of runs and the expected time, before anything is fitted."""
-    too_long = [
-        n for n, (_, s) in plan.items() if limit is not None and s is not None and s > limit
-    ]
-    seconds = sum(r * (s or 0) for name, (r, s) in plan.items() if name not in too_long)
-    runs = sum(r for name, (r, _) in plan.items() if name not in too_long)
+    """Print the data, the number of runs and the expected time, before anything is fitted.
+
+    Parameters
+    ----------
+    plan : by a model's label its number of runs and the expected seconds of each
+    limit : seconds that a fit may take
+    too_large : why a model can't have enough memory, by its label
+    """
+    from fittingroom.bench.feasibility import LONG
+
+    times = {name: s for name, (_, s) in plan.items() if s is not None and name not in too_large}
+    too_long = {name: s for name, s in times.items() if limit is not None and s > limit}
+    started = {
+        name: runs for name, (runs, _) in plan.items() if name not in {*too_large, *too_long}
+    }
+    seconds = sum(runs * times.get(name, 0) for name, runs in started.items())
     note(f"{dataset.name} from {dataset.source}")
-    note(f"models: {len(plan)}; runs: {runs}; time: about {duration(seconds)}, less what is saved")
+    note(
+        f"models: {len(plan)}; runs: {sum(started.values())}; time: about {duration(seconds)}, "
+        "less what is saved"
+    )
+    long = {name: s for name, s in times.items() if name in started and s >= LONG}
+    if long:
+        note(f"long fits: {_with_times(long)}")
     if too_long:
-        note(f"skipped, over --time-limit {duration(limit)}: {', '.join(too_long)}")
+        note(f"skipped, over --time-limit {duration(limit)}: {_with_times(too_long)}")
+    for name, reason in too_large.items():
+        note(f"skipped: {name}: {reason}")
+
+
+def _with_times(seconds: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} (about {duration(s)})" for name, s in seconds.items())

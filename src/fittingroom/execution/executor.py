@@ -80,6 +80,19 @@ def prepare_fits(on: str, models: Iterable[str]) -> None:
         process.prepare_children(models, threads=local.threads_of(address.at_once))
 
 
+def most_memory(on: str, limits: Limits) -> int | None:
+    """Bytes that one fit can have at most: its limit, here also the machine's; None if unknown.
+
+    Parameters as for :func:`open_executor`.
+    """
+    if parse_address(on).kind != "local":
+        return limits.memory
+    from fittingroom.execution.local import memory_here
+
+    here = memory_here()
+    return here if limits.memory is None else min(limits.memory, here)
+
+
 def open_executor(on: str, limits: Limits) -> AbstractContextManager[Executor]:
     """The executor that `on` names, ready for jobs inside a `with`.
 

@@ -149,4 +149,9 @@ def threads_here() -> int:
     return cores
 
 
+def memory_here() -> int:
+    """Bytes of this machine's memory, what it can swap out included."""
+    return int(psutil.virtual_memory().total + psutil.swap_memory().total)
+
+
 _Events = queue.SimpleQueue[tuple[_Child, FitStep | Attempt]]

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 #: Kinds of classifiers; a fit of either has a process of its own.
 Family = Literal["classical", "network"]
 
-#: Pixels of all training images of Fashion-MNIST, for which the rows give times.
-_REFERENCE_PIXELS = 60_000 * 28 * 28
+#: Training images of Fashion-MNIST, and the pixels of each, for which the rows give times.
+_REFERENCE_IMAGES, _REFERENCE_PIXELS = 60_000, 28 * 28
 #: The least expected time of a run, however few its images: its process has to start.
 _MIN_SECONDS = 3.0
 
@@ -34,6 +34,10 @@ class ModelRow:
     seconds : expected time to fit 54,000 images of 28×28 and predict 16,000, on two laptop cores;
         outside the suite ``quick`` an estimate
     stock_seconds : the same without scikit-learn-intelex; None if that changes nothing
+    growth : the time grows with the number of images to this power; measured by
+        ``benchmarks/growth.py``
+    bytes_per_pixel : what a fit holds at once of each pixel of the training split, at the least;
+        0 for a network, which reads a large file in blocks
     accuracy : the expected range on the official test images of Fashion-MNIST after training on
         54,000; None if the row wasn't measured as it is
     deterministic : fits with different seeds are equal
@@ -49,6 +53,8 @@ class ModelRow:
     source: str | None = None
     seconds: float
     stock_seconds: float | None = None
+    growth: float = 1.0
+    bytes_per_pixel: float = 0.0
     accuracy: tuple[float, float] | None = None
     deterministic: bool = False
     parameters: int | None = None
@@ -63,18 +69,23 @@ class ModelRow:
         Parameters
         ----------
         dataset : the training data; None is Fashion-MNIST. Time is assumed to be proportional to
-            the total number of training pixels, even if it grows faster with the number of images
-            (SVMs) or classes.
+            the pixels of an image and to a power of the number of images, whatever the classes.
         epochs : of a network, instead of its recipe's
         """
         seconds = self.seconds
         if self.stock_seconds is not None and find_spec("sklearnex") is None:
             seconds = self.stock_seconds
         if dataset is not None:
-            seconds *= dataset.train.images.size / _REFERENCE_PIXELS
+            images = dataset.train.images
+            seconds *= images[0].size / _REFERENCE_PIXELS
+            seconds *= (len(images) / _REFERENCE_IMAGES) ** self.growth
         if epochs is not None:
             seconds *= self._time_factor(epochs)
         return max(_MIN_SECONDS, seconds)
+
+    def least_bytes(self, dataset: Dataset) -> int:
+        """Bytes that a fit on this data set holds at once, whatever else it takes."""
+        return round(self.bytes_per_pixel * dataset.train.images.size)
 
     def _time_factor(self, epochs: int) -> float:
         return 1.0  # without a recipe there are no epochs
@@ -87,10 +98,12 @@ class ClassicalRow(ModelRow):
     Attributes
     ----------
     build : creates it, unfitted; its keyword arguments are the model's parameters
+    bytes_per_pixel : by default those of the images without the validation part, as bytes
     """
 
     family = "classical"
 
+    bytes_per_pixel: float = 0.9
     build: Callable[..., BaseEstimator]
 
 

@@ -174,6 +174,11 @@ def expected_seconds(spec: RunSpec, dataset: Dataset) -> float | None:
     return (spec.folds or 1) * seconds
 
 
+def least_memory(spec: RunSpec, dataset: Dataset) -> int:
+    """Bytes that a fit of a catalogue model holds at once, at the least; settings can add to it."""
+    return row_of(spec.model).least_bytes(dataset)
+
+
 def label(model: str, settings: Mapping[str, Any]) -> str:
     """`cnn-32`, or `cnn-32[epochs=3]`."""
     listed = ",".join(f"{name}={value}" for name, value in sorted(settings.items()))

@@ -125,6 +125,26 @@ def test_models_that_would_take_too_long_are_never_started(
     assert {step.expected for step in steps if step.model == "swift-photo"} == {24.0}
 
 
+def test_a_model_that_can_not_have_enough_memory_is_never_started(
+    small: Dataset, store: Store, scripted: Executors
+) -> None:
+    models = {"mine": KNeighborsClassifier(), "svm-rbf": "svm-rbf", "mlp-10-10": "mlp-10-10"}
+    schedule = Schedule(
+        *(small, store, entrants_of(models)), n_seeds=1, full=False, memory=1_000_000
+    )
+    assert schedule.models_to_fit(None) == {"mlp-10-10"}
+    with (
+        scripted(lambda _: [0.9]) as executor,
+        open_bench(small, store, estimators={"mine": models["mine"]}) as bench,
+    ):
+        schedule.fit(bench, None, None)
+    assert {spec.model for spec in executor.specs} == {"mlp-10-10"}
+    assert [entry.status for entry in schedule.entries] == ["ok", "out-of-memory", "ok"]
+    reason = schedule.entries[1].reason
+    assert reason is not None
+    assert reason.startswith("left out: 2,000 training images take it at least")
+
+
 def test_a_saved_run_counts_whatever_it_would_take(
     small: Dataset, store: Store, scripted: Executors
 ) -> None:

@@ -18,7 +18,7 @@ from fittingroom.bench.progress import OnProgress
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.sources import load_dataset
 from fittingroom.errors import StoreError, UsageError
-from fittingroom.execution.executor import HERE, parse_address, prepare_fits
+from fittingroom.execution.executor import HERE, most_memory, parse_address, prepare_fits
 from fittingroom.execution.job import Limits
 from fittingroom.runs.run import Run
 from fittingroom.runs.store import Store, open_store
@@ -65,7 +65,8 @@ def compare(
         Seconds for one fit with its predictions. A model that is expected to take longer is not
         started.
     memory_limit
-        Resident bytes of the fitting process and its children.
+        Resident bytes of the fitting process and its children. A model whose images alone take
+        more, or more than this machine has, is not started.
     keep_models
         Which fitted models stay on disk: `all`, for each model only the seed that is `best` on the
         selection half, or `none`.
@@ -121,7 +122,13 @@ def fit_entrants(
     Parameters as for :func:`compare`. The table, to be computed from the store, counts as shown.
     `command` is shown as the way to reproduce it.
     """
-    schedule = Schedule(dataset, store, entrants, n_seeds=n_seeds, full=full, command=command)
+    schedule = Schedule(
+        *(dataset, store, entrants),
+        n_seeds=n_seeds,
+        full=full,
+        command=command,
+        memory=most_memory(on, limits),
+    )
     prepare_fits(on, schedule.models_to_fit(limits.seconds))
     with open_bench(
         dataset,

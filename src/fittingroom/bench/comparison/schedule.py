@@ -11,10 +11,10 @@ from fittingroom.bench.bench import Bench
 from fittingroom.bench.comparison.comparison import Comparison, Entry
 from fittingroom.bench.comparison.entrant import Entrant
 from fittingroom.bench.comparison.standing import Standing
+from fittingroom.bench.feasibility import why_too_large, why_too_long
 from fittingroom.bench.progress import OnProgress, Reporter
 from fittingroom.data.dataset import Dataset
 from fittingroom.errors import StoreError
-from fittingroom.formatting import duration
 from fittingroom.runs.attempt import Attempt
 from fittingroom.runs.run import Run
 from fittingroom.runs.spec import RunSpec, expected_seconds
@@ -27,6 +27,14 @@ class Schedule:
     """Which specs are fitted, and how they ended; saved in `comparison.json` after every model.
 
     After a failed run no more of that model are started; running ones finish.
+
+    Parameters
+    ----------
+    dataset, store, entrants, n_seeds, full, command
+        As for :func:`.compare.fit_entrants`.
+    memory
+        Bytes that a fit can have at most, see :func:`.executor.most_memory`; a model that certainly
+        needs more is left out.
     """
 
     def __init__(
@@ -38,8 +46,10 @@ class Schedule:
         n_seeds: int,
         full: bool,
         command: str | None = None,
+        memory: int | None = None,
     ) -> None:
         self._dataset, self._store, self._command = dataset, store, command
+        self._memory = memory
         train = dataset.train.labels
         trained_on = len(train) if full else len(dataset.validation_split().train)
         self._turns = {
@@ -64,7 +74,7 @@ class Schedule:
             spec.model
             for spec, turn in self._by_spec.items()
             if turn.entrant.own is None
-            and not turn.is_too_long(self._dataset, limit)
+            and turn.left_out(self._dataset, limit, self._memory) is None
             and not self._store.holds(spec)
         }
 
@@ -91,12 +101,11 @@ class Schedule:
     def _specs(self, bench: Bench, limit: float | None, reporter: Reporter) -> Iterator[RunSpec]:
         """The specs, model by model, until one of a model fails or would take too long."""
         for turn in self._turns.values():
-            too_long = turn.is_too_long(self._dataset, limit)
+            left_out = turn.left_out(self._dataset, limit, self._memory)
             while turn.remaining:
                 spec = turn.remaining.pop(0)
-                if too_long and bench.saved(spec) is None:
-                    reason = _too_long(turn.expected(self._dataset), limit)
-                    self._record(Attempt(spec=spec, status="timeout", reason=reason), reporter)
+                if left_out is not None and bench.saved(spec) is None:
+                    self._record(dataclasses.replace(left_out, spec=spec), reporter)
                 else:
                     yield spec
 
@@ -170,9 +179,22 @@ class _Turn:
         """Expected seconds of one fit; None if unknown."""
         return expected_seconds(self.specs[0], dataset) if self.entrant.own is None else None
 
-    def is_too_long(self, dataset: Dataset, limit: float | None) -> bool:
-        """Whether one fit is expected to take longer than so many seconds."""
-        return limit is not None and (self.expected(dataset) or 0) > limit
+    def left_out(self, dataset: Dataset, limit: float | None, memory: int | None) -> Attempt | None:
+        """How its first fit ends without being started; None if it may start.
+
+        Parameters
+        ----------
+        limit : seconds that a fit may take
+        memory : bytes that a fit can have
+        """
+        if self.entrant.own is not None:
+            return None
+        spec = self.specs[0]
+        if (reason := why_too_large(spec, dataset, memory)) is not None:
+            return Attempt(spec=spec, status="out-of-memory", reason=f"left out: {reason}")
+        if (reason := why_too_long(self.expected(dataset), limit)) is not None:
+            return Attempt(spec=spec, status="timeout", reason=reason)
+        return None
 
     def end(self, attempt: Attempt) -> int:
         """Record how a spec ended. Returns how many specs this settles."""
@@ -198,10 +220,3 @@ class _Turn:
         if attempt.reason is None or attempt.spec.seed == self.specs[0].seed:
             return attempt.reason
         return f"seed {attempt.spec.seed}: {attempt.reason}"
-
-
-def _too_long(expected: float | None, limit: float | None) -> str:
-    return (
-        f"left out: expected to take about {duration(expected)} here, more than the limit of "
-        f"{duration(limit)}"
-    )
