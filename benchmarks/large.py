@@ -55,9 +55,8 @@ SHIFTS = sorted(
 IMAGES = {"swift-90": 6_000, "mlp-256-256": 36_000}
 
 
-def make_set(dataset: Dataset, folder: Path) -> None:
-    """Write the shifted images as IDX files, aside, and rename the folder."""
-    n = len(SHIFTS) * len(dataset.train)
+def make_set(dataset: Dataset, folder: Path, n: int = len(SHIFTS) * 60_000) -> None:
+    """Write n shifted images as IDX files, aside, and rename the folder: shift by shift."""
     needed = n * dataset.train.images[0].size + 10**8
     if shutil.disk_usage(folder.parent).free < needed:
         raise SystemExit(f"{folder.parent} has no room for {needed / 1e9:.1f} GB.")
@@ -66,17 +65,24 @@ def make_set(dataset: Dataset, folder: Path) -> None:
     try:
         with (partial / idx.TRAIN_IMAGES).open("wb") as file:
             file.write(struct.pack(">4I", 0x803, n, *dataset.image_shape))
-            for shift in SHIFTS:
-                file.write(shifted(dataset.train.images, *shift).data)
+            for shift, count in shares(n, len(dataset.train)):
+                file.write(shifted(dataset.train.images[:count], *shift).data)
             file.flush()
             os.fsync(file.fileno())  # pages that aren't on the disk yet can't be dropped
         arrays = dataset.idx_arrays()
-        idx.write_idx(partial / idx.TRAIN_LABELS, np.tile(arrays[idx.TRAIN_LABELS], len(SHIFTS)))
+        labels = np.resize(arrays[idx.TRAIN_LABELS], n)  # again and again
+        idx.write_idx(partial / idx.TRAIN_LABELS, labels)
         for name in (idx.TEST_IMAGES, idx.TEST_LABELS):
             idx.write_idx(partial / name, arrays[name])
         partial.rename(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def shares(n: int, each: int) -> Iterator[tuple[tuple[int, int], int]]:
+    """The shifts of so many images, and of how many of `each` images they are."""
+    for number, shift in enumerate(SHIFTS[: -(-n // each)]):
+        yield shift, min(each, n - number * each)
 
 
 def shifted(images: np.ndarray, down: int, right: int) -> np.ndarray:

@@ -17,6 +17,7 @@ import record
 from speed import range_of
 
 from fittingroom.files import replace_file
+from fittingroom.formatting import duration
 
 PAGE = record.ROOT / "docs" / "speed.md"
 
@@ -47,6 +48,128 @@ def put(page: str, name: str, table: list[str]) -> str:
     before, rest = page.split(begin)
     _, after = rest.split(end)
     return before + begin + "\n".join(table) + "\n" + end + after
+
+
+def whole_fits_table(rows: dict[str, Any]) -> list[str]:
+    """Networks that Keras trained too: the seconds of a person, and of another."""
+    rows = {name: row for name, row in rows.items() if "as_published" in row}
+    lines = [
+        columns(
+            [
+                *("`fittingroom fit`", "time", "Keras as published", "Keras at its best"),
+                *("test accuracy", "Keras's"),
+            ]
+        ),
+        columns(["---"] * 6),
+    ]
+    for name, row in rows.items():
+        accuracy = row["test_accuracy"]
+        lines.append(
+            columns(
+                [
+                    f"`{name}`",
+                    times_of(row["seconds"]["ours"]),
+                    *(range_of(row[kind]) for kind in ("as_published", "at_its_best")),
+                    *(f"{accuracy[name]:.4f}" for name in ("ours", "published")),
+                ]
+            )
+        )
+    means = [
+        statistics.geometric_mean(row[kind]["median"] for row in rows.values())
+        for kind in ("as_published", "at_its_best")
+    ]
+    return [*lines, columns(["geometric mean", "", *(f"**{mean:.2f}**" for mean in means), "", ""])]
+
+
+#: How the commands that stand in the table are typed, by their rows.
+COMMANDS = {
+    "knn": "fit knn",
+    "logistic": "fit logistic",
+    "predict-knn": "predict knn photo.jpg",
+    "predict-swift-90": "predict swift-90 photo.jpg",
+    "report": "report",
+    "models": "models",
+    "help": "--help",
+    "version": "--version",
+    "compare": "compare --suite quick --seeds 1",
+}
+
+
+def whole_commands_table(rows: dict[str, Any]) -> list[str]:
+    """The other commands, and what of their time isn't their work."""
+    lines = ["| command | time | of it |", "|---|---|---|"]
+    for name, typed in COMMANDS.items():
+        if name not in rows:
+            continue
+        row, command = rows[name], f"`fittingroom {typed}`"
+        if name == "compare":
+            compiling = f"compiling: {times_of(row['compiling_seconds'])}"
+            new, warm = (times_of(row["seconds"][state]) for state in ("new", "warm"))
+            lines += [columns([f"{command}, newly installed", new, compiling])]
+            lines += [columns([command, warm, ""])]
+        else:
+            other = row.get("other_seconds")
+            rest = f"neither the fit nor the predictions: {times_of(other)}" if other else ""
+            lines += [columns([command, times_of(row["seconds"]["ours"]), rest])]
+    return lines
+
+
+def times_of(seconds: dict[str, float]) -> str:
+    """A `speed.spread` of seconds as text."""
+    median, least, most = (duration(seconds[name]) for name in ("median", "min", "max"))
+    return f"{median}, one turn" if seconds["turns"] == 1 else f"{median} ({least} to {most})"
+
+
+def memory_table(rows: dict[str, Any]) -> list[str]:
+    """Peak memory by model, the largest first, beside stock scikit-learn's."""
+    lines = ["| model | peak memory | stock scikit-learn | epochs |", "|---|---|---|---|"]
+    order = sorted(rows, key=lambda name: -rows[name]["peak_memory_bytes"])
+    for name in order:
+        row = rows[name]
+        stock = row.get("scikit_learn")
+        lines.append(
+            columns(
+                [
+                    f"`{name}`",
+                    gigabytes(row["peak_memory_bytes"]),
+                    gigabytes(stock["peak_memory_bytes"]) if stock else "",
+                    "one" if row["epochs"] else "all" if stock is None else "",
+                ]
+            )
+        )
+    return lines
+
+
+def growth_table(rows: dict[str, Any]) -> list[str]:
+    """Time and memory by the number of images, and their exponents."""
+    sizes = sorted({int(n) for row in rows.values() for n in row["sizes"]})
+    lines = [
+        columns(["model", *(f"{n:,} images" for n in sizes), "time ∝", "memory ∝"]),
+        columns(["---"] * (len(sizes) + 3)),
+    ]
+    for name, row in rows.items():
+        powers = [
+            f"n^{row[f'{what}_exponent_of_the_two_largest']:.2f}" if len(row) > 1 else ""
+            for what in ("time", "memory")
+        ]
+        cells = [size_of(row["sizes"].get(str(n))) for n in sizes]
+        lines.append(columns([f"`{name}`", *cells, *powers]))
+    return lines
+
+
+def size_of(found: dict[str, Any] | None) -> str:
+    """What a fit took at one size, or how it ended."""
+    if found is None:
+        return ""
+    if found["status"] == "ok":
+        return f"{duration(found['seconds'])}, {gigabytes(found['peak_memory_bytes'])}"
+    return {"timeout": "stopped: too long", "out-of-memory": "stopped: too much memory"}.get(
+        found["status"], str(found["status"])
+    )
+
+
+def gigabytes(n: int) -> str:
+    return f"{n / 1e9:.2f} GB"
 
 
 def networks_table(rows: dict[str, Any]) -> list[str]:

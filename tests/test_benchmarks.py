@@ -8,15 +8,35 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 from xml.etree import ElementTree
 
+import growth
+import large
 import load
 import matplotlib
+import memory
+import numpy as np
 import pictures
 import pytest
 import recording
+import speed_page
+import whole
 from recording import Frame
+from speed import spread
+
+from fittingroom.data.dataset import Dataset
+from fittingroom.data.sources import load_dataset
+from fittingroom.execution.job import Limits
+from fittingroom.models.catalog import MODELS
+from fittingroom.runs.attempt import Attempt
+from fittingroom.runs.fit import fit
+from fittingroom.runs.spec import RunSpec
+from fittingroom.runs.store import Store
 
 ROOT = Path(__file__).parents[1]
 SVG = "{http://www.w3.org/2000/svg}"
@@ -149,3 +169,144 @@ def test_the_picture_of_the_claims_is_of_those_that_were_measured() -> None:
     assert f"{most['claimed']:.1%} against {most['honest']['accuracy']:.1%}" in (
         ROOT / "README.md"
     ).read_text("utf8")
+
+
+def test_a_whole_command_is_timed_from_outside() -> None:
+    seconds, printed = whole.timed([sys.executable, "-c", "import time; time.sleep(0.2); print(1)"])
+    assert 0.2 < seconds < 20
+    assert printed == "1\n"
+    with pytest.raises(SystemExit, match=r"ended with 3:\nwhy"):
+        whole.timed([sys.executable, "-c", "import sys; sys.stderr.write('why'); sys.exit(3)"])
+
+
+def test_every_row_of_whole_commands_can_be_told_apart_and_shown() -> None:
+    published = {name for name, row in MODELS.items() if row.source and row.family == "network"}
+    assert {name for name in whole.ROWS if whole.ROWS[name] is whole.network_turn} == published
+    assert whole.ROWS.keys() - published == speed_page.COMMANDS.keys()
+    sitting = whole.Sitting(Path("files"), Path("runs-whole"), ("published",))
+    for name in whole.COMMANDS:
+        typed = whole.words(name, sitting)[len(whole.FITTINGROOM) :]
+        shown = speed_page.COMMANDS[name].split()
+        assert typed[: len(shown) - shown.count("photo.jpg")] == [
+            word for word in shown if word != "photo.jpg"
+        ]
+    assert " ".join(whole.QUICK) == speed_page.COMMANDS["compare"]
+
+
+def test_keras_is_told_the_recipe_of_the_catalogue() -> None:
+    job = whole.keras_job("cnn-16-32-64-128", "published", 3)
+    assert (job["epochs"], job["batch_size"], job["seed"]) == (500, 128, 3)
+    assert (job["patience"], job["watch"], job["restore"]) == (50, "loss", True)
+    assert whole.keras_job("mlp-256-256", "jit", 0)["keep"] == "best-accuracy"
+    dataset = load_dataset(ROOT / "tests" / "data" / "fashion-mnist-small")
+    split, share = dataset.validation_split(), len(dataset.train) / 60_000
+    assert len(split.validation) == whole.HELD_OUT * share
+    assert len(split.selection) == whole.WATCHED * share
+
+
+def test_whole_commands_are_compared_within_their_turns() -> None:
+    def turn(ours: float, published: float, half: float) -> whole.Turn:
+        seconds = {"ours": ours, "published": published, "mixed_bfloat16": half}
+        return {name: {"seconds": s, "test_accuracy": 0.9} for name, s in seconds.items()}
+
+    turns = [turn(10, 30, 20), turn(20, 50, 60)]
+    found = whole.summary(turns)
+    assert found["as_published"] == spread([3, 2.5])
+    assert found["at_its_best"] == spread([2, 2.5])
+    assert found["seconds"]["ours"] == spread([10, 20])
+    rows = {"cnn-32": found, "knn": {"each_turn": turns}, "help": {"each_turn": turns}}
+    assert whole.test_reads(rows) == 6 + 1
+    jit = {**turn(10, 30, 20), "jit": {"seconds": 5, "test_accuracy": 0.9}}
+    assert whole.summary([jit])["at_its_best"]["median"] == 0.5
+    assert whole.summary([jit, turns[0]])["at_its_best"] == spread([2, 2])  # not all have jit
+
+    compared = [{"new": {"seconds": 90.0}, "warm": {"seconds": 60.0}}]
+    assert whole.summary(compared)["compiling_seconds"]["median"] == 30
+    table = speed_page.whole_commands_table({"compare": whole.summary(compared)})
+    assert table[2:] == [
+        "| `fittingroom compare --suite quick --seeds 1`, newly installed | 1 min 30 s, one turn | "
+        "compiling: 30 s, one turn |",
+        "| `fittingroom compare --suite quick --seeds 1` | 1 min, one turn |  |",
+    ]
+    assert speed_page.whole_fits_table({"cnn-32": found})[2:] == [
+        "| `cnn-32` | 15 s (10 s to 20 s) | 2.75 (2.50 to 3.00) | 2.25 (2.00 to 2.50) | 0.9000 | "
+        "0.9000 |",
+        "| geometric mean |  | **2.75** | **2.25** |  |  |",
+    ]
+
+
+def test_models_that_take_more_memory_than_scikit_learn_are_named() -> None:
+    def row(ours: float, stock: float | None = None) -> dict[str, Any]:
+        found: dict[str, Any] = {"peak_memory_bytes": ours, "epochs": None}
+        return found if stock is None else {**found, "scikit_learn": {"peak_memory_bytes": stock}}
+
+    rows = {"a": row(1.4e9), "b": row(1.6e9), "c": row(1.6e9, 1.5e9), "d": row(1.6e9, 1.7e9)}
+    assert memory.unexplained(rows) == ["b", "c"]
+    table = speed_page.memory_table({**rows, "e": {**row(2e9), "epochs": 1}})
+    assert table[2] == "| `e` | 2.00 GB |  | one |"
+    assert table[-1] == "| `a` | 1.40 GB |  | all |"
+
+
+def test_growth_is_the_slope_of_a_power_law() -> None:
+    assert growth.slope([10, 100, 1000], [3.0, 300.0, 30000.0]) == 2
+
+    def took(seconds: float, peak: int) -> dict[str, Any]:
+        return {"status": "ok", "seconds": seconds, "peak_memory_bytes": peak}
+
+    stopped = {"status": "timeout", "reason": "took longer than 1 s"}
+    sizes = {"6000000": stopped, "60000": took(9, 10**9), "6000": took(1, 10**8)}
+    found = growth.summary({**sizes, "600000": took(900, 10**9 + 540_000 * 784 * 2)})
+    assert [*found["sizes"]] == ["6000", "60000", "600000", "6000000"]
+    assert found["time_exponent"] == pytest.approx(1.48, abs=0.01)
+    assert found["time_exponent_of_the_two_largest"] == 2
+    assert found["bytes_per_added_pixel"] == 2
+    table = speed_page.growth_table({"svm-rbf": found, "knn": growth.summary({"6000": stopped})})
+    assert table[2].startswith("| `svm-rbf` | 1 s, 0.10 GB | 9 s, 1.00 GB | 15 min, 1.85 GB | stop")
+    assert table[2].endswith(f" | n^2.00 | n^{found['memory_exponent_of_the_two_largest']:.2f} |")
+    assert table[3] == "| `knn` | stopped: too long |  |  |  |  |  |"
+
+
+def test_a_fit_that_can_not_have_enough_memory_is_a_figure_too(small: Dataset) -> None:
+    found = growth.measure("svm-rbf", small, Limits(memory=1_000_000))
+    assert found["status"] == "not started"
+    assert found["reason"].startswith("2,000 training images take it at least")
+
+
+def test_growth_is_measured_of_a_fit_that_is_not_tested(
+    small: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    specs = []
+
+    @contextmanager
+    def fits_here(dataset: Dataset, store: Store, **options: Any) -> Iterator[Any]:
+        assert not options["keep_models"]
+
+        def attempts(asked: list[RunSpec], watcher: Any) -> Iterator[Attempt]:
+            specs.extend(asked)
+            yield Attempt(spec=asked[0], status="ok", run=fit(asked[0], dataset, store))
+
+        yield SimpleNamespace(attempts=attempts)
+
+    monkeypatch.setattr(growth, "open_bench", fits_here)
+    found = growth.measure("mlp-10-10", small, Limits())
+    assert found["status"] == "ok"
+    assert 0 < found["fit_seconds"] <= found["seconds"]
+    assert found["peak_memory_bytes"] > 10**7
+    (spec,) = specs
+    assert (spec.settings, spec.reads_test) == ({"epochs": 1}, False)
+    ended = Attempt(spec=spec, status="timeout", reason="took longer than 1 s")
+    assert growth.figures(ended) == {"status": "timeout", "reason": "took longer than 1 s"}
+
+
+def test_shifted_copies_are_as_many_as_wanted(small: Dataset, tmp_path: Path) -> None:
+    assert sum(count for _, count in large.shares(4_500, 2_000)) == 4_500
+    large.make_set(small, tmp_path / "set", 4_500)
+    read = load_dataset(tmp_path / "set")
+    assert len(read.train) == 4_500
+    np.testing.assert_array_equal(read.train.images[:2_000], small.train.images)
+    (down, right), count = [*large.shares(4_500, 2_000)][2]
+    assert count == 500
+    moved = large.shifted(small.train.images, down, right)[:500]
+    np.testing.assert_array_equal(read.train.images[4_000:], moved)
+    np.testing.assert_array_equal(read.train.labels[2_000:4_000], small.train.labels)
+    np.testing.assert_array_equal(read.test.images, small.test.images)
