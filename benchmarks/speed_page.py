@@ -2,9 +2,9 @@
 
     python benchmarks/speed_page.py
 
-Reads ``speed.json``, ``classical.json``, ``swift.json`` and ``ceiling.json`` in
-``benchmarks/results``; each is measured in one sitting, and is one table. A table stands in the
-page between two comments that bear its name.
+Reads ``whole.json``, ``speed.json``, ``classical.json``, ``swift.json``, ``ceiling.json``,
+``memory.json`` and ``growth.json`` in ``benchmarks/results``; each is measured in one sitting. A
+table stands in the page between two comments that bear its name.
 """
 
 from __future__ import annotations
@@ -28,11 +28,15 @@ def main() -> None:
 
 def with_tables(page: str) -> str:
     """The page with all of its tables made anew."""
-    networks, classical, swift, ceiling = (
+    networks, classical, swift, ceiling, whole, memory, growth = (
         json.loads((record.RESULTS / f"{name}.json").read_text(encoding="utf-8"))
-        for name in ("speed", "classical", "swift", "ceiling")
+        for name in ("speed", "classical", "swift", "ceiling", "whole", "memory", "growth")
     )
     for name, table in (
+        ("whole fits", whole_fits_table(whole["rows"])),
+        ("whole commands", whole_commands_table(whole["rows"])),
+        ("memory", memory_table(memory["rows"])),
+        ("growth", growth_table(growth["rows"])),
         ("networks", networks_table(networks["keras_speedup"])),
         ("scikit-learn", ratio_table(classical["sklearn_speedup"])),
         ("swift", swift_table(swift["swift"])),
@@ -117,7 +121,9 @@ def whole_commands_table(rows: dict[str, Any]) -> list[str]:
 def times_of(seconds: dict[str, float]) -> str:
     """A `speed.spread` of seconds as text."""
     median, least, most = (duration(seconds[name]) for name in ("median", "min", "max"))
-    return f"{median}, one turn" if seconds["turns"] == 1 else f"{median} ({least} to {most})"
+    if seconds["turns"] == 1:
+        return f"{median}, one turn"
+    return median if least == most else f"{median} ({least} to {most})"
 
 
 def memory_table(rows: dict[str, Any]) -> list[str]:

@@ -11,7 +11,8 @@ files, all of the work, printing, and the process's end.
   does the same (``peers/keras_whole.py``), as published and with ``mixed_bfloat16`` (and
   ``jit_compile`` with ``--jit``). Both accuracies are kept. ``cnn-16-32-64-128`` takes hours on
   either side, and is measured only where it is named.
-- ``knn`` and ``logistic``: likewise, and how much of it is neither the fit nor the predictions.
+- ``knn`` and ``logistic``: the command alone, since ``classical.py`` has their ratios to stock
+  scikit-learn, and how much of it is neither the fit nor the predictions.
 - ``predict-knn``, ``predict-swift-90``: one photo by a saved model. ``report``: the page of seven
   saved models. ``models``, ``help``, ``version``.
 - ``compare``: the quick suite with one seed, once as in a new installation, which has to compile

@@ -220,6 +220,7 @@ def test_whole_commands_are_compared_within_their_turns() -> None:
     assert whole.summary([jit])["at_its_best"]["median"] == 0.5
     assert whole.summary([jit, turns[0]])["at_its_best"] == spread([2, 2])  # not all have jit
 
+    assert speed_page.times_of(spread([1.01, 1.02])) == "1 s"
     compared = [{"new": {"seconds": 90.0}, "warm": {"seconds": 60.0}}]
     assert whole.summary(compared)["compiling_seconds"]["median"] == 30
     table = speed_page.whole_commands_table({"compare": whole.summary(compared)})

@@ -11,8 +11,10 @@ from typing import Any
 
 import error_rates
 import forms
+import growth
 import honest_claims
 import honesty
+import memory
 import numpy as np
 import presets
 import pytest
@@ -80,6 +82,27 @@ def test_every_read_of_the_test_images_is_in_the_ledger(path: Path) -> None:
 def test_the_tables_of_the_speed_page_are_those_of_the_results() -> None:
     page = speed_page.PAGE.read_text("utf8")
     assert speed_page.with_tables(page) == page
+
+
+def test_nothing_takes_much_memory_but_what_takes_scikit_learn_as_much() -> None:
+    assert memory.unexplained(read(record.RESULTS / "memory.json")["rows"]) == []
+
+
+def test_no_fit_takes_less_memory_than_the_catalogue_says_at_the_least() -> None:
+    for name, row in read(record.RESULTS / "growth.json")["rows"].items():
+        for n, found in row["sizes"].items():
+            if found["status"] == "ok":
+                least = MODELS[name].bytes_per_pixel * int(n) * growth.PIXELS
+                assert found["peak_memory_bytes"] >= least, (name, n)
+
+
+def test_the_catalogue_has_the_powers_by_which_time_was_seen_to_grow() -> None:
+    """Where the smaller of the two largest sizes isn't one of which a fit takes what any takes."""
+    for name, row in read(record.RESULTS / "growth.json")["rows"].items():
+        done = sorted(int(n) for n, found in row["sizes"].items() if found["status"] == "ok")
+        if len(done) > 1 and done[-2] >= 60_000:
+            seen = row["time_exponent_of_the_two_largest"]
+            assert MODELS[name].growth == pytest.approx(seen, abs=0.4), name
 
 
 def test_the_table_of_forms_is_that_of_the_result() -> None:

@@ -103,7 +103,7 @@ def fit_spec(
     group = _group()
     tell = on_progress if group is None or group.first else None
     reporter = Reporter(tell, total=1, expected=lambda spec: expected_seconds(spec, dataset))
-    if not store.holds(spec):
+    if not store.holds(spec) and (group is None or group.first):
         _foresee(spec, dataset, None if group else most_memory(on, limits or Limits()))
     if group is None:
         with open_bench(dataset, store, on=on, limits=limits) as bench:
