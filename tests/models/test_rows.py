@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.svm import SVC
 
 from fittingroom.data.dataset import Dataset
 from fittingroom.models import rows
 from fittingroom.models.catalog import MODELS
+from fittingroom.models.engine import suits_intel
 
 
 def test_expected_time_depends_on_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -31,12 +33,24 @@ def test_expected_time_depends_on_the_images(small: Dataset) -> None:
     assert MODELS["swift-90"].expected_seconds(small) == 3  # to start the process
 
 
-def test_expected_time_grows_with_a_power_of_the_images(small: Dataset) -> None:
-    row = MODELS["svm-rbf"]
-    assert row.growth == 2
-    assert row.expected_seconds(many(600_000)) == pytest.approx(100 * row.expected_seconds())
+def test_expected_time_grows_with_a_power_of_the_images() -> None:
+    row = MODELS["knn"]
+    grown = row.expected_seconds(many(600_000)) / row.expected_seconds()
+    assert grown == pytest.approx(10**row.growth)
+    assert row.growth > 1.5  # a tenth of the images is compared with the rest
     wide = many(60_000, pixels=4 * 784)
     assert row.expected_seconds(wide) == pytest.approx(4 * row.expected_seconds())
+
+
+def test_scikit_learn_itself_fits_an_svm_to_many_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows, "find_spec", lambda _: object())
+    row = MODELS["svm-rbf"]
+    assert row.stock_seconds is not None
+    assert row.expected_seconds(many(600_000)) == pytest.approx(100 * row.stock_seconds)
+    assert row.expected_seconds(many(30_000)) == pytest.approx(row.seconds / 4)
+    most = int(row.intel_pixels / 784)
+    assert suits_intel(SVC(), round(0.9 * most), 784, 10)
+    assert not suits_intel(SVC(), round(0.9 * 1.01 * most), 784, 10)
 
 
 def test_a_classical_model_holds_all_images_and_a_network_need_not() -> None:

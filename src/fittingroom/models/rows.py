@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -34,7 +35,9 @@ class ModelRow:
     seconds : expected time to fit 54,000 images of 28×28 and predict 16,000, on two laptop cores;
         outside the suite ``quick`` an estimate
     stock_seconds : the same without scikit-learn-intelex; None if that changes nothing
-    growth : the time grows with the number of images to this power; measured by
+    intel_pixels : pixels of the training split above which scikit-learn itself fits ten classes,
+        since scikit-learn-intelex would copy too much (``engine.suits_intel``)
+    growth : the time grows with the number of images to about this power, above some 60,000; see
         ``benchmarks/growth.py``
     bytes_per_pixel : what a fit holds at once of each pixel of the training split, at the least;
         0 for a network, which reads a large file in blocks
@@ -53,6 +56,7 @@ class ModelRow:
     source: str | None = None
     seconds: float
     stock_seconds: float | None = None
+    intel_pixels: float = math.inf
     growth: float = 1.0
     bytes_per_pixel: float = 0.0
     accuracy: tuple[float, float] | None = None
@@ -73,7 +77,9 @@ class ModelRow:
         epochs : of a network, instead of its recipe's
         """
         seconds = self.seconds
-        if self.stock_seconds is not None and find_spec("sklearnex") is None:
+        pixels = 0 if dataset is None else dataset.train.images.size
+        is_stock = pixels > self.intel_pixels or find_spec("sklearnex") is None
+        if self.stock_seconds is not None and is_stock:
             seconds = self.stock_seconds
         if dataset is not None:
             images = dataset.train.images
