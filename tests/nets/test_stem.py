@@ -28,6 +28,17 @@ def test_output_and_gradients_equal_the_plain_layers(channels: int, sides: tuple
         torch.testing.assert_close(ours, torchs, rtol=1e-4, atol=1e-3)
 
 
+def test_images_may_lie_in_memory_in_any_order() -> None:
+    torch.manual_seed(0)
+    stem, x = Stem(6), torch.rand(4, 1, 12, 12)
+    gradients = []
+    for images in (x, x.mT.contiguous().mT, x.repeat(1, 1, 1, 2)[..., :12]):
+        y = stem(images)
+        gradients.append(torch.autograd.grad(y, stem.weight, torch.ones_like(y))[0])
+    assert torch.equal(gradients[0], gradients[1])
+    assert torch.equal(gradients[0], gradients[2])
+
+
 def test_under_autocast_it_gives_bfloat16_of_float32_sums() -> None:
     stem, x = Stem(8), torch.rand(5, 1, 28, 28)
     with torch.autocast("cpu", torch.bfloat16):

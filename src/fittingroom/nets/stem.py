@@ -119,12 +119,12 @@ class _Stem(torch.autograd.Function):
         half = torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu")
         y = torch.empty(shape, dtype=half or x.dtype, memory_format=torch.channels_last)
         places = np.empty((n, *shape[2:], channels), np.uint8)
-        pixels = x[:, 0].numpy()  # (n, h, w)
+        pixels = x[:, 0].contiguous().numpy()  # (n, h, w); the gradients' kernel counts addresses
         lanes = _padded_channels(channels)
         kernel, start = np.zeros((3, 3, lanes), np.float32), np.zeros(lanes, np.float32)
         kernel[:, :, :channels] = weight.detach()[:, 0].permute(1, 2, 0).numpy()
         start[:channels] = view(bias)
-        in_parts(_convolve, n, WORK * y.numel(), pixels, kernel, start, view(y), places)
+        in_parts(convolve, n, WORK * y.numel(), pixels, kernel, start, view(y), places)
         ctx.pixels, ctx.places = pixels, places
         return y
 
@@ -137,7 +137,7 @@ class _Stem(torch.autograd.Function):
         for_kernel = np.zeros((parts, 3, 3, lanes), np.float32)
         for_bias = np.zeros((parts, lanes), np.float32)
         in_parts(
-            *(_gradients, n, WORK * g.numel()),
+            *(add_gradients, n, WORK * g.numel()),
             ctx.pixels,
             view(g),
             ctx.places,
@@ -165,7 +165,7 @@ def _padded_channels(channels: int) -> int:
 # Channels are innermost and padded with zeros to full vectors of 16 (`lanes`), so that a pixel is
 # multiplied by the weights of 16 channels at once. Each thread has a `part` of the images.
 @compiled
-def _convolve(
+def convolve(
     start: int, stop: int, part: int, x: Any, kernel: Any, bias: Any, y: Any, places: Any
 ) -> None:
     values = np.empty(len(bias), np.float32)
@@ -201,7 +201,7 @@ def _convolve(
 
 
 @compiled
-def _gradients(
+def add_gradients(
     start: int, stop: int, part: int, x: Any, g: Any, places: Any, for_kernel: Any, for_bias: Any
 ) -> None:
     lanes, channels = for_bias.shape[1], g.shape[3]
