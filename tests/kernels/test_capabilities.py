@@ -18,10 +18,12 @@ def test_without_them_the_processor_counts_as_one_that_lacks_the_instructions(
     monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
     monkeypatch.delattr(torch.cpu, "_is_amx_tile_supported")
     monkeypatch.delattr(torch.cpu, "_is_vnni_supported")
+    monkeypatch.delattr(torch.backends.cpu, "get_cpu_capability")
     amx.available.cache_clear()
     try:
         assert not capabilities.multiplies_bfloat16()
         assert not capabilities.multiplies_bytes()
+        assert not capabilities.has_wide_vectors()
         assert not amx.available()
         assert not byte_products.are_exact(784)
     finally:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.idx import write_idx
 from fittingroom.data.mapped import MappedRows
-from fittingroom.nets.cnn import NormalizedCNN
+from fittingroom.nets.cnn import CNN, NormalizedCNN
 from fittingroom.nets.mlp import MLP
 from fittingroom.nets.wide_resnet import WideResNet
 from fittingroom.training import shuffle
@@ -55,6 +55,8 @@ def fresh(kind: str) -> nn.Module:
     torch.manual_seed(5)
     if kind == "wide":
         return WideResNet(depth=10, width=1)
+    if kind == "compiled":
+        return CNN(features=(8, "pool", 20), hidden=(16,), dropout=(0.5,))
     return NormalizedCNN() if kind == "cnn" else MLP(hidden=(16,))
 
 
@@ -68,6 +70,8 @@ RECIPES: dict[str, tuple[str, dict[str, Any]]] = {
             **{"schedule": "one-cycle", "weight_decay": 1e-3},
         },
     ),
+    "compiled-adam": ("compiled", {}),
+    "compiled-momentum": ("compiled", {"optimizer": "sgd", "momentum": 0.9}),
     "averaging": ("mlp", {"averaging": 0.9}),
     "best-kept": ("mlp", {"keep": "best-accuracy", "learning_rate": 0.05}),
     "patience": (

@@ -97,7 +97,7 @@ def test_which_networks_get_which_step() -> None:
         raise AssertionError("no step is taken")
 
     assert kind(MLP()) is DenseStep
-    assert kind(CNN()) is AutogradStep
+    assert kind(CNN(stride=2, features=(4, 4))) is AutogradStep
     assert kind(MLP(), "bfloat16") is AutogradStep
     assert kind(MLP(), weight_decay=0.01) is AutogradStep
     assert kind(MLP(), optimizer="sgd", momentum=0.9, nesterov=True) is AutogradStep

@@ -22,3 +22,9 @@ def multiplies_bytes() -> bool:
     """Whether it has instructions for products of bytes (VNNI), and PyTorch a function for them."""
     supported = getattr(torch.cpu, "_is_vnni_supported", None)
     return supported is not None and hasattr(torch, "_int_mm") and bool(supported())
+
+
+def has_wide_vectors() -> bool:
+    """Whether it has vectors of 16 float32 and 32 registers for them (AVX-512)."""
+    of_backend = getattr(torch.backends.cpu, "get_cpu_capability", None)
+    return of_backend is not None and "AVX512" in of_backend()

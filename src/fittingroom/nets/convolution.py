@@ -66,11 +66,11 @@ class Convolution(nn.Conv2d):
             and self.weight.requires_grad
             and self.in_channels >= NARROW
             and x.shape[2] * x.shape[3] <= LARGE * self.stride[0] * self.stride[1]
-            and self._is_plain()
+            and self.is_plain()
             and amx.available()
         )
 
-    def _is_plain(self) -> bool:
+    def is_plain(self) -> bool:
         return (
             self.groups == 1
             and self.stride[0] == self.stride[1]

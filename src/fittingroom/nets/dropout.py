@@ -55,7 +55,7 @@ class _Dropout(torch.autograd.Function):
         ctx.factors = torch.empty_like(x)  # in x's memory layout, without gaps
         flat = view(ctx.factors.as_strided((x.numel(),), (1,)))
         factor = np.float32(1 / (1 - rate))
-        in_parts(_draw, x.numel(), x.numel(), flat, draw_seed(), keep_threshold(rate), factor)
+        in_parts(draw, x.numel(), x.numel(), flat, draw_seed(), keep_threshold(rate), factor)
         y: Tensor = x * ctx.factors
         return y
 
@@ -65,7 +65,7 @@ class _Dropout(torch.autograd.Function):
 
 
 @compiled
-def _draw(
+def draw(
     start: int, stop: int, part: int, factors: Any, seed: Any, levels: Any, factor: Any
 ) -> None:
     for i in range(start, stop):

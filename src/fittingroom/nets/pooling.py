@@ -61,7 +61,7 @@ class _MaxPool(torch.autograd.Function):
         y = torch.empty(shape, dtype=x.dtype, memory_format=torch.channels_last)
         places = np.empty((n, height // 2, width // 2, channels), np.uint8)
         floor = np.float32(0 if relu else -math.inf)
-        in_parts(_pool, n, x.numel(), view(x), view(y), places, floor)
+        in_parts(pool, n, x.numel(), view(x), view(y), places, floor)
         ctx.places, ctx.shape = places, x.shape
         return y
 
@@ -69,7 +69,7 @@ class _MaxPool(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         g = channels_last(gradients[0])
         d = torch.empty(ctx.shape, dtype=g.dtype, memory_format=torch.channels_last)
-        in_parts(_unpool, len(d), d.numel(), view(g), ctx.places, view(d))
+        in_parts(unpool, len(d), d.numel(), view(g), ctx.places, view(d))
         return d, None
 
 
@@ -81,7 +81,7 @@ class _MaxPool(torch.autograd.Function):
 #
 # Of equal pixels the first counts, as in PyTorch. An odd side loses its last pixel.
 @compiled
-def _pool(start: int, stop: int, part: int, x: Any, y: Any, places: Any, floor: Any) -> None:
+def pool(start: int, stop: int, part: int, x: Any, y: Any, places: Any, floor: Any) -> None:
     for i in range(start, stop):
         for r in range(y.shape[1]):
             for c in range(y.shape[2]):
@@ -104,7 +104,7 @@ def _pool(start: int, stop: int, part: int, x: Any, y: Any, places: Any, floor: 
 
 
 @compiled
-def _unpool(start: int, stop: int, part: int, g: Any, places: Any, d: Any) -> None:
+def unpool(start: int, stop: int, part: int, g: Any, places: Any, d: Any) -> None:
     none = d.dtype.type(0)
     for i in range(start, stop):
         for r in range(d.shape[1]):

@@ -8,18 +8,19 @@ representations by back-propagating errors".
 
 from __future__ import annotations
 
-from typing import Any, Protocol, TypeGuard
+from typing import Protocol, TypeGuard
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fittingroom.kernels.compiled import compiled, view
+from fittingroom.kernels.compiled import view
 from fittingroom.nets.mlp import MLP
 from fittingroom.training.augment import Mixture
-from fittingroom.training.optim import BETAS, EPSILON
+from fittingroom.training.optim import BETAS
 from fittingroom.training.recipe import Recipe
+from fittingroom.training.updates import adam
 
 
 def supports_dense_step(
@@ -157,7 +158,7 @@ class _Adam:
         rate /= 1 - BETAS[0] ** steps
         correction = 1 / (1 - BETAS[1] ** steps)
         gradient, mean, square, change = self._arrays
-        _adam(gradient, mean, square, change, np.float32(rate), np.float32(correction))
+        adam(gradient, mean, square, change, np.float32(rate), np.float32(correction))
         torch._foreach_sub_(self._weights, self._changes)
 
     def state(self) -> dict[str, Tensor]:
@@ -167,11 +168,3 @@ class _Adam:
         """Views of a vector in the shapes of the weights."""
         chunks = torch.split(vector, [weight.numel() for weight in self._weights])
         return [chunk.view_as(weight) for chunk, weight in zip(chunks, self._weights, strict=True)]
-
-
-@compiled
-def _adam(gradient: Any, mean: Any, square: Any, change: Any, rate: Any, correction: Any) -> None:
-    for i in range(len(gradient)):
-        mean[i] += np.float32(1 - BETAS[0]) * (gradient[i] - mean[i])
-        square[i] += np.float32(1 - BETAS[1]) * (gradient[i] * gradient[i] - square[i])
-        change[i] = rate * mean[i] / (np.sqrt(square[i] * correction) + np.float32(EPSILON))

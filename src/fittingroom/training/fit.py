@@ -26,7 +26,7 @@ from fittingroom.training.shuffle import Images
 from fittingroom.training.step import make_step
 
 #: Version of a checkpoint's contents; other versions aren't resumed.
-STATE_VERSION = 1
+STATE_VERSION = 2
 
 
 class Fit:

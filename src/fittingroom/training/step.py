@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from fittingroom.training import precision
 from fittingroom.training.augment import Mixture
+from fittingroom.training.compiled_step import CompiledStep, supports_compiled_step
 from fittingroom.training.dense import DenseStep, supports_dense_step
 from fittingroom.training.optim import make_optimizer
 from fittingroom.training.recipe import Recipe
@@ -81,8 +82,10 @@ class AutogradStep:
 
 def make_step(
     net: nn.Module, recipe: Recipe, loss: Loss, number_format: str, device: torch.device
-) -> AutogradStep | DenseStep:
+) -> AutogradStep | CompiledStep | DenseStep:
     """The fastest step for this training."""
+    if supports_compiled_step(net, recipe, number_format, device):
+        return CompiledStep(net, recipe)
     if supports_dense_step(net, recipe, number_format, device):
         return DenseStep(net, recipe)
     return AutogradStep(net, recipe, loss, number_format, device)

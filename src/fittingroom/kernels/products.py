@@ -1,0 +1,184 @@
+"""Matrix products for kernels: of small matrices, whose rows may lie anywhere in memory.
+
+A convolution of a small map is one product of its pixels' neighbourhoods and its kernel, if the
+rows of a matrix needn't be next to each other: then nothing is copied before. A dense layer, and
+the gradients of both, are products of the same kind.
+
+    c[i] = max(floor, start[i] + Σ a[i, k] · b[k])        k = 0 … outer · inner - 1
+
+A row of c and of b is a number of vectors of 16 float32; a row of a has an address of its own.
+Goto and van de Geijn 2008, "Anatomy of high-performance matrix multiplication": a tile of c stays
+in registers while k runs, and each number of a meets several vectors of b.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+
+from fittingroom.kernels.compiled import compiled, instruction
+
+#: Numbers of a vector.
+LANES = 16
+#: Rows of a tile that is four vectors wide, and of one that is two or one: its sums, a row of b and
+#: a number of a fit in the 32 registers of AVX-512.
+WIDE, TALL = 6, 8
+#: A table of rows has a multiple of both.
+ROWS = 24
+
+# Variables of emitted code, which become registers.
+new: Any = cgutils.alloca_once
+variable: Any = cgutils.alloca_once_value
+
+_FLOAT, _WORD = ir.FloatType(), ir.IntType(64)
+_VECTOR = ir.VectorType(_FLOAT, LANES)
+
+
+class Product(NamedTuple):
+    """One product: addresses, and distances in bytes."""
+
+    a: int
+    a_rows: int  # address of int64 (rows rounded up to ROWS,): offsets of a's rows
+    rows: int
+    a_step: int  # from a number of a row to the next
+    a_jump: int  # what is added to that after every `inner` numbers
+    b: int
+    b_step: int  # from a row of b to the next
+    inner: int
+    outer: int
+    c: int
+    c_rows: int  # as a_rows; rows beyond the last are written, too
+    start: int  # the row that every sum starts from, or 0 to add to c
+    vectors: int  # in a row of b and c
+    rectify: int  # 1 for a floor of 0, 0 for none
+
+
+def as_array(products: Sequence[Product]) -> np.ndarray[Any, Any]:
+    """The argument of ``multiply``: int64 (products, fields)."""
+    return np.array(products, np.int64).reshape(len(products), len(Product._fields))
+
+
+def row_table(offsets: Sequence[int] | np.ndarray[Any, Any], beyond: int) -> np.ndarray[Any, Any]:
+    """Offsets of rows (rows,) in bytes; ``beyond`` is that of the rows that fill the last tile."""
+    table = np.full(-(-len(offsets) // ROWS) * ROWS, beyond, np.int64)
+    table[: len(offsets)] = offsets
+    return table
+
+
+def padded(width: int) -> int:
+    """A width rounded up to full vectors."""
+    return -(-width // LANES) * LANES
+
+
+class _Code:
+    """Emits the code of a tile."""
+
+    def __init__(self, builder: Any, address: Any) -> None:
+        self.builder = builder
+        self.fields = Product(
+            *(self.load(address, 8 * i, _WORD) for i in range(len(Product._fields)))
+        )
+
+    def load(self, start: Any, offset: int, kind: Any) -> Any:
+        return self.builder.load(self._at(start, offset, kind), align=8 if kind is _WORD else 4)
+
+    def store(self, vector: Any, start: Any, offset: int) -> None:
+        self.builder.store(vector, self._at(start, offset, _VECTOR), align=4)
+
+    def _at(self, start: Any, offset: int, kind: Any) -> Any:
+        return self.builder.inttoptr(self.builder.add(start, _WORD(offset)), kind.as_pointer())
+
+    def rows(self, base: Any, table: Any, first: Any, n: int) -> list[Any]:
+        """The addresses of some rows of a matrix, given its address and that of its table."""
+        entry = self.builder.add(table, self.builder.mul(first, _WORD(8)))
+        return [self.builder.add(base, self.load(entry, 8 * i, _WORD)) for i in range(n)]
+
+    def in_all_lanes(self, number: Any) -> Any:
+        nothing = ir.Constant(_VECTOR, ir.Undefined)
+        one = self.builder.insert_element(nothing, number, ir.IntType(32)(0))
+        zeros = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
+        return self.builder.shuffle_vector(one, nothing, zeros)
+
+    def add_products(self, sums: list[list[Any]], rows_of_a: list[Any], b: Any) -> None:
+        """Emit the loops over k; ``sums`` are variables by row and vector, ``b`` an address."""
+        builder, p = self.builder, self.fields
+        row_of_b, along = variable(builder, b), variable(builder, _WORD(0))
+        with cgutils.for_range(builder, p.outer):
+            with cgutils.for_range(builder, p.inner):
+                here, offset = builder.load(row_of_b), builder.load(along)
+                vectors = [self.load(here, 4 * LANES * v, _VECTOR) for v in range(len(sums[0]))]
+                for line, row in zip(sums, rows_of_a, strict=True):
+                    number = self.in_all_lanes(self.load(builder.add(row, offset), 0, _FLOAT))
+                    for total, vector in zip(line, vectors, strict=True):
+                        term = builder.fmul(number, vector, flags=("contract",))
+                        added = builder.fadd(term, builder.load(total), flags=("contract",))
+                        builder.store(added, total)
+                builder.store(builder.add(here, p.b_step), row_of_b)
+                builder.store(builder.add(offset, p.a_step), along)
+            builder.store(builder.add(builder.load(along), p.a_jump), along)
+
+    def rectified(self, vector: Any) -> Any:
+        """The vector, but at least zero if the product says so; NaN stays NaN."""
+        bounds = (ir.Constant(_FLOAT, bound) for bound in (0.0, float("-inf")))
+        rectify = self.builder.icmp_unsigned("!=", self.fields.rectify, _WORD(0))
+        floor = self.in_all_lanes(self.builder.select(rectify, *bounds))
+        return self.builder.select(self.builder.fcmp_ordered("<", vector, floor), floor, vector)
+
+
+@instruction
+def _multiply_tile(
+    typing: Any, rows: Any, vectors: Any, product: Any, first: Any, skipped: Any
+) -> Any:
+    """In a kernel: the tile of c of some rows from ``first`` and vectors from ``skipped`` bytes on.
+
+    ``rows`` and ``vectors`` are constants, ``product`` is the address of a `Product`'s fields.
+    Emitted by hand, since a compiler doesn't keep a tile in registers.
+    """
+
+    def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        n_rows, n_vectors = (kind.literal_value for kind in signature.args[:2])
+        address, first, skipped = values[2:]
+        code = _Code(builder, address)
+        p = code.fields
+        rows_of_a = code.rows(p.a, p.a_rows, first, n_rows)
+        rows_of_c = code.rows(builder.add(p.c, skipped), p.c_rows, first, n_rows)
+        adds, start = builder.icmp_unsigned("==", p.start, _WORD(0)), builder.add(p.start, skipped)
+        sums = [[new(builder, _VECTOR) for _ in range(n_vectors)] for _ in range(n_rows)]
+        for line, row in zip(sums, rows_of_c, strict=True):
+            source = builder.select(adds, row, start)
+            for v, total in enumerate(line):
+                builder.store(code.load(source, 4 * LANES * v, _VECTOR), total)
+        code.add_products(sums, rows_of_a, builder.add(p.b, skipped))
+        for line, row in zip(sums, rows_of_c, strict=True):
+            for v, total in enumerate(line):
+                code.store(code.rectified(builder.load(total)), row, 4 * LANES * v)
+        return context.get_dummy_value()
+
+    return types.void(rows, vectors, types.intp, types.intp, types.intp), emit
+
+
+@compiled
+def multiply(products: Any) -> None:
+    """Take products, int64 (products, fields) as ``as_array`` makes them, one after the other."""
+    for p in range(len(products)):
+        product = products.ctypes.data + p * products.strides[0]
+        rows, vectors = products[p, 2], products[p, 12]
+        v = 0
+        while v < vectors:  # a column of tiles at a time, so that its part of b stays in the cache
+            if vectors - v >= 4:
+                for i in range(0, rows, WIDE):
+                    _multiply_tile(WIDE, 4, product, i, 4 * LANES * v)
+                v += 4
+            elif vectors - v >= 2:
+                for i in range(0, rows, TALL):
+                    _multiply_tile(TALL, 2, product, i, 4 * LANES * v)
+                v += 2
+            else:
+                for i in range(0, rows, TALL):
+                    _multiply_tile(TALL, 1, product, i, 4 * LANES * v)
+                v += 1

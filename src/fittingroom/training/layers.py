@@ -1,0 +1,507 @@
+"""Layers of a small convolutional network, forward and backward, without autograd.
+
+A ``Pass`` takes some images forward and backward through a network's layers. Its maps and the
+addresses of its products are prepared once, so that a layer costs a call or two of a compiled
+kernel. Convolutions and dense layers are the same thing here: a dense layer is a convolution whose
+kernel covers the whole map.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from fittingroom.kernels.compiled import compiled
+from fittingroom.kernels.products import LANES, Product, as_array, multiply, padded, row_table
+from fittingroom.kernels.random import keep_threshold
+from fittingroom.nets import dropout, pooling, stem
+from fittingroom.nets.convolution import Convolution
+
+Array = np.ndarray[Any, Any]
+#: Bytes of a float32.
+SIZE = 4
+
+
+class MapShape(NamedTuple):
+    """The shape of the maps between two layers."""
+
+    height: int
+    width: int
+    channels: int
+    step: int  # numbers from one pixel to the next: the channels, and perhaps zeros after them
+
+
+class Packing(NamedTuple):
+    """Where a layer's weights are in the packed vectors (see `Packed`), and their shape."""
+
+    rows: int  # of the kernel
+    columns: int
+    inputs: int
+    step: int  # of the maps that the kernel sees
+    outputs: int
+    kernel: int  # positions in the forward vector
+    bias: int
+    backward: int  # position in the backward vector
+
+    @property
+    def lanes(self) -> int:
+        return padded(self.outputs)
+
+
+class PlannedLayer(NamedTuple):
+    """A layer of a network as a pass needs it: its module, and the shapes of what it sees."""
+
+    module: nn.Module
+    input: MapShape
+    output: MapShape
+    block: Packing | None = None  # of a layer with weights
+    rectified: bool = False  # whether ReLU follows a convolution or dense layer
+
+    @property
+    def multiplications(self) -> int:
+        """For an image, forward and backward."""
+        if self.block is None:
+            return 0
+        pixels = self.output.height * self.output.width
+        if isinstance(self.module, stem.Stem):
+            pixels *= 4  # before pooling
+        block = self.block
+        return 3 * pixels * block.rows * block.columns * block.inputs * block.outputs
+
+
+def supports(module: nn.Module, first: bool) -> bool:
+    """Whether a pass can have this layer; ``first`` is whether it sees the images."""
+    if type(module) is stem.Stem:
+        return first
+    if type(module) is Convolution:
+        return module.is_plain() and module.stride == (1, 1) and module.padding == (0, 0)
+    return type(module) in (nn.Linear, nn.ReLU, pooling.MaxPool, dropout.Dropout)
+
+
+def chain(modules: Sequence[nn.Module], height: int, width: int) -> list[PlannedLayer]:
+    """The layers of a network for images of this size; ReLU joins the layer before it."""
+    layers: list[PlannedLayer] = []
+    shape = MapShape(height, width, 1, 1)
+    forward = backward = 0
+    for module in modules:
+        if isinstance(module, nn.ReLU):
+            layers[-1] = layers[-1]._replace(rectified=True)
+            continue
+        block = None
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            block, output = _block(module, shape, forward, backward)
+            forward = block.bias + block.lanes
+            backward += block.rows * block.columns * block.outputs * padded(block.inputs)
+        elif isinstance(module, pooling.MaxPool):
+            output = shape._replace(height=shape.height // 2, width=shape.width // 2)
+        else:
+            output = shape
+        layers.append(PlannedLayer(module, shape, output, block))
+        shape = output
+    return layers
+
+
+def _block(
+    module: nn.Conv2d | nn.Linear, shape: MapShape, forward: int, backward: int
+) -> tuple[Packing, MapShape]:
+    """A layer's weights, at these positions of the packed vectors, and the shape of its output."""
+    rows, columns = (3, 3) if isinstance(module, nn.Conv2d) else (shape.height, shape.width)
+    outputs = len(module.weight)
+    lanes = padded(outputs)
+    kernel = rows * columns * shape.step * lanes
+    block = Packing(
+        *(rows, columns, shape.channels, shape.step, outputs),
+        kernel=forward,
+        bias=forward + kernel,
+        backward=backward,
+    )
+    height, width = shape.height - rows + 1, shape.width - columns + 1
+    if isinstance(module, stem.Stem):
+        # Its kernel writes no zeros after the channels, which would be multiplied like them.
+        return block, MapShape(height // 2, width // 2, outputs, outputs)
+    return block, MapShape(height, width, outputs, lanes)
+
+
+class Packed:
+    """A network's weights as products take them.
+
+    The forward vector holds of each layer its kernel (rows, columns, inputs, outputs), then its
+    bias; the backward vector its kernel (rows, columns, outputs, inputs). The last dimension is
+    padded with zeros to full vectors. Gradients are laid out as the forward vector.
+    """
+
+    def __init__(self, layers: Sequence[PlannedLayer]) -> None:
+        self.weights: list[Tensor] = []
+        #: Of each weight's elements in order, their positions in both vectors.
+        self.places: list[tuple[Array, Array]] = []
+        blocks = [layer.block for layer in layers if layer.block]
+        size = max(block.bias + block.lanes for block in blocks)
+        # What has no place in the backward vector goes to its last element.
+        last = max(
+            block.backward + block.rows * block.columns * block.outputs * padded(block.inputs)
+            for block in blocks
+        )
+        #: Rows that fill up a tile are written after the end (see `row_table`).
+        self.size = size + max(block.lanes for block in blocks)
+        self.forward, self.backward = zeros(size), zeros(last + 1)
+        for layer in layers:
+            if layer.block is None:
+                continue
+            module, block = layer.module, layer.block
+            assert isinstance(module, nn.Conv2d | nn.Linear)
+            assert module.bias is not None
+            self.weights += [module.weight.detach(), module.bias.detach()]
+            bias = block.bias + np.arange(block.outputs)
+            self.places.append(_places(block, dense=isinstance(module, nn.Linear)))
+            self.places.append((bias, np.full(len(bias), last)))
+
+    def fill(self) -> None:
+        """Read the weights anew."""
+        for weight, (forward, backward) in zip(self.weights, self.places, strict=True):
+            values = weight.reshape(-1).numpy()
+            self.forward[forward] = values
+            self.backward[backward] = values
+
+
+def _places(block: Packing, *, dense: bool) -> tuple[Array, Array]:
+    """Positions of a kernel's elements in the forward and in the backward vector."""
+    inputs = padded(block.inputs)
+    numbers = np.arange(block.rows * block.columns * block.step * block.lanes) + block.kernel
+    forward = numbers.reshape(block.rows, block.columns, block.step, block.lanes)
+    forward = forward[:, :, : block.inputs, : block.outputs]
+    numbers = np.arange(block.rows * block.columns * block.outputs * inputs) + block.backward
+    backward = numbers.reshape(block.rows, block.columns, block.outputs, inputs)
+    backward = backward[..., : block.inputs].transpose(0, 1, 3, 2)
+    # A convolution's weight is (outputs, inputs, rows, columns), a dense layer's (outputs, rows ·
+    # columns · inputs).
+    order = (3, 0, 1, 2) if dense else (3, 2, 0, 1)
+    places = [np.ascontiguousarray(p.transpose(order)).ravel() for p in (forward, backward)]
+    return places[0], places[1]
+
+
+def zeros(*shape: int) -> Array:
+    """Float32 zeros that start with a cache line, which NumPy's needn't."""
+    return torch.zeros(shape).numpy()
+
+
+class Maps:
+    """The values between two layers, and the gradient of the loss with respect to them."""
+
+    def __init__(self, n: int, shape: MapShape, *, trained: bool = True) -> None:
+        self.n, self.shape, self.trained = n, shape, trained
+        self.lanes = padded(shape.channels)
+        self.values = _with_spare_row(n, shape, shape.step)  # (n, height, width, step)
+        #: (n, height, width, channels padded to full vectors)
+        self.slopes = _with_spare_row(n, shape, self.lanes if trained else 0)
+
+
+def _with_spare_row(n: int, shape: MapShape, width: int) -> Array:
+    """Zeros (n, height, width, `width`), with memory after them that a last tile may write."""
+    size = n * shape.height * shape.width * width
+    return zeros(size + width)[:size].reshape(n, shape.height, shape.width, width)
+
+
+class LayerPass(Protocol):
+    """A layer of a pass."""
+
+    def forward(self) -> None: ...
+
+    def backward(self) -> None: ...
+
+
+class Pass:
+    """A number of images' way through the layers and back.
+
+    Parameters
+    ----------
+    layers : of the network, the last of them dense
+    packed : their weights
+    gradient : float32 (packed.size,), to which ``backward`` adds
+    """
+
+    def __init__(
+        self, layers: Sequence[PlannedLayer], n: int, packed: Packed, gradient: Array
+    ) -> None:
+        maps = Maps(n, layers[0].input, trained=False)
+        self._images = maps.values[..., 0]
+        self._parts: list[LayerPass] = []
+        self._dropouts: list[_DropoutPass] = []
+        for layer in layers:
+            following = Maps(n, layer.output)
+            part: LayerPass
+            if isinstance(layer.module, stem.Stem):
+                part = _StemPass(layer, maps, following, packed, gradient)
+            elif layer.block is not None:
+                part = _ProductsPass(layer, layer.block, maps, following, packed, gradient)
+            elif isinstance(layer.module, pooling.MaxPool):
+                part = _PoolPass(layer.module, maps, following)
+            else:
+                assert isinstance(layer.module, dropout.Dropout)
+                part = _DropoutPass(layer.module, maps, following)
+                self._dropouts.append(part)
+            self._parts.append(part)
+            maps = following
+        self._logits, self._slopes = (a.reshape(n, -1) for a in (maps.values, maps.slopes))
+
+    def forward(self, images: Array, seeds: Sequence[int], first: int) -> Array:
+        """Logits (n, classes padded) of images (n, height, width).
+
+        ``seeds`` are those of the dropout layers, ``first`` is the place of the first image in its
+        batch.
+        """
+        self._images[:] = images
+        for part, seed in zip(self._dropouts, seeds, strict=True):
+            part.seed(seed, first)
+        for part_ in self._parts:
+            part_.forward()
+        return self._logits
+
+    def backward(self, targets: Array, scale: float) -> None:
+        """Add the gradient of `scale` times the sum of cross-entropies to targets (n, classes)."""
+        _softmax_slopes(self._logits, targets, np.float32(scale), self._slopes)
+        for part in reversed(self._parts):
+            part.backward()
+
+
+class _StemPass:
+    def __init__(
+        self, layer: PlannedLayer, x: Maps, y: Maps, packed: Packed, gradient: Array
+    ) -> None:
+        assert layer.block is not None
+        block = layer.block
+
+        def kernel_and_bias(vector: Array) -> tuple[Array, Array]:
+            kernel = vector[block.kernel : block.bias].reshape(3, 3, block.lanes)
+            return kernel, vector[block.bias : block.bias + block.lanes]
+
+        self._weights = kernel_and_bias(packed.forward)
+        kernel, bias = kernel_and_bias(gradient)
+        self._gradients = kernel[None], bias[None]  # of the only thread
+        self._x, self._y, self._n = x.values[..., 0], y.values, x.n
+        self._slopes = y.slopes[..., : block.outputs]
+        self._places = np.empty(y.values.shape, np.uint8)
+
+    def forward(self) -> None:
+        stem.convolve(0, self._n, 0, self._x, *self._weights, self._y, self._places)
+
+    def backward(self) -> None:
+        stem.add_gradients(*(0, self._n, 0, self._x, self._slopes, self._places), *self._gradients)
+
+
+class _ProductsPass:
+    """A convolution or a dense layer, perhaps with ReLU."""
+
+    def __init__(
+        self,
+        layer: PlannedLayer,
+        block: Packing,
+        x: Maps,
+        y: Maps,
+        packed: Packed,
+        gradient: Array,
+    ) -> None:
+        self._layer, self._block, self._x, self._y = layer, block, x, y
+        # Kept, since products hold only their addresses.
+        self._packed, self._gradient = packed, gradient
+        self._tables: list[Array] = []
+        self._forward = as_array([self._outputs()])
+        self._for_kernel = as_array(self._kernel_gradients())
+        self._for_input = as_array(self._input_gradients()) if x.trained else None
+        self._for_bias = gradient[block.bias : block.bias + block.lanes]
+        self._values, self._slopes = (
+            maps.reshape(-1, block.lanes) for maps in (y.values, y.slopes)
+        )
+
+    def forward(self) -> None:
+        multiply(self._forward)
+
+    def backward(self) -> None:
+        if self._layer.rectified:
+            _rectify_slopes(self._slopes, self._values)
+        _add_rows(self._slopes, self._for_bias)
+        multiply(self._for_kernel)
+        if self._for_input is not None:
+            self._x.slopes[:] = 0
+            multiply(self._for_input)
+
+    def _table(self, offsets: Array, beyond: int) -> int:
+        """The address of a table of rows, given the offsets in numbers."""
+        table = row_table(offsets * SIZE, beyond * SIZE)
+        self._tables.append(table)
+        return int(table.ctypes.data)
+
+    def _corners(self, step: int) -> Array:
+        """Of each output pixel, the first that it sees, if these are ``step`` apart."""
+        height, width = self._x.shape.height, self._x.shape.width
+        image, row, column = np.indices(self._y.values.shape[:3]).reshape(3, -1)
+        corners: Array = ((image * height + row) * width + column) * step
+        return corners
+
+    def _outputs(self) -> Product:
+        """Every output pixel: the pixels under the kernel times the kernel."""
+        block, x, y = self._block, self._x, self._y
+        rows = self._corners(x.shape.step)
+        forward = self._packed.forward.ctypes.data
+        return Product(
+            a=x.values.ctypes.data,
+            a_rows=self._table(rows, 0),
+            rows=len(rows),
+            a_step=SIZE,
+            a_jump=SIZE * (x.shape.width - block.columns) * x.shape.step,
+            b=forward + SIZE * block.kernel,
+            b_step=SIZE * block.lanes,
+            inner=block.columns * x.shape.step,
+            outer=block.rows,
+            c=y.values.ctypes.data,
+            c_rows=self._table(np.arange(len(rows)) * block.lanes, len(rows) * block.lanes),
+            start=forward + SIZE * block.bias,
+            vectors=block.lanes // LANES,
+            rectify=int(self._layer.rectified),
+        )
+
+    def _kernel_gradients(self) -> list[Product]:
+        """Every number of the kernel: the pixels that it met times the slopes there.
+
+        Image by image, whose pixels stay in the cache; maps of one pixel are a row of pixels.
+        """
+        block, x, y = self._block, self._x, self._y
+        height, width = y.shape.height, y.shape.width
+        step = x.shape.step
+        image = x.shape.height * x.shape.width * step
+        u, v, k = np.indices((block.rows, block.columns, block.inputs)).reshape(3, -1)
+        rows = (u * x.shape.width + v) * step + k
+        into = ((u * block.columns + v) * step + k) * block.lanes
+        product = Product(
+            a=x.values.ctypes.data,
+            a_rows=self._table(rows, 0),
+            rows=len(rows),
+            a_step=SIZE * step,
+            a_jump=SIZE * (x.shape.width - width) * step,
+            b=y.slopes.ctypes.data,
+            b_step=SIZE * block.lanes,
+            inner=width,
+            outer=height,
+            c=self._gradient.ctypes.data + SIZE * block.kernel,
+            c_rows=self._table(into, len(self._gradient) - block.lanes - block.kernel),
+            start=0,
+            vectors=block.lanes // LANES,
+            rectify=0,
+        )
+        if height * width == 1:
+            return [product._replace(a_step=SIZE * image, inner=x.n)]
+        return [
+            product._replace(
+                a=product.a + SIZE * i * image,
+                b=product.b + SIZE * i * height * width * block.lanes,
+            )
+            for i in range(x.n)
+        ]
+
+    def _input_gradients(self) -> list[Product]:
+        """Every output pixel's slopes, added to all that it saw: a product per position."""
+        block, x, y = self._block, self._x, self._y
+        rows = self._corners(x.lanes)
+        product = Product(
+            a=y.slopes.ctypes.data,
+            a_rows=self._table(np.arange(len(rows)) * block.lanes, 0),
+            rows=len(rows),
+            a_step=SIZE,
+            a_jump=0,
+            b=self._packed.backward.ctypes.data + SIZE * block.backward,
+            b_step=SIZE * x.lanes,
+            inner=block.outputs,
+            outer=1,
+            c=x.slopes.ctypes.data,
+            c_rows=0,
+            start=0,
+            vectors=x.lanes // LANES,
+            rectify=0,
+        )
+        products = []
+        for u, v in np.ndindex(block.rows, block.columns):
+            shift = (u * x.shape.width + v) * x.lanes
+            kernel = (u * block.columns + v) * block.outputs * x.lanes
+            products.append(
+                product._replace(
+                    b=product.b + SIZE * kernel,
+                    c=product.c + SIZE * shift,
+                    c_rows=self._table(rows, x.slopes.size - shift),
+                )
+            )
+        return products
+
+
+class _PoolPass:
+    def __init__(self, module: pooling.MaxPool, x: Maps, y: Maps) -> None:
+        self._x, self._y = x, y
+        self._floor = np.float32(0 if module.relu else -math.inf)
+        self._places = np.empty(y.values.shape, np.uint8)
+
+    def forward(self) -> None:
+        x, y = self._x.values, self._y.values
+        pooling.pool(0, len(x), 0, x, y, self._places, self._floor)
+
+    def backward(self) -> None:
+        g, d = self._y.slopes, self._x.slopes
+        pooling.unpool(0, len(g), 0, g, self._places, d)
+
+
+class _DropoutPass:
+    def __init__(self, module: dropout.Dropout, x: Maps, y: Maps) -> None:
+        self._x, self._y = x, y
+        self._factors = zeros(*x.values.shape)
+        self._levels, self._factor = keep_threshold(module.rate), np.float32(1 / (1 - module.rate))
+        self._seed = np.uint32(0)
+
+    def seed(self, seed: int, first: int) -> None:
+        """Make each image's random numbers those of its place in the batch."""
+        position = first * self._factors[0].size
+        self._seed = np.uint32((seed + position) % 2**32)
+
+    def forward(self) -> None:
+        flat = self._factors.reshape(-1)
+        dropout.draw(0, len(flat), 0, flat, self._seed, self._levels, self._factor)
+        np.multiply(self._x.values, self._factors, out=self._y.values)
+
+    def backward(self) -> None:
+        np.multiply(self._y.slopes, self._factors, out=self._x.slopes)
+
+
+@compiled
+def _softmax_slopes(logits: Any, targets: Any, scale: Any, slopes: Any) -> None:
+    """slopes = scale · (softmax(logits) - targets), for the classes that targets have."""
+    n, classes = targets.shape
+    for i in range(n):
+        largest = logits[i, 0]
+        for k in range(classes):
+            largest = max(largest, logits[i, k])
+        total = np.float32(0)
+        for k in range(classes):
+            slopes[i, k] = np.exp(logits[i, k] - largest)
+            total += slopes[i, k]
+        for k in range(classes):
+            slopes[i, k] = scale * (slopes[i, k] / total - targets[i, k])
+
+
+@compiled
+def _rectify_slopes(slopes: Any, values: Any) -> None:
+    none = np.float32(0)
+    for i in range(slopes.shape[0]):
+        for k in range(slopes.shape[1]):
+            slopes[i, k] = slopes[i, k] if values[i, k] > none else none
+
+
+@compiled
+def _add_rows(rows: Any, total: Any) -> None:
+    """total (width,) += the sum of rows (n, width)."""
+    sums = np.zeros(len(total), np.float32)
+    for i in range(rows.shape[0]):
+        for k in range(len(total)):
+            sums[k] += rows[i, k]
+    for k in range(len(total)):
+        total[k] += sums[k]

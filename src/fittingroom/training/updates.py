@@ -1,0 +1,178 @@
+"""Updates of weights in compiled kernels, of all weights in one pass, by Adam or gradient descent.
+
+An optimiser that goes from tensor to tensor takes longer than its arithmetic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fittingroom.kernels.compiled import compiled, in_parts, view
+from fittingroom.training.layers import Array, Packed
+from fittingroom.training.optim import BETAS, EPSILON
+
+#: Passes over memory that take as long as an element's update.
+WORK = 8
+
+
+class PackedAdam:
+    """Adam (Kingma and Ba 2015, algorithm 1) for packed weights."""
+
+    def __init__(self, weights: Sequence[Tensor]) -> None:
+        self._update = _Elementwise(weights)
+        self._mean, self._square = self._update.zeros(), self._update.zeros()
+        self._steps = torch.zeros(1, dtype=torch.int64)
+
+    def __call__(self, packed: Packed, gradients: Array, rate: float) -> None:
+        """Update a network's weights, packed or not, by threads' gradients (threads, size)."""
+        self._steps += 1
+        steps = int(self._steps)
+        rate /= 1 - BETAS[0] ** steps
+        correction = 1 / (1 - BETAS[1] ** steps)
+        vectors = view(self._mean), view(self._square)
+        self._update(
+            *(_update_by_adam, packed, gradients, vectors),
+            *(np.float32(rate), np.float32(correction)),
+        )
+
+    def state(self) -> dict[str, Tensor]:
+        return {"mean": self._mean, "square": self._square, "steps": self._steps}
+
+
+class PackedDescent:
+    """Gradient descent, with optional momentum, for packed weights."""
+
+    def __init__(self, weights: Sequence[Tensor], momentum: float) -> None:
+        self._update = _Elementwise(weights)
+        self._momentum = momentum
+        self._velocity = self._update.zeros()
+
+    def __call__(self, packed: Packed, gradients: Array, rate: float) -> None:
+        """As that of ``PackedAdam``."""
+        self._update(
+            *(_update_by_descent, packed, gradients, (view(self._velocity),)),
+            *(np.float32(rate), np.float32(self._momentum)),
+        )
+
+    def state(self) -> dict[str, Tensor]:
+        return {"velocity": self._velocity} if self._momentum else {}
+
+
+class _Elementwise:
+    """Calls a kernel for the weights, each thread for its share of all elements."""
+
+    def __init__(self, weights: Sequence[Tensor]) -> None:
+        self._weights = [view(weight.detach().view(-1)) for weight in weights]
+        self._ends = np.cumsum([len(weight) for weight in self._weights]).tolist()
+
+    def zeros(self) -> Tensor:
+        """One number per element of all weights."""
+        return torch.zeros(self._ends[-1])
+
+    def __call__(
+        self,
+        kernel: Any,
+        packed: Packed,
+        gradients: Array,
+        vectors: Sequence[Array],
+        *numbers: Any,
+    ) -> None:
+        """Call ``kernel(weight, places, packed vectors, gradients, *vectors, *numbers)``.
+
+        Weights, places and vectors are those of the elements to be updated.
+        """
+
+        def update(start: int, stop: int, part: int) -> None:
+            begin = 0
+            for weight, places, end in zip(self._weights, packed.places, self._ends, strict=True):
+                first, last = max(start, begin), min(stop, end)
+                if first < last:
+                    mine = slice(first - begin, last - begin)
+                    kernel(
+                        weight[mine],
+                        *(place[mine] for place in places),
+                        *(packed.forward, packed.backward, gradients),
+                        *(vector[first:last] for vector in vectors),
+                        *numbers,
+                    )
+                begin = end
+
+        in_parts(update, self._ends[-1], WORK * self._ends[-1])
+
+
+@compiled
+def _update_by_adam(
+    weight: Any,
+    places: Any,
+    places_backward: Any,
+    forward: Any,
+    backward: Any,
+    gradients: Any,
+    mean: Any,
+    square: Any,
+    rate: Any,
+    correction: Any,
+) -> None:
+    gradient = _gathered(gradients, places)
+    change = np.empty(len(weight), np.float32)
+    adam(gradient, mean, square, change, rate, correction)
+    _subtract(weight, change, places, places_backward, forward, backward)
+
+
+@compiled
+def _update_by_descent(
+    weight: Any,
+    places: Any,
+    places_backward: Any,
+    forward: Any,
+    backward: Any,
+    gradients: Any,
+    velocity: Any,
+    rate: Any,
+    momentum: Any,
+) -> None:
+    change = _gathered(gradients, places)
+    for i in range(len(change)):
+        velocity[i] = momentum * velocity[i] + change[i]
+        change[i] = rate * velocity[i]
+    _subtract(weight, change, places, places_backward, forward, backward)
+
+
+@compiled
+def _gathered(gradients: Any, places: Any) -> Any:
+    """The sum of all threads' gradients at these places."""
+    gathered = np.empty(len(places), np.float32)
+    for i in range(len(places)):
+        gathered[i] = gradients[0, places[i]]
+    for part in range(1, len(gradients)):
+        for i in range(len(places)):
+            gathered[i] += gradients[part, places[i]]
+    return gathered
+
+
+@compiled
+def _subtract(
+    weight: Any, change: Any, places: Any, places_backward: Any, forward: Any, backward: Any
+) -> None:
+    for i in range(len(weight)):
+        value = weight[i] - change[i]
+        weight[i] = value
+        forward[places[i]] = value
+        backward[places_backward[i]] = value
+
+
+@compiled
+def adam(gradient: Any, mean: Any, square: Any, change: Any, rate: Any, correction: Any) -> None:
+    """Update Adam's averages, and write what is to be subtracted from the weights.
+
+    ``rate`` is the learning rate over the first bias correction, ``correction`` 1 over the second.
+    """
+    for i in range(len(gradient)):
+        mean[i] += np.float32(1 - BETAS[0]) * (gradient[i] - mean[i])
+        square[i] += np.float32(1 - BETAS[1]) * (gradient[i] * gradient[i] - square[i])
+        change[i] = rate * mean[i] / (np.sqrt(square[i] * correction) + np.float32(EPSILON))

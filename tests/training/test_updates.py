@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import pytest
+import torch
+
+from fittingroom.nets.cnn import CNN
+from fittingroom.training.layers import Packed, chain
+from fittingroom.training.optim import make_optimizer
+from fittingroom.training.recipe import Recipe
+from fittingroom.training.updates import PackedAdam, PackedDescent, adam
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_they_update_as_torchs_optimisers(optimizer: Literal["adam", "sgd"]) -> None:
+    """With the gradients of two threads, whose sum counts; the packed weights are kept, too."""
+    torch.manual_seed(0)
+    ours, theirs = CNN(hidden=(12,)), CNN(hidden=(12,))
+    theirs.load_state_dict(ours.state_dict())
+    recipe = Recipe(optimizer=optimizer, momentum=0.9 if optimizer == "sgd" else 0.0)
+    packed = Packed(chain([*ours.features, *ours.classifier], 28, 28))
+    packed.fill()
+    update = (
+        PackedAdam(packed.weights)
+        if optimizer == "adam"
+        else PackedDescent(packed.weights, momentum=0.9)
+    )
+    expected = make_optimizer(theirs, recipe)
+    for _ in range(3):
+        gradients = np.zeros((2, packed.size), np.float32)
+        for weight, (places, _) in zip(theirs.parameters(), packed.places, strict=True):
+            gradients[:, places] = np.random.default_rng(1).normal(size=(2, len(places)))
+            total = gradients[:, places].sum(axis=0)
+            weight.grad = torch.from_numpy(total).view_as(weight)
+        update(packed, gradients, recipe.learning_rate)
+        expected.step()
+    for mine, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(mine, other, rtol=1e-4, atol=1e-6)
+    kept = packed.forward.copy(), packed.backward[:-1].copy()
+    packed.fill()
+    np.testing.assert_array_equal(packed.forward, kept[0])
+    np.testing.assert_array_equal(packed.backward[:-1], kept[1])
+
+
+def test_the_first_step_of_adam_is_the_rate() -> None:
+    """Kingma and Ba 2015, section 2.1: the step is bounded by the rate, whatever the gradient."""
+    gradient = np.array([3.0, -1e-3, 0.0], np.float32)
+    mean, square, change = (np.zeros(3, np.float32) for _ in range(3))
+    adam(gradient, mean, square, change, np.float32(0.1 / 0.1), np.float32(1 / 0.001))
+    np.testing.assert_allclose(change, [0.1, -0.1, 0], rtol=2e-4)
+    np.testing.assert_allclose(mean, 0.1 * gradient, rtol=1e-5)
