@@ -24,6 +24,7 @@ def test_without_them_the_processor_counts_as_one_that_lacks_the_instructions(
         assert not capabilities.multiplies_bfloat16()
         assert not capabilities.multiplies_bytes()
         assert not capabilities.has_wide_vectors()
+        assert not capabilities.multiplies_pairs()
         assert not amx.available()
         assert not byte_products.are_exact(784)
     finally:

@@ -4,8 +4,21 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from numba import njit
 
-from fittingroom.kernels.products import LANES, ROWS, Product, as_array, multiply, padded, row_table
+from fittingroom.kernels import capabilities
+from fittingroom.kernels.compiled import view
+from fittingroom.kernels.products import (
+    LANES,
+    ROWS,
+    Product,
+    as_array,
+    multiply,
+    multiply_tile,
+    padded,
+    row_table,
+)
 
 Array = np.ndarray[Any, Any]
 
@@ -53,6 +66,40 @@ class Matrices:
 def test_products_equal_numpys(rows: int, width: int) -> None:
     m = Matrices(rows, 7, width)
     multiply(as_array([m.product()]))
+    np.testing.assert_array_equal(m.c[:-1], m.start + m.a @ m.b)
+
+
+def as_pairs(numbers: Array) -> Array:
+    """Rows (n, width) of float32 as rows (n / 2, width) of pairs of bfloat16."""
+    bits = view(torch.from_numpy(numbers.copy()).bfloat16()).view(np.uint16).astype(np.uint32)
+    pairs: Array = bits[::2] | bits[1::2] << 16
+    return pairs
+
+
+@pytest.mark.parametrize("width", [10, 32, 64])
+def test_pairs_of_bfloat16_equal_float32(width: int) -> None:
+    m = Matrices(13, 6, width)
+    a, b = as_pairs(m.a.T).T.copy(), as_pairs(m.b)
+    table = row_table(m.order * a.strides[0], 0)
+    of_pairs = {"a": a.ctypes.data, "a_rows": table.ctypes.data, "b": b.ctypes.data}
+    multiply(as_array([m.product(**of_pairs, inner=3, paired=1)]))
+    np.testing.assert_array_equal(m.c[:-1], m.start + m.a @ m.b)
+
+
+def test_pairs_are_multiplied_without_an_instruction_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(capabilities, "multiplies_pairs", lambda: False)
+
+    @njit
+    def one_tile(products: Any) -> None:
+        multiply_tile(8, 1, 1, products.ctypes.data, 0, 0)
+
+    m = Matrices(8, 6, 16)
+    a, b = as_pairs(m.a.T).T.copy(), as_pairs(m.b)
+    table = row_table(m.order * a.strides[0], 0)
+    of_pairs = {"a": a.ctypes.data, "a_rows": table.ctypes.data, "b": b.ctypes.data}
+    one_tile(as_array([m.product(**of_pairs, inner=3, paired=1)]))
     np.testing.assert_array_equal(m.c[:-1], m.start + m.a @ m.b)
 
 

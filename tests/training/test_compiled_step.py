@@ -16,7 +16,7 @@ from fittingroom.training.augment import Batch, Mixture, cutmix
 from fittingroom.training.compiled_step import CompiledStep, supports_compiled_step
 from fittingroom.training.loop import to_unit, train
 from fittingroom.training.recipe import Recipe
-from fittingroom.training.step import AutogradStep, make_step
+from fittingroom.training.step import AutogradStep, make_step, resolve_precision
 
 CPU = torch.device("cpu")
 #: Widths that do and don't fill vectors, pooled and not, with and without a fused first layer.
@@ -88,6 +88,23 @@ def test_its_gradients_equal_those_of_autograd(name: str, threads: int, small: D
         torch.testing.assert_close(mine, other, rtol=1e-5, atol=1e-6)
 
 
+def test_in_bfloat16_it_is_as_close_to_float32_as_autograd(small: Dataset) -> None:
+    """Odd and even sides of maps, and rows of kernels that begin at odd and at even pixels."""
+    recipe = Recipe(optimizer="sgd", learning_rate=1.0)
+    ours = network("cnn-32-64-64", features=(32, "pool", 64, 48, "pool", 20))
+    start = copy.deepcopy(ours)
+    theirs, exact = copy.deepcopy(ours), copy.deepcopy(ours)
+    (batch,) = batches(small, (70,))
+    CompiledStep(ours, recipe, "bfloat16")(*batch, 1.0)
+    AutogradStep(theirs, recipe, loss, "bfloat16", CPU)(*batch, 1.0)
+    AutogradStep(exact, recipe, loss, "float32", CPU)(*batch, 1.0)
+    weights = (net.parameters() for net in (ours, theirs, exact, start))
+    for mine, other, right, before in zip(*weights, strict=True):
+        gradient = (right - before).norm()
+        assert 0 < (mine - right).norm() < 1.5 * (other - right).norm() + 1e-6 * gradient
+        assert (mine - right).norm() < 0.1 * gradient
+
+
 @pytest.mark.parametrize("recipe", RECIPES)
 @pytest.mark.parametrize("mix", [False, True])
 def test_its_steps_equal_those_of_autograd(recipe: str, mix: bool, small: Dataset) -> None:
@@ -144,15 +161,16 @@ def test_every_image_has_dropouts_of_its_own(small: Dataset) -> None:
     assert all(torch.equal(value, before[key]) for key, value in net.state_dict().items())
 
 
+@pytest.mark.parametrize("number_format", ["float32", "bfloat16"])
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_its_state_can_be_loaded(recipe: str, small: Dataset) -> None:
+def test_its_state_can_be_loaded(recipe: str, number_format: str, small: Dataset) -> None:
     options = Recipe(**RECIPES[recipe])
     first, second = batches(small, (32, 32))
     net = network("cnn-32-64-64")
-    step = CompiledStep(net, options)
+    step = CompiledStep(net, options, number_format)
     step(*first, 0.01)
     resumed = copy.deepcopy(net)
-    other = CompiledStep(resumed, options)
+    other = CompiledStep(resumed, options, number_format)
     other.load({key: value.clone() for key, value in step.state().items()})
     step(*second, 0.01)
     other(*second, 0.01)
@@ -188,7 +206,9 @@ def test_which_networks_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
         return type(make_step(net, Recipe(**fields), loss, number_format, CPU))
 
     monkeypatch.setattr(capabilities, "has_wide_vectors", lambda: True)
+    monkeypatch.setattr(capabilities, "multiplies_pairs", lambda: False)
     assert kind(CNN()) is CompiledStep
+    assert kind(CNN(), "bfloat16") is AutogradStep
     assert kind(CNN(dropout=(0.5,)), optimizer="sgd", momentum=0.9) is CompiledStep
     assert kind(CNN(features=(8, 8), stride=2)) is AutogradStep
     assert kind(CNN(), weight_decay=0.01) is AutogradStep
@@ -204,3 +224,39 @@ def test_which_networks_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     assert kind(changed) is AutogradStep
     monkeypatch.setattr(capabilities, "has_wide_vectors", lambda: False)
     assert kind(CNN()) is AutogradStep
+
+
+def test_bfloat16_is_for_convolutions_on_processors_that_multiply_pairs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(capabilities, "has_wide_vectors", lambda: True)
+    monkeypatch.setattr(capabilities, "multiplies_bfloat16", lambda: False)
+    net, without = CNN(features=(8, "pool", 16)), CNN()
+
+    def resolved(net: CNN, **fields: Any) -> str:
+        return resolve_precision(net, Recipe(**fields), CPU)
+
+    monkeypatch.setattr(capabilities, "multiplies_pairs", lambda: True)
+    assert resolved(net) == "bfloat16"
+    assert resolved(net, precision="float32") == "float32"
+    assert resolved(net, weight_decay=0.1) == "float32"
+    assert resolved(without) == "float32"
+    monkeypatch.setattr(capabilities, "multiplies_pairs", lambda: False)
+    assert resolved(net) == "float32"
+
+
+def test_large_steps_are_left_to_matrix_instructions(monkeypatch: pytest.MonkeyPatch) -> None:
+    def kind(net: CNN, shape: tuple[int, int] = (28, 28), **fields: Any) -> type:
+        return type(make_step(net, Recipe(**fields), loss, "bfloat16", CPU, shape))
+
+    monkeypatch.setattr(capabilities, "has_wide_vectors", lambda: True)
+    monkeypatch.setattr(capabilities, "multiplies_pairs", lambda: True)
+    monkeypatch.setattr(capabilities, "multiplies_bfloat16", lambda: True)
+    assert kind(network("cnn-32-64-64")) is CompiledStep
+    assert kind(network("cnn-6-16-120"), batch_size=128) is CompiledStep
+    assert kind(network("cnn-64x4")) is AutogradStep
+    assert kind(network("cnn-32-64-64"), batch_size=128) is AutogradStep
+    assert kind(network("cnn-6-16-120"), (99, 99), batch_size=128) is CompiledStep  # resized
+    assert kind(CNN(image_shape=(56, 56)), (56, 56), batch_size=64) is AutogradStep
+    monkeypatch.setattr(capabilities, "multiplies_bfloat16", lambda: False)
+    assert kind(network("cnn-64x4")) is CompiledStep

@@ -30,7 +30,8 @@ def test_they_update_as_torchs_optimisers(optimizer: Literal["adam", "sgd"]) -> 
     expected = make_optimizer(theirs, recipe)
     for _ in range(3):
         gradients = np.zeros((2, packed.size), np.float32)
-        for weight, (places, _) in zip(theirs.parameters(), packed.places, strict=True):
+        for weight, of_weight in zip(theirs.parameters(), packed.places, strict=True):
+            places = of_weight.gradient
             gradients[:, places] = np.random.default_rng(1).normal(size=(2, len(places)))
             total = gradients[:, places].sum(axis=0)
             weight.grad = torch.from_numpy(total).view_as(weight)

@@ -18,6 +18,12 @@ def multiplies_bfloat16() -> bool:
     return has_tiles is not None and bool(has_tiles())
 
 
+def multiplies_pairs() -> bool:
+    """Whether it has instructions for products of pairs of bfloat16 (AVX-512 BF16)."""
+    of_processor = getattr(torch.cpu, "get_capabilities", None)
+    return of_processor is not None and bool(of_processor().get("avx512_bf16", False))
+
+
 def multiplies_bytes() -> bool:
     """Whether it has instructions for products of bytes (VNNI), and PyTorch a function for them."""
     supported = getattr(torch.cpu, "_is_vnni_supported", None)

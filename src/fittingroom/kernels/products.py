@@ -6,21 +6,24 @@ the gradients of both, are products of the same kind.
 
     c[i] = max(floor, start[i] + Σ a[i, k] · b[k])        k = 0 … outer · inner - 1
 
-A row of c and of b is a number of vectors of 16 float32; a row of a has an address of its own.
+A row of c and of b is a number of vectors of 16 float32; a row of a has an address of its own. Or
+the numbers of a and b are bfloat16, two of successive k together in the place of one float32: each
+instruction then adds two products.
 Goto and van de Geijn 2008, "Anatomy of high-performance matrix multiplication": a tile of c stays
 in registers while k runs, and each number of a meets several vectors of b.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from llvmlite import ir
+from llvmlite import binding, ir
 from numba import types
 from numba.core import cgutils
 
+from fittingroom.kernels import capabilities
 from fittingroom.kernels.compiled import compiled, instruction
 
 #: Numbers of a vector.
@@ -56,6 +59,7 @@ class Product(NamedTuple):
     start: int  # the row that every sum starts from, or 0 to add to c
     vectors: int  # in a row of b and c
     rectify: int  # 1 for a floor of 0, 0 for none
+    paired: int = 0  # 1 if a and b are pairs of bfloat16; `inner` counts pairs
 
 
 def as_array(products: Sequence[Product]) -> np.ndarray[Any, Any]:
@@ -104,7 +108,9 @@ class _Code:
         zeros = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
         return self.builder.shuffle_vector(one, nothing, zeros)
 
-    def add_products(self, sums: list[list[Any]], rows_of_a: list[Any], b: Any) -> None:
+    def add_products(
+        self, sums: list[list[Any]], rows_of_a: list[Any], b: Any, add: Callable[..., Any]
+    ) -> None:
         """Emit the loops over k; ``sums`` are variables by row and vector, ``b`` an address."""
         builder, p = self.builder, self.fields
         row_of_b, along = variable(builder, b), variable(builder, _WORD(0))
@@ -115,12 +121,35 @@ class _Code:
                 for line, row in zip(sums, rows_of_a, strict=True):
                     number = self.in_all_lanes(self.load(builder.add(row, offset), 0, _FLOAT))
                     for total, vector in zip(line, vectors, strict=True):
-                        term = builder.fmul(number, vector, flags=("contract",))
-                        added = builder.fadd(term, builder.load(total), flags=("contract",))
-                        builder.store(added, total)
+                        builder.store(add(builder.load(total), number, vector), total)
                 builder.store(builder.add(here, p.b_step), row_of_b)
                 builder.store(builder.add(offset, p.a_step), along)
             builder.store(builder.add(builder.load(along), p.a_jump), along)
+
+    def add_product(self, total: Any, a: Any, b: Any) -> Any:
+        term = self.builder.fmul(a, b, flags=("contract",))
+        return self.builder.fadd(term, total, flags=("contract",))
+
+    def add_both_products(self, total: Any, a: Any, b: Any) -> Any:
+        """The same for vectors of pairs of bfloat16."""
+        if capabilities.multiplies_pairs():
+            # Not LLVM's intrinsic, whose types differ from version to version.
+            binding.initialize_native_asmparser()
+            kind = ir.FunctionType(_VECTOR, [_VECTOR] * 3)
+            operands = "vdpbf16ps $2, $1, $0", "=v,v,v,0"
+            return self.builder.asm(kind, *operands, [a, b, total], False)
+        bits = ir.VectorType(ir.IntType(32), LANES)
+        for high in (False, True):  # a bfloat16 is the upper half of a float32
+            halves = []
+            for vector in (a, b):
+                pair = self.builder.bitcast(vector, bits)
+                if high:
+                    half = self.builder.and_(pair, ir.Constant(bits, [-65536] * LANES))
+                else:
+                    half = self.builder.shl(pair, ir.Constant(bits, [16] * LANES))
+                halves.append(self.builder.bitcast(half, _VECTOR))
+            total = self.add_product(total, *halves)
+        return total
 
     def rectified(self, vector: Any) -> Any:
         """The vector, but at least zero if the product says so; NaN stays NaN."""
@@ -131,18 +160,18 @@ class _Code:
 
 
 @instruction
-def _multiply_tile(
-    typing: Any, rows: Any, vectors: Any, product: Any, first: Any, skipped: Any
+def multiply_tile(
+    typing: Any, rows: Any, vectors: Any, paired: Any, product: Any, first: Any, skipped: Any
 ) -> Any:
     """In a kernel: the tile of c of some rows from ``first`` and vectors from ``skipped`` bytes on.
 
-    ``rows`` and ``vectors`` are constants, ``product`` is the address of a `Product`'s fields.
-    Emitted by hand, since a compiler doesn't keep a tile in registers.
+    ``rows``, ``vectors`` and ``paired`` are constants, ``product`` is the address of a `Product`'s
+    fields. Emitted by hand, since a compiler doesn't keep a tile in registers.
     """
 
     def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        n_rows, n_vectors = (kind.literal_value for kind in signature.args[:2])
-        address, first, skipped = values[2:]
+        n_rows, n_vectors, in_pairs = (kind.literal_value for kind in signature.args[:3])
+        address, first, skipped = values[3:]
         code = _Code(builder, address)
         p = code.fields
         rows_of_a = code.rows(p.a, p.a_rows, first, n_rows)
@@ -153,13 +182,24 @@ def _multiply_tile(
             source = builder.select(adds, row, start)
             for v, total in enumerate(line):
                 builder.store(code.load(source, 4 * LANES * v, _VECTOR), total)
-        code.add_products(sums, rows_of_a, builder.add(p.b, skipped))
+        add = code.add_both_products if in_pairs else code.add_product
+        code.add_products(sums, rows_of_a, builder.add(p.b, skipped), add)
         for line, row in zip(sums, rows_of_c, strict=True):
             for v, total in enumerate(line):
                 code.store(code.rectified(builder.load(total)), row, 4 * LANES * v)
         return context.get_dummy_value()
 
-    return types.void(rows, vectors, types.intp, types.intp, types.intp), emit
+    return types.void(rows, vectors, paired, types.intp, types.intp, types.intp), emit
+
+
+@compiled
+def _multiply_paired(wide: int, product: int, first: int, skipped: int) -> None:
+    if wide == 4:
+        multiply_tile(WIDE, 4, 1, product, first, skipped)
+    elif wide == 2:
+        multiply_tile(TALL, 2, 1, product, first, skipped)
+    else:
+        multiply_tile(TALL, 1, 1, product, first, skipped)
 
 
 @compiled
@@ -167,18 +207,17 @@ def multiply(products: Any) -> None:
     """Take products, int64 (products, fields) as ``as_array`` makes them, one after the other."""
     for p in range(len(products)):
         product = products.ctypes.data + p * products.strides[0]
-        rows, vectors = products[p, 2], products[p, 12]
+        rows, vectors, paired = products[p, 2], products[p, 12], products[p, 14]
         v = 0
         while v < vectors:  # a column of tiles at a time, so that its part of b stays in the cache
-            if vectors - v >= 4:
-                for i in range(0, rows, WIDE):
-                    _multiply_tile(WIDE, 4, product, i, 4 * LANES * v)
-                v += 4
-            elif vectors - v >= 2:
-                for i in range(0, rows, TALL):
-                    _multiply_tile(TALL, 2, product, i, 4 * LANES * v)
-                v += 2
-            else:
-                for i in range(0, rows, TALL):
-                    _multiply_tile(TALL, 1, product, i, 4 * LANES * v)
-                v += 1
+            wide = 4 if vectors - v >= 4 else 2 if vectors - v >= 2 else 1
+            for i in range(0, rows, WIDE if wide == 4 else TALL):
+                if paired:
+                    _multiply_paired(wide, product, i, 4 * LANES * v)
+                elif wide == 4:
+                    multiply_tile(WIDE, 4, 0, product, i, 4 * LANES * v)
+                elif wide == 2:
+                    multiply_tile(TALL, 2, 0, product, i, 4 * LANES * v)
+                else:
+                    multiply_tile(TALL, 1, 0, product, i, 4 * LANES * v)
+            v += wide

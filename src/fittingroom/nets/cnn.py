@@ -107,6 +107,7 @@ class Resize(nn.Module):
 
     def __init__(self, image_shape: tuple[int, int], side: int) -> None:
         super().__init__()
+        self.side = side
         for name, length in zip(("rows", "columns"), image_shape, strict=True):
             unit_lines = torch.eye(length)[:, None, :, None]  # each with a single lit pixel
             resized = F.interpolate(unit_lines, (side, 1), mode="bilinear", align_corners=False)

@@ -19,6 +19,7 @@ from fittingroom.kernels import capabilities
 from fittingroom.kernels.compiled import count_parts, in_parts
 from fittingroom.kernels.random import draw_seed
 from fittingroom.nets.cnn import CNN
+from fittingroom.nets.convolution import Convolution
 from fittingroom.nets.dropout import Dropout
 from fittingroom.training.augment import Mixture
 from fittingroom.training.layers import Array, Packed, Pass, chain, supports, zeros
@@ -29,6 +30,9 @@ from fittingroom.training.updates import PackedAdam, PackedDescent
 TOGETHER = 32
 #: Multiplications that take as long as a pass over an element in memory.
 PRODUCTS = 32
+#: Multiplications of a step, forward and backward, above which matrix instructions (AMX) are faster
+#: than these kernels. Estimated from both rates, not measured.
+LARGE = 2**29
 
 
 def supports_compiled_step(
@@ -40,10 +44,26 @@ def supports_compiled_step(
     """
     if type(net) is not CNN or recipe.weight_decay or recipe.nesterov:
         return False
-    if precision != "float32" or device.type != "cpu" or not capabilities.has_wide_vectors():
+    if device.type != "cpu" or not capabilities.has_wide_vectors():
+        return False
+    if precision == "bfloat16" and not capabilities.multiplies_pairs():
         return False
     trainable = all(w.requires_grad and w.is_contiguous() for w in net.parameters())
     return trainable and all(supports(module, i == 0) for i, module in enumerate(_modules(net)))
+
+
+def multiplies_pairs(net: nn.Module, recipe: Recipe, device: torch.device) -> bool:
+    """Whether ``CompiledStep`` trains this network's convolutions fastest in bfloat16."""
+    if not supports_compiled_step(net, recipe, "bfloat16", device):
+        return False
+    return any(isinstance(module, Convolution) for module in net.features)
+
+
+def is_small(net: CNN, recipe: Recipe, image_shape: tuple[int, int]) -> bool:
+    """Whether a step is faster by ``CompiledStep`` than by PyTorch with matrix instructions."""
+    sides = image_shape if net.resize is None else (net.resize.side, net.resize.side)
+    of_image = sum(layer.multiplications for layer in chain(_modules(net), *sides))
+    return recipe.batch_size * of_image <= LARGE
 
 
 def _modules(net: CNN) -> list[nn.Module]:
@@ -51,16 +71,17 @@ def _modules(net: CNN) -> list[nn.Module]:
 
 
 class CompiledStep:
-    """A training step of a convolutional network, in float32 on the CPU, by plain SGD or Adam.
+    """A training step of a convolutional network, on the CPU, by plain SGD or Adam.
 
     Parameters
     ----------
     net : one that ``supports_compiled_step`` accepts
     recipe : specifies the optimiser and the loss
+    number_format : ``"float32"``, or ``"bfloat16"`` for the factors of convolutions
     """
 
-    def __init__(self, net: CNN, recipe: Recipe) -> None:
-        self._net = net
+    def __init__(self, net: CNN, recipe: Recipe, number_format: str = "float32") -> None:
+        self._net, self._half = net, number_format == "bfloat16"
         self._dropouts = sum(isinstance(module, Dropout) for module in _modules(net))
         weights = list(net.parameters())
         self._update: PackedAdam | PackedDescent = (
@@ -87,7 +108,7 @@ class CompiledStep:
         if self._net.resize is not None:
             images = self._net.resize(images)
         if self._threads is None or self._threads.n != torch.get_num_threads():
-            self._threads = _Threads(self._net, *images.shape[2:])
+            self._threads = _Threads(self._net, *images.shape[2:], half=self._half)
         seeds = [int(draw_seed()) for _ in range(self._dropouts)]
         logits = self._threads.gradients(images[:, 0].numpy(), targets.numpy(), seeds)
         self._update(self._threads.packed, self._threads.sums, learning_rate)
@@ -106,8 +127,8 @@ class CompiledStep:
 class _Threads:
     """The passes of each thread, and the gradients that they sum."""
 
-    def __init__(self, net: CNN, height: int, width: int) -> None:
-        self._layers = chain(_modules(net), height, width)
+    def __init__(self, net: CNN, height: int, width: int, *, half: bool) -> None:
+        self._layers = chain(_modules(net), height, width, half=half)
         self.packed = Packed(self._layers)
         self._versions: list[int] = []
         self.n = torch.get_num_threads()

@@ -18,12 +18,14 @@ from fittingroom.errors import TrainingError
 from fittingroom.training import precision
 from fittingroom.training.augment import AUGMENTATIONS, MIXINGS, Mixture
 from fittingroom.training.checkpoint import Checkpoint, State
+from fittingroom.training.compiled_step import CompiledStep
+from fittingroom.training.dense import DenseStep
 from fittingroom.training.distributed import ALONE, Group, SharedStep
 from fittingroom.training.epoch import Epoch
 from fittingroom.training.optim import Average
 from fittingroom.training.recipe import Recipe, Watch
 from fittingroom.training.shuffle import Images
-from fittingroom.training.step import make_step
+from fittingroom.training.step import AutogradStep, make_step, resolve_precision
 
 #: Version of a checkpoint's contents; other versions aren't resumed.
 STATE_VERSION = 2
@@ -45,14 +47,16 @@ class Fit:
     ) -> None:
         self.net, self.images, self.labels, self.recipe = net, images, labels, recipe
         self.device = device
-        self.precision = precision.resolve(recipe.precision, net, device)
         self.mirror_keeps_class = mirror_keeps_class
         self.group = group
-        self.step = (
-            make_step(net, recipe, self.loss, self.precision, device)
-            if self.group.size == 1
-            else SharedStep(net, recipe, self.loss, self.precision, device, self.group)
-        )
+        self.step: AutogradStep | CompiledStep | DenseStep | SharedStep
+        if self.group.size == 1:
+            self.precision = resolve_precision(net, recipe, device)
+            shape = (images.shape[1], images.shape[2])
+            self.step = make_step(net, recipe, self.loss, self.precision, device, shape)
+        else:
+            self.precision = precision.resolve(recipe.precision, net, device)
+            self.step = SharedStep(net, recipe, self.loss, self.precision, device, self.group)
         self.average = Average(net, recipe.averaging) if recipe.averaging else None
         self.measured = net if self.average is None else self.average.net
         self.augment = AUGMENTATIONS[recipe.augmentation]

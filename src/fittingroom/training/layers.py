@@ -4,6 +4,9 @@ A ``Pass`` takes some images forward and backward through a network's layers. It
 addresses of its products are prepared once, so that a layer costs a call or two of a compiled
 kernel. Convolutions and dense layers are the same thing here: a dense layer is a convolution whose
 kernel covers the whole map.
+
+In bfloat16 the factors of convolutions are rounded, and taken two at a time; all sums, other layers
+and the update are float32.
 """
 
 from __future__ import annotations
@@ -16,15 +19,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from fittingroom.kernels.compiled import compiled
+from fittingroom.kernels.compiled import as_stored, compiled, view
 from fittingroom.kernels.products import LANES, Product, as_array, multiply, padded, row_table
 from fittingroom.kernels.random import keep_threshold
 from fittingroom.nets import dropout, pooling, stem
 from fittingroom.nets.convolution import Convolution
 
 Array = np.ndarray[Any, Any]
-#: Bytes of a float32.
+#: Bytes of a float32, and of a pair of bfloat16.
 SIZE = 4
+#: Convolutions of fewer input channels aren't worth rounding.
+NARROW = 16
 
 
 class MapShape(NamedTuple):
@@ -47,6 +52,7 @@ class Packing(NamedTuple):
     kernel: int  # positions in the forward vector
     bias: int
     backward: int  # position in the backward vector
+    paired: bool  # whether its products are of pairs of bfloat16
 
     @property
     def lanes(self) -> int:
@@ -83,8 +89,13 @@ def supports(module: nn.Module, first: bool) -> bool:
     return type(module) in (nn.Linear, nn.ReLU, pooling.MaxPool, dropout.Dropout)
 
 
-def chain(modules: Sequence[nn.Module], height: int, width: int) -> list[PlannedLayer]:
-    """The layers of a network for images of this size; ReLU joins the layer before it."""
+def chain(
+    modules: Sequence[nn.Module], height: int, width: int, *, half: bool = False
+) -> list[PlannedLayer]:
+    """The layers of a network for images of this size; ReLU joins the layer before it.
+
+    With ``half`` convolutions multiply bfloat16.
+    """
     layers: list[PlannedLayer] = []
     shape = MapShape(height, width, 1, 1)
     forward = backward = 0
@@ -94,7 +105,7 @@ def chain(modules: Sequence[nn.Module], height: int, width: int) -> list[Planned
             continue
         block = None
         if isinstance(module, nn.Conv2d | nn.Linear):
-            block, output = _block(module, shape, forward, backward)
+            block, output = _block(module, shape, forward, backward, half)
             forward = block.bias + block.lanes
             backward += block.rows * block.columns * block.outputs * padded(block.inputs)
         elif isinstance(module, pooling.MaxPool):
@@ -107,7 +118,7 @@ def chain(modules: Sequence[nn.Module], height: int, width: int) -> list[Planned
 
 
 def _block(
-    module: nn.Conv2d | nn.Linear, shape: MapShape, forward: int, backward: int
+    module: nn.Conv2d | nn.Linear, shape: MapShape, forward: int, backward: int, half: bool
 ) -> tuple[Packing, MapShape]:
     """A layer's weights, at these positions of the packed vectors, and the shape of its output."""
     rows, columns = (3, 3) if isinstance(module, nn.Conv2d) else (shape.height, shape.width)
@@ -119,6 +130,10 @@ def _block(
         kernel=forward,
         bias=forward + kernel,
         backward=backward,
+        paired=half
+        and isinstance(module, Convolution)
+        and shape.channels >= NARROW
+        and shape.step % 2 == outputs % 2 == 0,
     )
     height, width = shape.height - rows + 1, shape.width - columns + 1
     if isinstance(module, stem.Stem):
@@ -132,13 +147,14 @@ class Packed:
 
     The forward vector holds of each layer its kernel (rows, columns, inputs, outputs), then its
     bias; the backward vector its kernel (rows, columns, outputs, inputs). The last dimension is
-    padded with zeros to full vectors. Gradients are laid out as the forward vector.
+    padded with zeros to full vectors. Gradients are laid out as the forward vector. Kernels that
+    are multiplied in bfloat16 are at the same positions of two other vectors, int16, in pairs:
+    (rows, columns, inputs / 2, outputs, 2).
     """
 
     def __init__(self, layers: Sequence[PlannedLayer]) -> None:
         self.weights: list[Tensor] = []
-        #: Of each weight's elements in order, their positions in both vectors.
-        self.places: list[tuple[Array, Array]] = []
+        self.places: list[Places] = []  # of each of them
         blocks = [layer.block for layer in layers if layer.block]
         size = max(block.bias + block.lanes for block in blocks)
         # What has no place in the backward vector goes to its last element.
@@ -149,6 +165,9 @@ class Packed:
         #: Rows that fill up a tile are written after the end (see `row_table`).
         self.size = size + max(block.lanes for block in blocks)
         self.forward, self.backward = zeros(size), zeros(last + 1)
+        self.forward_pairs, self.backward_pairs = (
+            torch.zeros(n, dtype=torch.int16).numpy() for n in (size, last + 1)
+        )
         for layer in layers:
             if layer.block is None:
                 continue
@@ -156,32 +175,61 @@ class Packed:
             assert isinstance(module, nn.Conv2d | nn.Linear)
             assert module.bias is not None
             self.weights += [module.weight.detach(), module.bias.detach()]
-            bias = block.bias + np.arange(block.outputs)
+            bias = (block.bias + np.arange(block.outputs)).astype(np.int32)
             self.places.append(_places(block, dense=isinstance(module, nn.Linear)))
-            self.places.append((bias, np.full(len(bias), last)))
+            self.places.append(Places(bias, bias, np.full(len(bias), last, np.int32), paired=False))
+
+    def vectors(self, places: Places) -> tuple[Array, Array]:
+        """The forward and backward vector that a weight is in."""
+        if places.paired:
+            return self.forward_pairs, self.backward_pairs
+        return self.forward, self.backward
 
     def fill(self) -> None:
         """Read the weights anew."""
-        for weight, (forward, backward) in zip(self.weights, self.places, strict=True):
-            values = weight.reshape(-1).numpy()
-            self.forward[forward] = values
-            self.backward[backward] = values
+        for weight, places in zip(self.weights, self.places, strict=True):
+            values = weight.reshape(-1)
+            stored = view(values.bfloat16() if places.paired else values)
+            forward, backward = self.vectors(places)
+            forward[places.forward] = stored
+            backward[places.backward] = stored
 
 
-def _places(block: Packing, *, dense: bool) -> tuple[Array, Array]:
-    """Positions of a kernel's elements in the forward and in the backward vector."""
-    inputs = padded(block.inputs)
-    numbers = np.arange(block.rows * block.columns * block.step * block.lanes) + block.kernel
-    forward = numbers.reshape(block.rows, block.columns, block.step, block.lanes)
-    forward = forward[:, :, : block.inputs, : block.outputs]
-    numbers = np.arange(block.rows * block.columns * block.outputs * inputs) + block.backward
-    backward = numbers.reshape(block.rows, block.columns, block.outputs, inputs)
-    backward = backward[..., : block.inputs].transpose(0, 1, 3, 2)
+class Places(NamedTuple):
+    """Where a weight's elements are, in their order, in the packed vectors and in a gradient."""
+
+    gradient: Array
+    forward: Array
+    backward: Array
+    paired: bool
+
+
+def _places(block: Packing, *, dense: bool) -> Places:
+    shape = block.rows, block.columns, block.step, block.lanes
+    gradient, forward = (
+        _positions(block.kernel, shape, paired=paired)[:, :, : block.inputs, : block.outputs]
+        for paired in (False, block.paired)
+    )
+    shape = block.rows, block.columns, block.outputs, padded(block.inputs)
+    backward = _positions(block.backward, shape, paired=block.paired)
+    backward = backward[..., : block.inputs].swapaxes(2, 3)
     # A convolution's weight is (outputs, inputs, rows, columns), a dense layer's (outputs, rows ·
     # columns · inputs).
     order = (3, 0, 1, 2) if dense else (3, 2, 0, 1)
-    places = [np.ascontiguousarray(p.transpose(order)).ravel() for p in (forward, backward)]
-    return places[0], places[1]
+    of_gradient, of_forward, of_backward = (
+        p.transpose(order).ravel().astype(np.int32) for p in (gradient, forward, backward)
+    )
+    return Places(of_gradient, of_forward, of_backward, block.paired)
+
+
+def _positions(start: int, shape: tuple[int, int, int, int], *, paired: bool) -> Array:
+    """Positions of a kernel's numbers (rows, columns, k, width); paired, of two successive k."""
+    numbers = np.arange(math.prod(shape)) + start
+    if not paired:
+        return numbers.reshape(shape)
+    rows, columns, k, width = shape
+    pairs = numbers.reshape(rows, columns, k // 2, width, 2)
+    return pairs.swapaxes(3, 4).reshape(shape)
 
 
 def zeros(*shape: int) -> Array:
@@ -237,7 +285,8 @@ class Pass:
             if isinstance(layer.module, stem.Stem):
                 part = _StemPass(layer, maps, following, packed, gradient)
             elif layer.block is not None:
-                part = _ProductsPass(layer, layer.block, maps, following, packed, gradient)
+                kind = _PairedPass if layer.block.paired else _ProductsPass
+                part = kind(layer, layer.block, maps, following, packed, gradient)
             elif isinstance(layer.module, pooling.MaxPool):
                 part = _PoolPass(layer.module, maps, following)
             else:
@@ -294,7 +343,7 @@ class _StemPass:
 
 
 class _ProductsPass:
-    """A convolution or a dense layer, perhaps with ReLU."""
+    """A convolution or a dense layer, perhaps with ReLU, in float32."""
 
     def __init__(
         self,
@@ -324,14 +373,18 @@ class _ProductsPass:
         if self._layer.rectified:
             _rectify_slopes(self._slopes, self._values)
         _add_rows(self._slopes, self._for_bias)
+        self._prepare_factors()
         multiply(self._for_kernel)
         if self._for_input is not None:
             self._x.slopes[:] = 0
             multiply(self._for_input)
 
-    def _table(self, offsets: Array, beyond: int) -> int:
-        """The address of a table of rows, given the offsets in numbers."""
-        table = row_table(offsets * SIZE, beyond * SIZE)
+    def _prepare_factors(self) -> None:
+        """Make of the slopes what the gradients' products take; here these are the slopes."""
+
+    def _table(self, offsets: Array, beyond: int, size: int = SIZE) -> int:
+        """The address of a table of rows, given the offsets in numbers of so many bytes."""
+        table = row_table(offsets * size, beyond * size)
         self._tables.append(table)
         return int(table.ctypes.data)
 
@@ -365,18 +418,27 @@ class _ProductsPass:
         )
 
     def _kernel_gradients(self) -> list[Product]:
-        """Every number of the kernel: the pixels that it met times the slopes there.
+        """An image's after the other's, so that its pixels stay in the cache.
 
-        Image by image, whose pixels stay in the cache; maps of one pixel are a row of pixels.
+        Maps of one pixel are a row of pixels.
         """
+        x, y, product = self._x, self._y, self._kernel_gradient()
+        image, slopes = (array[0].nbytes for array in (x.values, y.slopes))
+        if y.shape.height * y.shape.width == 1:
+            return [product._replace(a_step=image, inner=x.n)]
+        return [
+            product._replace(a=product.a + i * image, b=product.b + i * slopes) for i in range(x.n)
+        ]
+
+    def _kernel_gradient(self) -> Product:
+        """Every number of the kernel: the first image's pixels that it met times the slopes."""
         block, x, y = self._block, self._x, self._y
         height, width = y.shape.height, y.shape.width
         step = x.shape.step
-        image = x.shape.height * x.shape.width * step
         u, v, k = np.indices((block.rows, block.columns, block.inputs)).reshape(3, -1)
         rows = (u * x.shape.width + v) * step + k
         into = ((u * block.columns + v) * step + k) * block.lanes
-        product = Product(
+        return Product(
             a=x.values.ctypes.data,
             a_rows=self._table(rows, 0),
             rows=len(rows),
@@ -392,15 +454,6 @@ class _ProductsPass:
             vectors=block.lanes // LANES,
             rectify=0,
         )
-        if height * width == 1:
-            return [product._replace(a_step=SIZE * image, inner=x.n)]
-        return [
-            product._replace(
-                a=product.a + SIZE * i * image,
-                b=product.b + SIZE * i * height * width * block.lanes,
-            )
-            for i in range(x.n)
-        ]
 
     def _input_gradients(self) -> list[Product]:
         """Every output pixel's slopes, added to all that it saw: a product per position."""
@@ -434,6 +487,92 @@ class _ProductsPass:
                 )
             )
         return products
+
+
+class _PairedPass(_ProductsPass):
+    """A convolution, perhaps with ReLU, whose factors are pairs of bfloat16.
+
+    Forward, and for the gradient of its input, the pairs are of successive channels; for the
+    kernel's gradient of successive pixels. There pixel p is paired with p + 1 for every p, since a
+    kernel's columns begin at even and at odd ones; slopes only for every other p, with a zero at
+    the end of an odd row.
+    """
+
+    def __init__(
+        self,
+        layer: PlannedLayer,
+        block: Packing,
+        x: Maps,
+        y: Maps,
+        packed: Packed,
+        gradient: Array,
+    ) -> None:
+        def bits(maps: Array, dtype: torch.dtype) -> Array:
+            return torch.zeros(maps.shape, dtype=dtype).numpy()
+
+        self._pixels, self._pixel_pairs = (
+            bits(x.values, dtype) for dtype in (torch.int16, torch.int32)
+        )
+        self._rounded = bits(y.slopes, torch.int16)
+        # (n, height, pairs of a row, lanes)
+        self._slope_pairs = bits(y.slopes[:, :, ::2], torch.int32)
+        super().__init__(layer, block, x, y, packed, gradient)
+
+    def forward(self) -> None:
+        _round(self._x.values.reshape(-1), self._pixels.reshape(-1))
+        super().forward()
+
+    def _prepare_factors(self) -> None:
+        _round(self._y.slopes.reshape(-1), self._rounded.reshape(-1))
+        _pair_columns(self._rounded, self._slope_pairs)
+        _pair_pixels(self._pixels.reshape(-1), self._block.step, self._pixel_pairs.reshape(-1))
+
+    def _outputs(self) -> Product:
+        block, x, product = self._block, self._x, super()._outputs()
+        return product._replace(
+            a=self._pixels.ctypes.data,
+            a_rows=self._table(self._corners(block.step), 0, SIZE // 2),
+            a_jump=product.a_jump // 2,
+            b=self._packed.forward_pairs.ctypes.data + SIZE // 2 * block.kernel,
+            inner=block.columns * x.shape.step // 2,
+            paired=1,
+        )
+
+    def _kernel_gradients(self) -> list[Product]:
+        pairs = self._slope_pairs.shape[2]
+        image, slopes = (array[0].nbytes for array in (self._pixel_pairs, self._slope_pairs))
+        product = self._kernel_gradient()
+        product = product._replace(
+            a_step=2 * product.a_step,
+            a_jump=(self._x.shape.width - 2 * pairs) * product.a_step,
+            inner=pairs,
+            paired=1,
+        )
+        return [
+            product._replace(
+                a=self._pixel_pairs.ctypes.data + i * image,
+                b=self._slope_pairs.ctypes.data + i * slopes,
+            )
+            for i in range(self._x.n)
+        ]
+
+    def _input_gradients(self) -> list[Product]:
+        block, backward = self._block, self._packed.backward.ctypes.data
+        rows = np.arange(self._slopes_rows()) * block.lanes
+        a_rows = self._table(rows, 0, SIZE // 2)
+        return [
+            product._replace(
+                a=self._rounded.ctypes.data,
+                a_rows=a_rows,
+                b=self._packed.backward_pairs.ctypes.data + (product.b - backward) // 2,
+                inner=block.outputs // 2,
+                paired=1,
+            )
+            for product in super()._input_gradients()
+        ]
+
+    def _slopes_rows(self) -> int:
+        return self._rounded.size // self._block.lanes
 
 
 class _PoolPass:
@@ -505,3 +644,38 @@ def _add_rows(rows: Any, total: Any) -> None:
             sums[k] += rows[i, k]
     for k in range(len(total)):
         total[k] += sums[k]
+
+
+@compiled
+def _round(values: Any, rounded: Any) -> None:
+    """Float32 to bfloat16, as int16 bits."""
+    for i in range(len(values)):
+        rounded[i] = as_stored(values[i], rounded[i])
+
+
+@compiled
+def _pair_columns(rounded: Any, pairs: Any) -> None:
+    """Pair the pixels 01, 23, … of each row (n, height, width, lanes)."""
+    n, height, width, lanes = rounded.shape
+    for i in range(n):
+        for r in range(height):
+            for c in range(0, width - 1, 2):
+                for k in range(lanes):
+                    low = np.int32(rounded[i, r, c, k]) & np.int32(0xFFFF)
+                    high = np.int32(rounded[i, r, c + 1, k]) << np.int32(16)
+                    pairs[i, r, c // 2, k] = low | np.int32(high)
+            if width % 2:
+                for k in range(lanes):
+                    last = np.int32(rounded[i, r, width - 1, k])
+                    pairs[i, r, width // 2, k] = last & np.int32(0xFFFF)
+
+
+@compiled
+def _pair_pixels(pixels: Any, step: Any, pairs: Any) -> None:
+    """Pair the pixels 01, 12, 23, …, each of ``step`` numbers; the last one with zeros."""
+    following = pixels[step:]  # the same index in both, or the loop isn't vectorised
+    for i in range(len(following)):
+        low = np.int32(pixels[i]) & np.int32(0xFFFF)
+        pairs[i] = low | np.int32(np.int32(following[i]) << np.int32(16))
+    for i in range(len(following), len(pixels)):
+        pairs[i] = np.int32(pixels[i]) & np.int32(0xFFFF)

@@ -39,7 +39,8 @@ def resolve(precision: PrecisionName, net: nn.Module, device: torch.device) -> s
     """``"float32"`` or ``"bfloat16"``; ``"auto"`` is bfloat16 only where that is faster.
 
     That is for convolutions on a GPU or on a processor with bfloat16 matrix instructions (AMX).
-    Networks of small dense layers spend more on casting than multiplication saves.
+    Networks of small dense layers spend more on casting than multiplication saves. A training step
+    with kernels of its own may have other needs: see ``step.resolve_precision``.
     """
     if precision != "auto":
         return precision

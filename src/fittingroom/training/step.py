@@ -7,9 +7,15 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from fittingroom.kernels import capabilities
 from fittingroom.training import precision
 from fittingroom.training.augment import Mixture
-from fittingroom.training.compiled_step import CompiledStep, supports_compiled_step
+from fittingroom.training.compiled_step import (
+    CompiledStep,
+    is_small,
+    multiplies_pairs,
+    supports_compiled_step,
+)
 from fittingroom.training.dense import DenseStep, supports_dense_step
 from fittingroom.training.optim import make_optimizer
 from fittingroom.training.recipe import Recipe
@@ -80,12 +86,26 @@ class AutogradStep:
         self._optimizer.load_state_dict({**self._optimizer.state_dict(), "state": numbered})
 
 
+def resolve_precision(net: nn.Module, recipe: Recipe, device: torch.device) -> str:
+    """``precision.resolve``, for the steps that ``make_step`` makes."""
+    if recipe.precision == "auto" and multiplies_pairs(net, recipe, device):
+        return "bfloat16"
+    return precision.resolve(recipe.precision, net, device)
+
+
 def make_step(
-    net: nn.Module, recipe: Recipe, loss: Loss, number_format: str, device: torch.device
+    net: nn.Module,
+    recipe: Recipe,
+    loss: Loss,
+    number_format: str,
+    device: torch.device,
+    image_shape: tuple[int, int] = (28, 28),
 ) -> AutogradStep | CompiledStep | DenseStep:
     """The fastest step for this training."""
     if supports_compiled_step(net, recipe, number_format, device):
-        return CompiledStep(net, recipe)
+        matrices = number_format == "bfloat16" and capabilities.multiplies_bfloat16()
+        if not matrices or is_small(net, recipe, image_shape):
+            return CompiledStep(net, recipe, number_format)
     if supports_dense_step(net, recipe, number_format, device):
         return DenseStep(net, recipe)
     return AutogradStep(net, recipe, loss, number_format, device)

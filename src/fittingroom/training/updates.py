@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fittingroom.kernels.compiled import compiled, in_parts, view
+from fittingroom.kernels.compiled import as_stored, compiled, in_parts, view
 from fittingroom.training.layers import Array, Packed
 from fittingroom.training.optim import BETAS, EPSILON
 
@@ -95,8 +95,9 @@ class _Elementwise:
                     mine = slice(first - begin, last - begin)
                     kernel(
                         weight[mine],
-                        *(place[mine] for place in places),
-                        *(packed.forward, packed.backward, gradients),
+                        tuple(place[mine] for place in places[:3]),
+                        packed.vectors(places),
+                        gradients,
                         *(vector[first:last] for vector in vectors),
                         *numbers,
                     )
@@ -109,38 +110,34 @@ class _Elementwise:
 def _update_by_adam(
     weight: Any,
     places: Any,
-    places_backward: Any,
-    forward: Any,
-    backward: Any,
+    packed: Any,
     gradients: Any,
     mean: Any,
     square: Any,
     rate: Any,
     correction: Any,
 ) -> None:
-    gradient = _gathered(gradients, places)
+    gradient = _gathered(gradients, places[0])
     change = np.empty(len(weight), np.float32)
     adam(gradient, mean, square, change, rate, correction)
-    _subtract(weight, change, places, places_backward, forward, backward)
+    _subtract(weight, change, places, packed)
 
 
 @compiled
 def _update_by_descent(
     weight: Any,
     places: Any,
-    places_backward: Any,
-    forward: Any,
-    backward: Any,
+    packed: Any,
     gradients: Any,
     velocity: Any,
     rate: Any,
     momentum: Any,
 ) -> None:
-    change = _gathered(gradients, places)
+    change = _gathered(gradients, places[0])
     for i in range(len(change)):
         velocity[i] = momentum * velocity[i] + change[i]
         change[i] = rate * velocity[i]
-    _subtract(weight, change, places, places_backward, forward, backward)
+    _subtract(weight, change, places, packed)
 
 
 @compiled
@@ -156,14 +153,14 @@ def _gathered(gradients: Any, places: Any) -> Any:
 
 
 @compiled
-def _subtract(
-    weight: Any, change: Any, places: Any, places_backward: Any, forward: Any, backward: Any
-) -> None:
+def _subtract(weight: Any, change: Any, places: Any, packed: Any) -> None:
+    _, for_forward, for_backward = places
+    forward, backward = packed
     for i in range(len(weight)):
         value = weight[i] - change[i]
         weight[i] = value
-        forward[places[i]] = value
-        backward[places_backward[i]] = value
+        forward[for_forward[i]] = as_stored(value, forward[0])
+        backward[for_backward[i]] = as_stored(value, backward[0])
 
 
 @compiled
