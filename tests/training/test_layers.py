@@ -6,6 +6,7 @@ from torch import nn
 
 from fittingroom.nets.cnn import CNN
 from fittingroom.nets.convolution import Convolution
+from fittingroom.nets.pooling import MaxPool
 from fittingroom.nets.stem import Stem
 from fittingroom.training.layers import MapShape, Packed, Pass, chain, supports
 
@@ -71,11 +72,23 @@ def test_a_pass_adds_to_the_gradient() -> None:
 
 
 def test_which_layers_a_pass_can_have() -> None:
-    assert supports(Stem(3), first=True)
-    assert not supports(Stem(3), first=False)
-    assert supports(Convolution(3, 4, 3), first=False)
-    assert not supports(Convolution(3, 4, 3, padding=1), first=False)
-    assert not supports(Convolution(3, 4, 3, stride=2), first=False)
-    assert not supports(Convolution(4, 4, 3, groups=2), first=False)
-    assert not supports(nn.Conv2d(3, 4, 3), first=False)
-    assert not supports(nn.BatchNorm1d(3), first=False)
+    stem, relu = Stem(3), nn.ReLU()
+    assert supports(stem, None)
+    assert not supports(stem, relu)
+    assert supports(Convolution(3, 4, 3), stem)
+    for changed in (
+        Convolution(3, 4, 3, padding=1),
+        Convolution(3, 4, 3, stride=2),
+        Convolution(3, 3, 3, groups=3),
+        Convolution(3, 4, 5),
+        Convolution(3, 4, 3, bias=False),
+        nn.Conv2d(3, 4, 3),
+        nn.BatchNorm1d(3),
+    ):
+        assert not supports(changed, stem)
+    assert supports(relu, nn.Linear(3, 4))
+    assert not supports(relu, MaxPool())
+    assert supports(MaxPool(), Convolution(3, 4, 3))
+    assert not supports(MaxPool(), stem)
+    assert not supports(nn.Linear(3, 4), None)
+    assert not supports(nn.Linear(3, 4, bias=False), relu)

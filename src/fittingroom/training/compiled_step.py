@@ -49,7 +49,8 @@ def supports_compiled_step(
     if precision == "bfloat16" and not capabilities.multiplies_pairs():
         return False
     trainable = all(w.requires_grad and w.is_contiguous() for w in net.parameters())
-    return trainable and all(supports(module, i == 0) for i, module in enumerate(_modules(net)))
+    modules = _modules(net)
+    return trainable and all(map(supports, modules, [None, *modules]))
 
 
 def multiplies_pairs(net: nn.Module, recipe: Recipe, device: torch.device) -> bool:

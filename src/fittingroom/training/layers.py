@@ -80,13 +80,26 @@ class PlannedLayer(NamedTuple):
         return 3 * pixels * block.rows * block.columns * block.inputs * block.outputs
 
 
-def supports(module: nn.Module, first: bool) -> bool:
-    """Whether a pass can have this layer; ``first`` is whether it sees the images."""
-    if type(module) is stem.Stem:
-        return first
-    if type(module) is Convolution:
-        return module.is_plain() and module.stride == (1, 1) and module.padding == (0, 0)
-    return type(module) in (nn.Linear, nn.ReLU, pooling.MaxPool, dropout.Dropout)
+#: Layers that may precede a layer in a pass, by type; None is the images.
+FOLLOWS: dict[type, tuple[type | None, ...]] = {
+    stem.Stem: (None,),
+    Convolution: (None, stem.Stem, pooling.MaxPool, Convolution, nn.ReLU),
+    nn.Linear: (stem.Stem, pooling.MaxPool, Convolution, nn.ReLU, nn.Linear, dropout.Dropout),
+    nn.ReLU: (Convolution, nn.Linear),
+    pooling.MaxPool: (Convolution,),
+    dropout.Dropout: (nn.ReLU, nn.Linear),
+}
+
+
+def supports(module: nn.Module, before: nn.Module | None) -> bool:
+    """Whether a pass can have this layer after the one before, or None if it is the first."""
+    if (None if before is None else type(before)) not in FOLLOWS.get(type(module), ()):
+        return False
+    if isinstance(module, Convolution):
+        plain = module.is_plain() and module.stride == (1, 1) and module.padding == (0, 0)
+        if not plain or module.kernel_size != (3, 3):
+            return False
+    return not isinstance(module, nn.Conv2d | nn.Linear) or module.bias is not None
 
 
 def chain(
