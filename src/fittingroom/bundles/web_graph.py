@@ -73,7 +73,7 @@ class _StepPlan:
         single.CopyFrom(model)
         for value in (*single.graph.input, *single.graph.output):
             value.type.tensor_type.shape.dim[0].dim_value = 1
-        single = optimizer.optimize(single)  # some versions of PyTorch write how shapes follow
+        single = optimizer.optimize(single)  # some versions of PyTorch compute shapes in the graph
         inferred = shape_inference.infer_shapes(single, strict_mode=True, data_prop=True).graph
         values = (*inferred.input, *inferred.value_info, *inferred.output)
         self.shapes = {
