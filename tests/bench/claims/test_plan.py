@@ -6,6 +6,7 @@ from fittingroom.bench.claims.claim_file import load_claims
 from fittingroom.bench.claims.evidence import ClaimStore
 from fittingroom.bench.claims.plan import Plan, fit_limit
 from fittingroom.data.dataset import Dataset
+from fittingroom.models.catalog import row_of
 from fittingroom.runs.store import Store
 
 
@@ -22,7 +23,7 @@ def test_one_fit_may_take_its_limit_or_all_of_the_budget(
 def test_the_plan_counts_shared_runs_once(small: Dataset, store: Store) -> None:
     runs = ClaimStore(store, small)
     plan = Plan.of(load_claims(["s2-cnn1"])[0], runs, 5, None)
-    assert [(arm.n_fits, arm.seconds) for arm in plan.fitted] == [(5, 110)]
+    assert [(arm.n_fits, arm.seconds) for arm in plan.fitted] == [(5, row_of("cnn-32-64-64").seconds)]
     assert plan.n_fits == 5
 
 
