@@ -23,7 +23,9 @@ def test_one_fit_may_take_its_limit_or_all_of_the_budget(
 def test_the_plan_counts_shared_runs_once(small: Dataset, store: Store) -> None:
     runs = ClaimStore(store, small)
     plan = Plan.of(load_claims(["s2-cnn1"])[0], runs, 5, None)
-    assert [(arm.n_fits, arm.seconds) for arm in plan.fitted] == [(5, row_of("cnn-32-64-64").seconds)]
+    assert [(arm.n_fits, arm.seconds) for arm in plan.fitted] == [
+        (5, row_of("cnn-32-64-64").seconds)
+    ]
     assert plan.n_fits == 5
 
 
