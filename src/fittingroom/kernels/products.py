@@ -62,6 +62,10 @@ class Product(NamedTuple):
     paired: int = 0  # 1 if a and b are pairs of bfloat16; `inner` counts pairs
 
 
+#: Where a product's array holds what `multiply` itself reads.
+_N_ROWS, _N_VECTORS, _PAIRED = (Product._fields.index(n) for n in ("rows", "vectors", "paired"))
+
+
 def as_array(products: Sequence[Product]) -> np.ndarray[Any, Any]:
     """The argument of ``multiply``: int64 (products, fields)."""
     return np.array(products, np.int64).reshape(len(products), len(Product._fields))
@@ -207,7 +211,8 @@ def multiply(products: Any) -> None:
     """Take products, int64 (products, fields) as ``as_array`` makes them, one after the other."""
     for p in range(len(products)):
         product = products.ctypes.data + p * products.strides[0]
-        rows, vectors, paired = products[p, 2], products[p, 12], products[p, 14]
+        rows, vectors = products[p, _N_ROWS], products[p, _N_VECTORS]
+        paired = products[p, _PAIRED]
         v = 0
         while v < vectors:  # a column of tiles at a time, so that its part of b stays in the cache
             wide = 4 if vectors - v >= 4 else 2 if vectors - v >= 2 else 1

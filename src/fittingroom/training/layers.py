@@ -571,7 +571,7 @@ class _PairedPass(_ProductsPass):
 
     def _input_gradients(self) -> list[Product]:
         block, backward = self._block, self._packed.backward.ctypes.data
-        rows = np.arange(self._slopes_rows()) * block.lanes
+        rows = np.arange(self._rounded.size // block.lanes) * block.lanes
         a_rows = self._table(rows, 0, SIZE // 2)
         return [
             product._replace(
@@ -583,9 +583,6 @@ class _PairedPass(_ProductsPass):
             )
             for product in super()._input_gradients()
         ]
-
-    def _slopes_rows(self) -> int:
-        return self._rounded.size // self._block.lanes
 
 
 class _PoolPass:
