@@ -28,7 +28,7 @@ from fittingroom.data.dataset import Split
 from fittingroom.data.sources import load_dataset
 from fittingroom.execution.process import SPIN
 from fittingroom.kernels import amx
-from fittingroom.kernels.compiled import channels_last
+from fittingroom.kernels.tensors import channels_last
 from fittingroom.models.making import make_classifier
 from fittingroom.nets.convolution import kernel_gradient
 from fittingroom.training.augment import AUGMENTATIONS, Batch, Mixture

@@ -26,7 +26,7 @@ from fittingroom.data.decode import decode
 from fittingroom.data.sources import load_dataset
 from fittingroom.errors import BundleError
 from fittingroom.evaluation.calibration import at_temperature
-from fittingroom.models.byte_products import are_exact
+from fittingroom.kernels.capabilities import multiplies_bytes
 from fittingroom.models.catalog import MODELS as CATALOGUE
 from fittingroom.models.making import make_classifier
 from fittingroom.models.nearest import NearestImages
@@ -180,7 +180,7 @@ def test_probabilities_are_calibrated(bundles: Mapping[str, Bundle], small: Data
     assert bundle.class_names == small.class_names
 
 
-@pytest.mark.skipif(not are_exact(784), reason="no fast products of eight-bit numbers")
+@pytest.mark.skipif(not multiplies_bytes(), reason="no fast products of eight-bit numbers")
 def test_classes_are_predicted_by_name(
     bundles: Mapping[str, Bundle], small: Dataset, tmp_path: Path
 ) -> None:

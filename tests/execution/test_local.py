@@ -12,7 +12,7 @@ from fittingroom.data.dataset import Dataset
 from fittingroom.errors import UsageError
 from fittingroom.execution.executor import Executor, open_executor
 from fittingroom.execution.job import Job, Limits
-from fittingroom.execution.local import LocalExecutor, threads_here
+from fittingroom.execution.local import LocalExecutor
 from fittingroom.execution.process import FitProcess
 from fittingroom.runs.attempt import Attempt, FitStep
 from fittingroom.runs.spec import spec_of
@@ -249,16 +249,6 @@ def test_limits_apply_to_each_job(store: Store, small: Dataset) -> None:
     assert {attempt.spec.seed: attempt.status for attempt in ended} == {
         **{0: "out-of-memory", 1: "out-of-memory"}
     }
-
-
-def test_the_number_of_threads_is_omp_num_threads_or_the_cores(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    for text, threads in (("3", 3), ("4,2", 4), ("0", 1)):
-        monkeypatch.setenv("OMP_NUM_THREADS", text)
-        assert threads_here() == threads
-    monkeypatch.setenv("OMP_NUM_THREADS", "many")
-    assert 1 <= threads_here() <= (psutil.cpu_count() or 1)
 
 
 def test_an_unknown_executor_starts_nothing() -> None:

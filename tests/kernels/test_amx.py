@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from fittingroom.kernels import amx
-from fittingroom.kernels.compiled import compiled, view
+from fittingroom.kernels.compiled import compiled
+from fittingroom.kernels.tensors import view
 
 
 @compiled

@@ -1,60 +1,55 @@
-"""PyTorch without the names by which it says what the processor has."""
+"""Processors that lack some instructions."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 
 from fittingroom.data.dataset import Dataset
 from fittingroom.kernels import amx, capabilities
-from fittingroom.models import byte_products
+from fittingroom.models import nearest_search
 from fittingroom.models.making import make_classifier
 
+WIDE = dict.fromkeys(("avx512f", "avx512bw", "avx512dq", "avx512vl"), True)
 
-def test_without_them_the_processor_counts_as_one_that_lacks_the_instructions(
-    monkeypatch: pytest.MonkeyPatch,
+
+@pytest.mark.parametrize(
+    ("features", "found"),
+    [
+        ({}, set()),
+        ({"avx2": True, "avxvnni": True}, set()),
+        (WIDE, {"has_wide_vectors"}),
+        (WIDE | {"avx512vl": False, "avx512vnni": True}, set()),
+        (WIDE | {"avx512vnni": True}, {"has_wide_vectors", "multiplies_bytes"}),
+        (WIDE | {"avx512bf16": True}, {"has_wide_vectors", "multiplies_pairs"}),
+        ({"amx-bf16": True}, {"multiplies_bfloat16"}),
+        ({"amx-int8": True}, {"multiplies_matrices_of_bytes"}),
+    ],
+)
+def test_what_llvm_calls_them(
+    features: dict[str, bool], found: set[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
-    monkeypatch.delattr(torch.cpu, "_is_amx_tile_supported")
-    monkeypatch.delattr(torch.cpu, "_is_vnni_supported")
-    monkeypatch.delattr(torch.backends.cpu, "get_cpu_capability")
+    monkeypatch.setattr(capabilities, "_features", lambda: features)
     amx.available.cache_clear()
     try:
-        assert not capabilities.multiplies_bfloat16()
-        assert not capabilities.multiplies_bytes()
-        assert not capabilities.has_wide_vectors()
-        assert not capabilities.multiplies_pairs()
-        assert not amx.available()
-        assert not byte_products.are_exact(784)
+        assert {
+            name
+            for name in dir(capabilities)
+            if name.startswith(("has_", "multiplies_")) and getattr(capabilities, name)()
+        } == found
+        if "multiplies_bfloat16" not in found:
+            assert not amx.available()
     finally:
         amx.available.cache_clear()
 
 
-@pytest.mark.parametrize("has_tiles", [True, False])
-def test_an_earlier_pytorch_is_asked_by_its_own_name(
-    has_tiles: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: has_tiles)
-    assert capabilities.multiplies_bfloat16() is has_tiles
-
-
-def test_bytes_are_not_multiplied_without_a_function_for_it(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(torch.cpu, "_is_vnni_supported", lambda: True)
-    assert capabilities.multiplies_bytes()
-    monkeypatch.delattr(torch, "_int_mm")
-    assert not capabilities.multiplies_bytes()
-
-
 @pytest.mark.parametrize("model", ["knn", "logistic"])
-def test_models_that_use_them_work_without(
+def test_models_that_multiply_bytes_work_without(
     model: str, small: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     images, labels = small.train.images[:300], small.train.labels[:300]
     with_them = make_classifier(model).fit(images, labels).predict(small.test.images)
-    monkeypatch.delattr(torch, "_int_mm")
+    monkeypatch.setattr(capabilities, "_features", dict)
+    monkeypatch.setattr(nearest_search, "byte_matrices", None)
     without = make_classifier(model).fit(images, labels).predict(small.test.images)
     assert np.mean(with_them == without) > 0.99

@@ -8,7 +8,6 @@ import torch
 from numba import njit
 
 from fittingroom.kernels import capabilities
-from fittingroom.kernels.compiled import view
 from fittingroom.kernels.products import (
     LANES,
     ROWS,
@@ -19,6 +18,7 @@ from fittingroom.kernels.products import (
     padded,
     row_table,
 )
+from fittingroom.kernels.tensors import view
 
 Array = np.ndarray[Any, Any]
 

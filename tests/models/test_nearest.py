@@ -10,6 +10,7 @@ import pytest
 from sklearn.neighbors import KNeighborsClassifier
 
 from fittingroom.data.dataset import Dataset
+from fittingroom.kernels import capabilities
 from fittingroom.models import nearest, nearest_search
 from fittingroom.models.nearest import NearestImages, can_search
 
@@ -62,16 +63,21 @@ def test_of_equal_distances_the_first_is_nearer(images: Any) -> None:
     np.testing.assert_array_equal(positions, np.arange(50)[:, None] + [0, 50, 100])
 
 
-@pytest.mark.parametrize("is_few", [True, False])
-def test_the_greatest_distance_is_exact(is_few: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of images of 32 × 32 pixels, the largest whose sums are exact in float32."""
-    monkeypatch.setattr(nearest_search, "are_exact", lambda _: False)
-    if is_few:
+@pytest.mark.parametrize("way", ["few", "floats", "bytes"])
+def test_the_greatest_distance_is_exact(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the largest images whose sums are exact in float32, or in 32 bits."""
+    monkeypatch.setattr(nearest_search, "byte_matrices", None)
+    n_pixels = nearest.MAX_PIXELS if way == "bytes" else nearest.MAX_FLOAT_PIXELS
+    if way == "few":
         monkeypatch.delitem(sys.modules, "fittingroom.models.nearest_search")
-    pixels = np.repeat(np.array([[0], [255]], np.uint8), nearest.MAX_FLOAT_PIXELS, axis=1)
+    elif way == "floats":
+        monkeypatch.setattr(capabilities, "multiplies_bytes", lambda: False)
+    elif not capabilities.multiplies_bytes():
+        pytest.skip("no instructions for bytes")
+    pixels = np.repeat(np.array([[0], [255]], np.uint8), n_pixels, axis=1)
     positions, distances = search((pixels, np.array([0, 1])), n_neighbors=2).neighbours(pixels)
     np.testing.assert_array_equal(positions, [[0, 1], [1, 0]])
-    np.testing.assert_array_equal(distances, [[0, 255 * 32], [0, 255 * 32]])
+    np.testing.assert_array_equal(distances, np.sqrt([[0, 255**2 * n_pixels]] * 2))
 
 
 @pytest.mark.parametrize("weights", ["uniform", "distance"])

@@ -6,24 +6,27 @@ import numpy as np
 import pytest
 
 from fittingroom.data.dataset import Dataset
-from fittingroom.models import nearest_search
+from fittingroom.kernels import capabilities
+from fittingroom.models import byte_matrices, nearest_search
 
 
 @pytest.mark.parametrize("k", [1, 5, 64])
 @pytest.mark.parametrize("blocks", [(1000, 2000), (70, 130)])
-@pytest.mark.parametrize("by_bytes", [True, False])
+@pytest.mark.parametrize("products", ["bytes", "matrices of bytes", "floats"])
 def test_the_nearest_are_exact(
     k: int,
     blocks: tuple[int, int],
-    by_bytes: bool,
+    products: str,
     small: Dataset,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """With products of bytes, if this processor has them, and of float32."""
+    """By each kind of products, if this processor has them."""
     monkeypatch.setattr(nearest_search, "_QUERIES", blocks[0])
     monkeypatch.setattr(nearest_search, "_BLOCK", blocks[1])
-    if not by_bytes:
-        monkeypatch.setattr(nearest_search, "are_exact", lambda _: False)
+    by_matrices = byte_matrices if products == "matrices of bytes" else None
+    monkeypatch.setattr(nearest_search, "byte_matrices", by_matrices)
+    if products == "floats":
+        monkeypatch.setattr(capabilities, "multiplies_bytes", lambda: False)
     images, queries = (
         (part.images.reshape(len(part), -1) ^ 0x80).view(np.int8)
         for part in (small.train, small.test)

@@ -121,7 +121,8 @@ class ForkServer:
     Parameters
     ----------
     modules
-        What it imports: the first at once, the others when a second child is wanted.
+        What it imports: the first at once, the others when a second child is wanted. The first may
+        be several, with commas between them.
     environment
         Its variables, and those of its children.
     """
@@ -243,7 +244,8 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # a caller's SIG_IGN would hide how a child ended
     caller, idle_seconds, first, *others = sys.argv[1:]
-    importlib.import_module(first)
+    for module in first.split(","):
+        importlib.import_module(module)
     with socket.socket(fileno=0) as requests:
         requests.settimeout(_LOOK_SECONDS)
         _serve(requests, int(caller), float(idle_seconds), others)

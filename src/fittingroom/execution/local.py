@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import queue
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
@@ -12,6 +11,7 @@ import psutil
 
 from fittingroom.execution.job import Job, Limits
 from fittingroom.execution.process import FitProcess
+from fittingroom.kernels.threads import default_threads
 from fittingroom.runs.attempt import Attempt, FitStep, failed
 
 _POLL_SECONDS = 0.2
@@ -135,18 +135,7 @@ class _Child:
 
 def threads_of(at_once: int) -> int | None:
     """How many threads each of so many parallel fits uses; None leaves it to the libraries."""
-    return None if at_once == 1 else max(1, threads_here() // at_once)
-
-
-def threads_here() -> int:
-    """How many threads a single fit uses on this machine."""
-    threads = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
-    if threads.isdigit():
-        return max(1, int(threads))
-    cores = psutil.cpu_count(logical=False) or 1
-    if hasattr(os, "sched_getaffinity"):
-        cores = min(cores, len(os.sched_getaffinity(0)))
-    return cores
+    return None if at_once == 1 else max(1, default_threads() // at_once)
 
 
 def memory_here() -> int:

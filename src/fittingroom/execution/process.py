@@ -39,10 +39,10 @@ SAFE_PATH = {"PYTHONSAFEPATH": "1"}
 SPIN = "1000"
 #: The module of a child that is started by itself.
 CHILD = "fittingroom.execution.child"
-#: What a child's fork server imports: what every fit does, and what most of a family do besides.
+#: What a child's fork server imports: what every fit of a family does, and what most do besides.
 IMPORTED: dict[Family, tuple[str, ...]] = {
     "classical": ("fittingroom.runs.fit", "skops.io"),
-    "network": ("fittingroom.runs.fit", "torch._dynamo"),
+    "network": ("fittingroom.runs.fit,fittingroom.models.network", "torch._dynamo"),
 }
 
 

@@ -14,10 +14,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar, cast
 
 import numpy as np
-import torch
 from numba import njit, types
 from numba.extending import intrinsic, overload
-from torch import Tensor
+
+from fittingroom.kernels.threads import count_threads
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -53,32 +53,13 @@ def in_parts(kernel: Callable[..., None], n: int, elements: int, *arguments: Any
 
 def count_parts(n: int, elements: int) -> int:
     """The number of parts that ``in_parts`` makes of n images with so many elements in total."""
-    return 1 if elements < SMALL else max(1, min(n, torch.get_num_threads()))
+    return 1 if elements < SMALL else max(1, min(n, count_threads()))
 
 
 @functools.cache
 def _threads(pid: int) -> ThreadPoolExecutor:
     """This process's threads; a forked child doesn't inherit its parent's."""
     return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="fittingroom")
-
-
-def can_compile(x: Tensor) -> bool:
-    """Whether the kernels take this tensor; an exported graph uses PyTorch's own operations."""
-    if torch.compiler.is_exporting():
-        return False
-    return x.device.type == "cpu" and x.dtype in (torch.float32, torch.bfloat16)
-
-
-def view(x: Tensor) -> np.ndarray[Any, Any]:
-    """A tensor's memory as an array; maps (n, c, h, w) become (n, h, w, c), bfloat16 int16."""
-    x = x.detach()
-    if x.ndim == 4:  # no copy if it is channels-last already
-        x = x.permute(0, 2, 3, 1)
-    return (x.view(torch.int16) if x.dtype == torch.bfloat16 else x).numpy()
-
-
-def channels_last(x: Tensor) -> Tensor:
-    return x.contiguous(memory_format=torch.channels_last)
 
 
 def as_float(x: Any) -> Any:

@@ -8,14 +8,15 @@ the gradients of both, are products of the same kind.
 
 A row of c and of b is a number of vectors of 16 float32; a row of a has an address of its own. Or
 the numbers of a and b are bfloat16, two of successive k together in the place of one float32: each
-instruction then adds two products.
+instruction then adds two products. Or four bytes of successive k are together, those of a signed
+and those of b not, and c is of int32: an instruction adds four products, exactly.
 Goto and van de Geijn 2008, "Anatomy of high-performance matrix multiplication": a tile of c stays
 in registers while k runs, and each number of a meets several vectors of b.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,12 +35,18 @@ WIDE, TALL = 6, 8
 #: A table of rows has a multiple of both.
 ROWS = 24
 
+# Also for kernels that are compiled with a tile that comes from the cache.
+binding.initialize_native_asmparser()
+
 # Variables of emitted code, which become registers.
 new: Any = cgutils.alloca_once
 variable: Any = cgutils.alloca_once_value
 
-_FLOAT, _WORD = ir.FloatType(), ir.IntType(64)
-_VECTOR = ir.VectorType(_FLOAT, LANES)
+#: What a and b may consist of.
+FLOATS, PAIRS, BYTES = 0, 1, 2
+
+_FLOAT, _INTEGER, _WORD = ir.FloatType(), ir.IntType(32), ir.IntType(64)
+_VECTOR, _INTEGERS = ir.VectorType(_FLOAT, LANES), ir.VectorType(_INTEGER, LANES)
 
 
 class Product(NamedTuple):
@@ -59,7 +66,7 @@ class Product(NamedTuple):
     start: int  # the row that every sum starts from, or 0 to add to c
     vectors: int  # in a row of b and c
     rectify: int  # 1 for a floor of 0, 0 for none
-    paired: int = 0  # 1 if a and b are pairs of bfloat16; `inner` counts pairs
+    paired: int = 0  # 1 if a and b are pairs of bfloat16; `inner` counts pairs, or quads of bytes
 
 
 #: Where a product's array holds what `multiply` itself reads.
@@ -84,10 +91,12 @@ def padded(width: int) -> int:
 
 
 class _Code:
-    """Emits the code of a tile."""
+    """Emits the code of a tile, for one kind of numbers."""
 
-    def __init__(self, builder: Any, address: Any) -> None:
+    def __init__(self, builder: Any, address: Any, kind: int) -> None:
         self.builder = builder
+        self.number, self.vector = (_INTEGER, _INTEGERS) if kind == BYTES else (_FLOAT, _VECTOR)
+        self.add = (self.add_product, self.add_both_products, self.add_four_products)[kind]
         self.fields = Product(
             *(self.load(address, 8 * i, _WORD) for i in range(len(Product._fields)))
         )
@@ -96,7 +105,7 @@ class _Code:
         return self.builder.load(self._at(start, offset, kind), align=8 if kind is _WORD else 4)
 
     def store(self, vector: Any, start: Any, offset: int) -> None:
-        self.builder.store(vector, self._at(start, offset, _VECTOR), align=4)
+        self.builder.store(vector, self._at(start, offset, self.vector), align=4)
 
     def _at(self, start: Any, offset: int, kind: Any) -> Any:
         return self.builder.inttoptr(self.builder.add(start, _WORD(offset)), kind.as_pointer())
@@ -107,25 +116,23 @@ class _Code:
         return [self.builder.add(base, self.load(entry, 8 * i, _WORD)) for i in range(n)]
 
     def in_all_lanes(self, number: Any) -> Any:
-        nothing = ir.Constant(_VECTOR, ir.Undefined)
+        nothing = ir.Constant(self.vector, ir.Undefined)
         one = self.builder.insert_element(nothing, number, ir.IntType(32)(0))
-        zeros = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
+        zeros = ir.Constant(_INTEGERS, [0] * LANES)
         return self.builder.shuffle_vector(one, nothing, zeros)
 
-    def add_products(
-        self, sums: list[list[Any]], rows_of_a: list[Any], b: Any, add: Callable[..., Any]
-    ) -> None:
+    def add_products(self, sums: list[list[Any]], rows_of_a: list[Any], b: Any) -> None:
         """Emit the loops over k; ``sums`` are variables by row and vector, ``b`` an address."""
         builder, p = self.builder, self.fields
         row_of_b, along = variable(builder, b), variable(builder, _WORD(0))
         with cgutils.for_range(builder, p.outer):
             with cgutils.for_range(builder, p.inner):
                 here, offset = builder.load(row_of_b), builder.load(along)
-                vectors = [self.load(here, 4 * LANES * v, _VECTOR) for v in range(len(sums[0]))]
+                vectors = [self.load(here, 4 * LANES * v, self.vector) for v in range(len(sums[0]))]
                 for line, row in zip(sums, rows_of_a, strict=True):
-                    number = self.in_all_lanes(self.load(builder.add(row, offset), 0, _FLOAT))
+                    number = self.in_all_lanes(self.load(builder.add(row, offset), 0, self.number))
                     for total, vector in zip(line, vectors, strict=True):
-                        builder.store(add(builder.load(total), number, vector), total)
+                        builder.store(self.add(builder.load(total), number, vector), total)
                 builder.store(builder.add(here, p.b_step), row_of_b)
                 builder.store(builder.add(offset, p.a_step), along)
             builder.store(builder.add(builder.load(along), p.a_jump), along)
@@ -137,26 +144,33 @@ class _Code:
     def add_both_products(self, total: Any, a: Any, b: Any) -> Any:
         """The same for vectors of pairs of bfloat16."""
         if capabilities.multiplies_pairs():
-            # Not LLVM's intrinsic, whose types differ from version to version.
-            binding.initialize_native_asmparser()
-            kind = ir.FunctionType(_VECTOR, [_VECTOR] * 3)
-            operands = "vdpbf16ps $2, $1, $0", "=v,v,v,0"
-            return self.builder.asm(kind, *operands, [a, b, total], False)
-        bits = ir.VectorType(ir.IntType(32), LANES)
+            return self._instruct("vdpbf16ps", total, a, b)
         for high in (False, True):  # a bfloat16 is the upper half of a float32
             halves = []
             for vector in (a, b):
-                pair = self.builder.bitcast(vector, bits)
+                pair = self.builder.bitcast(vector, _INTEGERS)
                 if high:
-                    half = self.builder.and_(pair, ir.Constant(bits, [-65536] * LANES))
+                    half = self.builder.and_(pair, ir.Constant(_INTEGERS, [-65536] * LANES))
                 else:
-                    half = self.builder.shl(pair, ir.Constant(bits, [16] * LANES))
+                    half = self.builder.shl(pair, ir.Constant(_INTEGERS, [16] * LANES))
                 halves.append(self.builder.bitcast(half, _VECTOR))
             total = self.add_product(total, *halves)
         return total
 
+    def add_four_products(self, total: Any, a: Any, b: Any) -> Any:
+        """The same for vectors of four bytes, where the processor has an instruction for them."""
+        return self._instruct("vpdpbusd", total, b, a)
+
+    def _instruct(self, name: str, total: Any, left: Any, right: Any) -> Any:
+        # Not LLVM's intrinsic, whose types differ from version to version.
+        kind = ir.FunctionType(self.vector, [self.vector] * 3)
+        operands = f"{name} $2, $1, $0", "=v,v,v,0"
+        return self.builder.asm(kind, *operands, [left, right, total], False)
+
     def rectified(self, vector: Any) -> Any:
         """The vector, but at least zero if the product says so; NaN stays NaN."""
+        if self.number is not _FLOAT:
+            return vector
         bounds = (ir.Constant(_FLOAT, bound) for bound in (0.0, float("-inf")))
         rectify = self.builder.icmp_unsigned("!=", self.fields.rectify, _WORD(0))
         floor = self.in_all_lanes(self.builder.select(rectify, *bounds))
@@ -165,45 +179,44 @@ class _Code:
 
 @instruction
 def multiply_tile(
-    typing: Any, rows: Any, vectors: Any, paired: Any, product: Any, first: Any, skipped: Any
+    typing: Any, rows: Any, vectors: Any, kind: Any, product: Any, first: Any, skipped: Any
 ) -> Any:
     """In a kernel: the tile of c of some rows from ``first`` and vectors from ``skipped`` bytes on.
 
-    ``rows``, ``vectors`` and ``paired`` are constants, ``product`` is the address of a `Product`'s
+    ``rows``, ``vectors`` and ``kind`` are constants, ``product`` is the address of a `Product`'s
     fields. Emitted by hand, since a compiler doesn't keep a tile in registers.
     """
 
     def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        n_rows, n_vectors, in_pairs = (kind.literal_value for kind in signature.args[:3])
+        n_rows, n_vectors, numbers = (constant.literal_value for constant in signature.args[:3])
         address, first, skipped = values[3:]
-        code = _Code(builder, address)
+        code = _Code(builder, address, numbers)
         p = code.fields
         rows_of_a = code.rows(p.a, p.a_rows, first, n_rows)
         rows_of_c = code.rows(builder.add(p.c, skipped), p.c_rows, first, n_rows)
         adds, start = builder.icmp_unsigned("==", p.start, _WORD(0)), builder.add(p.start, skipped)
-        sums = [[new(builder, _VECTOR) for _ in range(n_vectors)] for _ in range(n_rows)]
+        sums = [[new(builder, code.vector) for _ in range(n_vectors)] for _ in range(n_rows)]
         for line, row in zip(sums, rows_of_c, strict=True):
             source = builder.select(adds, row, start)
             for v, total in enumerate(line):
-                builder.store(code.load(source, 4 * LANES * v, _VECTOR), total)
-        add = code.add_both_products if in_pairs else code.add_product
-        code.add_products(sums, rows_of_a, builder.add(p.b, skipped), add)
+                builder.store(code.load(source, 4 * LANES * v, code.vector), total)
+        code.add_products(sums, rows_of_a, builder.add(p.b, skipped))
         for line, row in zip(sums, rows_of_c, strict=True):
             for v, total in enumerate(line):
                 code.store(code.rectified(builder.load(total)), row, 4 * LANES * v)
         return context.get_dummy_value()
 
-    return types.void(rows, vectors, paired, types.intp, types.intp, types.intp), emit
+    return types.void(rows, vectors, kind, types.intp, types.intp, types.intp), emit
 
 
 @compiled
 def _multiply_paired(wide: int, product: int, first: int, skipped: int) -> None:
     if wide == 4:
-        multiply_tile(WIDE, 4, 1, product, first, skipped)
+        multiply_tile(WIDE, 4, PAIRS, product, first, skipped)
     elif wide == 2:
-        multiply_tile(TALL, 2, 1, product, first, skipped)
+        multiply_tile(TALL, 2, PAIRS, product, first, skipped)
     else:
-        multiply_tile(TALL, 1, 1, product, first, skipped)
+        multiply_tile(TALL, 1, PAIRS, product, first, skipped)
 
 
 @compiled
@@ -220,9 +233,16 @@ def multiply(products: Any) -> None:
                 if paired:
                     _multiply_paired(wide, product, i, 4 * LANES * v)
                 elif wide == 4:
-                    multiply_tile(WIDE, 4, 0, product, i, 4 * LANES * v)
+                    multiply_tile(WIDE, 4, FLOATS, product, i, 4 * LANES * v)
                 elif wide == 2:
-                    multiply_tile(TALL, 2, 0, product, i, 4 * LANES * v)
+                    multiply_tile(TALL, 2, FLOATS, product, i, 4 * LANES * v)
                 else:
-                    multiply_tile(TALL, 1, 0, product, i, 4 * LANES * v)
+                    multiply_tile(TALL, 1, FLOATS, product, i, 4 * LANES * v)
             v += wide
+
+
+@compiled
+def multiply_bytes(product: Any) -> None:
+    """Take a product of bytes, int64 (fields,), whose b and c are four vectors wide."""
+    for first in range(0, product[_N_ROWS], WIDE):
+        multiply_tile(WIDE, 4, BYTES, product.ctypes.data, first, 0)

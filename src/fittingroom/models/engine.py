@@ -80,7 +80,7 @@ def fit_on_pixels(
     """
     if engine != "auto" or type(estimator) not in _OURS:
         return None
-    # Imported late: they need torch and Numba, and many a classifier is built only to name its run.
+    # Imported late: they need Numba, and many a classifier is built only to name its run.
     from fittingroom.models.forest import can_grow, fit_forest
     from fittingroom.models.nearest import NearestImages, can_search
     from fittingroom.models.softmax_regression import can_solve, fit_softmax_regression

@@ -14,12 +14,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from numba import njit
 from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.tree._tree import NODE_DTYPE, Tree
 from sklearn.utils import check_random_state
+
+from fittingroom.kernels.threads import count_threads
 
 MAX_CLASSES = 256  # a class is a byte of a key
 _CLASS_BITS, _VALUE_SHIFT = 8, 23  # of a key: value, weight (15 bits), class
@@ -58,14 +59,14 @@ def can_grow(
     free = {"n_estimators", "max_depth", "random_state", "n_jobs", "verbose"}
     params, defaults = estimator.get_params(), RandomForestClassifier().get_params()
     same = all(params[name] == defaults[name] for name in params if name not in free)
-    copies = torch.get_num_threads() * min(n_images, _LARGE) * n_pixels
+    copies = count_threads() * min(n_images, _LARGE) * n_pixels
     return same and n_classes <= MAX_CLASSES and copies <= MAX_MEMORY
 
 
 def fit_forest(
     estimator: RandomForestClassifier, pixels: NDArray[np.uint8], codes: NDArray[np.int64]
 ) -> RandomForestClassifier:
-    """Fit `estimator`, for which :func:`can_grow` is true, on torch's number of threads.
+    """Fit `estimator`, for which :func:`can_grow` is true, by all threads.
 
     Parameters
     ----------
@@ -89,7 +90,7 @@ def fit_forest(
     def grow(tree: Any) -> None:
         _grow_tree(tree, pixels, columns, codes, n_classes)
 
-    with ThreadPoolExecutor(torch.get_num_threads()) as threads:
+    with ThreadPoolExecutor(count_threads()) as threads:
         list(threads.map(grow, trees))
     estimator.estimators_ = trees
     estimator.n_features_in_, estimator.n_outputs_ = pixels.shape[1], 1

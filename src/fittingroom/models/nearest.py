@@ -5,7 +5,7 @@ several times faster than float32, summing in 32 bits without rounding: distance
 equal ones stay equal. The k least of each row are then found in one pass (`nearest_search.py`).
 
 Sums of float32 are exact as well, of images of at most 1,024 pixels. NumPy compares a few images
-so, in less time than it takes to import torch and Numba.
+so, in less time than it takes to import Numba.
 """
 
 from __future__ import annotations
@@ -118,14 +118,14 @@ def can_search(estimator: KNeighborsClassifier, n: int, n_pixels: int) -> bool:
         and estimator.weights in ("uniform", "distance")
         and isinstance(estimator.n_neighbors, int | np.integer)
         and 1 <= estimator.n_neighbors <= min(n, MAX_NEIGHBOURS)
-        and (n_pixels <= MAX_FLOAT_PIXELS or _are_bytes_exact(n_pixels))
+        and (n_pixels <= MAX_FLOAT_PIXELS or (n_pixels <= MAX_PIXELS and _multiplies_bytes()))
     )
 
 
-def _are_bytes_exact(n_pixels: int) -> bool:
-    from fittingroom.models.byte_products import are_exact
+def _multiplies_bytes() -> bool:
+    from fittingroom.kernels.capabilities import multiplies_bytes
 
-    return n_pixels <= MAX_PIXELS and are_exact(n_pixels)
+    return multiplies_bytes()
 
 
 def nearest_images(

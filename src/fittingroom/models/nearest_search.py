@@ -1,25 +1,44 @@
-"""Search for the nearest of many images: products by PyTorch, the least by a compiled kernel."""
+"""Search for the nearest of many images: products of matrices, the least by a compiled kernel."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from fittingroom.kernels.compiled import compiled, in_parts
-from fittingroom.models.byte_products import are_exact
+from fittingroom.kernels import capabilities
+from fittingroom.kernels.byte_products import (
+    PANEL,
+    QUAD,
+    A,
+    B,
+    ByteProduct,
+    C,
+    arrange,
+    signed_rows,
+)
+from fittingroom.kernels.compiled import compiled, count_parts, in_parts
+from fittingroom.kernels.products import multiply_bytes
 
-# Images compared at once: products of 48 MB. Between smaller ones torch's threads fall asleep, and
-# waking them takes longer than the products.
+if capabilities.multiplies_matrices_of_bytes():  # imported here, so that no search's time has it
+    from fittingroom.models import byte_matrices
+else:
+    byte_matrices = None  # type: ignore[assignment]
+
+# Images looked for at once by a thread: they and their products with a panel stay in the cache.
+_CHUNK = 240
+# Images compared at once by a library: products of 48 MB. Between smaller ones its threads fall
+# asleep, and waking them takes longer than the products.
 _QUERIES, _BLOCK = 2000, 6000
-_LANES = 64  # products processed together
+_LANES = PANEL  # products processed together
+
+Bytes: TypeAlias = NDArray[np.int8]
+Integers: TypeAlias = NDArray[np.int32]
 
 
-def search(
-    queries: NDArray[np.int8], images: NDArray[np.int8], norms: NDArray[np.int32], k: int
-) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+def search(queries: Bytes, images: Bytes, norms: Integers, k: int) -> tuple[Integers, Integers]:
     """Positions (m, k) of the nearest of `images` (n, pixels) for each of `queries` (m, pixels).
 
     Nearest first; of images at the same distance the first is the nearer one. Also returns the
@@ -32,22 +51,92 @@ def search(
     """
     positions = np.empty((len(queries), k), np.int32)
     squared = np.full((len(queries), k), np.iinfo(np.int32).max, np.int32)
-    by_bytes = are_exact(images.shape[1])
+    if byte_matrices is not None and byte_matrices.are_exact(images.shape[1]):
+        _search_blocks(queries, images, norms, byte_matrices.multiply, positions, squared)
+    elif capabilities.multiplies_bytes():
+        _search_panels(queries, images, norms, positions, squared)
+    else:
+        _search_blocks(queries, images, norms, _multiply_floats, positions, squared)
+    return positions, squared
+
+
+def _search_blocks(
+    queries: Bytes,
+    images: Bytes,
+    norms: Integers,
+    multiply: Callable[[Bytes, Bytes, Integers], None],
+    positions: Integers,
+    squared: Integers,
+) -> None:
+    """Search by a library's products of queries and images, which ``multiply`` writes."""
+    memory = np.empty(min(len(queries), _QUERIES) * min(len(images), _BLOCK), np.int32)
     for start in range(0, len(queries), _QUERIES):
         rows = slice(start, start + _QUERIES)
-        some = torch.from_numpy(queries[rows])
-        memory = torch.empty(len(some) * _BLOCK, dtype=torch.int32)  # reused: new pages are slow
+        some = queries[rows]
         for first in range(0, len(images), _BLOCK):
-            block = torch.from_numpy(images[first : first + _BLOCK])
-            products = memory[: len(some) * len(block)].view(len(some), len(block))
-            if by_bytes:
-                torch._int_mm(some, block.T, out=products)
-            else:  # exact as well, and slower
-                products.copy_(some.float() @ block.float().T)
-            arguments = (products.numpy(), norms[first : first + _BLOCK], first)
-            kernel = (_keep_least, len(some), products.numel())
+            block = images[first : first + _BLOCK]
+            products = memory[: len(some) * len(block)].reshape(len(some), len(block))
+            multiply(some, block, products)
+            arguments = (products, norms[first : first + _BLOCK], first)
+            kernel = (_keep_least, len(some), products.size)
             in_parts(*kernel, *arguments, positions[rows], squared[rows])
-    return positions, squared
+
+
+def _multiply_floats(queries: Bytes, images: Bytes, products: Integers) -> None:
+    """Exact as well, and slower."""
+    products[:] = queries.astype(np.float32) @ images.astype(np.float32).T
+
+
+def _search_panels(
+    queries: Bytes, images: Bytes, norms: Integers, positions: Integers, squared: Integers
+) -> None:
+    """Search by products of signed queries and unsigned images.
+
+    |x - y|² = |x|² + |y|² - 2 x·y holds of pixels x and y as it does of x' and y', which are less
+    by 128. With x·y = x'·y + 128 Σy, all but |x|² is |y|² - 256 Σy - 2 x'·y, where |y|² - 256 Σy is
+    |y'|² - 128² a pixel; and |x|² is |x'|² + 256 Σx' + 128² a pixel.
+    """
+    n_queries, n_pixels = queries.shape
+    panels = arrange((images ^ -128).view(np.uint8))
+    lengths = np.full(len(panels) * PANEL, np.iinfo(np.int32).max, np.int32)
+    lengths[: len(images)] = norms - 2**14 * n_pixels
+    n_chunks = -(-n_queries // _CHUNK)
+    rows = signed_rows(n_chunks * _CHUNK, n_pixels)
+    rows[:n_queries, :n_pixels] = queries
+    offsets = rows.shape[1] * np.arange(_CHUNK)
+    product = ByteProduct(rows, offsets, step=QUAD, quads=panels.shape[1], result_row=4 * PANEL)
+    products = np.empty((count_parts(n_chunks, rows.size), _CHUNK, PANEL), np.int32)
+    arguments = (product.fields, rows.shape[1], panels, products, lengths, positions, squared)
+    in_parts(_search_chunks, n_chunks, rows.size, *arguments)
+    squared += (256 * queries.sum(axis=1, dtype=np.int32) + 2**14 * n_pixels)[:, None]
+
+
+@compiled
+def _search_chunks(
+    start: int,
+    stop: int,
+    part: int,
+    fields: Any,
+    row_bytes: int,
+    panels: Any,
+    products: Any,
+    lengths: Any,
+    positions: Any,
+    squared: Any,
+) -> None:
+    """Look for some chunks of queries; their products with a panel are written to ``products``."""
+    mine, product = products[part], fields.copy()
+    product[C] = mine.ctypes.data
+    for first in range(start * _CHUNK, stop * _CHUNK, _CHUNK):
+        last = min(first + _CHUNK, len(squared))
+        product[A] = fields[A] + first * row_bytes
+        for panel in range(len(panels)):
+            product[B] = panels[panel].ctypes.data
+            multiply_bytes(product)
+            begin = panel * PANEL
+            near = lengths[begin : begin + PANEL]
+            found = positions[first:last], squared[first:last]
+            _keep_least(0, last - first, part, mine, near, begin, *found)
 
 
 @compiled

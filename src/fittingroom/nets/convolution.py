@@ -22,14 +22,8 @@ from fittingroom.kernels.amx import (
     store,
     transpose,
 )
-from fittingroom.kernels.compiled import (
-    can_compile,
-    channels_last,
-    compiled,
-    count_parts,
-    in_parts,
-    view,
-)
+from fittingroom.kernels.compiled import compiled, count_parts, in_parts
+from fittingroom.kernels.tensors import can_compile, channels_last, view
 
 #: Pixels of the gradient summed before a sum of products is written back to memory.
 STRETCH = 512

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fittingroom.errors import InputError
-from fittingroom.kernels.compiled import as_stored, can_compile, compiled, in_parts, view
+from fittingroom.kernels.compiled import as_stored, compiled, in_parts
 from fittingroom.kernels.random import LEVELS, draw_seed, keep_threshold, random_bits
+from fittingroom.kernels.tensors import can_compile, view
 
 
 class Dropout(nn.Module):

@@ -10,17 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fittingroom.kernels.compiled import (
-    as_float,
-    as_stored,
-    can_compile,
-    channels_last,
-    compiled,
-    count_parts,
-    in_parts,
-    view,
-)
+from fittingroom.kernels.compiled import as_float, as_stored, compiled, count_parts, in_parts
 from fittingroom.kernels.random import draw_seed, keep_threshold, random_bits
+from fittingroom.kernels.tensors import can_compile, channels_last, view
 
 
 class BatchNorm(nn.BatchNorm2d):

@@ -10,15 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fittingroom.kernels.compiled import (
-    as_float,
-    as_stored,
-    can_compile,
-    channels_last,
-    compiled,
-    in_parts,
-    view,
-)
+from fittingroom.kernels.compiled import as_float, as_stored, compiled, in_parts
+from fittingroom.kernels.tensors import can_compile, channels_last, view
 
 #: The place that a maximum came from is 0 … 3; this marks one that ReLU set to zero.
 NOWHERE = 4

@@ -14,13 +14,12 @@ from torch.nn import functional as F
 from fittingroom.kernels.compiled import (
     as_float,
     as_stored,
-    can_compile,
     compiled,
     count_parts,
     in_parts,
     instruction,
-    view,
 )
+from fittingroom.kernels.tensors import can_compile, view
 from fittingroom.nets.pooling import NOWHERE
 
 #: Numbers that the kernels process at once.

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fittingroom.kernels.compiled import as_stored, can_compile, compiled, in_parts, view
+from fittingroom.kernels.compiled import as_stored, compiled, in_parts
+from fittingroom.kernels.tensors import can_compile, view
 
 #: Side of the patches.
 PATCH = 3

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from importlib import metadata
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import psutil
@@ -22,21 +22,21 @@ from fittingroom.data.dataset import Dataset
 from fittingroom.errors import TrainingError, UsageError
 
 # Imported here so that the time of a fit doesn't include it.
-from fittingroom.models import forest, nearest, softmax_regression  # noqa: F401
+from fittingroom.models import forest, nearest_search, softmax_regression  # noqa: F401
+from fittingroom.models.as_network import as_network
 from fittingroom.models.catalog import row_of
 from fittingroom.models.layer import Layer
-from fittingroom.models.layers import layers_in
-from fittingroom.models.network import NetworkClassifier
 from fittingroom.runs.attempt import FitStep
-from fittingroom.runs.own import is_deterministic, with_seed
 from fittingroom.runs.prediction import inputs, predict
 from fittingroom.runs.protocols import Protocol, folds, protocol_of
 from fittingroom.runs.run import Part, Run, RunRecord, environment
 from fittingroom.runs.spec import RunSpec, to_plain
 from fittingroom.runs.store import Store
-from fittingroom.training.checkpoint import Checkpoint
 from fittingroom.training.epoch import Epoch
 from fittingroom.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from fittingroom.training.checkpoint import Checkpoint
 
 OnStep = Callable[[FitStep], None]
 
@@ -85,9 +85,11 @@ def fit(
         keep_model = keep_model and row_of(spec.model).kept and spec.protocol is None
         reference = _reference_run(spec, dataset, store, classifier, keep_model, report)
     else:
+        from fittingroom.runs.own import with_seed  # imports torch
+
         classifier, keep_model, reference = with_seed(estimator, dataset, spec.seed), False, None
 
-    protocol, checkpoint = protocol_of(spec, dataset), Checkpoint(store.checkpoint_path(spec))
+    protocol, checkpoint = protocol_of(spec, dataset), _checkpoint(classifier, spec, store)
     resumable = spec.not_found_again is None
     fit_seconds = _train(classifier, protocol, checkpoint if resumable else None, report)
     parts, seconds_per_image = _predict_all(classifier, protocol, dataset.n_classes)
@@ -109,8 +111,18 @@ def fit(
         layers=_layers(classifier),
         model=bundle.write if bundle else None,
     )
-    checkpoint.remove()
+    if checkpoint is not None:
+        checkpoint.remove()
     return run
+
+
+def _checkpoint(classifier: BaseEstimator, spec: RunSpec, store: Store) -> Checkpoint | None:
+    """Where the training of a network is kept meanwhile."""
+    if as_network(classifier) is None:
+        return None
+    from fittingroom.training.checkpoint import Checkpoint
+
+    return Checkpoint(store.checkpoint_path(spec))
 
 
 def _reference_run(
@@ -139,9 +151,8 @@ def _reference_run(
 
 def _chooses(classifier: BaseEstimator) -> bool:
     """Whether the fit chooses something by validation images."""
-    if not isinstance(classifier, NetworkClassifier):
-        return False
-    return (classifier.recipe or Recipe()).needs_validation
+    network = as_network(classifier)
+    return network is not None and (network.recipe or Recipe()).needs_validation
 
 
 def _train(
@@ -149,18 +160,18 @@ def _train(
 ) -> float:
     """Fit the classifier as the protocol says; returns the seconds that this took."""
     options: dict[str, Any] = {}
-    if isinstance(classifier, NetworkClassifier):
+    if (network := as_network(classifier)) is not None:
         options["on_epoch"] = lambda epoch, epochs: report(
             FitStep(done=epoch.epoch, total=epochs, accuracy=epoch.validation_accuracy)
         )
         if protocol.watched is not None:
-            options["validation"] = inputs(classifier, protocol.images, protocol.watched)
+            options["validation"] = inputs(network, protocol.images, protocol.watched)
     start = time.perf_counter()
     images, labels = inputs(classifier, protocol.images, protocol.train)
     if protocol.train_until is not None:
         epochs = _epochs_until(classifier, images, labels, protocol.train_until, report)
         classifier.set_params(recipe=dataclasses.replace(classifier.recipe, epochs=epochs))
-    if isinstance(classifier, NetworkClassifier) and checkpoint is not None:
+    if network is not None and checkpoint is not None:
         options["checkpoint"] = checkpoint
     classifier.fit(images, labels, **options)
     return time.perf_counter() - start + (_fitted_attribute(classifier, "seconds_before_") or 0.0)
@@ -181,7 +192,7 @@ def _epochs_until(
 
     This takes a training of its own, whose epochs the same seed and a constant rate will repeat.
     """
-    if not isinstance(classifier, NetworkClassifier):
+    if as_network(classifier) is None:
         raise UsageError("only networks are trained until an accuracy is passed.")
     recipe = classifier.recipe or Recipe()
     if recipe.schedule != "constant":
@@ -287,6 +298,8 @@ def _bundle(
 def _model_fields(spec: RunSpec, estimator: BaseEstimator | None) -> dict[str, Any]:
     """What is recorded of the model, whatever the fit gives."""
     if estimator is not None:
+        from fittingroom.runs.own import is_deterministic
+
         return {"family": "own", "deterministic": is_deterministic(estimator)}
     row = row_of(spec.model)
     return {"family": row.family, "deterministic": row.deterministic}
@@ -309,9 +322,12 @@ def _record(classifier: BaseEstimator, *, spec: RunSpec, **figures: Any) -> RunR
 
 def _layers(classifier: BaseEstimator) -> tuple[Layer, ...] | None:
     """The layers of a network of the catalogue, so that pages need not build it to show them."""
-    if isinstance(classifier, NetworkClassifier) and isinstance(classifier.net, str):
-        return layers_in(classifier.net_, classifier.image_shape_)
-    return None
+    network = as_network(classifier)
+    if network is None or not isinstance(network.net, str):
+        return None
+    from fittingroom.models.layers import layers_in
+
+    return layers_in(network.net_, network.image_shape_)
 
 
 def _fitted_attribute(classifier: BaseEstimator, name: str) -> Any:
@@ -344,7 +360,7 @@ def peak_memory() -> int:
 
 def _engine(classifier: BaseEstimator) -> str:
     """The library that fitted, with its version, of a classifier that doesn't report it itself."""
-    package = "torch" if isinstance(classifier, NetworkClassifier) else _package(classifier)
+    package = "torch" if as_network(classifier) is not None else _package(classifier)
     return f"{package} {metadata.version(package)}" if package == "torch" else package
 
 

@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator
 from fittingroom.data.dataset import Split
 from fittingroom.data.mapped import MappedRows, memory_map
 from fittingroom.errors import InputError, NotFiniteError
-from fittingroom.models.network import NetworkClassifier
+from fittingroom.models.as_network import as_network
 from fittingroom.runs.run import Part
 
 
@@ -23,7 +23,7 @@ def inputs(
     A network gets memory-mapped images as they are; anything else gets flat rows in memory.
     """
     labels = split.labels[index]
-    if isinstance(classifier, NetworkClassifier) and memory_map(split.images) is not None:
+    if as_network(classifier) is not None and memory_map(split.images) is not None:
         return MappedRows(split.images, index), labels
     return split.images[index].reshape(len(index), -1), labels
 

@@ -9,6 +9,7 @@ import io
 import json
 import os
 import platform
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,6 +24,7 @@ from numpy.typing import NDArray
 from fittingroom.array_file import MAX_BYTES, ArrayFile
 from fittingroom.errors import InputError, StoreError
 from fittingroom.evaluation.metrics import find_fault
+from fittingroom.kernels.threads import count_threads
 from fittingroom.models.layer import Layer
 from fittingroom.runs.spec import RunSpec
 from fittingroom.training.epoch import Epoch
@@ -315,11 +317,8 @@ def _epoch(line: Mapping[str, str]) -> Epoch:
 
 def environment() -> dict[str, str | int]:
     """Where a run was made: versions, processor, cores, threads; processes if several."""
-    import torch
-
-    from fittingroom.training.distributed import current
-
-    processes = current().size
+    distributed = sys.modules.get("fittingroom.training.distributed")
+    processes = 1 if distributed is None else distributed.current().size
     versions = {}
     for name in ("fittingroom", "numpy", "scipy", "scikit-learn", "scikit-learn-intelex", "torch"):
         try:
@@ -332,7 +331,7 @@ def environment() -> dict[str, str | int]:
         "platform": platform.platform(),
         "processor": processor(),
         "cores": psutil.cpu_count() or 1,
-        "threads": torch.get_num_threads(),
+        "threads": count_threads(),
         "omp_num_threads": os.environ.get("OMP_NUM_THREADS", ""),
         **({"processes": processes} if processes > 1 else {}),
     }

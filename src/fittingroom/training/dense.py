@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fittingroom.kernels.compiled import view
+from fittingroom.kernels.tensors import view
 from fittingroom.nets.mlp import MLP
 from fittingroom.training.augment import Mixture
 from fittingroom.training.optim import BETAS

@@ -19,9 +19,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from fittingroom.kernels.compiled import as_stored, compiled, view
+from fittingroom.kernels.compiled import as_stored, compiled
 from fittingroom.kernels.products import LANES, Product, as_array, multiply, padded, row_table
 from fittingroom.kernels.random import keep_threshold
+from fittingroom.kernels.tensors import view
 from fittingroom.nets import dropout, pooling, stem
 from fittingroom.nets.convolution import Convolution
 

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fittingroom.kernels.compiled import as_stored, compiled, in_parts, view
+from fittingroom.kernels.compiled import as_stored, compiled, in_parts
+from fittingroom.kernels.tensors import view
 from fittingroom.training.layers import Array, Packed
 from fittingroom.training.optim import BETAS, EPSILON
 
