@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from fittingroom.kernels import capabilities
+
 #: Libraries that take long to import.
 HEAVY = {
     *("cv2", "jinja2", "matplotlib", "numba", "numpy", "onnx", "onnxruntime", "optuna", "PIL"),
@@ -49,6 +51,31 @@ def folder(small_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     # Neither the fit's kernels nor torch are imported beside the child that fits.
     assert imported(folder, "fit", "knn", "-d", "data") == CLASSICAL
     return folder
+
+
+FIT = """
+import sys
+from fittingroom.data.sources import load_dataset
+from fittingroom.runs.fit import fit
+from fittingroom.runs.spec import spec_of
+from fittingroom.runs.store import open_store
+data, runs, model = sys.argv[1:]
+dataset = load_dataset(data)
+fit(spec_of(dataset, model), dataset, open_store(runs, dataset))
+print(*sys.modules)
+"""
+
+
+@pytest.mark.skipif(not capabilities.multiplies_bytes(), reason="other kernels fit")
+@pytest.mark.parametrize("model", ["knn", "logistic", "random-forest"])
+def test_a_classical_fit_imports_no_pytorch(model: str, small_folder: Path, tmp_path: Path) -> None:
+    """Nor skops, which imports it; all else is what scikit-learn and Numba need."""
+    command = [sys.executable, "-c", FIT, str(small_folder), str(tmp_path), model]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    imported = HEAVY & set(done.stdout.split())
+    if model == "knn" and capabilities.multiplies_matrices_of_bytes():
+        imported -= {"torch"}  # by which it multiplies there
+    assert imported == {*CLASSICAL, "numba"}
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ FOREIGN: dict[str, dict[str, Any]] = {
         "__loader__": "CachedNode",
         "__module__": "builtins",
         "__class__": "dict",
-        "__id__": 1,
+        "__id__": -1,
     },
     "a generator": {
         "__loader__": "RandomStateNode",

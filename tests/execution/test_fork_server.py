@@ -311,7 +311,7 @@ def test_imports_ask_for_no_gpu_and_start_no_threads(family: Family) -> None:
 
     But for OpenBLAS's, which has none with one thread; and the one that tidies up Arrow's memory.
     """
-    script = textwrap.dedent(RECORDER).format(modules=IMPORTED[family])
+    script = textwrap.dedent(RECORDER).format(modules=",".join(IMPORTED[family]).split(","))
     done = subprocess.run(
         [sys.executable, "-c", script],
         env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},

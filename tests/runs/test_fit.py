@@ -222,7 +222,8 @@ def test_a_killed_fit_resumes_where_it_stopped(
     elsewhere = open_store(tmp_path / "undisturbed", small)
     whole = fit(spec, small, elsewhere)
 
-    monkeypatch.setattr("fittingroom.runs.fit.Checkpoint", partial(Checkpoint, interval=0))
+    checkpoint = "fittingroom.training.checkpoint.Checkpoint"
+    monkeypatch.setattr(checkpoint, partial(Checkpoint, interval=0))
     with pytest.raises(Killed):
         fit(spec, small, store, on_step=kill)
     assert store.runs() == []

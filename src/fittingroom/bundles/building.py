@@ -23,7 +23,8 @@ from sklearn.tree._tree import Tree
 
 from fittingroom.bundles.archive import Archive, Node, plain_value
 
-_CLASSES: dict[str, type] = {
+#: Whose objects a file may hold.
+CLASSES: dict[str, type] = {
     kind.__name__: kind
     for kind in (
         LogisticRegression,
@@ -81,7 +82,7 @@ class _Builder:
 
     def instance(self, node: Node) -> Any:
         """An object with its attributes, without a call of its constructor."""
-        kind = _CLASSES[node["__class__"]]
+        kind = CLASSES[node["__class__"]]
         instance: Any = object.__new__(kind)
         _set_state(instance, self.part(node["content"]))
         return instance

@@ -60,7 +60,7 @@ LIKE = 0.995
 #: What takes only a moment: so many multiplications of a network, so many pixels for any other
 #: classifier.
 QUICK, SMALL_IMAGE = 2e10, 2**14
-_PACKAGES = ("fittingroom", "numpy", "scikit-learn", "skops", "torch")
+_PACKAGES = ("fittingroom", "numpy", "scikit-learn", "torch")
 
 
 @dataclass(frozen=True, eq=False)

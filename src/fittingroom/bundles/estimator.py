@@ -22,6 +22,7 @@ from sklearn.tree._tree import NODE_DTYPE
 from fittingroom.bundles.archive import Archive, Node, field, plain_value
 from fittingroom.bundles.attributes import ATTRIBUTES
 from fittingroom.bundles.building import build
+from fittingroom.bundles.describing import file_of
 from fittingroom.errors import BundleError
 from fittingroom.models.engine import to_stock
 from fittingroom.models.nearest import NearestImages
@@ -60,8 +61,6 @@ def estimator_bytes(fitted: Any) -> bytes:
 
     Raises BundleError for a kind that no bundle may hold.
     """
-    import skops.io  # takes nearly a second, which networks and tables don't need
-
     is_ours = isinstance(fitted, NearestImages)
     estimator = copy.copy(fitted.to_scikit_learn(np.uint8) if is_ours else to_stock(fitted))
     # Only what can be loaded: another version of scikit-learn may leave more attributes than that,
@@ -82,9 +81,7 @@ def estimator_bytes(fitted: Any) -> bytes:
         estimator._feature_subsample_rng = None
         estimator._loss = copy.copy(estimator._loss)
         estimator._loss.closs = None
-    # At the lowest level pixels get 3% larger than at the usual one, in half of the time.
-    data: bytes = skops.io.dumps(estimator, compression=zipfile.ZIP_DEFLATED, compresslevel=1)
-    return data
+    return file_of(estimator)
 
 
 def load_estimator(data: bytes, kind: str, n_features: int, n_classes: int) -> BaseEstimator:

@@ -1,10 +1,10 @@
 """Children that start at once: copies of a process that has imported what fits need.
 
-Importing takes a child four seconds, a copy takes milliseconds. So one process, the fork server,
-imports PyTorch, scikit-learn and our own modules, and copies itself (os.fork) whenever a child is
-wanted. It fits nothing: its only threads are OpenBLAS's, which OpenBLAS starts again after a fork,
-and it asks for no GPU. It ends with the process that started it, or once nobody has wanted a child
-for a while.
+Importing takes a child one to four seconds, a copy takes milliseconds. So one process, the fork
+server, imports scikit-learn, PyTorch if need be, and our own modules, and copies itself (os.fork)
+whenever a child is wanted. It fits nothing: its only threads are OpenBLAS's, which OpenBLAS starts
+again after a fork, and it asks for no GPU. It ends with the process that started it, or once nobody
+has wanted a child for a while.
 
 Python's own fork server (multiprocessing) imports the caller's main module too, which runs scripts
 without a guard a second time. Only Linux can be asked to kill a copy together with its parent, so

@@ -41,7 +41,7 @@ SPIN = "1000"
 CHILD = "fittingroom.execution.child"
 #: What a child's fork server imports: what every fit of a family does, and what most do besides.
 IMPORTED: dict[Family, tuple[str, ...]] = {
-    "classical": ("fittingroom.runs.fit", "skops.io"),
+    "classical": ("fittingroom.runs.fit",),
     "network": ("fittingroom.runs.fit,fittingroom.models.network", "torch._dynamo"),
 }
 
