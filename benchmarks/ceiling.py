@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from fittingroom.data.dataset import Split
 from fittingroom.data.sources import load_dataset
-from fittingroom.execution.process import SPIN
+from fittingroom.execution.children import SPIN
 from fittingroom.kernels import amx
 from fittingroom.kernels.tensors import channels_last
 from fittingroom.models.making import make_classifier

@@ -42,7 +42,7 @@ from speed import spread
 from fittingroom.data import idx
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.sources import load_dataset
-from fittingroom.execution.process import SPIN
+from fittingroom.execution.children import SPIN
 
 LIMIT = 2 * 10**9  # bytes
 IN_MEMORY = 200_000  # images that the first process has

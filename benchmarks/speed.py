@@ -28,7 +28,7 @@ import numpy as np
 import record
 
 from fittingroom.data.sources import load_dataset
-from fittingroom.execution.process import SPIN
+from fittingroom.execution.children import SPIN
 
 PEERS = Path(__file__).parent / "peers"
 PEERS_PYTHON = record.ROOT / ".venv-peers" / "bin" / "python"

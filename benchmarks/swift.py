@@ -27,7 +27,7 @@ import record
 from speed import PEERS, PEERS_PYTHON, Peer
 
 from fittingroom.data.sources import load_dataset
-from fittingroom.execution.process import SPIN
+from fittingroom.execution.children import SPIN
 
 #: Of those before two chose how long the presets train, and ten measured how much they vary.
 FIRST_SEED = 10

@@ -17,10 +17,11 @@ import psutil
 import pytest
 
 from fittingroom.execution import fork_server
+from fittingroom.execution.children import IMPORTED
 from fittingroom.execution.executor import open_executor, prepare_fits
 from fittingroom.execution.fork_server import ForkedChild, start_copy
 from fittingroom.execution.job import Job, Limits
-from fittingroom.execution.process import IMPORTED, FitProcess
+from fittingroom.execution.process import FitProcess
 from fittingroom.models.rows import Family
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="children are copied on Linux only")

@@ -10,6 +10,7 @@ from fittingroom.runs import copies
 from fittingroom.runs.copies import (
     copied_test_images,
     nearly_copied_share,
+    repeated_images,
     searched,
 )
 
@@ -24,6 +25,22 @@ def test_only_exact_copies_are_counted(small: Dataset) -> None:
     test[10] = test[11]  # of another test image: no matter here
     assert copied_test_images(changed(small, small.train.images, test)) == 3
     assert copied_test_images(changed(small, small.train.images, small.train.images[:1000])) == 1000
+
+
+@pytest.mark.parametrize("hashes", ["their own", "the same for all"])
+def test_different_images_with_the_same_hash_are_no_copies(
+    hashes: str, small: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if hashes == "the same for all":
+        monkeypatch.setattr(copies, "_hashes", lambda images: np.zeros(len(images), np.uint64))
+    assert repeated_images(small.test.images) == ()
+    images = small.test.images[:, :27, :27].copy()  # not a whole number of words
+    images[[4, 90]] = images[2]
+    images[7] = images[8]
+    assert repeated_images(images) == ((2, 4, 90), (7, 8))
+    train = small.train.images.copy()
+    train[5] = small.test.images[2]
+    assert copied_test_images(changed(small, train, small.test.images)) == 1
 
 
 def test_near_copies_are_no_exact_ones(small: Dataset) -> None:

@@ -60,14 +60,15 @@ def command(
     as_json: JsonOption = False,
 ) -> None:
     """Fit one model once and save the run."""
-    from fittingroom.execution.executor import HERE, parse_address
+    from fittingroom.execution.executor import HERE, prepare_fits
     from fittingroom.models.catalog import row_of
 
-    parse_address(on)
-    if on != HERE and _has_peers():
+    name = row_of(model).name
+    if not _has_peers():
+        prepare_fits(on, [name])  # first of all: its imports are what takes longest
+    elif on != HERE:
         raise UsageError("--on and torchrun can't be combined; leave --on out.")
     with _join_peers() as is_first:
-        name = row_of(model).name  # fails before torch is imported
         all_settings = _settings_of(file, name) | parse_settings(settings or [])
         if folds and full:
             raise UsageError("--folds already uses all training images; leave --full out.")

@@ -12,11 +12,13 @@ import re
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from fittingroom.errors import UsageError
-from fittingroom.execution.job import Job, Limits
-from fittingroom.runs.attempt import Attempt, FitStep
+
+if TYPE_CHECKING:
+    from fittingroom.execution.job import Job, Limits
+    from fittingroom.runs.attempt import Attempt, FitStep
 
 #: One fit at a time, in a child process with all threads.
 HERE = "local:1"
@@ -75,9 +77,9 @@ def prepare_fits(on: str, models: Iterable[str]) -> None:
     """
     address = parse_address(on)
     if address.kind == "local":
-        from fittingroom.execution import local, process
+        from fittingroom.execution.children import prepare_children, threads_of
 
-        process.prepare_children(models, threads=local.threads_of(address.at_once))
+        prepare_children(models, threads=threads_of(address.at_once))
 
 
 def most_memory(on: str, limits: Limits) -> int | None:

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import gc
 import importlib
 import os
 import signal
@@ -244,8 +245,10 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # a caller's SIG_IGN would hide how a child ended
     caller, idle_seconds, first, *others = sys.argv[1:]
+    gc.disable()  # nothing that is imported is garbage
     for module in first.split(","):
         importlib.import_module(module)
+    gc.freeze()  # nor does a child look through it
     with socket.socket(fileno=0) as requests:
         requests.settimeout(_LOOK_SECONDS)
         _serve(requests, int(caller), float(idle_seconds), others)
@@ -336,6 +339,7 @@ def _run(folder: bytes, parent: int, streams: tuple[int, int, int]) -> NoReturn:
             os.close(descriptor)
         with contextlib.suppress(OSError):  # jobs name their folders in full
             os.chdir(folder)
+        gc.enable()
         run_jobs(parent)
     except BaseException:
         traceback.print_exc()

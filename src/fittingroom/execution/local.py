@@ -9,9 +9,9 @@ from typing import Self
 
 import psutil
 
+from fittingroom.execution.children import threads_of
 from fittingroom.execution.job import Job, Limits
 from fittingroom.execution.process import FitProcess
-from fittingroom.kernels.threads import default_threads
 from fittingroom.runs.attempt import Attempt, FitStep, failed
 
 _POLL_SECONDS = 0.2
@@ -131,11 +131,6 @@ class _Child:
             except TimeoutError:
                 continue
         self._process.stop()
-
-
-def threads_of(at_once: int) -> int | None:
-    """How many threads each of so many parallel fits uses; None leaves it to the libraries."""
-    return None if at_once == 1 else max(1, default_threads() // at_once)
 
 
 def memory_here() -> int:

@@ -17,33 +17,22 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import IO, Any
 
 import psutil
 
-from fittingroom.execution.fork_server import ForkedChild, start_copy, start_server
+from fittingroom.execution.children import IMPORTED, environment_of
+from fittingroom.execution.fork_server import ForkedChild, start_copy
 from fittingroom.execution.job import Job, Limits
 from fittingroom.models.catalog import row_of
 from fittingroom.models.rows import Family
 from fittingroom.runs.attempt import Attempt, FitStep, Status
 
 _POLL_SECONDS = 0.2
-#: Keeps the working folder, which may have been downloaded with the data, off the module search
-#: path: a child gets -P, the processes that it starts get this variable.
-SAFE_PATH = {"PYTHONSAFEPATH": "1"}
-#: GOMP_SPINCOUNT for networks: how often a waiting thread of GNU's OpenMP polls before it sleeps.
-#: By default it spins so long that it takes the processor from our own threads between two matrix
-#: products. Nearest neighbours have no such threads and are far slower if it sleeps.
-SPIN = "1000"
 #: The module of a child that is started by itself.
 CHILD = "fittingroom.execution.child"
-#: What a child's fork server imports: what every fit of a family does, and what most do besides.
-IMPORTED: dict[Family, tuple[str, ...]] = {
-    "classical": ("fittingroom.runs.fit",),
-    "network": ("fittingroom.runs.fit,fittingroom.models.network", "torch._dynamo"),
-}
 
 
 class FitProcess:
@@ -148,7 +137,7 @@ class FitProcess:
         self._family = family
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 (closed in stop)
         self._events = queue.Queue()
-        variables = _environment(family, self._threads)
+        variables = environment_of(family, self._threads)
 
         def check_still_wanted() -> None:
             self._check_time()
@@ -223,22 +212,6 @@ class _LimitError(Exception):
         super().__init__(reason)
         self.status: Status = status
         self.reason = reason
-
-
-def prepare_children(models: Iterable[str], *, threads: int | None = None) -> None:
-    """Begin to import what children for these models need; parameters as for `FitProcess`."""
-    for family in {row_of(model).family for model in models}:
-        start_server(IMPORTED[family], _environment(family, threads))
-
-
-def _environment(family: Family, threads: int | None) -> dict[str, str]:
-    """The variables of a child; those of its parent come before what suits networks."""
-    environment = {"GOMP_SPINCOUNT": SPIN} if family == "network" else {}
-    environment |= os.environ
-    if threads is not None:
-        # OpenMP, BLAS, PyTorch and scikit-learn-intelex all obey this.
-        environment["OMP_NUM_THREADS"] = str(threads)
-    return environment | SAFE_PATH
 
 
 def _read(stdout: IO[str], events: queue.Queue[dict[str, Any] | None]) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fittingroom.data.dataset import Dataset
-from fittingroom.data.mapped import pieces
+from fittingroom.data.mapped import MappedRows, memory_map, pieces
 
 #: Near copies have at most this root mean square difference of the pixels, in 0..255.
 NEAR = 8.0
@@ -18,6 +18,8 @@ NEAR = 8.0
 #: larger split the first ones.
 MAX_SEARCHED, MAX_PIXELS = 60_000, 2**27
 _BLOCK = 2**22  # pixels that are compared at a time
+_CACHED = 256  # images that are hashed at a time, without new memory
+_PIECE = 4096  # images of a memory map that are read at a time
 #: Test images that `compare` looks up among the training images.
 SAMPLED = 1000
 
@@ -62,24 +64,47 @@ def _least_squared(images: NDArray[np.uint8], queries: NDArray[np.uint8]) -> NDA
 def copied_test_images(dataset: Dataset) -> int:
     """How many of the test images are training images too, pixel for pixel.
 
-    Takes a third of a second for 70,000 images of 28×28; a mapped file isn't read into memory.
+    A mapped file isn't read into memory.
     """
-    test = list(_digests(dataset.test.images))
-    distinct = set(test)
-    copied = {digest for digest in _digests(dataset.train.images) if digest in distinct}
-    return sum(digest in copied for digest in test)
+    train, test = (_hashes(part.images) for part in (dataset.train, dataset.test))
+    seen = set(_digests(dataset.train.images, np.isin(train, test)))
+    return sum(digest in seen for digest in _digests(dataset.test.images, np.isin(test, train)))
 
 
 def repeated_images(images: NDArray[np.uint8]) -> tuple[tuple[int, ...], ...]:
     """Positions of identical images, one group for each image that is repeated."""
+    _, kind, times = np.unique(_hashes(images), return_inverse=True, return_counts=True)
+    candidates = times[kind] > 1
+    digests = zip(np.flatnonzero(candidates).tolist(), _digests(images, candidates), strict=True)
     groups: dict[bytes, list[int]] = {}
-    for position, digest in enumerate(_digests(images)):
+    for position, digest in digests:
         groups.setdefault(digest, []).append(position)
     return tuple(tuple(group) for group in groups.values() if len(group) > 1)
 
 
-def _digests(images: NDArray[np.uint8]) -> Iterator[bytes]:
-    """A hash of 16 bytes of each image's pixels."""
+def _hashes(images: NDArray[np.uint8]) -> NDArray[np.uint64]:
+    """A number (n,) of each image: different ones may have the same, but hardly any have.
+
+    In a tenth of the time that `_digests` takes: a weighted sum of its words of eight pixels.
+    """
+    n_pixels = int(np.prod(images.shape[1:]))
+    words = -(-n_pixels // 8)
+    weights = np.random.default_rng(0).integers(0, 2**64, words, np.uint64) | np.uint64(1)
+    rows = np.zeros((_CACHED, 8 * words), np.uint8)
+    found = []
     for piece in pieces(images):
-        for image in piece:
+        for start in range(0, len(piece), _CACHED):
+            some = piece[start : start + _CACHED]
+            rows[: len(some), :n_pixels] = some.reshape(len(some), -1)
+            weighted = rows[: len(some)].view(np.uint64) * weights
+            found.append(weighted.sum(axis=1, dtype=np.uint64))
+    return np.concatenate(found)
+
+
+def _digests(images: NDArray[np.uint8], chosen: NDArray[np.bool_]) -> Iterator[bytes]:
+    """A hash of 16 bytes of the pixels of each chosen image."""
+    index = np.flatnonzero(chosen)
+    rows = images[index] if memory_map(images) is None else MappedRows(images, index)
+    for start in range(0, len(index), _PIECE):
+        for image in rows[start : start + _PIECE]:
             yield blake2b(image, digest_size=16).digest()
