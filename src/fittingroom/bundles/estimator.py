@@ -261,7 +261,7 @@ def _check_range(numbers: NDArray[Any], end: int, complaint: str) -> None:
 
 
 def _check_finite(*arrays: NDArray[Any]) -> None:
-    if not all(np.isfinite(array).all() for array in arrays):
+    if not all(array.dtype.kind in "biu" or np.isfinite(array).all() for array in arrays):
         raise BundleError("a tree or an array holds numbers that are not finite.")
 
 
