@@ -60,11 +60,11 @@ def whole_fits_table(rows: dict[str, Any]) -> list[str]:
     lines = [
         columns(
             [
-                *("`fittingroom fit`", "time", "Keras as published", "Keras at its best"),
-                *("test accuracy", "Keras's"),
+                *("`fittingroom fit`", "epochs", "time"),
+                *("Keras as published", "Keras at its best", "test accuracy", "Keras's"),
             ]
         ),
-        columns(["---"] * 6),
+        columns(["---"] * 7),
     ]
     for name, row in rows.items():
         accuracy = row["test_accuracy"]
@@ -72,6 +72,7 @@ def whole_fits_table(rows: dict[str, Any]) -> list[str]:
             columns(
                 [
                     f"`{name}`",
+                    epochs_of(row["each_turn"][0]["ours"]),
                     times_of(row["seconds"]["ours"]),
                     *(range_of(row[kind]) for kind in ("as_published", "at_its_best")),
                     *(f"{accuracy[name]:.4f}" for name in ("ours", "published")),
@@ -79,10 +80,15 @@ def whole_fits_table(rows: dict[str, Any]) -> list[str]:
             )
         )
     means = [
-        statistics.geometric_mean(row[kind]["median"] for row in rows.values())
+        f"**{statistics.geometric_mean(row[kind]['median'] for row in rows.values()):.2f}**"
         for kind in ("as_published", "at_its_best")
     ]
-    return [*lines, columns(["geometric mean", "", *(f"**{mean:.2f}**" for mean in means), "", ""])]
+    return [*lines, columns(["geometric mean", "", "", *means, "", ""])]
+
+
+def epochs_of(ours: dict[str, Any]) -> str:
+    """The epochs of a fit, and of how many in its recipe."""
+    return f"{ours['epochs']} of {ours['recipe_epochs']}"
 
 
 #: How the commands that stand in the table are typed, by their rows.

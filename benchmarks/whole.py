@@ -2,6 +2,7 @@
 
     python benchmarks/whole.py --rounds 3 --out benchmarks/results/whole.json
     python benchmarks/whole.py cnn-32 knn version --rounds 2 --out /tmp/whole.json
+    python benchmarks/whole.py --most 15 --rounds 1 --out /tmp/whole.json
 
 Measured from outside, as a person would with a watch: the process's start, imports, reading the
 files, all of the work, printing, and the process's end.
@@ -10,7 +11,9 @@ files, all of the work, printing, and the process's end.
   until the test accuracy is printed; in turns with a Keras program that reads the same files and
   does the same (``peers/keras_whole.py``), as published and with ``mixed_bfloat16`` (and
   ``jit_compile`` with ``--jit``). Both accuracies are kept. ``cnn-16-32-64-128`` takes hours on
-  either side, and is measured only where it is named.
+  either side, and is measured only where it is named. With ``--most SECONDS`` both sides take only
+  the recipe's first epochs, as many as ours are expected to take so long: what both pay once, the
+  imports above all, then weighs more.
 - ``knn`` and ``logistic``: the command alone, since ``classical.py`` has their ratios to stock
   scikit-learn, and how much of it is neither the fit nor the predictions.
 - ``predict-knn``, ``predict-swift-90``: one photo by a saved model. ``report``: the page of seven
@@ -46,6 +49,7 @@ from fittingroom.models.catalog import row_of
 from fittingroom.models.rows import NetworkRow
 from fittingroom.runs.run import Run
 from fittingroom.runs.store import find_store
+from fittingroom.training.recipe import Recipe
 
 FITTINGROOM = [sys.executable, "-m", "fittingroom"]
 SMALL = record.ROOT / "tests" / "data" / "fashion-mnist-small"
@@ -66,11 +70,13 @@ class Sitting:
     files : the folder of the four IDX files
     prepared : runs that were saved before, for commands that read some
     variants : those of Keras
+    most : seconds that our networks may be expected to take; None takes whole recipes
     """
 
     files: Path
     prepared: Path
     variants: Sequence[str]
+    most: float | None = None
 
 
 def timed(
@@ -91,10 +97,10 @@ def timed(
     return seconds, done.stdout
 
 
-def fit(name: str, seed: int) -> tuple[dict[str, Any], Run]:
+def fit(name: str, seed: int, *settings: str) -> tuple[dict[str, Any], Run]:
     """Fit a model into an empty folder of runs: the command's seconds, what it printed; its run."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [*FITTINGROOM, "fit", name, "--seed", str(seed), "--runs", folder]
+        command = [*FITTINGROOM, "fit", name, *settings, "--seed", str(seed), "--runs", folder]
         seconds, printed = timed(command)
         (run,) = find_store(folder).runs()
         assert run.test is not None  # it and the history are read while the folder is there
@@ -105,11 +111,15 @@ def fit(name: str, seed: int) -> tuple[dict[str, Any], Run]:
 
 
 def network_turn(name: str, number: int, sitting: Sitting) -> Turn:
-    """The whole recipe of a published network by us and by each variant of Keras."""
-    ours, run = fit(name, number)
+    """The recipe of a published network by us and by each variant of Keras."""
+    recipe = recipe_of(name)
+    epochs = epochs_within(name, sitting.most)
+    settings = [] if epochs == recipe.epochs else ["--set", f"epochs={epochs}"]
+    ours, run = fit(name, number, *settings)
+    ours["recipe_epochs"] = recipe.epochs
     turn = {"ours": {**ours, "parameters": run.record.parameters}}
     for variant in sitting.variants:
-        job = json.dumps(keras_job(name, variant, number))
+        job = json.dumps(keras_job(name, variant, number, epochs))
         script = str(PEERS / "keras_whole.py")
         seconds, printed = timed([str(PEERS_PYTHON), script, str(sitting.files), job])
         turn[variant] = {"seconds": round(seconds, 3), **json.loads(printed.splitlines()[-1])}
@@ -117,16 +127,30 @@ def network_turn(name: str, number: int, sitting: Sitting) -> Turn:
     return turn
 
 
-def keras_job(name: str, variant: str, seed: int) -> dict[str, Any]:
-    """What Keras is to do: the recipe of the catalogue's row."""
+def recipe_of(name: str) -> Recipe:
+    """The recipe of the catalogue's row."""
     row = row_of(name)
     assert isinstance(row, NetworkRow)
-    recipe = row.recipe
-    fields = ("epochs", "batch_size", "keep", "patience", "watch", "restore")
+    return row.recipe
+
+
+def epochs_within(name: str, most: float | None) -> int:
+    """The recipe's epochs, or as many of them as are expected to take so many seconds; not 0."""
+    epochs = recipe_of(name).epochs
+    if most is None:
+        return epochs
+    return max(1, min(epochs, int(epochs * most / row_of(name).expected_seconds())))
+
+
+def keras_job(name: str, variant: str, seed: int, epochs: int) -> dict[str, Any]:
+    """What Keras is to do."""
+    recipe = recipe_of(name)
+    fields = ("batch_size", "keep", "patience", "watch", "restore")
     return {
         "model": name,
         "variant": variant,
         "seed": seed,
+        "epochs": epochs,
         "held_out": HELD_OUT,
         "watched": WATCHED,
         **{field: getattr(recipe, field) for field in fields},
@@ -252,6 +276,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("rows", nargs="*", metavar="ROW", help=", ".join(ROWS))
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--most", type=float, metavar="SECONDS", help="of a network's epochs")
     parser.add_argument("--jit", action="store_true", help="jit_compile too; minutes of compiling")
     parser.add_argument("--prepared", type=Path, default=Path("runs-whole"), help="saved runs")
     parser.add_argument("--out", type=Path, required=True)
@@ -260,7 +285,8 @@ def main() -> None:
         parser.error(f"no such row: {', '.join(sorted(unknown))}")
     location = load_dataset("fashion-mnist").location
     assert location is not None
-    sitting = Sitting(location, options.prepared, KERAS if options.jit else KERAS[:2])
+    variants = KERAS if options.jit else KERAS[:2]
+    sitting = Sitting(location, options.prepared, variants, options.most)
     found: dict[str, Any] = record.kept(options.out).get("rows", {})
     for name in options.rows or [name for name in ROWS if name not in HOURS]:
         turns = list(found[name]["each_turn"]) if name in found else []

@@ -32,7 +32,7 @@ from speed import spread
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.sources import load_dataset
 from fittingroom.execution.job import Limits
-from fittingroom.models.catalog import MODELS
+from fittingroom.models.catalog import MODELS, row_of
 from fittingroom.runs.attempt import Attempt
 from fittingroom.runs.fit import fit
 from fittingroom.runs.spec import RunSpec
@@ -194,14 +194,21 @@ def test_every_row_of_whole_commands_can_be_told_apart_and_shown() -> None:
 
 
 def test_keras_is_told_the_recipe_of_the_catalogue() -> None:
-    job = whole.keras_job("cnn-16-32-64-128", "published", 3)
+    epochs = whole.epochs_within("cnn-16-32-64-128", None)
+    job = whole.keras_job("cnn-16-32-64-128", "published", 3, epochs)
     assert (job["epochs"], job["batch_size"], job["seed"]) == (500, 128, 3)
     assert (job["patience"], job["watch"], job["restore"]) == (50, "loss", True)
-    assert whole.keras_job("mlp-256-256", "jit", 0)["keep"] == "best-accuracy"
+    assert whole.keras_job("mlp-256-256", "jit", 0, 20)["keep"] == "best-accuracy"
     dataset = load_dataset(ROOT / "tests" / "data" / "fashion-mnist-small")
     split, share = dataset.validation_split(), len(dataset.train) / 60_000
     assert len(split.validation) == whole.HELD_OUT * share
     assert len(split.selection) == whole.WATCHED * share
+
+
+def test_only_as_many_epochs_are_measured_as_there_is_time_for() -> None:
+    assert whole.epochs_within("cnn-32", 1e6) == 10
+    assert whole.epochs_within("cnn-32", row_of("cnn-32").expected_seconds() / 2) == 5
+    assert whole.epochs_within("cnn-16-32-64-128", 1) == 1
 
 
 def test_whole_commands_are_compared_within_their_turns() -> None:
@@ -210,6 +217,7 @@ def test_whole_commands_are_compared_within_their_turns() -> None:
         return {name: {"seconds": s, "test_accuracy": 0.9} for name, s in seconds.items()}
 
     turns = [turn(10, 30, 20), turn(20, 50, 60)]
+    turns[0]["ours"] |= {"epochs": 5, "recipe_epochs": 10}
     found = whole.summary(turns)
     assert found["as_published"] == spread([3, 2.5])
     assert found["at_its_best"] == spread([2, 2.5])
@@ -230,9 +238,9 @@ def test_whole_commands_are_compared_within_their_turns() -> None:
         "| `fittingroom compare --suite quick --seeds 1` | 1 min, one turn |  |",
     ]
     assert speed_page.whole_fits_table({"cnn-32": found})[2:] == [
-        "| `cnn-32` | 15 s (10 s to 20 s) | 2.75 (2.50 to 3.00) | 2.25 (2.00 to 2.50) | 0.9000 | "
-        "0.9000 |",
-        "| geometric mean |  | **2.75** | **2.25** |  |  |",
+        "| `cnn-32` | 5 of 10 | 15 s (10 s to 20 s) | 2.75 (2.50 to 3.00) | 2.25 (2.00 to 2.50) | "
+        "0.9000 | 0.9000 |",
+        "| geometric mean |  |  | **2.75** | **2.25** |  |  |",
     ]
 
 
