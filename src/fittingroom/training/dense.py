@@ -18,9 +18,9 @@ from torch.nn import functional as F
 from fittingroom.kernels.tensors import view
 from fittingroom.nets.mlp import MLP
 from fittingroom.training.augment import Mixture
+from fittingroom.training.compiled_step.updates import adam
 from fittingroom.training.optim import BETAS
 from fittingroom.training.recipe import Recipe
-from fittingroom.training.updates import adam
 
 
 def supports_dense_step(

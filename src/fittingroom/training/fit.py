@@ -18,7 +18,7 @@ from fittingroom.errors import TrainingError
 from fittingroom.training import precision
 from fittingroom.training.augment import AUGMENTATIONS, MIXINGS, Mixture
 from fittingroom.training.checkpoint import Checkpoint, State
-from fittingroom.training.compiled_step import CompiledStep
+from fittingroom.training.compiled_step.step import CompiledStep
 from fittingroom.training.dense import DenseStep
 from fittingroom.training.distributed import ALONE, Group, SharedStep
 from fittingroom.training.epoch import Epoch

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from fittingroom.kernels import capabilities
 from fittingroom.training import precision
 from fittingroom.training.augment import Mixture
-from fittingroom.training.compiled_step import (
+from fittingroom.training.compiled_step.step import (
     CompiledStep,
     is_small,
-    multiplies_pairs,
+    prefers_bfloat16,
     supports_compiled_step,
 )
 from fittingroom.training.dense import DenseStep, supports_dense_step
@@ -88,7 +88,7 @@ class AutogradStep:
 
 def resolve_precision(net: nn.Module, recipe: Recipe, device: torch.device) -> str:
     """``precision.resolve``, for the steps that ``make_step`` makes."""
-    if recipe.precision == "auto" and multiplies_pairs(net, recipe, device):
+    if recipe.precision == "auto" and prefers_bfloat16(net, recipe, device):
         return "bfloat16"
     return precision.resolve(recipe.precision, net, device)
 

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from fittingroom.kernels.compiled import as_stored, compiled, in_parts
 from fittingroom.kernels.tensors import view
-from fittingroom.training.layers import Array, Packed
+from fittingroom.training.compiled_step.arrays import Array
+from fittingroom.training.compiled_step.weights import PackedWeights
 from fittingroom.training.optim import BETAS, EPSILON
 
 #: Passes over memory that take as long as an element's update.
@@ -29,7 +30,7 @@ class PackedAdam:
         self._mean, self._square = self._update.zeros(), self._update.zeros()
         self._steps = torch.zeros(1, dtype=torch.int64)
 
-    def __call__(self, packed: Packed, gradients: Array, rate: float) -> None:
+    def __call__(self, packed: PackedWeights, gradients: Array, rate: float) -> None:
         """Update a network's weights, packed or not, by threads' gradients (threads, size)."""
         self._steps += 1
         steps = int(self._steps)
@@ -53,7 +54,7 @@ class PackedDescent:
         self._momentum = momentum
         self._velocity = self._update.zeros()
 
-    def __call__(self, packed: Packed, gradients: Array, rate: float) -> None:
+    def __call__(self, packed: PackedWeights, gradients: Array, rate: float) -> None:
         """As that of ``PackedAdam``."""
         self._update(
             *(_update_by_descent, packed, gradients, (view(self._velocity),)),
@@ -78,7 +79,7 @@ class _Elementwise:
     def __call__(
         self,
         kernel: Any,
-        packed: Packed,
+        packed: PackedWeights,
         gradients: Array,
         vectors: Sequence[Array],
         *numbers: Any,
@@ -90,14 +91,15 @@ class _Elementwise:
 
         def update(start: int, stop: int, part: int) -> None:
             begin = 0
-            for weight, places, end in zip(self._weights, packed.places, self._ends, strict=True):
+            weights = zip(self._weights, packed.positions, self._ends, strict=True)
+            for weight, positions, end in weights:
                 first, last = max(start, begin), min(stop, end)
                 if first < last:
                     mine = slice(first - begin, last - begin)
                     kernel(
                         weight[mine],
-                        tuple(place[mine] for place in places[:3]),
-                        packed.vectors(places),
+                        tuple(places[mine] for places in positions[:3]),
+                        packed.vectors(positions),
                         gradients,
                         *(vector[first:last] for vector in vectors),
                         *numbers,

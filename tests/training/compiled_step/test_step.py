@@ -13,7 +13,7 @@ from fittingroom.kernels import capabilities
 from fittingroom.nets.cnn import CNN
 from fittingroom.nets.mlp import MLP
 from fittingroom.training.augment import Batch, Mixture, cutmix
-from fittingroom.training.compiled_step import CompiledStep, supports_compiled_step
+from fittingroom.training.compiled_step.step import CompiledStep, supports_compiled_step
 from fittingroom.training.loop import to_unit, train
 from fittingroom.training.recipe import Recipe
 from fittingroom.training.step import AutogradStep, make_step, resolve_precision

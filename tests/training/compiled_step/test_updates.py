@@ -7,10 +7,16 @@ import pytest
 import torch
 
 from fittingroom.nets.cnn import CNN
-from fittingroom.training.layers import Packed, chain
+from fittingroom.training.compiled_step.plan import plan
+from fittingroom.training.compiled_step.updates import PackedAdam, PackedDescent, adam
+from fittingroom.training.compiled_step.weights import PackedWeights
 from fittingroom.training.optim import make_optimizer
 from fittingroom.training.recipe import Recipe
-from fittingroom.training.updates import PackedAdam, PackedDescent, adam
+
+
+def vectors(packed: PackedWeights) -> list[np.ndarray]:
+    """All that products take."""
+    return [vector for layer in packed.layers if layer for vector in layer[:3]]
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
@@ -20,7 +26,7 @@ def test_they_update_as_torchs_optimisers(optimizer: Literal["adam", "sgd"]) -> 
     ours, theirs = CNN(hidden=(12,)), CNN(hidden=(12,))
     theirs.load_state_dict(ours.state_dict())
     recipe = Recipe(optimizer=optimizer, momentum=0.9 if optimizer == "sgd" else 0.0)
-    packed = Packed(chain([*ours.features, *ours.classifier], 28, 28))
+    packed = PackedWeights(plan([*ours.features, *ours.classifier], 28, 28))
     packed.fill()
     update = (
         PackedAdam(packed.weights)
@@ -30,7 +36,7 @@ def test_they_update_as_torchs_optimisers(optimizer: Literal["adam", "sgd"]) -> 
     expected = make_optimizer(theirs, recipe)
     for _ in range(3):
         gradients = np.zeros((2, packed.size), np.float32)
-        for weight, of_weight in zip(theirs.parameters(), packed.places, strict=True):
+        for weight, of_weight in zip(theirs.parameters(), packed.positions, strict=True):
             places = of_weight.gradient
             gradients[:, places] = np.random.default_rng(1).normal(size=(2, len(places)))
             total = gradients[:, places].sum(axis=0)
@@ -39,10 +45,10 @@ def test_they_update_as_torchs_optimisers(optimizer: Literal["adam", "sgd"]) -> 
         expected.step()
     for mine, other in zip(ours.parameters(), theirs.parameters(), strict=True):
         torch.testing.assert_close(mine, other, rtol=1e-4, atol=1e-6)
-    kept = packed.forward.copy(), packed.backward[:-1].copy()
+    kept = [vector.copy() for vector in vectors(packed)]
     packed.fill()
-    np.testing.assert_array_equal(packed.forward, kept[0])
-    np.testing.assert_array_equal(packed.backward[:-1], kept[1])
+    for read, updated in zip(vectors(packed), kept, strict=True):
+        np.testing.assert_array_equal(read, updated)
 
 
 def test_the_first_step_of_adam_is_the_rate() -> None:

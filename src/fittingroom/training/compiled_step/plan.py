@@ -1,0 +1,136 @@
+"""The layers that a compiled step takes images through, and the shapes of the maps between them.
+
+Convolutions and dense layers are the same thing here: a dense layer is a convolution whose kernel
+covers the whole map.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from torch import nn
+
+from fittingroom.kernels.products import padded
+from fittingroom.nets.convolution import Convolution
+from fittingroom.nets.dropout import Dropout
+from fittingroom.nets.pooling import MaxPool
+from fittingroom.nets.stem import Stem
+
+#: Convolutions of fewer input channels aren't worth rounding.
+NARROW = 16
+
+
+class MapShape(NamedTuple):
+    """The shape of the maps between two layers."""
+
+    height: int
+    width: int
+    channels: int
+    step: int  # numbers from one pixel to the next: the channels, and perhaps zeros after them
+
+
+class KernelShape(NamedTuple):
+    """The shape of a layer's kernel; its bias has as many lanes."""
+
+    rows: int
+    columns: int
+    inputs: int
+    step: int  # of the maps that the kernel sees
+    outputs: int
+
+    @property
+    def lanes(self) -> int:
+        return padded(self.outputs)
+
+    @property
+    def forward(self) -> tuple[int, int, int, int]:
+        """The shape of what is multiplied forward, with zeros after inputs and outputs."""
+        return self.rows, self.columns, self.step, self.lanes
+
+    @property
+    def backward(self) -> tuple[int, int, int, int]:
+        """The shape of what is multiplied backward, with zeros after the inputs."""
+        return self.rows, self.columns, self.outputs, padded(self.inputs)
+
+
+class PlannedLayer(NamedTuple):
+    """A layer of a network: its module, and the shapes of what it sees and has."""
+
+    module: nn.Module
+    input: MapShape
+    output: MapShape
+    kernel: KernelShape | None = None  # of a layer with weights
+    rectified: bool = False  # whether ReLU follows a convolution or dense layer
+    paired: bool = False  # whether it multiplies pairs of bfloat16
+
+    @property
+    def multiplications(self) -> int:
+        """For an image, forward and backward."""
+        if self.kernel is None:
+            return 0
+        pixels = self.output.height * self.output.width
+        if isinstance(self.module, Stem):
+            pixels *= 4  # before pooling
+        rows, columns, inputs, _, outputs = self.kernel
+        return 3 * pixels * rows * columns * inputs * outputs
+
+
+#: Layers that may precede a layer, by type; None is the images.
+FOLLOWS: dict[type, tuple[type | None, ...]] = {
+    Stem: (None,),
+    Convolution: (None, Stem, MaxPool, Convolution, nn.ReLU),
+    nn.Linear: (Stem, MaxPool, Convolution, nn.ReLU, nn.Linear, Dropout),
+    nn.ReLU: (Convolution, nn.Linear),
+    MaxPool: (Convolution,),
+    Dropout: (nn.ReLU, nn.Linear),
+}
+
+
+def supports(module: nn.Module, before: nn.Module | None) -> bool:
+    """Whether a plan can have this layer after the one before, or None if it is the first."""
+    if (None if before is None else type(before)) not in FOLLOWS.get(type(module), ()):
+        return False
+    if isinstance(module, Convolution):
+        plain = module.is_plain() and module.stride == (1, 1) and module.padding == (0, 0)
+        if not plain or module.kernel_size != (3, 3):
+            return False
+    return not isinstance(module, nn.Conv2d | nn.Linear) or module.bias is not None
+
+
+def plan(
+    modules: Sequence[nn.Module], height: int, width: int, *, half: bool = False
+) -> list[PlannedLayer]:
+    """The layers of a network for images of this size; ReLU joins the layer before it.
+
+    With ``half`` convolutions multiply bfloat16.
+    """
+    layers: list[PlannedLayer] = []
+    shape = MapShape(height, width, 1, 1)
+    for module in modules:
+        if isinstance(module, nn.ReLU):
+            layers[-1] = layers[-1]._replace(rectified=True)
+            continue
+        layers.append(_planned(module, shape, half))
+        shape = layers[-1].output
+    return layers
+
+
+def _planned(module: nn.Module, shape: MapShape, half: bool) -> PlannedLayer:
+    """A layer that sees maps of this shape."""
+    if isinstance(module, MaxPool):
+        pooled = shape._replace(height=shape.height // 2, width=shape.width // 2)
+        return PlannedLayer(module, shape, pooled)
+    if not isinstance(module, nn.Conv2d | nn.Linear):
+        return PlannedLayer(module, shape, shape)
+    rows, columns = (3, 3) if isinstance(module, nn.Conv2d) else (shape.height, shape.width)
+    outputs = len(module.weight)
+    kernel = KernelShape(rows, columns, shape.channels, shape.step, outputs)
+    height, width = shape.height - rows + 1, shape.width - columns + 1
+    output = MapShape(height, width, outputs, kernel.lanes)
+    if isinstance(module, Stem):
+        # Its kernel writes no zeros after the channels, which would be multiplied like them.
+        output = MapShape(height // 2, width // 2, outputs, outputs)
+    rounded = half and isinstance(module, Convolution) and shape.channels >= NARROW
+    paired = rounded and shape.step % 2 == outputs % 2 == 0
+    return PlannedLayer(module, shape, output, kernel, paired=paired)

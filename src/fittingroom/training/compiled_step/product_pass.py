@@ -1,0 +1,196 @@
+"""A convolution or a dense layer by products of matrices, forward and backward.
+
+The products differ in where their rows are (`kernels/products.py`). All addresses are prepared
+once, so that a pass costs a call or two of a compiled kernel.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fittingroom.kernels.compiled import compiled
+from fittingroom.kernels.products import LANES, Product, as_array, multiply, row_table
+from fittingroom.training.compiled_step.arrays import Array
+from fittingroom.training.compiled_step.factors import Factors, PairedFactors
+from fittingroom.training.compiled_step.maps import Maps
+from fittingroom.training.compiled_step.plan import KernelShape, PlannedLayer
+from fittingroom.training.compiled_step.weights import LayerWeights
+
+#: Bytes of a float32, and of a pair of bfloat16.
+SIZE = 4
+
+
+class ProductPass:
+    """A layer with weights, perhaps with ReLU.
+
+    Parameters
+    ----------
+    layer : the planned layer, and ``kernel``, its kernel's shape
+    weights : those of the layer
+    x, y : the maps before and after
+    gradient : float32, laid out as packed weights, to which ``backward`` adds
+    """
+
+    def __init__(
+        self,
+        layer: PlannedLayer,
+        kernel: KernelShape,
+        weights: LayerWeights,
+        x: Maps,
+        y: Maps,
+        gradient: Array,
+    ) -> None:
+        self._kernel, self._x, self._y, self._rectified = kernel, x, y, layer.rectified
+        self._factors = PairedFactors(x, y) if layer.paired else Factors(x, y)
+        # Kept, since products hold only their addresses.
+        self._weights, self._gradient = weights, gradient
+        self._tables: list[Array] = []
+        self._forward = as_array([self._outputs()])
+        self._for_kernel = as_array(self._kernel_gradients())
+        self._for_input = as_array(self._input_gradients()) if x.trained else None
+        self._for_bias = weights.gradients(gradient)[1]
+        self._values, self._slopes = (
+            maps.reshape(-1, kernel.lanes) for maps in (y.values, y.slopes)
+        )
+
+    def forward(self) -> None:
+        self._factors.read_values()
+        multiply(self._forward)
+
+    def backward(self) -> None:
+        if self._rectified:
+            _rectify_slopes(self._slopes, self._values)
+        _add_rows(self._slopes, self._for_bias)
+        self._factors.read_slopes()
+        multiply(self._for_kernel)
+        if self._for_input is not None:
+            self._x.slopes[:] = 0
+            multiply(self._for_input)
+
+    def _table(self, offsets: Array, beyond: int, size: int = SIZE) -> int:
+        """The address of a table of rows, given the offsets in numbers of so many bytes."""
+        table = row_table(offsets * size, beyond * size)
+        self._tables.append(table)
+        return int(table.ctypes.data)
+
+    def _corners(self, step: int) -> Array:
+        """Of each output pixel, the first that it sees, if these are ``step`` apart."""
+        height, width = self._x.shape.height, self._x.shape.width
+        image, row, column = np.indices(self._y.values.shape[:3]).reshape(3, -1)
+        corners: Array = ((image * height + row) * width + column) * step
+        return corners
+
+    def _outputs(self) -> Product:
+        """Every output pixel: the pixels under the kernel times the kernel."""
+        kernel, x, inputs = self._kernel, self._x, self._factors.inputs
+        rows = self._corners(x.shape.step)
+        return Product(
+            a=inputs.ctypes.data,
+            a_rows=self._table(rows, 0, inputs.itemsize),
+            rows=len(rows),
+            a_step=SIZE,
+            a_jump=inputs.itemsize * (x.shape.width - kernel.columns) * x.shape.step,
+            b=self._weights.kernel.ctypes.data,
+            b_step=SIZE * kernel.lanes,
+            inner=kernel.columns * x.shape.step * inputs.itemsize // SIZE,
+            outer=kernel.rows,
+            c=self._y.values.ctypes.data,
+            c_rows=self._table(np.arange(len(rows)) * kernel.lanes, len(rows) * kernel.lanes),
+            start=self._weights.bias.ctypes.data,
+            vectors=kernel.lanes // LANES,
+            rectify=int(self._rectified),
+            paired=int(self._factors.paired),
+        )
+
+    def _kernel_gradients(self) -> list[Product]:
+        """An image's after the other's, so that its pixels stay in the cache.
+
+        Maps of one pixel are a row of pixels.
+        """
+        n, shape, product = self._x.n, self._y.shape, self._kernel_gradient()
+        of_image, slopes = (
+            array[0].nbytes for array in (self._factors.pixels, self._factors.pixel_slopes)
+        )
+        if shape.height * shape.width == 1 and not self._factors.paired:
+            return [product._replace(a_step=of_image, inner=n)]
+        return [
+            product._replace(a=product.a + i * of_image, b=product.b + i * slopes) for i in range(n)
+        ]
+
+    def _kernel_gradient(self) -> Product:
+        """Every number of the kernel: the first image's pixels that it met times the slopes."""
+        kernel, shape = self._kernel, self._x.shape
+        pixels, slopes = self._factors.pixels, self._factors.pixel_slopes
+        u, v, k = np.indices((kernel.rows, kernel.columns, kernel.inputs)).reshape(3, -1)
+        rows = (u * shape.width + v) * shape.step + k
+        into = ((u * kernel.columns + v) * shape.step + k) * kernel.lanes
+        together = 2 if self._factors.paired else 1
+        inner = slopes.shape[2]  # pixels of an output row, or pairs
+        return Product(
+            a=pixels.ctypes.data,
+            a_rows=self._table(rows, 0),
+            rows=len(rows),
+            a_step=SIZE * together * shape.step,
+            a_jump=SIZE * (shape.width - together * inner) * shape.step,
+            b=slopes.ctypes.data,
+            b_step=SIZE * kernel.lanes,
+            inner=inner,
+            outer=self._y.shape.height,
+            c=self._gradient[self._weights.position :].ctypes.data,
+            c_rows=self._table(into, len(self._gradient) - kernel.lanes - self._weights.position),
+            start=0,
+            vectors=kernel.lanes // LANES,
+            rectify=0,
+            paired=int(self._factors.paired),
+        )
+
+    def _input_gradients(self) -> list[Product]:
+        """Every output pixel's slopes, added to all that it saw: a product per position."""
+        kernel, x, slopes = self._kernel, self._x, self._factors.slopes
+        rows = self._corners(x.lanes)
+        product = Product(
+            a=slopes.ctypes.data,
+            a_rows=self._table(np.arange(len(rows)) * kernel.lanes, 0, slopes.itemsize),
+            rows=len(rows),
+            a_step=SIZE,
+            a_jump=0,
+            b=0,
+            b_step=SIZE * x.lanes,
+            inner=kernel.outputs * slopes.itemsize // SIZE,
+            outer=1,
+            c=0,
+            c_rows=0,
+            start=0,
+            vectors=x.lanes // LANES,
+            rectify=0,
+            paired=int(self._factors.paired),
+        )
+        return [
+            product._replace(
+                b=self._weights.backward[u, v].ctypes.data,
+                c=x.slopes[0, u, v].ctypes.data,
+                c_rows=self._table(rows, x.slopes.size - (u * x.shape.width + v) * x.lanes),
+            )
+            for u, v in np.ndindex(kernel.rows, kernel.columns)
+        ]
+
+
+@compiled
+def _rectify_slopes(slopes: Any, values: Any) -> None:
+    none = np.float32(0)
+    for i in range(slopes.shape[0]):
+        for k in range(slopes.shape[1]):
+            slopes[i, k] = slopes[i, k] if values[i, k] > none else none
+
+
+@compiled
+def _add_rows(rows: Any, total: Any) -> None:
+    """total (width,) += the sum of rows (n, width)."""
+    sums = np.zeros(len(total), np.float32)
+    for i in range(rows.shape[0]):
+        for k in range(len(total)):
+            sums[k] += rows[i, k]
+    for k in range(len(total)):
+        total[k] += sums[k]
