@@ -18,8 +18,7 @@ from fittingroom.errors import TrainingError
 from fittingroom.training import precision
 from fittingroom.training.augment import AUGMENTATIONS, MIXINGS, Mixture
 from fittingroom.training.checkpoint import Checkpoint, State
-from fittingroom.training.compiled_step.step import CompiledStep
-from fittingroom.training.dense import DenseStep
+from fittingroom.training.direct_step import DirectStep
 from fittingroom.training.distributed import ALONE, Group, SharedStep
 from fittingroom.training.epoch import Epoch
 from fittingroom.training.optim import Average
@@ -49,7 +48,7 @@ class Fit:
         self.device = device
         self.mirror_keeps_class = mirror_keeps_class
         self.group = group
-        self.step: AutogradStep | CompiledStep | DenseStep | SharedStep
+        self.step: AutogradStep | DirectStep | SharedStep
         if self.group.size == 1:
             self.precision = resolve_precision(net, recipe, device)
             shape = (images.shape[1], images.shape[2])

@@ -16,7 +16,8 @@ from fittingroom.training.compiled_step.step import (
     prefers_bfloat16,
     supports_compiled_step,
 )
-from fittingroom.training.dense import DenseStep, supports_dense_step
+from fittingroom.training.dense_step import DenseStep, supports_dense_step
+from fittingroom.training.direct_step import DirectStep
 from fittingroom.training.optim import make_optimizer
 from fittingroom.training.recipe import Recipe
 
@@ -100,7 +101,7 @@ def make_step(
     number_format: str,
     device: torch.device,
     image_shape: tuple[int, int] = (28, 28),
-) -> AutogradStep | CompiledStep | DenseStep:
+) -> AutogradStep | DirectStep:
     """The fastest step for this training."""
     if supports_compiled_step(net, recipe, number_format, device):
         matrices = number_format == "bfloat16" and capabilities.multiplies_bfloat16()

@@ -6,17 +6,16 @@ from typing import TypeGuard
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from fittingroom.kernels import capabilities
 from fittingroom.kernels.random import draw_seed
 from fittingroom.nets.cnn import CNN
 from fittingroom.nets.convolution import Convolution
 from fittingroom.nets.dropout import Dropout
-from fittingroom.training.augment import Mixture
 from fittingroom.training.compiled_step.plan import plan, supports
 from fittingroom.training.compiled_step.threads import ThreadPasses
 from fittingroom.training.compiled_step.updates import PackedAdam, PackedDescent
+from fittingroom.training.direct_step import DirectStep, supports_direct_step
 from fittingroom.training.recipe import Recipe
 
 #: Multiplications of a step, forward and backward, above which matrix instructions (AMX) are faster
@@ -31,15 +30,15 @@ def supports_compiled_step(
 
     Without AVX-512 PyTorch's own products are as fast.
     """
-    if type(net) is not CNN or recipe.weight_decay or recipe.nesterov:
+    if type(net) is not CNN or not supports_direct_step(net, recipe, device):
         return False
-    if device.type != "cpu" or not capabilities.has_wide_vectors():
+    if not capabilities.has_wide_vectors():
         return False
     if precision == "bfloat16" and not capabilities.multiplies_pairs():
         return False
-    trainable = all(w.requires_grad and w.is_contiguous() for w in net.parameters())
+    contiguous = all(weight.is_contiguous() for weight in net.parameters())
     modules = _modules(net)
-    return trainable and all(map(supports, modules, [None, *modules]))
+    return contiguous and all(map(supports, modules, [None, *modules]))
 
 
 def prefers_bfloat16(net: nn.Module, recipe: Recipe, device: torch.device) -> bool:
@@ -60,7 +59,7 @@ def _modules(net: CNN) -> list[nn.Module]:
     return [*net.features, *net.classifier]
 
 
-class CompiledStep:
+class CompiledStep(DirectStep):
     """A training step of a convolutional network, on the CPU, by plain SGD or Adam.
 
     Parameters
@@ -80,22 +79,11 @@ class CompiledStep:
             if recipe.optimizer == "adam"
             else PackedDescent(weights, recipe.momentum)
         )
-        classes, smoothing = len(weights[-1]), recipe.label_smoothing  # the last layer's bias
-        self._targets = torch.eye(classes) * (1 - smoothing) + smoothing / classes
         self._threads: ThreadPasses | None = None  # made for the size of the first images
+        n_classes = len(weights[-1])  # the last layer's bias
+        super().__init__(n_classes, recipe, self._update.state())
 
-    @torch.no_grad()
-    def __call__(
-        self,
-        images: Tensor,
-        labels: Tensor,
-        learning_rate: float,
-        mixture: Mixture | None = None,
-    ) -> Tensor:
-        """Logits (batch, classes) of images (batch, 1, height, width), before the update."""
-        targets = F.embedding(labels, self._targets)
-        if mixture is not None:
-            targets = mixture.of(targets)
+    def _train(self, images: Tensor, targets: Tensor, learning_rate: float) -> Tensor:
         if self._net.resize is not None:
             images = self._net.resize(images)
         if self._threads is None or self._threads.n != torch.get_num_threads():
@@ -105,12 +93,3 @@ class CompiledStep:
         logits = self._threads.gradients(images[:, 0].numpy(), targets.numpy(), seeds)
         self._update(self._threads.packed, self._threads.sums, learning_rate)
         return logits
-
-    def state(self) -> dict[str, Tensor]:
-        """The optimiser's state, by name."""
-        return self._update.state()
-
-    def load(self, state: dict[str, Tensor]) -> None:
-        """Restore what ``state`` returned."""
-        for name, tensor in self._update.state().items():
-            tensor.copy_(state[name])

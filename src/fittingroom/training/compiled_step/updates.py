@@ -14,9 +14,9 @@ from torch import Tensor
 
 from fittingroom.kernels.compiled import as_stored, compiled, in_parts
 from fittingroom.kernels.tensors import view
+from fittingroom.training.adam import AdamAverages, adam
 from fittingroom.training.compiled_step.arrays import Array
 from fittingroom.training.compiled_step.weights import PackedWeights
-from fittingroom.training.optim import BETAS, EPSILON
 
 #: Passes over memory that take as long as an element's update.
 WORK = 8
@@ -27,23 +27,16 @@ class PackedAdam:
 
     def __init__(self, weights: Sequence[Tensor]) -> None:
         self._update = _Elementwise(weights)
-        self._mean, self._square = self._update.zeros(), self._update.zeros()
-        self._steps = torch.zeros(1, dtype=torch.int64)
+        self._averages = AdamAverages(self._update.n)
 
     def __call__(self, packed: PackedWeights, gradients: Array, rate: float) -> None:
         """Update a network's weights, packed or not, by threads' gradients (threads, size)."""
-        self._steps += 1
-        steps = int(self._steps)
-        rate /= 1 - BETAS[0] ** steps
-        correction = 1 / (1 - BETAS[1] ** steps)
-        vectors = view(self._mean), view(self._square)
-        self._update(
-            *(_update_by_adam, packed, gradients, vectors),
-            *(np.float32(rate), np.float32(correction)),
-        )
+        numbers = self._averages.next_step(rate)
+        self._update(_update_by_adam, packed, gradients, self._averages.vectors, *numbers)
 
     def state(self) -> dict[str, Tensor]:
-        return {"mean": self._mean, "square": self._square, "steps": self._steps}
+        """The averages, by name."""
+        return self._averages.state()
 
 
 class PackedDescent:
@@ -52,7 +45,7 @@ class PackedDescent:
     def __init__(self, weights: Sequence[Tensor], momentum: float) -> None:
         self._update = _Elementwise(weights)
         self._momentum = momentum
-        self._velocity = self._update.zeros()
+        self._velocity = torch.zeros(self._update.n)
 
     def __call__(self, packed: PackedWeights, gradients: Array, rate: float) -> None:
         """As that of ``PackedAdam``."""
@@ -62,6 +55,7 @@ class PackedDescent:
         )
 
     def state(self) -> dict[str, Tensor]:
+        """The velocity of all weights, if there is momentum."""
         return {"velocity": self._velocity} if self._momentum else {}
 
 
@@ -71,10 +65,7 @@ class _Elementwise:
     def __init__(self, weights: Sequence[Tensor]) -> None:
         self._weights = [view(weight.detach().view(-1)) for weight in weights]
         self._ends = np.cumsum([len(weight) for weight in self._weights]).tolist()
-
-    def zeros(self) -> Tensor:
-        """One number per element of all weights."""
-        return torch.zeros(self._ends[-1])
+        self.n: int = self._ends[-1]  # elements
 
     def __call__(
         self,
@@ -106,7 +97,7 @@ class _Elementwise:
                     )
                 begin = end
 
-        in_parts(update, self._ends[-1], WORK * self._ends[-1])
+        in_parts(update, self.n, WORK * self.n)
 
 
 @compiled
@@ -164,15 +155,3 @@ def _subtract(weight: Any, change: Any, places: Any, packed: Any) -> None:
         weight[i] = value
         forward[for_forward[i]] = as_stored(value, forward[0])
         backward[for_backward[i]] = as_stored(value, backward[0])
-
-
-@compiled
-def adam(gradient: Any, mean: Any, square: Any, change: Any, rate: Any, correction: Any) -> None:
-    """Update Adam's averages, and write what is to be subtracted from the weights.
-
-    ``rate`` is the learning rate over the first bias correction, ``correction`` 1 over the second.
-    """
-    for i in range(len(gradient)):
-        mean[i] += np.float32(1 - BETAS[0]) * (gradient[i] - mean[i])
-        square[i] += np.float32(1 - BETAS[1]) * (gradient[i] * gradient[i] - square[i])
-        change[i] = rate * mean[i] / (np.sqrt(square[i] * correction) + np.float32(EPSILON))

@@ -10,16 +10,13 @@ from __future__ import annotations
 
 from typing import Protocol, TypeGuard
 
-import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from fittingroom.kernels.tensors import view
 from fittingroom.nets.mlp import MLP
-from fittingroom.training.augment import Mixture
-from fittingroom.training.compiled_step.updates import adam
-from fittingroom.training.optim import BETAS
+from fittingroom.training.adam import AdamAverages, adam
+from fittingroom.training.direct_step import DirectStep, supports_direct_step
 from fittingroom.training.recipe import Recipe
 
 
@@ -27,13 +24,11 @@ def supports_dense_step(
     net: nn.Module, recipe: Recipe, precision: str, device: torch.device
 ) -> TypeGuard[MLP]:
     """Whether ``DenseStep`` can train this network: not a subclass, and with no frozen weights."""
-    if type(net) is not MLP or not all(weight.requires_grad for weight in net.parameters()):
-        return False
-    plain = precision == "float32" and device.type == "cpu"
-    return plain and not recipe.weight_decay and not recipe.nesterov
+    plain = type(net) is MLP and precision == "float32"
+    return plain and supports_direct_step(net, recipe, device)
 
 
-class DenseStep:
+class DenseStep(DirectStep):
     """A training step of a multilayer perceptron, in float32 on the CPU, by plain SGD or Adam."""
 
     def __init__(self, net: MLP, recipe: Recipe) -> None:
@@ -44,30 +39,18 @@ class DenseStep:
             if recipe.optimizer == "adam"
             else _Descent(self._layers, recipe.momentum)
         )
-        classes, smoothing = layers[-1].out_features, recipe.label_smoothing
-        self._targets = torch.eye(classes) * (1 - smoothing) + smoothing / classes
+        super().__init__(layers[-1].out_features, recipe, self._update.state())
 
-    @torch.no_grad()
-    def __call__(
-        self,
-        images: Tensor,
-        labels: Tensor,
-        learning_rate: float,
-        mixture: Mixture | None = None,
-    ) -> Tensor:
-        """Logits (batch, classes) of images (batch, 1, height, width), before the update."""
+    def _train(self, images: Tensor, targets: Tensor, learning_rate: float) -> Tensor:
         activations = [images.flatten(1)]  # the input (batch, width) of each layer
         for weight, bias in self._layers:
             if len(activations) > 1:
                 activations[-1].relu_()
             activations.append(torch.addmm(bias, activations[-1], weight.t()))
         logits = activations.pop()
-        targets = F.embedding(labels, self._targets)
-        if mixture is not None:
-            targets = mixture.of(targets)
         # The gradient of softmax and cross-entropy together: probabilities minus targets.
         delta = torch.softmax(logits, dim=1).sub_(targets)
-        delta.div_(len(labels))
+        delta.div_(len(images))
         for layer in reversed(range(len(self._layers))):
             delta_below = delta
             if layer:
@@ -77,15 +60,6 @@ class DenseStep:
             delta = delta_below
         self._update.finish(learning_rate)
         return logits
-
-    def state(self) -> dict[str, Tensor]:
-        """The optimiser's state, by name."""
-        return self._update.state()
-
-    def load(self, state: dict[str, Tensor]) -> None:
-        """Restore what ``state`` returned."""
-        for name, tensor in self._update.state().items():
-            tensor.copy_(state[name])
 
 
 class _Update(Protocol):
@@ -138,31 +112,22 @@ class _Adam:
     def __init__(self, layers: list[tuple[Tensor, Tensor]]) -> None:
         self._weights = [tensor for layer in layers for tensor in layer]
         size = sum(tensor.numel() for tensor in self._weights)
-        self._gradient, self._change, self._mean, self._square = (
-            torch.zeros(size) for _ in range(4)
-        )
-        self._arrays = [
-            view(vector) for vector in (self._gradient, self._mean, self._square, self._change)
-        ]
+        self._gradient, self._change = torch.zeros(size), torch.zeros(size)
+        self._averages = AdamAverages(size)
         self._gradients = self._split(self._gradient)
         self._changes = self._split(self._change)
-        self._steps = torch.zeros(1, dtype=torch.int64)
 
     def take(self, layer: int, delta: Tensor, activation: Tensor, rate: float) -> None:
         torch.mm(delta.t(), activation, out=self._gradients[2 * layer])
         torch.sum(delta, 0, out=self._gradients[2 * layer + 1])
 
     def finish(self, rate: float) -> None:
-        self._steps += 1
-        steps = int(self._steps)
-        rate /= 1 - BETAS[0] ** steps
-        correction = 1 / (1 - BETAS[1] ** steps)
-        gradient, mean, square, change = self._arrays
-        adam(gradient, mean, square, change, np.float32(rate), np.float32(correction))
+        arrays = view(self._gradient), *self._averages.vectors, view(self._change)
+        adam(*arrays, *self._averages.next_step(rate))
         torch._foreach_sub_(self._weights, self._changes)
 
     def state(self) -> dict[str, Tensor]:
-        return {"mean": self._mean, "square": self._square, "steps": self._steps}
+        return self._averages.state()
 
     def _split(self, vector: Tensor) -> list[Tensor]:
         """Views of a vector in the shapes of the weights."""

@@ -11,7 +11,7 @@ from fittingroom.data.dataset import Dataset
 from fittingroom.nets.cnn import CNN
 from fittingroom.nets.mlp import MLP
 from fittingroom.training.augment import Batch, Mixture, cutmix
-from fittingroom.training.dense import DenseStep, supports_dense_step
+from fittingroom.training.dense_step import DenseStep, supports_dense_step
 from fittingroom.training.recipe import Recipe
 from fittingroom.training.step import AutogradStep, make_step
 
