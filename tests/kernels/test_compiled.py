@@ -77,7 +77,7 @@ def kernels() -> Iterator[ast.FunctionDef]:
         for node in ast.walk(ast.parse(path.read_text("utf8"))):
             if isinstance(node, ast.FunctionDef) and {
                 each.id for each in node.decorator_list if isinstance(each, ast.Name)
-            } & {"compiled", "_compile_exactly"}:
+            } & {"compiled", "compiled_within", "_compile_exactly", "_compile_within"}:
                 yield node
 
 

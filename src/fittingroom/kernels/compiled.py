@@ -15,21 +15,34 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 from numba import njit, types
-from numba.extending import intrinsic, overload
+from numba.extending import intrinsic, overload, register_jitable
 
 from fittingroom.kernels.threads import count_threads
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+# fastmath lets sums be vectorised; NaN and infinity keep their meaning.
+_OPTIONS: dict[str, Any] = {
+    "error_model": "numpy",
+    "fastmath": {"reassoc", "contract", "nsz", "arcp"},
+}
 #: Elements in a pass over memory below which a second thread costs more than it saves.
 SMALL = 2**19
 
 
 def compiled(function: F) -> F:
     """Compile a kernel at its first call; later processes load it from the cache on disk."""
-    # fastmath lets sums be vectorised; NaN and infinity keep their meaning.
-    math = {"reassoc", "contract", "nsz", "arcp"}
-    return cast(F, njit(cache=True, nogil=True, error_model="numpy", fastmath=math)(function))
+    return cast(F, njit(cache=True, nogil=True, **_OPTIONS)(function))
+
+
+def compiled_within(function: F) -> F:
+    """Compile a function as part of the kernels that call it; elsewhere it stays plain Python.
+
+    That takes a fifth less time than compiling it as a kernel of its own, with code that converts
+    its arguments from Python objects and a file in the cache.
+    """
+    within: F = register_jitable(**_OPTIONS)(function)
+    return within
 
 
 def instruction(function: Callable[..., Any]) -> Callable[..., None]:

@@ -25,7 +25,7 @@ from numba import types
 from numba.core import cgutils
 
 from fittingroom.kernels import capabilities
-from fittingroom.kernels.compiled import compiled, instruction
+from fittingroom.kernels.compiled import compiled, compiled_within, instruction
 
 #: Numbers of a vector.
 LANES = 16
@@ -209,7 +209,7 @@ def multiply_tile(
     return types.void(rows, vectors, kind, types.intp, types.intp, types.intp), emit
 
 
-@compiled
+@compiled_within
 def _multiply_paired(wide: int, product: int, first: int, skipped: int) -> None:
     if wide == 4:
         multiply_tile(WIDE, 4, PAIRS, product, first, skipped)

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
+from numba.extending import register_jitable
 from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.tree._tree import NODE_DTYPE, Tree
@@ -50,6 +51,7 @@ _LEAF, _UNDEFINED = -1, -2  # as in scikit-learn
 #
 # No fastmath: nearly equal splits must round as in scikit-learn.
 _compile_exactly = njit(cache=True, nogil=True, error_model="numpy")
+_compile_within = register_jitable(error_model="numpy")  # see `compiled_within`
 
 
 def can_grow(
@@ -130,6 +132,7 @@ def _grow_tree(
             np.array([seed], np.uint32),
         ),
         np.iinfo(np.int32).max if tree.max_depth is None else tree.max_depth,
+        _allocate(len(images), n_pixels, n_classes),
         nodes,
         values[:, 0],
     )
@@ -177,15 +180,40 @@ class _Features(NamedTuple):
 
 
 class _Scratch(NamedTuple):
-    """Memory that each split overwrites; `_sort` and `_scan_table` describe its use."""
+    """Memory for a tree: what nodes wait for, and what each split overwrites.
 
+    `_grow`, `_sort` and `_scan_table` describe its use. NumPy allocates it, since each kind of
+    array that a kernel allocates takes 0.03 s to compile.
+    """
+
+    near: Any  # the images of a small subtree
+    stack: Any
+    impurities: Any
+    total: Any
+    left: Any
     ordered: Any
     unordered: Any
     counts: Any
     table: Any
     sums: Any
-    left: Any
     spare: Any
+
+
+def _allocate(n: int, n_pixels: int, n_classes: int) -> _Scratch:
+    """Memory for a tree of n images."""
+    return _Scratch(
+        near=np.empty((min(n, _LARGE), n_pixels), np.uint8),
+        stack=np.empty((n + 1, 6), np.int64),
+        impurities=np.full(n + 1, np.inf),
+        total=np.empty(n_classes, np.int64),
+        left=np.empty(n_classes, np.int64),
+        ordered=np.empty(_SMALL, np.int32),
+        unordered=np.empty(_SMALL, np.int32),
+        counts=np.zeros(256, np.int32),
+        table=np.zeros(n_classes * 256, np.int32),
+        sums=np.empty((4, 256)),
+        spare=np.empty((2, n), np.uint32),
+    )
 
 
 class _Split(NamedTuple):
@@ -208,6 +236,7 @@ def _grow(
     tags: Any,
     features: _Features,
     max_depth: int,
+    scratch: _Scratch,
     nodes: Any,
     values: Any,
 ) -> tuple[int, int]:
@@ -219,14 +248,12 @@ def _grow(
     images : uint32, rows of `pixels` that were drawn; overwritten
     tags : int32, class and weight of each of `images`; overwritten
     features : all features, in order, and the generator
+    scratch : what `_allocate` returns
     nodes, values : NODE_DTYPE (most nodes,) and float64 (most nodes, classes), filled in
     """
-    n, n_pixels, n_classes = len(images), pixels.shape[1], values.shape[1]
-    near = np.empty((min(n, _LARGE), n_pixels), np.uint8)  # the images of a small subtree
-    total, scratch = np.empty(n_classes, np.int64), _scratch(n, n_classes)
-    stack = np.empty((n + 1, 6), np.int64)
-    impurities = np.full(n + 1, np.inf)
-    _push(stack[0], 0, n, 0, _UNDEFINED, 0, 0)
+    near, total = scratch.near, scratch.total
+    stack, impurities = scratch.stack, scratch.impurities
+    _push(stack[0], 0, len(images), 0, _UNDEFINED, 0, 0)
     height, node_count, deepest, near_end, n_drawn = 1, 0, 0, 0, 0
     while height > 0:
         height -= 1
@@ -272,7 +299,7 @@ def _grow(
     return node_count, deepest
 
 
-@_compile_exactly
+@_compile_within
 def _push(
     entry: Any, start: int, end: int, depth: int, parent: int, is_left: int, n_constants: int
 ) -> None:
@@ -281,21 +308,7 @@ def _push(
     entry[3], entry[4], entry[5] = parent, is_left, n_constants
 
 
-@_compile_exactly
-def _scratch(n: int, n_classes: int) -> _Scratch:
-    """Memory for the splits of a tree of n images."""
-    return _Scratch(
-        np.empty(_SMALL, np.int32),
-        np.empty(_SMALL, np.int32),
-        np.zeros(256, np.int32),
-        np.zeros(n_classes * 256, np.int32),
-        np.empty((4, 256)),
-        np.empty(n_classes, np.int64),
-        np.empty((2, n), np.uint32),
-    )
-
-
-@_compile_exactly
+@_compile_within
 def _split(
     here: _Images,
     weights: _Weights,
@@ -316,7 +329,7 @@ def _split(
     return _Split(feature, below, above, n_constants, n_left, left, right)
 
 
-@_compile_exactly
+@_compile_within
 def _count_classes(tags: Any, total: Any) -> tuple[int, int]:
     """Fill `total` with the weight per class; returns their sum and sum of squares."""
     total[:] = 0
@@ -329,7 +342,7 @@ def _count_classes(tags: Any, total: Any) -> tuple[int, int]:
     return weight, squares
 
 
-@_compile_exactly
+@_compile_within
 def _gain(
     tags_left: Any, left: Any, weights: _Weights, impurity: float, n_drawn: int
 ) -> tuple[float, float, float]:
@@ -340,7 +353,8 @@ def _gain(
     weight_left, squares_left = _count_classes(tags_left, left)
     squares_right = 0
     for c in range(len(left)):
-        squares_right += (weights.classes[c] - left[c]) ** 2
+        right = weights.classes[c] - left[c]  # `** 2` would compile a loop of products
+        squares_right += right * right
     # scikit-learn's formulas in its order of operations, so that they round alike.
     w, w_left = float(weights.total), float(weight_left)
     w_right = float(weights.total - weight_left)
@@ -352,7 +366,7 @@ def _gain(
     return gain, impurity_left, impurity_right
 
 
-@_compile_exactly
+@_compile_within
 def _set_values(weights: _Weights, node: Any, values: Any) -> None:
     """Write a node's weight, and the share of each class (classes,)."""
     node.weighted_n_node_samples = weights.total
@@ -360,7 +374,7 @@ def _set_values(weights: _Weights, node: Any, values: Any) -> None:
         values[c] = weights.classes[c] / float(weights.total)
 
 
-@_compile_exactly
+@_compile_within
 def _copy_near(pixels: Any, images: Any, near: Any) -> None:
     """Copy rows together, and renumber `images` by their positions there."""
     for i in range(len(images)):
@@ -368,14 +382,14 @@ def _copy_near(pixels: Any, images: Any, near: Any) -> None:
         images[i] = i
 
 
-@_compile_exactly
+@_compile_within
 def _copy(source: Any, target: Any) -> None:
     """Copy numbers (n,). An assignment of slices would compile its error message, for a second."""
     for i in range(len(source)):
         target[i] = source[i]
 
 
-@_compile_exactly
+@_compile_within
 def _partition(here: _Images, feature: int, below: int, spare: Any) -> int:
     """Put values up to `below` first, keeping the order of each side; returns their number."""
     source, is_near, images, tags = here
@@ -394,7 +408,7 @@ def _partition(here: _Images, feature: int, below: int, spare: Any) -> int:
     return n_left
 
 
-@_compile_exactly
+@_compile_within
 def _best_split(
     here: _Images, weights: _Weights, drawing: _Features, n_known: int, scratch: _Scratch
 ) -> tuple[int, int, int, int]:
@@ -447,7 +461,7 @@ def _best_split(
     return best_feature, best_below, best_above, n_constants
 
 
-@_compile_exactly
+@_compile_within
 def _next_random(state: Any) -> Any:
     """The next 31 random bits, by xorshift (Marsaglia, J. Stat. Software 8:14, 2003)."""
     x = np.uint32(state[0]) if state[0] != 0 else np.uint32(1)
@@ -458,7 +472,7 @@ def _next_random(state: Any) -> Any:
     return np.int64(np.uint32(x) & np.uint32(0x7FFFFFFF))
 
 
-@_compile_exactly
+@_compile_within
 def _sort(here: _Images, feature: int, scratch: _Scratch) -> bool:
     """Fill `ordered` with the images' sorted keys; returns False if all values are equal."""
     near, images, tags = here.source, here.numbers, here.tags
@@ -496,7 +510,7 @@ def _sort(here: _Images, feature: int, scratch: _Scratch) -> bool:
     return True
 
 
-@_compile_exactly
+@_compile_within
 def _scan_sorted(
     keys: Any, n: int, weights: _Weights, left: Any, best: float
 ) -> tuple[float, int, int]:
@@ -524,7 +538,7 @@ def _scan_sorted(
     return best, best_below, best_above
 
 
-@_compile_exactly
+@_compile_within
 def _tabulate(here: _Images, feature: int, table: Any) -> tuple[int, int]:
     """Add the weight per class and value to `table`; returns the least and greatest value."""
     source, is_near, images, tags = here
@@ -536,7 +550,7 @@ def _tabulate(here: _Images, feature: int, table: Any) -> tuple[int, int]:
     return least, most
 
 
-@_compile_exactly
+@_compile_within
 def _scan_table(
     table: Any, least: int, most: int, node: _Weights, sums: Any, best: float
 ) -> tuple[float, int, int]:
@@ -580,7 +594,7 @@ def _scan_table(
     return best, least + below, least + above
 
 
-@_compile_exactly
+@_compile_within
 def _score(weight_left: int, squares_left: int, weight_right: int, squares_right: int) -> float:
     """The purity of two children: the negative sum of weights times Gini impurities."""
     w_left, w_right = float(weight_left), float(weight_right)

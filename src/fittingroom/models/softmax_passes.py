@@ -26,7 +26,7 @@ from fittingroom.kernels.byte_products import (
     arrange,
     signed_rows,
 )
-from fittingroom.kernels.compiled import compiled, count_parts, in_parts
+from fittingroom.kernels.compiled import compiled, compiled_within, count_parts, in_parts
 from fittingroom.kernels.products import multiply_bytes
 
 #: Images of a block.
@@ -211,7 +211,7 @@ def _add_block_by_block(
             multiply_bytes(slope)
 
 
-@compiled
+@compiled_within
 def _softmax(
     products: Any, codes: Any, units: Any, offsets: Any, residuals: Any, sums: Any
 ) -> None:
@@ -268,7 +268,7 @@ def _softmax(
             sums[1 + c] += summed / _LARGEST
 
 
-@compiled
+@compiled_within
 def _exp(x: Any) -> Any:
     """e to the power of x ≤ 0, to 1e-11; unlike loops over math.exp, loops over it vectorise."""
     x = max(x, -700.0)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fittingroom.errors import InputError
-from fittingroom.kernels.compiled import compiled, in_parts
+from fittingroom.kernels.compiled import compiled, compiled_within, in_parts
 
 Image = NDArray[np.float32]
 
@@ -104,7 +104,7 @@ def _imitate(
         _dye(worn, outline, shade, photos[i])
 
 
-@compiled
+@compiled_within
 def _silhouette(image: Any, mask: Any) -> None:
     """Set the mask to 1 on the object: what isn't black, small gaps closed and holes filled."""
     height, width = image.shape
@@ -129,7 +129,7 @@ def _silhouette(image: Any, mask: Any) -> None:
                 mask[y, x] = 1
 
 
-@compiled
+@compiled_within
 def _box(mask: Any) -> Any:
     """First and last row, first and last column of a mask."""
     height, width = mask.shape
@@ -142,7 +142,7 @@ def _box(mask: Any) -> Any:
     return top, bottom, left, right
 
 
-@compiled
+@compiled_within
 def _spoil(mask: Any) -> bool:
     """Cut a part off; returns True if the object is to be laid on its side instead.
 
@@ -175,7 +175,7 @@ def _spoil(mask: Any) -> bool:
     return False
 
 
-@compiled
+@compiled_within
 def _sleeves(figure: Any, mask: Any) -> Any:
     """Where sleeves begin and end, if there seem to be any.
 
@@ -208,7 +208,7 @@ def _sleeves(figure: Any, mask: Any) -> Any:
     return at + 0.5 if gap < 0.7 else wide * np.random.uniform(0.25, 0.35), row, math.inf
 
 
-@compiled
+@compiled_within
 def _shape(
     figure: Any, mask: Any, mirror: bool, quarter: bool, sleeved: bool, worn: Any, outline: Any
 ) -> None:
@@ -264,7 +264,7 @@ def _shape(
             worn[y, x], outline[y, x] = value, there
 
 
-@compiled
+@compiled_within
 def _extent(mask: Any, shoulder: float, row: float, reach: float, angles: Any) -> Any:
     """The rows, and the columns from the middle, that the figure spans with its sleeves spread."""
     height, width = mask.shape
@@ -284,7 +284,7 @@ def _extent(mask: Any, shoulder: float, row: float, reach: float, angles: Any) -
     return top, bottom, left, right
 
 
-@compiled
+@compiled_within
 def _dye(worn: Any, outline: Any, shade: float, photo: Any) -> None:
     """Give the figure another fabric, folds, lighting and the outline of a cut-out.
 
@@ -336,7 +336,7 @@ def _dye(worn: Any, outline: Any, shade: float, photo: Any) -> None:
                 photo[y, x] = stuff
 
 
-@compiled
+@compiled_within
 def _fold(fold: Any, down: float, across: float) -> Any:
     """The brightness that a fold adds: a short blurred line, with one side possibly in shadow."""
     angle, middle_across, middle_down, height, one_sided = fold
@@ -349,12 +349,12 @@ def _fold(fold: Any, down: float, across: float) -> Any:
     return 0.12 * height * math.exp(-far / 2) * (beside if one_sided > 0 else 1.0)
 
 
-@compiled
+@compiled_within
 def _noise(cells: int) -> Any:
     return np.random.normal(0, 1, (cells, cells))
 
 
-@compiled
+@compiled_within
 def _smooth(noise: Any, down: float, across: float) -> Any:
     """Noise interpolated between the points of its grid; coordinates in 0..1."""
     last = len(noise) - 1
@@ -366,7 +366,7 @@ def _smooth(noise: Any, down: float, across: float) -> Any:
     return upper * (1 - v) + lower * v
 
 
-@compiled
+@compiled_within
 def _bilinear(image: Any, down: float, across: float) -> float:
     """The value of an image between its pixels; black outside."""
     height, width = image.shape

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fittingroom.kernels.compiled import as_stored, compiled, in_parts
+from fittingroom.kernels.compiled import as_stored, compiled, compiled_within, in_parts
 from fittingroom.kernels.tensors import view
 from fittingroom.training.adam import AdamAverages, adam
 from fittingroom.training.compiled_step.arrays import Array
@@ -134,7 +134,7 @@ def _update_by_descent(
     _subtract(weight, change, places, packed)
 
 
-@compiled
+@compiled_within
 def _gathered(gradients: Any, places: Any) -> Any:
     """The sum of all threads' gradients at these places."""
     gathered = np.empty(len(places), np.float32)
@@ -146,7 +146,7 @@ def _gathered(gradients: Any, places: Any) -> Any:
     return gathered
 
 
-@compiled
+@compiled_within
 def _subtract(weight: Any, change: Any, places: Any, packed: Any) -> None:
     _, for_forward, for_backward = places
     forward, backward = packed
