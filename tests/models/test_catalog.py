@@ -193,9 +193,9 @@ def test_suites() -> None:
     assert SUITES["quick"] == (
         "logistic",
         "knn",
+        "mlp-256-256",
         "random-forest",
         "svm-rbf",
-        "mlp-256-256",
         "cnn-32",
         "swift",
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 
+from fittingroom.execution.ahead import compile_ahead
 from fittingroom.execution.fork_server import start_server
 from fittingroom.kernels.threads import default_threads
 from fittingroom.models.catalog import row_of
@@ -28,9 +29,14 @@ IMPORTED: dict[Family, tuple[str, ...]] = {
 
 
 def prepare_children(models: Iterable[str], *, threads: int | None = None) -> None:
-    """Begin to import what children for these models need; parameters as for `FitProcess`."""
-    for family in {row_of(model).family for model in models}:
+    """Begin to import what children for these models need, and to compile for the later ones.
+
+    Models are in the order of their fits; `threads` as for `FitProcess`.
+    """
+    names = [*models]
+    for family in {row_of(name).family for name in names}:
         start_server(IMPORTED[family], environment_of(family, threads))
+    compile_ahead(names, os.environ | SAFE_PATH)
 
 
 def environment_of(family: Family, threads: int | None) -> dict[str, str]:

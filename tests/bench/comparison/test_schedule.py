@@ -35,10 +35,10 @@ def test_it_tells_which_models_it_will_fit(small: Dataset, store: Store) -> None
     """Not those that are saved, too slow, or the caller's own."""
     models = {"mine": KNeighborsClassifier(), "knn": "knn", "cnn-32": "cnn-32"}
     schedule = Schedule(small, store, entrants_of(models), n_seeds=2, full=False)
-    assert schedule.models_to_fit(None) == {"knn", "cnn-32"}
-    assert schedule.models_to_fit(0.1) == set()
+    assert schedule.models_to_fit(None) == ["knn", "cnn-32"]
+    assert schedule.models_to_fit(0.1) == []
     fit(spec_of(small, "knn"), small, store, keep_model=False)
-    assert schedule.models_to_fit(None) == {"cnn-32"}
+    assert schedule.models_to_fit(None) == ["cnn-32"]
 
 
 def test_a_model_gets_no_more_runs_after_a_failure(
@@ -132,7 +132,7 @@ def test_a_model_that_can_not_have_enough_memory_is_never_started(
     schedule = Schedule(
         *(small, store, entrants_of(models)), n_seeds=1, full=False, memory=1_000_000
     )
-    assert schedule.models_to_fit(None) == {"mlp-10-10"}
+    assert schedule.models_to_fit(None) == ["mlp-10-10"]
     with (
         scripted(lambda _: [0.9]) as executor,
         open_bench(small, store, estimators={"mine": models["mine"]}) as bench,

@@ -68,15 +68,16 @@ class Schedule:
         """The entry of each model, with how it ended."""
         return [turn.entry for turn in self._turns.values()]
 
-    def models_to_fit(self, limit: float | None) -> set[str]:
-        """Models of the catalogue that `fit` will fit: the store lacks a run."""
-        return {
+    def models_to_fit(self, limit: float | None) -> list[str]:
+        """Models of the catalogue that `fit` will fit, in order: the store lacks a run."""
+        names = (
             spec.model
             for spec, turn in self._by_spec.items()
             if turn.entrant.own is None
             and turn.left_out(self._dataset, limit, self._memory) is None
             and not self._store.holds(spec)
-        }
+        )
+        return [*dict.fromkeys(names)]
 
     def fit(self, bench: Bench, limit: float | None, on_progress: OnProgress | None) -> None:
         """Fit the runs that the store lacks.
