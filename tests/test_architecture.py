@@ -35,7 +35,7 @@ LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 # What a room may use besides the standard library and `errors`.
 ALONE = {
     "nets": {"torch", "numpy", "numba", "llvmlite"},
-    "kernels": {"torch", "numpy", "numba", "llvmlite"},
+    "kernels": {"torch", "numpy", "numba", "llvmlite", "psutil"},
     # The last two where they are installed: for data frames and for doubtful labels.
     "evaluation": {"numpy", "scipy", "pandas", "cleanlab"},
 }

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from fittingroom.errors import UsageError
+from fittingroom.kernels import capabilities
 from fittingroom.training import precision
 
 CPU = torch.device("cpu")
@@ -24,7 +25,7 @@ CONVOLUTION, DENSE = nn.Sequential(nn.Conv2d(1, 1, 3)), nn.Sequential(nn.Linear(
 def test_auto_is_bfloat16_where_it_is_faster(
     asked: str, net: nn.Module, amx: bool, resolved: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": amx}, raising=False)
+    monkeypatch.setattr(capabilities, "multiplies_bfloat16", lambda: amx)
     assert precision.resolve(asked, net, CPU) == resolved  # type: ignore[arg-type]
 
 

@@ -119,18 +119,17 @@ class SoftmaxPasses:
             result_row=4 * width,
             adds=True,
         )
+        fields = np.stack([forward.fields, backward.fields])
         products = np.empty((self._parts, len(digits), BLOCK), np.int32)
         sums = np.zeros((self._parts, 1 + n_classes))
         gradient = np.zeros((n_classes, self._n_pixels))
         for first in range(0, self._n_blocks, MAX_BLOCKS):
             blocks = slice(first, first + MAX_BLOCKS)
             slopes = np.zeros((self._parts, len(digits), width), np.int32)
-            arguments = (
-                *(forward.fields, backward.fields, self._images[blocks], self._columns[blocks]),
-                *(self._codes[first * BLOCK :], units, offsets),
-                *(products, residuals, slopes, sums),
-            )
-            self._in_parts(_add_block_by_block, len(self._images[blocks]), *arguments)
+            some = self._images[blocks], self._columns[blocks]
+            classes = self._codes[first * BLOCK :], units, offsets
+            memory = products, residuals, slopes, sums
+            self._in_parts(_add_blocks, len(some[0]), fields, *some, *classes, memory)
             total = slopes.sum(axis=0, dtype=np.int64)
             gradient += _from_digits(total[: _DIGITS * n_classes, : self._n_pixels]) / _LARGEST
         loss, *residual_sums = sums.sum(axis=0)
@@ -175,28 +174,25 @@ def _correlate(
 
 
 @compiled
-def _add_block_by_block(
+def _add_blocks(
     start: int,
     stop: int,
     part: int,
-    forward: Any,
-    backward: Any,
+    fields: Any,
     images: Any,
     columns: Any,
     codes: Any,
     units: Any,
     offsets: Any,
-    products: Any,
-    residuals: Any,
-    slopes: Any,
-    sums: Any,
+    memory: Any,
 ) -> None:
     """Add the loss, the residuals and their products with pixels of some blocks.
 
-    The last four arguments are this thread's own memory, by part: ``products`` and ``residuals``
-    are of a block, ``slopes`` (parts, digits × classes, pixels) and ``sums`` are added to.
+    Of what each thread has for itself, by part, products and residuals are those of a block; slopes
+    (parts, digits × classes, pixels) and sums are added to.
     """
-    product, slope = forward.copy(), backward.copy()
+    products, residuals, slopes, sums = memory
+    product, slope = fields[0].copy(), fields[1].copy()
     slope[A] = residuals[part].ctypes.data
     for block in range(start, stop):
         for panel in range(images.shape[1]):
@@ -211,7 +207,7 @@ def _add_block_by_block(
             multiply_bytes(slope)
 
 
-@compiled_within
+@compiled
 def _softmax(
     products: Any, codes: Any, units: Any, offsets: Any, residuals: Any, sums: Any
 ) -> None:

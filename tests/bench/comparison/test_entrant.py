@@ -30,7 +30,6 @@ from fittingroom.data.dataset import Dataset
 from fittingroom.errors import StoreError, UsageError
 from fittingroom.models.catalog import SUITES
 from fittingroom.models.network import NetworkClassifier
-from fittingroom.runs import fit
 from fittingroom.runs.store import find_store
 from fittingroom.training.checkpoint import Checkpoint
 from fittingroom.training.recipe import Recipe
@@ -279,7 +278,8 @@ def test_a_training_that_cannot_be_resumed_leaves_no_checkpoint(
 
             return super().forward(x.flatten(1))
 
-    monkeypatch.setattr(fit, "Checkpoint", functools.partial(Checkpoint, interval=0))
+    often = functools.partial(Checkpoint, interval=0)
+    monkeypatch.setattr("fittingroom.training.checkpoint.Checkpoint", often)
     monkeypatch.setitem(sys.modules, "mine_alone", logging)
 
     def stop(step: Progress) -> None:
