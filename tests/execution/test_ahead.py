@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,20 +26,30 @@ class Started:
 
     def __call__(self, command: Sequence[str], **_: Any) -> Started:
         assert command[2:5] == ["-m", "fittingroom.execution.ahead", str(os.getpid())]
-        self.models.append(command[5:])
+        assert Path(command[5]).is_dir()
+        self.models.append(command[6:])
         return self
 
     def poll(self) -> int:
         return 0
 
+    def kill(self) -> None:
+        pass
+
+    wait = kill
+
 
 @pytest.fixture
-def started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Started:
+def started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Started]:
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
     processes = Started()
     monkeypatch.setattr(subprocess, "Popen", processes)
     monkeypatch.setattr(ahead, "_started", [])
-    return processes
+    yield processes
+    ahead._end()
+    assert not [*(tmp_path / "temporary").iterdir()]
 
 
 def test_the_models_are_of_the_catalogue() -> None:
@@ -103,6 +114,9 @@ def test_other_sources_need_other_kernels(
         ahead._state.cache_clear()
 
 
+AHEAD = (sys.executable, "-P", "-m", "fittingroom.execution.ahead")
+
+
 def run(code: str, cache: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-P", "-c", textwrap.dedent(code), *arguments]
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(cache), "OMP_NUM_THREADS": "1"}
@@ -133,7 +147,7 @@ def test_a_fit_compiles_nothing_afterwards(
     models: tuple[str, ...], small: Dataset, tmp_path: Path
 ) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "fittingroom.execution.ahead", str(os.getpid()), *models],
+        [*AHEAD, str(os.getpid()), str(tmp_path / "runs"), *models],
         stdin=subprocess.PIPE,
         env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path), "OMP_NUM_THREADS": "1"},
     )
@@ -148,7 +162,7 @@ def test_a_fit_compiles_nothing_afterwards(
 
 def test_it_ends_with_its_parent(tmp_path: Path) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "fittingroom.execution.ahead", str(os.getpid()), "swift"],
+        [*AHEAD, str(os.getpid()), str(tmp_path / "runs"), "swift"],
         stdin=subprocess.PIPE,
         env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)},
     )

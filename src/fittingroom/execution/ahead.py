@@ -16,6 +16,7 @@ import contextlib
 import functools
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -33,7 +34,8 @@ COMPILED = ("logistic", "knn", "random-forest", "cnn-32", "swift", "swift-90")
 #: Random images: more than half as many as pixels, which the logistic regression asks for.
 _IMAGES, _SIDE, _CLASSES = 1000, 28, 10
 _PACKAGE = Path(__file__).parents[1]
-_started: list[subprocess.Popen[bytes]] = []
+#: Processes, each with the folder that its fits write to.
+_started: list[tuple[subprocess.Popen[bytes], str]] = []
 
 
 def compile_ahead(models: Sequence[str], environment: Mapping[str, str]) -> None:
@@ -49,26 +51,30 @@ def compile_ahead(models: Sequence[str], environment: Mapping[str, str]) -> None
         return
     if missing[0] == models[0]:  # last: its fit has compiled by then
         missing.append(missing.pop(0))
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError), contextlib.ExitStack() as failed:
+        folder = tempfile.mkdtemp(prefix="fittingroom-")
+        failed.callback(shutil.rmtree, folder, ignore_errors=True)
         process = subprocess.Popen(
-            [sys.executable, "-P", "-m", __name__, str(os.getpid()), *missing],
+            [sys.executable, "-P", "-m", __name__, str(os.getpid()), folder, *missing],
             stdin=subprocess.PIPE,  # its end tells the process to end
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             env={**environment, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
         )
-        _started.append(process)
+        failed.pop_all()
+        _started.append((process, folder))
 
 
 def _is_running() -> bool:
-    return any(process.poll() is None for process in _started)
+    return any(process.poll() is None for process, _ in _started)
 
 
 @atexit.register
 def _end() -> None:
-    for process in _started:
+    for process, folder in _started:
         process.kill()
         process.wait()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def mark(model: str) -> Path:
@@ -97,8 +103,8 @@ def _can_remember() -> bool:
     return os.access(_marks(), os.W_OK)
 
 
-def compile_for(model: str) -> None:
-    """Compile what fits of a model need here, by a fit on random images."""
+def compile_for(model: str, folder: str) -> None:
+    """Compile what fits of a model need here, by a fit on random images; its run is left there."""
     import numpy as np
 
     from fittingroom.data.dataset import Dataset
@@ -112,21 +118,20 @@ def compile_for(model: str) -> None:
     labels = np.arange(_IMAGES) % _CLASSES
     dataset = Dataset.from_arrays(images, labels, images, labels)
     settings = {"epochs": 1} if row_of(model).family == "network" else {}
-    with tempfile.TemporaryDirectory(prefix="fittingroom-") as folder:
-        spec = spec_of(dataset, model, settings=settings)
-        fit(spec, dataset, open_store(folder, dataset), keep_model=False)
+    spec = spec_of(dataset, model, settings=settings)
+    fit(spec, dataset, open_store(folder, dataset), keep_model=False)
 
 
 def main() -> None:
-    """The process: its arguments are the id of its parent and models."""
-    parent, *models = sys.argv[1:]
+    """The process: its arguments are the id of its parent, a folder and models."""
+    parent, folder, *models = sys.argv[1:]
     die_with(int(parent))
     threading.Thread(target=_await_end, daemon=True).start()
     collect_rarely()
     _yield_to_others()
     for model in models:
         with contextlib.suppress(Exception):  # the fit itself will report it
-            compile_for(model)
+            compile_for(model, folder)
         with contextlib.suppress(OSError):  # of a failure, too: the next command's fails again
             mark(model).touch()
 
