@@ -104,10 +104,9 @@ def test_the_reference_run_of_a_full_run_is_fitted_together_or_reused(
 STOPPING = """
 import os
 from fittingroom.cli.main import main
-from fittingroom.runs import fit
-from fittingroom.training.checkpoint import Checkpoint
+from fittingroom.training import checkpoint
 
-class Stopping(Checkpoint):
+class Stopping(checkpoint.Checkpoint):
     def __init__(self, path):
         super().__init__(path, interval=0)
 
@@ -115,7 +114,7 @@ class Stopping(Checkpoint):
         super().write(state)
         os._exit(1)
 
-fit.Checkpoint = Stopping
+checkpoint.Checkpoint = Stopping
 main()
 """
 
