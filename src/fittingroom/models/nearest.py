@@ -123,6 +123,7 @@ def can_search(estimator: KNeighborsClassifier, n: int, n_pixels: int) -> bool:
 
 
 def _multiplies_bytes() -> bool:
+    # Imported late: a few small images are compared without LLVM.
     from fittingroom.kernels.capabilities import multiplies_bytes
 
     return multiplies_bytes()

@@ -52,7 +52,7 @@ class SoftmaxPasses:
         self._codes, self._n_pixels, self._n_classes = codes, n_pixels, int(codes.max()) + 1
         self._n_blocks = -(-n // BLOCK)
         self._parts = count_parts(self._n_blocks, pixels.size)
-        # Of each block the panels of its images, and those of its pixels.
+        # Each block twice: panels of images for the forward pass, of pixels for the backward pass.
         quads, width = -(-n_pixels // QUAD), -(-n_pixels // PANEL)
         self._images = np.zeros((self._n_blocks, BLOCK // PANEL, quads, PANEL, QUAD), np.uint8)
         self._columns = np.zeros((self._n_blocks, width, BLOCK // QUAD, PANEL, QUAD), np.uint8)
