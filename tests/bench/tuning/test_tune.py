@@ -24,7 +24,8 @@ from fittingroom.bench.tuning.tuning import Status, Tuning
 from fittingroom.data.dataset import Dataset
 from fittingroom.data.splits import validation_split
 from fittingroom.errors import TrainingError, UsageError
-from fittingroom.execution.job import Limits
+from fittingroom.execution.job import Job, Limits
+from fittingroom.execution.local import LocalExecutor
 from fittingroom.runs.attempt import Attempt, FitStep
 from fittingroom.runs.run import Part
 from fittingroom.runs.spec import RunSpec
@@ -320,26 +321,30 @@ def test_settings_that_contradict_each_other_are_failed_trials(
 
 
 def test_an_error_not_due_to_the_settings_ends_the_search_and_fails_no_trial(
-    small: Dataset, tmp_path: Path
+    small: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With real processes."""
+    """With real processes; the data change before the first has begun."""
 
     def written(labels: Any) -> Path:
         arrays = (small.train.images, labels, small.test.images, small.test.labels)
         Dataset.from_arrays(*arrays, name="other").write_idx(tmp_path / "data")
         return tmp_path / "data"
 
-    def change(step: Progress) -> None:
-        if step.kind == "started":
-            written(np.roll(small.train.labels, 1))
+    submit = LocalExecutor.submit
+
+    def change_and_submit(executor: LocalExecutor, job: Job) -> None:
+        written(np.roll(small.train.labels, 1))
+        submit(executor, job)
 
     options: dict[str, Any] = {"space": parse_space({"n_neighbors": "1|3"}), "sampler": "grid"}
     options |= {"refit": False, "runs": tmp_path / "runs"}
-    with pytest.raises(
-        TrainingError,
-        match=r"trial 0 wasn't fitted and will be retried.*changed while it was in use",
-    ):
-        tune(written(small.train.labels), "knn", on_progress=change, **options)
+    with monkeypatch.context() as patched:
+        patched.setattr(LocalExecutor, "submit", change_and_submit)
+        with pytest.raises(
+            TrainingError,
+            match=r"trial 0 wasn't fitted and will be retried.*changed while it was in use",
+        ):
+            tune(written(small.train.labels), "knn", **options)
     tuning = tune(written(small.train.labels), "knn", **options)
     assert [trial.status for trial in tuning.trials] == ["ok", "ok"]
 
