@@ -21,8 +21,11 @@ WIDE = dict.fromkeys(("avx512f", "avx512bw", "avx512dq", "avx512vl"), True)
         (WIDE, {"has_wide_vectors"}),
         (WIDE | {"avx512vl": False, "avx512vnni": True}, set()),
         (WIDE | {"avx512vnni": True}, {"has_wide_vectors", "multiplies_bytes"}),
-        (WIDE | {"avx512bf16": True}, {"has_wide_vectors", "multiplies_pairs"}),
-        ({"amx-bf16": True}, {"multiplies_bfloat16"}),
+        (
+            WIDE | {"avx512bf16": True},
+            {"has_wide_vectors", "multiplies_pairs", "multiplies_bfloat16"},
+        ),
+        ({"amx-bf16": True}, {"multiplies_matrices_of_bfloat16", "multiplies_bfloat16"}),
         ({"amx-int8": True}, {"multiplies_matrices_of_bytes"}),
     ],
 )
@@ -37,7 +40,7 @@ def test_what_llvm_calls_them(
             for name in dir(capabilities)
             if name.startswith(("has_", "multiplies_")) and getattr(capabilities, name)()
         } == found
-        if "multiplies_bfloat16" not in found:
+        if "multiplies_matrices_of_bfloat16" not in found:
             assert not amx.available()
     finally:
         amx.available.cache_clear()

@@ -13,7 +13,7 @@ CONVOLUTION, DENSE = nn.Sequential(nn.Conv2d(1, 1, 3)), nn.Sequential(nn.Linear(
 
 
 @pytest.mark.parametrize(
-    ("asked", "net", "amx", "resolved"),
+    ("asked", "net", "has_bfloat16", "resolved"),
     [
         ("auto", CONVOLUTION, True, "bfloat16"),
         ("auto", CONVOLUTION, False, "float32"),
@@ -23,16 +23,14 @@ CONVOLUTION, DENSE = nn.Sequential(nn.Conv2d(1, 1, 3)), nn.Sequential(nn.Linear(
     ],
 )
 def test_auto_is_bfloat16_where_it_is_faster(
-    asked: str, net: nn.Module, amx: bool, resolved: str, monkeypatch: pytest.MonkeyPatch
+    asked: str, net: nn.Module, has_bfloat16: bool, resolved: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(capabilities, "multiplies_bfloat16", lambda: amx)
+    monkeypatch.setattr(capabilities, "multiplies_bfloat16", lambda: has_bfloat16)
     assert precision.resolve(asked, net, CPU) == resolved  # type: ignore[arg-type]
 
 
 def test_a_processor_of_another_kind_trains_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        torch.cpu, "get_capabilities", lambda: {"architecture": "aarch64"}, raising=False
-    )
+    monkeypatch.setattr(capabilities, "_features", lambda: {"neon": True})
     assert precision.resolve("auto", CONVOLUTION, CPU) == "float32"
 
 

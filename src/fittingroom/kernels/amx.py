@@ -38,7 +38,7 @@ def available() -> bool:
     """Whether the processor has the instructions and the system lets this process use them."""
     if sys.platform != "linux" or platform.machine() != "x86_64":
         return False
-    if not capabilities.multiplies_bfloat16():
+    if not capabilities.multiplies_matrices_of_bfloat16():
         return False
     granted: int = ctypes.CDLL(None).syscall(_SYSCALL, _REQUEST, _TILE_DATA)
     return granted == 0

@@ -8,6 +8,11 @@ from llvmlite import binding
 
 
 def multiplies_bfloat16() -> bool:
+    """Whether it has instructions for products of bfloat16, of matrices or of pairs."""
+    return multiplies_matrices_of_bfloat16() or multiplies_pairs()
+
+
+def multiplies_matrices_of_bfloat16() -> bool:
     """Whether it has instructions for matrix products of bfloat16 (AMX)."""
     return _has("amx-bf16")
 

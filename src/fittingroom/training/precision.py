@@ -38,9 +38,8 @@ def resolve_device(name: str) -> torch.device:
 def resolve(precision: PrecisionName, net: nn.Module, device: torch.device) -> str:
     """``"float32"`` or ``"bfloat16"``; ``"auto"`` is bfloat16 only where that is faster.
 
-    That is for convolutions on a GPU or on a processor with bfloat16 matrix instructions (AMX).
-    Networks of small dense layers spend more on casting than multiplication saves. A training step
-    with kernels of its own may have other needs: see ``step.resolve_precision``.
+    That is for convolutions on a GPU or on a processor with instructions for bfloat16 (AMX or
+    AVX-512 BF16). Networks of small dense layers spend more on casting than multiplication saves.
     """
     if precision != "auto":
         return precision

@@ -13,7 +13,6 @@ from fittingroom.training.augment import Mixture
 from fittingroom.training.compiled_step.step import (
     CompiledStep,
     is_small,
-    prefers_bfloat16,
     supports_compiled_step,
 )
 from fittingroom.training.dense_step import DenseStep, supports_dense_step
@@ -87,13 +86,6 @@ class AutogradStep:
         self._optimizer.load_state_dict({**self._optimizer.state_dict(), "state": numbered})
 
 
-def resolve_precision(net: nn.Module, recipe: Recipe, device: torch.device) -> str:
-    """``precision.resolve``, for the steps that ``make_step`` makes."""
-    if recipe.precision == "auto" and prefers_bfloat16(net, recipe, device):
-        return "bfloat16"
-    return precision.resolve(recipe.precision, net, device)
-
-
 def make_step(
     net: nn.Module,
     recipe: Recipe,
@@ -104,7 +96,7 @@ def make_step(
 ) -> AutogradStep | DirectStep:
     """The fastest step for this training."""
     if supports_compiled_step(net, recipe, number_format, device):
-        matrices = number_format == "bfloat16" and capabilities.multiplies_bfloat16()
+        matrices = number_format == "bfloat16" and capabilities.multiplies_matrices_of_bfloat16()
         if not matrices or is_small(net, recipe, image_shape):
             return CompiledStep(net, recipe, number_format)
     if supports_dense_step(net, recipe, number_format, device):

@@ -16,7 +16,7 @@ from fittingroom.training.augment import Batch, Mixture, cutmix
 from fittingroom.training.compiled_step.step import CompiledStep, supports_compiled_step
 from fittingroom.training.loop import to_unit, train
 from fittingroom.training.recipe import Recipe
-from fittingroom.training.step import AutogradStep, make_step, resolve_precision
+from fittingroom.training.step import AutogradStep, make_step
 
 CPU = torch.device("cpu")
 #: Widths that do and don't fill vectors, pooled and not, with and without a fused first layer.
@@ -226,37 +226,18 @@ def test_which_networks_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     assert kind(CNN()) is AutogradStep
 
 
-def test_bfloat16_is_for_convolutions_on_processors_that_multiply_pairs(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(capabilities, "has_wide_vectors", lambda: True)
-    monkeypatch.setattr(capabilities, "multiplies_bfloat16", lambda: False)
-    net, without = CNN(features=(8, "pool", 16)), CNN()
-
-    def resolved(net: CNN, **fields: Any) -> str:
-        return resolve_precision(net, Recipe(**fields), CPU)
-
-    monkeypatch.setattr(capabilities, "multiplies_pairs", lambda: True)
-    assert resolved(net) == "bfloat16"
-    assert resolved(net, precision="float32") == "float32"
-    assert resolved(net, weight_decay=0.1) == "float32"
-    assert resolved(without) == "float32"
-    monkeypatch.setattr(capabilities, "multiplies_pairs", lambda: False)
-    assert resolved(net) == "float32"
-
-
 def test_large_steps_are_left_to_matrix_instructions(monkeypatch: pytest.MonkeyPatch) -> None:
     def kind(net: CNN, shape: tuple[int, int] = (28, 28), **fields: Any) -> type:
         return type(make_step(net, Recipe(**fields), loss, "bfloat16", CPU, shape))
 
     monkeypatch.setattr(capabilities, "has_wide_vectors", lambda: True)
     monkeypatch.setattr(capabilities, "multiplies_pairs", lambda: True)
-    monkeypatch.setattr(capabilities, "multiplies_bfloat16", lambda: True)
+    monkeypatch.setattr(capabilities, "multiplies_matrices_of_bfloat16", lambda: True)
     assert kind(network("cnn-32-64-64")) is CompiledStep
     assert kind(network("cnn-6-16-120"), batch_size=128) is CompiledStep
     assert kind(network("cnn-64x4")) is AutogradStep
     assert kind(network("cnn-32-64-64"), batch_size=128) is AutogradStep
     assert kind(network("cnn-6-16-120"), (99, 99), batch_size=128) is CompiledStep  # resized
     assert kind(CNN(image_shape=(56, 56)), (56, 56), batch_size=64) is AutogradStep
-    monkeypatch.setattr(capabilities, "multiplies_bfloat16", lambda: False)
+    monkeypatch.setattr(capabilities, "multiplies_matrices_of_bfloat16", lambda: False)
     assert kind(network("cnn-64x4")) is CompiledStep

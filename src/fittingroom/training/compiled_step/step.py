@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from fittingroom.kernels import capabilities
 from fittingroom.kernels.random import draw_seed
 from fittingroom.nets.cnn import CNN
-from fittingroom.nets.convolution import Convolution
 from fittingroom.nets.dropout import Dropout
 from fittingroom.training.compiled_step.plan import plan, supports
 from fittingroom.training.compiled_step.threads import ThreadPasses
@@ -39,13 +38,6 @@ def supports_compiled_step(
     contiguous = all(weight.is_contiguous() for weight in net.parameters())
     modules = _modules(net)
     return contiguous and all(map(supports, modules, [None, *modules]))
-
-
-def prefers_bfloat16(net: nn.Module, recipe: Recipe, device: torch.device) -> bool:
-    """Whether ``CompiledStep`` trains this network's convolutions fastest in bfloat16."""
-    if not supports_compiled_step(net, recipe, "bfloat16", device):
-        return False
-    return any(isinstance(module, Convolution) for module in net.features)
 
 
 def is_small(net: CNN, recipe: Recipe, image_shape: tuple[int, int]) -> bool:
