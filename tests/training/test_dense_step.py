@@ -8,6 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from fittingroom.data.dataset import Dataset
+from fittingroom.kernels import capabilities
 from fittingroom.nets.cnn import CNN
 from fittingroom.nets.mlp import MLP
 from fittingroom.training.augment import Batch, Mixture, cutmix
@@ -89,7 +90,9 @@ def test_its_state_can_be_loaded(name: str) -> None:
         assert torch.equal(weight, nets[1].state_dict()[key])
 
 
-def test_which_networks_get_which_step() -> None:
+def test_which_networks_get_which_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(capabilities, "has_wide_vectors", lambda: False)
+
     def kind(net: torch.nn.Module, number_format: str = "float32", **fields: Any) -> type:
         return type(make_step(net, Recipe(**fields), no_loss, number_format, CPU))
 

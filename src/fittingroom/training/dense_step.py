@@ -61,6 +61,9 @@ class DenseStep(DirectStep):
         self._update.finish(learning_rate)
         return logits
 
+    def write_weights(self) -> None:
+        """Each step has written them."""
+
 
 class _Update(Protocol):
     def take(self, layer: int, delta: Tensor, activation: Tensor, rate: float) -> None:

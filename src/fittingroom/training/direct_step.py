@@ -21,6 +21,8 @@ def supports_direct_step(net: nn.Module, recipe: Recipe, device: torch.device) -
 class DirectStep(ABC):
     """A training step whose backward pass is written out, not recorded.
 
+    It may keep the weights elsewhere: the network has them after ``write_weights``.
+
     The loss is the mean cross-entropy to targets: shares of the classes, smoothed, and mixed as the
     images are. Its gradient with respect to the logits is softmax minus targets.
 
@@ -53,6 +55,10 @@ class DirectStep(ABC):
     @abstractmethod
     def _train(self, images: Tensor, targets: Tensor, learning_rate: float) -> Tensor:
         """The same, given targets (batch, classes)."""
+
+    @abstractmethod
+    def write_weights(self) -> None:
+        """Give the network its weights."""
 
     def state(self) -> dict[str, Tensor]:
         """The optimiser's state, by name."""

@@ -27,7 +27,7 @@ from fittingroom.training.shuffle import Images
 from fittingroom.training.step import AutogradStep, make_step
 
 #: Version of a checkpoint's contents; other versions aren't resumed.
-STATE_VERSION = 2
+STATE_VERSION = 3
 
 
 class Fit:
@@ -77,6 +77,11 @@ class Fit:
         if mixture is not None:
             target = mixture.of(target)
         return F.cross_entropy(logits, target, label_smoothing=self.recipe.label_smoothing)
+
+    def write_weights(self) -> None:
+        """Give the network its weights, if a step keeps them elsewhere."""
+        if isinstance(self.step, DirectStep):
+            self.step.write_weights()
 
     def note(self, epoch: Epoch) -> None:
         """Add an epoch to the history, and keep its weights if it is the best so far."""

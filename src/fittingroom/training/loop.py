@@ -193,6 +193,7 @@ def _train_epoch(fit: Fit, number: int) -> tuple[float, float]:
         loss, accuracy = _train_stretch(fit, number, stretch, done)
         mean_loss, mean_accuracy = mean_loss + loss * share, mean_accuracy + accuracy * share
         done += len(stretch.labels)
+    fit.write_weights()
     return mean_loss, mean_accuracy
 
 
@@ -228,6 +229,7 @@ def train_batch(
         augmented, mixture = fit.mix(dataclasses.replace(batch, images=augmented))
     logits = fit.step(_channel_last(augmented[:, 0]), stretch.labels[start:stop], rate, mixture)
     if fit.average is not None:
+        fit.write_weights()
         fit.average.update()
     return logits, mixture
 

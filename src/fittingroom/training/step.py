@@ -98,7 +98,7 @@ def make_step(
     if supports_compiled_step(net, recipe, number_format, device):
         matrices = number_format == "bfloat16" and capabilities.multiplies_matrices_of_bfloat16()
         if not matrices or is_small(net, recipe, image_shape):
-            return CompiledStep(net, recipe, number_format)
+            return CompiledStep(net, recipe, number_format, image_shape)
     if supports_dense_step(net, recipe, number_format, device):
         return DenseStep(net, recipe)
     return AutogradStep(net, recipe, loss, number_format, device)

@@ -29,7 +29,7 @@ def test_the_first_convolution() -> None:
     stem = Stem(6)
     layers = plan([stem, nn.Linear(6 * 3 * 4, 10)], 9, 11)
     packed = PackedWeights(layers)
-    packed.fill()
+    packed.refresh()
     weights = packed.layers[0]
     assert weights is not None
     x, y = Maps(3, layers[0].input, trained=False), Maps(3, layers[0].output)
@@ -42,9 +42,8 @@ def test_the_first_convolution() -> None:
     maps = stem(channels_first(x.values))
     torch.testing.assert_close(channels_first(y.values), maps.detach())
     maps.backward(channels_first(y.slopes[..., :6]))
-    for positions, weight in zip(packed.positions, (stem.weight, stem.bias), strict=False):
+    for mine, weight in zip(weights.as_of_module(gradient), (stem.weight, stem.bias), strict=True):
         assert weight is not None
-        mine = torch.from_numpy(gradient[positions.gradient]).view_as(weight)
         torch.testing.assert_close(mine, weight.grad)
 
 

@@ -27,6 +27,8 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "cnn-64x4": {"features": (64, "pool", 64, 64, 64, "pool"), "hidden": (13,)},
     "no-hidden-layer": {"features": (7, "pool", 33, "pool"), "hidden": ()},
     "no-pooling": {"features": (5, 9), "hidden": (20, 30)},
+    "perceptron": {"hidden": (20, 256)},
+    "softmax-regression": {"hidden": ()},
 }
 RECIPES: dict[str, dict[str, Any]] = {
     "sgd": {"optimizer": "sgd", "learning_rate": 0.05},
@@ -44,9 +46,19 @@ def loss(logits: Tensor, labels: Tensor, mixture: Mixture | None) -> Tensor:
     return ((1 - mixture.shares) * own + mixture.shares * other).mean()
 
 
-def network(name: str, **options: Any) -> CNN:
+def network(name: str, **options: Any) -> CNN | MLP:
     torch.manual_seed(0)
-    return CNN(**{**NETWORKS[name], **options}).train()
+    options = {**NETWORKS[name], **options}
+    net: CNN | MLP = CNN(**options) if "features" in options else MLP(**options)
+    return net.train()
+
+
+def take(step: CompiledStep | AutogradStep, *arguments: Any) -> Tensor:
+    """Take a step; the network then has its weights."""
+    logits = step(*arguments)
+    if isinstance(step, CompiledStep):
+        step.write_weights()
+    return logits
 
 
 def batches(small: Dataset, sizes: tuple[int, ...]) -> list[tuple[Tensor, Tensor]]:
@@ -81,7 +93,7 @@ def test_its_gradients_equal_those_of_autograd(name: str, threads: int, small: D
         step = CompiledStep(ours, recipe)
         autograd = AutogradStep(theirs, recipe, loss, "float32", CPU)
         (batch,) = batches(small, (70,))  # more than a thread takes through at once
-        torch.testing.assert_close(step(*batch, 1.0), autograd(*batch, 1.0))
+        torch.testing.assert_close(take(step, *batch, 1.0), autograd(*batch, 1.0))
     finally:
         torch.set_num_threads(before)
     for mine, other in zip(ours.parameters(), theirs.parameters(), strict=True):
@@ -95,7 +107,7 @@ def test_in_bfloat16_it_is_as_close_to_float32_as_autograd(small: Dataset) -> No
     start = copy.deepcopy(ours)
     theirs, exact = copy.deepcopy(ours), copy.deepcopy(ours)
     (batch,) = batches(small, (70,))
-    CompiledStep(ours, recipe, "bfloat16")(*batch, 1.0)
+    take(CompiledStep(ours, recipe, "bfloat16"), *batch, 1.0)
     AutogradStep(theirs, recipe, loss, "bfloat16", CPU)(*batch, 1.0)
     AutogradStep(exact, recipe, loss, "float32", CPU)(*batch, 1.0)
     weights = (net.parameters() for net in (ours, theirs, exact, start))
@@ -107,14 +119,17 @@ def test_in_bfloat16_it_is_as_close_to_float32_as_autograd(small: Dataset) -> No
 
 @pytest.mark.parametrize("recipe", RECIPES)
 @pytest.mark.parametrize("mix", [False, True])
-def test_its_steps_equal_those_of_autograd(recipe: str, mix: bool, small: Dataset) -> None:
+@pytest.mark.parametrize("name", ["cnn-16-16-100", "perceptron"])
+def test_its_steps_equal_those_of_autograd(
+    name: str, recipe: str, mix: bool, small: Dataset
+) -> None:
     options = Recipe(**RECIPES[recipe])
-    ours = network("cnn-16-16-100")
+    ours = network(name)
     theirs = copy.deepcopy(ours)
     steps = CompiledStep(ours, options), AutogradStep(theirs, options, loss, "float32", CPU)
     for images, labels in batches(small, (32, 32, 32, 7, 32)):
         x, mixture = mixed(images) if mix else (images, None)
-        mine, other = (step(x, labels, options.learning_rate, mixture) for step in steps)
+        mine, other = (take(step, x, labels, options.learning_rate, mixture) for step in steps)
         torch.testing.assert_close(mine, other, rtol=1e-3, atol=1e-3)
     # Adam divides by the size of gradients: those near zero have no digits in common.
     for key, weight in theirs.state_dict().items():
@@ -130,7 +145,7 @@ def test_labels_are_smoothed(small: Dataset) -> None:
     def smoothed(logits: Tensor, labels: Tensor, _: Mixture | None) -> Tensor:
         return F.cross_entropy(logits, labels, label_smoothing=0.3)
 
-    CompiledStep(ours, recipe)(*batch, 0.1)
+    take(CompiledStep(ours, recipe), *batch, 0.1)
     AutogradStep(theirs, recipe, smoothed, "float32", CPU)(*batch, 0.1)
     for mine, other in zip(ours.parameters(), theirs.parameters(), strict=True):
         torch.testing.assert_close(mine, other)
@@ -143,7 +158,7 @@ def test_dropout_is_that_of_the_layer(small: Dataset) -> None:
     theirs = copy.deepcopy(ours)
     (batch,) = batches(small, (70,))
     torch.manual_seed(1)
-    logits = CompiledStep(ours, recipe)(*batch, 1.0)
+    logits = take(CompiledStep(ours, recipe), *batch, 1.0)
     torch.manual_seed(1)
     expected = AutogradStep(theirs, recipe, loss, "float32", CPU)(*batch, 1.0)
     torch.testing.assert_close(logits, expected)
@@ -156,7 +171,8 @@ def test_every_image_has_dropouts_of_its_own(small: Dataset) -> None:
     net = network("cnn-16-16-100", dropout=(0.5,))
     image, label = batches(small, (1,))[0]
     before = copy.deepcopy(net.state_dict())
-    logits = CompiledStep(net, Recipe())(image.repeat(80, 1, 1, 1), label.repeat(80), 0.0)
+    step = CompiledStep(net, Recipe())
+    logits = take(step, image.repeat(80, 1, 1, 1), label.repeat(80), 0.0)
     assert len({tuple(row) for row in logits.tolist()}) == 80
     assert all(torch.equal(value, before[key]) for key, value in net.state_dict().items())
 
@@ -168,12 +184,12 @@ def test_its_state_can_be_loaded(recipe: str, number_format: str, small: Dataset
     first, second = batches(small, (32, 32))
     net = network("cnn-32-64-64")
     step = CompiledStep(net, options, number_format)
-    step(*first, 0.01)
+    take(step, *first, 0.01)
     resumed = copy.deepcopy(net)
     other = CompiledStep(resumed, options, number_format)
     other.load({key: value.clone() for key, value in step.state().items()})
-    step(*second, 0.01)
-    other(*second, 0.01)
+    for each in (step, other):
+        take(each, *second, 0.01)
     for key, weight in net.state_dict().items():
         assert torch.equal(weight, resumed.state_dict()[key])
 
@@ -184,7 +200,7 @@ def test_weights_that_others_change_are_read_anew(small: Dataset) -> None:
     start = copy.deepcopy(net.state_dict())
     step = CompiledStep(net, Recipe(optimizer="sgd"))
     expected = step(*first, 0.1)
-    step(*second, 0.1)
+    take(step, *second, 0.1)
     net.load_state_dict(start)
     assert torch.equal(step(*first, 0.1), expected)
 
@@ -213,7 +229,9 @@ def test_which_networks_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     assert kind(CNN(features=(8, 8), stride=2)) is AutogradStep
     assert kind(CNN(), weight_decay=0.01) is AutogradStep
     assert kind(CNN(), optimizer="sgd", momentum=0.9, nesterov=True) is AutogradStep
-    assert kind(MLP()) is not CompiledStep
+    assert kind(MLP()) is CompiledStep
+    assert kind(MLP(), weight_decay=0.01) is AutogradStep
+    assert kind(type("Other", (MLP,), {})()) is AutogradStep
     assert kind(type("Other", (CNN,), {})()) is AutogradStep
     assert not supports_compiled_step(CNN(), Recipe(), "float32", torch.device("meta"))
     frozen = CNN()
@@ -227,7 +245,7 @@ def test_which_networks_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_large_steps_are_left_to_matrix_instructions(monkeypatch: pytest.MonkeyPatch) -> None:
-    def kind(net: CNN, shape: tuple[int, int] = (28, 28), **fields: Any) -> type:
+    def kind(net: nn.Module, shape: tuple[int, int] = (28, 28), **fields: Any) -> type:
         return type(make_step(net, Recipe(**fields), loss, "bfloat16", CPU, shape))
 
     monkeypatch.setattr(capabilities, "has_wide_vectors", lambda: True)

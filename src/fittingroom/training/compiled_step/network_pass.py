@@ -42,7 +42,7 @@ class NetworkPass:
         self, layers: Sequence[PlannedLayer], n: int, packed: PackedWeights, gradient: Array
     ) -> None:
         x = Maps(n, layers[0].input, trained=False)
-        self._images = x.values[..., 0]
+        self._images = x.values
         self._layers: list[LayerPass] = []
         for layer, weights in zip(layers, packed.layers, strict=True):
             y = Maps(n, layer.output)
@@ -57,7 +57,7 @@ class NetworkPass:
         ``seeds`` are those of the dropout layers, ``first`` is the place of the first image in its
         batch.
         """
-        self._images[:] = images
+        self._images.reshape(images.shape)[:] = images
         for dropout, seed in zip(self._dropouts, seeds, strict=True):
             dropout.seed(seed, first)
         for layer in self._layers:

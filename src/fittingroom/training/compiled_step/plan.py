@@ -78,9 +78,10 @@ class PlannedLayer(NamedTuple):
 
 #: Layers that may precede a layer, by type; None is the images.
 FOLLOWS: dict[type, tuple[type | None, ...]] = {
+    nn.Flatten: (None,),
     Stem: (None,),
     Convolution: (None, Stem, MaxPool, Convolution, nn.ReLU),
-    nn.Linear: (Stem, MaxPool, Convolution, nn.ReLU, nn.Linear, Dropout),
+    nn.Linear: (nn.Flatten, Stem, MaxPool, Convolution, nn.ReLU, nn.Linear, Dropout),
     nn.ReLU: (Convolution, nn.Linear),
     MaxPool: (Convolution,),
     Dropout: (nn.ReLU, nn.Linear),
@@ -110,6 +111,10 @@ def plan(
     for module in modules:
         if isinstance(module, nn.ReLU):
             layers[-1] = layers[-1]._replace(rectified=True)
+            continue
+        if isinstance(module, nn.Flatten):
+            pixels = shape.height * shape.width
+            shape = MapShape(1, 1, pixels, pixels)
             continue
         layers.append(_planned(module, shape, half))
         shape = layers[-1].output

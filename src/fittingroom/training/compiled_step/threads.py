@@ -22,12 +22,10 @@ PRODUCTS = 32
 class ThreadPasses:
     """The passes of PyTorch's number of threads, and the gradients that each of them sums."""
 
-    def __init__(self, layers: Sequence[PlannedLayer]) -> None:
-        self._layers = layers
-        self.packed = PackedWeights(layers)
-        self._versions: list[int] = []
+    def __init__(self, layers: Sequence[PlannedLayer], packed: PackedWeights) -> None:
+        self._layers, self._packed = layers, packed
         self.n = torch.get_num_threads()
-        self._gradients = zeros(self.n, self.packed.size)
+        self._gradients = zeros(self.n, self._packed.size)
         self._used = self.n
         self._passes: dict[tuple[int, int], NetworkPass] = {}
         self._work = sum(layer.multiplications for layer in layers)
@@ -43,11 +41,7 @@ class ThreadPasses:
         They are those of the mean cross-entropy to targets (n, classes). ``seeds`` are those of
         the dropout layers.
         """
-        # The update keeps the packed weights; anything else that changes weights counts a version.
-        versions = [weight._version for weight in self.packed.weights]
-        if versions != self._versions:
-            self.packed.fill()
-            self._versions = versions
+        self._packed.refresh()
         n = len(images)
         elements = n * self._work // PRODUCTS
         self._used = count_parts(n, elements)
@@ -77,5 +71,5 @@ class ThreadPasses:
     def _pass(self, part: int, n: int) -> NetworkPass:
         if (part, n) not in self._passes:
             gradient = self._gradients[part]
-            self._passes[part, n] = NetworkPass(self._layers, n, self.packed, gradient)
+            self._passes[part, n] = NetworkPass(self._layers, n, self._packed, gradient)
         return self._passes[part, n]

@@ -1,38 +1,48 @@
-"""Updates of weights in compiled kernels, of all weights in one pass, by Adam or gradient descent.
+"""Updates of packed weights by Adam or gradient descent: one compiled pass over vectors.
 
 An optimiser that goes from tensor to tensor takes longer than its arithmetic.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from fittingroom.kernels.compiled import as_stored, compiled, compiled_within, in_parts
+from fittingroom.kernels.compiled import compiled, compiled_within, in_parts
 from fittingroom.kernels.tensors import view
 from fittingroom.training.adam import AdamAverages, adam
 from fittingroom.training.compiled_step.arrays import Array
 from fittingroom.training.compiled_step.weights import PackedWeights
 
 #: Passes over memory that take as long as an element's update.
-WORK = 8
+WORK = 4
+#: Elements updated at once: what is between their arithmetic stays in the cache.
+TOGETHER = 1024
+#: Shares into which each layer's rows are divided, which threads then divide among them.
+SHARES = 64
 
 
 class PackedAdam:
     """Adam (Kingma and Ba 2015, algorithm 1) for packed weights."""
 
-    def __init__(self, weights: Sequence[Tensor]) -> None:
-        self._update = _Elementwise(weights)
-        self._averages = AdamAverages(self._update.n)
+    def __init__(self, packed: PackedWeights) -> None:
+        self._packed = packed
+        self._averages = AdamAverages(packed.size)
 
-    def __call__(self, packed: PackedWeights, gradients: Array, rate: float) -> None:
-        """Update a network's weights, packed or not, by threads' gradients (threads, size)."""
+    def __call__(self, gradients: Array, rate: float) -> None:
+        """Update the weights by threads' gradients (threads, size)."""
         numbers = self._averages.next_step(rate)
-        self._update(_update_by_adam, packed, gradients, self._averages.vectors, *numbers)
+        mean, square = self._averages.vectors
+
+        def update(some: slice) -> None:
+            of_some = self._packed.vector[some], gradients[:, some], mean[some], square[some]
+            _update_by_adam(*of_some, *numbers)
+
+        _update_all(self._packed, update)
 
     def state(self) -> dict[str, Tensor]:
         """The averages, by name."""
@@ -42,116 +52,90 @@ class PackedAdam:
 class PackedDescent:
     """Gradient descent, with optional momentum, for packed weights."""
 
-    def __init__(self, weights: Sequence[Tensor], momentum: float) -> None:
-        self._update = _Elementwise(weights)
-        self._momentum = momentum
-        self._velocity = torch.zeros(self._update.n)
+    def __init__(self, packed: PackedWeights, momentum: float) -> None:
+        self._packed, self._momentum = packed, np.float32(momentum)
+        self._velocity = torch.zeros(packed.size if momentum else 0)
 
-    def __call__(self, packed: PackedWeights, gradients: Array, rate: float) -> None:
+    def __call__(self, gradients: Array, rate: float) -> None:
         """As that of ``PackedAdam``."""
-        self._update(
-            *(_update_by_descent, packed, gradients, (view(self._velocity),)),
-            *(np.float32(rate), np.float32(self._momentum)),
-        )
+        velocity = view(self._velocity)
+        numbers = np.float32(rate), self._momentum
+
+        def update(some: slice) -> None:
+            of_some = self._packed.vector[some], gradients[:, some], velocity[some]
+            _update_by_descent(*of_some, *numbers)
+
+        _update_all(self._packed, update)
 
     def state(self) -> dict[str, Tensor]:
         """The velocity of all weights, if there is momentum."""
         return {"velocity": self._velocity} if self._momentum else {}
 
 
-class _Elementwise:
-    """Calls a kernel for the weights, each thread for its share of all elements."""
+def _update_all(packed: PackedWeights, update: Callable[[slice], None]) -> None:
+    """Call ``update`` for all elements, and bring the copies up to date."""
 
-    def __init__(self, weights: Sequence[Tensor]) -> None:
-        self._weights = [view(weight.detach().view(-1)) for weight in weights]
-        self._ends = np.cumsum([len(weight) for weight in self._weights]).tolist()
-        self.n: int = self._ends[-1]  # elements
+    def update_shares(start: int, stop: int, part: int) -> None:
+        for layer in filter(None, packed.layers):
+            pairs = -(-layer.n_rows // 2)
+            bounds = (2 * (pairs * share // SHARES) for share in (start, stop))
+            first, last = (min(bound, layer.n_rows) for bound in bounds)
+            update(layer.elements(first, last))
+            layer.copy(first, last)
 
-    def __call__(
-        self,
-        kernel: Any,
-        packed: PackedWeights,
-        gradients: Array,
-        vectors: Sequence[Array],
-        *numbers: Any,
-    ) -> None:
-        """Call ``kernel(weight, places, packed vectors, gradients, *vectors, *numbers)``.
-
-        Weights, places and vectors are those of the elements to be updated.
-        """
-
-        def update(start: int, stop: int, part: int) -> None:
-            begin = 0
-            weights = zip(self._weights, packed.positions, self._ends, strict=True)
-            for weight, positions, end in weights:
-                first, last = max(start, begin), min(stop, end)
-                if first < last:
-                    mine = slice(first - begin, last - begin)
-                    kernel(
-                        weight[mine],
-                        tuple(places[mine] for places in positions[:3]),
-                        packed.vectors(positions),
-                        gradients,
-                        *(vector[first:last] for vector in vectors),
-                        *numbers,
-                    )
-                begin = end
-
-        in_parts(update, self.n, WORK * self.n)
+    in_parts(update_shares, SHARES, WORK * packed.size)
 
 
 @compiled
 def _update_by_adam(
-    weight: Any,
-    places: Any,
-    packed: Any,
-    gradients: Any,
-    mean: Any,
-    square: Any,
-    rate: Any,
-    correction: Any,
+    weights: Any, gradients: Any, mean: Any, square: Any, rate: Any, correction: Any
 ) -> None:
-    gradient = _gathered(gradients, places[0])
-    change = np.empty(len(weight), np.float32)
-    adam(gradient, mean, square, change, rate, correction)
-    _subtract(weight, change, places, packed)
+    change = np.empty(TOGETHER, np.float32)
+    for first in range(0, len(weights), TOGETHER):
+        some = slice(first, min(first + TOGETHER, len(weights)))
+        gradient = _added_up(gradients[:, some])
+        adam(gradient, mean[some], square[some], change, rate, correction)
+        _subtract(weights[some], change)
 
 
 @compiled
 def _update_by_descent(
-    weight: Any,
-    places: Any,
-    packed: Any,
-    gradients: Any,
-    velocity: Any,
-    rate: Any,
-    momentum: Any,
+    weights: Any, gradients: Any, velocity: Any, rate: Any, momentum: Any
 ) -> None:
-    change = _gathered(gradients, places[0])
-    for i in range(len(change)):
-        velocity[i] = momentum * velocity[i] + change[i]
-        change[i] = rate * velocity[i]
-    _subtract(weight, change, places, packed)
+    change = np.empty(TOGETHER, np.float32)
+    for first in range(0, len(weights), TOGETHER):
+        some = slice(first, min(first + TOGETHER, len(weights)))
+        gradient = _added_up(gradients[:, some])
+        if len(velocity):
+            _average(velocity[some], gradient, momentum)
+        for i in range(len(gradient)):
+            change[i] = rate * gradient[i]
+        _subtract(weights[some], change)
+
+
+# A loop's arrays begin at its first index, or it isn't vectorised.
 
 
 @compiled_within
-def _gathered(gradients: Any, places: Any) -> Any:
-    """The sum of all threads' gradients at these places."""
-    gathered = np.empty(len(places), np.float32)
-    for i in range(len(places)):
-        gathered[i] = gradients[0, places[i]]
+def _added_up(gradients: Any) -> Any:
+    """The sum of all threads' gradients."""
+    total = gradients[0].copy()
     for part in range(1, len(gradients)):
-        for i in range(len(places)):
-            gathered[i] += gradients[part, places[i]]
-    return gathered
+        other = gradients[part]
+        for i in range(len(total)):
+            total[i] += other[i]
+    return total
 
 
 @compiled_within
-def _subtract(weight: Any, change: Any, places: Any, packed: Any) -> None:
-    _, for_forward, for_backward = places
-    forward, backward = packed
-    for i in range(len(weight)):
-        value = weight[i] - change[i]
-        weight[i] = value
-        forward[for_forward[i]] = as_stored(value, forward[0])
-        backward[for_backward[i]] = as_stored(value, backward[0])
+def _average(velocity: Any, gradient: Any, momentum: Any) -> None:
+    """Add a gradient to the velocity, and make it the velocity."""
+    for i in range(len(gradient)):
+        velocity[i] = momentum * velocity[i] + gradient[i]
+        gradient[i] = velocity[i]
+
+
+@compiled_within
+def _subtract(weights: Any, change: Any) -> None:
+    for i in range(len(weights)):
+        weights[i] -= change[i]
