@@ -1,16 +1,23 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
+from fittingroom.nets.convolution import Convolution
 from fittingroom.training.compiled_step.factors import Factors, PairedFactors
 from fittingroom.training.compiled_step.maps import Maps
-from fittingroom.training.compiled_step.plan import MapShape
+from fittingroom.training.compiled_step.plan import MapShape, PlannedLayer
+
+
+def layer(stride: int = 1, padding: int = 0) -> PlannedLayer:
+    """A convolution of rows of 7 pixels to rows of 5."""
+    before, after = MapShape(6, 7, 16, 16), MapShape(4, 5, 20, 32)
+    return PlannedLayer(Convolution(16, 20, 3), before, after, stride=stride, padding=padding)
 
 
 def maps() -> tuple[Maps, Maps]:
-    """Maps before and after a convolution: 7 pixels a row, and 5."""
-    x, y = Maps(2, MapShape(6, 7, 16, 16)), Maps(2, MapShape(4, 5, 20, 32))
+    x, y = Maps(2, layer().input), Maps(2, layer().output)
     random = np.random.default_rng(0)
     x.values[:] = random.normal(size=x.values.shape)
     y.slopes[:] = random.normal(size=y.slopes.shape)
@@ -24,31 +31,45 @@ def rounded(values: np.ndarray) -> np.ndarray:
 
 def test_in_float32_they_are_the_maps() -> None:
     x, y = maps()
-    factors = Factors(x, y)
+    factors = Factors(layer(), x, y)
     assert factors.inputs is factors.pixels is x.values
     assert factors.slopes is factors.pixel_slopes is y.slopes
 
 
+def test_padding_surrounds_copies_of_the_values() -> None:
+    """The padding stays zero however often they are read."""
+    x, y = maps()
+    for factors in (Factors(layer(padding=2), x, y), PairedFactors(layer(padding=2), x, y)):
+        for _ in range(2):
+            factors.read_values()
+        values = rounded(x.values) if factors.paired else x.values
+        surrounded = np.pad(values, ((0, 0), (2, 2), (2, 2), (0, 0)))
+        np.testing.assert_array_equal(factors.inputs, surrounded)
+
+
 def test_in_bfloat16_channels_are_paired_by_being_neighbours() -> None:
     x, y = maps()
-    factors = PairedFactors(x, y)
+    factors = PairedFactors(layer(), x, y)
     factors.read_values()
     factors.read_slopes()
     np.testing.assert_array_equal(factors.inputs, rounded(x.values))
     np.testing.assert_array_equal(factors.slopes, rounded(y.slopes))
 
 
-def test_in_bfloat16_every_pixel_is_paired_with_the_next() -> None:
+@pytest.mark.parametrize("stride", [1, 2])
+def test_in_bfloat16_every_pixel_is_paired_with_the_one_that_the_next_output_sees(
+    stride: int,
+) -> None:
     """And every other pixel's slopes, the last of an odd row with zeros."""
     x, y = maps()
-    factors = PairedFactors(x, y)
+    factors = PairedFactors(layer(stride), x, y)
     factors.read_values()
     factors.read_slopes()
     pixels = rounded(x.values).reshape(-1, 16)
     pairs = factors.pixels.view(np.int16).reshape(-1, 16, 2)
     np.testing.assert_array_equal(pairs[..., 0], pixels)
-    np.testing.assert_array_equal(pairs[:-1, :, 1], pixels[1:])
-    assert not pairs[-1, :, 1].any()
+    np.testing.assert_array_equal(pairs[:-stride, :, 1], pixels[stride:])
+    assert not pairs[-stride:, :, 1].any()
     slopes = rounded(y.slopes)
     pairs = factors.pixel_slopes.view(np.int16).reshape(2, 4, 3, 32, 2)
     np.testing.assert_array_equal(pairs[..., 0], slopes[:, :, ::2])

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import pytest
+import torch
 from torch import nn
 
 from fittingroom.nets.convolution import Convolution
@@ -38,6 +40,16 @@ def test_a_dense_layer_has_a_kernel_as_large_as_the_map(modules: Sequence[nn.Mod
     assert dense.backward == (4, 4, 12, 48)
 
 
+@pytest.mark.parametrize(("stride", "padding"), [(1, 1), (2, 0), (2, 1), (3, 2)])
+@pytest.mark.parametrize("side", [28, 30])
+def test_a_convolution_may_have_a_stride_and_padding(stride: int, padding: int, side: int) -> None:
+    convolution = Convolution(4, 5, 3, stride=stride, padding=padding)
+    layer = plan([Stem(4), convolution], side, side)[1]
+    _, _, height, width = convolution(torch.zeros(1, 4, side // 2 - 1, side // 2 - 1)).shape
+    assert (layer.output.height, layer.output.width) == (height, width)
+    assert (layer.stride, layer.padding) == (stride, padding)
+
+
 def test_bfloat16_is_for_convolutions_of_many_channels(modules: Sequence[nn.Module]) -> None:
     """Of an even number of inputs and outputs, which make pairs; 33 don't."""
 
@@ -55,9 +67,11 @@ def test_which_layers_a_plan_can_have() -> None:
     assert supports(stem, None)
     assert not supports(stem, relu)
     assert supports(Convolution(3, 4, 3), stem)
+    assert supports(Convolution(3, 4, 3, stride=2, padding=1), stem)
     for changed in (
-        Convolution(3, 4, 3, padding=1),
-        Convolution(3, 4, 3, stride=2),
+        Convolution(3, 4, 3, padding=(0, 1)),
+        Convolution(3, 4, 3, padding="same"),
+        Convolution(3, 4, 3, stride=(1, 2)),
         Convolution(3, 3, 3, groups=3),
         Convolution(3, 4, 5),
         Convolution(3, 4, 3, bias=False),

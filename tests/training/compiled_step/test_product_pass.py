@@ -92,3 +92,19 @@ def test_pairs_differ_by_rounding_alone(width: int) -> None:
     expected = by_autograd(layers[1], x, slopes)
     for mine, other in zip(by_products(layers, 1, x, slopes), expected, strict=True):
         torch.testing.assert_close(mine.reshape(other.shape), other, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("half", [False, True])
+@pytest.mark.parametrize(("stride", "padding"), [(1, 1), (2, 0), (2, 1), (3, 2)])
+@pytest.mark.parametrize("width", [28, 30])
+def test_strides_and_padding(stride: int, padding: int, width: int, half: bool) -> None:
+    """Maps of 4 rows and of 13 or 14 columns, of which a stride may leave the last unseen."""
+    torch.manual_seed(0)
+    convolution = Convolution(16, 20, 3, stride=stride, padding=padding)
+    convolution.weight.data = convolution.weight.data.bfloat16().float()
+    layers = plan([Stem(16), convolution, nn.ReLU()], 11, width, half=half)
+    assert layers[1].paired == half
+    x, slopes = (maps.bfloat16().float() for maps in random(layers[1]))
+    expected = by_autograd(layers[1], x, slopes)
+    for mine, other in zip(by_products(layers, 1, x, slopes), expected, strict=True):
+        torch.testing.assert_close(mine.reshape(other.shape), other, rtol=1e-5, atol=1e-5)

@@ -25,6 +25,18 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "cnn-16-16-100": {"features": (16, "pool", 16, "pool", 100), "hidden": (120,)},
     "cnn-32-64-64": {"features": (32, "pool", 64, "pool", 64, "pool"), "hidden": (64,)},
     "cnn-64x4": {"features": (64, "pool", 64, 64, 64, "pool"), "hidden": (13,)},
+    "cnn-32-64": {
+        "features": (32, "pool", 64, "pool"),
+        "stride": 2,
+        "hidden": (128, 256, 128),
+    },
+    "cnn-64-128-64": {
+        "features": (64, "pool", 128, "pool", 64, "pool"),
+        "stride": 2,
+        "hidden": (128, 128),
+    },
+    "strided": {"features": (16, "pool", 20, 17), "stride": 2, "hidden": (9,), "resize": 30},
+    "odd-and-even": {"features": (32, "pool", 64, 48, "pool", 20), "hidden": (64,)},
     "no-hidden-layer": {"features": (7, "pool", 33, "pool"), "hidden": ()},
     "no-pooling": {"features": (5, 9), "hidden": (20, 30)},
     "perceptron": {"hidden": (20, 256)},
@@ -100,10 +112,11 @@ def test_its_gradients_equal_those_of_autograd(name: str, threads: int, small: D
         torch.testing.assert_close(mine, other, rtol=1e-5, atol=1e-6)
 
 
-def test_in_bfloat16_it_is_as_close_to_float32_as_autograd(small: Dataset) -> None:
+@pytest.mark.parametrize("name", ["odd-and-even", "cnn-32-64", "cnn-64-128-64"])
+def test_in_bfloat16_it_is_as_close_to_float32_as_autograd(name: str, small: Dataset) -> None:
     """Odd and even sides of maps, and rows of kernels that begin at odd and at even pixels."""
     recipe = Recipe(optimizer="sgd", learning_rate=1.0)
-    ours = network("cnn-32-64-64", features=(32, "pool", 64, 48, "pool", 20))
+    ours = network(name)
     start = copy.deepcopy(ours)
     theirs, exact = copy.deepcopy(ours), copy.deepcopy(ours)
     (batch,) = batches(small, (70,))
@@ -226,7 +239,7 @@ def test_which_networks_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     assert kind(CNN()) is CompiledStep
     assert kind(CNN(), "bfloat16") is AutogradStep
     assert kind(CNN(dropout=(0.5,)), optimizer="sgd", momentum=0.9) is CompiledStep
-    assert kind(CNN(features=(8, 8), stride=2)) is AutogradStep
+    assert kind(CNN(features=(8, 8), stride=2)) is CompiledStep
     assert kind(CNN(), weight_decay=0.01) is AutogradStep
     assert kind(CNN(), optimizer="sgd", momentum=0.9, nesterov=True) is AutogradStep
     assert kind(MLP()) is CompiledStep

@@ -10,14 +10,20 @@ import torch
 from fittingroom.kernels.compiled import as_stored, compiled
 from fittingroom.training.compiled_step.arrays import Array, zeros
 from fittingroom.training.compiled_step.maps import Maps
+from fittingroom.training.compiled_step.plan import PlannedLayer
 
 
 class Factors:
-    """Factors in float32: the maps themselves.
+    """Factors in float32: the maps themselves, if no padding surrounds them.
+
+    Parameters
+    ----------
+    layer : that multiplies them
+    x, y : the maps before and after it
 
     Attributes
     ----------
-    inputs : (n, height, width, step), multiplied by the kernel
+    inputs : (n, height, width, step) with the padding, multiplied by the kernel
     slopes : (n, height, width, lanes), multiplied by the kernel for the inputs' gradients
     pixels, pixel_slopes : the inputs and slopes again, multiplied by each other pixel by pixel for
         the kernel's gradient
@@ -29,12 +35,15 @@ class Factors:
     pixels: Array
     pixel_slopes: Array
 
-    def __init__(self, x: Maps, y: Maps) -> None:
-        self.inputs = self.pixels = x.values
+    def __init__(self, layer: PlannedLayer, x: Maps, y: Maps) -> None:
+        self._x, self._padding = x, layer.padding
+        self.inputs = self.pixels = _surrounded(x, self._padding) if self._padding else x.values
         self.slopes = self.pixel_slopes = y.slopes
 
     def read_values(self) -> None:
         """Take the values of a forward pass."""
+        if self._padding:
+            _store(self._x.values, self._padding, self.inputs)
 
     def read_slopes(self) -> None:
         """Take the slopes of a backward pass."""
@@ -44,35 +53,48 @@ class PairedFactors(Factors):
     """Factors in bfloat16, two in the place of one float32.
 
     ``inputs`` and ``slopes`` are pairs of successive channels, ``pixels`` and ``pixel_slopes`` of
-    successive pixels. There pixel p is paired with p + 1 for every p, since a kernel's columns
-    begin at even and at odd ones; slopes only for every other p, with a zero at the end of an odd
-    row.
+    pixels that successive outputs see. There pixel p is paired with p + stride for every p, since a
+    kernel's columns begin at even and at odd ones; slopes only for every other p, with a zero at
+    the end of an odd row.
     """
 
     paired = True
 
-    def __init__(self, x: Maps, y: Maps) -> None:
-        self._x, self._y = x, y
-        self.inputs = zeros(*x.values.shape, dtype=torch.int16)
+    def __init__(self, layer: PlannedLayer, x: Maps, y: Maps) -> None:
+        self._x, self._y, self._padding = x, y, layer.padding
+        self._following = layer.stride * x.shape.step  # numbers from a pixel to its partner
+        self.inputs = _surrounded(x, self._padding, torch.int16)
         self.slopes = zeros(*y.slopes.shape, dtype=torch.int16)
-        self.pixels = zeros(*x.values.shape, dtype=torch.int32)
+        self.pixels = zeros(*self.inputs.shape, dtype=torch.int32)
         # (n, height, pairs of a row, lanes)
         self.pixel_slopes = zeros(*y.slopes[:, :, ::2].shape, dtype=torch.int32)
 
     def read_values(self) -> None:
-        _round(self._x.values.reshape(-1), self.inputs.reshape(-1))
+        _store(self._x.values, self._padding, self.inputs)
 
     def read_slopes(self) -> None:
-        _round(self._y.slopes.reshape(-1), self.slopes.reshape(-1))
+        _store(self._y.slopes, 0, self.slopes)
         _pair_columns(self.slopes, self.pixel_slopes)
-        _pair_pixels(self.inputs.reshape(-1), self._x.shape.step, self.pixels.reshape(-1))
+        _pair_pixels(self.inputs.reshape(-1), self._following, self.pixels.reshape(-1))
+
+
+def _surrounded(x: Maps, padding: int, dtype: torch.dtype = torch.float32) -> Array:
+    """Zeros for maps with so many pixels around them."""
+    height, width = (side + 2 * padding for side in (x.shape.height, x.shape.width))
+    return zeros(x.n, height, width, x.shape.step, dtype=dtype)
 
 
 @compiled
-def _round(values: Any, rounded: Any) -> None:
-    """Float32 to bfloat16, as int16 bits."""
-    for i in range(len(values)):
-        rounded[i] = as_stored(values[i], rounded[i])
+def _store(values: Any, padding: Any, stored: Any) -> None:
+    """Float32 maps, perhaps to bfloat16 as int16 bits, inside others that the padding surrounds."""
+    n, height, width, step = values.shape
+    rows = values.reshape(n, height, width * step)
+    into = stored.reshape(n, stored.shape[1], -1)
+    for i in range(n):
+        for r in range(height):
+            for k in range(width * step):
+                number = rows[i, r, k]
+                into[i, r + padding, padding * step + k] = as_stored(number, into[i, r, k])
 
 
 @compiled
@@ -93,11 +115,11 @@ def _pair_columns(rounded: Any, pairs: Any) -> None:
 
 
 @compiled
-def _pair_pixels(pixels: Any, step: Any, pairs: Any) -> None:
-    """Pair the pixels 01, 12, 23, …, each of ``step`` numbers; the last one with zeros."""
-    following = pixels[step:]  # the same index in both, or the loop isn't vectorised
+def _pair_pixels(numbers: Any, distance: Any, pairs: Any) -> None:
+    """Pair each number with the one at this distance; the last ones with zeros."""
+    following = numbers[distance:]  # the same index in both, or the loop isn't vectorised
     for i in range(len(following)):
-        low = np.int32(pixels[i]) & np.int32(0xFFFF)
+        low = np.int32(numbers[i]) & np.int32(0xFFFF)
         pairs[i] = low | np.int32(np.int32(following[i]) << np.int32(16))
-    for i in range(len(following), len(pixels)):
-        pairs[i] = np.int32(pixels[i]) & np.int32(0xFFFF)
+    for i in range(len(following), len(numbers)):
+        pairs[i] = np.int32(numbers[i]) & np.int32(0xFFFF)

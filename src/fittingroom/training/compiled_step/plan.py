@@ -63,6 +63,8 @@ class PlannedLayer(NamedTuple):
     kernel: KernelShape | None = None  # of a layer with weights
     rectified: bool = False  # whether ReLU follows a convolution or dense layer
     paired: bool = False  # whether it multiplies pairs of bfloat16
+    stride: int = 1  # pixels from where an output pixel's kernel lies to where the next one's does
+    padding: int = 0  # pixels of zeros around the input
 
     @property
     def multiplications(self) -> int:
@@ -93,8 +95,8 @@ def supports(module: nn.Module, before: nn.Module | None) -> bool:
     if (None if before is None else type(before)) not in FOLLOWS.get(type(module), ()):
         return False
     if isinstance(module, Convolution):
-        plain = module.is_plain() and module.stride == (1, 1) and module.padding == (0, 0)
-        if not plain or module.kernel_size != (3, 3):
+        padding = module.padding
+        if not module.is_plain() or padding[0] != padding[1] or module.kernel_size != (3, 3):
             return False
     return not isinstance(module, nn.Conv2d | nn.Linear) or module.bias is not None
 
@@ -128,14 +130,21 @@ def _planned(module: nn.Module, shape: MapShape, half: bool) -> PlannedLayer:
         return PlannedLayer(module, shape, pooled)
     if not isinstance(module, nn.Conv2d | nn.Linear):
         return PlannedLayer(module, shape, shape)
-    rows, columns = (3, 3) if isinstance(module, nn.Conv2d) else (shape.height, shape.width)
+    rows, columns, stride, padding = shape.height, shape.width, 1, 0
+    if isinstance(module, nn.Conv2d):
+        rows, columns, stride, padding = 3, 3, module.stride[0], int(module.padding[0])
     outputs = len(module.weight)
     kernel = KernelShape(rows, columns, shape.channels, shape.step, outputs)
-    height, width = shape.height - rows + 1, shape.width - columns + 1
+    height, width = (
+        (side + 2 * padding - of_kernel) // stride + 1
+        for side, of_kernel in ((shape.height, rows), (shape.width, columns))
+    )
     output = MapShape(height, width, outputs, kernel.lanes)
     if isinstance(module, Stem):
         # Its kernel writes no zeros after the channels, which would be multiplied like them.
         output = MapShape(height // 2, width // 2, outputs, outputs)
     rounded = half and isinstance(module, Convolution) and shape.channels >= NARROW
     paired = rounded and shape.step % 2 == outputs % 2 == 0
-    return PlannedLayer(module, shape, output, kernel, paired=paired)
+    return PlannedLayer(
+        *(module, shape, output, kernel), paired=paired, stride=stride, padding=padding
+    )

@@ -43,7 +43,8 @@ class ProductPass:
         gradient: Array,
     ) -> None:
         self._kernel, self._x, self._y, self._rectified = kernel, x, y, layer.rectified
-        self._factors = PairedFactors(x, y) if layer.paired else Factors(x, y)
+        self._stride, self._padding = layer.stride, layer.padding
+        self._factors = (PairedFactors if layer.paired else Factors)(layer, x, y)
         # Kept, since products hold only their addresses.
         self._weights, self._gradient = weights, gradient
         self._tables: list[Array] = []
@@ -75,29 +76,25 @@ class ProductPass:
         self._tables.append(table)
         return int(table.ctypes.data)
 
-    def _corners(self, step: int) -> Array:
-        """Of each output pixel, the first that it sees, if these are ``step`` apart."""
-        height, width = self._x.shape.height, self._x.shape.width
-        image, row, column = np.indices(self._y.values.shape[:3]).reshape(3, -1)
-        corners: Array = ((image * height + row) * width + column) * step
-        return corners
-
     def _outputs(self) -> Product:
         """Every output pixel: the pixels under the kernel times the kernel."""
-        kernel, x, inputs = self._kernel, self._x, self._factors.inputs
-        rows = self._corners(x.shape.step)
+        kernel, inputs = self._kernel, self._factors.inputs
+        _, height, width, step = inputs.shape
+        image, row, column = np.indices(self._y.values.shape[:3]).reshape(3, -1)
+        corners = (image * height + row * self._stride) * width + column * self._stride
+        n = len(corners)
         return Product(
             a=inputs.ctypes.data,
-            a_rows=self._table(rows, 0, inputs.itemsize),
-            rows=len(rows),
+            a_rows=self._table(corners * step, 0, inputs.itemsize),
+            rows=n,
             a_step=SIZE,
-            a_jump=inputs.itemsize * (x.shape.width - kernel.columns) * x.shape.step,
+            a_jump=inputs.itemsize * (width - kernel.columns) * step,
             b=self._weights.kernel.ctypes.data,
             b_step=SIZE * kernel.lanes,
-            inner=kernel.columns * x.shape.step * inputs.itemsize // SIZE,
+            inner=kernel.columns * step * inputs.itemsize // SIZE,
             outer=kernel.rows,
             c=self._y.values.ctypes.data,
-            c_rows=self._table(np.arange(len(rows)) * kernel.lanes, len(rows) * kernel.lanes),
+            c_rows=self._table(np.arange(n) * kernel.lanes, n * kernel.lanes),
             start=self._weights.bias.ctypes.data,
             vectors=kernel.lanes // LANES,
             rectify=int(self._rectified),
@@ -121,19 +118,20 @@ class ProductPass:
 
     def _kernel_gradient(self) -> Product:
         """Every number of the kernel: the first image's pixels that it met times the slopes."""
-        kernel, shape = self._kernel, self._x.shape
+        kernel, stride = self._kernel, self._stride
         pixels, slopes = self._factors.pixels, self._factors.pixel_slopes
+        _, _, width, step = pixels.shape
         u, v, k = np.indices((kernel.rows, kernel.columns, kernel.inputs)).reshape(3, -1)
-        rows = (u * shape.width + v) * shape.step + k
-        into = ((u * kernel.columns + v) * shape.step + k) * kernel.lanes
-        together = 2 if self._factors.paired else 1
+        rows = (u * width + v) * step + k
+        into = ((u * kernel.columns + v) * step + k) * kernel.lanes
+        across = 2 * stride if self._factors.paired else stride  # from a factor to the next
         inner = slopes.shape[2]  # pixels of an output row, or pairs
         return Product(
             a=pixels.ctypes.data,
             a_rows=self._table(rows, 0),
             rows=len(rows),
-            a_step=SIZE * together * shape.step,
-            a_jump=SIZE * (shape.width - together * inner) * shape.step,
+            a_step=SIZE * across * step,
+            a_jump=SIZE * (stride * width - across * inner) * step,
             b=slopes.ctypes.data,
             b_step=SIZE * kernel.lanes,
             inner=inner,
@@ -148,33 +146,36 @@ class ProductPass:
 
     def _input_gradients(self) -> list[Product]:
         """Every output pixel's slopes, added to all that it saw: a product per position."""
+        positions = np.ndindex(self._kernel.rows, self._kernel.columns)
+        return [self._input_gradient(u, v) for u, v in positions]
+
+    def _input_gradient(self, u: int, v: int) -> Product:
+        """The slopes times the kernel at (u, v), without pixels that saw the padding there."""
         kernel, x, slopes = self._kernel, self._x, self._factors.slopes
-        rows = self._corners(x.lanes)
-        product = Product(
+        image, row, column = np.indices(self._y.values.shape[:3]).reshape(3, -1)
+        height, width = x.shape.height, x.shape.width
+        r, c = (
+            side * self._stride + offset - self._padding for side, offset in ((row, u), (column, v))
+        )
+        (inside,) = np.nonzero((r >= 0) & (r < height) & (c >= 0) & (c < width))
+        into = (((image * height + r) * width + c) * x.lanes)[inside]
+        return Product(
             a=slopes.ctypes.data,
-            a_rows=self._table(np.arange(len(rows)) * kernel.lanes, 0, slopes.itemsize),
-            rows=len(rows),
+            a_rows=self._table(inside * kernel.lanes, 0, slopes.itemsize),
+            rows=len(inside),
             a_step=SIZE,
             a_jump=0,
-            b=0,
+            b=self._weights.backward[u, v].ctypes.data,
             b_step=SIZE * x.lanes,
             inner=kernel.outputs * slopes.itemsize // SIZE,
             outer=1,
-            c=0,
-            c_rows=0,
+            c=x.slopes.ctypes.data,
+            c_rows=self._table(into, x.slopes.size),
             start=0,
             vectors=x.lanes // LANES,
             rectify=0,
             paired=int(self._factors.paired),
         )
-        return [
-            product._replace(
-                b=self._weights.backward[u, v].ctypes.data,
-                c=x.slopes[0, u, v].ctypes.data,
-                c_rows=self._table(rows, x.slopes.size - (u * x.shape.width + v) * x.lanes),
-            )
-            for u, v in np.ndindex(kernel.rows, kernel.columns)
-        ]
 
 
 @compiled
