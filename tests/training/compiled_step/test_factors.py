@@ -10,14 +10,14 @@ from fittingroom.training.compiled_step.maps import Maps
 from fittingroom.training.compiled_step.plan import MapShape, PlannedLayer
 
 
-def layer(stride: int = 1, padding: int = 0) -> PlannedLayer:
+def layer(padding: int = 0) -> PlannedLayer:
     """A convolution of rows of 7 pixels to rows of 5."""
     before, after = MapShape(6, 7, 16, 16), MapShape(4, 5, 20, 32)
-    return PlannedLayer(Convolution(16, 20, 3), before, after, stride=stride, padding=padding)
+    return PlannedLayer(Convolution(16, 20, 3), before, after, padding=padding)
 
 
-def maps() -> tuple[Maps, Maps]:
-    x, y = Maps(2, layer().input), Maps(2, layer().output)
+def maps(n: int = 2) -> tuple[Maps, Maps]:
+    x, y = Maps(n, layer().input), Maps(n, layer().output)
     random = np.random.default_rng(0)
     x.values[:] = random.normal(size=x.values.shape)
     y.slopes[:] = random.normal(size=y.slopes.shape)
@@ -56,22 +56,18 @@ def test_in_bfloat16_channels_are_paired_by_being_neighbours() -> None:
     np.testing.assert_array_equal(factors.slopes, rounded(y.slopes))
 
 
-@pytest.mark.parametrize("stride", [1, 2])
-def test_in_bfloat16_every_pixel_is_paired_with_the_one_that_the_next_output_sees(
-    stride: int,
-) -> None:
-    """And every other pixel's slopes, the last of an odd row with zeros."""
-    x, y = maps()
-    factors = PairedFactors(layer(stride), x, y)
+@pytest.mark.parametrize("n", [4, 5])
+def test_in_bfloat16_every_pixel_is_paired_with_that_of_the_next_image(n: int) -> None:
+    """And those of the last of an odd number of images with zeros."""
+    x, y = maps(n)
+    factors = PairedFactors(layer(padding=1), x, y)
     factors.read_values()
     factors.read_slopes()
-    pixels = rounded(x.values).reshape(-1, 16)
-    pairs = factors.pixels.view(np.int16).reshape(-1, 16, 2)
-    np.testing.assert_array_equal(pairs[..., 0], pixels)
-    np.testing.assert_array_equal(pairs[:-stride, :, 1], pixels[stride:])
-    assert not pairs[-stride:, :, 1].any()
-    slopes = rounded(y.slopes)
-    pairs = factors.pixel_slopes.view(np.int16).reshape(2, 4, 3, 32, 2)
-    np.testing.assert_array_equal(pairs[..., 0], slopes[:, :, ::2])
-    np.testing.assert_array_equal(pairs[:, :, :2, :, 1], slopes[:, :, 1::2])
-    assert not pairs[:, :, 2, :, 1].any()
+    for single, pairs in (
+        (factors.inputs, factors.pixels),
+        (factors.slopes, factors.pixel_slopes),
+    ):
+        halves = pairs.view(np.int16).reshape(-1, *single.shape[1:], 2)
+        np.testing.assert_array_equal(halves[..., 0], single[::2])
+        np.testing.assert_array_equal(halves[: n // 2, ..., 1], single[1::2])
+        assert not halves[n // 2 :, ..., 1].any()

@@ -50,16 +50,24 @@ def test_a_convolution_may_have_a_stride_and_padding(stride: int, padding: int, 
     assert (layer.stride, layer.padding) == (stride, padding)
 
 
+def paired(modules: Sequence[nn.Module], *, half: bool = True) -> list[bool]:
+    return [layer.paired for layer in plan(modules, 28, 28, half=half)]
+
+
 def test_bfloat16_is_for_convolutions_of_many_channels(modules: Sequence[nn.Module]) -> None:
     """Of an even number of inputs and outputs, which make pairs; 33 don't."""
-
-    def paired(modules: Sequence[nn.Module], half: bool) -> list[bool]:
-        return [layer.paired for layer in plan(modules, 28, 28, half=half)]
-
     wide = [Stem(16), Convolution(16, 20, 3), Convolution(20, 33, 3), nn.Linear(9 * 9 * 33, 10)]
-    assert paired(wide, half=True) == [False, True, False, False]
+    assert paired(wide) == [False, True, False, False]
     assert not any(paired(wide, half=False))
-    assert not any(paired(modules, half=True))
+    assert paired(modules[:4]) == [False, False, False]
+
+
+def test_bfloat16_is_for_dense_layers_but_the_last() -> None:
+    """Of many inputs, be they pixels or channels."""
+    dense = [nn.Linear(13 * 13 * 6, 32), nn.Linear(32, 14), nn.Linear(14, 32), nn.Linear(32, 10)]
+    assert paired([Stem(6), *dense]) == [False, True, True, False, False]
+    assert not any(paired([Stem(7), nn.Linear(13 * 13 * 7, 32), nn.Linear(32, 10)]))
+    assert not any(paired([Stem(6), nn.Linear(13 * 13 * 6, 33), nn.Linear(33, 10)]))
 
 
 def test_which_layers_a_plan_can_have() -> None:

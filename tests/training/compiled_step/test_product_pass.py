@@ -13,7 +13,8 @@ from fittingroom.training.compiled_step.plan import PlannedLayer, plan
 from fittingroom.training.compiled_step.product_pass import ProductPass
 from fittingroom.training.compiled_step.weights import PackedWeights
 
-N = 3
+#: Images: an odd number, and more than the maps have pixels.
+NUMBERS = [3, 14]
 
 
 def by_autograd(layer: PlannedLayer, x: Tensor, slopes: Tensor) -> list[Tensor]:
@@ -32,13 +33,17 @@ def by_autograd(layer: PlannedLayer, x: Tensor, slopes: Tensor) -> list[Tensor]:
     return [y.detach(), *gradients]
 
 
-def by_products(layers: list[PlannedLayer], number: int, x: Tensor, slopes: Tensor) -> list[Tensor]:
+def by_products(
+    layers: list[PlannedLayer], number: int, x: Tensor, slopes: Tensor, *, trained: bool = True
+) -> list[Tensor]:
+    """The same, without the gradient of the input if nothing before is ``trained``."""
     layer, packed = layers[number], PackedWeights(layers)
     packed.refresh()
     weights = packed.layers[number]
     assert weights is not None
     assert layer.kernel is not None
-    before, after = Maps(N, layer.input), Maps(N, layer.output)
+    before = Maps(len(x), layer.input, trained=trained)
+    after = Maps(len(x), layer.output)
     gradient = np.zeros(packed.size, np.float32)
     of_layer = ProductPass(layer, layer.kernel, weights, before, after, gradient)
     channels, outputs = layer.input.channels, layer.output.channels
@@ -48,8 +53,11 @@ def by_products(layers: list[PlannedLayer], number: int, x: Tensor, slopes: Tens
     of_layer.forward()
     of_layer.backward()
     of_weight, of_bias = weights.as_of_module(gradient)
-    y, d = after.values[..., :outputs], before.slopes[..., :channels]
-    return [torch.from_numpy(y), torch.from_numpy(d), of_weight, of_bias]
+    y, d = (
+        torch.from_numpy(array)
+        for array in (after.values[..., :outputs], before.slopes[..., :channels])
+    )
+    return [y, d, of_weight, of_bias] if trained else [y, of_weight, of_bias]
 
 
 def network(inputs: int = 16, outputs: int = 20) -> list[nn.Module]:
@@ -59,52 +67,84 @@ def network(inputs: int = 16, outputs: int = 20) -> list[nn.Module]:
     return [Stem(inputs), convolution, nn.ReLU(), dense, nn.Linear(33, 10)]
 
 
-def random(layer: PlannedLayer) -> tuple[Tensor, Tensor]:
+def random(layer: PlannedLayer, n: int = 3) -> tuple[Tensor, Tensor]:
     """An input and slopes, channels-last."""
     generator = torch.Generator().manual_seed(0)
     x, y = (
-        torch.randn(N, shape.height, shape.width, shape.channels, generator=generator)
+        torch.randn(n, shape.height, shape.width, shape.channels, generator=generator)
         for shape in (layer.input, layer.output)
     )
     return x, y
 
 
-@pytest.mark.parametrize("number", [1, 2, 3])
-@pytest.mark.parametrize(("inputs", "outputs"), [(16, 20), (7, 33)])
-def test_it_equals_autograd(number: int, inputs: int, outputs: int) -> None:
-    """A convolution, a dense layer that sees a map, and one that sees a single pixel."""
-    layers = plan(network(inputs, outputs), 11, 12)
-    x, slopes = random(layers[number])
+def rounded(modules: list[nn.Module]) -> list[nn.Module]:
+    """The same with weights that are bfloat16 already: their products differ by nothing else."""
+    for module in modules:
+        for weight in module.parameters():
+            weight.data = weight.data.bfloat16().float()
+    return modules
+
+
+def assert_equals_autograd(
+    layers: list[PlannedLayer], number: int, x: Tensor, slopes: Tensor
+) -> None:
     expected = by_autograd(layers[number], x, slopes)
     for mine, other in zip(by_products(layers, number, x, slopes), expected, strict=True):
-        torch.testing.assert_close(mine.reshape(other.shape), other, rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(mine.reshape(other.shape), other, rtol=1e-5, atol=3e-5)
 
 
+@pytest.mark.parametrize("n", NUMBERS)
+@pytest.mark.parametrize("number", [1, 2, 3])
+@pytest.mark.parametrize(("inputs", "outputs"), [(16, 20), (7, 33)])
+def test_it_equals_autograd(number: int, inputs: int, outputs: int, n: int) -> None:
+    """A convolution, a dense layer that sees a map, and one that sees a single pixel."""
+    layers = plan(network(inputs, outputs), 11, 12)
+    assert_equals_autograd(layers, number, *random(layers[number], n))
+
+
+@pytest.mark.parametrize("n", NUMBERS)
 @pytest.mark.parametrize("width", [12, 14])
-def test_pairs_differ_by_rounding_alone(width: int) -> None:
+def test_pairs_differ_by_rounding_alone(width: int, n: int) -> None:
     """Of factors that are bfloat16 already, they are the same; rows of 3 and of 4 pixels."""
-    modules = network()[:3]
-    assert isinstance(modules[1], Convolution)
-    modules[1].weight.data = modules[1].weight.data.bfloat16().float()
-    layers = plan(modules, 11, width, half=True)
+    layers = plan(rounded(network()[:3]), 11, width, half=True)
     assert layers[1].paired
-    x, slopes = (maps.bfloat16().float() for maps in random(layers[1]))
-    expected = by_autograd(layers[1], x, slopes)
-    for mine, other in zip(by_products(layers, 1, x, slopes), expected, strict=True):
-        torch.testing.assert_close(mine.reshape(other.shape), other, rtol=1e-5, atol=1e-5)
+    assert_equals_autograd(layers, 1, *(maps.bfloat16().float() for maps in random(layers[1], n)))
+
+
+@pytest.mark.parametrize("n", NUMBERS)
+@pytest.mark.parametrize("number", [1, 2])
+def test_dense_layers_in_pairs(number: int, n: int) -> None:
+    """One that sees a map, and one that sees a single pixel."""
+    torch.manual_seed(0)
+    dense = [nn.Linear(4 * 5 * 6, 32), nn.ReLU(), nn.Linear(32, 20), nn.Linear(20, 10)]
+    layers = plan(rounded([Stem(6), *dense]), 11, 12, half=True)
+    assert layers[number].paired
+    x, slopes = (maps.bfloat16().float() for maps in random(layers[number], n))
+    if layers[number].rectified:
+        slopes = slopes.abs()
+    assert_equals_autograd(layers, number, x, slopes)
 
 
 @pytest.mark.parametrize("half", [False, True])
 @pytest.mark.parametrize(("stride", "padding"), [(1, 1), (2, 0), (2, 1), (3, 2)])
 @pytest.mark.parametrize("width", [28, 30])
-def test_strides_and_padding(stride: int, padding: int, width: int, half: bool) -> None:
+@pytest.mark.parametrize("n", [3, 30])
+def test_strides_and_padding(stride: int, padding: int, width: int, half: bool, n: int) -> None:
     """Maps of 4 rows and of 13 or 14 columns, of which a stride may leave the last unseen."""
     torch.manual_seed(0)
     convolution = Convolution(16, 20, 3, stride=stride, padding=padding)
-    convolution.weight.data = convolution.weight.data.bfloat16().float()
-    layers = plan([Stem(16), convolution, nn.ReLU()], 11, width, half=half)
+    layers = plan(rounded([Stem(16), convolution, nn.ReLU()]), 11, width, half=half)
     assert layers[1].paired == half
-    x, slopes = (maps.bfloat16().float() for maps in random(layers[1]))
-    expected = by_autograd(layers[1], x, slopes)
-    for mine, other in zip(by_products(layers, 1, x, slopes), expected, strict=True):
-        torch.testing.assert_close(mine.reshape(other.shape), other, rtol=1e-5, atol=1e-5)
+    assert_equals_autograd(layers, 1, *(maps.bfloat16().float() for maps in random(layers[1], n)))
+
+
+@pytest.mark.parametrize("n", [3, 400])
+def test_a_dense_layer_may_see_the_images(n: int) -> None:
+    """Whose slopes nobody needs."""
+    torch.manual_seed(0)
+    layers = plan([nn.Linear(9 * 11, 20), nn.ReLU(), nn.Linear(20, 10)], 9, 11)
+    x, slopes = random(layers[0], n)
+    y, _, *gradients = by_autograd(layers[0], x, slopes)
+    mine = by_products(layers, 0, x, slopes, trained=False)
+    for found, expected in zip(mine, [y, *gradients], strict=True):
+        torch.testing.assert_close(found.reshape(expected.shape), expected, rtol=1e-5, atol=3e-5)

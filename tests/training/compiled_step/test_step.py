@@ -127,7 +127,7 @@ def test_in_bfloat16_it_is_as_close_to_float32_as_autograd(name: str, small: Dat
     for mine, other, right, before in zip(*weights, strict=True):
         gradient = (right - before).norm()
         assert 0 < (mine - right).norm() < 1.5 * (other - right).norm() + 1e-6 * gradient
-        assert (mine - right).norm() < 0.1 * gradient
+        assert (mine - right).norm() < 0.15 * gradient
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

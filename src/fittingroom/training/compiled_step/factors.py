@@ -53,29 +53,29 @@ class PairedFactors(Factors):
     """Factors in bfloat16, two in the place of one float32.
 
     ``inputs`` and ``slopes`` are pairs of successive channels, ``pixels`` and ``pixel_slopes`` of
-    pixels that successive outputs see. There pixel p is paired with p + stride for every p, since a
-    kernel's columns begin at even and at odd ones; slopes only for every other p, with a zero at
-    the end of an odd row.
+    the same pixel of successive images, the last of an odd number of images with zeros. Successive
+    pixels would be needed in two forms, since a kernel's columns begin at even and at odd ones.
     """
 
     paired = True
 
     def __init__(self, layer: PlannedLayer, x: Maps, y: Maps) -> None:
         self._x, self._y, self._padding = x, y, layer.padding
-        self._following = layer.stride * x.shape.step  # numbers from a pixel to its partner
         self.inputs = _surrounded(x, self._padding, torch.int16)
         self.slopes = zeros(*y.slopes.shape, dtype=torch.int16)
-        self.pixels = zeros(*self.inputs.shape, dtype=torch.int32)
-        # (n, height, pairs of a row, lanes)
-        self.pixel_slopes = zeros(*y.slopes[:, :, ::2].shape, dtype=torch.int32)
+        # (pairs of images, height, width, step or lanes)
+        self.pixels, self.pixel_slopes = (
+            zeros((len(single) + 1) // 2, *single.shape[1:], dtype=torch.int32)
+            for single in (self.inputs, self.slopes)
+        )
 
     def read_values(self) -> None:
         _store(self._x.values, self._padding, self.inputs)
 
     def read_slopes(self) -> None:
         _store(self._y.slopes, 0, self.slopes)
-        _pair_columns(self.slopes, self.pixel_slopes)
-        _pair_pixels(self.inputs.reshape(-1), self._following, self.pixels.reshape(-1))
+        for single, pairs in ((self.inputs, self.pixels), (self.slopes, self.pixel_slopes)):
+            _pair(single.reshape(len(single), -1), pairs.reshape(len(pairs), -1))
 
 
 def _surrounded(x: Maps, padding: int, dtype: torch.dtype = torch.float32) -> Array:
@@ -92,34 +92,21 @@ def _store(values: Any, padding: Any, stored: Any) -> None:
     into = stored.reshape(n, stored.shape[1], -1)
     for i in range(n):
         for r in range(height):
-            for k in range(width * step):
-                number = rows[i, r, k]
-                into[i, r + padding, padding * step + k] = as_stored(number, into[i, r, k])
+            row = rows[i, r]
+            inside = into[i, r + padding, padding * step :]  # the same index in both: see `_pair`
+            for k in range(len(row)):
+                inside[k] = as_stored(row[k], inside[k])
 
 
 @compiled
-def _pair_columns(rounded: Any, pairs: Any) -> None:
-    """Pair the pixels 01, 23, … of each row (n, height, width, lanes)."""
-    n, height, width, lanes = rounded.shape
-    for i in range(n):
-        for r in range(height):
-            for c in range(0, width - 1, 2):
-                for k in range(lanes):
-                    low = np.int32(rounded[i, r, c, k]) & np.int32(0xFFFF)
-                    high = np.int32(rounded[i, r, c + 1, k]) << np.int32(16)
-                    pairs[i, r, c // 2, k] = low | np.int32(high)
-            if width % 2:
-                for k in range(lanes):
-                    last = np.int32(rounded[i, r, width - 1, k])
-                    pairs[i, r, width // 2, k] = last & np.int32(0xFFFF)
-
-
-@compiled
-def _pair_pixels(numbers: Any, distance: Any, pairs: Any) -> None:
-    """Pair each number with the one at this distance; the last ones with zeros."""
-    following = numbers[distance:]  # the same index in both, or the loop isn't vectorised
-    for i in range(len(following)):
-        low = np.int32(numbers[i]) & np.int32(0xFFFF)
-        pairs[i] = low | np.int32(np.int32(following[i]) << np.int32(16))
-    for i in range(len(following), len(numbers)):
-        pairs[i] = np.int32(numbers[i]) & np.int32(0xFFFF)
+def _pair(single: Any, pairs: Any) -> None:
+    """Pair the images 01, 23, … (n, numbers)."""
+    for p in range(len(single) // 2):
+        first, second, pair = single[2 * p], single[2 * p + 1], pairs[p]
+        for k in range(len(pair)):  # not vectorised unless all have the same index
+            low = np.int32(first[k]) & np.int32(0xFFFF)
+            pair[k] = low | np.int32(np.int32(second[k]) << np.int32(16))
+    if len(single) % 2:
+        last, pair = single[-1], pairs[-1]
+        for k in range(len(pair)):
+            pair[k] = np.int32(last[k]) & np.int32(0xFFFF)

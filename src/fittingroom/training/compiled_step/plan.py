@@ -7,6 +7,7 @@ covers the whole map.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from torch import nn
@@ -17,7 +18,7 @@ from fittingroom.nets.dropout import Dropout
 from fittingroom.nets.pooling import MaxPool
 from fittingroom.nets.stem import Stem
 
-#: Convolutions of fewer input channels aren't worth rounding.
+#: Fewer inputs, or input channels of a convolution, aren't worth rounding.
 NARROW = 16
 
 
@@ -106,11 +107,13 @@ def plan(
 ) -> list[PlannedLayer]:
     """The layers of a network for images of this size; ReLU joins the layer before it.
 
-    With ``half`` convolutions multiply bfloat16.
+    With ``half`` all but the first convolution and the last layer multiply bfloat16, if they are
+    wide enough.
     """
     layers: list[PlannedLayer] = []
     shape = MapShape(height, width, 1, 1)
-    for module in modules:
+    for module, following in pairwise([*modules, None]):
+        assert module is not None
         if isinstance(module, nn.ReLU):
             layers[-1] = layers[-1]._replace(rectified=True)
             continue
@@ -118,13 +121,15 @@ def plan(
             pixels = shape.height * shape.width
             shape = MapShape(1, 1, pixels, pixels)
             continue
-        layers.append(_planned(module, shape, half))
+        layers.append(_planned(module, shape, following, half))
         shape = layers[-1].output
     return layers
 
 
-def _planned(module: nn.Module, shape: MapShape, half: bool) -> PlannedLayer:
-    """A layer that sees maps of this shape."""
+def _planned(
+    module: nn.Module, shape: MapShape, following: nn.Module | None, half: bool
+) -> PlannedLayer:
+    """A layer that sees maps of this shape, and the module after it."""
     if isinstance(module, MaxPool):
         pooled = shape._replace(height=shape.height // 2, width=shape.width // 2)
         return PlannedLayer(module, shape, pooled)
@@ -139,12 +144,24 @@ def _planned(module: nn.Module, shape: MapShape, half: bool) -> PlannedLayer:
         (side + 2 * padding - of_kernel) // stride + 1
         for side, of_kernel in ((shape.height, rows), (shape.width, columns))
     )
-    output = MapShape(height, width, outputs, kernel.lanes)
     if isinstance(module, Stem):
         # Its kernel writes no zeros after the channels, which would be multiplied like them.
-        output = MapShape(height // 2, width // 2, outputs, outputs)
-    rounded = half and isinstance(module, Convolution) and shape.channels >= NARROW
-    paired = rounded and shape.step % 2 == outputs % 2 == 0
+        return PlannedLayer(
+            module, shape, MapShape(height // 2, width // 2, outputs, outputs), kernel
+        )
     return PlannedLayer(
-        *(module, shape, output, kernel), paired=paired, stride=stride, padding=padding
+        *(module, shape, MapShape(height, width, outputs, kernel.lanes), kernel),
+        paired=half and _can_pair(module, kernel, following),
+        stride=stride,
+        padding=padding,
     )
+
+
+def _can_pair(module: nn.Module, kernel: KernelShape, following: nn.Module | None) -> bool:
+    """Whether a layer multiplies pairs of bfloat16, rather than float32."""
+    inputs = kernel.inputs
+    if isinstance(module, nn.Linear):
+        if following is None:  # logits
+            return False
+        inputs *= kernel.rows * kernel.columns
+    return inputs >= NARROW and kernel.step % 2 == kernel.outputs % 2 == 0

@@ -102,40 +102,53 @@ class ProductPass:
         )
 
     def _kernel_gradients(self) -> list[Product]:
-        """An image's after the other's, so that its pixels stay in the cache.
+        """Every number of the kernel: the pixels that it met times their outputs' slopes.
 
-        Maps of one pixel are a row of pixels.
+        A product sums over the output pixels of an image, or a pair of images; or over all images
+        at an output pixel, if these are more. The longer sums are, the fewer are added in memory.
         """
-        n, shape, product = self._x.n, self._y.shape, self._kernel_gradient()
-        of_image, slopes = (
-            array[0].nbytes for array in (self._factors.pixels, self._factors.pixel_slopes)
-        )
-        if shape.height * shape.width == 1 and not self._factors.paired:
-            return [product._replace(a_step=of_image, inner=n)]
+        width, step = self._factors.pixels.shape[2:]
+        images, height, across, lanes = self._factors.pixel_slopes.shape
+        from_row, from_pixel = self._stride * width * step, self._stride * step
+        of_image = self._factors.pixels[0].size
+        product = self._kernel_gradient()
+        if images > height * across:
+            product = product._replace(
+                a_step=SIZE * of_image, b_step=SIZE * height * across * lanes, inner=images
+            )
+            starts = [
+                (r * from_row + c * from_pixel, (r * across + c) * lanes)
+                for r, c in np.ndindex(height, across)
+            ]
+        else:
+            product = product._replace(
+                a_step=SIZE * from_pixel,
+                a_jump=SIZE * (from_row - across * from_pixel),
+                inner=across,
+                outer=height,
+            )
+            starts = [(i * of_image, i * height * across * lanes) for i in range(images)]
         return [
-            product._replace(a=product.a + i * of_image, b=product.b + i * slopes) for i in range(n)
+            product._replace(a=product.a + SIZE * pixel, b=product.b + SIZE * slopes)
+            for pixel, slopes in starts
         ]
 
     def _kernel_gradient(self) -> Product:
-        """Every number of the kernel: the first image's pixels that it met times the slopes."""
-        kernel, stride = self._kernel, self._stride
-        pixels, slopes = self._factors.pixels, self._factors.pixel_slopes
+        """What the products of all images and pixels have in common."""
+        kernel, pixels = self._kernel, self._factors.pixels
         _, _, width, step = pixels.shape
         u, v, k = np.indices((kernel.rows, kernel.columns, kernel.inputs)).reshape(3, -1)
-        rows = (u * width + v) * step + k
         into = ((u * kernel.columns + v) * step + k) * kernel.lanes
-        across = 2 * stride if self._factors.paired else stride  # from a factor to the next
-        inner = slopes.shape[2]  # pixels of an output row, or pairs
         return Product(
             a=pixels.ctypes.data,
-            a_rows=self._table(rows, 0),
-            rows=len(rows),
-            a_step=SIZE * across * step,
-            a_jump=SIZE * (stride * width - across * inner) * step,
-            b=slopes.ctypes.data,
+            a_rows=self._table((u * width + v) * step + k, 0),
+            rows=len(into),
+            a_step=0,
+            a_jump=0,
+            b=self._factors.pixel_slopes.ctypes.data,
             b_step=SIZE * kernel.lanes,
-            inner=inner,
-            outer=self._y.shape.height,
+            inner=0,
+            outer=1,
             c=self._gradient[self._weights.position :].ctypes.data,
             c_rows=self._table(into, len(self._gradient) - kernel.lanes - self._weights.position),
             start=0,

@@ -69,7 +69,7 @@ class CompiledStep(DirectStep):
     ----------
     net : one that ``supports_compiled_step`` accepts
     recipe : specifies the optimiser and the loss
-    number_format : ``"float32"``, or ``"bfloat16"`` for the factors of convolutions
+    number_format : ``"float32"``, or ``"bfloat16"`` for what convolutions and dense layers multiply
     image_shape : (height, width), before the network resizes them
     """
 
