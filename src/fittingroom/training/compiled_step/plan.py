@@ -149,6 +149,8 @@ def _planned(
         return PlannedLayer(
             module, shape, MapShape(height // 2, width // 2, outputs, outputs), kernel
         )
+    if isinstance(following, MaxPool):  # which leaves out an odd side's last pixels
+        height, width = height // 2 * 2, width // 2 * 2
     return PlannedLayer(
         *(module, shape, MapShape(height, width, outputs, kernel.lanes), kernel),
         paired=half and _can_pair(module, kernel, following),
