@@ -12,7 +12,7 @@ import numpy as np
 
 from fittingroom.kernels.compiled import compiled
 from fittingroom.kernels.products import LANES, Product, as_array, multiply, row_table
-from fittingroom.training.compiled_step.arrays import Array
+from fittingroom.training.compiled_step.arrays import Array, zeros
 from fittingroom.training.compiled_step.factors import Factors, PairedFactors
 from fittingroom.training.compiled_step.maps import Maps
 from fittingroom.training.compiled_step.plan import KernelShape, PlannedLayer
@@ -45,6 +45,9 @@ class ProductPass:
         self._kernel, self._x, self._y, self._rectified = kernel, x, y, layer.rectified
         self._stride, self._padding = layer.stride, layer.padding
         self._factors = (PairedFactors if layer.paired else Factors)(layer, x, y)
+        # Like a dense layer, which needn't add to its input's slopes.
+        self._sees_once = (kernel.rows, kernel.columns) == layer.input[:2] and not layer.padding
+        self._nothing = zeros(x.lanes)
         # Kept, since products hold only their addresses.
         self._weights, self._gradient = weights, gradient
         self._tables: list[Array] = []
@@ -67,7 +70,8 @@ class ProductPass:
         self._factors.read_slopes()
         multiply(self._for_kernel)
         if self._for_input is not None:
-            self._x.slopes[:] = 0
+            if not self._sees_once:
+                self._x.slopes[:] = 0
             multiply(self._for_input)
 
     def _table(self, offsets: Array, beyond: int, size: int = SIZE) -> int:
@@ -158,7 +162,10 @@ class ProductPass:
         )
 
     def _input_gradients(self) -> list[Product]:
-        """Every output pixel's slopes, added to all that it saw: a product per position."""
+        """Every output pixel's slopes, added to all that it saw: a product per position.
+
+        What is seen by one position alone is written, not added.
+        """
         positions = np.ndindex(self._kernel.rows, self._kernel.columns)
         return [self._input_gradient(u, v) for u, v in positions]
 
@@ -184,7 +191,7 @@ class ProductPass:
             outer=1,
             c=x.slopes.ctypes.data,
             c_rows=self._table(into, x.slopes.size),
-            start=0,
+            start=self._nothing.ctypes.data if self._sees_once else 0,
             vectors=x.lanes // LANES,
             rectify=0,
             paired=int(self._factors.paired),
