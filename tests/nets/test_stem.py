@@ -1,11 +1,17 @@
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import pytest
 import torch
+from numba import njit
 from torch import Tensor
 from torch.nn import functional as F
 
-from fittingroom.nets.stem import Stem
+from fittingroom.kernels import capabilities
+from fittingroom.kernels.tensors import view
+from fittingroom.nets.stem import Stem, add_gradients, convolve
 
 
 def plain(stem: Stem, x: Tensor) -> Tensor:
@@ -26,6 +32,28 @@ def test_output_and_gradients_equal_the_plain_layers(channels: int, sides: tuple
         torch.autograd.grad(y, weights, g), torch.autograd.grad(expected, weights, g), strict=True
     ):
         torch.testing.assert_close(ours, torchs, rtol=1e-4, atol=1e-3)
+
+
+def test_gradients_are_the_same_without_an_instruction_that_permutes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(capabilities, "has_wide_vectors", lambda: False)
+    narrow: Any = njit(add_gradients.py_func)  # type: ignore[attr-defined]
+    torch.manual_seed(0)
+    stem, x = Stem(6), torch.rand(3, 1, 9, 12)
+    expected = plain(stem, x)
+    g = torch.randn_like(expected)
+    y, places = np.zeros((3, 3, 5, 6), np.float32), np.zeros((3, 3, 5, 6), np.uint8)
+    kernel, bias = np.zeros((3, 3, 16), np.float32), np.zeros(16, np.float32)
+    kernel[..., :6] = stem.weight.detach()[:, 0].permute(1, 2, 0).numpy()
+    bias[:6] = view(stem.bias)  # type: ignore[arg-type]
+    convolve(0, 3, 0, x[:, 0].numpy(), kernel, bias, y, places)
+    slopes = g.permute(0, 2, 3, 1).contiguous().numpy()
+    gradients = np.zeros((1, 3, 3, 16), np.float32), np.zeros((1, 16), np.float32)
+    narrow(0, 3, 0, x[:, 0].numpy(), slopes, places, *gradients)
+    (theirs,) = torch.autograd.grad(expected, stem.weight, g)
+    mine = torch.from_numpy(gradients[0][0, :, :, :6]).permute(2, 0, 1)[:, None]
+    torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-4)
 
 
 def test_images_may_lie_in_memory_in_any_order() -> None:

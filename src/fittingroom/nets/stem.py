@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from fittingroom.kernels import capabilities
 from fittingroom.kernels.compiled import (
     as_float,
     as_stored,
@@ -27,63 +30,125 @@ LANES = 16
 #: Passes over memory that take as long as the 36 multiplications per output element.
 WORK = 8
 
+_NUMBER, _WORD = ir.FloatType(), ir.IntType(64)
+_ROW = ir.VectorType(_NUMBER, LANES)
+_BYTES, _INDICES = (ir.VectorType(ir.IntType(bits), LANES) for bits in (8, 32))
+# Numba's helpers, which have no types.
+_variable: Any = cgutils.alloca_once_value
+_declared: Any = cgutils.get_or_insert_function
+
+#: The rows and columns of the nine weights.
+_TAPS = [(u, v) for u in range(3) for v in range(3)]
+
 
 @instruction
-def add_routed(typing: Any, sums: Any, g: Any, places: Any, corner: Any, width: Any) -> Any:
-    """In a kernel: add one output pixel's gradients of 3 × 3 × 16 weights to those at an address.
+def add_routed(
+    typing: Any, sums: Any, g: Any, places: Any, corner: Any, width: Any, columns: Any, lanes: Any
+) -> Any:
+    """In a kernel: add what a row of output pixels adds to the gradients of 3 × 3 × 16 weights.
 
-    ``g`` and ``places`` are the addresses of 16 gradients and of the place among 2 × 2 pixels that
-    each goes to; ``corner`` that of the first of the 4 × 4 pixels that these see, ``width`` the
-    bytes of a row. Emitted by hand, since a compiler doesn't keep the nine sums in registers.
+    ``sums`` is their address; ``g`` and ``places`` are those of the first pixel's 16 slopes and of
+    the place among 2 × 2 pixels that each goes to. Those of the next of the ``columns`` are
+    ``lanes`` numbers further. ``corner`` is the address of the first of the 4 × 4 pixels that the
+    first one sees, ``width`` the bytes of a row. Emitted by hand, since a compiler doesn't keep the
+    nine sums in registers.
     """
 
     def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        number, byte = ir.FloatType(), ir.IntType(8)
-        row, bytes_ = ir.VectorType(number, LANES), ir.VectorType(byte, LANES)
+        sums, g, places, corner, width, columns, lanes = values
+        code = _Routing(builder)
+        totals = [_variable(builder, code.load(sums, 4 * LANES * tap, _ROW)) for tap in range(9)]
+        with cgutils.for_range(builder, columns) as column:
+            position = builder.mul(column.index, lanes)
+            gradient = code.load(builder.add(g, builder.mul(position, _WORD(4))), 0, _ROW)
+            origin = code.load(builder.add(places, position), 0, _BYTES)
+            seen = builder.add(corner, builder.mul(column.index, _WORD(8)))
+            for total, products in zip(
+                totals, code.products(gradient, origin, seen, width), strict=True
+            ):
+                for left, right in products:
+                    product = builder.fmul(left, right, flags=("contract",))
+                    more = builder.fadd(product, builder.load(total), flags=("contract",))
+                    builder.store(more, total)
+        for tap, total in enumerate(totals):
+            builder.store(builder.load(total), code.at(sums, 4 * LANES * tap, _ROW), align=1)
+        return context.get_dummy_value()
 
-        def at(address: Any, offset: Any, kind: Any) -> Any:
-            return builder.inttoptr(builder.add(address, offset), kind.as_pointer())
+    return types.void(*(types.intp,) * 7), emit
 
-        def constant(offset: int) -> Any:
-            return ir.Constant(ir.IntType(64), offset)
 
-        sums, g, places, corner, width = values
-        gradient = builder.load(at(g, constant(0), row), align=1)
-        origin = builder.load(at(places, constant(0), bytes_), align=1)
-        none = ir.Constant(row, [0.0] * LANES)
-        # The gradient four times, each with zeros where the maximum was at another place.
+class _Routing:
+    """Emits what an output pixel adds to the gradients of 16 channels' weights."""
+
+    def __init__(self, builder: Any) -> None:
+        self.builder = builder
+
+    def at(self, address: Any, offset: int, kind: Any) -> Any:
+        return self.builder.inttoptr(self.builder.add(address, _WORD(offset)), kind.as_pointer())
+
+    def load(self, address: Any, offset: int, kind: Any) -> Any:
+        return self.builder.load(self.at(address, offset, kind), align=1)
+
+    def products(self, gradient: Any, origin: Any, corner: Any, width: Any) -> list[list[Any]]:
+        """The pairs of vectors whose products each of the nine weights' gradients gets.
+
+        The weight at (u, v) meets the pixel at (u, v) + (p // 2, p % 2) for place p.
+        """
+        rows = [self.builder.add(corner, self.builder.mul(width, _WORD(u))) for u in range(4)]
+        if capabilities.has_wide_vectors():
+            return self._permuted(gradient, origin, rows)
+        return self._masked(gradient, origin, rows)
+
+    def _permuted(self, gradient: Any, origin: Any, rows: list[Any]) -> list[list[Any]]:
+        """One product a weight: all 4 × 4 pixels are a vector, of which each channel takes one."""
+        builder = self.builder
+        above, below = (
+            builder.shuffle_vector(
+                *(self.load(row, 0, ir.VectorType(_NUMBER, 4)) for row in rows[pair : pair + 2]),
+                _indices(range(8)),
+            )
+            for pair in (0, 2)
+        )
+        pixels = builder.shuffle_vector(above, below, _indices(range(16)))
+        place = builder.zext(origin, _INDICES)
+        down = builder.and_(builder.shl(place, _indices([1] * LANES)), _indices([4] * LANES))
+        of_place = builder.or_(down, builder.and_(place, _indices([1] * LANES)))
+        permute = _declared(
+            builder.module,
+            ir.FunctionType(_ROW, [_ROW, _INDICES]),
+            "llvm.x86.avx512.permvar.sf.512",
+        )
+        taps = [builder.add(of_place, _indices([4 * u + v] * LANES)) for u, v in _TAPS]
+        return [[(gradient, builder.call(permute, [pixels, tap]))] for tap in taps]
+
+    def _masked(self, gradient: Any, origin: Any, rows: list[Any]) -> list[list[Any]]:
+        """Four products a weight, of gradients with zeros where the maximum was elsewhere."""
+        builder, none = self.builder, ir.Constant(_ROW, [0.0] * LANES)
         routed = [
             builder.select(
-                builder.icmp_unsigned("==", origin, ir.Constant(bytes_, [place] * LANES)),
+                builder.icmp_unsigned("==", origin, ir.Constant(_BYTES, [place] * LANES)),
                 gradient,
                 none,
             )
             for place in range(4)
         ]
-        # The weight at (u, v) meets the pixel at (u, v) + (p // 2, p % 2) for place p. So 16 pixels
-        # are loaded once for 9 · 4 products.
-        pixels = []  # 4 × 4, each in all lanes
-        for u in range(4):
-            for v in range(4):
-                offset = builder.add(builder.mul(width, constant(u)), constant(4 * v))
-                pixel = builder.load(at(corner, offset, number), align=1)
-                first = builder.insert_element(
-                    ir.Constant(row, ir.Undefined), pixel, ir.Constant(ir.IntType(32), 0)
-                )
-                zeros = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
-                pixels.append(builder.shuffle_vector(first, ir.Constant(row, ir.Undefined), zeros))
-        for u in range(3):
-            for v in range(3):
-                there = at(sums, constant(4 * LANES * (3 * u + v)), row)
-                total = builder.load(there, align=1)
-                for place in range(4):
-                    pixel = pixels[4 * (u + place // 2) + v + place % 2]
-                    product = builder.fmul(routed[place], pixel, flags=("contract",))
-                    total = builder.fadd(product, total, flags=("contract",))
-                builder.store(total, there, align=1)
-        return context.get_dummy_value()
+        # 4 × 4 pixels, each in all lanes, are loaded once for 9 · 4 products.
+        pixels = [
+            [self._in_all_lanes(self.load(row, 4 * v, _NUMBER)) for v in range(4)] for row in rows
+        ]
+        return [
+            [(routed[place], pixels[u + place // 2][v + place % 2]) for place in range(4)]
+            for u, v in _TAPS
+        ]
 
-    return types.void(*(types.intp,) * 5), emit
+    def _in_all_lanes(self, number: Any) -> Any:
+        nothing = ir.Constant(_ROW, ir.Undefined)
+        first = self.builder.insert_element(nothing, number, ir.Constant(ir.IntType(32), 0))
+        return self.builder.shuffle_vector(first, nothing, _indices([0] * LANES))
+
+
+def _indices(numbers: Sequence[int]) -> Any:
+    return ir.Constant(ir.VectorType(ir.IntType(32), len(numbers)), list(numbers))
 
 
 class Stem(nn.Conv2d):
@@ -203,10 +268,11 @@ def convolve(
 def add_gradients(
     start: int, stop: int, part: int, x: Any, g: Any, places: Any, for_kernel: Any, for_bias: Any
 ) -> None:
-    lanes, channels = for_bias.shape[1], g.shape[3]
+    lanes, channels, columns = for_bias.shape[1], g.shape[3], g.shape[2]
     width = x.shape[2]
-    values = np.zeros(lanes, np.float32)
-    origins = np.full(lanes, np.uint8(NOWHERE))
+    # Of a row of output pixels.
+    values = np.zeros((columns, lanes), np.float32)
+    origins = np.full((columns, lanes), np.uint8(NOWHERE))
     # Sums per image: sums of sums lose less precision.
     kernel = np.empty((lanes // LANES, 9, LANES), np.float32)
     bias = np.empty(lanes, np.float32)
@@ -214,24 +280,26 @@ def add_gradients(
         kernel[:] = 0
         bias[:] = 0
         for r in range(g.shape[1]):
-            for c in range(g.shape[2]):
+            for c in range(columns):
                 for k in range(channels):
                     place = places[i, r, c, k]
                     value = as_float(g[i, r, c, k])
                     value = value if place < NOWHERE else np.float32(0)
-                    values[k] = value
-                    origins[k] = place
+                    values[c, k] = value
+                    origins[c, k] = place
                     bias[k] += value
-                # The address of the first of the 4 × 4 float32 pixels.
-                corner = x.ctypes.data + 4 * ((i * x.shape[1] + 2 * r) * width + 2 * c)
-                for block in range(lanes // LANES):
-                    add_routed(
-                        kernel.ctypes.data + block * kernel.strides[0],
-                        values.ctypes.data + 4 * LANES * block,
-                        origins.ctypes.data + LANES * block,
-                        corner,
-                        4 * width,
-                    )
+            # The address of the first of the 4 × 4 float32 pixels.
+            corner = x.ctypes.data + 4 * (i * x.shape[1] + 2 * r) * width
+            for block in range(lanes // LANES):
+                add_routed(
+                    kernel.ctypes.data + block * kernel.strides[0],
+                    values.ctypes.data + 4 * LANES * block,
+                    origins.ctypes.data + LANES * block,
+                    corner,
+                    4 * width,
+                    columns,
+                    lanes,
+                )
         for block in range(lanes // LANES):
             for k in range(LANES):
                 for tap in range(9):
