@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import math
 from contextlib import nullcontext
 from typing import Any
@@ -69,7 +70,9 @@ def test_a_step_is_the_textbooks(images: Data) -> None:
     """One epoch of plain SGD against the same computation by hand."""
     X, y = images
     net, by_hand = small_net(), small_net()
-    recipe = Recipe(optimizer="sgd", learning_rate=0.1, epochs=1, batch_size=150)
+    recipe = Recipe(
+        optimizer="sgd", learning_rate=0.1, epochs=1, batch_size=150, precision="float32"
+    )
     result = train(net, X, y, recipe, seed=7)
     order = torch.randperm(400, generator=torch.Generator().manual_seed(7))
     losses, right = 0.0, 0
@@ -191,7 +194,7 @@ def test_no_value_is_read_before_an_epochs_last_step(
 
 def test_the_history_records_every_epoch(images: Data, validation: Data) -> None:
     net, calls = small_net(), []
-    recipe = Recipe(epochs=3, schedule="one-cycle", warmup=0.5)
+    recipe = Recipe(epochs=3, schedule="one-cycle", warmup=0.5, precision="float32")
     result = train(
         net, *images, recipe, validation=validation, on_epoch=lambda *call: calls.append(call)
     )
@@ -317,8 +320,10 @@ def test_weights_that_explode_in_the_last_step_are_detected(images: Data) -> Non
 
 def test_averaging_keeps_the_averaged_weights(images: Data, validation: Data) -> None:
     plain, averaged = small_net(), small_net()
-    train(plain, *images, Recipe(epochs=2))
-    result = train(averaged, *images, Recipe(epochs=2, averaging=0.9), validation=validation)
+    recipe = Recipe(epochs=2, precision="float32")  # as that of predictions
+    train(plain, *images, recipe)
+    recipe = dataclasses.replace(recipe, averaging=0.9)
+    result = train(averaged, *images, recipe, validation=validation)
     assert not torch.equal(weights(plain), weights(averaged))
     X, y = validation
     accuracy = float((predict(averaged, X).argmax(1) == y).float().mean())

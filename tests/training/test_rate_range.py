@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
@@ -12,10 +13,12 @@ from fittingroom.nets.mlp import MLP
 from fittingroom.training.rate_range import HIGH, LOW, STEPS, RateRange, rate_range
 from fittingroom.training.recipe import Recipe
 
+RECIPE = Recipe(optimizer="sgd", batch_size=64, precision="float32")
+
 
 @pytest.fixture(scope="module")
 def result(small: Dataset) -> RateRange:
-    return run(small, Recipe(optimizer="sgd", batch_size=64))
+    return run(small, RECIPE)
 
 
 def run(small: Dataset, recipe: Recipe, **options: object) -> RateRange:
@@ -61,7 +64,7 @@ def test_it_is_reproducible_and_json(result: RateRange, small: Dataset) -> None:
     steps: list[tuple[int, int]] = []
     again = run(
         small,
-        Recipe(optimizer="sgd", batch_size=64, learning_rate=7.0, schedule="one-cycle"),
+        dataclasses.replace(RECIPE, learning_rate=7.0, schedule="one-cycle"),
         on_step=lambda done, of: steps.append((done, of)),
     )
     np.testing.assert_array_equal(again.losses, result.losses)  # the recipe's rate doesn't matter

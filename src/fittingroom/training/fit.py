@@ -24,7 +24,7 @@ from fittingroom.training.epoch import Epoch
 from fittingroom.training.optim import Average
 from fittingroom.training.recipe import Recipe, Watch
 from fittingroom.training.shuffle import Images
-from fittingroom.training.step import AutogradStep, make_step
+from fittingroom.training.step import AutogradStep, make_step, resolve_precision
 
 #: Version of a checkpoint's contents; other versions aren't resumed.
 STATE_VERSION = 3
@@ -48,12 +48,13 @@ class Fit:
         self.device = device
         self.mirror_keeps_class = mirror_keeps_class
         self.group = group
-        self.precision = precision.resolve(recipe.precision, net, device)
         self.step: AutogradStep | DirectStep | SharedStep
         if self.group.size == 1:
             shape = (images.shape[1], images.shape[2])
+            self.precision = resolve_precision(net, recipe, device, shape)
             self.step = make_step(net, recipe, self.loss, self.precision, device, shape)
         else:
+            self.precision = precision.resolve(recipe.precision, net, device)
             self.step = SharedStep(net, recipe, self.loss, self.precision, device, self.group)
         self.average = Average(net, recipe.averaging) if recipe.averaging else None
         self.measured = net if self.average is None else self.average.net

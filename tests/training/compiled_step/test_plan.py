@@ -63,9 +63,9 @@ def test_bfloat16_is_for_convolutions_of_many_channels(modules: Sequence[nn.Modu
 
 
 def test_bfloat16_is_for_dense_layers_but_the_last() -> None:
-    """Of many inputs, be they pixels or channels."""
-    dense = [nn.Linear(13 * 13 * 6, 32), nn.Linear(32, 14), nn.Linear(14, 32), nn.Linear(32, 10)]
-    assert paired([Stem(6), *dense]) == [False, True, True, False, False]
+    """Of many inputs, be they pixels or channels, and many outputs."""
+    dense = [nn.Linear(13 * 13 * 6, 32), nn.Linear(32, 16), nn.Linear(16, 14), nn.Linear(14, 32)]
+    assert paired([Stem(6), *dense, nn.Linear(32, 10)]) == [False, True, True] + [False] * 3
     assert not any(paired([Stem(7), nn.Linear(13 * 13 * 7, 32), nn.Linear(32, 10)]))
     assert not any(paired([Stem(6), nn.Linear(13 * 13 * 6, 33), nn.Linear(33, 10)]))
 

@@ -16,7 +16,7 @@ from fittingroom.training.augment import Batch, Mixture, cutmix
 from fittingroom.training.compiled_step.step import CompiledStep, supports_compiled_step
 from fittingroom.training.loop import to_unit, train
 from fittingroom.training.recipe import Recipe
-from fittingroom.training.step import AutogradStep, make_step
+from fittingroom.training.step import AutogradStep, make_step, resolve_precision
 
 CPU = torch.device("cpu")
 #: Widths that do and don't fill vectors, pooled and not, with and without a fused first layer.
@@ -255,6 +255,23 @@ def test_which_networks_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     assert kind(changed) is AutogradStep
     monkeypatch.setattr(capabilities, "has_wide_vectors", lambda: False)
     assert kind(CNN()) is AutogradStep
+
+
+def test_bfloat16_is_for_layers_that_multiply_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+    def resolved(net: nn.Module, **fields: Any) -> str:
+        return resolve_precision(net, Recipe(**fields), CPU, (28, 28))
+
+    monkeypatch.setattr(capabilities, "has_wide_vectors", lambda: True)
+    monkeypatch.setattr(capabilities, "multiplies_bfloat16", lambda: False)
+    monkeypatch.setattr(capabilities, "multiplies_pairs", lambda: True)
+    assert resolved(CNN(features=(8, "pool", 16), hidden=())) == "float32"
+    assert resolved(CNN(features=(16, "pool", 16), hidden=())) == "bfloat16"
+    assert resolved(MLP(hidden=(256, 256))) == "bfloat16"
+    assert resolved(MLP(hidden=(10, 10))) == "float32"
+    assert resolved(MLP(), precision="float32") == "float32"
+    assert resolved(MLP(), weight_decay=0.1) == "float32"
+    monkeypatch.setattr(capabilities, "multiplies_pairs", lambda: False)
+    assert resolved(MLP()) == "float32"
 
 
 def test_large_steps_are_left_to_matrix_instructions(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -166,4 +166,5 @@ def _can_pair(module: nn.Module, kernel: KernelShape, following: nn.Module | Non
         if following is None:  # logits
             return False
         inputs *= kernel.rows * kernel.columns
-    return inputs >= NARROW and kernel.step % 2 == kernel.outputs % 2 == 0
+    wide = min(inputs, kernel.outputs) >= NARROW
+    return wide and kernel.step % 2 == kernel.outputs % 2 == 0

@@ -44,6 +44,15 @@ def supports_compiled_step(
     return contiguous and all(map(supports, modules, [None, *modules]))
 
 
+def prefers_bfloat16(
+    net: nn.Module, recipe: Recipe, device: torch.device, image_shape: tuple[int, int]
+) -> bool:
+    """Whether ``CompiledStep`` can train this network, and multiplies bfloat16 somewhere."""
+    if not supports_compiled_step(net, recipe, "bfloat16", device):
+        return False
+    return any(layer.paired for layer in _plan(net, image_shape, half=True))
+
+
 def is_small(net: CNN | MLP, recipe: Recipe, image_shape: tuple[int, int]) -> bool:
     """Whether a step is faster by ``CompiledStep`` than by PyTorch with matrix instructions."""
     of_image = sum(layer.multiplications for layer in _plan(net, image_shape))
