@@ -53,6 +53,12 @@ def folder(small_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     return folder
 
 
+def test_a_network_is_fitted_without_importing_what_trains_it(folder: Path) -> None:
+    """That is imported by the child, meanwhile."""
+    command = ("fit", "mlp-10-10", "-d", "data", "--set", "epochs=1")
+    assert imported(folder, *command) == {*PLAIN, "scipy"}
+
+
 FIT = """
 import sys
 from fittingroom.data.sources import load_dataset

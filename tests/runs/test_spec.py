@@ -25,6 +25,7 @@ from fittingroom.runs.spec import (
     to_plain,
 )
 
+CLASSICAL = {*BASELINES, *(name for name, row in MODELS.items() if row.family == "classical")}
 KEYS = Path(__file__).parents[1] / "data" / "run-keys.json"
 SPEC = RunSpec(dataset="ab" * 32, model="knn", parameters={"k": 5}, seed=1)
 PROTOCOL = {"notes": ["selected-on-test"], "split": {"kind": "official"}, "until": None}
@@ -150,6 +151,15 @@ def test_a_spec_makes_the_classifier_of_its_key(small: Dataset) -> None:
     assert to_plain(expected) == spec.parameters
 
 
+@pytest.mark.parametrize("name", sorted(MODELS.keys() - CLASSICAL))
+@pytest.mark.parametrize("settings", [{}, {"epochs": 3, "mirror_keeps_class": False}])
+def test_a_network_has_its_key_without_being_made(
+    name: str, settings: dict[str, Any], small: Dataset
+) -> None:
+    made = classifier_of(name, settings, dataset=small)
+    assert spec_of(small, name, settings=settings).parameters == to_plain(made)
+
+
 def test_a_spec_says_why_its_run_can_not_be_found_again() -> None:
     assert SPEC.not_found_again is None
     unknowable = dataclasses.replace(SPEC, parameters={NOT_FOUND_AGAIN: "it holds a lock"})
@@ -172,9 +182,6 @@ def test_only_the_epochs_setting_changes_the_expected_time(small: Dataset) -> No
     for settings in ({"batch_size": 100}, {"epochs": 1, "batch_size": 100}):
         assert expected_seconds(spec_of(small, "cnn-32", settings=settings), small) is None
     assert expected_seconds(spec_of(small, "knn", settings={"n_neighbors": 3}), small) is None
-
-
-CLASSICAL = {*BASELINES, *(name for name, row in MODELS.items() if row.family == "classical")}
 
 
 def test_saved_runs_of_networks_are_found_again(small: Dataset) -> None:

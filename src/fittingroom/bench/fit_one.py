@@ -18,7 +18,7 @@ from fittingroom.errors import StoreError, TrainingError, UsageError
 from fittingroom.execution.executor import HERE, most_memory, prepare_fits
 from fittingroom.execution.job import Limits
 from fittingroom.models.catalog import row_of
-from fittingroom.models.making import classifier_of
+from fittingroom.models.making import check_settings
 from fittingroom.runs.attempt import Attempt, FitStep
 from fittingroom.runs.run import Run
 from fittingroom.runs.spec import RunSpec, expected_seconds, spec_of
@@ -75,7 +75,7 @@ def fit(
     row = row_of(model)
     if _group() is None:  # else this process fits, and no child
         prepare_fits(on, [row.name])
-    classifier_of(row.name, settings or {})  # fails before any data are fetched
+    check_settings(row.name, settings or {})  # fails before any data are fetched
     loaded = load_dataset(dataset)
     spec = spec_of(
         *(loaded, model),

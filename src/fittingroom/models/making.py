@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
 
     from fittingroom.data.dataset import Dataset
-    from fittingroom.models.network import NetworkClassifier
 
 #: Settings of a network that belong to neither its recipe nor its options.
 _CLASSIFIER_SETTINGS = frozenset({"image_shape", "mirror_keeps_class", "random_state"})
@@ -66,21 +66,62 @@ def classifier_of(
     UsageError : a parameter has an invalid value
     """
     row = row_of(name)
+    if isinstance(row, NetworkRow):
+        from fittingroom.models.network import NetworkClassifier
+
+        arguments = network_arguments(row, settings, dataset=dataset, random_state=random_state)
+        return NetworkClassifier(**arguments)
+    assert isinstance(row, ClassicalRow)
+    with _told_as_usage(name, settings):
+        return _make_classical(row, settings, _defaults(dataset, random_state))
+
+
+def network_arguments(
+    row: NetworkRow,
+    settings: Mapping[str, Any],
+    *,
+    dataset: Dataset | None = None,
+    random_state: int | None = 0,
+) -> dict[str, Any]:
+    """The arguments of a row's `NetworkClassifier`; parameters and errors as of `classifier_of`.
+
+    PyTorch, which takes a second to import, is imported only if a setting is an option of the net.
+    """
+    with _told_as_usage(row.name, settings):
+        return _network_arguments(row, {**_defaults(dataset, random_state), **settings})
+
+
+def check_settings(name: str, settings: Mapping[str, Any]) -> None:
+    """Refuse what `classifier_of` refuses."""
+    row = row_of(name)
+    if isinstance(row, NetworkRow):
+        network_arguments(row, settings)
+    else:
+        classifier_of(name, settings)
+
+
+@contextmanager
+def _told_as_usage(name: str, settings: Mapping[str, Any]) -> Iterator[None]:
+    """Turn the errors of making a classifier into sentences."""
     if "random_state" in settings:
         raise UsageError(f"random_state isn't a parameter of {name}; it is the seed of a run.")
-    defaults: dict[str, Any] = {"random_state": random_state}
-    if dataset is not None:
-        defaults["image_shape"] = dataset.image_shape
-        defaults["mirror_keeps_class"] = dataset.mirror_keeps_class
     try:
-        if isinstance(row, NetworkRow):
-            return _make_network(row, {**defaults, **settings})
-        assert isinstance(row, ClassicalRow)
-        return _make_classical(row, settings, defaults)
+        yield
     except FittingroomError:
         raise
     except (TypeError, ValueError) as error:
         raise UsageError(f"{name} can't be made with these parameters: {error}.") from error
+
+
+def _defaults(dataset: Dataset | None, random_state: int | None) -> dict[str, Any]:
+    """What a data set and a seed make of a classifier's parameters."""
+    if dataset is None:
+        return {"random_state": random_state}
+    return {
+        "random_state": random_state,
+        "image_shape": dataset.image_shape,
+        "mirror_keeps_class": dataset.mirror_keeps_class,
+    }
 
 
 def _make_classical(
@@ -95,19 +136,13 @@ def _make_classical(
     return row.build(**{**{k: v for k, v in defaults.items() if k in parameters}, **settings})
 
 
-def _make_network(row: NetworkRow, settings: Mapping[str, Any]) -> NetworkClassifier:
+def _network_arguments(row: NetworkRow, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Sort the settings into the recipe, the net's options and the classifier's own parameters."""
-    from fittingroom.models.network import NETS, NetworkClassifier
-
-    net_options = {
-        name
-        for name, parameter in inspect.signature(NETS[row.net]).parameters.items()
-        if parameter.kind is parameter.KEYWORD_ONLY
-    }
-    settable = net_options | _RECIPE_SETTINGS | _CLASSIFIER_SETTINGS
+    own = _RECIPE_SETTINGS | _CLASSIFIER_SETTINGS
+    net_options = _options_of(row.net) if settings.keys() - own else frozenset()
     for name in settings:
-        if name not in settable:
-            raise UnknownNameError("option", name, settable)
+        if name not in net_options | own:
+            raise UnknownNameError("option", name, net_options | own)
 
     def select(names: Container[str]) -> dict[str, Any]:
         return {name: settings[name] for name in settings if name in names}
@@ -117,12 +152,20 @@ def _make_network(row: NetworkRow, settings: Mapping[str, Any]) -> NetworkClassi
         recipe["augmentation"] = _resolve_augmentation(row, recipe["augmentation"])
     if row.mirror_option is not None:
         options[row.mirror_option] = settings.get("mirror_keeps_class", False)
-    return NetworkClassifier(
-        row.net,
-        recipe=replace(row.recipe, **recipe),
-        net_options={**options, **select(net_options)},
+    return {
+        "net": row.net,
+        "recipe": replace(row.recipe, **recipe),
+        "net_options": {**options, **select(net_options)},
         **select(_CLASSIFIER_SETTINGS),
-    )
+    }
+
+
+def _options_of(net: str) -> frozenset[str]:
+    """The names of a net's options."""
+    from fittingroom.models.network import NETS
+
+    parameters = inspect.signature(NETS[net]).parameters.values()
+    return frozenset(p.name for p in parameters if p.kind is p.KEYWORD_ONLY)
 
 
 def _resolve_augmentation(row: NetworkRow, value: Any) -> Any:

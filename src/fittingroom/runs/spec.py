@@ -15,13 +15,16 @@ import numpy as np
 
 from fittingroom.data.dataset import Dataset
 from fittingroom.models.catalog import row_of
-from fittingroom.models.making import classifier_of
+from fittingroom.models.making import classifier_of, network_arguments
+from fittingroom.models.rows import ModelRow, NetworkRow
 from fittingroom.printable import printable
 from fittingroom.untrusted import STRICT
 
 if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
 
+#: The class of the catalogue's networks, which needs PyTorch to be imported.
+NETWORK_CLASSIFIER = "fittingroom.models.network.NetworkClassifier"
 #: The parameter of an own model that says why no other run can be known to be the same.
 NOT_FOUND_AGAIN = "not_found_again"
 
@@ -145,11 +148,10 @@ def spec_of(
         When the model or one of its settings doesn't exist or makes no sense.
     """
     settings, row = dict(settings or {}), row_of(model)
-    classifier = classifier_of(row.name, settings, dataset=dataset, random_state=seed)
     return RunSpec(
         dataset=dataset.sha256,
         model=row.name,
-        parameters=to_plain(classifier),
+        parameters=_parameters_of(row, settings, dataset),
         settings=settings,
         full=full or bool(folds),
         reads_test=reads_test and not folds,
@@ -157,6 +159,16 @@ def spec_of(
         folds=folds,
         protocol=None if protocol is None else to_plain(protocol),
     )
+
+
+def _parameters_of(row: ModelRow, settings: Mapping[str, Any], dataset: Dataset) -> dict[str, Any]:
+    """``to_plain`` of a classifier, which for a network needn't be made."""
+    if isinstance(row, NetworkRow):
+        arguments = network_arguments(row, settings, dataset=dataset, random_state=None)
+        del arguments["random_state"]  # isn't part of the key
+        return {"class": NETWORK_CLASSIFIER, **to_plain(dict(sorted(arguments.items())))}
+    parameters: dict[str, Any] = to_plain(classifier_of(row.name, settings, dataset=dataset))
+    return parameters
 
 
 def expected_seconds(spec: RunSpec, dataset: Dataset) -> float | None:

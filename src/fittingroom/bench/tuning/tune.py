@@ -33,7 +33,7 @@ from fittingroom.evaluation.intervals import wilson
 from fittingroom.execution.executor import HERE, parse_address
 from fittingroom.execution.job import Limits
 from fittingroom.models.catalog import row_of
-from fittingroom.models.making import classifier_of
+from fittingroom.models.making import check_settings
 from fittingroom.models.settings import text_of
 from fittingroom.runs.spec import spec_of
 from fittingroom.runs.store import open_store
@@ -221,7 +221,7 @@ def _check_setting(model: str, space: Space, name: str, value: Any) -> None:
         settings = {**space.fixed, **(others if draw else {}), name: value}
         settings.pop("model", None)
         try:
-            classifier_of(model, settings)
+            check_settings(model, settings)
             return
         except UnknownNameError:
             raise
