@@ -73,8 +73,11 @@ def command(
         if folds and full:
             raise UsageError("--folds already uses all training images; leave --full out.")
 
+        # What shows the run, too: there is time now, while the child imports what it needs.
         from fittingroom.bench.fit_one import fit
         from fittingroom.cli.progress import ProgressDisplay
+        from fittingroom.cli.show import command_line, show, suggest
+        from fittingroom.reporting.reports import run_report
 
         with ProgressDisplay() as progress:
             run = fit(
@@ -90,9 +93,6 @@ def command(
                 on_progress=progress,
             )
     if is_first:
-        from fittingroom.cli.show import command_line, show, suggest
-        from fittingroom.reporting.reports import run_report
-
         show(run_report(run), as_json=as_json)
         suggest(
             command_line("compare", "--models", f"{name},logistic", dataset=dataset, runs=runs),
