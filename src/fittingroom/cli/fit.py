@@ -74,6 +74,7 @@ def command(
             raise UsageError("--folds already uses all training images; leave --full out.")
 
         # What shows the run, too: there is time now, while the child imports what it needs.
+        import fittingroom.evaluation.intervals  # noqa: F401
         from fittingroom.bench.fit_one import fit
         from fittingroom.cli.progress import ProgressDisplay
         from fittingroom.cli.show import command_line, show, suggest
