@@ -12,6 +12,7 @@ from fittingroom.errors import InputError
 from fittingroom.nets.bounds import Length, Width
 from fittingroom.nets.convolution import Convolution
 from fittingroom.nets.normalization import BatchNorm
+from fittingroom.nets.pooled_norm import can_pool_and_normalize, pool_and_normalize
 from fittingroom.nets.pooling import MaxPool
 from fittingroom.nets.views import mean_logits
 from fittingroom.nets.whitening import Whitening
@@ -82,7 +83,10 @@ class Swift(nn.Module):
         return mean_logits(self._logits, x, mirrored=self.mirror_views, shifted=self.shift_views)
 
     def _logits(self, x: Tensor) -> Tensor:
-        maps = self.features(self.pool(self.whiten(x)))  # (batch, channels, h, w)
+        # Pooled at once in training; predictions call every layer, for whoever lists them.
+        at_once = self.training and isinstance(self.pool, MaxPool)
+        patches = self.whiten(x, pooled=True) if at_once else self.pool(self.whiten(x))
+        maps = self.features(patches)  # (batch, channels, h, w)
         # Flattened in memory order, channels-last, without a copy.
         logits: Tensor = self.classifier(maps.permute(0, 2, 3, 1).flatten(1))
         return logits
@@ -97,6 +101,15 @@ class _ConvolutionBlock(nn.Sequential):
             MaxPool(),
             BatchNorm(outputs, relu="after"),
         )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(batch, inputs, h, w)`` to ``(batch, outputs, h // 2, w // 2)``."""
+        convolution, pool, norm = self
+        maps: Tensor = convolution(x)
+        if self.training and can_pool_and_normalize(maps):
+            return pool_and_normalize(maps, norm)
+        y: Tensor = norm(pool(maps))
+        return y
 
 
 def _near_identity(inputs: int, outputs: int) -> Convolution:

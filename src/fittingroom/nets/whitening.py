@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from fittingroom.kernels.compiled import as_stored, compiled, in_parts
 from fittingroom.kernels.tensors import can_compile, view
+from fittingroom.kernels.vectors import load, spread, store, where_greater
 
 #: Side of the patches.
 PATCH = 3
@@ -52,17 +53,25 @@ class Whitening(nn.Conv2d):
             assert self.bias is not None
             self.bias.copy_(-kernels @ mean)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """``(batch, 1, h, w)`` to ``(batch, 16, h, w)``, at least 0."""
+    def forward(self, x: Tensor, *, pooled: bool = False) -> Tensor:
+        """``(batch, 1, h, w)`` to ``(batch, 16, h, w)``, at least 0; sides halved if ``pooled``.
+
+        Pooled, each number is the largest of 2 × 2, and the maps that are the network's largest are
+        never written.
+        """
         inputs = (x, self.weight, self.bias)
         if not can_compile(x) or x.dtype != torch.float32 or _any_requires_gradient(inputs):
-            return F.relu(super().forward(x))
+            y = F.relu(super().forward(x))
+            return F.max_pool2d(y, 2) if pooled else y
         half = torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu")
-        shape = len(x), self.out_channels, *x.shape[2:]
+        height, width = (side // 2 if pooled else side for side in x.shape[2:])
+        shape = len(x), self.out_channels, height, width
         y = torch.empty(shape, dtype=half or x.dtype, memory_format=torch.channels_last)
         assert self.bias is not None
         kernel = self.weight[:, 0].permute(1, 2, 0).contiguous().numpy()  # (3, 3, 16)
-        in_parts(_convolve, len(x), y.numel(), x[:, 0].numpy(), kernel, view(self.bias), view(y))
+        convolve = _convolve_and_pool if pooled else _convolve
+        work = y.numel() * (4 if pooled else 1)
+        in_parts(convolve, len(x), work, x[:, 0].numpy(), kernel, view(self.bias), view(y))
         return y
 
 
@@ -102,3 +111,32 @@ def _convolve(start: int, stop: int, part: int, x: Any, kernel: Any, bias: Any, 
                     values[k] = np.float32(0) if total <= 0 else total
                 for k in range(y.shape[3]):
                     y[i, r, c, k] = as_stored(values[k], y[i, r, c, k])
+
+
+@compiled
+def _convolve_and_pool(
+    start: int, stop: int, part: int, x: Any, kernel: Any, bias: Any, y: Any
+) -> None:
+    padded = np.zeros((x.shape[1] + 2, x.shape[2] + 2), np.float32)
+    nothing = spread(np.float32(0))
+    for i in range(start, stop):
+        for r in range(x.shape[1]):
+            for c in range(x.shape[2]):
+                padded[r + 1, c + 1] = x[i, r, c]
+        for r in range(y.shape[1]):
+            for c in range(y.shape[2]):
+                best = right = below = across = load(bias, 0)
+                for u in range(3):
+                    for v in range(3):
+                        weights = load(kernel, 16 * (3 * u + v))
+                        s, t = 2 * r + u, 2 * c + v
+                        best = best + weights * spread(padded[s, t])
+                        right = right + weights * spread(padded[s, t + 1])
+                        below = below + weights * spread(padded[s + 1, t])
+                        across = across + weights * spread(padded[s + 1, t + 1])
+                # The floor first, since a comparison with NaN takes the second value.
+                best = where_greater(nothing, best, nothing, best)
+                best = where_greater(right, best, right, best)
+                best = where_greater(below, best, below, best)
+                best = where_greater(across, best, across, best)
+                store(best, y, ((i * y.shape[1] + r) * y.shape[2] + c) * y.shape[3])
