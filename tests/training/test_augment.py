@@ -51,6 +51,19 @@ def test_the_same_generator_gives_the_same_images(name: str) -> None:
     assert torch.equal(first, other) is (name == "none")
 
 
+@pytest.mark.parametrize("mirror", [False, True])
+@pytest.mark.parametrize("epoch", [1, 2])
+@pytest.mark.parametrize(("margin", "sides"), [(1, (28, 28)), (4, (9, 5)), (4, (3, 2))])
+def test_the_kernel_crops_as_other_devices_do(
+    mirror: bool, epoch: int, margin: int, sides: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = torch.rand(60, 1, *sides)
+    compiled = crop_flip(batch(images, mirror=mirror, epoch=epoch), margin=margin)
+    monkeypatch.setattr("fittingroom.training.augment.can_compile", lambda _: False)
+    other = crop_flip(batch(images, mirror=mirror, epoch=epoch), margin=margin)
+    assert torch.equal(compiled, other)
+
+
 def test_keras_shift_is_bilinear_with_the_nearest_pixel_at_the_edge() -> None:
     images = torch.rand(40, 1, 28, 28)
     shifted = keras_shift_flip(batch(images, mirror=False, seed=5)).numpy()

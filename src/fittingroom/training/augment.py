@@ -15,11 +15,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from fittingroom.kernels.compiled import compiled, compiled_within, in_parts
+from fittingroom.kernels.tensors import can_compile, view
 from fittingroom.training.imitation import imitate_photos
 
 
@@ -110,17 +114,62 @@ def crop_flip(batch: Batch, *, margin: int = 1) -> Tensor:
     """
     images = batch.images
     n, _, height, width = images.shape
+    corners = torch.randint(2 * margin + 1, (2, n), generator=batch.generator)
+    if can_compile(images) and images.dtype == torch.float32:
+        pixels = images[:, 0].contiguous()
+        shifted = torch.empty_like(pixels)
+        draws = batch.positions.numpy(), batch.epoch if batch.mirror_keeps_class else -1
+        shift = view(pixels), corners.numpy(), margin, *draws, view(shifted)
+        in_parts(_shift_and_mirror, n, images.numel(), *shift)
+        return shifted[:, None]
     padded = F.pad(images[:, 0], (margin,) * 4)
     windows = padded.unfold(1, height, 1).unfold(2, width, 1)  # (n, 2m+1, 2m+1, height, width)
-    corner = _to_device(torch.randint(2 * margin + 1, (2, n), generator=batch.generator), images)
-    rows = torch.arange(n, device=images.device)
-    shifted = windows[rows, corner[0], corner[1]]
+    corners = _to_device(corners, images)
+    shifted = windows[torch.arange(n, device=images.device), corners[0], corners[1]]
     if batch.mirror_keeps_class:
-        # One bit of a multiplicative hash: a fixed half of the images, at patternless positions.
-        half = (batch.positions * 2654435761 >> 30) + batch.epoch & 1
+        half = _is_mirrored(batch.positions, batch.epoch)
         mirrored = _to_device(half.bool(), images)[:, None, None]
         shifted = torch.where(mirrored, shifted.flip(-1), shifted)
     return shifted[:, None]
+
+
+@compiled_within
+def _is_mirrored(position: Any, epoch: Any) -> Any:
+    """One bit of a multiplicative hash: a fixed half of the images, at patternless positions."""
+    return (position * 2654435761 >> 30) + epoch & 1
+
+
+@compiled
+def _shift_and_mirror(
+    start: int,
+    stop: int,
+    part: int,
+    x: Any,
+    corners: Any,
+    margin: int,
+    positions: Any,
+    epoch: int,
+    y: Any,
+) -> None:
+    """Negative epochs mirror nothing."""
+    height, width = x.shape[1:]
+    for i in range(start, stop):
+        down, across = corners[0, i] - margin, corners[1, i] - margin
+        mirrored = epoch >= 0 and _is_mirrored(positions[i], epoch)
+        first, last = max(0, -across), min(width, width - across)  # columns inside the image
+        for r in range(height):
+            for c in range(width):
+                y[i, r, c] = 0
+            if not 0 <= r + down < height:
+                continue
+            # Unsigned, since a compiler makes no vectors of columns that may count from the end.
+            row, begin = np.uintp(r + down), np.uintp(first + across)
+            if mirrored:
+                for c in range(np.uintp(last - first)):
+                    y[i, r, np.uintp(width - 1 - first) - c] = x[i, row, begin + c]
+            else:
+                for c in range(np.uintp(last - first)):
+                    y[i, r, np.uintp(first) + c] = x[i, row, begin + c]
 
 
 def crop_erase(batch: Batch) -> Tensor:
