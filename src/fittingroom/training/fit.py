@@ -21,6 +21,7 @@ from fittingroom.training.checkpoint import Checkpoint, State
 from fittingroom.training.direct_step import DirectStep
 from fittingroom.training.distributed import ALONE, Group, SharedStep
 from fittingroom.training.epoch import Epoch
+from fittingroom.training.loss import cross_entropy
 from fittingroom.training.optim import Average
 from fittingroom.training.recipe import Recipe, Watch
 from fittingroom.training.shuffle import Images
@@ -68,16 +69,15 @@ class Fit:
         self._identity: dict[str, Any] = {}
 
     def loss(self, logits: Tensor, labels: Tensor, mixture: Mixture | None = None) -> Tensor:
-        """Mean cross-entropy; the sparse and the one-hot form are the same function (a test holds).
+        """Mean cross-entropy, whose sparse and one-hot form are the same function.
 
         An image that shows a part of another has both labels, each with its share of the image.
         """
-        target = labels
-        if self.recipe.loss == "onehot" or mixture is not None:
-            target = F.one_hot(labels, logits.shape[1]).to(logits.dtype)
-        if mixture is not None:
-            target = mixture.of(target)
-        return F.cross_entropy(logits, target, label_smoothing=self.recipe.label_smoothing)
+        smoothing = self.recipe.label_smoothing
+        if mixture is None:
+            return cross_entropy(logits, labels, smoothing)
+        target = mixture.of(F.one_hot(labels, logits.shape[1]).to(logits.dtype))
+        return F.cross_entropy(logits, target, label_smoothing=smoothing)
 
     def write_weights(self) -> None:
         """Give the network its weights, if a step keeps them elsewhere."""
