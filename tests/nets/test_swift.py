@@ -51,6 +51,42 @@ def test_the_patches_may_be_pooled_first(pool_first: bool, side: int) -> None:
     assert net(x).shape == (3, 10)
 
 
+@pytest.mark.parametrize(
+    ("widths", "pool_first"), [((16, 32), True), ((16, 32, 16), False), ((4, 8), True)]
+)
+def test_in_training_its_gradients_are_those_of_its_layers(
+    widths: tuple[int, ...], pool_first: bool
+) -> None:
+    torch.manual_seed(0)
+    net = Swift(widths=widths, pool_first=pool_first)
+    plain = Swift(widths=widths, pool_first=pool_first)
+    plain.load_state_dict(net.state_dict())
+    x = torch.rand(20, 1, 28, 28)
+
+    def logits_of_layers() -> torch.Tensor:
+        maps = F.relu(F.conv2d(x, plain.whiten.weight, plain.whiten.bias, padding=1))
+        maps = F.max_pool2d(maps, 2) if pool_first else maps
+        for block in plain.features:
+            assert isinstance(block, nn.Sequential)
+            convolution, _, norm = block
+            assert isinstance(norm, nn.BatchNorm2d)
+            pooled = F.max_pool2d(convolution(maps), 2)
+            statistics = norm.running_mean, norm.running_var
+            maps = F.relu(F.batch_norm(pooled, *statistics, norm.weight, norm.bias, training=True))
+        logits: torch.Tensor = plain.classifier(maps.permute(0, 2, 3, 1).flatten(1))
+        return logits
+
+    for logits in (net(x), logits_of_layers()):
+        F.cross_entropy(logits, torch.arange(20) % 10).backward()  # type: ignore[no-untyped-call]
+    ours, torchs = (dict(n.named_parameters()) for n in (net, plain))
+    for name, weight in torchs.items():
+        if weight.requires_grad:
+            torch.testing.assert_close(ours[name].grad, weight.grad, rtol=1e-3, atol=1e-5)
+    for name, statistic in plain.named_buffers():
+        if "num_batches" not in name:
+            torch.testing.assert_close(net.get_buffer(name), statistic)
+
+
 def test_whitening_takes_other_shapes_and_floats() -> None:
     net = Swift((9, 17), 4)
     images = torch.rand(50, 9, 17) * 255

@@ -66,6 +66,21 @@ def test_it_equals_the_convolution_and_its_relu(layer: Whitening, sides: tuple[i
     torch.testing.assert_close(y.float(), F.relu(plain(layer, x)), rtol=0.01, atol=1e-3)
 
 
+@pytest.mark.parametrize("sides", [(28, 28), (9, 17), (2, 3)])
+def test_pooled_it_equals_the_largest_of_each_four(
+    layer: Whitening, sides: tuple[int, int]
+) -> None:
+    x = torch.rand(40, 1, *sides, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(layer(x, pooled=True), F.max_pool2d(layer(x), 2))
+    with torch.autocast("cpu", torch.bfloat16):
+        y = layer(x, pooled=True)
+    assert y.dtype == torch.bfloat16
+    assert y.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(y.float(), F.max_pool2d(layer(x), 2), rtol=0.01, atol=1e-3)
+    with_gradient = x.clone().requires_grad_()
+    torch.testing.assert_close(layer(with_gradient, pooled=True), layer(x, pooled=True))
+
+
 def test_a_gradient_equals_torchs(layer: Whitening) -> None:
     x = torch.rand(2, 1, 8, 8, requires_grad=True)
     (ours,) = torch.autograd.grad(layer(x).sum(), x)
@@ -77,3 +92,5 @@ def test_nan_stays_nan(layer: Whitening) -> None:
     x = torch.rand(1, 1, 6, 6)
     x[0, 0, 2, 2] = float("nan")
     assert layer(x)[0, :, 1:4, 1:4].isnan().all()
+    x[0, 0, 3, 3] = float("nan")
+    assert layer(x, pooled=True)[0, :, 1, 1].isnan().all()

@@ -45,9 +45,9 @@ def compiled_within(function: F) -> F:
     return within
 
 
-def instruction(function: Callable[..., Any]) -> Callable[..., None]:
+def instruction(function: Callable[..., Any]) -> Callable[..., Any]:
     """Make a function that emits LLVM code callable from kernels; integers may be literals."""
-    return cast(Callable[..., None], intrinsic(prefer_literal=True)(function))
+    return cast(Callable[..., Any], intrinsic(prefer_literal=True)(function))
 
 
 def in_parts(kernel: Callable[..., None], n: int, elements: int, *arguments: Any) -> None:

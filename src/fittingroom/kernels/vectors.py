@@ -16,7 +16,6 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.extending import models, overload, register_model
 
 from fittingroom.kernels.compiled import instruction
@@ -29,7 +28,7 @@ _BITS = ir.VectorType(ir.IntType(32), LANES)
 _FLAGS = ("contract", "reassoc", "nsz")
 
 
-class _VectorType(types.Type):  # type: ignore[misc]
+class _VectorType(types.Type):
     def __init__(self) -> None:
         super().__init__(name="Vector")
 
@@ -38,9 +37,9 @@ VECTOR = _VectorType()
 
 
 @register_model(_VectorType)
-class _VectorModel(models.PrimitiveModel):  # type: ignore[misc]
+class _VectorModel(models.PrimitiveModel):
     def __init__(self, dmm: Any, fe_type: Any) -> None:
-        super().__init__(dmm, fe_type, _NUMBERS)
+        super().__init__(dmm, fe_type, _NUMBERS)  # type: ignore[no-untyped-call]
 
 
 def _constant(number: int) -> Any:

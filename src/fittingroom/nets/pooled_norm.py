@@ -71,6 +71,9 @@ class _PoolAndNormalize(torch.autograd.Function):
 
         statistics = np.empty((2, channels))  # mean, 1 / standard deviation
         layer = _Channels(*np.empty((4, channels), np.float32))
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
+        assert norm.momentum is not None
         running = view(norm.running_mean), view(norm.running_var)
         affine = view(weight), view(bias)
         pixels = pooled.numel() // channels
@@ -91,9 +94,7 @@ class _PoolAndNormalize(torch.autograd.Function):
         in_parts(_sum_gradients, n, g.numel(), view(pooled), view(g), ctx.layer, sums)
         for_weight, for_bias = torch.empty(2, channels)
         pixels = g.numel() // channels
-        _prepare_backward(
-            sums, pixels, ctx.statistics, ctx.layer, view(for_weight), view(for_bias)
-        )
+        _prepare_backward(sums, pixels, ctx.statistics, ctx.layer, view(for_weight), view(for_bias))
         in_parts(_propagate, n, g.numel(), view(pooled), view(g), ctx.places, ctx.layer, view(d))
         return d, for_weight, for_bias, None
 

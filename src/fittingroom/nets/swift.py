@@ -106,6 +106,7 @@ class _ConvolutionBlock(nn.Sequential):
         """``(batch, inputs, h, w)`` to ``(batch, outputs, h // 2, w // 2)``."""
         convolution, pool, norm = self
         maps: Tensor = convolution(x)
+        assert isinstance(norm, BatchNorm)
         if self.training and can_pool_and_normalize(maps):
             return pool_and_normalize(maps, norm)
         y: Tensor = norm(pool(maps))
