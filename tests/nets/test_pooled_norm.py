@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from fittingroom.nets.normalization import BatchNorm
-from fittingroom.nets.pooled_norm import can_pool_and_normalize, pool_and_normalize
+from fittingroom.nets.pooled_norm import can_normalize_at_once, pool_and_normalize
 
 
 def pair(channels: int) -> tuple[BatchNorm, nn.BatchNorm2d]:
@@ -73,6 +73,6 @@ def test_nan_stays_nan() -> None:
 
 
 def test_channels_that_fill_no_vector_are_left_to_others() -> None:
-    assert can_pool_and_normalize(torch.zeros(1, 32, 4, 4))
-    assert not can_pool_and_normalize(torch.zeros(1, 24, 4, 4))
-    assert not can_pool_and_normalize(torch.zeros(1, 32, 4, 4, dtype=torch.float64))
+    assert can_normalize_at_once(torch.zeros(1, 32, 4, 4))
+    assert not can_normalize_at_once(torch.zeros(1, 24, 4, 4))
+    assert not can_normalize_at_once(torch.zeros(1, 32, 4, 4, dtype=torch.float64))

@@ -1,4 +1,4 @@
-"""Max-pooling, batch norm and ReLU of one convolution's maps, as training does them at once."""
+"""Batch norm with the ReLU after it and the max-pooling before it, as training does them at once."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from fittingroom.kernels.compiled import compiled, count_parts, in_parts
 from fittingroom.kernels.tensors import can_compile, channels_last, view
@@ -14,8 +15,8 @@ from fittingroom.kernels.vectors import LANES, load, spread, store, where_equal,
 from fittingroom.nets.normalization import BatchNorm
 
 
-def can_pool_and_normalize(x: Tensor) -> bool:
-    """Whether ``pool_and_normalize`` takes these maps."""
+def can_normalize_at_once(x: Tensor) -> bool:
+    """Whether the functions below take maps (batch, channels, h, w) or rows (batch, channels)."""
     return can_compile(x) and x.shape[1] % LANES == 0
 
 
@@ -42,6 +43,16 @@ def pool_and_normalize(x: Tensor, norm: BatchNorm) -> Tensor:
     return y
 
 
+def normalize_rows(x: Tensor, norm: nn.BatchNorm1d) -> Tensor:
+    """``norm(x)`` and ReLU in training mode, of (batch, channels), a multiple of 16 channels."""
+    assert norm.num_batches_tracked is not None
+    norm.num_batches_tracked += 1
+    y: Tensor = _NormalizeRows.apply(  # type: ignore[no-untyped-call]
+        x, norm.weight, norm.bias, norm
+    )
+    return y
+
+
 class _Channels(NamedTuple):
     """What a pass needs to know of the channels; float32 (channels,) each.
 
@@ -57,6 +68,22 @@ class _Channels(NamedTuple):
     level: Any
 
 
+def _prepare_channels(
+    sums: Any, pixels: int, weight: Tensor, bias: Tensor, norm: _BatchNorm
+) -> tuple[_Channels, Any]:
+    """What the passes after the sums need, and the mean and 1 / standard deviation (2, channels).
+
+    It updates the running statistics.
+    """
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    channels = len(weight)
+    layer, statistics = _Channels(*np.empty((4, channels), np.float32)), np.empty((2, channels))
+    arrays = map(view, (weight, bias, norm.running_mean, norm.running_var))
+    _prepare(sums, pixels, norm.eps, norm.momentum, statistics, *arrays, layer)
+    return layer, statistics
+
+
 class _PoolAndNormalize(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, norm: BatchNorm) -> Tensor:
@@ -69,15 +96,8 @@ class _PoolAndNormalize(torch.autograd.Function):
         sums = np.zeros((count_parts(n, work), 2, channels), np.float64)
         in_parts(_pool_and_sum, n, work, view(x), view(pooled), places, sums)
 
-        statistics = np.empty((2, channels))  # mean, 1 / standard deviation
-        layer = _Channels(*np.empty((4, channels), np.float32))
-        assert norm.running_mean is not None
-        assert norm.running_var is not None
-        assert norm.momentum is not None
-        running = view(norm.running_mean), view(norm.running_var)
-        affine = view(weight), view(bias)
         pixels = pooled.numel() // channels
-        _prepare(sums, pixels, norm.eps, norm.momentum, statistics, *affine, *running, layer)
+        layer, statistics = _prepare_channels(sums, pixels, weight, bias, norm)
         y = torch.empty_like(pooled)
         in_parts(_normalize, n, work, view(pooled), layer, view(y))
         ctx.save_for_backward(pooled)
@@ -97,6 +117,35 @@ class _PoolAndNormalize(torch.autograd.Function):
         _prepare_backward(sums, pixels, ctx.statistics, ctx.layer, view(for_weight), view(for_bias))
         in_parts(_propagate, n, g.numel(), view(pooled), view(g), ctx.places, ctx.layer, view(d))
         return d, for_weight, for_bias, None
+
+
+class _NormalizeRows(torch.autograd.Function):
+    """The rows are passed as the pixels of one image."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, norm: nn.BatchNorm1d) -> Tensor:
+        n, channels = x.shape
+        rows = view(x.contiguous()).reshape(1, n, 1, channels)
+        sums = np.zeros((1, 2, channels), np.float64)
+        _sum(0, 1, 0, rows, sums)
+        layer, statistics = _prepare_channels(sums, n, weight, bias, norm)
+        y = torch.empty_like(x)
+        _normalize(0, 1, 0, rows, layer, view(y).reshape(rows.shape))
+        ctx.rows, ctx.layer, ctx.statistics = rows, layer, statistics
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+        g = gradients[0].contiguous()
+        n, channels = g.shape
+        slopes = view(g).reshape(ctx.rows.shape)
+        sums = np.zeros((1, 2, channels), np.float64)
+        _sum_gradients(0, 1, 0, ctx.rows, slopes, ctx.layer, sums)
+        for_weight, for_bias = np.empty((2, channels), np.float32)
+        _prepare_backward(sums, n, ctx.statistics, ctx.layer, for_weight, for_bias)
+        d = torch.empty_like(g)
+        _propagate_rows(ctx.rows, slopes, ctx.layer, view(d).reshape(ctx.rows.shape))
+        return d, torch.from_numpy(for_weight), torch.from_numpy(for_bias), None
 
 
 # The passes of `pooling` and `normalization` in fewer trips through memory, with their formulas:
@@ -142,6 +191,27 @@ def _pool_and_sum(start: int, stop: int, part: int, x: Any, y: Any, places: Any,
                     target += channels
                 store(total, ones, k)
                 store(total_squares, squares, k)
+        for k in range(channels):
+            sums[part, 0, k] += ones[k]
+            sums[part, 1, k] += squares[k]
+
+
+@compiled
+def _sum(start: int, stop: int, part: int, x: Any, sums: Any) -> None:
+    pixels, channels = x.shape[1] * x.shape[2], x.shape[3]
+    ones = np.empty(channels, np.float32)  # of an image
+    squares = np.empty(channels, np.float32)
+    for i in range(start, stop):
+        for k in range(0, channels, LANES):
+            total = total_squares = spread(np.float32(0))
+            at = i * pixels * channels + k
+            for _ in range(pixels):
+                value = load(x, at)
+                total = total + value
+                total_squares = total_squares + value * value
+                at += channels
+            store(total, ones, k)
+            store(total_squares, squares, k)
         for k in range(channels):
             sums[part, 0, k] += ones[k]
             sums[part, 1, k] += squares[k]
@@ -268,3 +338,16 @@ def _propagate(
             for r in range(height):
                 for k in range(0, channels, LANES):
                     store(nothing, d, ((i * height + r) * width + c) * channels + k)
+
+
+@compiled
+def _propagate_rows(x: Any, g: Any, layer: _Channels, d: Any) -> None:
+    channels = x.shape[3]
+    nothing = spread(np.float32(0))
+    for k in range(0, channels, LANES):
+        scale, shift = load(layer.scale, k), load(layer.shift, k)
+        slope, level = load(layer.slope, k), load(layer.level, k)
+        for at in range(k, x.size, channels):
+            value = load(x, at)
+            gradient = where_greater(value * scale + shift, nothing, load(g, at), nothing)
+            store(scale * gradient + slope * value + level, d, at)

@@ -12,7 +12,7 @@ from fittingroom.errors import InputError
 from fittingroom.nets.bounds import Length, Width
 from fittingroom.nets.convolution import Convolution
 from fittingroom.nets.normalization import BatchNorm
-from fittingroom.nets.pooled_norm import can_pool_and_normalize, pool_and_normalize
+from fittingroom.nets.pooled_norm import can_normalize_at_once, normalize_rows, pool_and_normalize
 from fittingroom.nets.pooling import MaxPool
 from fittingroom.nets.views import mean_logits
 from fittingroom.nets.whitening import Whitening
@@ -88,7 +88,13 @@ class Swift(nn.Module):
         patches = self.whiten(x, pooled=True) if at_once else self.pool(self.whiten(x))
         maps = self.features(patches)  # (batch, channels, h, w)
         # Flattened in memory order, channels-last, without a copy.
-        logits: Tensor = self.classifier(maps.permute(0, 2, 3, 1).flatten(1))
+        hidden, norm, _, last = self.classifier
+        rows: Tensor = hidden(maps.permute(0, 2, 3, 1).flatten(1))
+        if not self.training or not can_normalize_at_once(rows):
+            rows = self.classifier[1:3](rows)
+        else:
+            rows = normalize_rows(rows, norm)
+        logits: Tensor = last(rows)
         return logits
 
 
@@ -107,7 +113,7 @@ class _ConvolutionBlock(nn.Sequential):
         convolution, pool, norm = self
         maps: Tensor = convolution(x)
         assert isinstance(norm, BatchNorm)
-        if self.training and can_pool_and_normalize(maps):
+        if self.training and can_normalize_at_once(maps):
             return pool_and_normalize(maps, norm)
         y: Tensor = norm(pool(maps))
         return y
