@@ -33,6 +33,7 @@ from fittingroom.models.making import make_classifier
 from fittingroom.nets.convolution import kernel_gradient
 from fittingroom.training.augment import AUGMENTATIONS, Batch, Mixture
 from fittingroom.training.loop import to_unit
+from fittingroom.training.loss import cross_entropy
 from fittingroom.training.memory import keep_freed_memory
 from fittingroom.training.step import make_step
 
@@ -77,7 +78,7 @@ def step_of(preset: str, split: Split) -> tuple[Work, list[tuple[Layer, Tensor]]
 
 
 def _loss(logits: Tensor, labels: Tensor, _: Mixture | None) -> Tensor:
-    return nn.functional.cross_entropy(logits, labels)
+    return cross_entropy(logits, labels, 0.1)
 
 
 def _shortened(recipe: Any) -> Any:

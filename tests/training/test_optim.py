@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from fittingroom.training.optim import Average, learning_rate, make_optimizer
+from fittingroom.training.optim import Average, learning_rate, make_optimizer, update
 from fittingroom.training.recipe import Recipe
 
 
@@ -48,6 +50,37 @@ def test_adam_is_the_papers_with_kerass_epsilon() -> None:
         weight = weight - 1e-3 * (m / (1 - 0.9**t)) / (np.sqrt(v / (1 - 0.999**t)) + 1e-7)
     got = step(Recipe(), [1.0, -1.0], gradients.tolist())
     np.testing.assert_allclose(got.numpy(), weight, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        Recipe(optimizer="sgd", momentum=0.9, nesterov=True, weight_decay=0.1, learning_rate=0.1),
+        Recipe(optimizer="sgd", momentum=0.9, learning_rate=0.1),
+        Recipe(optimizer="sgd", learning_rate=0.1),
+        Recipe(),
+    ],
+    ids=["nesterov", "momentum", "plain", "adam"],
+)
+def test_an_update_is_the_optimisers_step(recipe: Recipe) -> None:
+    def trained(by: Callable[[torch.optim.Optimizer], object]) -> list[torch.Tensor]:
+        torch.manual_seed(0)
+        net = nn.Sequential(nn.Linear(5, 4), nn.Linear(4, 3))
+        net[1].bias.requires_grad_(False)
+        optimizer = make_optimizer(net, recipe)
+        for number in range(4):
+            for group in optimizer.param_groups:
+                group["lr"] = 0.1 / (number + 1)
+            loss = net(torch.randn(7, 5)).square().sum()
+            torch.autograd.backward(loss)
+            if number == 2:
+                net[0].weight.grad = None  # it isn't updated
+            by(optimizer)
+            optimizer.zero_grad()
+        return [weight.detach() for weight in net.parameters()]
+
+    for ours, torchs in zip(trained(update), trained(lambda o: o.step()), strict=True):
+        assert torch.equal(ours, torchs)
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])

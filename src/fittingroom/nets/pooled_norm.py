@@ -1,4 +1,4 @@
-"""Batch norm with the ReLU after it and the max-pooling before it, as training does them at once."""
+"""Max-pooling, batch norm and ReLU in training, at once."""
 
 from __future__ import annotations
 
@@ -79,8 +79,10 @@ def _prepare_channels(
     assert norm.running_var is not None
     channels = len(weight)
     layer, statistics = _Channels(*np.empty((4, channels), np.float32)), np.empty((2, channels))
-    arrays = map(view, (weight, bias, norm.running_mean, norm.running_var))
-    _prepare(sums, pixels, norm.eps, norm.momentum, statistics, *arrays, layer)
+    assert norm.momentum is not None
+    running = view(norm.running_mean), view(norm.running_var)
+    constants = pixels, norm.eps, norm.momentum
+    _prepare(sums, *constants, statistics, view(weight), view(bias), *running, layer)
     return layer, statistics
 
 

@@ -83,18 +83,16 @@ class Swift(nn.Module):
         return mean_logits(self._logits, x, mirrored=self.mirror_views, shifted=self.shift_views)
 
     def _logits(self, x: Tensor) -> Tensor:
-        # Pooled at once in training; predictions call every layer, for whoever lists them.
-        at_once = self.training and isinstance(self.pool, MaxPool)
-        patches = self.whiten(x, pooled=True) if at_once else self.pool(self.whiten(x))
+        # Several layers at once in training; predictions call each, for whoever lists them.
+        pooled = self.training and isinstance(self.pool, MaxPool)
+        patches = self.whiten(x, pooled=True) if pooled else self.pool(self.whiten(x))
         maps = self.features(patches)  # (batch, channels, h, w)
         # Flattened in memory order, channels-last, without a copy.
-        hidden, norm, _, last = self.classifier
+        hidden, norm, relu, last = self.classifier
         rows: Tensor = hidden(maps.permute(0, 2, 3, 1).flatten(1))
-        if not self.training or not can_normalize_at_once(rows):
-            rows = self.classifier[1:3](rows)
-        else:
-            rows = normalize_rows(rows, norm)
-        logits: Tensor = last(rows)
+        assert isinstance(norm, nn.BatchNorm1d)
+        at_once = self.training and can_normalize_at_once(rows)
+        logits: Tensor = last(normalize_rows(rows, norm) if at_once else relu(norm(rows)))
         return logits
 
 

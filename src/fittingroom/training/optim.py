@@ -41,6 +41,40 @@ def make_optimizer(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     )
 
 
+@torch.no_grad()
+def update(optimizer: torch.optim.Optimizer) -> None:
+    """``optimizer.step()``, for momentum SGD without the work around its fused kernel.
+
+    At every step PyTorch sorts the weights by device and type and notes what a profiler could ask
+    for: 0.2 ms, twice what the kernel takes for a hundred thousand weights.
+    """
+    if not _is_prepared(optimizer):
+        optimizer.step()
+        return
+    for group in optimizer.param_groups:
+        torch._fused_sgd_(
+            group["params"],
+            [weight.grad for weight in group["params"]],
+            [optimizer.state[weight]["momentum_buffer"] for weight in group["params"]],
+            weight_decay=group["weight_decay"],
+            momentum=group["momentum"],
+            lr=group["lr"],
+            dampening=group["dampening"],
+            nesterov=group["nesterov"],
+            maximize=group["maximize"],
+            is_first_step=False,
+        )
+
+
+def _is_prepared(optimizer: torch.optim.Optimizer) -> bool:
+    """Whether SGD's kernel may be called: weights have gradients, and velocities from before."""
+    return isinstance(optimizer, torch.optim.SGD) and all(
+        group["fused"] and weight.grad is not None and "momentum_buffer" in optimizer.state[weight]
+        for group in optimizer.param_groups
+        for weight in group["params"]
+    )
+
+
 def learning_rate(recipe: Recipe, epoch: int, progress: float) -> float:
     """The learning rate in an epoch (1-based) after the share ``progress`` of its steps."""
     if recipe.schedule == "constant":

@@ -18,7 +18,7 @@ from fittingroom.training.compiled_step.step import (
 )
 from fittingroom.training.dense_step import DenseStep, supports_dense_step
 from fittingroom.training.direct_step import DirectStep
-from fittingroom.training.optim import make_optimizer
+from fittingroom.training.optim import make_optimizer, update
 from fittingroom.training.recipe import Recipe
 
 Loss = Callable[[Tensor, Tensor, Mixture | None], Tensor]
@@ -64,7 +64,7 @@ class AutogradStep:
         logits = logits.float()
         self._loss(logits, labels, mixture).backward()  # type: ignore[no-untyped-call]
         self._between()
-        self._optimizer.step()
+        update(self._optimizer)
         self._optimizer.zero_grad()
         return logits.detach()
 
