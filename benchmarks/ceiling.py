@@ -39,10 +39,12 @@ from fittingroom.training.step import make_step
 
 Work = Callable[[], Any]
 Layer = nn.Conv2d | nn.Linear
+#: A layer, its input and what else its forward pass is told.
+Call = tuple[Layer, Tensor, dict[str, Any]]
 CPU = torch.device("cpu")
 
 
-def step_of(preset: str, split: Split) -> tuple[Work, list[tuple[Layer, Tensor]]]:
+def step_of(preset: str, split: Split) -> tuple[Work, list[Call]]:
     """A training step of a preset, and its layers with the inputs that they have in it."""
     classifier = make_classifier(preset, mirror_keeps_class=True)
     batch_size = classifier.recipe.batch_size
@@ -65,9 +67,12 @@ def step_of(preset: str, split: Split) -> tuple[Work, list[tuple[Layer, Tensor]]
         changed = augment(batch)[:, 0, ..., None].permute(0, 3, 1, 2)  # as the loop lays it out
         step(changed, labels, 0.01)
 
-    layers: list[tuple[Layer, Tensor]] = []
+    layers: list[Call] = []
     hooks = [
-        module.register_forward_hook(lambda layer, given, _: layers.append((layer, given[0])))
+        module.register_forward_hook(
+            lambda layer, given, options, _: layers.append((layer, given[0], options)),
+            with_kwargs=True,
+        )
         for module in net.modules()
         if isinstance(module, nn.Conv2d | nn.Linear)
     ]
@@ -85,7 +90,7 @@ def _shortened(recipe: Any) -> Any:
     return type(recipe)(**{**recipe.to_dict(), "epochs": 1, "stop_at": None})
 
 
-def passes(layer: Layer, x: Tensor) -> list[list[Work]]:
+def passes(layer: Layer, x: Tensor, options: dict[str, Any]) -> list[list[Work]]:
     """For each pass of a layer, the ways to make it; the gradient of its input where it has one."""
     half, passed_on = torch.bfloat16, x.requires_grad
     images = x.detach()
@@ -106,7 +111,7 @@ def passes(layer: Layer, x: Tensor) -> list[list[Work]]:
         )
 
     if not layer.weight.requires_grad:  # the first layer, which has a kernel of its own
-        return [[forward, lambda: layer(images)]]
+        return [[forward, lambda: layer(images, **options)]]
     kernel = [lambda: backward(False, True)]
     if amx.available():
         size = weight.shape[2:]
@@ -116,7 +121,7 @@ def passes(layer: Layer, x: Tensor) -> list[list[Work]]:
 
 def measure(preset: str, split: Split, rounds: int) -> dict[str, Any]:
     work, layers = step_of(preset, split)
-    ways = [way for layer, x in layers for way in passes(layer, x)]
+    ways = [way for call in layers for way in passes(*call)]
     steps: list[float] = []
     alone: list[list[list[float]]] = [[[] for _ in way] for way in ways]
     for _ in range(rounds):
@@ -132,7 +137,7 @@ def measure(preset: str, split: Split, rounds: int) -> dict[str, Any]:
         "utilisation": round(by_median, 3),
         "utilisation_of_best_times": round(by_best, 3),
         "step_ms": round(1e3 * statistics.median(steps), 2),
-        "layers": [{"layer": str(layer), "input": list(x.shape)} for layer, x in layers],
+        "layers": [{"layer": str(layer), "input": list(x.shape)} for layer, x, _ in layers],
     }
 
 
