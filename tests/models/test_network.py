@@ -66,11 +66,8 @@ def test_predictions_are_probabilities_of_the_classes(small: Dataset) -> None:
     np.testing.assert_array_equal(classifier.predict(X), probabilities.argmax(axis=1))
     assert classifier.n_parameters_ == 784 * 16 + 16 + 16 * 10 + 10
     assert [e.epoch for e in classifier.history_] == [1, 2]
-    assert (classifier.kept_epoch_, classifier.precision_, classifier.device_) == (
-        2,
-        "float32",
-        "cpu",
-    )
+    assert (classifier.kept_epoch_, classifier.device_) == (2, "cpu")
+    assert classifier.precision_ in ("float32", "bfloat16")  # as the processor has instructions
     assert {w.dtype for w in classifier.net_.parameters()} == {torch.float32}
 
 

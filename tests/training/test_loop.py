@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 import math
 from contextlib import nullcontext
 from typing import Any
@@ -320,10 +319,8 @@ def test_weights_that_explode_in_the_last_step_are_detected(images: Data) -> Non
 
 def test_averaging_keeps_the_averaged_weights(images: Data, validation: Data) -> None:
     plain, averaged = small_net(), small_net()
-    recipe = Recipe(epochs=2, precision="float32")  # as that of predictions
-    train(plain, *images, recipe)
-    recipe = dataclasses.replace(recipe, averaging=0.9)
-    result = train(averaged, *images, recipe, validation=validation)
+    train(plain, *images, Recipe(epochs=2))
+    result = train(averaged, *images, Recipe(epochs=2, averaging=0.9), validation=validation)
     assert not torch.equal(weights(plain), weights(averaged))
     X, y = validation
     accuracy = float((predict(averaged, X).argmax(1) == y).float().mean())

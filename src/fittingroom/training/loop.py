@@ -244,7 +244,9 @@ def _in_memory(images: Images) -> Tensor:
 def _measure(fit: Fit, validation: tuple[Images, Tensor]) -> tuple[float, float]:
     """Mean cross-entropy and accuracy on the validation images."""
     images, labels = validation
-    logits = _logits(fit.measured, images, fit.device, fit.precision)
+    # PyTorch's dense layers gain nothing from bfloat16: see `precision.resolve`.
+    number_format = fit.precision if precision.convolves(fit.net) else "float32"
+    logits = _logits(fit.measured, images, fit.device, number_format)
     labels = labels.to(fit.device)
     return float(F.cross_entropy(logits, labels)), _accuracy(logits, labels)
 

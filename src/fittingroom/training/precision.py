@@ -43,7 +43,7 @@ def resolve(precision: PrecisionName, net: nn.Module, device: torch.device) -> s
     """
     if precision != "auto":
         return precision
-    return "bfloat16" if _convolves(net) and multiplies_bfloat16(device) else "float32"
+    return "bfloat16" if convolves(net) and multiplies_bfloat16(device) else "float32"
 
 
 def autocast(precision: str, device: torch.device) -> AbstractContextManager[object]:
@@ -61,7 +61,7 @@ def threads(net: nn.Module, batch_size: int) -> Iterator[None]:
     """
     before = torch.get_num_threads()
     multiplications = batch_size * sum(weight.numel() for weight in net.parameters())
-    if not _convolves(net) and multiplications < SMALL_STEP:
+    if not convolves(net) and multiplications < SMALL_STEP:
         torch.set_num_threads(1)
     try:
         yield
@@ -69,7 +69,8 @@ def threads(net: nn.Module, batch_size: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _convolves(net: nn.Module) -> bool:
+def convolves(net: nn.Module) -> bool:
+    """Whether a network has convolutions."""
     return any(isinstance(module, nn.Conv2d) for module in net.modules())
 
 
