@@ -18,6 +18,7 @@ from fittingroom.data.idx import write_idx
 from fittingroom.data.mapped import MappedRows
 from fittingroom.nets.cnn import CNN, NormalizedCNN
 from fittingroom.nets.mlp import MLP
+from fittingroom.nets.swift import Swift
 from fittingroom.nets.wide_resnet import WideResNet
 from fittingroom.training import shuffle
 from fittingroom.training.checkpoint import Checkpoint, State
@@ -55,6 +56,8 @@ def fresh(kind: str) -> nn.Module:
     torch.manual_seed(5)
     if kind == "wide":
         return WideResNet(depth=10, width=1)
+    if kind == "swift":
+        return Swift(widths=(16, 32), hidden=16, pool_first=True)
     if kind == "compiled":
         return CNN(features=(8, "pool", 20), hidden=(16,), dropout=(0.5,))
     return NormalizedCNN() if kind == "cnn" else MLP(hidden=(16,))
@@ -79,6 +82,14 @@ RECIPES: dict[str, tuple[str, dict[str, Any]]] = {
         {"patience": 1, "watch": "loss", "restore": True, "learning_rate": 0.03},
     ),
     "dropout-and-augmentation": ("cnn", {"augmentation": "keras-shift-flip"}),
+    "several-layers-at-once": (
+        "swift",
+        {
+            **{"optimizer": "sgd", "learning_rate": 0.1, "momentum": 0.9, "nesterov": True},
+            **{"schedule": "one-cycle", "weight_decay": 5e-4, "label_smoothing": 0.1},
+            **{"augmentation": "crop-flip", "precision": "bfloat16"},
+        },
+    ),
     "mixed-images": (
         "wide",
         {
