@@ -1,4 +1,4 @@
-"""A training step of a small convolutional network in compiled kernels, without autograd.
+"""A training step of a plain network in compiled kernels, without autograd.
 
 A step of 32 images takes a few milliseconds, of which a framework spends half between its
 operations: it records them for the backward pass, wakes its threads for every one of them and lets
@@ -6,7 +6,7 @@ them wait for each other. Here each thread takes its part of the images all the 
 backward, and they meet once, to add up their gradients and update the weights.
 
     plan.py      the layers, and the shapes of the maps between them
-    weights.py   where the layers' weights lie, for forward, backward and gradient
+    weights.py   the layers' weights as kernels take them, in the layout of their gradients
     maps.py      where the values between two layers lie, and their slopes
     product_pass.py, module_passes.py
                  a layer forward and backward: by products of factors.py, or by its module's kernels

@@ -107,13 +107,13 @@ def _update_by_descent(
         some = slice(first, min(first + TOGETHER, len(weights)))
         gradient = _added_up(gradients[:, some])
         if len(velocity):
-            _average(velocity[some], gradient, momentum)
+            _accelerate(velocity[some], gradient, momentum)
         for i in range(len(gradient)):
             change[i] = rate * gradient[i]
         _subtract(weights[some], change)
 
 
-# A loop's arrays begin at its first index, or it isn't vectorised.
+# In each of these loops all arrays have the same index, or it isn't vectorised.
 
 
 @compiled_within
@@ -128,7 +128,7 @@ def _added_up(gradients: Any) -> Any:
 
 
 @compiled_within
-def _average(velocity: Any, gradient: Any, momentum: Any) -> None:
+def _accelerate(velocity: Any, gradient: Any, momentum: Any) -> None:
     """Add a gradient to the velocity, and make it the velocity."""
     for i in range(len(gradient)):
         velocity[i] = momentum * velocity[i] + gradient[i]
