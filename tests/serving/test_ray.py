@@ -76,9 +76,11 @@ def test_a_cluster_answers_as_the_server_does(small: Dataset, tmp_path: Path) ->
     file = tmp_path / "serve.yaml"
     file.write_text(json.dumps(configuration))  # which is YAML too
     log = (tmp_path / "log").open("w+")
+    # On a busy machine its proxy, which imports PyTorch, isn't ready within three times 5 s.
+    patience = {"RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "30"}
     process = subprocess.Popen(
         [SERVE, "run", file],
-        env={**os.environ, **CLUSTER_ENVIRONMENT},
+        env={**os.environ, **CLUSTER_ENVIRONMENT, **patience},
         stdout=log,
         stderr=subprocess.STDOUT,
     )
